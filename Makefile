@@ -1,0 +1,127 @@
+# Everything a developer types; `make` alone lists it. What is installed lies in .venv and .cache, and, because Node looks
+# for it there, in clients/typescript/node_modules.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The first Python that is new enough and can make a venv; only looked for when there is no .venv yet.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
+	done)
+BIN := .venv/bin
+BUF := .cache/codegen/bin/buf
+CODEGEN := .cache/codegen/stamp
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/.stamp-editable ## make .venv with the locked requirements and both distributions, as far as it is not there
+	@:
+
+.venv/.stamp-python:
+	@test -n "$(PYTHON)" || { \
+		echo "setup: this machine has no Python 3.11 or newer with venv (Debian: apt-get install python3 python3-venv)" >&2; \
+		exit 1; }
+	@echo "setup: makes .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.stamp-requirements: requirements/dev.txt requirements/server.txt | .venv/.stamp-python
+	@echo "setup: installs requirements/dev.txt into .venv, every file checked against its hash"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv/.stamp-editable: pyproject.toml clients/python/pyproject.toml .venv/.stamp-requirements
+	@echo "setup: installs hfgateway-client and hfgateway into .venv, editable"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e clients/python -e .
+	@touch $@
+
+$(CODEGEN): requirements/codegen.txt | setup
+	@$(BIN)/python tools/generate.py --install --only python
+
+.PHONY: generate
+generate: setup ## write generated/ from protos/ (Python, Go, TypeScript, Java, Rust)
+	@$(BIN)/python tools/generate.py
+	@if [ -f tools/unasync.py ]; then echo "generate: writes the sync client from the async one"; $(BIN)/python tools/unasync.py; fi
+
+.PHONY: page
+page: setup ## build the live page that the gateway serves
+	@$(BIN)/python tools/page.py
+
+.PHONY: check-generated
+check-generated: setup ## fail where generated/ is not what protos/ give
+	@$(BIN)/python tools/generate.py --check
+
+.PHONY: format
+format: setup $(CODEGEN) ## let ruff and buf rewrite what they would complain about
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+	@$(BUF) format --write
+	@echo "format: done"
+
+.PHONY: lint
+lint: setup $(CODEGEN) ## ruff, mypy, import contracts, and buf's lint, format and breaking changes
+	@echo "lint: ruff check" && $(BIN)/ruff check --quiet .
+	@echo "lint: ruff format" && $(BIN)/ruff format --quiet --check .
+	@echo "lint: mypy" && $(BIN)/mypy --no-error-summary
+	@echo "lint: import contracts" && { out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out"; exit 1; }; }
+	@echo "lint: buf lint" && $(BUF) lint
+	@echo "lint: buf format" && $(BUF) format --diff --exit-code
+	@$(BIN)/python tools/breaking.py
+	@if [ -f tools/unasync.py ]; then echo "lint: sync client"; $(BIN)/python tools/unasync.py --check; fi
+
+.PHONY: test
+test: setup ## run all tests, some of them side by side; WORKERS=0 runs one after the other
+	@$(BIN)/python -m pytest --numprocesses=$(or $(WORKERS),auto)
+
+.PHONY: demo
+demo: setup ## run the gateway against the sandbox, with no account and no network
+	@$(BIN)/hfgateway demo
+
+.PHONY: bench
+bench: setup ## measure the gateway on this machine
+	@$(BIN)/python -m bench
+
+.PHONY: chaos
+chaos: setup ## let two storms of faults, kills and cuts pass over the gateway, and judge what everybody was told
+	@$(BIN)/python -m chaos run --storms 2 --seconds 20 --submissions 400 --settle 30
+
+.PHONY: soak
+soak: setup ## the same for twenty minutes and 10,000 submissions; 0 keys charged twice, or it fails
+	@$(BIN)/python -m chaos run --storms 2 --seconds 300 --submissions 5000 --settle 150
+
+.PHONY: lock
+lock: setup ## write the lock files again from what they were made of; UPGRADE=1 takes newer versions
+	@for name in server dev codegen; do \
+		echo "lock: requirements/$$name.txt"; \
+		$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done
+	@if command -v npm >/dev/null; then \
+		echo "lock: tools/codegen/package-lock.json"; \
+		cd tools/codegen && npm install --package-lock-only --ignore-scripts --no-audit --no-fund --silent; \
+		echo "lock: clients/typescript/package-lock.json"; \
+		cd ../../clients/typescript && npm install --package-lock-only --ignore-scripts --no-audit --no-fund --silent; \
+	else echo "!!! SKIPPED: the package-lock.json of tools/codegen and clients/typescript: npm is not installed" >&2; fi
+	@if command -v go >/dev/null; then \
+		for module in generated/go clients/go; do \
+			echo "lock: $$module/go.sum"; \
+			out=$$(cd $$module && go mod tidy 2>&1) || { echo "$$out"; exit 1; }; \
+		done; \
+	else echo "!!! SKIPPED: go.sum of generated/go and clients/go: go is not installed" >&2; fi
+	@if command -v cargo >/dev/null; then \
+		for crate in tools/codegen/rust clients/rust; do \
+			echo "lock: $$crate/Cargo.lock"; \
+			(cd $$crate && cargo update --quiet $(if $(UPGRADE),,--workspace)) || exit 1; \
+		done; \
+	else echo "!!! SKIPPED: Cargo.lock of tools/codegen/rust and clients/rust: cargo is not installed" >&2; fi
+
+.PHONY: clean
+clean: ## remove .venv, .cache and everything that was built
+	@rm -rf clients/typescript/node_modules clients/typescript/dist clients/typescript/build clients/java/target
+	@rm -rf .venv .cache dist build clients/go/build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "clean: done"

@@ -1,0 +1,1 @@
+"""Benchmarks: what the gateway costs over what it cannot avoid, measured beside it in the same run."""

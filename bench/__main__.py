@@ -1,0 +1,85 @@
+"""`python -m bench [name ...] [--quick] [--json FILE]`: measure, and fail where a goal is missed.
+
+`--submissions` and `--seed` are for `charges`.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import os
+import platform
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from bench import charges, follow, get, goodput, polls, restart, start, submit, upload, watch, webhooks
+from bench.figures import Figure, table
+from bench.load import FULL, QUICK, Effort
+
+BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
+    "get": get.run,
+    "submit": submit.run,
+    "watch": watch.run,
+    "restart": restart.run,
+    "start": start.run,
+    "goodput": goodput.run,
+    "polls": polls.run,
+    "follow": follow.run,
+    "charges": charges.run,
+    "webhooks": webhooks.run,
+    "upload": upload.run,
+}
+LONGEST = {"charges": 2400.0, "goodput": 900.0}
+USUALLY = 300.0
+"""Seconds after which a benchmark is given up."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmarks that are named, or all; 1 where a full run missed a goal, or any broke a promise."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="only see that everything runs: the figures mean nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures into this file too")
+    parser.add_argument("--submissions", type=int, metavar="N", help="by each client of `charges`")
+    parser.add_argument("--seed", type=int, help="of `charges`: of its faults, and of when the gateway is killed")
+    given = parser.parse_args(arguments)
+    for name in given.names:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name!r}: choose from {', '.join(BENCHMARKS)}")
+    chosen = {name: number for name in ("submissions", "seed") if (number := getattr(given, name)) is not None}
+    effort = dataclasses.replace(QUICK if given.quick else FULL, **chosen)
+    found = asyncio.run(_measure(given.names or list(BENCHMARKS), effort))
+    if given.json:
+        given.json.write_text(json.dumps(_report(found, quick=given.quick), indent=2) + "\n")
+    missed = [
+        f"{figure.name}, {figure.unit}"
+        for figures in found.values()
+        for figure in figures
+        if not figure.met and (not given.quick or figure.goal.promise)
+    ]
+    if missed or not given.quick:
+        print(f"\n{len(missed)} goals missed: {'; '.join(missed)}" if missed else "\nevery goal met")
+    return 1 if missed else 0
+
+
+async def _measure(names: list[str], effort: Effort) -> dict[str, list[Figure]]:
+    found = {}
+    for name in names:
+        async with asyncio.timeout(LONGEST.get(name, USUALLY)):
+            found[name] = await BENCHMARKS[name](effort)
+        print(f"\n{name}\n\n{table(found[name])}", flush=True)
+    return found
+
+
+def _report(found: dict[str, list[Figure]], *, quick: bool) -> dict[str, object]:
+    return {
+        "quick": quick,
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "benchmarks": {name: [figure.as_json() for figure in figures] for name, figures in found.items()},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""A process that calls as the world does: at its own rate, whether or not anybody answers, and not for ever patient.
+
+`python -m bench.arrivals ADDRESS` reads plans as lines of JSON and answers each with a line of what came of it. With a
+`rate`, so many callers come each second, once, and give up after `deadline` seconds (an open loop). With `in_flight`,
+so many callers call again and again (a closed loop), and rest a while where they are refused. Each call submits under
+a fresh key and waits until its generation is done, which takes as long as images do in the benchmark of polls.
+"""
+
+import asyncio
+import itertools
+import json
+import math
+import random
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.calls import PROMPT, SUBMIT, model_submission, with_key
+from bench.http2 import NO_STATUS, Connection, connect, head
+from bench.polls import SEED, TRACES
+from hfgateway.v1 import generation_service_pb2 as pb
+
+CONNECTIONS = 60
+"""Each carries 100 calls; who comes when all are taken waits, as in any client of gRPC."""
+TURN = 0.002
+REST = 2.0
+"""Seconds, about what the gateway asks of those that it refuses."""
+OUTCOMES = {0: "ok", 1: "dropped", 4: "missed", 8: "refused", NO_STATUS: "dropped"}
+"""By the status of the call; any other is a fault."""
+
+
+@dataclass(slots=True)
+class Caller:
+    """Who came when, and the call that is under way."""
+
+    came: float
+    connection: Connection | None = None
+    number: int = 0
+    answered: bool = False
+
+
+class Arrivals:
+    """Callers of one gateway."""
+
+    def __init__(self) -> None:
+        self._connections: Sequence[Connection] = ()
+        self._turn = 0
+        self._outcomes: Counter[str] = Counter()
+        self._seconds: list[float] = []
+        self._answered: deque[tuple[Caller, str]] = deque()
+        self._head = b""
+        self._submissions = itertools.cycle(_submissions())
+
+    async def connect(self, address: str) -> None:
+        """Open all connections."""
+        self._connections = [await connect(address, self._ended) for _ in range(CONNECTIONS)]
+
+    async def carry_out(self, plan: dict[str, Any]) -> dict[str, Any]:
+        """What came of a plan between its `lead` and its end: only answers that came in that time count."""
+        asyncio.get_running_loop().call_later(plan["lead"], self._forget)
+        self._head = head(SUBMIT, plan["deadline"])
+        cpu, start = time.process_time(), time.perf_counter()
+        end = start + plan["seconds"]
+        if "rate" in plan:
+            behind = await self._open(start, end, plan["rate"], plan["deadline"])
+        else:
+            behind = await self._closed(start, end, plan["in_flight"], plan["lead"] / 2)
+        used = (time.process_time() - cpu) / (time.perf_counter() - start)
+        return {
+            "counts": dict(self._outcomes),
+            "p50": self._within(0.5),
+            "p99": self._within(0.99),
+            "behind": behind,
+            "cpu": used,
+        }
+
+    def _forget(self) -> None:
+        self._outcomes.clear()
+        self._seconds.clear()
+
+    async def _open(self, start: float, end: float, rate: float, patience: float) -> float:
+        """Callers come at even distances. Returns by how much the latest was started too late."""
+        waiting: deque[Caller] = deque()
+        patient: deque[Caller] = deque()
+        due, behind = start, 0.0
+        while (now := time.perf_counter()) < end:
+            behind = max(behind, now - due)
+            while due <= now:
+                caller = Caller(due)
+                waiting.append(caller)
+                patient.append(caller)
+                self._outcomes["came"] += 1
+                due += 1 / rate
+            while waiting and (waiting[0].answered or self._start(waiting[0])):
+                waiting.popleft()
+            while patient and now - patient[0].came > patience:
+                self._give_up(patient.popleft(), "missed")
+            await self._pause()
+        await self._leave(patient)
+        return behind
+
+    async def _closed(self, start: float, end: float, in_flight: int, ramp: float) -> float:
+        """Callers come one after the other, and again as soon as they are answered, or have rested."""
+        everybody: list[Caller] = []
+        ready: deque[Caller] = deque()
+        resting: deque[tuple[float, Caller]] = deque()
+        self._answered.clear()
+        while (now := time.perf_counter()) < end:
+            wanted = min(in_flight, int(in_flight * (now - start) / ramp) + 1)
+            while len(everybody) < wanted:
+                everybody.append(Caller(now))
+                ready.append(everybody[-1])
+            while self._answered:
+                caller, outcome = self._answered.popleft()
+                if outcome == "ok":
+                    ready.append(caller)
+                else:
+                    resting.append((now + REST, caller))
+            while resting and resting[0][0] <= now:
+                ready.append(resting.popleft()[1])
+            while ready:
+                ready[0].came, ready[0].answered = now, False
+                if not self._start(ready[0]):
+                    break
+                ready.popleft()
+                self._outcomes["came"] += 1
+            await self._pause()
+        await self._leave(everybody)
+        return 0.0
+
+    def _start(self, caller: Caller) -> bool:
+        """Call, on the first connection that has room."""
+        for _ in self._connections:
+            self._turn = (self._turn + 1) % len(self._connections)
+            connection = self._connections[self._turn]
+            number = connection.start(self._head, with_key(next(self._submissions)), caller)
+            if number is not None:
+                caller.connection, caller.number = connection, number
+                return True
+        return False
+
+    def _ended(self, call: object, status: int) -> None:
+        assert isinstance(call, Caller)
+        outcome = OUTCOMES.get(status, "faults")
+        call.answered = True
+        self._outcomes[outcome] += 1
+        if outcome == "ok":
+            self._seconds.append(time.perf_counter() - call.came)
+        self._answered.append((call, outcome))
+
+    def _give_up(self, caller: Caller, outcome: str) -> None:
+        if not caller.answered:
+            caller.answered = True
+            self._outcomes[outcome] += 1
+            if caller.connection is not None:
+                caller.connection.cancel(caller.number)
+
+    async def _leave(self, callers: Sequence[Caller] | deque[Caller]) -> None:
+        for caller in callers:
+            self._give_up(caller, "unanswered")
+        await self._pause()
+
+    async def _pause(self) -> None:
+        for connection in self._connections:
+            connection.flush()
+        await asyncio.sleep(TURN)
+
+    def _within(self, share: float) -> float | None:
+        """The seconds within which that share of the good answers came."""
+        return sorted(self._seconds)[int(share * (len(self._seconds) - 1))] if self._seconds else None
+
+
+def _submissions() -> list[bytes]:
+    """Submissions that wait for the end, each of a generation that runs for another time."""
+    message = pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_DONE)
+    message.wait_timeout.FromSeconds(3600)
+    wait: bytes = message.SerializeToString()
+    median, sigma, *_ = TRACES["images"]
+    source = random.Random(SEED)
+    durations = (source.lognormvariate(math.log(median), sigma) for _ in range(1000))
+    return [model_submission(f"{PROMPT} [slow={duration:.2f}]") + wait for duration in durations]
+
+
+async def main(address: str) -> None:
+    """Carry out plans until there are no more."""
+    arrivals = Arrivals()
+    await arrivals.connect(address)
+    print(f"arrivals: on {address}", flush=True)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        print(json.dumps(await arrivals.carry_out(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,71 @@
+"""A bare grpc.aio server, the floor under the gateway: bytes in, bytes out, one event for all streams.
+
+`Keep` keeps the bytes it is given, `Answer` answers with them and `Echo` with its request; `Watch` streams what is
+kept, once at its beginning and once for every `Publish`. It loads what no server like the gateway can do without.
+"""
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import httpx
+import pydantic
+
+from hfgateway.v1 import generation_service_pb2
+
+LOADED = (sqlite3, httpx, pydantic.BaseModel, generation_service_pb2)
+OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 30_000),
+)
+
+
+class Baseline:
+    """The handlers."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+        self._published = asyncio.Event()
+
+    async def keep(self, request: bytes, _: Any) -> bytes:
+        self._kept = request
+        return b""
+
+    async def answer(self, _request: bytes, _: Any) -> bytes:
+        return self._kept
+
+    async def echo(self, request: bytes, _: Any) -> bytes:
+        return request
+
+    async def publish(self, _request: bytes, _: Any) -> bytes:
+        published, self._published = self._published, asyncio.Event()
+        published.set()
+        return b""
+
+    async def watch(self, _request: bytes, _: Any) -> AsyncIterator[bytes]:
+        while True:
+            published = self._published
+            yield self._kept
+            await published.wait()
+
+
+async def main(address: str) -> None:
+    """Serve until killed."""
+    baseline = Baseline()
+    unary = {"Keep": baseline.keep, "Answer": baseline.answer, "Echo": baseline.echo, "Publish": baseline.publish}
+    handlers = {name: grpc.unary_unary_rpc_method_handler(handler) for name, handler in unary.items()}
+    handlers["Watch"] = grpc.unary_stream_rpc_method_handler(baseline.watch)
+    server = grpc.aio.server(options=OPTIONS)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Baseline", handlers),))
+    port = server.add_insecure_port(address)
+    await server.start()
+    print(f"baseline: on 127.0.0.1:{port}", flush=True)
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:0"))

@@ -1,0 +1,146 @@
+"""Charges for each submission under faults: the gateway, killed again and again, beside the official SDKs.
+
+Five clients submit the same, each to a sandbox of its own in which the same goes wrong. What they were charged says the
+ledger of that sandbox. Here the goals are promises: one submission charged twice is one too many.
+"""
+
+import asyncio
+import dataclasses
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.charges.account import Row, row, table, told_by_gateway
+from bench.charges.callers import SDKS
+from bench.charges.faults import PROBABILITY, SPOILED_AT_MOST, Submission, kinds, submissions
+from bench.charges.sandbox import sandbox
+from bench.charges.through_gateway import SETTINGS, Conditions, Setting, through_gateway
+from bench.figures import Figure, Goal, at_most, promised, value
+from bench.load import Effort
+from chaos.checker import KILLED, check
+from chaos.history import Line
+
+FOLDER = Path(".cache/charges")
+PER_SECOND = 400
+"""Callers of the gateway that come in a second, at most."""
+LEAST_SPREAD = 3.0
+LIVES, SHORT_LIVES = (1.0, 15.0), (0.5, 3.0)
+"""Seconds that a gateway lives, the least and the most; a quick run lasts a few only."""
+KILLS, FEW_KILLS = 20, 1
+LINGER = 150.0
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """The SDKs, then the gateway in all its settings; the table of all of them is printed on the way."""
+    wanted = submissions(effort.submissions, effort.seed)
+    folder = FOLDER / f"{effort.seed}-{os.getpid()}"
+    conditions = Conditions(
+        effort.seed,
+        effort.patience,
+        spread=max(LEAST_SPREAD, effort.submissions / PER_SECOND),
+        lives=LIVES if effort.settle else SHORT_LIVES,
+        kills=KILLS if effort.settle else FEW_KILLS,
+        linger=LINGER,
+        settle=effort.settle,
+        turns=asyncio.Semaphore(1 if effort.settle else len(SETTINGS)),
+    )
+    print(_described(wanted, effort), flush=True)
+    began = time.monotonic()
+    with_sdks = asyncio.gather(*(through_sdk(name, wanted, effort.patience) for name in _sdks()))
+    if effort.settle:
+        await with_sdks  # at once with the others it would only slow them down; a quick run is mostly waiting
+    with_gateways = asyncio.gather(*(gateway(setting, wanted, conditions, folder) for setting in SETTINGS))
+    sdks, gateways = await with_sdks, await with_gateways
+    print(f"\n{table([*sdks, *(found for found, _ in gateways)])}", flush=True)
+    print(f"\n{time.monotonic() - began:.0f} s in all", flush=True)
+    figures = [
+        figure
+        for setting, (found, history) in zip(SETTINGS, gateways, strict=True)
+        for figure in promises(setting, found, history, sdks, settled=effort.settle > 0)
+    ]
+    if all(figure.met for figure in figures):
+        shutil.rmtree(folder)
+    else:
+        print(f"histories and logs: {folder}")
+    return figures
+
+
+async def through_sdk(name: str, wanted: Sequence[Submission], patience: float) -> Row:
+    """One of the SDKs, before a sandbox of its own."""
+    async with sandbox(wanted) as higgsfield:
+        told = await SDKS[name](higgsfield.url, wanted, patience)
+        return row(name, wanted, told, await higgsfield.ledger())
+
+
+async def gateway(
+    setting: Setting, wanted: Sequence[Submission], conditions: Conditions, folder: Path
+) -> tuple[Row, list[Line]]:
+    """The gateway in one setting, before a sandbox of its own, and the history of that."""
+    async with sandbox(wanted, honours_keys=setting.honours_keys) as higgsfield:
+        history, ledger = await through_gateway(setting, higgsfield, wanted, conditions, folder)
+    print(_lives(setting, history), flush=True)
+    return row(setting.name, wanted, told_by_gateway(history), ledger), history
+
+
+def promises(
+    setting: Setting, found: Row, history: Sequence[Line], sdks: Sequence[Row], *, settled: bool
+) -> list[Figure]:
+    """What is promised of a gateway in this setting, beside what was found of it, and of the better one of the SDKs."""
+
+    def beside(about: str, unit: str, field: str, goal: Goal) -> Figure:
+        best = min((float(getattr(sdk, field)) for sdk in sdks), default=None)
+        figure = value(f"{setting.name}: {about}", unit, getattr(found, field), goal)
+        return dataclasses.replace(figure, baseline=best)
+
+    def alone(about: str, unit: str, number: int, goal: Goal | None = None) -> Figure:
+        return value(f"{setting.name}: {about}", unit, number, goal)
+
+    violations = check(history)
+    for violation in violations[:3]:
+        print(violation)
+    figures = [
+        beside("most charges for a submission", "charges", "most", promised(1)),
+        beside("charged more than once", "submissions", "more_than_once", promised(0)),
+        beside("charged, and nobody was told", "charges", "untold", promised(0)),
+        beside("charged, and called an error", "submissions", "error_charged", promised(0)),
+        alone("neither ended nor UNCERTAIN", "submissions", found.neither, promised(0)),
+        alone("what the judge of storms finds", "violations", len(violations), promised(0)),
+        alone("kills", "kills", _kills(history)),
+    ]
+    if settled and setting.honours_keys:
+        left = found.uncertain_charged + found.uncertain_free
+        figures.append(alone("left UNCERTAIN", "submissions", left, at_most(0)))
+    elif settled and setting.webhooks:
+        figures.append(alone("left UNCERTAIN, and charged", "submissions", found.uncertain_charged, at_most(0)))
+    return figures
+
+
+def _sdks() -> list[str]:
+    if shutil.which("node"):
+        return list(SDKS)
+    print("!!! LEFT OUT: the JavaScript SDK: node is not installed", flush=True)
+    return [name for name in SDKS if "JavaScript" not in name]
+
+
+def _described(wanted: Sequence[Submission], effort: Effort) -> str:
+    planned = kinds(wanted)
+    return (
+        f"charges: seed {effort.seed}, {len(wanted):,} submissions by each client, a fault with probability "
+        f"{PROBABILITY} for each of their first {SPOILED_AT_MOST} POSTs, {effort.patience:g} s of patience\n"
+        f"{planned.total():,} faults: {', '.join(f'{number} {kind}' for kind, number in sorted(planned.items()))}"
+    )
+
+
+def _lives(setting: Setting, history: Sequence[Line]) -> str:
+    count = Counter(line.what for line in history)
+    return (
+        f"{setting.name}: {_kills(history)} kills, {_kills(history) - count['kill']} of them at named places; "
+        f"{count['submit']:,} submits, {count['submit failed']:,} of which failed and were made again"
+    )
+
+
+def _kills(history: Sequence[Line]) -> int:
+    return sum(1 for line in history if line.what == "ended" and line["exit"] == KILLED)

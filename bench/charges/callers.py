@@ -1,0 +1,72 @@
+"""The official SDKs as callers: each submission is one call of subscribe(), whose own loop repeats as it likes."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench.charges.faults import Submission
+from bench.sdks import installed
+
+ROOT = Path(__file__).parents[2]
+MODEL = "higgsfield-ai/soul/standard"
+AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a caller was told at the end: the status of a request, or an error."""
+
+    status: str = ""
+    request: str = ""
+    error: str = ""
+
+
+async def python_sdk(url: str, wanted: Sequence[Submission], patience: float) -> dict[str, Told]:
+    """By prompt; `patience` is its time limit of a call."""
+    client = {"base_url": url, "api_key": "sandbox:sandbox", "timeout": patience}
+    return await _told((sys.executable, "-m", "bench.sdks.subscribe_many"), ROOT, client, wanted)
+
+
+async def javascript_sdk(url: str, wanted: Sequence[Submission], patience: float) -> dict[str, Told]:
+    """The same. It asks for the status four times as often as it would, which changes nothing about submissions."""
+    folder = await asyncio.to_thread(installed.javascript)
+    client = {"baseURL": url, "credentials": "sandbox:sandbox", "timeout": 1000 * patience, "pollInterval": 500}
+    return await _told(("node", "--require=./guard.cjs", "subscribe_many.mjs"), folder, client, wanted)
+
+
+SDKS: dict[str, Callable[[str, Sequence[Submission], float], Awaitable[dict[str, Told]]]] = {
+    f"Python SDK {metadata.version('higgsfield-client')}": python_sdk,
+    f"JavaScript SDK {installed.javascript_version()}": javascript_sdk,
+}
+
+
+async def _told(
+    command: Sequence[str], folder: Path, client: dict[str, Any], wanted: Sequence[Submission]
+) -> dict[str, Told]:
+    asked = {
+        "client": client,
+        "endpoint": MODEL,
+        "prompts": [submission.prompt for submission in wanted],
+        "atOnce": min(AT_ONCE, len(wanted)),
+    }
+    # Both read credentials from the environment, and their HTTP libraries proxies.
+    kept = {n: v for n, v in os.environ.items() if not n.startswith("HF_") and not n.lower().endswith("_proxy")}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, env=kept, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        out, _ = await process.communicate(json.dumps(asked).encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+    lines = (json.loads(line) for line in out.decode().splitlines())
+    return {line.pop("prompt"): Told(**line) for line in lines}

@@ -1,0 +1,143 @@
+"""50,000 generations in flight in one process: what following them costs in memory and CPU, and after a restart."""
+
+import asyncio
+import heapq
+import resource
+import sys
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from bench import processes
+from bench.figures import Figure, at_least, at_most, value
+from bench.load import Effort
+from gateway.app import spare_the_collector
+from gateway.assembly import Core, assemble
+from gateway.config import read_settings
+from gateway.generations.feed import Feed
+from gateway.generations.model import Generation, PreparedRequest, Spec, State
+from gateway.generations.ports import Claim
+from gateway.higgsfield.credentials import Credentials
+
+MANY, FEW = 50_000, 2_000
+CREDENTIALS = Credentials("sandbox", "sandbox")
+NOTHING = PreparedRequest("", "", "", "", {}, b"", "", "")
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """Fill a store, start on it, and let it poll."""
+    count = MANY if effort.rounds > 1 else FEW
+    with tempfile.TemporaryDirectory() as folder:
+        async with processes.running(processes.UPSTREAM) as higgsfield:
+            origin = f"http://{higgsfield.address}"
+            async with httpx.AsyncClient() as client:
+                await client.put(f"{origin}/steady/1")
+            await _fill(Path(folder), origin, count)
+            return [
+                *await _restarted(Path(folder), origin, count),
+                await _polls(Path(folder), origin, effort.seconds),
+            ]
+
+
+async def _open(folder: Path, origin: str, **settings: str) -> Core:
+    variables = {
+        "HFGATEWAY_UPSTREAM_URL": origin,
+        "HFGATEWAY_STORE_URL": f"sqlite:///{folder / 'store.db'}",
+        **settings,
+    }
+    return await assemble(read_settings(variables), CREDENTIALS, _broken)
+
+
+def _broken(error: Exception) -> None:
+    sys.exit(f"the disk fails: {error}")
+
+
+async def _fill(folder: Path, origin: str, count: int) -> None:
+    """Generations that were accepted and have not ended."""
+    core = await _open(folder, origin)
+    now = core.clock.moment()
+
+    async def one(number: int) -> None:
+        spec = Spec(
+            str(uuid4()), "default", "model", "v2", core.upstream.account, origin, b"input" * 20, {}, f"{number}",
+            now.wall, now.steady,
+        )  # fmt: skip
+        generation = Generation(
+            spec,
+            state=State.QUEUED,
+            request_id=str(uuid4()),
+            accept_time=now.wall,
+            update_time=now.wall,
+            upstream_status="queued",
+        )
+        await core.store.claim(Claim(generation, NOTHING, b"fingerprint"))
+
+    for start in range(0, count, 1000):
+        await asyncio.gather(*(one(number) for number in range(start, min(start + 1000, count))))
+    await core.close()
+
+
+async def _restarted(folder: Path, origin: str, count: int) -> list[Figure]:
+    """The time from nothing to all followed, the memory of index and schedule, the cost of the schedule for a poll."""
+    began = time.perf_counter()
+    core = await _open(folder, origin, HFGATEWAY_POLL_MIN="3600", HFGATEWAY_POLL_MAX="3600")
+    seconds = time.perf_counter() - began
+    assert core.follower.following == count
+    generations = [entry.generation for entry in core.feed.entries.values()]
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    again = Feed(generations)
+    follower = core.follower
+    follower._feed, follower._heap, follower._due = again, [], {}
+    follower.resume(generations)
+    memory = (tracemalloc.get_traced_memory()[0] - before) / count
+    tracemalloc.stop()
+    cost = _schedule_cost(core)
+    await core.close()
+    return [
+        value(f"{count:,} in flight: restart until all are followed", "s", seconds),
+        value(f"{count:,} in flight: index and schedule", "KB/generation", memory / 1024, at_most(1.0)),
+        value(f"{count:,} in flight: schedule", "CPU us/poll", cost, at_most(2.0)),
+    ]
+
+
+def _schedule_cost(core: Core) -> float:
+    """Taking the earliest out of the heap and putting it back behind, as after each poll."""
+    follower = core.follower
+    names = list(core.feed.entries)
+    rounds = 100_000
+    began = time.process_time()
+    for number in range(rounds):
+        at, name = heapq.heappop(follower._heap)
+        follower._due.pop(name, None)
+        follower._put(names[number % len(names)], at + 1000.0)
+    return (time.process_time() - began) / rounds * 1e6
+
+
+async def _polls(folder: Path, origin: str, seconds: float) -> Figure:
+    """Status calls a second of one core: all are due at once, and the real adapter asks a server of its own process."""
+    core = await _open(folder, origin, HFGATEWAY_POLL_MIN="0.05", HFGATEWAY_POLL_MAX="0.05")
+    spare_the_collector()  # as `serve` does
+    for entry in core.feed.entries.values():
+        entry.poll_at = 0.0
+    core.follower.resume([entry.generation for entry in core.feed.entries.values()])
+    polls_before = sum(entry.polls for entry in core.feed.entries.values())
+    await core.start()
+    await asyncio.sleep(1.0)
+    polls_before = sum(entry.polls for entry in core.feed.entries.values())
+    cpu_before = _cpu()
+    await asyncio.sleep(max(seconds, 1.0))
+    polls = sum(entry.polls for entry in core.feed.entries.values()) - polls_before
+    rate = polls / (_cpu() - cpu_before)
+    await core.drain()
+    await core.close()
+    return value("status polls for each second of one core", "polls", rate, at_least(4000))
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,47 @@
+"""Get: a live generation, answered from memory, beside a bare server that answers with the same bytes."""
+
+import tempfile
+from pathlib import Path
+
+from bench import processes
+from bench.calls import ANSWER, GET, KEEP, SUBMIT, model_submission, with_key
+from bench.figures import Figure, at_least, at_most, ratio
+from bench.load import Effort, channels, drive
+from hfgateway.v1 import generation_service_pb2 as pb
+
+IN_FLIGHT = 50
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """Its rate and its cost."""
+    ours, floor = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            processes.running(processes.UPSTREAM) as higgsfield,
+            processes.running(
+                processes.GATEWAY, processes.gateway_settings(higgsfield.address, Path(folder))
+            ) as gateway,
+            processes.running(processes.BASELINE) as bare,
+            channels(gateway, IN_FLIGHT) as to_gateway,
+            channels(bare, IN_FLIGHT) as to_bare,
+        ):
+            answer = await to_gateway.unary(SUBMIT)(with_key(model_submission()))
+            name = pb.SubmitGenerationResponse.FromString(answer).generation.id
+            request: bytes = pb.GetGenerationRequest(id=name).SerializeToString()
+            await to_bare.unary(KEEP)(await to_gateway.unary(GET)(request))
+            gets = to_gateway.callers(GET, lambda: request, IN_FLIGHT)
+            answers = to_bare.callers(ANSWER, lambda: request, IN_FLIGHT)
+            await drive(gets, effort.seconds / 4, gateway)
+            await drive(answers, effort.seconds / 4, bare)
+            for _ in range(2 * effort.rounds):
+                floor.append(await drive(answers, effort.seconds / 2, bare))
+                ours.append(await drive(gets, effort.seconds / 2, gateway))
+    return [
+        ratio(
+            "Get, 50 in flight", "calls/s", [load.rate for load in ours], [load.rate for load in floor], at_least(0.85)
+        ),
+        ratio(
+            "Get, 50 in flight", "server CPU us/call", [load.cpu for load in ours], [load.cpu for load in floor],
+            at_most(1.15),
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,71 @@
+"""Status calls for each generation, and how late its end is noticed, beside the loops of the official SDKs.
+
+Simulated on one recorded trace of durations: calls are free here, so what is compared is the schedule alone. The first
+three hundred of the trace are what the gateway has learned from; the rest is what it is measured by.
+"""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+
+from bench.figures import Figure, at_most, ratio, value
+from bench.load import Effort
+from gateway.generations.pace import REMEMBERED, Paces
+
+SEED = 20_261_120
+MEASURED = 4000
+PYTHON_SDK, JS_SDK = 0.5, 2.0
+"""Seconds between the polls of the official SDKs (upstream.md 9)."""
+TRACES = {"images": (12.0, 0.5, 6.0, 1.0), "videos": (90.0, 0.6, 16.0, 3.0)}
+"""Median and sigma of log-normal durations, and the goals: calls, and seconds of mean delay."""
+WEBHOOK_CALLS = 0.3
+
+Gap = Callable[[float], float]
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """Each trace with and without webhooks."""
+    figures = []
+    for name, (median, sigma, calls_goal, delay_goal) in TRACES.items():
+        trace = _trace(median, sigma)
+        learned, measured = trace[:REMEMBERED], trace[REMEMBERED:]
+        calls, delay = _asked(measured, _gateway(learned, webhooks=False))
+        python_calls, python_delay = _asked(measured, lambda _: PYTHON_SDK)
+        js_calls, js_delay = _asked(measured, lambda _: JS_SDK)
+        told, _ = _asked(measured, _gateway(learned, webhooks=True), told_by_webhook=True)
+        figures += [
+            value(f"{name}: status calls", "calls", calls, at_most(calls_goal)),
+            value(f"{name}: mean delay", "s", delay, at_most(delay_goal)),
+            ratio(f"{name}: status calls beside the Python SDK", "calls", [calls], [python_calls]),
+            ratio(f"{name}: mean delay beside the Python SDK", "s", [delay], [python_delay]),
+            ratio(f"{name}: status calls beside the JavaScript SDK", "calls", [calls], [js_calls]),
+            ratio(f"{name}: mean delay beside the JavaScript SDK", "s", [delay], [js_delay]),
+            value(f"{name}: status calls where webhooks arrive", "calls", told, at_most(WEBHOOK_CALLS)),
+        ]
+    return figures
+
+
+def _trace(median: float, sigma: float) -> list[float]:
+    source = random.Random(SEED)
+    return [source.lognormvariate(math.log(median), sigma) for _ in range(REMEMBERED + MEASURED)]
+
+
+def _gateway(learned: Sequence[float], *, webhooks: bool) -> Gap:
+    """The gateway's pace with its default bounds."""
+    paces = Paces(shortest=1.0, longest=30.0)
+    paces.learn_all(("model", duration) for duration in learned)
+    return lambda elapsed: paces.gap("model", elapsed, 0, webhooks=webhooks)
+
+
+def _asked(durations: Sequence[float], gap: Gap, *, told_by_webhook: bool = False) -> tuple[float, float]:
+    """Mean calls, the one that finds the end included, and the mean delay of that one; a webhook ends without one."""
+    calls, delay = 0, 0.0
+    for duration in durations:
+        at = gap(0.0)
+        while at < duration:
+            calls += 1
+            at += gap(at)
+        if not told_by_webhook:
+            calls += 1
+            delay += at - duration
+    return calls / len(durations), delay / len(durations)

@@ -1,0 +1,129 @@
+"""The processes under test: started on free loopback ports, measured from outside, killed at the end."""
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+READY_WITHIN = 20.0
+ANY_PORT = "127.0.0.1:0"
+GATEWAY = ("gateway", "serve")
+BASELINE = ("bench.baseline",)
+UPSTREAM = ("bench.upstream",)
+SANDBOX = ("gateway", "sandbox", "--port=0")
+_ADDRESS = re.compile(r"\b(?:on|at) (?:http://)?(127\.0\.0\.1:\d+)")
+
+
+class Server:
+    """A process that serves."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.address = ""
+
+    async def ready(self) -> None:
+        """Wait for the line that says where it listens."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(READY_WITHIN):
+            line = (await self._process.stdout.readline()).decode()
+        found = _ADDRESS.search(line)
+        if found is None:
+            raise RuntimeError(f"a process under test did not start: {line.strip() or 'it said nothing'}")
+        self.address = found[1]
+
+    async def ask(self, line: str) -> str:
+        """The line with which it answers one."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        answer = (await self._process.stdout.readline()).decode()
+        if not answer:
+            raise RuntimeError(f"a process under test ended instead of answering {line!r}")
+        return answer
+
+    def cpu(self) -> float:
+        """Seconds of processor time that all its threads have used, to the nanosecond."""
+        return time.clock_gettime(~self._process.pid << 3 | 2)  # what clock_getcpuclockid(3) computes
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        return self._status("VmRSS")
+
+    def most_memory(self) -> int:
+        """The most resident bytes that it ever had, or since that was forgotten."""
+        return self._status("VmHWM")
+
+    def forget_most_memory(self) -> None:
+        """Let the most begin anew, with what it has now."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+
+    def _status(self, name: str) -> int:
+        text = Path(f"/proc/{self._process.pid}/status").read_text()
+        found = re.search(rf"{name}:\s+(\d+) kB", text)
+        assert found is not None
+        return int(found[1]) * 1024
+
+    async def stop(self) -> None:
+        """Have it end in good order, and wait for that."""
+        self._process.terminate()
+        await self._process.wait()
+
+    async def kill(self) -> None:
+        """End it at once: nothing that it holds is wanted. May be called again."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+
+@contextlib.asynccontextmanager
+async def spawned(arguments: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[Server]:
+    """`python -m` with these arguments, untouched by the settings of whoever measures. It may not be ready yet.
+
+    Its modules are compiled once and not at each start, as those of an installed gateway are.
+    """
+    ours = ("HFGATEWAY_", "HF_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *arguments, cwd=ROOT, env=kept | dict(environment),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    server = Server(process)
+    try:
+        yield server
+    finally:
+        await server.kill()
+
+
+@contextlib.asynccontextmanager
+async def running(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> AsyncIterator[Server]:
+    """The same, once it is ready."""
+    async with spawned(arguments, environment or {}) as server:
+        await server.ready()
+        yield server
+
+
+def gateway_settings(upstream_address: str, folder: Path, grpc_address: str = ANY_PORT) -> dict[str, str]:
+    """The environment of a gateway under test. It never polls: its polls would fall into the measurements."""
+    return {
+        "HFGATEWAY_UPSTREAM_URL": f"http://{upstream_address}",
+        "HF_KEY": "sandbox:sandbox",
+        "HFGATEWAY_GRPC_ADDRESS": grpc_address,
+        "HFGATEWAY_HTTP_ADDRESS": ANY_PORT,
+        "HFGATEWAY_STORE_URL": f"sqlite:///{folder / 'gateway.db'}",
+        "HFGATEWAY_LOG_LEVEL": "warning",
+        "HFGATEWAY_POLL_MIN": "3600",
+        "HFGATEWAY_POLL_MAX": "3600",
+    }
+
+
+def free_address() -> str:
+    """A loopback address on which nobody listened a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"

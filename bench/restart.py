@@ -1,0 +1,83 @@
+"""Ten thousand watches through a restart: each is resumed, ends once, is told nothing twice; how long that takes."""
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+from bench import processes
+from bench.figures import Figure, at_most, value
+from bench.load import CALLS_PER_CHANNEL, Effort
+from chaos.history import Recorder, read, told
+from chaos.judgement import Lines
+from chaos.watchers import Watchers, access_to
+from chaos.watches import WATCHING
+from hfgateway_client import AsyncClient, soul
+
+LOOK_EVERY = 0.02
+ENDED_WITHIN = 120.0
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """Once in good order, and once by kill -9."""
+    return [figure for how in ("SIGTERM", "kill -9") for figure in await _through(how, effort.burst)]
+
+
+async def _through(how: str, watches: int) -> list[Figure]:
+    name = f"{watches:,} watches through {how} and a start"
+    with tempfile.TemporaryDirectory() as folder:
+        history = Path(folder, "history.jsonl")
+        with Recorder(history) as recorder:
+            seconds, memory = await _restarted(how, watches, recorder, Path(folder))
+        lines = read(history)
+    found = [violation for invariant in WATCHING for violation in invariant(Lines(lines))]
+    ended = sum(line.what == "watch ended" for line in lines)
+    return [
+        value(
+            f"{name}: not resumed, not ended once, or told wrong", "watches", watches - ended + len(found), at_most(0.0)
+        ),
+        value(f"{name}: until the last has ended", "s", seconds),
+        value(f"{name}: most memory of the second gateway", "MB", memory / 2**20),
+    ]
+
+
+async def _restarted(how: str, watches: int, recorder: Recorder, folder: Path) -> tuple[float, int]:
+    """The seconds from the end of the one gateway to the end of the last watch, and the most memory of the other."""
+    address = processes.free_address()
+    async with processes.running(processes.UPSTREAM) as higgsfield, contextlib.AsyncExitStack() as stack:
+        settings = processes.gateway_settings(higgsfield.address, folder, address)
+        first = await stack.enter_async_context(processes.running(processes.GATEWAY, settings))
+        async with AsyncClient(address) as client:
+            generation = (await client.submit(soul("a lighthouse"))).generation
+        watchers = Watchers(recorder)
+        accesses = [
+            await stack.enter_async_context(access_to(address)) for _ in range(-(-watches // CALLS_PER_CHANNEL))
+        ]
+        tasks = [
+            asyncio.create_task(watchers.bare_watch(accesses[number % len(accesses)], generation.id))
+            for number in range(watches)
+        ]
+        await _told(watchers, watches * generation.revision)
+        async with httpx.AsyncClient() as upstream:
+            await upstream.put(f"http://{higgsfield.address}/ended/1")
+        await (first.stop() if how == "SIGTERM" else first.kill())
+        began = time.perf_counter()
+        second = await stack.enter_async_context(processes.running(processes.GATEWAY, settings))
+        await asyncio.wait(tasks, timeout=ENDED_WITHIN)
+        seconds = time.perf_counter() - began
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        async with AsyncClient(address) as client:
+            recorder.note("final", **told(await client.get(generation.id)))
+        return seconds, second.most_memory()
+
+
+async def _told(watchers: Watchers, number: int) -> None:
+    while True:
+        if watchers.told >= number:
+            return
+        await asyncio.sleep(LOOK_EVERY)

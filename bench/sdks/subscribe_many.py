@@ -1,0 +1,39 @@
+"""`python -m bench.sdks.subscribe_many`: the Python SDK's subscribe() for many prompts, as `js/subscribe_many.mjs`."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from higgsfield_client import AsyncClient, HiggsfieldClientError
+
+CALLERS_PER_CLIENT = 25
+"""httpx walks its whole pool for each call, so a client for all callers would be slow: see docs/performance.md."""
+
+
+async def main() -> None:
+    """Let so many callers at once go through the prompts."""
+    asked = json.load(sys.stdin)
+    prompts: Iterator[str] = iter(asked["prompts"])
+    clients = [AsyncClient(**asked["client"]) for _ in range(-(-asked["atOnce"] // CALLERS_PER_CLIENT))]
+
+    async def caller(client: AsyncClient) -> None:
+        for prompt in prompts:
+            told = await _told(client, asked["endpoint"], prompt)
+            print(json.dumps({"prompt": prompt, **told}), flush=True)
+
+    await asyncio.gather(*(caller(clients[number % len(clients)]) for number in range(asked["atOnce"])))
+
+
+async def _told(client: AsyncClient, endpoint: str, prompt: str) -> dict[str, Any]:
+    try:
+        result = await client.subscribe(endpoint, {"prompt": prompt})
+    except (HiggsfieldClientError, httpx.HTTPError, ValueError, KeyError) as error:
+        return {"error": type(error).__name__}
+    return {"status": result["status"], "request": result["request_id"]}
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,162 @@
+"""Submit: checked, made durable twice, POSTed and answered.
+
+Its server CPU stands beside an echo of the same bytes, its rate beside a bare httpx client, and the latency of a lone
+one beside the sum of what it cannot do without. docs/performance.md defines each.
+"""
+
+import contextlib
+import functools
+import json
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from bench import processes
+from bench.calls import ECHO, FIELDS, MODEL, PROMPT, SUBMIT, model_submission, soul_submission, with_key
+from bench.figures import Figure, at_least, at_most, excess, ratio
+from bench.load import Call, Channels, Effort, alternating, channels, drive
+from bench.processes import Server
+from gateway.higgsfield.transport import AioTransport
+
+DELAY = 0.1
+FEW, MANY, MOST = 50, 200, 500
+BODY = json.dumps({"prompt": PROMPT, **FIELDS}).encode()
+HEADERS = {"authorization": "Key sandbox:sandbox", "content-type": "application/json", "accept": "application/json"}
+PATIENCE = 60.0
+"""Seconds that the bare client waits for a connection of its pool: its own limit is reached at 200 in flight."""
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """Its cost, its rate, and its latency when it is alone; each on a fresh gateway."""
+    figures = []
+    for part in (_costs, _rates, _lone):
+        async with _scene() as scene:
+            figures += await part(scene, effort)
+    return figures
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A gateway, what it submits to, and the bare server beside it."""
+
+    higgsfield: Server
+    gateway: Server
+    bare: Server
+    to_gateway: Channels
+    to_bare: Channels
+    folder: Path
+
+    def submitting(self, submission: bytes, in_flight: int) -> list[Call]:
+        """Callers that submit, each time under a fresh key."""
+        return self.to_gateway.callers(SUBMIT, functools.partial(with_key, submission), in_flight)
+
+    def echoing(self, submission: bytes, in_flight: int) -> list[Call]:
+        """Callers that have the same bytes echoed."""
+        return self.to_bare.callers(ECHO, functools.partial(with_key, submission), in_flight)
+
+    def posting(self, client: httpx.AsyncClient, in_flight: int) -> list[Call]:
+        """Callers that POST what the gateway would."""
+        url = f"http://{self.higgsfield.address}/{MODEL}"
+
+        async def post() -> None:
+            response = await client.post(url, content=BODY, headers=HEADERS)
+            response.raise_for_status()
+
+        return [post] * in_flight
+
+    async def answer_after(self, seconds: float) -> None:
+        """Let the upstream take so long for each submission."""
+        async with httpx.AsyncClient() as client:
+            await client.put(f"http://{self.higgsfield.address}/delay/{seconds}")
+
+
+@contextlib.asynccontextmanager
+async def _scene() -> AsyncIterator[Scene]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with (
+            processes.running(processes.UPSTREAM) as higgsfield,
+            processes.running(processes.GATEWAY, processes.gateway_settings(higgsfield.address, folder)) as gateway,
+            processes.running(processes.BASELINE) as bare,
+            channels(gateway, MOST) as to_gateway,
+            channels(bare, MOST) as to_bare,
+        ):
+            yield Scene(higgsfield, gateway, bare, to_gateway, to_bare, folder)
+
+
+async def _costs(scene: Scene, effort: Effort) -> list[Figure]:
+    """Over an upstream that answers at once."""
+    model, soul = model_submission(), soul_submission()
+    sides = {
+        "echo": (scene.echoing(model, FEW), scene.bare),
+        "model": (scene.submitting(model, FEW), scene.gateway),
+        "soul": (scene.submitting(soul, FEW), scene.gateway),
+    }
+    for callers, server in sides.values():
+        await drive(callers, effort.seconds / 4, server)
+    cpu: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(effort.rounds):
+        for name, (callers, server) in sides.items():
+            cpu[name].append((await drive(callers, effort.seconds, server)).cpu)
+    unit = "server CPU us/call"
+    return [
+        ratio("Submit of a model input, 50 in flight", unit, cpu["model"], cpu["echo"], at_most(4.0)),
+        ratio("Submit of a Soul input, 50 in flight", unit, cpu["soul"], cpu["echo"], at_most(4.0)),
+    ]
+
+
+async def _rates(scene: Scene, effort: Effort) -> list[Figure]:
+    """Over an upstream that takes its time, as the real one does."""
+    model = model_submission()
+    few, many, most = (scene.submitting(model, in_flight) for in_flight in (FEW, MANY, MOST))
+    await scene.answer_after(DELAY)
+    rates, posted, at_few, at_most_in_flight = [], [], [], []
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        posts = scene.posting(client, MANY)
+        for callers in (posts, most):
+            await drive(callers, effort.seconds / 4, scene.gateway)
+        for _ in range(effort.rounds):
+            posted.append((await drive(posts, 2 * effort.seconds, scene.higgsfield)).rate)
+            rates.append((await drive(many, effort.seconds, scene.gateway)).rate)
+            at_few.append((await drive(few, effort.seconds, scene.gateway)).cpu)
+            at_most_in_flight.append((await drive(most, effort.seconds, scene.gateway)).cpu)
+    return [
+        ratio("Submit, 200 in flight over 100 ms, beside bare httpx", "calls/s", rates, posted, at_least(5.0)),
+        ratio(
+            "Submit, 500 in flight over 100 ms, beside 50", "server CPU us/call", at_most_in_flight, at_few,
+            at_most(1.3),
+        ),
+    ]  # fmt: skip
+
+
+async def _lone(scene: Scene, effort: Effort) -> list[Figure]:
+    """One at a time, beside its RPC, its POST and two commits, each alone."""
+    model = model_submission()
+    (submit,), (echo,) = scene.submitting(model, 1), scene.echoing(model, 1)
+    database = _database(scene.folder / "floor.db")
+    async with httpx.AsyncClient(transport=AioTransport()) as client:
+        (post,) = scene.posting(client, 1)
+
+        async def commit() -> None:
+            database.execute("INSERT INTO rows (content) VALUES (?)", (BODY,))
+
+        calls: dict[str, Call] = {"submit": submit, "echo": echo, "post": post, "commit": commit}
+        await alternating(calls, effort.lone_calls // 10)
+        median = await alternating(calls, effort.lone_calls)
+    database.close()
+    floor = median["echo"] + median["post"] + 2 * median["commit"]
+    return [
+        excess("a lone Submit, beside its RPC + POST + 2 commits", "ms, p50", median["submit"], floor, at_most(0.6))
+    ]
+
+
+def _database(path: Path) -> sqlite3.Connection:
+    """Every statement is a durable transaction of its own."""
+    database = sqlite3.connect(path, isolation_level=None)
+    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "CREATE TABLE rows (content BLOB)"):
+        database.execute(statement).fetchall()
+    return database

@@ -1,0 +1,109 @@
+"""Uploads: a file of a GiB through a gateway to the sandbox's storage, beside a PUT that goes there by itself.
+
+What counts is that the file leaves no trace in the gateway's memory. The storage hashes what comes, which is compared
+with what was sent.
+"""
+
+import hashlib
+import re
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import grpc
+
+from bench import processes
+from bench.figures import Figure, at_least, promised, ratio, value
+from bench.load import Effort
+from hfgateway.v1 import upload_service_pb2 as pb
+from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
+
+TYPE = "video/mp4"
+PIECE = bytes(range(256)) * 1024
+"""256 KiB, as the clients send them."""
+MEBI = 1 << 20
+MOST_GROWTH = 32.0
+"""MiB."""
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """In turn, on one gateway; what it grows by is taken over all of its uploads."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            processes.running(processes.SANDBOX) as sandbox,
+            processes.running(processes.GATEWAY, processes.gateway_settings(sandbox.address, Path(folder))) as gateway,
+            grpc.aio.insecure_channel(gateway.address) as channel,
+            aiohttp.ClientSession(f"http://{sandbox.address}") as session,
+        ):
+            stub = UploadServiceStub(channel)
+            await _through(stub, 8 * MEBI, told=True)  # what is imported with the first is no growth
+            before = gateway.memory()
+            gateway.forget_most_memory()
+            bare, ours = [], []
+            for _ in range(min(effort.rounds, 3)):
+                bare.append(await _past(session, effort.upload))
+                speed, url = await _through(stub, effort.upload, told=True)
+                ours.append(speed)
+            growth = (gateway.most_memory() - before) / MEBI
+            await _arrived(session, url, effort.upload)
+            gateway.forget_most_memory()
+            unknown, _ = await _through(stub, effort.upload, told=False)
+            growth_unknown = (gateway.most_memory() - before) / MEBI
+    size = f"{effort.upload / MEBI:g} MiB"
+    return [
+        value(f"memory while {size} pass, growth", "MiB", growth, promised(MOST_GROWTH)),
+        value("the same where the size is not told", "MiB", growth_unknown, promised(MOST_GROWTH)),
+        ratio("upload beside a bare PUT", "MB/s", ours, bare, at_least(0.2)),
+        value("where the size is not told", "MB/s", unknown),
+    ]
+
+
+async def _through(stub: UploadServiceStub, size: int, *, told: bool) -> tuple[float, str]:
+    """MB/s through the gateway, and the URL."""
+
+    async def parts() -> AsyncIterator[pb.UploadMediaRequest]:
+        yield pb.UploadMediaRequest(header=pb.UploadHeader(content_type=TYPE, size=size if told else None))
+        part = pb.UploadMediaRequest(chunk=PIECE)
+        for _ in range(size // len(PIECE)):
+            yield part
+
+    start = time.perf_counter()
+    answer = await stub.UploadMedia(parts())
+    assert answer.size == size
+    return size / 1e6 / (time.perf_counter() - start), answer.url
+
+
+async def _past(session: aiohttp.ClientSession, size: int) -> float:
+    """MB/s of a PUT without anything between."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(size // len(PIECE)):
+            yield PIECE
+
+    start = time.perf_counter()
+    headers = {"Authorization": "Key sandbox:sandbox"}
+    async with session.post("/files/generate-upload-url", json={"content_type": TYPE}, headers=headers) as answer:
+        slot = await answer.json()
+    headers = slot["upload_headers"] | {"Content-Length": str(size)}
+    async with session.put(slot["upload_url"], data=pieces(), headers=headers) as answer:
+        answer.raise_for_status()
+    return size / 1e6 / (time.perf_counter() - start)
+
+
+async def _arrived(session: aiohttp.ClientSession, url: str, size: int) -> None:
+    """Raise where the storage has something else than was sent."""
+    wanted = hashlib.sha256()
+    for _ in range(size // len(PIECE)):
+        wanted.update(PIECE)
+    async with session.get(url) as answer:
+        if answer.status == 410:
+            found = re.search(r"(\d+) bytes, SHA-256 (\w+)", await answer.text())
+            assert found is not None
+            assert (int(found[1]), found[2]) == (size, wanted.hexdigest())
+            return
+        seen = hashlib.sha256()
+        async for piece in answer.content.iter_chunked(len(PIECE)):
+            seen.update(piece)
+        assert seen.digest() == wanted.digest()

@@ -1,0 +1,214 @@
+"""Watch: what a stream costs, how fast a change reaches all, what one that never reads costs, a burst of connects."""
+
+import asyncio
+import contextlib
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from bench import processes
+from bench.calls import BARE_WATCH, CANCEL, KEEP, PROMPT, PUBLISH, SUBMIT, WATCH, model_submission, with_key
+from bench.figures import Figure, at_least, at_most, ratio, value
+from bench.load import Effort, channels
+from bench.processes import Server
+from hfgateway.v1 import generation_service_pb2 as pb
+
+WARMING = 90
+"""Streams that are open before memory is looked at: the first ones bring what all share."""
+NEVER_READ = 20
+LONG_PROMPT = "a lighthouse " * 8_000
+READ_WITHIN = 60.0
+
+Change = Callable[[], Awaitable[None]]
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """All of it, on fresh servers each time: memory that was used once is not used a second time."""
+    ours, bare = [], []
+    for _ in range(effort.servers):
+        fan, message = await _gateway_fan(effort)
+        ours.append(fan)
+        bare.append(await _bare_fan(effort, message))
+    kept = await _kept_for_nobody(effort)
+    lost, seconds = await _burst(effort)
+    kilobytes = [fan.memory / 1024 for fan in ours]
+    watches, burst = f"{effort.streams:,} watches", f"{effort.burst:,} watches at once"
+    return [
+        value(f"{watches}, memory", "KB/stream", statistics.median(kilobytes), at_most(25.0)),
+        ratio(f"{watches}, memory", "KB/stream", kilobytes, [fan.memory / 1024 for fan in bare], at_most(1.15)),
+        ratio(
+            f"{watches}, a change to all", "messages/s", [rate for fan in ours for rate in fan.rates],
+            [rate for fan in bare for rate in fan.rates], at_least(0.85),
+        ),
+        ratio(
+            f"{watches}, a change to all", "server CPU us/message", [cpu for fan in ours for cpu in fan.cpu],
+            [cpu for fan in bare for cpu in fan.cpu],
+        ),
+        value("a watch that never reads, memory that grows", "% of what it missed", 100 * kept, at_most(1.0)),
+        value(f"{burst}, lost", "streams", lost, at_most(0.0)),
+        value(f"{burst}, until all are served", "s", seconds),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """What the streams of a server cost: bytes of memory each; for every change, messages/s and CPU us/message."""
+
+    memory: float
+    rates: list[float]
+    cpu: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A gateway with one generation: how to watch it, its first message, and a way to change it."""
+
+    gateway: Server
+    request: bytes
+    message: bytes
+    change: Change
+
+
+class Readers:
+    """Streams that are read as fast as they come."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+        self._missing = 0
+        self._all_read = asyncio.Event()
+        self._first = self._last = 0.0
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    async def add(self, streams: Sequence[Any]) -> None:
+        """Read these too; returns when each has brought its first message."""
+        self._expect(len(streams))
+        self._tasks += [asyncio.create_task(self._read(stream)) for stream in streams]
+        await self._wait()
+
+    async def all_told(self, change: Change) -> float:
+        """Make a change; the seconds between the first and the last stream that brought it."""
+        self._expect(len(self._tasks))
+        await change()
+        await self._wait()
+        return self._last - self._first
+
+    async def close(self) -> None:
+        """Read no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _expect(self, messages: int) -> None:
+        self._missing = messages
+        self._all_read.clear()
+        self._first = 0.0
+
+    async def _wait(self) -> None:
+        async with asyncio.timeout(READ_WITHIN):
+            await self._all_read.wait()
+
+    async def _read(self, stream: Any) -> None:
+        while await stream.read() is not grpc.aio.EOF:
+            self._last = time.perf_counter()
+            self._first = self._first or self._last
+            self._missing -= 1
+            if not self._missing:
+                self._all_read.set()
+
+
+@contextlib.asynccontextmanager
+async def _watched(prompt: str = PROMPT, *, include_input: bool = False) -> AsyncIterator[Watched]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            processes.running(processes.UPSTREAM) as higgsfield,
+            processes.running(
+                processes.GATEWAY, processes.gateway_settings(higgsfield.address, Path(folder))
+            ) as gateway,
+            channels(gateway, 1) as one,
+        ):
+            answer = await one.unary(SUBMIT)(with_key(model_submission(prompt)))
+            generation = pb.SubmitGenerationResponse.FromString(answer).generation
+            cancel = pb.CancelGenerationRequest(id=generation.id).SerializeToString()
+
+            async def change() -> None:
+                # The stand-in cancels nothing, but has another status to tell whenever it is asked.
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await one.unary(CANCEL)(cancel)
+
+            request = pb.WatchGenerationRequest(
+                id=generation.id, after_revision=generation.revision - 1, include_input=include_input
+            ).SerializeToString()
+            (stream,) = one.streams(WATCH, request, 1)
+            message = await stream.read()
+            stream.cancel()
+            yield Watched(gateway, request, message, change)
+
+
+async def _gateway_fan(effort: Effort) -> tuple[Fan, bytes]:
+    async with _watched() as watched:
+        return await _fan(watched.gateway, WATCH, watched.request, watched.change, effort), watched.message
+
+
+async def _bare_fan(effort: Effort, message: bytes) -> Fan:
+    async with processes.running(processes.BASELINE) as bare, channels(bare, 1) as one:
+        await one.unary(KEEP)(message)
+
+        async def change() -> None:
+            await one.unary(PUBLISH)(b"")
+
+        return await _fan(bare, BARE_WATCH, b"", change, effort)
+
+
+async def _fan(server: Server, method: str, request: bytes, change: Change, effort: Effort) -> Fan:
+    readers = Readers()
+    rates, costs = [], []
+    async with channels(server, WARMING) as warming, channels(server, effort.streams) as many:
+        await readers.add(warming.streams(method, request, WARMING))
+        before = server.memory()
+        await readers.add(many.streams(method, request, effort.streams))
+        memory = (server.memory() - before) / effort.streams
+        for _ in range(effort.changes):
+            cpu = server.cpu()
+            rates.append(len(readers) / await readers.all_told(change))
+            costs.append(1e6 * (server.cpu() - cpu) / len(readers))
+        await readers.close()
+    return Fan(memory, rates, costs)
+
+
+async def _kept_for_nobody(effort: Effort) -> float:
+    """The share that stays in the gateway's memory of the long messages that its watchers do not read."""
+    async with (
+        _watched(LONG_PROMPT, include_input=True) as watched,
+        channels(watched.gateway, NEVER_READ) as silent,
+    ):
+        streams = silent.streams(WATCH, watched.request, NEVER_READ)
+        await asyncio.gather(*(stream.read() for stream in streams))
+        for _ in range(effort.unread_changes):
+            await watched.change()
+        before = watched.gateway.memory()
+        for _ in range(effort.unread_changes):
+            await watched.change()
+        grown = watched.gateway.memory() - before
+        await watched.gateway.kill()
+    return grown / (effort.unread_changes * NEVER_READ * len(watched.message))
+
+
+async def _burst(effort: Effort) -> tuple[int, float]:
+    """How many of so many watches opened at once brought nothing, and the seconds until the last one had."""
+    async with _watched() as watched, channels(watched.gateway, effort.burst) as many:
+        start = time.perf_counter()
+        streams = many.streams(WATCH, watched.request, effort.burst)
+        async with asyncio.timeout(READ_WITHIN):
+            messages = await asyncio.gather(*(stream.read() for stream in streams), return_exceptions=True)
+        seconds = time.perf_counter() - start
+        for stream in streams:
+            stream.cancel()
+    return sum(1 for message in messages if not isinstance(message, bytes)), seconds

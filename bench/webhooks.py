@@ -1,0 +1,123 @@
+"""How fast webhooks are answered: at a steady rate, alone and while submissions load the gateway.
+
+The rate is kept whatever the answers take (an open loop), as Higgsfield keeps it. Each delivery is signed, for a
+generation of its own that it ends; an answer is given when the delivery is durable. Beside it stand the same POSTs to
+the bare upstream, which does nothing with them: what these take is the machine's and the benchmark's own.
+"""
+
+import asyncio
+import contextlib
+import functools
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from bench import processes
+from bench.calls import SUBMIT, model_submission, with_key
+from bench.figures import Figure, at_most, excess, value
+from bench.load import Channels, Effort, channels, drive
+from bench.processes import Server
+from gateway.sandbox.signing import signed_headers
+
+RATE = 200
+"""Deliveries a second."""
+LOAD = 20
+"""Callers that submit, each again as soon as it is answered."""
+SECRET = "whsec_" + "QUJDREVGR0g" * 4
+OFFERED = 1_000.0
+"""Milliseconds within which an answer is promised; Higgsfield waits for ten seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A gateway that takes webhooks, and what tells where they have to go."""
+
+    higgsfield: Server
+    gateway: Server
+    to_gateway: Channels
+    session: aiohttp.ClientSession
+
+    async def submitted(self, count: int) -> list[tuple[str, str]]:
+        """So many accepted generations: their requests, and where their ends are to be told."""
+        await self._told()
+        submit = self.to_gateway.unary(SUBMIT)
+        for start in range(0, count, 50):
+            await asyncio.gather(*(submit(with_key(model_submission())) for _ in range(start, min(start + 50, count))))
+        return await self._told()
+
+    async def _told(self) -> list[tuple[str, str]]:
+        async with self.session.get(f"http://{self.higgsfield.address}/told") as answer:
+            return [(request_id, url) for request_id, url in json.loads(await answer.text())]
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """Alone, then under load; each on a fresh gateway."""
+    figures = []
+    for busy in (False, True):
+        async with _scene() as scene:
+            told = await scene.submitted(max(int(RATE * effort.seconds * effort.rounds), 10))
+            floor = [(request_id, f"http://{scene.higgsfield.address}/any") for request_id, _ in told]
+            load = asyncio.create_task(_load(scene, 2 * len(told) / RATE)) if busy else None
+            bare, cpu = await _delivered(scene, floor), scene.gateway.cpu()
+            answers = await _delivered(scene, told)
+            cost = 1e6 * (scene.gateway.cpu() - cpu) / len(told)
+            if load is not None:
+                await load
+        figures += _figures(f"webhooks, {RATE}/s" + (f" beside {LOAD} that submit" if busy else ""), answers, bare)
+        if not busy:
+            figures.append(value(f"webhooks, {RATE}/s: taken", "server CPU us/delivery", cost))
+    return figures
+
+
+@contextlib.asynccontextmanager
+async def _scene() -> AsyncIterator[Scene]:
+    address = processes.free_address()
+    with tempfile.TemporaryDirectory() as folder:
+        async with processes.running(processes.UPSTREAM) as higgsfield:
+            settings = processes.gateway_settings(higgsfield.address, Path(folder)) | {
+                "HFGATEWAY_HTTP_ADDRESS": address,
+                "HFGATEWAY_PUBLIC_URL": f"http://{address}",
+                "HFGATEWAY_WEBHOOK_SECRET": SECRET,
+            }
+            async with (
+                processes.running(processes.GATEWAY, settings) as gateway,
+                channels(gateway, LOAD + 50) as to_gateway,
+                aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+            ):
+                yield Scene(higgsfield, gateway, to_gateway, session)
+
+
+async def _load(scene: Scene, seconds: float) -> None:
+    submission = functools.partial(with_key, model_submission())
+    await drive(scene.to_gateway.callers(SUBMIT, submission, LOAD), seconds, scene.gateway)
+
+
+async def _delivered(scene: Scene, told: Sequence[tuple[str, str]]) -> list[tuple[int, float]]:
+    """Deliver each at its time; the status and the milliseconds of each answer."""
+    began = time.perf_counter()
+
+    async def deliver(number: int, request_id: str, url: str) -> tuple[int, float]:
+        body = json.dumps({"request_id": request_id, "status": "completed", "images": []}).encode()
+        headers = signed_headers(SECRET, f"msg_{number}", int(time.time()), body)
+        due = began + number / RATE
+        await asyncio.sleep(max(due - time.perf_counter(), 0.0))
+        async with scene.session.post(url, data=body, headers=headers) as answer:
+            await answer.read()
+            return answer.status, 1e3 * (time.perf_counter() - due)
+
+    return await asyncio.gather(*(deliver(number, *one) for number, one in enumerate(told)))
+
+
+def _figures(name: str, answers: Sequence[tuple[int, float]], bare: Sequence[tuple[int, float]]) -> list[Figure]:
+    ours, floor = (statistics.quantiles([taken for _, taken in side], n=100) for side in (answers, bare))
+    return [
+        excess(f"{name}: answered", "ms, p50", ours[49], floor[49]),
+        excess(f"{name}: answered", "ms, p99", ours[98], floor[98], at_most(OFFERED)),
+        value(f"{name}: not taken", "deliveries", sum(status != 200 for status, _ in answers), at_most(0)),
+    ]

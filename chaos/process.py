@@ -1,0 +1,85 @@
+"""A gateway in a process of its own, to be killed and started again over the same store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+GATEWAY = (sys.executable, "-m", "gateway")
+_READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on http://(\S+), store ")
+
+
+class NoGatewayError(RuntimeError):
+    """It does not start."""
+
+
+class GatewayProcess:
+    """At most one process at a time; the addresses are those of the one that answers."""
+
+    def __init__(self, store: Path, log: Path, settings: dict[str, str], launcher: Sequence[str] = GATEWAY) -> None:
+        self._launcher = launcher
+        self._log = log
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
+        self._environment = (
+            kept
+            | settings
+            | {
+                "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0",
+                "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0",
+                "HFGATEWAY_STORE_URL": f"sqlite:///{store}",
+            }
+        )
+        self._process: asyncio.subprocess.Process | None = None
+        self.address = self.http_address = ""
+
+    async def start(self, failpoint: str = "") -> bool:
+        """Start it; true once both ports answer, false where it ended before that."""
+        with self._log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *self._launcher, "serve", cwd=ROOT, env=self._environment | {"HFGATEWAY_FAILPOINT": failpoint},
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log,
+            )  # fmt: skip
+        self._process = process
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()
+        told = _READY.match(line)
+        if told is not None:
+            self.address, self.http_address = told[1], told[2]
+            return True
+        await process.wait()
+        return False
+
+    @property
+    def started(self) -> bool:
+        """Whether it ever was."""
+        return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        """Of the process, once it was started."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def ended(self) -> int:
+        """Wait for its end; the exit code, -9 where it was killed."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return await self._process.wait()
+
+    async def kill(self) -> int:
+        """kill -9, unless it has ended already; the exit code."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.kill()
+        return await self._process.wait()

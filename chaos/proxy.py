@@ -1,0 +1,96 @@
+"""A TCP proxy whose connections can be cut: what a client holds when a network, or a gateway, goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from types import TracebackType
+from typing import Self
+
+_CHUNK = 64 * 1024
+_LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+class Proxy:
+    """Listens on one port of this machine for as long as it is open, and passes on to `target` as it is by then."""
+
+    def __init__(self) -> None:
+        self.target = ""
+        """host:port; while it is empty, or nobody listens there, connections are closed at once."""
+        self.address = ""
+        self.allowance: int | None = None
+        """Bytes that a connection may bring from there, after which it ends; those that were brought do arrive."""
+        self._server: asyncio.Server
+        self._open: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()[:2]
+        self.address = f"{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        self.cut()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def cut(self) -> int:
+        """Reset every connection, in the middle of whatever it carries; says how many there were."""
+        cut = len(self._open)
+        for writer in self._open:
+            _reset(writer)
+        self._open.clear()
+        return cut
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._open.add(writer)
+        try:
+            await self._join(reader, writer)
+        except OSError:
+            pass  # a connection that breaks is what this is for
+        finally:
+            self._open.discard(writer)
+            writer.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, port = self.target.rpartition(":")
+        if not host:
+            return
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_pass_on(reader, far_writer, None))
+                both.create_task(_pass_on(far_reader, writer, self.allowance))
+        finally:
+            far_writer.transport.abort()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, allowance: int | None) -> None:
+    """Copy one direction to its end, or so many bytes of it, and end the other side of it."""
+    left = allowance
+    with contextlib.suppress(OSError):
+        while piece := await reader.read(_CHUNK if left is None else min(left, _CHUNK)):
+            writer.write(piece)
+            await writer.drain()
+            if left is not None:
+                left -= len(piece)
+    with contextlib.suppress(OSError):
+        writer.close()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    connection: socket.socket | None = writer.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    writer.transport.abort()

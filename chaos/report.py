@@ -1,0 +1,62 @@
+"""What a history comes to, for people: its figures, and what was found in it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from chaos.checker import INVARIANTS
+from chaos.history import Line
+from chaos.judgement import Violation
+from chaos.watches import ORDER
+
+SHOWN = 3
+"""Violations of one invariant that are shown in full."""
+
+
+def figures(lines: Sequence[Line]) -> dict[str, int]:
+    """How much happened."""
+    count = Counter(line.what for line in lines)
+    final = Counter(line["state"] for line in lines if line.what == "final")
+    failpoints = sum(1 for line in lines if line.what == "start" and line["failpoint"])
+    faults = [line for line in lines if line.what == "fault"]
+    charges = [line for line in lines if line.what == "charge"]
+    told = {
+        "keys": len({line["key"] for line in lines if line.what == "submit"}),
+        "submits": count["submit"],
+        "submits that failed": count["submit failed"],
+        "watches": count["watch"],
+        "watches that failed": count["watch failed"],
+        "messages": count["saw"] + count["news"],
+        "starts": count["start"],
+        "starts with a failpoint": failpoints,
+        "kills": count["kill"],
+        "connections cut": sum(line["connections"] for line in lines if line.what == "cut"),
+        "faults": len(faults),
+        "faults of submissions": sum(fault["on"] == "submit" for fault in faults),
+        "charges": len(charges),
+        "refunds": count["refund"],
+        "keys charged more than once": sum(n > 1 for n in Counter(charge["prompt"] for charge in charges).values()),
+        "generations": count["final"],
+    }
+    return told | {f"{'left' if state in ORDER else 'ended as'} {state}": n for state, n in sorted(final.items())}
+
+
+def table(told: dict[str, int]) -> str:
+    """The figures, one on each line."""
+    return "\n".join(f"  {number:>8}  {name}" for name, number in told.items())
+
+
+def verdict(violations: Sequence[Violation]) -> str:
+    """What was found; of each kind the first few with their lines."""
+    if not violations:
+        return f"no violation of {len(INVARIANTS)} invariants"
+    kinds: defaultdict[str, list[Violation]] = defaultdict(list)
+    for violation in violations:
+        kinds[violation.invariant].append(violation)
+    told = [f"{len(violations)} violations"]
+    for kind, found in kinds.items():
+        told += [str(violation) for violation in found[:SHOWN]]
+        if len(found) > SHOWN:
+            told.append(f"{kind}: {len(found) - SHOWN} more")
+    return "\n".join(told)

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"iter"
+	"slices"
+	"strings"
+
+	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+)
+
+func listModels(t *trial) {
+	found := idsOf(t, t.client.ListModels(t.ctx, &hfgateway.ModelQuery{PageSize: 7}))
+	t.check(len(found) > 7, "too few for a second page", found)
+	souls := slices.DeleteFunc(slices.Clone(found), func(id string) bool {
+		return !strings.Contains(strings.ToLower(id), "soul")
+	})
+	t.check(len(souls) > 0 && len(souls) < len(found), souls)
+	for _, query := range []string{"soul", "SOUL"} {
+		narrowed := idsOf(t, t.client.ListModels(t.ctx, &hfgateway.ModelQuery{Query: query}))
+		t.check(slices.Equal(narrowed, souls), query, narrowed, souls)
+	}
+}
+
+func getModel(t *trial) {
+	const id = "higgsfield-ai/soul/v2/standard"
+	found := value[*hfgateway.CatalogModel](t)(t.client.GetModel(t.ctx, id))
+	t.check(found.GetId() == id && takes(found, "prompt"), found)
+	_, err := t.client.GetModel(t.ctx, "nobodys/"+hfgateway.NewIdempotencyKey())
+	t.refused(err, hfgateway.ErrModelUnknown, "MODEL_UNKNOWN")
+}
+
+func listMotions(t *trial) {
+	all := read(t, t.client.ListMotions(t.ctx, nil)).rest()
+	t.check(len(all) > 1, all)
+	for _, one := range all {
+		t.check(one.GetId() != "" && one.GetName() != "" && strings.HasPrefix(one.GetPreviewUrl(), "http"), one)
+	}
+	name := all[0].GetName()
+	narrowed := read(t, t.client.ListMotions(t.ctx, &hfgateway.MotionQuery{Query: strings.ToUpper(name)})).rest()
+	t.check(len(narrowed) > 0 && len(narrowed) < len(all), name, narrowed)
+	for _, one := range narrowed {
+		t.check(strings.Contains(strings.ToLower(one.GetName()), strings.ToLower(name)), one)
+	}
+}
+
+func listSoulStyles(t *trial) {
+	first := idsOf(t, t.client.ListSoulStyles(t.ctx, &hfgateway.SoulStyleQuery{Version: hfgateway.SoulV1}))
+	second := idsOf(t, t.client.ListSoulStyles(t.ctx, &hfgateway.SoulStyleQuery{Version: hfgateway.SoulV2}))
+	t.check(len(first) > 0 && len(second) > 0 && !slices.Equal(first, second), first, second)
+}
+
+func listPresets(t *trial) {
+	styled := read(t, t.client.ListModels(t.ctx, &hfgateway.ModelQuery{IncludeSchema: true}))
+	defer styled.stop()
+	model := styled.until(func(one *hfgateway.CatalogModel) bool { return takes(one, "preset_id") }).GetId()
+	found := read(t, t.client.ListPresets(t.ctx, &hfgateway.PresetQuery{ModelId: model})).rest()
+	t.check(len(found) > 0 && found[0].GetId() != "" && found[0].GetName() != "", model, found)
+	unknown := &hfgateway.PresetQuery{ModelId: "nobodys/" + hfgateway.NewIdempotencyKey()}
+	for _, err := range t.client.ListPresets(t.ctx, unknown) {
+		t.refused(err, hfgateway.ErrModelUnknown, "MODEL_UNKNOWN")
+		return
+	}
+	t.failf("an unknown model has no presets, and that is no error")
+}
+
+// takes says whether a model's schema has the parameter.
+func takes(model *hfgateway.CatalogModel, parameter string) bool {
+	properties := model.GetParametersSchema().GetFields()["properties"].GetStructValue()
+	return properties.GetFields()[parameter] != nil
+}
+
+// idsOf all in a sequence, none of which may come twice.
+func idsOf[Item interface{ GetId() string }](t *trial, items iter.Seq2[Item, error]) (found []string) {
+	for item, err := range items {
+		id := value[Item](t)(item, err).GetId()
+		t.check(id != "" && !slices.Contains(found, id), "twice or without an id", id)
+		found = append(found, id)
+	}
+	return found
+}

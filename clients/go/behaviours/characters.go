@@ -1,0 +1,79 @@
+package main
+
+import (
+	"slices"
+
+	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+)
+
+var faces = []string{"https://example.com/face-1.png", "https://example.com/face-2.png"}
+
+// training is a new character.
+func (t *trial) training() *hfgateway.Character {
+	created, err := t.client.CreateCharacter(t.ctx, unique("Ann"), faces)
+	return value[*hfgateway.CreatedCharacter](t)(created, err).Character
+}
+
+func createCharacter(t *trial) {
+	name := unique("Ann")
+	first := value[*hfgateway.CreatedCharacter](t)(
+		t.client.CreateCharacter(t.ctx, name, faces, hfgateway.WithSoulVersion(hfgateway.SoulV2)))
+	t.check(first.Character.GetId() != "" && first.Character.GetName() == name && !first.Replayed, first)
+	t.check(first.Character.GetVersion() == hfgateway.SoulV2 && !first.Character.GetDone(), first)
+	key := hfgateway.WithIdempotencyKey(first.IdempotencyKey)
+	second := value[*hfgateway.CreatedCharacter](t)(
+		t.client.CreateCharacter(t.ctx, name, faces, hfgateway.WithSoulVersion(hfgateway.SoulV2), key))
+	t.check(second.Character.GetId() == first.Character.GetId() && second.Replayed, first, second)
+	_, err := t.client.CreateCharacter(t.ctx, unique("Ben"), faces, hfgateway.WithSoulVersion(hfgateway.SoulV2), key)
+	failed := t.refused(err, hfgateway.ErrKeyReused, "IDEMPOTENCY_KEY_REUSED")
+	t.check(failed.IdempotencyKey == first.IdempotencyKey, failed)
+	t.check(t.ledger(name).Charges == 1, t.ledger(name))
+}
+
+func getCharacter(t *trial) {
+	made := t.training()
+	found := value[*hfgateway.Character](t)(t.client.GetCharacter(t.ctx, made.GetId()))
+	t.check(found.GetId() == made.GetId() && found.GetName() == made.GetName(), found)
+	_, err := t.client.GetCharacter(t.ctx, hfgateway.NewIdempotencyKey())
+	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
+	other := t.another(t.address, t.otherAPIKey)
+	defer other.Close()
+	_, err = other.GetCharacter(t.ctx, made.GetId())
+	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
+}
+
+func listCharacters(t *trial) {
+	t.advance(1) // what Higgsfield was given at the same time is in no order
+	first := t.training().GetId()
+	t.advance(1)
+	second := t.training().GetId()
+	found := idsOf(t, t.client.ListCharacters(t.ctx, &hfgateway.CharacterQuery{PageSize: 1}))
+	t.check(slices.Equal(found[:2], []string{second, first}), found, first, second)
+}
+
+func watchCharacter(t *trial) {
+	watch := read(t, t.client.WatchCharacter(t.ctx, t.training().GetId()))
+	defer watch.stop()
+	present := watch.until(func(*hfgateway.Character) bool { return true })
+	t.check(present.GetState() < hfgateway.CharacterInProgress && !present.GetDone(), present)
+	t.advance(1.5)
+	watch.until(func(one *hfgateway.Character) bool { return one.GetState() == hfgateway.CharacterInProgress })
+	t.advance(3600)
+	seen := watch.rest()
+	t.check(slices.IsSortedFunc(seen, func(a, b *hfgateway.Character) int {
+		return int(a.GetState() - b.GetState())
+	}), seen)
+	last := seen[len(seen)-1]
+	t.check(last.GetState() == hfgateway.CharacterCompleted && last.GetDone(), last)
+}
+
+func deleteCharacter(t *trial) {
+	id := t.training().GetId()
+	for range 2 {
+		if err := t.client.DeleteCharacter(t.ctx, id); err != nil {
+			t.failf("%v", err)
+		}
+		_, err := t.client.GetCharacter(t.ctx, id)
+		t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
+	}
+}

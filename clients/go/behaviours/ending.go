@@ -1,0 +1,118 @@
+package main
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+)
+
+func cancelQueued(t *trial) {
+	prompt := unique("a fox")
+	id := t.queued(prompt).GetId()
+	for range 2 {
+		found := value[*hfgateway.Generation](t)(t.client.Cancel(t.ctx, id))
+		t.check(found.GetState() == hfgateway.StateCanceled, found)
+	}
+	t.charged(prompt, 0, 1)
+}
+
+func cancelPending(t *trial) {
+	prompt := unique("a fox")
+	t.plan(prompt, full())
+	found := t.submit(prompt, hfgateway.WithWaitTimeout(500*time.Millisecond)).Generation
+	t.check(found.GetState() == hfgateway.StatePending, found)
+	found = value[*hfgateway.Generation](t)(t.client.Cancel(t.ctx, found.GetId()))
+	t.check(found.GetState() == hfgateway.StateCanceled, found)
+	t.restart() // the next gateway was not told to wait, and would send what still waits
+	t.charged(prompt, 0, 1)
+}
+
+func cancelInProgress(t *trial) {
+	notCancelable(t, t.running(unique("a fox")).GetId(), "IN_PROGRESS")
+}
+
+func cancelEnded(t *trial) {
+	notCancelable(t, t.completed(unique("a fox")).GetId(), "COMPLETED")
+}
+
+func notCancelable(t *trial, id, state string) {
+	_, err := t.client.Cancel(t.ctx, id)
+	failed := t.refused(err, hfgateway.ErrNotCancelable, "NOT_CANCELABLE")
+	t.check(failed.Metadata["state"] == state, failed.Metadata)
+}
+
+func estimate(t *trial) {
+	prompt := unique("a fox")
+	price := value[*hfgateway.Price](t)(t.client.Estimate(t.ctx, hfgateway.Soul(prompt)))
+	t.check(credits(t, price) > 0, price)
+	t.charged(prompt, 0, 0)
+}
+
+func credits(t *trial, price *hfgateway.Price) float64 {
+	return value[float64](t)(strconv.ParseFloat(price.GetCost().GetCredits(), 64))
+}
+
+func estimateUpstreamAway(t *trial) {
+	prompt := unique("a fox")
+	t.plan(prompt, fault{"on": "estimate", "kind": "503", "times": 100})
+	client := t.another(t.address, t.apiKey, impatient)
+	defer client.Close()
+	_, err := client.Estimate(t.ctx, hfgateway.Soul(prompt))
+	failed := t.refused(err, hfgateway.ErrUpstreamUnavailable, "UPSTREAM_UNAVAILABLE")
+	t.check(failed.Retryable, failed)
+}
+
+func estimateCredentialsRefused(t *trial) {
+	prompt := unique("a fox")
+	t.plan(prompt, fault{"on": "estimate", "status": 401, "body": map[string]any{"detail": "Invalid credentials"}})
+	_, err := t.client.Estimate(t.ctx, hfgateway.Soul(prompt))
+	t.refused(err, hfgateway.ErrUpstreamCredentialsRefused, "UPSTREAM_CREDENTIALS_REFUSED")
+}
+
+func deleteDone(t *trial) {
+	prompt := unique("a fox")
+	found := t.completed(prompt)
+	t.check(value[bool](t)(t.client.Delete(t.ctx, found.GetId())), "not removed at Higgsfield")
+	_, err := t.client.Get(t.ctx, found.GetId())
+	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
+	_, err = t.client.Submit(t.ctx, hfgateway.Soul(prompt), hfgateway.WithIdempotencyKey(found.GetIdempotencyKey()))
+	t.refused(err, hfgateway.ErrKeyReused, "IDEMPOTENCY_KEY_REUSED")
+	t.charged(prompt, 1, 1)
+}
+
+func deleteNotDone(t *trial) {
+	_, err := t.client.Delete(t.ctx, t.queued(unique("a fox")).GetId())
+	t.refused(err, hfgateway.ErrNotDone, "NOT_DONE")
+}
+
+func explain(t *trial) {
+	found := t.completed(unique("a fox"))
+	story := value[*hfgateway.Story](t)(t.client.Explain(t.ctx, found.GetId()))
+	var revision int32
+	posts := 0
+	for _, event := range story.GetEvents() {
+		if event.GetRevision() != 0 {
+			revision++
+			t.check(event.GetRevision() == revision, story.GetEvents())
+		}
+		if call := event.GetUpstreamCall(); call.GetMethod() == http.MethodPost {
+			posts++
+			t.check(call.GetHttpStatus() == http.StatusOK, call)
+		}
+	}
+	t.check(posts == 1 && revision == found.GetRevision(), story.GetEvents())
+	t.check(story.GetGeneration().GetId() == found.GetId(), story.GetGeneration())
+}
+
+func deadline(t *trial) {
+	prompt := unique("a fox")
+	t.plan(prompt, fault{"on": "estimate", "delay": 60})
+	client := t.another(t.address, t.apiKey, hfgateway.WithTimeout(2*time.Second))
+	defer client.Close()
+	_, err := client.Estimate(t.ctx, hfgateway.Soul(prompt))
+	t.refused(err, hfgateway.ErrDeadlineExceeded, "")
+	price := value[*hfgateway.Price](t)(client.Estimate(t.ctx, hfgateway.Soul(unique("a hare"))))
+	t.check(credits(t, price) > 0, price)
+}

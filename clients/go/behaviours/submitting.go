@@ -1,0 +1,119 @@
+package main
+
+import (
+	"time"
+
+	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+)
+
+func submit(t *trial) {
+	prompt := unique("a fox")
+	submission := t.submit(prompt)
+	t.check(submission.IdempotencyKey != "" && submission.Generation.GetIdempotencyKey() == submission.IdempotencyKey)
+	t.check(submission.Generation.GetState() == hfgateway.StateQueued && !submission.Replayed, submission)
+	t.charged(prompt, 1, 1)
+}
+
+func submitReplay(t *trial) {
+	prompt, key := unique("a fox"), hfgateway.WithIdempotencyKey(hfgateway.NewIdempotencyKey())
+	first, second := t.submit(prompt, key), t.submit(prompt, key)
+	t.check(first.Generation.GetId() == second.Generation.GetId(), first, second)
+	t.check(!first.Replayed && second.Replayed, first, second)
+	t.charged(prompt, 1, 1)
+}
+
+func submitKeyReused(t *trial) {
+	prompt, other := unique("a fox"), unique("a hare")
+	key := t.submit(prompt).IdempotencyKey
+	_, err := t.client.Submit(t.ctx, hfgateway.Soul(other), hfgateway.WithIdempotencyKey(key))
+	t.check(t.refused(err, hfgateway.ErrKeyReused, "IDEMPOTENCY_KEY_REUSED").IdempotencyKey == key)
+	t.charged(other, 0, 0)
+}
+
+func submitOverCutConnection(t *trial) {
+	prompt := unique("a fox")
+	t.plan(prompt, fault{"on": "submit", "delay": 1})
+	type outcome struct {
+		submission *hfgateway.Submission
+		err        error
+	}
+	answered := make(chan outcome, 1)
+	go func() {
+		submission, err := t.client.Submit(t.ctx, hfgateway.Soul(prompt))
+		answered <- outcome{submission, err}
+	}()
+	t.submitted(prompt)
+	t.cut()
+	came := <-answered
+	submission := value[*hfgateway.Submission](t)(came.submission, came.err)
+	t.check(submission.Replayed && submission.Generation.GetState() == hfgateway.StateQueued, submission)
+	t.charged(prompt, 1, 1)
+}
+
+func submitInvalid(t *trial) {
+	_, err := t.client.Submit(t.ctx, hfgateway.Soul(""))
+	failed := t.refused(err, hfgateway.ErrInvalidInput, "INVALID_INPUT")
+	t.check(len(failed.FieldViolations) == 1, failed)
+	t.check(failed.FieldViolations[0].GetField() == "input.soul.prompt" && failed.IdempotencyKey != "", failed)
+}
+
+func submitRefused(t *trial) {
+	prompt, other := unique("a fox"), unique("a hare")
+	detail := []map[string]any{{"type": "value_error", "loc": []string{"body", "prompt"}, "msg": "no foxes"}}
+	t.plan(prompt, fault{"on": "submit", "status": 422, "body": map[string]any{"detail": detail}})
+	_, err := t.client.Submit(t.ctx, hfgateway.Soul(prompt))
+	failed := t.refused(err, hfgateway.ErrInputRefused, "INPUT_REFUSED")
+	t.check(failed.Metadata["generation_id"] != "", failed.Metadata)
+	again := t.submit(other, hfgateway.WithIdempotencyKey(failed.IdempotencyKey))
+	t.check(!again.Replayed, "the key was not free")
+	t.charged(prompt, 0, 1)
+	t.charged(other, 1, 1)
+}
+
+func submitOutOfCredits(t *trial) {
+	submitRefusedAs(t, 403, "not_enough_credits", hfgateway.ErrInsufficientCredits, "INSUFFICIENT_CREDITS")
+}
+
+func submitModelUnknown(t *trial) {
+	submitRefusedAs(t, 404, "model_not_found", hfgateway.ErrModelUnknown, "MODEL_UNKNOWN")
+}
+
+func submitModelUnavailable(t *trial) {
+	submitRefusedAs(t, 423, "Model is temporarily blocked", hfgateway.ErrModelUnavailable, "MODEL_UNAVAILABLE")
+}
+
+func submitRefusedAs(t *trial, status int, detail string, kind error, reason string) {
+	prompt := unique("a fox")
+	t.plan(prompt, fault{"on": "submit", "status": status, "body": map[string]any{"detail": detail}})
+	_, err := t.client.Submit(t.ctx, hfgateway.Soul(prompt))
+	t.refused(err, kind, reason)
+	t.charged(prompt, 0, 1)
+}
+
+func full() fault {
+	return fault{
+		"on": "submit", "status": 429, "body": map[string]any{"detail": "full"},
+		"headers": map[string]any{"Retry-After": "60"},
+	}
+}
+
+func submitSaturated(t *trial) {
+	prompt := unique("a fox")
+	t.plan(prompt, full())
+	_, err := t.client.Submit(t.ctx, hfgateway.Soul(prompt), hfgateway.FailWhenSaturated())
+	failed := t.refused(err, hfgateway.ErrUpstreamSaturated, "UPSTREAM_SATURATED")
+	t.check(failed.RetryDelay > 0 && failed.Retryable, failed.RetryDelay, failed.Retryable)
+	t.charged(prompt, 0, 1)
+	t.restart() // a gateway that was told to wait would have the next behaviours wait
+}
+
+func submitUncertain(t *trial) {
+	prompt := unique("a fox")
+	t.plan(prompt, fault{"on": "submit", "kind": "lost"})
+	found := t.submit(prompt, hfgateway.WithWaitTimeout(500*time.Millisecond)).Generation
+	t.check(found.GetState() == hfgateway.StateUncertain, found.GetState())
+	_, err := t.client.Cancel(t.ctx, found.GetId())
+	failed := t.refused(err, hfgateway.ErrNotCancelable, "NOT_CANCELABLE")
+	t.check(failed.Metadata["state"] == "UNCERTAIN", failed.Metadata)
+	t.charged(prompt, 1, 1)
+}

@@ -1,0 +1,101 @@
+package hfgateway_test
+
+import (
+	"errors"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
+)
+
+func TestModelsReadOnPageAfterPageWithTheSameQuery(t *testing.T) {
+	g := newGateway(t)
+	g.on("ListModels",
+		tell(&pb.ListModelsResponse{Models: []*pb.Model{{Id: "a"}, {Id: "b"}}, NextPageToken: "p2"}),
+		draining(0),
+		tell(&pb.ListModelsResponse{Models: []*pb.Model{{Id: "c"}}}))
+	client, _ := newClient(t, g.address())
+	query := &hfgateway.ModelQuery{PageSize: 2, Query: "soul", IncludeSchema: true}
+
+	var seen []string
+	for found, err := range client.ListModels(within(t), query) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, found.GetId())
+	}
+
+	if text(seen) != "[a b c]" {
+		t.Errorf("listed %v", seen)
+	}
+	for number, token := range []string{"", "p2", "p2"} {
+		want := &pb.ListModelsRequest{PageSize: 2, Query: "soul", IncludeSchema: true, PageToken: token}
+		if got := g.came("ListModels")[number].request; !proto.Equal(got, want) {
+			t.Errorf("asked %v", got)
+		}
+	}
+	if query.GetPageToken() != "" {
+		t.Error("the caller's query was changed")
+	}
+}
+
+func TestWhatIsListedOfCatalogs(t *testing.T) {
+	g := newGateway(t)
+	client, _ := newClient(t, g.address())
+	ctx := within(t)
+	g.on("ListModels", tell(&pb.ListModelsResponse{Models: []*pb.Model{{Id: "m"}}}))
+	g.on("ListMotions", tell(&pb.ListMotionsResponse{Motions: []*pb.Motion{{Id: "zoom"}}}))
+	g.on("ListSoulStyles", tell(&pb.ListSoulStylesResponse{SoulStyles: []*pb.SoulStyle{{Id: "noir"}}}))
+	g.on("ListPresets", tell(&pb.ListPresetsResponse{Presets: []*pb.Preset{{Id: "clay"}}}))
+
+	for _, err := range client.ListModels(ctx, nil) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for found, err := range client.ListMotions(ctx, &hfgateway.MotionQuery{Query: "zoom"}) {
+		if err != nil || found.GetId() != "zoom" {
+			t.Error(found, err)
+		}
+	}
+	for found, err := range client.ListSoulStyles(ctx, &hfgateway.SoulStyleQuery{Version: hfgateway.SoulV2}) {
+		if err != nil || found.GetId() != "noir" {
+			t.Error(found, err)
+		}
+	}
+	for found, err := range client.ListPresets(ctx, &hfgateway.PresetQuery{ModelId: "genjutsu"}) {
+		if err != nil || found.GetId() != "clay" {
+			t.Error(found, err)
+		}
+	}
+
+	for rpc, want := range map[string]proto.Message{
+		"ListModels":     &pb.ListModelsRequest{},
+		"ListMotions":    &pb.ListMotionsRequest{Query: "zoom"},
+		"ListSoulStyles": &pb.ListSoulStylesRequest{Version: hfgateway.SoulV2},
+		"ListPresets":    &pb.ListPresetsRequest{ModelId: "genjutsu"},
+	} {
+		if got := g.came(rpc)[0].request; !proto.Equal(got, want) {
+			t.Errorf("%s: asked %v", rpc, got)
+		}
+	}
+}
+
+func TestGetModelReturnsOneOrTheErrorOfItsReason(t *testing.T) {
+	g := newGateway(t)
+	g.on("GetModel",
+		tell(&pb.GetModelResponse{Model: &pb.Model{Id: "m", Tasks: []string{"text-to-image"}}}),
+		refuse(codes.NotFound, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_MODEL_UNKNOWN}))
+	client, _ := newClient(t, g.address())
+
+	found, err := client.GetModel(within(t), "m")
+	if err != nil || text(found.GetTasks()) != "[text-to-image]" {
+		t.Fatal(found, err)
+	}
+	if none, err := client.GetModel(within(t), "n"); none != nil || !errors.Is(err, hfgateway.ErrModelUnknown) {
+		t.Fatal(none, err)
+	}
+}

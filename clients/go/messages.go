@@ -1,0 +1,119 @@
+package hfgateway
+
+import (
+	"strconv"
+	"strings"
+
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
+)
+
+// The messages of the API, whose comments are its specification.
+type (
+	Generation      = pb.Generation
+	Output          = pb.Output
+	Forecast        = pb.Forecast
+	Failure         = pb.Failure
+	FieldViolation  = pb.FieldViolation
+	Filter          = pb.GenerationFilter
+	State           = pb.GenerationState
+	Input           = pb.GenerationInput
+	SoulInput       = pb.SoulInput
+	DopInput        = pb.DopInput
+	SpeakInput      = pb.SpeakInput
+	Price           = pb.EstimateGenerationResponse
+	Story           = pb.ExplainGenerationResponse
+	StoredMedia     = pb.UploadMediaResponse
+	PreparedUpload  = pb.CreateUploadResponse
+	WatchToken      = pb.CreateWatchTokenResponse
+	GenerationEvent = pb.GenerationEvent
+
+	CatalogModel = pb.Model
+	Motion       = pb.Motion
+	SoulStyle    = pb.SoulStyle
+	Preset       = pb.Preset
+	MediaKind    = pb.MediaKind
+	SoulVersion  = pb.SoulVersion
+
+	Character      = pb.SoulCharacter
+	CharacterState = pb.CharacterState
+
+	Callback        = pb.Callback
+	RotatedSecret   = pb.RotateCallbackSecretResponse
+	Delivery        = pb.Delivery
+	DeliveryState   = pb.DeliveryState
+	DeliveryProblem = pb.DeliveryProblem
+)
+
+// The states of a generation. Values may be added: [Generation.Done] says which are ends.
+const (
+	StatePending    = pb.GenerationState_GENERATION_STATE_PENDING
+	StateUncertain  = pb.GenerationState_GENERATION_STATE_UNCERTAIN
+	StateQueued     = pb.GenerationState_GENERATION_STATE_QUEUED
+	StateInProgress = pb.GenerationState_GENERATION_STATE_IN_PROGRESS
+	StateCompleted  = pb.GenerationState_GENERATION_STATE_COMPLETED
+	StateFailed     = pb.GenerationState_GENERATION_STATE_FAILED
+	StateNSFW       = pb.GenerationState_GENERATION_STATE_NSFW
+	StateCanceled   = pb.GenerationState_GENERATION_STATE_CANCELED
+	StateLost       = pb.GenerationState_GENERATION_STATE_LOST
+)
+
+// What [Client.Submit] may be asked to wait for.
+const (
+	UntilStored   = pb.WaitFor_WAIT_FOR_STORED
+	UntilAccepted = pb.WaitFor_WAIT_FOR_ACCEPTED
+	UntilDone     = pb.WaitFor_WAIT_FOR_DONE
+)
+
+// The families of Soul.
+const (
+	SoulV1     = pb.SoulVersion_SOUL_VERSION_V1
+	SoulV2     = pb.SoulVersion_SOUL_VERSION_V2
+	SoulCinema = pb.SoulVersion_SOUL_VERSION_CINEMA
+)
+
+// The states of a character. Values may be added: [Character.Done] says which are ends.
+const (
+	CharacterNotReady   = pb.CharacterState_CHARACTER_STATE_NOT_READY
+	CharacterQueued     = pb.CharacterState_CHARACTER_STATE_QUEUED
+	CharacterInProgress = pb.CharacterState_CHARACTER_STATE_IN_PROGRESS
+	CharacterCompleted  = pb.CharacterState_CHARACTER_STATE_COMPLETED
+	CharacterFailed     = pb.CharacterState_CHARACTER_STATE_FAILED
+)
+
+// The states of a delivery. Values may be added.
+const (
+	DeliveryPending   = pb.DeliveryState_DELIVERY_STATE_PENDING
+	DeliveryDelivered = pb.DeliveryState_DELIVERY_STATE_DELIVERED
+	DeliveryFailed    = pb.DeliveryState_DELIVERY_STATE_FAILED
+)
+
+// Why a receiver did not take a delivery. Values may be added.
+const (
+	ProblemStatus         = pb.DeliveryProblem_DELIVERY_PROBLEM_STATUS
+	ProblemRedirect       = pb.DeliveryProblem_DELIVERY_PROBLEM_REDIRECT
+	ProblemGone           = pb.DeliveryProblem_DELIVERY_PROBLEM_GONE
+	ProblemTimeout        = pb.DeliveryProblem_DELIVERY_PROBLEM_TIMEOUT
+	ProblemConnection     = pb.DeliveryProblem_DELIVERY_PROBLEM_CONNECTION
+	ProblemCertificate    = pb.DeliveryProblem_DELIVERY_PROBLEM_CERTIFICATE
+	ProblemAddressRefused = pb.DeliveryProblem_DELIVERY_PROBLEM_ADDRESS_REFUSED
+)
+
+// StateName is the name of a generation's state: "QUEUED", "COMPLETED", …, or "STATE_17" for one that is newer than this
+// client.
+func StateName(generation *Generation) string {
+	return shortName(pb.GenerationState_name, int32(generation.GetState()), "GENERATION_STATE_", "STATE_")
+}
+
+func reasonName(failure *Failure) string {
+	if failure.GetReason() == pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
+		return ""
+	}
+	return shortName(pb.ErrorReason_name, int32(failure.GetReason()), "ERROR_REASON_", "REASON_")
+}
+
+func shortName(names map[int32]string, value int32, prefix, unknown string) string {
+	if name, ok := names[value]; ok {
+		return strings.TrimPrefix(name, prefix)
+	}
+	return unknown + strconv.Itoa(int(value))
+}

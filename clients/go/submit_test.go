@@ -1,0 +1,254 @@
+package hfgateway_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
+)
+
+var input = hfgateway.Soul("a lighthouse")
+
+func seconds(count float64) *durationpb.Duration {
+	return durationpb.New(time.Duration(count * float64(time.Second)))
+}
+
+func TestALostSubmitAnswerIsAskedForAgainWithTheSameKey(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", g.cutOff, submitted(hfgateway.StatePending, 1))
+	client, _ := newClient(t, g.address())
+
+	submission, err := client.Submit(within(t), input)
+
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := requests[*pb.SubmitGenerationRequest](g, "SubmitGeneration")
+	if len(asked) != 2 || !proto.Equal(asked[0], asked[1]) {
+		t.Errorf("asked %v", asked)
+	}
+	if submission.IdempotencyKey == "" || submission.IdempotencyKey != asked[0].GetIdempotencyKey() {
+		t.Errorf("key %q", submission.IdempotencyKey)
+	}
+}
+
+func TestAnUnresolvedSubmissionIsAskedForAgain(t *testing.T) {
+	g := newGateway(t)
+	unresolved := refuse(codes.Aborted, &pb.Failure{
+		Reason: pb.ErrorReason_ERROR_REASON_SUBMISSION_UNRESOLVED, RetryDelay: seconds(1.5),
+	})
+	g.on("SubmitGeneration", unresolved,
+		tell(&pb.SubmitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1), Replayed: true}))
+	client, clock := newClient(t, g.address())
+
+	submission, err := client.Submit(within(t), input, hfgateway.WithIdempotencyKey("order-7"))
+
+	if err != nil || !submission.Replayed || submission.IdempotencyKey != "order-7" {
+		t.Fatal(submission, err)
+	}
+	if text(clock.slept) != "[1.5s]" {
+		t.Errorf("slept %v", clock.slept)
+	}
+	for _, request := range requests[*pb.SubmitGenerationRequest](g, "SubmitGeneration") {
+		if request.GetIdempotencyKey() != "order-7" {
+			t.Errorf("asked under %q", request.GetIdempotencyKey())
+		}
+	}
+}
+
+func TestARefusedSubmitIsNotRepeatedAndTellsItsKey(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", refuse(codes.FailedPrecondition, &pb.Failure{
+		Reason: pb.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED,
+	}))
+	client, _ := newClient(t, g.address())
+
+	_, err := client.Submit(within(t), input, hfgateway.WithIdempotencyKey("order-7"))
+
+	var failed *hfgateway.Error
+	if !errors.Is(err, hfgateway.ErrKeyReused) || !errors.As(err, &failed) || failed.IdempotencyKey != "order-7" {
+		t.Fatal(err)
+	}
+}
+
+func TestASubmitWithoutAnAnswerTellsTheKeyThatWasMadeForIt(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", hang)
+	client, _ := newClient(t, g.address(), hfgateway.WithTimeout(50*time.Millisecond))
+
+	_, err := client.Submit(within(t), input)
+
+	var failed *hfgateway.Error
+	if !errors.As(err, &failed) || !errors.Is(err, hfgateway.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	sent := requests[*pb.SubmitGenerationRequest](g, "SubmitGeneration")[0].GetIdempotencyKey()
+	if failed.IdempotencyKey == "" || failed.IdempotencyKey != sent {
+		t.Errorf("told %q, sent %q", failed.IdempotencyKey, sent)
+	}
+}
+
+func TestEveryOptionOfASubmitIsSent(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
+	client, _ := newClient(t, g.address())
+
+	_, err := client.Submit(within(t), input,
+		hfgateway.WithIdempotencyKey("order-7"),
+		hfgateway.WithLabels(map[string]string{"order": "7"}),
+		hfgateway.WithWaitFor(hfgateway.UntilAccepted),
+		hfgateway.WithWaitTimeout(2*time.Second),
+		hfgateway.WithStartTimeout(3*time.Second),
+		hfgateway.FailWhenSaturated(),
+		hfgateway.WithOutputsTTL(4*time.Hour))
+
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &pb.SubmitGenerationRequest{
+		Input: input, IdempotencyKey: "order-7", Labels: map[string]string{"order": "7"},
+		WaitFor: hfgateway.UntilAccepted, WaitTimeout: seconds(2), StartTimeout: seconds(3), FailWhenSaturated: true,
+		OutputsTtl: seconds(4 * 3600),
+	}
+	if got := g.came("SubmitGeneration")[0].request; !proto.Equal(got, want) {
+		t.Errorf("sent %v", got)
+	}
+}
+
+func TestTheTimeoutLeavesRoomForTheWait(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
+	client, _ := newClient(t, g.address())
+
+	_, err := client.Submit(t.Context(), input, hfgateway.WithWaitTimeout(10*time.Minute))
+
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline, _ := g.came("SubmitGeneration")[0].Deadline()
+	if left := time.Until(deadline); left < 10*time.Minute || left > 11*time.Minute {
+		t.Errorf("the call had %s", left)
+	}
+}
+
+func TestGenerateSubmitsFollowsAndReturnsWhatCompleted(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
+	g.on("WatchGeneration",
+		inTurn(tell(change(hfgateway.StateQueued, 2)), hang),
+		tell(change(hfgateway.StateCompleted, 3)))
+	client, _ := newClient(t, g.address())
+	var seen []int32
+
+	result, err := client.Generate(within(t), input,
+		hfgateway.WithLabels(map[string]string{"order": "7"}),
+		hfgateway.WithWaitFor(hfgateway.UntilDone),
+		hfgateway.WithWaitTimeout(time.Hour),
+		hfgateway.WithProgress(func(changed *hfgateway.Generation) {
+			seen = append(seen, changed.GetRevision())
+			if changed.GetRevision() == 2 {
+				g.cut()
+			}
+		}))
+
+	if err != nil || result.GetState() != hfgateway.StateCompleted {
+		t.Fatal(result, err)
+	}
+	if text(seen) != "[1 2 3]" {
+		t.Errorf("progress: %v", seen)
+	}
+	asked := requests[*pb.SubmitGenerationRequest](g, "SubmitGeneration")
+	if len(asked) != 1 || asked[0].GetLabels()["order"] != "7" || asked[0].GetWaitFor() != hfgateway.UntilStored ||
+		asked[0].GetWaitTimeout() != nil {
+		t.Errorf("submitted %v", asked)
+	}
+	var after []int32
+	for _, request := range requests[*pb.WatchGenerationRequest](g, "WatchGeneration") {
+		after = append(after, request.GetAfterRevision())
+	}
+	if text(after) != "[1 2]" {
+		t.Errorf("watched after %v", after)
+	}
+}
+
+func TestGenerateOfAKnownKeyThatIsDoneWatchesNothing(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", submitted(hfgateway.StateCompleted, 5))
+	client, _ := newClient(t, g.address())
+
+	result, err := client.Generate(within(t), input, hfgateway.WithIdempotencyKey("order-7"))
+
+	if err != nil || result.GetRevision() != 5 {
+		t.Fatal(result, err)
+	}
+}
+
+func TestGenerateReturnsEndsWithoutOutputAsErrors(t *testing.T) {
+	for state, want := range map[hfgateway.State]error{
+		hfgateway.StateFailed:   hfgateway.ErrGenerationRefused,
+		hfgateway.StateNSFW:     hfgateway.ErrGenerationModerated,
+		hfgateway.StateCanceled: hfgateway.ErrGenerationCanceled,
+		hfgateway.StateLost:     hfgateway.ErrGenerationLost,
+	} {
+		g := newGateway(t)
+		g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
+		g.on("WatchGeneration", tell(change(state, 2)))
+		client, _ := newClient(t, g.address())
+
+		result, err := client.Generate(within(t), input)
+
+		var ended *hfgateway.GenerationError
+		if result != nil || !errors.As(err, &ended) || ended.Generation.GetId() != "g1" {
+			t.Errorf("%s: %v, %v", state, result, err)
+		}
+		if !errors.Is(err, want) || !errors.Is(err, hfgateway.ErrGenerationFailed) {
+			t.Errorf("%s: %v", state, err)
+		}
+	}
+}
+
+func TestTheContextsEndEndsTheFollowingAndTellsTheKey(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
+	left := make(chan struct{})
+	g.on("WatchGeneration", inTurn(tell(change(hfgateway.StateQueued, 2)), func(came *call) error {
+		defer close(left)
+		return hang(came)
+	}))
+	client, _ := newClient(t, g.address())
+	ctx, cancel := context.WithCancel(within(t))
+
+	_, err := client.Generate(ctx, input, hfgateway.WithIdempotencyKey("order-7"),
+		hfgateway.WithProgress(func(changed *hfgateway.Generation) {
+			if changed.GetState() == hfgateway.StateQueued {
+				cancel()
+			}
+		}))
+
+	var failed *hfgateway.Error
+	if !errors.Is(err, context.Canceled) || !errors.As(err, &failed) || failed.IdempotencyKey != "order-7" {
+		t.Fatal(err)
+	}
+	wait(t, left, "the end of the stream at the gateway")
+	if got := len(g.came("CancelGeneration")); got != 0 {
+		t.Errorf("%d cancels", got)
+	}
+}
+
+func TestKeysAreUUIDsOfTheirOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for range 100 {
+		key := hfgateway.NewIdempotencyKey()
+		if len(key) != 36 || key[14] != '4' || seen[key] {
+			t.Fatalf("key %q", key)
+		}
+		seen[key] = true
+	}
+}

@@ -1,0 +1,157 @@
+package hfgateway_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+
+	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
+)
+
+// store takes an upload in and answers with its size; what came is in the pointers then.
+func store(header **pb.UploadHeader, chunks *[][]byte) step {
+	return func(came *call) error {
+		*header = came.request.(*pb.UploadMediaRequest).GetHeader()
+		size := 0
+		err := untilEnd(came, func(message *pb.UploadMediaRequest) {
+			*chunks = append(*chunks, message.GetChunk())
+			size += len(message.GetChunk())
+		})
+		if err != nil {
+			return err
+		}
+		return tell(&pb.UploadMediaResponse{Url: "https://media.invalid/1", Size: int64(size)})(came)
+	}
+}
+
+func TestAnUploadIsSentInChunksAndItsSizeIsToldWhereItIsKnown(t *testing.T) {
+	media := bytes.Repeat([]byte("0123456789abcdef"), (3<<20)/16+1) // 3 MiB and a little
+	path := filepath.Join(t.TempDir(), "media")
+	if err := os.WriteFile(path, append([]byte("skipped"), media...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.Seek(int64(len("skipped")), io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	for name, source := range map[string]struct {
+		reader io.Reader
+		known  bool
+	}{
+		"bytes":    {bytes.NewReader(media), true},
+		"a buffer": {bytes.NewBuffer(bytes.Clone(media)), true},
+		"a file":   {file, true},
+		"a stream": {io.MultiReader(bytes.NewReader(media)), false},
+		"drips":    {&drip{media}, false},
+	} {
+		g := newGateway(t)
+		var header *pb.UploadHeader
+		var chunks [][]byte
+		g.on("UploadMedia", store(&header, &chunks))
+		client, _ := newClient(t, g.address())
+
+		stored, err := client.Upload(within(t), source.reader, "image/png")
+
+		if err != nil || stored.GetUrl() == "" || stored.GetSize() != int64(len(media)) {
+			t.Errorf("%s: %v, %v", name, stored, err)
+		}
+		if !bytes.Equal(bytes.Join(chunks, nil), media) {
+			t.Errorf("%s: other bytes came", name)
+		}
+		for number, chunk := range chunks {
+			if last := number == len(chunks)-1; len(chunk) > 256<<10 || (!last && len(chunk) != 256<<10) {
+				t.Errorf("%s: chunk %d has %d bytes", name, number, len(chunk))
+			}
+		}
+		if header.GetContentType() != "image/png" || (header.Size != nil) != source.known ||
+			source.known && header.GetSize() != int64(len(media)) {
+			t.Errorf("%s: header %v", name, header)
+		}
+	}
+}
+
+func TestAnUploadWhoseSourceBreaksOffIsNotTakenForWhole(t *testing.T) {
+	broken := errors.New("disk on fire")
+	for name, end := range map[string]error{"an error": broken, "a truncated body": io.ErrUnexpectedEOF} {
+		g := newGateway(t)
+		began, ended := make(chan struct{}), make(chan struct{})
+		var seen error
+		g.on("UploadMedia", func(came *call) error {
+			defer close(ended)
+			close(began)
+			seen = untilEnd(came, func(*pb.UploadMediaRequest) {})
+			return seen
+		})
+		client, _ := newClient(t, g.address())
+		source := io.MultiReader(strings.NewReader(strings.Repeat("x", 300<<10)), failing(func() error {
+			wait(t, began, "the upload at the gateway")
+			return end
+		}))
+
+		_, err := client.Upload(within(t), source, "image/png")
+
+		if !errors.Is(err, end) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if wait(t, ended, "the end of the upload at the gateway"); seen == nil {
+			t.Errorf("%s: the gateway saw an orderly end", name)
+		}
+	}
+}
+
+func TestAnUploadThatIsRefusedOnTheWayTellsWhy(t *testing.T) {
+	g := newGateway(t)
+	g.on("UploadMedia", refuse(codes.InvalidArgument, &pb.Failure{
+		Reason: pb.ErrorReason_ERROR_REASON_INPUT_REFUSED, Message: "no such type",
+	}))
+	client, _ := newClient(t, g.address())
+
+	_, err := client.Upload(within(t), endless{}, "image/psd")
+
+	if !errors.Is(err, hfgateway.ErrInputRefused) {
+		t.Fatal(err)
+	}
+}
+
+func TestABrokenUploadIsNotRepeated(t *testing.T) {
+	g := newGateway(t)
+	g.on("UploadMedia", g.cutOff)
+	client, clock := newClient(t, g.address())
+
+	_, err := client.Upload(within(t), endless{}, "image/png")
+
+	if !errors.Is(err, hfgateway.ErrUnavailable) || len(clock.slept) > 0 {
+		t.Fatal(err, clock.slept)
+	}
+}
+
+// drip reads a little at a time.
+type drip struct{ left []byte }
+
+func (d *drip) Read(into []byte) (int, error) {
+	if len(d.left) == 0 {
+		return 0, io.EOF
+	}
+	count := copy(into, d.left[:min(len(d.left), 10_007)])
+	d.left = d.left[count:]
+	return count, nil
+}
+
+type failing func() error
+
+func (f failing) Read([]byte) (int, error) { return 0, f() }
+
+type endless struct{}
+
+func (endless) Read(into []byte) (int, error) { return len(into), nil }

@@ -1,0 +1,295 @@
+package hfgateway_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
+)
+
+func TestAWatchResumesAfterTheConnectionWasCutAndTellsNothingTwice(t *testing.T) {
+	g := newGateway(t)
+	g.on("WatchGeneration",
+		inTurn(tell(change(hfgateway.StatePending, 1), &pb.WatchGenerationResponse{}, change(hfgateway.StateQueued, 2)), hang),
+		tell(change(hfgateway.StateQueued, 2), change(hfgateway.StateInProgress, 3), change(hfgateway.StateCompleted, 4)))
+	client, _ := newClient(t, g.address())
+
+	var seen []int32
+	for changed, err := range client.Watch(within(t), "g1", hfgateway.WithInput()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, changed.GetRevision())
+		if changed.GetRevision() == 2 {
+			g.cut()
+		}
+	}
+
+	if text(seen) != "[1 2 3 4]" {
+		t.Errorf("saw %v", seen)
+	}
+	for number, revision := range []int32{0, 2} {
+		want := &pb.WatchGenerationRequest{Id: "g1", AfterRevision: revision, IncludeInput: true}
+		if got := g.came("WatchGeneration")[number].request; !proto.Equal(got, want) {
+			t.Errorf("asked %v", got)
+		}
+	}
+}
+
+func TestAWatchOutlastsADrainAndWaitsAsLongAsItIsAskedTo(t *testing.T) {
+	g := newGateway(t)
+	g.on("WatchGeneration",
+		inTurn(tell(change(hfgateway.StateQueued, 1)), draining(3*time.Second)),
+		draining(7*time.Second),
+		tell(change(hfgateway.StateCompleted, 2)))
+	client, clock := newClient(t, g.address())
+
+	// No deadline: the delays pass on the test's clock only.
+	for _, err := range client.Watch(t.Context(), "g1") {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if text(clock.slept) != "[3s 7s]" {
+		t.Errorf("slept %v", clock.slept)
+	}
+}
+
+func TestAWatchGivesUpOnAGatewayThatStaysAway(t *testing.T) {
+	client, clock := newClient(t, nobody(t))
+	began := clock.now()
+
+	var ended []error
+	for _, err := range client.Watch(t.Context(), "g1") {
+		ended = append(ended, err)
+	}
+
+	if len(ended) != 1 || !errors.Is(ended[0], hfgateway.ErrUnavailable) {
+		t.Fatal(ended)
+	}
+	if away := clock.now().Sub(began); away < 100*time.Second || away > 120*time.Second {
+		t.Errorf("gave up after %s", away)
+	}
+}
+
+func TestAWatchEndsWithTheErrorThatNoResumingHelps(t *testing.T) {
+	g := newGateway(t)
+	g.on("WatchGeneration", refuse(codes.NotFound, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_NOT_FOUND}))
+	client, _ := newClient(t, g.address())
+
+	var ended []error
+	for _, err := range client.Watch(within(t), "unknown") {
+		ended = append(ended, err)
+	}
+
+	if len(ended) != 1 || !errors.Is(ended[0], hfgateway.ErrNotFound) {
+		t.Fatal(ended)
+	}
+}
+
+func TestAWatchEndsWithTheOneThatIsDone(t *testing.T) {
+	g := newGateway(t)
+	left := make(chan struct{})
+	g.on("WatchGeneration", inTurn(tell(change(hfgateway.StateCompleted, 1)), func(came *call) error {
+		defer close(left)
+		return hang(came)
+	}))
+	client, _ := newClient(t, g.address())
+
+	for _, err := range client.Watch(within(t), "g1") {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, left, "the end of the stream at the gateway")
+}
+
+func TestLeavingAWatchEndsItsCall(t *testing.T) {
+	g := newGateway(t)
+	client, _ := newClient(t, g.address())
+	for range 2 { // each range is a watch of its own
+		left := make(chan struct{})
+		g.on("WatchGeneration", inTurn(tell(change(hfgateway.StateQueued, 1)), func(came *call) error {
+			defer close(left)
+			return hang(came)
+		}))
+		for _, err := range client.Watch(t.Context(), "g1") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		wait(t, left, "the end of the stream at the gateway")
+	}
+}
+
+func TestTheContextsEndEndsAWatch(t *testing.T) {
+	g := newGateway(t)
+	g.on("WatchGeneration", inTurn(tell(change(hfgateway.StateQueued, 1)), hang))
+	client, _ := newClient(t, g.address())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+
+	var last error
+	for changed, err := range client.Watch(ctx, "g1") {
+		if changed != nil {
+			cancel()
+		}
+		last = err
+	}
+
+	if !errors.Is(last, context.Canceled) {
+		t.Fatal(last)
+	}
+}
+
+func TestAWatchOfManyResumesWithItsToken(t *testing.T) {
+	g := newGateway(t)
+	g.on("WatchGenerations",
+		inTurn(tell(
+			&pb.WatchGenerationsResponse{ResumeToken: "a", Generation: generation(hfgateway.StateQueued, 1)},
+			&pb.WatchGenerationsResponse{ResumeToken: "b", CaughtUp: true},
+		), hang),
+		tell(
+			&pb.WatchGenerationsResponse{ResumeToken: "c", Generation: generation(hfgateway.StateCompleted, 2)},
+			&pb.WatchGenerationsResponse{ResumeToken: "d", CaughtUp: true},
+		))
+	client, _ := newClient(t, g.address())
+	filter := &hfgateway.Filter{Ids: []string{"g1"}}
+
+	var seen []string
+	for event, err := range client.WatchMany(within(t), filter,
+		hfgateway.FromToken("start"), hfgateway.WithInput(), hfgateway.WithForecasts(time.Second)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch event := event.(type) {
+		case hfgateway.Changed:
+			seen = append(seen, text("changed", event.Generation.GetRevision(), event.ResumeToken))
+		case hfgateway.CaughtUp:
+			seen = append(seen, text("caught up", event.Token()))
+			g.cut()
+		default:
+			t.Errorf("%T", event)
+		}
+	}
+
+	if text(seen) != "[changed 1 a caught up b changed 2 c]" {
+		t.Errorf("saw %q", seen)
+	}
+	for number, token := range []string{"start", "b"} {
+		want := &pb.WatchGenerationsRequest{
+			Filter: filter, ResumeToken: token, IncludeInput: true, ForecastInterval: seconds(1),
+		}
+		if got := g.came("WatchGenerations")[number].request; !proto.Equal(got, want) {
+			t.Errorf("asked %v", got)
+		}
+	}
+}
+
+func TestLeavingAWatchOfManyEndsItsCallInTheMiddleOfAMessage(t *testing.T) {
+	g := newGateway(t)
+	left := make(chan struct{})
+	g.on("WatchGenerations", inTurn(
+		tell(&pb.WatchGenerationsResponse{
+			ResumeToken: "a", Generation: generation(hfgateway.StateQueued, 1), CaughtUp: true,
+		}),
+		func(came *call) error {
+			defer close(left)
+			return hang(came)
+		}))
+	client, _ := newClient(t, g.address())
+
+	count := 0
+	for range client.WatchMany(t.Context(), nil) {
+		count++
+		break
+	}
+
+	if count != 1 {
+		t.Errorf("%d events", count)
+	}
+	wait(t, left, "the end of the stream at the gateway")
+}
+
+func TestAResetIsToldBeforeAStreamThatStartsOver(t *testing.T) {
+	g := newGateway(t)
+	g.on("WatchGenerations", inTurn(
+		tell(&pb.WatchGenerationsResponse{ResumeToken: "a", Generation: generation(hfgateway.StateQueued, 1)}), hang))
+	client, _ := newClient(t, g.address())
+
+	for event, err := range client.WatchMany(within(t), nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch event.(type) {
+		case hfgateway.Changed:
+			g.cut()
+			continue
+		case hfgateway.Reset:
+			// Left before anything was asked again: the gateway has no second step.
+		default:
+			t.Errorf("%T", event)
+		}
+		break
+	}
+
+	if got := len(g.came("WatchGenerations")); got != 1 {
+		t.Errorf("%d streams", got)
+	}
+}
+
+func TestWaitAsksUntilItIsDone(t *testing.T) {
+	g := newGateway(t)
+	client, clock := newClient(t, g.address())
+	g.on("WaitGeneration",
+		func(came *call) error { // takes all the time that it was given
+			clock.pass(came.request.(*pb.WaitGenerationRequest).GetTimeout().AsDuration())
+			return tell(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)})(came)
+		},
+		g.cutOff,
+		tell(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}), // early: it drains
+		tell(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateCompleted, 2)}))
+
+	done, err := client.Wait(t.Context(), "g1", 0)
+
+	if err != nil || done.GetRevision() != 2 {
+		t.Fatal(done, err)
+	}
+	for _, request := range requests[*pb.WaitGenerationRequest](g, "WaitGeneration") {
+		if request.GetTimeout().AsDuration() != 50*time.Second {
+			t.Errorf("asked for %s", request.GetTimeout().AsDuration())
+		}
+	}
+	if text(clock.slept) != "[200ms 200ms]" { // one after the cut, one after the early answer
+		t.Errorf("slept %v", clock.slept)
+	}
+}
+
+func TestWaitReturnsWhatItIsByThen(t *testing.T) {
+	g := newGateway(t)
+	client, clock := newClient(t, g.address())
+	var asked []time.Duration
+	takeTheTime := func(came *call) error {
+		asked = append(asked, came.request.(*pb.WaitGenerationRequest).GetTimeout().AsDuration())
+		clock.pass(asked[len(asked)-1])
+		return tell(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)})(came)
+	}
+	g.on("WaitGeneration", takeTheTime, takeTheTime)
+
+	left, err := client.Wait(t.Context(), "g1", 70*time.Second)
+
+	if err != nil || left.GetDone() {
+		t.Fatal(left, err)
+	}
+	if text(asked) != "[50s 20s]" {
+		t.Errorf("asked for %v", asked)
+	}
+}

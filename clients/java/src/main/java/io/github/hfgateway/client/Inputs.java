@@ -1,0 +1,98 @@
+package io.github.hfgateway.client;
+
+import com.google.protobuf.ListValue;
+import com.google.protobuf.NullValue;
+import com.google.protobuf.Struct;
+import com.google.protobuf.Value;
+import io.github.hfgateway.v1.DopInput;
+import io.github.hfgateway.v1.GenerationInput;
+import io.github.hfgateway.v1.ModelInput;
+import io.github.hfgateway.v1.SoulInput;
+import io.github.hfgateway.v1.SpeakInput;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+
+/**
+ * What to generate: each method makes the input that a client submits. What is optional is set on the message itself, as in
+ * {@code Inputs.soul("a fox", soul -> soul.setSeed(7))}; what is left out is left out of the message, so that the model's own
+ * default holds. Nothing is checked here: the gateway checks every field, and its answer names those that it refuses.
+ */
+public final class Inputs {
+  private Inputs() {}
+
+  /** Text to image with Soul. */
+  public static GenerationInput soul(String prompt) {
+    return soul(prompt, soul -> {});
+  }
+
+  /** Text to image with Soul. */
+  public static GenerationInput soul(String prompt, Consumer<SoulInput.Builder> options) {
+    SoulInput.Builder soul = SoulInput.newBuilder().setPrompt(prompt);
+    options.accept(soul);
+    return GenerationInput.newBuilder().setSoul(soul).build();
+  }
+
+  /** Image to video with DoP. */
+  public static GenerationInput dop(String prompt, String imageUrl) {
+    return dop(prompt, List.of(imageUrl), dop -> {});
+  }
+
+  /** Image to video with DoP, from one image or more. */
+  public static GenerationInput dop(String prompt, List<String> imageUrls, Consumer<DopInput.Builder> options) {
+    DopInput.Builder dop = DopInput.newBuilder().setPrompt(prompt).addAllImageUrls(imageUrls);
+    options.accept(dop);
+    return GenerationInput.newBuilder().setDop(dop).build();
+  }
+
+  /** Speech (a WAV file) to video with Speak. */
+  public static GenerationInput speak(String imageUrl, String audioUrl, String prompt) {
+    return speak(imageUrl, audioUrl, prompt, speak -> {});
+  }
+
+  /** Speech (a WAV file) to video with Speak. */
+  public static GenerationInput speak(
+      String imageUrl, String audioUrl, String prompt, Consumer<SpeakInput.Builder> options) {
+    SpeakInput.Builder speak =
+        SpeakInput.newBuilder().setImageUrl(imageUrl).setAudioUrl(audioUrl).setPrompt(prompt);
+    options.accept(speak);
+    return GenerationInput.newBuilder().setSpeak(speak).build();
+  }
+
+  /**
+   * Any Higgsfield model by its id. The parameters are sent as its JSON body, just as they stand: maps with String keys,
+   * iterables, Strings, numbers, Booleans and nulls.
+   */
+  public static GenerationInput model(String modelId, Map<String, ?> parameters) {
+    ModelInput.Builder model = ModelInput.newBuilder().setModelId(modelId).setParameters(struct(parameters));
+    return GenerationInput.newBuilder().setModel(model).build();
+  }
+
+  private static Struct struct(Map<?, ?> fields) {
+    Struct.Builder struct = Struct.newBuilder();
+    fields.forEach((name, value) -> struct.putFields((String) name, value(value)));
+    return struct.build();
+  }
+
+  private static Value value(Object value) {
+    Value.Builder made = Value.newBuilder();
+    if (value == null) {
+      made.setNullValue(NullValue.NULL_VALUE);
+    } else if (value instanceof String text) {
+      made.setStringValue(text);
+    } else if (value instanceof Number number) {
+      made.setNumberValue(number.doubleValue());
+    } else if (value instanceof Boolean bool) {
+      made.setBoolValue(bool);
+    } else if (value instanceof Map<?, ?> fields) {
+      made.setStructValue(struct(fields));
+    } else if (value instanceof Iterable<?> items) {
+      ListValue.Builder list = ListValue.newBuilder();
+      items.forEach(item -> list.addValues(value(item)));
+      made.setListValue(list);
+    } else {
+      throw new IllegalArgumentException(value.getClass() + " is nothing that JSON has");
+    }
+    return made.build();
+  }
+}

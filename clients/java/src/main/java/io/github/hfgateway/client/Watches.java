@@ -1,0 +1,138 @@
+package io.github.hfgateway.client;
+
+import io.github.hfgateway.v1.CharacterServiceGrpc;
+import io.github.hfgateway.v1.Generation;
+import io.github.hfgateway.v1.GenerationServiceGrpc;
+import io.github.hfgateway.v1.SoulCharacter;
+import io.github.hfgateway.v1.WatchCharacterRequest;
+import io.github.hfgateway.v1.WatchCharacterResponse;
+import io.github.hfgateway.v1.WatchGenerationRequest;
+import io.github.hfgateway.v1.WatchGenerationResponse;
+import io.github.hfgateway.v1.WatchGenerationsRequest;
+import io.github.hfgateway.v1.WatchGenerationsResponse;
+import io.grpc.MethodDescriptor;
+import java.util.List;
+
+/** The things that can be watched. */
+final class Watches {
+  private Watches() {}
+
+  /** Every change of one generation, each once and in order, until it is done. */
+  static final class One implements Watch.Source<WatchGenerationRequest, WatchGenerationResponse, Generation> {
+    private final WatchGenerationRequest request;
+    private int revision;
+    private boolean done;
+
+    One(WatchGenerationRequest request) {
+      this.request = request;
+      this.revision = request.getAfterRevision();
+    }
+
+    @Override
+    public MethodDescriptor<WatchGenerationRequest, WatchGenerationResponse> method() {
+      return GenerationServiceGrpc.getWatchGenerationMethod();
+    }
+
+    @Override
+    public WatchGenerationRequest request() {
+      return request.toBuilder().setAfterRevision(revision).build();
+    }
+
+    @Override
+    public List<Generation> opened() {
+      return List.of();
+    }
+
+    @Override
+    public List<Generation> received(WatchGenerationResponse message) {
+      Generation generation = message.getGeneration();
+      if (!message.hasGeneration() || generation.getRevision() <= revision) {
+        return List.of();
+      }
+      revision = generation.getRevision();
+      done = generation.getDone();
+      return List.of(generation);
+    }
+
+    @Override
+    public boolean isDone() {
+      return done;
+    }
+  }
+
+  /** The news of all generations that match a filter. */
+  static final class Many implements Watch.Source<WatchGenerationsRequest, WatchGenerationsResponse, WatchEvent> {
+    private final WatchGenerationsRequest request;
+    private final Cursor cursor;
+
+    Many(WatchGenerationsRequest request) {
+      this.request = request;
+      this.cursor = new Cursor(request.getResumeToken());
+    }
+
+    @Override
+    public MethodDescriptor<WatchGenerationsRequest, WatchGenerationsResponse> method() {
+      return GenerationServiceGrpc.getWatchGenerationsMethod();
+    }
+
+    @Override
+    public WatchGenerationsRequest request() {
+      return request.toBuilder().setResumeToken(cursor.resumeToken()).build();
+    }
+
+    @Override
+    public List<WatchEvent> opened() {
+      return cursor.streamOpened();
+    }
+
+    @Override
+    public List<WatchEvent> received(WatchGenerationsResponse message) {
+      return cursor.received(message);
+    }
+
+    @Override
+    public boolean isDone() {
+      return false;
+    }
+  }
+
+  /** How a character is, then every change of it, until its training has ended. */
+  static final class Training implements Watch.Source<WatchCharacterRequest, WatchCharacterResponse, SoulCharacter> {
+    private final WatchCharacterRequest request;
+    private SoulCharacter told;
+
+    Training(WatchCharacterRequest request) {
+      this.request = request;
+    }
+
+    @Override
+    public MethodDescriptor<WatchCharacterRequest, WatchCharacterResponse> method() {
+      return CharacterServiceGrpc.getWatchCharacterMethod();
+    }
+
+    @Override
+    public WatchCharacterRequest request() {
+      return request;
+    }
+
+    @Override
+    public List<SoulCharacter> opened() {
+      return List.of();
+    }
+
+    @Override
+    public List<SoulCharacter> received(WatchCharacterResponse message) {
+      // Each stream begins with the present, which may be what the one before it ended with.
+      if (!message.hasCharacter() || message.getCharacter().equals(told)) {
+        return List.of();
+      }
+      told = message.getCharacter();
+      return List.of(told);
+    }
+
+    @Override
+    public boolean isDone() {
+      return told != null && told.getDone();
+    }
+  }
+}

@@ -1,0 +1,465 @@
+package io.github.hfgateway.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.protobuf.ByteString;
+import com.google.protobuf.Message;
+import io.github.hfgateway.agents.v1alpha1.GetSessionRequest;
+import io.github.hfgateway.agents.v1alpha1.GetSessionResponse;
+import io.github.hfgateway.v1.Generation;
+import io.github.hfgateway.v1.GenerationFilter;
+import io.github.hfgateway.v1.GenerationState;
+import io.github.hfgateway.v1.GetGenerationResponse;
+import io.github.hfgateway.v1.ListGenerationsRequest;
+import io.github.hfgateway.v1.ListGenerationsResponse;
+import io.github.hfgateway.v1.SubmitGenerationRequest;
+import io.github.hfgateway.v1.SubmitGenerationResponse;
+import io.github.hfgateway.v1.UploadMediaRequest;
+import io.github.hfgateway.v1.UploadMediaResponse;
+import io.github.hfgateway.v1.WaitFor;
+import io.github.hfgateway.v1.WaitGenerationRequest;
+import io.github.hfgateway.v1.WaitGenerationResponse;
+import io.github.hfgateway.v1.WatchGenerationRequest;
+import io.github.hfgateway.v1.WatchGenerationResponse;
+import io.grpc.Context;
+import io.grpc.Metadata;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What the client sends, and what it makes of the answers. */
+@Timeout(60)
+class ClientTest {
+  private final ManualTimers timers = new ManualTimers(1);
+  private ScriptedGateway gateway;
+  private HfGatewayClient client;
+
+  @BeforeEach
+  void start() throws Exception {
+    gateway = new ScriptedGateway();
+    client = gateway.client(timers);
+  }
+
+  @AfterEach
+  void stop() {
+    client.close();
+    gateway.close();
+  }
+
+  private static StatusRuntimeException unavailable() {
+    return Status.UNAVAILABLE.withDescription("away").asRuntimeException();
+  }
+
+  private static Generation generation(int revision, GenerationState state) {
+    boolean done = state == GenerationState.GENERATION_STATE_COMPLETED;
+    return Generation.newBuilder().setId("g1").setRevision(revision).setState(state).setDone(done).build();
+  }
+
+  private static final Generation STORED = generation(1, GenerationState.GENERATION_STATE_PENDING);
+  private static final Generation QUEUED = generation(2, GenerationState.GENERATION_STATE_QUEUED);
+  private static final Generation COMPLETED = generation(3, GenerationState.GENERATION_STATE_COMPLETED);
+
+  private static Message submitted(Generation generation) {
+    return SubmitGenerationResponse.newBuilder().setGeneration(generation).build();
+  }
+
+  private static Message changed(Generation generation) {
+    return WatchGenerationResponse.newBuilder().setGeneration(generation).build();
+  }
+
+  private SubmitGenerationRequest submit(int number) {
+    return (SubmitGenerationRequest) gateway.requests.get(number);
+  }
+
+  @Test
+  void everyCallTellsWhoCalls() throws Exception {
+    gateway.answers(GetGenerationResponse.getDefaultInstance()).answers(changed(COMPLETED));
+    gateway.answers(UploadMediaResponse.getDefaultInstance()).answers(GetSessionResponse.getDefaultInstance());
+    try (HfGatewayClient keyed = HfGatewayClient.builder(gateway.address()).apiKey("hfg_secret").build()) {
+      keyed.get("g1");
+      keyed.watch("g1").forEachRemaining(changed -> {});
+      keyed.upload(new byte[1], "image/png");
+      keyed.agents().getSession(GetSessionRequest.newBuilder().setId("s1").build());
+    }
+    assertEquals(4, gateway.headers.size());
+    for (Metadata headers : gateway.headers) {
+      assertEquals("Bearer hfg_secret", header(headers, "authorization"));
+      assertTrue(header(headers, "user-agent").startsWith("hfgateway-client-java/" + HfGatewayClient.VERSION + " "));
+    }
+  }
+
+  private static String header(Metadata headers, String name) {
+    return headers.get(Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER));
+  }
+
+  @Test
+  void aSubmitKeepsItsKeyOverRepeats() {
+    gateway.fails(unavailable()).fails(unavailable()).answers(submitted(STORED)).answers(submitted(STORED));
+    Submit fox = Submit.of(Inputs.soul("a fox"));
+    String key = client.submit(fox).idempotencyKey();
+    assertFalse(key.isEmpty());
+    for (int number = 0; number < 3; number++) {
+      assertEquals(key, submit(number).getIdempotencyKey());
+    }
+    // The same again is another generation.
+    assertNotEquals(key, client.submit(fox).idempotencyKey());
+  }
+
+  @Test
+  void aFailedSubmitTellsItsKey() {
+    gateway.fails(Status.INVALID_ARGUMENT.asRuntimeException());
+    GatewayException error =
+        assertThrows(GatewayException.InvalidInput.class, () -> client.submit(Inputs.soul("")));
+    assertEquals(submit(0).getIdempotencyKey(), error.idempotencyKey());
+  }
+
+  @Test
+  void aLongerWaitComesOnTopOfTheTimeout() {
+    gateway.answers(submitted(COMPLETED));
+    client.submit(Submit.of(Inputs.soul("a fox")).waitTimeout(Duration.ofSeconds(600)));
+    assertEquals(List.of(630.0), timers.remaining);
+  }
+
+  @Test
+  void generateFollowsOverBrokenStreams() {
+    gateway.answers(submitted(STORED));
+    gateway.fails(unavailable(), changed(QUEUED)).answers(changed(COMPLETED));
+    List<Generation> seen = new ArrayList<>();
+    Generation generation = client.generate(Submit.of(Inputs.soul("a fox")).waitFor(WaitFor.WAIT_FOR_DONE), seen::add);
+    assertEquals(COMPLETED, generation);
+    assertEquals(List.of(STORED, QUEUED, COMPLETED), seen);
+    assertEquals(WaitFor.WAIT_FOR_STORED, submit(0).getWaitFor());
+    assertEquals(1, ((WatchGenerationRequest) gateway.requests.get(1)).getAfterRevision());
+    assertEquals(2, ((WatchGenerationRequest) gateway.requests.get(2)).getAfterRevision());
+  }
+
+  @Test
+  void generateThatEndsHalfWayTellsItsKeyAndSubmitsNothingAgain() {
+    gateway.answers(submitted(STORED)).fails(Status.UNAUTHENTICATED.asRuntimeException());
+    GatewayException error =
+        assertThrows(GatewayException.InvalidCredentials.class, () -> client.generate(Inputs.soul("a fox")));
+    assertEquals(submit(0).getIdempotencyKey(), error.idempotencyKey());
+    assertEquals(2, gateway.requests.size());
+  }
+
+  @Test
+  void generateHasOneTimeoutForAll() {
+    gateway.then(
+        (request, caller) -> {
+          timers.takes(4);
+          caller.onNext(submitted(STORED));
+          caller.onCompleted();
+        });
+    gateway.answers(changed(COMPLETED));
+    client.generate(Submit.of(Inputs.soul("a fox")).timeout(Duration.ofSeconds(100)), seen -> {});
+    assertEquals(List.of(30.0, 96.0), timers.remaining);
+  }
+
+  @Test
+  void anErrorOfTheProgressIsTheCallersAndEndsTheStream() throws Exception {
+    gateway.answers(submitted(STORED)).holds(changed(QUEUED));
+    IllegalStateException mine = new IllegalStateException("mine");
+    IllegalStateException thrown =
+        assertThrows(
+            IllegalStateException.class,
+            () ->
+                client.generate(
+                    Inputs.soul("a fox"),
+                    seen -> {
+                      if (seen.equals(QUEUED)) {
+                        throw mine;
+                      }
+                    }));
+    assertSame(mine, thrown);
+    assertEquals("WatchGeneration", gateway.left.poll(30, TimeUnit.SECONDS));
+  }
+
+  @Test
+  void pagesAreFetchedAsTheyAreNeeded() {
+    gateway.answers(
+        ListGenerationsResponse.newBuilder()
+            .addGenerations(QUEUED)
+            .addGenerations(STORED)
+            .setNextPageToken("next")
+            .build());
+    GenerationFilter filter = GenerationFilter.newBuilder().putLabels("a", "b").build();
+    assertEquals(List.of(QUEUED), client.list(filter).limit(1).toList());
+    assertEquals(1, gateway.requests.size());
+
+    gateway.answers(ListGenerationsResponse.newBuilder().setNextPageToken("next").build());
+    gateway.answers(ListGenerationsResponse.newBuilder().addGenerations(COMPLETED).build());
+    assertEquals(List.of(COMPLETED), client.list(filter).toList());
+    ListGenerationsRequest last = (ListGenerationsRequest) gateway.requests.get(2);
+    assertEquals("next", last.getPageToken());
+    assertEquals(filter, last.getFilter());
+  }
+
+  private static Message waited(Generation generation) {
+    return WaitGenerationResponse.newBuilder().setGeneration(generation).build();
+  }
+
+  @Test
+  void waitsAreMadeOfStepsAndADrainIsNotPressed() {
+    gateway.then(
+        (request, caller) -> {
+          timers.takes(50);
+          caller.onNext(waited(STORED));
+          caller.onCompleted();
+        });
+    gateway.answers(waited(QUEUED)).answers(waited(COMPLETED));
+    assertEquals(COMPLETED, client.waitUntilDone("g1", Duration.ofSeconds(70)));
+    assertEquals(
+        List.of(50.0, 20.0, 19.8),
+        gateway.requests.stream()
+            .map(request -> Durations.of(((WaitGenerationRequest) request).getTimeout()).toMillis() / 1e3)
+            .toList());
+    assertEquals(List.of(80.0, 50.0, 49.8), timers.remaining);
+    assertEquals(List.of(0.2), timers.slept);
+  }
+
+  @Test
+  void aWaitThatIsOverReturnsWhatThereIs() {
+    gateway.then(
+        (request, caller) -> {
+          timers.takes(3);
+          caller.onNext(waited(QUEUED));
+          caller.onCompleted();
+        });
+    assertEquals(QUEUED, client.waitUntilDone("g1", Duration.ofSeconds(3)));
+  }
+
+  @Test
+  void aWatchThatIsClosedByAnotherThreadEndsInSilence() throws Exception {
+    gateway.holds(changed(QUEUED));
+    Watch<Generation> watch = client.watch("g1");
+    assertEquals(QUEUED, watch.next());
+    CompletableFuture<Boolean> waits = CompletableFuture.supplyAsync(watch::hasNext);
+    watch.close();
+    assertFalse(waits.get());
+    assertFalse(watch.hasNext());
+    assertEquals("WatchGeneration", gateway.left.poll(30, TimeUnit.SECONDS));
+  }
+
+  @Test
+  void aWatchAsAStreamIsLeftWhenTheStreamIs() throws Exception {
+    gateway.holds(changed(STORED), changed(QUEUED));
+    try (var changes = client.watch("g1").stream()) {
+      assertEquals(List.of(STORED), changes.limit(1).toList());
+    }
+    assertEquals("WatchGeneration", gateway.left.poll(30, TimeUnit.SECONDS));
+  }
+
+  @Test
+  void aWatchHasTheDeadlineThatItWasGiven() {
+    gateway.fails(unavailable()).fails(unavailable());
+    WatchGenerationRequest request = WatchGenerationRequest.newBuilder().setId("g1").build();
+    Watch<Generation> watch = client.watch(request, ManualTimers.seconds(0.5));
+    assertThrows(GatewayException.Unavailable.class, watch::hasNext);
+    assertEquals(List.of(0.5, 0.3), timers.remaining);
+    assertThrows(GatewayException.Unavailable.class, watch::hasNext, "and it is told again");
+  }
+
+  @Test
+  void aClosedClientEndsWhatItHasBegun() throws Exception {
+    CountDownLatch taken = new CountDownLatch(1);
+    gateway.holds(changed(QUEUED)).then((request, caller) -> taken.countDown());
+    Watch<Generation> watch = client.watch("g1");
+    watch.next();
+    CompletableFuture<Generation> call = CompletableFuture.supplyAsync(() -> client.get("g1"));
+    taken.await();
+    client.close();
+    assertSame(
+        GatewayException.Canceled.class, assertThrows(Exception.class, call::get).getCause().getClass());
+    assertThrows(GatewayException.Canceled.class, watch::hasNext);
+    assertThrows(GatewayException.Canceled.class, () -> client.get("g1"));
+    assertThrows(GatewayException.Canceled.class, () -> client.watch("g1").hasNext());
+    assertEquals(List.of(), timers.slept);
+  }
+
+  /** Whose sleepers sleep until they are woken. */
+  private static final class Sleepers implements Timers {
+    final CountDownLatch asleep = new CountDownLatch(1);
+
+    @Override
+    public long now() {
+      return 0;
+    }
+
+    @Override
+    public double chance() {
+      return 1;
+    }
+
+    @Override
+    public void sleep(long nanos, CountDownLatch until) throws InterruptedException {
+      asleep.countDown();
+      until.await();
+    }
+  }
+
+  @Test
+  void aClientThatIsClosedDoesNotSleepOnAndCallsNoMore() throws Exception {
+    gateway.fails(unavailable());
+    Sleepers sleepers = new Sleepers();
+    HfGatewayClient real = HfGatewayClient.builder(gateway.address()).timers(sleepers).build();
+    CompletableFuture<Generation> call = CompletableFuture.supplyAsync(() -> real.get("g1"));
+    sleepers.asleep.await();
+    real.close();
+    assertSame(
+        GatewayException.Canceled.class, assertThrows(Exception.class, call::get).getCause().getClass());
+    assertEquals(1, gateway.requests.size());
+  }
+
+  @Test
+  void aWatchThatIsClosedWhileItWaitsForTheGatewayEndsInSilence() throws Exception {
+    gateway.fails(unavailable());
+    Sleepers sleepers = new Sleepers();
+    try (HfGatewayClient real = HfGatewayClient.builder(gateway.address()).timers(sleepers).build()) {
+      Watch<Generation> watch = real.watch("g1");
+      CompletableFuture<Boolean> waits = CompletableFuture.supplyAsync(watch::hasNext);
+      sleepers.asleep.await();
+      watch.close();
+      assertFalse(waits.get());
+    }
+    assertEquals(1, gateway.requests.size());
+  }
+
+  @Test
+  void anInterruptEndsACallAndIsKept() throws Exception {
+    gateway.then((request, caller) -> {});
+    CompletableFuture<Boolean> kept = new CompletableFuture<>();
+    Thread thread =
+        new Thread(
+            () -> {
+              try {
+                client.get("g1");
+              } catch (GatewayException.Canceled canceled) {
+                kept.complete(Thread.currentThread().isInterrupted());
+              } catch (RuntimeException error) {
+                kept.completeExceptionally(error);
+              }
+            });
+    thread.start();
+    while (gateway.requests.isEmpty()) {
+      Thread.onSpinWait();
+    }
+    thread.interrupt();
+    assertTrue(kept.get());
+    assertEquals("GetGeneration", gateway.left.poll(30, TimeUnit.SECONDS));
+    assertEquals(1, gateway.requests.size());
+  }
+
+  @Test
+  void aCanceledContextEndsACall() throws Exception {
+    Context.CancellableContext mine = Context.current().withCancellation();
+    gateway.then((request, caller) -> mine.cancel(null));
+    assertThrows(GatewayException.Canceled.class, () -> mine.call(() -> client.get("g1")));
+    assertEquals(1, gateway.requests.size());
+  }
+
+  @Test
+  void theTransportsOwnCancelledIsRepeated() {
+    gateway.fails(Status.CANCELLED.asRuntimeException());
+    gateway.answers(GetGenerationResponse.newBuilder().setGeneration(QUEUED).build());
+    assertEquals(QUEUED, client.get("g1"));
+    assertEquals(List.of(0.2), timers.slept);
+  }
+
+  private List<ByteString> uploaded(Long size) {
+    UploadMediaRequest header = (UploadMediaRequest) gateway.requests.get(0);
+    assertEquals("image/png", header.getHeader().getContentType());
+    assertEquals(size != null, header.getHeader().hasSize());
+    if (size != null) {
+      assertEquals(size, header.getHeader().getSize());
+    }
+    return gateway.requests.stream().skip(1).map(part -> ((UploadMediaRequest) part).getChunk()).toList();
+  }
+
+  @Test
+  void anUploadIsSentInChunks(@TempDir Path folder) throws Exception {
+    byte[] media = new byte[600 * 1024];
+    for (int index = 0; index < media.length; index++) {
+      media[index] = (byte) (index / 1000);
+    }
+    Path file = folder.resolve("media.png");
+    Files.write(file, media);
+    List<Upload> uploads =
+        List.of(
+            Upload.of(media, "image/png"),
+            Upload.of(file, "image/png"),
+            Upload.of(new ByteArrayInputStream(media), "image/png"),
+            Upload.of(new ByteArrayInputStream(media), "image/png").size(7).timeout(Duration.ofSeconds(9)));
+    List<Long> sizes = new ArrayList<>(List.of((long) media.length, (long) media.length, -1L, 7L));
+    for (int number = 0; number < uploads.size(); number++) {
+      gateway.requests.clear();
+      gateway.answers(UploadMediaResponse.newBuilder().setUrl("https://example.com/1.png").build());
+      assertEquals("https://example.com/1.png", client.upload(uploads.get(number)).getUrl());
+      List<ByteString> chunks = uploaded(sizes.get(number) < 0 ? null : sizes.get(number));
+      assertEquals(List.of(256 * 1024, 256 * 1024, 88 * 1024), chunks.stream().map(ByteString::size).toList());
+      assertEquals(ByteString.copyFrom(media), ByteString.copyFrom(chunks));
+    }
+    assertEquals(List.of(9.0), timers.remaining, "only one was given a time-out");
+  }
+
+  @Test
+  void anUploadIsNotRepeated() {
+    gateway.fails(unavailable());
+    assertThrows(GatewayException.Unavailable.class, () -> client.upload(new byte[3], "image/png"));
+    assertEquals(List.of(), timers.slept);
+    assertEquals(2, gateway.requests.size());
+  }
+
+  @Test
+  void anErrorOfTheSourceIsTheCallsAndNothingIsKept() throws Exception {
+    IOException mine = new IOException("the disk is gone");
+    InputStream source =
+        new InputStream() {
+          private int left = 300 * 1024;
+
+          @Override
+          public int read() throws IOException {
+            if (left == 0) {
+              throw mine;
+            }
+            left--;
+            return 7;
+          }
+        };
+    assertSame(mine, assertThrows(IOException.class, () -> client.upload(source, "image/png")));
+    assertEquals("UploadMedia", gateway.left.poll(30, TimeUnit.SECONDS));
+  }
+
+  @Test
+  void anUploadThatIsRefusedInTheMiddleEnds() throws Exception {
+    // The stream of an upload is refused by the server before all of it is there, as one without a key is.
+    gateway.refusesUploads(Status.UNAUTHENTICATED);
+    InputStream endless =
+        new InputStream() {
+          @Override
+          public int read() {
+            return 7;
+          }
+        };
+    assertThrows(GatewayException.InvalidCredentials.class, () -> client.upload(endless, "image/png"));
+  }
+}

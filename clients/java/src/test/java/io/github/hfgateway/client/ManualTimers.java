@@ -1,0 +1,59 @@
+package io.github.hfgateway.client;
+
+import io.grpc.Deadline;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+
+/** A clock that moves while somebody sleeps on it, and no other way but by {@link #takes}. */
+final class ManualTimers implements Timers {
+  /** All that was slept, in seconds. */
+  final List<Double> slept = new CopyOnWriteArrayList<>();
+
+  /** What was left of their time when calls were made, in seconds. */
+  final List<Double> remaining = new CopyOnWriteArrayList<>();
+
+  private final AtomicLong now = new AtomicLong();
+  private final double chance;
+
+  ManualTimers(double chance) {
+    this.chance = chance;
+  }
+
+  void takes(double seconds) {
+    now.addAndGet(seconds(seconds).toNanos());
+  }
+
+  @Override
+  public long now() {
+    return now.get();
+  }
+
+  @Override
+  public double chance() {
+    return chance;
+  }
+
+  @Override
+  public void sleep(long nanos, CountDownLatch until) throws InterruptedException {
+    if (Thread.interrupted()) {
+      throw new InterruptedException();
+    }
+    slept.add(nanos / 1e9);
+    now.addAndGet(nanos);
+  }
+
+  /** The machine's own time must not end what has plenty of ours. */
+  @Override
+  public Deadline deadline(long nanos) {
+    remaining.add(nanos / 1e9);
+    return Deadline.after(1, TimeUnit.HOURS);
+  }
+
+  static Duration seconds(double seconds) {
+    return Duration.ofNanos(Math.round(seconds * 1e9));
+  }
+}

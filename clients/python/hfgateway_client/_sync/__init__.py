@@ -1,0 +1,2 @@
+# Generated from _async by tools/unasync.py. DO NOT EDIT!
+"""The client without asyncio."""

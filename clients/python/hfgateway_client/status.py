@@ -1,0 +1,107 @@
+"""Reads what a failed call, or a failed generation, says about itself, and makes the fitting error of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from hfgateway.v1.character_service_pb2 import CharacterState, SoulCharacter
+from hfgateway.v1.error_pb2 import ErrorReason, Failure
+from hfgateway.v1.generation_pb2 import Generation, GenerationState
+from hfgateway_client import errors
+
+DOMAIN = "hfgateway"
+_DETAILS_KEY = "grpc-status-details-bin"
+_WARNING_KEY = "hfgateway-warning"
+
+
+def error_from_rpc(error: grpc.RpcError) -> errors.GatewayError:
+    """The typed error of a failed call, by its reason; of an unknown reason, or of none, by its code."""
+    code: grpc.StatusCode = error.code()
+    try:
+        failure, reason = _read_details(error)
+    except DecodeError:  # not the gateway's
+        failure, reason = Failure(), ""
+    message = failure.message or error.details() or code.name.replace("_", " ").lower()
+    by_code = errors.BY_CODE.get(code, errors.GatewayError)
+    error_class = errors.BY_REASON.get(reason, by_code)
+    return error_class(message, code=code, reason=reason, failure=failure)
+
+
+def warnings_in(metadata: Iterable[tuple[str, Any]]) -> tuple[str, ...]:
+    """What the gateway warns of beside an answer: its initial metadata has an entry for each."""
+    return tuple(str(value) for key, value in metadata if key == _WARNING_KEY)
+
+
+def error_from_generation(generation: Generation) -> errors.GenerationFailed:
+    """The typed error of a generation that ended, and not as COMPLETED."""
+    error_class = errors.BY_END.get(generation.state, errors.GenerationFailed)
+    if generation.state == GenerationState.GENERATION_STATE_FAILED and not generation.HasField("accept_time"):
+        error_class = errors.GenerationRefused
+    message = generation.failure.message or f"ended as {state_name(generation)}"
+    return error_class(generation, message, reason=reason_name(generation.failure))
+
+
+def state_name(generation: Generation) -> str:
+    """ "QUEUED", "COMPLETED" and so on; "STATE_17" for one that is newer than these stubs."""
+    return _short_name(GenerationState, generation.state, "GENERATION_STATE_", unknown="STATE_")
+
+
+def character_state_name(character: SoulCharacter) -> str:
+    """ "QUEUED", "COMPLETED" and so on; "STATE_17" for one that is newer than these stubs."""
+    return _short_name(CharacterState, character.state, "CHARACTER_STATE_", unknown="STATE_")
+
+
+def reason_name(failure: Failure) -> str:
+    """ "QUOTA_EXCEEDED" and so on; "" where no reason is given."""
+    if failure.reason == ErrorReason.ERROR_REASON_UNSPECIFIED:
+        return ""
+    return _short_name(ErrorReason, failure.reason, "ERROR_REASON_", unknown="REASON_")
+
+
+def _short_name(
+    enum: type[GenerationState] | type[CharacterState] | type[ErrorReason], value: int, prefix: str, *, unknown: str
+) -> str:
+    try:
+        return str(enum.Name(value)).removeprefix(prefix)
+    except ValueError:
+        return f"{unknown}{value}"
+
+
+def _read_details(error: grpc.RpcError) -> tuple[Failure, str]:
+    """The Failure and the name of its reason.
+
+    The name is ErrorInfo's where there is one: it is right for reasons, too, that these stubs do not know. A Failure
+    that is missing (a proxy's own error) is put together from the standard details.
+    """
+    failure, standard = Failure(), Failure()
+    reason = ""
+    found = False
+    for detail in _status(error).details:
+        info = error_details_pb2.ErrorInfo()
+        bad_request = error_details_pb2.BadRequest()
+        retry = error_details_pb2.RetryInfo()
+        if detail.Unpack(failure):
+            found = True
+        elif detail.Unpack(info) and info.domain == DOMAIN:
+            reason = info.reason
+            standard.metadata.update(info.metadata)
+        elif detail.Unpack(bad_request):
+            for violation in bad_request.field_violations:
+                standard.field_violations.add(field=violation.field, description=violation.description)
+        elif detail.Unpack(retry):
+            standard.retry_delay.CopyFrom(retry.retry_delay)
+    if not found:
+        return standard, reason
+    return failure, reason or reason_name(failure)
+
+
+def _status(error: grpc.RpcError) -> status_pb2.Status:
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY:
+            return status_pb2.Status.FromString(value)
+    return status_pb2.Status()

@@ -1,0 +1,79 @@
+"""What a failed call says about itself becomes the error that its meaning asks for."""
+
+import re
+from pathlib import Path
+
+import grpc
+
+from clients.python.tests.scripted_gateway import Refusal, generation, refusal
+from hfgateway.v1.error_pb2 import ErrorReason, Failure
+from hfgateway_client import errors
+from hfgateway_client.status import error_from_generation, error_from_rpc, state_name
+
+PROTO = Path(__file__).resolve().parents[3] / "protos" / "hfgateway" / "v1" / "error.proto"
+SPECIFIED = re.findall(r"// \[(\w+)\].*?ERROR_REASON_(\w+) =", PROTO.read_text(), re.DOTALL)
+
+
+class FailedCall(grpc.RpcError):
+    """The three methods that both kinds of gRPC errors have."""
+
+    def __init__(self, code: grpc.StatusCode, text: str = "", metadata: tuple[tuple[str, bytes], ...] = ()) -> None:
+        self._answer = code, text, metadata
+
+    def code(self) -> grpc.StatusCode:
+        return self._answer[0]
+
+    def details(self) -> str:
+        return self._answer[1]
+
+    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+        return self._answer[2]
+
+
+def failed(answer: Refusal) -> errors.GatewayError:
+    return error_from_rpc(FailedCall(answer.code, "", answer.trailing_metadata()))
+
+
+def test_an_error_tells_all_that_the_gateway_told() -> None:
+    error = failed(
+        refusal("INVALID_ARGUMENT", "INVALID_INPUT", "1 field", retry_delay=2.5, input__soul__seed="1 to 1,000,000")
+    )
+
+    assert str(error) == "INVALID_INPUT: 1 field (input.soul.seed: 1 to 1,000,000)"
+    assert [violation.field for violation in error.field_violations] == ["input.soul.seed"]
+    assert error.retry_delay == 2.5
+    assert not error.retryable
+
+
+def test_an_error_says_nothing_twice() -> None:
+    error = failed(refusal("INVALID_ARGUMENT", "INVALID_INPUT", "labels: too many", labels="too many"))
+
+    assert str(error) == "INVALID_INPUT: labels: too many"
+
+
+def test_an_error_of_the_transport_shows_its_code() -> None:
+    error = error_from_rpc(FailedCall(grpc.StatusCode.UNAVAILABLE, "broken"))
+
+    assert str(error) == "UNAVAILABLE: broken"
+
+
+def test_every_code_with_a_message_or_without_has_words() -> None:
+    error = error_from_rpc(FailedCall(grpc.StatusCode.DATA_LOSS))
+
+    assert str(error) == "DATA_LOSS: data loss"
+
+
+def test_what_was_accepted_and_failed_is_no_refusal() -> None:
+    failure = Failure(reason=ErrorReason.ERROR_REASON_GENERATION_FAILED, message="the model gave up")
+    accepted = generation("FAILED", 3, failure=failure)
+    accepted.accept_time.GetCurrentTime()
+    error = error_from_generation(accepted)
+
+    assert type(error) is errors.GenerationFailed
+    assert (error.code, str(error)) == (None, "GENERATION_FAILED: the model gave up")
+
+
+def test_a_state_that_is_newer_than_the_stubs_has_a_name() -> None:
+    newer = generation("QUEUED", 1)
+    newer.state = 17  # type: ignore[assignment]
+    assert state_name(newer) == "STATE_17"

@@ -1,0 +1,160 @@
+"""Inputs and requests as people write them in Python; the generated twin."""
+
+import asyncio
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from clients.python.tests.scripted_gateway import ScriptedGateway, generation, refusal
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.upload_service_pb2 import UploadMediaResponse
+from hfgateway_client import (
+    AnyInput,
+    AsyncClient,
+    Client,
+    GenerationInput,
+    LocalInput,
+    dop,
+    errors,
+    model,
+    soul,
+    speak,
+)
+from hfgateway_client.channel import CHANNEL_OPTIONS
+from hfgateway_client.requests import generation_filter, submit_request, timestamp
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_one_image_may_be_given_as_it_is() -> None:
+    assert dop("zoom", "https://a.test/1.png") == dop("zoom", ["https://a.test/1.png"])
+
+
+URL = "https://a.test/1.png"
+
+
+def test_an_input_of_urls_is_a_message_at_once() -> None:
+    for input in (soul("x", image_reference_url=URL), dop("x", [URL], end_image_url=URL), speak(URL, URL, "x")):
+        assert isinstance(input, GenerationInput)
+    assert dop("zoom", (url for url in [URL])) == dop("zoom", URL)
+
+
+def test_text_is_a_url_also_where_it_names_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "secret.png"
+    path.write_bytes(b"secret")
+    for input in (dop("x", str(path)), soul("x", image_reference_url=str(path)), model("a/b", image_url=str(path))):
+        assert isinstance(input, GenerationInput)
+
+
+LOCAL: dict[str, tuple[Callable[[Any], AnyInput], int, GenerationInput]] = {
+    "soul": (lambda one: soul("x", image_reference_url=one), 1, soul("x", image_reference_url="u1")),
+    "dop": (lambda one: dop("x", one), 1, dop("x", "u1")),
+    "dop of several": (
+        lambda one: dop("x", [one, URL, one], end_image_url=one),
+        3,
+        dop("x", ["u1", URL, "u2"], end_image_url="u3"),
+    ),
+    "speak": (lambda one: speak(one, one, "x"), 2, speak("u1", "u2", "x")),
+    "model": (
+        lambda one: model("a/b", image_url=one, more={"list": [URL, one]}, number=1),
+        2,
+        model("a/b", image_url="u1", more={"list": [URL, "u2"]}, number=1),
+    ),
+}
+MEDIA: dict[str, Any] = {
+    "a path": Path("picture.png"),
+    "bytes": b"picture",
+    "an open file": io.BytesIO(b"picture"),
+    "an image": Image.new("RGB", (2, 2)),
+}
+
+
+@pytest.mark.parametrize("media", MEDIA)
+@pytest.mark.parametrize("name", LOCAL)
+def test_what_is_here_waits_to_be_uploaded(name: str, media: str) -> None:
+    build, count, wanted = LOCAL[name]
+    input = build(MEDIA[media])
+    assert isinstance(input, LocalInput)
+    assert input.media == [MEDIA[media]] * count
+    input.urls += [f"u{number}" for number in range(1, count + 1)]
+    assert input.message() == input.message() == wanted
+
+
+async def test_media_are_uploaded_first_and_once(gateway: ScriptedGateway, client: AsyncClient, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"picture")
+    away = refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", retry_delay=0.01)
+    refused = refusal("INVALID_ARGUMENT", "INPUT_REFUSED")
+    gateway.on("UploadMedia", UploadMediaResponse(url="u1"), away, UploadMediaResponse(url="u2"))
+    gateway.on("EstimateGeneration", pb.EstimateGenerationResponse(description="free"))
+    answer = pb.SubmitGenerationResponse(generation=generation("QUEUED", 1))
+    gateway.on("SubmitGeneration", refused, answer)
+    input = speak(path, b"RIFF\0\0\0\0WAVE", "x")
+
+    await client.estimate(input)
+    with pytest.raises(errors.InputRefused):
+        await client.submit(input, idempotency_key="key")
+    await client.submit(input, idempotency_key="key")
+
+    wanted = speak("u1", "u2", "x")
+    assert [request.input for request in gateway.requests["SubmitGeneration"]] == [wanted, wanted]
+    assert [request.input for request in gateway.requests["EstimateGeneration"]] == [wanted]
+    assert [parts[0].header.content_type for parts in gateway.requests["UploadMedia"]] == [
+        "image/png", "audio/wav", "audio/wav",
+    ]  # fmt: skip
+
+
+async def test_generate_uploads_first_too_and_without_asyncio(gateway: ScriptedGateway) -> None:
+    gateway.on("UploadMedia", UploadMediaResponse(url="u1"))
+    done = generation("COMPLETED", 2)
+    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=done))
+    with Client(gateway.address) as client:
+        assert (await asyncio.to_thread(client.generate, dop("x", MEDIA["an image"]))) == done
+    assert [request.input for request in gateway.requests["SubmitGeneration"]] == [dop("x", "u1")]
+
+
+def test_every_submit_has_a_key_and_an_empty_one_is_left_to_the_gateway_to_refuse() -> None:
+    def key(given: str | None) -> str:
+        request = submit_request(
+            soul("x"),
+            idempotency_key=given,
+            labels=None,
+            wait_for="stored",
+            wait_timeout=0.25,
+            start_timeout=None,
+            fail_when_saturated=False,
+            outputs_ttl=None,
+        )
+        assert request.wait_timeout.ToMilliseconds() == 250
+        assert not request.HasField("start_timeout")
+        return request.idempotency_key
+
+    assert len({key(None), key(None)}) == 2
+    assert key("") == ""
+
+
+def test_a_moment_without_time_zone_is_refused() -> None:
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    filter = generation_filter(ids=(), model_ids=(), labels=None, created_after=moment, created_before=None)
+    assert filter.created_after.ToDatetime(UTC) == moment
+    assert not filter.HasField("created_before")
+    with pytest.raises(ValueError, match="no time zone"):
+        timestamp(moment.replace(tzinfo=None))
+
+
+def test_the_synchronous_client_is_generated_from_the_asynchronous_one() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "unasync.py"), "--check"]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stderr == ""
+
+
+def test_pings_are_rarer_than_the_gateway_forbids() -> None:
+    options = dict(CHANNEL_OPTIONS)
+    assert int(options["grpc.keepalive_time_ms"]) > 10_000
+    assert options["grpc.keepalive_permit_without_calls"] == 0

@@ -1,0 +1,280 @@
+"""Uploads, from everything that can be uploaded, with both clients; and tokens for browsers."""
+
+import asyncio
+import io
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from PIL import Image
+
+from clients.python.tests.scripted_gateway import ScriptedGateway, refusal
+from hfgateway.v1.token_service_pb2 import CreateWatchTokenResponse
+from hfgateway.v1.upload_service_pb2 import CreateUploadResponse, UploadHeader, UploadMediaRequest, UploadMediaResponse
+from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
+from hfgateway_client import AsyncClient, Client, errors
+from hfgateway_client.answers import answer_of
+from hfgateway_client.status import error_from_rpc
+
+MEDIA = bytes(range(256)) * 3000  # 750 KiB
+ANSWER = UploadMediaResponse(url="https://media.test/1", size=len(MEDIA))
+CHUNK = 256 * 1024
+
+
+def pieces() -> Iterator[bytes]:
+    yield MEDIA[:5]
+    yield b""
+    yield MEDIA[5:]
+
+
+async def async_pieces() -> AsyncIterator[bytes]:
+    for piece in pieces():
+        yield piece
+
+
+SOURCES: dict[str, Callable[[Path], Any]] = {
+    "bytes": lambda path: MEDIA,
+    "a view of bytes": lambda path: memoryview(MEDIA),
+    "a path": lambda path: path,
+    "a path as text": str,
+    "an open file": lambda path: io.BytesIO(MEDIA),
+    "pieces": lambda path: pieces(),
+    "asynchronous pieces": lambda path: async_pieces(),
+}
+KNOWN_SIZES = ("bytes", "a view of bytes", "a path", "a path as text", "an open file")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "media.png"
+    path.write_bytes(MEDIA)
+    return path
+
+
+def sent(gateway: ScriptedGateway) -> tuple[UploadHeader, list[bytes]]:
+    """The header and the chunks of the one upload."""
+    (parts,) = gateway.requests["UploadMedia"]
+    assert [part.WhichOneof("part") for part in parts] == ["header"] + ["chunk"] * (len(parts) - 1)
+    return parts[0].header, [part.chunk for part in parts[1:]]
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+async def test_media_is_sent_in_chunks(kind: str, path: Path, gateway: ScriptedGateway, client: AsyncClient) -> None:
+    gateway.on("UploadMedia", ANSWER)
+
+    assert await client.upload(SOURCES[kind](path), "image/png") == ANSWER
+
+    header, chunks = sent(gateway)
+    assert b"".join(chunks) == MEDIA
+    assert max(map(len, chunks)) <= CHUNK
+    assert header == UploadHeader(content_type="image/png", size=len(MEDIA) if kind in KNOWN_SIZES else None)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind != "asynchronous pieces"])
+async def test_without_asyncio_too(kind: str, path: Path, gateway: ScriptedGateway) -> None:
+    gateway.on("UploadMedia", ANSWER)
+    with Client(gateway.address) as client:
+        source = SOURCES[kind](path)
+        assert await asyncio.to_thread(client.upload, source, "image/png", size=len(MEDIA)) == ANSWER
+
+    header, chunks = sent(gateway)
+    assert (header.size, b"".join(chunks)) == (len(MEDIA), MEDIA)
+
+
+class DiskError(OSError):
+    pass
+
+
+def broken() -> Iterator[bytes]:
+    yield MEDIA
+    raise DiskError("unreadable")
+
+
+async def async_broken() -> AsyncIterator[bytes]:
+    for piece in broken():
+        yield piece
+
+
+@pytest.mark.parametrize("source", [broken, async_broken])
+async def test_a_source_that_fails_ends_the_upload_with_its_own_error(
+    source: Callable[[], Any], gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    gateway.on("UploadMedia", ANSWER)
+
+    with pytest.raises(DiskError):
+        await client.upload(source(), "image/png")
+
+    (parts,) = gateway.requests["UploadMedia"]
+    assert parts[-1].HasField("header")  # so half of it is never taken for the whole: any gateway refuses that
+
+
+async def test_a_source_that_fails_without_asyncio(gateway: ScriptedGateway) -> None:
+    gateway.on("UploadMedia", ANSWER)
+    with Client(gateway.address) as client:
+        with pytest.raises(DiskError):
+            await asyncio.to_thread(client.upload, broken(), "image/png")
+        with pytest.raises(TypeError, match="AsyncClient"):
+            await asyncio.to_thread(client.upload, async_pieces(), "image/png")
+
+
+AWAY = refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", retry_delay=0.01)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+async def test_a_failed_upload_is_made_again_where_its_source_can_be_read_again(
+    kind: str, path: Path, gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    gateway.on("UploadMedia", AWAY, gateway.cut, ANSWER)
+    source = SOURCES[kind](path)
+
+    if "pieces" in kind:
+        with pytest.raises(errors.UpstreamUnavailable):
+            await client.upload(source, "image/png")
+        assert len(gateway.requests["UploadMedia"]) == 1
+        return
+    assert await client.upload(source, "image/png") == ANSWER
+
+    attempts = gateway.requests["UploadMedia"]
+    assert len(attempts) == 3
+    assert [b"".join(part.chunk for part in parts) for parts in attempts] == [MEDIA] * 3
+
+
+async def test_a_file_is_read_from_where_it_stands(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    gateway.on("UploadMedia", AWAY, ANSWER)
+    file = io.BytesIO(MEDIA)
+    file.seek(1000)
+    await client.upload(file, "image/png")
+    first, second = gateway.requests["UploadMedia"]
+    assert first == second
+    assert first[0].header.size == len(MEDIA) - 1000
+    assert b"".join(part.chunk for part in second) == MEDIA[1000:]
+
+
+async def test_a_refusal_while_the_parts_are_written_is_told_as_that(gateway: ScriptedGateway) -> None:
+    times = 500  # grpc.aio alone tells INTERNAL for some of them
+    gateway.on("UploadMedia", *[replace(refusal("INVALID_ARGUMENT", "INPUT_REFUSED"), early=True)] * times)
+    parts = [UploadMediaRequest(header=UploadHeader()), *[UploadMediaRequest(chunk=bytes(100_000))] * 50]
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        upload = UploadServiceStub(channel).UploadMedia
+        for _ in range(times):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await answer_of(upload(iter(parts)))
+            assert error_from_rpc(refused.value).reason == "INPUT_REFUSED"
+
+
+async def test_a_refusal_is_not_made_again(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    gateway.on("UploadMedia", refusal("INVALID_ARGUMENT", "INPUT_REFUSED"), ANSWER)
+    with pytest.raises(errors.InputRefused):
+        await client.upload(MEDIA, "image/png")
+    assert len(gateway.requests["UploadMedia"]) == 1
+
+
+async def test_a_gateway_that_stays_away_is_told_of_in_the_end(gateway: ScriptedGateway) -> None:
+    gateway.on("UploadMedia", *[refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", retry_delay=0.01)] * 1000)
+    async with AsyncClient(gateway.address, timeout=0.1) as client:
+        with pytest.raises(errors.UpstreamUnavailable):
+            await client.upload(MEDIA, "image/png")
+    assert 1 < len(gateway.requests["UploadMedia"]) < 1000
+
+
+TYPES = {
+    "photo.JPG": (b"", "image/jpeg"),
+    "a.jpeg": (b"", "image/jpeg"),
+    "a.png": (b"", "image/png"),
+    "a.webp": (b"", "image/webp"),
+    "a.gif": (b"", "image/gif"),
+    "speech.wav": (b"", "audio/wav"),
+    "clip.mp4": (b"", "video/mp4"),
+    "png": (b"\x89PNG\r\n\x1a\n", "image/png"),
+    "jpeg": (b"\xff\xd8\xff\xe0", "image/jpeg"),
+    "gif": (b"GIF89a", "image/gif"),
+    "webp": (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+    "wav": (b"RIFF\0\0\0\0WAVEfmt ", "audio/wav"),
+    "mp4": (b"\0\0\0\x18ftypmp42", "video/mp4"),
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+async def test_the_type_is_found_out(name: str, tmp_path: Path, gateway: ScriptedGateway, client: AsyncClient) -> None:
+    first, wanted = TYPES[name]
+    path = tmp_path / name
+    path.write_bytes(first + MEDIA[:100])
+    gateway.on("UploadMedia", ANSWER, ANSWER, ANSWER)
+
+    await client.upload(path)
+    with path.open("rb") as file:
+        await client.upload(file)
+    if first:
+        await client.upload(path.read_bytes())
+
+    types = [parts[0].header.content_type for parts in gateway.requests["UploadMedia"]]
+    assert types == [wanted] * (3 if first else 2)
+
+
+@pytest.mark.parametrize("source", [b"words", io.BytesIO(b""), pieces()])
+async def test_a_type_that_nothing_tells_is_asked_for(source: Any, client: AsyncClient) -> None:
+    with pytest.raises(ValueError, match="content_type is needed"):
+        await client.upload(source)
+
+
+@pytest.mark.parametrize(
+    ("mode", "format", "saved"),
+    [("RGBA", "png", "PNG"), ("RGBA", "jpeg", "JPEG"), ("P", "jpeg", "JPEG"), ("RGB", "webp", "WEBP")],
+)
+async def test_an_image_of_pillow_is_uploaded_as_a_file(
+    mode: str, format: str, saved: str, gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    picture = Image.new("RGB", (30, 20), "teal").convert(mode)
+    gateway.on("UploadMedia", AWAY, ANSWER)
+
+    await client.upload(picture, format=format)
+
+    _, parts = gateway.requests["UploadMedia"]
+    content = b"".join(part.chunk for part in parts)
+    assert parts[0].header == UploadHeader(content_type=f"image/{format}", size=len(content))
+    with Image.open(io.BytesIO(content)) as sent_picture:
+        assert (sent_picture.format, sent_picture.size) == (saved, (30, 20))
+
+
+def test_pillow_is_imported_by_nobody_but_its_user() -> None:
+    loaded = "import sys, hfgateway_client; print('PIL' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+async def test_an_upload_ends_at_its_timeout_and_when_it_is_canceled(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    arrived = asyncio.Event()
+
+    async def arrive_and_hang(_request: object) -> None:
+        arrived.set()
+        await gateway.hang()
+
+    gateway.on("UploadMedia", gateway.hang, arrive_and_hang)
+
+    with pytest.raises(errors.DeadlineExceeded):
+        await client.upload(MEDIA, "image/png", timeout=0.2)
+
+    uploading = asyncio.create_task(client.upload(MEDIA, "image/png"))
+    await arrived.wait()
+    uploading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await uploading
+
+
+async def test_an_address_to_upload_to_and_a_token_are_asked_for_again(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    away = refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", retry_delay=0.01)
+    gateway.on("CreateUpload", away, CreateUploadResponse(upload_url="https://media.test/put"))
+    gateway.on("CreateWatchToken", away, CreateWatchTokenResponse(token="hfw_test"))
+
+    assert (await client.create_upload("video/mp4")).upload_url == "https://media.test/put"
+    assert (await client.create_watch_token(labels={"user": "5"}, ttl=60)).token == "hfw_test"
+    assert [request.content_type for request in gateway.requests["CreateUpload"]] == ["video/mp4"] * 2

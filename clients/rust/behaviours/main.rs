@@ -1,0 +1,72 @@
+//! The behaviours of docs/clients.md, performed by the Rust client: those that are named, else all, one after the other;
+//! one line of JSON for each. `python -m tests.clients.harness` gives it what it needs.
+
+mod access;
+mod callbacks;
+mod catalogs;
+mod characters;
+mod ending;
+mod following;
+mod http;
+mod stage;
+mod submitting;
+mod uploads;
+
+use std::{any::Any, env, process::ExitCode, time::Duration};
+
+use serde_json::json;
+use stage::{Behaviour, Stage};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let names: Vec<String> = env::args().skip(1).collect();
+    let all: Vec<Behaviour> = [
+        submitting::ALL,
+        following::ALL,
+        ending::ALL,
+        access::ALL,
+        uploads::ALL,
+        catalogs::ALL,
+        characters::ALL,
+        callbacks::ALL,
+    ]
+    .concat();
+    if let Some(unknown) = names.iter().find(|name| all.iter().all(|behaviour| behaviour.name != **name)) {
+        eprintln!("{unknown}: is no behaviour");
+        return ExitCode::from(2);
+    }
+    let stage = Stage::new();
+    let mut held = true;
+    for behaviour in all.iter().filter(|behaviour| names.is_empty() || names.iter().any(|name| name == behaviour.name))
+    {
+        let line = match judge(behaviour, &stage).await {
+            Ok(()) => json!({"behaviour": behaviour.name, "ok": true}),
+            Err(error) => {
+                held = false;
+                json!({"behaviour": behaviour.name, "ok": false, "error": error})
+            }
+        };
+        println!("{line}");
+    }
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What was wrong, if anything was: behaviours panic. A task of its own survives that.
+async fn judge(behaviour: &Behaviour, stage: &Stage) -> Result<(), String> {
+    let mut task = tokio::spawn((behaviour.perform)(stage.clone()));
+    match tokio::time::timeout(PATIENCE, &mut task).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(failed)) => Err(said(failed.into_panic().as_ref())),
+        Err(_) => {
+            task.abort();
+            Err(format!("took longer than {PATIENCE:?}"))
+        }
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("panicked").to_owned()
+}

@@ -1,0 +1,196 @@
+//! How a client reaches its gateway: address, TLS, pings, and who calls.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tonic::{
+    metadata::{Ascii, MetadataValue},
+    transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
+};
+
+use crate::{
+    calls::Calls,
+    client::Client,
+    error::Error,
+    retry::RetryPolicy,
+    timers::{Timers, TokioTimers},
+};
+
+/// Where a gateway listens that was told nothing else.
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
+
+const USER_AGENT: &str = concat!("hfgateway-client-rust/", env!("CARGO_PKG_VERSION"));
+// The gateway accepts a ping every 10 s on a connection without data. A watch has a heartbeat every 15 s, so there pings
+// find dead connections only; a call that waits has nothing else.
+const PING_AFTER: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Whom to trust and, for mTLS, who we are: PEM files, which are read when the client is built.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    authority: Option<PathBuf>,
+    identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl Tls {
+    /// The system's authorities.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// The authorities in that file, and no others.
+    #[must_use]
+    pub fn authority(file: impl Into<PathBuf>) -> Self {
+        Self { authority: Some(file.into()), identity: None }
+    }
+
+    /// A certificate, and its key, to show to the gateway.
+    #[must_use]
+    pub fn identity(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.identity = Some((certificate.into(), key.into()));
+        self
+    }
+
+    fn config(&self) -> Result<ClientTlsConfig, Error> {
+        let config = match &self.authority {
+            Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file)?)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        Ok(match &self.identity {
+            Some((certificate, key)) => config.identity(Identity::from_pem(read(certificate)?, read(key)?)),
+            None => config,
+        })
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(file).map_err(|error| Error::configuration(&file.display().to_string(), error))
+}
+
+/// What a client is made of; see [`Client::builder`].
+#[derive(Clone)]
+#[must_use = "it has to be built"]
+pub struct Builder {
+    address: String,
+    api_key: Option<String>,
+    tls: Option<Tls>,
+    timeout: Duration,
+    retry: RetryPolicy,
+    timers: Arc<dyn Timers>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new(DEFAULT_ADDRESS)
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            api_key: None,
+            tls: None,
+            timeout: Duration::from_secs(30),
+            retry: RetryPolicy::default(),
+            timers: Arc::new(TokioTimers),
+        }
+    }
+
+    /// An API key, or a watch token, to send with every call.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// Over TLS; without this, in plaintext.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The deadline of a unary call, repeats included: 30 s unless given.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = time;
+        self
+    }
+
+    /// How patient the client is.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// For tests: time and chance of their own.
+    pub fn timers(mut self, timers: impl Timers) -> Self {
+        self.timers = Arc::new(timers);
+        self
+    }
+
+    /// The client. It connects with its first call.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::InvalidConfiguration`](crate::Kind) where the address or the key has a form that cannot be sent, or a PEM
+    /// file cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn build(self) -> Result<Client, Error> {
+        let invalid = |error| Error::configuration(&self.address, error);
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.address))
+            .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
+            .map_err(invalid)?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(PING_AFTER)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(false);
+        if let Some(tls) = &self.tls {
+            endpoint = endpoint.tls_config(tls.config()?).map_err(invalid)?;
+        }
+        Ok(Client::new(Calls {
+            channel: endpoint.connect_lazy(),
+            authorization: self.api_key.as_deref().map(bearer).transpose()?,
+            timeout: self.timeout,
+            retry: self.retry,
+            timers: self.timers,
+        }))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the key, which is a secret.
+        formatter
+            .debug_struct("Builder")
+            .field("address", &self.address)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+fn bearer(key: &str) -> Result<MetadataValue<Ascii>, Error> {
+    let mut value: MetadataValue<Ascii> =
+        format!("Bearer {key}").parse().map_err(|error| Error::configuration("the API key", error))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bearer;
+
+    #[test]
+    fn what_prints_headers_leaves_the_key_out() {
+        let value = bearer("hfg_secret").unwrap();
+        assert_eq!((value.to_str().unwrap(), format!("{value:?}").as_str()), ("Bearer hfg_secret", "Sensitive"));
+    }
+}

@@ -1,0 +1,137 @@
+//! Makes calls, with credentials and a deadline, and makes them again where that is safe: see `retry.rs`.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tonic::{
+    Code, Request, Response, Status,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
+
+use crate::{
+    error::Error,
+    retry::{RetryPolicy, may_repeat},
+    timers::Timers,
+};
+
+/// `rpc!(Stub.method)`: how one method is called.
+macro_rules! rpc {
+    ($stub:ident . $method:ident) => {
+        |channel, request| async move { $stub::new(channel).$method(request).await }
+    };
+}
+pub(crate) use rpc;
+
+/// What every method of a client needs: the channel, who calls, and how patiently.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    pub channel: Channel,
+    pub authorization: Option<MetadataValue<Ascii>>,
+    pub timeout: Duration,
+    pub retry: RetryPolicy,
+    pub timers: Arc<dyn Timers>,
+}
+
+impl Calls {
+    /// The answer, or the typed error; repeated within the time-out, which covers all attempts together.
+    pub async fn unary<Q, A, F>(
+        &self,
+        message: Q,
+        timeout: Duration,
+        call: impl Fn(Channel, Request<Q>) -> F,
+    ) -> Result<A, Error>
+    where
+        Q: Clone,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let deadline = self.after(timeout);
+        let mut outage = Outage::new(self, self.retry.repeat_calls_for, deadline);
+        loop {
+            let remaining = deadline.map(|end| end.saturating_duration_since(self.timers.now()));
+            let attempt = call(self.channel.clone(), self.request(message.clone(), remaining));
+            let error = match within(remaining, attempt).await {
+                Ok(Ok(answer)) => return Ok(answer.into_inner()),
+                // The gateway's clock ended it a moment before ours.
+                Ok(Err(status)) if status.code() == Code::Cancelled && self.is_past(deadline) => {
+                    Error::deadline_exceeded()
+                }
+                Ok(Err(status)) => status.into(),
+                Err(error) => error,
+            };
+            outage.endure(error).await?;
+        }
+    }
+
+    /// A message with credentials and, for the gateway to know it, the time that there is.
+    pub fn request<T>(&self, message: T, timeout: Option<Duration>) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(value) = &self.authorization {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        if let Some(time) = timeout {
+            request.set_timeout(time);
+        }
+        request
+    }
+
+    /// The deadline after so long; `None` where that is beyond all clocks.
+    pub fn after(&self, time: Duration) -> Option<Instant> {
+        self.timers.now().checked_add(time)
+    }
+
+    pub fn is_past(&self, deadline: Option<Instant>) -> bool {
+        deadline.is_some_and(|end| self.timers.now() >= end)
+    }
+}
+
+/// What a future gives, or that its time ran out.
+pub(crate) async fn within<T>(time: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Error> {
+    match time {
+        Some(time) => tokio::time::timeout(time, future).await.map_err(|_| Error::deadline_exceeded()),
+        None => Ok(future.await),
+    }
+}
+
+/// Counts the failures since the last success: how long to wait before the next attempt, and when to give up.
+pub(crate) struct Outage<'a> {
+    calls: &'a Calls,
+    patience: Option<Duration>,
+    deadline: Option<Instant>,
+    failures: u32,
+    began: Instant,
+}
+
+impl<'a> Outage<'a> {
+    pub fn new(calls: &'a Calls, patience: Option<Duration>, deadline: Option<Instant>) -> Self {
+        Self { calls, patience, deadline, failures: 0, began: calls.timers.now() }
+    }
+
+    /// The gateway has answered.
+    pub fn over(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Sleeps until another attempt is due; the error, at once, where none is.
+    pub async fn endure(&mut self, error: Error) -> Result<(), Error> {
+        if !may_repeat(&error) {
+            return Err(error);
+        }
+        let timers = &self.calls.timers;
+        let now = timers.now();
+        if self.failures == 0 {
+            self.began = now;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let delay = self.calls.retry.delay(self.failures, error.retry_delay(), timers.chance());
+        let ends = [self.patience.and_then(|patience| self.began.checked_add(patience)), self.deadline];
+        let Some(next) = now.checked_add(delay) else { return Err(error) };
+        if ends.into_iter().flatten().any(|end| next >= end) {
+            return Err(error);
+        }
+        timers.sleep(delay).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! The client of Higgsfield Gateway: generated messages and stubs ([`v1`]) under a thin layer that submits once however
+//! often an answer gets lost, follows what it submitted over lost connections and restarts, and tells errors apart.
+//!
+//! ```no_run
+//! use hfgateway_client::{Client, Submit, soul};
+//!
+//! # async fn run() -> Result<(), hfgateway_client::Error> {
+//! let client = Client::builder("gateway.example:443").api_key("hfg_…").tls(hfgateway_client::Tls::system()).build()?;
+//! let submit = Submit::new(soul("a lighthouse at dusk")).key("order-9").label("shop", "7");
+//! let generation = client.generate(submit, |seen| println!("{}", seen.state_name())).await?;
+//! println!("{}", generation.outputs[0].url);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every future and every stream may be dropped at any time: that ends the call at the gateway, and nothing else.
+
+pub mod agents;
+mod builder;
+mod callbacks;
+mod calls;
+mod catalog;
+mod characters;
+mod client;
+mod cursor;
+mod error;
+mod inputs;
+mod names;
+mod pages;
+mod retry;
+mod submit;
+mod timers;
+mod upload;
+mod watching;
+
+pub use builder::{Builder, DEFAULT_ADDRESS, Tls};
+pub use callbacks::CreatedCallback;
+pub use characters::CreatedCharacter;
+pub use client::Client;
+pub use cursor::{News, WatchEvent};
+pub use error::{Error, Kind};
+pub use inputs::{character, dop, model, motion, soul, speak};
+pub use prost_types;
+pub use retry::RetryPolicy;
+pub use submit::{Submission, Submit};
+pub use timers::Timers;
+pub use tokio_stream::{Stream, StreamExt};
+pub use tonic::Code;
+pub use upload::Upload;
+pub use watching::BoxStream;
+
+/// The messages and stubs of `hfgateway.v1`, as generated from the protos, which are their documentation.
+pub mod v1 {
+    #![allow(missing_docs, clippy::all, rustdoc::all)]
+    include!("generated/hfgateway.v1.rs");
+}

@@ -1,0 +1,141 @@
+//! Media to upload, from wherever a caller has it. Sent once, for its source may not be readable twice.
+
+use std::{
+    future,
+    io::{self, Cursor},
+    path::PathBuf,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use async_stream::stream;
+use tokio::{
+    fs::File,
+    io::{AsyncRead, AsyncReadExt},
+    select,
+    sync::oneshot,
+};
+
+use tokio_stream::Stream;
+
+use crate::{
+    calls::{Calls, within},
+    error::Error,
+    v1::{
+        UploadHeader, UploadMediaRequest, UploadMediaResponse, upload_media_request::Part,
+        upload_service_client::UploadServiceClient,
+    },
+};
+
+type BoxReader = Pin<Box<dyn AsyncRead + Send>>;
+
+const CHUNK: usize = 256 * 1024;
+
+/// What to upload; bytes are it by themselves.
+#[must_use = "nothing is uploaded before a client is given it"]
+pub struct Upload {
+    source: Source,
+    size: Option<u64>,
+    timeout: Option<Duration>,
+}
+
+enum Source {
+    File(PathBuf),
+    Reader(BoxReader),
+}
+
+impl Upload {
+    /// From memory.
+    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        let size = bytes.len() as u64;
+        Self::reader(Cursor::new(bytes)).size(size)
+    }
+
+    /// A file, which is opened when it is uploaded.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self { source: Source::File(path.into()), size: None, timeout: None }
+    }
+
+    /// All that can be read from it.
+    pub fn reader(reader: impl AsyncRead + Send + 'static) -> Self {
+        Self { source: Source::Reader(Box::pin(reader)), size: None, timeout: None }
+    }
+
+    /// Of how many bytes it will be, where that is known: the gateway checks it. Bytes and files know it themselves.
+    pub fn size(mut self, bytes: u64) -> Self {
+        self.size = Some(bytes);
+        self
+    }
+
+    /// No longer than this; without it the upload may take any time.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
+        self
+    }
+}
+
+impl From<Vec<u8>> for Upload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::bytes(bytes)
+    }
+}
+
+impl From<&[u8]> for Upload {
+    fn from(bytes: &[u8]) -> Self {
+        Self::bytes(bytes)
+    }
+}
+
+/// The gateway's answer, the typed error, or the error of the source.
+pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -> Result<UploadMediaResponse, Error> {
+    let (reader, size) = match media.source {
+        Source::Reader(reader) => (reader, media.size),
+        Source::File(path) => {
+            let file = File::open(path).await.map_err(Error::source_failed)?;
+            let size = file.metadata().await.map_err(Error::source_failed)?.len();
+            (Box::pin(file) as BoxReader, Some(size))
+        }
+    };
+    let (failed, failure) = oneshot::channel();
+    let size = size.and_then(|bytes| bytes.try_into().ok());
+    let parts = parts(UploadHeader { content_type, size }, reader, failed);
+    let mut stub = UploadServiceClient::new(calls.channel.clone());
+    let answered = within(media.timeout, stub.upload_media(calls.request(parts, media.timeout)));
+    select! {
+        Ok(error) = failure => Err(Error::source_failed(error)),
+        answer = answered => Ok(answer??.into_inner()),
+    }
+}
+
+/// A type of its own: of a bare box, the compiler cannot tell that a call with it may go from thread to thread.
+struct Parts(Pin<Box<dyn Stream<Item = UploadMediaRequest> + Send>>);
+
+impl Stream for Parts {
+    type Item = UploadMediaRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
+
+/// The header, then the media in chunks. After an error of the source comes nothing, not even the end.
+fn parts(header: UploadHeader, mut reader: BoxReader, failed: oneshot::Sender<io::Error>) -> Parts {
+    Parts(Box::pin(stream! {
+         yield UploadMediaRequest { part: Some(Part::Header(header)) };
+         loop {
+             let mut chunk = Vec::with_capacity(CHUNK);
+             match (&mut reader).take(CHUNK as u64).read_to_end(&mut chunk).await {
+                 Ok(0) => return,
+                 Ok(_) => yield UploadMediaRequest { part: Some(Part::Chunk(chunk)) },
+                 Err(error) => {
+                     // The end of the stream would be the end of the media: it must not come.
+                     let _ = failed.send(error);
+                     future::pending::<()>().await;
+                     return;
+                 }
+             }
+         }
+    }))
+}

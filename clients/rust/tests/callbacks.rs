@@ -1,0 +1,110 @@
+//! Callbacks and their deliveries.
+
+use hfgateway_client::{
+    Kind,
+    v1::{
+        Callback, CreateCallbackRequest, CreateCallbackResponse, DeleteCallbackRequest, DeleteCallbackResponse,
+        Delivery, GetCallbackRequest, GetCallbackResponse, ListCallbacksRequest, ListCallbacksResponse,
+        ListDeliveriesRequest, ListDeliveriesResponse, RedeliverDeliveryRequest, RedeliverDeliveryResponse,
+        RotateCallbackSecretRequest, RotateCallbackSecretResponse, TestCallbackRequest, TestCallbackResponse,
+        UpdateCallbackRequest, UpdateCallbackResponse,
+    },
+};
+
+use crate::{
+    catalog::all,
+    gateway::{Gateway, Seen, status},
+    timers::ManualTimers,
+};
+
+const HOOK: &str = "https://example.com/hook";
+
+fn callback(id: &str) -> Callback {
+    Callback { id: id.to_owned(), url: HOOK.to_owned(), ..Default::default() }
+}
+
+fn delivery() -> Delivery {
+    Delivery { id: "d1".to_owned(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_creation_keeps_its_key_over_repeats_and_prints_no_secret() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    let (callback, secret) = (Some(callback("b1")), "whsec_1".to_owned());
+    gateway.refuses(status(tonic::Code::Unavailable, "", None));
+    gateway.tells(CreateCallbackResponse { callback, secret, replayed: false });
+    let created = client.create_callback(HOOK).await.unwrap();
+    assert_eq!((created.id(), created.secret.as_str(), created.replayed), ("b1", "whsec_1", false));
+    assert_eq!(created.idempotency_key.len(), 36);
+    let idempotency_key = created.idempotency_key.clone();
+    let sent = Seen::other("CreateCallback", &CreateCallbackRequest { idempotency_key, ..HOOK.into() });
+    assert_eq!(gateway.seen(), [sent.clone(), sent]);
+    let shown = format!("{created:?}");
+    assert!(shown.contains(HOOK) && !shown.contains("whsec_"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_creation_that_failed_has_its_key() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.refuses(status(tonic::Code::ResourceExhausted, "QUOTA_EXCEEDED", None));
+    let mine = CreateCallbackRequest { every_change: true, idempotency_key: "hook-9".to_owned(), ..HOOK.into() };
+    let error = client.create_callback(mine.clone()).await.unwrap_err();
+    assert_eq!((error.kind(), error.idempotency_key()), (Kind::QuotaExceeded, "hook-9"));
+    assert_eq!(gateway.seen(), [Seen::other("CreateCallback", &mine)]);
+}
+
+#[tokio::test]
+async fn both_lists_read_on_page_after_page() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.tells(ListCallbacksResponse { callbacks: vec![callback("b2")], next_page_token: "p2".to_owned() });
+    gateway.tells(ListCallbacksResponse { callbacks: vec![callback("b1")], ..Default::default() });
+    let request = ListCallbacksRequest::default();
+    assert_eq!(all(client.list_callbacks(request.clone())).await, [callback("b2"), callback("b1")]);
+    gateway.tells(ListDeliveriesResponse { next_page_token: "p2".to_owned(), ..Default::default() });
+    gateway.tells(ListDeliveriesResponse { deliveries: vec![delivery()], ..Default::default() });
+    assert_eq!(all(client.list_deliveries("b1")).await, [delivery()]);
+    let deliveries = ListDeliveriesRequest { callback_id: "b1".to_owned(), ..Default::default() };
+    assert_eq!(
+        gateway.seen(),
+        [
+            Seen::other("ListCallbacks", &request),
+            Seen::other("ListCallbacks", &ListCallbacksRequest { page_token: "p2".to_owned(), ..request.clone() }),
+            Seen::other("ListDeliveries", &deliveries),
+            Seen::other("ListDeliveries", &ListDeliveriesRequest { page_token: "p2".to_owned(), ..deliveries.clone() }),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_other_calls_ask_for_what_they_are_named_for() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.tells(GetCallbackResponse { callback: Some(callback("b1")) });
+    gateway.tells(UpdateCallbackResponse { callback: Some(callback("b2")) });
+    gateway.tells(RotateCallbackSecretResponse { secret: "whsec_2".to_owned(), ..Default::default() });
+    gateway.tells(TestCallbackResponse { delivery: Some(delivery()) });
+    gateway.tells(RedeliverDeliveryResponse { delivery: Some(delivery()) });
+    gateway.tells(DeleteCallbackResponse {});
+    let id = || "b1".to_owned();
+    let paused = UpdateCallbackRequest { id: id(), paused: Some(false), ..Default::default() };
+    assert_eq!(client.get_callback("b1").await.unwrap(), callback("b1"));
+    assert_eq!(client.update_callback(paused.clone()).await.unwrap(), callback("b2"));
+    assert_eq!(client.rotate_callback_secret("b1").await.unwrap().secret, "whsec_2");
+    assert_eq!(client.test_callback("b1").await.unwrap(), delivery());
+    assert_eq!(client.redeliver_delivery("d1").await.unwrap(), delivery());
+    client.delete_callback("b1").await.unwrap();
+    assert_eq!(
+        gateway.seen(),
+        [
+            Seen::other("GetCallback", &GetCallbackRequest { id: id() }),
+            Seen::other("UpdateCallback", &paused),
+            Seen::other("RotateCallbackSecret", &RotateCallbackSecretRequest { id: id() }),
+            Seen::other("TestCallback", &TestCallbackRequest { id: id() }),
+            Seen::other("RedeliverDelivery", &RedeliverDeliveryRequest { id: "d1".to_owned() }),
+            Seen::other("DeleteCallback", &DeleteCallbackRequest { id: id() }),
+        ]
+    );
+}

@@ -1,0 +1,115 @@
+//! protos/vectors/errors.json: what an error tells.
+
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hfgateway_client::{Code, Error, Kind, RetryPolicy};
+use serde_json::{Value, json};
+use tonic::{Status, TimeoutExpired};
+
+use crate::{cases, gateway::Gateway, protojson, vectors};
+
+/// Our name of the class: the kinds are named so, but for the base of them all.
+fn class(error: &Error) -> String {
+    match format!("{:?}", error.kind()).as_str() {
+        "Other" => "GatewayError".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+fn class_of_code(error: &Error) -> String {
+    match format!("{:?}", error.kind().broader()).as_str() {
+        "Other" => "GatewayError".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_failed_tells_all_that_it_was_told() {
+    let gateway = Gateway::start().await;
+    let once = RetryPolicy { repeat_calls_for: Some(Duration::ZERO), ..Default::default() };
+    let client = gateway.builder().retry(once).build().unwrap();
+    for case in cases(&vectors("errors.json"), "calls") {
+        let name = &case["name"];
+        let code = Code::from(case["code_number"].as_i64().unwrap() as i32);
+        let details = BASE64_STANDARD.decode(case["details"].as_str().unwrap()).unwrap();
+        gateway.fails(Status::with_details(code, case["message"].as_str().unwrap(), details.into()));
+        let error = client.get("g1").await.unwrap_err();
+        let violations: Vec<Value> = error
+            .field_violations()
+            .iter()
+            .map(|one| json!({"field": one.field, "description": one.description}))
+            .collect();
+        let told = json!({
+            "class": class(&error),
+            "class_of_code": class_of_code(&error),
+            "reason": error.reason(),
+            "message": error.message(),
+            "field_violations": violations,
+            "retryable": error.retryable(),
+            "retry_delay": error.retry_delay().map(|delay| delay.as_secs_f64()),
+            "metadata": protojson::of_map(error.metadata()),
+        });
+        assert_eq!(protojson::normal(&told), protojson::normal(&case["expect"]), "{name}");
+        assert_eq!(error.code(), Some(code), "{name}");
+        assert_eq!(error.idempotency_key(), "", "{name}");
+        assert!(std::error::Error::source(&error).is_some_and(|source| source.is::<Status>()), "{name}");
+    }
+    assert!(gateway.is_through());
+}
+
+#[tokio::test]
+async fn a_generation_without_output_is_the_error_of_its_end() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    for case in cases(&vectors("errors.json"), "generations") {
+        let name = &case["name"];
+        let ended = protojson::generation(&case["generation"]);
+        gateway.answers(ended.clone());
+        let error = client.generate(hfgateway_client::soul("a fox"), |_| {}).await.unwrap_err();
+        let mut expected = case["expect"].clone();
+        // By the name of the class alone: there is a kind for each.
+        expected.as_object_mut().unwrap().remove("kind").unwrap();
+        let told = json!({
+            "class": class(&error),
+            "reason": error.reason(),
+            "message": error.message(),
+            "retryable": error.retryable(),
+            "idempotency_key": error.idempotency_key(),
+        });
+        assert_eq!(told, expected, "{name}");
+        assert_eq!((error.code(), error.generation()), (None, Some(&ended)), "{name}");
+        assert_eq!(class_of_code(&error), "GenerationFailed", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_reads_well() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    let vectors = vectors("errors.json");
+    let mut shown = Vec::new();
+    for name in ["INVALID_INPUT", "INPUT_REFUSED"] {
+        let case = cases(&vectors, "calls").into_iter().find(|case| case["name"] == name).unwrap();
+        let details = BASE64_STANDARD.decode(case["details"].as_str().unwrap()).unwrap();
+        gateway.fails(Status::with_details(Code::InvalidArgument, "", details.into()));
+        shown.push(client.get("g1").await.unwrap_err().to_string());
+    }
+    gateway.fails(Status::not_found(""));
+    shown.push(client.get("g1").await.unwrap_err().to_string());
+    assert_eq!(
+        shown,
+        [
+            "INVALID_INPUT: input.soul.seed: must be 1 to 1,000,000; labels: at most 32",
+            // The message says what is wrong, though not of which field.
+            "INPUT_REFUSED: Higgsfield refused the input: Field required",
+            "NOT_FOUND: not found",
+        ]
+    );
+}
+
+#[test]
+fn tonics_own_time_out_is_the_deadline() {
+    let error = Error::from(Status::from_error(Box::new(TimeoutExpired(()))));
+    assert_eq!((error.kind(), error.code()), (Kind::DeadlineExceeded, Some(Code::DeadlineExceeded)));
+}

@@ -1,0 +1,31 @@
+//! The vectors of protos/vectors, and what each method does, against a scripted gateway on a real socket.
+
+mod callbacks;
+mod catalog;
+mod characters;
+mod cursor;
+mod errors;
+mod gateway;
+mod inputs;
+mod methods;
+mod protojson;
+mod retries;
+mod timers;
+mod uploads;
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+/// One of the files that the clients of all languages share.
+fn vectors(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protos/vectors").join(name);
+    serde_json::from_str(&fs::read_to_string(path).expect("vectors")).expect("JSON")
+}
+
+/// The cases in one of its lists, of which there have to be some.
+fn cases(vectors: &Value, list: &str) -> Vec<Value> {
+    let cases = vectors[list].as_array().expect("a list");
+    assert!(!cases.is_empty());
+    cases.clone()
+}

@@ -1,0 +1,305 @@
+//! What methods do beyond one call, and what goes with every call.
+
+use std::time::Duration;
+
+use hfgateway_client::{
+    Client, Kind, RetryPolicy, StreamExt, Submit, Tls, Upload,
+    agents::v1alpha1::{GetSessionRequest, GetSessionResponse},
+    soul,
+    v1::{Generation, GenerationFilter, GenerationState, ListGenerationsResponse, WaitFor, WatchGenerationResponse},
+};
+
+use crate::{
+    gateway::{End, Gateway, Seen, Turn, status},
+    timers::ManualTimers,
+};
+
+/// Long enough for a call to arrive, however busy the machine is; a test that waits for it has to wait so long.
+const SHORT: Duration = Duration::from_secs(2);
+
+fn once() -> RetryPolicy {
+    RetryPolicy { repeat_calls_for: Some(Duration::ZERO), ..Default::default() }
+}
+
+fn at(state: GenerationState, revision: i32) -> Generation {
+    let done = state == GenerationState::Completed;
+    Generation { id: "g1".to_owned(), state: state.into(), revision, done, ..Default::default() }
+}
+
+fn change(state: GenerationState, revision: i32) -> WatchGenerationResponse {
+    WatchGenerationResponse { generation: Some(at(state, revision)), forecast: None }
+}
+
+fn keys(seen: &[Seen]) -> Vec<&str> {
+    let keys = seen.iter().map(|request| match request {
+        Seen::Submit(request) => request.idempotency_key.as_str(),
+        other => panic!("{other:?}"),
+    });
+    keys.collect()
+}
+
+#[tokio::test]
+async fn every_call_says_who_calls_and_until_when() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().api_key("hfg_secret").build().unwrap();
+    gateway.answers(Generation::default());
+    client.get("g1").await.unwrap();
+    let headers = gateway.state.headers.lock().unwrap().clone();
+    assert_eq!(headers["authorization"], "Bearer hfg_secret");
+    let agent = headers["user-agent"].to_str().unwrap();
+    assert!(agent.starts_with(&format!("hfgateway-client-rust/{} ", env!("CARGO_PKG_VERSION"))), "{agent}");
+    assert!(headers.contains_key("grpc-timeout"));
+
+    gateway.streams(vec![], End::Ok);
+    assert!(client.watch("g1").next().await.is_none());
+    let headers = gateway.state.headers.lock().unwrap().clone();
+    assert_eq!(headers["authorization"], "Bearer hfg_secret");
+    assert!(!headers.contains_key("grpc-timeout"));
+
+    gateway.tells(GetSessionResponse::default());
+    client.agents().get_session(GetSessionRequest { id: "s1".to_owned() }).await.unwrap();
+    let headers = gateway.state.headers.lock().unwrap().clone();
+    assert_eq!(headers["authorization"], "Bearer hfg_secret");
+    assert!(gateway.seen().contains(&Seen::other("GetSession", &GetSessionRequest { id: "s1".to_owned() })));
+
+    client.upload("image/png", Upload::bytes("x").timeout(Duration::from_secs(60))).await.unwrap();
+    let headers = gateway.state.headers.lock().unwrap().clone();
+    assert_eq!(headers["authorization"], "Bearer hfg_secret");
+    assert!(headers.contains_key("grpc-timeout"));
+}
+
+#[tokio::test]
+async fn the_key_is_in_nothing_that_is_printed() {
+    let gateway = Gateway::start().await;
+    let builder = gateway.builder().api_key("hfg_secret");
+    let client = builder.clone().build().unwrap();
+    let error = gateway.builder().api_key("hfg_secret\n").build().unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidConfiguration);
+    for shown in [format!("{builder:?}"), format!("{client:?}"), format!("{:?}", client.agents()), format!("{error:?}")]
+    {
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_client_can_be_made_of_is_said_at_once() {
+    let missing = Client::builder("localhost:1").tls(Tls::authority("/no/such.pem")).build().unwrap_err();
+    assert_eq!((missing.kind(), missing.code()), (Kind::InvalidConfiguration, None));
+    assert!(missing.to_string().contains("/no/such.pem"), "{missing}");
+    let nowhere = Client::builder("no address").build().unwrap_err();
+    assert_eq!(nowhere.kind(), Kind::InvalidConfiguration);
+}
+
+#[tokio::test]
+async fn a_submit_without_a_key_gets_one_of_its_own_and_keeps_it_over_repeats() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    for _ in 0..2 {
+        gateway.fails(status(tonic::Code::Unavailable, "", None)).answers(Generation::default());
+    }
+    let first = client.submit(soul("a fox")).await.unwrap();
+    let second = client.submit(soul("a fox")).await.unwrap();
+    let seen = gateway.seen();
+    let (first, second) = (first.idempotency_key.as_str(), second.idempotency_key.as_str());
+    assert_eq!(keys(&seen), [first, first, second, second]);
+    assert_ne!(first, second);
+    assert_eq!(first.len(), 36);
+}
+
+#[tokio::test]
+async fn a_submit_whose_connection_is_cut_is_made_again_with_the_same_key() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.turn(Turn::Silence).answers(at(GenerationState::Queued, 2));
+    let cuts = async {
+        gateway.state.waiting.notified().await;
+        gateway.cut();
+    };
+    let (submission, ()) = tokio::join!(client.submit(Submit::new(soul("a fox")).key("order-7")), cuts);
+    assert_eq!(submission.unwrap().id(), "g1");
+    assert_eq!(keys(&gateway.seen()), ["order-7", "order-7"]);
+}
+
+#[tokio::test]
+async fn a_failed_submit_has_its_key() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.fails(status(tonic::Code::InvalidArgument, "INVALID_INPUT", None));
+    let error = client.submit(soul("")).await.unwrap_err();
+    assert_eq!(keys(&gateway.seen()), [error.idempotency_key()]);
+    assert_eq!(error.idempotency_key().len(), 36);
+}
+
+#[tokio::test]
+async fn a_call_that_gets_no_answer_ends_at_its_deadline_and_the_client_can_be_used_on() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().timeout(SHORT).build().unwrap();
+    gateway.turn(Turn::Silence);
+    let error = client.get("g1").await.unwrap_err();
+    assert_eq!((error.kind(), error.reason()), (Kind::DeadlineExceeded, ""));
+    assert_eq!(gateway.seen().len(), 1);
+    gateway.answers(at(GenerationState::Queued, 2));
+    let client = client.with_timeout(Duration::from_secs(30));
+    assert_eq!(client.get("g1").await.unwrap().revision, 2);
+}
+
+#[tokio::test]
+async fn a_call_that_the_gateway_ended_at_the_deadline_is_not_made_again() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.turn(Turn::Error(status(tonic::Code::Cancelled, "", None), 30.0));
+    assert_eq!(client.get("g1").await.unwrap_err().kind(), Kind::DeadlineExceeded);
+    assert_eq!(gateway.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_there_is_unavailable() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().retry(once()).build().unwrap();
+    drop(gateway);
+    let error = client.get("g1").await.unwrap_err();
+    assert_eq!((error.kind(), error.reason(), error.retryable()), (Kind::Unavailable, "", true));
+}
+
+#[tokio::test]
+async fn generate_submits_once_and_tells_every_change() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.answers(at(GenerationState::Pending, 1));
+    gateway.streams(vec![change(GenerationState::Queued, 2)], End::Error(status(tonic::Code::Unavailable, "", None)));
+    gateway.streams(vec![change(GenerationState::Completed, 3)], End::Ok);
+    let mut seen = Vec::new();
+    let submit = Submit::new(soul("a fox")).key("order-7").wait_for(WaitFor::Done);
+    let generation = client.generate(submit, |one| seen.push(one.revision)).await.unwrap();
+    assert_eq!((generation.revision, seen), (3, vec![1, 2, 3]));
+    let requests = gateway.seen();
+    let Seen::Submit(submitted) = &requests[0] else { panic!("{requests:?}") };
+    assert_eq!(submitted.wait_for(), WaitFor::Stored);
+    let opened: Vec<_> = requests[1..]
+        .iter()
+        .map(|request| match request {
+            Seen::Watch(request) => request.after_revision,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(opened, [1, 2]);
+}
+
+#[tokio::test]
+async fn generate_ends_at_its_deadline_and_has_the_key_to_go_on_with() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    gateway.answers(at(GenerationState::Queued, 2)).streams(vec![], End::Open);
+    let submit = Submit::new(soul("a fox")).key("order-7").timeout(SHORT);
+    let error = client.generate(submit, |_| {}).await.unwrap_err();
+    assert_eq!((error.kind(), error.idempotency_key()), (Kind::DeadlineExceeded, "order-7"));
+    gateway.state.left.notified().await;
+}
+
+#[tokio::test]
+async fn an_error_while_following_has_the_key_too() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.answers(at(GenerationState::Queued, 2));
+    gateway.streams(vec![], End::Error(status(tonic::Code::NotFound, "NOT_FOUND", None)));
+    let error = client.generate(Submit::new(soul("a fox")).key("order-7"), |_| {}).await.unwrap_err();
+    assert_eq!((error.kind(), error.idempotency_key()), (Kind::NotFound, "order-7"));
+}
+
+#[tokio::test]
+async fn a_watch_that_is_dropped_ends_at_the_gateway() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    gateway.streams(vec![change(GenerationState::Queued, 2)], End::Open);
+    let mut watch = client.watch("g1");
+    assert_eq!(watch.next().await.unwrap().unwrap().revision, 2);
+    drop(watch);
+    gateway.state.left.notified().await;
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_over_a_connection_that_was_cut() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.streams(vec![change(GenerationState::Queued, 2)], End::Open);
+    gateway.streams(vec![change(GenerationState::Completed, 3)], End::Ok);
+    let mut watch = client.watch("g1");
+    assert_eq!(watch.next().await.unwrap().unwrap().revision, 2);
+    gateway.cut();
+    assert_eq!(watch.next().await.unwrap().unwrap().revision, 3);
+    assert!(watch.next().await.is_none());
+}
+
+#[tokio::test]
+async fn pages_are_fetched_as_they_are_needed() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    for (revision, token) in [(1, "a"), (2, "")] {
+        gateway.state.pages.lock().unwrap().push_back(ListGenerationsResponse {
+            generations: vec![at(GenerationState::Queued, revision)],
+            next_page_token: token.to_owned(),
+        });
+    }
+    let mut list = client.list(GenerationFilter::default());
+    assert_eq!(gateway.seen().len(), 0);
+    assert_eq!(list.next().await.unwrap().unwrap().revision, 1);
+    assert_eq!(gateway.seen().len(), 1);
+    assert_eq!(list.next().await.unwrap().unwrap().revision, 2);
+    assert!(list.next().await.is_none());
+    let seen = gateway.seen();
+    let Seen::List(last) = &seen[1] else { panic!("{seen:?}") };
+    assert_eq!((seen.len(), last.page_token.as_str()), (2, "a"));
+}
+
+#[tokio::test]
+async fn a_list_that_fails_is_over() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().retry(once()).build().unwrap();
+    drop(gateway);
+    let mut list = client.list(GenerationFilter::default());
+    assert_eq!(list.next().await.unwrap().unwrap_err().kind(), Kind::Unavailable);
+    assert!(list.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_wait_asks_in_steps_until_it_is_done() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.answers(at(GenerationState::Queued, 2)).answers(at(GenerationState::Queued, 2));
+    gateway.answers(at(GenerationState::Completed, 3));
+    assert!(client.wait("g1", None).await.unwrap().done);
+    assert_eq!(steps(&gateway), [50, 50, 50]);
+}
+
+#[tokio::test]
+async fn a_wait_ends_at_its_time_out_with_what_there_is() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.answers(at(GenerationState::Queued, 2)).answers(at(GenerationState::InProgress, 3));
+    let generation = client.wait("g1", Duration::from_secs(70)).await.unwrap();
+    assert_eq!((generation.done, generation.revision), (false, 3));
+    assert_eq!(steps(&gateway), [50, 20]);
+}
+
+fn steps(gateway: &Gateway) -> Vec<i64> {
+    let step = |request: Seen| match request {
+        Seen::Wait(request) => request.timeout.unwrap().seconds,
+        other => panic!("{other:?}"),
+    };
+    gateway.seen().into_iter().map(step).collect()
+}
+
+/// It compiles, so every future can be given to a task of its own.
+#[allow(dead_code)]
+fn all_futures_can_be_spawned(client: &'static Client) {
+    fn spawned(future: impl Future + Send + 'static) {
+        drop(future);
+    }
+    spawned(client.submit(soul("a fox")));
+    spawned(client.generate(soul("a fox"), |_| {}));
+    spawned(client.get("g1"));
+    spawned(client.wait("g1", None));
+    spawned(client.upload("image/png", Upload::bytes("")));
+    spawned(async { client.watch("g1").next().await.is_some() });
+    spawned(async { client.watch_many(GenerationFilter::default()).next().await.is_some() });
+}

@@ -1,0 +1,175 @@
+//! protos/vectors/retries.json: what is repeated, and after how long.
+
+use std::time::Duration;
+
+use hfgateway_client::{Code, Error, Kind, RetryPolicy, StreamExt, v1::Generation};
+use serde_json::Value;
+use tonic::Status;
+
+use crate::{
+    cases,
+    gateway::{End, Gateway, Turn, status},
+    timers::ManualTimers,
+    vectors,
+};
+
+fn code(name: &Value) -> Code {
+    let named = |code: &Code| code_name(*code) == name.as_str().unwrap();
+    (0..17).map(Code::from).find(named).expect("a code")
+}
+
+fn code_name(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+fn error_of(value: &Value, scale: f64) -> Status {
+    let retry_delay = value["retry_delay"].as_f64().map(|seconds| seconds * scale);
+    status(code(&value["code"]), value["reason"].as_str().unwrap(), retry_delay)
+}
+
+/// Seconds, to the microsecond.
+fn rounded(seconds: &[f64]) -> Vec<u64> {
+    seconds.iter().map(|time| (time * 1e6).round() as u64).collect()
+}
+
+fn floats(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn the_defaults() {
+    let defaults = &vectors("retries.json")["defaults"];
+    let policy = RetryPolicy::default();
+    assert_eq!(policy.first_delay.as_secs_f64(), defaults["first_delay"].as_f64().unwrap());
+    assert_eq!(policy.max_delay.as_secs_f64(), defaults["max_delay"].as_f64().unwrap());
+    assert_eq!(policy.resume_watches_for.as_secs_f64(), defaults["resume_watches_for"].as_f64().unwrap());
+    assert_eq!(policy.repeat_calls_for, None);
+}
+
+#[test]
+fn delays() {
+    for case in cases(&vectors("retries.json"), "delays") {
+        let failures = case["failures"].as_u64().unwrap() as u32;
+        let asked = case["retry_delay"].as_f64().map(Duration::from_secs_f64);
+        let delay = RetryPolicy::default().delay(failures, asked, case["chance"].as_f64().unwrap());
+        assert_eq!(rounded(&[delay.as_secs_f64()]), rounded(&[case["delay"].as_f64().unwrap()]), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_repeated_at_all() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    for case in cases(&vectors("retries.json"), "repeats") {
+        let before = gateway.seen().len();
+        gateway.fails(status(code(&case["code"]), case["reason"].as_str().unwrap(), None));
+        let repeated = case["repeated"].as_bool().unwrap();
+        if repeated {
+            gateway.answers(Generation::default());
+        }
+        assert_eq!(client.get("g1").await.is_ok(), repeated, "{case}");
+        assert_eq!(gateway.seen().len() - before, if repeated { 2 } else { 1 }, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_call() {
+    // What is left to an attempt is left to it in real time too, so all times are so much longer.
+    const SCALE: f64 = 60.0;
+    let defaults = RetryPolicy::default();
+    let policy = RetryPolicy {
+        first_delay: defaults.first_delay.mul_f64(SCALE),
+        max_delay: defaults.max_delay.mul_f64(SCALE),
+        ..defaults
+    };
+    for case in cases(&vectors("retries.json"), "calls") {
+        let name = &case["name"];
+        let gateway = Gateway::start().await;
+        let timers = ManualTimers::new(case["chance"].as_f64().unwrap());
+        let client = gateway.client_with(&timers, policy.clone());
+        let client = client.with_timeout(Duration::from_secs_f64(case["timeout"].as_f64().unwrap() * SCALE));
+        let mut last = None;
+        for attempt in case["attempts"].as_array().unwrap() {
+            match attempt.get("error") {
+                None => gateway.answers(Generation { id: "g1".to_owned(), ..Default::default() }),
+                Some(error) => {
+                    last = Some(error);
+                    gateway.turn(Turn::Error(error_of(error, SCALE), attempt["takes"].as_f64().unwrap() * SCALE))
+                }
+            };
+        }
+        let outcome = client.get("g1").await;
+        assert!(gateway.is_through(), "{name}: not all attempts were made");
+        ends_as(&case, outcome.map(|generation| assert_eq!(generation.id, "g1")), "answer", last);
+        let slept: Vec<f64> = timers.slept().iter().map(|time| time / SCALE).collect();
+        assert_eq!(rounded(&slept), rounded(&floats(&case["expect"]["slept"])), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_watch() {
+    for case in cases(&vectors("retries.json"), "watches") {
+        let name = &case["name"];
+        let gateway = Gateway::start().await;
+        let timers = ManualTimers::new(case["chance"].as_f64().unwrap());
+        let client = gateway.client(&timers);
+        let mut revision = 0;
+        let mut last = None;
+        for stream in case["streams"].as_array().unwrap() {
+            let messages = stream["messages"].as_array().unwrap().iter().map(|message| {
+                let changes = message != "heartbeat";
+                revision += i32::from(changes);
+                let generation = Generation { revision, done: message == "done", ..Default::default() };
+                hfgateway_client::v1::WatchGenerationResponse {
+                    generation: changes.then_some(generation),
+                    forecast: None,
+                }
+            });
+            let messages = messages.collect();
+            let end = match &stream["error"] {
+                Value::Null => End::Ok,
+                error => {
+                    last = Some(error);
+                    End::Error(error_of(error, 1.0))
+                }
+            };
+            gateway.streams(messages, end);
+        }
+        let mut watch = client.watch("g1");
+        let mut told = 0;
+        let mut outcome = Ok(());
+        while let Some(change) = watch.next().await {
+            match change {
+                Ok(change) => {
+                    told += 1;
+                    assert_eq!(change.revision, told, "{name}");
+                }
+                Err(error) => outcome = Err(error),
+            }
+        }
+        assert!(gateway.is_through(), "{name}: not all streams were opened");
+        assert_eq!(told, revision, "{name}");
+        ends_as(&case, outcome, "end", last);
+        assert_eq!(rounded(&timers.slept()), rounded(&floats(&case["expect"]["slept"])), "{name}");
+    }
+}
+
+fn ends_as(case: &Value, outcome: Result<(), Error>, well: &str, last: Option<&Value>) {
+    match (case["expect"]["outcome"].as_str().unwrap(), outcome) {
+        (expected, Ok(())) => assert_eq!(expected, well, "{}", case["name"]),
+        ("error", Err(error)) => {
+            let last = last.expect("an error");
+            assert_eq!(error.code(), Some(code(&last["code"])), "{}", case["name"]);
+            assert_eq!(error.reason(), last["reason"].as_str().unwrap(), "{}", case["name"]);
+            assert_ne!(error.kind(), Kind::DeadlineExceeded, "{}", case["name"]);
+        }
+        (expected, Err(error)) => panic!("{}: {error} instead of {expected}", case["name"]),
+    }
+}

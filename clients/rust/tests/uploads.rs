@@ -1,0 +1,115 @@
+//! What an upload sends, and that it never ends early as if it were whole.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use hfgateway_client::{
+    Kind, Upload,
+    v1::{UploadHeader, upload_media_request::Part},
+};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::gateway::{Gateway, Seen};
+
+const CHUNK: usize = 256 * 1024;
+
+fn sent(gateway: &Gateway) -> (UploadHeader, Vec<Vec<u8>>) {
+    let mut parts = gateway.seen().into_iter().map(|request| match request {
+        Seen::Upload(request) => request.part.unwrap(),
+        other => panic!("{other:?}"),
+    });
+    let Some(Part::Header(header)) = parts.next() else { panic!("no header") };
+    let chunks = parts.map(|part| match part {
+        Part::Chunk(chunk) => chunk,
+        Part::Header(header) => panic!("{header:?}"),
+    });
+    (header, chunks.collect())
+}
+
+/// Bytes that are not all the same, so that their order shows.
+fn media(size: usize) -> Vec<u8> {
+    (0..size).map(|place| (place / 1000) as u8).collect()
+}
+
+#[tokio::test]
+async fn bytes_are_sent_in_chunks_and_their_size_is_told() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    let media = media(2 * CHUNK + 5);
+    let stored = client.upload("image/png", media.clone()).await.unwrap();
+    assert_eq!((stored.url.as_str(), stored.size), ("http://127.0.0.1/1", media.len() as i64));
+    let (header, chunks) = sent(&gateway);
+    assert_eq!(header, UploadHeader { content_type: "image/png".to_owned(), size: Some(media.len() as i64) });
+    assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [CHUNK, CHUNK, 5]);
+    assert_eq!(chunks.concat(), media);
+}
+
+#[tokio::test]
+async fn nothing_at_all_is_a_header_with_no_size() {
+    let gateway = Gateway::start().await;
+    gateway.builder().build().unwrap().upload("image/png", Upload::bytes("")).await.unwrap();
+    let (header, chunks) = sent(&gateway);
+    assert_eq!((header.size, chunks.len()), (Some(0), 0));
+}
+
+#[tokio::test]
+async fn a_reader_tells_its_size_where_the_caller_knows_it() {
+    for size in [None, Some(3)] {
+        let gateway = Gateway::start().await;
+        let mut upload = Upload::reader(Sluggish(vec![b"a", b"b", b"c"]));
+        if let Some(size) = size {
+            upload = upload.size(size);
+        }
+        gateway.builder().build().unwrap().upload("audio/wav", upload).await.unwrap();
+        let (header, chunks) = sent(&gateway);
+        assert_eq!(header.size, size.map(|size| size as i64));
+        assert_eq!(chunks.concat(), b"abc");
+    }
+}
+
+#[tokio::test]
+async fn a_file_knows_its_size_and_one_that_is_not_there_is_the_callers_error() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    client.upload("text/plain", Upload::file(file)).await.unwrap();
+    let (header, chunks) = sent(&gateway);
+    let content = std::fs::read(file).unwrap();
+    assert_eq!(header.size, Some(content.len() as i64));
+    assert_eq!(chunks.concat(), content);
+
+    let error = client.upload("text/plain", Upload::file("/no/such/file")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::SourceFailed);
+    let source = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
+    assert_eq!(source.kind(), io::ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_source_that_breaks_breaks_the_upload_and_is_its_error() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    let error = client.upload("video/mp4", Upload::reader(Sluggish(vec![b"a", b""]))).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::SourceFailed);
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "out of paper");
+    // The gateway has seen the call go, and not the end of the media.
+    gateway.state.left.notified().await;
+    assert_eq!(gateway.seen(), []);
+}
+
+/// Reads one piece at a time; an empty one is an error.
+struct Sluggish(Vec<&'static [u8]>);
+
+impl AsyncRead for Sluggish {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.0.is_empty() {
+            match self.0.remove(0) {
+                b"" => return Poll::Ready(Err(io::Error::other("out of paper"))),
+                piece => buffer.put_slice(piece),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

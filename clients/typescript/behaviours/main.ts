@@ -1,0 +1,78 @@
+/**
+ * Runs the behaviours that are named, else all, one after the other; one line of JSON for each.
+ *
+ *     node build/behaviours/main.js [--transport grpc] [NAME…]
+ *
+ * `--transport connect` and `--transport grpc-web` try the entry for browsers, over fetch. Of several transports, with
+ * commas between them, a behaviour has to hold over each.
+ */
+
+import { parseArgs } from "node:util";
+import { ACCESS, TLS } from "./access.js";
+import { CALLBACKS } from "./callbacks.js";
+import { CATALOGS } from "./catalogs.js";
+import { CHARACTERS } from "./characters.js";
+import { ENDING } from "./ending.js";
+import { FOLLOWING } from "./following.js";
+import { type Behaviour, type Behaviours, Stage, TRANSPORTS, type Transport } from "./stage.js";
+import { SUBMITTING } from "./submitting.js";
+import { UPLOADS } from "./uploads.js";
+
+const PATIENCE_MS = 60_000;
+
+async function run(transports: Transport[], names: string[]): Promise<boolean> {
+  const grpcAlone = transports.every((transport) => transport === "grpc");
+  const all: Behaviours = {
+    ...SUBMITTING,
+    ...FOLLOWING,
+    ...ENDING,
+    ...ACCESS,
+    ...UPLOADS,
+    ...CATALOGS,
+    ...CHARACTERS,
+    ...CALLBACKS,
+    ...(grpcAlone && TLS),
+  };
+  const stages = transports.map((transport) => new Stage(transport));
+  let held = true;
+  for (const name of names.length > 0 ? names : Object.keys(all)) {
+    const error = await judged(all[name], stages);
+    console.log(JSON.stringify({ behaviour: name, ok: error === undefined, ...(error && { error }) }));
+    held &&= error === undefined;
+  }
+  for (const stage of stages) await stage.client.close();
+  return held;
+}
+
+/** What was wrong, if anything. */
+async function judged(behaviour: Behaviour | undefined, stages: Stage[]): Promise<string | undefined> {
+  if (!behaviour) return "no such behaviour";
+  for (const stage of stages) {
+    try {
+      await inTime(behaviour(stage));
+    } catch (error) {
+      console.error(error);
+      return `${stage.transport}: ${error}`;
+    }
+  }
+  return undefined;
+}
+
+function inTime(performance: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`not done after ${PATIENCE_MS} ms`)), PATIENCE_MS);
+    performance.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+const { values, positionals } = parseArgs({
+  options: { transport: { type: "string", default: "grpc" } },
+  allowPositionals: true,
+});
+const transports = values.transport.split(",").map((name) => {
+  const transport = TRANSPORTS.find((known) => known === name);
+  if (!transport) throw new Error(`no transport ${name}`);
+  return transport;
+});
+// What did not end in time must not keep the program.
+process.exit((await run(transports, positionals)) ? 0 : 1);

@@ -1,0 +1,165 @@
+/** What a behaviour has at hand: the gateway's addresses, the harness, and clients. */
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import * as node from "@hfgateway/client";
+import * as browser from "@hfgateway/client/browser";
+
+/** Milliseconds for a step that is not meant to take one. */
+export const PATIENCE_MS = 30_000;
+
+export const TRANSPORTS = ["grpc", "connect", "grpc-web"] as const;
+export type Transport = (typeof TRANSPORTS)[number];
+
+export type Behaviour = (stage: Stage) => Promise<void>;
+export type Behaviours = Readonly<Record<string, Behaviour>>;
+
+/** The environment of one run over one transport, and a client of it. */
+export class Stage {
+  readonly transport: Transport;
+  readonly apiKey = variable("HFG_API_KEY");
+  readonly otherApiKey = variable("HFG_OTHER_API_KEY");
+  readonly tlsAddress = variable("HFG_TLS_ADDRESS");
+  readonly tlsCa = variable("HFG_TLS_CA");
+  readonly client: node.GatewayClient;
+
+  constructor(transport: Transport) {
+    this.transport = transport;
+    this.client = this.another();
+  }
+
+  /** A client of its own connection; over gRPC from the entry for Node, else from that for browsers. */
+  another(options: node.CommonOptions = {}): node.GatewayClient {
+    const given = { apiKey: this.apiKey, ...options };
+    if (this.transport === "grpc") return node.createClient({ address: variable("HFG_ADDRESS"), ...given });
+    const protocol = this.transport === "connect" ? browser.connect : browser.grpcWeb;
+    return browser.createClient({ baseUrl: variable("HFG_HTTP"), protocol, ...given });
+  }
+
+  /** Asks the harness for something, and waits for it. */
+  async control(path: string, body: unknown = {}): Promise<Record<string, unknown>> {
+    const answer = await fetch(`${variable("HFG_CONTROL")}/${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    const text = await answer.text();
+    assert(answer.ok, `${path}: ${text}`);
+    return JSON.parse(text);
+  }
+
+  /** Lets time pass at Higgsfield. */
+  async advance(seconds: number): Promise<void> {
+    await this.control("advance", { seconds });
+  }
+
+  /** Resets the connections to the gateway, of which there has to be one. */
+  async cut(): Promise<void> {
+    const { connections } = await this.control("cut");
+    assert(Number(connections) > 0, "there was no connection to cut");
+  }
+
+  /** Starts the gateway anew: one that was told to wait forgets it. */
+  async restart(): Promise<void> {
+    await this.control("restart");
+  }
+
+  /** Has Higgsfield err about one prompt. */
+  async plan(prompt: string, fault: object): Promise<void> {
+    await this.control("plan", { faults: [{ prompt, ...fault }] });
+  }
+
+  /** What Higgsfield charged for and was sent has to be this. */
+  async charged(prompt: string, charges: number, submissions: number): Promise<void> {
+    assert.deepEqual(await this.control("charges", { prompt }), { charges, submissions }, prompt);
+  }
+
+  /** Resolves once Higgsfield was sent it. */
+  async submitted(prompt: string): Promise<void> {
+    const late = AbortSignal.timeout(PATIENCE_MS);
+    while ((await this.control("charges", { prompt })).submissions === 0) {
+      late.throwIfAborted();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** One that Higgsfield has accepted and not begun. */
+  async queued(prompt: string, options: node.SubmitOptions = {}): Promise<node.Submission> {
+    const submission = await this.client.submit(node.soul(prompt), options);
+    assert.equal(node.stateName(submission.generation), "QUEUED");
+    return submission;
+  }
+
+  /** One that runs at Higgsfield. */
+  async running(prompt: string): Promise<node.Generation> {
+    const { generation } = await this.queued(prompt);
+    await this.advance(1.5);
+    return this.until(generation.id, "IN_PROGRESS");
+  }
+
+  /** One that has ended well. */
+  async completed(prompt: string): Promise<node.Generation> {
+    const { generation } = await this.queued(prompt);
+    await this.advance(60);
+    return this.until(generation.id, "COMPLETED");
+  }
+
+  /** The generation when it has come to that state. */
+  async until(id: string, state: node.StateName): Promise<node.Generation> {
+    for await (const generation of this.client.watch(id, { timeoutMs: PATIENCE_MS })) {
+      if (node.stateName(generation) === state) return generation;
+    }
+    throw new Error(`ended without having been ${state}`);
+  }
+}
+
+/** Reads on until it holds; what is read on the way is seen. */
+export async function nth<T>(items: AsyncGenerator<T>, holds: (item: T) => boolean, seen: T[]): Promise<T> {
+  for (;;) {
+    const { done, value } = await items.next();
+    assert(!done, "the stream ended early");
+    seen.push(value);
+    if (holds(value)) return value;
+  }
+}
+
+/** Reads to the end. */
+export async function rest<T>(items: AsyncIterable<T>, seen: T[] = []): Promise<T[]> {
+  for await (const item of items) seen.push(item);
+  return seen;
+}
+
+/** The ids of all, none of which may come twice. */
+export async function idsOf(items: AsyncIterable<{ id: string }>): Promise<string[]> {
+  const found = (await rest(items)).map(({ id }) => id);
+  assert.equal(new Set(found).size, found.length, `twice: ${found}`);
+  return found;
+}
+
+/** The error of a call, which has to be of this class and reason. */
+export async function failing<E extends node.GatewayError>(
+  call: Promise<unknown>,
+  kind: new (message: string) => E,
+  reason: string,
+): Promise<E> {
+  const error: unknown = await call.then(
+    () => undefined,
+    (thrown) => thrown,
+  );
+  assert(error, `no ${kind.name} came`);
+  if (!(error instanceof kind) || error.constructor !== kind) throw error;
+  assert.equal(error.reason, reason);
+  return error;
+}
+
+/** A prompt, key or label that nobody else uses. */
+export function unique(words: string): string {
+  return `${words} ${randomUUID()}`;
+}
+
+function variable(name: string): string {
+  const value = process.env[name];
+  if (value === undefined) throw new Error(`${name} is not set: docs/clients.md says how this is run`);
+  return value;
+}

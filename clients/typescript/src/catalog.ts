@@ -1,0 +1,73 @@
+/** What Higgsfield offers, as the gateway knows it. */
+
+import type { Calls } from "./calls.js";
+import {
+  CatalogService,
+  type Model,
+  type Motion,
+  type Preset,
+  type SoulStyle,
+} from "./gen/hfgateway/v1/catalog_service_pb.js";
+import { SoulVersion } from "./gen/hfgateway/v1/generation_input_pb.js";
+import { MediaKind } from "./gen/hfgateway/v1/generation_pb.js";
+import { named } from "./names.js";
+import { pages } from "./paging.js";
+import type { CallOptions, PageOptions } from "./requests.js";
+
+const METHODS = CatalogService.method;
+
+export interface CatalogOptions extends PageOptions {
+  /** A part of the name, of a model's id; in whatever case. */
+  query?: string | undefined;
+}
+
+export interface ListModelsOptions extends CatalogOptions {
+  outputKind?: "image" | "video" | "audio" | "file" | undefined;
+  /** Each with the schema of its parameters, where that is known. */
+  includeSchema?: boolean | undefined;
+}
+
+export interface ListSoulStylesOptions extends CatalogOptions {
+  /** Of Soul 1 unless given. */
+  version?: "v1" | "v2" | undefined;
+}
+
+type Items<Item> = AsyncGenerator<Item, void, undefined>;
+
+export async function* listModels(calls: Calls, options: ListModelsOptions): Items<Model> {
+  const { query = "", pageSize = 0, includeSchema = false } = options;
+  const wanted = { query, pageSize, includeSchema, outputKind: named(MediaKind, options.outputKind) };
+  yield* pages(
+    (pageToken) => calls.unary(METHODS.listModels, { ...wanted, pageToken }, options),
+    (page) => page.models,
+  );
+}
+
+export async function getModel(calls: Calls, id: string, options?: CallOptions): Promise<Model> {
+  return (await calls.unary(METHODS.getModel, { id }, options)).model!;
+}
+
+export async function* listMotions(calls: Calls, options: CatalogOptions): Items<Motion> {
+  const { query = "", pageSize = 0 } = options;
+  yield* pages(
+    (pageToken) => calls.unary(METHODS.listMotions, { query, pageSize, pageToken }, options),
+    (page) => page.motions,
+  );
+}
+
+export async function* listSoulStyles(calls: Calls, options: ListSoulStylesOptions): Items<SoulStyle> {
+  const { query = "", pageSize = 0 } = options;
+  const version = named(SoulVersion, options.version);
+  yield* pages(
+    (pageToken) => calls.unary(METHODS.listSoulStyles, { query, version, pageSize, pageToken }, options),
+    (page) => page.soulStyles,
+  );
+}
+
+export async function* listPresets(calls: Calls, modelId: string, options: CatalogOptions): Items<Preset> {
+  const { query = "", pageSize = 0 } = options;
+  yield* pages(
+    (pageToken) => calls.unary(METHODS.listPresets, { modelId, query, pageSize, pageToken }, options),
+    (page) => page.presets,
+  );
+}

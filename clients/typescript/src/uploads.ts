@@ -1,0 +1,153 @@
+/** Uploads, from whatever holds bytes: through the gateway where requests can be streams, past it where they cannot. */
+
+import { create } from "@bufbuild/protobuf";
+import type { Calls } from "./calls.js";
+import { GatewayError, Unavailable } from "./errors.js";
+import {
+  type UploadMediaRequest,
+  UploadMediaRequestSchema,
+  type UploadMediaResponse,
+  UploadMediaResponseSchema,
+  UploadService,
+} from "./gen/hfgateway/v1/upload_service_pb.js";
+import type { CallOptions } from "./requests.js";
+
+const METHODS = UploadService.method;
+/** How much is sent at a time. */
+export const CHUNK_BYTES = 256 * 1024;
+
+/** Media that is there (bytes, a Blob or File) or still coming. */
+export type UploadSource = Uint8Array | ArrayBuffer | Blob | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
+
+export interface UploadOptions extends CallOptions {
+  /** Such as "image/png"; required where the source does not say. */
+  contentType?: string | undefined;
+  /** In bytes, where the source does not say: the gateway checks it. */
+  size?: number | undefined;
+}
+
+/** What is known of a source, and its bytes. */
+export interface Media {
+  readonly contentType: string;
+  readonly size: number | undefined;
+  readonly bytes: AsyncIterable<Uint8Array> | Blob;
+}
+
+/** How a transport uploads. */
+export type Uploader = (calls: Calls, media: Media, options: CallOptions) => Promise<UploadMediaResponse>;
+
+/** A source as media; a content type that nobody knows is the caller's mistake. */
+export function mediaOf(source: UploadSource, options: UploadOptions): Media {
+  const bytes = source instanceof ArrayBuffer || ArrayBuffer.isView(source) ? new Blob([source as BlobPart]) : source;
+  const blob = bytes instanceof Blob ? bytes : undefined;
+  const contentType = options.contentType ?? blob?.type;
+  if (!contentType) throw new TypeError("an upload needs its contentType");
+  return { contentType, size: options.size ?? blob?.size, bytes: bytes as Media["bytes"] };
+}
+
+/** UploadMedia: the gateway passes the bytes on. Its deadline is the caller's alone; a dead connection is noticed. */
+export const uploadThrough: Uploader = async (calls, media, options) => {
+  const deadline = calls.timers.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
+  const broken: { reason?: unknown } = {};
+  const requests = requestsOf(media, broken);
+  try {
+    return await calls.collect(METHODS.uploadMedia, requests, { signal: options.signal, deadline });
+  } catch (error) {
+    throw "reason" in broken ? broken.reason : error;
+  } finally {
+    // Where the gateway has refused it half way, the source has to be told that nobody reads on.
+    requests.return().catch(() => {});
+  }
+};
+
+async function* requestsOf(
+  media: Media,
+  broken: { reason?: unknown },
+): AsyncGenerator<UploadMediaRequest, void, undefined> {
+  const { contentType, size } = media;
+  const header = { contentType, ...(size !== undefined && { size: BigInt(size) }) };
+  yield create(UploadMediaRequestSchema, { part: { case: "header", value: header } });
+  const source = chunks(media.bytes);
+  try {
+    for (;;) {
+      // The source's own error, which the transport would tell as one of its own. What is thrown into a yield is its.
+      const { done, value } = await source.next().catch((reason) => {
+        broken.reason = reason;
+        throw reason;
+      });
+      if (done) return;
+      yield create(UploadMediaRequestSchema, { part: { case: "chunk", value } });
+    }
+  } finally {
+    await source.return();
+  }
+}
+
+/** The bytes in pieces of one size, the last one shorter. */
+export async function* chunks(source: Media["bytes"]): AsyncGenerator<Uint8Array, void, undefined> {
+  let held = new Uint8Array(CHUNK_BYTES);
+  let count = 0;
+  for await (let piece of piecesOf(source)) {
+    while (piece.length > 0) {
+      const taken = piece.subarray(0, CHUNK_BYTES - count);
+      held.set(taken, count);
+      count += taken.length;
+      piece = piece.subarray(taken.length);
+      if (count === CHUNK_BYTES) {
+        yield held;
+        held = new Uint8Array(CHUNK_BYTES);
+        count = 0;
+      }
+    }
+  }
+  if (count > 0) yield held.subarray(0, count);
+}
+
+async function* piecesOf(source: Media["bytes"]): AsyncGenerator<Uint8Array, void, undefined> {
+  const bytes = source instanceof Blob ? source.stream() : source;
+  if (Symbol.asyncIterator in bytes) {
+    yield* bytes;
+    return;
+  }
+  // A ReadableStream in a browser that cannot iterate over it.
+  const reader = (bytes as ReadableStream<Uint8Array>).getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel();
+  }
+}
+
+/** CreateUpload and a PUT to the storage, to which the API key does not go. A stream is collected first. */
+export const uploadPast: Uploader = async (calls, media, options) => {
+  const { signal, timeoutMs = Number.POSITIVE_INFINITY } = options;
+  const deadline = calls.timers.now() + timeoutMs;
+  const slot = await calls.unary(METHODS.createUpload, { contentType: media.contentType }, options);
+  const body = await blobOf(media.bytes);
+  const headers = new Headers(slot.uploadHeaders);
+  if (!headers.has("content-type")) headers.set("content-type", media.contentType);
+  const put = (signal: AbortSignal) =>
+    fetch(slot.uploadUrl, { method: "PUT", headers, body, signal, credentials: "omit" });
+  const answer = await calls.during(put, { signal, deadline });
+  if (!answer.ok) throw storageError(answer.status);
+  const { url, expireTime } = slot;
+  return create(UploadMediaResponseSchema, { url, size: BigInt(body.size), expireTime });
+};
+
+function storageError(status: number): GatewayError {
+  const message = `the storage answered ${status}`;
+  return status < 500
+    ? new GatewayError(message, { code: "UNKNOWN" })
+    : new Unavailable(message, { code: "UNAVAILABLE" });
+}
+
+async function blobOf(bytes: Media["bytes"]): Promise<Blob> {
+  if (bytes instanceof Blob) return bytes;
+  const pieces: BlobPart[] = [];
+  for await (const piece of chunks(bytes)) pieces.push(piece as BlobPart);
+  return new Blob(pieces);
+}

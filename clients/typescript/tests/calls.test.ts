@@ -1,0 +1,353 @@
+import assert from "node:assert/strict";
+import * as http from "node:http";
+import * as http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import { describe, test } from "node:test";
+import { inspect } from "node:util";
+import { Code } from "@connectrpc/connect";
+import {
+  type CommonOptions,
+  createClient,
+  DeadlineExceeded,
+  GatewayError,
+  GatewayUnavailable,
+  InvalidInput,
+  KeyReused,
+  soul,
+  Unavailable,
+  UpstreamSaturated,
+  VERSION,
+} from "@hfgateway/client";
+import { createClient as createWebClient } from "@hfgateway/client/browser";
+import {
+  clientOf,
+  draining,
+  event,
+  FakeTimers,
+  Gateway,
+  generation,
+  hang,
+  refusal,
+  serve,
+  TRANSPORTS,
+} from "./support.js";
+
+type Answer = (request: unknown, response: http.ServerResponse | http2.Http2ServerResponse) => void;
+
+for (const transport of TRANSPORTS) {
+  describe(`calls over ${transport}`, { timeout: 100_000 }, () => {
+    test("a call carries the key, a deadline and the client's name", async (t) => {
+      const seen = event<Headers>();
+      const { client } = await serve(
+        t,
+        transport,
+        {
+          generations: {
+            getGeneration: (_, context) => {
+              seen.resolve(context.requestHeader);
+              return { generation: generation({}) };
+            },
+          },
+        },
+        { apiKey: "hfg_secret", timeoutMs: 4000 },
+      );
+      assert.equal((await client.get("g")).id, "g");
+      const headers = await seen.promise;
+      assert.equal(headers.get("authorization"), "Bearer hfg_secret");
+      assert.equal(headers.get("grpc-timeout") ?? `${headers.get("connect-timeout-ms")}m`, "4000m");
+      const name = headers.get(transport === "grpc" ? "user-agent" : "x-user-agent");
+      assert.equal(name, `hfgateway-client-typescript/${VERSION}`);
+    });
+
+    test("what is unavailable is asked again after the delay that the gateway asked for", async (t) => {
+      const keys: string[] = [];
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          submitGeneration: ({ idempotencyKey }) => {
+            keys.push(idempotencyKey);
+            if (keys.length < 3) throw draining(keys.length * 1500);
+            return { generation: generation({ idempotencyKey }) };
+          },
+        },
+      });
+      const submission = await client.submit(soul("a"));
+      assert.deepEqual(timers.slept, [1500, 3000]);
+      assert.equal(keys.length, 3);
+      assert.deepEqual(new Set(keys), new Set([submission.idempotencyKey]));
+    });
+
+    test("without such a delay it doubles, up to a limit", async (t) => {
+      let attempts = 0;
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          getGeneration: () => {
+            if (++attempts < 8) throw draining();
+            return { generation: generation({}) };
+          },
+        },
+      });
+      await client.get("g", { timeoutMs: 60_000 });
+      assert.deepEqual(timers.slept, [200, 400, 800, 1600, 3200, 6400, 10_000]);
+    });
+
+    test("a delay that would pass the deadline is not slept: the last error comes at once", async (t) => {
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          getGeneration: () => {
+            throw draining(20_000);
+          },
+        },
+      });
+      await assert.rejects(client.get("g", { timeoutMs: 30_000 }), (error: GatewayError) => {
+        assert(error instanceof GatewayUnavailable);
+        assert.equal(error.code, "UNAVAILABLE");
+        assert.equal(error.reason, "GATEWAY_UNAVAILABLE");
+        assert.equal(error.retryDelayMs, 20_000);
+        assert.equal(error.retryable, true);
+        return true;
+      });
+      assert.deepEqual(timers.slept, [20_000]);
+    });
+
+    test("no other refusal is repeated, and each has its class", async (t) => {
+      let attempts = 0;
+      const refusals = [
+        refusal(Code.InvalidArgument, "INVALID_INPUT", {
+          fieldViolations: [{ field: "input.soul.prompt", description: "is empty" }],
+        }),
+        refusal(Code.FailedPrecondition, "IDEMPOTENCY_KEY_REUSED", { metadata: { generation_id: "g" } }),
+        refusal(Code.ResourceExhausted, "UPSTREAM_SATURATED", { retryDelay: { seconds: 2n } }),
+      ];
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          submitGeneration: () => {
+            throw refusals[attempts++]!;
+          },
+        },
+      });
+      const failed = async () => {
+        const error: unknown = await client.submit(soul(""), { idempotencyKey: "k" }).catch((thrown) => thrown);
+        assert(error instanceof GatewayError);
+        assert.equal(error.idempotencyKey, "k");
+        assert.equal(error.message, "told so");
+        return error;
+      };
+      const invalid = await failed();
+      assert(invalid instanceof InvalidInput);
+      assert.deepEqual(
+        invalid.fieldViolations.map(({ field, description }) => [field, description]),
+        [["input.soul.prompt", "is empty"]],
+      );
+      const reused = await failed();
+      assert(reused instanceof KeyReused);
+      assert.equal(reused.metadata.generation_id, "g");
+      const saturated = await failed();
+      assert(saturated instanceof UpstreamSaturated);
+      assert.equal(saturated.retryDelayMs, 2000);
+      assert.equal(attempts, 3);
+      assert.deepEqual(timers.slept, []);
+    });
+
+    test("a connection that is cut while the answer is awaited: the same submit again", async (t) => {
+      const keys: string[] = [];
+      const { client, gateway, timers } = await serve(t, transport, {
+        generations: {
+          submitGeneration: async ({ idempotencyKey }, context) => {
+            keys.push(idempotencyKey);
+            if (keys.length === 1) {
+              gateway.cut();
+              await hang(context);
+            }
+            return { generation: generation({}), replayed: true };
+          },
+        },
+      });
+      const submission = await client.submit(soul("a"));
+      assert.equal(submission.replayed, true);
+      assert.deepEqual(keys, [submission.idempotencyKey, submission.idempotencyKey]);
+      assert.deepEqual(timers.slept, [200]);
+    });
+
+    test("a gateway that is away is waited for, on its own port", async (t) => {
+      const script = { generations: { getGeneration: () => ({ generation: generation({}) }) } };
+      const { client, gateway, timers } = await serve(t, transport, script);
+      await client.get("g");
+      const port = Number(gateway.address.split(":")[1]);
+      await gateway.stop();
+      const successor = new Gateway(transport, script);
+      timers.onSleep = () => (timers.slept.length === 3 ? successor.listen(port) : undefined);
+      t.after(() => successor.stop());
+      assert.equal((await client.get("g")).id, "g");
+      assert.deepEqual(timers.slept, [200, 400, 800]);
+    });
+
+    test("a gateway that stays away: Unavailable, before the deadline", async (t) => {
+      const { client, gateway, timers } = await serve(t, transport, {});
+      await gateway.stop();
+      await assert.rejects(client.get("g", { timeoutMs: 1000 }), (error) => {
+        assert(error instanceof Unavailable);
+        assert.equal(error.reason, "");
+        return true;
+      });
+      assert.deepEqual(timers.slept, [200, 400]);
+      await gateway.listen(); // for the end of the test to stop it
+    });
+
+    test("the caller's signal ends the call, at the gateway too, and its reason is what the call rejects with", async (t) => {
+      const arrived = event();
+      const left = event();
+      const { client } = await serve(t, transport, {
+        generations: {
+          getGeneration: async (_, context) => {
+            context.signal.addEventListener("abort", () => left.resolve());
+            arrived.resolve();
+            return hang(context);
+          },
+        },
+      });
+      const controller = new AbortController();
+      const call = client.get("g", { signal: controller.signal });
+      await arrived.promise;
+      const reason = new Error("changed my mind");
+      controller.abort(reason);
+      await assert.rejects(call, (error) => error === reason);
+      await left.promise;
+      await assert.rejects(client.get("g", { signal: controller.signal }), (error) => error === reason);
+    });
+
+    test("the signal interrupts the sleep before a repeat", async (t) => {
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          getGeneration: () => {
+            throw draining();
+          },
+        },
+      });
+      const controller = new AbortController();
+      timers.onSleep = () => controller.abort();
+      await assert.rejects(client.get("g", { signal: controller.signal }), { name: "AbortError" });
+      assert.deepEqual(timers.slept, [200]);
+    });
+
+    test("a call whose time passes ends as DeadlineExceeded, and the client can be used on", async (t) => {
+      const { client } = await serve(t, transport, {
+        generations: {
+          getGeneration: ({ id }, context) => (id === "slow" ? hang(context) : { generation: generation({ id }) }),
+        },
+      });
+      await assert.rejects(client.get("slow", { timeoutMs: 50 }), DeadlineExceeded);
+      assert.equal((await client.get("g")).id, "g");
+    });
+
+    test("no time at all is not no limit", async (t) => {
+      let attempts = 0;
+      const { client } = await serve(t, transport, {
+        generations: {
+          getGeneration: () => {
+            attempts++;
+            return { generation: generation({}) };
+          },
+        },
+      });
+      await assert.rejects(client.get("g", { timeoutMs: 0 }), DeadlineExceeded);
+      assert.equal(attempts, 0);
+    });
+
+    test("what stands in between answers by HTTP's status alone: only that it is away is repeated", async (t) => {
+      const statuses = [503, 429, 404, 500, 502, 401];
+      const answer: Answer = (_, response) => {
+        response.writeHead(statuses.shift()!, { "content-type": "text/html" }).end("<h1>sorry</h1>");
+      };
+      const server = transport === "grpc" ? http2.createServer(answer) : http.createServer(answer);
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const timers = new FakeTimers();
+      await using client = clientOf(transport, `127.0.0.1:${(server.address() as AddressInfo).port}`, { timers });
+      t.after(() => server.close());
+      await assert.rejects(client.get("g"), { name: "GatewayError", code: "UNIMPLEMENTED" });
+      await assert.rejects(client.get("g"), { name: "GatewayError", code: "UNKNOWN" });
+      await assert.rejects(client.get("g"), { name: "InvalidCredentials", code: "UNAUTHENTICATED" });
+      assert.deepEqual(timers.slept, [200, 400, 200]);
+      assert.deepEqual(statuses, []);
+    });
+
+    test("a key goes to the gateway and nowhere that it points to", async (t) => {
+      let strayed = 0;
+      const listening = async (answer: Answer) => {
+        const server = transport === "grpc" ? http2.createServer(answer) : http.createServer(answer);
+        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+        t.after(() => server.close());
+        return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+      };
+      const elsewhere = await listening((_, response) => {
+        strayed++;
+        response.end();
+      });
+      const address = await listening((_, response) => {
+        response.writeHead(307, { location: `http://${elsewhere}/` }).end();
+      });
+      const options = { apiKey: "hfg_secret", retry: { repeatCallsForMs: 0 } };
+      await using client = clientOf(transport, address, options);
+      await assert.rejects(client.get("g"), GatewayError);
+      assert.equal(strayed, 0);
+    });
+
+    test("closing ends what is open, and later calls fail at once", async (t) => {
+      const arrived = event();
+      const { client } = await serve(t, transport, {
+        generations: {
+          getGeneration: (_, context) => {
+            arrived.resolve();
+            return hang(context);
+          },
+        },
+      });
+      const call = client.get("g");
+      await arrived.promise;
+      const closed = { name: "GatewayError", code: "CANCELLED", message: "the client is closed" };
+      await Promise.all([assert.rejects(call, closed), client.close()]);
+      await assert.rejects(client.get("g"), closed);
+    });
+
+    test("a value that its field cannot hold is the caller's mistake: nothing is sent, nothing repeated", async (t) => {
+      let attempts = 0;
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          submitGeneration: () => {
+            attempts++;
+            return {};
+          },
+        },
+      });
+      await assert.rejects(client.submit(soul("a", { width: 1.5 })), TypeError);
+      assert.equal(attempts, 0);
+      assert.deepEqual(timers.slept, []);
+    });
+  });
+}
+
+for (const [entry, make] of [
+  ["Node", (options: CommonOptions) => createClient(options)],
+  ["browser", (options: CommonOptions) => createWebClient({ baseUrl: "http://127.0.0.1:1", ...options })],
+] as const) {
+  describe(`the API key in the entry for ${entry}`, () => {
+    test("is not shown where a client is", () => {
+      const client = make({ apiKey: "hfg_secret" });
+      assert.doesNotMatch(inspect(client, { depth: 9, showHidden: true }) + JSON.stringify(client), /hfg_secret/);
+    });
+
+    test("is not shown in the error about one that no header can hold", () => {
+      assert.throws(
+        () => make({ apiKey: "hfg_secret\n" }),
+        (error: Error) => error instanceof TypeError && !error.message.includes("secret"),
+      );
+    });
+  });
+}
+
+test("an address is a host and a port", () => {
+  for (const address of ["127.0.0.1:50051", "[::1]:50051", "localhost:443", "gateway.example"])
+    createClient({ address });
+  for (const address of ["http://127.0.0.1:50051", "host/path", "user@host:1", "host:port", ""]) {
+    assert.throws(() => createClient({ address }), TypeError, address);
+  }
+});

@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Code } from "@connectrpc/connect";
+import {
+  DeadlineExceeded,
+  GatewayError,
+  type Generation,
+  GenerationModerated,
+  GenerationState,
+  InputRefused,
+  newIdempotencyKey,
+  soul,
+  stateName,
+} from "@hfgateway/client";
+import { WaitFor } from "@hfgateway/client/stubs";
+import { collected, draining, generation, hang, refusal, serve, TRANSPORTS } from "./support.js";
+
+for (const transport of TRANSPORTS) {
+  describe(`the client over ${transport}`, { timeout: 100_000 }, () => {
+    test("generate submits once, follows from what was stored, and tells every change", async (t) => {
+      let submits = 0;
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: ({ idempotencyKey, waitFor }) => {
+            assert.equal(waitFor, WaitFor.STORED);
+            submits++;
+            return { generation: generation({ revision: 1, state: GenerationState.PENDING, idempotencyKey }) };
+          },
+          async *watchGeneration({ afterRevision }) {
+            assert.equal(afterRevision, 1);
+            yield { generation: generation({ revision: 2 }) };
+            yield { generation: generation({ revision: 3, state: GenerationState.COMPLETED, done: true }) };
+          },
+        },
+      });
+      const seen: Generation[] = [];
+      const completed = await client.generate(soul("a"), { onProgress: (changed) => void seen.push(changed) });
+      assert.equal(submits, 1);
+      assert.deepEqual(seen.map(stateName), ["PENDING", "QUEUED", "COMPLETED"]);
+      assert.equal(completed, seen.at(-1));
+    });
+
+    test("generate fails with the end of the generation, and submits nothing again", async (t) => {
+      let submits = 0;
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: () => {
+            submits++;
+            return { generation: generation({ revision: 1 }) };
+          },
+          async *watchGeneration() {
+            yield { generation: generation({ revision: 2, state: GenerationState.NSFW, done: true }) };
+          },
+        },
+      });
+      await assert.rejects(client.generate(soul("a")), (error) => {
+        assert(error instanceof GenerationModerated);
+        assert.equal(error.generation.revision, 2);
+        assert.equal(error.code, undefined);
+        return true;
+      });
+      assert.equal(submits, 1);
+    });
+
+    test("what ends the following of generate has the key of its submit", async (t) => {
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: () => ({ generation: generation({}) }),
+          async *watchGeneration(_, context) {
+            yield {};
+            await hang(context);
+          },
+        },
+      });
+      await assert.rejects(client.generate(soul("a"), { idempotencyKey: "k", timeoutMs: 100 }), (error) => {
+        assert(error instanceof DeadlineExceeded);
+        assert.equal(error.idempotencyKey, "k");
+        return true;
+      });
+    });
+
+    test("a submit without a key gets one, which a failure tells", async (t) => {
+      const keys: string[] = [];
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: ({ idempotencyKey }) => {
+            keys.push(idempotencyKey);
+            throw refusal(Code.InvalidArgument, "INPUT_REFUSED");
+          },
+        },
+      });
+      for (const _ of [1, 2]) {
+        await assert.rejects(client.submit(soul("a")), (error) => {
+          assert(error instanceof InputRefused);
+          assert.equal(error.idempotencyKey, keys.at(-1));
+          return true;
+        });
+      }
+      assert.notEqual(keys[0], keys[1]);
+    });
+
+    test("a longer wait_timeout is not cut short by the time-out of the call", async (t) => {
+      let limit = 0;
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: (_, context) => {
+            limit = context.timeoutMs() ?? 0;
+            return { generation: generation({}) };
+          },
+        },
+      });
+      await client.submit(soul("a"), { waitFor: "done", waitTimeoutMs: 60_000, timeoutMs: 5000 });
+      assert(limit > 60_000 && limit <= 65_000, `${limit}`);
+    });
+
+    test("a list reads page after page as it is asked for, each with its repeats", async (t) => {
+      const asked: string[] = [];
+      const { client } = await serve(t, transport, {
+        generations: {
+          listGenerations: ({ pageToken }) => {
+            asked.push(pageToken);
+            if (asked.length === 2) throw draining();
+            const page = Number(pageToken || 0);
+            const generations = [generation({ id: `${page}a` }), generation({ id: `${page}b` })];
+            return { generations, nextPageToken: page < 2 ? `${page + 1}` : "" };
+          },
+        },
+      });
+      const list = client.list({ pageSize: 2 });
+      assert.equal((await list.next()).value?.id, "0a");
+      assert.deepEqual(asked, [""]);
+      const rest = (await collected(list)).map((found) => found.id);
+      assert.deepEqual(rest, ["0b", "1a", "1b", "2a", "2b"]);
+      assert.deepEqual(asked, ["", "1", "1", "2"]);
+    });
+
+    test("the other calls", async (t) => {
+      const { client } = await serve(t, transport, {
+        generations: {
+          cancelGeneration: ({ id }) => ({ generation: generation({ id, state: GenerationState.CANCELED }) }),
+          deleteGeneration: ({ id }) => ({ removedUpstream: id === "there" }),
+          estimateGeneration: ({ input }) => ({ cost: { credits: `${input?.kind.case}` } }),
+          explainGeneration: ({ id }) => ({ generation: generation({ id }), events: [{ description: "stored" }] }),
+        },
+        uploads: { createUpload: ({ contentType }) => ({ url: contentType }) },
+        tokens: { createWatchToken: ({ filter }) => ({ token: `hfw_${filter?.ids}` }) },
+      });
+      assert.equal(stateName(await client.cancel("g")), "CANCELED");
+      assert.deepEqual([await client.delete("there"), await client.delete("gone")], [true, false]);
+      assert.equal((await client.estimate(soul("a"))).cost?.credits, "soul");
+      assert.deepEqual(
+        (await client.explain("g")).events.map((told) => told.description),
+        ["stored"],
+      );
+      assert.equal((await client.createUpload("image/png")).url, "image/png");
+      assert.equal((await client.createWatchToken({ ids: ["g"] })).token, "hfw_g");
+    });
+  });
+}
+
+test("a client is disposed of by closing it", async (t) => {
+  const { gateway } = await serve(t, "grpc", {});
+  const client = gateway.client();
+  {
+    await using used = client;
+    assert.equal(used, client);
+  }
+  await assert.rejects(client.get("g"), (error) => error instanceof GatewayError && error.code === "CANCELLED");
+});
+
+test("keys are UUIDs of version 4, and no two are the same", () => {
+  const keys = Array.from({ length: 1000 }, newIdempotencyKey);
+  assert.equal(new Set(keys).size, keys.length);
+  for (const key of keys) assert.match(key, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+});
+
+test("a name that an enum does not have is the caller's mistake, not the default", async (t) => {
+  assert.throws(() => soul("a", { version: "v9" as "v2" }), TypeError);
+  const { client } = await serve(t, "grpc", {});
+  await assert.rejects(collected(client.list({ states: ["DONE" as "QUEUED"] })), TypeError);
+});

@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { execFile, execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import * as http2 from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+import * as net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { type ClientOptions, createClient, Unavailable } from "@hfgateway/client";
+import { GenerationService } from "@hfgateway/client/stubs";
+import { event, FakeTimers, generation, hang, serve } from "./support.js";
+
+describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
+  test("is pinged after 20 s of silence while a call is open, and not without one", async (t) => {
+    const arrived = event();
+    const { client, gateway } = await serve(t, "grpc", {
+      generations: {
+        getGeneration: () => ({ generation: generation({}) }),
+        waitGeneration: (_, context) => {
+          arrived.resolve();
+          return hang(context);
+        },
+      },
+    });
+    const pinged = event();
+    let pings = 0;
+    gateway.server.on("session", (session) => {
+      session.on("ping", () => {
+        pings++;
+        pinged.resolve();
+      });
+    });
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    await client.get("g");
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate); // its stream closes after its answer
+    t.mock.timers.tick(60_000);
+    await client.get("g");
+    assert.equal(pings, 0);
+
+    const controller = new AbortController();
+    const waiting = client.wait("g", { signal: controller.signal });
+    await arrived.promise;
+    t.mock.timers.tick(19_999);
+    await client.get("g"); // a round trip: a ping before it would have been seen
+    assert.equal(pings, 0);
+    t.mock.timers.tick(20_000);
+    await pinged.promise;
+    controller.abort();
+    await assert.rejects(waiting, { name: "AbortError" });
+  });
+
+  test("is given up when it is not made within 10 s, and made anew", async (t) => {
+    const sockets = new Set<Socket>();
+    const arrivals: (() => void)[] = [];
+    // Takes connections, and never says a word of TLS.
+    const silent = net.createServer((socket) => {
+      sockets.add(socket.on("error", () => {}));
+      arrivals.shift()?.();
+    });
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    t.after(() => {
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    });
+    const address = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const timers = new FakeTimers();
+    await using client = createClient({ address, tls: true, timers, retry: { repeatCallsForMs: 0 } });
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const arrived = new Promise<void>((resolve) => arrivals.push(resolve));
+      const call = client.get("g");
+      await arrived;
+      const [alarm] = timers.alarms;
+      assert.equal(alarm?.ms, 10_000);
+      alarm.callback();
+      await assert.rejects(call, Unavailable);
+      assert.equal(sockets.size, attempt);
+      assert.equal(timers.alarms.size, 0);
+    }
+  });
+
+  test("does not keep the process alive when nothing is under way", async (t) => {
+    const { gateway } = await serve(t, "grpc", {
+      generations: { getGeneration: () => ({ generation: generation({ id: "found" }) }) },
+    });
+    const program = `
+      import { createClient } from "@hfgateway/client";
+      const client = createClient({ address: "${gateway.address}" });
+      client.get("g").then((found) => console.log(found.id));
+    `;
+    const printed = await new Promise<string>((resolve, reject) => {
+      execFile(process.execPath, ["--input-type=module", "-e", program], (error, out) =>
+        error ? reject(error) : resolve(out),
+      );
+    });
+    assert.equal(printed.trim(), "found");
+  });
+});
+
+describe("TLS", { timeout: 100_000, skip: !hasOpenssl() && "openssl is not installed" }, () => {
+  const folder = mkdtempSync(join(tmpdir(), "hfgateway-tls-"));
+  const file = (name: string) => join(folder, name);
+  const certificate = () => {
+    execFileSync("openssl", [
+      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"],
+      ...["-keyout", file("key.pem"), "-out", file("cert.pem"), "-subj", "/CN=gateway"],
+      ...["-addext", "subjectAltName=IP:127.0.0.1"],
+    ]);
+    return { key: readFileSync(file("key.pem")), cert: readFileSync(file("cert.pem")) };
+  };
+
+  test("is made with an authority of one's own, and not without it; mTLS tells who we are", async (t) => {
+    t.after(() => rmSync(folder, { recursive: true }));
+    const identity = certificate();
+    const handler = connectNodeAdapter({
+      routes: (router) =>
+        router.service(GenerationService, { getGeneration: () => ({ generation: generation({ id: "found" }) }) }),
+    });
+    const asksForUs = { ca: identity.cert, requestCert: true, rejectUnauthorized: true };
+    const plain = await listening(http2.createSecureServer(identity, handler));
+    const mutual = await listening(http2.createSecureServer({ ...identity, ...asksForUs }, handler));
+    t.after(() => [plain, mutual].map((server) => server.close()));
+
+    const got = async (server: http2.Http2SecureServer, tls: ClientOptions["tls"]) => {
+      const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+      await using client = createClient({ address, tls, apiKey: "hfg_secret", timers: new FakeTimers() });
+      return (await client.get("g")).id;
+    };
+    assert.equal(await got(plain, { ca: identity.cert }), "found");
+    await assert.rejects(got(plain, true), Unavailable);
+    await assert.rejects(got(plain, false), Unavailable);
+    assert.equal(await got(mutual, { ca: identity.cert, ...identity }), "found");
+    await assert.rejects(got(mutual, { ca: identity.cert }), Unavailable);
+  });
+});
+
+function hasOpenssl(): boolean {
+  try {
+    execFileSync("openssl", ["version"]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function listening(server: http2.Http2SecureServer): Promise<http2.Http2SecureServer> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return server;
+}

@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { VERSION } from "@hfgateway/client";
+
+const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+
+test("the client names itself by the version of its package", () => {
+  assert.equal(VERSION, manifest.version);
+});
+
+test("the versions of connect are exact and one: each release of it fits only itself", () => {
+  const versions = Object.entries<string>(manifest.dependencies).filter(([name]) => name.startsWith("@connectrpc/"));
+  assert.equal(versions.length, 3);
+  assert.equal(new Set(versions.map(([, version]) => version)).size, 1);
+  assert.match(versions[0]![1], /^\d+\.\d+\.\d+$/);
+});

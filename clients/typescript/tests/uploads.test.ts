@@ -1,0 +1,265 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import * as http from "node:http";
+import * as http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { Code } from "@connectrpc/connect";
+import { createClient, GatewayError, InputRefused, Unavailable } from "@hfgateway/client";
+import type { UploadMediaRequest } from "@hfgateway/client/stubs";
+import { collected, event, hang, refusal, type Script, serve } from "./support.js";
+
+const MEDIA = Uint8Array.from({ length: 600_000 }, (_, index) => index % 251);
+
+/** A gateway that takes uploads, and what it took. */
+function taking(): Script & { headers: { contentType: string; size: bigint | undefined }[]; chunks: Uint8Array[] } {
+  const headers: { contentType: string; size: bigint | undefined }[] = [];
+  const chunks: Uint8Array[] = [];
+  const uploadMedia = async (parts: AsyncIterable<UploadMediaRequest>) => {
+    for await (const { part } of parts) {
+      if (part.case === "header") headers.push({ contentType: part.value.contentType, size: part.value.size });
+      else if (part.case === "chunk") chunks.push(part.value);
+    }
+    return { url: "https://storage.example/1", size: BigInt(Buffer.concat(chunks).length) };
+  };
+  return { uploads: { uploadMedia }, headers, chunks };
+}
+
+describe("uploads through the gateway", { timeout: 100_000 }, () => {
+  async function* pieces() {
+    for (let start = 0; start < MEDIA.length; start += 70_000) yield MEDIA.subarray(start, start + 70_000);
+  }
+  const sources = {
+    bytes: () => MEDIA,
+    "an ArrayBuffer": () => MEDIA.buffer,
+    "a Blob": () => new Blob([MEDIA]),
+    "a File": () => new File([MEDIA], "media.png"),
+    "a ReadableStream": () => new Blob([MEDIA]).stream(),
+    pieces,
+  };
+  for (const [name, source] of Object.entries(sources)) {
+    test(`from ${name}: in chunks of 256 KiB, with the size where it is known`, async (t) => {
+      const script = taking();
+      const { gateway } = await serve(t, "grpc", script);
+      await using client = createClient({ address: gateway.address });
+      const stored = await client.upload(source(), { contentType: "image/png" });
+      assert.equal(stored.url, "https://storage.example/1");
+      assert.equal(stored.size, 600_000n);
+      const known = name === "a ReadableStream" || name === "pieces" ? undefined : 600_000n;
+      assert.deepEqual(script.headers, [{ contentType: "image/png", size: known }]);
+      assert.deepEqual(
+        script.chunks.map((chunk) => chunk.length),
+        [262_144, 262_144, 75_712],
+      );
+      assert(Buffer.concat(script.chunks).equals(MEDIA));
+    });
+  }
+
+  test("from a file, by its path or URL: the type by its name", async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "hfgateway-"));
+    t.after(() => rm(folder, { recursive: true }));
+    const path = join(folder, "media.WEBP");
+    await writeFile(path, MEDIA);
+    const script = taking();
+    const { gateway } = await serve(t, "grpc", script);
+    await using client = createClient({ address: gateway.address });
+    await client.upload(path);
+    await client.upload(pathToFileURL(path), { contentType: "video/mp4" });
+    assert.deepEqual(script.headers, [
+      { contentType: "image/webp", size: 600_000n },
+      { contentType: "video/mp4", size: 600_000n },
+    ]);
+    assert(Buffer.concat(script.chunks).equals(Buffer.concat([MEDIA, MEDIA])));
+    await assert.rejects(client.upload(join(folder, "missing.png")), { code: "ENOENT" });
+    await assert.rejects(client.upload(folder), TypeError);
+  });
+
+  test("a Blob tells its type; what nobody tells is the caller's mistake", async (t) => {
+    const script = taking();
+    const { client } = await serve(t, "grpc", script);
+    await client.upload(new Blob(["RIFF"], { type: "audio/wav" }));
+    assert.deepEqual(script.headers, [{ contentType: "audio/wav", size: 4n }]);
+    await assert.rejects(client.upload(new Uint8Array(1)), TypeError);
+  });
+
+  test("nothing at all is still an upload", async (t) => {
+    const script = taking();
+    const { client } = await serve(t, "grpc", script);
+    await client.upload(new Uint8Array(0), { contentType: "image/png" });
+    assert.deepEqual([script.headers.length, script.chunks.length], [1, 0]);
+  });
+
+  test("an error of the source comes out as it is, and the gateway is told", async (t) => {
+    const left = event();
+    const { client } = await serve(t, "grpc", {
+      uploads: {
+        uploadMedia: async (parts, context) => {
+          context.signal.addEventListener("abort", () => left.resolve());
+          await collected(parts);
+          return hang(context);
+        },
+      },
+    });
+    const mistake = new Error("the disk is gone");
+    async function* broken() {
+      yield MEDIA;
+      throw mistake;
+    }
+    await assert.rejects(client.upload(broken(), { contentType: "image/png" }), (error) => error === mistake);
+    await left.promise;
+  });
+
+  test("a refusal half way ends it, and the source is told that nobody reads on", async (t) => {
+    let attempts = 0;
+    const { client, timers } = await serve(t, "grpc", {
+      uploads: {
+        uploadMedia: () => {
+          attempts++;
+          throw refusal(Code.InvalidArgument, "INPUT_REFUSED");
+        },
+      },
+    });
+    const closed = event();
+    async function* endless() {
+      try {
+        for (;;) {
+          yield MEDIA;
+          await new Promise(setImmediate);
+        }
+      } finally {
+        closed.resolve();
+      }
+    }
+    await assert.rejects(client.upload(endless(), { contentType: "text/html" }), InputRefused);
+    await closed.promise;
+    assert.deepEqual([attempts, timers.slept], [1, []]);
+  });
+
+  test("a refusal at once is the gateway's error, not the source's", async (t) => {
+    // Answers while the request is still open, as gRPC's servers do; that of connect reads it first.
+    const server = http2.createServer((_, response) => {
+      response.stream.respond({ "content-type": "application/grpc", "grpc-status": 12 }, { endStream: true });
+      response.stream.close(http2.constants.NGHTTP2_NO_ERROR);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    await using client = createClient({ address: `127.0.0.1:${(server.address() as AddressInfo).port}` });
+    for (const size of Array.from({ length: 20 }, (_, index) => index * 50_000)) {
+      await assert.rejects(client.upload(new Uint8Array(size), { contentType: "image/png" }), (error) => {
+        assert(error instanceof GatewayError);
+        assert.equal(error.code, "UNIMPLEMENTED");
+        return true;
+      });
+    }
+  });
+
+  test("a broken upload is not repeated", async (t) => {
+    let attempts = 0;
+    const { client, gateway, timers } = await serve(t, "grpc", {
+      uploads: {
+        uploadMedia: (_, context) => {
+          attempts++;
+          gateway.cut();
+          return hang(context);
+        },
+      },
+    });
+    await assert.rejects(client.upload(MEDIA, { contentType: "image/png" }), Unavailable);
+    assert.deepEqual([attempts, timers.slept], [1, []]);
+  });
+
+  test("the caller's signal ends it with its own reason", async (t) => {
+    const arrived = event();
+    const { client } = await serve(t, "grpc", {
+      uploads: {
+        uploadMedia: (_, context) => {
+          arrived.resolve();
+          return hang(context);
+        },
+      },
+    });
+    const controller = new AbortController();
+    const upload = client.upload(MEDIA, { contentType: "image/png", signal: controller.signal });
+    await arrived.promise;
+    controller.abort(new Error("enough"));
+    await assert.rejects(upload, /enough/);
+  });
+});
+
+describe("uploads past the gateway", { timeout: 100_000 }, () => {
+  /** A storage that answers with a status, and what was PUT there. */
+  async function storage(t: TestContext, status: number) {
+    const puts: { url: string | undefined; headers: http.IncomingHttpHeaders; body: Buffer }[] = [];
+    const server = http.createServer(async (request, response) => {
+      const body = Buffer.concat(await collected<Buffer>(request));
+      puts.push({ url: request.url, headers: request.headers, body });
+      response.writeHead(status).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    return { puts, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/slot?signature=1` };
+  }
+
+  const create = (uploadUrl: string, uploadHeaders: Record<string, string> = {}): Script => ({
+    uploads: { createUpload: () => ({ url: "https://storage.example/1", uploadUrl, uploadHeaders }) },
+  });
+
+  for (const transport of ["connect", "grpc-web"] as const) {
+    for (const [name, source] of [
+      ["bytes", MEDIA],
+      ["a stream", new Blob([MEDIA]).stream()],
+    ] as const) {
+      test(`${name} over ${transport} go where the gateway says, with its headers, and without the key`, async (t) => {
+        const { puts, url } = await storage(t, 200);
+        const signed = { "content-type": "image/x-signed", "x-signed": "yes" };
+        const { client } = await serve(t, transport, create(url, signed), { apiKey: "hfg_secret" });
+        const stored = await client.upload(source, { contentType: "image/png" });
+        assert.deepEqual([stored.url, stored.size], ["https://storage.example/1", 600_000n]);
+        const [put] = puts;
+        assert.equal(put?.url, "/slot?signature=1");
+        assert.equal(put.headers["content-type"], "image/x-signed");
+        assert.equal(put.headers["x-signed"], "yes");
+        assert.equal(put.headers.authorization, undefined);
+        assert(put.body.equals(MEDIA));
+      });
+    }
+  }
+
+  test("the type is told where the gateway names no header for it", async (t) => {
+    const { puts, url } = await storage(t, 200);
+    const { client } = await serve(t, "connect", create(url));
+    await client.upload(MEDIA, { contentType: "image/png" });
+    assert.equal(puts[0]?.headers["content-type"], "image/png");
+  });
+
+  test("what the storage refuses is an error, and nothing is repeated", async (t) => {
+    const { puts, url } = await storage(t, 403);
+    const { client } = await serve(t, "connect", create(url));
+    await assert.rejects(client.upload(MEDIA, { contentType: "image/png" }), (error) => {
+      assert(error instanceof GatewayError && !(error instanceof Unavailable));
+      assert.match(error.message, /403/);
+      assert.doesNotMatch(error.message, /signature/);
+      return true;
+    });
+    assert.equal(puts.length, 1);
+  });
+
+  test("a storage that is away: Unavailable", async (t) => {
+    const { client } = await serve(t, "connect", create("http://127.0.0.1:1/slot"));
+    await assert.rejects(client.upload(MEDIA, { contentType: "image/png" }), Unavailable);
+  });
+
+  test("the caller's signal ends the PUT with its own reason", async (t) => {
+    const controller = new AbortController();
+    const server = http.createServer(() => controller.abort(new Error("enough")));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const { client } = await serve(t, "connect", create(url));
+    const upload = client.upload(MEDIA, { contentType: "image/png", signal: controller.signal });
+    await assert.rejects(upload, /enough/);
+  });
+});

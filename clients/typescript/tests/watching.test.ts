@@ -1,0 +1,261 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Code } from "@connectrpc/connect";
+import { DeadlineExceeded, type GatewayClient, GatewayUnavailable, type Generation, NotFound } from "@hfgateway/client";
+import {
+  collected,
+  draining,
+  event,
+  type FakeTimers,
+  generation,
+  hang,
+  refusal,
+  serve,
+  TRANSPORTS,
+} from "./support.js";
+
+for (const transport of TRANSPORTS) {
+  describe(`watches over ${transport}`, { timeout: 100_000 }, () => {
+    test("a cut connection is resumed from the last revision that was seen, and nothing comes twice", async (t) => {
+      const asked: number[] = [];
+      const { client, gateway, timers } = await serve(t, transport, {
+        generations: {
+          async *watchGeneration({ afterRevision }, context) {
+            asked.push(afterRevision);
+            if (asked.length === 1) {
+              yield { generation: generation({ revision: 1 }) };
+              yield {};
+              yield { generation: generation({ revision: 2 }) };
+              await hang(context);
+            }
+            yield { generation: generation({ revision: 2 }) };
+            yield { generation: generation({ revision: 3, done: true }) };
+            await hang(context);
+          },
+        },
+      });
+      const seen: number[] = [];
+      for await (const changed of client.watch("g")) {
+        seen.push(changed.revision);
+        if (changed.revision === 2) gateway.cut();
+      }
+      assert.deepEqual(seen, [1, 2, 3]);
+      assert.deepEqual(asked, [0, 2]);
+      assert.deepEqual(timers.slept, [200]);
+    });
+
+    test("a watch that ended leaves no timer of its deadline behind, which would keep Node alive", async (t) => {
+      const { client } = await serve(t, transport, {
+        generations: {
+          async *watchGeneration(_, context) {
+            yield { generation: generation({ revision: 1, done: true }) };
+            await hang(context);
+          },
+        },
+      });
+      const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+      await collected(client.watch("g")); // what belongs to the connection is there from now on
+      const before = timers();
+      for (let number = 0; number < 20; number++) await collected(client.watch("g", { timeoutMs: 30_000 }));
+      assert.ok(timers() - before < 10, `${timers() - before} timers`);
+    });
+
+    test("a gateway that drains is left, and asked again when it said", async (t) => {
+      let streams = 0;
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          async *watchGeneration({ afterRevision }) {
+            if (++streams < 3) {
+              yield { generation: generation({ revision: afterRevision + 1 }) };
+              throw draining(700);
+            }
+            yield { generation: generation({ revision: afterRevision + 1, done: true }) };
+          },
+        },
+      });
+      const seen = await collected(client.watch("g"));
+      assert.deepEqual(
+        seen.map((changed) => changed.revision),
+        [1, 2, 3],
+      );
+      assert.deepEqual(timers.slept, [700, 700]);
+    });
+
+    test("a gateway that was away for two minutes in a row is given up", async (t) => {
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          // biome-ignore lint/correctness/useYield: it has nothing to say
+          async *watchGeneration() {
+            throw draining();
+          },
+        },
+      });
+      await assert.rejects(collected(client.watch("g")), GatewayUnavailable);
+      const away = timers.slept.reduce((sum, ms) => sum + ms, 0);
+      assert(away < 120_000 && away + 10_000 >= 120_000, `${away}`);
+    });
+
+    test("another error ends it at once", async (t) => {
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          // biome-ignore lint/correctness/useYield: it has nothing to say
+          async *watchGeneration() {
+            throw refusal(Code.NotFound, "NOT_FOUND");
+          },
+        },
+      });
+      await assert.rejects(collected(client.watch("g")), NotFound);
+      assert.deepEqual(timers.slept, []);
+    });
+
+    test("leaving the loop ends the stream at the gateway", async (t) => {
+      const left = event();
+      const { client } = await serve(t, transport, {
+        generations: {
+          async *watchGeneration(_, context) {
+            context.signal.addEventListener("abort", () => left.resolve());
+            yield { generation: generation({}) };
+            await hang(context);
+          },
+        },
+      });
+      for await (const changed of client.watch("g")) {
+        assert.equal(changed.revision, 1);
+        break;
+      }
+      await left.promise;
+    });
+
+    test("the caller's signal ends it with its own reason, at the gateway too", async (t) => {
+      const left = event();
+      const { client } = await serve(t, transport, {
+        generations: {
+          async *watchGenerations(_, context) {
+            context.signal.addEventListener("abort", () => left.resolve());
+            yield { resumeToken: "a", caughtUp: true };
+            await hang(context);
+          },
+        },
+      });
+      const controller = new AbortController();
+      const reason = new Error("enough");
+      const watch = client.watchMany({ signal: controller.signal });
+      assert.equal((await watch.next()).value?.type, "caughtUp");
+      const next = watch.next();
+      controller.abort(reason);
+      await assert.rejects(next, (error) => error === reason);
+      assert.deepEqual(await watch.next(), { done: true, value: undefined });
+      await left.promise;
+    });
+
+    test("closing the client ends it, also while it waits for a gateway", async (t) => {
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          // biome-ignore lint/correctness/useYield: it has nothing to say
+          async *watchGeneration() {
+            throw draining();
+          },
+        },
+      });
+      timers.onSleep = () => client.close();
+      await assert.rejects(collected(client.watch("g")), { code: "CANCELLED", message: "the client is closed" });
+      assert.deepEqual(timers.slept, [200]);
+    });
+
+    test("its time-out ends it as DeadlineExceeded", async (t) => {
+      const { client } = await serve(t, transport, {
+        generations: {
+          async *watchGeneration(_, context) {
+            yield { generation: generation({}) };
+            await hang(context);
+          },
+        },
+      });
+      await assert.rejects(collected(client.watch("g", { timeoutMs: 100 })), DeadlineExceeded);
+    });
+
+    test("many: a cut connection is resumed with the last token, and nothing comes twice", async (t) => {
+      const asked: string[] = [];
+      const { client, gateway } = await serve(t, transport, {
+        generations: {
+          async *watchGenerations({ resumeToken, filter }, context) {
+            asked.push(resumeToken);
+            assert.deepEqual(filter?.ids, ["g", "h"]);
+            if (!resumeToken) {
+              yield { resumeToken: "a", generation: generation({ id: "g", revision: 1 }), missingIds: ["h"] };
+              yield { resumeToken: "b", caughtUp: true };
+              yield { resumeToken: "c", generation: generation({ id: "g", revision: 2 }) };
+              await hang(context);
+            }
+            yield { resumeToken: "d", generation: generation({ id: "g", revision: 3 }) };
+            yield { resumeToken: "e", caughtUp: true };
+            yield { resumeToken: "f", forecasts: { g: { progress: 0.5 } } };
+          },
+        },
+      });
+      const seen: string[] = [];
+      for await (const told of client.watchMany({ ids: ["g", "h"] })) {
+        seen.push(`${told.type} ${told.resumeToken}`);
+        if (told.type === "changed" && told.generation.revision === 2) gateway.cut();
+      }
+      assert.deepEqual(asked, ["", "c"]);
+      assert.deepEqual(seen, ["missing ", "changed ", "caughtUp b", "changed c", "changed d", "forecasts f"]);
+    });
+
+    test("a wait goes on in steps until it is done, or until its time is over", async (t) => {
+      const steps: number[] = [];
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          waitGeneration: ({ timeout }) => {
+            steps.push(Number(timeout?.seconds));
+            if (steps.length !== 2) timers.pass(50_000);
+            return { generation: generation({ done: steps.length === 4 }) };
+          },
+        },
+      });
+      assert.equal((await client.wait("g")).done, true);
+      assert.deepEqual(steps, [50, 50, 50, 50]);
+      // The second was answered at once, as a gateway that drains does: it was not pressed.
+      assert.deepEqual(timers.slept, [200]);
+      assert.equal((await client.wait("g", { timeoutMs: 70_000 })).done, false);
+      assert.deepEqual(steps.slice(4), [50, 20]);
+    });
+  });
+}
+
+for (const transport of ["connect", "grpc-web"] as const) {
+  test(`a stream over ${transport} that is silent for longer than two heartbeats is opened again`, async (t) => {
+    let streams = 0;
+    const { client, timers } = await serve(t, transport, {
+      generations: {
+        async *watchGeneration(_, context) {
+          yield { generation: generation({ revision: ++streams, done: streams === 2 }) };
+          await hang(context);
+        },
+      },
+    });
+    const seen: Generation[] = [];
+    for await (const changed of ringing(client, timers)) seen.push(changed);
+    assert.deepEqual(
+      seen.map((changed) => changed.revision),
+      [1, 2],
+    );
+    assert.deepEqual(timers.slept, [200]);
+    assert.equal(timers.alarms.size, 0);
+  });
+}
+
+/** A watch whose alarm rings as soon as it waits for the second message. */
+async function* ringing(client: GatewayClient, timers: FakeTimers): AsyncGenerator<Generation> {
+  const watch = client.watch("g");
+  yield (await watch.next()).value!;
+  assert.equal(timers.alarms.size, 0, "while the caller is busy nothing rings");
+  const next = watch.next();
+  await new Promise(setImmediate);
+  const [alarm] = timers.alarms;
+  assert.equal(alarm?.ms, 40_000);
+  timers.alarms.clear();
+  alarm.callback();
+  yield (await next).value!;
+  yield* watch;
+}

@@ -1,0 +1,7 @@
+"""A picture from words, with Soul, in one of v1's sizes."""
+
+from hfgateway_client import Client, soul
+
+with Client("127.0.0.1:50051") as client:
+    mountains = soul("mountains at dusk, in oil", width=1536, height=1536, resolution="720p", enhance_prompt=True)
+    print(client.generate(mountains).outputs[0].url)

@@ -1,0 +1,21 @@
+"""Submit, then follow every change, with asyncio."""
+
+import asyncio
+
+from hfgateway_client import AsyncClient, model, state_name
+
+
+async def main() -> None:
+    async with AsyncClient("127.0.0.1:50051") as client:
+        ball = model("bytedance/seedream/v4/text-to-image", prompt="a football in the snow", aspect_ratio="16:9")
+        submission = await client.submit(ball, idempotency_key="football-2")
+        async for generation in client.watch(submission.id):
+            if not generation.done:
+                print("now:", state_name(generation))
+            elif generation.outputs:
+                print("done:", generation.outputs[0].url)
+            else:
+                print("no picture:", generation.failure.message)
+
+
+asyncio.run(main())

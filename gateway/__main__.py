@@ -1,0 +1,32 @@
+"""The command line's entrance: `hfgateway`, or `python -m gateway`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from gateway.cli import cli
+from gateway.cli.exits import INTERRUPTED
+
+
+def main() -> None:
+    """Run a command, and end with its exit code; Ctrl-C is one of its own, 130 as in a shell."""
+    try:
+        code = cli.main(prog_name="hfgateway", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        # At once: gRPC may have been interrupted in the middle of something that an orderly exit would wait for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Conversations with Higgsfield's agents."""

@@ -1,0 +1,111 @@
+"""One running gateway: its start, its orderly stop, and the process around it."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+
+from gateway import failpoints
+from gateway.access.identity import Access
+from gateway.assembly import ClockFrom, Core, assemble
+from gateway.config import PREFIX, SettingError, Settings
+from gateway.generations.clock import SystemClock
+from gateway.higgsfield.credentials import Credentials
+from gateway.measures import measure
+from gateway.serving import Ports, listen
+from gateway.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+EXIT_STORE_BROKEN = 74
+
+
+class Gateway:
+    """`start` and `stop` it once each; the addresses are known after `start`."""
+
+    def __init__(self, settings: Settings, credentials: Credentials, clock_from: ClockFrom = SystemClock) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._clock_from = clock_from
+        self._exit = contextlib.AsyncExitStack()
+        self._core: Core
+        self._ports: Ports
+        self.grpc_address = self.http_address = ""
+
+    @property
+    def access(self) -> Access:
+        """Who may call it."""
+        return self._core.access
+
+    async def start(self) -> None:
+        """Open the store and the ports. Raises SettingError, StoreFileError; undoes what was opened."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+
+    async def _start(self) -> None:
+        telemetry = Telemetry()
+        self._core = await assemble(self._settings, self._credentials, _store_broke, self._clock_from)
+        self._exit.push_async_callback(self._core.close)
+        measure(self._core, telemetry)
+        self._ports = Ports(self._core, telemetry, self._exit)
+        listening = listen("HTTP_ADDRESS", self._settings.http_address)
+        self._exit.callback(listening.close)
+        await self._core.start()
+        self.grpc_address = await self._ports.open_grpc()
+        self.http_address = await self._ports.open_http(listening)
+        await self._ports.open_admin()
+
+    async def stop(self) -> None:
+        """Drain, then close everything."""
+        await self._ports.not_serving()
+        await self._core.drain()
+        await self._exit.aclose()
+
+
+async def serve(settings: Settings, credentials: Credentials) -> None:
+    """Run a gateway until SIGTERM or SIGINT; a second signal ends it at once. Raises as `Gateway.start`."""
+    if failpoints.ARMED:
+        if failpoints.ARMED not in failpoints.PLACES:
+            raise SettingError(PREFIX + "FAILPOINT", "is no place of gateway/failpoints.py; for tests only")
+        log.warning("HFGATEWAY_FAILPOINT is set: this process kills itself there", extra={"place": failpoints.ARMED})
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: os._exit(1) if stop.is_set() else stop.set())
+    for warning in settings.warnings:
+        log.warning(warning)
+    if settings.drain < settings.upstream_timeout:
+        log.warning("HFGATEWAY_DRAIN is shorter than HFGATEWAY_UPSTREAM_TIMEOUT: stopping may leave UNCERTAIN ones")
+    if settings.tls_cert is None and not (settings.grpc_address.loopback and settings.http_address.loopback):
+        log.warning("API keys travel in plaintext: set HFGATEWAY_TLS_CERT, or have a proxy in front talk TLS")
+    gateway = Gateway(settings, credentials)
+    await gateway.start()
+    if settings.auth == "keys" and not gateway.access.listed():
+        log.warning("there are no API keys yet, so nobody can call: hfgateway keys create --tenant NAME")
+    spare_the_collector()
+    store = settings.store_path.absolute()
+    print(f"hfgateway: gRPC on {gateway.grpc_address}, HTTP on {gateway.http_address}, store {store}", flush=True)
+    await stop.wait()
+    log.info("draining")
+    await gateway.stop()
+
+
+def spare_the_collector() -> None:
+    """What lives from now on is made of few cycles and many values: look for garbage less often, and not at start-up's.
+
+    The default thresholds walk all live generations many times a second under load, a tenth of a submission's cost.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _store_broke(error: Exception) -> None:
+    """The disk failed under a commit: what memory holds may not be what is stored, so nothing here may go on."""
+    log.critical("the store's disk fails; ending at once", extra={"error": str(error)})
+    os._exit(EXIT_STORE_BROKEN)

@@ -1,0 +1,1 @@
+"""What Higgsfield offers: models with the schemas of their parameters, motions, styles, presets; kept and refreshed."""

@@ -1,0 +1,174 @@
+"""`hfgateway callbacks`: webhooks to servers of one's own."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli import exits
+from gateway.cli.connection import Connection, client_options
+from gateway.cli.inputs import read_labels
+from gateway.cli.progress import print_json
+from gateway.cli.queries import STATES
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from hfgateway.v1.callback_service_pb2 import Callback, Delivery
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON, and nothing else.")
+
+
+@click.group()
+def callbacks() -> None:
+    """Have ends of generations told to servers of your own, signed."""
+
+
+@callbacks.command()
+@click.argument("url", metavar="URL")
+@click.option("--every-change", is_flag=True, help="Told of every change; else only of ends.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(STATES, case_sensitive=False), help="May be repeated."
+)
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=read_labels, help="May be repeated.")
+@click.option("--model", "model_ids", multiple=True, metavar="ID", help="May be repeated.")
+@click.option("--key", "idempotency_key", metavar="TEXT", help="With the same key only one is created.")
+@_as_json
+@client_options
+def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) -> None:
+    """Have URL told of all that matches, from now on; prints the id, then the secret to verify with, once."""
+    with connection.client() as client:
+        made = client.create_callback(url, **wanted)
+    if as_json:
+        from hfgateway.v1.callback_service_pb2 import CreateCallbackResponse
+
+        print_json(CreateCallbackResponse(callback=made.callback, secret=made.secret, replayed=made.replayed))
+        return
+    click.echo(made.id)
+    click.echo(made.secret or "(the secret was told when it was created: see `callbacks rotate`)")
+
+
+@callbacks.command(name="list")
+@_as_json
+@client_options
+def list_callbacks(connection: Connection, as_json: bool) -> None:
+    """One line for each: id, whether it works, what it is told of, its URL."""
+    with connection.client() as client:
+        for callback in client.list_callbacks():
+            _print(callback, as_json, _line(callback))
+
+
+@callbacks.command()
+@click.argument("callback_id", metavar="ID")
+@client_options
+def delete(connection: Connection, callback_id: str) -> None:
+    """Have nothing told by the callback ID any more."""
+    with connection.client() as client:
+        client.delete_callback(callback_id)
+    click.echo(f"{callback_id} deleted")
+
+
+@callbacks.command()
+@click.argument("callback_id", metavar="ID")
+@client_options
+def pause(connection: Connection, callback_id: str) -> None:
+    """Have nothing told by the callback ID until it is resumed."""
+    with connection.client() as client:
+        client.update_callback(callback_id, paused=True)
+    click.echo(f"{callback_id} paused")
+
+
+@callbacks.command()
+@click.argument("callback_id", metavar="ID")
+@client_options
+def resume(connection: Connection, callback_id: str) -> None:
+    """Let the callback ID go on; what waits for it is delivered at once."""
+    with connection.client() as client:
+        client.update_callback(callback_id, paused=False)
+    click.echo(f"{callback_id} resumed")
+
+
+@callbacks.command()
+@click.argument("callback_id", metavar="ID")
+@client_options
+def rotate(connection: Connection, callback_id: str) -> None:
+    """Print a new secret, once; the old ones sign too for 24 h more."""
+    with connection.client() as client:
+        click.echo(client.rotate_callback_secret(callback_id))
+
+
+@callbacks.command()
+@click.argument("callback_id", metavar="ID")
+@_as_json
+@client_options
+def test(connection: Connection, callback_id: str, as_json: bool) -> None:
+    """Send a test by the callback ID, and say what became of it (exit code 1 where it was not taken)."""
+    with connection.client() as client:
+        delivery = client.test_callback(callback_id)
+    _print(delivery, as_json, _outcome(delivery))
+    if delivery.problem:
+        raise click.exceptions.Exit(exits.ENDED_OTHERWISE)
+
+
+@callbacks.command()
+@click.argument("callback_id", metavar="ID")
+@click.option("--failed", "failed_only", is_flag=True, help="Only those whose last attempt failed.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many at most.")
+@_as_json
+@client_options
+def deliveries(*, connection: Connection, callback_id: str, failed_only: bool, limit: int, as_json: bool) -> None:
+    """One line for each delivery of the callback ID, newest first: its id, and what became of it."""
+    with connection.client() as client:
+        found = client.list_deliveries(callback_id, failed_only=failed_only, page_size=min(limit, 500))
+        for delivery in islice(found, limit):
+            _print(delivery, as_json, f"{delivery.id}\t{_outcome(delivery)}")
+
+
+@callbacks.command()
+@click.argument("delivery_id", metavar="DELIVERY")
+@client_options
+def redeliver(connection: Connection, delivery_id: str) -> None:
+    """Have DELIVERY made again, under the same webhook-id."""
+    with connection.client() as client:
+        client.redeliver(delivery_id)
+    click.echo(f"{delivery_id} is due")
+
+
+def _print(message: Message, as_json: bool, line: str) -> None:
+    if as_json:
+        print_json(message)
+    else:
+        click.echo(line)
+
+
+def _line(callback: Callback) -> str:
+    health = "paused" if callback.paused else "active"
+    if callback.problem:
+        since = _time(callback.problem_time)
+        health += f", {_problem(callback.problem, callback.problem_http_status)} since {since}"
+    return "\t".join((callback.id, health, "every change" if callback.every_change else "ends", callback.url))
+
+
+def _outcome(delivery: Delivery) -> str:
+    from hfgateway.v1.callback_service_pb2 import DeliveryState
+
+    told = DeliveryState.Name(delivery.state).removeprefix("DELIVERY_STATE_")
+    if delivery.problem:
+        told += f": {_problem(delivery.problem, delivery.http_status)}"
+    if delivery.HasField("next_attempt_time"):
+        told += f", next attempt {_time(delivery.next_attempt_time)}"
+    return told
+
+
+def _problem(problem: Any, status: int) -> str:
+    from hfgateway.v1.callback_service_pb2 import DeliveryProblem
+
+    name = DeliveryProblem.Name(problem).removeprefix("DELIVERY_PROBLEM_").lower().replace("_", " ")
+    return f"{name} {status}" if status else name
+
+
+def _time(time: Timestamp) -> str:
+    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")

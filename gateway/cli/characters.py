@@ -1,0 +1,217 @@
+"""`hfgateway characters`: faces that stay the same over generations."""
+
+from __future__ import annotations
+
+import mimetypes
+import shlex
+from collections.abc import Iterable
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli import exits
+from gateway.cli.connection import Connection, client_options
+from gateway.cli.progress import print_json
+from gateway.cli.tables import created, print_rows
+
+if TYPE_CHECKING:
+    from hfgateway_client import Client, SoulCharacter
+
+VERSIONS = ("v1", "v2", "cinema")
+HEADINGS = ("ID", "STATE", "VERSION", "CREATED", "NAME")
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON, and nothing else.")
+_timeout = click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Follow it no longer.")
+
+
+@click.group()
+def characters() -> None:
+    """Train, list and delete characters (Soul IDs). Training is paid."""
+
+
+@characters.command()
+@click.argument("name")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE_URL_OR_FILE...")
+@click.option("--version", type=click.Choice(VERSIONS), help="The version of Soul that it is for; v1 if not said.")
+@click.option("--wait", is_flag=True, help="Follow training to its end.")
+@click.option("--key", metavar="KEY", help="Idempotency key: the same key is never trained, or charged, twice.")
+@_timeout
+@_as_json
+@client_options
+def create(
+    *,
+    connection: Connection,
+    name: str,
+    images: tuple[str, ...],
+    version: str | None,
+    wait: bool,
+    key: str | None,
+    timeout: float | None,
+    as_json: bool,
+) -> int:
+    """Have a character NAME trained from images, and print its id. Files are uploaded first.
+
+    Exit codes: 0 created, or with --wait trained; 1 training failed; 2 usage; 3 refused; 4 gateway away; 5 it cannot be
+    told whether it was created; 130 Ctrl-C (training goes on).
+    """
+    from hfgateway_client import new_idempotency_key
+
+    key = new_idempotency_key() if key is None else key
+    advice = ""
+    try:
+        with connection.client() as client:
+            # Refused before the first upload, or there would be files that nobody asks for.
+            types = [_content_type(image) for image in images]
+            urls = [_url(client, *pair) for pair in zip(images, types, strict=True)]
+            again = ["hfgateway", "characters", "create", name, *urls, *(["--version", version] if version else [])]
+            advice = (
+                "it may have been created. To find out, and never pay twice, repeat it so: "
+                f"{shlex.join([*again, '--key', key])}"
+            )
+            made = client.create_character(name, urls, version=version, idempotency_key=key)  # type: ignore[arg-type]  # a choice
+            if made.replayed:
+                click.echo("the key was known: nothing new was started", err=True)
+            advice = _how_to_go_on(made.id)
+            if not wait:
+                _print(made.character, as_json=as_json)
+                return exits.COMPLETED
+            return _follow(client, made.id, timeout, as_json=as_json)
+    except KeyboardInterrupt:
+        click.echo(f"\n{advice}", err=True)
+        raise click.exceptions.Exit(exits.INTERRUPTED) from None
+    except click.exceptions.Exit as end:
+        if advice and end.exit_code in (exits.AWAY, exits.UNRESOLVED):
+            click.echo(advice, err=True)
+        raise
+
+
+@characters.command()
+@click.argument("character_id", metavar="ID")
+@_timeout
+@_as_json
+@client_options
+def watch(*, connection: Connection, character_id: str, timeout: float | None, as_json: bool) -> int:
+    """Follow the training of the character ID to its end, and print its id; exit codes as of `create`."""
+    try:
+        with connection.client() as client:
+            client.get_character(character_id)  # a gateway that is away is said at once
+            return _follow(client, character_id, timeout, as_json=as_json)
+    except KeyboardInterrupt:
+        click.echo(f"\n{_how_to_go_on(character_id)}", err=True)
+        raise click.exceptions.Exit(exits.INTERRUPTED) from None
+
+
+@characters.command()
+@click.argument("character_id", metavar="ID")
+@_as_json
+@client_options
+def get(*, connection: Connection, character_id: str, as_json: bool) -> None:
+    """Show the character ID."""
+    with connection.client() as client:
+        character = client.get_character(character_id)
+    if as_json:
+        print_json(character)
+        return
+    names = ("id", "state", "version", "created", "name")
+    told = [*zip(names, _row(character), strict=True), ("failure", _plain(character.failure.message))]
+    for title, value in told:
+        if value:
+            click.echo(f"{title:<9} {value}")
+
+
+@characters.command(name="list")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many at most.")
+@_as_json
+@client_options
+def list_characters(*, connection: Connection, limit: int, as_json: bool) -> None:
+    """Show characters, newest first."""
+    with connection.client() as client:
+        found = list(islice(client.list_characters(page_size=min(limit, 500)), limit))
+    if not as_json:
+        print_rows(HEADINGS, [_row(character) for character in found])
+        return
+    for character in found:
+        print_json(character)
+
+
+@characters.command()
+@click.argument("character_ids", nargs=-1, required=True, metavar="ID...")
+@client_options
+def delete(*, connection: Connection, character_ids: Iterable[str]) -> None:
+    """Delete characters; what they cost stays spent. One that is deleted already is no error."""
+    with connection.client() as client:
+        for character_id in character_ids:
+            client.delete_character(character_id)
+
+
+def _follow(client: Client, character_id: str, timeout: float | None, *, as_json: bool) -> int:
+    from hfgateway_client import character_state_name
+    from hfgateway_client.errors import DeadlineExceeded
+
+    character: SoulCharacter | None = None
+    try:
+        with closing(client.watch_character(character_id, timeout=timeout)) as changes:
+            for character in changes:
+                if as_json:
+                    print_json(character)
+                else:
+                    click.echo(f"{character_state_name(character)}  {character.id}", err=True)
+    except DeadlineExceeded:
+        if timeout is None:
+            raise
+        click.echo(f"not trained after {timeout:g} s; {_how_to_go_on(character_id)}", err=True)
+    if character is None or not character.done:
+        return exits.ENDED_OTHERWISE
+    if character_state_name(character) != "COMPLETED":
+        click.echo(f"error: {_plain(character.failure.message) or 'training has failed'}", err=True)
+        return exits.ENDED_OTHERWISE
+    if not as_json:
+        click.echo(character.id)
+    return exits.COMPLETED
+
+
+def _content_type(image: str) -> str:
+    """Of a file; empty for a URL. Raises UsageError for what is neither."""
+    if image.startswith(("https://", "http://")):
+        return ""
+    if not Path(image).is_file():
+        raise click.UsageError(f"{image}: is no file, and no http or https URL")
+    content_type = mimetypes.guess_type(image)[0] or ""
+    if not content_type.startswith("image/"):
+        raise click.UsageError(f"{image}: its name is not that of an image")
+    return content_type
+
+
+def _url(client: Client, image: str, content_type: str) -> str:
+    if not content_type:
+        return image
+    url = client.upload(image, content_type).url
+    click.echo(f"uploaded {image}", err=True)
+    return url
+
+
+def _print(character: SoulCharacter, *, as_json: bool) -> None:
+    if as_json:
+        print_json(character)
+        return
+    click.echo(_how_to_go_on(character.id), err=True)
+    click.echo(character.id)
+
+
+def _row(character: SoulCharacter) -> tuple[str, ...]:
+    from hfgateway_client import character_state_name
+
+    version = VERSIONS[character.version - 1] if 0 < character.version <= len(VERSIONS) else ""
+    return character.id, character_state_name(character), version, created(character), _plain(character.name)
+
+
+def _plain(text: str) -> str:
+    """Without what would steer a terminal: a name may come from anywhere."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _how_to_go_on(character_id: str) -> str:
+    return f"training goes on. Watch it: hfgateway characters watch {character_id}"

@@ -1,0 +1,42 @@
+"""Exit codes of the client commands, for scripts to decide by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hfgateway_client import GatewayError, Generation
+
+COMPLETED = 0
+ENDED_OTHERWISE = 1
+USAGE = 2
+REFUSED = 3
+AWAY = 4
+UNRESOLVED = 5
+INTERRUPTED = 130
+
+
+def of_generation(generation: Generation) -> int:
+    """By what became of it; of one that still runs, ENDED_OTHERWISE: it has not completed."""
+    from hfgateway_client import GenerationState as State
+    from hfgateway_client import error_from_generation
+    from hfgateway_client.errors import GenerationRefused
+
+    if generation.state == State.GENERATION_STATE_COMPLETED:
+        return COMPLETED
+    if generation.state in (State.GENERATION_STATE_UNCERTAIN, State.GENERATION_STATE_LOST):
+        return UNRESOLVED
+    if generation.done and isinstance(error_from_generation(generation), GenerationRefused):
+        return REFUSED
+    return ENDED_OTHERWISE
+
+
+def of_error(error: GatewayError) -> int:
+    """By what a call ended with."""
+    from hfgateway_client.errors import DeadlineExceeded, SubmissionUnresolved, Unavailable
+
+    if isinstance(error, (Unavailable, DeadlineExceeded)):
+        return AWAY
+    if isinstance(error, SubmissionUnresolved):
+        return UNRESOLVED
+    return REFUSED

@@ -1,0 +1,47 @@
+"""`hfgateway explain`: the whole story of a generation, oldest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli.connection import Connection, client_options
+
+if TYPE_CHECKING:
+    from hfgateway.v1.generation_service_pb2 import GenerationEvent
+
+
+@click.command()
+@click.argument("generation_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print lines of JSON, and nothing else.")
+@client_options
+def explain(connection: Connection, generation_id: str, as_json: bool) -> None:
+    """Tell what happened to the generation ID: its changes with their causes, and every call to Higgsfield."""
+    with connection.client() as client:
+        story = client.explain(generation_id)
+    for event in story.events:
+        if as_json:
+            from google.protobuf.json_format import MessageToJson
+
+            click.echo(MessageToJson(event, indent=None, preserving_proto_field_name=True))
+        else:
+            click.echo(_line(event))
+
+
+def _line(event: GenerationEvent) -> str:
+    """One event for a person; what changed what is shown stands out by its revision."""
+    from hfgateway.v1.generation_pb2 import ChangeSource
+
+    moment = event.time.ToDatetime().isoformat(sep=" ", timespec="milliseconds")
+    mark = f"#{event.revision}" if event.revision else ""
+    source = ChangeSource.Name(event.source).removeprefix("CHANGE_SOURCE_").lower()
+    told = event.description
+    if event.HasField("upstream_call"):
+        call = event.upstream_call
+        told += f" in {call.duration.ToNanoseconds() / 1e9:.3f} s"
+        if call.times > 1:
+            told += f", {call.times} times"
+        if call.correlation_id:
+            told += f" ({call.correlation_id})"
+    return f"{moment}  {mark:4} {source:8} {told}"

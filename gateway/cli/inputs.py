@@ -1,0 +1,153 @@
+"""Reads what to generate from the command line; the gateway, not this, judges the values."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from hfgateway_client import AnyInput
+
+
+def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what to generate; the command gets it as its argument ``input``."""
+
+    @click.argument("prompt")
+    @click.option("--soul", is_flag=True, help="Text to image with Soul; what you get when you name nothing else.")
+    @click.option("--dop", is_flag=True, help="Image to video; needs --image.")
+    @click.option("--speak", is_flag=True, help="Speech to video; needs --image and --audio.")
+    @click.option("--model", "model_id", metavar="ID", help="Any Higgsfield model by its id.")
+    @click.option(
+        "--image",
+        "images",
+        multiple=True,
+        metavar="URL|FILE",
+        callback=_read_media,
+        help="An image to start from; a file of yours is uploaded first. May be repeated.",
+    )
+    @click.option("--audio", metavar="URL|FILE", callback=_read_one, help="The speech, a WAV file.")
+    @click.option(
+        "-p",
+        "parameters",
+        multiple=True,
+        metavar="NAME=JSON",
+        callback=_read_parameters,
+        help="A parameter of the model, such as -p seed=7 or -p aspect_ratio=16:9; text needs no quotes.",
+    )
+    @functools.wraps(command)
+    def with_input(
+        *arguments: Any,
+        prompt: str,
+        soul: bool,
+        dop: bool,
+        speak: bool,
+        model_id: str | None,
+        images: tuple[str | Path, ...],
+        audio: str | Path | None,
+        parameters: Mapping[str, Any],
+        **options: Any,
+    ) -> Any:
+        chosen = [
+            name for name, given in {"soul": soul, "dop": dop, "speak": speak, "model": model_id}.items() if given
+        ]
+        if len(chosen) > 1:
+            raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
+        kind = chosen[0] if chosen else "soul"
+        message = build(kind, prompt, model_id=model_id or "", images=images, audio=audio, parameters=parameters)
+        return command(*arguments, input=message, **options)
+
+    return with_input
+
+
+def build(
+    kind: str,
+    prompt: str,
+    *,
+    model_id: str,
+    images: tuple[str | Path, ...],
+    audio: str | Path | None,
+    parameters: Mapping[str, Any],
+) -> AnyInput:
+    """The input, or a usage error that says which option is wrong."""
+    import hfgateway_client as client
+
+    if audio and kind != "speak":
+        raise click.UsageError("--audio goes with --speak")
+    if kind == "model":
+        if images:
+            raise click.UsageError("models name their images differently: -p image_url=URL, or as the model has it")
+        return _call(client.model, model_id, **{"prompt": prompt, **parameters})
+    if kind == "dop":
+        if not images:
+            raise click.UsageError("--dop needs --image")
+        return _call(client.dop, prompt, images, **parameters)
+    if len(images) > 1:
+        raise click.UsageError(f"--{kind} takes one --image")
+    if kind == "speak":
+        if not (images and audio):
+            raise click.UsageError("--speak needs --image and --audio")
+        return _call(client.speak, images[0], audio, prompt, **parameters)
+    reference = {"image_reference_url": images[0]} if images else {}
+    return _call(client.soul, prompt, **reference, **parameters)
+
+
+def _read_media(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str | Path, ...]:
+    return tuple(_url_or_file(value) for value in values)
+
+
+def _read_one(_context: click.Context, _option: click.Parameter, value: str | None) -> str | Path | None:
+    return None if value is None else _url_or_file(value)
+
+
+def _url_or_file(value: str) -> str | Path:
+    if "://" in value:
+        return value
+    path = Path(value)
+    if not path.is_file():
+        raise click.BadParameter(f"{value!r} is neither a URL nor a file")
+    return path
+
+
+def read_labels(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Callback of `--label KEY=VALUE`."""
+    return dict(_split(value, "KEY=VALUE") for value in values)
+
+
+def _read_parameters(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {}
+    for value in values:
+        name, text = _split(value, "NAME=JSON")
+        try:
+            parameters[name] = json.loads(text)
+        except ValueError:
+            parameters[name] = text
+    return parameters
+
+
+def _split(value: str, form: str) -> tuple[str, str]:
+    name, separator, text = value.partition("=")
+    if not (name and separator):
+        raise click.BadParameter(f"{value!r} is not {form}")
+    return name, text
+
+
+def _call(function: Callable[..., AnyInput], *arguments: Any, **parameters: Any) -> AnyInput:
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*arguments, **parameters)
+    except TypeError:
+        known = [name for name, one in signature.parameters.items() if one.kind is inspect.Parameter.KEYWORD_ONLY]
+        wrong = sorted(set(parameters) - set(known))
+        raise click.UsageError(
+            f"-p {wrong[0]}: {function.__name__} has {', '.join(known)} (and what has an option of its own)"
+        ) from None
+    try:
+        return function(*arguments, **parameters)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise click.UsageError(f"-p: {error}") from None

@@ -1,0 +1,114 @@
+"""`hfgateway keys`: who may call. Through the running gateway of a store, or on the store itself where none runs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from gateway.cli import exits
+
+if TYPE_CHECKING:
+    from gateway.access.identity import Access
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+Answer = TypeVar("Answer")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke the API keys of the store that HFGATEWAY_STORE_URL names."""
+
+
+@keys.command()
+@click.option("--tenant", required=True, metavar="NAME", help="Whose key it is: a-z, 0-9, - and _.")
+@click.option("--name", default="", metavar="TEXT", help="Where it is used, for people.")
+def create(tenant: str, name: str) -> int:
+    """Make a key and print it, once: it cannot be shown again."""
+    from gateway.cli.operator import PATIENCE, ask, running_gateway, store_path
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    store = store_path()
+    address = running_gateway(store)
+    if address is not None:
+        request = pb.CreateApiKeyRequest(tenant=tenant, name=name)
+        secret = ask(address, lambda admin: admin.CreateApiKey(request, timeout=PATIENCE)).secret
+    else:
+        _, secret = _on_store(store, lambda access: access.create_key(tenant, name))
+    print(secret)
+    return 0
+
+
+@keys.command(name="list")
+def list_keys() -> int:
+    """One line for each key: id, tenant, when it was made, whether it is revoked, its name."""
+    from gateway.cli.operator import PATIENCE, ask, running_gateway, store_path
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    store = store_path()
+    address = running_gateway(store)
+    if address is not None:
+        found: Sequence[pb.ApiKey] = ask(
+            address, lambda admin: admin.ListApiKeys(pb.ListApiKeysRequest(), timeout=PATIENCE)
+        ).api_keys
+    else:
+        from gateway.rpc.admin import api_key_message
+
+        async def listed(access: Access) -> Sequence[pb.ApiKey]:
+            return [api_key_message(key) for key in access.listed()]
+
+        found = _on_store(store, listed)
+    for key in found:
+        state = "revoked" if key.HasField("revoke_time") else "active"
+        made = datetime.fromtimestamp(key.create_time.seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        print("\t".join((key.id, key.tenant, made, state, key.name)))
+    return 0
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+def revoke(key_id: str) -> int:
+    """Make the key ID good for nothing: its calls, its watch tokens and their open streams end within seconds."""
+    from gateway.cli.operator import PATIENCE, ask, running_gateway, store_path
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    store = store_path()
+    address = running_gateway(store)
+    if address is not None:
+        request = pb.RevokeApiKeyRequest(id=key_id)
+        ask(address, lambda admin: admin.RevokeApiKey(request, timeout=PATIENCE))
+    else:
+        _on_store(store, lambda access: access.revoke_key(key_id))
+    print(f"{key_id} revoked")
+    return 0
+
+
+def _on_store(path: Path, act: Callable[[Access], Awaitable[Answer]]) -> Answer:
+    """Do it on the file itself, which no gateway holds; trouble ends the command with one line."""
+    from gateway.access.identity import Access
+    from gateway.errors import GatewayError
+    from gateway.generations.clock import SystemClock
+    from gateway.store.files import StoreFileError
+    from gateway.store.sqlite import SqliteStore
+
+    def broken(error: Exception) -> None:
+        raise StoreFileError(f"{path}: {error}")
+
+    async def run() -> Answer:
+        store = SqliteStore(path, broken)
+        try:
+            access = Access(store, SystemClock(), await store.api_keys(), store.token_secret(), required=True)
+            return await act(access)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(run())
+    except (GatewayError, StoreFileError) as error:
+        print(f"hfgateway: {error}", file=sys.stderr)
+        raise click.exceptions.Exit(exits.REFUSED) from None

@@ -1,0 +1,202 @@
+"""`hfgateway mcp`: the tools for a language model's client, over stdio, in front of a gateway that runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from gateway.cli import exits
+from gateway.cli.connection import Connection, client_options
+from gateway.mcp import INSTALL, needs_install
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from hfgateway.v1 import catalog_service_pb2 as catalog
+    from hfgateway.v1 import character_service_pb2 as character
+    from hfgateway.v1 import generation_service_pb2 as pb
+    from hfgateway.v1.generation_pb2 import Forecast, Generation
+    from hfgateway.v1.upload_service_pb2 import UploadMediaResponse
+    from hfgateway_client import AsyncClient, GenerationInput
+
+MISSING = f"this command needs a library that is not installed: {INSTALL}"
+_T = TypeVar("_T")
+FORECAST_EVERY = 2.0
+_PATIENCE = 10.0
+"""Seconds in which a call is repeated to a gateway that is away: who waits behind the tool has limits of its own."""
+
+
+@click.command()
+@click.option(
+    "--files",
+    "folders",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="Let media below this folder be uploaded; may be repeated. Without it, no file is read.",
+)
+@client_options
+def mcp(*, connection: Connection, folders: tuple[Path, ...]) -> None:
+    """Serve the gateway's tools to an MCP client over standard input and output."""
+    import asyncio
+
+    try:
+        asyncio.run(_serve(connection, folders))
+    except ModuleNotFoundError as error:
+        if not needs_install(error):
+            raise
+        click.echo(f"error: {MISSING}", err=True)
+        raise click.exceptions.Exit(exits.USAGE) from None
+
+
+async def _serve(connection: Connection, folders: tuple[Path, ...]) -> None:
+    from mcp.server.stdio import stdio_server
+
+    from gateway.mcp.files import Files
+    from gateway.mcp.server import mcp_server
+    from gateway.mcp.tools import all_tools
+    from hfgateway_client import AsyncClient, RetryPolicy
+
+    retry = RetryPolicy(repeat_calls_for=_PATIENCE)
+    async with AsyncClient(connection.address, api_key=connection.api_key, tls=connection.trust, retry=retry) as client:
+        port = ClientPort(client)
+        server = mcp_server(all_tools(Files(folders) if folders else None), lambda _: port)
+        async with stdio_server() as (reading, writing):
+            await server.run(reading, writing, server.create_initialization_options())
+
+
+class ClientPort:
+    """A gateway elsewhere, by way of the Python client, which repeats and resumes by itself."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def submit(self, request: pb.SubmitGenerationRequest) -> pb.SubmitGenerationResponse:
+        """Submit; what is not in the request is left out."""
+        from hfgateway.v1 import generation_service_pb2 as pb
+
+        start_timeout = request.start_timeout.ToMicroseconds() / 1e6 if request.HasField("start_timeout") else None
+        with _refusals():
+            submission = await self._client.submit(
+                request.input,
+                idempotency_key=request.idempotency_key,
+                labels=request.labels,
+                wait_for="stored",
+                start_timeout=start_timeout,
+            )
+        return pb.SubmitGenerationResponse(generation=submission.generation, replayed=submission.replayed)
+
+    async def watch(self, generation: Generation) -> AsyncGenerator[Generation | Forecast, None]:
+        """Its changes and its forecasts."""
+        from hfgateway_client import ForecastsChanged, GenerationChanged
+
+        news = self._client.watch_many(ids=[generation.id], forecast_interval=FORECAST_EVERY)
+        with _refusals():
+            async with aclosing(news):
+                async for event in news:
+                    if isinstance(event, GenerationChanged) and event.generation.revision > generation.revision:
+                        yield event.generation
+                    elif isinstance(event, ForecastsChanged) and generation.id in event.forecasts:
+                        yield event.forecasts[generation.id]
+
+    async def get(self, generation_id: str) -> Generation:
+        """As it is now."""
+        with _refusals():
+            return await self._client.get(generation_id)
+
+    async def list(self, matching: pb.GenerationFilter, limit: int) -> Sequence[Generation]:
+        """The newest that match."""
+        from hfgateway.v1.generation_pb2 import GenerationState
+
+        names = [GenerationState.Name(state).removeprefix("GENERATION_STATE_") for state in matching.states]
+        generations = self._client.list(
+            ids=matching.ids,
+            states=names,  # type: ignore[arg-type]  # all of them are names of states
+            model_ids=matching.model_ids,
+            labels=matching.labels,
+            idempotency_key=matching.idempotency_key,
+            created_after=_moment(matching, "created_after"),
+            created_before=_moment(matching, "created_before"),
+            page_size=limit,
+        )
+        return await _first(limit, generations)
+
+    async def cancel(self, generation_id: str) -> Generation:
+        """Cancel it."""
+        with _refusals():
+            return await self._client.cancel(generation_id)
+
+    async def estimate(self, given: GenerationInput) -> pb.EstimateGenerationResponse:
+        """What it would cost."""
+        with _refusals():
+            return await self._client.estimate(given)
+
+    async def list_models(self, query: str, kind: str, limit: int) -> Sequence[catalog.Model]:
+        """Of the catalog."""
+        name: Any = kind.removeprefix("MEDIA_KIND_").lower() or None
+        return await _first(limit, self._client.list_models(query, output_kind=name, page_size=limit))
+
+    async def get_model(self, model_id: str) -> catalog.Model:
+        """Of the catalog."""
+        with _refusals():
+            return await self._client.get_model(model_id)
+
+    async def list_motions(self, query: str, limit: int) -> Sequence[catalog.Motion]:
+        """Of the catalog."""
+        return await _first(limit, self._client.list_motions(query, page_size=limit))
+
+    async def list_soul_styles(self, query: str, version: str, limit: int) -> Sequence[catalog.SoulStyle]:
+        """Of the catalog."""
+        name: Any = version.removeprefix("SOUL_VERSION_").lower()
+        return await _first(limit, self._client.list_soul_styles(query, version=name, page_size=limit))
+
+    async def list_presets(self, model_id: str, query: str, limit: int) -> Sequence[catalog.Preset]:
+        """Of the catalog."""
+        return await _first(limit, self._client.list_presets(model_id, query, page_size=limit))
+
+    async def list_characters(self, limit: int) -> Sequence[character.SoulCharacter]:
+        """The newest."""
+        return await _first(limit, self._client.list_characters(page_size=limit))
+
+    async def upload(self, media: bytes | Path, content_type: str) -> UploadMediaResponse:
+        """From the arguments, or from a file that may be read."""
+        with _refusals():
+            return await self._client.upload(media, content_type)
+
+
+async def _first(limit: int, items: AsyncGenerator[_T, None]) -> list[_T]:
+    found: list[_T] = []
+    with _refusals():
+        async with aclosing(items):
+            async for item in items:
+                found.append(item)
+                if len(found) == limit:
+                    break
+    return found
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """The client's errors as the tools know them."""
+    from gateway.mcp.port import RefusedError
+    from hfgateway.v1 import error_pb2
+    from hfgateway_client import GatewayError
+
+    try:
+        yield
+    except GatewayError as error:
+        failure = error_pb2.Failure(message=error.message)
+        failure.MergeFrom(error.failure)
+        raise RefusedError("" if error.code is None else error.code.name, failure) from None
+
+
+def _moment(matching: pb.GenerationFilter, field: Literal["created_after", "created_before"]) -> datetime | None:
+    if not matching.HasField(field):
+        return None
+    timestamp: Timestamp = getattr(matching, field)
+    return timestamp.ToDatetime(tzinfo=UTC)

@@ -1,0 +1,96 @@
+"""Commands that ask one thing and print the answer: `get`, `list`, `cancel`, `estimate`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.connection import Connection, client_options
+from gateway.cli.inputs import input_options, read_labels
+from gateway.cli.outcome import warn
+from gateway.cli.progress import print_json
+from gateway.cli.tables import describe, print_table
+from gateway.cli.upload import upload_first
+
+if TYPE_CHECKING:
+    from hfgateway_client import AnyInput, Generation
+
+STATES = ["PENDING", "UNCERTAIN", "QUEUED", "IN_PROGRESS", "COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST"]
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON, and nothing else.")
+
+
+@click.command()
+@click.argument("generation_id", metavar="ID")
+@_as_json
+@client_options
+def get(connection: Connection, generation_id: str, as_json: bool) -> None:
+    """Show the generation ID."""
+    with connection.client() as client:
+        _print(client.get(generation_id), as_json)
+
+
+@click.command()
+@click.argument("generation_id", metavar="ID")
+@_as_json
+@client_options
+def cancel(connection: Connection, generation_id: str, as_json: bool) -> None:
+    """Cancel the generation ID; refused (exit code 3) where it is too late."""
+    with connection.client() as client:
+        _print(client.cancel(generation_id), as_json)
+
+
+@click.command(name="list")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(STATES, case_sensitive=False), help="May be repeated."
+)
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=read_labels, help="May be repeated.")
+@click.option("--model", "model_ids", multiple=True, metavar="ID", help="May be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many at most.")
+@_as_json
+@client_options
+def list_generations(
+    *,
+    connection: Connection,
+    states: tuple[Any, ...],
+    labels: dict[str, str],
+    model_ids: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show the generations that match all that is given, newest first."""
+    with connection.client() as client:
+        found = client.list(states=states, labels=labels, model_ids=model_ids, page_size=min(limit, 500))
+        generations = list(islice(found, limit))
+    if not as_json:
+        print_table(generations)
+        return
+    for generation in generations:
+        print_json(generation)
+
+
+@click.command()
+@input_options
+@_as_json
+@client_options
+def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
+    """Say what generating PROMPT would cost. Charges nothing."""
+    with connection.client() as client:
+        answer = client.estimate(upload_first(client, input), on_warning=warn)
+    if as_json:
+        print_json(answer)
+    elif answer.HasField("cost"):
+        usd = f" ({answer.cost.usd} USD)" if answer.cost.usd else ""
+        click.echo(f"{answer.cost.credits} credits{usd}")
+    else:
+        click.echo(answer.description or "the price depends on what is generated")
+
+
+def _print(generation: Generation, as_json: bool) -> None:
+    if as_json:
+        print_json(generation)
+        return
+    for name, value in describe(generation):
+        click.echo(f"{name:<9} {value}")

@@ -1,0 +1,110 @@
+"""`hfgateway sandbox`: a Higgsfield of one's own."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=9200, show_default=True, help="0 takes a free one.")
+@click.option("--latency", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Added to every answer.")
+@click.option(
+    "--fail",
+    "faults",
+    multiple=True,
+    metavar="KIND=P",
+    help="How often calls or generations go wrong, 0 to 1; KIND is 500, 502, 503, 429, reset, lost, hang, html, half, "
+    "nsfw or failed. May be repeated.",
+)
+@click.option("--time-scale", type=float, default=1.0, show_default=True, help="N generates N times faster.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same faults and pictures for the same seed.")
+@click.option(
+    "--concurrency-mode",
+    type=click.Choice(["queue", "legacy"]),
+    default="queue",
+    show_default=True,
+    help="What a full account does: queue, or refuse as the older API.",
+)
+@click.option("--concurrency-limit", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option(
+    "--webhook-shape",
+    type=click.Choice(["flat", "envelope"]),
+    default="flat",
+    show_default=True,
+    help="What a webhook looks like: the status answer itself, or with the files under payload.",
+)
+@click.option("--webhook-secret", default="", metavar="whsec_…", help="Signs webhooks; several are divided by spaces.")
+@click.option(
+    "--webhook-retry",
+    type=click.Choice(["5xx", "until_2xx"]),
+    default="5xx",
+    show_default=True,
+    help="What makes a webhook come again: network errors, time-outs and 5xx, or everything but 2xx.",
+)
+@click.option(
+    "--webhook-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="In which a receiver has to answer.",
+)
+@click.option("--webhook-canceled", is_flag=True, help="Also tell of cancellations.")
+@click.option("--webhook-duplicates", is_flag=True, help="Deliver every webhook twice at once.")
+@click.option("--webhook-loss", type=click.FloatRange(0, 1), default=0.0, metavar="P", help="How often one is lost.")
+def sandbox(
+    *,
+    host: str,
+    port: int,
+    latency: float,
+    faults: tuple[str, ...],
+    time_scale: float,
+    seed: int,
+    concurrency_mode: str,
+    concurrency_limit: int,
+    webhook_shape: str,
+    webhook_secret: str,
+    webhook_retry: str,
+    webhook_timeout: float,
+    webhook_canceled: bool,
+    webhook_duplicates: bool,
+    webhook_loss: float,
+) -> int:
+    """Serve the Higgsfield REST API, free of charge: real small media, real queues, and an exact ledger of what was
+    charged at GET /__ledger.
+
+    Words in a prompt make a generation misbehave: [fail] [nsfw] [slow=5] [http=503] [lost]. [fail=1] and [nsfw=2] are
+    about so many of the jobs of a batch of v1.
+    """
+    from gateway.sandbox.server import SandboxOptions, run
+
+    try:
+        options = SandboxOptions(
+            host=host,
+            port=port,
+            latency=latency,
+            fail=dict(_probability(fault) for fault in faults),
+            time_scale=time_scale,
+            seed=seed,
+            concurrency_mode="legacy" if concurrency_mode == "legacy" else "queue",
+            concurrency_limit=concurrency_limit,
+            webhook_shape="envelope" if webhook_shape == "envelope" else "flat",
+            webhook_secret=webhook_secret,
+            webhook_retry="until_2xx" if webhook_retry == "until_2xx" else "5xx",
+            webhook_timeout=webhook_timeout,
+            webhook_canceled=webhook_canceled,
+            webhook_duplicates=webhook_duplicates,
+            webhook_loss=webhook_loss,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return run(options)
+
+
+def _probability(fault: str) -> tuple[str, float]:
+    kind, _, text = fault.partition("=")
+    try:
+        return kind, float(text)
+    except ValueError:
+        raise ValueError(f"--fail {fault!r} is not KIND=P") from None

@@ -1,0 +1,132 @@
+"""Downloads outputs. They are plain links: no credentials go with the requests."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from gateway.cli import exits
+
+if TYPE_CHECKING:
+    import httpx
+
+    from hfgateway_client import Generation
+
+ATTEMPTS = 5
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_STRONG = re.compile(r'"[\x21\x23-\x7e]*"')
+
+
+def save_outputs(generation: Generation, folder: Path) -> list[Path]:
+    """Write every output that there is as `<id>-<n>.<ext>`; a file with its full name is a whole one.
+
+    What broke off lies beside it as `.part`, and is gone on with where the server can tell that it is the same file.
+    """
+    import httpx
+
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with httpx.Client(follow_redirects=True, timeout=60.0) as client:
+        for number, output in enumerate(generation.outputs, 1):
+            if not output.url:
+                continue
+            try:
+                paths.append(_save(client, output.url, folder / f"{_safe(generation.id)}-{number}"))
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                click.echo(f"error: output {number} cannot be saved: {_told(error)}", err=True)
+                click.echo(f"try again: hfgateway watch {generation.id} --save {folder}", err=True)
+                raise click.exceptions.Exit(exits.ENDED_OTHERWISE) from None
+    return paths
+
+
+def _save(client: httpx.Client, url: str, stem: Path) -> Path:
+    import httpx
+
+    partial = _Partial(stem)
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            suffix = partial.fetch(client, url)
+        except httpx.TransportError:
+            if not left or not partial.etag():
+                raise
+        else:
+            return partial.complete(Path(f"{stem}{suffix}"))
+    raise AssertionError("the last attempt returns or raises")
+
+
+class _Partial:
+    """What there is of a file, with the tag of the version that it is of: without one it is begun anew."""
+
+    def __init__(self, stem: Path) -> None:
+        self._file = Path(f"{stem}.part")
+        self._note = Path(f"{stem}.part.etag")
+
+    def etag(self) -> str:
+        """The version of what there is; empty where nothing can be gone on with."""
+        try:
+            return self._note.read_text() if self._file.stat().st_size else ""
+        except OSError:
+            return ""
+
+    def fetch(self, client: httpx.Client, url: str) -> str:
+        """Get the file, or its rest, and check its size; returns the end of its name."""
+        import httpx
+
+        etag = self.etag()
+        size = self._file.stat().st_size if etag else 0
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-", "If-Range": etag} if etag else {})
+        with client.stream("GET", url, headers=headers) as response:
+            if response.status_code == 416 and etag:
+                self._note.unlink()  # what there is cannot be a part of it
+                return self.fetch(client, url)
+            response.raise_for_status()
+            told = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+            if response.status_code == 206 and (told is None or int(told[1]) != size):
+                raise httpx.RemoteProtocolError("another part came than was asked for")
+            if response.status_code != 206:
+                self._note.unlink(missing_ok=True)
+                size = 0
+            length = int(told[2]) if told else int(response.headers.get("content-length", -1))
+            with self._file.open("ab" if size else "wb") as file:
+                if not size and _STRONG.fullmatch(response.headers.get("etag", "")):
+                    self._note.write_text(response.headers["etag"])
+                for chunk in response.iter_raw():
+                    size += file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            if length not in (-1, size):
+                raise httpx.RemoteProtocolError(f"{size} bytes came, and {length} were told")
+            return _suffix(url, response.headers.get("content-type", ""))
+
+    def complete(self, path: Path) -> Path:
+        """It is whole: give it its name."""
+        self._file.replace(path)
+        self._note.unlink(missing_ok=True)
+        return path
+
+
+def _suffix(url: str, content_type: str) -> str:
+    suffix = PurePosixPath(urlsplit(url).path).suffix
+    if _SUFFIX.fullmatch(suffix):
+        return suffix
+    return mimetypes.guess_extension(content_type.partition(";")[0].strip()) or ".bin"
+
+
+def _safe(generation_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", generation_id)
+
+
+def _told(error: Exception) -> str:
+    """What went wrong; the texts of some errors hold the URL, whose query may be a signature."""
+    import httpx
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"HTTP status {error.response.status_code}"
+    return re.sub(r"https?://\S+", "its link", str(error)) or type(error).__name__

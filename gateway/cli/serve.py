@@ -1,0 +1,39 @@
+"""`hfgateway serve`: run the gateway."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.cli.exits import USAGE
+
+
+@click.command()
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file; the environment goes before it."
+)
+def serve(config: Path | None) -> int:
+    """Run the gateway until SIGTERM. Settings come from the environment: see the table in the docs."""
+    import asyncio
+
+    from gateway import app
+    from gateway.config import SettingError, read_settings
+    from gateway.higgsfield.credentials import CredentialsError, read_credentials
+    from gateway.store.files import StoreFileError
+    from gateway.telemetry import set_up_logging
+
+    try:
+        settings = read_settings(os.environ, config)
+        credentials = read_credentials(os.environ)
+        set_up_logging(settings.log_format, settings.log_level)
+        asyncio.run(app.serve(settings, credentials))
+    except (SettingError, CredentialsError) as error:
+        print(f"hfgateway: {error}", file=sys.stderr)
+        return USAGE
+    except StoreFileError as error:
+        print(f"hfgateway: HFGATEWAY_STORE_URL: {error}", file=sys.stderr)
+        return USAGE
+    return 0

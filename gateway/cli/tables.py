@@ -1,0 +1,85 @@
+"""Generations as people read them: one in lines, many in columns; and columns for other things."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from hfgateway_client import Generation, SoulCharacter
+
+HEADINGS = ("ID", "STATE", "MODEL", "CREATED", "OUTPUTS", "LABELS")
+
+
+def describe(generation: Generation) -> Iterator[tuple[str, str]]:
+    """What is known about one, as names and values; what is not known is left out."""
+    from hfgateway_client import state_name
+
+    lines = [
+        ("id", generation.id),
+        ("state", state_name(generation)),
+        ("model", generation.model_id),
+        ("created", created(generation)),
+        ("key", generation.idempotency_key),
+        ("labels", _labels(generation)),
+        ("cost", f"{generation.estimated_cost.credits} credits" if generation.estimated_cost.credits else ""),
+        ("waits for", generation.delay.message),
+        ("failure", generation.failure.message),
+        *[
+            line
+            for output in generation.outputs
+            for line in (("output", output.url), ("archived", output.archived.url))
+        ],
+    ]
+    return ((name, value) for name, value in lines if value)
+
+
+def print_table(generations: Sequence[Generation]) -> None:
+    """Generations in columns."""
+    print_rows(HEADINGS, [_row(generation) for generation in generations])
+
+
+def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal; elsewhere columns divided by tabs, for `cut` and `awk`."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading == "ID")
+    for row in rows:
+        table.add_row(*[Text(cell) for cell in row])
+    Console().print(table)
+
+
+def _row(generation: Generation) -> tuple[str, ...]:
+    from hfgateway_client import state_name
+
+    finished = sum(1 for output in generation.outputs if output.url)
+    return (
+        generation.id,
+        state_name(generation),
+        generation.model_id,
+        created(generation),
+        f"{finished}/{len(generation.outputs)}" if generation.outputs else "",
+        _labels(generation),
+    )
+
+
+def created(thing: Generation | SoulCharacter) -> str:
+    """When it was made; empty where that is not known."""
+    if not thing.HasField("create_time"):
+        return ""
+    return thing.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _labels(generation: Generation) -> str:
+    return " ".join(f"{key}={value}" for key, value in sorted(generation.labels.items()))

@@ -1,0 +1,51 @@
+"""`hfgateway upload`, and the upload of local files that are inputs of a generation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli.connection import Connection, client_options
+
+if TYPE_CHECKING:
+    from hfgateway_client import AnyInput, Client, GenerationInput
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--type", "content_type", metavar="TYPE", help="Such as image/png; by its name unless given.")
+@click.option("--json", "as_json", is_flag=True, help="Print URL, size and expire time as JSON.")
+@client_options
+def upload(connection: Connection, file: Path, content_type: str | None, as_json: bool) -> None:
+    """Upload FILE to Higgsfield's storage, free of charge, and print the URL to use as an input.
+
+    It goes through the gateway in pieces. An upload that breaks off is made again; where it fails for good, no file is
+    left.
+    """
+    from gateway.cli.progress import print_json
+
+    with connection.client() as client:
+        try:
+            uploaded = client.upload(file, content_type)
+        except ValueError as error:
+            raise click.UsageError(f"{error}; say it with --type") from None
+    if as_json:
+        print_json(uploaded)
+    else:
+        click.echo(uploaded.url)
+
+
+def upload_first(client: Client, input: AnyInput) -> GenerationInput:
+    """The input with the URLs of its files, each of which is told: to repeat the command with the same input."""
+    from hfgateway_client import LocalInput
+
+    try:
+        message = client.upload_media(input)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if isinstance(input, LocalInput):
+        for source, url in zip(input.media, input.urls, strict=True):
+            click.echo(f"uploaded {source!s} as {url}", err=True)
+    return message

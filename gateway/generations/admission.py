@@ -1,0 +1,250 @@
+"""Who goes to Higgsfield next, for one account: a gate that closes when Higgsfield is full or away, and a limit.
+
+While it cannot go ahead everything waits here, where canceling is free: first come, first served within a tenant, and
+the tenants by turns. While the gate is closed one generation is sent as a probe when its time comes, and the gate opens
+again by its success.
+
+What has waited does not go all at once either: for a minute only so many go in a second.
+
+The limit is the operator's, or learned: the number Higgsfield names when it refuses, else how many ran when it did; one
+more after each quiet minute. Where Higgsfield queues by itself nothing is refused, and a tenant who came first would
+fill its queue: so while several tenants wait, only about as much goes ahead as is seen to run. Times are steady.
+"""
+
+import heapq
+
+from gateway.errors import Failure, Reason
+from gateway.generations.model import FOLLOWED, Generation, State
+
+PROBE_PAUSE = 5.0
+"""Seconds until the next try where Higgsfield gave none (answers.md 7)."""
+CREDENTIALS_PAUSE = 60.0
+"""Seconds between probes while Higgsfield refuses the credentials."""
+QUIET = 60.0
+"""Seconds without a refusal after which a learned limit is tried one higher."""
+LEAST_SHARED = 4
+AHEAD = 2
+"""While several tenants wait, so many times of what is seen to run goes ahead, LEAST_SHARED at least."""
+
+SILENCES = 5
+"""Submissions in a row without a usable answer after which the gate closes."""
+
+SLOWLY, SLOWLY_FOR, AT_ONCE = 100.0, 60.0, 10
+"""Submissions a second in the first minute after the gate has opened, and how many of them may go together."""
+
+SILENT = Failure(Reason.UPSTREAM_UNAVAILABLE, "Higgsfield does not answer submissions: waiting", retryable=True)
+TURN = Failure(Reason.UPSTREAM_SATURATED, "waiting for its turn: others of this account are running", retryable=True)
+
+
+class Admission:
+    """Decides, in memory, for the one process that sends. `limit` 0: learned."""
+
+    def __init__(self, limit: int = 0) -> None:
+        self._fixed = limit
+        self._learned: int | None = None
+        self._learned_at = 0.0
+        self._running: dict[str, int] = {}
+        self._accepted: dict[str, int] = {}
+        self._started: set[str] = set()
+        self._most_started = 0
+        self._queues: dict[str, list[str]] = {}
+        self._waits: dict[str, tuple[str, int]] = {}
+        self._places: dict[str, int] | None = None
+        self._closed_by: Failure | None = None
+        self._opens_at = 0.0
+        self._probe: str | None = None
+        self._silences = 0
+        self._slowly_until = self._next_at = 0.0
+
+    def go_slowly(self, now: float) -> None:
+        """Many may have waited for this moment: let only so many go in a second for a while."""
+        self._slowly_until = now + SLOWLY_FOR
+
+    def noticed(self, generation: Generation) -> None:
+        """Keep up with a committed generation. The end of one that ran lets the next be tried at once."""
+        name = generation.id
+        was_running = self._running.pop(name, None) is not None
+        if takes_room(generation):
+            self._running[name] = generation.spec.weight
+        self._accepted.pop(name, None)
+        if generation.state in FOLLOWED:
+            self._accepted[name] = generation.spec.weight
+        self._count_started(generation)
+        if generation.waiting:
+            self._queue(generation)
+        elif self._waits.pop(name, None) is not None:
+            self._places = None
+        closed_by = self._closed_by
+        if not was_running or not generation.done or closed_by is None:
+            return
+        if closed_by.reason is Reason.UPSTREAM_SATURATED and closed_by.retry_after is None:
+            self._opens_at = 0.0
+
+    def holds_up(self, tenant: str, weight: int, now: float) -> Failure | None:
+        """Why a new submission cannot go ahead right now; None when it can."""
+        waiting = self._first_tenant() is not None
+        if self._closed_by is not None and (now < self._opens_at or self._probe is not None or waiting):
+            return self._closed_by
+        if self._queues.get(tenant) or not self._room(weight, now, self._tenants_waiting() | {tenant}):
+            return TURN
+        return None
+
+    def next(self, now: float) -> str | None:
+        """Who goes next; None while nobody may. The caller marks and sends it, or calls `stays_behind`."""
+        tenant = self._first_tenant()
+        if tenant is None or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
+            return None
+        name = self._queues[tenant][0]
+        if not self._room(self._waits[name][1], now, self._tenants_waiting()):
+            return None
+        heapq.heappop(self._queues[tenant])
+        self._queues[tenant] = self._queues.pop(tenant)  # the last of the tenants now
+        _, weight = self._waits.pop(name)
+        self._places = None
+        self.goes_ahead(name, weight, now)
+        return name
+
+    def goes_ahead(self, generation_id: str, weight: int, now: float) -> None:
+        """It is about to be marked and sent, and takes its room already; while the gate is closed it is the probe."""
+        self._running[generation_id] = weight
+        self._next_at = max(self._next_at, now) + 1 / SLOWLY
+        if self._closed_by is not None:
+            self._probe = generation_id
+
+    def stays_behind(self, generation_id: str) -> None:
+        """It was not sent after all."""
+        self._running.pop(generation_id, None)
+        if self._probe == generation_id:
+            self._probe = None
+
+    def close(self, generation_id: str, failure: Failure, now: float, pause: float) -> None:
+        """Higgsfield cannot take more for now."""
+        if self._probe == generation_id:
+            self._probe = None
+        if self._closed_by is None or now + pause >= self._opens_at:
+            # A shorter pause never cuts a longer one: a Retry-After is kept.
+            self._closed_by = failure
+            self._opens_at = now + pause
+        if failure.reason is Reason.UPSTREAM_SATURATED and not self._fixed:
+            told = failure.metadata.get("limit", "")
+            ran = int(told) if told else sum(self._accepted.values())
+            if ran:  # with nothing of ours running, it is others who use the account
+                self._learned = ran
+                self._learned_at = now
+
+    def answered(self, generation_id: str, now: float, *, usable: bool) -> None:
+        """A submission is over. A usable answer to a probe opens the gate, whatever it said of the probe's own input.
+
+        Several in a row without one close it: each more would only be uncertain too.
+        """
+        probed = self._probe == generation_id
+        if probed:
+            self._probe = None
+        self._silences = 0 if usable else self._silences + 1
+        if probed and usable:
+            self._closed_by = None
+            self.go_slowly(now)
+        elif not usable and (self._closed_by is not None or self._silences >= SILENCES):
+            self.close(generation_id, SILENT, now, PROBE_PAUSE)
+
+    def wakes_at(self, now: float) -> float | None:
+        """When to ask `next` again although nothing has happened; None where only an event can help."""
+        if self._first_tenant() is None:
+            return None
+        if self._closed_by is not None:
+            return None if self._probe is not None else max(self._opens_at, now)
+        pause = self._pause(now)
+        if pause:
+            return now + pause
+        return None if self._learned is None else max(self._learned_at + QUIET, now + 1.0)
+
+    def position(self, generation_id: str) -> int:
+        """The 1-based place among those that wait, as they will go; 0 where it does not wait."""
+        if generation_id not in self._waits:
+            return 0
+        if self._places is None:
+            self._places = {name: place for place, name in enumerate(self._in_order(), 1)}
+        return self._places[generation_id]
+
+    def limit(self, now: float) -> int | None:
+        """How many may run; None where nothing is known to bind."""
+        if self._fixed:
+            return self._fixed
+        if self._learned is None:
+            return None
+        quiet = int((now - self._learned_at) / QUIET)
+        if quiet > 0:
+            self._learned += quiet
+            self._learned_at += quiet * QUIET
+        return self._learned
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waits)
+
+    @property
+    def running(self) -> int:
+        """How many may be running at Higgsfield, outputs of batches counted."""
+        return sum(self._running.values())
+
+    def waiting_of(self, tenant: str) -> int:
+        """How many of one tenant wait."""
+        return sum(1 for owner, _ in self._waits.values() if owner == tenant)
+
+    def _queue(self, generation: Generation) -> None:
+        name, tenant = generation.id, generation.tenant
+        if name not in self._waits:
+            heapq.heappush(self._queues.setdefault(tenant, []), name)
+            self._places = None
+        self._waits[name] = (tenant, generation.spec.weight)
+
+    def _first_tenant(self) -> str | None:
+        """The tenant whose turn it is; queues that have run empty are dropped."""
+        while self._queues:
+            tenant, queue = next(iter(self._queues.items()))
+            while queue and queue[0] not in self._waits:
+                heapq.heappop(queue)
+            if queue:
+                return tenant
+            del self._queues[tenant]
+        return None
+
+    def _tenants_waiting(self) -> set[str]:
+        return {tenant for tenant, queue in self._queues.items() if queue}
+
+    def _in_order(self) -> list[str]:
+        queues = [sorted(name for name in queue if name in self._waits) for queue in self._queues.values()]
+        turns = max(map(len, queues), default=0)
+        return [queue[turn] for turn in range(turns) for queue in queues if turn < len(queue)]
+
+    def _room(self, weight: int, now: float, tenants: set[str]) -> bool:
+        if self._pause(now):
+            return False
+        limit = self.limit(now)
+        if len(tenants) > 1 and limit is None:
+            limit = max(LEAST_SHARED, AHEAD * self._most_started)
+        if limit is None:
+            return True
+        running = self.running
+        # One that is larger than the whole limit goes alone.
+        return running + weight <= limit or not running
+
+    def _pause(self, now: float) -> float:
+        """Seconds until one more may go, where they go slowly."""
+        if now >= self._slowly_until:
+            self._next_at = 0.0
+            return 0.0
+        return max(self._next_at - AT_ONCE / SLOWLY - now, 0.0)
+
+    def _count_started(self, generation: Generation) -> None:
+        if generation.state is State.IN_PROGRESS:
+            self._started.add(generation.id)
+            self._most_started = max(self._most_started, len(self._started))
+        else:
+            self._started.discard(generation.id)
+
+
+def takes_room(generation: Generation) -> bool:
+    """Whether it may be running at Higgsfield, or is about to."""
+    return generation.marker is not None or generation.state in FOLLOWED or generation.state is State.UNCERTAIN

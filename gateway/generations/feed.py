@@ -1,0 +1,153 @@
+"""The live generations in memory, and the waking of who watches them.
+
+Everything here is filled after COMMIT, by the store's announcements. A watcher holds a position, never a queue: the
+feed only wakes it, then it reads what is newer, from here or from the store.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from gateway.generations.clock import give
+from gateway.generations.model import Change, Generation
+from gateway.generations.ports import Saved
+
+RECENT = 10_000
+"""Changes kept in memory for watchers of many; who is further behind reads from the store."""
+
+Signal = asyncio.Future[None]
+
+
+class Entry:
+    """One live generation. `full` and `bare` cache its wire forms, with and without input, until it changes.
+
+    `polls` counts status calls; `poll_at`, `errors` and `seen` are the follower's.
+    """
+
+    __slots__ = ("bare", "errors", "full", "generation", "poll_at", "polls", "seen", "signals")
+
+    def __init__(self, generation: Generation) -> None:
+        self.generation = generation
+        self.full: bytes | None = None
+        self.bare: bytes | None = None
+        self.signals: list[Signal] | None = None
+        self.polls = generation.polls
+        self.poll_at = 0.0
+        self.seen: float | None = 0.0
+        self.errors = 0
+
+    def update(self, generation: Generation) -> None:
+        """Take over a newer version and wake who waits if there is something to see."""
+        seen = generation.revision != self.generation.revision
+        self.generation = generation
+        if seen:
+            self.forget()
+            self.wake()
+
+    def polled(self) -> None:
+        """Count a status call: it is part of what is shown, but no change."""
+        self.polls += 1
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the wire forms: what they show has changed."""
+        self.full = self.bare = None
+
+    def signal(self) -> Signal:
+        """A signal for the next change; its owner gives it back with `drop` when it waits no longer."""
+        signal: Signal = asyncio.get_running_loop().create_future()
+        if self.signals is None:
+            self.signals = []
+        self.signals.append(signal)
+        return signal
+
+    def drop(self, signal: Signal) -> None:
+        """Forget a signal that nobody waits for."""
+        if self.signals and not signal.done():
+            self.signals.remove(signal)
+
+    def wake(self) -> None:
+        """Give all signals."""
+        signals, self.signals = self.signals, None
+        for signal in signals or ():
+            give(signal)
+
+
+class Feed:
+    """All live entries by id, and the recent changes of all tenants in the order of their positions."""
+
+    def __init__(self, unfinished: Iterable[Generation] = (), position: int = 0) -> None:
+        self.entries = {generation.id: Entry(generation) for generation in unfinished}
+        self.position = position
+        self._recent: deque[Change] = deque(maxlen=RECENT)
+        self._since = position
+        self._tenants: dict[str, list[Signal]] = {}
+
+    def publish(self, saved: Sequence[Saved]) -> None:
+        """Take over what was committed."""
+        tenants = set()
+        for one in saved:
+            self._take(one)
+            if one.change is not None:
+                tenants.add(one.change.tenant)
+        for tenant in tenants:
+            for signal in self._tenants.pop(tenant, ()):
+                give(signal)
+
+    def recent(self, tenant: str, after: int, limit: int) -> list[Change] | None:
+        """The tenant's changes after that position, oldest first; None where memory does not reach back so far."""
+        if after < self._since:
+            return None
+        found: list[Change] = []
+        for change in reversed(self._recent):
+            if change.position <= after:
+                break
+            if change.tenant == tenant:
+                found.append(change)
+        found.reverse()
+        return found[:limit]
+
+    def signal(self, tenant: str) -> Signal:
+        """A signal for the tenant's next change; give it back with `drop`."""
+        signal: Signal = asyncio.get_running_loop().create_future()
+        self._tenants.setdefault(tenant, []).append(signal)
+        return signal
+
+    def drop(self, tenant: str, signal: Signal) -> None:
+        """Forget a signal that nobody waits for."""
+        waiting = self._tenants.get(tenant)
+        if waiting and not signal.done():
+            waiting.remove(signal)
+
+    def wake_all(self) -> None:
+        """Wake every watcher, so that it notices that the gateway drains."""
+        for entry in self.entries.values():
+            entry.wake()
+        for signals in self._tenants.values():
+            for signal in signals:
+                give(signal)
+        self._tenants.clear()
+
+    def _take(self, one: Saved) -> None:
+        generation = one.generation
+        entry = self.entries.get(one.generation_id)
+        if generation is not None and entry is not None:
+            entry.update(generation)
+        elif generation is not None and not generation.done:
+            self.entries[one.generation_id] = Entry(generation)
+        if entry is not None and (generation is None or generation.done):
+            del self.entries[one.generation_id]
+        if generation is None:
+            self._forget(one.generation_id)
+        if one.change is not None:
+            if len(self._recent) == RECENT:
+                self._since = self._recent[0].position
+            self._recent.append(one.change)
+            self.position = one.change.position
+
+    def _forget(self, generation_id: str) -> None:
+        """What was removed is told no more, also to watchers that are behind; its places in the log stay."""
+        for index, change in enumerate(self._recent):
+            if change.generation_id == generation_id:
+                self._recent[index] = replace(change, generation=None)

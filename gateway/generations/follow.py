@@ -1,0 +1,452 @@
+"""The follower: does what is due for every unfinished generation, from one heap of due times, with bounded workers.
+
+What is due is derived (`agenda`); the heap only says when to look. It looks again after every commit, so nothing needs
+to tell it anything else, and after a restart it goes on from what is stored. Two followers by accident cost a GET.
+"""
+
+import asyncio
+import heapq
+import logging
+import random
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.errors import Failure, GatewayError, Reason
+from gateway.generations import agenda
+from gateway.generations.admission import Admission
+from gateway.generations.agenda import Due, Rules, Step
+from gateway.generations.budget import Budget
+from gateway.generations.clock import give
+from gateway.generations.feed import Entry, Feed
+from gateway.generations.finality import Finality
+from gateway.generations.model import FOLLOWED, Generation, Source, State, run_time
+from gateway.generations.pace import POLL_EVERY, Paces, Trust
+from gateway.generations.ports import Clock, Saved, Store, StoreError, Upstream
+from gateway.generations.sender import Sender
+from gateway.generations.service import Generations
+from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, Missing, OwnerDied, Reported
+
+log = logging.getLogger(__name__)
+
+WORKERS = 64
+"""Steps under way at once."""
+SLOW_ANSWERS = 1.0
+"""Seconds: where status calls take longer, Higgsfield is what takes them."""
+LATE_SHARE = 0.1
+"""A poll that is late by so much of what a generation ran for is not learned from."""
+GIVE_UP_MISSING = 86_400.0
+PUT_OFF = 1.0
+"""Seconds until a submission is looked at again that could not be marked."""
+LOOK_AGAIN = 60.0
+"""Seconds until a decision is tried again that had to be put off."""
+
+
+class Follower:
+    """Runs until canceled; one for each process. `noticed` listens to the store."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        upstream: Upstream,
+        clock: Clock,
+        feed: Feed,
+        admission: Admission,
+        sender: Sender,
+        service: Generations,
+        rules: Rules,
+        paces: Paces,
+        trust: Trust,
+        finality: Finality,
+    ) -> None:
+        self._store = store
+        self._upstream = upstream
+        self._clock = clock
+        self._feed = feed
+        self._admission = admission
+        self._sender = sender
+        self._service = service
+        self._rules = rules
+        self._paces = paces
+        self._trust = trust
+        self._finality = finality
+        self._budget = Budget()
+        self._heap: list[tuple[float, str]] = []
+        self._due: dict[str, float] = {}
+        self._busy: set[str] = set()
+        self._put_off: dict[str, float] = {}
+        self._polls: dict[str, float] = {}
+        self._polls_go_on = 0.0
+        self._answers_take = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._signal: asyncio.Future[None] | None = None
+        self._sleeps_until = 0.0
+        self._answers = 0
+        self.stopped_sending = False
+
+    def resume(self, unfinished: Sequence[Generation]) -> None:
+        """Take up all that an earlier process left unfinished."""
+        now = self._clock.moment().steady
+        if any(generation.waiting for generation in unfinished):
+            self._admission.go_slowly(now)
+        for generation in unfinished:
+            self._tell_admission(generation)
+            delay = generation.delay if generation.waiting and generation.not_before > now else None
+            if delay is not None and self._goes_to_this_account(generation):
+                self._admission.close(generation.id, delay, now, generation.not_before - now)
+            # Spread over one interval: what stopped together must not be asked for together.
+            entry = self._feed.entries[generation.id]
+            entry.poll_at, entry.seen = now + random.uniform(0.0, POLL_EVERY), None
+            self._plan(generation)
+
+    def noticed(self, saved: Sequence[Saved]) -> None:
+        """Look again at what was committed."""
+        for one in saved:
+            generation = one.generation
+            if generation is None:
+                self._due.pop(one.generation_id, None)
+                continue
+            self._tell_admission(generation)
+            self._plan(generation)
+            if generation.done and one.change is not None:
+                self._learn(generation)
+            if generation.done or self._admission.waiting:
+                self._wake()  # somebody's turn may have come
+
+    async def run(self) -> None:
+        """Do what is due, for ever."""
+        while True:
+            self._admit()
+            self._start_due()
+            self._start_polls()
+            self._signal = asyncio.get_running_loop().create_future()
+            idle = self._idle_for()
+            self._sleeps_until = float("inf") if idle is None else self._clock.moment().steady + idle
+            await self._clock.wait(self._signal, idle)
+
+    async def drained(self) -> None:
+        """Wait for the calls that are under way; no new ones are started once `run` is canceled."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    @property
+    def following(self) -> int:
+        """How many generations have something due."""
+        return len(self._due.keys() | self._polls.keys())
+
+    def behind(self) -> float:
+        """Seconds by which steps are late that wait for a worker; 0 while it is Higgsfield's answers that take long."""
+        if len(self._tasks) < WORKERS or self._answers_take > SLOW_ANSWERS:
+            return 0.0
+        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)  # planned anew since
+        now = self._clock.moment().steady
+        waiting = (next(iter(self._polls.values()), now), self._heap[0][0] if self._heap else now)
+        return max(now - min(waiting), 0.0)
+
+    def _tell_admission(self, generation: Generation) -> None:
+        """What went to another account, or waits for it, takes no room and no place of those that go to this one."""
+        if self._goes_to_this_account(generation):
+            self._admission.noticed(generation)
+
+    def _goes_to_this_account(self, generation: Generation) -> bool:
+        return self._upstream.reaches(generation.spec.account, generation.spec.origin)
+
+    def _plan(self, generation: Generation) -> None:
+        due = self._next_due(generation)
+        name = generation.id
+        if due is None:
+            self._due.pop(name, None)
+            return
+        at = due.at
+        if due.step is Step.POLL:
+            at = self._poll_at(generation)
+        elif due.step is Step.SEND and generation.waiting:
+            # Its turn is admission's affair; here only the end of its patience is kept.
+            at = agenda.wait_ends(generation)
+        elif due.step is Step.RECOVER:
+            # Stored by another process's clock: never wait longer than a send may take.
+            at = min(at, self._clock.moment().steady + SEND_WITHIN)
+        self._put(name, at)
+
+    def _poll_at(self, generation: Generation) -> float:
+        entry = self._feed.entries.get(generation.id)
+        now = self._clock.moment()
+        if entry is None:
+            return now.steady
+        if not entry.poll_at:
+            entry.poll_at = now.steady + (0.0 if agenda.wants_cancel(generation, now) else self._gap(generation, 0))
+        start_by = generation.spec.start_by
+        if generation.state is not State.QUEUED or not generation.cancelable or start_by is None:
+            return entry.poll_at
+        # At its start_timeout it is looked at in any case, to be canceled.
+        return min(entry.poll_at, start_by) if start_by > now.steady else entry.poll_at
+
+    def _put(self, name: str, at: float) -> None:
+        if self._due.get(name) != at:
+            self._due[name] = at
+            heapq.heappush(self._heap, (at, name))
+            if at < self._sleeps_until:
+                self._wake()
+
+    def _admit(self) -> None:
+        """Send those whose turn it is."""
+        while not self.stopped_sending:
+            name = self._admission.next(self._clock.moment().steady)
+            if name is None:
+                return
+            entry = self._feed.entries.get(name)
+            due = None if entry is None else self._next_due(entry.generation)
+            if entry is None or due is None or due.step is not Step.SEND:
+                self._admission.stays_behind(name)
+                continue
+            self._start(name, self._mark_and_send(entry.generation))
+
+    def _start_due(self) -> None:
+        now = self._clock.moment().steady
+        while self._heap and self._heap[0][0] <= now and len(self._tasks) < WORKERS:
+            at, name = heapq.heappop(self._heap)
+            if self._due.get(name) != at:
+                continue  # planned anew since
+            del self._due[name]
+            entry = self._feed.entries.get(name)
+            if entry is None or name in self._busy:
+                continue
+            if entry.generation.state in FOLLOWED:
+                self._polls[name] = at
+            else:
+                self._start(name, self._take(entry))
+
+    def _start_polls(self) -> None:
+        """Ask for those whose poll is due, in their order and as far as the budget goes; the others wait in the line.
+
+        So however many wait, each is asked for once before one is asked for twice, and waiting costs nothing.
+        """
+        now = self._clock.moment().steady
+        while self._polls and len(self._tasks) < WORKERS:
+            name = next(iter(self._polls))
+            entry = self._feed.entries.get(name)
+            if entry is not None and name not in self._busy:
+                pause = self._budget.holds_up(now)
+                if pause:
+                    self._polls_go_on = now + pause
+                    return
+                # And no second look whether it is still due: what the budget gave is used, for it may be a probe.
+                self._start(name, self._poll(entry))
+            del self._polls[name]
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._busy.add(name)
+        task = asyncio.create_task(self._finish(name, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Its worker is free; only now, for while it counts as busy nothing more may be started."""
+        self._tasks.discard(task)
+        self._wake()
+
+    async def _finish(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """One piece of work to its end; whatever went wrong, the generation is looked at again."""
+        try:
+            await work
+        except StoreError:
+            log.warning("the store is away; a step is put off", extra={"generation_id": name})
+            self._put_off[name] = PUT_OFF
+        except Exception:
+            log.exception("a step failed in the gateway", extra={"generation_id": name})
+            self._put_off[name] = LOOK_AGAIN
+        finally:
+            self._busy.discard(name)
+            entry = self._feed.entries.get(name)
+            if entry is not None:
+                if entry.generation.waiting:
+                    self._tell_admission(entry.generation)
+                self._plan(entry.generation)
+            pause = self._put_off.pop(name, 0.0)
+            if entry is not None and pause:
+                self._put(name, self._clock.moment().steady + pause)
+
+    async def _take(self, entry: Entry) -> None:
+        """Do what is due now, if it still is."""
+        generation = entry.generation
+        due = self._next_due(generation)
+        if due is None:
+            return
+        match due.step:
+            case Step.SEND if generation.state is State.UNCERTAIN:
+                await self._mark_and_send(generation)
+            case Step.RECOVER if generation.marker is not None:
+                died = OwnerDied(generation.marker, agenda.PAUSE_AFTER_SILENCE)
+                await self._service.observe(generation, died)
+            case Step.END_HOPE if self._clock.moment().steady >= due.at:
+                now = await self._finality.time()
+                await self._end(generation, Expired(GAVE_UP), certain=now is not None and now >= due.at)
+            case Step.END_WAIT if self._clock.moment().steady >= due.at:
+                start_timeout = generation.spec.start_by is not None
+                end = CancelAsked(NOT_STARTED) if start_timeout else Expired(WAITED_TOO_LONG)
+                await self._end(generation, end, certain=self._clock.agrees())
+
+    async def _end(self, generation: Generation, observation: CancelAsked | Expired, *, certain: bool) -> None:
+        """What cannot be undone is put off while it is not certain that its time has come."""
+        if certain:
+            await self._service.observe(generation, observation)
+        else:
+            self._put_off[generation.id] = LOOK_AGAIN
+
+    def _next_due(self, generation: Generation) -> Due | None:
+        spec = generation.spec
+        return agenda.next_due(
+            generation,
+            self._rules,
+            self._sender.owner,
+            self._clock.moment(),
+            reachable=self._upstream.reaches(spec.account, spec.origin),
+            latched_off=self._sender.latched_off(spec.account),
+        )
+
+    async def _mark_and_send(self, generation: Generation) -> None:
+        """Step 2, unless this process is about to end; what was not sent gives back its room."""
+        if self.stopped_sending:
+            return
+        marked = None
+        try:
+            marked = await self._sender.mark_and_send(generation)
+        finally:
+            if marked is None:
+                self._admission.stays_behind(generation.id)
+                self._put_off.setdefault(generation.id, PUT_OFF)
+
+    async def _poll(self, entry: Entry) -> None:
+        """Ask Higgsfield for the status, after asking it to cancel where somebody wants that."""
+        generation = entry.generation
+        began = self._clock.moment()
+        runs = max(began.wall - (generation.accept_time or began.wall), 0.0)
+        ran = self._ran(entry, runs, late=began.steady - entry.poll_at)
+        entry.seen = None
+        cancel = agenda.wants_cancel(generation, began)
+        try:
+            if cancel:
+                await self._upstream.cancel(generation)
+            report = await self._upstream.status(generation)
+        except GatewayError as error:
+            self._poll_failed(entry, error.failure)
+            return
+        except Exception:
+            self._budget.failed(self._clock.moment().steady)
+            raise
+        finally:
+            self._answers_take += (self._clock.moment().steady - began.steady - self._answers_take) / WORKERS
+        self._budget.answered(self._clock.moment().steady)
+        entry.errors = 0
+        entry.seen = runs
+        entry.polled()
+        entry.poll_at = self._clock.moment().steady + self._gap(generation, 0)
+        if report is None:
+            await self._missing(generation)
+            return
+        self._answers += 1
+        if cancel and not generation.cancel_requested and report.state is State.CANCELED:
+            report = replace(report, failure=NOT_STARTED)
+        source = Source.CANCEL if cancel else Source.POLL
+        try:
+            after = await self._service.observe(generation, Reported(report, source, entry.polls, ran))
+        except StoreError:
+            # What cannot be written down is not asked for every second.
+            entry.errors += 1
+            entry.poll_at = self._clock.moment().steady + self._gap(generation, entry.errors)
+            log.warning(
+                "the store is away; what a poll has found is asked for again", extra={"generation_id": generation.id}
+            )
+            return
+        if after.done and after.source is Source.POLL and self._expects_webhook(after):
+            self._trust.arrive = False
+
+    @staticmethod
+    def _ran(entry: Entry, runs: float, late: float) -> float | None:
+        """For how long it ran, if it is found to have ended: some time since it was seen running, any is as likely.
+
+        Not the time of the poll that found it: learned from that, each poll would be later than the one before. None
+        where it was not asked for in time, by us or because Higgsfield did not answer: then that is all it would tell.
+        """
+        if entry.seen is None or late > LATE_SHARE * runs:
+            return None
+        return random.uniform(min(entry.seen, runs), runs) or None
+
+    def _poll_failed(self, entry: Entry, failure: Failure) -> None:
+        """A poll's error is never the generation's: ask again, later and later."""
+        entry.errors += 1
+        entry.polled()
+        now = self._clock.moment().steady
+        pause = self._gap(entry.generation, entry.errors)
+        if failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
+            log.error("Higgsfield refuses the credentials on a status call")
+            self._budget.answered(now)
+            pause = max(pause, self._paces.longest)
+        elif failure.metadata.get("http_status") == "429":
+            self._budget.limited(now, failure.retry_after or 1.0)
+        else:
+            self._budget.failed(now)
+        entry.poll_at = now + max(pause, failure.retry_after or 0.0)
+
+    def _gap(self, generation: Generation, errors: int) -> float:
+        """Seconds until it is asked for again."""
+        running = self._clock.moment().wall - (generation.accept_time or generation.spec.create_time)
+        quiet = self._trust.arrive and self._expects_webhook(generation)
+        return self._paces.gap(generation.spec.model_id, max(running, 0.0), errors, webhooks=quiet)
+
+    def _expects_webhook(self, generation: Generation) -> bool:
+        return self._rules.webhooks_since is not None and generation.spec.told_by_webhook
+
+    def _learn(self, generation: Generation) -> None:
+        seconds = run_time(generation)
+        if seconds is not None:
+            self._paces.learn(generation.spec.model_id, seconds)
+
+    async def _missing(self, generation: Generation) -> None:
+        """A 404: normal for moments after a submission; for a day, while others of the account answer, it is LOST."""
+        since = generation.missing_since
+        now = self._clock.moment().steady
+        lasted = since is not None and now - since >= GIVE_UP_MISSING
+        reaches = self._upstream.reaches(generation.spec.account, generation.spec.origin)
+        if lasted and not (reaches and self._answers):
+            log.error("Higgsfield knows none of this account's requests: are these its credentials?")
+            return
+        if since is not None and lasted:
+            sure = await self._finality.time()
+            if sure is None or sure - since < GIVE_UP_MISSING:
+                return
+        await self._service.observe(generation, Missing(given_up=lasted))
+
+    def _idle_for(self) -> float | None:
+        """Seconds until something may be due; None when only an event can bring it."""
+        if len(self._tasks) >= WORKERS:
+            return None
+        wanted = (
+            self._heap[0][0] if self._heap else None,
+            self._polls_go_on if self._polls else None,
+            self._wakes_at(),
+        )
+        times = [at for at in wanted if at is not None]
+        return max(min(times) - self._clock.moment().steady, 0.0) if times else None
+
+    def _wakes_at(self) -> float | None:
+        return None if self.stopped_sending else self._admission.wakes_at(self._clock.moment().steady)
+
+    def _wake(self) -> None:
+        if self._signal is not None:
+            give(self._signal)
+
+
+NOT_STARTED = Failure(
+    Reason.START_TIMEOUT_EXCEEDED, "not started within start_timeout: canceled by the gateway", retryable=True
+)
+WAITED_TOO_LONG = Failure(
+    Reason.UPSTREAM_UNAVAILABLE,
+    "could not be handed to Higgsfield for a day: given up, nothing was sent",
+    retryable=True,
+)
+GAVE_UP = Failure(
+    Reason.SUBMISSION_UNRESOLVED, "it was sent, and nothing told in time whether Higgsfield ran it: it may be charged"
+)

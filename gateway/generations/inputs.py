@@ -1,0 +1,317 @@
+"""What a caller can ask for, checked field by field before anything is stored, sent or charged.
+
+Rules of single fields come from the model pages (upstream.md 2.7 and 3.1). Hosted models are open: their parameters are
+passed on as they are.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+from gateway.errors import Violation
+from gateway.generations.model import canonical_json
+
+MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*){0,5}")
+SIZES = (
+    (2048, 1152), (2048, 1536), (2016, 1344), (1696, 960), (1632, 1088), (1152, 2048), (1536, 2048), (1344, 2016),
+    (960, 1696), (1088, 1632), (1536, 1536), (1536, 1152), (1152, 1536),
+)  # fmt: skip
+"""Width and height of Soul's pictures in v1, all there are."""
+SPEAK_SECONDS = (5, 10, 15)
+OTHER_AUDIO = re.compile(r"(?i)\.(aac|aif|aiff|flac|m4a|m4b|mka|mov|mp3|mp4|oga|ogg|opus|weba|webm|wma)$")
+"""How the path of a URL ends that certainly leads to no WAV file. What ends in another way may be one."""
+RESERVED_SEGMENTS = frozenset({"requests", "v1", "files", "models", "estimate"})
+ASPECT_RATIOS = ("9:16", "16:9", "4:3", "3:4", "1:1", "2:3", "3:2")
+RESOLUTIONS = ("720p", "1080p")
+MAX_URL = 2083
+MAX_DEPTH = 32
+
+
+class SoulVersion(Enum):
+    """The generations of Soul, by number as in `SoulVersion` of the protos."""
+
+    V1 = 1
+    V2 = 2
+    CINEMA = 3
+
+
+class DopVariant(Enum):
+    """The variants of DoP, by number as in `DopVariant` of the protos."""
+
+    LITE = 1
+    STANDARD = 2
+    TURBO = 3
+
+
+class SpeakQuality(Enum):
+    """The qualities of Speak, by number as in `SpeakQuality` of the protos."""
+
+    MID = 1
+    HIGH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SoulInput:
+    """Text to image with Soul. Empty and None mean: not given."""
+
+    prompt: str
+    version: SoulVersion = SoulVersion.V1
+    aspect_ratio: str = ""
+    width: int = 0
+    height: int = 0
+    resolution: str = ""
+    batch_size: int = 0
+    style_id: str = ""
+    style_strength: float | None = None
+    character_id: str = ""
+    character_strength: float | None = None
+    image_reference_url: str = ""
+    enhance_prompt: bool | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """A motion preset and how strongly it counts; None means 1."""
+
+    motion_id: str
+    strength: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DopInput:
+    """Image to video with DoP."""
+
+    prompt: str
+    variant: DopVariant = DopVariant.TURBO
+    image_urls: tuple[str, ...] = ()
+    end_image_url: str = ""
+    motions: tuple[Motion, ...] = ()
+    enhance_prompt: bool | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakInput:
+    """Speech to video with Speak v2."""
+
+    image_url: str
+    audio_url: str
+    prompt: str
+    quality: SpeakQuality = SpeakQuality.MID
+    duration_seconds: int = 0
+    enhance_prompt: bool | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """Any model by its id, with its parameters as they are to be sent."""
+
+    model_id: str
+    parameters: Mapping[str, Any]
+
+    @cached_property
+    def canonical(self) -> str:
+        """The parameters as canonical JSON, made once: it is sent, and it tells inputs apart. Raises ValueError."""
+        return canonical_json(plain(self.parameters))
+
+
+Input = SoulInput | DopInput | SpeakInput | ModelInput
+
+
+def violations(given: Input) -> list[Violation]:
+    """Every field of the input that cannot be right; empty when all may be."""
+    match given:
+        case SoulInput():
+            return list(_soul(given))
+        case DopInput():
+            return list(_dop(given))
+        case SpeakInput():
+            return list(_speak(given))
+        case ModelInput():
+            return list(_model(given))
+
+
+def only_v1(given: Input) -> str | None:
+    """The field for the sake of which only Higgsfield's v1 API can serve the input; None where v2 can.
+
+    There is no idempotency key in v1, no cancel, no estimate and no deletion: what v2 can express goes to v2.
+    """
+    match given:
+        case SoulInput() if given.width or given.height:
+            return "input.soul.width" if given.width else "input.soul.height"
+        case DopInput() if len(given.image_urls) > 1:
+            return "input.dop.image_urls"
+        case SpeakInput():
+            return "input.speak"
+    return None
+
+
+def fingerprint(given: Input, outputs_ttl: float | None) -> bytes:
+    """What tells two inputs apart under one idempotency key: the same for the same content, however it was encoded."""
+    named = type(given).__name__
+    if isinstance(given, ModelInput):
+        content = f"{given.model_id}\0{given.canonical}"
+    else:
+        content = canonical_json(plain(given))
+    ttl = "" if outputs_ttl is None else repr(outputs_ttl)
+    return b"\x01" + hashlib.sha256(f"{named}\0{content}\0{ttl}".encode("utf-8", "surrogatepass")).digest()
+
+
+def url_violations(path: str, value: str) -> list[Violation]:
+    """What is wrong with the URL in a field."""
+    return list(_url(path, value))
+
+
+def plain(value: object) -> Any:
+    """The value as JSON-like data; fields that are None are left out, whole numbers lose their fraction."""
+    if isinstance(value, str | bool):  # nearly all are
+        return value
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, Mapping):
+        return value if not value else dict(value)
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    names = getattr(value, "__dataclass_fields__", None)
+    if names is not None:
+        fields = ((name, getattr(value, name)) for name in names)
+        return {name: plain(item) for name, item in fields if item is not None}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _soul(given: SoulInput) -> Iterator[Violation]:
+    at = "input.soul."
+    if not given.prompt.strip():
+        yield Violation(at + "prompt", "is required")
+    if given.width or given.height:
+        yield from _size(given)
+    if given.aspect_ratio and given.aspect_ratio not in ASPECT_RATIOS:
+        yield Violation(at + "aspect_ratio", f"must be one of {', '.join(ASPECT_RATIOS)}")
+    if given.resolution and given.resolution not in RESOLUTIONS:
+        yield Violation(at + "resolution", f"must be one of {', '.join(RESOLUTIONS)}")
+    if given.batch_size not in {0, 1, 4}:
+        yield Violation(at + "batch_size", "must be 1 or 4")
+    if given.style_id and given.version is SoulVersion.CINEMA:
+        yield Violation(at + "style_id", "Soul Cinema has one fixed style")
+    if given.style_strength is not None and not given.style_id:
+        yield Violation(at + "style_strength", "needs style_id")
+    if given.character_strength is not None and not given.character_id:
+        yield Violation(at + "character_strength", "needs character_id")
+    if given.image_reference_url and given.version is not SoulVersion.V1:
+        yield Violation(at + "image_reference_url", "only Soul 1 takes it")
+    yield from _identifiers(at, style_id=given.style_id, character_id=given.character_id)
+    yield from _fraction(at + "style_strength", given.style_strength)
+    yield from _fraction(at + "character_strength", given.character_strength)
+    yield from _url(at + "image_reference_url", given.image_reference_url)
+    yield from _seed(at + "seed", given.seed)
+
+
+def _size(given: SoulInput) -> Iterator[Violation]:
+    """What is wrong with a size in pixels, which only v1 has: one pair of those it takes, and for Soul 1 alone."""
+    at = "input.soul."
+    if (given.width, given.height) not in SIZES:
+        known = ", ".join(f"{width}x{height}" for width, height in SIZES)
+        yield Violation(at + ("width" if given.width else "height"), f"width and height must be one of {known}")
+    if given.aspect_ratio:
+        yield Violation(at + "aspect_ratio", "is not for an input with width and height")
+    if given.version is not SoulVersion.V1:
+        yield Violation(at + "version", "only Soul 1 takes width and height")
+
+
+def _dop(given: DopInput) -> Iterator[Violation]:
+    at = "input.dop."
+    if not given.prompt.strip():
+        yield Violation(at + "prompt", "is required")
+    if not given.image_urls:
+        yield Violation(at + "image_urls", "needs at least one")
+    for index, url in enumerate(given.image_urls):
+        name = f"{at}image_urls[{index}]"
+        yield from _url(name, url) if url else iter([Violation(name, "is empty")])
+    yield from _url(at + "end_image_url", given.end_image_url)
+    if len(given.motions) > 2:
+        yield Violation(at + "motions", "at most 2")
+    for index, motion in enumerate(given.motions):
+        if not motion.motion_id:
+            yield Violation(f"{at}motions[{index}].motion_id", "is required")
+        yield from _identifiers(f"{at}motions[{index}].", motion_id=motion.motion_id)
+        yield from _fraction(f"{at}motions[{index}].strength", motion.strength)
+    yield from _seed(at + "seed", given.seed)
+
+
+def _speak(given: SpeakInput) -> Iterator[Violation]:
+    at = "input.speak."
+    for name in ("image_url", "audio_url", "prompt"):
+        if not getattr(given, name).strip():
+            yield Violation(at + name, "is required")
+    yield from _url(at + "image_url", given.image_url)
+    yield from _url(at + "audio_url", given.audio_url)
+    ending = OTHER_AUDIO.search(re.split("[?#]", given.audio_url, maxsplit=1)[0][-5:])
+    if ending:
+        yield Violation(at + "audio_url", f"must be a WAV file, not {ending[0].lower()}")
+    if given.duration_seconds not in {0, *SPEAK_SECONDS}:
+        yield Violation(at + "duration_seconds", "must be 5, 10 or 15")
+    yield from _seed(at + "seed", given.seed)
+
+
+def _model(given: ModelInput) -> Iterator[Violation]:
+    at = "input.model."
+    if not given.model_id:
+        yield Violation(at + "model_id", "is required")
+    elif not MODEL_ID.fullmatch(given.model_id) or ".." in given.model_id or len(given.model_id) > 200:
+        yield Violation(at + "model_id", "must be 1 to 6 segments of a-z, 0-9, '.', '_', '-', joined by '/'")
+    elif given.model_id.split("/", 1)[0] in RESERVED_SEGMENTS:
+        yield Violation(at + "model_id", "is a path of the API, not a model")
+    if _may_be_unsendable(given):
+        yield from _unsendable(at + "parameters", given.parameters, MAX_DEPTH)
+
+
+def _may_be_unsendable(given: ModelInput) -> bool:
+    """Whether it is worth while to look at each value: most parameters are flat and become JSON."""
+    try:
+        return not given.canonical or any(isinstance(value, Mapping | list) for value in given.parameters.values())
+    except ValueError:
+        return True
+
+
+def _unsendable(path: str, value: object, depth: int) -> Iterator[Violation]:
+    """Values that JSON cannot carry."""
+    if isinstance(value, Mapping | list) and depth == 0:
+        yield Violation(path, f"is nested more than {MAX_DEPTH} deep")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _unsendable(f"{path}.{name}", item, depth - 1)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _unsendable(f"{path}[{index}]", item, depth - 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Violation(path, "must be a finite number")
+
+
+def _fraction(path: str, value: float | None) -> Iterator[Violation]:
+    if value is not None and not 0 <= value <= 1:
+        yield Violation(path, "must be between 0 and 1")
+
+
+def _seed(path: str, value: int | None) -> Iterator[Violation]:
+    if value is not None and not 1 <= value <= 1_000_000:
+        yield Violation(path, "must be between 1 and 1000000")
+
+
+def _url(path: str, value: str) -> Iterator[Violation]:
+    if value and not re.fullmatch(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", value):
+        yield Violation(path, "must be an http or https URL")
+    elif len(value) > MAX_URL:
+        yield Violation(path, f"must not be longer than {MAX_URL} characters")
+
+
+def _identifiers(at: str, **given: str) -> Iterator[Violation]:
+    for name, value in given.items():
+        if value and not re.fullmatch(r"[\x21-\x7e]{1,255}", value):
+            yield Violation(at + name, "must be at most 255 visible ASCII characters")

@@ -1,0 +1,121 @@
+"""What an operator can do for a generation of which it is not known whether Higgsfield runs it."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from gateway.errors import Failure, Reason, generation_not_found, invalid_field
+from gateway.generations import agenda
+from gateway.generations.agenda import Rules
+from gateway.generations.clock import Ids
+from gateway.generations.model import Generation, PreparedRequest, Source, State, StatusReport
+from gateway.generations.ports import Claim, Clock, RequestIdTakenError, Store, Upstream
+from gateway.generations.sender import Sender
+from gateway.generations.service import Generations
+from gateway.generations.state import Accepted, Expired
+
+BY_OPERATOR = Failure(Reason.SUBMISSION_UNRESOLVED, "declared lost by an operator: it may have been charged")
+NOTHING = PreparedRequest(account="", origin="", path="", query="", headers={}, body=b"", key="", kind="")
+"""There is nothing to send for a request that is there already."""
+
+
+class Resolver:
+    """Resolves generations of all tenants. Raises GatewayError with what stands against it."""
+
+    def __init__(
+        self, *, store: Store, upstream: Upstream, clock: Clock, service: Generations, sender: Sender, rules: Rules
+    ) -> None:
+        self._store = store
+        self._upstream = upstream
+        self._clock = clock
+        self._service = service
+        self._sender = sender
+        self._rules = rules
+        self._ids = Ids()
+
+    async def as_request(self, generation_id: str, request_id: str) -> Generation:
+        """Bind it to a request that Higgsfield knows and no other generation has."""
+        generation, request_id = await self._generation(generation_id), _request_id(request_id)
+        if generation.request_id == request_id:
+            return generation
+        if generation.request_id or generation.state not in {State.UNCERTAIN, State.LOST}:
+            raise invalid_field("id", f"is {generation.state.name}: there is nothing to resolve")
+        owner = await self._store.by_request(generation.spec.account, request_id)
+        if owner is not None:
+            known = await self._generation(owner)
+            if known.spec.idempotency_key != _successor_key(generation):
+                raise invalid_field("request_id", "belongs to another generation")
+            return known
+        report = await self._upstream.look_up(generation, request_id)
+        if report is None:
+            raise invalid_field("request_id", "is not known to Higgsfield")
+        try:
+            if generation.done:
+                return await self._successor(generation, report)
+            return await self._service.observe(generation, Accepted(report, Source.OPERATOR))
+        except RequestIdTakenError:
+            raise invalid_field("request_id", "belongs to another generation") from None
+
+    async def lost(self, generation_id: str) -> Generation:
+        """Declare it LOST."""
+        generation = await self._generation(generation_id)
+        if generation.state is State.LOST:
+            return generation
+        if generation.state is not State.UNCERTAIN or generation.marker is not None:
+            raise invalid_field("id", f"is {generation.state.name}: only what is UNCERTAIN can be declared lost")
+        return await self._service.observe(generation, Expired(BY_OPERATOR, Source.OPERATOR))
+
+    async def resubmit(self, generation_id: str, *, may_charge_twice: bool) -> Generation:
+        """POST it again under its key; without a promise of Higgsfield's only where a second charge is accepted."""
+        generation = await self._generation(generation_id)
+        if generation.state is not State.UNCERTAIN or generation.marker is not None:
+            raise invalid_field("id", f"is {generation.state.name}: only what is UNCERTAIN and at rest can be repeated")
+        moment = self._clock.moment()
+        spec = generation.spec
+        if not self._upstream.reaches(spec.account, spec.origin):
+            raise invalid_field("id", "was sent with other credentials, or to another origin, than are set now")
+        if moment.steady < generation.not_before:
+            raise invalid_field("resubmit", "the attempt before may not be over yet: try again later")
+        latched = self._sender.latched_off(spec.account)
+        safe = agenda.may_repeat(generation, self._rules, moment, latched_off=latched)
+        if not safe and not may_charge_twice:
+            raise invalid_field("resubmit", "may be charged a second time: say may_charge_twice to do it all the same")
+        marked = await self._sender.mark_and_send(generation)
+        if marked is None:
+            raise invalid_field("id", "has changed in between: look again")
+        return marked
+
+    async def _successor(self, lost: Generation, report: StatusReport) -> Generation:
+        """A new generation for what turned up after its generation was given up: that one never changes again."""
+        moment = self._clock.moment()
+        spec = replace(
+            lost.spec,
+            id=self._ids.next(moment.wall),
+            idempotency_key=_successor_key(lost),
+            create_time=moment.wall,
+            created_at=moment.steady,
+            token_hash=None,
+        )
+        fresh = Generation(spec, state=State.UNCERTAIN, ambiguous=True, update_time=moment.wall)
+        claimed = await self._store.claim(Claim(fresh, NOTHING, report.request_id.encode()))
+        if claimed.conflict or claimed.generation is None:
+            raise invalid_field("id", "was resolved as another request before")
+        return await self._service.observe(claimed.generation, Accepted(report, Source.OPERATOR))
+
+    async def _generation(self, generation_id: str) -> Generation:
+        found = await self._store.any(generation_id)
+        if found is None:
+            raise generation_not_found(generation_id)
+        return found
+
+
+def _request_id(given: str) -> str:
+    """A request id as Higgsfield writes it."""
+    try:
+        return str(UUID(given))
+    except ValueError:
+        raise invalid_field("request_id", "must be a UUID") from None
+
+
+def _successor_key(lost: Generation) -> str:
+    """The key of what is made of a lost generation: the same again finds it. No caller's key has a space in it."""
+    return f"resolved {lost.id}"

@@ -1,0 +1,222 @@
+"""Step 2 and 3 of the submit path: POST a marked generation's prepared request once, and make what came of it durable.
+
+Submissions run in tasks that belong to the sender: a caller's deadline or a closed connection ends its call only.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from gateway.errors import GatewayError
+from gateway.generations import agenda
+from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE, Admission
+from gateway.generations.clock import jittered, rest
+from gateway.generations.model import Generation, Marker, PreparedRequest
+from gateway.generations.ports import (
+    Clock,
+    NoAnswer,
+    NotTaken,
+    Outcome,
+    RequestIdTakenError,
+    Store,
+    StoreError,
+    Took,
+    Upstream,
+)
+from gateway.generations.state import (
+    UNRESOLVED,
+    Accepted,
+    Ambiguous,
+    Marked,
+    Observation,
+    Postponed,
+    Refused,
+    Unsent,
+    advance,
+    step,
+)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Observe = Callable[[Generation, Observation], Awaitable[Generation]]
+FIRST_SAVE_PAUSE, LONGEST_SAVE_PAUSE = 0.05, 2.0
+
+
+class Sender:
+    """Sends. `owner` names this incarnation of the process in the markers of its attempts."""
+
+    def __init__(self, store: Store, upstream: Upstream, clock: Clock, admission: Admission) -> None:
+        self.owner = secrets.token_hex(8)
+        self._store = store
+        self._upstream = upstream
+        self._clock = clock
+        self._admission = admission
+        self._observe: Observe
+        self._latched: set[str] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def connect(self, observe: Observe, latched: frozenset[str]) -> None:
+        """Plug in the one door for changes, and the accounts whose keys were seen not to be honoured."""
+        self._observe = observe
+        self._latched |= latched
+
+    def latched_off(self, account: str) -> bool:
+        """Whether submissions of the account are never to be repeated."""
+        return account in self._latched
+
+    def send(self, generation: Generation, request: PreparedRequest) -> None:
+        """POST it in a task of its own. The generation carries this process's marker, durably."""
+        self.own(self._send(generation, request))
+
+    async def mark_and_send(self, generation: Generation) -> Generation | None:
+        """Step 2: mark it durably as being sent by us, then POST it. None where it has changed, or has no request."""
+        request = await self._store.request(generation.id)
+        if request is None:
+            log.error("there is nothing to send any more", extra=_ids(generation))
+            return None
+        mark = Marked(self.owner)
+        marked = advance(generation, mark, self._clock.moment())
+        if marked is None or not await self._store.save(generation, marked, step(mark)):
+            return None
+        self.send(marked, request)
+        return marked
+
+    def own(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Do something in a task that outlives the call that asked for it, and that a drain waits for."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def drained(self) -> None:
+        """Wait until no POST is on its way any more, and every outcome is stored."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _send(self, generation: Generation, request: PreparedRequest) -> None:
+        gate = _Gate(self._clock, generation.send_by or 0.0)
+        try:
+            outcome = await self._upstream.submit(request, gate)
+        except Exception:
+            # A defect of ours between the first byte and the answer: what is not known is not guessed.
+            log.exception("submission failed in the gateway", extra={"generation_id": generation.id})
+            outcome = NoAnswer(UNRESOLVED, whole=False)
+        if gate.closed and generation.marker is not None:
+            self._admission.stays_behind(generation.id)
+            await self._settle(generation, Unsent(generation.marker))
+            return
+        self._tell_admission(generation.id, outcome)
+        await self._settle(generation, self._judge(generation, outcome))
+
+    def _judge(self, generation: Generation, outcome: Outcome) -> Observation:
+        """The observation that an outcome makes, by the two tables of the submit path."""
+        marker = generation.marker
+        assert marker is not None
+        match outcome:
+            case Took(report):
+                return Accepted(report)
+            case NotTaken(failure, again=True):
+                pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause
+                if generation.ambiguous and not outcome.reached:
+                    pause = max(pause, agenda.PAUSE_AFTER_SILENCE)
+                return Postponed(marker, failure, pause, outcome.reached)
+            case NotTaken(failure):
+                return Refused(marker, failure, outcome.final)
+            case NoAnswer():
+                if outcome.request_id:
+                    log.error(
+                        "a broken answer to a submission names a request",
+                        extra={"generation_id": generation.id, "request_id": outcome.request_id},
+                    )
+                return self._unknown(marker, generation.sends, outcome)
+
+    def _unknown(self, marker: Marker, sends: int, outcome: NoAnswer) -> Ambiguous:
+        first = agenda.PAUSE_AFTER_WHOLE_ERROR if outcome.whole else agenda.PAUSE_AFTER_SILENCE
+        pause = max(agenda.pause_before_repeat(sends, first), outcome.retry_after or 0.0)
+        return Ambiguous(marker, outcome.failure, pause)
+
+    def _tell_admission(self, generation_id: str, outcome: Outcome) -> None:
+        """What the outcome says of everybody's chances, not only of this generation's."""
+        now = self._clock.moment().steady
+        if isinstance(outcome, NotTaken) and outcome.again:
+            pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause
+            self._admission.close(generation_id, outcome.failure, now, pause)
+        elif isinstance(outcome, NotTaken) and outcome.account:
+            log.error("Higgsfield refuses the credentials: submissions are held back until they are mended")
+            self._admission.close(generation_id, outcome.failure, now, jittered(CREDENTIALS_PAUSE))
+        else:
+            self._admission.answered(generation_id, now, usable=not isinstance(outcome, NoAnswer))
+
+    async def _settle(self, generation: Generation, observation: Observation) -> None:
+        """Make the outcome durable, as often as it takes: an accepted request must not be forgotten."""
+        pause = FIRST_SAVE_PAUSE
+        while True:
+            try:
+                after = await self._observe(generation, observation)
+            except RequestIdTakenError:
+                marker = generation.marker
+                assert marker is not None
+                log.error("Higgsfield answered with a request that another generation has", extra=_ids(generation))
+                observation = Ambiguous(marker, UNRESOLVED, agenda.PAUSE_AFTER_SILENCE)
+            except StoreError:
+                request_id = observation.report.request_id if isinstance(observation, Accepted) else ""
+                log.error(
+                    "the outcome of a submission could not be stored; trying again",
+                    extra=_ids(generation) | {"request_id": request_id},
+                )
+                await rest(self._clock, pause)
+                pause = min(2 * pause, LONGEST_SAVE_PAUSE)
+            else:
+                await self.heed_stray(generation, after)
+                return
+
+    async def heed_stray(self, before: Generation, after: Generation) -> None:
+        """A request beside the one we know, or after we gave up hope: kept for the operator, and made known."""
+        if after.stray_request_id and after.stray_request_id != before.stray_request_id:
+            await self._take_back(after)
+
+    def resume(self, unfinished: Sequence[Generation]) -> None:
+        """Ask once more for what an earlier process may not have come to."""
+        for generation in unfinished:
+            if generation.stray_request_id:
+                self.own(self._take_back(generation))
+
+    async def _take_back(self, generation: Generation) -> None:
+        """Have the second request canceled, if that still can be."""
+        stray = generation.stray_request_id
+        named = _ids(generation) | {"request_id": generation.request_id, "second_request_id": stray}
+        if not generation.request_id:
+            log.critical("Higgsfield accepted a submission after its generation had ended", extra=named)
+            return
+        if generation.spec.api == "v1":
+            # It was sent twice because an operator wanted that. v1 has no keys that could prove useless, and no cancel.
+            log.critical("Higgsfield holds a second job set for one generation, and cannot cancel it", extra=named)
+            return
+        # Keys are not honoured: never repeat again for this account. The store knows by the commit of the second id.
+        log.critical("Higgsfield holds a second request for one generation; repeats are off from now on", extra=named)
+        self._latched.add(generation.spec.account)
+        try:
+            await self._upstream.cancel_request(generation, stray)
+        except GatewayError:
+            log.exception("the second request could not be canceled", extra=named)
+
+
+class _Gate:
+    """Asked right before the first byte: whether there is still time. `closed` once it said no: nothing was sent."""
+
+    def __init__(self, clock: Clock, send_by: float) -> None:
+        self._clock = clock
+        self._send_by = send_by
+        self.closed = False
+
+    def __call__(self) -> bool:
+        self.closed = self._clock.moment().steady >= self._send_by
+        return not self.closed
+
+
+def _ids(generation: Generation) -> dict[str, str]:
+    return {"generation_id": generation.id}

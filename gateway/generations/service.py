@@ -1,0 +1,419 @@
+"""The use cases: submit, get, list, wait, cancel, estimate, delete; and `observe`, the one door for every change."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gateway.errors import (
+    Failure,
+    GatewayError,
+    Reason,
+    Violation,
+    gateway_unavailable,
+    generation_not_found,
+    invalid_field,
+    invalid_input,
+    key_reused,
+    not_cancelable,
+    not_done,
+    upstream_unavailable,
+)
+from gateway.generations.admission import Admission
+from gateway.generations.clock import Ids
+from gateway.generations.feed import Entry, Feed
+from gateway.generations.hooks import Hooks
+from gateway.generations.inputs import Input, fingerprint, only_v1, violations
+from gateway.generations.model import Generation, Source, Spec, State
+from gateway.generations.ports import (
+    Claim,
+    Claimed,
+    Clock,
+    Estimate,
+    Filter,
+    InputCheck,
+    Store,
+    StoreError,
+    Upstream,
+)
+from gateway.generations.sender import Sender
+from gateway.generations.state import CancelAsked, Marked, Observation, Reported, advance, contradicts, step
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Warn = Callable[[Sequence[Violation]], None]
+
+Refuses = Callable[[str, Input], Sequence[Violation]]
+
+MOST_WAITING = 10_000
+"""Generations of a tenant that may wait unsent; beyond them its submissions are refused as overload."""
+
+ESTIMATE_REFUSALS = (
+    Reason.INPUT_REFUSED, Reason.MODEL_UNKNOWN, Reason.MODEL_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED,
+)  # fmt: skip
+"""What an estimate can be refused for, as EstimateGeneration's comment has it."""
+
+
+def _unheard(_: Sequence[Violation]) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a caller submits. `message` is the input as it was sent; times in seconds."""
+
+    given: Input
+    message: bytes
+    key: str
+    labels: dict[str, str]
+    start_timeout: float | None = None
+    fail_when_saturated: bool = False
+    outputs_ttl: float | None = None
+    warn: Warn = _unheard
+    """Hears what may be wrong with the input, and is submitted all the same."""
+
+
+class Generations:
+    """All that can be done with generations. Raises GatewayError; `draining` refuses new work.
+
+    `contradictions` counts ends that were told after another end of the same request.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        upstream: Upstream,
+        clock: Clock,
+        feed: Feed,
+        admission: Admission,
+        sender: Sender,
+        hooks: Hooks,
+        check: InputCheck | None = None,
+        refuses: Refuses | None = None,
+    ) -> None:
+        """`refuses` says what else is wrong with a tenant's input, from what is known without asking."""
+        self._store = store
+        self._upstream = upstream
+        self._clock = clock
+        self._feed = feed
+        self._admission = admission
+        self._sender = sender
+        self._hooks = hooks
+        self._check = check
+        self._refuses = refuses
+        self._ids = Ids()
+        self.draining = False
+        self.contradictions = 0
+
+    async def submit(self, tenant: str, submission: Submission) -> tuple[Generation, bool]:
+        """Store it durably and hand it to Higgsfield; the second part says that its key was known.
+
+        Returns once it is stored: what becomes of it is told by `wait`.
+        """
+        wrong = violations(submission.given)
+        if submission.outputs_ttl is not None and (field := only_v1(submission.given)) is not None:
+            wrong.append(
+                Violation("outputs_ttl", f"Higgsfield's v1 API, which {field} needs, cannot keep them shorter")
+            )
+        if wrong:
+            raise invalid_input(wrong)
+        if self.draining:
+            raise gateway_unavailable("the gateway is shutting down")
+        refused = [*await self._refused(submission.given, submission.warn), *self._unusable(tenant, submission.given)]
+        if refused:
+            return await self._taken_before(tenant, submission, refused)
+        claim = self._claim(tenant, submission)
+        if claim.generation.marker is None:
+            await self._may_wait(claim, submission)
+        return self._claimed(await self._hand_over(claim))
+
+    async def _taken_before(
+        self, tenant: str, submission: Submission, refused: Sequence[Violation]
+    ) -> tuple[Generation, bool]:
+        """A known key stands for what was taken before, whatever its model takes and its character is by now.
+
+        Nothing is claimed: a key that is free, or becomes free now, must open no way past the refusal.
+        """
+        asked = fingerprint(submission.given, submission.outputs_ttl)
+        claimed = await self._read(self._store.known(tenant, submission.key, asked))
+        if claimed is None:
+            raise invalid_input(refused)
+        return self._claimed(claimed)
+
+    async def _hand_over(self, claim: Claim) -> Claimed:
+        """Step 1, and the start of step 2 where admission has room: both are one commit."""
+        ready = claim.generation.marker is not None
+        try:
+            claimed = await self._store.claim(claim)
+        except asyncio.CancelledError:
+            # The caller has left, and the claim may be stored: its marker must not stay without a POST.
+            if ready:
+                self._sender.own(self._find_out(claim))
+            raise
+        except StoreError as error:
+            if ready:
+                self._admission.stays_behind(claim.generation.id)
+            raise gateway_unavailable("the store cannot be written: nothing was submitted") from error
+        if ready:
+            self._send_if_ours(claim, claimed)
+        return claimed
+
+    async def _find_out(self, claim: Claim) -> None:
+        """The same claim again finds the first one, if that was stored, or takes its place."""
+        try:
+            self._send_if_ours(claim, await self._store.claim(claim))
+        except StoreError:
+            self._admission.stays_behind(claim.generation.id)
+
+    def _send_if_ours(self, claim: Claim, claimed: Claimed) -> None:
+        if claimed.generation_id == claim.generation.id:
+            self._sender.send(claim.generation, claim.request)
+        else:
+            self._admission.stays_behind(claim.generation.id)
+
+    async def get(self, tenant: str, generation_id: str) -> Generation:
+        """The generation as it is."""
+        return (await self.entry(tenant, generation_id)).generation
+
+    def live(self, tenant: str, generation_id: str) -> Entry | None:
+        """Its entry in memory, if it has not ended."""
+        entry = self._feed.entries.get(generation_id)
+        return entry if entry is not None and entry.generation.spec.tenant == tenant else None
+
+    async def entry(self, tenant: str, generation_id: str) -> Entry:
+        """Its entry: the live one, or one made of what is stored. Raises NOT_FOUND."""
+        entry = self.live(tenant, generation_id)
+        if entry is not None:
+            return entry
+        stored = await self._read(self._store.get(tenant, generation_id))
+        if stored is not None and not stored.done and self.live(tenant, generation_id) is None:
+            # Committed a moment ago: of what comes next only the live entry hears, and there is none yet.
+            await self._read(self._store.announced())
+            stored = await self._read(self._store.get(tenant, generation_id))
+        if stored is None:
+            raise generation_not_found(generation_id)
+        return self.live(tenant, generation_id) or Entry(stored)
+
+    async def page(
+        self, tenant: str, wanted: Filter, before: str | None, limit: int
+    ) -> tuple[Sequence[Generation], str | None]:
+        """Newest first; see `Store.page`."""
+        return await self._read(self._store.page(tenant, wanted, before, limit))
+
+    async def wait(
+        self, tenant: str, generation_id: str, enough: Callable[[Generation], bool], seconds: float | None
+    ) -> Generation:
+        """The generation once it is `enough`, or as it is when the time is over or the gateway drains."""
+        entry = await self.entry(tenant, generation_id)
+        until = None if seconds is None else self._clock.moment().steady + seconds
+        while not enough(entry.generation) and not self.draining:
+            left = None if until is None else until - self._clock.moment().steady
+            if left is not None and left <= 0:
+                break
+            signal = entry.signal()
+            try:
+                await self._clock.wait(signal, left)
+            finally:
+                entry.drop(signal)
+        return entry.generation
+
+    async def cancel(self, tenant: str, generation_id: str) -> Generation:
+        """Cancel it, or raise NOT_CANCELABLE; what is on its way is waited for."""
+        generation = await self.get(tenant, generation_id)
+        if generation.state is State.PENDING:
+            generation = await self._cancel_pending(generation)
+        if generation.state is State.QUEUED and generation.cancelable:
+            generation = await self._cancel_queued(generation)
+        if generation.state is State.CANCELED:
+            return generation
+        raise not_cancelable(generation_id, generation.state.name, _why_not(generation))
+
+    async def estimate(self, given: Input, warn: Warn = _unheard) -> Estimate:
+        """What the input would cost."""
+        wrong = violations(given) or await self._refused(given, warn)
+        if wrong:
+            raise invalid_input(wrong)
+        if (field := only_v1(given)) is not None:
+            raise invalid_field(field, "Higgsfield's v1 API, which this needs, tells no prices")
+        return await _asked(self._upstream.estimate(given), *ESTIMATE_REFUSALS)
+
+    async def delete(self, tenant: str, generation_id: str) -> bool:
+        """Remove an ended generation, and its data at Higgsfield where that is possible: True where it was."""
+        try:
+            generation = await self.get(tenant, generation_id)
+        except GatewayError:
+            before = await self._read(self._store.deleted(tenant, generation_id))
+            if before is None:
+                raise
+            return before
+        if not generation.done:
+            raise not_done(generation_id, generation.state.name)
+        removed = False
+        spec = generation.spec
+        if generation.request_id and spec.api == "v2" and self._upstream.reaches(spec.account, spec.origin):
+            removed = await _asked(self._upstream.delete(generation))
+        wall = self._clock.moment().wall
+        await self._read(self._store.delete(generation, removed_upstream=removed, wall=wall))
+        return removed
+
+    async def observe(self, generation: Generation, observation: Observation) -> Generation:
+        """Let an observation change the generation: the one way in which any is ever changed.
+
+        The loser of two writes reads again and decides anew. Raises StoreError, RequestIdTakenError.
+        """
+        while True:
+            after = advance(generation, observation, self._clock.moment())
+            if after is None:
+                if contradicts(generation, observation):
+                    self.contradictions += 1
+                    log.error(
+                        "Higgsfield tells of another end than it told before: the first one stands",
+                        extra={"generation_id": generation.id, "state": generation.state.name},
+                    )
+                return generation
+            if await self._store.save(generation, after, step(observation)):
+                return after
+            again = await self._store.get(generation.tenant, generation.id)
+            if again is None:
+                return generation
+            generation = again
+
+    def _claim(self, tenant: str, submission: Submission) -> Claim:
+        """Everything that is stored for a submission, marked for sending at once where admission has room."""
+        moment = self._clock.moment()
+        generation_id = self._ids.next(moment.wall)
+        hook, token_hash = self._hooks.new() or (None, None)
+        prepared = self._upstream.prepare(submission.given, generation_id, submission.outputs_ttl, hook)
+        start = submission.start_timeout
+        spec = Spec(
+            id=generation_id,
+            tenant=tenant,
+            model_id=prepared.model_id,
+            api=prepared.api,
+            account=prepared.request.account,
+            origin=prepared.request.origin,
+            input=submission.message,
+            labels=submission.labels,
+            idempotency_key=submission.key,
+            create_time=round(moment.wall, 6),  # as it is shown, so that a filter by it means just that
+            created_at=moment.steady,
+            weight=prepared.weight,
+            token_hash=token_hash,
+            start_by=None if start is None else moment.steady + start,
+            fail_when_saturated=submission.fail_when_saturated,
+        )
+        held_up = self._admission.holds_up(tenant, prepared.weight, moment.steady)
+        generation = Generation(spec, delay=held_up, update_time=moment.wall)
+        if held_up is None:
+            self._admission.goes_ahead(generation_id, prepared.weight, moment.steady)
+            marked = advance(generation, Marked(self._sender.owner), moment)
+            assert marked is not None
+            generation = marked
+        return Claim(generation, prepared.request, fingerprint(submission.given, submission.outputs_ttl))
+
+    async def _may_wait(self, claim: Claim, submission: Submission) -> None:
+        """Refuse a submission that cannot go ahead where its caller or our memory forbids to wait.
+
+        Not one whose key is known: that is no new work.
+        """
+        held_up = claim.generation.delay
+        saturated = held_up is not None and held_up.reason is Reason.UPSTREAM_SATURATED
+        refuse_for_caller = submission.fail_when_saturated and saturated
+        spec = claim.generation.spec
+        if not refuse_for_caller and self._admission.waiting_of(spec.tenant) < MOST_WAITING:
+            return
+        if await self._read(self._store.known(spec.tenant, spec.idempotency_key, claim.fingerprint)) is not None:
+            return
+        if refuse_for_caller:
+            raise GatewayError(
+                Failure(
+                    Reason.UPSTREAM_SATURATED,
+                    "Higgsfield is full, and the call asked not to queue: nothing was submitted",
+                    retryable=True,
+                    retry_after=5.0,
+                )
+            )
+        raise GatewayError(
+            Failure(Reason.GATEWAY_OVERLOADED, "the gateway's queue is full", retryable=True, retry_after=30.0)
+        )
+
+    def _unusable(self, tenant: str, given: Input) -> Sequence[Violation]:
+        """What the input names that the tenant cannot use."""
+        return self._refuses(tenant, given) if self._refuses else ()
+
+    async def _refused(self, given: Input, warn: Warn) -> Sequence[Violation]:
+        """What the model's schema refuses; what it only doubts is told."""
+        if self._check is None:
+            return ()
+        checked = await self._check.check(given)
+        if checked.doubted:
+            warn(checked.doubted)
+        return checked.refused
+
+    def _claimed(self, claimed: Claimed) -> tuple[Generation, bool]:
+        if claimed.conflict or claimed.generation is None:
+            raise key_reused(claimed.generation_id, deleted=claimed.deleted)
+        if claimed.new:
+            return claimed.generation, False
+        live = self.live(claimed.generation.tenant, claimed.generation_id)
+        return (claimed.generation if live is None else live.generation), True
+
+    async def _cancel_pending(self, generation: Generation) -> Generation:
+        """Free while it waits; where its POST is on the way the wish is stored and the outcome awaited."""
+        generation = await self._read(self.observe(generation, CancelAsked()))
+        if generation.state is not State.PENDING:
+            return generation
+        generation = await self.wait(
+            generation.tenant, generation.id, lambda g: g.state is not State.PENDING, seconds=None
+        )
+        if generation.state is State.PENDING:
+            raise gateway_unavailable("the gateway is shutting down; the cancellation is stored")
+        return generation
+
+    async def _cancel_queued(self, generation: Generation) -> Generation:
+        """Ask Higgsfield; whatever it answers, or if nothing, its status decides."""
+        silence: GatewayError | None = None
+        try:
+            await self._upstream.cancel(generation)
+        except GatewayError as error:
+            silence = error
+        report = await _asked(self._upstream.status(generation))
+        if report is not None:
+            generation = await self._read(self.observe(generation, Reported(report, Source.CANCEL)))
+        if silence is not None and generation.state is State.QUEUED:
+            raise silence
+        return generation
+
+    async def _read(self, access: Awaitable[T]) -> T:
+        """What the store answers; its trouble is our unavailability."""
+        try:
+            return await access
+        except StoreError as error:
+            raise gateway_unavailable("the store is not available") from error
+
+
+async def _asked(call: Awaitable[T], *told: Reason) -> T:
+    """What Higgsfield answers; of its refusals only those `told` are the caller's affair, others its unavailability."""
+    try:
+        return await call
+    except GatewayError as error:
+        if error.failure.reason in {Reason.UPSTREAM_UNAVAILABLE, *told}:
+            raise
+        raise upstream_unavailable(error.failure.message) from error
+
+
+def _why_not(generation: Generation) -> str:
+    if generation.state is State.UNCERTAIN:
+        wished = generation.cancel_requested and generation.spec.api == "v2"
+        wish = "; it will be canceled if it turns out to be queued" if wished else ""
+        return f"it is not known whether Higgsfield runs it{wish}"
+    if generation.done:
+        return f"it has ended already: {generation.state.name}"
+    if generation.spec.api == "v1":
+        return "Higgsfield cannot cancel what went to its v1 API"
+    if generation.state is State.QUEUED:
+        return "Higgsfield did not cancel it"
+    return "it is running: too late to cancel"

@@ -1,0 +1,164 @@
+"""The flight recorder: what happened to a generation and for it, told from its history and from recorded calls.
+
+Calls are collected and written a few times a second: a crash may lose the last of them, never a change. Calls in a row
+with the same outcome are one record with a count.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from gateway.generations.clock import rest
+from gateway.generations.feed import Entry
+from gateway.generations.model import Event, Generation, Source, State, UpstreamCall
+from gateway.generations.ports import Clock, Saved, Store, StoreError
+from gateway.generations.service import Generations
+
+log = logging.getLogger(__name__)
+
+FLUSH_EVERY = 0.25
+MOST_WAITING = 20_000
+"""Records in memory while the store is away; beyond them new ones are dropped."""
+
+
+class _Row:
+    """The last call for a generation, and how often it was made in a row with this outcome."""
+
+    __slots__ = ("call", "times")
+
+    def __init__(self, call: UpstreamCall) -> None:
+        self.call = call
+        self.times = 1
+
+
+class Recorder:
+    """Collects calls. `told` is the adapter's listener, `noticed` the store's, `run` writes."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._last: dict[str, _Row] = {}
+        self._unwritten: dict[tuple[str, float], tuple[str, Event]] = {}
+        self._writing = asyncio.Lock()
+
+    def told(self, generation_id: str, call: UpstreamCall) -> None:
+        """A call was made for a generation."""
+        last = self._last.get(generation_id)
+        if last is not None and _same(last.call, call):
+            # One more of the same is counted here, and written now and then: most polls tell nothing new.
+            last.times += 1
+            if last.times & (last.times - 1) == 0:
+                self._write(generation_id, last)
+            return
+        if last is not None and last.times > 1:
+            self._write(generation_id, last)
+        self._last[generation_id] = row = _Row(call)
+        self._write(generation_id, row)
+
+    def write_out(self, generation_id: str) -> None:
+        """Have the count of its last calls written with the next flush."""
+        last = self._last.get(generation_id)
+        if last is not None:
+            self._write(generation_id, last)
+
+    def _write(self, generation_id: str, row: "_Row") -> None:
+        call = row.call
+        self.note(generation_id, Event(call.time, _told_of(call), source=_source_of(call), call=call, times=row.times))
+
+    def note(self, generation_id: str, event: Event) -> None:
+        """Keep an event."""
+        if len(self._unwritten) < MOST_WAITING:
+            self._unwritten[(generation_id, event.time)] = (generation_id, event)
+
+    def noticed(self, saved: Sequence[Saved]) -> None:
+        """What has ended is asked for no more."""
+        for one in saved:
+            if one.generation is None or one.generation.done:
+                last = self._last.pop(one.generation_id, None)
+                if last is not None and last.times > 1 and one.generation is not None:
+                    self._write(one.generation_id, last)
+
+    async def run(self) -> None:
+        """Write what was collected, for ever."""
+        while True:
+            await rest(self._clock, FLUSH_EVERY)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was collected, now; what another flush has begun to write is written as well by the end."""
+        async with self._writing:
+            if not self._unwritten:
+                return
+            events, self._unwritten = list(self._unwritten.values()), {}
+            try:
+                await self._store.record(events)
+            except StoreError:
+                log.warning("some calls are missing in the stories of generations: the store is away")
+
+
+class Stories:
+    """Tells stories."""
+
+    def __init__(self, store: Store, service: Generations, recorder: Recorder) -> None:
+        self._store = store
+        self._service = service
+        self._recorder = recorder
+
+    async def tell(self, tenant: str, generation_id: str) -> tuple[Entry, Sequence[Event]]:
+        """The generation, and all that happened, oldest first. Raises NOT_FOUND."""
+        entry = await self._service.entry(tenant, generation_id)
+        self._recorder.write_out(generation_id)
+        await self._recorder.flush()
+        events = list(await self._store.events(generation_id))
+        before: Generation | None = None
+        for generation in await self._store.history(generation_id, 0, 10_000):
+            events.append(_changed(before, generation))
+            before = generation
+        events.sort(key=lambda event: (event.time, event.revision))
+        return entry, events
+
+
+def _changed(before: Generation | None, after: Generation) -> Event:
+    return Event(after.update_time, _told_of_change(before, after), after.revision, after.state, after.source)
+
+
+def _told_of_change(before: Generation | None, after: Generation) -> str:
+    if before is None:
+        held_up = f", waiting: {after.delay.message}" if after.delay else ""
+        return f"stored, for model {after.spec.model_id}{held_up}"
+    told = []
+    if after.request_id and not before.request_id:
+        told.append(f"accepted by Higgsfield as request {after.request_id}")
+    if after.state is not before.state:
+        told.append(f"{before.state.name} -> {after.state.name}")
+    if after.delay is not None and after.delay != before.delay:
+        told.append(after.delay.message)
+    if after.failure is not None and before.failure is None:
+        told.append(f"{after.failure.reason.name}: {after.failure.message}")
+    if _there(after) != _there(before):
+        told.append(f"{_there(after)} outputs")
+    if after.upstream_status != before.upstream_status and after.state is before.state:
+        told.append(f"Higgsfield says {after.upstream_status!r}")
+    if after.state is State.LOST:
+        told.append("may have been charged")
+    return "; ".join(told) or "changed"
+
+
+def _there(generation: Generation) -> int:
+    """How many of its outputs can be fetched."""
+    return sum(output.state is State.COMPLETED for output in generation.outputs)
+
+
+def _told_of(call: UpstreamCall) -> str:
+    outcome = f"HTTP {call.http_status}" if call.http_status else "no usable answer"
+    return f"{call.method} {call.path}: {outcome}"
+
+
+def _source_of(call: UpstreamCall) -> Source:
+    if call.path.endswith("/cancel"):
+        return Source.CANCEL
+    return Source.POLL if call.method == "GET" else Source.SUBMIT
+
+
+def _same(one: UpstreamCall, other: UpstreamCall) -> bool:
+    return (one.method, one.path, one.http_status) == (other.method, other.path, other.http_status)

@@ -1,0 +1,268 @@
+"""Higgsfield's Agent API, `/v1/agent` (upstream.md 5): what is asked, and answers read tolerantly."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from gateway.agents.model import (
+    MediaKind,
+    Message,
+    MessageState,
+    Role,
+    Sent,
+    Session,
+    SessionState,
+    Slot,
+    Transcript,
+    media_not_found,
+    session_not_found,
+)
+from gateway.errors import GatewayError, Reason, Violation, invalid_field, upstream_unavailable
+from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.higgsfield.client import HiggsfieldClient
+from gateway.higgsfield.errors import (
+    AGENT_REASONS,
+    Answer,
+    documented,
+    judge_call,
+    judge_submission,
+    judge_submission_error,
+    unresolved,
+)
+from gateway.higgsfield.examine import examined
+from gateway.higgsfield.payloads import read_moment
+from gateway.higgsfield.uploads import fit_for_files
+
+BASE = "/v1/agent"
+LARGEST_TRANSCRIPT = 16 << 20
+"""Bytes of one answer with messages."""
+LONGEST_TEXT = 250_000
+"""Characters of a text that are shown: two of them, of four bytes each, fit into a message of gRPC."""
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SESSION_STATES = {state.name.lower(): state for state in SessionState if state}
+_MESSAGE_STATES = {state.name.lower(): state for state in MessageState if state}
+_ROLES = {role.name.lower(): role for role in Role if role}
+_TOLD = frozenset({Reason.INSUFFICIENT_CREDITS, Reason.FEATURE_NOT_ENABLED, Reason.UPSTREAM_CREDENTIALS_REFUSED})
+"""What a call may be refused for besides; all else of a call without input is Higgsfield's trouble."""
+
+
+class _Row(BaseModel):
+    message_id: str
+    role: str = ""
+    status: str = ""
+    message: Any = None
+    created_at: Any = None
+    llm_cost_usd: str | int | float | None = None
+
+
+class _SessionAnswer(BaseModel):
+    session_id: str
+    status: str = "idle"
+
+
+class _MessagesAnswer(BaseModel):
+    status: str = "idle"
+    messages: list[Any] = []
+
+
+class _SentAnswer(BaseModel):
+    message_id: str
+
+
+class _SlotAnswer(BaseModel):
+    id: str
+    content_type: str
+    upload_url: str
+    url: str
+
+
+class _ConfirmAnswer(BaseModel):
+    status: str = ""
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class HiggsfieldAgents:
+    """The `AgentApi` over HTTP, with the transport and the table of judgements of submissions."""
+
+    def __init__(self, client: HiggsfieldClient) -> None:
+        self._client = client
+
+    async def create_session(self) -> Session:
+        """A new session, with nothing configured."""
+        answer = await self._ask("POST", "/sessions", {"config": {}}, name="agent session call")
+        if not 200 <= answer.status < 300:
+            raise self._refused(answer, _TOLD)
+        read = _read(_SessionAnswer, answer)
+        return self._session(_checked(read.session_id), read.status)
+
+    async def messages(self, session_id: str, after: str) -> Transcript:
+        """The state, and the messages after that one; rows that cannot be read are left out."""
+        answer = await self._ask(
+            "GET",
+            f"/sessions/{session_id}/messages",
+            query=urlencode({"after": after}) if after else "",
+            name="agent messages call",
+            most=LARGEST_TRANSCRIPT,
+        )
+        if answer.status != 200:
+            if after and answer.status in {400, 422} and documented(answer) is not None:
+                raise invalid_field("after_message_id", "is no message of this session")
+            raise self._refused(answer, _TOLD, not_found=session_not_found(session_id, after))
+        read = _read(_MessagesAnswer, answer)
+        messages = [message for row in read.messages if (message := self._message(row)) is not None]
+        return Transcript(self._session(session_id, read.status), messages)
+
+    async def send(self, session_id: str, text: str) -> Sent | NotTaken | NoAnswer:
+        """POST it, once."""
+        path = f"{BASE}/sessions/{session_id}/messages"
+        try:
+            answer = await self._client.call("POST", path, {"content": text}, name="agent message call")
+        except httpx.TransportError as error:
+            judged = judge_submission_error(error)
+            if isinstance(judged, NotTaken):
+                failure = upstream_unavailable("Higgsfield cannot be reached: nothing was sent").failure
+                return replace(judged, failure=failure)
+            return judged
+        if 200 <= answer.status < 300:
+            try:
+                return Sent(_checked(_read(_SentAnswer, answer).message_id))
+            except GatewayError:
+                return NoAnswer(unresolved(answer.status), whole=False)
+        return self._not_sent(session_id, judge_submission(answer, "", self._client.secrets, AGENT_REASONS))
+
+    async def interrupt(self, session_id: str) -> None:
+        """Stop the turn. That none is running is no error, whatever it is told as: no code of it is documented."""
+        answer = await self._ask("POST", f"/sessions/{session_id}/interrupt", name="agent interrupt call")
+        nothing_to_stop = answer.status in {400, 409, 422} and documented(answer) is not None
+        if not 200 <= answer.status < 300 and not nothing_to_stop:
+            raise self._refused(answer, _TOLD, not_found=session_not_found(session_id))
+
+    async def create_media(self, extension: str, kind: MediaKind) -> Slot:
+        """A place for a file, at a place that files are sent to."""
+        wanted = {"extension": extension, "type": kind.name.lower()}
+        answer = await self._ask("POST", "/media", wanted, name="agent media call")
+        if not 200 <= answer.status < 300:
+            raise self._refused(answer, _TOLD | {Reason.INPUT_REFUSED})
+        read = _read(_SlotAnswer, answer)
+        if not all(fit_for_files(url, local=self._client.local) for url in (read.upload_url, read.url)):
+            raise upstream_unavailable("Higgsfield's place for media is none that files are sent to")
+        if not read.content_type.isprintable():
+            raise _not_understood()
+        return Slot(_checked(read.id), read.content_type, read.upload_url, read.url)
+
+    async def confirm_media(self, media_id: str, kind: MediaKind) -> bool:
+        """Only the one word that is documented says that the bytes are there."""
+        wanted = {"type": kind.name.lower()}
+        answer = await self._ask("POST", f"/media/{media_id}/confirm", wanted, name="agent confirm call")
+        if not 200 <= answer.status < 300:
+            raise self._refused(answer, _TOLD | {Reason.INPUT_REFUSED}, not_found=media_not_found(media_id))
+        return _read(_ConfirmAnswer, answer).status == "uploaded"
+
+    async def _ask(
+        self, method: str, path: str, content: object = None, *, query: str = "", name: str, most: int = 1 << 20
+    ) -> Answer:
+        try:
+            return await self._client.call(method, BASE + path, content, query, name=name, most=most)
+        except httpx.TransportError as error:
+            raise upstream_unavailable("Higgsfield cannot be reached") from error
+
+    def _refused(self, answer: Answer, told: frozenset[Reason], not_found: GatewayError | None = None) -> GatewayError:
+        """What a refusal of a call means, of the reasons that it can have."""
+        error = judge_call(answer, "", self._client.secrets, AGENT_REASONS)
+        reason = error.failure.reason
+        if reason is Reason.NOT_FOUND and not_found is not None:
+            return not_found
+        if reason in told or reason is Reason.UPSTREAM_UNAVAILABLE:
+            return error
+        return upstream_unavailable(f"Higgsfield answered with HTTP status {answer.status}")
+
+    def _not_sent(self, session_id: str, judged: NotTaken | NoAnswer) -> NotTaken | NoAnswer:
+        """The judgement, in words for a message."""
+        if isinstance(judged, NoAnswer):
+            return judged
+        failure = judged.failure
+        if failure.reason is Reason.NOT_FOUND:
+            failure = session_not_found(session_id).failure
+        elif failure.reason is Reason.UPSTREAM_SATURATED:
+            failure = replace(failure, message="Higgsfield takes no more messages now: nothing was sent")
+        elif failure.reason is Reason.INPUT_REFUSED:
+            failure = replace(failure, violations=(Violation("text", failure.message),))
+        metadata = {**failure.metadata, "session_id": session_id}
+        return replace(judged, failure=replace(failure, metadata=metadata))
+
+    def _session(self, session_id: str, status: str) -> Session:
+        state = _SESSION_STATES.get(status, SessionState.UNKNOWN)
+        return Session(session_id, state, examined(status, self._client.secrets)[:100])
+
+    def _message(self, row: object) -> Message | None:
+        try:
+            read = _Row.model_validate(row)
+        except ValidationError:
+            return None
+        if not _ID.fullmatch(read.message_id) or ".." in read.message_id:
+            return None
+        role = _ROLES.get(read.role, Role.UNKNOWN)
+        text, reasoning = _texts(read.message)
+        # A user's is what a caller said, and has to be found again word by word.
+        secrets = () if role is Role.USER else self._client.secrets
+        cost = "" if read.llm_cost_usd is None else examined(str(read.llm_cost_usd), self._client.secrets)
+        return Message(
+            id=read.message_id,
+            role=role,
+            state=_MESSAGE_STATES.get(read.status, MessageState.UNKNOWN),
+            text=_shown(text, secrets),
+            reasoning=_shown(reasoning, secrets),
+            llm_cost_usd=cost,
+            create_time=read_moment(read.created_at),
+        )
+
+
+def _shown(text: str, secrets: tuple[str, ...]) -> str:
+    """What was said, as it was: only our secrets go, and what no message can hold."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[removed]")
+    cut = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
+    return cut.encode("utf-8", "replace").decode()
+
+
+def _texts(body: object) -> tuple[str, str]:
+    """A message's text and its reasoning: a user's has one text, an agent's parts, of which each has a line."""
+    if isinstance(body, str):
+        return body, ""
+    if not isinstance(body, dict):
+        return "", ""
+    if isinstance(body.get("text"), str):
+        return body["text"], ""
+    parts = body.get("parts")
+    found: dict[str, list[str]] = {"text": [], "reasoning": []}
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, dict) and isinstance(part.get("text"), str) and part.get("type") in found:
+            found[part["type"]].append(part["text"])
+    return "\n".join(found["text"]), "\n".join(found["reasoning"])
+
+
+def _read(model: type[_Model], answer: Answer) -> _Model:
+    try:
+        # By json, which forgives what somebody's text may hold and pydantic's own reader does not: half a character.
+        return model.model_validate(json.loads(answer.body))
+    except (ValueError, RecursionError) as error:
+        raise _not_understood() from error
+
+
+def _checked(name: str) -> str:
+    """An id that may stand in a path."""
+    if not _ID.fullmatch(name) or ".." in name:
+        raise _not_understood()
+    return name
+
+
+def _not_understood() -> GatewayError:
+    return upstream_unavailable("Higgsfield's answer about agents was not understood")

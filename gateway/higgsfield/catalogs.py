@@ -1,0 +1,201 @@
+"""Higgsfield's lists, read tolerantly: what is more is ignored, what is wrong skipped and counted (upstream.md 2.1, 3).
+
+None of the shapes is promised by Higgsfield: `GET /models` and the presets are known from what others saw, the v1
+lists from the official JavaScript SDK.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
+
+from gateway.catalog.model import (
+    MODELS,
+    MOTIONS,
+    PRESETS,
+    SOUL_STYLES_V1,
+    SOUL_STYLES_V2,
+    Item,
+    Model,
+    Motion,
+    Preset,
+    Reading,
+    SoulStyle,
+)
+from gateway.errors import upstream_unavailable
+from gateway.generations.inputs import MAX_URL, MODEL_ID
+from gateway.generations.model import MediaKind
+from gateway.higgsfield.client import HiggsfieldClient
+from gateway.higgsfield.examine import examined
+
+STUDIO = "marketing-studio/image"
+"""The presets of all its models are in one list, at an address of its own."""
+DEEPEST_SCHEMA = 24
+"""Levels of a schema: three times as many are those of its message, and decoders refuse more than a hundred."""
+LARGEST_SCHEMA = 256 * 1024
+_ID = re.compile(r"[\x21-\x7e]{1,255}")
+_PLACES = {
+    MODELS: ("/models", "limit=500&include_schema=true"),
+    MOTIONS: ("/v1/motions", ""),
+    SOUL_STYLES_V1: ("/v1/text2image/soul-styles", ""),
+    SOUL_STYLES_V2: ("/v1/text2image/soul-styles/v2", ""),
+}
+_KINDS = {"image": MediaKind.IMAGE, "video": MediaKind.VIDEO, "audio": MediaKind.AUDIO}
+
+
+class _ModelRow(BaseModel):
+    slug: str = Field(validation_alias=AliasChoices("slug", "id"))
+    output_type: Any = None
+    operation_type: Any = None
+    input_schema: Any = None
+
+
+class _Row(BaseModel):
+    id: str
+    name: Any = None
+    description: Any = None
+    preview_url: Any = None
+    start_end_frame: Any = None
+
+
+class HiggsfieldCatalogs:
+    """The `Source` of catalogs, as the client's account sees them."""
+
+    def __init__(self, client: HiggsfieldClient) -> None:
+        self._client = client
+
+    @property
+    def account(self) -> str:
+        """Whose catalogs these are."""
+        return self._client.account
+
+    @property
+    def origin(self) -> str:
+        """Where they come from."""
+        return self._client.origin
+
+    async def read(self, name: str) -> Reading:
+        """The catalog of that name, asked for once."""
+        path, query = _PLACES[name] if name in _PLACES else _place_of_presets(name.removeprefix(PRESETS))
+        body = await self._client.catalog(path, query)
+        # It may be megabytes, and others have nothing to wait for.
+        return await asyncio.to_thread(read_catalog, name, body, self._client.secrets)
+
+
+def read_catalog(name: str, body: bytes, secrets: tuple[str, ...] = ()) -> Reading:
+    """The items of an answer: a bare array, or an object with `items`. Raises GatewayError where it is neither."""
+    rows = _rows(body)
+    kind = _READERS.get(name, _preset)
+    found: dict[str, Item] = {}
+    skipped = 0
+    for row in rows:
+        try:
+            item = kind(row, secrets)
+        except (ValidationError, ValueError):
+            skipped += 1
+        else:
+            found.setdefault(item.id, item)
+    if rows and not found:
+        raise upstream_unavailable("Higgsfield's list was not understood: no item of it could be read")
+    return Reading(tuple(found.values()), skipped)
+
+
+def _place_of_presets(model_id: str) -> tuple[str, str]:
+    if model_id == STUDIO or model_id.startswith(STUDIO + "/"):
+        return f"/{STUDIO}/presets", "size=100"
+    return f"/models/{model_id}/presets", ""
+
+
+def _rows(body: bytes) -> list[Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        content = None
+    rows = content.get("items") if isinstance(content, dict) else content
+    if not isinstance(rows, list):
+        raise upstream_unavailable("Higgsfield's list was not understood")
+    return rows
+
+
+def _model(row: object, secrets: tuple[str, ...]) -> Model:
+    read = _ModelRow.model_validate(row)
+    model_id = read.slug.strip("/")
+    if not MODEL_ID.fullmatch(model_id) or ".." in model_id or len(model_id) > 200:
+        raise ValueError("no id that could be called")
+    return Model(model_id, _kind(read.output_type), _tasks(read.operation_type, secrets), _schema(read.input_schema))
+
+
+def _motion(row: object, secrets: tuple[str, ...]) -> Motion:
+    read = _row(row)
+    between = read.start_end_frame is True
+    return Motion(read.id, *_told(read, secrets), _url(read.preview_url), between)
+
+
+def _soul_style(row: object, secrets: tuple[str, ...]) -> SoulStyle:
+    read = _row(row)
+    return SoulStyle(read.id, *_told(read, secrets), _url(read.preview_url))
+
+
+def _preset(row: object, secrets: tuple[str, ...]) -> Preset:
+    read = _row(row)
+    return Preset(read.id, _told(read, secrets)[0], _url(read.preview_url))
+
+
+_READERS: dict[str, Callable[[object, tuple[str, ...]], Item]] = {
+    MODELS: _model,
+    MOTIONS: _motion,
+    SOUL_STYLES_V1: _soul_style,
+    SOUL_STYLES_V2: _soul_style,
+}
+
+
+def _row(row: object) -> _Row:
+    read = _Row.model_validate(row)
+    if not _ID.fullmatch(read.id):
+        raise ValueError("no id that could be sent")
+    return read
+
+
+def _told(row: _Row, secrets: tuple[str, ...]) -> tuple[str, str]:
+    return _text(row.name, secrets), _text(row.description, secrets)
+
+
+def _text(value: object, secrets: tuple[str, ...]) -> str:
+    return examined(value, secrets) if isinstance(value, str) else ""
+
+
+def _url(value: object) -> str:
+    usable = isinstance(value, str) and value.startswith(("http://", "https://")) and value.isprintable()
+    return str(value) if usable and len(str(value)) <= MAX_URL else ""
+
+
+def _kind(value: object) -> MediaKind:
+    """Anything that is told and is none of the usual is a file."""
+    return _KINDS.get(value.lower(), MediaKind.FILE) if isinstance(value, str) and value else MediaKind.UNKNOWN
+
+
+def _tasks(value: object, secrets: tuple[str, ...]) -> tuple[str, ...]:
+    given = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return tuple(examined(one, secrets)[:100] for one in given[:20] if isinstance(one, str) and one)
+
+
+def _schema(value: object) -> dict[str, Any] | None:
+    """The schema, where it is one that can be passed on."""
+    if not isinstance(value, dict) or not _passable(value, DEEPEST_SCHEMA):
+        return None
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:
+        return None
+    return value if len(text) <= LARGEST_SCHEMA else None
+
+
+def _passable(value: object, levels: int) -> bool:
+    """Whether it is no deeper than that, and its numbers are such as a message can hold."""
+    if isinstance(value, int):
+        return value.bit_length() < 1000
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_passable(one, levels - 1) for one in inner)

@@ -1,0 +1,194 @@
+"""Higgsfield's custom references (upstream.md 3): the characters' `CharacterUpstream` over the REST client."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from gateway.characters.model import Character, CharacterState, Order, plain_id
+from gateway.characters.ports import Listing, Trained
+from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
+from gateway.generations.inputs import SoulVersion
+from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.headers import moment
+from gateway.higgsfield.client import HiggsfieldClient
+from gateway.higgsfield.errors import (
+    Answer,
+    documented,
+    judge_call,
+    judge_submission,
+    judge_submission_error,
+    unresolved,
+)
+from gateway.higgsfield.examine import examined
+from gateway.higgsfield.payloads import read_moment
+
+VERSIONS = {"v1": SoulVersion.V1, "v2": SoulVersion.V2, "cinema": SoulVersion.CINEMA}
+_WORDS = {version: word for word, version in VERSIONS.items()}
+_STATES = {state.name.lower(): state for state in CharacterState if state is not CharacterState.UNSPECIFIED}
+_OWN_NAMES = {"input_images": "image_urls", "model_version": "version"}
+PAGE = 20
+"""Items on a page: the one size that is documented."""
+MOST_PAGES = 500
+READINGS = 3
+"""How often the list is read anew because it changed in between."""
+
+
+class Reference(BaseModel):
+    """One custom reference; all but its id is forgiven where it is missing or strange."""
+
+    id: str
+    name: Any = None
+    model_version: Any = None
+    status: Any = None
+    thumbnail_url: Any = None
+    created_at: Any = None
+    fail_reason: Any = None
+
+
+class Page(BaseModel):
+    """One page of the list."""
+
+    total: int | None = None
+    total_pages: int | None = None
+    items: list[Any]
+
+
+class HiggsfieldCharacters:
+    """Speaks for one account."""
+
+    def __init__(self, client: HiggsfieldClient) -> None:
+        self._client = client
+        self._secrets = client.secrets
+
+    @property
+    def account(self) -> str:
+        """Whose characters these are."""
+        return self._client.account
+
+    async def train(self, order: Order, gate: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
+        """POST it once."""
+        images = [{"type": "image_url", "image_url": url} for url in order.image_urls]
+        wanted = {"name": order.name, "input_images": images, "model_version": _WORDS[order.version]}
+        try:
+            answer = await self._client.create_reference(json.dumps(wanted).encode(), gate)
+        except httpx.TransportError as error:
+            return judge_submission_error(error)
+        if 200 <= answer.status < 300:
+            character = self._read(_parsed(answer))
+            if character is None:
+                return NoAnswer(unresolved(answer.status), whole=False)
+            return Trained(replace(character, name=character.name or order.name, version=order.version))
+        judged = judge_submission(answer, "character", self._secrets)
+        return replace(judged, failure=_in_our_names(judged.failure)) if isinstance(judged, NotTaken) else judged
+
+    async def find(self, character_id: str) -> Character | None:
+        """The character as it is."""
+        answer = await self._client.read_reference(character_id)
+        if _unknown(answer):
+            return None
+        if answer.status != 200:
+            raise self._refused(answer)
+        character = self._read(_parsed(answer))
+        if character is None or character.id != character_id:
+            raise upstream_unavailable("Higgsfield's answer about a character was not understood")
+        return character
+
+    async def listing(self) -> Listing:
+        """All that there are; read again where the number of them changed meanwhile."""
+        for _ in range(READINGS):
+            listing = await self._listing()
+            if listing is not None:
+                return listing
+        raise upstream_unavailable("Higgsfield's list of characters changes while it is read")
+
+    async def remove(self, character_id: str) -> bool:
+        """Delete it."""
+        answer = await self._client.delete_reference(character_id)
+        if _unknown(answer):
+            return False
+        if not 200 <= answer.status < 300:
+            raise self._refused(answer)
+        return True
+
+    async def _listing(self) -> Listing | None:
+        found: dict[str, Character] = {}
+        date: float | None = None
+        count = 0
+        for number in range(1, MOST_PAGES + 1):
+            answer = await self._client.list_references(number, PAGE)
+            if answer.status != 200:
+                raise self._refused(answer)
+            date = moment(answer.date) if date is None else date
+            try:
+                page = Page.model_validate(_parsed(answer))
+            except ValidationError as error:
+                raise upstream_unavailable("Higgsfield's list of characters was not understood") from error
+            for item in page.items:
+                character = self._read(item)
+                count += character is None or character.id not in found
+                if character is not None:
+                    found[character.id] = character
+            last = number >= page.total_pages if page.total_pages is not None else len(page.items) < PAGE
+            if last or not page.items:
+                return Listing(tuple(found.values()), date) if page.total in {count, None} else None
+        raise upstream_unavailable("the account has more characters than can be listed")
+
+    def _read(self, item: object) -> Character | None:
+        try:
+            read = Reference.model_validate(item)
+        except ValidationError:
+            return None
+        character_id = plain_id(read.id)
+        if not character_id:
+            return None
+        state = _STATES.get(_text(read.status), CharacterState.UNSPECIFIED)
+        thumbnail = _text(read.thumbnail_url)
+        shown = thumbnail.startswith(("https://", "http://")) and thumbnail.isprintable()
+        return Character(
+            id=character_id,
+            name=_text(read.name)[:1000].encode("utf-8", "replace").decode(),  # as it is: names are compared
+            state=state,
+            version=VERSIONS.get(_text(read.model_version)),
+            thumbnail_url=thumbnail if shown else "",
+            failure=self._failure(read.fail_reason) if state is CharacterState.FAILED else None,
+            create_time=read_moment(read.created_at),
+        )
+
+    def _failure(self, reason: object) -> Failure:
+        said = examined(reason, self._secrets) if isinstance(reason, str) and reason.strip() else ""
+        return Failure(Reason.GENERATION_FAILED, said or "Higgsfield ended the training as failed", retryable=True)
+
+    def _refused(self, answer: Answer) -> GatewayError:
+        return judge_call(answer, "character", self._secrets)
+
+
+def _parsed(answer: Answer) -> object:
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _unknown(answer: Answer) -> bool:
+    """Higgsfield's own word that there is no such character; a page of something on the way says nothing."""
+    return answer.status == 404 and documented(answer) is not None
+
+
+def _in_our_names(failure: Failure) -> Failure:
+    """The failure with the fields as CreateCharacterRequest has them."""
+    return replace(failure, violations=tuple(Violation(_own(one.field), one.description) for one in failure.violations))
+
+
+def _own(path: str) -> str:
+    """Such as `image_urls[2]` for `input.character.input_images[2].image_url`."""
+    path = path.removeprefix("input.character").removeprefix(".").removesuffix(".image_url")
+    name, bracket, rest = path.partition("[")
+    return _OWN_NAMES.get(name, name) + bracket + rest

@@ -1,0 +1,387 @@
+"""The core's `Upstream`: Higgsfield's REST API over httpx. Sends credentials to the configured origin only."""
+
+import asyncio
+import json
+import re
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from urllib.parse import urlencode
+from uuid import UUID
+
+import httpx
+from pydantic import ValidationError
+
+from gateway import failpoints
+from gateway.errors import GatewayError, Reason, Violation, upstream_unavailable
+from gateway.generations.inputs import Input, only_v1
+from gateway.generations.model import Api, Generation, PreparedRequest, StatusReport, UpstreamCall
+from gateway.generations.ports import Estimate, Hook, NoAnswer, Outcome, Prepared, Took
+from gateway.headers import moment
+from gateway.higgsfield import v1, v2
+from gateway.higgsfield.credentials import Credentials
+from gateway.higgsfield.errors import (
+    Answer,
+    documented,
+    judge_call,
+    judge_submission,
+    judge_submission_error,
+    pause,
+    unresolved,
+)
+from gateway.higgsfield.examine import examined
+from gateway.higgsfield.gate import LateTransport, send_gate, sending
+from gateway.higgsfield.jobsets import read_job_set
+from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status
+from gateway.higgsfield.webhooks import read_delivery
+
+MAX_ANSWER = 1 << 20
+LARGEST_CATALOG = 8 << 20
+"""Bytes: hundreds of models with their schemas come in one answer."""
+CONNECT_WITHIN = 10.0
+_PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
+_REQUEST_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+REFERENCES = "/v1/custom-references"
+Told = Callable[[str, UpstreamCall], None]
+UPLOAD_REFUSALS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED})
+LAST_LOOK = 0.05
+"""Seconds for reading a socket once more at the limit: a loop that stalled has answers it has not seen yet."""
+
+
+class HiggsfieldClient:
+    """Speaks to one origin with one account's credentials. `timeout` is the total for a call, in seconds."""
+
+    def __init__(
+        self,
+        origin: str,
+        credentials: Credentials,
+        *,
+        timeout: float = 60.0,
+        user_agent: str = "hfgateway",
+        tls: ssl.SSLContext | bool = True,
+        told: Told | None = None,
+    ) -> None:
+        self._origin = origin.rstrip("/")
+        self._base = httpx.URL(self._origin)
+        self._credentials = credentials
+        self._account = credentials.account
+        self._timeout = timeout
+        self._told = told
+        self._connect_within = min(CONNECT_WITHIN, timeout)
+        headers = {
+            "Authorization": credentials.header,
+            "User-Agent": user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        # The transport itself and no AsyncClient around it: nothing of what that adds (cookies, redirects, proxies,
+        # authentication) may happen here, and it costs as much as the call.
+        self._transport = LateTransport(headers, tls)
+
+    @property
+    def account(self) -> str:
+        """The account that new submissions go to."""
+        return self._account
+
+    @property
+    def origin(self) -> str:
+        """Where they go."""
+        return self._origin
+
+    def reaches(self, account: str, origin: str) -> bool:
+        """Whether a request pinned to that account and origin can be sent now."""
+        return (account, origin) == (self._account, self._origin)
+
+    def prepare(self, given: Input, key: str, outputs_ttl: float | None, webhook: Hook | None) -> Prepared:
+        """The exact request of a submission. Pure."""
+        if only_v1(given) is not None:
+            return self._prepare_v1(given, key, webhook)
+        model_id = v2.model_id(given)
+        headers = {"content-type": "application/json", "idempotency-key": key}
+        if outputs_ttl is not None:
+            headers["hf-expires-after"] = str(int(outputs_ttl))
+        request = PreparedRequest(
+            account=self._account,
+            origin=self._origin,
+            path=f"/{model_id}",
+            query="" if webhook is None else urlencode({"hf_webhook": webhook.url}),
+            headers=headers,
+            body=v2.body(given),
+            key=key,
+            kind=v2.kind(given),
+        )
+        return Prepared(model_id, "v2", v2.weight(given), request)
+
+    def _prepare_v1(self, given: Input, key: str, webhook: Hook | None) -> Prepared:
+        model_id = v1.model_id(given)
+        request = PreparedRequest(
+            account=self._account,
+            origin=self._origin,
+            path=f"/{model_id}",
+            query="",
+            headers={"content-type": "application/json"},
+            body=v1.body(given, webhook),
+            key=key,
+            kind=model_id,
+        )
+        return Prepared(model_id, "v1", v1.weight(given), request)
+
+    async def submit(self, request: PreparedRequest, gate: Callable[[], bool]) -> Outcome:
+        """POST a prepared request once; the gate is asked right before the first byte."""
+        token = send_gate.set(gate)
+        try:
+            answer = await self._call(
+                "POST",
+                request.path,
+                request.body,
+                request.headers,
+                request.query,
+                name="submit call",
+                about=request.key,
+            )
+        except httpx.TransportError as error:
+            return judge_submission_error(error)
+        finally:
+            send_gate.reset(token)
+        if 200 <= answer.status < 300:
+            api: Api = "v1" if request.path.startswith("/v1/") else "v2"
+            report = self._read(answer, api)
+            if report is not None:
+                return Took(report)
+            named = read_request_id(answer.body, "id" if api == "v1" else "request_id")
+            return NoAnswer(unresolved(answer.status), whole=False, request_id=named)
+        return judge_submission(answer, request.kind, self._credentials.secrets)
+
+    async def status(self, generation: Generation) -> StatusReport | None:
+        """The status of its request; None for a 404."""
+        return await self.look_up(generation, generation.request_id)
+
+    async def look_up(self, generation: Generation, request_id: str) -> StatusReport | None:
+        """The status of any request of the account, by the API that the generation went to; None for a 404."""
+        api = generation.spec.api
+        path = self._request_path(request_id, "/status") if api == "v2" else f"/v1/job-sets/{_plain_id(request_id)}"
+        answer = await self._ask("GET", path, name="status call", about=generation.id)
+        if answer.status == 404 and documented(answer) is not None:
+            return None  # Higgsfield's own word; a page of something on the way says nothing
+        if answer.status != 200:
+            raise judge_call(answer, api, self._credentials.secrets)
+        report = self._read(answer, api)
+        if report is None or report.request_id != request_id:
+            raise upstream_unavailable("Higgsfield's status answer was not understood")
+        return report
+
+    def read_delivery(self, body: bytes) -> StatusReport | None:
+        """What a webhook of v2 says; None where it is none."""
+        return read_delivery(body, self._credentials.secrets)
+
+    def read_job_set(self, body: bytes) -> StatusReport | None:
+        """What a webhook of v1 says, if it is a job set."""
+        return read_job_set(body, "", self._credentials.secrets)
+
+    async def cancel(self, generation: Generation) -> None:
+        """Ask to cancel its request; what is answered proves nothing."""
+        await self.cancel_request(generation, generation.request_id)
+
+    async def cancel_request(self, generation: Generation, request_id: str) -> None:
+        """Ask to cancel any request of the generation's account, one of v2. Only "later" is an answer to heed."""
+        path = self._request_path(request_id, "/cancel")
+        answer = await self._ask("POST", path, name="cancel call", about=generation.id)
+        if answer.status == 429:
+            raise judge_call(answer, generation.spec.api, self._credentials.secrets)
+
+    async def delete(self, generation: Generation) -> bool:
+        """Have Higgsfield remove the request's data; a 404 says that it is gone."""
+        path = self._request_path(generation.request_id, "")
+        answer = await self._ask("DELETE", path, name="delete call", about=generation.id)
+        gone = answer.status == 404 and documented(answer) is not None
+        if 200 <= answer.status < 300 or gone:
+            return True
+        raise judge_call(answer, generation.spec.api, self._credentials.secrets)
+
+    async def estimate(self, given: Input) -> Estimate:
+        """The price of an input for this account."""
+        headers = {"content-type": "application/json"}
+        path = f"/estimate/{v2.model_id(given)}"
+        answer = await self._ask("POST", path, v2.body(given), headers, name="estimate call")
+        if answer.status != 200:
+            raise judge_call(answer, v2.kind(given), self._credentials.secrets)
+        try:
+            price = EstimateAnswer.model_validate_json(answer.body)
+        except ValidationError as error:
+            raise upstream_unavailable("Higgsfield's estimate was not understood") from error
+        secrets = self._credentials.secrets
+        return Estimate(
+            credits="" if price.credits is None else examined(str(price.credits), secrets),
+            usd="" if price.usd is None else examined(str(price.usd), secrets),
+            description=examined(price.pricing_description or "", secrets),
+        )
+
+    async def upload_slot(self, content_type: str) -> bytes:
+        """What Higgsfield answers to the wish for an upload slot. Raises GatewayError (`content_type` is the field)."""
+        headers = {"content-type": "application/json"}
+        body = json.dumps({"content_type": content_type}).encode()
+        answer = await self._ask("POST", "/files/generate-upload-url", body, headers, name="upload call")
+        if answer.status == 200:
+            return answer.body
+        error = judge_call(answer, "", self._credentials.secrets)
+        if error.failure.reason is Reason.INPUT_REFUSED:
+            violation = Violation("content_type", error.failure.message)
+            raise GatewayError(replace(error.failure, violations=(violation,)))
+        if error.failure.reason in UPLOAD_REFUSALS:
+            raise error
+        raise upstream_unavailable("Higgsfield gives no place for uploads now")
+
+    async def catalog(self, path: str, query: str) -> bytes:
+        """A list of what Higgsfield offers, as it answers it. Raises GatewayError."""
+        answer = await self._ask("GET", path, query=query, most=LARGEST_CATALOG, name="catalog call")
+        if answer.status != 200:
+            raise judge_call(answer, "", self._credentials.secrets)
+        return answer.body
+
+    async def create_reference(self, body: bytes, gate: Callable[[], bool]) -> Answer:
+        """Have a character trained, once: what it costs is charged. Raises httpx.TransportError."""
+        headers = {"content-type": "application/json"}
+        token = send_gate.set(gate)
+        try:
+            return await self._call("POST", REFERENCES, body, headers, "", name="train call", about="")
+        finally:
+            send_gate.reset(token)
+
+    async def read_reference(self, reference_id: str) -> Answer:
+        """What Higgsfield says of a character."""
+        return await self._ask("GET", f"{REFERENCES}/{reference_id}", name="character call")
+
+    async def list_references(self, page: int, size: int) -> Answer:
+        """One page of the account's characters."""
+        query = urlencode({"page": page, "page_size": size})
+        return await self._ask("GET", f"{REFERENCES}/list", query=query, name="characters call")
+
+    async def delete_reference(self, reference_id: str) -> Answer:
+        """Have a character deleted."""
+        return await self._ask("DELETE", f"{REFERENCES}/{reference_id}", name="character removal call")
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in a text of Higgsfield's that is passed on."""
+        return self._credentials.secrets
+
+    @property
+    def local(self) -> bool:
+        """Whether Higgsfield is on this machine: a sandbox."""
+        return self._base.scheme == "http"
+
+    async def time(self) -> float | None:
+        """What an answer about a request that nobody made says that the time is."""
+        answer = await self._ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
+        return moment(answer.date)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
+
+    async def call(
+        self, method: str, path: str, content: object = None, query: str = "", *, name: str, most: int = MAX_ANSWER
+    ) -> Answer:
+        """One request of another part of the API, with JSON unless `content` is None. Raises httpx.TransportError."""
+        body = b"" if content is None else json.dumps(content).encode()
+        headers = {} if content is None else {"content-type": "application/json"}
+        return await self._call(method, path, body, headers, query, name=name, about="", most=most)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+        *,
+        name: str,
+        about: str = "",
+        most: int = MAX_ANSWER,
+    ) -> Answer:
+        try:
+            return await self._call(method, path, body, headers or {}, query, name=name, about=about, most=most)
+        except httpx.TransportError as error:
+            raise upstream_unavailable("Higgsfield cannot be reached") from error
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        query: str,
+        *,
+        name: str,
+        about: str,
+        most: int = MAX_ANSWER,
+    ) -> Answer:
+        """One request with a total limit, at which the socket is looked at once more before it counts as silent.
+
+        Failpoints know it by its name; the story tells it of the generation it is about.
+        """
+        sending.set(name)
+        began, start = time.time(), time.perf_counter()
+        answer: Answer | None = None
+        loop = asyncio.get_running_loop()
+        limit = asyncio.timeout(None)
+        # In two steps: what is in the socket already is read between them, however long the loop stood still.
+        timer = loop.call_later(self._timeout, lambda: limit.reschedule(loop.time() + LAST_LOOK))
+        try:
+            async with limit:
+                answer = await self._exchange(method, path, body, headers, query, most=most)
+                failpoints.after(name)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no whole answer in time") from error
+        finally:
+            timer.cancel()
+            if self._told is not None and about:
+                status, correlation_id = (answer.status, answer.correlation_id) if answer else (0, "")
+                seconds = time.perf_counter() - start
+                self._told(about, UpstreamCall(method, path, status, correlation_id, began, seconds))
+        return answer
+
+    async def _exchange(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], query: str, *, most: int
+    ) -> Answer:
+        reply = await self._transport.real.exchange(
+            method,
+            self._base,
+            _target(path, query),
+            headers,
+            body,
+            connect=self._connect_within,
+            most=most,
+        )
+        told = reply.headers
+        return Answer(
+            status=reply.status,
+            content_type=told.get("content-type", ""),
+            retry_after=pause(told.get("retry-after")),
+            correlation_id=examined(told.get("x-correlation-id", ""), self._credentials.secrets)[:128],
+            body=reply.body,
+            date=told.get("date", ""),
+        )
+
+    def _read(self, answer: Answer, api: Api) -> StatusReport | None:
+        read = read_job_set if api == "v1" else read_status
+        return read(answer.body, answer.correlation_id, self._credentials.secrets)
+
+    def _request_path(self, request_id: str, tail: str) -> str:
+        return f"/requests/{_plain_id(request_id)}{tail}"
+
+
+def _plain_id(request_id: str) -> str:
+    """An id as it may stand in a path. Raises ValueError for what is none."""
+    return request_id if _REQUEST_ID.fullmatch(request_id) else str(UUID(request_id))
+
+
+def _target(path: str, query: str) -> str:
+    """What stands in the request line: the origin is fixed, so this is all that a path could steer.
+
+    Credentials go with it: a path that is not made of plain segments is a defect of ours, and is not sent.
+    """
+    if not _PATH.fullmatch(path) or ".." in path:
+        raise AssertionError("a request would leave the paths of the API")
+    return f"{path}?{query}" if query else path

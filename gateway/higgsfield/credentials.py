@@ -1,0 +1,64 @@
+"""The Higgsfield credentials: read in the forms that the official SDKs use, never shown."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class CredentialsError(ValueError):
+    """Credentials are missing or contradict each other; the text names variables, never values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A key id and its secret."""
+
+    key_id: str = field(repr=False)
+    secret: str = field(repr=False)
+
+    @property
+    def header(self) -> str:
+        """The value of the Authorization header (upstream.md 1.2)."""
+        return f"Key {self.key_id}:{self.secret}"
+
+    @property
+    def account(self) -> str:
+        """A name for the account these belong to, that tells nothing of them."""
+        return hashlib.sha256(f"hfgateway-account\0{self.key_id}".encode()).hexdigest()[:16]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must appear in no output."""
+        return (f"{self.key_id}:{self.secret}", self.secret)
+
+
+def read_credentials(environment: Mapping[str, str]) -> Credentials:
+    """The credentials of the environment: `HF_KEY`, or `HF_CREDENTIALS`, or a key and a secret apart.
+
+    Raises CredentialsError where there are none, where they are malformed, or where two forms differ.
+    """
+    found: dict[str, Credentials] = {}
+    for name in ("HF_KEY", "HF_CREDENTIALS"):
+        text = environment.get(name, "").strip()
+        if text:
+            key_id, colon, secret = text.partition(":")
+            if not (key_id and colon and secret):
+                raise CredentialsError(f"{name}: must be a key id and a secret, joined by ':'")
+            found[name] = Credentials(key_id, secret)
+    key_id = environment.get("HF_API_KEY", "").strip()
+    for name in ("HF_API_SECRET", "HF_SECRET"):
+        secret = environment.get(name, "").strip()
+        if secret and not key_id:
+            raise CredentialsError(f"{name}: is set without HF_API_KEY")
+        if secret:
+            found[f"HF_API_KEY and {name}"] = Credentials(key_id, secret)
+    if key_id and not any(name.startswith("HF_API_KEY") for name in found):
+        raise CredentialsError("HF_API_KEY: is set without HF_API_SECRET")
+    if not found:
+        raise CredentialsError("HF_KEY: no Higgsfield credentials; set HF_KEY to 'key id:secret'")
+    if len(set(found.values())) > 1:
+        raise CredentialsError(f"{' and '.join(found)}: hold different credentials; keep one of them")
+    for name, credentials in found.items():
+        if not credentials.header.isascii() or not credentials.header.isprintable():
+            raise CredentialsError(f"{name}: must be visible ASCII characters")
+    return next(iter(found.values()))

@@ -1,0 +1,180 @@
+"""One table from what came back over HTTP to what it means, for submissions and for all other calls (upstream.md 6)."""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+
+from gateway import headers
+from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
+from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.higgsfield import v1, v2
+from gateway.higgsfield.examine import examined
+
+CONCURRENCY_TEXT = "maximum number of concurrent requests"
+"""The one 400 that means: later (upstream.md 6.1)."""
+LONGEST_PAUSE = 300.0
+CERTAIN_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+REASONS = {
+    400: Reason.INPUT_REFUSED,
+    401: Reason.UPSTREAM_CREDENTIALS_REFUSED,
+    402: Reason.INSUFFICIENT_CREDITS,
+    403: Reason.INSUFFICIENT_CREDITS,
+    404: Reason.MODEL_UNKNOWN,
+    422: Reason.INPUT_REFUSED,
+    423: Reason.MODEL_UNAVAILABLE,
+    429: Reason.UPSTREAM_SATURATED,
+}
+"""What the statuses of refusals mean where generations are spoken of."""
+AGENT_REASONS = REASONS | {403: Reason.FEATURE_NOT_ENABLED, 404: Reason.NOT_FOUND, 409: Reason.SESSION_BUSY}
+"""The same on the Agent API (upstream.md 5)."""
+_MESSAGES = {
+    Reason.INPUT_REFUSED: "Higgsfield refused the input",
+    Reason.UPSTREAM_CREDENTIALS_REFUSED: "Higgsfield refuses the gateway's credentials: its operator must act",
+    Reason.INSUFFICIENT_CREDITS: "the Higgsfield account has not enough credits",
+    Reason.MODEL_UNKNOWN: "Higgsfield does not know the model",
+    Reason.MODEL_UNAVAILABLE: "the model is blocked or disabled at Higgsfield for now",
+    Reason.UPSTREAM_SATURATED: "Higgsfield is full: waiting for its turn",
+    Reason.FEATURE_NOT_ENABLED: "the Higgsfield account does not have this feature",
+    Reason.NOT_FOUND: "Higgsfield does not know it",
+    Reason.SESSION_BUSY: "a turn is running in the session: nothing was sent, nothing is charged",
+}
+_RETRYABLE = frozenset(
+    {Reason.UPSTREAM_SATURATED, Reason.MODEL_UNAVAILABLE, Reason.INSUFFICIENT_CREDITS, Reason.SESSION_BUSY}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole HTTP answer, its body within bounds."""
+
+    status: int
+    content_type: str
+    retry_after: float | None
+    correlation_id: str
+    body: bytes
+    date: str = ""
+
+
+def documented(answer: Answer) -> dict[str, Any] | None:
+    """The error object of the documented shape, or None: then the answer may come from anything on the way."""
+    if "html" in answer.content_type.lower():
+        return None
+    try:
+        content = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(content, dict) and (
+        isinstance(content.get("detail"), str | list) or isinstance(content.get("code"), str)
+    ):
+        return content
+    return None
+
+
+def judge_submission(
+    answer: Answer, input_kind: str, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
+) -> NotTaken | NoAnswer:
+    """What an answer that is no acceptance says of a submission: certain only in the documented form.
+
+    `reasons` are those of the API that was called; all of their statuses are certain.
+    """
+    content = documented(answer) if answer.status in reasons else None
+    if content is None:
+        whole = answer.status >= 500 and answer.status != 504
+        return NoAnswer(unresolved(answer.status), whole, retry_after=answer.retry_after)
+    failure = refusal(answer, content, input_kind, secrets, reasons)
+    if failure.reason is Reason.UPSTREAM_SATURATED:
+        return NotTaken(failure, again=True, pause=answer.retry_after)
+    return NotTaken(failure, final=answer.status == 422, account=answer.status == 401)
+
+
+def judge_submission_error(error: httpx.TransportError) -> NotTaken | NoAnswer:
+    """What a failure below HTTP says of a submission."""
+    if isinstance(error, CERTAIN_ERRORS):
+        failure = upstream_unavailable("Higgsfield cannot be reached: waiting", retry_after=None).failure
+        return NotTaken(failure, again=True, pause=None, reached=False)
+    return NoAnswer(unresolved(None), whole=False)
+
+
+def refusal(
+    answer: Answer,
+    content: dict[str, Any],
+    input_kind: str,
+    secrets: tuple[str, ...],
+    reasons: Mapping[int, Reason] = REASONS,
+) -> Failure:
+    """The failure that a documented error stands for."""
+    reason = reasons[answer.status]
+    metadata = {"http_status": str(answer.status)}
+    detail = content.get("detail")
+    if answer.status == 400 and isinstance(detail, str) and CONCURRENCY_TEXT in detail.lower():
+        reason = Reason.UPSTREAM_SATURATED
+        metadata["limit"] = "".join(re.findall(r"\((\d{1,6})\)", detail)[:1])
+    message = _MESSAGES[reason]
+    violations: tuple[Violation, ...] = ()
+    if reason is Reason.INPUT_REFUSED:
+        violations = _violations(detail, input_kind, secrets)
+        said = examined(detail, secrets) if isinstance(detail, str) else "; ".join(v.description for v in violations)
+        message = f"{message}: {said}" if said else message
+    return Failure(
+        reason,
+        message,
+        violations=violations,
+        retryable=reason in _RETRYABLE,
+        retry_after=answer.retry_after,
+        metadata={name: value for name, value in metadata.items() if value},
+    )
+
+
+def judge_call(
+    answer: Answer, input_kind: str, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
+) -> GatewayError:
+    """The error of a call that moves no money (status, cancel, delete, estimate) and was not answered with success."""
+    content = documented(answer)
+    if content is not None and answer.status in reasons and answer.status != 429:
+        return GatewayError(refusal(answer, content, input_kind, secrets, reasons))
+    unavailable = upstream_unavailable(
+        f"Higgsfield answered with HTTP status {answer.status}",
+        retry_after=5.0 if answer.retry_after is None else answer.retry_after,
+    )
+    return GatewayError(replace(unavailable.failure, metadata={"http_status": str(answer.status)}))
+
+
+def unresolved(status: int | None) -> Failure:
+    """The delay of a submission whose outcome is not known."""
+    told = "no usable answer came" if status is None else f"the answer was HTTP status {status}"
+    return Failure(
+        Reason.SUBMISSION_UNRESOLVED,
+        f"sent to Higgsfield, and {told}: it may be running",
+        metadata={} if status is None else {"http_status": str(status)},
+    )
+
+
+def pause(retry_after: str | None) -> float | None:
+    """Seconds that Higgsfield's Retry-After asks for, at most five minutes; None without one."""
+    seconds = headers.retry_after(retry_after, time.time())
+    return None if seconds is None else min(seconds, LONGEST_PAUSE)
+
+
+def _violations(detail: object, input_kind: str, secrets: tuple[str, ...]) -> tuple[Violation, ...]:
+    if not isinstance(detail, list):
+        return ()
+    found = []
+    for item in detail[:50]:
+        if not isinstance(item, dict):
+            continue
+        location = item.get("loc")
+        message = item.get("msg")
+        parts = [part for part in location if isinstance(part, str | int)] if isinstance(location, list) else []
+        description = examined(message, secrets) if isinstance(message, str) else "was refused"
+        found.append(Violation(examined(_field_path(input_kind, parts)), description))
+    return tuple(found)
+
+
+def _field_path(input_kind: str, location: list[str | int]) -> str:
+    return (v1.field_path if input_kind.startswith("v1/") else v2.field_path)(input_kind, location)

@@ -1,0 +1,160 @@
+"""Job sets, the answers of the v1 API, read tolerantly: one output for each job, and an end only when all have ended.
+
+A job set has no status of its own (upstream.md 3.2). Its jobs end one by one, each in a way of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.generations.model import MediaKind, Output, State, StatusReport
+from gateway.higgsfield.examine import examined
+from gateway.higgsfield.payloads import STATES, failure_of, is_link
+
+MOST_JOBS = 100
+"""Jobs that are read of one set: no batch has more than four."""
+LONGEST_ID = 100
+_OBJECT = TypeAdapter(dict[str, Any])
+_KINDS = {"image": MediaKind.IMAGE, "video": MediaKind.VIDEO, "audio": MediaKind.AUDIO}
+_KNOWN = frozenset({"id", "type", "created_at", "jobs", "input_params"})
+"""Fields of a job set that are read, or say nothing of its results. What was put in is not shown as a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One job as it was told; `state` is None where its status word is not known to us."""
+
+    status: str
+    state: State | None
+    output: Output
+    error: object = None
+    unread: Any = None
+    """Results of a completed job in which no file was found."""
+
+
+def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:
+    """The report in an answer's body, its texts without the secrets; None where it is not a job set."""
+    content = _object(text)
+    name = _uuid(content.get("id"))
+    if name is None:
+        return None
+    listed = content.get("jobs")
+    found = listed[:MOST_JOBS] if isinstance(listed, list) else []
+    jobs = [_job(name, job, content.get("type"), secrets) for name, job in _named(found).items()]
+    state = _state(jobs)
+    ended = state is not None and state.ended
+    rest = {key: value for key, value in content.items() if key not in _KNOWN}
+    unread = [job.unread for job in jobs if job.unread is not None] if ended else []
+    errors = (job.error for job in jobs if job.state is State.FAILED)
+    return StatusReport(
+        request_id=name,
+        status=", ".join(dict.fromkeys(job.status for job in jobs))[:100],
+        state=state,
+        outputs=tuple(job.output for job in jobs if not (ended and job.unread is not None)),
+        failure=failure_of(state, next((error for error in errors if error), None), secrets),
+        other_results=(rest | ({"results": unread} if unread else {})) or None,
+        correlation_id=correlation_id,
+    )
+
+
+def read_job_set_id(body: bytes, known: str) -> str | None:
+    """The job set that a delivery is about: the one it names, else `known`; None where it names none and none is known.
+
+    What Higgsfield delivers for v1 is not documented: a job set most likely, at the top or inside.
+    """
+    content = _object(body)
+    for part in _objects(content):
+        if isinstance(part.get("jobs"), list) and (name := _uuid(part.get("id"))):
+            return name
+        if name := _uuid(part.get("job_set_id")):
+            return name
+    return known or _uuid(content.get("id")) or _uuid(content.get("request_id"))
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    """The object in a text, empty where it is none that can be read, and stored."""
+    try:
+        return _OBJECT.validate_json(text)
+    except ValidationError:
+        return {}
+
+
+def _state(jobs: Sequence[_Job]) -> State | None:
+    """One state for all: an end when each has ended, by the rule of a batch. None where only its words are unknown."""
+    states = [job.state for job in jobs]
+    known = {state for state in states if state is not None}
+    if None in states or not states or not all(state.ended for state in known):
+        moved = known - {State.QUEUED}
+        unknown = None in states or not states
+        return State.IN_PROGRESS if moved else None if unknown else State.QUEUED
+    for end in (State.COMPLETED, State.NSFW):
+        if end in known:
+            return end
+    return State.CANCELED if known == {State.CANCELED} else State.FAILED
+
+
+def _named(jobs: Sequence[object]) -> dict[str, object]:
+    """Jobs by their ids; by their place where they have none, or that of another."""
+    named: dict[str, object] = {}
+    for number, job in enumerate(jobs):
+        told = job.get("id") if isinstance(job, dict) else None
+        usable = isinstance(told, str) and 0 < len(told) <= LONGEST_ID and told.isprintable() and told not in named
+        named[told if isinstance(told, str) and usable else f"#{number}"] = job
+    return named
+
+
+def _job(name: str, job: object, set_type: object, secrets: tuple[str, ...]) -> _Job:
+    content = job if isinstance(job, dict) else {}
+    told = content.get("status")
+    word = told if isinstance(told, str) else ""
+    state = STATES.get(word)
+    status = word if state is not None else examined(word, secrets)[:40] or "unknown"
+    results = content.get("results")
+    raw, preview = (_file(results, name) for name in ("raw", "min"))
+    file = raw or preview
+    kind = _kind(file, content.get("job_set_type"), set_type)
+    there = state is State.COMPLETED and file is not None
+    output = Output(
+        state=state if state is not None and (there or state is not State.COMPLETED) else State.IN_PROGRESS,
+        kind=kind,
+        url=file["url"] if there and file else "",
+        preview_url=preview["url"] if there and preview else "",
+        name=kind.name.lower() if kind is not MediaKind.UNKNOWN else "",
+        job=name,
+    )
+    missing = state is State.COMPLETED and file is None
+    error = next((content[key] for key in ("error", "fail_reason") if isinstance(content.get(key), str)), None)
+    return _Job(status, state, output, error, (results if results is not None else {}) if missing else None)
+
+
+def _file(results: object, name: str) -> dict[str, Any] | None:
+    found = results.get(name) if isinstance(results, dict) else None
+    return found if isinstance(found, dict) and is_link(found.get("url")) else None
+
+
+def _kind(file: dict[str, Any] | None, *types: object) -> MediaKind:
+    """By the type of its file, or before there is one by what such jobs make: `text2image_soul`, `image2video`."""
+    told = file.get("type") if file is not None else None
+    if isinstance(told, str) and told:
+        return _KINDS.get(told.lower(), MediaKind.FILE)
+    made = [type_.rpartition("2")[2] for type_ in types if isinstance(type_, str)]
+    return next((kind for word in made for name, kind in _KINDS.items() if word.startswith(name)), MediaKind.UNKNOWN)
+
+
+def _objects(content: object, depth: int = 3) -> list[dict[str, Any]]:
+    """The objects in it, the outer ones first, and not those of lists: jobs are none that a delivery is about."""
+    if not isinstance(content, dict) or not depth:
+        return []
+    return [content, *(part for value in content.values() for part in _objects(value, depth - 1))]
+
+
+def _uuid(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return str(UUID(value))
+    except ValueError:
+        return None

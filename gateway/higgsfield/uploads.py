@@ -1,0 +1,129 @@
+"""Higgsfield's storage: a slot from the API, then one PUT to somewhere else, without credentials (upstream.md 4)."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from gateway import failpoints
+from gateway.errors import upstream_unavailable
+from gateway.higgsfield.client import HiggsfieldClient
+from gateway.uploads import Slot
+
+if TYPE_CHECKING:  # its import would double the time to the first answered call
+    import aiohttp
+
+SLOT_SECONDS = 3600.0
+"""How long an upload URL works where it does not say so itself (the documentation's figure)."""
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+_NOT_PASSED_ON = frozenset({"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection"})
+
+
+class _SlotAnswer(BaseModel):
+    public_url: str
+    upload_url: str
+    content_type: str | None = None
+    upload_headers: dict[str, str] | None = None
+
+
+class HiggsfieldStorage:
+    """The `Storage` of uploads. `timeout` bounds each silence, in seconds: a large file may take long."""
+
+    def __init__(self, client: HiggsfieldClient, *, timeout: float) -> None:
+        self._client = client
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    async def slot(self, content_type: str) -> Slot:
+        """A place for one file."""
+        body = await self._client.upload_slot(content_type)
+        try:
+            answer = _SlotAnswer.model_validate_json(body)
+        except ValidationError as error:
+            raise upstream_unavailable("Higgsfield's upload slot was not understood") from error
+        # An old service tells no headers: then the content type alone was signed.
+        told = answer.upload_headers or {"Content-Type": content_type}
+        headers = {name: value for name, value in told.items() if _may_pass(name, value)}
+        if not all(fit_for_files(url, local=self._client.local) for url in (answer.upload_url, answer.public_url)):
+            raise upstream_unavailable("Higgsfield's upload slot is at no place that files are sent to")
+        return Slot(answer.public_url, answer.upload_url, headers, _seconds(answer.upload_url))
+
+    async def put(self, slot: Slot, size: int, chunks: AsyncIterator[bytes]) -> None:
+        """One PUT, never repeated: its source cannot be read twice."""
+        import aiohttp
+        from yarl import URL
+
+        source = _Source(chunks)
+        failpoints.before("storage call")
+        try:
+            async with self._opened().put(
+                URL(slot.upload_url, encoded=True),
+                data=source.read(),
+                headers={**slot.headers, "Content-Length": str(size)},
+                allow_redirects=False,
+            ) as answer:
+                failpoints.after("storage call")
+                if not 200 <= answer.status < 300:
+                    raise upstream_unavailable(f"Higgsfield's storage answered with HTTP status {answer.status}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if source.failure is not None:
+                raise source.failure from error
+            raise upstream_unavailable("Higgsfield's storage did not take the file") from error
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _opened(self) -> "aiohttp.ClientSession":
+        import aiohttp
+
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=self._timeout),
+                skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
+                trust_env=False,
+            )
+        return self._session
+
+
+class _Source:
+    """Chunks for aiohttp, which wraps what they raise: `failure` is what it was."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self.failure: Exception | None = None
+
+    async def read(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._chunks:
+                yield chunk
+            failpoints.amid("storage call")
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self.failure = error
+            raise OSError("the source of an upload failed") from error
+
+
+def fit_for_files(url: str, *, local: bool) -> bool:
+    """Files go over https, to no user's host; plain http only where Higgsfield itself is on this machine (`local`)."""
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.username is None and (parts.port or 1) > 0
+    except ValueError:
+        return False
+    return named and (parts.scheme == "https" or (parts.scheme == "http" and local))
+
+
+def _may_pass(name: str, value: str) -> bool:
+    return bool(_HEADER_NAME.fullmatch(name)) and name.lower() not in _NOT_PASSED_ON and value.isprintable()
+
+
+def _seconds(url: str) -> float:
+    told = parse_qs(urlsplit(url).query).get("X-Amz-Expires", [""])[0]
+    return float(told) if re.fullmatch(r"[0-9]{1,6}", told) else SLOT_SECONDS

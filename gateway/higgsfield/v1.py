@@ -1,0 +1,129 @@
+"""Higgsfield's v1 API: paths, bodies and field names of the inputs that v2 cannot express (upstream.md 3), pure.
+
+An answer is a job set, read by `jobsets`. No idempotency key, cancel, deletion or estimate of v1 is documented.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.generations.inputs import SPEAK_SECONDS, DopInput, DopVariant, Input, SoulInput, SpeakInput, SpeakQuality
+from gateway.generations.model import canonical_json
+from gateway.generations.ports import Hook
+
+SOUL, DOP, SPEAK = "v1/text2image/soul", "v1/image2video/dop", "v1/speak/higgsfield"
+DOP_MODELS = {DopVariant.LITE: "dop-lite", DopVariant.STANDARD: "dop-standard", DopVariant.TURBO: "dop-turbo"}
+QUALITIES = {SpeakQuality.MID: "mid", SpeakQuality.HIGH: "high"}
+DELIVERY_HEADER = "x-webhook-secret-key"
+"""In which a delivery carries the secret of its `webhook` object (upstream.md 7.3)."""
+
+_OWN_NAMES: Mapping[str, Mapping[str, str]] = {
+    SOUL: {
+        "width_and_height": "width",
+        "quality": "resolution",
+        "custom_reference_id": "character_id",
+        "custom_reference_strength": "character_strength",
+        "image_reference": "image_reference_url",
+    },
+    DOP: {"model": "variant", "input_images": "image_urls", "input_images_end": "end_image_url", "id": "motion_id"},
+    SPEAK: {"input_image": "image_url", "input_audio": "audio_url", "duration": "duration_seconds"},
+}
+_KINDS = {SOUL: "soul", DOP: "dop", SPEAK: "speak"}
+
+
+def model_id(given: Input) -> str:
+    """What serves the input: the path of the call without its first slash. Raises ValueError where that is v2 alone."""
+    match given:
+        case SoulInput():
+            return SOUL
+        case DopInput():
+            return DOP
+        case SpeakInput():
+            return SPEAK
+    raise ValueError(f"{type(given).__name__} has no place in v1")
+
+
+def body(given: Input, hook: Hook | None) -> bytes:
+    """The JSON body: the fields under `params`, and beside them where the end is reported to, and with which secret."""
+    match given:
+        case SoulInput():
+            params = _soul(given)
+        case DopInput():
+            params = _dop(given)
+        case SpeakInput():
+            params = _speak(given)
+        case _:
+            raise ValueError(f"{type(given).__name__} has no place in v1")
+    content: dict[str, Any] = {"params": {name: value for name, value in params.items() if value is not None}}
+    if hook is not None:
+        content["webhook"] = {"url": hook.url, "secret": hook.secret}
+    return canonical_json(content).encode("utf-8", "replace")
+
+
+def weight(given: Input) -> int:
+    """How many of the account's concurrent generations it takes: a batch counts its outputs."""
+    return (given.batch_size or 1) if isinstance(given, SoulInput) else 1
+
+
+def field_path(model: str, location: list[str | int]) -> str:
+    """The path, in the names of the protos, of a field that Higgsfield names by its place in the body."""
+    if location[:1] == ["body"]:
+        location = location[1:]
+    if location[:1] == ["params"]:
+        location = location[1:]
+    path = f"input.{_KINDS[model]}"
+    for part in location:
+        if part in ("image_url", "audio_url") and path.endswith(("]", "_url")):
+            continue  # a URL is an object there, and a text here
+        named = _OWN_NAMES[model].get(part, part) if isinstance(part, str) else part
+        if isinstance(named, int) and path.endswith("_url"):
+            continue  # a list there, and one text here
+        path += f"[{named}]" if isinstance(named, int) else f".{named}"
+    return path
+
+
+def _soul(given: SoulInput) -> dict[str, Any]:
+    return {
+        "prompt": given.prompt,
+        "width_and_height": f"{given.width}x{given.height}",
+        "quality": given.resolution or "720p",
+        "batch_size": given.batch_size or 1,
+        "style_id": given.style_id or None,
+        "style_strength": given.style_strength,
+        "custom_reference_id": given.character_id or None,
+        "custom_reference_strength": given.character_strength,
+        "image_reference": _image(given.image_reference_url) if given.image_reference_url else None,
+        "enhance_prompt": given.enhance_prompt,
+        "seed": given.seed,
+    }
+
+
+def _dop(given: DopInput) -> dict[str, Any]:
+    motions = [
+        {"id": motion.motion_id, "strength": 1 if motion.strength is None else motion.strength}
+        for motion in given.motions
+    ]
+    return {
+        "model": DOP_MODELS[given.variant],
+        "prompt": given.prompt,
+        "input_images": [_image(url) for url in given.image_urls],
+        "input_images_end": [_image(given.end_image_url)] if given.end_image_url else None,
+        "motions": motions or None,
+        "enhance_prompt": given.enhance_prompt,
+        "seed": given.seed,
+    }
+
+
+def _speak(given: SpeakInput) -> dict[str, Any]:
+    return {
+        "input_image": _image(given.image_url),
+        "input_audio": {"type": "audio_url", "audio_url": given.audio_url},
+        "prompt": given.prompt,
+        "quality": QUALITIES[given.quality],
+        "duration": given.duration_seconds or SPEAK_SECONDS[0],
+        "enhance_prompt": given.enhance_prompt,
+        "seed": given.seed,
+    }
+
+
+def _image(url: str) -> dict[str, str]:
+    return {"type": "image_url", "image_url": url}

@@ -1,0 +1,113 @@
+"""Higgsfield's v2 API: model ids, bodies and field names of the inputs (upstream.md 2), as pure functions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, SoulInput, SoulVersion
+from gateway.generations.model import canonical_json
+
+SOUL_MODELS = {
+    SoulVersion.V1: "higgsfield-ai/soul/standard",
+    SoulVersion.V2: "higgsfield-ai/soul/v2/standard",
+    SoulVersion.CINEMA: "higgsfield-ai/soul/cinema",
+}
+DOP_MODELS = {
+    DopVariant.LITE: "higgsfield-ai/dop/lite",
+    DopVariant.STANDARD: "higgsfield-ai/dop/standard",
+    DopVariant.TURBO: "higgsfield-ai/dop/turbo",
+}
+
+_OWN_NAMES: Mapping[str, Mapping[str, str]] = {
+    "soul": {"custom_reference_id": "character_id", "custom_reference_strength": "character_strength"},
+    "dop": {"image_url": "image_urls"},
+}
+
+
+def model_id(given: Input) -> str:
+    """The v2 model that serves the input."""
+    match given:
+        case SoulInput():
+            return SOUL_MODELS[given.version]
+        case DopInput():
+            return DOP_MODELS[given.variant]
+        case ModelInput():
+            return given.model_id
+    raise ValueError(f"{type(given).__name__} has no v2 model")
+
+
+def kind(given: Input) -> str:
+    """The name of the input's kind in `GenerationInput`."""
+    return {SoulInput: "soul", DopInput: "dop", ModelInput: "model"}[type(given)]
+
+
+def body(given: Input) -> bytes:
+    """The JSON body: the model's own fields, what was not given left out (null and absent differ there)."""
+    match given:
+        case SoulInput():
+            fields = _soul(given)
+        case DopInput():
+            fields = _dop(given)
+        case ModelInput():
+            return given.canonical.encode("utf-8", "replace")
+        case _:
+            raise ValueError(f"{type(given).__name__} has no v2 body")
+    return canonical_json(fields).encode("utf-8", "replace")
+
+
+def weight(given: Input) -> int:
+    """How many of the account's concurrent generations it takes: a batch counts its outputs."""
+    if isinstance(given, SoulInput):
+        return given.batch_size or 1
+    if isinstance(given, ModelInput):
+        size = given.parameters.get("batch_size")
+        return size if isinstance(size, int) and 1 <= size <= 16 else 1
+    return 1
+
+
+def field_path(input_kind: str, location: list[str | int]) -> str:
+    """The path, in the names of the protos, of a field that Higgsfield names by its place in the body."""
+    parts = [part for index, part in enumerate(location) if not (index == 0 and part == "body")]
+    if input_kind == "model":
+        path = "input.model.parameters"
+    else:
+        path = f"input.{input_kind}"
+        names = _OWN_NAMES.get(input_kind, {})
+        parts = [names.get(part, part) if isinstance(part, str) else part for part in parts]
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path
+
+
+def _soul(given: SoulInput) -> dict[str, Any]:
+    return _given(
+        prompt=given.prompt,
+        aspect_ratio=given.aspect_ratio or None,
+        resolution=given.resolution or "720p",
+        batch_size=given.batch_size or 1,
+        style_id=given.style_id or None,
+        style_strength=given.style_strength,
+        custom_reference_id=given.character_id or None,
+        custom_reference_strength=given.character_strength,
+        image_reference_url=given.image_reference_url or None,
+        enhance_prompt=given.enhance_prompt,
+        seed=given.seed,
+    )
+
+
+def _dop(given: DopInput) -> dict[str, Any]:
+    motions = [
+        {"id": motion.motion_id, "strength": 1 if motion.strength is None else motion.strength}
+        for motion in given.motions
+    ]
+    return _given(
+        prompt=given.prompt,
+        image_url=given.image_urls[0],
+        end_image_url=given.end_image_url or None,
+        motions=motions or None,
+        enhance_prompt=given.enhance_prompt,
+        seed=given.seed,
+    )
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

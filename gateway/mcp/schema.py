@@ -1,0 +1,159 @@
+"""JSON Schemas of the tools' arguments, made from the protos, so that no field can be forgotten or named otherwise.
+
+What a field is for stands in `MEANINGS`: comments of the protos are not in their descriptors.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from gateway.errors import Violation, printable
+
+MEANINGS: Mapping[str, str] = {
+    "GenerationInput.soul": "Text to image with Soul.",
+    "GenerationInput.dop": "Image to video with the Director of Photography model.",
+    "GenerationInput.speak": "A portrait and a speech (WAV) to a video of the person speaking.",
+    "GenerationInput.model": "Any other Higgsfield model, by its id.",
+    "ModelInput.model_id": "Such as kling-video/v3.0/pro/image-to-video, without a leading slash.",
+    "ModelInput.parameters": "The model's own parameters, as its documentation names them.",
+    "SoulInput.prompt": "What the image shows.",
+    "SoulInput.version": "V1 unless given. A style or a character works with the version it was made for only.",
+    "SoulInput.aspect_ratio": "9:16, 16:9, 4:3, 3:4, 1:1, 2:3 or 3:2. Not together with width and height.",
+    "SoulInput.width": "Pixels; width and height are one of the 13 pairs of Soul V1. Rather use aspect_ratio.",
+    "SoulInput.height": "See width.",
+    "SoulInput.resolution": "720p (unless given) or 1080p.",
+    "SoulInput.batch_size": "How many images: 1 (unless given) or 4.",
+    "SoulInput.style_id": "The id of a Soul style.",
+    "SoulInput.style_strength": "0 to 1; needs style_id.",
+    "SoulInput.character_id": "The id of a trained character (Soul ID) of the same version.",
+    "SoulInput.character_strength": "0 to 1; needs character_id.",
+    "SoulInput.image_reference_url": "An image to go by. Only V1.",
+    "SoulInput.enhance_prompt": "Let Higgsfield rewrite the prompt.",
+    "SoulInput.seed": "1 to 1000000: the same seed and input give similar results.",
+    "DopInput.variant": "Turbo unless given.",
+    "DopInput.prompt": "What moves, and how the camera does.",
+    "DopInput.image_urls": "URLs of the images to start from, one at least; see upload_media.",
+    "DopInput.end_image_url": "The last frame, where one is wanted.",
+    "DopInput.motions": "At most 2 motion presets.",
+    "DopInput.enhance_prompt": "Let Higgsfield rewrite the prompt.",
+    "DopInput.seed": "1 to 1000000.",
+    "MotionStrength.motion_id": "The id of a motion preset.",
+    "MotionStrength.strength": "0 to 1; 1 unless given.",
+    "SpeakInput.image_url": "The portrait.",
+    "SpeakInput.audio_url": "The speech, a WAV file.",
+    "SpeakInput.prompt": "How the person looks and acts.",
+    "SpeakInput.quality": "Mid unless given.",
+    "SpeakInput.duration_seconds": "5 (unless given), 10 or 15.",
+    "SpeakInput.enhance_prompt": "Let Higgsfield rewrite the prompt.",
+    "SpeakInput.seed": "1 to 1000000.",
+    "GenerationFilter.ids": "These generations.",
+    "GenerationFilter.states": "In one of these states.",
+    "GenerationFilter.model_ids": "Of one of these models.",
+    "GenerationFilter.labels": "With all of these labels.",
+    "GenerationFilter.idempotency_key": "What became of a call with this key.",
+    "GenerationFilter.created_after": "Created then or later, such as 2026-01-31T12:00:00Z.",
+    "GenerationFilter.created_before": "Created earlier; the create_time of the last one listed, for those before it.",
+}
+"""By message and field."""
+_SCALARS = {
+    FieldDescriptor.TYPE_STRING: "string",
+    FieldDescriptor.TYPE_BOOL: "boolean",
+    FieldDescriptor.TYPE_DOUBLE: "number",
+    FieldDescriptor.TYPE_INT32: "integer",
+}
+_MOST_VIOLATIONS = 20
+MOST_VALUES = 5_000
+"""Values in the arguments of one call, each field and each item: all of them are looked at while nobody else is served.
+
+No call needs a tenth of them; two million fit into a request, and would take half a minute.
+"""
+
+
+def fields_schema(message: Any) -> dict[str, Any]:  # one of two stub classes
+    """The schema of a message in JSON. Raises KeyError for a field without a meaning, or of a type not met before."""
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            field.name: _field_schema(field) | {"description": MEANINGS[f"{message.name}.{field.name}"]}
+            for field in message.fields
+        },
+        "additionalProperties": False,
+    }
+    # A choice is all that such a message holds: just one of its fields.
+    if any(not choice.name.startswith("_") for choice in message.oneofs):
+        schema |= {"minProperties": 1, "maxProperties": 1}
+    return schema
+
+
+def _field_schema(field: FieldDescriptor) -> dict[str, Any]:
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        return {"type": "object", "additionalProperties": _value_schema(field.message_type.fields_by_name["value"])}
+    value = _value_schema(field)
+    return {"type": "array", "items": value} if field.is_repeated else value
+
+
+def _value_schema(field: FieldDescriptor) -> dict[str, Any]:
+    if field.enum_type is not None:
+        return {"type": "string", "enum": names(field.enum_type)}
+    if field.message_type is None:
+        return {"type": _SCALARS[field.type]}
+    if field.message_type.full_name == "google.protobuf.Struct":
+        return {"type": "object"}
+    if field.message_type.full_name == "google.protobuf.Timestamp":
+        return {"type": "string", "format": "date-time"}
+    return fields_schema(field.message_type)
+
+
+def names(enum: EnumDescriptor) -> list[str]:
+    """The names of its values, but for the one that says nothing."""
+    return [value.name for value in enum.values if value.number]
+
+
+def violations(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[Violation]:
+    """What is wrong with a tool's arguments, field by field."""
+    values = list(islice(_values(arguments), MOST_VALUES + 1))
+    if len(values) > MOST_VALUES:
+        return [Violation("arguments", f"hold more than {MOST_VALUES} values")]
+    if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+        return [Violation("arguments", "hold a number that is not finite")]
+    found: list[Violation] = []
+    for error in Draft202012Validator(schema).iter_errors(arguments):
+        found.extend(_told(error))
+    return sorted(found, key=lambda violation: violation.field)[:_MOST_VIOLATIONS]
+
+
+def _values(arguments: Mapping[str, Any]) -> Iterator[Any]:
+    """Every value in it, however deep."""
+    inside: list[Iterator[Any]] = [iter(arguments.values())]
+    while inside:
+        for value in inside[-1]:
+            yield value
+            if isinstance(value, Mapping | list):
+                inside.append(iter(value.values() if isinstance(value, Mapping) else value))
+                break
+        else:
+            inside.pop()
+
+
+def _told(error: ValidationError) -> Iterator[Violation]:
+    path = ""
+    for part in error.absolute_path:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    below = f"{path}." if path else ""
+    given = error.instance
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        for name in sorted(set(given) - set(known)):
+            yield Violation(printable(f"{below}{name}", 100), f"is no field here; there are {', '.join(known)}")
+    elif error.validator == "required":
+        for name in sorted(set(error.schema["required"]) - set(given)):
+            yield Violation(f"{below}{name}", "is required")
+    elif error.validator in {"minProperties", "maxProperties"}:
+        yield Violation(path, f"must have just one of {', '.join(error.schema['properties'])}")
+    else:
+        yield Violation(printable(path, 100), printable(error.message, 200))

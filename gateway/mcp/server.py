@@ -1,0 +1,89 @@
+"""The tools as an MCP server: the only module that knows the library, but for what opens its transports."""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from typing import Any
+
+import mcp_types as types
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+
+from gateway.mcp.port import GatewayPort, RefusedError
+from gateway.mcp.tool import Report, Tool, refusal
+from hfgateway.v1 import error_pb2
+
+log = logging.getLogger(__name__)
+
+Context = Any
+"""The library's context of one request."""
+INSTRUCTIONS = (
+    "Generates images and videos with Higgsfield through a gateway that never charges twice for one generation. "
+    "Start with generate; where it is not done in time, go on with wait_generation. Repeat a call that timed out or "
+    "failed with exactly the same arguments."
+)
+
+
+def mcp_server(tools: Iterable[Tool], port_of: Callable[[Context], GatewayPort]) -> "Server[Any]":
+    """The server. `port_of` gives the gateway as the caller of a request reaches it."""
+    known = {tool.name: tool for tool in tools}
+    listed = types.ListToolsResult(tools=[_described(tool) for tool in known.values()])
+
+    async def list_tools(_: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return listed
+
+    async def call_tool(context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        tool = known.get(params.name)
+        if tool is None:
+            raise MCPError(code=types.INVALID_PARAMS, message="there is no such tool")
+
+        async def report(progress: float, message: str) -> None:
+            await context.session.report_progress(progress, 1.0, message)
+
+        return await _answer(tool, port_of(context), params.arguments or {}, report)
+
+    return Server(
+        "hfgateway",
+        title="Higgsfield Gateway",
+        version=version("hfgateway"),
+        instructions=INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        get_tool_input_schema=lambda name: known[name].arguments if name in known else None,
+    )
+
+
+async def _answer(tool: Tool, port: GatewayPort, arguments: dict[str, Any], report: Report) -> types.CallToolResult:
+    try:
+        told = await tool(port, arguments, report)
+    except Exception:
+        # What an exception says is for the log alone: the library would send it to the caller.
+        incident = secrets.token_hex(6)
+        log.exception("a tool failed by a defect", extra={"tool": tool.name, "incident": incident})
+        failure = error_pb2.Failure(
+            reason=error_pb2.ERROR_REASON_INTERNAL,
+            message=f"internal error, incident {incident}",
+            metadata={"incident": incident},
+        )
+        told = refusal(RefusedError("INTERNAL", failure))
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=told.text)],
+        structured_content=told.content,
+        is_error=told.failed,
+    )
+
+
+def _described(tool: Tool) -> types.Tool:
+    return types.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.arguments,
+        annotations=types.ToolAnnotations(
+            read_only_hint=not tool.changes,
+            destructive_hint=tool.ends,
+            idempotent_hint=tool.repeatable,
+            open_world_hint=True,
+        ),
+    )

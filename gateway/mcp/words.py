@@ -1,0 +1,89 @@
+"""What a model reads: generations and refusals as text, and as the JSON that stands beside it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from gateway.mcp.port import RefusedError
+from hfgateway.v1 import error_pb2, generation_pb2
+
+State = generation_pb2.GenerationState
+
+
+def as_json(message: Message) -> dict[str, Any]:
+    """A message in the API's own JSON, with the names of the protos, which arguments and violations have too."""
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def state_name(generation: generation_pb2.Generation) -> str:
+    """Its state, without the prefix."""
+    return _name(State, generation.state, "GENERATION_STATE_")
+
+
+def summary(generation: generation_pb2.Generation) -> str:
+    """A generation in a few lines, its links among them."""
+    lines = [f"{state_name(generation)}: generation {generation.id} with {generation.model_id}"]
+    if generation.HasField("failure"):
+        lines.append(f"It failed: {told(generation.failure)}")
+    if generation.HasField("delay"):
+        lines.append(f"It waits: {told(generation.delay)}")
+    for number, output in enumerate(generation.outputs, 1):
+        lines.append(f"Output {number}: {output.url or _name(State, output.state, 'GENERATION_STATE_')}")
+    if generation.HasField("outputs_expire_time"):
+        lines.append(f"The outputs can be had until {generation.outputs_expire_time.ToJsonString()}.")
+    return "\n".join(lines)
+
+
+def expectation(generation: generation_pb2.Generation, forecast: generation_pb2.Forecast | None) -> str:
+    """What is going on, in a few words."""
+    words = [state_name(generation)]
+    if generation.HasField("delay"):
+        words.append(generation.delay.message)
+    if forecast is not None and forecast.queue_position:
+        words.append(f"number {forecast.queue_position} in the gateway's queue")
+    if forecast is not None and forecast.HasField("remaining"):
+        words.append(f"about {forecast.remaining.ToSeconds()} s left")
+    return ", ".join(words)
+
+
+def told(failure: error_pb2.Failure) -> str:
+    """A failure in one line: its reason, its message, and the fields that the message does not name."""
+    fields = [f"{one.field}: {one.description}" for one in failure.field_violations]
+    more = [text for text in fields if text not in failure.message]
+    line = f"{reason_name(failure)}: {failure.message}" + (f" ({'; '.join(more)})" if more else "")
+    if failure.HasField("retry_delay"):
+        line += f" Wait {failure.retry_delay.ToTimedelta().total_seconds():.3g} s before you try again."
+    return line
+
+
+def error_json(refused: RefusedError) -> dict[str, Any]:
+    """A refusal for programs: code, reason without its prefix, fields, and when to come again."""
+    return failure_json(refused.failure) | {"code": refused.code, "retryable": refused.passes}
+
+
+def failure_json(failure: error_pb2.Failure) -> dict[str, Any]:
+    """A failure for programs."""
+    content: dict[str, Any] = {
+        "reason": reason_name(failure),
+        "message": failure.message,
+        "field_violations": [{"field": v.field, "description": v.description} for v in failure.field_violations],
+        "retryable": failure.retryable,
+        "metadata": dict[str, str](failure.metadata),
+    }
+    if failure.HasField("retry_delay"):
+        content["retry_delay_seconds"] = failure.retry_delay.ToTimedelta().total_seconds()
+    return content
+
+
+def reason_name(failure: error_pb2.Failure) -> str:
+    """The reason, without the prefix; UNKNOWN where none is given."""
+    if failure.reason == error_pb2.ERROR_REASON_UNSPECIFIED:
+        return "UNKNOWN"
+    return _name(error_pb2.ErrorReason, failure.reason, "ERROR_REASON_")
+
+
+def _name(enum: Any, value: int, prefix: str) -> str:
+    known: Mapping[int, Any] = enum.DESCRIPTOR.values_by_number
+    return str(known[value].name).removeprefix(prefix) if value in known else f"{prefix}{value}"

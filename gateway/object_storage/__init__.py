@@ -1,0 +1,1 @@
+"""Where archived files lie: a folder, or a bucket of anything that speaks S3."""

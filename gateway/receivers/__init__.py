@@ -1,0 +1,1 @@
+"""The way out to callers' receivers: which addresses may be called, and the one POST."""

@@ -1,0 +1,62 @@
+"""AdminService: what an operator of this gateway can do, for generations of all tenants."""
+
+from gateway.access.identity import Access
+from gateway.access.keys import ApiKey
+from gateway.errors import invalid_field
+from gateway.generations.model import Generation
+from gateway.generations.resolve import Resolver
+from gateway.rpc import wire
+from gateway.rpc.call import Call
+from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+GENERATION = 1
+
+
+class AdminHandlers:
+    """The service, on a socket that only the operator can open."""
+
+    def __init__(self, resolver: Resolver, access: Access) -> None:
+        self._resolver = resolver
+        self._access = access
+
+    async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
+        """Lead a generation out of UNCERTAIN."""
+        if not request.id:
+            raise invalid_field("id", "is required")
+        generation = await self._resolve(request)
+        return wire.embedded(GENERATION, wire.shown(generation, include_input=False))
+
+    async def create_api_key(self, request: pb.CreateApiKeyRequest, _: Call) -> pb.CreateApiKeyResponse:
+        """A new key, told once."""
+        key, secret = await self._access.create_key(request.tenant, request.name)
+        return pb.CreateApiKeyResponse(api_key=api_key_message(key), secret=secret)
+
+    async def list_api_keys(self, _: pb.ListApiKeysRequest, __: Call) -> pb.ListApiKeysResponse:
+        """All keys, without what opens anything."""
+        return pb.ListApiKeysResponse(api_keys=[api_key_message(key) for key in self._access.listed()])
+
+    async def revoke_api_key(self, request: pb.RevokeApiKeyRequest, _: Call) -> pb.RevokeApiKeyResponse:
+        """Good for nothing any more."""
+        if not request.id:
+            raise invalid_field("id", "is required")
+        return pb.RevokeApiKeyResponse(api_key=api_key_message(await self._access.revoke_key(request.id)))
+
+    async def _resolve(self, request: pb.ResolveGenerationRequest) -> Generation:
+        match request.WhichOneof("resolution"):
+            case "request_id":
+                return await self._resolver.as_request(request.id, request.request_id)
+            case "lost":
+                return await self._resolver.lost(request.id)
+            case "resubmit":
+                twice = request.resubmit.may_charge_twice
+                return await self._resolver.resubmit(request.id, may_charge_twice=twice)
+        raise invalid_field("resolution", "is required: one of request_id, lost, resubmit")
+
+
+def api_key_message(key: ApiKey) -> pb.ApiKey:
+    """What may be shown of a key."""
+    message = pb.ApiKey(id=key.id, tenant=key.tenant, name=key.name)
+    message.create_time.FromMicroseconds(round(key.create_time * 1e6))
+    if key.revoke_time is not None:
+        message.revoke_time.FromMicroseconds(round(key.revoke_time * 1e6))
+    return message

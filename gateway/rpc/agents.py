@@ -1,0 +1,150 @@
+"""AgentService: convert in, one call of the core, convert out."""
+
+import hashlib
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from gateway.agents.model import MediaKind, Message, Session
+from gateway.agents.service import Agents
+from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.rpc import convert, tokens
+from gateway.rpc.call import Call
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
+
+LONGEST_MESSAGE = 20_000
+DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
+LARGEST_PAGE_BYTES = 2 * 1024 * 1024
+_EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
+
+
+class AgentHandlers:
+    """The service, for every transport."""
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+
+    async def create_session(self, request: pb.CreateSessionRequest, call: Call) -> pb.CreateSessionResponse:
+        """A session for a key."""
+        wrong: list[Violation] = []
+        key = convert.idempotency_key(request.idempotency_key, "session", wrong)
+        if wrong:
+            raise invalid_input(wrong)
+        session, replayed = await self._agents.create_session(call.tenant, key)
+        return pb.CreateSessionResponse(session=session_message(session), replayed=replayed)
+
+    async def get_session(self, request: pb.GetSessionRequest, call: Call) -> pb.GetSessionResponse:
+        """The session as it is now."""
+        session = await self._agents.session(call.tenant, _required(request.id, "id"))
+        return pb.GetSessionResponse(session=session_message(session))
+
+    async def send_message(self, request: pb.SendMessageRequest, call: Call) -> pb.SendMessageResponse:
+        """One message for one key."""
+        wrong: list[Violation] = []
+        if not request.session_id:
+            wrong.append(Violation("session_id", "is required"))
+        if not 1 <= len(request.text) <= LONGEST_MESSAGE:
+            wrong.append(Violation("text", f"must be 1 to {LONGEST_MESSAGE} characters"))
+        key = convert.idempotency_key(request.idempotency_key, "message", wrong)
+        if wrong:
+            raise invalid_input(wrong)
+        message, replayed = await self._agents.send(call.tenant, request.session_id, request.text, key)
+        return pb.SendMessageResponse(message=message_message(message), replayed=replayed)
+
+    async def list_messages(self, request: pb.ListMessagesRequest, call: Call) -> pb.ListMessagesResponse:
+        """A page of at most 2 MiB, oldest first."""
+        if request.page_size < 0:
+            raise invalid_field("page_size", "must not be negative")
+        session_id = _required(request.session_id, "session_id")
+        size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+        wanted = f"{call.tenant}\0{session_id}\0{request.after_message_id}"
+        digest = hashlib.sha256(wanted.encode()).digest()[:8]
+        after = tokens.read_page_token(request.page_token, digest) or request.after_message_id
+        found = await self._agents.messages(call.tenant, session_id, after)
+        answer = pb.ListMessagesResponse()
+        total = 0
+        for index, message in enumerate(found):
+            shown = message_message(message)
+            total += shown.ByteSize()
+            if index == size or (total > LARGEST_PAGE_BYTES and index):
+                answer.next_page_token = tokens.page_token(found[index - 1].id, digest)
+                break
+            answer.messages.append(shown)
+        return answer
+
+    async def interrupt_session(self, request: pb.InterruptSessionRequest, call: Call) -> pb.InterruptSessionResponse:
+        """Stop the turn."""
+        session = await self._agents.interrupt(call.tenant, _required(request.id, "id"))
+        return pb.InterruptSessionResponse(session=session_message(session))
+
+    async def watch_session(
+        self, request: pb.WatchSessionRequest, call: Call
+    ) -> AsyncGenerator[pb.WatchSessionResponse, None]:
+        """The session, its messages, and every change of both."""
+        changes = self._agents.watch(
+            call.tenant,
+            _required(request.id, "id"),
+            request.after_message_id,
+            until_idle=request.until_idle,
+            check=call.check,
+        )
+        async with aclosing(changes):
+            async for change in changes:
+                match change:
+                    case Session():
+                        yield pb.WatchSessionResponse(session=session_message(change))
+                    case Message():
+                        yield pb.WatchSessionResponse(message=message_message(change))
+                    case None:
+                        yield pb.WatchSessionResponse()
+
+    async def create_media(self, request: pb.CreateMediaRequest, call: Call) -> pb.CreateMediaResponse:
+        """A place for a file."""
+        if not _EXTENSION.fullmatch(request.extension):
+            raise invalid_field("extension", "must be 1 to 16 letters and digits, without a dot")
+        slot = await self._agents.create_media(call.tenant, request.extension, _kind(request.kind))
+        return pb.CreateMediaResponse(
+            id=slot.id, content_type=slot.content_type, upload_url=slot.upload_url, url=slot.url
+        )
+
+    async def confirm_media(self, request: pb.ConfirmMediaRequest, call: Call) -> pb.ConfirmMediaResponse:
+        """The bytes are there."""
+        await self._agents.confirm_media(call.tenant, _required(request.id, "id"), _kind(request.kind))
+        return pb.ConfirmMediaResponse()
+
+
+def session_message(session: Session) -> pb.Session:
+    """The message of the API."""
+    return pb.Session(
+        id=session.id,
+        state=session.state.value,  # type: ignore[arg-type]  # the numbers are those of SessionState
+        upstream_status=session.upstream_status,
+    )
+
+
+def message_message(message: Message) -> pb.Message:
+    """The message of the API."""
+    shown = pb.Message(
+        id=message.id,
+        role=message.role.value,  # type: ignore[arg-type]  # the numbers are those of Role
+        state=message.state.value,  # type: ignore[arg-type]  # the numbers are those of MessageState
+        text=message.text,
+        llm_cost_usd=message.llm_cost_usd,
+        reasoning=message.reasoning,
+    )
+    if message.create_time is not None:
+        shown.create_time.FromMicroseconds(round(message.create_time * 1e6))
+    return shown
+
+
+def _required(given: str, field: str) -> str:
+    if not given:
+        raise invalid_field(field, "is required")
+    return given
+
+
+def _kind(number: int) -> MediaKind:
+    try:
+        return MediaKind(number)
+    except ValueError:
+        raise invalid_field("kind", "is required, and a value this gateway knows") from None

@@ -1,0 +1,51 @@
+"""What a handler knows of the call it serves, whatever transport brought it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.access.identity import ANYBODY, Access, Identity
+from gateway.errors import Violation
+from gateway.generations.model import Generation
+from gateway.generations.ports import Filter
+
+WARNING = "hfgateway-warning"
+"""The name of the header that warnings are answered in: of HTTP, of gRPC's initial metadata. One for each."""
+MOST_WARNINGS = 10
+LONGEST_WARNING = 300
+
+
+@dataclass(slots=True)
+class Call:
+    """One call. `remaining`: seconds until its deadline, None without one. `access` None: everybody may everything."""
+
+    method: str
+    remaining: float | None
+    identity: Identity = ANYBODY
+    access: Access | None = None
+    warnings: tuple[str, ...] = ()
+    """What the caller is told beside the answer, in ASCII."""
+
+    @property
+    def tenant(self) -> str:
+        """Whose generations there are for it."""
+        return self.identity.tenant
+
+    @property
+    def within(self) -> Filter | None:
+        """What else a generation must match to exist for it."""
+        return self.identity.within
+
+    def sees(self, generation: Generation) -> bool:
+        """Whether the tenant's generation exists for this call."""
+        within = self.identity.within
+        return within is None or within.matches(generation)
+
+    def warn(self, doubted: Sequence[Violation]) -> None:
+        """Tell the caller that these fields may be wrong."""
+        told = (f"{one.field}: {one.description}" for one in doubted[:MOST_WARNINGS])
+        self.warnings = tuple(text.encode("ascii", "backslashreplace").decode()[:LONGEST_WARNING] for text in told)
+
+    def check(self) -> None:
+        """Raise INVALID_CREDENTIALS where who calls may not any more: for what takes long."""
+        if self.access is not None:
+            self.access.check(self.identity)

@@ -1,0 +1,29 @@
+"""What deliveries to callers say: JSON with a type, a time and a Generation, as callback_service.proto promises."""
+
+import json
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from gateway.generations.model import Generation
+from gateway.rpc.wire import generation_message, timestamp
+
+
+class JsonBodies:
+    """The `Bodies` in proto3 JSON."""
+
+    def of(self, generation: Generation) -> bytes:
+        """The generation at its revision, without its input."""
+        data = MessageToDict(generation_message(generation, generation.polls))
+        return _body(f"generation.{generation.state.name.lower()}", generation.update_time, data)
+
+    def of_test(self, wall: float) -> bytes:
+        """An empty generation."""
+        return _body("callback.test", wall, {})
+
+
+def _body(kind: str, wall: float, data: dict[str, Any]) -> bytes:
+    time = timestamp(wall)
+    assert time is not None
+    content = {"type": kind, "timestamp": time.ToJsonString(), "data": data}
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,211 @@
+"""CallbackService: webhooks to callers."""
+
+import hashlib
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.callbacks.model import Callback, Delivery, Fate
+from gateway.callbacks.service import BEGINNING, TenantCallbacks
+from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.generations.model import Moment
+from gateway.generations.ports import Filter
+from gateway.rpc import convert, tokens, wire
+from gateway.rpc.call import Call
+from hfgateway.v1 import callback_service_pb2 as pb
+from hfgateway.v1 import generation_service_pb2
+
+DEFAULT_PAGE, LARGEST_PAGE = 50, 500
+_MATCHED = frozenset({"labels", "model_ids", "states"})
+
+
+class CallbackHandlers:
+    """The service, for every transport."""
+
+    def __init__(self, callbacks: TenantCallbacks) -> None:
+        self._callbacks = callbacks
+
+    async def create_callback(self, request: pb.CreateCallbackRequest, call: Call) -> pb.CreateCallbackResponse:
+        """A new one, and its secret."""
+        wrong: list[Violation] = []
+        key = convert.idempotency_key(request.idempotency_key, "callback", wrong)
+        if not request.url:
+            wrong.append(Violation("url", "is required"))
+        if wrong:
+            raise invalid_input(wrong)
+        callback, secret = await self._callbacks.create(
+            call.tenant,
+            request.url,
+            _wanted(request.filter),
+            key,
+            every_change=request.every_change,
+        )
+        return pb.CreateCallbackResponse(callback=self._message(callback), secret=secret, replayed=not secret)
+
+    async def get_callback(self, request: pb.GetCallbackRequest, call: Call) -> pb.GetCallbackResponse:
+        """The callback."""
+        return pb.GetCallbackResponse(callback=self._message(self._callbacks.get(call.tenant, _id(request.id))))
+
+    async def list_callbacks(self, request: pb.ListCallbacksRequest, call: Call) -> pb.ListCallbacksResponse:
+        """A page, newest first."""
+        size = _size(request.page_size)
+        asked = _hash("callbacks", call.tenant)
+        before = tokens.read_page_token(request.page_token, asked)
+        older = [one for one in self._callbacks.listed(call.tenant) if before is None or one.id < before]
+        last = older[size - 1].id if len(older) > size else None
+        return pb.ListCallbacksResponse(
+            callbacks=[self._message(callback) for callback in older[:size]],
+            next_page_token=tokens.page_token(last, asked),
+        )
+
+    async def update_callback(self, request: pb.UpdateCallbackRequest, call: Call) -> pb.UpdateCallbackResponse:
+        """Change what is set."""
+        callback = await self._callbacks.update(
+            call.tenant,
+            _id(request.id),
+            paused=request.paused if request.HasField("paused") else None,
+            wanted=_wanted(request.filter) if request.HasField("filter") else None,
+            every_change=request.every_change if request.HasField("every_change") else None,
+        )
+        return pb.UpdateCallbackResponse(callback=self._message(callback))
+
+    async def delete_callback(self, request: pb.DeleteCallbackRequest, call: Call) -> pb.DeleteCallbackResponse:
+        """Remove it."""
+        await self._callbacks.delete(call.tenant, _id(request.id))
+        return pb.DeleteCallbackResponse()
+
+    async def rotate_callback_secret(
+        self, request: pb.RotateCallbackSecretRequest, call: Call
+    ) -> pb.RotateCallbackSecretResponse:
+        """A new secret."""
+        callback, secret = await self._callbacks.rotate(call.tenant, _id(request.id))
+        return pb.RotateCallbackSecretResponse(callback=self._message(callback), secret=secret)
+
+    async def test_callback(self, request: pb.TestCallbackRequest, call: Call) -> pb.TestCallbackResponse:
+        """One delivery, now."""
+        tested = await self._callbacks.test(call.tenant, _id(request.id))
+        taken = tested.outcome.problem is None
+        message = pb.Delivery(
+            id=tested.id,
+            callback_id=tested.callback_id,
+            state=(Fate.DELIVERED if taken else Fate.FAILED).value,  # type: ignore[arg-type]
+            attempts=1,
+            problem=tested.outcome.problem or 0,  # type: ignore[arg-type]
+            http_status=tested.outcome.http_status,
+            create_time=wire.timestamp(tested.create_time),
+            last_attempt_time=wire.timestamp(tested.last_attempt_time),
+        )
+        return pb.TestCallbackResponse(delivery=message)
+
+    async def list_deliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:
+        """A page, newest first."""
+        size = _size(request.page_size)
+        if not request.callback_id:
+            raise invalid_field("callback_id", "is required")
+        asked = _hash(call.tenant, request.callback_id, request.generation_id, str(request.failed_only))
+        found = await self._callbacks.deliveries(
+            call.tenant,
+            request.callback_id,
+            request.generation_id,
+            failed_only=request.failed_only,
+            before=_place(tokens.read_page_token(request.page_token, asked)),
+            limit=size + 1,
+        )
+        last = found[size - 1] if len(found) > size else None
+        place = None if last is None else f"{last.create_time!r} {last.generation_id} {last.revision}"
+        moment = self._callbacks.moment()
+        return pb.ListDeliveriesResponse(
+            deliveries=[_delivery(delivery, moment) for delivery in found[:size]],
+            next_page_token=tokens.page_token(place, asked),
+        )
+
+    async def redeliver_delivery(
+        self, request: pb.RedeliverDeliveryRequest, call: Call
+    ) -> pb.RedeliverDeliveryResponse:
+        """Have it made again."""
+        delivery = await self._callbacks.redeliver(call.tenant, _id(request.id))
+        return pb.RedeliverDeliveryResponse(delivery=_delivery(delivery, self._callbacks.moment()))
+
+    def _message(self, callback: Callback) -> pb.Callback:
+        moment = self._callbacks.moment()
+        old = [secret.until for secret in callback.signing(moment.steady) if secret.until is not None]
+        message = pb.Callback(
+            id=callback.id,
+            url=callback.url,
+            filter=generation_service_pb2.GenerationFilter(
+                states=sorted(callback.wanted.states),  # type: ignore[arg-type]
+                model_ids=sorted(callback.wanted.model_ids),
+                labels=dict(callback.wanted.labels),
+            ),
+            every_change=callback.every_change,
+            paused=callback.paused,
+            problem=callback.problem or 0,  # type: ignore[arg-type]
+            problem_http_status=callback.problem_status,
+            problem_time=wire.timestamp(callback.problem_time),
+            create_time=wire.timestamp(callback.create_time),
+        )
+        if old:
+            message.old_secrets_expire_time.CopyFrom(_shown(max(old), moment))
+        return message
+
+
+def _delivery(delivery: Delivery, moment: Moment) -> pb.Delivery:
+    message = pb.Delivery(
+        id=delivery.id,
+        callback_id=delivery.callback_id,
+        generation_id=delivery.generation_id,
+        revision=delivery.revision,
+        state=delivery.fate.value,  # type: ignore[arg-type]
+        attempts=delivery.attempts,
+        problem=delivery.problem or 0,  # type: ignore[arg-type]
+        http_status=delivery.http_status,
+        create_time=wire.timestamp(delivery.create_time),
+        last_attempt_time=wire.timestamp(delivery.last_attempt_time),
+    )
+    if delivery.fate is Fate.PENDING:
+        message.next_attempt_time.CopyFrom(_shown(delivery.next_at, moment))
+    return message
+
+
+def _shown(steady: float, moment: Moment) -> Timestamp:
+    """A steady time on the calendar."""
+    shown = wire.timestamp(moment.wall + steady - moment.steady)
+    assert shown is not None
+    return shown
+
+
+def _wanted(message: generation_service_pb2.GenerationFilter) -> Filter:
+    wrong = [
+        Violation(f"filter.{field.name}", "cannot limit a callback: labels, model_ids and states can")
+        for field, _ in message.ListFields()
+        if field.name not in _MATCHED
+    ]
+    if wrong:
+        raise invalid_input(wrong)
+    return convert.generation_filter(message)
+
+
+def _id(text: str) -> str:
+    if not text:
+        raise invalid_field("id", "is required")
+    return text
+
+
+def _size(asked: int) -> int:
+    if asked < 0:
+        raise invalid_field("page_size", "must not be negative")
+    return min(asked or DEFAULT_PAGE, LARGEST_PAGE)
+
+
+def _hash(*parts: str) -> bytes:
+    """What a page token belongs to."""
+    return hashlib.sha256("\0".join(parts).encode()).digest()[:8]
+
+
+def _place(token: str | None) -> tuple[float, str, int]:
+    if token is None:
+        return BEGINNING
+    try:
+        time, generation_id, revision = token.split(" ")
+        return float(time), generation_id, int(revision)
+    except ValueError:
+        raise invalid_field("page_token", "is not one that this gateway gave") from None

@@ -1,0 +1,209 @@
+"""CatalogService: pages of what Higgsfield offers, from the gateway's cache."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from gateway.catalog.model import Item, Model, Motion, Preset, SoulStyle
+from gateway.catalog.models import Models
+from gateway.catalog.service import Catalogs
+from gateway.errors import invalid_field
+from gateway.rpc import tokens, wire
+from gateway.rpc.call import Call
+from hfgateway.v1 import catalog_service_pb2 as pb
+from hfgateway.v1 import generation_input_pb2, generation_pb2
+
+DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
+LARGEST_PAGE_BYTES = 2 * 1024 * 1024
+PATIENCE = 5.0
+"""Seconds that a call waits for what Higgsfield was never asked before."""
+MARGIN, MARGIN_SHARE = 0.1, 0.05
+AT_ONCE = 10
+"""Schemas made into messages before other work gets its turn; each takes a good part of a millisecond."""
+_T = TypeVar("_T", Model, Motion, SoulStyle, Preset)
+
+
+class CatalogHandlers:
+    """The service, for every transport."""
+
+    def __init__(self, catalogs: Catalogs) -> None:
+        self._catalogs = catalogs
+        self._made_of: Models | None = None
+        self._messages: dict[str, pb.Model] = {}
+        """With their schemas, of the newest models."""
+
+    async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
+        """A page of models, by id."""
+        if request.output_kind not in generation_pb2.MediaKind.values():
+            raise invalid_field("output_kind", "is not a value this gateway knows")
+        page = _Page(request)
+        models = await self._models(call)
+        wanted = int(request.output_kind)
+        items = [one.model for one in models.by_id.values() if wanted in (0, one.model.kind)]
+        if request.include_schema:
+            await self._make_schemas(page.of(items))
+        answer = pb.ListModelsResponse()
+        message = self._with_schema if request.include_schema else _model_message
+        answer.next_page_token = page.fill(answer.models, items, message)
+        if models.kept is not None and any(models.by_id[one.id].told for one in answer.models):
+            answer.MergeFrom(pb.ListModelsResponse(fetch_time=wire.timestamp(models.kept.fetch_time)))
+        return answer
+
+    async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
+        """One model, with its schema."""
+        model_id = _required("id", request.id)
+        models = await self._models(call)
+        entry = models.get(model_id)
+        told = models.kept if entry.told else None
+        fetch_time = None if told is None else wire.timestamp(told.fetch_time)
+        return pb.GetModelResponse(model=self._with_schema(entry.model), fetch_time=fetch_time)
+
+    async def list_motions(self, request: pb.ListMotionsRequest, call: Call) -> pb.ListMotionsResponse:
+        """A page of motions, by name."""
+        page = _Page(request)
+        listed = await self._catalogs.motions(_patience(call))
+        answer = pb.ListMotionsResponse(fetch_time=wire.timestamp(listed.fetch_time))
+        answer.next_page_token = page.fill(answer.motions, listed.items, _motion_message)
+        return answer
+
+    async def list_soul_styles(self, request: pb.ListSoulStylesRequest, call: Call) -> pb.ListSoulStylesResponse:
+        """A page of the styles of one generation of Soul, by name."""
+        page = _Page(request)
+        if request.version not in generation_input_pb2.SoulVersion.values():
+            raise invalid_field("version", "is not a value this gateway knows")
+        if request.version == generation_input_pb2.SOUL_VERSION_CINEMA:
+            raise invalid_field("version", "Soul Cinema has one fixed style, and none to choose from")
+        second = request.version == generation_input_pb2.SOUL_VERSION_V2
+        listed = await self._catalogs.soul_styles(_patience(call), second=second)
+        answer = pb.ListSoulStylesResponse(fetch_time=wire.timestamp(listed.fetch_time))
+        answer.next_page_token = page.fill(answer.soul_styles, listed.items, _style_message)
+        return answer
+
+    async def list_presets(self, request: pb.ListPresetsRequest, call: Call) -> pb.ListPresetsResponse:
+        """A page of a model's presets, by name."""
+        page = _Page(request)
+        listed = await self._catalogs.presets(_required("model_id", request.model_id), _patience(call))
+        answer = pb.ListPresetsResponse(fetch_time=wire.timestamp(listed.fetch_time))
+        answer.next_page_token = page.fill(answer.presets, listed.items, _preset_message)
+        return answer
+
+    async def _models(self, call: Call) -> Models:
+        models = await self._catalogs.models(_patience(call))
+        if models is not self._made_of:
+            self._made_of, self._messages = models, {}
+        return models
+
+    async def _make_schemas(self, models: Sequence[Model]) -> None:
+        """Have the messages of those that are about to be sent, without keeping others waiting."""
+        missing = [one for one in models if one.id not in self._messages]
+        for number, model in enumerate(missing, 1):
+            self._with_schema(model)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _with_schema(self, model: Model) -> pb.Model:
+        message = self._messages.get(model.id)
+        if message is None:
+            message = _model_message(model)
+            if model.schema is not None:
+                message.parameters_schema.update(model.schema)
+            self._messages[model.id] = message
+        return message
+
+
+class _Page:
+    """What a request wants of a sorted list. Raises INVALID_INPUT."""
+
+    def __init__(self, request: Any) -> None:
+        if request.page_size < 0:
+            raise invalid_field("page_size", "must not be negative")
+        self._size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+        self._query = request.query.casefold()
+        self._bound_to = _others(request)
+        self._after = _read_place(tokens.read_page_token(request.page_token, self._bound_to))
+
+    def of(self, items: Sequence[_T]) -> list[_T]:
+        """Those of the page, and one more where there is one."""
+        matching = (one for one in items if self._query in one.name.casefold())
+        found: list[_T] = []
+        for one in matching:
+            if self._after is None or _place(one) > self._after:
+                found.append(one)
+                if len(found) > self._size:
+                    break
+        return found
+
+    def fill(self, into: Any, items: Sequence[_T], message: Callable[[_T], Message]) -> str:
+        """Put the page's messages into a repeated field; the token of the next page."""
+        found = self.of(items)
+        total = 0
+        for number, one in enumerate(found):
+            made = message(one)
+            total += made.ByteSize()
+            if number == self._size or (total > LARGEST_PAGE_BYTES and number):
+                return tokens.page_token(json.dumps(_place(found[number - 1])), self._bound_to)
+            into.append(made)
+        return ""
+
+
+def _place(item: Item) -> list[str]:
+    """Where it stands in its list, as the list is sorted."""
+    return [item.id, ""] if isinstance(item, Model) else [item.name.casefold(), item.id]
+
+
+def _read_place(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    try:
+        name, item_id = json.loads(text)
+    except (ValueError, TypeError):
+        raise invalid_field("page_token", "is not one that this gateway gave") from None
+    return [str(name), str(item_id)]
+
+
+def _others(request: Any) -> bytes:
+    """Eight bytes that stand for everything in a request but its token."""
+    plain = type(request)()
+    plain.CopyFrom(request)
+    plain.DiscardUnknownFields()
+    plain.ClearField("page_token")
+    content = plain.DESCRIPTOR.full_name.encode() + b"\0" + plain.SerializeToString(deterministic=True)
+    return hashlib.sha256(content).digest()[:8]
+
+
+def _patience(call: Call) -> float:
+    if call.remaining is None:
+        return PATIENCE
+    return max(min(PATIENCE, call.remaining - max(MARGIN, call.remaining * MARGIN_SHARE)), 0.0)
+
+
+def _required(field: str, value: str) -> str:
+    if not value:
+        raise invalid_field(field, "is required")
+    return value
+
+
+def _model_message(model: Model) -> pb.Model:
+    return pb.Model(id=model.id, output_kind=generation_pb2.MediaKind.Name(model.kind), tasks=model.tasks)
+
+
+def _motion_message(motion: Motion) -> pb.Motion:
+    return pb.Motion(
+        id=motion.id,
+        name=motion.name,
+        description=motion.description,
+        preview_url=motion.preview_url,
+        start_end_frame=motion.start_end_frame,
+    )
+
+
+def _style_message(style: SoulStyle) -> pb.SoulStyle:
+    return pb.SoulStyle(id=style.id, name=style.name, description=style.description, preview_url=style.preview_url)
+
+
+def _preset_message(preset: Preset) -> pb.Preset:
+    return pb.Preset(id=preset.id, name=preset.name, preview_url=preset.preview_url)

@@ -1,0 +1,104 @@
+"""CharacterService: convert in, one call of the core, convert out."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+from gateway.characters.model import Character, Order
+from gateway.characters.service import Characters, Place
+from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.generations.inputs import SoulVersion
+from gateway.rpc import convert, tokens
+from gateway.rpc.call import Call
+from gateway.rpc.errors import failure_message
+from hfgateway.v1 import character_service_pb2 as pb
+
+DEFAULT_PAGE, LARGEST_PAGE = 50, 500
+
+
+class CharacterHandlers:
+    """The service, for every transport."""
+
+    def __init__(self, characters: Characters) -> None:
+        self._characters = characters
+
+    async def create_character(self, request: pb.CreateCharacterRequest, call: Call) -> pb.CreateCharacterResponse:
+        """Have one trained."""
+        character, replayed = await self._characters.create(call.tenant, _order(request))
+        return pb.CreateCharacterResponse(character=_message(character), replayed=replayed)
+
+    async def get_character(self, request: pb.GetCharacterRequest, call: Call) -> pb.GetCharacterResponse:
+        """One as it is."""
+        character = await self._characters.get(call.tenant, _id(request.id))
+        return pb.GetCharacterResponse(character=_message(character))
+
+    async def list_characters(self, request: pb.ListCharactersRequest, call: Call) -> pb.ListCharactersResponse:
+        """A page, newest first."""
+        if request.page_size < 0:
+            raise invalid_field("page_size", "must not be negative")
+        size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+        scope = tokens.scope("characters", call.tenant)
+        after = _place(tokens.read_page_token(request.page_token, scope))
+        found, last = await self._characters.page(call.tenant, after, size)
+        token = tokens.page_token(None if last is None else f"{last[0]!r} {last[1]}", scope)
+        return pb.ListCharactersResponse(characters=map(_message, found), next_page_token=token)
+
+    async def delete_character(self, request: pb.DeleteCharacterRequest, call: Call) -> pb.DeleteCharacterResponse:
+        """Have one deleted."""
+        await self._characters.delete(call.tenant, _id(request.id))
+        return pb.DeleteCharacterResponse()
+
+    async def watch_character(
+        self, request: pb.WatchCharacterRequest, call: Call
+    ) -> AsyncGenerator[pb.WatchCharacterResponse, None]:
+        """One as it is now, and as it changes, to the end of training."""
+        changes = self._characters.watch(call.tenant, _id(request.id), call.check)
+        async with contextlib.aclosing(changes):
+            async for character in changes:
+                yield pb.WatchCharacterResponse(character=None if character is None else _message(character))
+
+
+def _order(request: pb.CreateCharacterRequest) -> Order:
+    wrong: list[Violation] = []
+    key = convert.idempotency_key(request.idempotency_key, "character", wrong)
+    version = SoulVersion.V1
+    try:
+        version = SoulVersion(request.version or SoulVersion.V1.value)
+    except ValueError:
+        wrong.append(Violation("version", "is not a value this gateway knows"))
+    order = Order(request.name, tuple(request.image_urls), version, key)
+    wrong.extend(order.violations())
+    if wrong:
+        raise invalid_input(wrong)
+    return order
+
+
+def _message(character: Character) -> pb.SoulCharacter:
+    message = pb.SoulCharacter(
+        id=character.id,
+        name=character.name,
+        state=character.state.value,  # type: ignore[arg-type]  # the numbers are those of CharacterState
+        done=character.done,
+        version=0 if character.version is None else character.version.value,  # type: ignore[arg-type]  # the same
+        thumbnail_url=character.thumbnail_url,
+        failure=None if character.failure is None else failure_message(character.failure),
+    )
+    if character.create_time is not None:
+        message.create_time.FromMicroseconds(round(character.create_time * 1e6))
+    return message
+
+
+def _place(text: str | None) -> Place | None:
+    """What a page token of ours holds; one with its hash is one of ours."""
+    if text is None:
+        return None
+    create_time, _, character_id = text.partition(" ")
+    try:
+        return float(create_time), character_id
+    except ValueError:
+        raise invalid_field("page_token", "is not one that this gateway gave") from None
+
+
+def _id(given: str) -> str:
+    if not given:
+        raise invalid_field("id", "is required")
+    return given

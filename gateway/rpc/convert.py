@@ -1,0 +1,234 @@
+"""Requests as values of the core, checked: every wrong field is named by its path in the protos."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.generations.inputs import (
+    DopInput,
+    DopVariant,
+    Input,
+    ModelInput,
+    Motion,
+    SoulInput,
+    SoulVersion,
+    SpeakInput,
+    SpeakQuality,
+)
+from gateway.generations.model import State
+from gateway.generations.ports import Filter
+from gateway.generations.service import Submission, Warn
+from hfgateway.v1 import generation_input_pb2, generation_service_pb2
+
+LARGEST_INPUT = 256 * 1024
+HOUR = 3600.0
+MOST_IDS = 1000
+MOST_LABELS = 32
+_KEY = re.compile("[!-~]{1,255}")
+_WAITS = frozenset(generation_service_pb2.WaitFor.values())
+_LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/")
+_E = TypeVar("_E", SoulVersion, DopVariant, SpeakQuality)
+
+
+def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Warn) -> Submission:
+    """What is submitted; `warn` is heard by its caller. Raises INVALID_INPUT with every field wrong by itself."""
+    wrong: list[Violation] = []
+    given, message = checked_input(request.input)
+    key = idempotency_key(request.idempotency_key, "generation", wrong)
+    labels = dict(request.labels)
+    wrong.extend(_wrong_labels("labels", labels))
+    start_timeout = outputs_ttl = None
+    if request.HasField("start_timeout"):
+        start_timeout = seconds(request.start_timeout, "start_timeout", wrong, positive=True)
+    if request.HasField("outputs_ttl"):
+        outputs_ttl = seconds(request.outputs_ttl, "outputs_ttl", wrong, least=HOUR)
+        if outputs_ttl != int(outputs_ttl):
+            wrong.append(Violation("outputs_ttl", "must be whole seconds"))
+    if request.wait_for not in _WAITS:
+        wrong.append(Violation("wait_for", "is not a value this gateway knows"))
+    if request.HasField("wait_timeout"):
+        seconds(request.wait_timeout, "wait_timeout", wrong, most=HOUR)
+    if wrong:
+        raise invalid_input(wrong)
+    return Submission(given, message, key, labels, start_timeout, request.fail_when_saturated, outputs_ttl, warn)
+
+
+def idempotency_key(key: str, what: str, wrong: list[Violation]) -> str:
+    """The key, for a `what`; what is wrong with it is added to `wrong`."""
+    if not key:
+        wrong.append(Violation("idempotency_key", f"is required: one for each {what} that is meant"))
+    elif not _KEY.fullmatch(key):
+        wrong.append(Violation("idempotency_key", "must be 1 to 255 visible ASCII characters"))
+    return key
+
+
+def checked_input(message: generation_input_pb2.GenerationInput) -> tuple[Input, bytes]:
+    """The input as a value, and as it was sent. Raises INVALID_INPUT."""
+    kind = message.WhichOneof("kind")
+    if kind is None:
+        raise invalid_field("input", "is required, with one of soul, dop, speak, model")
+    as_sent: bytes = message.SerializeToString()
+    if len(as_sent) > LARGEST_INPUT:
+        raise invalid_field("input", f"is larger than {LARGEST_INPUT // 1024} KiB")
+    return _INPUTS[kind](getattr(message, kind)), as_sent
+
+
+def seconds(
+    given: Duration,
+    field: str,
+    wrong: list[Violation],
+    *,
+    least: float = 0.0,
+    most: float | None = None,
+    positive: bool = False,
+) -> float:
+    """A duration in seconds; what is wrong with it is added to `wrong`."""
+    value: float = given.seconds + given.nanos / 1_000_000_000
+    if value < 0 or abs(given.nanos) >= 1_000_000_000 or given.seconds > 315_576_000_000:
+        wrong.append(Violation(field, "must not be negative, and a valid duration"))
+    elif positive and value == 0:
+        wrong.append(Violation(field, "must be longer than 0 s"))
+    elif value < least:
+        wrong.append(Violation(field, f"must be at least {least:g} s"))
+    elif most is not None and value > most:
+        wrong.append(Violation(field, f"must be at most {most:g} s"))
+    return value
+
+
+def generation_filter(message: generation_service_pb2.GenerationFilter, within: Filter | None = None) -> Filter:
+    """Which generations are meant, of those that exist for who asks. Raises INVALID_INPUT."""
+    wrong: list[Violation] = []
+    if len(message.ids) > MOST_IDS:
+        wrong.append(Violation("filter.ids", f"at most {MOST_IDS}"))
+    states = set()
+    for index, number in enumerate(message.states):
+        try:
+            states.add(State(number))
+        except ValueError:
+            wrong.append(Violation(f"filter.states[{index}]", "is not a state this gateway knows"))
+    if len(message.labels) > MOST_LABELS:
+        wrong.append(Violation("filter.labels", f"at most {MOST_LABELS}"))
+    after = _time(message, "created_after", wrong)
+    before = _time(message, "created_before", wrong)
+    if wrong:
+        raise invalid_input(wrong)
+    return Filter(
+        ids=frozenset(message.ids) if message.ids else None,
+        states=frozenset(states),
+        model_ids=frozenset(message.model_ids),
+        labels=dict(message.labels),
+        idempotency_key=message.idempotency_key,
+        created_after=after,
+        created_before=before,
+        within=within,
+    )
+
+
+def parameters(struct: Struct) -> dict[str, Any]:
+    """A Struct as JSON data; whole numbers up to 2^53 lose their fraction."""
+    return {name: _plain(value) for name, value in struct.fields.items()}
+
+
+def _plain(value: Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() and abs(number) <= 2**53 else number
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "struct_value":
+        return parameters(value.struct_value)
+    if kind == "list_value":
+        return [_plain(item) for item in value.list_value.values]
+    return None
+
+
+def _soul(message: generation_input_pb2.SoulInput) -> SoulInput:
+    return SoulInput(
+        prompt=message.prompt,
+        version=_known(SoulVersion, message.version, SoulVersion.V1, "input.soul.version"),
+        aspect_ratio=message.aspect_ratio,
+        width=message.width,
+        height=message.height,
+        resolution=message.resolution,
+        batch_size=message.batch_size,
+        style_id=message.style_id,
+        style_strength=_optional(message, "style_strength"),
+        character_id=message.character_id,
+        character_strength=_optional(message, "character_strength"),
+        image_reference_url=message.image_reference_url,
+        enhance_prompt=_optional(message, "enhance_prompt"),
+        seed=_optional(message, "seed"),
+    )
+
+
+def _dop(message: generation_input_pb2.DopInput) -> DopInput:
+    return DopInput(
+        prompt=message.prompt,
+        variant=_known(DopVariant, message.variant, DopVariant.TURBO, "input.dop.variant"),
+        image_urls=tuple(message.image_urls),
+        end_image_url=message.end_image_url,
+        motions=tuple(Motion(m.motion_id, _optional(m, "strength")) for m in message.motions),
+        enhance_prompt=_optional(message, "enhance_prompt"),
+        seed=_optional(message, "seed"),
+    )
+
+
+def _speak(message: generation_input_pb2.SpeakInput) -> SpeakInput:
+    return SpeakInput(
+        image_url=message.image_url,
+        audio_url=message.audio_url,
+        prompt=message.prompt,
+        quality=_known(SpeakQuality, message.quality, SpeakQuality.MID, "input.speak.quality"),
+        duration_seconds=message.duration_seconds,
+        enhance_prompt=_optional(message, "enhance_prompt"),
+        seed=_optional(message, "seed"),
+    )
+
+
+def _model(message: generation_input_pb2.ModelInput) -> ModelInput:
+    return ModelInput(message.model_id, parameters(message.parameters))
+
+
+_INPUTS: dict[str, Callable[[Any], Input]] = {"soul": _soul, "dop": _dop, "speak": _speak, "model": _model}
+
+
+def _optional(message: Any, field: str) -> Any:
+    return getattr(message, field) if message.HasField(field) else None
+
+
+def _known(kind: type[_E], number: int, default: _E, field: str) -> _E:
+    if number == 0:
+        return default
+    try:
+        return kind(number)
+    except ValueError:
+        raise invalid_field(field, "is not a value this gateway knows") from None
+
+
+def _time(message: generation_service_pb2.GenerationFilter, field: str, wrong: list[Violation]) -> float | None:
+    if not message.HasField(field):
+        return None
+    given: Timestamp = getattr(message, field)
+    if not 0 <= given.nanos < 1_000_000_000:
+        wrong.append(Violation(f"filter.{field}", "is not a valid time"))
+    return given.seconds + given.nanos / 1_000_000_000
+
+
+def _wrong_labels(field: str, labels: Mapping[str, str]) -> list[Violation]:
+    wrong = []
+    if len(labels) > MOST_LABELS:
+        wrong.append(Violation(field, f"at most {MOST_LABELS}"))
+    for name, value in labels.items():
+        if not 1 <= len(name) <= 63 or not _LABEL_CHARACTERS.issuperset(name):
+            wrong.append(Violation(field, "keys must be 1 to 63 of a-z, 0-9, '.', '_', '-', '/'"))
+        if len(value) > 255:
+            wrong.append(Violation(f"{field}.{name}"[:100], "must be at most 255 characters"))
+    return wrong

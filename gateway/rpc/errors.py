@@ -1,0 +1,150 @@
+"""The one table from a failure to its wire form: code, reason and details, the same over every transport."""
+
+from dataclasses import replace
+from enum import Enum
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import (
+    BadRequest,
+    ErrorInfo,
+    PreconditionFailure,
+    QuotaFailure,
+    ResourceInfo,
+    RetryInfo,
+)
+
+from gateway.errors import Failure, Reason
+from hfgateway.v1 import error_pb2
+
+DOMAIN = "hfgateway"
+
+
+class Code(Enum):
+    """The codes of gRPC; the names of both gRPC and Connect derive from these."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+CODES: dict[str, Code] = {
+    "INVALID_INPUT": Code.INVALID_ARGUMENT,
+    "INPUT_REFUSED": Code.INVALID_ARGUMENT,
+    "INVALID_CREDENTIALS": Code.UNAUTHENTICATED,
+    "NOT_ALLOWED": Code.PERMISSION_DENIED,
+    "FEATURE_NOT_ENABLED": Code.PERMISSION_DENIED,
+    "NOT_FOUND": Code.NOT_FOUND,
+    "MODEL_UNKNOWN": Code.NOT_FOUND,
+    "MODEL_UNAVAILABLE": Code.FAILED_PRECONDITION,
+    "IDEMPOTENCY_KEY_REUSED": Code.FAILED_PRECONDITION,
+    "NOT_CANCELABLE": Code.FAILED_PRECONDITION,
+    "NOT_DONE": Code.FAILED_PRECONDITION,
+    "QUOTA_EXCEEDED": Code.RESOURCE_EXHAUSTED,
+    "INSUFFICIENT_CREDITS": Code.RESOURCE_EXHAUSTED,
+    "UPSTREAM_SATURATED": Code.RESOURCE_EXHAUSTED,
+    "GATEWAY_OVERLOADED": Code.RESOURCE_EXHAUSTED,
+    "UPSTREAM_UNAVAILABLE": Code.UNAVAILABLE,
+    "GATEWAY_UNAVAILABLE": Code.UNAVAILABLE,
+    "UPSTREAM_CREDENTIALS_REFUSED": Code.INTERNAL,
+    "INTERNAL": Code.INTERNAL,
+    "SUBMISSION_UNRESOLVED": Code.ABORTED,
+    "SESSION_BUSY": Code.ABORTED,
+}
+"""The code of each reason that an RPC can end with; error.proto says the same, and a test compares."""
+
+_WAITS = frozenset(
+    {Reason.UPSTREAM_SATURATED, Reason.GATEWAY_OVERLOADED, Reason.UPSTREAM_UNAVAILABLE, Reason.GATEWAY_UNAVAILABLE}
+)
+WAIT = 1.0
+"""Seconds that a caller is asked to wait for these where nobody said more."""
+_RESOURCES = {
+    "generation_id": "hfgateway.v1.Generation",
+    "character_id": "hfgateway.v1.SoulCharacter",
+    "callback_id": "hfgateway.v1.Callback",
+    "delivery_id": "hfgateway.v1.Delivery",
+    "session_id": "hfgateway.agents.v1alpha1.Session",
+    "media_id": "hfgateway.agents.v1alpha1.CreateMediaResponse",
+    "model_id": "model",
+}
+"""What a name in the metadata of a NOT_FOUND is the name of."""
+_MISSING = {Reason.NOT_FOUND: "generation_id", Reason.MODEL_UNKNOWN: "model_id"}
+"""What is missing where the metadata name nothing."""
+
+
+class RpcError(Exception):
+    """A call's end in wire terms: every transport sends it as it is."""
+
+    def __init__(self, code: Code, message: str, details: tuple[Message, ...]) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details
+
+
+def rpc_error(failure: Failure) -> RpcError:
+    """The wire form of a failure."""
+    return RpcError(CODES[failure.reason.name], failure.message, _details(failure))
+
+
+def failure_message(failure: Failure) -> error_pb2.Failure:
+    """The failure as the message of the API."""
+    return error_pb2.Failure(
+        reason=failure.reason.value,  # type: ignore[arg-type]  # the numbers are those of ErrorReason
+        message=failure.message,
+        field_violations=[
+            error_pb2.FieldViolation(field=v.field, description=v.description) for v in failure.violations
+        ],
+        retryable=failure.retryable,
+        retry_delay=duration(failure.retry_after),
+        metadata=dict(failure.metadata),
+    )
+
+
+def duration(seconds: float | None) -> Duration | None:
+    """So many seconds as a message."""
+    if seconds is None:
+        return None
+    whole = int(seconds)
+    return Duration(seconds=whole, nanos=int((seconds - whole) * 1_000_000_000))
+
+
+def _details(failure: Failure) -> tuple[Message, ...]:
+    if failure.retry_after is None and failure.reason in _WAITS:
+        failure = replace(failure, retry_after=WAIT)
+    details: list[Message] = [
+        failure_message(failure),
+        ErrorInfo(domain=DOMAIN, reason=failure.reason.name, metadata=dict(failure.metadata)),
+    ]
+    if CODES[failure.reason.name] is Code.INVALID_ARGUMENT and failure.violations:
+        violations = [BadRequest.FieldViolation(field=v.field, description=v.description) for v in failure.violations]
+        details.append(BadRequest(field_violations=violations))
+    if failure.retry_after is not None:
+        details.append(RetryInfo(retry_delay=duration(failure.retry_after)))
+    if failure.reason in _MISSING:
+        named = next((name for name in _RESOURCES if failure.metadata.get(name)), _MISSING[failure.reason])
+        name = failure.metadata.get(named, "")
+        details.append(ResourceInfo(resource_type=_RESOURCES[named], resource_name=name))
+    if failure.reason in {Reason.NOT_CANCELABLE, Reason.NOT_DONE}:
+        violation = PreconditionFailure.Violation(
+            type="STATE", subject=failure.metadata.get("state", ""), description=failure.message
+        )
+        details.append(PreconditionFailure(violations=[violation]))
+    if failure.reason is Reason.QUOTA_EXCEEDED:
+        quota = QuotaFailure.Violation(subject=failure.metadata.get("limit", ""), description=failure.message)
+        details.append(QuotaFailure(violations=[quota]))
+    return tuple(details)

@@ -1,0 +1,312 @@
+"""GenerationService: convert in, one call of the core, convert out. Answers may be bytes serialised before."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import replace
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from gateway.archive.archiver import ArchivedFiles
+from gateway.archive.model import ArchivedFile
+from gateway.errors import GatewayError, Violation, generation_not_found, invalid_field, invalid_input
+from gateway.generations import watch
+from gateway.generations.feed import Entry
+from gateway.generations.forecast import Forecaster
+from gateway.generations.model import Forecast, Generation, State
+from gateway.generations.service import Generations
+from gateway.generations.story import Stories
+from gateway.generations.watch import Watches
+from gateway.rpc import convert, tokens, wire
+from gateway.rpc.call import Call
+from hfgateway.v1 import generation_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+
+DEFAULT_SUBMIT_WAIT = 10.0
+DEFAULT_WAIT = 30.0
+DEFAULT_PAGE, LARGEST_PAGE = 50, 500
+LARGEST_PAGE_BYTES = 2 * 1024 * 1024
+GENERATION = 1
+"""The field number of the generation in every response that has one."""
+FORECAST = 2
+"""The field number of the forecast in WatchGenerationResponse."""
+REPLAYED = b"\x10\x01"
+"""`replayed` = true in SubmitGenerationResponse."""
+MARGIN, MARGIN_SHARE = 0.1, 0.05
+
+
+class GenerationHandlers:
+    """The service, for every transport."""
+
+    def __init__(
+        self,
+        generations: Generations,
+        watches: Watches,
+        forecasts: Forecaster,
+        stories: Stories,
+        archived: ArchivedFiles,
+    ) -> None:
+        self._generations = generations
+        self._watches = watches
+        self._forecasts = forecasts
+        self._stories = stories
+        self._archived = archived
+
+    async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
+        """Submit, then wait for as much as the call wants and has time for."""
+        submission = convert.submission(request, call.warn)
+        wait = _wait(request.wait_timeout if request.HasField("wait_timeout") else None, DEFAULT_SUBMIT_WAIT, call)
+        generation, replayed = await self._generations.submit(call.tenant, submission)
+        if request.wait_for != pb.WAIT_FOR_STORED:
+            enough = _done if request.wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
+            if not enough(generation):
+                generation = await self._generations.wait(call.tenant, generation.id, enough, wait)
+            if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
+                named = {**generation.failure.metadata, "generation_id": generation.id}
+                raise GatewayError(replace(generation.failure, metadata=named))
+        answer = wire.embedded(GENERATION, self._full(call, generation))
+        return answer + REPLAYED if replayed else answer
+
+    async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
+        """The generation, from memory while it lives."""
+        entry = self._generations.live(call.tenant, request.id)
+        if entry is None or call.within is not None:
+            entry = await self._entry(call, request.id)
+        include_input = call.identity.include_input
+        archived = await self._archived.of([request.id]) if entry.generation.done else {}
+        if archived:
+            content = wire.shown(entry.generation, include_input=include_input, archived=archived[request.id])
+            return wire.embedded(GENERATION, content)
+        return wire.embedded(GENERATION, self._live(entry, include_input=include_input))
+
+    async def list_generations(self, request: pb.ListGenerationsRequest, call: Call) -> Message:
+        """A page, newest first, of at most 2 MiB."""
+        if request.page_size < 0:
+            raise invalid_field("page_size", "must not be negative")
+        size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+        wanted = convert.generation_filter(request.filter, call.within)
+        filter_hash = tokens.filter_hash(request.filter, call.tenant, call.within)
+        before = tokens.read_page_token(request.page_token, filter_hash)
+        found, last = await self._generations.page(call.tenant, wanted, before, size)
+        archived = await self._archived.of([generation.id for generation in found if generation.done])
+        answer = pb.ListGenerationsResponse()
+        total = 0
+        for index, generation in enumerate(found):
+            content = self._shown(
+                call,
+                generation,
+                include_input=request.include_input,
+                archived=archived.get(generation.id, wire.NOTHING_ARCHIVED),
+            )
+            total += len(content)
+            if total > LARGEST_PAGE_BYTES and index:
+                last = found[index - 1].id
+                break
+            answer.generations.append(generation_pb2.Generation.FromString(content))
+        answer.next_page_token = tokens.page_token(last, filter_hash)
+        return answer
+
+    async def cancel_generation(self, request: pb.CancelGenerationRequest, call: Call) -> bytes:
+        """Cancel, or say why not."""
+        generation = await self._generations.cancel(call.tenant, _id(request.id))
+        return wire.embedded(GENERATION, self._full(call, generation))
+
+    async def wait_generation(self, request: pb.WaitGenerationRequest, call: Call) -> bytes:
+        """The generation when it is done, or as it is when the time is over."""
+        wait = _wait(request.timeout if request.HasField("timeout") else None, DEFAULT_WAIT, call, "timeout")
+        if call.within is not None:
+            await self._entry(call, request.id)
+        generation = await self._generations.wait(call.tenant, _id(request.id), _done, wait)
+        return wire.embedded(GENERATION, self._full(call, generation))
+
+    async def watch_generation(self, request: pb.WatchGenerationRequest, call: Call) -> AsyncGenerator[bytes, None]:
+        """Every change after a revision, once and in order."""
+        silence = _Silence(_interval(request))
+        generation_id, include_input = _id(request.id), request.include_input and call.identity.include_input
+        if call.within is not None:
+            await self._entry(call, generation_id)
+        changes = self._watches.one(call.tenant, generation_id, request.after_revision, silence.tick, call.check)
+        del request  # a stream may be open for hours: what it does not need is not kept
+        async for seen in changes:
+            if seen is None:
+                forecast = silence.newer(generation_id, self._forecast_of(generation_id, call))
+                if forecast is not None:
+                    silence.broken()
+                    yield wire.embedded(FORECAST, wire.forecast_message(forecast).SerializeToString())
+                elif silence.lasts():
+                    silence.broken()
+                    yield b""
+                continue
+            generation, entry = seen
+            if entry.generation is generation:
+                content = self._live(entry, include_input=include_input)
+            else:
+                content = wire.shown(generation, include_input=include_input)
+            if silence.listens:
+                silence.told(generation_id, self._forecast_of(generation_id, call))
+            silence.broken()
+            yield wire.embedded(GENERATION, content)
+            del seen, generation, entry, content
+
+    async def watch_generations(self, request: pb.WatchGenerationsRequest, call: Call) -> AsyncIterator[Message]:
+        """What matches now, then every change of it."""
+        silence = _Silence(_interval(request))
+        refused = {"states": request.filter.states, "idempotency_key": request.filter.idempotency_key}
+        for name, given in refused.items():
+            if given:
+                raise invalid_field(f"filter.{name}", "cannot be watched")
+        wanted = convert.generation_filter(request.filter, call.within)
+        filter_hash = tokens.filter_hash(request.filter, call.tenant, call.within)
+        resume = tokens.read_resume_token(request.resume_token, filter_hash)
+        async for seen in self._watches.many(call.tenant, wanted, resume, silence.tick, call.check):
+            answer = pb.WatchGenerationsResponse(
+                resume_token=tokens.resume_token(seen.at, filter_hash),
+                caught_up=seen.caught_up,
+                reset=seen.reset,
+                missing_ids=seen.missing,
+            )
+            if seen.generation is not None:
+                content = self._shown(call, seen.generation, include_input=request.include_input)
+                answer.generation.MergeFromString(content)
+                if silence.listens:
+                    silence.told(seen.generation.id, self._forecast_of(seen.generation.id, call))
+            elif seen.empty:
+                for generation in self._watches.present(call.tenant, wanted) if silence.listens else ():
+                    forecast = silence.newer(generation.id, self._forecasts.of(generation))
+                    if forecast is not None:
+                        answer.forecasts[generation.id].CopyFrom(wire.forecast_message(forecast))
+                if not answer.forecasts and not silence.lasts():
+                    continue
+            silence.broken()
+            yield answer
+
+    async def estimate_generation(self, request: pb.EstimateGenerationRequest, call: Call) -> Message:
+        """What the input would cost."""
+        given, _message = convert.checked_input(request.input)
+        estimate = await self._generations.estimate(given, call.warn)
+        answer = pb.EstimateGenerationResponse(description=estimate.description)
+        if estimate.credits or estimate.usd:
+            answer.cost.credits = estimate.credits
+            answer.cost.usd = estimate.usd
+        return answer
+
+    async def delete_generation(self, request: pb.DeleteGenerationRequest, call: Call) -> Message:
+        """Remove what is done."""
+        removed = await self._generations.delete(call.tenant, _id(request.id))
+        return pb.DeleteGenerationResponse(removed_upstream=removed)
+
+    async def explain_generation(self, request: pb.ExplainGenerationRequest, call: Call) -> Message:
+        """The whole story."""
+        entry, events = await self._stories.tell(call.tenant, _id(request.id))
+        answer = pb.ExplainGenerationResponse(events=[wire.event_message(event) for event in events])
+        answer.generation.MergeFromString(self._live(entry, include_input=False))
+        return answer
+
+    async def _entry(self, call: Call, generation_id: str) -> Entry:
+        """The generation's entry, where it exists for who calls. Raises NOT_FOUND."""
+        entry = await self._generations.entry(call.tenant, _id(generation_id))
+        if not call.sees(entry.generation):
+            raise generation_not_found(generation_id)
+        return entry
+
+    def _full(self, call: Call, generation: Generation) -> bytes:
+        return self._shown(call, generation, include_input=True)
+
+    def _shown(
+        self,
+        call: Call,
+        generation: Generation,
+        *,
+        include_input: bool,
+        archived: Mapping[int, ArchivedFile] = wire.NOTHING_ARCHIVED,
+    ) -> bytes:
+        """Serialised; from the live entry's cache where that shows just this version."""
+        include_input = include_input and call.identity.include_input
+        entry = self._generations.live(call.tenant, generation.id)
+        if entry is not None and entry.generation.revision == generation.revision:
+            return self._live(entry, include_input=include_input)
+        return wire.shown(generation, include_input=include_input, archived=archived)
+
+    def _live(self, entry: Entry, *, include_input: bool) -> bytes:
+        """A live entry, with what is expected of it now behind it."""
+        content = wire.full(entry) if include_input else wire.bare(entry)
+        return content + wire.forecast_field(self._forecasts.of(entry.generation))
+
+    def _forecast_of(self, generation_id: str, call: Call) -> Forecast | None:
+        entry = self._generations.live(call.tenant, generation_id)
+        return None if entry is None else self._forecasts.of(entry.generation)
+
+
+class _Silence:
+    """What a watch does while nothing changes: newer forecasts where they are wanted, else a heartbeat in time."""
+
+    __slots__ = ("_seconds", "_told", "tick")
+
+    def __init__(self, interval: float | None) -> None:
+        self.tick = watch.HEARTBEAT if interval is None else min(interval, watch.HEARTBEAT)
+        self._seconds = watch.HEARTBEAT  # nothing was said yet: what is empty is said at once
+        self._told: dict[str, Forecast] | None = None if interval is None else {}
+
+    @property
+    def listens(self) -> bool:
+        """Whether newer forecasts are wanted."""
+        return self._told is not None
+
+    def told(self, name: str, forecast: Forecast | None) -> None:
+        """A generation was sent with this forecast: it is not new any more."""
+        if self._told is None:
+            return
+        if forecast is None:
+            self._told.pop(name, None)
+        else:
+            self._told[name] = forecast
+
+    def newer(self, name: str, forecast: Forecast | None) -> Forecast | None:
+        """The forecast, if it is wanted and says something new."""
+        if self._told is None or forecast is None or self._told.get(name) == forecast:
+            return None
+        self._told[name] = forecast
+        return forecast
+
+    def lasts(self) -> bool:
+        """One more tick without a word; whether it is time for a heartbeat."""
+        self._seconds += self.tick
+        return self._seconds >= watch.HEARTBEAT
+
+    def broken(self) -> None:
+        """Something was sent."""
+        self._seconds = 0.0
+
+
+def _done(generation: Generation) -> bool:
+    return generation.done
+
+
+def _accepted_or_done(generation: Generation) -> bool:
+    return generation.accept_time is not None or generation.done
+
+
+def _id(given: str) -> str:
+    if not given:
+        raise invalid_field("id", "is required")
+    return given
+
+
+def _wait(given: Duration | None, default: float, call: Call, field: str = "wait_timeout") -> float:
+    """Seconds to wait: what was asked for, never so long that the answer would miss the call's own deadline."""
+    wrong: list[Violation] = []
+    wanted = default if given is None else convert.seconds(given, field, wrong, most=convert.HOUR)
+    if wrong:
+        raise invalid_input(wrong)
+    if call.remaining is None:
+        return wanted
+    return max(min(wanted, call.remaining - max(MARGIN, call.remaining * MARGIN_SHARE)), 0.0)
+
+
+def _interval(request: pb.WatchGenerationRequest | pb.WatchGenerationsRequest) -> float | None:
+    if not request.HasField("forecast_interval"):
+        return None
+    wrong: list[Violation] = []
+    interval = convert.seconds(request.forecast_interval, "forecast_interval", wrong, least=1.0)
+    if wrong:
+        raise invalid_input(wrong)
+    return interval

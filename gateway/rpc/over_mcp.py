@@ -1,0 +1,191 @@
+"""The handlers as the tools of MCP call them: no hop between, and the same gates and guards as everywhere."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from gateway.mcp.port import RefusedError
+from gateway.rpc.chain import Chain
+from gateway.rpc.errors import RpcError
+from gateway.rpc.over_grpc import method_name
+from gateway.uploads import LARGEST_CHUNK
+from hfgateway.v1 import catalog_service_pb2 as catalog
+from hfgateway.v1 import character_service_pb2 as character
+from hfgateway.v1 import error_pb2, generation_pb2, upload_service_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_input_pb2 import GenerationInput
+
+FORECAST_EVERY = 2
+"""Seconds between forecasts that go out as progress."""
+
+
+class Methods:
+    """All RPCs by name, to be called for whoever asks."""
+
+    def __init__(self, served: Mapping[ServiceDescriptor, object], chain: Chain) -> None:
+        self._methods = {
+            method.name: _Method(service, method, handlers, chain)
+            for service, handlers in served.items()
+            for method in service.methods
+        }
+
+    async def call(self, name: str, request: Message | AsyncIterator[Message], authorization: str) -> Any:
+        """The answer of an RPC that has one. Raises RefusedError."""
+        method = self._methods[name]
+        with method.entered():
+            answer = await method.handler(request, method.call(authorization))
+            return method.decoded(answer)
+
+    async def stream(self, name: str, request: Message, authorization: str) -> AsyncGenerator[Any, None]:
+        """The answers of an RPC that has many. Raises RefusedError."""
+        method = self._methods[name]
+        with method.entered():
+            async with aclosing(method.handler(request, method.call(authorization))) as answers:
+                async for answer in answers:
+                    yield method.decoded(answer)
+
+
+class _Method:
+    def __init__(self, service: ServiceDescriptor, method: MethodDescriptor, handlers: object, chain: Chain) -> None:
+        self._name = f"/{service.full_name}/{method.name}"
+        self._chain = chain
+        self._gate = chain.gate(self._name)
+        self._guard = chain.guard(self._name)
+        self._output: type[Message] = GetMessageClass(method.output_type)
+        self.handler: Any = getattr(handlers, method_name(method))
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Around one call, as the adapters of the other transports have it."""
+        turned_away = self._gate.refusal()
+        if turned_away is not None:
+            raise _refused(turned_away)
+        try:
+            with self._guard():
+                yield
+        except RpcError as error:
+            raise _refused(error) from error
+
+    def call(self, authorization: str) -> Any:
+        """The call, once it is known who makes it."""
+        return self._chain.call(self._name, authorization, None)
+
+    def decoded(self, answer: Message | bytes) -> Message:
+        """The answer as a message."""
+        return self._output.FromString(answer) if isinstance(answer, bytes) else answer
+
+
+class HandledPort:
+    """The gateway of this process, for one caller."""
+
+    def __init__(self, methods: Methods, authorization: str) -> None:
+        self._methods = methods
+        self._authorization = authorization
+
+    async def submit(self, request: pb.SubmitGenerationRequest) -> pb.SubmitGenerationResponse:
+        """SubmitGeneration."""
+        answer: pb.SubmitGenerationResponse = await self._call("SubmitGeneration", request)
+        return answer
+
+    async def watch(
+        self, generation: generation_pb2.Generation
+    ) -> AsyncGenerator[generation_pb2.Generation | generation_pb2.Forecast, None]:
+        """WatchGeneration, with forecasts."""
+        request = pb.WatchGenerationRequest(id=generation.id, after_revision=generation.revision)
+        request.forecast_interval.seconds = FORECAST_EVERY
+        async with aclosing(self._methods.stream("WatchGeneration", request, self._authorization)) as answers:
+            async for answer in answers:
+                if answer.HasField("generation"):
+                    yield answer.generation
+                elif answer.HasField("forecast"):
+                    yield answer.forecast
+
+    async def get(self, generation_id: str) -> generation_pb2.Generation:
+        """GetGeneration."""
+        answer = await self._call("GetGeneration", pb.GetGenerationRequest(id=generation_id))
+        generation: generation_pb2.Generation = answer.generation
+        return generation
+
+    async def list(self, matching: pb.GenerationFilter, limit: int) -> Sequence[generation_pb2.Generation]:
+        """ListGenerations."""
+        return await self._pages("ListGenerations", pb.ListGenerationsRequest(filter=matching), "generations", limit)
+
+    async def cancel(self, generation_id: str) -> generation_pb2.Generation:
+        """CancelGeneration."""
+        answer = await self._call("CancelGeneration", pb.CancelGenerationRequest(id=generation_id))
+        generation: generation_pb2.Generation = answer.generation
+        return generation
+
+    async def estimate(self, given: GenerationInput) -> pb.EstimateGenerationResponse:
+        """EstimateGeneration."""
+        answer: pb.EstimateGenerationResponse = await self._call(
+            "EstimateGeneration", pb.EstimateGenerationRequest(input=given)
+        )
+        return answer
+
+    async def list_models(self, query: str, kind: str, limit: int) -> Sequence[catalog.Model]:
+        """ListModels."""
+        request = catalog.ListModelsRequest(query=query, output_kind=kind or None)
+        return await self._pages("ListModels", request, "models", limit)
+
+    async def get_model(self, model_id: str) -> catalog.Model:
+        """GetModel."""
+        answer = await self._call("GetModel", catalog.GetModelRequest(id=model_id))
+        model: catalog.Model = answer.model
+        return model
+
+    async def list_motions(self, query: str, limit: int) -> Sequence[catalog.Motion]:
+        """ListMotions."""
+        return await self._pages("ListMotions", catalog.ListMotionsRequest(query=query), "motions", limit)
+
+    async def list_soul_styles(self, query: str, version: str, limit: int) -> Sequence[catalog.SoulStyle]:
+        """ListSoulStyles."""
+        request = catalog.ListSoulStylesRequest(query=query, version=version)
+        return await self._pages("ListSoulStyles", request, "soul_styles", limit)
+
+    async def list_presets(self, model_id: str, query: str, limit: int) -> Sequence[catalog.Preset]:
+        """ListPresets."""
+        request = catalog.ListPresetsRequest(model_id=model_id, query=query)
+        return await self._pages("ListPresets", request, "presets", limit)
+
+    async def list_characters(self, limit: int) -> Sequence[character.SoulCharacter]:
+        """ListCharacters."""
+        return await self._pages("ListCharacters", character.ListCharactersRequest(), "characters", limit)
+
+    async def upload(self, media: bytes | Path, content_type: str) -> upload_service_pb2.UploadMediaResponse:
+        """UploadMedia, of bytes: a file's path means nothing here, for it would be one of the gateway's own."""
+        if isinstance(media, Path):
+            raise TypeError("no files are read for callers")
+        answer: upload_service_pb2.UploadMediaResponse = await self._call("UploadMedia", _parts(media, content_type))
+        return answer
+
+    async def _pages(self, name: str, request: Any, field: str, limit: int) -> Sequence[Any]:
+        """So many of a list at most; pages may be shorter than they were asked for."""
+        found: list[Message] = []
+        request.page_size = limit
+        while True:
+            answer = await self._call(name, request)
+            found.extend(getattr(answer, field))
+            request.page_token = answer.next_page_token
+            if len(found) >= limit or not request.page_token:
+                return found[:limit]
+
+    async def _call(self, name: str, request: Message | AsyncIterator[Message]) -> Any:
+        return await self._methods.call(name, request, self._authorization)
+
+
+async def _parts(media: bytes, content_type: str) -> AsyncIterator[Message]:
+    header = upload_service_pb2.UploadHeader(content_type=content_type, size=len(media))
+    yield upload_service_pb2.UploadMediaRequest(header=header)
+    for start in range(0, len(media), LARGEST_CHUNK):
+        yield upload_service_pb2.UploadMediaRequest(chunk=media[start : start + LARGEST_CHUNK])
+
+
+def _refused(error: RpcError) -> RefusedError:
+    (failure,) = (detail for detail in error.details if isinstance(detail, error_pb2.Failure))
+    return RefusedError(error.code.name, failure)

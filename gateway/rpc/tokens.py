@@ -1,0 +1,81 @@
+"""Page and resume tokens: opaque to callers, and bound to the filter that they came with."""
+
+import base64
+import binascii
+import hashlib
+import struct
+
+from gateway.errors import invalid_field
+from gateway.generations.ports import Filter
+from gateway.generations.watch import Position
+from hfgateway.v1 import generation_service_pb2
+
+_RESUME = struct.Struct(">B8s8sQ?")
+_PAGE = struct.Struct(">B8s")
+_VERSION = 1
+
+
+def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, within: Filter | None = None) -> bytes:
+    """Eight bytes that tell filters of callers apart; the order of repeated fields does not count."""
+    plain = generation_service_pb2.GenerationFilter()
+    plain.CopyFrom(message)
+    plain.ids[:] = sorted(set(message.ids))
+    plain.states[:] = sorted(set(message.states))
+    plain.model_ids[:] = sorted(set(message.model_ids))
+    content: bytes = plain.SerializeToString(deterministic=True)
+    limits = b"" if within is None else repr((sorted(within.ids or ()), sorted(within.labels.items()))).encode()
+    return hashlib.sha256(tenant.encode() + b"\0" + limits + b"\0" + content).digest()[:8]
+
+
+def resume_token(at: Position, wanted: bytes) -> str:
+    """The token of a place in the log."""
+    return _text(_RESUME.pack(_VERSION, wanted, at.epoch.encode(), at.position, at.settled))
+
+
+def read_resume_token(token: str, wanted: bytes) -> Position | None:
+    """The place that a token names; None for no token. Raises INVALID_INPUT for one of another filter."""
+    if not token:
+        return None
+    content = _bytes(token)
+    if content is None or len(content) != _RESUME.size:
+        raise invalid_field("resume_token", "is not one that this gateway gave")
+    version, of_filter, epoch, position, settled = _RESUME.unpack(content)
+    if version != _VERSION:
+        raise invalid_field("resume_token", "is not one that this gateway gave")
+    if of_filter != wanted:
+        raise invalid_field("resume_token", "belongs to another filter")
+    return Position(epoch.decode("ascii", "replace"), position, settled)
+
+
+def page_token(last: str | None, wanted: bytes) -> str:
+    """The token of the page after the generation `last`; empty where there is none."""
+    return "" if last is None else _text(_PAGE.pack(_VERSION, wanted) + last.encode())
+
+
+def read_page_token(token: str, wanted: bytes) -> str | None:
+    """The generation to go on from; None for the first page. Raises INVALID_INPUT for one of another filter."""
+    if not token:
+        return None
+    content = _bytes(token)
+    if content is None or len(content) <= _PAGE.size or content[0] != _VERSION:
+        raise invalid_field("page_token", "is not one that this gateway gave")
+    _, of_filter = _PAGE.unpack(content[: _PAGE.size])
+    if of_filter != wanted:
+        raise invalid_field("page_token", "belongs to another filter")
+    return content[_PAGE.size :].decode("ascii", "replace")
+
+
+def scope(*limits: str) -> bytes:
+    """Eight bytes that tell apart for whom, and for what, a page token was made."""
+    return hashlib.sha256("\0".join(limits).encode()).digest()[:8]
+
+
+def _text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def _bytes(token: str) -> bytes | None:
+    try:
+        return base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,46 @@
+"""UploadService: media to Higgsfield's storage, through the gateway or past it."""
+
+from collections.abc import AsyncIterator
+
+from gateway.errors import invalid_field
+from gateway.rpc.call import Call
+from gateway.uploads import LARGEST_CHUNK, Uploads
+from hfgateway.v1 import upload_service_pb2 as pb
+
+
+class UploadHandlers:
+    """The service, for every transport."""
+
+    def __init__(self, uploads: Uploads) -> None:
+        self._uploads = uploads
+
+    async def upload_media(self, requests: AsyncIterator[pb.UploadMediaRequest], _: Call) -> pb.UploadMediaResponse:
+        """A header, then the bytes."""
+        first = await anext(requests, None)
+        if first is None or first.WhichOneof("part") != "header":
+            raise invalid_field("header", "must come first")
+        size = first.header.size if first.header.HasField("size") else None
+        stored = await self._uploads.store(first.header.content_type, size, _chunks(requests))
+        answer = pb.UploadMediaResponse(url=stored.url, size=stored.size)
+        answer.expire_time.FromMicroseconds(round(stored.expire_time * 1e6))
+        return answer
+
+    async def create_upload(self, request: pb.CreateUploadRequest, _: Call) -> pb.CreateUploadResponse:
+        """A place to put it, for who holds the bytes."""
+        offered = await self._uploads.offer(request.content_type)
+        slot = offered.slot
+        answer = pb.CreateUploadResponse(url=slot.url, upload_url=slot.upload_url, upload_headers=slot.headers)
+        answer.upload_expire_time.FromMicroseconds(round(offered.upload_expire_time * 1e6))
+        answer.expire_time.FromMicroseconds(round(offered.expire_time * 1e6))
+        return answer
+
+
+async def _chunks(requests: AsyncIterator[pb.UploadMediaRequest]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        match request.WhichOneof("part"):
+            case "header":
+                raise invalid_field("header", "comes once, first")
+            case "chunk" if len(request.chunk) > LARGEST_CHUNK:
+                raise invalid_field("chunk", f"must be at most {LARGEST_CHUNK} bytes")
+            case "chunk" if request.chunk:
+                yield request.chunk

@@ -1,0 +1,177 @@
+"""Generations as bytes: made once for each version and shared by every call and watch that shows it."""
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.archive.model import ArchivedFile
+from gateway.generations.feed import Entry
+from gateway.generations.model import Event, Forecast, Generation, Output
+from gateway.rpc.errors import duration, failure_message
+from hfgateway.v1 import generation_pb2, generation_service_pb2
+
+FORECAST_FIELD = generation_pb2.Generation.FORECAST_FIELD_NUMBER
+DEEPEST = 24
+"""Levels of a Struct: each takes up to three of the hundred that readers of protobuf's binary form allow."""
+NOTHING_ARCHIVED: Mapping[int, ArchivedFile] = MappingProxyType({})
+LARGEST_NUMBER = int(sys.float_info.max)
+INPUT_FIELD = generation_pb2.Generation.INPUT_FIELD_NUMBER
+
+
+def full(entry: Entry) -> bytes:
+    """The serialised Generation of an entry, with its input."""
+    if entry.full is None:
+        entry.full = bare(entry) + embedded(INPUT_FIELD, entry.generation.spec.input)
+    return entry.full
+
+
+def bare(entry: Entry) -> bytes:
+    """The serialised Generation of an entry, without its input."""
+    if entry.bare is None:
+        entry.bare = generation_message(entry.generation, entry.polls).SerializeToString()
+    return entry.bare
+
+
+def shown(
+    generation: Generation, *, include_input: bool, archived: Mapping[int, ArchivedFile] = NOTHING_ARCHIVED
+) -> bytes:
+    """The serialised form of a generation that has no live entry, or at an earlier revision."""
+    message = generation_message(generation, generation.polls)
+    for index, file in archived.items():
+        if index < len(message.outputs):
+            message.outputs[index].archived.url = file.url
+            message.outputs[index].archived.size = file.size
+            message.outputs[index].archived.sha256 = file.sha256
+    content: bytes = message.SerializeToString()
+    return content + embedded(INPUT_FIELD, generation.spec.input) if include_input else content
+
+
+def forecast_message(forecast: Forecast) -> generation_pb2.Forecast:
+    """The message of the API."""
+    return generation_pb2.Forecast(
+        queue_position=forecast.queue_position, progress=forecast.progress, remaining=duration(forecast.remaining)
+    )
+
+
+def forecast_field(forecast: Forecast | None) -> bytes:
+    """The forecast as a field to be put behind a serialised Generation; nothing where there is none."""
+    if forecast is None:
+        return b""
+    return embedded(FORECAST_FIELD, forecast_message(forecast).SerializeToString())
+
+
+def event_message(event: Event) -> generation_service_pb2.GenerationEvent:
+    """The message of the API."""
+    message = generation_service_pb2.GenerationEvent(
+        time=timestamp(event.time),
+        revision=event.revision,
+        state=0 if event.state is None else event.state.value,  # type: ignore[arg-type]
+        source=event.source.value,  # type: ignore[arg-type]
+        description=event.description,
+    )
+    if event.call is not None:
+        message.upstream_call.method = event.call.method
+        message.upstream_call.path = event.call.path
+        message.upstream_call.http_status = event.call.http_status
+        message.upstream_call.correlation_id = event.call.correlation_id
+        message.upstream_call.times = event.times
+        message.upstream_call.duration.FromNanoseconds(int(event.call.seconds * 1_000_000_000))
+    return message
+
+
+def embedded(field: int, message: bytes) -> bytes:
+    """A serialised message as a field of another one: concatenated fields are one message."""
+    return _varint(field << 3 | 2) + _varint(len(message)) + message
+
+
+def generation_message(generation: Generation, polls: int) -> generation_pb2.Generation:
+    """The message of the API, without input."""
+    g, spec = generation, generation.spec
+    message = generation_pb2.Generation(
+        id=spec.id,
+        state=g.state.value,  # type: ignore[arg-type]  # the numbers are those of GenerationState
+        done=g.done,
+        revision=g.revision,
+        model_id=spec.model_id,
+        cancelable=g.cancelable,
+        idempotency_key=spec.idempotency_key,
+        upstream=generation_pb2.Upstream(
+            request_id=g.request_id,
+            correlation_id=g.correlation_id,
+            status=g.upstream_status,
+            poll_count=polls,
+            last_change_source=g.source.value,  # type: ignore[arg-type]
+        ),
+        create_time=timestamp(spec.create_time),
+        accept_time=timestamp(g.accept_time),
+        start_time=timestamp(g.start_time),
+        end_time=timestamp(g.end_time),
+        outputs_expire_time=timestamp(g.outputs_expire_time),
+        update_time=timestamp(g.update_time),
+    )
+    if g.outputs:
+        message.outputs.extend(_output(output) for output in g.outputs)
+    if g.failure is not None:
+        message.failure.CopyFrom(failure_message(g.failure))
+    if g.delay is not None:
+        message.delay.CopyFrom(failure_message(g.delay))
+    if spec.labels:
+        message.labels.update(spec.labels)
+    if g.other_results is not None:
+        message.upstream.other_results.CopyFrom(_struct(g.other_results))
+    return message
+
+
+def timestamp(seconds: float | None) -> Timestamp | None:
+    """Wall clock seconds as a message, to the microsecond."""
+    if seconds is None:
+        return None
+    micros = round(seconds * 1_000_000)
+    return Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
+
+
+def _output(output: Output) -> generation_pb2.Output:
+    return generation_pb2.Output(
+        state=output.state.value,  # type: ignore[arg-type]
+        kind=output.kind.value,  # type: ignore[arg-type]
+        url=output.url,
+        preview_url=output.preview_url,
+        name=output.name,
+        content_type=output.content_type,
+    )
+
+
+def _struct(content: Mapping[str, Any]) -> Struct:
+    struct = Struct()
+    struct.update(_expressible(dict(content), DEEPEST))
+    return struct
+
+
+def _expressible(value: Any, depth: int) -> Any:
+    """JSON can carry what a Struct cannot: what is nested too deep, or too large for a number, is shown as text."""
+    if isinstance(value, dict | list) and depth == 0:
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return {str(name): _expressible(item, depth - 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_expressible(item, depth - 1) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, int) and abs(value) > LARGEST_NUMBER else value
+
+
+def _varint(number: int) -> bytes:
+    if number < 0x80:
+        return bytes((number,))
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)

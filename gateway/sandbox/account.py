@@ -1,0 +1,221 @@
+"""An account of the fake service: credits, limits, idempotency keys and generations, and the rules between them.
+
+Everything here happens at once and without I/O; refusals are `ApiError`s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from gateway.sandbox import agents, characters, errors
+from gateway.sandbox.agents import AgentDesk, Turn
+from gateway.sandbox.capacity import Capacity
+from gateway.sandbox.characters import Character, Characters
+from gateway.sandbox.clock import Clock
+from gateway.sandbox.generation import Generation
+from gateway.sandbox.idempotency import check_key, fingerprint
+from gateway.sandbox.ledger import AgentCharge, Ledger
+from gateway.sandbox.models import Model
+from gateway.sandbox.options import SandboxOptions
+from gateway.sandbox.prompts import Outcome
+from gateway.sandbox.terms import Terms
+
+
+@dataclass(frozen=True)
+class Order:
+    """One submission, parsed and checked for form."""
+
+    model: Model
+    parameters: Any
+    key: str | None = None
+    webhook: str | None = None
+    expires_after: str | None = None
+    outcome: Outcome = "completed"
+    running_seconds: float | None = None
+    origin: str = ""
+    job_outcomes: tuple[Outcome, ...] = ()
+    webhook_secret: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What has to be equal for a key to be used again."""
+        return fingerprint(self.model.slug, self.parameters, self.webhook, self.expires_after)
+
+
+class Account:
+    """One account; its credentials may change, it stays the same."""
+
+    def __init__(self, options: SandboxOptions, clock: Clock, ledger: Ledger) -> None:
+        self.terms = Terms.of(options)
+        self.credits = Decimal(options.credits)
+        self.generations: dict[str, Generation] = {}
+        self.characters = Characters(clock, ledger)
+        self.ended: deque[Generation] = deque()
+        """What ended and has a webhook, for the deliveries to take out."""
+
+        self._with_webhook = 0
+        self._clock = clock
+        self._ledger = ledger
+        self._keys: dict[str, tuple[str, Generation]] = {}
+        self._capacity = Capacity(self.terms.concurrency_limit)
+        self.agents = AgentDesk(clock, lambda: self.terms.agent_seconds, lambda: self.terms.agents_enabled)
+
+    def change_terms(self, terms: Terms) -> None:
+        """Grant other terms from now on."""
+        self.settle()
+        self.terms = terms
+        self._capacity.limit = terms.concurrency_limit
+
+    def settle(self) -> None:
+        """Bring starts, ends and refunds up to date."""
+        for generation in self._capacity.settle(self._clock.now()):
+            self._tell_of(generation)
+            if generation.unpaid:
+                self._refund(generation, next(end for end in generation.ends if end != "completed"))
+        self.credits += self.characters.settle()
+        self._ledger.peak_running = max(self._ledger.peak_running, self._capacity.peak)
+
+    @property
+    def next_event(self) -> float:
+        """When to settle again for the sake of webhooks; what nobody waits for needs no timer."""
+        return self._capacity.next_event if self._with_webhook else math.inf
+
+    def submit(self, order: Order) -> tuple[Generation, bool]:
+        """Create and charge, or find what the key has created before; says whether it is new."""
+        self.settle()
+        if order.model.slug in self.terms.blocked_models:
+            raise errors.model_blocked()
+        key = order.key if self.terms.honour_keys else None
+        retention = self._retention(order.expires_after)
+        if key is not None:
+            check_key(key)
+            if key in self._keys:
+                return self._original(key, order), False
+        generation = self._accept(order, retention)
+        # Only an accepted submission uses its key up.
+        if key is not None:
+            self._keys[key] = (order.fingerprint, generation)
+        return generation, True
+
+    def train(self, body: Any) -> Character:
+        """Have a character trained, and charge for it."""
+        self.settle()
+        terms = self.terms
+        character = self.characters.train(
+            body, credits=self.credits, queue_seconds=terms.queue_seconds, training_seconds=terms.training_seconds
+        )
+        self.credits -= characters.PRICE
+        return character
+
+    def find(self, request_id: str, *, v1: bool = False) -> Generation:
+        """Look a generation up as of now; neither API knows what went to the other."""
+        self.settle()
+        generation = self.generations.get(request_id)
+        if generation is None or bool(generation.model.job_type) is not v1:
+            raise errors.not_found()
+        return generation
+
+    def say(self, session_id: str, text: str) -> Turn:
+        """Take a message to an agent, and charge it."""
+        self.settle()
+        turn = self.agents.send(session_id, text, self._pay_for_message)
+        self._ledger.agent_charges.append(AgentCharge(turn.started_at, session_id, turn.message_id, agents.PRICE))
+        return turn
+
+    def cancel(self, request_id: str) -> None:
+        """Cancel what has not started."""
+        generation = self.find(request_id)
+        if generation.status(self._clock.now()) != "queued":
+            raise errors.cancel_too_late()
+        generation.canceled_at = self._clock.now()
+        self._capacity.leave(generation)
+        self._tell_of(generation)
+        self._refund(generation, "canceled")
+
+    def delete(self, request_id: str) -> Generation:
+        """Forget the content of what has ended; doing so again changes nothing."""
+        generation = self.find(request_id)
+        if not generation.finished(self._clock.now()):
+            raise errors.not_finished()
+        if generation.deleted_at is None:
+            generation.deleted_at = self._clock.now()
+            generation.parameters = {}
+            generation.webhook = None
+        return generation
+
+    def _pay_for_message(self, price: Decimal) -> None:
+        if price > self.credits:
+            raise errors.agent_credits()
+        self.credits -= price
+
+    def _original(self, key: str, order: Order) -> Generation:
+        intent, generation = self._keys[key]
+        if intent != order.fingerprint:
+            raise errors.key_mismatch()
+        return generation
+
+    def _retention(self, expires_after: str | None) -> int:
+        if expires_after is None:
+            return self.terms.retention
+        if not expires_after.isascii() or not expires_after.isdecimal():
+            raise errors.expiry_out_of_range(self.terms.retention)
+        if not 3600 <= int(expires_after) <= self.terms.retention:
+            raise errors.expiry_out_of_range(self.terms.retention)
+        return int(expires_after)
+
+    def _accept(self, order: Order, retention: int) -> Generation:
+        order.model.check(order.parameters)
+        self.characters.check_use(order.model.slug, order.parameters)
+        price = order.model.cost(order.parameters)
+        if price > self.credits:
+            raise errors.not_enough_credits()
+        outputs = order.model.outputs(order.parameters)
+        self._require_room(outputs)
+        now = self._clock.now()
+        usual = self.terms.video_seconds if order.model.output_type == "video" else self.terms.image_seconds
+        generation = Generation(
+            model=order.model,
+            parameters=order.parameters,
+            price=price,
+            outcome=order.outcome,
+            created_at=now,
+            ready_at=now + self.terms.queue_seconds,
+            running_seconds=usual if order.running_seconds is None else order.running_seconds,
+            retention=retention,
+            outputs=outputs,
+            webhook=order.webhook,
+            origin=order.origin,
+            job_outcomes=order.job_outcomes[:outputs],
+            webhook_secret=order.webhook_secret,
+        )
+        self._with_webhook += order.webhook is not None
+        self.generations[generation.request_id] = generation
+        self._capacity.enter(generation)
+        self.credits -= price
+        self._ledger.charged(generation)
+        return generation
+
+    def _require_room(self, outputs: int) -> None:
+        limit = self.terms.concurrency_limit
+        if self.terms.concurrency_mode == "legacy":
+            if self._capacity.requests >= limit:
+                raise errors.concurrency_reached(limit)
+            return
+        places = limit * self.terms.queue_factor
+        # A batch larger than the whole queue is let in when nothing else is there: it could never come in otherwise.
+        if self._capacity.outputs and self._capacity.outputs + outputs > limit + places:
+            wait = self._capacity.seconds_to_next_end(self._clock.now()) / self._clock.scale
+            raise errors.queue_full(places, retry_after=max(1, math.ceil(wait)))
+
+    def _tell_of(self, generation: Generation) -> None:
+        if generation.webhook is not None:
+            self._with_webhook -= 1
+            self.ended.append(generation)
+
+    def _refund(self, generation: Generation, reason: str) -> None:
+        self.credits += generation.unpaid
+        self._ledger.refunded(generation, reason)

@@ -1,0 +1,84 @@
+"""The Agent API, `/v1/agent`: from an HTTP request to the desk of its account, and from what that says to JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from gateway.sandbox import errors
+from gateway.sandbox.account import Account
+from gateway.sandbox.calls import CALL
+from gateway.sandbox.schema import Schema, violations
+from gateway.sandbox.world import World
+
+_SESSION: Schema = {"type": "object", "properties": {"config": {"type": ["object", "null"]}}}
+_MESSAGE: Schema = {
+    "type": "object",
+    "properties": {"content": {"type": "string", "minLength": 1, "maxLength": 20_000}},
+    "required": ["content"],
+}
+
+
+class AgentRoutes:
+    """Sessions and their messages. The names of routes are the operations that faults go by."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def table(self) -> list[web.AbstractRouteDef]:
+        """Return the routes."""
+        session = "/v1/agent/sessions/{session_id}"
+        return [
+            web.post("/v1/agent/sessions", self.create, name="agent_session"),
+            web.post(f"{session}/messages", self.send, name="agent_send"),
+            web.get(f"{session}/messages", self.messages, name="agent_messages", allow_head=False),
+            web.post(f"{session}/interrupt", self.interrupt, name="agent_interrupt"),
+        ]
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Open a session; whatever is configured is taken, for what there is to configure is not documented."""
+        account = caller(request)
+        await checked_body(request, _SESSION)
+        session_id, status = account.agents.create()
+        return web.json_response({"session_id": session_id, "status": status}, status=201)
+
+    async def send(self, request: web.Request) -> web.Response:
+        """Take a message."""
+        account, call = caller(request), request[CALL]
+        account.agents.check_enabled()
+        body = await checked_body(request, _MESSAGE)
+        turn = account.say(call.session_id, body["content"])
+        call.created, call.message_id = True, turn.message_id
+        return web.json_response({"message_id": turn.message_id, "status": "processing"}, status=202)
+
+    async def messages(self, request: web.Request) -> web.Response:
+        """Tell how far the session is, and what was said."""
+        account, call = caller(request), request[CALL]
+        return web.json_response(account.agents.messages(call.session_id, request.query.get("after")))
+
+    async def interrupt(self, request: web.Request) -> web.Response:
+        """Stop the turn; code and body of the answer are not documented."""
+        account, call = caller(request), request[CALL]
+        account.agents.interrupt(call.session_id)
+        return web.json_response({})
+
+
+def caller(request: web.Request) -> Account:
+    """Return the account that calls."""
+    account = request[CALL].account
+    if account is None:
+        raise errors.invalid_credentials()
+    return account
+
+
+async def checked_body(request: web.Request, schema: Schema) -> dict[str, Any]:
+    """Return the body, if it is as its schema says; a 422 in the manner of Higgsfield's own models otherwise."""
+    try:
+        body: dict[str, Any] = json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise errors.body_is_no_json() from None
+    if wrong := list(violations(body, schema)):
+        raise errors.as_pydantic(wrong)
+    return body

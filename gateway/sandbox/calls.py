@@ -1,0 +1,115 @@
+"""One call of the API as the sandbox sees it, before anything is decided: which operation, about what, by whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from gateway.sandbox.account import Account
+from gateway.sandbox.faults import OPERATIONS
+from gateway.sandbox.generation import Generation
+from gateway.sandbox.world import World
+
+_USUAL_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "hf-api-key",
+        "hf-expires-after",
+        "hf-secret",
+        "host",
+        "idempotency-key",
+        "transfer-encoding",
+        "user-agent",
+    }
+)
+
+
+_TITLES = {"train": "name", "agent_send": "content"}
+"""The field that stands for the prompt in the bodies of operations that have none."""
+
+
+@dataclass
+class Call:
+    """What is known of a call; the handler adds the generation, or the message. `prompt` may be a message's text."""
+
+    operation: str
+    model: str
+    request_id: str
+    prompt: str | None
+    key: str | None
+    webhook: str | None
+    account: Account | None
+    generation: Generation | None = None
+    created: bool = False
+    session_id: str = ""
+    message_id: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """What a repetition of this call has in common with it."""
+        about = self.request_id or self.session_id or self.key or f"{self.model} {self.prompt}"
+        return f"{self.operation} {about}"
+
+
+CALL = web.RequestKey("call", Call)
+
+
+async def read_call(request: web.Request, world: World) -> Call:
+    """Look at a request without judging it: nothing in it may be wrong enough to raise."""
+    named = (request.match_info.route.name or "").removeprefix("v1.")
+    request_id = request.match_info.get("request_id", "")
+    account, character_id = world.account(credentials(request.headers)), request.match_info.get("character_id", "")
+    generation = world.generation(request_id)
+    model, body = request.match_info.get("model", ""), {} if generation else _object(await request.read())
+    of_v1 = model.startswith("v1/")
+    parameters = body.get("params") if of_v1 else body
+    prompt = generation.prompt if generation else _text(parameters, _TITLES.get(named, "prompt"))
+    if character_id and account:
+        prompt = account.characters.named(character_id.lower())
+    return Call(
+        operation=named if named in OPERATIONS else "other",
+        model=model,
+        request_id=request_id or character_id.lower(),
+        prompt=prompt,
+        key=request.headers.get("Idempotency-Key"),
+        webhook=_text(body.get("webhook"), "url") if of_v1 else request.query.get("hf_webhook"),
+        account=account,
+        session_id=request.match_info.get("session_id", ""),
+    )
+
+
+def credentials(headers: Mapping[str, str]) -> str:
+    """Return `id:secret` as sent by either documented form, or nothing that could be right."""
+    scheme, _, pair = headers.get("Authorization", "").partition(" ")
+    if scheme == "Key":
+        return pair
+    if "Authorization" in headers:
+        return ""
+    return f"{headers.get('hf-api-key', '')}:{headers.get('hf-secret', '')}"
+
+
+def foreign_headers(headers: Mapping[str, str]) -> list[str]:
+    """Return the names of headers that a client of this API has no reason to send."""
+    return sorted({name.lower() for name in headers} - _USUAL_HEADERS)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        parsed: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _text(holder: Any, name: str) -> str | None:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,73 @@
+"""The v1 calls about characters: `/v1/custom-references`."""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+
+from gateway.sandbox import errors
+from gateway.sandbox.account import Account
+from gateway.sandbox.calls import CALL, Call
+from gateway.sandbox.schema import Violation
+
+LARGEST_PAGE = 100
+_PATH = "/v1/custom-references"
+
+
+class CharacterRoutes:
+    """Create, list, read, delete. The names of routes are the operations that faults go by."""
+
+    def table(self) -> list[web.AbstractRouteDef]:
+        """Return the routes."""
+        return [
+            web.post(_PATH, self.create, name="train"),
+            web.get(f"{_PATH}/list", self.list, name="characters", allow_head=False),
+            web.get(_PATH + "/{character_id}", self.read, name="character", allow_head=False),
+            web.delete(_PATH + "/{character_id}", self.delete, name="delete_character"),
+        ]
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Begin to train."""
+        call, account = _called(request)
+        try:
+            body = json.loads(await request.read())
+        except (ValueError, RecursionError):
+            raise errors.body_is_no_json() from None
+        character = account.train(body)
+        call.request_id, call.created = character.id, True
+        return web.json_response(account.characters.describe(character))
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Show one page."""
+        _, account = _called(request)
+        page, size = _number(request, "page", 1, 1_000_000), _number(request, "page_size", 20, LARGEST_PAGE)
+        return web.json_response(account.characters.page(page, size))
+
+    async def read(self, request: web.Request) -> web.Response:
+        """Show one."""
+        call, account = _called(request)
+        return web.json_response(account.characters.describe(account.characters.find(call.request_id)))
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Delete one; what the answer holds is not documented."""
+        call, account = _called(request)
+        account.characters.delete(call.request_id)
+        return web.json_response({})
+
+
+def _called(request: web.Request) -> tuple[Call, Account]:
+    call = request[CALL]
+    if call.account is None:
+        raise errors.invalid_credentials()
+    call.account.settle()
+    return call, call.account
+
+
+def _number(request: web.Request, name: str, usual: int, most: int) -> int:
+    text = request.query.get(name, str(usual))
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= most:
+        rule = "minimum" if number < 1 else "maximum"
+        raise errors.as_pydantic([Violation(rule, (name,), text, 1 if number < 1 else most)])
+    return number

@@ -1,0 +1,176 @@
+"""The characters of an account (custom references): trained for money, listed, deleted, and used by the Soul models.
+
+As with generations nothing runs: how far training is follows from when it began.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from gateway.sandbox import errors
+from gateway.sandbox.clock import Clock, timestamp
+from gateway.sandbox.ledger import Ledger
+from gateway.sandbox.prompts import wishes
+from gateway.sandbox.schema import Schema, violations
+
+PRICE = Decimal(40)
+MODEL = "custom-reference"
+"""What the ledger calls the model of a training."""
+FAILURE = "Training failed: the sandbox was asked to fail"
+FAMILIES = {
+    "higgsfield-ai/soul/standard": "v1",
+    "higgsfield-ai/soul/v2/standard": "v2",
+    "higgsfield-ai/soul/cinema": "cinema",
+    "v1/text2image/soul": "v1",
+}
+"""The models that take characters, and of which version."""
+_IMAGE: Schema = {
+    "type": "object",
+    "required": ["type", "image_url"],
+    "properties": {"type": {"type": "string", "enum": ["image_url"]}, "image_url": {"type": "string", "format": "uri"}},
+}
+_INPUT: Schema = {
+    "type": "object",
+    "required": ["name", "input_images"],
+    "properties": {
+        "name": {"type": "string", "maxLength": 100},
+        "input_images": {"type": "array", "minItems": 1, "maxItems": 100, "items": _IMAGE},
+        "model_version": {"type": "string", "enum": ["v1", "v2", "cinema"], "default": "v1"},
+    },
+}
+
+
+@dataclass
+class Character:
+    """One character: what was ordered, and when each step happens (seconds of the sandbox's clock)."""
+
+    name: str
+    version: str
+    created_at: float
+    ready_at: float
+    started_at: float
+    finished_at: float
+    fails: bool
+    refunded: bool = False
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def status(self, now: float) -> str:
+        """Return how far it is, as the API names it."""
+        if now < self.ready_at:
+            return "not_ready"
+        if now < self.started_at:
+            return "queued"
+        if now < self.finished_at:
+            return "in_progress"
+        return "failed" if self.fails else "completed"
+
+
+class Characters:
+    """Those of one account."""
+
+    def __init__(self, clock: Clock, ledger: Ledger) -> None:
+        self._clock = clock
+        self._ledger = ledger
+        self._all: dict[str, Character] = {}
+
+    def train(self, body: Any, *, credits: Decimal, queue_seconds: float, training_seconds: float) -> Character:
+        """Begin to train and record the charge; who calls takes `PRICE` off the credits."""
+        found = list(violations(body, _INPUT))
+        if found:
+            raise errors.as_pydantic(found)
+        if credits < PRICE:
+            raise errors.not_enough_credits()
+        now, wanted = self._clock.now(), wishes(body["name"])
+        started_at = now + queue_seconds
+        running = training_seconds if wanted.running_seconds is None else wanted.running_seconds
+        character = Character(
+            name=body["name"],
+            version=body.get("model_version", "v1"),
+            created_at=self._later_than_all(now),
+            ready_at=now + queue_seconds / 2,
+            started_at=started_at,
+            finished_at=started_at + running,
+            fails=wanted.outcome is not None,
+        )
+        self._all[character.id] = character
+        self._ledger.charged_for(character.id, MODEL, character.name, PRICE, now)
+        return character
+
+    def _later_than_all(self, now: float) -> float:
+        """Now, or a millisecond after the newest: no two come in the same instant, not even by a clock that stands."""
+        newest = max((one.created_at for one in self._all.values()), default=-math.inf)
+        return max(now, newest + 1e-3)
+
+    def settle(self) -> Decimal:
+        """Return what is given back for trainings that have failed since; each is recorded."""
+        now, back = self._clock.now(), Decimal()
+        for character in self._all.values():
+            if character.fails and not character.refunded and character.finished_at <= now:
+                character.refunded = True
+                self._ledger.refunded_for(character.id, PRICE, "failed", character.finished_at)
+                back += PRICE
+        return back
+
+    def find(self, character_id: str) -> Character:
+        """Look one up."""
+        if character_id not in self._all:
+            raise errors.not_found()
+        return self._all[character_id]
+
+    def named(self, character_id: str) -> str | None:
+        """The name of one, if there is one."""
+        return self._all[character_id].name if character_id in self._all else None
+
+    def delete(self, character_id: str) -> None:
+        """Forget one; what it cost stays spent."""
+        self.find(character_id)
+        del self._all[character_id]
+
+    def page(self, page: int, size: int) -> dict[str, Any]:
+        """Return one page of the list, newest first."""
+        newest = sorted(self._all.values(), key=lambda one: one.created_at, reverse=True)
+        return {
+            "total": len(newest),
+            "page": page,
+            "page_size": size,
+            "total_pages": math.ceil(len(newest) / size),
+            "items": [self.describe(one) for one in newest[(page - 1) * size : page * size]],
+        }
+
+    def check_use(self, slug: str, parameters: dict[str, Any]) -> None:
+        """Refuse a generation with a character that is not there, not trained, or not for this model.
+
+        How the service says so is not known; that it does not take another family's is documented.
+        """
+        character_id = parameters.get("custom_reference_id")
+        if slug not in FAMILIES or character_id is None:
+            return
+        character = self._all.get(str(character_id).lower())
+        if character is None:
+            why = "Custom reference not found"
+        elif character.version != FAMILIES[slug]:
+            why = f"Custom reference is for {character.version}"
+        elif character.status(self._clock.now()) != "completed":
+            why = "Custom reference is not ready"
+        else:
+            return
+        raise errors.reference_refused(character_id, why, v1=slug.startswith("v1/"))
+
+    def describe(self, character: Character) -> dict[str, Any]:
+        """Return the Reference object."""
+        now = self._clock.now()
+        status = character.status(now)
+        return {
+            "id": character.id,
+            "name": character.name,
+            "model_version": character.version,
+            "status": status,
+            "thumbnail_url": None,
+            "created_at": timestamp(self._clock, character.created_at),
+            "in_progress_at": timestamp(self._clock, character.started_at) if now >= character.started_at else None,
+            "fail_reason": FAILURE if status == "failed" else None,
+        }

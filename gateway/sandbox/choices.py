@@ -1,0 +1,67 @@
+"""What callers may choose from, as data: motions, styles of both generations of Soul, presets; a few of each."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+Choice = dict[str, Any]
+
+_NAMESPACE = uuid.UUID("7c1f3a52-8a44-4f0e-9d0a-52f7c9d8b6e1")
+_SOUL_1_GENERAL = "464ea177-8d40-4940-8d9d-b438bab269c7"
+_SOUL_2_GENERAL = "3db34ab5-3439-4317-9e03-08dc30852e69"
+
+
+def _id(kind: str, name: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, f"{kind} {name}"))
+
+
+def _preview(kind: str, name: str) -> str:
+    return f"https://previews.invalid/{kind}/{name.lower().replace(' ', '-')}.webp"
+
+
+def _motion(name: str, description: str, between: bool = False) -> Choice:
+    return {
+        "id": _id("motion", name),
+        "name": name,
+        "description": description,
+        "preview_url": _preview("motions", name),
+        "start_end_frame": between,
+    }
+
+
+def _style(kind: str, name: str, id: str = "") -> Choice:
+    return {"id": id or _id(kind, name), "name": name, "description": "", "preview_url": _preview(kind, name)}
+
+
+def _presets(kind: str, *names: str) -> list[Choice]:
+    return [{"id": _id(kind, name), "name": name, "preview_url": _preview(kind, name)} for name in names]
+
+
+MOTIONS = [
+    _motion("Zoom In", "The camera moves towards the subject."),
+    _motion("Zoom Out", "The camera moves away from the subject."),
+    _motion("Crash Zoom In", "A zoom that begins at once."),
+    _motion("Dolly Left", "The camera glides to the left."),
+    _motion("Dolly Right", "The camera glides to the right."),
+    _motion("Crane Up", "The camera rises."),
+    _motion("Crane Down", "The camera comes down."),
+    _motion("360 Orbit", "The camera goes round the subject."),
+    _motion("Handheld", "The camera is held by somebody who walks."),
+    _motion("Static", "The camera does not move."),
+    _motion("Morph", "The first picture becomes the last.", between=True),
+    _motion("Transition", "From the first picture to the last.", between=True),
+]
+SOUL_STYLES_1 = [
+    _style("soul-1", "General", _SOUL_1_GENERAL),
+    *[_style("soul-1", name) for name in ("Realistic", "Tokyo Streets", "Film Noir", "90s Grain", "Quiet Luxury")],
+]
+SOUL_STYLES_2 = [
+    _style("soul-2", "General", _SOUL_2_GENERAL),
+    *[_style("soul-2", f"Look {number:02}") for number in range(1, 33)],
+]
+PRESETS = {
+    "higgsfield/genjutsu/restyle/v1.0": _presets("restyle", "Claymation", "Comic Book", "Oil Painting", "Pixel Art"),
+    "marketing-studio/image": _presets("studio", "Product On Marble", "Flat Lay", "Neon Shelf", "Morning Table"),
+}
+"""By the id of the model."""

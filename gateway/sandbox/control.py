@@ -1,0 +1,81 @@
+"""The sandbox's own endpoints, `/__…`: what happened, and what shall happen. No part of the imitated API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from gateway.sandbox.deliveries import Deliveries
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.world import World
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class ControlRoutes:
+    """Ledger, plan, account, reset."""
+
+    def __init__(self, world: World, deliveries: Deliveries) -> None:
+        self._world = world
+        self._deliveries = deliveries
+
+    def table(self) -> list[web.AbstractRouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/__ledger", self.ledger),
+            web.post("/__plan", _explaining(self.plan)),
+            web.delete("/__plan", self.clear_plan),
+            web.post("/__account", _explaining(self.account)),
+            web.post("/__reset", self.reset),
+        ]
+
+    async def ledger(self, request: web.Request) -> web.Response:
+        """Show the exact account; `?summary=1` the numbers alone."""
+        only_numbers = request.query.get("summary", "0") not in ("", "0")
+        account = self._world.describe(with_entries=not only_numbers)
+        return web.json_response({**account, "webhook_pending": self._deliveries.pending})
+
+    async def plan(self, request: web.Request) -> web.Response:
+        """Queue faults."""
+        faults = [Fault.parse(one) for one in (await _object(request))["faults"]]
+        self._world.plan.add(faults)
+        return web.json_response({"pending": len(self._world.plan)})
+
+    async def clear_plan(self, request: web.Request) -> web.Response:
+        """Forget faults that nobody met."""
+        self._world.plan.clear()
+        return web.json_response({"pending": 0})
+
+    async def account(self, request: web.Request) -> web.Response:
+        """Change what an account is granted."""
+        granted = self._world.change(await _object(request))
+        self._deliveries.look()
+        return web.json_response(granted)
+
+    async def reset(self, request: web.Request) -> web.Response:
+        """Begin anew, with the options of the start."""
+        self._world.reset()
+        self._deliveries.forget()
+        return web.json_response({})
+
+
+async def _object(request: web.Request) -> dict[str, Any]:
+    parsed = json.loads(await request.read())
+    if not isinstance(parsed, dict):
+        raise ValueError("a JSON object is needed")
+    return parsed
+
+
+def _explaining(handler: Handler) -> Handler:
+    """Answer 400 with the reason where a setting or plan is wrong: a test that plans nothing must not pass unseen."""
+
+    async def explained(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except (ValueError, KeyError, TypeError) as error:
+            return web.json_response({"detail": str(error)}, status=400)
+
+    return explained

@@ -1,0 +1,237 @@
+"""Tells receivers of ended requests: when, how often, and with which faults; every attempt is in the ledger.
+
+Nothing polls. One alarm is set to the moment at which something starts or ends next, for accounts that have a webhook
+to think of; each delivery that is due is a task until it was taken or given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import math
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from gateway.sandbox.account import Account
+from gateway.sandbox.clock import Ring, sleep_until
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.generation import Generation
+from gateway.sandbox.ledger import WebhookAttempt
+from gateway.sandbox.signing import signed_headers
+from gateway.sandbox.terms import WebhookRetry
+from gateway.sandbox.webhooks import payload
+from gateway.sandbox.world import World
+
+_FIRST_PAUSE = 5.0
+"""Seconds before the second attempt; each further pause is twice as long."""
+
+_GIVE_UP_AFTER = 2 * 3600.0
+_AT_ONCE = 100
+_REPLAYED_AGE = 600.0
+"""Twice the age that receivers are told to accept."""
+
+
+@dataclass
+class Delivery:
+    """One message to one receiver; its id and body stay the same over all attempts."""
+
+    account: Account
+    generation: Generation
+    url: str
+    webhook_id: str
+    body: bytes
+    fault: Fault
+    due_at: float
+    attempts: int = 0
+
+
+class Deliveries:
+    """Everything under way to receivers."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._clock = world.clock
+        self._session: aiohttp.ClientSession | None = None
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._first_attempts: dict[str, asyncio.Event] = {}
+        self._next_attempt = asyncio.Event()
+        self._cancel_alarm: Ring = _nothing
+        self._alarm_at = math.inf
+
+    @property
+    def pending(self) -> int:
+        """Deliveries that were neither taken nor given up; at zero no receiver hears more of what has ended."""
+        self.look()
+        return len(self._tasks)
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        # Kept connections would fail now and then by the receiver's idle close: a fault that nobody asked for.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "hfgateway-sandbox"},
+            trust_env=False,
+        )
+        self.look()
+
+    async def stop(self) -> None:
+        """End what is under way; does nothing twice."""
+        session, self._session = self._session, None
+        tasks = list(self._tasks)
+        self.forget()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if session is not None:
+            await session.close()
+
+    def forget(self) -> None:
+        """Give up everything that is under way."""
+        self._set_alarm(math.inf)
+        for task in self._tasks:
+            task.cancel()
+        for request_id in list(self._first_attempts):
+            self._release(request_id)
+
+    def look(self) -> None:
+        """Begin what is due and set the alarm; to be called after every change, at any other time it does no harm."""
+        if self._session is None:
+            return
+        self._world.settle()
+        for account in self._world.accounts.values():
+            while account.ended:
+                self._begin(account, account.ended.popleft())
+        at = min(account.next_event for account in self._world.accounts.values())
+        # An alarm that rings too early only looks once more.
+        if at < self._alarm_at:
+            self._set_alarm(at)
+
+    async def first_attempt(self, generation: Generation) -> None:
+        """Return when its receiver was told once, or will never be."""
+        attempted = self._first_attempts[generation.request_id] = asyncio.Event()
+        self.look()
+        await attempted.wait()
+
+    def _set_alarm(self, at: float) -> None:
+        self._cancel_alarm()
+        self._alarm_at = at
+        self._cancel_alarm = _nothing if at == math.inf else self._clock.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._set_alarm(math.inf)
+        self.look()
+
+    def _begin(self, account: Account, generation: Generation) -> None:
+        delivery = self._delivery(account, generation)
+        if delivery is None:
+            self._release(generation.request_id)
+            return
+        task = asyncio.create_task(self._deliver(delivery))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._release(generation.request_id))
+
+    def _delivery(self, account: Account, generation: Generation) -> Delivery | None:
+        """Return what is to be delivered, if anything."""
+        terms, url = account.terms, generation.webhook
+        if url is None or (generation.canceled_at is not None and not terms.webhook_canceled):
+            return None
+        fault = self._world.plan.take("webhook", generation.prompt) or Fault(on="webhook")
+        if self._world.chance.loses(terms.webhook_loss) or fault.kind == "lose":
+            self._world.ledger.lost_webhooks.append(generation.request_id)
+            return None
+        body = _body(payload(generation, self._clock, terms.webhook_shape), fault)
+        return Delivery(account, generation, url, f"msg_{uuid.uuid4().hex}", body, fault, due_at=self._clock.now())
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        fault = delivery.fault
+        if fault.kind == "out_of_order":
+            await self._next_attempt.wait()
+        if fault.delay and fault.kind != "replay":
+            await sleep_until(self._clock, delivery.due_at + fault.delay)
+        twice = fault.kind == "duplicate" or delivery.account.terms.webhook_duplicates
+        await asyncio.gather(*[self._until_taken(delivery) for _ in range(2 if twice else 1)])
+        if fault.kind == "replay" and delivery.generation.deleted_at is None:
+            await self._attempt(delivery, age=fault.delay or _REPLAYED_AGE)
+
+    async def _until_taken(self, delivery: Delivery) -> None:
+        generation, pause = delivery.generation, _FIRST_PAUSE
+        give_up_at = self._clock.now() + _GIVE_UP_AFTER
+        if generation.expires_at is not None:
+            give_up_at = min(give_up_at, generation.expires_at)
+        while generation.deleted_at is None and self._clock.now() <= give_up_at:
+            outcome = await self._attempt(delivery)
+            again_at = self._clock.now() + pause
+            if not _is_repeated(outcome, delivery.account.terms.webhook_retry) or again_at > give_up_at:
+                return
+            await sleep_until(self._clock, again_at)
+            pause *= 2
+
+    async def _attempt(self, delivery: Delivery, age: float = 0.0) -> str:
+        async with self._turns:
+            at = self._clock.now()
+            delivery.attempts += 1
+            number = delivery.attempts
+            outcome = await self._post(delivery, age)
+        request_id, receiver = delivery.generation.request_id, urlsplit(delivery.url)
+        path = receiver._replace(scheme="", netloc="", fragment="").geturl()
+        digest = hashlib.sha256(path.encode()).hexdigest()
+        self._world.ledger.webhook_attempts.append(
+            WebhookAttempt(at, request_id, receiver.netloc, digest, delivery.webhook_id, number, outcome)
+        )
+        self._release(request_id)
+        self._next_attempt.set()
+        self._next_attempt = asyncio.Event()
+        return outcome
+
+    async def _post(self, delivery: Delivery, age: float) -> str:
+        """Return what the receiver answered, or how it did not."""
+        assert self._session is not None, "deliveries are under way only between start and stop"
+        terms = delivery.account.terms
+        # The calendar's time, not the sandbox's: receivers compare it with theirs.
+        if delivery.generation.job_outcomes:
+            proof = {"X-Webhook-Secret-Key": delivery.generation.webhook_secret}
+        else:
+            proof = signed_headers(terms.webhook_secret, delivery.webhook_id, int(time.time() - age), delivery.body)
+        try:
+            async with self._session.post(
+                delivery.url,
+                data=delivery.body,
+                headers={"Content-Type": "application/json", **proof, **delivery.fault.headers},
+                timeout=aiohttp.ClientTimeout(total=terms.webhook_timeout),
+                allow_redirects=False,
+            ) as response:
+                return str(response.status)
+        except TimeoutError:
+            return "timeout"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return type(error).__name__
+
+    def _release(self, request_id: str) -> None:
+        if attempted := self._first_attempts.pop(request_id, None):
+            attempted.set()
+
+
+def _nothing() -> None:
+    """Cancel no alarm."""
+
+
+def _body(content: dict[str, Any], fault: Fault) -> bytes:
+    """Return the bytes to send: the true content, unless a fault has others."""
+    changed = {**content, **(fault.patch or {})} if fault.body is None else fault.body
+    text = changed if isinstance(changed, str) else json.dumps(changed)
+    if fault.kind == "foreign_id":
+        text = text.replace(content.get("request_id") or content["id"], str(uuid.uuid4()))
+    return text.encode()
+
+
+def _is_repeated(outcome: str, rule: WebhookRetry) -> bool:
+    if not outcome.isdecimal():
+        return True
+    return not outcome.startswith("2") if rule == "until_2xx" else outcome.startswith("5")

@@ -1,0 +1,142 @@
+"""What every call of the API passes on its way in and out: recording, credentials, faults, the shape of refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.sandbox import errors
+from gateway.sandbox.calls import CALL, Call, foreign_headers, read_call
+from gateway.sandbox.deliveries import Deliveries
+from gateway.sandbox.errors import ApiError
+from gateway.sandbox.faults import CHARGED, LISTS, Fault
+from gateway.sandbox.ledger import AgentMessage, Operation, Submission, Training
+from gateway.sandbox.prompts import wishes
+from gateway.sandbox.wire import spoil
+from gateway.sandbox.world import World
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+OPEN = ("/__", "/media/", "/storage/")
+"""Paths beside the API: no credentials, no faults, no entry in the ledger."""
+
+
+class Gate:
+    """Around every handler of the API."""
+
+    def __init__(self, world: World, deliveries: Deliveries) -> None:
+        self._world = world
+        self._deliveries = deliveries
+        self._open_calls = 0
+
+    async def pass_through(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer one call."""
+        ledger = self._world.ledger
+        self._open_calls += 1
+        ledger.peak_calls = max(ledger.peak_calls, self._open_calls)
+        try:
+            response = await self._answer(request, handler)
+        finally:
+            self._open_calls -= 1
+        response.headers.setdefault("X-Correlation-ID", str(uuid.uuid4()))
+        return response
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        world = self._world
+        call = await read_call(request, world)
+        request[CALL] = call
+        self._note_arrival(call, request)
+        if world.options.latency:
+            await asyncio.sleep(world.options.latency)
+        fault = self._fault(call)
+        acted = fault is None or fault.processed
+        answer = await _perform(request, handler) if acted else None
+        if fault is None and call.created and wishes(call.prompt or "").lost:
+            fault = Fault(kind="lost", processed=True)
+        response = answer if fault is None else spoil(fault, answer)
+        assert response is not None, "what was not acted on has a fault"
+        self._note_answer(call, fault, acted, response)
+        await self._attend_deliveries(call)
+        if fault and fault.delay and fault.kind != "drip":
+            await asyncio.sleep(fault.delay)
+        return response
+
+    def _fault(self, call: Call) -> Fault | None:
+        planned = self._world.plan.take(call.operation, call.prompt)
+        if planned or call.operation == "other":
+            return planned
+        wished = wishes(call.prompt or "").http_status if call.operation in CHARGED else None
+        return Fault(kind=str(wished)) if wished else self._world.chance.fault(call.operation)
+
+    async def _attend_deliveries(self, call: Call) -> None:
+        """Let the deliveries know of a change, and hold an answer back where one is planned to come before it."""
+        if call.created and call.webhook and call.generation and self._world.plan.take("early", call.prompt):
+            call.generation.hurry()
+            await self._deliveries.first_attempt(call.generation)
+        self._deliveries.look()
+
+    def _note_arrival(self, call: Call, request: web.Request) -> None:
+        ledger = self._world.ledger
+        if call.account:
+            ledger.credentials_seen_ok += 1
+        else:
+            ledger.credentials_seen_bad += 1
+        ledger.foreign_headers.update(foreign_headers(request.headers))
+        ledger.came(call.subject, self._world.clock.now())
+        if call.operation == "status":
+            ledger.status_calls[call.request_id] += 1
+        elif call.operation in LISTS:
+            ledger.list_calls[call.operation] += 1
+        elif call.operation == "character":
+            ledger.character_calls[call.request_id] += 1
+        elif call.operation == "agent_messages":
+            ledger.agent_reads[call.session_id] += 1
+
+    def _note_answer(self, call: Call, fault: Fault | None, acted: bool, response: web.StreamResponse) -> None:
+        ledger, now = self._world.ledger, self._world.clock.now()
+        outcome = fault.name if fault else str(response.status)
+        if call.operation == "submit":
+            ledger.submissions.append(_submission(call, now, outcome, acted))
+        elif call.operation == "train":
+            ledger.trainings.append(Training(now, call.prompt or "", outcome, acted, call.request_id or None))
+        elif call.operation == "agent_send":
+            sent = AgentMessage(now, call.session_id, call.prompt or "", outcome, call.message_id)
+            ledger.agent_messages.append(sent)
+        elif call.operation in ("cancel", "delete"):
+            record = ledger.cancels if call.operation == "cancel" else ledger.deletes
+            record.append(Operation(now, call.request_id, outcome))
+        wait = response.headers.get("Retry-After", "")
+        if wait.isdecimal():
+            ledger.told_to_wait(call.subject, now + int(wait) * self._world.clock.scale)
+
+
+def _submission(call: Call, now: float, outcome: str, acted: bool) -> Submission:
+    return Submission(
+        at=now,
+        model=call.model,
+        prompt=call.prompt or "",
+        idempotency_key=call.key,
+        webhook=call.webhook,
+        outcome=outcome,
+        processed=acted,
+        replayed=call.generation is not None and not call.created,
+        request_id=call.generation.request_id if call.generation else None,
+    )
+
+
+async def _perform(request: web.Request, handler: Handler) -> web.Response:
+    """Return what the service itself answers."""
+    try:
+        if request.match_info.http_exception is None and request[CALL].account is None:
+            raise errors.invalid_credentials()
+        response = await handler(request)
+    except ApiError as error:
+        return web.json_response(error.body, status=error.status, headers=error.headers)
+    except web.HTTPException:
+        # Measured on the real service: a GET that it does not map is a wrong method, not a missing page.
+        return web.json_response({"detail": "Method Not Allowed"}, status=405)
+    assert isinstance(response, web.Response), "handlers of the API answer whole"
+    return response

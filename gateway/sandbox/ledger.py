@@ -1,0 +1,238 @@
+"""The exact account of what clients asked and what they were charged, for tests and benchmarks to judge clients by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from gateway.sandbox.generation import Generation
+
+_EARLY = 0.05
+"""Seconds a client may come before its time: clocks and timers are not exact."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One POST of a submission, whatever became of it."""
+
+    at: float
+    model: str
+    prompt: str
+    idempotency_key: str | None
+    webhook: str | None
+    outcome: str
+    """The HTTP status sent, or the name of the fault that took its place."""
+
+    processed: bool
+    """The service acted on it, whatever the client saw."""
+
+    replayed: bool
+    """Its key was known: nothing was created."""
+
+    request_id: str | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """One POST of a character, whatever became of it."""
+
+    at: float
+    name: str
+    outcome: str
+    """The HTTP status sent, or the name of the fault that took its place."""
+
+    processed: bool
+    character_id: str | None
+
+
+@dataclass(frozen=True)
+class Charge:
+    """Credits taken for one created request."""
+
+    at: float
+    request_id: str
+    model: str
+    prompt: str
+    credits: Decimal
+
+
+@dataclass(frozen=True)
+class Refund:
+    """Credits given back, and for what."""
+
+    at: float
+    request_id: str
+    credits: Decimal
+    reason: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A cancel or delete call and the HTTP status or fault it met."""
+
+    at: float
+    request_id: str
+    outcome: str
+
+
+@dataclass(frozen=True)
+class AgentMessage:
+    """One POST of a message to an agent, whatever became of it: `outcome` as of a submission."""
+
+    at: float
+    session_id: str
+    text: str
+    outcome: str
+    message_id: str | None
+    """None: it was not taken, and not charged."""
+
+
+@dataclass(frozen=True)
+class AgentCharge:
+    """Credits taken for one message."""
+
+    at: float
+    session_id: str
+    message_id: str
+    credits: Decimal
+
+
+@dataclass(frozen=True)
+class WebhookAttempt:
+    """One POST to a receiver. Its path and query may hold a secret, so their SHA-256 has to do."""
+
+    at: float
+    request_id: str
+    receiver: str
+    path_digest: str
+    webhook_id: str
+    attempt: int
+    outcome: str
+    """The HTTP status answered, `timeout`, or the name of the network error."""
+
+
+class Ledger:
+    """Grows with every call; never corrected."""
+
+    def __init__(self) -> None:
+        self.submissions: list[Submission] = []
+        self.charges: list[Charge] = []
+        self.refunds: list[Refund] = []
+        self.cancels: list[Operation] = []
+        self.deletes: list[Operation] = []
+        self.agent_messages: list[AgentMessage] = []
+        self.agent_charges: list[AgentCharge] = []
+        self.agent_reads: Counter[str] = Counter()
+        """How often the messages of each session were read."""
+
+        self.webhook_attempts: list[WebhookAttempt] = []
+        self.lost_webhooks: list[str] = []
+        """Requests whose delivery was left out on purpose."""
+
+        self.status_calls: Counter[str] = Counter()
+        self.list_calls: Counter[str] = Counter()
+        """Calls for lists of models, motions and the like, by operation."""
+        self.trainings: list[Training] = []
+        self.character_calls: Counter[str] = Counter()
+        """How often each character was asked for by its id."""
+
+        self.uploads = 0
+        self.credentials_sent_to_storage = 0
+        self.credentials_seen_ok = 0
+        self.credentials_seen_bad = 0
+        self.foreign_headers: Counter[str] = Counter()
+        self.ignored_retry_after = 0
+        self.peak_running = 0
+        self.peak_calls = 0
+        self.peak_calls_per_second = 0
+        self._this_second = (0, 0)
+        self._not_before: dict[str, float] = {}
+
+    def charged(self, generation: Generation) -> None:
+        """Record a created request."""
+        price = generation.price
+        self.charged_for(generation.request_id, generation.model.slug, generation.prompt, price, generation.created_at)
+
+    def charged_for(self, request_id: str, model: str, prompt: str, credits: Decimal, at: float) -> None:
+        """Record credits taken."""
+        self.charges.append(Charge(at, request_id, model, prompt, credits))
+
+    def refunded(self, generation: Generation, reason: str) -> None:
+        """Record credits given back, at the moment the generation ended."""
+        assert generation.finished_at is not None
+        self.refunded_for(generation.request_id, generation.unpaid, reason, generation.finished_at)
+
+    def refunded_for(self, request_id: str, credits: Decimal, reason: str, at: float) -> None:
+        """Record credits given back."""
+        self.refunds.append(Refund(at, request_id, credits, reason))
+
+    def told_to_wait(self, subject: str, until: float) -> None:
+        """Remember that a client was told when to come again with the same call."""
+        self._not_before[subject] = until
+
+    def came(self, subject: str, at: float) -> None:
+        """Count a call, and a client that did not wait as told."""
+        second, calls = self._this_second
+        self._this_second = (int(at), calls + 1 if int(at) == second else 1)
+        self.peak_calls_per_second = max(self.peak_calls_per_second, self._this_second[1])
+        until = self._not_before.pop(subject, None)
+        if until is not None and at < until - _EARLY:
+            self.ignored_retry_after += 1
+
+    @property
+    def double_charged_prompts(self) -> dict[str, int]:
+        """Prompts charged more than once, refunds aside; tests give every intended generation a prompt of its own."""
+        counts = Counter(charge.prompt for charge in self.charges)
+        return {prompt: count for prompt, count in counts.items() if count > 1}
+
+    def summary(self) -> dict[str, Any]:
+        """Return the numbers."""
+        return {
+            "submissions_seen": len(self.submissions),
+            "submissions_processed": sum(one.processed for one in self.submissions),
+            "requests_created": len(self.charges),
+            "charge_count": len(self.charges),
+            "refund_count": len(self.refunds),
+            "charged_credits": str(sum((one.credits for one in self.charges), Decimal(0))),
+            "refunded_credits": str(sum((one.credits for one in self.refunds), Decimal(0))),
+            "status_calls": self.status_calls.total(),
+            "list_calls": dict(self.list_calls),
+            "trainings_seen": len(self.trainings),
+            "character_calls": self.character_calls.total(),
+            "cancel_calls": len(self.cancels),
+            "delete_calls": len(self.deletes),
+            "agent_messages_seen": len(self.agent_messages),
+            "agent_charge_count": len(self.agent_charges),
+            "agent_charged_credits": str(sum((one.credits for one in self.agent_charges), Decimal(0))),
+            "agent_reads": self.agent_reads.total(),
+            "webhook_deliveries": len({one.webhook_id for one in self.webhook_attempts}),
+            "webhook_attempts": len(self.webhook_attempts),
+            "webhook_lost": len(self.lost_webhooks),
+            "uploads": self.uploads,
+            "credentials_sent_to_storage": self.credentials_sent_to_storage,
+            "peak_running": self.peak_running,
+            "peak_calls": self.peak_calls,
+            "peak_calls_per_second": self.peak_calls_per_second,
+            "ignored_retry_after": self.ignored_retry_after,
+            "double_charged_prompts": self.double_charged_prompts,
+            "credentials_seen_ok": self.credentials_seen_ok,
+            "credentials_seen_bad": self.credentials_seen_bad,
+            "foreign_headers": dict(self.foreign_headers),
+        }
+
+    def entries(self) -> dict[str, Any]:
+        """Return every record, oldest first; credits are decimal strings."""
+        return {
+            "submissions": [asdict(one) for one in self.submissions],
+            "trainings": [asdict(one) for one in self.trainings],
+            "charges": [asdict(one) | {"credits": str(one.credits)} for one in self.charges],
+            "refunds": [asdict(one) | {"credits": str(one.credits)} for one in self.refunds],
+            "cancels": [asdict(one) for one in self.cancels],
+            "deletes": [asdict(one) for one in self.deletes],
+            "agent_messages": [asdict(one) for one in self.agent_messages],
+            "agent_charges": [asdict(one) | {"credits": str(one.credits)} for one in self.agent_charges],
+            "webhooks": [asdict(one) for one in self.webhook_attempts],
+            "lost_webhooks": self.lost_webhooks,
+        }

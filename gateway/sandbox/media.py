@@ -1,0 +1,129 @@
+"""Serves the files of completed generations: drawn when first asked for, off the event loop, and kept for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+
+from aiohttp import web
+
+from gateway.sandbox.generation import Generation
+from gateway.sandbox.wire import spoil
+from gateway.sandbox.world import World
+
+_RANGE = re.compile(r"bytes=([0-9]{1,15})-")
+_NAME = re.compile(r"([0-9]{1,3})(\.min)?\.(png|webm)")
+_EXAMPLES = {"portrait.png": "image/png", "speech.wav": "audio/wav"}
+
+_KEPT = 64
+"""Files kept in memory; the oldest are drawn again when asked for."""
+
+
+class MediaRoutes:
+    """`/media/{request}/{index}.png|webm`, without credentials, as from the real service's storage.
+
+    `.min` before the ending is the smaller one of v1. `/media/examples/portrait.png` and `speech.wav` are there to be
+    given as inputs.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._files: OrderedDict[str, asyncio.Future[bytes]] = OrderedDict()
+
+    def table(self) -> list[web.AbstractRouteDef]:
+        """Return the routes."""
+        return [
+            web.get("/media/examples/{name}", self.example),
+            web.get("/media/{request_id}/{name}", self.file),
+        ]
+
+    async def example(self, request: web.Request) -> web.Response:
+        """Give a picture or a sound to work with."""
+        name = request.match_info["name"]
+        if name not in _EXAMPLES:
+            raise web.HTTPNotFound
+        return web.Response(body=await self._or_501(request.path, _example(name)), content_type=_EXAMPLES[name])
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        """Give a file, or the rest of one, unless a fault is planned for that."""
+        fault = self._world.plan.take("media", None)
+        if fault is not None:
+            return spoil(fault, await self._answer(request) if fault.processed else None)
+        return await self._answer(request)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        """Answer 404 for what is not there (yet or any more), 403 for what has expired."""
+        generation = self._world.generation(request.match_info["request_id"])
+        named = _NAME.fullmatch(request.match_info["name"])
+        now = self._world.clock.now()
+        if named is None or generation is None or generation.deleted_at is not None:
+            raise web.HTTPNotFound
+        index, small, kind = int(named[1]), bool(named[2]), named[3]
+        right_kind = "webm" if generation.model.output_type == "video" else "png"
+        if not generation.file_is_there(index, now) or kind != right_kind or small > bool(generation.job_outcomes):
+            raise web.HTTPNotFound
+        if generation.expires_at is not None and now >= generation.expires_at:
+            raise web.HTTPForbidden
+        content = await self._or_501(request.path, _artist(generation, index, self._world.options.seed, small=small))
+        return _part(request, content, "video/webm" if kind == "webm" else "image/png")
+
+    async def _or_501(self, path: str, draw: Callable[[], bytes]) -> bytes:
+        try:
+            return await self._drawn(path, draw)
+        except ModuleNotFoundError as error:
+            raise web.HTTPNotImplemented(text=f"drawing needs the extra hfgateway[sandbox]: {error}") from None
+
+    async def _drawn(self, path: str, draw: Callable[[], bytes]) -> bytes:
+        if path not in self._files:
+            self._files[path] = asyncio.ensure_future(asyncio.to_thread(draw))
+            if len(self._files) > _KEPT:
+                self._files.popitem(last=False)
+        # Shielded: one client that hangs up must not spoil the file for the others.
+        return await asyncio.shield(self._files[path])
+
+
+def _part(request: web.Request, content: bytes, content_type: str) -> web.Response:
+    """All of it, or what follows the bytes that the client has already, where those are of the same file."""
+    etag = f'"{hashlib.sha256(content).hexdigest()}"'
+    headers = {"ETag": etag, "Accept-Ranges": "bytes"}
+    wanted = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if wanted is None or request.headers.get("If-Range", etag) != etag:
+        return web.Response(body=content, content_type=content_type, headers=headers)
+    offset, size = int(wanted[1]), len(content)
+    if offset >= size:
+        return web.Response(status=416, headers=headers | {"Content-Range": f"bytes */{size}"})
+    headers["Content-Range"] = f"bytes {offset}-{size - 1}/{size}"
+    return web.Response(status=206, body=content[offset:], content_type=content_type, headers=headers)
+
+
+def _example(name: str) -> Callable[[], bytes]:
+    def make() -> bytes:
+        if name.endswith(".wav"):
+            from gateway.sandbox.sound import speech
+
+            return speech()
+        from gateway.sandbox import drawing
+
+        return drawing.draw_png(drawing.Canvas(720, 960, "somebody who speaks", name))
+
+    return make
+
+
+def _artist(generation: Generation, index: int, seed: int, *, small: bool) -> Callable[[], bytes]:
+    """Bind what is to be drawn now: a deletion may empty the generation before the drawing begins."""
+    parameters = generation.model.complete(generation.parameters)
+    text, look = generation.prompt or generation.model.slug, f"{seed} {parameters.get('seed')} {index}"
+    video = generation.model.output_type == "video"
+
+    def draw() -> bytes:
+        from gateway.sandbox import drawing  # Pillow and PyAV take a while to load, and only media need them
+
+        size = drawing.video_size(parameters) if video else drawing.image_size(parameters)
+        if small:
+            size = drawing.smaller(size)
+        return (drawing.draw_webm if video else drawing.draw_png)(drawing.Canvas(*size, text, look))
+
+    return draw

@@ -1,0 +1,68 @@
+"""What a model is to the sandbox: its input, its price, its kind of output, its manner of refusing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_UP, Decimal
+from typing import Any, Literal
+
+from gateway.sandbox import errors
+from gateway.sandbox.schema import Schema, defaults, violations
+
+_DOLLARS_PER_CREDIT = Decimal("0.0625")
+_MILLI = Decimal("0.001")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row of the table in `catalog.py`."""
+
+    slug: str
+    output_type: Literal["image", "video"]
+    operation_type: str
+    dialect: Literal["pydantic", "jsonschema"]
+    price: Decimal
+    """Credits per image, or per second of video."""
+
+    input_schema: Schema
+    metered: bool = False
+    """Estimates describe the price instead of naming it."""
+
+    listed: bool = True
+    """`GET /models` leaves some callable models out."""
+
+    job_type: str = ""
+    """What v1 calls the jobs of its job sets; empty for the models of v2."""
+
+    def check(self, parameters: Any) -> None:
+        """Refuse an input that does not match, as this model's family refuses."""
+        found = list(violations(parameters, self.input_schema))
+        if found:
+            raise (errors.as_pydantic if self.dialect == "pydantic" else errors.as_jsonschema)(found)
+
+    def complete(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return the input with defaults for what was omitted."""
+        return defaults(self.input_schema) | parameters
+
+    def outputs(self, parameters: dict[str, Any]) -> int:
+        """Return how many files this input makes."""
+        return int(self.complete(parameters).get("batch_size", 1))
+
+    def cost(self, parameters: dict[str, Any]) -> Decimal:
+        """Return the credits this input costs."""
+        seconds = Decimal(self.complete(parameters).get("duration", 5)) if self.output_type == "video" else Decimal(1)
+        return (self.price * seconds * self.outputs(parameters)).quantize(_MILLI)
+
+    def estimate(self, parameters: dict[str, Any]) -> dict[str, str]:
+        """Return the answer of the estimate endpoint."""
+        if self.metered:
+            described = f"{self.price} credits per second of the finished video"
+            return {"type": "description", "pricing_description": described}
+        credits = self.cost(parameters)
+        usd = (credits * _DOLLARS_PER_CREDIT).quantize(_MILLI, rounding=ROUND_UP)
+        return {"type": "estimate", "credits": str(credits), "usd": str(usd)}
+
+    def entry(self, with_schema: bool) -> dict[str, Any]:
+        """Return the model's row of `GET /models`."""
+        row = {"slug": self.slug, "output_type": self.output_type, "operation_type": [self.operation_type]}
+        return {**row, "input_schema": self.input_schema} if with_schema else row

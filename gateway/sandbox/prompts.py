@@ -1,0 +1,61 @@
+"""Words in a prompt that make a generation misbehave: `[fail] [nsfw] [slow=5] [http=503] [lost]`.
+
+With a number, `[fail=1]` and `[nsfw=2]` are about so many of the jobs of a job set, the last ones: only v1 has these.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Literal
+
+Outcome = Literal["completed", "failed", "nsfw"]
+
+_WORD = re.compile(r"\[(?:(fail|nsfw)=(\d)|(fail|nsfw|lost|slow=(\d+(?:\.\d+)?)|http=([45]\d\d)))\]")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a prompt asks for beside a picture."""
+
+    outcome: Outcome | None = None
+    running_seconds: float | None = None
+    http_status: int | None = None
+    """Answer the submission with this, and create nothing."""
+
+    lost: bool = False
+    """Create, charge, and hang up without an answer."""
+
+    failed_jobs: int = 0
+    moderated_jobs: int = 0
+
+    def job_outcomes(self, usual: list[Outcome]) -> list[Outcome]:
+        """How the jobs of a set end that would end as usual."""
+        if self.outcome is not None:
+            return [self.outcome for _ in usual]
+        bad: list[Outcome] = []
+        bad.extend(repeat("failed", self.failed_jobs))
+        bad.extend(repeat("nsfw", self.moderated_jobs))
+        return [*usual[: max(len(usual) - len(bad), 0)], *bad[: len(usual)]]
+
+
+def wishes(prompt: str) -> Wishes:
+    """Read the words; the last of a kind counts."""
+    outcome: Outcome | None = None
+    running_seconds: float | None = None
+    http_status: int | None = None
+    lost = False
+    jobs = {"fail": 0, "nsfw": 0}
+    for some, count, word, slow, http in _WORD.findall(prompt):
+        if some:
+            jobs[some] = int(count)
+        elif slow:
+            running_seconds = float(slow)
+        elif http:
+            http_status = int(http)
+        elif word == "lost":
+            lost = True
+        else:
+            outcome = "nsfw" if word == "nsfw" else "failed"
+    return Wishes(outcome, running_seconds, http_status, lost, jobs["fail"], jobs["nsfw"])

@@ -1,0 +1,122 @@
+"""The generation API (v2): from an HTTP request to the account, and from what it answers to JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from gateway.sandbox import errors
+from gateway.sandbox.account import Account, Order
+from gateway.sandbox.calls import CALL, Call
+from gateway.sandbox.catalog import MODELS
+from gateway.sandbox.clock import timestamp
+from gateway.sandbox.generation import describe
+from gateway.sandbox.models import Model
+from gateway.sandbox.prompts import wishes
+from gateway.sandbox.webhooks import check_webhook
+from gateway.sandbox.world import World
+
+
+class GenerationRoutes:
+    """Submit, status, cancel, delete, estimate, models. The names of routes are the operations that faults go by."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def table(self) -> list[web.AbstractRouteDef]:
+        """Return the routes; the one that takes any path is last."""
+        return [
+            web.get("/models", self.models, name="models", allow_head=False),
+            web.get("/requests/{request_id}/status", self.status, name="status", allow_head=False),
+            web.post("/requests/{request_id}/cancel", self.cancel, name="cancel"),
+            web.delete("/requests/{request_id}", self.delete, name="delete"),
+            web.post("/estimate/{model:.+}", self.estimate, name="estimate"),
+            web.post("/{model:.+}", self.submit, name="submit"),
+        ]
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """Create a generation, or answer with the one that the key has created."""
+        call, account = called(request)
+        model, parameters = _model(call.model), await body_of(request)
+        wanted = wishes(call.prompt or "")
+        check_webhook(call.webhook, strict=account.terms.strict_webhooks)
+        order = Order(
+            model=model,
+            parameters=parameters,
+            key=call.key,
+            webhook=call.webhook,
+            expires_after=request.headers.get("Hf-Expires-After"),
+            outcome=wanted.outcome or self._world.chance.outcome(),
+            running_seconds=wanted.running_seconds,
+            origin=origin_of(request),
+        )
+        call.generation, call.created = account.submit(order)
+        return web.json_response(describe(call.generation, self._world.clock, origin_of(request)))
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Tell how far a generation is."""
+        call, account = called(request)
+        generation = account.find(call.request_id)
+        return web.json_response(describe(generation, self._world.clock, origin_of(request)))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Cancel a queued generation: 202 and no body at all."""
+        call, account = called(request)
+        account.cancel(call.request_id)
+        return web.Response(status=202)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Delete the content of an ended generation; what the answer holds beyond the id is not documented."""
+        call, account = called(request)
+        generation = account.delete(call.request_id)
+        clock = self._world.clock
+        return web.json_response(
+            {
+                "request_id": generation.request_id,
+                "status": generation.status(clock.now()),
+                "deleted_at": timestamp(clock, generation.deleted_at or 0.0),
+            }
+        )
+
+    async def estimate(self, request: web.Request) -> web.Response:
+        """Tell the price of an input; costs nothing and does not look at the balance."""
+        call, _ = called(request)
+        model, parameters = _model(call.model), await body_of(request)
+        model.check(parameters)
+        return web.json_response(model.estimate(parameters))
+
+    async def models(self, request: web.Request) -> web.Response:
+        """List the catalogue."""
+        with_schema = request.query.get("include_schema", "").lower() == "true"
+        search, limit = request.query.get("search", ""), request.query.get("limit", "")
+        rows = [one.entry(with_schema) for one in MODELS.values() if one.listed and search in one.slug]
+        return web.json_response({"items": rows[: int(limit)] if limit.isdecimal() else rows})
+
+
+def called(request: web.Request) -> tuple[Call, Account]:
+    """Return the call and whose it is, or refuse it."""
+    call = request[CALL]
+    if call.account is None:
+        raise errors.invalid_credentials()
+    return call, call.account
+
+
+def _model(slug: str) -> Model:
+    if slug not in MODELS:
+        raise errors.model_not_found()
+    return MODELS[slug]
+
+
+async def body_of(request: web.Request) -> Any:
+    """Return the parsed body, or refuse it."""
+    try:
+        return json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise errors.body_is_no_json() from None
+
+
+def origin_of(request: web.Request) -> str:
+    """Return the address under which this client reaches the sandbox: links in answers must lead back here."""
+    return str(request.url.origin())

@@ -1,0 +1,135 @@
+"""The sandbox as a server: for tests a context manager, for the command line a process that runs until it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from types import TracebackType
+
+from aiohttp import web
+
+from gateway.sandbox.agent_media import AgentMediaRoutes
+from gateway.sandbox.agent_routes import AgentRoutes
+from gateway.sandbox.character_routes import CharacterRoutes
+from gateway.sandbox.choice_routes import ChoiceRoutes
+from gateway.sandbox.clock import Clock, ScaledClock
+from gateway.sandbox.control import ControlRoutes
+from gateway.sandbox.deliveries import Deliveries
+from gateway.sandbox.gate import OPEN, Gate, Handler
+from gateway.sandbox.ledger import Ledger
+from gateway.sandbox.media import MediaRoutes
+from gateway.sandbox.options import FAULT_KINDS, SandboxOptions
+from gateway.sandbox.routes import GenerationRoutes
+from gateway.sandbox.uploads import UploadRoutes
+from gateway.sandbox.v1 import JobSetRoutes
+from gateway.sandbox.world import World
+
+__all__ = ["FAULT_KINDS", "Sandbox", "SandboxOptions", "run", "serve_until_stopped"]
+
+_LARGEST_BODY = 16 * 1024 * 1024
+_GRACE = 0.2
+"""Seconds for answers under way when stopping; a hanging fault would use up any."""
+
+
+class Sandbox:
+    """A running fake of the API on a real socket."""
+
+    def __init__(self, options: SandboxOptions | None = None, clock: Clock | None = None) -> None:
+        self.options = options or SandboxOptions(port=0)
+        self.world = World(self.options, clock or ScaledClock(self.options.time_scale))
+        self.deliveries = Deliveries(self.world)
+        self._runner: web.AppRunner | None = None
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """Where it answers, once started."""
+        return self._url
+
+    @property
+    def ledger(self) -> Ledger:
+        """The exact account, as of now."""
+        self.world.settle()
+        return self.world.ledger
+
+    async def start(self) -> None:
+        """Listen; an OSError says that the port is taken."""
+        # Cancellation on disconnect is what ends a `hang`; nothing else of a handler can be cut in two by it.
+        runner = web.AppRunner(
+            _application(self.world, self.deliveries),
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=_GRACE,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.options.host, self.options.port).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self.deliveries.start()
+        host, port = runner.addresses[0][:2]
+        self._url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def stop(self) -> None:
+        """Stop delivering and listening, and close every connection; does nothing twice."""
+        await self.deliveries.stop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Sandbox:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+async def serve_until_stopped(options: SandboxOptions) -> None:
+    """Serve until SIGTERM or SIGINT; says on standard output when it answers, and to whom."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with Sandbox(options) as sandbox:
+        print(f"sandbox answers at {sandbox.url}", flush=True)
+        print(f"credentials {options.credentials}", flush=True)
+        await stopped.wait()
+
+
+def run(options: SandboxOptions) -> int:
+    """Serve as a process; returns its exit code."""
+    try:
+        asyncio.run(serve_until_stopped(options))
+    except OSError as error:
+        print(f"sandbox cannot listen on {options.host}:{options.port}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _application(world: World, deliveries: Deliveries) -> web.Application:
+    gate = Gate(world, deliveries)
+
+    @web.middleware
+    async def through_gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(OPEN):
+            return await handler(request)
+        return await gate.pass_through(request, handler)
+
+    application = web.Application(middlewares=[through_gate], client_max_size=_LARGEST_BODY)
+    application.add_routes(ControlRoutes(world, deliveries).table())
+    application.add_routes(MediaRoutes(world).table())
+    uploads = UploadRoutes(world)
+    application.add_routes(uploads.table())
+    application.on_cleanup.append(uploads.forget)
+    application.add_routes(ChoiceRoutes().table())
+    application.add_routes(JobSetRoutes(world).table())
+    application.add_routes(CharacterRoutes().table())
+    application.add_routes(AgentRoutes(world).table())
+    application.add_routes(AgentMediaRoutes(world).table())
+    application.add_routes(GenerationRoutes(world).table())
+    return application

@@ -1,0 +1,144 @@
+"""Uploads: a slot from the API, a presigned PUT that insists on its headers, and the file at its public URL."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway.sandbox import errors
+from gateway.sandbox.schema import Violation
+from gateway.sandbox.wire import spoil
+from gateway.sandbox.world import World
+
+CONTENT_TYPES = (
+    "image/jpeg", "image/jpg", "image/png", "image/webp", "image/gif", "audio/wav", "audio/x-wav", "video/mp4",
+)  # fmt: skip
+TAGGING = "retention=temporary"
+URL_SECONDS = 3600
+KEPT_SECONDS = 7 * 86_400
+LARGEST_KEPT = 256 << 20
+"""Bytes; of a larger file the sandbox keeps the size and the SHA-256 alone, and tells them in place of it."""
+_PIECE = 1 << 20
+
+
+@dataclass
+class _Place:
+    """One slot: `file` once something was put there."""
+
+    name: str
+    content_type: str
+    signature: str
+    made_at: float
+    file: Path | None = None
+    too_large: str = ""
+    put_at: float = 0.0
+
+
+class UploadRoutes:
+    """`POST /files/generate-upload-url`, and the storage beside the API: `/storage/{name}`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._places: dict[str, _Place] = {}
+        self._folder: Path | None = None
+
+    def table(self) -> list[web.AbstractRouteDef]:
+        """Return the routes."""
+        return [
+            web.post("/files/generate-upload-url", self.slot, name="upload"),
+            web.put("/storage/{name}", self.put),
+            web.get("/storage/{name}", self.file),
+        ]
+
+    async def slot(self, request: web.Request) -> web.Response:
+        """Make a place and sign the way to it."""
+        try:
+            body = json.loads(await request.read())
+        except ValueError:
+            raise errors.body_is_no_json() from None
+        content_type = body.get("content_type") if isinstance(body, dict) else None
+        if content_type not in CONTENT_TYPES:
+            raise errors.as_pydantic([Violation("enum", ("content_type",), content_type, list(CONTENT_TYPES))])
+        now = self._world.clock.now()
+        place = _Place(secrets.token_hex(12), content_type, secrets.token_hex(16), now)
+        self._places[place.name] = place
+        public = f"{request.scheme}://{request.host}/storage/{place.name}"
+        return web.json_response(
+            {
+                "public_url": public,
+                "upload_url": f"{public}?X-Amz-Expires={URL_SECONDS}&X-Amz-Signature={place.signature}",
+                "content_type": content_type,
+                "upload_headers": {"Content-Type": content_type, "x-amz-tagging": TAGGING},
+            }
+        )
+
+    async def put(self, request: web.Request) -> web.StreamResponse:
+        """Take a file, if everything is as it was signed: whole or not at all."""
+        if "Authorization" in request.headers or "hf-api-key" in request.headers:
+            self._world.ledger.credentials_sent_to_storage += 1
+        place = self._places.get(request.match_info["name"])
+        now = self._world.clock.now()
+        signed = (
+            place is not None
+            and request.query.get("X-Amz-Signature") == place.signature
+            and request.headers.get("Content-Type") == place.content_type
+            and request.headers.get("x-amz-tagging") == TAGGING
+            and now < place.made_at + URL_SECONDS
+        )
+        if place is None or not signed:
+            return web.Response(status=403, text="<Error><Code>SignatureDoesNotMatch</Code></Error>")
+        if request.content_length is None:
+            return web.Response(status=411, text="<Error><Code>MissingContentLength</Code></Error>")
+        fault = self._world.plan.take("storage", None)
+        if fault is not None and not fault.processed:
+            return spoil(fault, None)
+        place.file, place.too_large = await self._received(request, place.name)
+        place.put_at = now
+        self._world.ledger.uploads += 1
+        answer = web.Response(status=200)
+        return answer if fault is None else spoil(fault, answer)
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        """Give it to anybody for seven days."""
+        place = self._places.get(request.match_info["name"])
+        if place is not None and place.too_large:
+            raise web.HTTPGone(text=place.too_large)
+        if place is None or place.file is None or self._world.clock.now() >= place.put_at + KEPT_SECONDS:
+            raise web.HTTPNotFound
+        return web.FileResponse(place.file, headers={"Content-Type": place.content_type})
+
+    async def forget(self, _: web.Application) -> None:
+        """Remove every file."""
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def _received(self, request: web.Request, name: str) -> tuple[Path | None, str]:
+        """The file, or what there is to say of one that is too large."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="sandbox-storage-"))
+        path = self._folder / name
+        # Beside its place until it is whole: what breaks off in the middle was never there.
+        partial = path.with_suffix(f".{secrets.token_hex(4)}")
+        seen, size = hashlib.sha256(), 0
+        with partial.open("wb") as file:
+
+            def take(piece: bytes) -> None:
+                seen.update(piece)
+                if size <= LARGEST_KEPT:
+                    file.write(piece)
+
+            async for piece in request.content.iter_chunked(_PIECE):
+                size += len(piece)
+                await asyncio.to_thread(take, piece)
+        if size > LARGEST_KEPT:
+            partial.unlink()
+            return None, f"too large to be kept: {size} bytes, SHA-256 {seen.hexdigest()}"
+        return partial.rename(path), ""

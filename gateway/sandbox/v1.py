@@ -1,0 +1,86 @@
+"""The v1 API: submissions wrapped in `params`, and job sets. No keys, no cancel, no deletion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from gateway.sandbox import errors
+from gateway.sandbox.account import Order
+from gateway.sandbox.catalog import V1_MODELS
+from gateway.sandbox.generation import describe_job_set
+from gateway.sandbox.prompts import Outcome, wishes
+from gateway.sandbox.routes import body_of, called, origin_of
+from gateway.sandbox.schema import Schema, Violation, violations
+from gateway.sandbox.webhooks import check_webhook
+from gateway.sandbox.world import World
+
+_MOST_JOBS = 4
+_WEBHOOK: Schema = {
+    "type": ["object", "null"],
+    "properties": {"url": {"type": "string"}, "secret": {"type": "string"}},
+    "required": ["url", "secret"],
+}
+
+
+class JobSetRoutes:
+    """Submit and status. Behind the `v1.` the names of routes are the operations that faults go by."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def table(self) -> list[web.AbstractRouteDef]:
+        """Return the routes."""
+        paths = "|".join(V1_MODELS)
+        return [
+            web.get("/v1/job-sets/{request_id}", self.status, name="v1.status", allow_head=False),
+            web.post(f"/{{model:{paths}}}", self.submit, name="v1.submit"),
+        ]
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """Create a job set."""
+        call, account = called(request)
+        model, body = V1_MODELS[call.model], await body_of(request)
+        if not isinstance(body, dict) or "params" not in body:
+            raise errors.as_pydantic([Violation("required", (), body, "params")])
+        parameters, webhook = body["params"], body.get("webhook")
+        wrong = [*violations(parameters, model.input_schema, ("params",)), *violations(webhook, _WEBHOOK, ("webhook",))]
+        if wrong:
+            raise errors.as_pydantic(wrong)
+        check_webhook(call.webhook, strict=account.terms.strict_webhooks)
+        wanted = wishes(call.prompt or "")
+        usual = [self._world.chance.outcome() for _ in range(min(model.outputs(parameters), _MOST_JOBS))]
+        ends = tuple(wanted.job_outcomes(usual))
+        order = Order(
+            model=model,
+            parameters=parameters,
+            webhook=call.webhook,
+            webhook_secret=webhook["secret"] if webhook else "",
+            outcome=_outcome(ends),
+            job_outcomes=ends,
+            running_seconds=wanted.running_seconds,
+            origin=origin_of(request),
+        )
+        call.generation, call.created = account.submit(order)
+        return self._answer(request)
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Tell how far each job is."""
+        call, account = called(request)
+        call.generation = account.find(call.request_id, v1=True)
+        return self._answer(request)
+
+    def _answer(self, request: web.Request) -> web.Response:
+        call, _ = called(request)
+        assert call.generation is not None
+        content: dict[str, Any] = describe_job_set(call.generation, self._world.clock, origin_of(request))
+        return web.json_response(content)
+
+
+def _outcome(ends: tuple[Outcome, ...]) -> Outcome:
+    """Return what the ledger says of them all."""
+    for end in ("completed", "nsfw"):
+        if end in ends:
+            return end
+    return "failed"

@@ -1,0 +1,57 @@
+"""Callback addresses of submissions, and what is sent to them; `deliveries.py` sends it."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.sandbox import errors
+from gateway.sandbox.clock import Clock
+from gateway.sandbox.generation import Generation, describe, describe_job_set
+from gateway.sandbox.terms import WebhookShape
+
+
+def check_webhook(url: str | None, *, strict: bool) -> None:
+    """Refuse an address as the service does; unless strict, plain HTTP and private hosts are let pass, for tests."""
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise errors.webhook_refused("is not a URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise errors.webhook_refused("must be an absolute HTTP URL")
+    if parts.username is not None or parts.password is not None:
+        raise errors.webhook_refused("must not carry credentials")
+    if strict and parts.scheme != "https":
+        raise errors.webhook_refused("must use HTTPS")
+    if strict and _is_private(parts.hostname):
+        raise errors.webhook_refused("must resolve to a public address")
+
+
+def payload(generation: Generation, clock: Clock, shape: WebhookShape) -> dict[str, Any]:
+    """Return what a delivery says of an ended generation; of one of v1 its job set, for want of better knowledge."""
+    if generation.job_outcomes:
+        return describe_job_set(generation, clock, generation.origin)
+    status = describe(generation, clock, generation.origin)
+    if shape == "flat":
+        return status
+    files: dict[str, Any] = {name: status[name] for name in ("images", "video") if name in status}
+    if "video" in files:
+        files["video"] = files["video"] | {"content_type": "video/webm"}
+    return {
+        "request_id": generation.request_id,
+        "status": status["status"],
+        "error": status.get("error"),
+        "payload": files or None,
+        "expires_at": status["expires_at"],
+    }
+
+
+def _is_private(host: str) -> bool:
+    """Judge by the name alone: the sandbox asks no resolver."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))

@@ -1,0 +1,112 @@
+"""Answers that no HTTP library would send: the bytes of each raw fault, and the response that writes them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from gateway.sandbox.faults import RAW_KINDS, Fault
+
+_HTML = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+_SOME_ANSWER = b'{"status":"queued","request_id":"00000000-0000-4000-8000-000000000000"}'
+_DRIP_PAUSE = 0.1
+_LINGER_NOT = struct.pack("ii", 1, 0)
+
+Ending = Literal["close", "reset", "hang"]
+
+
+@dataclass(frozen=True)
+class Script:
+    """What goes over the socket in place of an answer."""
+
+    pieces: Sequence[bytes]
+    ending: Ending
+    pause: float = 0.0
+    """Seconds before each piece."""
+
+
+def script(fault: Fault, answer: bytes) -> Script:
+    """Return the bytes of a raw fault, made of the true answer's body where it needs one."""
+    body = answer or _SOME_ANSWER
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    chunked = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    match fault.kind:
+        case "reset":
+            return Script([], "reset")
+        case "close" | "lost":
+            return Script([], "close")
+        case "hang":
+            return Script([], "hang")
+        case "half":
+            return Script([head, body[: len(body) // 2]], "close")
+        case "half_reset":
+            return Script([head, body[: len(body) // 2]], "reset")
+        case "bad_chunk":
+            return Script([chunked, b"ZZ\r\n"], "close")
+        case "truncated_header":
+            return Script([b"HTTP/1.1 200 OK\r\nContent-Le"], "close")
+        case "garbage":
+            return Script([b"\x00\x01\x02 this is no HTTP\r\n\r\n"], "close")
+        case "drip":
+            return Script([head, *(bytes([one]) for one in body)], "close", pause=fault.delay or _DRIP_PAUSE)
+    raise ValueError(fault.kind)
+
+
+class RawResponse(web.StreamResponse):
+    """Writes a script to the bare transport, past aiohttp's own head and framing."""
+
+    def __init__(self, script: Script) -> None:
+        super().__init__()
+        self._script = script
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Play the script; ends the connection, so that aiohttp writes nothing after it."""
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client is gone")
+        for piece in self._script.pieces:
+            await asyncio.sleep(self._script.pause)
+            transport.write(piece)
+        if self._script.ending == "hang":
+            # Ends by cancellation: when the client hangs up, or the sandbox stops.
+            await asyncio.Event().wait()
+        if self._script.ending == "reset":
+            connection: socket.socket = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            transport.abort()
+        transport.close()
+        raise ConnectionResetError("closed on purpose")
+
+
+def spoil(fault: Fault, answer: web.Response | None) -> web.StreamResponse:
+    """Return what the client gets: the true answer (None where the call was not acted on) after the fault."""
+    body = answer.body if answer is not None and isinstance(answer.body, bytes) else b""
+    if fault.kind in RAW_KINDS:
+        return RawResponse(script(fault, body))
+    if fault.patch is not None and body:
+        return _json(answer.status if answer else 200, {**json.loads(body), **fault.patch}, fault)
+    if fault.kind == "html":
+        return web.Response(status=fault.status or 502, text=_HTML, content_type="text/html", headers=fault.headers)
+    if isinstance(fault.body, str):
+        content_type = None if "Content-Type" in fault.headers else "text/plain"
+        return web.Response(status=_status(fault), text=fault.body, content_type=content_type, headers=fault.headers)
+    if fault.body is None and not fault.kind and fault.status is None and answer is not None:
+        answer.headers.update(fault.headers)
+        return answer
+    return _json(_status(fault), {"detail": "A fault of the sandbox"} if fault.body is None else fault.body, fault)
+
+
+def _status(fault: Fault) -> int:
+    return fault.status or (int(fault.kind) if fault.kind else 200)
+
+
+def _json(status: int, body: object, fault: Fault) -> web.Response:
+    return web.json_response(body, status=status, headers=fault.headers)

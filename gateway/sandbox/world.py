@@ -1,0 +1,107 @@
+"""Everything a running sandbox knows, apart from HTTP: accounts, ledger, faults to come. `reset` begins anew."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from gateway.sandbox.account import Account
+from gateway.sandbox.clock import Clock
+from gateway.sandbox.faults import Chance, Plan
+from gateway.sandbox.generation import Generation
+from gateway.sandbox.ledger import Ledger
+from gateway.sandbox.options import SandboxOptions
+
+
+class World:
+    """The state behind the routes."""
+
+    def __init__(self, options: SandboxOptions, clock: Clock) -> None:
+        self.options = options
+        self.clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every call, request, key, plan and change of terms."""
+        self.ledger = Ledger()
+        self.plan = Plan()
+        self.chance = Chance(self.options.fail, self.options.seed)
+        self.accounts = {
+            pair: Account(self.options, self.clock, self.ledger) for pair in self.options.credentials.split()
+        }
+
+    def account(self, credentials: str) -> Account | None:
+        """Return the account that these credentials open."""
+        return self.accounts.get(credentials)
+
+    def generation(self, request_id: str) -> Generation | None:
+        """Look a generation up in all accounts, as media and ledger do."""
+        for account in self.accounts.values():
+            if request_id in account.generations:
+                account.settle()
+                return account.generations[request_id]
+        return None
+
+    def settle(self) -> None:
+        """Bring every account up to date, so that the ledger is exact."""
+        for account in self.accounts.values():
+            account.settle()
+
+    def change(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Change credits, credentials and terms of an account (the first, unless `account` names its key id).
+
+        New credentials replace the old ones; requests and keys stay, as after a rotation of API keys.
+        """
+        changes = dict(changes)
+        pair = self._named(changes.pop("account", None))
+        account = self.accounts[pair]
+        credits, credentials = changes.pop("credits", None), changes.pop("credentials", None)
+        amount = account.credits if credits is None else _decimal(credits)
+        account.change_terms(account.terms.changed(changes))
+        account.credits = amount
+        if credentials is not None:
+            self.accounts = {credentials if one == pair else one: kept for one, kept in self.accounts.items()}
+        return {"credits": str(account.credits), **asdict(account.terms)}
+
+    def describe(self, with_entries: bool) -> dict[str, Any]:
+        """Return the ledger as JSON: the numbers, and if wanted every record and request."""
+        self.settle()
+        numbers = self.ledger.summary() | {
+            "balance": str(sum((one.credits for one in self.accounts.values()), Decimal()))
+        }
+        if not with_entries:
+            return numbers
+        return numbers | self.ledger.entries() | {"requests": [self._row(one) for one in self._generations()]}
+
+    def _generations(self) -> list[Generation]:
+        return [one for account in self.accounts.values() for one in account.generations.values()]
+
+    def _row(self, generation: Generation) -> dict[str, Any]:
+        now = self.clock.now()
+        return {
+            "request_id": generation.request_id,
+            "model": generation.model.slug,
+            "prompt": generation.prompt,
+            "status": generation.status(now),
+            "credits": str(generation.price),
+            "refunded": generation.refunded(now),
+            "created_at": generation.created_at,
+            "started_at": generation.started_at,
+            "finished_at": generation.finished_at,
+            "deleted_at": generation.deleted_at,
+            "status_calls": self.ledger.status_calls[generation.request_id],
+        }
+
+    def _named(self, key_id: str | None) -> str:
+        for pair in self.accounts:
+            if key_id is None or pair.partition(":")[0] == key_id:
+                return pair
+        raise ValueError(f"no account {key_id}")
+
+
+def _decimal(value: Any) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError("credits is a decimal number") from None

@@ -1,0 +1,321 @@
+"""The ports of a gateway: gRPC, HTTP, webhooks, and the operator's socket."""
+
+import asyncio
+import contextlib
+import importlib
+import socket
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from gateway.assembly import Core
+from gateway.certificates import Certificates, Loaded
+from gateway.config import PREFIX, Address, SettingError, Settings
+from gateway.generations.clock import SystemClock, rest
+from gateway.mcp import INSTALL, needs_install
+from gateway.rpc.access import TokenHandlers
+from gateway.rpc.admin import AdminHandlers
+from gateway.rpc.agents import AgentHandlers
+from gateway.rpc.callbacks import CallbackHandlers
+from gateway.rpc.catalog import CatalogHandlers
+from gateway.rpc.chain import Chain
+from gateway.rpc.characters import CharacterHandlers
+from gateway.rpc.generations import GenerationHandlers
+from gateway.rpc.over_grpc import add_service
+from gateway.rpc.overload import WEBHOOK, Kind, Overload
+from gateway.rpc.pressure import Pressure
+from gateway.rpc.probe import OLDEST, Probes
+from gateway.rpc.uploads import UploadHandlers
+from gateway.telemetry import Telemetry
+from hfgateway.admin.v1 import admin_service_pb2
+from hfgateway.agents.v1alpha1 import agent_service_pb2
+from hfgateway.v1 import (
+    callback_service_pb2,
+    catalog_service_pb2,
+    character_service_pb2,
+    generation_service_pb2,
+    token_service_pb2,
+    upload_service_pb2,
+)
+
+SERVICE = generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"]
+TOKEN_SERVICE = token_service_pb2.DESCRIPTOR.services_by_name["TokenService"]
+UPLOAD_SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"]
+CALLBACK_SERVICE = callback_service_pb2.DESCRIPTOR.services_by_name["CallbackService"]
+CATALOG_SERVICE = catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"]
+CHARACTER_SERVICE = character_service_pb2.DESCRIPTOR.services_by_name["CharacterService"]
+AGENT_SERVICE = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
+PUBLIC_SERVICES = (
+    SERVICE, TOKEN_SERVICE, UPLOAD_SERVICE, CALLBACK_SERVICE, CATALOG_SERVICE, CHARACTER_SERVICE, AGENT_SERVICE,
+)  # fmt: skip
+"""What is served to callers, on both ports."""
+ADMIN_SERVICE = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
+GRPC_OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
+    # Clients ping every 20 s at the most; the default of 5 min would end their quiet watches.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # What a call that waits unread may hold is 64 KiB; gRPC would let it grow to 4 MiB on a fast line.
+    ("grpc.http2.bdp_probe", 0),
+    # A burst of 10,000 watches must find its place; what has not found one for so long is let go.
+    ("grpc.server.max_pending_requests", 10_500),
+    ("grpc.server.max_pending_requests_hard_limit", 12_000),
+    ("grpc.server_max_unrequested_time_in_server", int(OLDEST)),
+)
+HEALTH_EVERY = 0.5
+"""Seconds between looks at what health checks are to be told."""
+LAST_WORDS = 1.0
+"""Seconds for answers that are on their way when everything else is done."""
+
+
+class Ports:
+    """Opens the ports of a core, one after the other; what was opened is closed by the exit stack."""
+
+    def __init__(self, core: Core, telemetry: Telemetry, exit_stack: contextlib.AsyncExitStack) -> None:
+        self._core = core
+        self._settings = core.settings
+        self._telemetry = telemetry
+        self._exit = exit_stack
+        self.overload = Overload()
+        self._chain = Chain(telemetry, core.access, self.overload)
+        self._generations = GenerationHandlers(core.service, core.watches, core.forecasts, core.stories, core.archived)
+        self._served = {
+            SERVICE: self._generations,
+            TOKEN_SERVICE: TokenHandlers(core.access),
+            UPLOAD_SERVICE: UploadHandlers(core.uploads),
+            CALLBACK_SERVICE: CallbackHandlers(core.tenant_callbacks),
+            CATALOG_SERVICE: CatalogHandlers(core.catalogs),
+            CHARACTER_SERVICE: CharacterHandlers(core.characters),
+            AGENT_SERVICE: AgentHandlers(core.agents),
+        }
+        self._certificates = _certificates(core.settings)
+        self._health = health.aio.HealthServicer()
+
+    async def not_serving(self) -> None:
+        """Tell health checks that this gateway is about to end."""
+        await self._health.enter_graceful_shutdown()
+
+    async def open_grpc(self) -> str:
+        """Serve gRPC; returns the address."""
+        settings = self._settings
+        server = grpc.aio.server(options=GRPC_OPTIONS)
+        for service, handlers in self._served.items():
+            add_service(server, service, handlers, self._chain)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        if settings.auth == "none":
+            _add_reflection(server, self._served)
+        # gRPC would tell of a port in use by lines of its own.
+        free_to_listen("GRPC_ADDRESS", settings.grpc_address)
+        try:
+            tls = None if self._certificates is None else _grpc_tls(self._certificates)
+            address = str(settings.grpc_address)
+            port = server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise SettingError(PREFIX + "GRPC_ADDRESS", f"{settings.grpc_address} cannot be used: in use?") from error
+        probed = str(self._own_folder() / "probe")
+        server.add_insecure_port(f"unix:{probed}")
+        await server.start()
+        self._exit.push_async_callback(server.stop, LAST_WORDS)
+        await self._measure(probed)
+        await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
+        following = asyncio.create_task(self._follow_health())
+        self._exit.callback(following.cancel)
+        return str(Address(settings.grpc_address.host, port))
+
+    async def open_http(self, listening: socket.socket) -> str:
+        """Serve Connect, gRPC-Web, webhooks and metrics on a socket that listens already; returns the URL."""
+        # gRPC answers already; these imports take as long as all before them.
+        await asyncio.to_thread(_import_late)
+        from gateway.rpc.over_connect import ConnectApp
+        from gateway.web.events import event_routes
+        from gateway.web.page import page_routes
+        from gateway.web.server import WebServer, web_app
+
+        settings, core = self._settings, self._core
+        mcp = await self._open_mcp() if settings.mcp else []
+        app = web_app(
+            [ConnectApp(service, handlers, self._chain) for service, handlers in self._served.items()],
+            await self._open_webhooks(),
+            [
+                *event_routes(self._generations, self._chain, core.access, secure=settings.tls_cert is not None),
+                *page_routes(),
+                *mcp,
+            ],
+            ready=lambda: "draining" if core.service.draining else core.store.trouble,
+            exposition=self._telemetry.exposition,
+            allowed_origins=settings.allowed_origins,
+            foreign_hosts=settings.auth == "keys",
+        )
+        server = WebServer(app, listening, certificates=self._certificates)
+        await server.start()
+        self._exit.push_async_callback(server.stop)
+        host, port = listening.getsockname()[:2]
+        return f"{'https' if settings.tls_cert else 'http'}://{Address(host, port)}"
+
+    async def open_admin(self) -> None:
+        """Serve the operator on a socket in a folder of our user's own; a file beside the store says where."""
+        server = grpc.aio.server()
+        # Who can open the socket is the operator: nobody is asked for a key, nobody is refused.
+        handlers = AdminHandlers(self._core.resolver, self._core.access)
+        add_service(server, ADMIN_SERVICE, handlers, Chain(self._telemetry))
+        address = f"unix:{self._own_folder() / 'admin'}"
+        server.add_insecure_port(address)
+        await server.start()
+        self._exit.push_async_callback(server.stop, LAST_WORDS)
+        pointer = admin_pointer(self._settings.store_path)
+        part = pointer.with_name(pointer.name + ".part")
+        part.write_text(address)
+        # At once: who reads it finds the whole address, or no gateway.
+        part.replace(pointer)
+        self._exit.callback(pointer.unlink, missing_ok=True)
+
+    async def _open_mcp(self) -> list[Any]:
+        """The route of MCP."""
+        try:
+            await asyncio.to_thread(importlib.import_module, "gateway.web.mcp")
+        except ModuleNotFoundError as error:
+            if not needs_install(error):
+                raise
+            raise SettingError(PREFIX + "MCP", f"needs a library that is not installed: {INSTALL}") from error
+        from gateway.web.mcp import McpEndpoint
+
+        endpoint = McpEndpoint(self._served, self._chain, self._core.access, self._settings.allowed_origins)
+        await endpoint.start()
+        self._exit.push_async_callback(endpoint.stop)
+        return [endpoint.route]
+
+    async def _follow_health(self) -> None:
+        """Health checks over gRPC are told what /readyz is: a store in trouble serves nobody."""
+        clock, told = SystemClock(), ""
+        while True:
+            await rest(clock, HEALTH_EVERY)
+            if bool(told) != bool(self._core.store.trouble):
+                told = self._core.store.trouble
+                status = health_pb2.HealthCheckResponse
+                await self._tell_health(status.NOT_SERVING if told else status.SERVING)
+
+    async def _tell_health(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+        for name in (*(service.full_name for service in self._served), ""):
+            await self._health.set(name, status)
+
+    async def _measure(self, probed: str) -> None:
+        """Let the policy feel how long calls wait, and show it."""
+        clock, overload = SystemClock(), self.overload
+        probes = Probes(probed, lambda: clock.moment().steady)
+        self._exit.push_async_callback(probes.close)
+        self.pressure = Pressure(overload, clock, probes.submissions, probes.others, self._core.follower.behind)
+        measuring = asyncio.create_task(self.pressure.run())
+        self._exit.callback(measuring.cancel)
+        for name, help_text, read in (
+            ("loop_lag_seconds", "By how much the event loop is late", lambda: self.pressure.lag),
+            ("submissions_wait_seconds", "How long submissions wait in gRPC", lambda: probes.submissions.wait),
+            ("calls_wait_seconds", "How long other calls wait in gRPC", lambda: probes.others.wait),
+            ("follower_behind_seconds", "By how much status calls are late", self._core.follower.behind),
+        ):
+            self._telemetry.watch(f"hfgateway_{name}", help_text, read)
+        for kind in Kind:
+            self._telemetry.watch(
+                f"hfgateway_refused_share_{kind.name.lower()}",
+                f"How many {kind.name.lower()} calls are refused for overload, 0 to 1",
+                lambda kind=kind: overload.shares[kind],  # type: ignore[misc]
+            )
+
+    def _own_folder(self) -> Path:
+        """A new folder that only our user can enter, for sockets."""
+        return Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="hfgateway-")))
+
+    async def _open_webhooks(self) -> list[Any]:
+        """The route of webhooks for the HTTP port; none where they are off, or have a port of their own."""
+        from gateway.higgsfield.webhooks import Signatures
+        from gateway.web.server import WebServer, webhook_app
+        from gateway.web.webhook import Proofs, webhook_route
+
+        settings, core = self._settings, self._core
+        if settings.public_url is None:
+            return []
+        signatures = Signatures(settings.webhook_secrets) if settings.webhook_secrets else None
+        gate = self.overload.gate(WEBHOOK, self._telemetry.refusals(WEBHOOK))
+        proofs = Proofs(signatures, core.hooks.proven, core.upstream.read_delivery, core.upstream.read_job_set)
+        route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, gate)
+        if settings.webhook_address is None:
+            return [route]
+        apart = listen("WEBHOOK_ADDRESS", settings.webhook_address)
+        self._exit.callback(apart.close)
+        server = WebServer(webhook_app([route]), apart)
+        await server.start()
+        self._exit.push_async_callback(server.stop)
+        return []
+
+
+def listen(name: str, address: Address) -> socket.socket:
+    """A listening socket for the setting of that name. Raises SettingError."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address.host, address.port))
+        listening.listen(1024)
+    except OSError as error:
+        listening.close()
+        raise SettingError(PREFIX + name, f"{address} cannot be used ({error.strerror})") from error
+    listening.setblocking(False)
+    return listening
+
+
+def free_to_listen(name: str, address: Address) -> None:
+    """Raise SettingError where nobody can listen there now."""
+    listen(name, address).close()
+
+
+def admin_pointer(store: Path) -> Path:
+    """The file that says where the gateway of a store serves its operator."""
+    return store.with_name(store.name + ".admin")
+
+
+def _import_late() -> None:
+    import gateway.catalog.checking
+    import gateway.higgsfield.transport
+    import gateway.rpc.over_connect
+    import gateway.web.server  # noqa: F401
+
+
+def _certificates(settings: Settings) -> Certificates | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Certificates(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+
+
+def _grpc_tls(certificates: Certificates) -> grpc.ServerCredentials:
+    """Credentials that ask for the certificates at each handshake."""
+
+    def configuration(loaded: Loaded) -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration(
+            [(loaded.key, loaded.cert)], root_certificates=loaded.client_ca
+        )
+
+    served = certificates.current()
+
+    def newer() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal served
+        if (now := certificates.current()) is served:
+            return None  # go on with what there is
+        served = now
+        return configuration(now)
+
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(served), newer, require_client_authentication=certificates.clients_need_one
+    )
+
+
+def _add_reflection(server: "grpc.aio.Server", services: Iterable[ServiceDescriptor]) -> None:
+    from grpc_reflection.v1alpha import reflection
+
+    names = (*(service.full_name for service in services), health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)

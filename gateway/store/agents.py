@@ -1,0 +1,112 @@
+"""The `AgentStore` on SQLite: sessions, what keys stand for, and media; in the store's file, by its writer."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from gateway.agents.model import Kept
+from gateway.store.writer import Effect, Writer
+
+Rows = Callable[..., list[sqlite3.Row]]
+"""Reads what a named statement finds. Raises StoreError."""
+
+
+class SqliteAgentStore:
+    """Made by `SqliteStore.agents()`, and closed with it."""
+
+    def __init__(self, writer: Writer, rows: Rows, sql: dict[str, str]) -> None:
+        self._writer = writer
+        self._rows = rows
+        self._sql = sql
+
+    async def agent_tenant(self, session_id: str) -> str | None:
+        """Whose session it is."""
+        return self._value("read_agent_tenant", session_id)
+
+    async def agent_key(self, tenant: str, key: str) -> Kept | None:
+        """What the key stands for."""
+        rows = self._rows("read_agent_key", tenant, key)
+        return Kept(*rows[0]) if rows else None
+
+    async def keep_agent_session(self, kept: Kept, wall: float) -> bool:
+        """Keep a session and its key, both or none."""
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            if not self._claim(connection, kept, wall):
+                return False, None
+            connection.execute(self._sql["insert_agent_session"], (kept.session_id, kept.tenant, wall))
+            return True, None
+
+        return bool(await self._writer.write("agent session", write))
+
+    async def mark_agent_message(self, kept: Kept, wall: float) -> bool:
+        """Keep that it is about to be sent."""
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            return self._claim(connection, kept, wall), None
+
+        return bool(await self._writer.write("agent message", write))
+
+    async def bind_agent_message(self, kept: Kept, message_id: str) -> bool:
+        """Keep what Higgsfield calls it."""
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            try:
+                connection.execute(self._sql["bind_agent_message"], (message_id, kept.tenant, kept.key))
+            except sqlite3.IntegrityError:
+                return False, None
+            return True, None
+
+        return bool(await self._writer.write("agent message bound", write))
+
+    async def free_agent_key(self, kept: Kept) -> None:
+        """Forget it."""
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            connection.execute(self._sql["free_agent_key"], (kept.tenant, kept.key))
+            return None, None
+
+        await self._writer.write("agent message refused", write)
+
+    async def bound_agent_messages(self, session_id: str) -> frozenset[str]:
+        """The messages that keys stand for."""
+        return frozenset(row[0] for row in self._rows("read_bound_agent_messages", session_id))
+
+    async def newest_agent_message(self, session_id: str) -> str:
+        """The last of them."""
+        return self._value("read_newest_agent_message", session_id) or ""
+
+    async def keep_agent_media(self, tenant: str, media_id: str, wall: float) -> None:
+        """Keep to whom a place was given."""
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            connection.execute(self._sql["insert_agent_media"], (tenant, media_id, wall))
+            return None, None
+
+        await self._writer.write("agent media", write)
+
+    async def has_agent_media(self, tenant: str, media_id: str) -> bool:
+        """Whether it was given to the tenant."""
+        return bool(self._rows("has_agent_media", tenant, media_id))
+
+    async def prunable(self, used_before: float) -> bool:
+        """Whether there is anything to prune."""
+        return bool(self._rows("any_old_agent_key", used_before)[0][0])
+
+    async def prune(self, used_before: float) -> None:
+        """Remove the keys and places that have served; sessions stay, for Higgsfield tells of no end of theirs."""
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            connection.execute(self._sql["prune_agent_keys"], (used_before,))
+            connection.execute(self._sql["prune_agent_media"], (used_before,))
+            return None, None
+
+        await self._writer.write("prune", write)
+
+    def _claim(self, connection: sqlite3.Connection, kept: Kept, wall: float) -> bool:
+        row = (kept.tenant, kept.key, kept.fingerprint, kept.session_id, kept.after, wall)
+        return connection.execute(self._sql["insert_agent_key"], row).rowcount == 1
+
+    def _value(self, statement: str, *values: Any) -> str | None:
+        rows = self._rows(statement, *values)
+        return str(rows[0][0]) if rows else None

@@ -1,0 +1,73 @@
+"""Catalogs in the SQLite store: a row for each, replaced as a whole."""
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from gateway.catalog.model import (
+    MODELS,
+    MOTIONS,
+    Item,
+    Kept,
+    Model,
+    Motion,
+    Preset,
+    SoulStyle,
+)
+from gateway.generations.model import MediaKind
+from gateway.store.sqlite import SqliteStore
+from gateway.store.writer import Effect
+
+log = logging.getLogger(__name__)
+
+
+class SqliteCatalogs:
+    """The `Shelf` port over the store's one writer."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._writer = store.writer
+        self._sql = store.statements
+
+    async def catalog(self, account: str, origin: str, name: str) -> Kept | None:
+        """What was kept last. What cannot be read is as good as never kept: it can be had again."""
+        for row in self._store.rows("read_catalog", account, origin, name):
+            try:
+                items = await asyncio.to_thread(_unpacked, name, row["items"])
+            except (ValueError, LookupError, TypeError, AttributeError):
+                log.warning("a stored catalog cannot be read, and is asked for again", extra={"catalog": name})
+                return None
+            return Kept(items, row["fetched_at"], row["fetch_time"])
+        return None
+
+    async def keep_catalog(self, account: str, origin: str, name: str, kept: Kept) -> None:
+        """Keep it in place of what was kept before."""
+        items = await asyncio.to_thread(_packed, kept.items)
+        row = (account, origin, name, items, kept.fetched_at, kept.fetch_time)
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            connection.execute(self._sql["keep_catalog"], row)
+            return None, None
+
+        await self._writer.write("catalog", write)
+
+
+def _packed(items: Sequence[Item]) -> str:
+    """They may be megabytes: for a thread."""
+    return json.dumps([asdict(one) for one in items], ensure_ascii=False)
+
+
+def _unpacked(name: str, text: str) -> tuple[Item, ...]:
+    """The same."""
+    return tuple(_item(name, one) for one in json.loads(text))
+
+
+def _item(name: str, stored: dict[str, Any]) -> Item:
+    if name == MODELS:
+        return Model(stored["id"], MediaKind(stored["kind"]), tuple(stored["tasks"]), stored["schema"])
+    kind = Motion if name == MOTIONS else Preset if name.startswith("presets/") else SoulStyle
+    return kind(**stored)

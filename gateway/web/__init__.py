@@ -1,0 +1,1 @@
+"""The HTTP port: Connect and gRPC-Web, health, metrics."""

@@ -1,0 +1,142 @@
+"""Server-sent events: one generation's changes for an `EventSource`, which resumes by `Last-Event-ID`.
+
+`GET /v1/generations/{id}/events` sends each change as an event named `change`, whose id is the revision and whose data
+is the Generation as JSON, without its input. After the one that is done the stream ends, and who comes again with its
+id is answered 204, which tells an EventSource to stop.
+
+An EventSource can send no headers, so a page may put its watch token (and no API key) into a cookie that script cannot
+read: `POST /v1/session` with the token in `authorization`. The cookie counts on this route alone.
+"""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import ExitStack, aclosing
+from typing import Any, Protocol
+
+from google.protobuf import json_format
+from google.rpc.error_details_pb2 import RetryInfo
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from gateway.access.identity import Access, invalid_credentials
+from gateway.access.tokens import PREFIX as TOKEN_PREFIX
+from gateway.errors import GatewayError, invalid_field
+from gateway.rpc.call import Call
+from gateway.rpc.chain import Chain
+from gateway.rpc.errors import Code, RpcError
+from hfgateway.v1 import error_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+
+WATCH = "/hfgateway.v1.GenerationService/WatchGeneration"
+COOKIE = "hfgateway_watch"
+RECONNECT_MS = 1000
+_STATUS = {
+    Code.INVALID_ARGUMENT: 400, Code.UNAUTHENTICATED: 401, Code.PERMISSION_DENIED: 403, Code.NOT_FOUND: 404,
+    Code.RESOURCE_EXHAUSTED: 429, Code.UNAVAILABLE: 503,
+}  # fmt: skip
+_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+class Watching(Protocol):
+    """The handler of WatchGeneration."""
+
+    def watch_generation(self, request: pb.WatchGenerationRequest, call: Call) -> AsyncGenerator[bytes, None]:
+        """Every change after a revision."""
+
+
+def event_routes(handlers: Watching, chain: Chain, access: Access, *, secure: bool) -> list[Route]:
+    """The routes. `secure`: the port talks TLS, so cookies are for TLS only."""
+    gate, guard = chain.gate(WATCH), chain.guard(WATCH)
+
+    async def events(request: Request) -> Response:
+        refusal = gate.refusal()
+        if refusal is not None:
+            return _come_back(refusal)
+        try:
+            with ExitStack() as opening:
+                opening.enter_context(guard())
+                call = chain.call(WATCH, _authorization(request), None)
+                asked = pb.WatchGenerationRequest(id=request.path_params["id"], after_revision=_last_revision(request))
+                messages = handlers.watch_generation(asked, call)
+                # The first tells whether there is anything to stream at all: refusals have a status of their own.
+                first = await anext(messages, None)
+                if first is None:
+                    return Response(status_code=204, headers=_HEADERS)
+                stream = _stream(first, messages, opening.pop_all())
+        except RpcError as error:
+            return _refused(error)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
+
+    async def session(request: Request) -> Response:
+        secret = _authorization(request, cookies=False).partition(" ")[2].strip()
+        try:
+            if not secret.startswith(TOKEN_PREFIX):
+                raise invalid_credentials("a watch token is required; an API key does not belong into a browser")
+            identity = access.identify(f"Bearer {secret}", "WatchGeneration")
+        except GatewayError as error:
+            return _refused(chain.wire_form(error, request.url.path))
+        answer = Response(status_code=204, headers=_HEADERS)
+        seconds = int(access.seconds_left(identity) or 0)
+        answer.set_cookie(COOKIE, secret, max_age=seconds, path="/v1/", httponly=True, samesite="strict", secure=secure)
+        return answer
+
+    return [
+        Route("/v1/generations/{id}/events", events, methods=["GET"]),
+        Route("/v1/session", session, methods=["POST"]),
+    ]
+
+
+async def _stream(first: bytes, messages: AsyncGenerator[bytes, None], guard: ExitStack) -> AsyncIterator[str]:
+    """The events; an end before the generation's ends the stream, and the EventSource comes again."""
+    try:
+        with guard:
+            async with aclosing(messages):
+                yield f"retry: {RECONNECT_MS}\n\n"
+                yield _event(first)
+                async for message in messages:
+                    yield _event(message)
+    except RpcError as error:
+        if error.code is Code.UNAUTHENTICATED:
+            yield f"event: refused\ndata: {json.dumps(_described(error))}\n\n"
+
+
+def _event(message: bytes) -> str:
+    seen = pb.WatchGenerationResponse.FromString(message)
+    if not seen.HasField("generation"):
+        return ": still here\n\n"
+    data = json_format.MessageToJson(seen.generation, indent=None)
+    return f"id: {seen.generation.revision}\nevent: change\ndata: {data}\n\n"
+
+
+def _authorization(request: Request, *, cookies: bool = True) -> str:
+    given = request.headers.get("authorization", "")
+    if given or not cookies:
+        return given
+    token = request.cookies.get(COOKIE, "")
+    return f"Bearer {token}" if token else ""
+
+
+def _last_revision(request: Request) -> int:
+    text = request.headers.get("last-event-id", "")
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+        raise invalid_field("last-event-id", "must be the id of an event of this stream")
+    return int(text)
+
+
+def _described(error: RpcError) -> dict[str, Any]:
+    failures = [detail for detail in error.details if isinstance(detail, error_pb2.Failure)]
+    failure = json_format.MessageToDict(failures[0]) if failures else {}
+    return {"code": error.code.name.lower(), "message": error.message, "failure": failure}
+
+
+def _come_back(refusal: RpcError) -> Response:
+    """An empty stream that says when to come again: an EventSource gives up for good at any status but 200."""
+    (retry,) = (detail.retry_delay for detail in refusal.details if isinstance(detail, RetryInfo))
+    return Response(f"retry: {retry.ToMilliseconds()}\n\n", media_type="text/event-stream", headers=_HEADERS)
+
+
+def _refused(error: RpcError) -> Response:
+    return JSONResponse(_described(error), status_code=_STATUS.get(error.code, 500), headers=_HEADERS)

@@ -1,0 +1,97 @@
+"""MCP over streamable HTTP, at `/mcp`: each request stands for itself, so there are no sessions to keep or to steal."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf.descriptor import ServiceDescriptor
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.access.identity import Access
+from gateway.errors import GatewayError
+from gateway.mcp import words
+from gateway.mcp.server import mcp_server
+from gateway.mcp.tools import all_tools
+from gateway.rpc.chain import Chain
+from gateway.rpc.errors import failure_message
+from gateway.rpc.over_mcp import HandledPort, Methods
+
+PATH = "/mcp"
+LOOKING = "GetGeneration"
+"""What whoever may call anything may call, watch tokens included."""
+
+
+class McpEndpoint:
+    """An ASGI app. `start` it before it is called, `stop` it after."""
+
+    def __init__(
+        self,
+        served: Mapping[ServiceDescriptor, object],
+        chain: Chain,
+        access: Access,
+        allowed_origins: Sequence[str],
+    ) -> None:
+        methods = Methods(served, chain)
+        server = mcp_server(all_tools(), lambda context: HandledPort(methods, _authorization(context.request)))
+        self._manager = StreamableHTTPSessionManager(server, stateless=True)
+        self._access = access
+        self._allowed_origins = frozenset(allowed_origins)
+        self._running: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    @property
+    def route(self) -> Route:
+        """Where it is served."""
+        return Route(PATH, self)
+
+    async def start(self) -> None:
+        """Return when it can be called."""
+        # It tells of every request's beginning and end.
+        logging.getLogger("mcp").setLevel(logging.WARNING)
+        self._running = asyncio.create_task(self._run())
+        await self._ready.wait()
+
+    async def stop(self) -> None:
+        """End what is still under way."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    async def _run(self) -> None:
+        """A task of its own: the library's tasks have to be left where they were entered."""
+        async with self._manager.run():
+            self._ready.set()
+            await asyncio.get_running_loop().create_future()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let in who may come in; then the library serves."""
+        request = Request(scope, receive)
+        refused = self._refusal(request)
+        if refused is not None:
+            await refused(scope, receive, send)
+            return
+        await self._manager.handle_request(scope, receive, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if request.method != "POST":
+            # There is nothing to tell that is not the answer to a request.
+            return Response(status_code=405, headers={"allow": "POST"})
+        origin, host = request.headers.get("origin", ""), request.headers.get("host", "")
+        # The scheme may be that of a proxy in front.
+        if origin and origin not in self._allowed_origins and origin.partition("://")[2] != host:
+            return Response("this origin may not call\n", status_code=403)
+        try:
+            self._access.identify(_authorization(request), LOOKING)
+        except GatewayError as error:
+            # Strangers do not even learn which tools there are.
+            failure = words.failure_json(failure_message(error.failure))
+            return JSONResponse({"error": failure}, status_code=401, headers={"www-authenticate": "Bearer"})
+        return None
+
+
+def _authorization(request: Request) -> str:
+    return request.headers.get("authorization", "")

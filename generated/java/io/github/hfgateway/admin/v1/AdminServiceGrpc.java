@@ -1,0 +1,688 @@
+package io.github.hfgateway.admin.v1;
+
+import static io.grpc.MethodDescriptor.generateFullMethodName;
+
+/**
+ * <pre>
+ * For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
+ * public ports; ids of all tenants count.
+ * </pre>
+ */
+@io.grpc.stub.annotations.GrpcGenerated
+public final class AdminServiceGrpc {
+
+  private AdminServiceGrpc() {}
+
+  public static final java.lang.String SERVICE_NAME = "hfgateway.admin.v1.AdminService";
+
+  // Static method descriptors that strictly reflect the proto.
+  private static volatile io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ResolveGenerationRequest,
+      io.github.hfgateway.admin.v1.ResolveGenerationResponse> getResolveGenerationMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ResolveGeneration",
+      requestType = io.github.hfgateway.admin.v1.ResolveGenerationRequest.class,
+      responseType = io.github.hfgateway.admin.v1.ResolveGenerationResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ResolveGenerationRequest,
+      io.github.hfgateway.admin.v1.ResolveGenerationResponse> getResolveGenerationMethod() {
+    io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ResolveGenerationRequest, io.github.hfgateway.admin.v1.ResolveGenerationResponse> getResolveGenerationMethod;
+    if ((getResolveGenerationMethod = AdminServiceGrpc.getResolveGenerationMethod) == null) {
+      synchronized (AdminServiceGrpc.class) {
+        if ((getResolveGenerationMethod = AdminServiceGrpc.getResolveGenerationMethod) == null) {
+          AdminServiceGrpc.getResolveGenerationMethod = getResolveGenerationMethod =
+              io.grpc.MethodDescriptor.<io.github.hfgateway.admin.v1.ResolveGenerationRequest, io.github.hfgateway.admin.v1.ResolveGenerationResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ResolveGeneration"))
+              .setIdempotent(true)
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.ResolveGenerationRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.ResolveGenerationResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new AdminServiceMethodDescriptorSupplier("ResolveGeneration"))
+              .build();
+        }
+      }
+    }
+    return getResolveGenerationMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.CreateApiKeyRequest,
+      io.github.hfgateway.admin.v1.CreateApiKeyResponse> getCreateApiKeyMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "CreateApiKey",
+      requestType = io.github.hfgateway.admin.v1.CreateApiKeyRequest.class,
+      responseType = io.github.hfgateway.admin.v1.CreateApiKeyResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.CreateApiKeyRequest,
+      io.github.hfgateway.admin.v1.CreateApiKeyResponse> getCreateApiKeyMethod() {
+    io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.CreateApiKeyRequest, io.github.hfgateway.admin.v1.CreateApiKeyResponse> getCreateApiKeyMethod;
+    if ((getCreateApiKeyMethod = AdminServiceGrpc.getCreateApiKeyMethod) == null) {
+      synchronized (AdminServiceGrpc.class) {
+        if ((getCreateApiKeyMethod = AdminServiceGrpc.getCreateApiKeyMethod) == null) {
+          AdminServiceGrpc.getCreateApiKeyMethod = getCreateApiKeyMethod =
+              io.grpc.MethodDescriptor.<io.github.hfgateway.admin.v1.CreateApiKeyRequest, io.github.hfgateway.admin.v1.CreateApiKeyResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "CreateApiKey"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.CreateApiKeyRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.CreateApiKeyResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new AdminServiceMethodDescriptorSupplier("CreateApiKey"))
+              .build();
+        }
+      }
+    }
+    return getCreateApiKeyMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ListApiKeysRequest,
+      io.github.hfgateway.admin.v1.ListApiKeysResponse> getListApiKeysMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ListApiKeys",
+      requestType = io.github.hfgateway.admin.v1.ListApiKeysRequest.class,
+      responseType = io.github.hfgateway.admin.v1.ListApiKeysResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ListApiKeysRequest,
+      io.github.hfgateway.admin.v1.ListApiKeysResponse> getListApiKeysMethod() {
+    io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ListApiKeysRequest, io.github.hfgateway.admin.v1.ListApiKeysResponse> getListApiKeysMethod;
+    if ((getListApiKeysMethod = AdminServiceGrpc.getListApiKeysMethod) == null) {
+      synchronized (AdminServiceGrpc.class) {
+        if ((getListApiKeysMethod = AdminServiceGrpc.getListApiKeysMethod) == null) {
+          AdminServiceGrpc.getListApiKeysMethod = getListApiKeysMethod =
+              io.grpc.MethodDescriptor.<io.github.hfgateway.admin.v1.ListApiKeysRequest, io.github.hfgateway.admin.v1.ListApiKeysResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ListApiKeys"))
+              .setSafe(true)
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.ListApiKeysRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.ListApiKeysResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new AdminServiceMethodDescriptorSupplier("ListApiKeys"))
+              .build();
+        }
+      }
+    }
+    return getListApiKeysMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.RevokeApiKeyRequest,
+      io.github.hfgateway.admin.v1.RevokeApiKeyResponse> getRevokeApiKeyMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "RevokeApiKey",
+      requestType = io.github.hfgateway.admin.v1.RevokeApiKeyRequest.class,
+      responseType = io.github.hfgateway.admin.v1.RevokeApiKeyResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.RevokeApiKeyRequest,
+      io.github.hfgateway.admin.v1.RevokeApiKeyResponse> getRevokeApiKeyMethod() {
+    io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.RevokeApiKeyRequest, io.github.hfgateway.admin.v1.RevokeApiKeyResponse> getRevokeApiKeyMethod;
+    if ((getRevokeApiKeyMethod = AdminServiceGrpc.getRevokeApiKeyMethod) == null) {
+      synchronized (AdminServiceGrpc.class) {
+        if ((getRevokeApiKeyMethod = AdminServiceGrpc.getRevokeApiKeyMethod) == null) {
+          AdminServiceGrpc.getRevokeApiKeyMethod = getRevokeApiKeyMethod =
+              io.grpc.MethodDescriptor.<io.github.hfgateway.admin.v1.RevokeApiKeyRequest, io.github.hfgateway.admin.v1.RevokeApiKeyResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "RevokeApiKey"))
+              .setIdempotent(true)
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.RevokeApiKeyRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.RevokeApiKeyResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new AdminServiceMethodDescriptorSupplier("RevokeApiKey"))
+              .build();
+        }
+      }
+    }
+    return getRevokeApiKeyMethod;
+  }
+
+  /**
+   * Creates a new async stub that supports all call types for the service
+   */
+  public static AdminServiceStub newStub(io.grpc.Channel channel) {
+    io.grpc.stub.AbstractStub.StubFactory<AdminServiceStub> factory =
+      new io.grpc.stub.AbstractStub.StubFactory<AdminServiceStub>() {
+        @java.lang.Override
+        public AdminServiceStub newStub(io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+          return new AdminServiceStub(channel, callOptions);
+        }
+      };
+    return AdminServiceStub.newStub(factory, channel);
+  }
+
+  /**
+   * Creates a new blocking-style stub that supports all types of calls on the service
+   */
+  public static AdminServiceBlockingV2Stub newBlockingV2Stub(
+      io.grpc.Channel channel) {
+    io.grpc.stub.AbstractStub.StubFactory<AdminServiceBlockingV2Stub> factory =
+      new io.grpc.stub.AbstractStub.StubFactory<AdminServiceBlockingV2Stub>() {
+        @java.lang.Override
+        public AdminServiceBlockingV2Stub newStub(io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+          return new AdminServiceBlockingV2Stub(channel, callOptions);
+        }
+      };
+    return AdminServiceBlockingV2Stub.newStub(factory, channel);
+  }
+
+  /**
+   * Creates a new blocking-style stub that supports unary and streaming output calls on the service
+   */
+  public static AdminServiceBlockingStub newBlockingStub(
+      io.grpc.Channel channel) {
+    io.grpc.stub.AbstractStub.StubFactory<AdminServiceBlockingStub> factory =
+      new io.grpc.stub.AbstractStub.StubFactory<AdminServiceBlockingStub>() {
+        @java.lang.Override
+        public AdminServiceBlockingStub newStub(io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+          return new AdminServiceBlockingStub(channel, callOptions);
+        }
+      };
+    return AdminServiceBlockingStub.newStub(factory, channel);
+  }
+
+  /**
+   * Creates a new ListenableFuture-style stub that supports unary calls on the service
+   */
+  public static AdminServiceFutureStub newFutureStub(
+      io.grpc.Channel channel) {
+    io.grpc.stub.AbstractStub.StubFactory<AdminServiceFutureStub> factory =
+      new io.grpc.stub.AbstractStub.StubFactory<AdminServiceFutureStub>() {
+        @java.lang.Override
+        public AdminServiceFutureStub newStub(io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+          return new AdminServiceFutureStub(channel, callOptions);
+        }
+      };
+    return AdminServiceFutureStub.newStub(factory, channel);
+  }
+
+  /**
+   * <pre>
+   * For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
+   * public ports; ids of all tenants count.
+   * </pre>
+   */
+  public interface AsyncService {
+
+    /**
+     * <pre>
+     * The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
+     * request_id may name any request of the account.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
+     * unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    default void resolveGeneration(io.github.hfgateway.admin.v1.ResolveGenerationRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ResolveGenerationResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getResolveGenerationMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
+     * </pre>
+     */
+    default void createApiKey(io.github.hfgateway.admin.v1.CreateApiKeyRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.CreateApiKeyResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getCreateApiKeyMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Oldest first, revoked ones too.
+     * </pre>
+     */
+    default void listApiKeys(io.github.hfgateway.admin.v1.ListApiKeysRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ListApiKeysResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getListApiKeysMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
+     * end so within seconds. Again on a revoked one: OK.
+     * Codes: NOT_FOUND.
+     * </pre>
+     */
+    default void revokeApiKey(io.github.hfgateway.admin.v1.RevokeApiKeyRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.RevokeApiKeyResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getRevokeApiKeyMethod(), responseObserver);
+    }
+  }
+
+  /**
+   * Base class for the server implementation of the service AdminService.
+   * <pre>
+   * For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
+   * public ports; ids of all tenants count.
+   * </pre>
+   */
+  public static abstract class AdminServiceImplBase
+      implements io.grpc.BindableService, AsyncService {
+
+    @java.lang.Override public final io.grpc.ServerServiceDefinition bindService() {
+      return AdminServiceGrpc.bindService(this);
+    }
+  }
+
+  /**
+   * A stub to allow clients to do asynchronous rpc calls to service AdminService.
+   * <pre>
+   * For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
+   * public ports; ids of all tenants count.
+   * </pre>
+   */
+  public static final class AdminServiceStub
+      extends io.grpc.stub.AbstractAsyncStub<AdminServiceStub> {
+    private AdminServiceStub(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      super(channel, callOptions);
+    }
+
+    @java.lang.Override
+    protected AdminServiceStub build(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      return new AdminServiceStub(channel, callOptions);
+    }
+
+    /**
+     * <pre>
+     * The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
+     * request_id may name any request of the account.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
+     * unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public void resolveGeneration(io.github.hfgateway.admin.v1.ResolveGenerationRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ResolveGenerationResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getResolveGenerationMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
+     * </pre>
+     */
+    public void createApiKey(io.github.hfgateway.admin.v1.CreateApiKeyRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.CreateApiKeyResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getCreateApiKeyMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Oldest first, revoked ones too.
+     * </pre>
+     */
+    public void listApiKeys(io.github.hfgateway.admin.v1.ListApiKeysRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ListApiKeysResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getListApiKeysMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
+     * end so within seconds. Again on a revoked one: OK.
+     * Codes: NOT_FOUND.
+     * </pre>
+     */
+    public void revokeApiKey(io.github.hfgateway.admin.v1.RevokeApiKeyRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.RevokeApiKeyResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getRevokeApiKeyMethod(), getCallOptions()), request, responseObserver);
+    }
+  }
+
+  /**
+   * A stub to allow clients to do synchronous rpc calls to service AdminService.
+   * <pre>
+   * For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
+   * public ports; ids of all tenants count.
+   * </pre>
+   */
+  public static final class AdminServiceBlockingV2Stub
+      extends io.grpc.stub.AbstractBlockingStub<AdminServiceBlockingV2Stub> {
+    private AdminServiceBlockingV2Stub(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      super(channel, callOptions);
+    }
+
+    @java.lang.Override
+    protected AdminServiceBlockingV2Stub build(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      return new AdminServiceBlockingV2Stub(channel, callOptions);
+    }
+
+    /**
+     * <pre>
+     * The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
+     * request_id may name any request of the account.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
+     * unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.ResolveGenerationResponse resolveGeneration(io.github.hfgateway.admin.v1.ResolveGenerationRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getResolveGenerationMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.CreateApiKeyResponse createApiKey(io.github.hfgateway.admin.v1.CreateApiKeyRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getCreateApiKeyMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Oldest first, revoked ones too.
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.ListApiKeysResponse listApiKeys(io.github.hfgateway.admin.v1.ListApiKeysRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getListApiKeysMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
+     * end so within seconds. Again on a revoked one: OK.
+     * Codes: NOT_FOUND.
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.RevokeApiKeyResponse revokeApiKey(io.github.hfgateway.admin.v1.RevokeApiKeyRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getRevokeApiKeyMethod(), getCallOptions(), request);
+    }
+  }
+
+  /**
+   * A stub to allow clients to do limited synchronous rpc calls to service AdminService.
+   * <pre>
+   * For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
+   * public ports; ids of all tenants count.
+   * </pre>
+   */
+  public static final class AdminServiceBlockingStub
+      extends io.grpc.stub.AbstractBlockingStub<AdminServiceBlockingStub> {
+    private AdminServiceBlockingStub(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      super(channel, callOptions);
+    }
+
+    @java.lang.Override
+    protected AdminServiceBlockingStub build(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      return new AdminServiceBlockingStub(channel, callOptions);
+    }
+
+    /**
+     * <pre>
+     * The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
+     * request_id may name any request of the account.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
+     * unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.ResolveGenerationResponse resolveGeneration(io.github.hfgateway.admin.v1.ResolveGenerationRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getResolveGenerationMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.CreateApiKeyResponse createApiKey(io.github.hfgateway.admin.v1.CreateApiKeyRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getCreateApiKeyMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Oldest first, revoked ones too.
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.ListApiKeysResponse listApiKeys(io.github.hfgateway.admin.v1.ListApiKeysRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getListApiKeysMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
+     * end so within seconds. Again on a revoked one: OK.
+     * Codes: NOT_FOUND.
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.RevokeApiKeyResponse revokeApiKey(io.github.hfgateway.admin.v1.RevokeApiKeyRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getRevokeApiKeyMethod(), getCallOptions(), request);
+    }
+  }
+
+  /**
+   * A stub to allow clients to do ListenableFuture-style rpc calls to service AdminService.
+   * <pre>
+   * For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
+   * public ports; ids of all tenants count.
+   * </pre>
+   */
+  public static final class AdminServiceFutureStub
+      extends io.grpc.stub.AbstractFutureStub<AdminServiceFutureStub> {
+    private AdminServiceFutureStub(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      super(channel, callOptions);
+    }
+
+    @java.lang.Override
+    protected AdminServiceFutureStub build(
+        io.grpc.Channel channel, io.grpc.CallOptions callOptions) {
+      return new AdminServiceFutureStub(channel, callOptions);
+    }
+
+    /**
+     * <pre>
+     * The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
+     * request_id may name any request of the account.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
+     * unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<io.github.hfgateway.admin.v1.ResolveGenerationResponse> resolveGeneration(
+        io.github.hfgateway.admin.v1.ResolveGenerationRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getResolveGenerationMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<io.github.hfgateway.admin.v1.CreateApiKeyResponse> createApiKey(
+        io.github.hfgateway.admin.v1.CreateApiKeyRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getCreateApiKeyMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Oldest first, revoked ones too.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<io.github.hfgateway.admin.v1.ListApiKeysResponse> listApiKeys(
+        io.github.hfgateway.admin.v1.ListApiKeysRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getListApiKeysMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
+     * end so within seconds. Again on a revoked one: OK.
+     * Codes: NOT_FOUND.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<io.github.hfgateway.admin.v1.RevokeApiKeyResponse> revokeApiKey(
+        io.github.hfgateway.admin.v1.RevokeApiKeyRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getRevokeApiKeyMethod(), getCallOptions()), request);
+    }
+  }
+
+  private static final int METHODID_RESOLVE_GENERATION = 0;
+  private static final int METHODID_CREATE_API_KEY = 1;
+  private static final int METHODID_LIST_API_KEYS = 2;
+  private static final int METHODID_REVOKE_API_KEY = 3;
+
+  private static final class MethodHandlers<Req, Resp> implements
+      io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
+      io.grpc.stub.ServerCalls.ServerStreamingMethod<Req, Resp>,
+      io.grpc.stub.ServerCalls.ClientStreamingMethod<Req, Resp>,
+      io.grpc.stub.ServerCalls.BidiStreamingMethod<Req, Resp> {
+    private final AsyncService serviceImpl;
+    private final int methodId;
+
+    MethodHandlers(AsyncService serviceImpl, int methodId) {
+      this.serviceImpl = serviceImpl;
+      this.methodId = methodId;
+    }
+
+    @java.lang.Override
+    @java.lang.SuppressWarnings("unchecked")
+    public void invoke(Req request, io.grpc.stub.StreamObserver<Resp> responseObserver) {
+      switch (methodId) {
+        case METHODID_RESOLVE_GENERATION:
+          serviceImpl.resolveGeneration((io.github.hfgateway.admin.v1.ResolveGenerationRequest) request,
+              (io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ResolveGenerationResponse>) responseObserver);
+          break;
+        case METHODID_CREATE_API_KEY:
+          serviceImpl.createApiKey((io.github.hfgateway.admin.v1.CreateApiKeyRequest) request,
+              (io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.CreateApiKeyResponse>) responseObserver);
+          break;
+        case METHODID_LIST_API_KEYS:
+          serviceImpl.listApiKeys((io.github.hfgateway.admin.v1.ListApiKeysRequest) request,
+              (io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ListApiKeysResponse>) responseObserver);
+          break;
+        case METHODID_REVOKE_API_KEY:
+          serviceImpl.revokeApiKey((io.github.hfgateway.admin.v1.RevokeApiKeyRequest) request,
+              (io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.RevokeApiKeyResponse>) responseObserver);
+          break;
+        default:
+          throw new AssertionError();
+      }
+    }
+
+    @java.lang.Override
+    @java.lang.SuppressWarnings("unchecked")
+    public io.grpc.stub.StreamObserver<Req> invoke(
+        io.grpc.stub.StreamObserver<Resp> responseObserver) {
+      switch (methodId) {
+        default:
+          throw new AssertionError();
+      }
+    }
+  }
+
+  public static final io.grpc.ServerServiceDefinition bindService(AsyncService service) {
+    return io.grpc.ServerServiceDefinition.builder(getServiceDescriptor())
+        .addMethod(
+          getResolveGenerationMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              io.github.hfgateway.admin.v1.ResolveGenerationRequest,
+              io.github.hfgateway.admin.v1.ResolveGenerationResponse>(
+                service, METHODID_RESOLVE_GENERATION)))
+        .addMethod(
+          getCreateApiKeyMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              io.github.hfgateway.admin.v1.CreateApiKeyRequest,
+              io.github.hfgateway.admin.v1.CreateApiKeyResponse>(
+                service, METHODID_CREATE_API_KEY)))
+        .addMethod(
+          getListApiKeysMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              io.github.hfgateway.admin.v1.ListApiKeysRequest,
+              io.github.hfgateway.admin.v1.ListApiKeysResponse>(
+                service, METHODID_LIST_API_KEYS)))
+        .addMethod(
+          getRevokeApiKeyMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              io.github.hfgateway.admin.v1.RevokeApiKeyRequest,
+              io.github.hfgateway.admin.v1.RevokeApiKeyResponse>(
+                service, METHODID_REVOKE_API_KEY)))
+        .build();
+  }
+
+  private static abstract class AdminServiceBaseDescriptorSupplier
+      implements io.grpc.protobuf.ProtoFileDescriptorSupplier, io.grpc.protobuf.ProtoServiceDescriptorSupplier {
+    AdminServiceBaseDescriptorSupplier() {}
+
+    @java.lang.Override
+    public com.google.protobuf.Descriptors.FileDescriptor getFileDescriptor() {
+      return io.github.hfgateway.admin.v1.AdminServiceProto.getDescriptor();
+    }
+
+    @java.lang.Override
+    public com.google.protobuf.Descriptors.ServiceDescriptor getServiceDescriptor() {
+      return getFileDescriptor().findServiceByName("AdminService");
+    }
+  }
+
+  private static final class AdminServiceFileDescriptorSupplier
+      extends AdminServiceBaseDescriptorSupplier {
+    AdminServiceFileDescriptorSupplier() {}
+  }
+
+  private static final class AdminServiceMethodDescriptorSupplier
+      extends AdminServiceBaseDescriptorSupplier
+      implements io.grpc.protobuf.ProtoMethodDescriptorSupplier {
+    private final java.lang.String methodName;
+
+    AdminServiceMethodDescriptorSupplier(java.lang.String methodName) {
+      this.methodName = methodName;
+    }
+
+    @java.lang.Override
+    public com.google.protobuf.Descriptors.MethodDescriptor getMethodDescriptor() {
+      return getServiceDescriptor().findMethodByName(methodName);
+    }
+  }
+
+  private static volatile io.grpc.ServiceDescriptor serviceDescriptor;
+
+  public static io.grpc.ServiceDescriptor getServiceDescriptor() {
+    io.grpc.ServiceDescriptor result = serviceDescriptor;
+    if (result == null) {
+      synchronized (AdminServiceGrpc.class) {
+        result = serviceDescriptor;
+        if (result == null) {
+          serviceDescriptor = result = io.grpc.ServiceDescriptor.newBuilder(SERVICE_NAME)
+              .setSchemaDescriptor(new AdminServiceFileDescriptorSupplier())
+              .addMethod(getResolveGenerationMethod())
+              .addMethod(getCreateApiKeyMethod())
+              .addMethod(getListApiKeysMethod())
+              .addMethod(getRevokeApiKeyMethod())
+              .build();
+        }
+      }
+    }
+    return result;
+  }
+}

@@ -1,0 +1,1 @@
+"""Messages and stubs of the package hfgateway.admin.v1, generated from its protos."""

@@ -1,0 +1,392 @@
+"""What is another tenant's does not exist: for every method of every service, over every transport.
+
+The cases are taken from the service descriptors: a method that is added without a case here fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from google.protobuf.message import Message
+
+from gateway.serving import PUBLIC_SERVICES
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as agent_pb
+from hfgateway.v1 import callback_service_pb2 as callback_pb
+from hfgateway.v1 import catalog_service_pb2 as catalog_pb
+from hfgateway.v1 import character_service_pb2 as character_pb
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1 import token_service_pb2 as token_pb
+from hfgateway.v1 import upload_service_pb2 as upload_pb
+from tests.callbacks.receiver import Receiver
+from tests.support.running import Running, collected, soul
+from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, answers_of
+
+Named = Callable[[str], Message]
+
+UNKNOWN = "01999999-9999-7999-8999-999999999999"
+LABELS = {"team": "red"}
+
+NAMING: dict[str, Named] = {
+    "GetGeneration": lambda name: pb.GetGenerationRequest(id=name),
+    "CancelGeneration": lambda name: pb.CancelGenerationRequest(id=name),
+    "WaitGeneration": lambda name: pb.WaitGenerationRequest(id=name),
+    "WatchGeneration": lambda name: pb.WatchGenerationRequest(id=name),
+    "DeleteGeneration": lambda name: pb.DeleteGenerationRequest(id=name),
+    "ExplainGeneration": lambda name: pb.ExplainGenerationRequest(id=name),
+}
+"""Methods that name a generation: another tenant's is refused just as one that never was."""
+
+NAMING_CALLBACKS: dict[str, Named] = {
+    "GetCallback": lambda name: callback_pb.GetCallbackRequest(id=name),
+    "UpdateCallback": lambda name: callback_pb.UpdateCallbackRequest(id=name, paused=True),
+    "RotateCallbackSecret": lambda name: callback_pb.RotateCallbackSecretRequest(id=name),
+    "TestCallback": lambda name: callback_pb.TestCallbackRequest(id=name),
+    "ListDeliveries": lambda name: callback_pb.ListDeliveriesRequest(callback_id=name),
+    "RedeliverDelivery": lambda name: callback_pb.RedeliverDeliveryRequest(id=f"{name}_{UNKNOWN}_1"),
+}
+"""Methods that name a callback."""
+
+AGENTS: dict[str, Named] = {
+    "GetSession": lambda name: agent_pb.GetSessionRequest(id=name),
+    "SendMessage": lambda name: agent_pb.SendMessageRequest(session_id=name, text="x", idempotency_key="k"),
+    "ListMessages": lambda name: agent_pb.ListMessagesRequest(session_id=name),
+    "InterruptSession": lambda name: agent_pb.InterruptSessionRequest(id=name),
+    "WatchSession": lambda name: agent_pb.WatchSessionRequest(id=name, until_idle=True),
+}
+"""The same for sessions with agents."""
+
+ELSEWHERE = {
+    "CreateCallback": "test_the_same_key_of_two_tenants_is_two_callbacks",
+    "ListCallbacks": "test_the_same_key_of_two_tenants_is_two_callbacks",
+    "DeleteCallback": "test_nobody_deletes_anothers_callback",
+    "CreateSession": "test_the_same_key_of_two_tenants_is_two_sessions",
+    "CreateMedia": "test_media_of_an_agent_belong_to_who_asked_for_them",
+    "ConfirmMedia": "test_media_of_an_agent_belong_to_who_asked_for_them",
+    "SubmitGeneration": "test_the_same_key_of_two_tenants_is_two_keys",
+    "ListGenerations": "test_a_list_has_ones_own_only",
+    "WatchGenerations": "test_a_watch_of_many_has_ones_own_only",
+    "EstimateGeneration": "test_methods_without_anything_of_a_tenant_still_ask_who_calls",
+    "UploadMedia": "test_methods_without_anything_of_a_tenant_still_ask_who_calls",
+    "CreateUpload": "test_methods_without_anything_of_a_tenant_still_ask_who_calls",
+    "ListModels": "test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else",
+    "GetModel": "test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else",
+    "ListMotions": "test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else",
+    "ListSoulStyles": "test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else",
+    "ListPresets": "test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else",
+    "CreateWatchToken": "test_a_watch_token_is_as_blind_as_who_made_it",
+    "CreateCharacter": "test_the_same_key_of_two_tenants_makes_two_characters",
+    "ListCharacters": "test_the_same_key_of_two_tenants_makes_two_characters",
+    "GetCharacter": "test_another_tenants_character_is_as_one_that_never_was",
+    "DeleteCharacter": "test_another_tenants_character_is_as_one_that_never_was",
+    "WatchCharacter": "test_another_tenants_character_is_as_one_that_never_was",
+}
+"""Methods that name no generation, and the test that is about them."""
+
+
+def test_every_method_has_a_test() -> None:
+    served = {method.name for service in PUBLIC_SERVICES for method in service.methods}
+    assert served == NAMING.keys() | NAMING_CALLBACKS.keys() | AGENTS.keys() | ELSEWHERE.keys()
+    assert all(test in globals() for test in ELSEWHERE.values())
+
+
+async def tenants(running: Running, transport: str = "grpc") -> tuple[Transport, Transport]:
+    return (
+        running.caller(transport, await running.key("red")),
+        running.caller(transport, await running.key("blue")),
+    )
+
+
+async def refusal(client: Transport, method: str, request: Message) -> RpcFailure:
+    with pytest.raises(RpcFailure) as refused:
+        await answers_of(client, method, request)
+    return refused.value
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_no_method_works_without_a_good_key(running: Running, transport: str) -> None:
+    good = await running.key("red")
+    strangers = {
+        "no key": "",
+        "no such key": "hfg_000000000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "a wrong secret": good[:-4] + "AAAA",
+        "no key at all": "letmein",
+        "a made-up token": "hfw_AAAA",
+    }
+    for secret in strangers.values():
+        stranger = running.caller(transport, secret)
+        for method, described in METHODS.items():
+            refused = await refusal(stranger, method, running.message(described.input_type))
+            assert (refused.code, refused.reason) == ("UNAUTHENTICATED", "INVALID_CREDENTIALS")
+            assert secret not in refused.message or not secret
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("method", NAMING)
+async def test_another_tenants_generation_is_as_one_that_never_was(
+    running: Running, transport: str, method: str
+) -> None:
+    red, blue = await tenants(running, transport)
+    generation = (await red.call("SubmitGeneration", soul("a fox"))).generation
+
+    theirs = await refusal(blue, method, NAMING[method](generation.id))
+    unknown = await refusal(blue, method, NAMING[method](UNKNOWN))
+
+    assert (theirs.code, theirs.reason) == ("NOT_FOUND", "NOT_FOUND")
+    assert str(theirs.failure).replace(generation.id, UNKNOWN) == str(unknown.failure)
+    assert theirs.message == unknown.message
+    assert (await red.call("GetGeneration", pb.GetGenerationRequest(id=generation.id))).generation.id == generation.id
+
+
+def character(name: str) -> character_pb.CreateCharacterRequest:
+    image = "https://example.invalid/a.jpg"
+    return character_pb.CreateCharacterRequest(name=name, image_urls=[image], idempotency_key="order-7")
+
+
+NAMING_CHARACTERS: dict[str, Named] = {
+    "GetCharacter": lambda name: character_pb.GetCharacterRequest(id=name),
+    "DeleteCharacter": lambda name: character_pb.DeleteCharacterRequest(id=name),
+    "WatchCharacter": lambda name: character_pb.WatchCharacterRequest(id=name),
+}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("method", NAMING_CHARACTERS)
+async def test_another_tenants_character_is_as_one_that_never_was(
+    running: Running, transport: str, method: str
+) -> None:
+    red, blue = await tenants(running, transport)
+    made = (await red.call("CreateCharacter", character("Anna"))).character
+
+    theirs = await refusal(blue, method, NAMING_CHARACTERS[method](made.id))
+    unknown = await refusal(blue, method, NAMING_CHARACTERS[method](UNKNOWN))
+
+    assert (theirs.code, theirs.reason) == ("NOT_FOUND", "NOT_FOUND")
+    assert str(theirs.failure).replace(made.id, UNKNOWN) == str(unknown.failure)
+    assert (await red.call("GetCharacter", character_pb.GetCharacterRequest(id=made.id))).character.id == made.id
+
+
+async def test_the_same_key_of_two_tenants_makes_two_characters(running: Running) -> None:
+    red, blue = await tenants(running)
+    first = await red.call("CreateCharacter", character("Anna"))
+    second = await blue.call("CreateCharacter", character("Anna"))
+    assert not second.replayed
+    assert first.character.id != second.character.id
+    for caller, own in ((red, first), (blue, second)):
+        listed = await caller.call("ListCharacters", character_pb.ListCharactersRequest())
+        assert [one.id for one in listed.characters] == [own.character.id]
+
+
+@pytest.mark.parametrize("method", ["GetGeneration", "DeleteGeneration", "WatchGeneration", "ExplainGeneration"])
+async def test_that_holds_for_ended_ones_too(running: Running, method: str) -> None:
+    red, blue = await tenants(running)
+    generation = (await red.call("SubmitGeneration", soul("a fox"))).generation
+    running.clock.advance(60)
+    await red.call("WaitGeneration", pb.WaitGenerationRequest(id=generation.id))
+
+    assert (await refusal(blue, method, NAMING[method](generation.id))).reason == "NOT_FOUND"
+    assert await answers_of(red, method, NAMING[method](generation.id))
+
+
+async def callback_of(client: Transport, url: str = "http://127.0.0.1:9/hook") -> callback_pb.Callback:
+    request = callback_pb.CreateCallbackRequest(url=url, idempotency_key="one")
+    answer: callback_pb.CreateCallbackResponse = await client.call("CreateCallback", request)
+    return answer.callback
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("method", NAMING_CALLBACKS)
+async def test_another_tenants_callback_is_as_one_that_never_was(running: Running, transport: str, method: str) -> None:
+    red, blue = await tenants(running, transport)
+    callback = await callback_of(red)
+
+    theirs = await refusal(blue, method, NAMING_CALLBACKS[method](callback.id))
+    unknown = await refusal(blue, method, NAMING_CALLBACKS[method](UNKNOWN))
+
+    assert (theirs.code, theirs.reason) == ("NOT_FOUND", "NOT_FOUND")
+    assert str(theirs.failure).replace(callback.id, UNKNOWN) == str(unknown.failure)
+    assert theirs.message == unknown.message
+    assert (await red.call("GetCallback", callback_pb.GetCallbackRequest(id=callback.id))).callback == callback
+
+
+async def test_the_same_key_of_two_tenants_is_two_callbacks(running: Running) -> None:
+    red, blue = await tenants(running)
+    theirs, ours = await callback_of(red), await callback_of(blue, "http://127.0.0.1:9/another")
+
+    assert theirs.id != ours.id
+    for client, own in ((red, theirs), (blue, ours)):
+        listed = await client.call("ListCallbacks", callback_pb.ListCallbacksRequest())
+        assert list(listed.callbacks) == [own]
+
+
+async def test_nobody_deletes_anothers_callback(running: Running) -> None:
+    red, blue = await tenants(running)
+    callback = await callback_of(red)
+
+    await blue.call("DeleteCallback", callback_pb.DeleteCallbackRequest(id=callback.id))
+
+    assert (await red.call("GetCallback", callback_pb.GetCallbackRequest(id=callback.id))).callback == callback
+
+
+async def test_callbacks_tell_of_ones_own_only(running: Running) -> None:
+    red, blue = await tenants(running)
+    async with Receiver() as receiver:
+        for client, path in ((red, "red"), (blue, "blue")):
+            await callback_of(client, f"{receiver.url}&{path}")
+        made = [(await client.call("SubmitGeneration", soul("a fox"))).generation.id for client in (red, blue)]
+        running.clock.advance(60)
+        await receiver.gets(2)
+
+    told = {got.target.rpartition("&")[2]: got.generation.id for got in receiver.got}
+    assert (told, len(receiver.got)) == ({"red": made[0], "blue": made[1]}, 2)
+
+
+async def test_the_same_key_of_two_tenants_is_two_keys(running: Running) -> None:
+    red, blue = await tenants(running)
+
+    first = await red.call("SubmitGeneration", soul("a fox", "order-7"))
+    second = await blue.call("SubmitGeneration", soul("an owl", "order-7"))
+
+    assert not second.replayed
+    assert first.generation.id != second.generation.id
+    assert len(running.ledger.charges) == 2
+
+
+async def test_a_list_has_ones_own_only(running: Running) -> None:
+    red, blue = await tenants(running)
+    generation = (await red.call("SubmitGeneration", soul("a fox", labels=LABELS))).generation
+
+    for filter in (
+        pb.GenerationFilter(),
+        pb.GenerationFilter(ids=[generation.id]),
+        pb.GenerationFilter(labels=LABELS),
+        pb.GenerationFilter(idempotency_key=generation.idempotency_key),
+    ):
+        assert not (await blue.call("ListGenerations", pb.ListGenerationsRequest(filter=filter))).generations
+        assert len((await red.call("ListGenerations", pb.ListGenerationsRequest(filter=filter))).generations) == 1
+
+
+async def test_a_page_token_of_another_tenant_is_none(running: Running) -> None:
+    red, blue = await tenants(running)
+    for prompt in ("a fox", "an owl"):
+        await red.call("SubmitGeneration", soul(prompt))
+    page = await red.call("ListGenerations", pb.ListGenerationsRequest(page_size=1))
+    assert page.next_page_token
+
+    request = pb.ListGenerationsRequest(page_size=1, page_token=page.next_page_token)
+    assert (await refusal(blue, "ListGenerations", request)).fields == ["page_token"]
+
+
+async def test_a_watch_of_many_has_ones_own_only(running: Running) -> None:
+    red, blue = await tenants(running)
+    generation = (await red.call("SubmitGeneration", soul("a fox"))).generation
+
+    by_id = pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=[generation.id]))
+    seen = await collected(blue.stream("WatchGenerations", by_id))
+    assert [list(message.missing_ids) for message in seen if message.missing_ids] == [[generation.id]]
+    assert not any(message.HasField("generation") for message in seen)
+
+    everything = blue.stream("WatchGenerations", pb.WatchGenerationsRequest())
+    first = await anext(everything)
+    assert first.caught_up
+    assert not first.HasField("generation")
+    own = (await blue.call("SubmitGeneration", soul("an owl"))).generation
+    running.clock.advance(60)
+    await red.call("WaitGeneration", pb.WaitGenerationRequest(id=generation.id))
+    async for message in everything:
+        assert message.generation.id in {"", own.id}
+        if message.generation.done:
+            break
+
+    stolen = pb.WatchGenerationsRequest(resume_token=first.resume_token)
+    assert (await refusal(red, "WatchGenerations", stolen)).fields == ["resume_token"]
+
+
+async def test_methods_without_anything_of_a_tenant_still_ask_who_calls(running: Running) -> None:
+    red, _ = await tenants(running)
+    request = pb.EstimateGenerationRequest(input=soul("a fox").input)
+
+    assert (await red.call("EstimateGeneration", request)).cost.credits
+    assert (await refusal(running.caller("grpc", ""), "EstimateGeneration", request)).code == "UNAUTHENTICATED"
+    slot = upload_pb.CreateUploadRequest(content_type="image/png")
+    assert (await red.call("CreateUpload", slot)).upload_url
+    assert (await refusal(running.caller("grpc", ""), "CreateUpload", slot)).code == "UNAUTHENTICATED"
+
+
+async def test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else(running: Running) -> None:
+    """Whoever has a key may read them; a stranger may not, and a watch token is for watching only."""
+    red, blue = await tenants(running)
+    made = await red.call("CreateWatchToken", token_pb.CreateWatchTokenRequest(filter={"labels": LABELS}))
+    stranger, browser = running.caller("grpc", ""), running.caller("grpc", made.token)
+    for method, request in {
+        "ListModels": catalog_pb.ListModelsRequest(page_size=2),
+        "GetModel": catalog_pb.GetModelRequest(id="z-image/turbo"),
+        "ListMotions": catalog_pb.ListMotionsRequest(),
+        "ListSoulStyles": catalog_pb.ListSoulStylesRequest(),
+        "ListPresets": catalog_pb.ListPresetsRequest(model_id="marketing-studio/image"),
+    }.items():
+        answer = await red.call(method, request)
+        assert answer.ByteSize() > 0
+        assert answer == await blue.call(method, request)
+        assert (await refusal(stranger, method, request)).code == "UNAUTHENTICATED"
+        assert (await refusal(browser, method, request)).reason == "NOT_ALLOWED"
+
+
+async def test_a_watch_token_is_as_blind_as_who_made_it(running: Running) -> None:
+    red, blue = await tenants(running)
+    generation = (await red.call("SubmitGeneration", soul("a fox", labels=LABELS))).generation
+
+    for filter in (pb.GenerationFilter(ids=[generation.id]), pb.GenerationFilter(labels=LABELS)):
+        made = await blue.call("CreateWatchToken", token_pb.CreateWatchTokenRequest(filter=filter))
+        browser = running.caller("grpc", made.token)
+        refused = await refusal(browser, "GetGeneration", pb.GetGenerationRequest(id=generation.id))
+        assert refused.reason == "NOT_FOUND"
+        assert not (await browser.call("ListGenerations", pb.ListGenerationsRequest())).generations
+
+
+async def session_of(client: Transport, key: str = "s") -> str:
+    answer = await client.call("CreateSession", agent_pb.CreateSessionRequest(idempotency_key=key))
+    return str(answer.session.id)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_another_tenants_session_is_as_one_that_never_was(running: Running, transport: str) -> None:
+    red, blue = await tenants(running, transport)
+    session_id = await session_of(red)
+
+    for method, named in AGENTS.items():
+        theirs = await refusal(blue, method, named(session_id))
+        unknown = await refusal(blue, method, named(UNKNOWN))
+        assert (theirs.code, theirs.reason) == ("NOT_FOUND", "NOT_FOUND")
+        assert str(theirs.failure).replace(session_id, UNKNOWN) == str(unknown.failure)
+    assert running.ledger.agent_messages == []
+    for method, named in AGENTS.items():
+        assert await answers_of(red, method, named(session_id)) or method == "ListMessages"
+        running.clock.advance(60)
+
+
+async def test_the_same_key_of_two_tenants_is_two_sessions(running: Running) -> None:
+    red, blue = await tenants(running)
+    assert await session_of(red) != await session_of(blue)
+
+
+async def test_media_of_an_agent_belong_to_who_asked_for_them(running: Running) -> None:
+    red, blue = await tenants(running)
+    slot = await red.call("CreateMedia", agent_pb.CreateMediaRequest(extension="png", kind="AGENT_MEDIA_KIND_IMAGE"))
+    confirm = agent_pb.ConfirmMediaRequest(id=slot.id, kind="AGENT_MEDIA_KIND_IMAGE")
+
+    assert (await refusal(blue, "ConfirmMedia", confirm)).reason == "NOT_FOUND"
+    assert (await refusal(red, "ConfirmMedia", confirm)).reason == "NOT_DONE"
+
+
+async def test_a_watch_token_knows_no_agents(running: Running) -> None:
+    red, _ = await tenants(running)
+    session_id = await session_of(red)
+    made = await red.call(
+        "CreateWatchToken", token_pb.CreateWatchTokenRequest(filter=pb.GenerationFilter(ids=[session_id]))
+    )
+    browser = running.caller("grpc", made.token)
+    for method, named in AGENTS.items():
+        refused = await refusal(browser, method, named(session_id))
+        assert (refused.code, refused.reason) == ("PERMISSION_DENIED", "NOT_ALLOWED")
+    assert running.ledger.agent_messages == []

@@ -1,0 +1,153 @@
+"""`hfgateway keys` and what it does to a gateway that runs, and to one that starts later."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import grpc
+import pytest
+
+from gateway.cli import exits
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
+from tests.app.command import Finished, environment, run
+from tests.durability.process import GatewayProcess
+from tests.support.running import Running, soul
+from tests.support.transports import RpcFailure
+
+
+async def hfgateway(store: Path, *arguments: str) -> Finished:
+    variables = {"HFGATEWAY_STORE_URL": f"sqlite:///{store}"}
+    return await run("keys", *arguments, environment=environment(store.parent, variables))
+
+
+async def test_a_key_is_printed_once_and_works_at_once(running: Running) -> None:
+    made = await hfgateway(running.store_path, "create", "--tenant", "red", "--name", "the shop's")
+    assert made.code == 0
+    secret = made.out.strip()
+    caller = running.caller("grpc", secret)
+    assert (await caller.call("SubmitGeneration", soul("a fox"))).generation.id
+
+    listed = await hfgateway(running.store_path, "list")
+    (line,) = listed.out.splitlines()
+    key_id, tenant, _, state, name = line.split("\t")
+    assert (tenant, state, name) == ("red", "active", "the shop's")
+    assert secret not in listed.out
+    assert secret.startswith(f"hfg_{key_id}_")
+
+    revoked = await hfgateway(running.store_path, "revoke", key_id)
+    assert (revoked.code, revoked.out) == (0, f"{key_id} revoked\n")
+    with pytest.raises(RpcFailure, match="UNAUTHENTICATED"):
+        await caller.call("ListGenerations", pb.ListGenerationsRequest())
+    assert (await hfgateway(running.store_path, "list")).out.split("\t")[3] == "revoked"
+    assert (await hfgateway(running.store_path, "revoke", key_id)).code == 0
+
+
+async def test_the_first_key_is_made_before_the_gateway_runs(tmp_path: Path) -> None:
+    store = tmp_path / "store.db"
+    secret = (await hfgateway(store, "create", "--tenant", "red")).out.strip()
+    other = (await hfgateway(store, "create", "--tenant", "blue")).out.strip()
+    assert (await hfgateway(store, "revoke", other.split("_")[1])).code == 0
+
+    async with GatewayProcess(tmp_path, "http://127.0.0.1:9", auth="keys") as gateway:
+        for key, answer in ((secret, None), (other, grpc.StatusCode.UNAUTHENTICATED)):
+            async with grpc.aio.insecure_channel(gateway.address) as channel:
+                call = GenerationServiceStub(channel).ListGenerations(
+                    pb.ListGenerationsRequest(), metadata=(("authorization", f"Bearer {key}"),)
+                )
+                try:
+                    await call
+                    code = None
+                except grpc.aio.AioRpcError as error:
+                    code = error.code()
+                assert code == answer
+
+
+async def test_keys_outlive_a_restart(running: Running) -> None:
+    good, bad = await running.key("red"), await running.key("red")
+    await running.gateway.access.revoke_key(bad.split("_")[1])
+    await running.stop_gateway()
+    await running.start_gateway()
+
+    await running.caller("grpc", good).call("ListGenerations", pb.ListGenerationsRequest())
+    with pytest.raises(RpcFailure, match="revoked"):
+        await running.caller("grpc", bad).call("ListGenerations", pb.ListGenerationsRequest())
+
+
+@pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", "Bearer  {} "])
+async def test_the_scheme_may_be_written_as_http_allows(running: Running, form: str) -> None:
+    from tests.support.transports import open_transport
+
+    client = open_transport(
+        "connect-json", running.gateway.grpc_address, running.gateway.http_address,
+        authorization=form.format(await running.key("red")).strip(),
+    )  # fmt: skip
+    try:
+        assert not (await client.call("ListGenerations", pb.ListGenerationsRequest())).generations
+    finally:
+        await client.close()
+
+
+async def test_no_key_is_kept_or_logged(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = await running.key("red")
+    await running.caller("grpc", secret).call("SubmitGeneration", soul("a fox"))
+    await running.caller("connect-json", secret).call("ListGenerations", pb.ListGenerationsRequest())
+    metrics = await running.metrics()
+    await running.stop_gateway()
+
+    stored = b"".join(path.read_bytes() for path in running.store_path.parent.glob("store.db*"))
+    last_part = secret.rsplit("_", 1)[-1]
+    assert secret.split("_")[1].encode() in stored
+    assert last_part.encode() not in stored
+    assert last_part not in caplog.text
+    assert last_part not in metrics
+    await running.start_gateway()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("create", "--tenant", "No Good"), exits.REFUSED, "tenant: must be 1 to 63"),
+        (("create", "--tenant", "red", "--name", "x" * 101), exits.REFUSED, "name: must be at most 100"),
+        (("create",), exits.USAGE, "--tenant"),
+        (("revoke", "unknown"), exits.REFUSED, "no such API key"),
+    ],
+)
+async def test_what_is_refused_is_one_line(
+    running: Running, tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    for store in (running.store_path, tmp_path / "other.db"):
+        refused = await hfgateway(store, *arguments)
+        assert (refused.code, refused.out) == (code, "")
+        assert said in refused.err
+        assert "Traceback" not in refused.err
+
+
+async def test_with_keys_any_address_may_be_listened_on(tmp_path: Path) -> None:
+    async with GatewayProcess(
+        tmp_path, "http://127.0.0.1:9", grpc_address="0.0.0.0:0", http_address="0.0.0.0:0"
+    ) as gateway:
+        port = gateway.address.rsplit(":", 1)[1]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await GenerationServiceStub(channel).ListGenerations(pb.ListGenerationsRequest())
+        assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        assert await gateway.terminate() == 0
+
+
+async def test_without_keys_only_loopback_is(tmp_path: Path) -> None:
+    for setting in ("grpc_address", "http_address"):
+        with pytest.raises(AssertionError, match="refused with HFGATEWAY_AUTH=none"):
+            await GatewayProcess(tmp_path, "http://127.0.0.1:9", auth="none", **{setting: "0.0.0.0:0"}).start()
+
+
+async def test_with_keys_the_http_port_answers_to_any_name(running: Running) -> None:
+    host, port = running.gateway.http_address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: gateway.example\r\nconnection: close\r\n\r\n")
+    answer = await reader.readline()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200")

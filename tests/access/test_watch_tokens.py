@@ -1,0 +1,205 @@
+"""Watch tokens: what they allow, what does not exist for them, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from gateway.access.identity import WATCHING
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1 import token_service_pb2 as token_pb
+from tests.support.running import PATIENCE, Running, collected, soul
+from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, answers_of
+
+RED, BLUE = {"page": "red"}, {"page": "blue"}
+
+
+class Site:
+    """A backend with a key and two generations, and what its pages get."""
+
+    def __init__(self, running: Running, backend: Transport, shown: Any, hidden: Any) -> None:
+        self.running = running
+        self.backend = backend
+        self.shown = shown
+        self.hidden = hidden
+
+    async def token(self, **fields: Any) -> str:
+        if not fields.keys() & {"filter", "labels"}:
+            fields["filter"] = pb.GenerationFilter(ids=[self.shown.id])
+        made = await self.backend.call("CreateWatchToken", token_pb.CreateWatchTokenRequest(**fields))
+        assert made.token.startswith("hfw_")
+        return str(made.token)
+
+    async def page(self, transport: str = "grpc", **fields: Any) -> Transport:
+        return self.running.caller(transport, await self.token(**fields))
+
+
+@pytest.fixture
+async def site(running: Running) -> Site:
+    backend = running.caller("grpc", await running.key("shop"))
+    shown = (await backend.call("SubmitGeneration", soul("a fox", labels=RED))).generation
+    hidden = (await backend.call("SubmitGeneration", soul("an owl", labels=BLUE))).generation
+    return Site(running, backend, shown, hidden)
+
+
+async def refusal(client: Transport, method: str, request: Any) -> RpcFailure:
+    with pytest.raises(RpcFailure) as refused:
+        await answers_of(client, method, request)
+    return refused.value
+
+
+FILTERS = {
+    "ids": lambda site: pb.GenerationFilter(ids=[site.shown.id]),
+    "labels": lambda _: pb.GenerationFilter(labels=RED),
+}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("by", FILTERS)
+async def test_a_page_watches_what_its_token_names_and_finds_nothing_else(site: Site, transport: str, by: str) -> None:
+    page = await site.page(transport, filter=FILTERS[by](site))
+
+    assert (await page.call("GetGeneration", pb.GetGenerationRequest(id=site.shown.id))).generation.id == site.shown.id
+    listed = await page.call("ListGenerations", pb.ListGenerationsRequest())
+    assert [generation.id for generation in listed.generations] == [site.shown.id]
+    for method, kind in (
+        ("GetGeneration", pb.GetGenerationRequest),
+        ("WaitGeneration", pb.WaitGenerationRequest),
+        ("WatchGeneration", pb.WatchGenerationRequest),
+    ):
+        assert (await refusal(page, method, kind(id=site.hidden.id))).reason == "NOT_FOUND"
+    both = pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=[site.shown.id, site.hidden.id]))
+    watch = asyncio.create_task(collected(page.stream("WatchGenerations", both)))
+    await site.running.calls_open("WatchGenerations", 1)
+    site.running.clock.advance(60)
+    seen = await watch
+    assert {message.generation.id for message in seen if message.HasField("generation")} == {site.shown.id}
+    assert [list(message.missing_ids) for message in seen if message.missing_ids] == [[site.hidden.id]]
+    waited = await page.call("WaitGeneration", pb.WaitGenerationRequest(id=site.shown.id))
+    assert waited.generation.outputs
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_page_may_only_watch(site: Site, transport: str) -> None:
+    page = await site.page(transport)
+    for method, described in METHODS.items():
+        if method not in WATCHING:
+            refused = await refusal(page, method, site.running.message(described.input_type))
+            assert (refused.code, refused.reason) == ("PERMISSION_DENIED", "NOT_ALLOWED")
+
+
+async def test_the_input_stays_with_the_backend_unless_it_says_otherwise(site: Site) -> None:
+    get = pb.GetGenerationRequest(id=site.shown.id)
+    watch = pb.WatchGenerationRequest(id=site.shown.id, include_input=True)
+    many = pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=[site.shown.id]), include_input=True)
+    for include in (False, True):
+        page = await site.page(include_input=include)
+        assert (await page.call("GetGeneration", get)).generation.HasField("input") is include
+        assert (await anext(page.stream("WatchGeneration", watch))).generation.HasField("input") is include
+        assert (await anext(page.stream("WatchGenerations", many))).generation.HasField("input") is include
+        waited = pb.WaitGenerationRequest(id=site.shown.id, timeout=Duration(nanos=1))
+        assert (await page.call("WaitGeneration", waited)).generation.HasField("input") is include
+        listed = pb.ListGenerationsRequest(include_input=True)
+        assert (await page.call("ListGenerations", listed)).generations[0].HasField("input") is include
+
+
+async def test_a_later_generation_that_matches_is_included(site: Site) -> None:
+    page = await site.page(filter=pb.GenerationFilter(labels=RED))
+    watch = page.stream("WatchGenerations", pb.WatchGenerationsRequest())
+    async with asyncio.timeout(PATIENCE):
+        while not (await anext(watch)).caught_up:
+            pass
+        await site.backend.call("SubmitGeneration", soul("a crow", labels=BLUE))
+        later = (await site.backend.call("SubmitGeneration", soul("a hare", labels=RED))).generation
+        async for message in watch:
+            if message.HasField("generation") and message.generation.id != site.shown.id:
+                assert message.generation.id == later.id
+                break
+
+
+async def test_a_new_token_of_the_same_filter_resumes_where_the_old_one_was(site: Site) -> None:
+    ids = pb.GenerationFilter(labels=RED)
+    watch = (await site.page(filter=ids)).stream("WatchGenerations", pb.WatchGenerationsRequest())
+    async with asyncio.timeout(PATIENCE):
+        while not (message := await anext(watch)).caught_up:
+            pass
+    resume = pb.WatchGenerationsRequest(resume_token=message.resume_token)
+
+    resumed = (await site.page(filter=ids)).stream("WatchGenerations", resume)
+    assert not (await anext(resumed)).reset
+    wider = await refusal(site.backend, "WatchGenerations", resume)
+    assert wider.fields == ["resume_token"]
+
+
+async def test_an_expired_token_is_explained_and_its_streams_end(site: Site) -> None:
+    page = await site.page(ttl=Duration(seconds=1))
+    watch = pb.WatchGenerationRequest(id=site.shown.id)
+
+    ended = await refusal(page, "WatchGeneration", watch)
+    assert (ended.code, ended.reason) == ("UNAUTHENTICATED", "INVALID_CREDENTIALS")
+    assert "expired" in ended.message
+    assert ended.failure.metadata["expired"] == "true"
+    again = await refusal(page, "GetGeneration", pb.GetGenerationRequest(id=site.shown.id))
+    assert "expired" in again.message
+
+
+async def test_a_token_ends_with_the_key_that_made_it(running: Running) -> None:
+    secret = await running.key("shop")
+    backend = running.caller("grpc", secret)
+    shown = (await backend.call("SubmitGeneration", soul("a fox"))).generation
+    site = Site(running, backend, shown, shown)
+    page = await site.page()
+    watches = [
+        asyncio.create_task(refusal(client, "WatchGeneration", pb.WatchGenerationRequest(id=shown.id)))
+        for client in (page, backend)
+    ]
+    many = asyncio.create_task(refusal(backend, "WatchGenerations", pb.WatchGenerationsRequest()))
+    await running.calls_open("WatchGeneration", 2)
+    await running.calls_open("WatchGenerations", 1)
+
+    await running.gateway.access.revoke_key(secret.split("_")[1])
+
+    async with asyncio.timeout(PATIENCE):
+        for ended in await asyncio.gather(*watches, many):
+            assert (ended.code, ended.reason) == ("UNAUTHENTICATED", "INVALID_CREDENTIALS")
+    for client in (page, backend):
+        assert (await refusal(client, "GetGeneration", pb.GetGenerationRequest(id=shown.id))).code == "UNAUTHENTICATED"
+
+
+async def test_a_token_outlives_a_restart(site: Site) -> None:
+    token = await site.token()
+    await site.running.stop_gateway()
+    await site.running.start_gateway()
+
+    page = site.running.caller("grpc", token)
+    assert (await page.call("GetGeneration", pb.GetGenerationRequest(id=site.shown.id))).generation.id == site.shown.id
+
+
+async def test_a_token_that_was_touched_is_none(site: Site) -> None:
+    token = await site.token()
+    for touched in (token[:-2], token[:60] + ("A" if token[60] != "A" else "B") + token[61:], token + "AAAA", "hfw_"):
+        page = site.running.caller("grpc", touched)
+        refused = await refusal(page, "GetGeneration", pb.GetGenerationRequest(id=site.shown.id))
+        assert refused.reason == "INVALID_CREDENTIALS"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"filter": pb.GenerationFilter()}, ["filter"]),
+        ({"filter": pb.GenerationFilter(model_ids=["a/b"])}, ["filter.model_ids", "filter"]),
+        ({"filter": pb.GenerationFilter(labels=RED, idempotency_key="k")}, ["filter.idempotency_key"]),
+        ({"filter": pb.GenerationFilter(ids=[str(n) for n in range(101)])}, ["filter.ids"]),
+        ({"ttl": Duration(seconds=3601)}, ["ttl"]),
+        ({"ttl": Duration()}, ["ttl"]),
+    ],
+)
+async def test_what_a_token_cannot_be(site: Site, fields: dict[str, Any], named: list[str]) -> None:
+    if "filter" not in fields:
+        fields["filter"] = pb.GenerationFilter(labels=RED)
+    refused = await refusal(site.backend, "CreateWatchToken", token_pb.CreateWatchTokenRequest(**fields))
+    assert refused.reason == "INVALID_INPUT"
+    assert refused.fields == named

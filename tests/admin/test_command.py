@@ -1,0 +1,83 @@
+"""`hfgateway resolve` as a process: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import exits
+from gateway.serving import admin_pointer
+from tests.admin.conftest import Start, lost, request_of
+from tests.app.command import Finished, environment, run
+from tests.support.running import Running, name_of
+
+
+async def hfgateway(running: Running, *arguments: str) -> Finished:
+    variables = {"HFGATEWAY_STORE_URL": f"sqlite:///{running.store_path}"}
+    return await run("resolve", *arguments, environment=environment(running.store_path.parent, variables))
+
+
+async def test_each_resolution_says_what_became_of_it(running: Running) -> None:
+    bound, given_up, again = [await lost(running, prompt) for prompt in ("a fox", "an owl", "a hare")]
+    request_id = request_of(running, "a fox")
+    done = await hfgateway(running, bound.id, "--as-request", request_id)
+    assert (done.code, done.out, done.err) == (0, f"{bound.id} QUEUED {request_id}\n", "")
+    done = await hfgateway(running, given_up.id, "--lost")
+    assert (done.code, done.out) == (0, f"{given_up.id} LOST\n")
+    done = await hfgateway(running, again.id, "--resubmit", "--may-charge-twice")
+    assert (done.code, done.out) == (0, f"{again.id} UNCERTAIN\n")
+    await running.until(again.id, "QUEUED")
+
+
+async def test_a_repeat_that_is_safe_needs_no_more_than_the_word(start: Start) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="v2")
+    running.gateway._core._tasks[0].cancel()  # the follower, which would do the same when it comes to it
+    uncertain = await lost(running, "a fox")
+    done = await hfgateway(running, uncertain.id, "--resubmit")
+    assert (done.code, done.out, done.err) == (0, f"{uncertain.id} UNCERTAIN\n", "")
+    await running.until(uncertain.id, "QUEUED")
+    assert len(running.ledger.charges) == 1
+
+
+async def test_a_refusal_is_one_line_and_an_exit_code(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    for arguments in (
+        ("unknown", "--lost"), (uncertain.id, "--resubmit"), (uncertain.id, "--as-request", str(uuid.uuid4())),
+    ):  # fmt: skip
+        refused = await hfgateway(running, *arguments)
+        assert (refused.code, refused.out) == (exits.REFUSED, "")
+        assert refused.err.startswith("hfgateway: ")
+        assert refused.err.count("\n") == 1
+    assert name_of(await running.get(uncertain.id)) == "UNCERTAIN"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--lost", "--resubmit"], ["--as-request", "x", "--lost"], ["--lost", "--may-charge-twice"]],
+    ids=" ".join,
+)
+async def test_it_has_to_be_told_one_thing(tmp_path: Path, arguments: list[str]) -> None:
+    wrong = await run("resolve", "id", *arguments, environment=environment(tmp_path, {}))
+    assert (wrong.code, wrong.out) == (exits.USAGE, "")
+    assert "one of --as-request, --lost and --resubmit" in wrong.err
+
+
+async def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    wrong = await run("resolve", "id", "--lost", environment=environment(tmp_path, {"HFGATEWAY_STORE_URL": "nowhere"}))
+    assert wrong.code == exits.USAGE
+    assert "HFGATEWAY_STORE_URL" in wrong.err
+
+
+async def test_without_a_gateway_it_says_so(tmp_path: Path) -> None:
+    away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
+    assert (away.code, away.out) == (exits.AWAY, "")
+    assert away.err == f"hfgateway: no gateway runs on {tmp_path / 'store.db'}\n"
+
+
+async def test_what_a_killed_gateway_left_behind_is_no_gateway(tmp_path: Path) -> None:
+    admin_pointer(tmp_path / "store.db").write_text(f"unix:{tmp_path / 'gone'}")
+    away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
+    assert (away.code, away.out) == (exits.AWAY, "")
+    assert "Traceback" not in away.err

@@ -1,0 +1,74 @@
+"""Who reaches the operator's service: the gateway's own user, by a socket; nobody on the public ports."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import aiohttp
+import grpc.aio
+import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from gateway.serving import ADMIN_SERVICE, SERVICE, admin_pointer
+from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
+from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
+from tests.admin.conftest import Start
+from tests.support.addresses import free_address
+from tests.support.running import Running, public_url
+
+
+async def test_the_socket_lies_in_a_folder_of_the_users_own_and_goes_with_the_gateway(running: Running) -> None:
+    pointer = admin_pointer(running.store_path)
+    path = Path(pointer.read_text().removeprefix("unix:"))
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    await running.stop_gateway()
+    assert not pointer.exists()
+    assert not path.parent.exists()
+
+
+async def test_its_address_is_written_beside_and_put_in_place_whole(running: Running) -> None:
+    pointer = admin_pointer(running.store_path)
+    await running.stop_gateway()
+    pointer.write_text("unix:of-one-that-was-killed")
+    same_file = pointer.with_name("same-file")
+    same_file.hardlink_to(pointer)
+    await running.start_gateway()
+    assert pointer.read_text() != "unix:of-one-that-was-killed"
+    # Who had read it meanwhile had found the old address, never an empty file.
+    assert same_file.read_text() == "unix:of-one-that-was-killed"
+
+
+async def test_grpc_does_not_serve_it_nor_tell_of_it(running: Running) -> None:
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await AdminServiceStub(channel).ResolveGeneration(admin_pb.ResolveGenerationRequest(id="x", lost={}))
+        assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+        served = [service.name async for answer in call for service in answer.list_services_response.service]
+        assert SERVICE.full_name in served
+        assert ADMIN_SERVICE.full_name not in served
+
+
+async def test_http_and_the_port_of_webhooks_do_not_serve_it(start: Start) -> None:
+    webhooks = free_address()
+    running = await start(**(public_url() | {"WEBHOOK_ADDRESS": webhooks}))
+    path = f"/{ADMIN_SERVICE.full_name}/ResolveGeneration"
+    for address in (running.gateway.http_address, f"http://{webhooks}"):
+        for kind in ("application/json", "application/proto", "application/grpc-web+proto"):
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(address + path, data=b"{}", headers={"Content-Type": kind}) as answer,
+            ):
+                assert answer.status == 404
+
+
+async def test_the_socket_serves_nothing_else(running: Running) -> None:
+    async with grpc.aio.insecure_channel(admin_pointer(running.store_path).read_text()) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await GenerationServiceStub(channel).ListGenerations(pb.ListGenerationsRequest())
+        assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -1,0 +1,259 @@
+"""ResolveGeneration: each way out of UNCERTAIN, and all that stands against it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import status_pb2
+
+from hfgateway.v1 import error_pb2, generation_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.admin.conftest import Start, lost, request_of, resolve
+from tests.support.running import Running, eventually, name_of, public_url, soul
+from tests.support.transports import RpcFailure
+from tests.support.webhooks import path_of, post, told
+
+RESUBMIT: dict[str, Any] = {"resubmit": {}}
+TWICE: dict[str, Any] = {"resubmit": {"may_charge_twice": True}}
+LOST: dict[str, Any] = {"lost": {}}
+OPERATOR = generation_pb2.CHANGE_SOURCE_OPERATOR
+
+
+class Refused(Exception):  # noqa: N818 - the refusal of a call
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        self.code = error.code().name
+        self.failure = error_pb2.Failure()
+        packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+        assert isinstance(packed, bytes)
+        for detail in status_pb2.Status.FromString(packed).details:
+            detail.Unpack(self.failure)
+        super().__init__(error.details())
+
+
+async def refused(running: Running, generation_id: str, **resolution: Any) -> str:
+    """The field that a resolution is refused for; it must have changed nothing."""
+    before = await running.gateway._core.store.any(generation_id)
+    charges = len(running.ledger.charges)
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await resolve(running, generation_id, **resolution)
+    refusal = Refused(raised.value)
+    assert refusal.code == "INVALID_ARGUMENT", refusal
+    assert await running.gateway._core.store.any(generation_id) == before
+    assert len(running.ledger.charges) == charges
+    (violation,) = refusal.failure.field_violations
+    return str(violation.field)
+
+
+# -- It is this request ------------------------------------------------------------------------------------------------
+
+
+async def test_as_a_request_it_is_bound_and_goes_on(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    bound = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
+    assert (bound.id, name_of(bound)) == (uncertain.id, "QUEUED")
+    assert bound.upstream.last_change_source == OPERATOR
+    assert not bound.HasField("input")
+    again = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
+    assert again.revision == bound.revision
+    done = await running.finish(uncertain.id)
+    assert done.outputs
+    assert len(running.ledger.charges) == 1
+
+
+async def test_a_request_may_be_written_as_any_uuid(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    bound = await resolve(running, uncertain.id, request_id=request_of(running, "a fox").upper())
+    assert bound.upstream.request_id == request_of(running, "a fox")
+
+
+async def test_what_is_no_request_id_is_refused_and_not_asked_for(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    for wrong in ("", "nonsense", "../../cancel", "\u2603"):
+        assert await refused(running, uncertain.id, request_id=wrong) == "request_id"
+    assert running.ledger.status_calls.total() == 0
+
+
+async def test_a_request_that_higgsfield_does_not_know_is_refused(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    assert await refused(running, uncertain.id, request_id=str(uuid.uuid4())) == "request_id"
+
+
+async def test_a_request_of_another_generation_is_refused(running: Running) -> None:
+    other = await running.submit(soul("an owl"))
+    uncertain = await lost(running, "a fox")
+    assert await refused(running, uncertain.id, request_id=other.upstream.request_id) == "request_id"
+
+
+async def test_what_has_another_request_is_not_rebound(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    queued = await running.submit(soul("an owl"))
+    assert await refused(running, queued.id, request_id=request_of(running, "a fox")) == "id"
+    assert name_of(await running.get(uncertain.id)) == "UNCERTAIN"
+
+
+async def test_while_higgsfield_is_away_nothing_is_decided(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    running.plan(on="status", kind="503")
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert await running.get(uncertain.id) == uncertain
+
+
+# -- It turned up later ------------------------------------------------------------------------------------------------
+
+
+async def test_of_a_lost_one_a_new_generation_is_made(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    given_up = await resolve(running, uncertain.id, **LOST)
+    found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
+    assert found.id != uncertain.id
+    assert name_of(found) == "QUEUED"
+    assert dict(found.labels) == {"of": "a-fox"}
+    assert (await running.get(uncertain.id)).revision == given_up.revision
+    done = await running.finish(found.id)
+    assert done.outputs
+    assert (await running.get(found.id)).input == uncertain.input
+    assert len(running.ledger.charges) == len(running.ledger.submissions) == 1
+
+
+async def test_the_same_again_is_the_same_generation(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    await resolve(running, uncertain.id, **LOST)
+    found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
+    again = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
+    assert (again.id, again.upstream.request_id) == (found.id, found.upstream.request_id)
+
+
+async def test_a_lost_one_cannot_be_two_requests(running: Running) -> None:
+    first, second = await lost(running, "a fox"), await lost(running, "an owl")
+    await resolve(running, first.id, **LOST)
+    found = await resolve(running, first.id, request_id=request_of(running, "a fox"))
+    assert await refused(running, first.id, request_id=request_of(running, "an owl")) == "id"
+    assert (await running.get(found.id)).upstream.request_id == request_of(running, "a fox")
+    stored = await running.gateway._core.store.any(found.id)
+    assert stored is not None
+    assert stored.stray_request_id == ""
+    bound = await resolve(running, second.id, request_id=request_of(running, "an owl"))
+    assert bound.id == second.id
+
+
+async def test_no_caller_can_take_the_key_of_what_is_made_of_a_lost_one(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    await resolve(running, uncertain.id, **LOST)
+    found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
+    with pytest.raises(RpcFailure) as raised:
+        await running.submit(soul("an owl", key=found.idempotency_key))
+    assert raised.value.fields == ["idempotency_key"]
+
+
+async def test_what_a_webhook_told_of_a_lost_one_can_be_made_one(start: Start) -> None:
+    running = await start(**public_url())
+    uncertain = await lost(running, "a fox")
+    await resolve(running, uncertain.id, **LOST)
+    await post(path_of(running, "a fox"), told(request_of(running, "a fox")))
+    await running.metric_becomes("hfgateway_webhooks_stray", 1)
+    found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
+    assert name_of(await running.finish(found.id)) == "COMPLETED"
+
+
+# -- It never ran ------------------------------------------------------------------------------------------------------
+
+
+async def test_it_is_declared_lost_once(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    given_up = await resolve(running, uncertain.id, **LOST)
+    assert (name_of(given_up), given_up.done) == ("LOST", True)
+    assert given_up.upstream.last_change_source == OPERATOR
+    assert given_up.failure.reason == error_pb2.ERROR_REASON_SUBMISSION_UNRESOLVED
+    again = await resolve(running, uncertain.id, **LOST)
+    assert again.revision == given_up.revision
+    story = await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=uncertain.id))
+    assert story.events[-1].source == OPERATOR
+    assert "operator" in story.events[-1].description
+
+
+async def test_what_is_not_uncertain_is_left_alone(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=2)
+    done = await running.submit(soul("done"))
+    await running.finish(done.id)
+    queued = await running.submit(soul("queued"))
+    await running.submit(soul("another"))
+    waiting = await running.submit(soul("waiting", wait_for=pb.WAIT_FOR_STORED))
+    for one in (done, queued, waiting):
+        for resolution in (LOST, RESUBMIT, TWICE):
+            assert await refused(running, one.id, **resolution) == "id"
+    assert len(running.ledger.submissions) == 3
+
+
+# -- POST it again -----------------------------------------------------------------------------------------------------
+
+
+async def test_where_keys_prove_nothing_a_second_charge_has_to_be_accepted(running: Running) -> None:
+    uncertain = await lost(running, "a fox", processed=False)
+    assert await refused(running, uncertain.id, **RESUBMIT) == "resubmit"
+    sending = await resolve(running, uncertain.id, **TWICE)
+    assert (sending.id, name_of(sending)) == (uncertain.id, "UNCERTAIN")
+    queued = await running.until(uncertain.id, "QUEUED")
+    first, second = running.ledger.submissions
+    assert (first.idempotency_key, first.prompt) == (second.idempotency_key, second.prompt)
+    assert len(running.ledger.charges) == 1
+    assert await refused(running, queued.id, **TWICE) == "id"
+
+
+async def test_where_keys_are_honoured_no_second_charge_has_to_be_accepted(start: Start) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="v2")
+    running.gateway._core._tasks[0].cancel()  # the follower, which would do the same when it comes to it
+    uncertain = await lost(running, "a fox")
+    sending = await resolve(running, uncertain.id, **RESUBMIT)
+    assert (sending.id, name_of(sending)) == (uncertain.id, "UNCERTAIN")
+    queued = await running.until(uncertain.id, "QUEUED")
+    first, second = running.ledger.submissions
+    assert (first.idempotency_key, second.replayed) == (second.idempotency_key, True)
+    assert queued.upstream.request_id == request_of(running, "a fox")
+    assert len(running.ledger.charges) == 1
+
+
+async def test_it_is_sent_once_however_often_that_is_asked(running: Running) -> None:
+    uncertain = await lost(running, "a fox", processed=False)
+    running.plan(on="submit", delay=1.0)
+    await resolve(running, uncertain.id, **TWICE)
+    await eventually(lambda: len(running.ledger.charges) == 1)
+    for resolution in (TWICE, RESUBMIT, LOST):
+        assert await refused(running, uncertain.id, **resolution) == "id"
+    await running.until(uncertain.id, "QUEUED")
+    assert len(running.ledger.submissions) == 2
+
+
+async def test_while_the_attempt_before_may_go_on_it_is_too_early(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    uncertain = await lost(running, "a fox")
+    assert await refused(running, uncertain.id, **TWICE) == "resubmit"
+
+
+async def test_what_was_sent_with_other_credentials_is_not_sent_with_these(start: Start) -> None:
+    running = await start()
+    uncertain = await lost(running, "a fox")
+    running.gateway._core.upstream._account = "another"
+    assert await refused(running, uncertain.id, **TWICE) == "id"
+
+
+# -- The call ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_not_there_is_not_found(running: Running) -> None:
+    for resolution in (LOST, TWICE, {"request_id": str(uuid.uuid4())}):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await resolve(running, "unknown", **resolution)
+        assert Refused(raised.value).code == "NOT_FOUND"
+
+
+async def test_an_id_and_a_resolution_are_required(running: Running) -> None:
+    uncertain = await lost(running, "a fox")
+    assert await refused(running, uncertain.id) == "resolution"
+    assert await refused(running, "", **LOST) == "id"

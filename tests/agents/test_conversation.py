@@ -1,0 +1,299 @@
+"""Whole conversations: turns, questions, pages, interrupts, keys, and what a caller is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
+from tests.agents.conftest import TURN, Talk, rows, state_name
+from tests.support.running import Running, run
+from tests.support.transports import TRANSPORTS, RpcFailure, Transport
+
+
+@pytest.fixture(params=TRANSPORTS)
+def client(running: Running, request: pytest.FixtureRequest) -> Transport:
+    return running.transports[request.param]
+
+
+async def test_a_conversation_with_a_question(running: Running, client: Transport) -> None:
+    talk = Talk(running, client)
+    session_id = await talk.create()
+
+    first = (await talk.send(session_id, "a fox [ask]")).message
+    assert rows([first]) == [("USER", "PROCESSING", "a fox [ask]")]
+    asked = await talk.turn(session_id, first.id)
+    assert state_name(asked[0].session) == "AWAITING_INPUT"
+    assert rows([one.message for one in asked if one.HasField("message")]) == [
+        ("ASSISTANT", "PROCESSING", "Which colour?")
+    ]
+
+    second = (await talk.send(session_id, "red")).message
+    await talk.turn(session_id, second.id)
+    told = (await talk.messages(session_id)).messages
+
+    assert rows(told) == [
+        ("USER", "COMPLETED", "a fox [ask]"),
+        ("ASSISTANT", "COMPLETED", "Which colour?"),
+        ("USER", "COMPLETED", "red"),
+        ("ASSISTANT", "COMPLETED", "Done: red"),
+    ]
+    assert [one.llm_cost_usd for one in told] == ["0.0400", "", "0.0400", ""]
+    assert told[1].reasoning == "They want: a fox [ask]"
+    assert [one.HasField("create_time") for one in told] == [True] * 4
+    assert await talk.state(session_id) == "IDLE"
+    assert talk.said == [("a fox [ask]", "202"), ("red", "202")]
+    assert running.ledger.foreign_headers == {}
+
+
+async def test_the_same_key_is_the_same_session_and_the_same_message(talk: Talk) -> None:
+    session_id = await talk.create("mine")
+    again = await talk.transport.call("CreateSession", pb.CreateSessionRequest(idempotency_key="mine"))
+    assert (again.session.id, again.replayed) == (session_id, True)
+
+    first = await talk.send(session_id, "a fox", "k")
+    await talk.turn(session_id, first.message.id)
+    second = await talk.send(session_id, "a fox", "k")
+
+    assert (first.replayed, second.replayed) == (False, True)
+    assert rows([second.message]) == [("USER", "COMPLETED", "a fox")]
+    assert second.message.id == first.message.id
+    assert talk.charges == 1
+    assert len(talk.running.sandbox.world.accounts["sandbox:sandbox"].agents.sessions) == 1
+
+
+async def test_a_key_stands_for_one_thing(talk: Talk) -> None:
+    one, two = await talk.create("one"), await talk.create("two")
+    await talk.send(one, "a fox", "k")
+
+    for session_id, text, key in ((one, "an owl", "k"), (two, "a fox", "k"), (one, "a fox", "one")):
+        refused = await talk.refused(session_id, text, key)
+        assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "IDEMPOTENCY_KEY_REUSED")
+    with pytest.raises(RpcFailure) as raised:
+        await talk.create("k")
+    assert raised.value.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert talk.charges == 1
+
+
+async def test_one_key_at_the_same_time_is_one_message(talk: Talk) -> None:
+    session_id = await talk.create()
+    answers = await asyncio.gather(*(talk.send(session_id, "a fox", "k") for _ in range(10)))
+    assert len({answer.message.id for answer in answers}) == 1
+    assert sorted(answer.replayed for answer in answers) == [False] + [True] * 9
+    assert talk.said == [("a fox", "202")]
+
+
+async def test_one_key_at_the_same_time_is_one_session(talk: Talk) -> None:
+    assert len(set(await asyncio.gather(*(talk.create("k") for _ in range(10))))) == 1
+
+
+async def test_messages_come_in_pages_and_after_a_message(talk: Talk) -> None:
+    session_id = await talk.create()
+    for text in ("one", "two", "three"):
+        await talk.turn(session_id, (await talk.send(session_id, text)).message.id)
+
+    found: list[Any] = []
+    token = ""
+    while True:
+        page = await talk.messages(session_id, page_size=4, page_token=token)
+        found.extend(page.messages)
+        token = page.next_page_token
+        if not token:
+            break
+    after = (await talk.messages(session_id, after_message_id=found[3].id)).messages
+
+    assert [one.text for one in found] == ["one", "Done: one", "two", "Done: two", "three", "Done: three"]
+    assert [one.text for one in after] == ["three", "Done: three"]
+    first = await talk.messages(session_id, page_size=1)
+    for fields in ({"page_token": "x"}, {"page_token": first.next_page_token, "after_message_id": found[0].id}):
+        with pytest.raises(RpcFailure) as raised:
+            await talk.messages(session_id, **fields)
+        assert raised.value.fields == ["page_token"]
+
+
+async def test_an_interrupt_stops_the_turn_and_nothing_else(talk: Talk) -> None:
+    session_id = await talk.create()
+    still = await talk.transport.call("InterruptSession", pb.InterruptSessionRequest(id=session_id))
+    assert state_name(still.session) == "IDLE"
+
+    await talk.send(session_id, "a fox")
+    talk.running.clock.advance(TURN / 2)
+    stopped = await talk.transport.call("InterruptSession", pb.InterruptSessionRequest(id=session_id))
+
+    assert state_name(stopped.session) == "IDLE"
+    assert {state for _, state, _ in rows((await talk.messages(session_id)).messages)} == {"FAILED"}
+    await talk.send(session_id, "an owl")
+    assert talk.charges == 2
+
+
+async def test_a_busy_session_is_certain_and_leaves_the_key_free(talk: Talk) -> None:
+    session_id = await talk.create()
+    first = (await talk.send(session_id, "a fox")).message
+
+    busy = await talk.refused(session_id, "an owl", "k")
+    assert (busy.code, busy.reason) == ("ABORTED", "SESSION_BUSY")
+    assert busy.failure.metadata["session_id"] == session_id
+    await talk.turn(session_id, first.id)
+    # Another text under the same key: nothing had come of it.
+    assert not (await talk.send(session_id, "a wolf", "k")).replayed
+    assert talk.said == [("a fox", "202"), ("an owl", "409"), ("a wolf", "202")]
+
+
+async def test_refusals_are_told_apart_and_leave_the_key_free(talk: Talk) -> None:
+    session_id = await talk.create()
+    for changes, code, reason in (
+        ({"credits": 0}, "RESOURCE_EXHAUSTED", "INSUFFICIENT_CREDITS"),
+        ({"agents_enabled": False}, "PERMISSION_DENIED", "FEATURE_NOT_ENABLED"),
+        (
+            {"agents_enabled": True, "credits": 10, "credentials": "other:pair"},
+            "INTERNAL",
+            "UPSTREAM_CREDENTIALS_REFUSED",
+        ),
+    ):
+        talk.running.sandbox.world.change(changes)
+        refused = await talk.refused(session_id, "a fox", "k")
+        assert (refused.code, refused.reason) == (code, reason), changes
+    with pytest.raises(RpcFailure) as raised:
+        await talk.create("another")
+    assert raised.value.reason == "UPSTREAM_CREDENTIALS_REFUSED"
+    talk.running.sandbox.world.change({"credentials": "sandbox:sandbox"})
+
+    assert not (await talk.send(session_id, "a fox", "k")).replayed
+    assert talk.charges == 1
+
+
+async def test_a_message_that_nobody_could_take_leaves_the_key_free(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="429", headers={"Retry-After": "7"})
+    full = await talk.refused(session_id, "a fox", "k")
+    assert (full.code, full.reason) == ("RESOURCE_EXHAUSTED", "UPSTREAM_SATURATED")
+    assert full.failure.retry_delay.seconds == 7
+
+    talk.running.plan(on="agent_messages", kind="500")
+    away = await talk.refused(session_id, "a fox", "k")
+    assert (away.code, away.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert not (await talk.send(session_id, "a fox", "k")).replayed
+
+
+async def test_wrong_input_is_named(talk: Talk) -> None:
+    session_id = await talk.create()
+    send = pb.SendMessageRequest
+    for method, request, fields in (
+        ("CreateSession", pb.CreateSessionRequest(), ["idempotency_key"]),
+        ("GetSession", pb.GetSessionRequest(), ["id"]),
+        ("SendMessage", send(), ["session_id", "text", "idempotency_key"]),
+        ("SendMessage", send(session_id=session_id, text="x" * 20_001, idempotency_key="k"), ["text"]),
+        ("SendMessage", send(session_id=session_id, text="x", idempotency_key="k k"), ["idempotency_key"]),
+        ("ListMessages", pb.ListMessagesRequest(), ["session_id"]),
+        ("ListMessages", pb.ListMessagesRequest(session_id=session_id, page_size=-1), ["page_size"]),
+        ("ListMessages", pb.ListMessagesRequest(session_id=session_id, after_message_id="/"), ["after_message_id"]),
+        ("InterruptSession", pb.InterruptSessionRequest(), ["id"]),
+        ("CreateMedia", pb.CreateMediaRequest(extension=".png", kind=1), ["extension"]),
+        ("CreateMedia", pb.CreateMediaRequest(extension="png"), ["kind"]),
+        ("CreateMedia", pb.CreateMediaRequest(extension="png", kind=9), ["kind"]),
+        ("ConfirmMedia", pb.ConfirmMediaRequest(kind=1), ["id"]),
+    ):
+        with pytest.raises(RpcFailure) as raised:
+            await talk.transport.call(method, request)
+        assert (raised.value.code, raised.value.fields) == ("INVALID_ARGUMENT", fields)
+
+
+@pytest.mark.parametrize(
+    "session_id", ["nobody", "0e5f9a3e-0000-4000-8000-000000000000", "../../models", "a/b", "x" * 200]
+)
+async def test_a_session_that_is_not_there(talk: Talk, session_id: str) -> None:
+    for request in (
+        pb.GetSessionRequest(id=session_id),
+        pb.InterruptSessionRequest(id=session_id),
+        pb.SendMessageRequest(session_id=session_id, text="x", idempotency_key="k"),
+        pb.ListMessagesRequest(session_id=session_id),
+    ):
+        with pytest.raises(RpcFailure) as raised:
+            await talk.transport.call(type(request).__name__.removesuffix("Request"), request)
+        assert (raised.value.code, raised.value.reason) == ("NOT_FOUND", "NOT_FOUND")
+    assert talk.said == []
+
+
+async def test_a_message_that_is_not_there_is_told_as_such(talk: Talk) -> None:
+    session_id = await talk.create()
+    for call in (talk.messages(session_id, after_message_id="m1"), anext(talk.watch(session_id, "m1"))):
+        with pytest.raises(RpcFailure) as raised:
+            await call
+        assert (raised.value.code, raised.value.message) == ("NOT_FOUND", "no such session, or no such message in it")
+    talk.running.plan(on="agent_messages", kind="422")
+    with pytest.raises(RpcFailure) as raised:
+        await talk.messages(session_id, after_message_id="m1")
+    assert raised.value.fields == ["after_message_id"]
+
+
+async def test_rows_that_are_new_to_us_are_shown_as_far_as_they_are_understood(talk: Talk) -> None:
+    session_id = await talk.create()
+    strange = [
+        {"message_id": "m1", "role": "tool", "status": "dreaming", "message": {"text": "secret of sandbox"}},
+        {"message_id": "m2", "role": "user", "status": "completed", "message": "plain", "llm_cost_usd": 0.5},
+        {"message_id": "m3", "role": "assistant", "status": "failed", "message": {"parts": [
+            {"type": "text", "text": "a"}, {"type": "image", "url": "x"}, {"type": "text", "text": "\ud800b"}, None,
+            {"type": "text"},
+        ]}, "created_at": "2026-01-01T00:00:01Z"},
+        {"role": "user"}, {"message_id": "../x"}, "no row",
+    ]  # fmt: skip
+    talk.running.plan(on="agent_messages", patch={"status": "pondering", "messages": strange}, times=2)
+
+    told = (await talk.messages(session_id)).messages
+    answer = await talk.transport.call("GetSession", pb.GetSessionRequest(id=session_id))
+
+    assert rows(told) == [
+        ("UNSPECIFIED", "UNSPECIFIED", "secret of [removed]"),
+        ("USER", "COMPLETED", "plain"),
+        ("ASSISTANT", "FAILED", "a\n?b"),
+    ]
+    assert told[1].llm_cost_usd == "0.5"
+    assert told[2].create_time.seconds == 1767225601
+    assert (state_name(answer.session), answer.session.upstream_status) == ("UNSPECIFIED", "pondering")
+
+
+async def test_sessions_made_elsewhere_can_be_used_where_no_keys_are_asked_for(talk: Talk) -> None:
+    elsewhere, _ = talk.running.sandbox.world.accounts["sandbox:sandbox"].agents.create()
+    assert await talk.state(elsewhere) == "IDLE"
+    await talk.send(elsewhere, "a fox")
+    assert talk.charges == 1
+
+
+async def test_but_with_keys_they_are_nobodys(tmp_path: Path) -> None:
+    async with run(tmp_path, AUTH="keys") as running:
+        red = Talk(running, running.caller("grpc", await running.key("red")))
+        elsewhere, _ = running.sandbox.world.accounts["sandbox:sandbox"].agents.create()
+        assert (await red.refused(elsewhere, "a fox")).reason == "NOT_FOUND"
+        assert await red.state(await red.create()) == "IDLE"
+
+
+@pytest.mark.parametrize("transport", ["grpc", "connect-proto"])
+async def test_media_goes_past_the_gateway_without_credentials(running: Running, transport: str) -> None:
+    client = running.transports[transport]
+    slot = await client.call("CreateMedia", pb.CreateMediaRequest(extension="jpeg", kind="AGENT_MEDIA_KIND_IMAGE"))
+    confirm = pb.ConfirmMediaRequest(id=slot.id, kind="AGENT_MEDIA_KIND_IMAGE")
+    with pytest.raises(RpcFailure) as raised:
+        await client.call("ConfirmMedia", confirm)
+    assert (raised.value.code, raised.value.reason) == ("FAILED_PRECONDITION", "NOT_DONE")
+
+    async with aiohttp.ClientSession() as session:
+        put = await session.put(slot.upload_url, data=b"a picture", headers={"Content-Type": slot.content_type})
+        assert put.status == 200
+        await client.call("ConfirmMedia", confirm)
+        assert await (await session.get(slot.url)).read() == b"a picture"
+    assert running.ledger.credentials_sent_to_storage == 0
+    with pytest.raises(RpcFailure) as raised:
+        await client.call("ConfirmMedia", pb.ConfirmMediaRequest(id="m99.jpeg", kind="AGENT_MEDIA_KIND_IMAGE"))
+    assert raised.value.reason == "NOT_FOUND"
+
+
+async def test_a_place_for_media_that_is_none_is_not_told(running: Running) -> None:
+    for wrong in ({"upload_url": "ftp://x/y"}, {"url": "http://user@host/x"}, {"id": "../x"}):
+        running.plan(on="agent_media", patch=wrong)
+        with pytest.raises(RpcFailure) as raised:
+            await running.grpc.call("CreateMedia", pb.CreateMediaRequest(extension="jpeg", kind=1))
+        assert raised.value.reason == "UPSTREAM_UNAVAILABLE"

@@ -1,0 +1,276 @@
+"""Messages whose answer was lost: one message, one charge, and the key finds it or goes on looking."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
+from tests.agents.conftest import TURN, Talk, rows
+from tests.support.running import Running, eventually, run
+from tests.support.timeline import run_timed
+from tests.support.transports import RpcFailure
+
+LOST = ("502", "504", "lost", "half_reset", "html", "bad_chunk")
+
+
+@pytest.mark.parametrize("kind", LOST)
+async def test_a_message_that_was_taken_is_found_at_once(talk: Talk, kind: str) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind=kind, processed=True)
+
+    answer = await talk.send(session_id, "a fox", "k")
+    again = await talk.send(session_id, "a fox", "k")
+
+    assert rows([answer.message]) == [("USER", "PROCESSING", "a fox")]
+    assert not answer.replayed
+    assert (again.replayed, again.message.id) == (True, answer.message.id)
+    assert answer.message.id == talk.running.ledger.agent_messages[0].message_id
+    assert (len(talk.said), talk.charges) == (1, 1)
+
+
+async def test_a_message_is_found_also_where_spaces_and_line_ends_are_shown_otherwise(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="502", processed=True)
+    (session,) = talk.running.sandbox.world.accounts["sandbox:sandbox"].agents.sessions.values()
+    session.turns = _Plain()
+
+    answer = await talk.send(session_id, " a cafe\u0301\r\nin the snow\n", "k")
+
+    assert answer.message.text == "a caf\u00e9\nin the snow"
+    assert (len(talk.said), talk.charges) == (1, 1)
+
+
+class _Plain(list[Any]):
+    """Turns whose texts are kept without what nobody sees."""
+
+    def append(self, turn: Any) -> None:
+        turn.text = unicodedata.normalize("NFC", turn.text.replace("\r\n", "\n").strip())
+        super().append(turn)
+
+
+async def test_a_silent_higgsfield_is_not_waited_for_and_not_asked_twice(tmp_path: Path) -> None:
+    async with run(tmp_path, UPSTREAM_TIMEOUT=0.3, agent_seconds=TURN) as running:
+        talk = Talk(running)
+        session_id = await talk.create()
+        running.plan(on="agent_send", kind="hang", processed=True)
+        assert rows([(await talk.send(session_id, "a fox")).message]) == [("USER", "PROCESSING", "a fox")]
+        assert (len(talk.said), talk.charges) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", ["500", "503", "reset", "html"])
+async def test_a_message_that_was_not_taken_stays_unresolved_and_is_never_sent_again(talk: Talk, kind: str) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind=kind)
+
+    for _ in range(3):
+        unresolved = await talk.refused(session_id, "a fox", "k")
+        assert (unresolved.code, unresolved.reason) == ("ABORTED", "SUBMISSION_UNRESOLVED")
+        assert unresolved.failure.retry_delay.seconds == 2
+    assert (len(talk.said), talk.charges) == (1, 0)
+    # Its caller may decide to say it again.
+    await talk.send(session_id, "a fox", "another")
+    assert talk.charges == 1
+
+
+async def test_a_look_that_fails_is_made_again_by_the_next_call(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="502", processed=True)
+    talk.running.plan(on="agent_messages", kind="", times=1)  # before the message it is read without a fault
+    talk.running.plan(on="agent_messages", kind="500", times=2)
+
+    for _ in range(2):
+        assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
+    found = await talk.send(session_id, "a fox", "k")
+    assert found.replayed
+    assert (len(talk.said), talk.charges) == (1, 1)
+
+
+async def test_a_message_that_shows_up_late_is_found_then(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="502", processed=True)
+    talk.running.plan(on="agent_messages", kind="", times=1)
+    talk.running.plan(on="agent_messages", patch={"messages": [], "status": "idle"})
+
+    assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
+    assert rows([(await talk.send(session_id, "a fox", "k")).message]) == [("USER", "PROCESSING", "a fox")]
+    assert (len(talk.said), talk.charges) == (1, 1)
+
+
+async def test_the_same_text_of_before_is_not_taken_for_it(talk: Talk) -> None:
+    session_id = await talk.create()
+    first = (await talk.send(session_id, "yes", "one")).message
+    await talk.turn(session_id, first.id)
+    talk.running.plan(on="agent_send", kind="503")
+
+    assert (await talk.refused(session_id, "yes", "two")).reason == "SUBMISSION_UNRESOLVED"
+    assert (await talk.send(session_id, "yes", "one")).message.id == first.id
+    assert talk.charges == 1
+
+
+async def test_nor_is_the_same_text_that_was_said_elsewhere_before(talk: Talk) -> None:
+    account = talk.running.sandbox.world.accounts["sandbox:sandbox"]
+    session_id, _ = account.agents.create()
+    account.say(session_id, "yes")
+    talk.running.clock.advance(TURN)
+    talk.running.plan(on="agent_send", kind="503")
+
+    assert (await talk.refused(session_id, "yes")).reason == "SUBMISSION_UNRESOLVED"
+
+
+async def test_what_another_key_said_is_not_taken_for_it(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="503")
+    assert (await talk.refused(session_id, "yes", "never-came")).reason == "SUBMISSION_UNRESOLVED"
+
+    await talk.send(session_id, "yes", "came")
+
+    assert (await talk.refused(session_id, "yes", "never-came")).reason == "SUBMISSION_UNRESOLVED"
+    assert talk.charges == 1
+
+
+async def test_one_that_is_processed_behind_another_of_the_same_text_is_found_there(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="503")
+    assert (await talk.refused(session_id, "yes", "late")).reason == "SUBMISSION_UNRESOLVED"
+    other = (await talk.send(session_id, "yes", "other")).message
+    await talk.turn(session_id, other.id)
+    # What had been given up is delivered now.
+    came = talk.running.sandbox.world.accounts["sandbox:sandbox"].say(session_id, "yes")
+
+    assert (await talk.send(session_id, "yes", "late")).message.id == came.message_id
+
+
+async def test_two_in_doubt_are_bound_to_as_many_as_were_taken(talk: Talk) -> None:
+    session_id = await talk.create()
+    # The answer to the look-up that follows a lost message is empty once, so that both stay in doubt.
+    for key in ("one", "two"):
+        talk.running.plan(on="agent_send", kind="502", processed=True)
+        talk.running.plan(on="agent_messages", kind="")
+        talk.running.plan(on="agent_messages", patch={"messages": []})
+        assert (await talk.refused(session_id, "yes", key)).reason == "SUBMISSION_UNRESOLVED"
+        talk.running.clock.advance(TURN)
+
+    bound = [(await talk.send(session_id, "yes", key)).message.id for key in ("two", "one")]
+
+    taken = [one.message_id for one in talk.running.ledger.agent_messages]
+    assert sorted(bound) == sorted(taken)
+    assert talk.charges == 2
+
+
+async def test_a_session_that_is_busy_with_this_very_message_has_taken_it(talk: Talk) -> None:
+    """Something on the way has sent it a second time, and passed on what came of that."""
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", status=409, body={"detail": "session_busy"}, processed=True)
+
+    answer = await talk.send(session_id, "a fox", "k")
+
+    assert answer.message.id == talk.running.ledger.agent_messages[0].message_id
+    assert (await talk.send(session_id, "a fox", "k")).replayed
+    assert talk.charges == 1
+
+
+async def test_a_busy_session_whose_messages_cannot_be_read_is_busy(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="409")
+    talk.running.plan(on="agent_messages", kind="")
+    talk.running.plan(on="agent_messages", kind="500")
+    assert (await talk.refused(session_id, "a fox", "k")).reason == "SESSION_BUSY"
+    assert not (await talk.send(session_id, "a fox", "k")).replayed
+
+
+async def test_a_failing_store_sends_nothing(running: Running, talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = await talk.create()
+    sql = running.gateway._core.agent_store._sql
+    monkeypatch.setitem(sql, "insert_agent_key", "INSERT INTO nowhere VALUES (?, ?, ?, ?, ?, ?)")
+
+    refused = await talk.refused(session_id, "a fox", "k")
+
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
+    assert talk.said == []
+    monkeypatch.undo()
+    await talk.send(session_id, "a fox", "k")
+    assert talk.charges == 1
+
+
+async def test_an_outcome_that_cannot_be_stored_is_stored_later(
+    running: Running, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await talk.create()
+    sql = running.gateway._core.agent_store._sql
+    told: list[Any] = []
+
+    class Mending(dict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            if name == "bind_agent_message" and len(told) < 2:
+                told.append(name)
+                return "UPDATE nowhere SET message_id = ? WHERE tenant = ? AND key = ?"
+            return super().__getitem__(name)
+
+    monkeypatch.setattr(running.gateway._core.agent_store, "_sql", Mending(sql))
+
+    answer = await talk.send(session_id, "a fox", "k")
+
+    assert len(told) == 2
+    assert (await talk.send(session_id, "a fox", "k")).message.id == answer.message.id
+    assert talk.charges == 1
+
+
+async def test_a_session_whose_answer_was_lost_is_made_anew(talk: Talk) -> None:
+    talk.running.plan(on="agent_session", kind="502", processed=True)
+    with pytest.raises(RpcFailure) as raised:
+        await talk.create("k")
+    assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    session_id = await talk.create("k")
+    assert await talk.create("k") == session_id
+
+
+async def test_a_message_goes_on_when_its_caller_leaves(running: Running, talk: Talk) -> None:
+    session_id = await talk.create()
+    running.plan(on="agent_send", delay=0.5)
+    request = pb.SendMessageRequest(session_id=session_id, text="a fox", idempotency_key="k")
+    with pytest.raises(RpcFailure) as raised:
+        await talk.transport.call("SendMessage", request, timeout=0.1)
+    assert raised.value.code == "DEADLINE_EXCEEDED"
+
+    answer = await talk.send(session_id, "a fox", "k")
+
+    assert answer.replayed
+    assert ([text for text, _ in talk.said], talk.charges) == (["a fox"], 1)
+
+
+async def test_a_drain_waits_for_a_message_and_takes_no_new_one(running: Running, talk: Talk) -> None:
+    session_id = await talk.create()
+    running.plan(on="agent_send", delay=0.3)
+    sending = asyncio.create_task(talk.send(session_id, "a fox", "k"))
+    await eventually(lambda: bool(talk.said))
+    await running.begin_drain()
+    refused = asyncio.create_task(talk.refused(session_id, "an owl"))
+    answer = await sending
+    assert (await refused).code == "UNAVAILABLE"
+    await running.stop_gateway()
+
+    await running.start_gateway()
+    assert (await talk.send(session_id, "a fox", "k")).message.id == answer.message.id
+    assert [text for text, _ in talk.said] == ["a fox"]
+
+
+async def test_a_key_is_remembered_for_a_week(tmp_path: Path) -> None:
+    async with run_timed(tmp_path, agent_seconds=TURN) as timed:
+        talk = Talk(timed)
+        session_id = await talk.create()
+        first = (await talk.send(session_id, "a fox", "k")).message
+        hour, day = 3600.0, 86_400.0
+        await timed.passes(6.9 * day, step=hour)
+        assert (await talk.send(session_id, "a fox", "k")).message.id == first.id
+        await timed.passes(0.2 * day, step=hour)
+
+        again = await talk.send(session_id, "a fox", "k")
+
+        assert not again.replayed
+        assert again.message.id != first.id
+        assert await talk.state(session_id) == "PROCESSING"

@@ -1,0 +1,353 @@
+"""Watches of a session: one reader for all, what they are told, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
+from tests.agents.conftest import TURN, Talk, rows, state_name
+from tests.support.running import PATIENCE, Running, collected, eventually, run
+from tests.support.timeline import Timed, run_timed
+from tests.support.transports import TRANSPORTS, RpcFailure
+
+TRANSPORTS_OF_NOTE = ("grpc", "connect-json")
+
+
+class Watcher:
+    """Collects what a watch tells, in a task of its own."""
+
+    def __init__(self, stream: AsyncIterator[Any]) -> None:
+        self.told: list[Any] = []
+        self._stream = stream
+        self.task = asyncio.create_task(self._collect())
+
+    async def _collect(self) -> None:
+        async with aclosing(self._stream) as stream:  # type: ignore[type-var]
+            async for answer in stream:
+                self.told.append(answer)
+
+    @property
+    def states(self) -> list[str]:
+        return [state_name(one.session) for one in self.told if one.HasField("session")]
+
+    @property
+    def messages(self) -> list[Any]:
+        return [one.message for one in self.told if one.HasField("message")]
+
+    @property
+    def heartbeats(self) -> int:
+        return sum(not one.HasField("session") and not one.HasField("message") for one in self.told)
+
+    async def tells(self, state: str) -> None:
+        await eventually(lambda: state in self.states)
+
+    async def leave(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+@pytest.fixture
+async def timed(tmp_path: Path) -> AsyncIterator[Timed]:
+    async with run_timed(tmp_path, agent_seconds=TURN) as started:
+        yield started
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_turn_as_it_goes(running: Running, transport: str) -> None:
+    talk = Talk(running, running.transports[transport])
+    session_id = await talk.create()
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.tells("IDLE")
+
+    await talk.send(session_id, "a fox")
+    await watcher.tells("PROCESSING")
+    for _ in range(3):
+        running.clock.advance(TURN / 3)
+        count = len(watcher.messages)
+        await eventually(lambda count=count: len(watcher.messages) > count)  # type: ignore[misc]
+    await eventually(lambda: watcher.states[-1] == "IDLE")
+    await watcher.leave()
+
+    assert watcher.states == ["IDLE", "PROCESSING", "IDLE"]
+    answers = [one for one in watcher.messages if one.role == pb.ROLE_ASSISTANT]
+    assert len({one.id for one in answers}) == 1
+    assert [one.text for one in answers] == sorted((one.text for one in answers), key=len)
+    last = {one.id: one for one in watcher.messages}
+    assert rows(last.values()) == [("USER", "COMPLETED", "a fox"), ("ASSISTANT", "COMPLETED", "Done: a fox")]
+
+
+async def test_fifty_watchers_are_one_reader(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    await talk.send(session_id, "a fox [slow=1000]")
+    before = timed.ledger.agent_reads[session_id]
+    watchers = [Watcher(talk.watch(session_id)) for _ in range(50)]
+    for watcher in watchers:
+        await watcher.tells("PROCESSING")
+    opened = timed.ledger.agent_reads[session_id] - before
+
+    await timed.passes(120.0)
+
+    # 2, 3, 4.5, 6.75, then 10 s each, give or take a tenth.
+    reads = timed.ledger.agent_reads[session_id] - before - opened
+    assert opened <= 2
+    assert 12 <= reads <= 17
+    for watcher in watchers:
+        await watcher.leave()
+    await eventually(lambda: timed.gateway._core.agents.watched == 0)
+    await timed.passes(120.0)
+    assert timed.ledger.agent_reads[session_id] == before + opened + reads
+
+
+async def test_a_reader_hurries_after_a_message_and_reads_only_what_may_change(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.tells("IDLE")
+    await timed.passes(100.0)
+    asked_after: list[str | None] = []
+    desk = timed.sandbox.world.accounts["sandbox:sandbox"].agents
+    answer = desk.messages
+
+    def noted(session: str, after: str | None) -> Any:
+        asked_after.append(after)
+        return answer(session, after)
+
+    desk.messages = noted  # type: ignore[method-assign]
+    first = (await talk.send(session_id, "a fox")).message
+    await timed.passes(TURN + 1.0)
+    assert len(asked_after) in {4, 5}  # before the message, right after it, after 2 s, after 3 more
+    assert set(asked_after) == {None}  # the message and its answer may still change
+    await timed.passes(20.0, until=lambda: watcher.states[-1] == "IDLE")
+    asked_after.clear()
+    await timed.passes(30.0)
+
+    assert asked_after
+    (last,) = {one.id for one in watcher.messages} - {first.id}
+    assert set(asked_after) == {last}
+    await watcher.leave()
+
+
+async def test_silence_is_broken_after_15_seconds(timed: Timed) -> None:
+    talk = Talk(timed)
+    watcher = Watcher(talk.watch(await talk.create()))
+    await watcher.tells("IDLE")
+    await timed.passes(14.0)
+    assert watcher.heartbeats == 0
+    await timed.passes(33.0)
+    await eventually(lambda: watcher.heartbeats == 3)
+    await watcher.leave()
+
+
+async def test_retry_after_is_heeded_and_an_outage_is_outlasted(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.tells("IDLE")
+    timed.plan(on="agent_messages", kind="429", headers={"Retry-After": "60"})
+    await timed.passes(5.0)
+    await timed.passes(200.0)
+    assert timed.ledger.ignored_retry_after == 0
+
+    timed.plan(on="agent_messages", kind="500", times=5)
+    await timed.passes(60.0)
+    await talk.send(session_id, "[slow=1]")
+    await timed.passes(30.0)
+    assert [one.text for one in watcher.messages][-1] == "Done: [slow=1]"
+    assert not watcher.task.done()
+    await watcher.leave()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS_OF_NOTE)
+@pytest.mark.parametrize(("text", "state"), [("x", "IDLE"), ("[ask]", "AWAITING_INPUT"), ("[terminate]", "TERMINATED")])
+async def test_until_idle_ends_with_the_turn(running: Running, transport: str, text: str, state: str) -> None:
+    talk = Talk(running, running.transports[transport])
+    session_id = await talk.create()
+    # Idle as it is, it ends at once.
+    assert [state_name(one.session) for one in await collected(talk.watch(session_id, until_idle=True))] == ["IDLE"]
+
+    message = (await talk.send(session_id, text)).message
+    watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
+    await watcher.tells("PROCESSING")
+    running.clock.advance(TURN)
+    async with asyncio.timeout(PATIENCE):
+        await watcher.task
+
+    assert watcher.states == ["PROCESSING", state]
+    assert {one.role for one in watcher.messages} == {pb.ROLE_ASSISTANT}
+
+
+async def test_a_read_from_before_the_message_is_not_the_end_of_its_turn(running: Running, talk: Talk) -> None:
+    session_id = await talk.create()
+    message = (await talk.send(session_id, "a fox")).message
+    running.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=3)
+
+    watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
+    await eventually(lambda: len(running.sandbox.world.plan) == 0)
+    assert await talk.state(session_id) == "PROCESSING"
+    running.clock.advance(TURN)
+    async with asyncio.timeout(PATIENCE):
+        await watcher.task
+
+    assert watcher.states == ["PROCESSING", "IDLE"]
+    assert [one.text for one in watcher.messages] == ["Done: a fox"]
+
+
+async def test_but_it_is_believed_in_the_end(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    message = (await talk.send(session_id, "a fox")).message
+    timed.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=100)
+    watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
+    await watcher.tells("PROCESSING")
+    await timed.passes(30.0, until=watcher.task.done)
+    await eventually(watcher.task.done)
+    assert watcher.states == ["PROCESSING", "IDLE"]
+
+
+async def test_a_watch_without_an_end_ends_with_the_session(running: Running, talk: Talk) -> None:
+    session_id = await talk.create()
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.tells("IDLE")
+    await talk.send(session_id, "[terminate]")
+    running.clock.advance(TURN)
+    async with asyncio.timeout(PATIENCE):
+        await watcher.task
+    assert watcher.states == ["IDLE", "PROCESSING", "TERMINATED"]
+    assert [state_name(one.session) for one in await collected(talk.watch(session_id)) if one.HasField("session")] == [
+        "TERMINATED"
+    ]
+
+
+async def test_it_begins_after_the_message_it_is_told_whoever_watches_already(running: Running, talk: Talk) -> None:
+    session_id = await talk.create()
+    for text in ("one", "two"):
+        await talk.turn(session_id, (await talk.send(session_id, text)).message.id)
+    told = (await talk.messages(session_id)).messages
+    latest = Watcher(talk.watch(session_id, told[2].id))
+    await latest.tells("IDLE")
+
+    seen = {}
+    for place, after in ((0, ""), (2, told[1].id), (4, told[3].id)):
+        watcher = Watcher(talk.watch(session_id, after))
+        await watcher.tells("IDLE")
+        await eventually(lambda watcher=watcher, place=place: len(watcher.messages) == 4 - place)  # type: ignore[misc]
+        seen[place] = [one.text for one in watcher.messages]
+        await watcher.leave()
+    await latest.leave()
+
+    assert seen == {0: ["one", "Done: one", "two", "Done: two"], 2: ["two", "Done: two"], 4: []}
+    assert [one.text for one in latest.messages] == ["Done: two"]
+
+
+async def test_who_begins_after_a_message_that_was_not_read_yet_takes_nothing_from_the_others(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    first = Watcher(talk.watch(session_id))
+    await first.tells("IDLE")
+    # What is read before the message, and what right after it.
+    timed.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=2)
+    message = (await talk.send(session_id, "a fox")).message
+    await eventually(lambda: len(timed.sandbox.world.plan) == 0)
+
+    second = Watcher(talk.watch(session_id, message.id))
+    await second.tells("PROCESSING")
+    await timed.passes(30.0, until=lambda: first.states[-1] == second.states[-1] == "IDLE")
+
+    def told() -> list[tuple[str, str, str]]:
+        return rows({one.id: one for one in first.messages}.values())
+
+    # What goes with the last state may still be on its way.
+    await eventually(lambda: told() == [("USER", "COMPLETED", "a fox"), ("ASSISTANT", "COMPLETED", "Done: a fox")])
+    assert {one.role for one in second.messages} == {pb.ROLE_ASSISTANT}
+    for watcher in (first, second):
+        await watcher.leave()
+
+
+async def test_while_the_message_is_not_shown_who_begins_after_it_is_told_to_come_again(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    first = Watcher(talk.watch(session_id))
+    await first.tells("IDLE")
+    timed.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=4)
+    message = (await talk.send(session_id, "a fox")).message
+
+    second = Watcher(talk.watch(session_id, message.id))
+    await eventually(second.task.done)
+    with pytest.raises(RpcFailure) as raised:
+        await second.task
+    assert raised.value.reason == "UPSTREAM_UNAVAILABLE"
+    await timed.passes(30.0, until=lambda: first.states[-1] == "IDLE")
+    await eventually(lambda: {one.text for one in first.messages} >= {"a fox", "Done: a fox"})
+    await first.leave()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS_OF_NOTE)
+async def test_a_drain_ends_it_and_says_when_to_come_back(running: Running, transport: str) -> None:
+    talk = Talk(running, running.transports[transport])
+    watcher = Watcher(talk.watch(await talk.create()))
+    await watcher.tells("IDLE")
+    await running.begin_drain()
+    with pytest.raises(RpcFailure) as raised:
+        await watcher.task
+    assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
+    assert raised.value.failure.HasField("retry_delay")
+
+
+async def test_an_old_stream_ends_and_may_be_begun_again(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.tells("IDLE")
+    await timed.passes(5 * 3600.0, until=watcher.task.done, step=60.0)
+    with pytest.raises(RpcFailure) as raised:
+        await watcher.task
+    assert raised.value.reason == "GATEWAY_UNAVAILABLE"
+
+
+async def test_a_session_that_goes_away_ends_it(running: Running, talk: Talk) -> None:
+    session_id = await talk.create()
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.tells("IDLE")
+    running.sandbox.world.accounts["sandbox:sandbox"].agents.sessions.clear()
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(RpcFailure) as raised:
+            await watcher.task
+    assert raised.value.reason == "NOT_FOUND"
+
+
+async def test_a_defect_of_the_reader_is_told_and_not_kept_silent(
+    running: Running, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await talk.create()
+    await talk.send(session_id, "a fox")
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.tells("PROCESSING")
+    monkeypatch.setattr(running.gateway._core.agents._api, "_message", None)
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(RpcFailure) as raised:
+            await watcher.task
+    assert (raised.value.code, raised.value.reason) == ("INTERNAL", "INTERNAL")
+    monkeypatch.undo()
+    again = Watcher(talk.watch(session_id))
+    await again.tells("PROCESSING")
+    await again.leave()
+
+
+async def test_a_revoked_key_ends_it(tmp_path: Path) -> None:
+    async with run(tmp_path, AUTH="keys", agent_seconds=TURN) as running:
+        talk = Talk(running, running.caller("grpc", await running.key("red")))
+        watcher = Watcher(talk.watch(await talk.create()))
+        await watcher.tells("IDLE")
+        (key,) = running.gateway.access.listed()
+        await running.gateway.access.revoke_key(key.id)
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(RpcFailure) as raised:
+                await watcher.task
+        assert raised.value.code == "UNAUTHENTICATED"

@@ -1,0 +1,59 @@
+"""Certificates for tests, made by the openssl binary: an authority, and what it signs."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its private key, as files."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Signs certificates into a folder."""
+
+    pair: Pair
+    folder: Path
+
+    @classmethod
+    def made(cls, folder: Path, name: str = "authority") -> Authority:
+        """A new one, that trusts itself."""
+        pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
+        _openssl(
+            "req", "-x509", *_key(pair.key), "-out", pair.cert, "-days", "2", "-subj", f"/CN={name}",
+            "-addext", "keyUsage=critical,keyCertSign",
+        )  # fmt: skip
+        return cls(pair, folder)
+
+    @property
+    def cert(self) -> Path:
+        """Its own certificate, for who trusts it."""
+        return self.pair.cert
+
+    def signed(self, name: str, days: int = 90) -> Pair:
+        """A certificate for this machine's loopback names, valid for so many days from now."""
+        pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
+        request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
+        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        _openssl("req", *_key(pair.key), "-out", request, "-subj", f"/CN={name}")
+        _openssl(
+            "x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.pair.key, "-CAcreateserial",
+            "-out", pair.cert, "-days", str(days), "-extfile", extensions,
+        )  # fmt: skip
+        return pair
+
+
+def _key(path: Path) -> tuple[str | Path, ...]:
+    return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path)
+
+
+def _openssl(*arguments: str | Path) -> None:
+    done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,75 @@
+"""`python -m gateway` as a process of its own that is expected to end, whatever was set for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60.0
+"""Seconds after which a test gives up waiting: no test is meant to come near it."""
+
+_GO_ON = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+CONFINED = f"""
+import ctypes, os, sys
+if os.geteuid() == 0:
+    for capability in (1, 2):
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+{_GO_ON}
+"""
+"""Python that starts a process for which permissions hold: root's capabilities to override them are taken away."""
+NO_ROOM = f"""
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+{_GO_ON}
+"""
+"""Python that starts a process whose files cannot grow beyond a few pages."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a process ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """What a gateway needs to start in a folder, changed by variables under their full names; an empty one is unset."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
+    given = {
+        "HF_KEY": "sandbox:sandbox",
+        "HFGATEWAY_UPSTREAM_URL": "http://127.0.0.1:9",
+        "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0",
+        "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0",
+        "HFGATEWAY_STORE_URL": f"sqlite:///{folder / 'store.db'}",
+        **variables,
+    }
+    return kept | {name: text for name, text in given.items() if text}
+
+
+async def run(*arguments: str, environment: dict[str, str], launcher: str = "", folder: Path = ROOT) -> Finished:
+    """Run a command to its end, through Python that starts it; one that serves instead is killed when it says so."""
+    first = ("-c", launcher) if launcher else ()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *first, "-m", "gateway", *arguments, cwd=folder, env=environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line = await process.stdout.readline()
+            if line.startswith(b"hfgateway: gRPC on"):
+                process.kill()
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Finished(process.returncode, (line + out).decode(), err.decode())

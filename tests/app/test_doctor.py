@@ -1,0 +1,211 @@
+"""`hfgateway doctor` as a process, over a sandbox: it finds what is wrong, says what to do, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Mapping
+from email.utils import formatdate
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.store import files
+from tests.app.certificates import Authority
+from tests.app.command import CONFINED, environment, run
+from tests.app.test_start import filled, flipped
+from tests.durability.process import GatewayProcess
+from tests.support.addresses import free_address
+
+SECRET = "swordfish"
+
+
+class Doctor:
+    """Runs the command against one sandbox."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+        self.folder = folder
+        self.sandbox = sandbox
+
+    async def __call__(
+        self, variables: Mapping[str, str] = MappingProxyType({}), *arguments: str, launcher: str = ""
+    ) -> dict[str, list[Any]]:
+        """Status, finding and advice by what they are about."""
+        given = environment(self.folder, {"HFGATEWAY_UPSTREAM_URL": self.sandbox.url, **variables})
+        ended = await run("doctor", "--json", *arguments, environment=given, launcher=launcher)
+        assert ended.err == ""
+        assert SECRET not in ended.out
+        told = json.loads(ended.out)
+        problems = [finding for finding in told["findings"] if finding["status"] == "problem"]
+        assert (ended.code, told["healthy"]) == ((1, False) if problems else (0, True))
+        found: dict[str, list[Any]] = {}
+        for finding in told["findings"]:
+            assert finding["status"] == "ok" or finding["advice"], finding
+            found.setdefault(finding["about"], []).append((finding["status"], finding["found"]))
+        return found
+
+    def plan(self, **fault: Any) -> None:
+        self.sandbox.world.plan.add([Fault.parse({"on": "status"} | fault)])
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(SandboxOptions(port=0)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def doctor(tmp_path: Path, sandbox: Sandbox) -> Doctor:
+    return Doctor(tmp_path, sandbox)
+
+
+async def test_where_all_is_well_each_thing_has_its_line(tmp_path: Path, sandbox: Sandbox) -> None:
+    given = environment(tmp_path, {"HFGATEWAY_UPSTREAM_URL": sandbox.url, "HF_KEY": f"sandbox:{SECRET}"})
+    sandbox.world.change({"credentials": f"sandbox:{SECRET}"})
+    ended = await run("doctor", environment=given)
+    assert (ended.code, ended.err) == (0, "")
+    assert SECRET not in ended.out
+    about = [line.split()[:2] for line in ended.out.splitlines()]
+    names = ["settings", "credentials", "disk", "store", "higgsfield", "clock", "grpc", "http"]
+    assert about == [["ok", name] for name in names]
+    assert os.listdir(tmp_path) == []
+
+
+async def test_it_asks_for_nothing_that_could_cost(doctor: Doctor) -> None:
+    await doctor()
+    told = doctor.sandbox.ledger.summary()
+    assert told["credentials_seen_ok"] == told["status_calls"] == 1
+    assert told["submissions_seen"] == told["cancel_calls"] == told["delete_calls"] == 0
+
+
+async def test_settings_are_named_and_unknown_ones_only_warned_of(doctor: Doctor, tmp_path: Path) -> None:
+    found = await doctor({"HFGATEWAY_DRIAN": "5"})
+    assert found["settings"][0][0] == "warning"
+    assert "HFGATEWAY_DRIAN" in found["settings"][0][1]
+
+    found = await doctor({"HFGATEWAY_DRAIN": "soon", "HF_KEY": ""})
+    assert found["settings"][0][0] == "problem"
+    assert found["settings"][0][1].startswith("HFGATEWAY_DRAIN: ")
+    assert found["credentials"][0][0] == "problem"
+    assert set(found) == {"settings", "credentials"}
+
+    (tmp_path / "gateway.toml").write_text("HFGATEWAY_DRAIN = 5\nHFGATEWAY_POLL_MIN = 60")
+    found = await doctor({}, "--config", str(tmp_path / "gateway.toml"))
+    assert found["settings"][0] == ("problem", "HFGATEWAY_POLL_MIN: is longer than POLL_MAX")
+
+
+async def test_higgsfield_away_or_unwilling_is_told_apart(doctor: Doctor) -> None:
+    wrong = await doctor({"HF_KEY": f"sandbox:{SECRET}"})
+    assert wrong["higgsfield"][0][0] == "problem"
+    assert "refuses the credentials" in wrong["higgsfield"][0][1]
+
+    away = await doctor({"HFGATEWAY_UPSTREAM_URL": f"http://{free_address()}"})
+    assert away["higgsfield"][0][0] == "problem"
+    assert "cannot be reached" in away["higgsfield"][0][1]
+    assert "clock" not in away
+
+    doctor.plan(kind="503")
+    assert (await doctor())["higgsfield"] == [("warning", f"{doctor.sandbox.url} answers HTTP 503")]
+    doctor.plan(status=404, body="<html>no such page</html>")
+    (other,) = (await doctor())["higgsfield"]
+    assert other == ("problem", f"{doctor.sandbox.url} answers HTTP 404, not as the API does")
+
+
+@pytest.mark.parametrize(("off", "words"), [(-3600, "ahead of"), (3600, "behind")])
+async def test_a_clock_that_is_off_is_warned_of(doctor: Doctor, off: int, words: str) -> None:
+    date = formatdate(time.time() + off, usegmt=True)
+    doctor.plan(status=404, body={"detail": "Not found"}, headers={"Date": date})
+    ((found, told),) = (await doctor())["clock"]
+    assert found == "warning"
+    assert words in told
+
+
+async def test_a_store_is_looked_at_and_left_as_it_is(doctor: Doctor, tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    await filled(file)
+    before, names = file.read_bytes(), set(os.listdir(tmp_path))
+    assert (await doctor())["store"] == [("ok", f"{file} is whole, schema {len(files._migrations())}")]
+
+    file.chmod(0o444)
+    found = await doctor(launcher=CONFINED)
+    assert found["store"][-1] == ("problem", f"{file} is read-only")
+    file.chmod(0o644)
+    assert file.read_bytes() == before
+    assert set(os.listdir(tmp_path)) == names
+
+    flipped(file)
+    ((status, told),) = (await doctor())["store"]
+    assert status == "problem"
+    assert "corrupt" in told
+
+
+async def test_a_broken_index_is_found_though_a_start_would_not_see_it(doctor: Doctor, tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    await filled(file)
+    store = sqlite3.connect(file, isolation_level=None)
+    store.execute("PRAGMA writable_schema=1")
+    store.execute("UPDATE sqlite_schema SET sql = replace(sql, '(tenant, id)', '(tenant, state)') WHERE type = 'index'")
+    store.close()
+    ((status, _),) = (await doctor())["store"]
+    assert status == "problem"
+
+
+async def test_a_folder_that_cannot_be_written_is_a_problem(doctor: Doctor, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0o555)
+    for folder in (closed, tmp_path / "missing"):
+        found = await doctor({"HFGATEWAY_STORE_URL": f"sqlite:///{folder}/store.db"}, launcher=CONFINED)
+        assert found["disk"][0][0] == "problem"
+
+
+async def test_beside_a_running_gateway_all_is_well(doctor: Doctor, tmp_path: Path) -> None:
+    async with GatewayProcess(tmp_path, doctor.sandbox.url) as gateway:
+        http_address = gateway.http_address.removeprefix("http://")
+        served = {"HFGATEWAY_GRPC_ADDRESS": gateway.address, "HFGATEWAY_HTTP_ADDRESS": http_address}
+        found = await doctor(served)
+        assert found["store"][0][0] == "ok"
+        assert "in use by a running gateway" in found["store"][0][1]
+        assert found["grpc"] == [("ok", f"{gateway.address} is served by a running gateway")]
+        assert found["http"] == [("ok", f"{http_address} is served by a running gateway")]
+        assert await gateway.terminate() == 0
+
+
+async def test_a_port_of_another_program_is_a_problem(doctor: Doctor) -> None:
+    address = doctor.sandbox.url.removeprefix("http://")
+    found = await doctor({"HFGATEWAY_GRPC_ADDRESS": address, "HFGATEWAY_HTTP_ADDRESS": address})
+    for about in ("grpc", "http"):
+        assert found[about][0][0] == "problem"
+        assert address in found[about][0][1]
+
+
+@pytest.mark.toolchain("openssl")
+async def test_a_certificate_is_told_with_its_days(doctor: Doctor, tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path)
+    for days, status, told in [(90, "ok", "90 days"), (3, "warning", "3 days"), (-1, "problem", "expired")]:
+        pair = authority.signed(f"for{days}", days)
+        found = await doctor({"HFGATEWAY_TLS_CERT": str(pair.cert), "HFGATEWAY_TLS_KEY": str(pair.key)})
+        assert found["tls"][0][0] == status
+        assert told in found["tls"][0][1]
+
+
+@pytest.mark.toolchain("openssl")
+async def test_behind_tls_a_gateway_is_known_by_its_certificate(doctor: Doctor, tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path)
+    pair, other = authority.signed("gateway"), authority.signed("other")
+    files = {"tls_cert": str(pair.cert), "tls_key": str(pair.key), "tls_client_ca": str(authority.cert)}
+    async with GatewayProcess(tmp_path, doctor.sandbox.url, **files) as gateway:
+        given = {
+            "HFGATEWAY_GRPC_ADDRESS": gateway.address,
+            "HFGATEWAY_HTTP_ADDRESS": gateway.http_address.removeprefix("https://"),
+        }
+        for shown, status in ((pair, "ok"), (other, "problem")):
+            tls = {"HFGATEWAY_TLS_CERT": str(shown.cert), "HFGATEWAY_TLS_KEY": str(shown.key)}
+            found = await doctor(given | tls)
+            assert [found[about][0][0] for about in ("grpc", "http")] == [status, status]

@@ -1,0 +1,422 @@
+"""A wrong start ends at once: exit code 2, one line that names the setting, no traceback, no secret, nothing changed.
+
+Each is a process of its own, as an operator would see it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway.app import Gateway
+from gateway.config import SettingError, read_settings, settings_table
+from gateway.higgsfield.credentials import read_credentials
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.store.sqlite import SqliteStore
+from tests.app.certificates import Authority
+from tests.app.command import CONFINED, NO_ROOM, Finished, environment, run
+from tests.contract.store import examples
+from tests.durability.process import GatewayProcess
+from tests.support.imports import imported
+
+SECRET = "swordfish"
+WRONG = {
+    "GRPC_ADDRESS": ["50051", "127.0.0.1:", ":50051", "127.0.0.1:65536"],
+    "HTTP_ADDRESS": ["localhost:http", "localhost", "[::1:8080"],
+    "UPSTREAM_URL": [
+        f"https://user:{SECRET}@api.example.invalid", f"https://:{SECRET}@api.example.invalid",
+        f"https://api.example.invalid/?key={SECRET}", f"https://api.example.invalid#{SECRET}",
+        "http://api.example.invalid", "https://api.example.invalid/v1", "ftp://api.example.invalid", "https://",
+        "https://api.example.invalid:99999", "https://api.example.invalid:port", "https://[::1", "https://a b",
+        f"https://user:{SECRET}@api\u2100.example.invalid",
+    ],
+    "UPSTREAM_IDEMPOTENCY": ["yes", "V2"],
+    "UPSTREAM_IDEMPOTENCY_WINDOW": ["-1", "soon", "15 m"],
+    "UPSTREAM_TIMEOUT": ["0", "nan", "inf", "1e3", "1w", "36501d", "9" * 400],
+    "UPSTREAM_CONCURRENCY": ["-1", "1.5", "many", "9" * 5000],
+    "STORE_URL": [
+        f"postgresql://gateway:{SECRET}@db.example.invalid/gateway", "store.db", "sqlite:store.db", "sqlite:///",
+        "mysql://db.example.invalid",
+    ],
+    "PUBLIC_URL": [
+        "gateway.example.invalid", "ftp://gateway.example.invalid", f"https://user:{SECRET}@gateway.example.invalid",
+        "https://gateway.example.invalid?x=1",
+    ],
+    "WEBHOOK_ADDRESS": ["127.0.0.1:8081", "nowhere"],
+    "WEBHOOK_SECRET": [f"whsec_{SECRET}", SECRET],
+    "CALLBACK_NETWORKS": ["example.invalid", "10.0.0.1/8", "10.0.0.0/33", f"10.0.0.0/8 {SECRET}"],
+    "POLL_MIN": ["0", "31", "fast"],
+    "POLL_MAX": ["never", "0"],
+    "UNCERTAIN_TIMEOUT": ["0", "a day"],
+    "RETENTION": ["0", "59m", "forever"],
+    "AUTH": ["no", "Keys"],
+    "TLS_CERT": ["no-such-file.pem"],
+    "TLS_KEY": ["no-such-file.key"],
+    "TLS_CLIENT_CA": ["no-such-file.pem"],
+    "DRAIN": ["-5", "1y"],
+    "ALLOWED_ORIGINS": ["*", "https://*.example.com", "app.example.com", "https://app.example.com/page"],
+    "MCP": ["yes", "On"],
+    "ARCHIVE_URL": [
+        "ftp://files", "file://relative/folder", "file:///a/../b", "file:///a?b", "s3://", "s3://B", "s3://bucket/../up",
+        "s3://bucket/a//b", "s3://user:swordfish@bucket", "/folder",
+    ],
+    "ARCHIVE_PUBLIC_URL": ["files.example.com", "https://files.example.com/?x", "https://user:swordfish@files.example.com"],
+    "ARCHIVE_BANDWIDTH": ["fast", "-1", "1.5"],
+    "ARCHIVE_CONCURRENCY": ["0", "many"],
+    "LOG_FORMAT": ["xml"],
+    "LOG_LEVEL": ["loud", "INFO"],
+}  # fmt: skip
+"""Values that each setting refuses. The first of each is tried with a real process, all of them with the reader."""
+
+
+def the_line(ended: Finished) -> str:
+    """The one line that a refused start may say."""
+    assert ended.code == 2, ended
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+    assert SECRET not in ended.err
+    lines = ended.err.splitlines()
+    assert len(lines) == 1, ended.err
+    assert lines[0].startswith("hfgateway: ")
+    return lines[0].removeprefix("hfgateway: ")
+
+
+async def refusal(folder: Path, variables: Mapping[str, str], *arguments: str, launcher: str = "") -> str:
+    """What a start with these variables says that is refused, as every refused start is."""
+    given = environment(folder, variables)
+    return the_line(await run("serve", *arguments, environment=given, launcher=launcher))
+
+
+def names_in(folder: Path) -> list[str]:
+    """What a start left there."""
+    return [path.name for path in folder.iterdir()]
+
+
+def names_of(line: str) -> str:
+    """What a line is about: the part before its first colon."""
+    return line.partition(":")[0]
+
+
+def test_every_setting_has_wrong_values() -> None:
+    assert {f"HFGATEWAY_{name}" for name in WRONG} == {name for name, _, _ in settings_table()}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_every_wrong_value_is_refused_by_name_and_not_repeated(name: str) -> None:
+    for value in WRONG[name]:
+        with pytest.raises(SettingError) as refused:
+            read_settings({f"HFGATEWAY_{name}": value})
+        assert str(refused.value).startswith(f"HFGATEWAY_{name}: "), value
+        assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_wrong_setting_ends_the_start(name: str, tmp_path: Path) -> None:
+    setting = f"HFGATEWAY_{name}"
+    assert names_of(await refusal(tmp_path, {setting: WRONG[name][0]})) == setting
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["GRPC_ADDRESS", "HTTP_ADDRESS"])
+@pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:1"])
+def test_an_address_that_others_reach_asks_for_keys(name: str, address: str) -> None:
+    assert read_settings({f"HFGATEWAY_{name}": address}).auth == "keys"
+    with pytest.raises(SettingError, match=f"HFGATEWAY_{name}: is not a loopback address"):
+        read_settings({f"HFGATEWAY_{name}": address, "HFGATEWAY_AUTH": "none"})
+
+
+def test_on_loopback_nobody_is_asked_unless_it_is_wanted() -> None:
+    assert read_settings({}).auth == "none"
+    assert read_settings({"HFGATEWAY_AUTH": "keys"}).auth == "keys"
+
+
+async def test_a_failpoint_that_is_no_place_ends_the_start(tmp_path: Path) -> None:
+    assert names_of(await refusal(tmp_path, {"HFGATEWAY_FAILPOINT": "before clam"})) == "HFGATEWAY_FAILPOINT"
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://gateway.example.invalid", "https://127.0.0.1", "https://localhost", "https://10.0.0.1"]
+)
+async def test_webhooks_from_the_real_higgsfield_need_a_public_https_url(tmp_path: Path, url: str) -> None:
+    settings = {"HFGATEWAY_PUBLIC_URL": url, "HFGATEWAY_UPSTREAM_URL": "https://api.example.invalid"}
+    assert "HFGATEWAY_PUBLIC_URL" in await refusal(tmp_path, settings)
+
+
+CREDENTIALS = {
+    "none": ({}, "HF_KEY"),
+    "a key without its secret": ({"HF_KEY": f"{SECRET}:"}, "HF_KEY"),
+    "a secret without its key": ({"HF_KEY": f":{SECRET}"}, "HF_KEY"),
+    "no colon": ({"HF_CREDENTIALS": SECRET}, "HF_CREDENTIALS"),
+    "control characters": ({"HF_KEY": f"id:{SECRET}\n"  "more"}, "HF_KEY"),
+    "not ASCII": ({"HF_CREDENTIALS": f"id:{SECRET}é"}, "HF_CREDENTIALS"),
+    "only the key id": ({"HF_API_KEY": "id"}, "HF_API_KEY"),
+    "only the secret": ({"HF_API_SECRET": SECRET}, "HF_API_SECRET"),
+    "only the secret by its other name": ({"HF_SECRET": SECRET}, "HF_SECRET"),
+    "two forms that differ": (
+        {"HF_KEY": f"id:{SECRET}", "HF_CREDENTIALS": f"id:{SECRET}2"}, "HF_KEY and HF_CREDENTIALS",
+    ),
+    "one and two parts that differ": (
+        {"HF_KEY": f"id:{SECRET}", "HF_API_KEY": "id2", "HF_API_SECRET": SECRET},
+        "HF_KEY and HF_API_KEY and HF_API_SECRET",
+    ),
+    "two secrets": (
+        {"HF_API_KEY": "id", "HF_API_SECRET": SECRET, "HF_SECRET": f"{SECRET}2"},
+        "HF_API_KEY and HF_API_SECRET and HF_API_KEY and HF_SECRET",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CREDENTIALS)
+async def test_credentials_that_cannot_be_used_end_the_start(case: str, tmp_path: Path) -> None:
+    variables, names = CREDENTIALS[case]
+    assert names_of(await refusal(tmp_path, {"HF_KEY": "", **variables})) == names
+    assert names_in(tmp_path) == []
+
+
+TOML = {
+    "not TOML": ("HFGATEWAY_DRAIN = ", "--config"),
+    "a name that is no setting": ("HFGATEWAY_DRIAN = 5", "HFGATEWAY_DRIAN"),
+    "credentials, which have no place there": (f"HF_KEY = 'id:{SECRET}'", "HF_KEY"),
+    "a table": ("[HFGATEWAY_DRAIN]\nseconds = 5", "HFGATEWAY_DRAIN"),
+    "a switch": ("HFGATEWAY_DRAIN = true", "HFGATEWAY_DRAIN"),
+    "a wrong value": ("HFGATEWAY_DRAIN = -1", "HFGATEWAY_DRAIN"),
+    "a name of two lines": ('"HFGATEWAY_DRAIN\\nHFGATEWAY" = 1', "HFGATEWAY_DRAIN HFGATEWAY"),
+    "no file": (None, "--config"),
+}
+
+
+@pytest.mark.parametrize("case", TOML)
+async def test_a_wrong_file_of_settings_ends_the_start(case: str, tmp_path: Path) -> None:
+    content, name = TOML[case]
+    file = tmp_path / "gateway.toml"
+    if content is not None:
+        file.write_text(content)
+    assert names_of(await refusal(tmp_path, {}, "--config", str(file))) == name
+
+
+@pytest.mark.parametrize("name", ["HFGATEWAY_GRPC_ADDRESS", "HFGATEWAY_HTTP_ADDRESS"])
+async def test_a_port_in_use_ends_the_start(name: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        line = await refusal(tmp_path, {name: address})
+    assert names_of(line) == name
+    assert address in line
+
+
+@pytest.mark.toolchain("openssl")
+async def test_files_of_tls_that_cannot_be_used_end_the_start(tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path)
+    pair, other = authority.signed("gateway"), authority.signed("other")
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text(f"-----BEGIN CERTIFICATE-----\n{SECRET}\n-----END CERTIFICATE-----\n")
+    unreadable = tmp_path / "unreadable.key"
+    unreadable.write_bytes(pair.key.read_bytes())
+    unreadable.chmod(0)
+    cert, key, client_ca = "HFGATEWAY_TLS_CERT", "HFGATEWAY_TLS_KEY", "HFGATEWAY_TLS_CLIENT_CA"
+    good = {cert: str(pair.cert), key: str(pair.key), client_ca: str(authority.cert)}
+    for changed, name in [
+        ({cert: ""}, cert),
+        ({key: ""}, key),
+        ({cert: "", key: ""}, client_ca),
+        ({cert: str(garbage)}, cert),
+        ({key: str(garbage)}, key),
+        ({key: str(other.key)}, key),
+        ({key: str(unreadable)}, key),
+        ({client_ca: str(garbage)}, client_ca),
+    ]:
+        assert names_of(await refusal(tmp_path, good | changed, launcher=CONFINED)) == name, changed
+
+
+@contextmanager
+def unchanged(file: Path) -> Iterator[None]:
+    """Nothing of the file is changed, and nothing that SQLite would take for a part of it is put beside it."""
+    before = file.read_bytes()
+    yield
+    assert file.read_bytes() == before
+    assert not any(Path(f"{file}{end}").exists() for end in ("-wal", "-shm", "-journal"))
+
+
+async def filled(file: Path) -> None:
+    """A store with some pages."""
+    store = SqliteStore(file, lambda error: None)
+    for _ in range(20):
+        await store.claim(examples.claim(input=os.urandom(2_000)))
+    await store.close()
+
+
+async def store_refusal(file: Path, launcher: str = "") -> str:
+    """What a start says that refuses this store."""
+    line = await refusal(file.parent, {"HFGATEWAY_STORE_URL": f"sqlite:///{file}"}, launcher=launcher)
+    name, _, rest = line.partition(": ")
+    assert name == "HFGATEWAY_STORE_URL"
+    assert str(file) in rest
+    return rest
+
+
+def garbage(file: Path) -> None:
+    file.write_bytes(b"no database at all, " * 1_000)
+
+
+def short(file: Path) -> None:
+    file.write_text("hello\n")
+
+
+def cut(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def flipped(file: Path) -> None:
+    """The head of one page in the middle is turned over."""
+    content = bytearray(file.read_bytes())
+    page = len(content) // 4096 // 2 * 4096
+    content[page : page + 64] = bytes(255 - byte for byte in content[page : page + 64])
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("spoil", [garbage, short, cut, flipped])
+async def test_a_corrupt_store_is_refused_as_it_is(spoil: Callable[[Path], None], tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    await filled(file)
+    spoil(file)
+    with unchanged(file):
+        assert "corrupt" in await store_refusal(file)
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+async def test_the_database_of_another_program_is_refused_as_it_is(journal: str, tmp_path: Path) -> None:
+    file = tmp_path / "notes.db"
+    theirs = sqlite3.connect(file, isolation_level=None)
+    theirs.execute(f"PRAGMA journal_mode={journal}")
+    theirs.execute("CREATE TABLE notes (content TEXT)")
+    theirs.close()
+    with unchanged(file):
+        assert "is not a store of this gateway" in await store_refusal(file)
+
+
+async def test_a_store_of_a_newer_gateway_is_refused_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    await filled(file)
+    newer = sqlite3.connect(file, isolation_level=None)
+    newer.execute("PRAGMA user_version=9")
+    newer.close()
+    with unchanged(file):
+        assert "newer" in await store_refusal(file)
+
+
+async def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
+    async with GatewayProcess(tmp_path, "http://127.0.0.1:9"):
+        assert "in use by another gateway" in await store_refusal(tmp_path / "store.db")
+
+
+async def test_a_store_that_another_program_holds_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    await filled(file)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    assert "locked by another program" in await store_refusal(file)
+    other.close()
+
+
+async def test_a_read_only_store_is_refused_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    await filled(file)
+    file.chmod(0o444)
+    with unchanged(file):
+        assert "read-only" in await store_refusal(file, CONFINED)
+
+
+async def test_a_store_in_no_folder_that_can_be_written_is_refused(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0o555)
+    in_a_file = tmp_path / "file"
+    in_a_file.touch()
+    for folder in (closed, in_a_file, tmp_path / "missing"):
+        assert "folder cannot be written" in await store_refusal(folder / "store.db", CONFINED)
+    (tmp_path / "folder").mkdir()
+    assert "is a folder" in await store_refusal(tmp_path / "folder")
+
+
+def overwritten(file: Path) -> None:
+    """A row's text is no longer what a gateway writes; for SQLite all is well."""
+    content = file.read_bytes()
+    assert b'{"s":1,' in content
+    file.write_bytes(content.replace(b'{"s":1,', b"{'s':1,"))
+
+
+def undecodable(file: Path) -> None:
+    """A row's text is no text."""
+    file.write_bytes(file.read_bytes().replace(b'{"s":1,', b'{"s\xff:1,'))
+
+
+@pytest.mark.parametrize("spoil", [overwritten, undecodable])
+async def test_a_row_that_cannot_be_read_is_refused(spoil: Callable[[Path], None], tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    await filled(file)
+    spoil(file)
+    assert "cannot be read" in await store_refusal(file)
+
+
+async def test_a_disk_without_room_for_a_store_is_told(tmp_path: Path) -> None:
+    line = await refusal(tmp_path, {}, launcher=NO_ROOM)
+    assert names_of(line) == "HFGATEWAY_STORE_URL"
+
+
+async def test_a_start_that_is_refused_leaves_nothing_running(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = environment(tmp_path, {"HFGATEWAY_GRPC_ADDRESS": f"127.0.0.1:{taken.getsockname()[1]}"})
+        before = asyncio.all_tasks()
+        for _ in range(2):  # the store is free again
+            with pytest.raises(SettingError):
+                await Gateway(read_settings(given), read_credentials(given)).start()
+            assert asyncio.all_tasks() == before
+
+
+async def test_unknown_names_are_warned_of_and_refuse_nothing(tmp_path: Path) -> None:
+    given = environment(tmp_path, {"HFGATEWAY_SERVICE_HOST": SECRET, "HFGATEWAY_LOG_FORMAT": "json"})
+    ended = await run("serve", environment=given)
+    assert ended.out.startswith("hfgateway: gRPC on ")
+    (warning,) = map(json.loads, ended.err.splitlines())
+    assert warning["level"] == "warning"
+    assert "HFGATEWAY_SERVICE_HOST" in warning["message"]
+    assert SECRET not in ended.err
+
+
+async def test_both_ports_answer_when_the_line_is_printed(tmp_path: Path) -> None:
+    async with Sandbox(SandboxOptions(port=0)) as sandbox, GatewayProcess(tmp_path, sandbox.url) as gateway:
+        async with gateway.channel() as channel, httpx.AsyncClient(trust_env=False) as client:
+            health = health_pb2_grpc.HealthStub(channel)
+            answer = await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=False)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            assert (await client.get(f"{gateway.http_address}/readyz")).text == "ready\n"
+        assert await gateway.terminate() == 0
+
+
+async def test_the_line_shows_where_the_store_is(tmp_path: Path) -> None:
+    given = environment(tmp_path, {"HFGATEWAY_STORE_URL": "sqlite:///relative.db"})
+    ended = await run("serve", environment=given, folder=tmp_path)
+    address = r"127\.0\.0\.1:\d+"
+    line = re.fullmatch(rf"hfgateway: gRPC on {address}, HTTP on http://{address}, store (.+)\n", ended.out)
+    assert line is not None, ended
+    assert line[1] == str(tmp_path / "relative.db")
+    assert (tmp_path / "relative.db").exists()
+
+
+def test_the_first_call_waits_for_nothing_that_it_does_not_need() -> None:
+    late = {"aiohttp", "starlette", "uvicorn", "connectrpc", "jsonschema_rs"}
+    never = {"rich", "pygments", "jsonschema", "mcp", "PIL", "av", "obstore"}
+    assert imported("import gateway.__main__, gateway.app", of=late | never) == []

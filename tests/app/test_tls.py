@@ -1,0 +1,166 @@
+"""TLS on both ports with a certificate of the test's own, and clients that must have one of their own."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.app.certificates import Authority, Pair
+from tests.durability.process import GatewayProcess, stub
+
+pytestmark = pytest.mark.toolchain("openssl")
+ESTIMATE = "/hfgateway.v1.GenerationService/EstimateGeneration"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority.made(tmp_path)
+
+
+@asynccontextmanager
+async def gateway(folder: Path, served: Pair, **settings: str) -> AsyncIterator[GatewayProcess]:
+    """A gateway process that serves with a certificate."""
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox(SandboxOptions(port=0)))
+        process = GatewayProcess(folder, sandbox.url, tls_cert=str(served.cert), tls_key=str(served.key), **settings)
+        yield await stack.enter_async_context(process)
+
+
+def channel_to(address: str, trusted: Path | None, own: Pair | None) -> grpc.aio.Channel:
+    """A channel; without trust in anybody it speaks in clear."""
+    if trusted is None:
+        return grpc.aio.insecure_channel(address)
+    identity = () if own is None else (own.key.read_bytes(), own.cert.read_bytes())
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(trusted.read_bytes(), *identity))
+
+
+async def over_grpc(address: str, trusted: Path | None, own: Pair | None = None) -> str:
+    """What a gRPC client gets: an amount of credits, or the name of a code."""
+    request = pb.EstimateGenerationRequest()
+    request.input.soul.prompt = "a picture"
+    async with channel_to(address, trusted, own) as channel:
+        try:
+            answer: pb.EstimateGenerationResponse = await stub(channel).EstimateGeneration(request, timeout=20)
+        except grpc.aio.AioRpcError as error:
+            return str(error.code().name)
+    return str(answer.cost.credits)
+
+
+async def over_connect(address: str, trusted: Path, own: Pair | None = None) -> Any:
+    """The same by Connect's JSON over HTTPS. Raises httpx.TransportError where there is no connection."""
+    context = ssl.create_default_context(cafile=str(trusted))
+    if own is not None:
+        context.load_cert_chain(own.cert, own.key)
+    async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+        answer = await client.post(address + ESTIMATE, json={"input": {"soul": {"prompt": "a picture"}}})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["cost"]["credits"]
+
+
+async def test_both_ports_speak_tls_and_nothing_else(authority: Authority, tmp_path: Path) -> None:
+    async with gateway(tmp_path, authority.signed("gateway")) as process:
+        assert process.http_address.startswith("https://")
+        price = await over_grpc(process.address, authority.cert)
+        assert float(price) > 0
+        assert await over_connect(process.http_address, authority.cert) == price
+
+        assert await over_grpc(process.address, None) == "UNAVAILABLE"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            with pytest.raises(httpx.TransportError):
+                await client.get(process.http_address.replace("https://", "http://") + "/healthz")
+
+
+async def test_a_client_that_trusts_another_authority_refuses_the_gateway(authority: Authority, tmp_path: Path) -> None:
+    stranger = Authority.made(tmp_path, "stranger")
+    async with gateway(tmp_path, authority.signed("gateway")) as process:
+        assert await over_grpc(process.address, stranger.cert) == "UNAVAILABLE"
+        with pytest.raises(httpx.TransportError):
+            await over_connect(process.http_address, stranger.cert)
+
+
+async def test_with_a_client_ca_only_clients_with_its_certificate_are_served(
+    authority: Authority, tmp_path: Path
+) -> None:
+    clients, stranger = Authority.made(tmp_path, "clients"), Authority.made(tmp_path, "stranger")
+    known, unknown = clients.signed("known"), stranger.signed("unknown")
+    async with gateway(tmp_path, authority.signed("gateway"), tls_client_ca=str(clients.cert)) as process:
+        for refused in (None, unknown):
+            assert await over_grpc(process.address, authority.cert, refused) == "UNAVAILABLE"
+            with pytest.raises(httpx.TransportError):
+                await over_connect(process.http_address, authority.cert, refused)
+
+        price = await over_grpc(process.address, authority.cert, known)
+        assert float(price) > 0
+        assert await over_connect(process.http_address, authority.cert, known) == price
+
+
+def replace(pair: Pair, renewed: Pair) -> None:
+    """Put renewed files in the place of those that are served, as who renews certificates does."""
+    for served, new in ((pair.cert, renewed.cert), (pair.key, renewed.key)):
+        put(served, new)
+
+
+def put(served: Path, new: Path) -> None:
+    """One file in the place of another, at once."""
+    copy = served.with_suffix(".new")
+    copy.write_bytes(new.read_bytes())
+    copy.replace(served)
+
+
+async def test_renewed_certificates_are_used_without_a_restart(authority: Authority, tmp_path: Path) -> None:
+    served, successor = authority.signed("gateway"), Authority.made(tmp_path, "successor")
+    renewed = successor.signed("renewed")
+    async with gateway(tmp_path, served) as process, channel_to(process.address, authority.cert, None) as open_before:
+        price = await over_grpc(process.address, authority.cert)
+        list_all = stub(open_before).ListGenerations
+        await list_all(pb.ListGenerationsRequest(), timeout=20)
+
+        replace(served, renewed)
+        assert await over_grpc(process.address, successor.cert) == price
+        assert await over_connect(process.http_address, successor.cert) == price
+        assert await over_grpc(process.address, authority.cert) == "UNAVAILABLE"
+        with pytest.raises(httpx.TransportError):
+            await over_connect(process.http_address, authority.cert)
+        # Who was connected stays.
+        await list_all(pb.ListGenerationsRequest(), timeout=20)
+
+
+async def test_until_certificate_and_key_belong_together_the_ones_before_are_used(
+    authority: Authority, tmp_path: Path
+) -> None:
+    served, successor = authority.signed("gateway"), Authority.made(tmp_path, "successor")
+    renewed = successor.signed("renewed")
+    async with gateway(tmp_path, served) as process:
+        price = await over_grpc(process.address, authority.cert)
+        put(served.cert, renewed.cert)
+        assert await over_grpc(process.address, authority.cert) == price
+        assert await over_connect(process.http_address, authority.cert) == price
+        served.key.unlink()
+        assert await over_grpc(process.address, authority.cert) == price
+        put(served.key, renewed.key)
+        assert await over_grpc(process.address, successor.cert) == price
+        assert await over_connect(process.http_address, successor.cert) == price
+
+
+async def test_another_client_ca_counts_from_the_next_connection(authority: Authority, tmp_path: Path) -> None:
+    before, after = Authority.made(tmp_path, "before"), Authority.made(tmp_path, "after")
+    old, new = before.signed("old"), after.signed("new")
+    demanded = tmp_path / "clients.pem"
+    put(demanded, before.cert)
+    async with gateway(tmp_path, authority.signed("gateway"), tls_client_ca=str(demanded)) as process:
+        price = await over_grpc(process.address, authority.cert, old)
+        put(demanded, after.cert)
+        assert await over_grpc(process.address, authority.cert, new) == price
+        assert await over_connect(process.http_address, authority.cert, new) == price
+        assert await over_grpc(process.address, authority.cert, old) == "UNAVAILABLE"
+        with pytest.raises(httpx.TransportError):
+            await over_connect(process.http_address, authority.cert, old)

@@ -1,0 +1,207 @@
+"""The archive with everything around it: a real store, a host of outputs, and a folder or a real S3 server."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.archive.archiver import Archiver
+from gateway.archive.model import ArchivedFile
+from gateway.archive.ports import Answer, Kept, ObjectStorage
+from gateway.generations.clock import SystemClock
+from gateway.generations.model import Generation, MediaKind, Output, Source, State
+from gateway.generations.state import Reported
+from gateway.higgsfield.media import MediaSource
+from gateway.object_storage.place import object_storage
+from gateway.store.sqlite import SqliteStore
+from tests.archive.media import MediaServer
+from tests.archive.s3 import BUCKET, s3_server
+from tests.contract.store import examples
+from tests.support.running import PATIENCE
+
+
+class QuickClock(SystemClock):
+    """A clock whose waits are over at once and have taken their time all the same. `waits` are their seconds."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self._passed = 0.0
+        super().__init__(monotonic=lambda: self._passed, wall=lambda: examples.NOW + self._passed)
+
+    def passes(self, seconds: float) -> None:
+        self._passed += seconds
+
+    async def wait(self, signal: asyncio.Future[None], seconds: float | None) -> None:
+        if seconds is None:
+            await signal
+            return
+        self.waits.append(seconds)
+        self.passes(seconds)
+        await asyncio.sleep(0)
+
+
+class Counted(MediaSource):
+    """The source, and how many bytes of all have `passed` it."""
+
+    passed = 0
+
+    @asynccontextmanager
+    async def open(self, url: str, after: Kept | None) -> AsyncIterator[Answer]:
+        async with super().open(url, after) as answer:
+            yield replace(answer, chunks=self._counted(answer.chunks))
+
+    async def _counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            self.passed += len(chunk)
+            yield chunk
+
+
+class Place:
+    """Where copies go, seen from outside: `url` for the setting, and the files that anybody would find."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+
+    def open(self) -> ObjectStorage:
+        return object_storage(self.url, None, os.environ)
+
+    def files(self) -> dict[str, bytes]:
+        """What is in it by key; what is not whole is not in it."""
+        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        names = {str(path.relative_to(self.folder)): path for path in paths}
+        return {name: path.read_bytes() for name, path in names.items() if not name.startswith(".")}
+
+
+class Stage:
+    """One archive at work."""
+
+    def __init__(self, folder: Path, media: MediaServer, place: Place) -> None:
+        self.clock = QuickClock()
+        self.media = media
+        self.place = place
+        self.store = SqliteStore(folder / "store.db", _broke)
+        self.source = Counted(timeout=PATIENCE, local=True)
+        self.settings: dict[str, Any] = {"concurrency": 2, "bandwidth": 0}
+        self.storage = place.open()
+        self.archiver: Archiver
+        self._task: asyncio.Task[None] | None = None
+        self._read = 0
+
+    def start(self, **settings: Any) -> Archiver:
+        """Begin to work, as a new process would."""
+        self.archiver = Archiver(
+            copies=self.store.copies, storage=self.storage, source=self.source, clock=self.clock,
+            **self.settings | settings,
+        )  # fmt: skip
+        self.store.listen(self.archiver.noticed)
+        self._task = asyncio.create_task(self.archiver.run())
+        return self.archiver
+
+    async def stop(self) -> None:
+        """As at the end of a process."""
+        task, self._task = self._task, None
+        if task is not None:
+            self.store._listeners.clear()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def close(self) -> None:
+        await self.stop()
+        await self.source.aclose()
+        await self.store.close()
+
+    async def completed(self, *urls: str, **output: Any) -> Generation:
+        """A generation that has ended with these outputs; an empty URL is one that was moderated."""
+        claim = examples.claim()
+        assert (await self.store.claim(claim)).new
+        before = claim.generation
+        for step in (examples.marked, lambda g: examples.accepted(g, f"request {g.id}")):
+            after = step(before)
+            assert await self.store.save(before, after)
+            before = after
+        outputs = tuple(
+            Output(State.COMPLETED, MediaKind.IMAGE, url, **({"name": "image"} | output))
+            if url
+            else Output(State.NSFW, MediaKind.IMAGE)
+            for url in urls
+        )
+        report = replace(examples.report(before.request_id, State.COMPLETED), outputs=outputs)
+        done = examples.after(before, Reported(report, Source.POLL))
+        assert await self.store.save(before, done)
+        return done
+
+    def url(self, path: str) -> str:
+        return f"{self.media.url}{path}?Signature=canary"
+
+    def cut(self, count: int, then: Callable[[], Awaitable[None]] | None = None) -> dict[str, Any]:
+        """A fault: the connection ends after so many more bytes, when they all have been read."""
+
+        async def read() -> None:
+            self._read += count
+            await self.becomes(lambda: self.source.passed >= self._read)
+            if then is not None:
+                await then()
+
+        return {"cut": count, "at": count, "then": read}
+
+    async def archived(self, generation: Generation) -> dict[int, ArchivedFile]:
+        return dict((await self.store.copies.archived([generation.id])).get(generation.id, {}))
+
+    async def becomes_archived(self, generation: Generation, files: int = 1) -> dict[int, ArchivedFile]:
+        async with asyncio.timeout(PATIENCE):
+            while len(found := await self.archived(generation)) < files:
+                await asyncio.sleep(0.005)
+        return found
+
+    async def becomes(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                await asyncio.sleep(0.005)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in self.store._reader.execute("SELECT state, url, attempts FROM archive_files")]
+
+
+def _broke(error: Exception) -> None:
+    raise AssertionError("the disk fails") from error
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
+    folder = tmp_path_factory.mktemp("s3")
+    with s3_server(folder) as variables:
+        yield folder, variables
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.toolchain("go"))])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Each kind of archive."""
+    if request.param == "folder":
+        return Place(f"file://{tmp_path}/archive", tmp_path / "archive")
+    folder, variables = request.getfixturevalue("s3")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    prefix = tmp_path.name.replace("_", "-").replace("[", "-").replace("]", "")
+    return Place(f"s3://{BUCKET}/{prefix}", folder / BUCKET / prefix)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, place: Place) -> AsyncIterator[Stage]:
+    async with AsyncExitStack() as stack:
+        media = await stack.enter_async_context(MediaServer())
+        stage = Stage(tmp_path, media, place)
+        stack.push_async_callback(stage.close)
+        yield stage

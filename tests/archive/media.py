@@ -1,0 +1,118 @@
+"""A host of outputs on a real socket, which breaks off, lies and changes its mind as it is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+
+PIECE = 64 * 1024
+
+
+@dataclass
+class File:
+    """One file. Each request takes the first of `faults`; without one it gets what it asks for.
+
+    A fault: `status` in place of the file; `cut`, so many bytes and then the end of the connection; `more`, by how
+    much the told length is wrong; `at`, after so many bytes, awaits `then`; `headers` beside the usual ones.
+    """
+
+    content: bytes
+    times: int = 1
+    etag: str = '"one"'
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[web.Request] = field(default_factory=list)
+    ranged: bool = True
+
+    @property
+    def size(self) -> int:
+        return len(self.content) * self.times
+
+    @property
+    def ranges(self) -> list[str]:
+        """What was asked for."""
+        return [request.headers.get("Range", "") for request in self.requests]
+
+    def pieces(self, begin: int) -> Iterator[bytes]:
+        """The bytes from there on."""
+        length = len(self.content)
+        at = begin
+        while at < self.size:
+            piece = self.content[at % length :][:PIECE]
+            at += len(piece)
+            yield piece
+
+
+class MediaServer:
+    """Serves `files` by their paths."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, File] = {}
+        self.url = ""
+
+    def add(self, path: str, content: bytes, **more: Any) -> File:
+        self.files[path] = file = File(content, **more)
+        return file
+
+    async def __aenter__(self) -> MediaServer:
+        application = web.Application()
+        application.add_routes([web.get("/{path:.*}", self._file, allow_head=False)])
+        self._runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = "http://{}:{}".format(*self._runner.addresses[0])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        file = self.files[request.path]
+        file.requests.append(request)
+        fault = file.faults.pop(0) if file.faults else {}
+        if "status" in fault:
+            return web.Response(status=fault["status"], headers=fault.get("headers"))
+        begin = 0
+        wanted = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        if wanted and file.ranged and request.headers.get("If-Range", file.etag) == file.etag:
+            begin = int(wanted[1])
+        answer = web.StreamResponse(status=206 if begin else 200)
+        if begin:
+            answer.headers["Content-Range"] = f"bytes {begin}-{file.size - 1}/{file.size}"
+        if file.etag:
+            answer.headers["ETag"] = file.etag
+        answer.headers.update(fault.get("headers", {}))
+        if fault.get("chunked"):
+            answer.enable_chunked_encoding()
+        else:
+            answer.content_length = file.size - begin + fault.get("more", 0)
+        await answer.prepare(request)
+        await self._send(answer, request, file.pieces(begin), fault)
+        return answer
+
+    async def _send(
+        self, answer: web.StreamResponse, request: web.Request, pieces: Iterator[bytes], fault: dict[str, Any]
+    ) -> None:
+        sent = 0
+        then: Callable[[], Awaitable[None]] | None = fault.get("then")
+        for piece in pieces:
+            if "cut" in fault:
+                piece = piece[: max(fault["cut"] - sent, 0)]  # noqa: PLW2901
+            if piece:
+                await answer.write(piece)
+            sent += len(piece)
+            if then is not None and sent >= fault["at"]:
+                await then()
+                then = None
+            if sent >= fault.get("cut", sent + 1):
+                break
+        if "cut" in fault or fault.get("more"):
+            assert request.transport is not None
+            # What was written is on its way: it is read before the end of the connection.
+            request.transport.close()

@@ -1,0 +1,54 @@
+"""A real S3 server as a process: Versity's gateway over a folder. It checks signatures."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.conformance import toolbox
+from tests.support.addresses import free_address
+
+ACCESS, SECRET = "archive-key", "archive-canary-secret"
+BUCKET = "outputs"
+READY_WITHIN = 20.0
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[dict[str, str]]:
+    """The variables with which it is reached; objects lie in the folder, below the name of the bucket."""
+    (folder / BUCKET).mkdir(parents=True)
+    address = free_address()
+    command = [str(toolbox.program("versitygw")), "--quiet", "--port", address, "posix", str(folder)]
+    credentials = {"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
+    with subprocess.Popen(command, env=os.environ | credentials, stdout=subprocess.DEVNULL) as process:
+        try:
+            _ready(address)
+            yield {
+                "AWS_ACCESS_KEY_ID": ACCESS,
+                "AWS_SECRET_ACCESS_KEY": SECRET,
+                "AWS_REGION": "us-east-1",
+                "AWS_ENDPOINT_URL": f"http://{address}",
+            }
+        finally:
+            process.kill()
+
+
+def unfinished_uploads(folder: Path) -> list[Path]:
+    """The parts of uploads that were neither completed nor taken back."""
+    return [path for path in (folder / BUCKET).glob(".sgwtmp/multipart/**/*") if path.is_file()]
+
+
+def _ready(address: str) -> None:
+    host, port = address.split(":")
+    until = time.monotonic() + READY_WITHIN
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex((host, int(port))) == 0:
+                return
+        time.sleep(0.01)
+    raise AssertionError("the S3 server did not start")

@@ -1,0 +1,406 @@
+"""Copies under faults: each is whole and checked, or is tried again; what breaks off goes on; what is deleted goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.archive.archiver import FIRST_PAUSE, LONGEST_PAUSE
+from gateway.archive.download import MOST_BREAKS
+from gateway.generations.state import OUTPUTS_KEPT
+from gateway.higgsfield.media import CHUNK
+from tests.archive.conftest import Place, Stage, sha256
+from tests.archive.s3 import unfinished_uploads
+from tests.contract.store import examples
+
+CONTENT = bytes(range(256)) * 1000
+FOLDER_ONLY = pytest.mark.parametrize("place", ["folder"], indirect=True)
+S3_ONLY = pytest.mark.parametrize(
+    "place", [pytest.param("s3", marks=pytest.mark.toolchain("go"))], indirect=True
+)  # fmt: skip
+
+
+async def test_what_has_ended_is_copied_checked_and_found(stage: Stage) -> None:
+    first, second = stage.media.add("/a.png", CONTENT), stage.media.add("/b", CONTENT[:7])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"), "", stage.url("/b"), content_type="image/webp")
+
+    found = await stage.becomes_archived(generation, 2)
+
+    folder = f"tenant/{generation.id}"
+    assert stage.place.files() == {f"{folder}/0-image.png": CONTENT, f"{folder}/2-image.webp": CONTENT[:7]}
+    assert {index: (file.size, file.sha256) for index, file in found.items()} == {
+        0: (len(CONTENT), sha256(CONTENT)),
+        2: (7, sha256(CONTENT[:7])),
+    }
+    assert found[0].url == f"{stage.place.url}/{folder}/0-image.png"
+    await stage.becomes(lambda: stage.archiver.archived == 2)  # counted a moment after it is stored
+    assert (stage.archiver.bytes, stage.archiver.failures) == (len(CONTENT) + 7, 0)
+    assert stage.store.copies.copies_waiting() == 0
+    assert [url for _, url, _ in stage.rows()] == ["", ""]
+    for request in (*first.requests, *second.requests):
+        assert not {"Authorization", "hf-api-key", "hf-secret", "Cookie"} & set(request.headers)
+
+
+async def test_what_ended_before_there_was_an_archive_is_copied_too(stage: Stage) -> None:
+    stage.media.add("/a.png", CONTENT)
+    generation = await stage.completed(stage.url("/a.png"))
+    nothing = await stage.completed("")
+
+    stage.start()
+
+    await stage.becomes_archived(generation)
+    assert await stage.archived(nothing) == {}
+
+
+async def test_a_restart_goes_on_with_what_waits(stage: Stage) -> None:
+    hanging, asked = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        asked.set()
+        await hanging.wait()
+
+    stage.media.add("/a.png", CONTENT, faults=[{"at": 0, "then": hang}])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await asyncio.wait_for(asked.wait(), 20)
+    await stage.stop()
+    hanging.set()
+    assert stage.place.files() == {}
+
+    stage.start()
+
+    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503},
+        {"status": 404},
+        {"status": 307, "headers": {"Location": "/elsewhere"}},
+        {"cut": 70_000, "headers": {"ETag": 'W/"weak"'}},
+        {"more": 5, "headers": {"ETag": 'W/"weak"'}},
+        {"chunked": True, "cut": 70_000, "headers": {"ETag": 'W/"weak"'}},
+        {"headers": {"Content-Encoding": "gzip"}},
+    ],
+    ids=str,
+)
+async def test_what_goes_wrong_is_tried_again_after_a_pause(
+    stage: Stage, fault: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    file = stage.media.add("/a.png", CONTENT, faults=[fault, fault])
+    elsewhere = stage.media.add("/elsewhere", CONTENT)
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+
+    found = await stage.becomes_archived(generation)
+
+    assert (found[0].size, found[0].sha256) == (len(CONTENT), sha256(CONTENT))
+    assert stage.archiver.failures == 2
+    assert len(file.requests) == 3
+    assert elsewhere.requests == []
+    assert sum(stage.clock.waits) >= 0.75 * (FIRST_PAUSE + 2 * FIRST_PAUSE)
+    told = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert "tried again" in told
+    assert "Signature" not in told
+
+
+async def test_a_connection_that_breaks_goes_on_where_it_was(stage: Stage) -> None:
+    file = stage.media.add("/a.png", CONTENT, faults=[stage.cut(100_000), stage.cut(50_000)])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+
+    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+
+    assert file.ranges == ["", "bytes=100000-", "bytes=150000-"]
+    assert [request.headers.get("If-Range") for request in file.requests] == [None, '"one"', '"one"']
+    assert stage.archiver.failures == 0
+    (copy,) = stage.place.files().values()
+    assert copy == CONTENT
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) - 100_000], ids=["as long", "as the rest"])
+async def test_a_file_that_changes_meanwhile_is_begun_anew(stage: Stage, size: int) -> None:
+    file = stage.media.add("/a.png", CONTENT)
+    other = CONTENT[:size][::-1]
+
+    async def change() -> None:
+        file.etag, file.content = '"two"', other
+
+    file.faults = [stage.cut(100_000, change)]
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+
+    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(other)
+    assert stage.place.files() == {f"tenant/{generation.id}/0-image.png": other}
+
+
+async def test_a_part_that_ends_early_is_not_the_end(stage: Stage) -> None:
+    stage.media.add("/a.png", CONTENT, faults=[stage.cut(100_000), {"more": -1000}])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+
+    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+    assert stage.archiver.failures == 1
+
+
+async def test_a_host_that_knows_no_parts_gives_the_whole_again(stage: Stage) -> None:
+    file = stage.media.add("/a.png", CONTENT, ranged=False, faults=[stage.cut(100_000)])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+
+    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+    assert file.ranges[:2] == ["", "bytes=100000-"]
+    assert stage.archiver.failures == 1
+
+
+@FOLDER_ONLY
+async def test_a_folder_goes_on_after_a_restart_too(stage: Stage) -> None:
+    cut = stage.cut(30_000)
+    file = stage.media.add("/a.png", CONTENT, faults=[cut] * (MOST_BREAKS + 1))
+    stage.clock.wait = _never  # type: ignore[method-assign]
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await stage.becomes(lambda: stage.archiver.failures == 1)
+    assert stage.place.files() == {}
+    await stage.stop()
+
+    del stage.clock.wait  # type: ignore[method-assign]
+    stage.clock.passes(LONGEST_PAUSE)
+    stage.start()
+
+    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+    assert file.ranges[-1] == f"bytes={30_000 * (MOST_BREAKS + 1)}-"
+    (copy,) = stage.place.files().values()
+    assert copy == CONTENT
+
+
+async def _never(signal: asyncio.Future[None], seconds: float | None) -> None:
+    del seconds
+    await signal
+
+
+@FOLDER_ONLY
+async def test_a_copy_that_was_spoiled_is_found_and_made_anew(
+    stage: Stage, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def spoil() -> None:
+        partial = place.folder / ".partial"
+        await stage.becomes(lambda: any(part.stat().st_size > 1000 for part in partial.glob("*.part")))
+        (part,) = partial.glob("*.part")
+        with part.open("r+b") as file:
+            file.seek(500)
+            file.write(b"\xff\xfe")
+
+    file = stage.media.add("/a.png", CONTENT, faults=[{"at": 150_000, "then": spoil}])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+
+    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+
+    assert (stage.archiver.failures, len(file.requests)) == (1, 2)
+    assert "what was written is not what came" in [vars(record).get("why") for record in caplog.records]
+    (copy,) = stage.place.files().values()
+    assert copy == CONTENT
+
+
+@S3_ONLY
+async def test_an_upload_that_is_interrupted_is_taken_back(stage: Stage, s3: tuple[Path, object]) -> None:
+    hanging, asked = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        asked.set()
+        await hanging.wait()
+
+    at = 20 << 20
+    stage.media.add("/a.png", bytes(1 << 20), times=24, faults=[{"at": at, "then": hang}])
+    stage.start()
+    await stage.completed(stage.url("/a.png"))
+    await asyncio.wait_for(asked.wait(), 20)
+    await stage.becomes(lambda: unfinished_uploads(s3[0]) != [])
+
+    await stage.stop()
+
+    hanging.set()
+    assert unfinished_uploads(s3[0]) == []
+    assert stage.place.files() == {}
+
+
+async def test_the_limit_of_bytes_per_second_is_kept(stage: Stage) -> None:
+    rate = 50_000
+    for name in ("a", "b"):
+        stage.media.add(f"/{name}.png", CONTENT)
+    stage.start(bandwidth=rate)
+    began = stage.clock.moment().steady
+    generation = await stage.completed(stage.url("/a.png"), stage.url("/b.png"))
+
+    await stage.becomes_archived(generation, 2)
+
+    passed = stage.clock.moment().steady - began
+    # Each byte is read twice; the last piece is on its way when its time begins. On a clock that jumps, the waits of
+    # the two files, of which each goes on when the other one's is over, add up.
+    assert (4 * len(CONTENT) - 2 * CHUNK) / rate <= passed <= 8 * len(CONTENT) / rate
+
+
+async def test_it_is_given_up_only_after_a_try_past_its_time(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    file = stage.media.add("/a.png", CONTENT, faults=[{"status": 403}] * 1000)
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+
+    await stage.becomes(lambda: stage.archiver.given_up == 1)
+
+    assert stage.clock.moment().wall >= (generation.outputs_expire_time or 0.0) > examples.NOW + OUTPUTS_KEPT - 60
+    assert max(stage.clock.waits) <= LONGEST_PAUSE
+    assert len(file.requests) == stage.archiver.failures == stage.rows()[0][2]
+    assert stage.rows() == [(2, "", len(file.requests))]
+    assert any(record.levelno == logging.ERROR and "given up" in record.message for record in caplog.records)
+    await stage.stop()
+    file.faults.clear()
+    stage.start()
+    await stage.completed("")
+    assert stage.store.copies.copies_waiting() == 0
+
+
+async def test_what_is_deleted_is_removed_and_nothing_else(stage: Stage) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.start()
+    gone, stays = [await stage.completed(stage.url("/a.png")) for _ in range(2)]
+    for generation in (gone, stays):
+        await stage.becomes_archived(generation)
+
+    await stage.store.delete(gone, removed_upstream=True, wall=examples.NOW)
+
+    await stage.becomes(lambda: list(stage.place.files()) == [f"tenant/{stays.id}/0-image.png"])
+    await stage.becomes(lambda: len(stage.rows()) == 1)
+
+
+async def test_what_is_deleted_while_it_is_copied_does_not_stay(stage: Stage) -> None:
+    going_on, asked = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        asked.set()
+        await going_on.wait()
+
+    stage.media.add("/a.png", CONTENT, faults=[{"at": 100_000, "then": hang}])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await asyncio.wait_for(asked.wait(), 20)
+    await stage.store.delete(generation, removed_upstream=True, wall=examples.NOW)
+    going_on.set()
+
+    await stage.becomes(lambda: stage.rows() == [])
+    assert stage.place.files() == {}
+    assert await stage.archived(generation) == {}
+    assert stage.archiver.archived == 0
+
+
+async def test_retention_leaves_the_copies(stage: Stage) -> None:
+    stage.media.add("/a.png", CONTENT)
+    waiting = stage.media.add("/b.png", CONTENT, faults=[{"status": 503}] * 3)
+    stage.clock.wait = _never  # type: ignore[method-assign]
+    stage.start()
+    kept, late = await stage.completed(stage.url("/a.png")), await stage.completed(stage.url("/b.png"))
+    await stage.becomes_archived(kept)
+    await stage.becomes(lambda: stage.archiver.failures == 1)
+    await stage.stop()
+
+    assert await stage.store.prune(examples.NOW + 100, examples.NOW) == 2
+
+    assert list(stage.place.files()) == [f"tenant/{kept.id}/0-image.png"]
+    assert [state for state, _, _ in stage.rows()] == [0]
+    del stage.clock.wait  # type: ignore[method-assign]
+    waiting.faults.clear()
+    stage.start()
+    await stage.becomes(lambda: len(stage.place.files()) == 2)
+    await stage.becomes(lambda: stage.rows() == [])
+    assert f"tenant/{late.id}/0-image.png" in stage.place.files()
+
+
+@FOLDER_ONLY
+async def test_another_archive_gets_what_waits_and_what_lies_elsewhere_stays(stage: Stage, tmp_path: Path) -> None:
+    stage.media.add("/a.png", CONTENT)
+    late = stage.media.add("/b.png", CONTENT, faults=[{"status": 503}] * 2)
+    stage.clock.wait = _never  # type: ignore[method-assign]
+    stage.start()
+    first, second = await stage.completed(stage.url("/a.png")), await stage.completed(stage.url("/b.png"))
+    before = (await stage.becomes_archived(first))[0]
+    await stage.becomes(lambda: stage.archiver.failures == 1)
+    await stage.stop()
+    del stage.clock.wait  # type: ignore[method-assign]
+    late.faults.clear()
+
+    other = Place(f"file://{tmp_path}/other", tmp_path / "other")
+    stage.storage = other.open()
+    stage.start()
+
+    await stage.becomes_archived(second)
+    assert list(other.files()) == [f"tenant/{second.id}/0-image.png"]
+    assert (await stage.archived(first))[0] == before
+    await stage.store.delete(first, removed_upstream=True, wall=examples.NOW)
+    await stage.store.delete(second, removed_upstream=True, wall=examples.NOW)
+    await stage.becomes(lambda: other.files() == {})
+    assert list(stage.place.files()) == [f"tenant/{first.id}/0-image.png"]  # until its archive is there again
+
+
+@FOLDER_ONLY
+@pytest.mark.parametrize(
+    ("output", "key"),
+    [
+        ({"name": "../../etc/passwd"}, "0-_.._etc_passwd.png"),
+        ({"name": "a b\n/c"}, "0-a_b_c.png"),
+        ({"name": "x" * 500}, f"0-{'x' * 80}.png"),
+        ({"name": ""}, "0-image.png"),
+    ],
+    ids=["upwards", "strange", "long", "none"],
+)
+async def test_no_name_leads_out_of_its_folder(stage: Stage, output: dict[str, str], key: str) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"), **output)
+    await stage.becomes_archived(generation)
+    assert list(stage.place.files()) == [f"tenant/{generation.id}/{key}"]
+
+
+@FOLDER_ONLY
+async def test_a_folder_that_cannot_be_written_is_waited_for(stage: Stage, place: Place) -> None:
+    stage.media.add("/a.png", CONTENT)
+    partial = place.folder / ".partial"
+    partial.rmdir()
+    partial.write_text("in the way")
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await stage.becomes(lambda: stage.archiver.failures > 1)
+    assert await stage.archived(generation) == {}
+
+    partial.unlink()
+    partial.mkdir()
+
+    await stage.becomes_archived(generation)
+
+
+@S3_ONLY
+async def test_credentials_that_are_refused_are_told_by_kind_alone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.media.add("/a.png", CONTENT)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-canary")
+    stage.storage = stage.place.open()
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await stage.becomes(lambda: "could not be archived" in caplog.text)
+    assert await stage.archived(generation) == {}
+    told = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert "PermissionDeniedError" in told
+    assert "canary" not in told
+
+
+def test_a_copy_shows_no_url_of_its_source() -> None:
+    from gateway.archive.model import Copy
+
+    copy = Copy("id", 0, "https://h.test/a?Signature=canary", "k", "", "file:///a", 0.0)
+    assert "canary" not in repr(replace(copy, attempts=1))

@@ -1,0 +1,104 @@
+"""What is written down of copies: for whom, in which order, and what no longer counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.archive.model import ArchivedFile, Copy, copies_of
+from gateway.generations.model import Generation
+from gateway.store import archive as rows
+from tests.archive.conftest import Stage
+from tests.contract.store import examples
+
+pytestmark = pytest.mark.parametrize("place", ["folder"], indirect=True)
+ARCHIVE = "file:///somewhere"
+HOUR = 3600.0
+FILE = ArchivedFile("file:///somewhere/file", 7, "00ff")
+
+
+async def due(stage: Stage, now: float = 1.0, limit: int = 10) -> list[Copy]:
+    return list(await stage.store.copies.due_copies(ARCHIVE, now, HOUR, limit))
+
+
+async def planned(stage: Stage, *urls: str) -> tuple[Generation, list[Copy]]:
+    generation = await stage.completed(*(urls or ("http://a.test/1.png",)))
+    copies = copies_of(generation, ARCHIVE)
+    await stage.store.copies.plan_copies(copies)
+    return generation, copies
+
+
+async def test_what_is_planned_is_due_and_planned_once(stage: Stage) -> None:
+    _, copies = await planned(stage, "http://a.test/1.png", "http://a.test/2.png")
+    await stage.store.copies.plan_copies(copies)
+    assert await due(stage) == copies
+    assert await due(stage, limit=1) == copies[:1]
+    assert await stage.store.copies.due_copies("file:///elsewhere", 1.0, HOUR, 10) == []
+    assert stage.store.copies.copies_waiting() == 2
+
+
+async def test_what_was_deleted_meanwhile_is_not_planned(stage: Stage) -> None:
+    generation = await stage.completed("http://a.test/1.png")
+    await stage.store.delete(generation, removed_upstream=True, wall=examples.NOW)
+    await stage.store.copies.plan_copies(copies_of(generation, ARCHIVE))
+    assert await due(stage) == []
+
+
+async def test_what_is_put_off_comes_later_and_never_too_late(stage: Stage) -> None:
+    _, (copy,) = await planned(stage)
+    copies = stage.store.copies
+    await copies.postpone_copy(copy, 100.0, give_up=False)
+    assert await due(stage, 99.0) == []
+    assert await copies.next_copy(ARCHIVE, 99.0) == 100.0
+    assert await due(stage, 100.0) == [replace(copy, attempts=1)]
+    # By a clock that was far ahead: it was never meant to wait so long.
+    await copies.postpone_copy(copy, 10 * HOUR, give_up=False)
+    assert await due(stage, 100.0) == [replace(copy, attempts=2)]
+    assert await due(stage, 9.5 * HOUR) == []
+
+
+async def test_what_is_given_up_is_due_no_more(stage: Stage) -> None:
+    generation, (copy,) = await planned(stage)
+    await stage.store.copies.postpone_copy(copy, 100.0, give_up=True)
+    assert await due(stage, 200.0) == []
+    assert await stage.archived(generation) == {}
+    assert await stage.store.copies.keep_copy(copy, FILE) is False
+
+
+async def test_what_is_deleted_is_to_be_removed_wherever_it_was(stage: Stage) -> None:
+    for settle in ("waits", "archived", "given up"):
+        generation, (copy,) = await planned(stage)
+        if settle == "archived":
+            assert await stage.store.copies.keep_copy(copy, FILE)
+            assert await stage.archived(generation) == {0: FILE}
+        elif settle == "given up":
+            await stage.store.copies.postpone_copy(copy, 100.0, give_up=True)
+        await stage.store.delete(generation, removed_upstream=True, wall=examples.NOW)
+        assert await due(stage) == [replace(copy, url="", remove=True)]
+        assert await stage.archived(generation) == {}
+        assert await stage.store.copies.keep_copy(copy, FILE) is False
+        # It fails, also past the time of the file: what is to be removed is never given up.
+        await stage.store.copies.postpone_copy(copy, 0.5, give_up=True)
+        (again,) = await due(stage)
+        assert again.remove
+        await stage.store.copies.forget_copy(copy)
+        assert await due(stage) == []
+
+
+async def test_all_that_is_not_planned_is_found_in_pages(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "SCANNED_AT_ONCE", 2)
+    wanted = [await stage.completed("http://a.test/1.png") for _ in range(5)]
+    await planned(stage)
+    await stage.store.claim(examples.claim())
+    found = [one.id async for page in stage.store.copies.without_copies(examples.NOW) for one in page]
+    assert sorted(found) == [one.id for one in wanted]
+    assert [page async for page in stage.store.copies.without_copies(examples.NOW + HOUR)] == []
+
+
+async def test_signatures_of_links_are_not_kept_longer_than_needed(stage: Stage) -> None:
+    _, (first,) = await planned(stage)
+    _, (second,) = await planned(stage)
+    await stage.store.copies.keep_copy(first, FILE)
+    await stage.store.copies.postpone_copy(second, 1.0, give_up=True)
+    assert [url for _, url, _ in stage.rows()] == ["", ""]

@@ -1,0 +1,265 @@
+"""The archive of a running gateway: what callers are shown, what is counted, what memory it takes, what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.archive.archiver import Archiver
+from gateway.archive.ports import Kept, SourceError
+from gateway.object_storage.folder import CHECKPOINT_EVERY, Folder
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.app.command import environment, run
+from tests.archive.conftest import Place, sha256
+from tests.archive.media import MediaServer
+from tests.durability.process import GatewayProcess, stub
+from tests.support.running import PATIENCE, Generation, Running, soul
+from tests.support.running import run as running_gateway
+
+PUBLIC = "https://files.example.com/outputs"
+LARGE = 200
+"""MiB."""
+MOST_GROWTH = 20
+"""MiB that a gateway may grow by while it copies that."""
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running_gateway(
+        tmp_path, ARCHIVE_URL=f"file://{tmp_path}/archive", ARCHIVE_PUBLIC_URL=PUBLIC
+    ) as started:
+        yield started
+
+
+async def archived(running: Running, prompt: str = "a fox") -> Generation:
+    stored = await running.submit(soul(prompt))
+    await running.finish(stored.id)
+    async with asyncio.timeout(PATIENCE):
+        while not (found := await running.get(stored.id)).outputs[0].HasField("archived"):
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def test_a_link_that_leads_nowhere_keeps_no_other_file_from_being_archived(running: Running) -> None:
+    running.plan(on="status", patch={"status": "completed", "images": [{"url": "https://[no-host/a.png"}]})
+    stored = await running.submit(soul("a fox"))
+    await running.finish(stored.id)
+
+    await archived(running, "an owl")
+    await running.metric_becomes("hfgateway_archive_files", 1)
+    await running.stop_gateway()
+    await running.start_gateway()
+    await archived(running, "a hare")
+
+
+async def test_a_part_that_ends_by_a_defect_is_heard_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Archiver, "_start_due", None)
+    async with running_gateway(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/archive"):
+        async with asyncio.timeout(PATIENCE):
+            while not any(one.levelname == "CRITICAL" for one in caplog.records):
+                await asyncio.sleep(0.01)
+    (told,) = (one for one in caplog.records if one.levelname == "CRITICAL")
+    assert told.__dict__["task"] == "Archiver.run"
+
+
+async def test_what_breaks_off_is_made_durable_off_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr("gateway.object_storage.folder._sync", lambda _: threads.append(threading.current_thread()))
+
+    async def breaks() -> AsyncIterator[bytes]:
+        yield b"half of it"
+        raise SourceError("away")
+
+    place = Folder(tmp_path / "archive")
+    with pytest.raises(SourceError):
+        await place.write("tenant/id/0-image.png", None, '"v1"', breaks(), "")
+
+    assert await place.kept("tenant/id/0-image.png") == Kept(10, '"v1"')
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
+
+
+async def test_get_and_list_tell_of_copies_and_no_watch_does(running: Running, tmp_path: Path) -> None:
+    found = await archived(running)
+
+    file = found.outputs[0].archived
+    path = tmp_path / "archive" / file.url.removeprefix(f"{PUBLIC}/")
+    assert file.url == f"{PUBLIC}/default/{found.id}/0-image.png"
+    assert (file.size, file.sha256) == (path.stat().st_size, sha256(path.read_bytes()))
+    listed = await running.grpc.call("ListGenerations", pb.ListGenerationsRequest(include_input=True))
+    assert listed.generations == [found]
+    history = [generation async for generation in running.history(found.id)]
+    assert history[-1].revision == found.revision
+    assert not any(output.HasField("archived") for generation in history for output in generation.outputs)
+    await running.metric_becomes("hfgateway_archive_files", 1)
+    assert await running.metric("hfgateway_archive_bytes") == file.size
+    assert await running.metric("hfgateway_archive_waiting") == await running.metric("hfgateway_archive_failures") == 0
+
+
+async def test_copies_are_told_when_the_archive_is_off_again(running: Running) -> None:
+    found = await archived(running)
+    await running.stop_gateway()
+    running._settings = {}
+    await running.start_gateway()
+    assert await running.get(found.id) == found
+
+
+async def test_a_delete_removes_the_copy_and_its_folders(running: Running, tmp_path: Path) -> None:
+    found = await archived(running)
+    await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=found.id))
+    async with asyncio.timeout(PATIENCE):
+        while [path.name for path in (tmp_path / "archive").rglob("*")] != [".partial"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_without_an_archive_nothing_is_copied_or_noted(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path) as running:
+        stored = await running.submit(soul("a fox"))
+        done = await running.finish(stored.id)
+        assert not (await running.get(done.id)).outputs[0].HasField("archived")
+        assert running.gateway._core.store.copies.copies_waiting() == 0
+        assert "hfgateway_archive" not in await running.metrics()
+
+
+async def test_a_large_file_takes_little_memory(place: Place, tmp_path: Path) -> None:
+    async with MediaServer() as media, Sandbox(_quick()) as sandbox:
+        block = bytes(range(256)) * 4096
+        media.add("/small.png", block)
+        media.add("/large.png", block, times=LARGE)
+        async with (
+            GatewayProcess(tmp_path, sandbox.url, archive_url=place.url) as gateway,
+            gateway.channel() as channel,
+        ):
+            generations = stub(channel)
+            await _copied(generations, sandbox, f"{media.url}/small.png", len(block))
+            before = _memory(gateway.pid, "VmRSS")
+            Path(f"/proc/{gateway.pid}/clear_refs").write_text("5")  # the highest begins anew
+            await _copied(generations, sandbox, f"{media.url}/large.png", LARGE << 20)
+            assert _memory(gateway.pid, "VmHWM") - before < MOST_GROWTH << 20
+        assert max(map(len, place.files().values())) == LARGE << 20
+
+
+async def test_a_copy_that_a_kill_cut_goes_on_where_it_was_durable(tmp_path: Path) -> None:
+    hanging, asked = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        asked.set()
+        await hanging.wait()
+
+    async with MediaServer() as media, Sandbox(_quick()) as sandbox:
+        block = bytes(range(256)) * 4096
+        file = media.add("/large.png", block, times=48, faults=[{"at": 40 << 20, "then": hang}])
+        archive = {"archive_url": f"file://{tmp_path}/archive"}
+        async with GatewayProcess(tmp_path, sandbox.url, **archive) as gateway, gateway.channel() as channel:
+            copying = asyncio.create_task(_copied(stub(channel), sandbox, f"{media.url}/large.png", file.size))
+            async with asyncio.timeout(PATIENCE):
+                await asked.wait()
+                while _durable(tmp_path / "archive") < CHECKPOINT_EVERY:
+                    await asyncio.sleep(0.01)
+            await gateway.kill()
+            copying.cancel()
+        hanging.set()
+        async with GatewayProcess(tmp_path, sandbox.url, **archive) as gateway, gateway.channel() as channel:
+            await _copied(stub(channel), sandbox, f"{media.url}/large.png", file.size)
+        began = int(file.ranges[-1].removeprefix("bytes=").removesuffix("-"))
+        assert CHECKPOINT_EVERY <= began <= 40 << 20
+        (copy,) = (path for path in (tmp_path / "archive").rglob("*.png"))
+        assert sha256(copy.read_bytes()) == sha256(block * 48)
+
+
+def _durable(archive: Path) -> int:
+    """What would be gone on with."""
+    for note in archive.glob(".partial/*.json"):
+        return int(json.loads(note.read_text())["size"])
+    return 0
+
+
+def _quick() -> SandboxOptions:
+    return SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)
+
+
+async def _copied(generations: Any, sandbox: Sandbox, url: str, size: int) -> None:
+    """Have one completed with this output, and wait for its copy."""
+    patch = {"on": "status", "patch": {"images": [{"url": url}]}, "times": 1000, "prompt": url}
+    sandbox.world.plan.add([Fault.parse(patch)])
+    answer = await generations.SubmitGeneration(soul(url, f"key-of-{size}"))
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = await generations.GetGeneration(pb.GetGenerationRequest(id=answer.generation.id))
+            outputs = found.generation.outputs
+            if outputs and outputs[0].HasField("archived"):
+                assert outputs[0].archived.size == size
+                return
+            await asyncio.sleep(0.02)
+
+
+def _memory(pid: int, name: str) -> int:
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024
+
+
+# -- Starts that are refused, and what the doctor says -----------------------------------------------------------------
+
+WITHOUT_OBSTORE = """
+import os, sys
+sys.modules["obstore"] = sys.modules["obstore.store"] = sys.modules["obstore.exceptions"] = None
+sys.argv[:] = sys.argv[2:]
+import runpy
+runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+"""
+
+
+async def refused(tmp_path: Path, launcher: str = "", **variables: str) -> str:
+    given = environment(tmp_path, {f"HFGATEWAY_{name}": text for name, text in variables.items()})
+    ended = await run("serve", environment=given, launcher=launcher)
+    assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1), ended
+    return ended.err
+
+
+async def test_an_archive_that_cannot_be_ends_the_start_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    line = await refused(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/file/archive")
+    assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: no file can be made in ")
+    line = await refused(tmp_path, ARCHIVE_PUBLIC_URL=PUBLIC)
+    assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_PUBLIC_URL: needs ARCHIVE_URL")
+
+
+async def test_s3_without_its_extra_ends_the_start_with_one_line(tmp_path: Path) -> None:
+    line = await refused(tmp_path, WITHOUT_OBSTORE, ARCHIVE_URL="s3://bucket")
+    assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: S3 needs the extra hfgateway[archive]")
+
+
+async def examined(tmp_path: Path, url: str) -> str:
+    given = environment(tmp_path, {"HFGATEWAY_ARCHIVE_URL": url})
+    ended = await run("doctor", environment=given)
+    (line,) = (line for line in ended.out.splitlines() if line.split()[1] == "archive")
+    return line
+
+
+async def test_the_doctor_writes_to_the_archive_and_leaves_nothing(tmp_path: Path, place: Place) -> None:
+    line = await examined(tmp_path, place.url)
+    assert line.startswith("ok")
+    assert "can be written and read" in line
+    assert place.files() == {}
+
+
+async def test_the_doctor_says_why_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert (await examined(tmp_path, f"file://{tmp_path}/file")).startswith("problem")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "archive-canary")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    line = await examined(tmp_path, "s3://bucket")
+    assert line.startswith("problem")
+    assert "canary" not in line

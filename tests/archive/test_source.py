@@ -1,0 +1,103 @@
+"""Where outputs may be fetched from: hosts of the internet, never this machine's network, whatever a URL says."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from gateway.addresses import LOOPBACK, allowed
+from gateway.archive.ports import Kept, SourceError
+from gateway.higgsfield.media import MediaSource
+from tests.archive.media import MediaServer
+
+PRIVATE = [
+    "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.8.9.10", "169.254.169.254", "172.16.0.1", "192.0.0.8",
+    "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.51.100.7", "203.0.113.9", "224.0.0.1", "240.0.0.1",
+    "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::a00:1", "2001::1", "2001:db8::1", "2002:7f00:1::", "2002:a00:1::1", "fc00::1", "fd00:ec2::254",
+    "fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1", "100::1",
+]  # fmt: skip
+PUBLIC = ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101", "2002:101:101::"]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_addresses_that_are_nobodys_business_are_not_public(address: str) -> None:
+    assert not allowed(address, ())
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_others_are(address: str) -> None:
+    assert allowed(address, ())
+
+
+def test_loopback_is_known_in_every_form() -> None:
+    assert all(allowed(address, LOOPBACK) for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+
+
+async def fetched(source: MediaSource, url: str, after: Kept | None = None) -> bytes:
+    try:
+        async with source.open(url, after) as answer:
+            return b"".join([chunk async for chunk in answer.chunks])
+    finally:
+        await source.aclose()
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "127.1", "2130706433", "0", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"],
+)
+async def test_where_higgsfield_is_elsewhere_this_machine_is_not_asked(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        port = listening.getsockname()[1]
+        with pytest.raises(SourceError):
+            await fetched(MediaSource(timeout=5, local=False), f"https://{host}:{port}/a.png?Signature=canary")
+        with pytest.raises(BlockingIOError):
+            listening.accept()  # nobody came
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "[fd00:ec2::254]", "192.168.0.1"])
+async def test_a_sandbox_leads_to_this_machine_and_to_no_neighbour(host: str) -> None:
+    with pytest.raises(SourceError, match="not a public address") as refused:
+        await fetched(MediaSource(timeout=5, local=True), f"http://{host}/a.png?Signature=canary")
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["http://1.1.1.1/a", "ftp://1.1.1.1/a", "file:///etc/passwd", "https://", "https://[/"])
+async def test_other_urls_are_not_fetched(url: str) -> None:
+    with pytest.raises(SourceError):
+        await fetched(MediaSource(timeout=5, local=False), url)
+
+
+async def test_no_redirect_is_followed() -> None:
+    async with MediaServer() as media:
+        media.add("/a", b"secret", faults=[{"status": 302, "headers": {"Location": f"{media.url}/b"}}])
+        target = media.add("/b", b"secret")
+        with pytest.raises(SourceError, match="302"):
+            await fetched(MediaSource(timeout=5, local=True), f"{media.url}/a")
+        assert target.requests == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({"Content-Range": "bytes 3-5/6"}, "another part"),
+        ({"Content-Range": "nonsense"}, "another part"),
+        ({"Content-Encoding": "br"}, "encoded"),
+    ],
+)
+async def test_a_part_that_was_not_asked_for_is_none(headers: dict[str, Any], why: str) -> None:
+    async with MediaServer() as media:
+        media.add("/a", b"secret", faults=[{"headers": headers}])
+        with pytest.raises(SourceError, match=why):
+            await fetched(MediaSource(timeout=5, local=True), f"{media.url}/a", Kept(2, '"one"'))
+
+
+async def test_the_rest_comes_only_of_the_same_version() -> None:
+    async with MediaServer() as media:
+        media.add("/a", b"secret")
+        url = f"{media.url}/a"
+        assert await fetched(MediaSource(timeout=5, local=True), url, Kept(2, '"one"')) == b"cret"
+        assert await fetched(MediaSource(timeout=5, local=True), url, Kept(2, '"other"')) == b"secret"

@@ -1,0 +1,231 @@
+"""The benchmark of charges: it runs, it can tell a bad client from a good one, and a broken promise fails it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import __main__ as command
+from bench.charges import gateway, promises
+from bench.charges.account import COLUMNS, Row, row, table, told_by_gateway
+from bench.charges.callers import Told
+from bench.charges.faults import KINDS, PROBABILITY, SPOILED_AT_MOST, Submission, kinds, plan, submissions
+from bench.charges.through_gateway import SETTINGS, Conditions
+from bench.figures import Figure, at_most, promised, value
+from chaos.history import Line
+from chaos.weather import AMBIGUOUS
+from gateway.sandbox.faults import Fault, Plan
+
+ROOT = Path(__file__).parents[2]
+KEYS, WEBHOOKS, NEITHER = SETTINGS
+SEED = 20_261_120
+
+
+def by_name(figures: list[Any]) -> dict[str, Any]:
+    return {figure["name"]: figure for figure in figures}
+
+
+def _missed(figures: list[Figure]) -> list[str]:
+    return [figure.name.rpartition(": ")[2] for figure in figures if not figure.met]
+
+
+@pytest.mark.toolchain("node")
+@pytest.mark.timeout(600)  # usually ten seconds; it starts a dozen processes, which a busy machine does slowly
+async def test_the_gateway_charges_once_where_both_sdks_charge_more_often(tmp_path: Path) -> None:
+    found = tmp_path / "figures.json"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench", "charges", "--quick", f"--seed={SEED}", f"--json={found}", cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
+    figures = by_name(json.loads(found.read_text())["benchmarks"]["charges"])
+    for setting in SETTINGS:
+        most = figures[f"{setting.name}: most charges for a submission"]
+        assert most["value"] == 1
+        assert most["baseline"] > 1  # of the better SDK: so both of them were charged more often
+        assert figures[f"{setting.name}: charged, and nobody was told"]["baseline"] > 0
+        assert figures[f"{setting.name}: neither ended nor UNCERTAIN"]["value"] == 0
+        assert figures[f"{setting.name}: kills"]["value"] > 0
+
+
+async def test_a_gateway_that_repeats_under_a_fresh_key_breaks_the_promise(tmp_path: Path) -> None:
+    mistaken = (sys.executable, "-m", "tests.chaos.mistaken", "repeats_what_was_not_answered_under_a_fresh_key")
+    conditions = Conditions(
+        SEED, patience=1.0, spread=0.5, lives=(1.0, 1.0), kills=0, linger=0.0, settle=0.0, turns=asyncio.Semaphore(1),
+        launcher=mistaken,
+    )  # fmt: skip
+    found, history = await gateway(NEITHER, submissions(40, SEED), conditions, tmp_path)
+    assert found.most > 1
+    assert {"most charges for a submission", "charged more than once", "what the judge of storms finds"} <= {
+        *_missed(promises(NEITHER, found, history, [], settled=False))
+    }
+
+
+def test_the_faults_of_a_submission_follow_from_the_seed_and_its_number() -> None:
+    assert submissions(300, 5)[:100] == submissions(100, 5)
+    assert submissions(100, 5) != submissions(100, 6)
+    assert len({one.prompt for one in submissions(300, 5)}) == 300
+
+
+def test_so_many_posts_are_spoiled_and_in_every_way() -> None:
+    wanted = submissions(5000, 5)
+    spoiled = [fault for one in wanted for fault in one.faults if fault]
+    assert len(spoiled) / (len(wanted) * SPOILED_AT_MOST) == pytest.approx(PROBABILITY, abs=0.02)
+    assert {fault.kind for fault in spoiled} == set(KINDS) == set(AMBIGUOUS) - {"drip"}
+    both_ways = {(fault.kind, fault.processed) for fault in spoiled}
+    assert {("502", True), ("502", False), ("lost", True), ("hang", True), ("hang", False)} <= both_ways
+    assert kinds(wanted).total() == len(spoiled)
+
+
+def test_the_plan_meets_each_post_with_its_own_fault() -> None:
+    bad = Fault(on="submit", kind="502", processed=True, prompt="second")
+    wanted = [
+        Submission("clean", (None, None)),
+        Submission("first", (Fault(on="submit", kind="lost", processed=True, prompt="first"), None)),
+        Submission("second", (None, bad)),
+    ]
+    met = Plan()
+    met.add([Fault.parse(entry) for entry in plan(wanted)])
+    assert met.take("submit", "clean") is None
+    first, none_more = met.take("submit", "first"), met.take("submit", "first")
+    assert (first and first.kind, none_more) == ("lost", None)
+    truly, spoiled = met.take("submit", "second"), met.take("submit", "second")
+    assert truly is not None
+    assert (truly.kind, truly.status, truly.body, truly.processed) == ("", None, None, True)
+    assert spoiled == bad
+    assert len(met) == 0
+
+
+PROMPTS = (
+    "once", "thrice", "moderated", "in doubt and paid", "in doubt for free", "error but paid", "error", "given back",
+    "silence", "running",
+)  # fmt: skip
+TOLD = {
+    "once": Told("completed", "r1"),
+    "thrice": Told("completed", "r2"),
+    "moderated": Told("nsfw", "r5"),
+    "in doubt and paid": Told("uncertain"),
+    "in doubt for free": Told("uncertain"),
+    "error but paid": Told(error="ReadTimeout"),
+    "error": Told(error="ReadTimeout"),
+    "given back": Told(error="ReadTimeout"),
+    "running": Told("queued", "r9"),
+}
+
+
+def ledger(charges: dict[str, str], refunds: tuple[str, ...] = (), posts: int = 0) -> dict[str, Any]:
+    return {
+        "submissions": [{}] * posts,
+        "charges": [{"request_id": request, "prompt": prompt} for request, prompt in charges.items()],
+        "refunds": [{"request_id": request} for request in refunds],
+    }
+
+
+def test_every_submission_is_told_in_its_column() -> None:
+    charged = {
+        "r1": "once", "r2": "thrice", "r3": "thrice", "r4": "thrice", "r5": "moderated", "r6": "in doubt and paid",
+        "r7": "error but paid", "r8": "given back", "r9": "running",
+    }  # fmt: skip
+    wanted = [Submission(prompt, ()) for prompt in PROMPTS]
+    found = row("client", wanted, TOLD, ledger(charged, ("r5", "r8"), posts=12))
+    assert found == Row(
+        "client", submissions=10, posts=12, charges=9, most=3, more_than_once=1, completed=2, given_back=1,
+        uncertain_charged=1, uncertain_free=1, error_charged=1, error_free=2, neither=2, untold=3,
+    )  # fmt: skip
+    shown = table([found]).splitlines()
+    assert [line.split("|")[1].strip() for line in shown if not line.startswith("|-")] == list(COLUMNS)
+    assert [line.split("|")[2].strip() for line in shown if not line.startswith("|-")] == [*map(str, astuple(found))]
+
+
+def test_completed_without_a_charge_and_failed_without_a_request_are_no_ends_as_promised() -> None:
+    told = {"a": Told("completed", "r1"), "b": Told("failed", "")}
+    found = row("client", [Submission("a", ()), Submission("b", ())], told, ledger({"r2": "b"}))
+    assert (found.completed, found.given_back, found.neither, found.error_charged) == (0, 0, 1, 1)
+
+
+def test_what_the_gateway_says_at_the_end_is_what_its_callers_know() -> None:
+    lines = [
+        Line(1, 0.0, "submit", {"call": 1, "key": "k", "prompt": "fox"}),
+        Line(2, 0.0, "submit", {"call": 2, "key": "never stored", "prompt": "wolf"}),
+        Line(3, 0.0, "final", {"key": "k", "state": "UNCERTAIN", "request": ""}),
+    ]
+    assert told_by_gateway(lines) == {"fox": Told("uncertain", "")}
+
+
+FAULTLESS = Row(
+    "x", submissions=2, posts=2, charges=2, most=1, more_than_once=0, completed=2, given_back=0, uncertain_charged=0,
+    uncertain_free=0, error_charged=0, error_free=0, neither=0, untold=0,
+)  # fmt: skip
+OVER = [Line(1, 0.0, "over", {})]
+
+
+def missed(setting: Any, *, settled: bool = True, history: list[Line] = OVER, **changes: Any) -> list[str]:
+    return _missed(promises(setting, replace(FAULTLESS, **changes), history, [], settled=settled))
+
+
+def test_the_better_sdk_stands_beside() -> None:
+    sdks = [replace(FAULTLESS, most=3, untold=5), replace(FAULTLESS, most=2, untold=7)]
+    figures = {figure.name: figure for figure in promises(KEYS, FAULTLESS, OVER, sdks, settled=True)}
+    assert figures[f"{KEYS.name}: most charges for a submission"].baseline == 2
+    assert figures[f"{KEYS.name}: charged, and nobody was told"].baseline == 5
+    assert figures[f"{KEYS.name}: left UNCERTAIN"].baseline is None
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.file)
+@pytest.mark.parametrize(
+    ("changes", "promise"),
+    [
+        ({"most": 2}, "most charges for a submission"),
+        ({"more_than_once": 1}, "charged more than once"),
+        ({"untold": 1}, "charged, and nobody was told"),
+        ({"neither": 1}, "neither ended nor UNCERTAIN"),
+        ({"error_charged": 1}, "charged, and called an error"),
+        ({"history": []}, "what the judge of storms finds"),
+    ],
+)
+def test_each_broken_promise_is_missed_in_every_setting(setting: Any, changes: dict[str, Any], promise: str) -> None:
+    assert missed(setting) == []
+    assert missed(setting, settled=False, **changes) == [promise]
+
+
+def test_uncertain_ones_may_be_left_only_where_nothing_can_clear_them_up() -> None:
+    assert missed(KEYS, uncertain_charged=1) == ["left UNCERTAIN"]
+    assert missed(KEYS, uncertain_free=1) == ["left UNCERTAIN"]
+    assert missed(KEYS, uncertain_charged=1, settled=False) == []
+    assert missed(WEBHOOKS, uncertain_charged=1) == ["left UNCERTAIN, and charged"]
+    assert missed(WEBHOOKS, uncertain_free=1) == []
+    assert missed(NEITHER, uncertain_charged=1, uncertain_free=1) == []
+
+
+@pytest.mark.parametrize(
+    ("figure", "quick", "full"),
+    [
+        (value("a promise that holds", "x", 0, promised(0)), 0, 0),
+        (value("a promise that is broken", "x", 1, promised(0)), 1, 1),
+        (value("a goal that is missed", "x", 1, at_most(0)), 0, 1),
+        (value("told for the record", "x", 1), 0, 0),
+    ],
+    ids=lambda part: part.name if isinstance(part, Figure) else str(part),
+)
+def test_a_broken_promise_fails_a_quick_run_too(
+    figure: Figure, quick: int, full: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    efforts = []
+
+    async def measured(effort: Any) -> list[Figure]:
+        efforts.append(effort)
+        return [figure]
+
+    monkeypatch.setitem(command.BENCHMARKS, "charges", measured)
+    assert command.main(["charges", "--quick", "--submissions=7", "--seed=3"]) == quick
+    assert command.main(["charges"]) == full
+    assert [(effort.submissions, effort.seed) for effort in efforts] == [(7, 3), (10_000, SEED)]
+    assert Counter(effort.settle > 0 for effort in efforts) == {True: 1, False: 1}

@@ -1,0 +1,53 @@
+"""A receiver on a real socket, and gateways that call it back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.callbacks.receiver import Receiver
+from tests.support.running import Running, run
+from tests.support.timeline import Timed, run_timed
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with run(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a gateway with other settings."""
+    async with AsyncExitStack() as stack:
+
+        async def started(**terms: Any) -> Running:
+            return await stack.enter_async_context(run(tmp_path, **terms))
+
+        yield started
+
+
+@pytest.fixture
+async def timed(tmp_path: Path) -> AsyncIterator[Timed]:
+    """A gateway whose hours pass when the test says so."""
+    async with run_timed(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+async def no_test_takes_long() -> AsyncIterator[None]:
+    async with asyncio.timeout(60):
+        yield

@@ -1,0 +1,220 @@
+"""No callback leads into the gateway's own networks: not by its URL, not by DNS, not by a redirect, at no attempt."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import addresses, assembly
+from gateway.addresses import LOOPBACK, Network, allowed
+from gateway.callbacks.model import Outcome, Problem
+from gateway.receivers.post import HttpReceivers, Lookup
+from hfgateway.v1 import callback_service_pb2 as pb
+from tests.app.certificates import Authority
+from tests.callbacks.conftest import Start
+from tests.callbacks.receiver import Receiver, create, deliveries, state_of
+from tests.support.running import Running, soul
+from tests.support.timeline import Timed
+from tests.support.transports import RpcFailure
+
+INNER = (
+    "127.0.0.1", "127.255.255.254", "0.0.0.0", "10.1.2.3", "100.64.0.1", "169.254.169.254", "172.16.0.1",
+    "172.31.255.255", "192.0.0.8", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.51.100.7",
+    "203.0.113.7", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
+)  # fmt: skip
+REFUSED = (
+    *INNER, "::", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1",
+    "2002:7f00:1::", "2002:a00:1::1", "2001::1", "2001:db8::1", "3fff::1", "fc00::1", "fd12:3456::1", "fe80::1",
+    "fe80::1%1", "fec0::1", "ff02::1", "100::1", "5f00::1", "2606:4700::5efe:7f00:1", "4000::1", "localhost", "",
+)  # fmt: skip
+PUBLIC = (
+    "8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8",
+    "64:ff9b::808:808", "2002:808:808::1",
+)  # fmt: skip
+
+
+def wrapped(inner: IPv4Address) -> list[IPv6Address]:
+    """Every form in which IPv6 carries it."""
+    number = int(inner)
+    return [
+        IPv6Address(0xFFFF << 32 | number),
+        IPv6Address(int(IPv6Address("64:ff9b::")) | number),
+        IPv6Address(0x2002 << 112 | number << 80 | 1),
+        IPv6Address(int(IPv6Address("2606:4700::5efe:0:0")) | number),
+        IPv6Address(int(IPv6Address("2606:4700::200:5efe:0:0")) | number),
+    ]
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_is_not_the_internet_is_refused(text: str) -> None:
+    assert not allowed(text, ())
+
+
+@pytest.mark.parametrize("text", PUBLIC)
+def test_what_is_the_internet_is_not(text: str) -> None:
+    assert allowed(text, ())
+
+
+@given(
+    st.sampled_from(addresses.REFUSED_V4).flatmap(
+        lambda net: st.integers(0, net.num_addresses - 1).map(lambda n: net[n])
+    )
+)
+def test_no_wrapping_lets_an_inner_address_through(inner: IPv4Address) -> None:
+    assert not allowed(str(inner), ())
+    assert [str(one) for one in wrapped(inner) if allowed(str(one), ())] == []
+
+
+URLS = {
+    "http://example.com/": "must begin with https://",
+    "https://127.0.0.1/": "does not call",
+    "https://127.1/": "usual form",
+    "https://2130706433/": "usual form",
+    "https://0x7f000001/": "usual form",
+    "https://0177.0.0.1/": "usual form",
+    "https://0/": "usual form",
+    "https://127.0.0.1./": "usual form",
+    "https://[::1]/": "does not call",
+    "https://[::ffff:127.0.0.1]/": "does not call",
+    "https://[64:ff9b::7f00:1]/": "does not call",
+    "https://[fe80::1%25eth0]/": "",
+    "https://169.254.169.254/latest/meta-data/": "does not call",
+    "https://10.0.0.1:8443/": "does not call",
+    "https://127。0。0。1/": "ASCII",
+    "https://user:canary@example.com/": "no user",
+    "https://example.com@127.0.0.1/": "no user",
+    "https://example.com\\@127.0.0.1/": "",
+    "https://example.com/#part": "fragment",
+    "https://example.com:0/": "port",
+    "https://example.com:99999/": "not a URL",
+    "https:///path": "",
+    "https://exa mple.com/": "",
+    "https://-/": "",
+    "https://a..b/": "",
+    "ftp://example.com/": "must begin with https://",
+    "file:///etc/passwd": "must begin with https://",
+    "example.com": "must begin with https://",
+    "https://example.com/" + "x" * 2048: "at most 2048",
+}
+
+
+async def test_urls_that_lead_inside_are_refused_when_they_are_told(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "LOOPBACK", ())
+    running = await start()
+    for url, why in URLS.items():
+        with pytest.raises(RpcFailure) as refused:
+            await create(running, url)
+        assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", ["url"]), url
+        assert why in refused.value.message
+        assert "canary" not in refused.value.message
+    good = await create(running, "https://hooks.example.com:8443/a%20b?token=t")
+    assert good.callback.url == "https://hooks.example.com:8443/a%20b?token=t"
+
+
+def names(*answers: Sequence[str]) -> tuple[Lookup, list[str]]:
+    """A resolver that answers so, the last one for ever; and whom it was asked for."""
+    asked: list[str] = []
+
+    async def lookup(host: str) -> Sequence[str]:
+        asked.append(host)
+        return answers[min(len(asked), len(answers)) - 1]
+
+    return lookup, asked
+
+
+@asynccontextmanager
+async def receivers(
+    networks: Sequence[Network] = (), tls: ssl.SSLContext | bool = True, *, answers: Sequence[Sequence[str]]
+) -> AsyncIterator[tuple[HttpReceivers, list[str]]]:
+    lookup, asked = names(*answers)
+    one = HttpReceivers(networks, time.time, tls=tls, lookup=lookup)
+    try:
+        yield one, asked
+    finally:
+        await one.aclose()
+
+
+@pytest.mark.parametrize(
+    "found", [["127.0.0.1"], ["::1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"], ["64:ff9b::7f00:1"], []], ids=str
+)
+async def test_a_name_that_leads_inside_is_not_called(receiver: Receiver, found: list[str]) -> None:
+    async with receivers(answers=[found]) as (outside, asked):
+        outcome = await outside.post(f"https://hooks.example:{receiver.port}/", {}, b"{}")
+    assert outcome == Outcome(Problem.ADDRESS_REFUSED)
+    assert asked == ["hooks.example"]
+    assert receiver.got == []
+    assert receiver.most_open == 0
+
+
+async def test_plain_http_goes_to_named_networks_only(receiver: Receiver) -> None:
+    url = f"http://hooks.example:{receiver.port}/"
+    async with receivers(LOOPBACK, answers=[["8.8.8.8"], ["127.0.0.1"]]) as (outside, _):
+        assert await outside.post(url, {}, b"{}") == Outcome(Problem.ADDRESS_REFUSED)
+        assert (await outside.post(url, {}, b"{}")).http_status == 200
+    assert [got.headers["host"] for got in receiver.got] == [f"hooks.example:{receiver.port}"]
+
+
+async def test_a_name_is_looked_up_and_checked_for_each_attempt(timed: Timed, receiver: Receiver) -> None:
+    lookup, asked = names(["127.0.0.1"], ["10.0.0.1"], ["127.0.0.1"])
+    timed.gateway._core.receivers._lookup = lookup
+    receiver.plan.append(500)
+    made = await create(timed, f"http://hooks.example:{receiver.port}/")
+    stored = await timed.submit(soul("a fox"))
+    await timed.passes(60.0, until=lambda: stored.id not in timed.live())
+    await timed.passes(30.0, until=lambda: len(asked) == 2)
+    (waits,) = await deliveries(timed, made.callback.id)
+    assert (waits.problem, waits.http_status) == (pb.DELIVERY_PROBLEM_ADDRESS_REFUSED, 0)
+    assert len(receiver.got) == 1
+    await timed.passes(1_000.0, until=lambda: len(receiver.got) == 2, step=10.0)
+    await timed.settled()
+    assert len(asked) == 3
+    assert (await state_of(timed, made.callback.id)).problem == pb.DELIVERY_PROBLEM_UNSPECIFIED
+
+
+async def test_who_answers_must_prove_the_name_whatever_the_address(tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path)
+    pair = authority.signed("receiver")
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(pair.cert, pair.key)
+    named: list[str | None] = []
+    serving.sni_callback = lambda _socket, name, _context: named.append(name)
+    trusting = ssl.create_default_context(cafile=str(authority.cert))
+    async with Receiver(serving) as receiver:
+        good, other = (f"https://{name}:{receiver.port}/" for name in ("localhost", "hooks.example"))
+        async with receivers(LOOPBACK, trusting, answers=[["127.0.0.1"]]) as (outside, _):
+            assert await outside.post(good, {}, b"{}") == Outcome(http_status=200)
+            assert await outside.post(other, {}, b"{}") == Outcome(Problem.CERTIFICATE)
+        async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
+            assert await outside.post(good, {}, b"{}") == Outcome(Problem.CERTIFICATE)
+        assert [got.headers["host"] for got in receiver.got] == [f"localhost:{receiver.port}"]
+        assert named[:2] == ["localhost", "hooks.example"]
+
+
+async def test_no_proxy_of_the_environment_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
+        assert await outside.post(receiver.url, {}, b"{}") == Outcome(http_status=200)
+
+
+async def test_networks_that_the_operator_names_may_be_called(
+    start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "LOOPBACK", ())
+    running: Running = await start(CALLBACK_NETWORKS="127.0.0.0/8, 10.20.0.0/16")
+    made = await create(running, receiver.url)
+    tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
+    assert tested.delivery.state == pb.DELIVERY_STATE_DELIVERED
+    assert (await create(running, "http://10.20.3.4/", key="two")).secret
+    with pytest.raises(RpcFailure):
+        await create(running, "http://10.21.3.4/", key="three")

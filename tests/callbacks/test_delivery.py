@@ -1,0 +1,221 @@
+"""What a receiver gets, as the published library of Standard Webhooks reads it: what, in which order, and for whom."""
+
+from __future__ import annotations
+
+import pytest
+from standardwebhooks import WebhookVerificationError
+
+from gateway.callbacks import courier
+from hfgateway.v1 import callback_service_pb2 as pb
+from hfgateway.v1 import generation_service_pb2 as generation_pb
+from tests.callbacks.conftest import Start
+from tests.callbacks.receiver import (
+    HANG,
+    Receiver,
+    change,
+    create,
+    deliveries,
+    finished,
+    settles,
+    state_of,
+    until,
+)
+from tests.support.running import Running, soul
+from tests.support.transports import RpcFailure
+
+
+async def test_an_end_is_told_signed_and_without_the_input(running: Running, receiver: Receiver) -> None:
+    made = await create(running, receiver.url)
+    generation = await finished(running, "a fox in the snow", labels={"order": "7"})
+    (got,) = await receiver.gets(1)
+
+    event = got.verify(made.secret)
+    assert event["type"] == "generation.completed"
+    assert event["timestamp"] == generation.update_time.ToJsonString()
+    generation.ClearField("input")
+    generation.ClearField("forecast")
+    assert got.generation == generation
+    assert b"snow" not in got.body.replace(generation.idempotency_key.encode(), b"")
+    assert got.target == "/hook?of=shop"
+    assert got.headers["content-type"] == "application/json"
+    assert got.headers["host"] == f"127.0.0.1:{receiver.port}"
+    (delivery,) = await settles(running, made.callback.id, 1)
+    assert (delivery.id, delivery.attempts, delivery.http_status) == (got.id, 1, 200)
+    assert (delivery.generation_id, delivery.revision) == (generation.id, generation.revision)
+    assert not delivery.HasField("next_attempt_time")
+
+
+async def test_what_was_changed_on_the_way_is_not_taken_for_ours(running: Running, receiver: Receiver) -> None:
+    made = await create(running, receiver.url)
+    await finished(running, "a fox")
+    (got,) = await receiver.gets(1)
+
+    forged = type(got)(got.target, got.headers, got.body.replace(b"completed", b"failed"))
+    renamed = type(got)(got.target, {**got.headers, "webhook-id": "another"}, got.body)
+    for wrong in (forged, renamed):
+        with pytest.raises(WebhookVerificationError):
+            wrong.verify(made.secret)
+    with pytest.raises(WebhookVerificationError):
+        got.verify((await create(running, receiver.url, key="two")).secret)
+
+
+async def test_only_ends_are_told_unless_every_change_is_wanted(running: Running, receiver: Receiver) -> None:
+    await create(running, receiver.url)
+    everything = await create(running, receiver.url + "&every", every_change=True, key="two")
+    stored = await running.submit(soul("a fox"))
+    await running.start_running(stored.id)
+    done = await running.finish(stored.id)
+    await receiver.gets(1 + done.revision)
+
+    told = [got for got in receiver.got if got.target.endswith("&every")]
+    assert [got.generation.revision for got in told] == list(range(1, done.revision + 1))
+    assert [got.event["type"] for got in told][-2:] == ["generation.in_progress", "generation.completed"]
+    assert [got.state for got in receiver.got if got not in told] == ["COMPLETED"]
+    assert len({got.id for got in receiver.got}) == 1 + done.revision
+    assert len(await settles(running, everything.callback.id, done.revision)) == done.revision
+
+
+async def test_a_revision_waits_for_the_one_before(running: Running, receiver: Receiver) -> None:
+    receiver.plan.append(HANG)
+    made = await create(running, receiver.url, every_change=True)
+    stored = await running.submit(soul("a fox"))
+    await receiver.gets(1)
+    done = await running.finish(stored.id)
+    other = await finished(running, "an owl")
+    await receiver.gets_one(lambda got: got.generation.id == other.id and got.generation.done)
+    assert [got.generation.revision for got in receiver.got if got.generation.id == stored.id] == [1]
+
+    receiver.usual = 200
+    receiver.let_go.set()  # it closes without an answer: the first revision is sent again before the second
+    await change(running, made.callback.id, paused=True)
+    await change(running, made.callback.id, paused=False)
+    await receiver.gets_one(lambda got: got.generation.id == stored.id and got.generation.done)
+    revisions = [got.generation.revision for got in receiver.got if got.generation.id == stored.id]
+    assert revisions == [1, *range(1, done.revision + 1)]
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"labels": {"team": "red"}},
+        {"modelIds": ["higgsfield-ai/soul/standard"]},
+        {"states": ["GENERATION_STATE_FAILED"]},
+    ],
+    ids=["labels", "model", "states"],
+)
+async def test_a_filter_is_kept(running: Running, receiver: Receiver, filter: dict[str, object]) -> None:
+    made = await create(running, receiver.url, **filter)
+    everything = await create(running, receiver.url + "&all", key="two")
+    running.plan(on="submit", kind="422") if "states" in filter else None
+    wanted = await running.submit(soul("a fox", labels={"team": "red"}, wait_for=generation_pb.WAIT_FOR_STORED))
+    await running.finish(wanted.id, "FAILED" if "states" in filter else "COMPLETED")
+    other = soul("an owl", labels={"team": "blue"})
+    if "modelIds" in filter:
+        other.input.dop.prompt = "an owl"
+        other.input.dop.image_urls.append("https://example.com/owl.png")
+    unwanted = await running.submit(other)
+    await running.finish(unwanted.id)
+    await receiver.gets(3)
+    await settles(running, everything.callback.id, 2)
+    assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [wanted.id]
+
+
+async def test_another_filter_counts_for_what_comes_after_it(running: Running, receiver: Receiver) -> None:
+    made = await create(running, receiver.url, labels={"team": "red"})
+    await finished(running, "a fox", labels={"team": "blue"})
+    update = pb.UpdateCallbackRequest(id=made.callback.id)
+    update.filter.SetInParent()
+    changed = (await running.grpc.call("UpdateCallback", update)).callback
+    assert not changed.filter.labels
+    owl = await finished(running, "an owl", labels={"team": "blue"})
+    await running.stop_gateway()
+    await running.start_gateway()
+    assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [owl.id]
+    assert [got.generation.id for got in receiver.got] == [owl.id]
+
+
+async def test_a_restart_delivers_the_rest(running: Running, receiver: Receiver) -> None:
+    receiver.usual = 503
+    made = await create(running, receiver.url)
+    done = [await finished(running, f"fox {number}") for number in range(5)]
+    await receiver.gets(1)
+    await running.stop_gateway()
+    receiver.usual = 200
+    await running.start_gateway()
+    await change(running, made.callback.id, paused=False)
+
+    found = await settles(running, made.callback.id, 5)
+    assert {one.generation_id for one in found} == {one.id for one in done}
+    assert len({got.id for got in receiver.got}) == 5
+    assert (await state_of(running, made.callback.id)).problem == pb.DELIVERY_PROBLEM_UNSPECIFIED
+
+
+async def test_a_backlog_is_bounded_and_nothing_of_it_is_lost(
+    start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "MOST_WAITING", 3)
+    monkeypatch.setattr(courier, "READ_AT_ONCE", 2)
+    running = await start()
+    receiver.usual = 503
+    made = await create(running, receiver.url)
+    done = [await finished(running, f"fox {number}") for number in range(8)]
+    await receiver.gets(1)
+    assert len(await deliveries(running, made.callback.id)) == 3
+    await running.stop_gateway()
+    await running.start_gateway()
+    assert len(await deliveries(running, made.callback.id)) == 3
+
+    receiver.usual = 200
+    await change(running, made.callback.id, paused=False)
+    assert {one.generation_id for one in await settles(running, made.callback.id, 8)} == {one.id for one in done}
+
+
+async def test_a_slow_receiver_harms_no_other_and_is_not_crowded(running: Running, receiver: Receiver) -> None:
+    receiver.usual = HANG
+    await create(running, receiver.url)
+    async with Receiver() as quick:
+        other = await create(running, quick.url, key="two")
+        stored = [await running.submit(soul(f"fox {number}")) for number in range(12)]
+        for one in stored:
+            await running.finish(one.id)
+        await settles(running, other.callback.id, 12)
+        assert receiver.most_open == courier.AT_ONCE
+        assert quick.most_open <= courier.AT_ONCE
+
+
+async def test_what_was_deleted_before_is_not_told(running: Running, receiver: Receiver) -> None:
+    made = await create(running, receiver.url)
+    await change(running, made.callback.id, paused=True)
+    gone = await finished(running, "a fox")
+    await running.grpc.call("DeleteGeneration", generation_pb.DeleteGenerationRequest(id=gone.id))
+    kept = await finished(running, "an owl")
+    await change(running, made.callback.id, paused=False)
+    assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [kept.id]
+    assert [got.generation.id for got in receiver.got] == [kept.id]
+
+
+async def test_a_delivery_whose_generation_was_deleted_meanwhile_is_dropped(
+    running: Running, receiver: Receiver
+) -> None:
+    receiver.usual = 500
+    made = await create(running, receiver.url)
+    gone = await finished(running, "a fox")
+    await receiver.gets(1)
+    await until(running, made.callback.id, lambda found: [one.attempts for one in found] == [1])
+    await running.grpc.call("DeleteGeneration", generation_pb.DeleteGenerationRequest(id=gone.id))
+    await change(running, made.callback.id, paused=False)
+    await until(running, made.callback.id, lambda found: not found)
+    assert len(receiver.got) == 1
+
+
+async def test_a_deleted_callback_is_told_nothing_more(running: Running, receiver: Receiver) -> None:
+    made = await create(running, receiver.url)
+    other = await create(running, receiver.url + "&other", key="two")
+    await running.grpc.call("DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id))
+    await running.grpc.call("DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id))
+    await finished(running, "a fox")
+    await settles(running, other.callback.id, 1)
+    assert [got.target for got in receiver.got] == ["/hook?of=shop&other"]
+    with pytest.raises(RpcFailure) as refused:
+        await state_of(running, made.callback.id)
+    assert (refused.value.reason, refused.value.failure.metadata["callback_id"]) == ("NOT_FOUND", made.callback.id)

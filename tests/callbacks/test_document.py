@@ -1,0 +1,37 @@
+"""The receiver of docs/callbacks.md, run as it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from tests.callbacks.receiver import create
+from tests.docs.markdown import blocks
+from tests.support.addresses import free_address
+from tests.support.running import PATIENCE, Running, soul
+
+(EXAMPLE,) = (block for block in blocks("docs/callbacks.md") if block.language == "python")
+
+
+async def test_the_receiver_of_the_document_takes_what_is_ours_and_nothing_else(running: Running) -> None:
+    address = free_address()
+    made = await create(running, f"http://{address}/")
+    other = await create(running, f"http://{address}/", key="two")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", EXAMPLE.text.replace("9300", address.rpartition(":")[2]),
+        env={**os.environ, "WEBHOOK_SECRET": made.secret},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        stored = await running.submit(soul("a fox"))
+        done = await running.finish(stored.id)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with asyncio.timeout(PATIENCE):
+            assert (await process.stdout.readline()).decode() == f"{done.id} {done.revision} COMPLETED\n"
+            answers = {(await process.stderr.readline()).decode().rpartition('" ')[2] for _ in range(2)}
+        assert answers == {"204 -\n", "401 -\n"}, other.callback.id
+    finally:
+        process.kill()
+        await process.wait()

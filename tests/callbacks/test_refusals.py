@@ -1,0 +1,235 @@
+"""Receivers that do not take what they are sent: when it comes again, when it is given up, and what is told of it."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import pytest
+
+from gateway.callbacks import schedule
+from gateway.receivers import post
+from hfgateway.v1 import callback_service_pb2 as pb
+from tests.callbacks.receiver import CLOSE, HANG, Receiver, change, create, deliveries, settles, state_of, until
+from tests.support.addresses import free_address
+from tests.support.running import Generation, Running, soul
+from tests.support.timeline import Timed
+
+DAY = 86_400.0
+COARSE = 300.0
+"""Seconds in one step, where days pass."""
+
+
+async def ended(timed: Timed, prompt: str = "a fox") -> Generation:
+    """A generation that has come to its end, in as few seconds as it takes."""
+    stored = await timed.submit(soul(prompt))
+    await timed.passes(60.0, until=lambda: stored.id not in timed.live())
+    return await timed.get(stored.id)
+
+
+async def test_what_was_not_taken_comes_again_under_the_same_id(timed: Timed, receiver: Receiver) -> None:
+    receiver.plan.append(500)
+    made = await create(timed, receiver.url)
+    await ended(timed)
+    await timed.settled()
+    (waits,) = await deliveries(timed, made.callback.id)
+    assert (waits.state, waits.problem, waits.http_status) == (
+        pb.DELIVERY_STATE_PENDING, pb.DELIVERY_PROBLEM_STATUS, 500,
+    )  # fmt: skip
+    assert waits.HasField("next_attempt_time")
+    ill = await state_of(timed, made.callback.id)
+    assert (ill.problem, ill.problem_http_status, ill.paused) == (pb.DELIVERY_PROBLEM_STATUS, 500, False)
+
+    await timed.passes(4.0)
+    assert len(receiver.got) == 1
+    await timed.passes(2.0)
+    first, second = receiver.got
+    assert first.id == second.id
+    assert second.signed_by(made.secret)
+    assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) >= 4
+    (taken,) = await deliveries(timed, made.callback.id)
+    assert (taken.state, taken.attempts) == (pb.DELIVERY_STATE_DELIVERED, 2)
+    well = await state_of(timed, made.callback.id)
+    assert (well.problem, well.HasField("problem_time")) == (pb.DELIVERY_PROBLEM_UNSPECIFIED, False)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (400, "STATUS", 400),
+        (503, "STATUS", 503),
+        (CLOSE, "CONNECTION", 0),
+        (HANG, "TIMEOUT", 0),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", "TIMEOUT", 0),
+        (b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 100_000, "CONNECTION", 0),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "CONNECTION", 0),
+        ((301, {}), "REDIRECT", 301),
+        ((308, {}), "REDIRECT", 308),
+        (304, "REDIRECT", 304),
+    ],
+    ids=["400", "503", "closes", "hangs", "no end of its head", "a long head", "no HTTP", "301", "308", "304"],
+)
+async def test_anything_but_2xx_is_a_failure_and_no_redirect_is_followed(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, case: tuple[object, str, int]
+) -> None:
+    answer, problem, status = case
+    monkeypatch.setattr(post, "LIMIT", 0.3 if problem == "TIMEOUT" else post.LIMIT)
+    async with Receiver() as second:
+        if isinstance(answer, tuple):
+            answer = (answer[0], {"Location": second.url})
+        receiver.usual = answer
+        made = await create(running, receiver.url)
+        tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
+        assert tested.delivery.state == pb.DELIVERY_STATE_FAILED
+        assert pb.DeliveryProblem.Name(tested.delivery.problem) == f"DELIVERY_PROBLEM_{problem}"
+        assert tested.delivery.http_status == status
+        assert len(receiver.got) == 1
+        assert second.got == []
+
+
+async def test_nobody_listening_is_a_failure(running: Running) -> None:
+    made = await create(running, f"http://{free_address()}/")
+    tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
+    assert tested.delivery.problem == pb.DELIVERY_PROBLEM_CONNECTION
+
+
+async def test_what_a_receiver_says_beside_its_status_is_not_read(running: Running, receiver: Receiver) -> None:
+    receiver.usual = b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n" + b"x" * 100_000
+    made = await create(running, receiver.url)
+    tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
+    assert tested.delivery.state == pb.DELIVERY_STATE_DELIVERED
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+async def test_any_2xx_takes_it(running: Running, receiver: Receiver, status: int) -> None:
+    receiver.usual = status
+    made = await create(running, receiver.url)
+    tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
+    assert (tested.delivery.state, tested.delivery.http_status) == (pb.DELIVERY_STATE_DELIVERED, status)
+
+
+async def test_410_ends_the_callback_until_its_owner_says_otherwise(timed: Timed, receiver: Receiver) -> None:
+    receiver.plan.append(410)
+    made = await create(timed, receiver.url)
+    first = await ended(timed)
+    await timed.settled()
+    gone = await state_of(timed, made.callback.id)
+    assert (gone.paused, gone.problem, gone.problem_http_status) == (True, pb.DELIVERY_PROBLEM_GONE, 410)
+    second = await ended(timed, "an owl")
+    await timed.passes(DAY, step=COARSE)
+    assert len(receiver.got) == 1
+
+    assert not (await change(timed, made.callback.id, paused=False)).paused
+    await timed.settled()
+    assert [got.generation.id for got in receiver.got] == [first.id, first.id, second.id]
+    assert receiver.got[0].id == receiver.got[1].id
+
+
+@pytest.mark.parametrize("dated", [False, True], ids=["seconds", "date"])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_retry_after_is_kept_for_everything(timed: Timed, receiver: Receiver, status: int, dated: bool) -> None:
+    wait = 1_000.0
+    made = await create(timed, receiver.url)
+    stored = await timed.submit(soul("a fox"))
+    receiver.plan.append((status, {"Retry-After": formatdate(timed.time.wall() + wait + 6) if dated else str(wait)}))
+    await timed.passes(60.0, until=lambda: stored.id not in timed.live())
+    await timed.settled()
+    asked = timed.time.now
+    await ended(timed, "an owl")
+    await timed.passes(asked + wait - 2.0 - timed.time.now, step=10.0)
+    assert len(receiver.got) == 1
+    (_, tried) = await deliveries(timed, made.callback.id)
+    assert tried.http_status == status
+    await timed.passes(10.0)
+    assert [got.state for got in receiver.got] == ["COMPLETED"] * 3
+    assert len(await settles(timed, made.callback.id, 2)) == 2
+
+
+async def test_one_that_is_never_taken_is_given_up_after_three_days_and_harms_no_other(
+    timed: Timed, receiver: Receiver
+) -> None:
+    made = await create(timed, receiver.url)
+    receiver.usual = 400
+    poison = await ended(timed)
+    await timed.settled()
+    receiver.refuses = poison.id
+    receiver.usual = 200
+    good = await ended(timed, "an owl")
+    await settles(timed, made.callback.id, 1)
+
+    expected = sum(schedule.PAUSES)
+    attempts = 1 + len(schedule.PAUSES)
+    took = await timed.passes(DAY, step=COARSE)
+    other = await ended(timed, "a hare")
+    took += await timed.passes(expected, until=lambda: len(receiver.got) >= 2 + attempts, step=COARSE)
+    assert expected * 0.9 <= took <= expected * 1.1 + attempts * COARSE
+    await timed.passes(DAY, step=COARSE)
+    assert sorted(got.generation.id for got in receiver.got) == [*[poison.id] * attempts, good.id, other.id]
+    failed = [one for one in await deliveries(timed, made.callback.id) if one.state == pb.DELIVERY_STATE_FAILED]
+    assert [(one.generation_id, one.attempts) for one in failed] == [(poison.id, 10)]
+    assert await deliveries(timed, made.callback.id, failed_only=True) == failed
+
+    receiver.refuses = ""
+    answer = await timed.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=failed[0].id))
+    assert (answer.delivery.state, answer.delivery.attempts) == (pb.DELIVERY_STATE_PENDING, 0)
+    await until(timed, made.callback.id, lambda found: all(one.state == pb.DELIVERY_STATE_DELIVERED for one in found))
+    assert receiver.got[-1].id == receiver.got[0].id
+
+
+async def test_a_receiver_that_is_away_for_days_is_paused_and_loses_nothing(timed: Timed, receiver: Receiver) -> None:
+    receiver.usual = 503
+    made = await create(timed, receiver.url)
+    done = [await ended(timed, f"fox {number}") for number in range(3)]
+    took = await timed.passes(4 * DAY, until=lambda: timed.gateway._core.courier.paused() == 1, step=COARSE)
+    assert schedule.PATIENCE <= took <= schedule.PATIENCE + schedule.LONGEST_HOLD * 1.1 + 60 + 2 * COARSE
+    assert all(one.state == pb.DELIVERY_STATE_PENDING for one in await deliveries(timed, made.callback.id))
+    paused = await state_of(timed, made.callback.id)
+    assert (paused.paused, paused.problem_http_status) == (True, 503)
+    attempts = len(receiver.got)
+    assert attempts <= schedule.PATIENCE / (schedule.LONGEST_HOLD * 0.9) + 20
+    await timed.passes(DAY, step=COARSE)
+    assert len(receiver.got) == attempts
+
+    receiver.usual = 200
+    await change(timed, made.callback.id, paused=False)
+    await timed.settled()
+    assert {got.generation.id for got in receiver.got[attempts:]} == {one.id for one in done}
+    assert len(receiver.got) == attempts + 3
+
+
+async def test_when_it_is_back_all_that_waited_comes_at_once(timed: Timed, receiver: Receiver) -> None:
+    made = await create(timed, receiver.url)
+    receiver.usual = 503
+    for number in range(3):
+        await ended(timed, f"fox {number}")
+    await timed.passes(3 * 3600.0, step=COARSE)
+    assert all(one.attempts >= 1 for one in await deliveries(timed, made.callback.id))
+    receiver.usual = 200
+    attempts = len(receiver.got)
+    took = await timed.passes(3600.0, until=lambda: len(receiver.got) == attempts + 3, step=COARSE)
+    assert took <= schedule.LONGEST_HOLD * 1.1 + COARSE
+    assert len(await settles(timed, made.callback.id, 3)) == 3
+
+
+async def test_a_restart_begins_no_schedule_anew(timed: Timed, receiver: Receiver) -> None:
+    receiver.usual = (429, {"Retry-After": "3000"})
+    await create(timed, receiver.url)
+    await ended(timed)
+    await timed.settled()
+    await timed.passes(1_000.0, step=10.0)
+    await timed.stop_gateway()
+    await timed.start_gateway()
+    await timed.passes(1_990.0, step=10.0)
+    assert len(receiver.got) == 1
+    await timed.passes(20.0)
+    assert len(receiver.got) == 2
+
+
+async def test_a_test_is_told_at_once_and_kept_nowhere(running: Running, receiver: Receiver) -> None:
+    made = await create(running, receiver.url)
+    await change(running, made.callback.id, paused=True)
+    tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
+    (got,) = receiver.got
+    event = got.verify(made.secret)
+    assert (event["type"], event["data"]) == ("callback.test", {})
+    assert tested.delivery.id == got.id
+    assert await deliveries(running, made.callback.id) == []

@@ -1,0 +1,174 @@
+"""The rules by themselves: what attempts make of deliveries and callbacks, and in which order a line gives them out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.callbacks import schedule
+from gateway.callbacks.courier import Line
+from gateway.callbacks.model import Callback, Delivery, Fate, Outcome, Problem, id_parts
+from gateway.generations.model import Moment
+from gateway.generations.ports import Filter
+from gateway.headers import retry_after
+
+NOW = 1_700_000_000.0
+TAKEN = Outcome(http_status=204)
+REFUSED = Outcome(Problem.STATUS, 400)
+AWAY = Outcome(Problem.TIMEOUT)
+BUSY = Outcome(Problem.STATUS, 503, retry_after=7_200.0)
+OUTCOMES = st.sampled_from(
+    [
+        TAKEN, REFUSED, AWAY, BUSY, Outcome(Problem.REDIRECT, 302), Outcome(Problem.CONNECTION),
+        Outcome(Problem.ADDRESS_REFUSED), Outcome(Problem.STATUS, 500, retry_after=1e9), Outcome(Problem.STATUS, 429),
+    ]
+)  # fmt: skip
+
+
+def moment(after: float = 0.0) -> Moment:
+    return Moment(NOW + after, NOW + after)
+
+
+def callback(**more: Any) -> Callback:
+    given: dict[str, Any] = {
+        "id": "callback", "tenant": "tenant", "url": "https://example.com/", "wanted": Filter(), "every_change": False,
+        "idempotency_key": "key", "fingerprint": b"", "create_time": NOW, "position": 0,
+    }  # fmt: skip
+    return Callback(**(given | more))
+
+
+def delivery(generation: str = "generation", revision: int = 1, at: float = NOW) -> Delivery:
+    return Delivery("callback", generation, revision, NOW, at)
+
+
+@given(st.lists(st.tuples(OUTCOMES, st.floats(0, 200_000), st.floats(0, 1)), max_size=60))
+def test_whatever_comes_of_attempts(history: list[tuple[Outcome, float, float]]) -> None:
+    one, waits, at, last = callback(), delivery(), 0.0, 0.0
+    for outcome, pause, chance in history:
+        if waits.fate is not Fate.PENDING or one.paused:
+            return
+        at += pause
+        before, quiet = one, at - last > schedule.LULL
+        last = at
+        result = schedule.after(one, waits, outcome, moment(at), chance)
+        one, waits = result.callback, result.delivery
+        assert (waits.problem, waits.http_status) == (outcome.problem, outcome.http_status)
+        if outcome.problem is None:
+            assert waits.fate is Fate.DELIVERED
+            assert (one.problem, one.failing_since, one.streak, one.held_until) == (None, None, 0, 0.0)
+            assert result.back == (before.streak >= schedule.AWAY_AFTER)
+            continue
+        # Never at once, never before the receiver said, never more than a day later than the longest pause.
+        if waits.fate is Fate.PENDING:
+            assert waits.next_at - (NOW + at) >= 0.9 * schedule.FIRST_HOLD
+            assert waits.next_at - (NOW + at) >= min(outcome.retry_after or 0.0, schedule.LONGEST_RETRY_AFTER)
+        assert waits.next_at - (NOW + at) <= max(schedule.LONGEST_RETRY_AFTER, 1.1 * max(schedule.PAUSES)) + 86_400.0
+        # Given up only after ten refusals of its own; paused only after days.
+        assert (waits.fate is Fate.FAILED) == (waits.refusals == len(schedule.PAUSES) + 1)
+        assert one.failing_since is not None
+        assert one.paused == (NOW + at - one.failing_since >= schedule.PATIENCE)
+        assert not (one.paused and quiet)
+
+
+def test_an_outage_costs_no_delivery_its_attempts() -> None:
+    one, waits = callback(), delivery()
+    for number in range(200):
+        result = schedule.after(one, waits, AWAY, moment(number * 900.0), 0.5)
+        one, waits = result.callback, result.delivery
+    assert waits.fate is Fate.PENDING
+    assert (waits.attempts, waits.refusals) == (200, schedule.AWAY_AFTER - 1)
+    assert one.held_until == waits.next_at == NOW + 199 * 900.0 + schedule.LONGEST_HOLD
+
+
+def test_holds_grow_to_a_limit_and_one_success_ends_them() -> None:
+    one, waits, holds = callback(), delivery(), []
+    for _ in range(12):
+        one = schedule.after(one, waits, AWAY, moment(), 0.5).callback
+        holds.append(one.held_until - NOW)
+    assert holds[:4] == [5.0, 10.0, 20.0, 40.0]
+    assert holds[-1] == schedule.LONGEST_HOLD
+    assert schedule.after(one, waits, TAKEN, moment(), 0.5).callback.held_until == 0.0
+
+
+def test_a_longer_hold_is_not_cut_short_by_another_failure() -> None:
+    held = schedule.after(callback(), delivery(), BUSY, moment(), 0.5).callback
+    after = schedule.after(held, delivery("other"), AWAY, moment(1.0), 0.5).callback
+    assert after.held_until == held.held_until == NOW + 7_200.0
+
+
+def test_a_failure_long_after_another_is_no_failure_for_days() -> None:
+    one = schedule.after(callback(), delivery(), REFUSED, moment(), 0.5).callback
+    late = schedule.after(one, delivery("other"), REFUSED, moment(30 * 86_400.0), 0.5).callback
+    assert (late.paused, late.failing_since) == (False, NOW + 30 * 86_400.0)
+    for hours in range(0, 80, 20):
+        one = schedule.after(one, delivery("other"), REFUSED, moment(hours * 3600.0), 0.5).callback
+    assert not one.paused
+    assert schedule.after(one, delivery("other"), REFUSED, moment(80 * 3600.0), 0.5).callback.paused
+
+
+def test_gone_pauses_at_once() -> None:
+    result = schedule.after(callback(), delivery(), Outcome(Problem.GONE, 410), moment(), 0.5)
+    assert (result.callback.paused, result.delivery.fate) == (True, Fate.PENDING)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120.0), ("0", 0.0), ("-5", 0.0), ("Tue, 14 Nov 2023 22:15:00 GMT", 100.0), ("soon", None), ("", None),
+        ("nan", None), (None, None), ("Tue, 99 Nov 2023 22:15:00 GMT", None),
+        ("Tue, 99999999999 Nov 2023 22:15:00 GMT", None),
+    ],
+)  # fmt: skip
+def test_a_retry_after_is_read_in_both_forms(value: str | None, seconds: float | None) -> None:
+    assert retry_after(value, NOW) == seconds
+
+
+def test_an_id_says_what_it_is_of() -> None:
+    assert id_parts(delivery("generation", 12).id) == ("callback", "generation", 12)
+    for wrong in ("", "a_b", "a_b_c", "a_b_1_2", "a_b_-1", "a_b_１", "a_b_1" + "0" * 20):
+        assert id_parts(wrong) is None
+    assert "." not in delivery().id
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(0, 2), st.booleans()), max_size=80)
+
+
+@example([(0, 2, 0, False), (0, 1, 2, False), (0, 1, 2, False), (0, 1, 2, False), (0, 1, 0, False), (0, 1, 1, False)])
+@given(STEPS)
+def test_a_line_gives_out_what_is_due_in_order_and_counts_right(
+    steps: list[tuple[int, int, int, bool]],
+) -> None:
+    """Against a plain set of what waits: one of each generation at a time, the lowest revision first."""
+    line, waits, flying, now = Line(callback()), {}, {}, NOW
+    for generation, revision, kind, well in steps:
+        name = str(generation)
+        if kind == 0:
+            under_way = flying.get(name)
+            if under_way is None or under_way.revision != revision:
+                waits[name, revision] = delivery(name, revision, now + revision)
+            line.add(delivery(name, revision, now + revision))
+        elif kind == 1 and flying:
+            landing = flying.pop(sorted(flying)[0])
+            del waits[landing.generation_id, landing.revision]
+            if not well:
+                waits[landing.generation_id, landing.revision] = landing = replace(landing, next_at=now + 1.0)
+            line.landed(landing if not well else replace(landing, fate=Fate.DELIVERED))
+        else:
+            now += 1.0
+            taken = line.take(now)
+            if taken is not None:
+                assert taken.generation_id not in flying
+                assert taken.next_at <= now
+                assert waits[taken.generation_id, taken.revision] == taken
+                flying[taken.generation_id] = taken
+        assert line.waiting == len(waits)
+        assert line.flying == set(flying)
+        firsts = {}
+        for known_name, known_revision in sorted(waits):
+            if known_name not in flying:
+                firsts.setdefault(known_name, waits[known_name, known_revision])
+        assert line.next_due() == min((one.next_at for one in firsts.values()), default=None)

@@ -1,0 +1,172 @@
+"""Secrets: told once, rotated without a gap, kept to themselves; and what a repeat of a call does."""
+
+from __future__ import annotations
+
+import logging
+import stat
+
+import pytest
+
+from gateway.callbacks.service import MOST_CALLBACKS, MOST_SECRETS, ROTATION
+from hfgateway.v1 import callback_service_pb2 as pb
+from tests.callbacks.receiver import CLOSE, Receiver, change, create, finished, settles, state_of
+from tests.support.running import Running, soul
+from tests.support.timeline import Timed
+from tests.support.transports import RpcFailure
+
+
+async def rotate(running: Running, callback_id: str) -> pb.RotateCallbackSecretResponse:
+    answer: pb.RotateCallbackSecretResponse = await running.grpc.call(
+        "RotateCallbackSecret", pb.RotateCallbackSecretRequest(id=callback_id)
+    )
+    return answer
+
+
+async def one_more(timed: Timed, prompt: str) -> None:
+    stored = await timed.submit(soul(prompt))
+    await timed.passes(60.0, until=lambda: stored.id not in timed.live())
+    await timed.settled()
+
+
+async def test_both_sign_for_a_day_and_then_only_the_new_one(timed: Timed, receiver: Receiver) -> None:
+    made = await create(timed, receiver.url)
+    old = made.secret
+    assert not made.callback.HasField("old_secrets_expire_time")
+    rotated = await rotate(timed, made.callback.id)
+    new = rotated.secret
+    assert new != old
+    until = rotated.callback.old_secrets_expire_time.ToMicroseconds() / 1e6
+    assert until == pytest.approx(timed.time.wall() + ROTATION, abs=1.0)
+
+    await one_more(timed, "a fox")
+    await timed.stop_gateway()
+    await timed.start_gateway()
+    await one_more(timed, "an owl")
+    await timed.passes(ROTATION, step=600.0)
+    await one_more(timed, "a hare")
+    signed = [(got.signed_by(old), got.signed_by(new)) for got in receiver.got]
+    assert signed == [(True, True), (True, True), (False, True)]
+    assert len(receiver.got[0].headers["webhook-signature"].split()) == 2
+    assert not (await state_of(timed, made.callback.id)).HasField("old_secrets_expire_time")
+
+
+async def test_a_published_verifier_takes_either_while_it_is_rotated(running: Running, receiver: Receiver) -> None:
+    made = await create(running, receiver.url)
+    new = (await rotate(running, made.callback.id)).secret
+    await finished(running, "a fox")
+    (got,) = await receiver.gets(1)
+    assert got.verify(made.secret) == got.verify(new)
+
+
+async def test_so_many_secrets_sign_at_most(timed: Timed, receiver: Receiver) -> None:
+    made = await create(timed, receiver.url)
+    for _ in range(MOST_SECRETS - 1):
+        await rotate(timed, made.callback.id)
+    with pytest.raises(RpcFailure) as refused:
+        await rotate(timed, made.callback.id)
+    assert (refused.value.code, refused.value.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
+    assert 0 < refused.value.failure.retry_delay.seconds <= ROTATION
+    await timed.passes(ROTATION, step=600.0)
+    assert (await rotate(timed, made.callback.id)).secret
+
+
+async def test_a_repeat_creates_nothing_and_tells_no_secret(running: Running, receiver: Receiver) -> None:
+    first = await create(running, receiver.url, labels={"team": "red"})
+    await change(running, first.callback.id, paused=True)
+    again = await create(running, receiver.url, labels={"team": "red"})
+    assert (first.replayed, again.replayed, again.secret) == (False, True, "")
+    assert (again.callback.id, again.callback.paused) == (first.callback.id, True)
+    with pytest.raises(RpcFailure) as refused:
+        await create(running, receiver.url, labels={"team": "blue"})
+    assert refused.value.reason == "IDEMPOTENCY_KEY_REUSED"
+    await running.stop_gateway()
+    await running.start_gateway()
+    assert (await create(running, receiver.url, labels={"team": "red"})).callback.id == first.callback.id
+    await running.grpc.call("DeleteCallback", pb.DeleteCallbackRequest(id=first.callback.id))
+    assert (await create(running, receiver.url)).secret
+
+
+async def test_a_tenant_has_so_many_callbacks_and_they_are_listed(running: Running, receiver: Receiver) -> None:
+    made = [(await create(running, receiver.url, key=str(number))).callback.id for number in range(MOST_CALLBACKS)]
+    with pytest.raises(RpcFailure) as refused:
+        await create(running, receiver.url, key="one-more")
+    assert (refused.value.reason, refused.value.failure.metadata["limit"]) == ("QUOTA_EXCEEDED", "callbacks")
+    listed: list[str] = []
+    token = ""
+    while True:
+        page = await running.grpc.call("ListCallbacks", pb.ListCallbacksRequest(page_size=7, page_token=token))
+        listed += [callback.id for callback in page.callbacks]
+        token = page.next_page_token
+        if not token:
+            break
+    assert listed == made[::-1]
+
+
+async def test_deliveries_come_in_pages(running: Running, receiver: Receiver) -> None:
+    made = await create(running, receiver.url, every_change=True)
+    done = await finished(running, "a fox")
+    await settles(running, made.callback.id, done.revision)
+    seen: list[int] = []
+    request = pb.ListDeliveriesRequest(callback_id=made.callback.id, page_size=1, generation_id=done.id)
+    while True:
+        page = await running.grpc.call("ListDeliveries", request)
+        seen += [one.revision for one in page.deliveries]
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            break
+        assert len(page.deliveries) == 1
+    assert seen == list(range(done.revision, 0, -1))
+    request.page_token = (await running.grpc.call("ListCallbacks", pb.ListCallbacksRequest())).next_page_token or "x"
+    with pytest.raises(RpcFailure) as refused:
+        await running.grpc.call("ListDeliveries", request)
+    assert refused.value.fields == ["page_token"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "fields"),
+    [
+        (pb.CreateCallbackRequest(idempotency_key="one"), ["url"]),
+        (pb.CreateCallbackRequest(url="https://example.com/"), ["idempotency_key"]),
+        (pb.ListCallbacksRequest(page_size=-1), ["page_size"]),
+        (pb.ListDeliveriesRequest(), ["callback_id"]),
+        (pb.GetCallbackRequest(), ["id"]),
+    ],
+    ids=["no url", "no key", "page size", "no callback", "no id"],
+)
+async def test_what_is_missing_is_named(running: Running, request_: object, fields: list[str]) -> None:
+    method = type(request_).__name__.removesuffix("Request")
+    with pytest.raises(RpcFailure) as refused:
+        await running.grpc.call(method, request_)  # type: ignore[arg-type]
+    assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", fields)
+
+
+async def test_only_labels_models_and_states_limit_a_callback(running: Running, receiver: Receiver) -> None:
+    with pytest.raises(RpcFailure) as refused:
+        await create(running, receiver.url, ids=["x"], idempotencyKey="y", labels={"a": "b"})
+    assert sorted(refused.value.fields) == ["filter.idempotency_key", "filter.ids"]
+
+
+async def test_no_secret_and_no_url_is_logged_measured_or_told(
+    running: Running, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    receiver.usual = CLOSE
+    url = receiver.url + "&token=canary-of-a-token"
+    made = await create(running, url)
+    new = (await rotate(running, made.callback.id)).secret
+    await finished(running, "a fox")
+    await receiver.gets(1)
+    tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
+    told = [str(await state_of(running, made.callback.id)), str(tested), await running.metrics()]
+    told += [str(record.__dict__) for record in caplog.records]
+    canaries = [made.secret.removeprefix("whsec_"), new.removeprefix("whsec_")]
+    assert [canary for canary in canaries if any(canary in text for text in told)] == []
+    assert [text for text in told[1:] if "canary-of-a-token" in text] == []
+    assert "hfgateway_callbacks_failed" in told[2]
+
+
+async def test_only_the_gateways_user_reads_the_store(running: Running, receiver: Receiver) -> None:
+    await create(running, receiver.url)
+    files = sorted(running.store_path.parent.glob("store.db*"))
+    open_to_others = [file.name for file in files if stat.S_IMODE(file.stat().st_mode) & 0o077]
+    assert [name for name in open_to_others if not name.endswith((".lock", ".admin"))] == []

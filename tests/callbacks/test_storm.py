@@ -1,0 +1,49 @@
+"""Everything at once: many generations, receivers in all moods, restarts; then everything has been told, in order."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+
+import pytest
+
+from tests.callbacks.receiver import CLOSE, Receiver, change, create
+from tests.support.running import soul
+from tests.support.timeline import Timed
+
+MOODS = (200, 200, 200, 204, 500, 503, (429, {"Retry-After": "20"}), CLOSE)
+GENERATIONS = 25
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_through_faults_and_restarts_every_revision_is_taken_and_in_order(timed: Timed, seed: int) -> None:
+    moods = random.Random(seed)
+    async with Receiver() as first, Receiver() as second:
+        made = [
+            await create(timed, receiver.url, every_change=True, key=str(number))
+            for number, receiver in enumerate((first, second))
+        ]
+        stored = []
+        for number in range(GENERATIONS):
+            for receiver in (first, second):
+                receiver.usual = moods.choice(MOODS)
+            stored.append(await timed.submit(soul(f"fox {number}")))
+            await timed.passes(moods.uniform(0.0, 20.0), step=1.0)
+            if moods.random() < 0.15:
+                await timed.stop_gateway()
+                await timed.start_gateway()
+        await timed.passes(60.0, until=lambda: not timed.live(), step=1.0)
+        for callback, receiver in zip(made, (first, second), strict=True):
+            receiver.usual = 200
+            await change(timed, callback.callback.id, paused=False)
+        await timed.passes(7_200.0, until=lambda: timed.gateway._core.courier.waiting() == 0, step=60.0)
+
+        ends = {one.id: (await timed.get(one.id)).revision for one in stored}
+        for callback, receiver in zip(made, (first, second), strict=True):
+            told = defaultdict(list)
+            for got in receiver.taken:
+                assert got.signed_by(callback.secret)
+                assert got.id == f"{callback.callback.id}_{got.generation.id}_{got.generation.revision}"
+                if got.generation.revision not in told[got.generation.id]:  # else the second time, after a restart
+                    told[got.generation.id].append(got.generation.revision)
+            assert told == {name: list(range(1, revision + 1)) for name, revision in ends.items()}

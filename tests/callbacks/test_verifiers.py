@@ -1,0 +1,74 @@
+"""The published libraries of other languages verify what the gateway signs, and refuse what was changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.callbacks.receiver import Got, Receiver, create, finished
+from tests.clients.gotool import go
+from tests.support.running import PATIENCE, Running
+from tools import generate
+
+SOURCES = Path(__file__).parent / "verifiers"
+
+
+@pytest.fixture
+def javascript() -> list[str]:
+    """The library from its lock file, with our script beside it."""
+    folder = generate.CACHE / "callback-verifier-js"
+    lock = (SOURCES / "js" / "package-lock.json").read_bytes()
+    with generate.install_once(folder, lock) as stale:
+        if stale:
+            folder.mkdir()
+            for name in ("package.json", "package-lock.json", ".npmrc"):
+                shutil.copy(SOURCES / "js" / name, folder / name)
+            npm = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--silent")
+            subprocess.run(npm, cwd=folder, check=True)
+    shutil.copy(SOURCES / "js" / "verify.mjs", folder / "verify.mjs")
+    return ["node", str(folder / "verify.mjs")]
+
+
+@pytest.fixture
+def golang(tmp_path: Path) -> list[str]:
+    go("build", "-o", tmp_path / "verify", ".", cwd=SOURCES / "go")
+    return [str(tmp_path / "verify")]
+
+
+async def verified(program: list[str], secret: str, got: Got, **other: Any) -> bool:
+    """What the program says of it; `other` stands in place of what was sent."""
+    sent = {"secret": secret, "headers": dict(got.headers), "body": got.body.decode(), **other}
+    process = await asyncio.create_subprocess_exec(
+        *program, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(PATIENCE):
+        _, why = await process.communicate(json.dumps(sent).encode())
+    assert process.returncode in {0, 1}, why.decode()
+    return process.returncode == 0
+
+
+@pytest.mark.timeout(600)  # the first run on a machine installs
+@pytest.mark.parametrize(
+    "language",
+    [
+        pytest.param("javascript", marks=[pytest.mark.toolchain("node"), pytest.mark.toolchain("npm")]),
+        pytest.param("golang", marks=pytest.mark.toolchain("go")),
+    ],
+)
+async def test_the_library_of_another_language_verifies(
+    running: Running, receiver: Receiver, request: pytest.FixtureRequest, language: str
+) -> None:
+    program = request.getfixturevalue(language)
+    made = await create(running, receiver.url)
+    await finished(running, "a fox", labels={"size": "größe 🦊"})
+    (got,) = await receiver.gets(1)
+    assert await verified(program, made.secret, got)
+    assert not await verified(program, made.secret, got, body=got.body.decode() + " ")
+    assert not await verified(program, made.secret, got, headers={**got.headers, "webhook-id": "another"})
+    assert not await verified(program, (await create(running, receiver.url, key="two")).secret, got)

@@ -1,0 +1,41 @@
+"""A gateway before a sandbox, with a time of its own that a test can move."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.generations.clock import SystemClock, since_boot
+from gateway.sandbox.server import SandboxOptions
+from tests.support.running import USUAL, Running
+
+
+class Later:
+    """How much later it is for the gateway than for everybody else, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def clock_from(self, not_before: float) -> SystemClock:
+        import time
+
+        return SystemClock(
+            not_before, wall=lambda: time.time() + self.seconds, monotonic=lambda: since_boot() + self.seconds
+        )
+
+
+@pytest.fixture
+def later() -> Later:
+    return Later()
+
+
+@pytest.fixture
+async def running(tmp_path: Path, later: Later) -> AsyncIterator[Running]:
+    started = Running(tmp_path, SandboxOptions(port=0, **USUAL), {}, clock_from=later.clock_from)
+    try:
+        await started.start()
+        yield started
+    finally:
+        await started.stop()

@@ -1,0 +1,273 @@
+"""Parameters against a model's schema before money is spent: what refuses, what only warns, and what is let through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import pytest
+from google.protobuf import json_format
+from google.rpc import error_details_pb2
+
+from gateway.catalog import builtin
+from gateway.catalog.model import Model
+from gateway.rpc.call import WARNING
+from hfgateway.v1 import catalog_service_pb2 as catalog_pb
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
+from hfgateway_client import AsyncClient, inputs
+from tests.support.running import Running, eventually, model, run, soul
+from tests.support.transports import TRANSPORTS, RpcFailure
+
+Z_IMAGE = "z-image/turbo"
+SHORT = {"properties": {"prompt": {"maxLength": 1}, "größe": {"type": "integer"}}}
+"""Stricter than Higgsfield is."""
+PARAMETERS = "input.model.parameters"
+DEEP = {
+    "type": "object",
+    "properties": {
+        "prompt": {"type": "string", "minLength": 2},
+        "duration": {"type": "integer", "minimum": 4, "maximum": 15},
+        "image_urls": {"type": "array", "items": {"type": "string", "maxLength": 40}, "maxItems": 3},
+        "shots": {"type": "array", "items": {"$ref": "#/$defs/Shot"}},
+        "seed": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]},
+        "mode": {"const": "pro"},
+        "style": {"type": "string"},
+        "fps": {"type": "integer", "default": 25},
+    },
+    "required": ["prompt", "style", "fps"],
+    "additionalProperties": False,
+    "$defs": {"Shot": {"type": "object", "properties": {"seconds": {"type": "number"}}, "required": ["seconds"]}},
+}
+
+
+WRONG = {
+    ".prompt": "must have at least 2 characters",
+    ".duration": "must be at least 4",
+    ".image_urls[2]": "must be a text",
+    ".shots[1].seconds": "must be a number",
+    ".shots[2].seconds": "is required",
+    ".seed": "must be at least 1",
+    ".mode": "must be pro",
+    ".style": "is required",
+    ".colour": "is not a parameter of this model",
+}
+"""What is wrong with the parameters of the next test."""
+
+
+async def fetched(running: Running, *schemas: Any) -> None:
+    """Have Higgsfield tell of models `test/0`, `test/1`, …; without schemas, of its own."""
+    if schemas:
+        rows = [{"slug": f"test/{number}", "input_schema": schema} for number, schema in enumerate(schemas)]
+        running.plan(on="models", body={"items": rows})
+    await running.grpc.call("ListModels", catalog_pb.ListModelsRequest(page_size=1))
+
+
+async def refusal(running: Running, request: Any, transport: str = "grpc") -> RpcFailure:
+    method = type(request).__name__.removesuffix("Request")
+    with pytest.raises(RpcFailure) as refused:
+        await running.transports[transport].call(method, request)
+    return refused.value
+
+
+async def warnings_of(running: Running, request: pb.SubmitGenerationRequest) -> list[str]:
+    """What a submission over gRPC is answered beside the answer."""
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        call = GenerationServiceStub(channel).SubmitGeneration(request)
+        await call
+        return [str(value) for name, value in await call.initial_metadata() if name == WARNING]
+
+
+def submission(parameters: Mapping[str, Any], key: str = "key", model_id: str = "test/0") -> pb.SubmitGenerationRequest:
+    return model(model_id, parameters, key)
+
+
+# -- What refuses ------------------------------------------------------------------------------------------------------
+
+
+async def test_every_wrong_field_is_named_by_its_path_and_nothing_is_sent(running: Running) -> None:
+    await fetched(running, DEEP)
+    wrong = {
+        "prompt": "x",
+        "duration": 3,
+        "image_urls": ["https://a.test/1", "https://a.test/2", 7],
+        "shots": [{"seconds": 1}, {"seconds": "2"}, {}],
+        "seed": 0,
+        "mode": "std",
+        "colour": "red",
+    }
+
+    for transport in TRANSPORTS:
+        refused = await refusal(running, submission(wrong), transport)
+        assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+        bad_request = refused.detail(error_details_pb2.BadRequest)
+        told = {one.field.removeprefix(PARAMETERS): one.description for one in bad_request.field_violations}
+        assert told == WRONG
+    assert running.ledger.submissions == []
+    assert not (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations
+
+
+async def test_an_estimate_is_refused_in_the_same_words(running: Running) -> None:
+    await fetched(running)
+    request = submission({"prompt": "", "resolution": "9k"}, model_id=Z_IMAGE)
+
+    submitting = await refusal(running, request)
+    estimating = await refusal(running, pb.EstimateGenerationRequest(input=request.input))
+
+    assert submitting.fields == [f"{PARAMETERS}.prompt", f"{PARAMETERS}.resolution"]
+    assert submitting.failure == estimating.failure
+
+
+async def test_what_a_schema_allows_is_submitted_without_a_word(running: Running) -> None:
+    await fetched(running)
+    assert await warnings_of(running, submission({"prompt": "a fox", "seed": 5}, model_id=Z_IMAGE)) == []
+    assert len(running.ledger.charges) == 1
+
+
+async def test_a_refusal_tells_nothing_of_the_values(running: Running) -> None:
+    await fetched(running, {"properties": {"a": {"type": "integer"}, "b": {"enum": ["x"]}, "c": {"maxLength": 3}}})
+
+    refused = await refusal(running, submission(dict.fromkeys("abc", "canary-of-a-value")))
+
+    assert len(refused.fields) == 3
+    assert "canary" not in str(refused.details)
+
+
+async def test_a_key_that_is_known_stands_for_what_was_taken_before(running: Running, later: Any) -> None:
+    request = submission({"prompt": "a fox"}, model_id=Z_IMAGE)
+    first = await running.submit(request)
+    await eventually(lambda: running.gateway._core.catalogs._cached["models"]._flight is None)
+    later.seconds += 7200
+    stricter = {"properties": {"prompt": {"maxLength": 1}}}
+    running.plan(on="models", body={"items": [{"slug": Z_IMAGE, "input_schema": stricter}]})
+    await running.grpc.call("ListModels", catalog_pb.ListModelsRequest(page_size=1))
+    await eventually(lambda: running.gateway._core.catalogs._cached["models"]._flight is None)
+
+    again = await running.grpc.call("SubmitGeneration", request)
+    other_key = await refusal(running, submission({"prompt": "a fox"}, "other", Z_IMAGE))
+
+    assert (again.replayed, again.generation.id) == (True, first.id)
+    assert other_key.fields == [f"{PARAMETERS}.prompt"]
+    assert len(running.ledger.charges) == 1
+
+
+async def test_a_schema_refuses_after_a_restart_too(running: Running) -> None:
+    await fetched(running, DEEP)
+    await running.stop_gateway()
+    running.plan(on="models", kind="503", times=100)
+    await running.start_gateway()
+
+    refused = await refusal(running, submission({"prompt": "xx", "style": "a", "duration": 99}))
+
+    assert refused.fields == [f"{PARAMETERS}.duration"]
+    assert running.ledger.list_calls == {"models": 1}
+
+
+# -- What only warns ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_schema_older_than_a_day_only_warns(running: Running, later: Any) -> None:
+    running.plan(on="models", body={"items": [{"slug": Z_IMAGE, "input_schema": SHORT}]})
+    await fetched(running)
+    running.plan(on="models", kind="503", times=100)
+    later.seconds += 86_000
+    refused = await refusal(running, submission({"prompt": "a fox"}, "k1", Z_IMAGE))
+    assert refused.fields == [f"{PARAMETERS}.prompt"]
+
+    later.seconds += 800
+    warned = await warnings_of(running, submission({"prompt": "a fox"}, "k2", Z_IMAGE))
+
+    assert warned == [f"{PARAMETERS}.prompt: must have at most 1 characters"]
+    assert len(running.ledger.charges) == 1
+
+
+async def test_the_built_in_list_only_warns(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
+    running.plan(on="models", kind="503", times=100)
+
+    warned = await warnings_of(running, submission({"prompt": "a fox"}, model_id=Z_IMAGE))
+
+    assert warned == [f"{PARAMETERS}.prompt: must have at most 1 characters"]
+    assert len(running.ledger.charges) == 1
+
+
+async def test_the_python_client_has_warnings(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
+    running.plan(on="models", kind="503", times=100)
+    estimated: list[str] = []
+
+    async with AsyncClient(running.gateway.grpc_address) as client:
+        submitted = await client.submit(inputs.model(Z_IMAGE, prompt="a fox"))
+        await client.estimate(inputs.model(Z_IMAGE, prompt="a fox"), on_warning=estimated.append)
+
+    assert submitted.warnings == (f"{PARAMETERS}.prompt: must have at most 1 characters",)
+    assert estimated == list(submitted.warnings)
+
+
+async def test_a_schema_that_higgsfield_did_not_tell_only_warns(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
+    running.plan(on="models", body={"items": [{"slug": Z_IMAGE, "output_type": "image"}]})
+    await fetched(running)
+
+    assert len(await warnings_of(running, submission({"prompt": "a fox"}, model_id=Z_IMAGE))) == 1
+
+
+async def test_warnings_are_headers_over_http(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
+    running.plan(on="models", kind="503", times=100)
+    submit = submission({"prompt": "a fox", "größe": "7"}, model_id=Z_IMAGE)
+    estimate = pb.EstimateGenerationRequest(input=submit.input)
+    async with aiohttp.ClientSession() as session:
+        for method, request in (("SubmitGeneration", submit), ("EstimateGeneration", estimate)):
+            for codec in ("proto", "json"):
+                body = request.SerializeToString() if codec == "proto" else json_format.MessageToJson(request).encode()
+                url = f"{running.gateway.http_address}/hfgateway.v1.GenerationService/{method}"
+                headers = {"content-type": f"application/{codec}"}
+                async with session.post(url, data=body, headers=headers) as answer:
+                    assert answer.status == 200
+                    assert answer.headers.getall(WARNING) == [
+                        f"{PARAMETERS}.gr\\xf6\\xdfe: must be a whole number",
+                        f"{PARAMETERS}.prompt: must have at most 1 characters",
+                    ]
+
+
+async def test_pages_of_other_origins_may_read_warnings(tmp_path: Path) -> None:
+    async with run(tmp_path, ALLOWED_ORIGINS="https://page.test") as running:
+        url = f"{running.gateway.http_address}/hfgateway.v1.CatalogService/ListMotions"
+        headers = {"content-type": "application/json", "origin": "https://page.test"}
+        async with aiohttp.ClientSession() as session, session.post(url, data=b"{}", headers=headers) as answer:
+            assert WARNING in answer.headers["access-control-expose-headers"]
+
+
+# -- What is let through -----------------------------------------------------------------------------------------------
+
+
+async def test_a_model_that_nobody_knows_of_is_submitted(running: Running) -> None:
+    await fetched(running)
+
+    refused = await refusal(running, submission({"anything": 1}, model_id="new/model"))
+
+    assert refused.reason == "MODEL_UNKNOWN"  # by Higgsfield
+    assert [one.model for one in running.ledger.submissions] == ["new/model"]
+
+
+async def test_submitting_waits_for_no_list(running: Running) -> None:
+    running.plan(on="models", kind="hang")
+
+    await running.submit(submission({"prompt": "a fox"}, model_id=Z_IMAGE))
+
+    assert len(running.ledger.charges) == 1
+    assert running.gateway._core.catalogs._cached["models"]._flight is not None
+
+
+async def test_submissions_of_models_have_the_list_kept_fresh_and_others_do_not(running: Running) -> None:
+    await running.submit(soul("a fox"))
+    assert "models" not in running.gateway._core.catalogs._cached
+
+    await running.submit(submission({"prompt": "a fox"}, model_id=Z_IMAGE))
+    await eventually(lambda: running.ledger.list_calls == {"models": 1})

@@ -1,0 +1,424 @@
+"""What callers read: merged, paged, searched, from the cache and with its age; over every transport."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from gateway.catalog import builtin
+from gateway.higgsfield.credentials import Credentials
+from gateway.sandbox.catalog import MODELS
+from gateway.sandbox.choices import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2
+from gateway.store import catalogs
+from hfgateway.v1 import catalog_service_pb2 as pb
+from hfgateway.v1 import generation_pb2
+from tests.support.running import Running, eventually
+from tests.support.transports import TRANSPORTS, RpcFailure
+
+Z_IMAGE = "z-image/turbo"
+RESTYLE = "higgsfield/genjutsu/restyle/v1.0"
+STUDIO = "marketing-studio/image"
+REQUESTS: dict[str, Any] = {
+    "ListModels": pb.ListModelsRequest(),
+    "ListMotions": pb.ListMotionsRequest(),
+    "ListSoulStyles": pb.ListSoulStylesRequest(),
+    "ListPresets": pb.ListPresetsRequest(model_id=RESTYLE),
+}
+OPERATIONS = {"ListModels": "models", "ListMotions": "motions", "ListSoulStyles": "styles", "ListPresets": "presets"}
+
+
+async def refusal(running: Running, method: str, request: Any, transport: str = "grpc") -> RpcFailure:
+    with pytest.raises(RpcFailure) as refused:
+        await running.transports[transport].call(method, request)
+    return refused.value
+
+
+async def every_page(running: Running, method: str, field: str, request: Any) -> list[list[Any]]:
+    pages = []
+    while True:
+        answer = await running.grpc.call(method, request)
+        pages.append(list(getattr(answer, field)))
+        if not answer.next_page_token:
+            return pages
+        request.page_token = answer.next_page_token
+
+
+# -- What there is -----------------------------------------------------------------------------------------------------
+
+
+async def test_models_are_those_of_higgsfield_and_the_built_in_ones(running: Running) -> None:
+    running.plan(
+        on="models", body={"items": [{"slug": "new/model", "output_type": "audio", "operation_type": ["sing"]}]}
+    )
+
+    for client in running.transports.values():
+        answer = await client.call("ListModels", pb.ListModelsRequest(page_size=1000))
+
+        ids = [model.id for model in answer.models]
+        assert ids == sorted({"new/model", *builtin.models()})
+        (new,) = (model for model in answer.models if model.id == "new/model")
+        assert (new.output_kind, list(new.tasks)) == (generation_pb2.MEDIA_KIND_AUDIO, ["sing"])
+        assert not any(model.HasField("parameters_schema") for model in answer.models)
+
+
+async def test_what_higgsfield_tells_of_a_model_goes_before_what_is_built_in(running: Running) -> None:
+    told = {"type": "object", "properties": {"only": {"type": "integer"}}}
+    rows = [{"slug": Z_IMAGE, "output_type": "3d", "input_schema": told}, {"slug": STUDIO, "operation_type": "paint"}]
+    running.plan(on="models", body={"items": rows})
+
+    first = (await running.grpc.call("GetModel", pb.GetModelRequest(id=Z_IMAGE))).model
+    second = (await running.grpc.call("GetModel", pb.GetModelRequest(id=STUDIO))).model
+
+    assert first.output_kind == generation_pb2.MEDIA_KIND_FILE
+    assert list(first.tasks) == ["text-to-image"]  # as nothing else was told
+    assert first.parameters_schema["properties"]["only"]["type"] == "integer"
+    assert (second.output_kind, list(second.tasks)) == (generation_pb2.MEDIA_KIND_IMAGE, ["paint"])
+    assert second.parameters_schema["properties"]["preset_id"]["format"] == "uuid"
+
+
+async def test_the_fetch_time_is_that_of_higgsfields_answer_and_of_nothing_else(running: Running) -> None:
+    told = await running.grpc.call("GetModel", pb.GetModelRequest(id=Z_IMAGE))
+    built_in = await running.grpc.call("GetModel", pb.GetModelRequest(id="higgsfield-ai/soul/cinema"))
+    mixed = await running.grpc.call("ListModels", pb.ListModelsRequest())
+    only_built_in = await running.grpc.call("ListModels", pb.ListModelsRequest(query="soul/cinema"))
+
+    assert not MODELS["higgsfield-ai/soul/cinema"].listed
+    assert told.fetch_time.seconds > 1_700_000_000
+    assert mixed.fetch_time == told.fetch_time
+    assert not built_in.HasField("fetch_time")
+    assert not only_built_in.HasField("fetch_time")
+
+
+async def test_a_model_that_is_not_known_is_not_found(running: Running) -> None:
+    for method, request in (
+        ("GetModel", pb.GetModelRequest(id="no/such")),
+        ("ListPresets", pb.ListPresetsRequest(model_id="no/such")),
+    ):
+        refused = await refusal(running, method, request)
+        assert (refused.code, refused.reason) == ("NOT_FOUND", "MODEL_UNKNOWN")
+        assert refused.failure.metadata["model_id"] == "no/such"
+
+
+async def test_motions_and_styles_are_higgsfields_sorted_by_name(running: Running) -> None:
+    def by_name(rows: list[dict[str, Any]]) -> list[str]:
+        return [row["id"] for row in sorted(rows, key=lambda row: (row["name"].casefold(), row["id"]))]
+
+    for client in running.transports.values():
+        motions = await client.call("ListMotions", pb.ListMotionsRequest())
+        first = await client.call("ListSoulStyles", pb.ListSoulStylesRequest())
+        second = await client.call("ListSoulStyles", pb.ListSoulStylesRequest(version="SOUL_VERSION_V2"))
+
+        assert [one.id for one in motions.motions] == by_name(MOTIONS)
+        assert [one.id for one in first.soul_styles] == by_name(SOUL_STYLES_1)
+        assert [one.id for one in second.soul_styles] == by_name(SOUL_STYLES_2)
+        assert {one.name for one in motions.motions if one.start_end_frame} == {"Morph", "Transition"}
+        assert all(one.description and one.preview_url for one in motions.motions)
+        assert motions.HasField("fetch_time")
+
+
+async def test_presets_come_from_where_each_model_has_them(running: Running) -> None:
+    for model, names_of, operation in (
+        (RESTYLE, RESTYLE, "presets"),
+        (STUDIO, STUDIO, "studio_presets"),
+        (f"{STUDIO}/flare", STUDIO, "studio_presets"),
+    ):
+        answer = await running.grpc.call("ListPresets", pb.ListPresetsRequest(model_id=model))
+        assert [one.name for one in answer.presets] == sorted(row["name"] for row in PRESETS[names_of])
+        assert answer.HasField("fetch_time")
+        assert running.ledger.list_calls[operation]
+
+
+async def test_a_model_without_presets_has_none_and_higgsfield_is_not_asked(running: Running) -> None:
+    answer = await running.grpc.call("ListPresets", pb.ListPresetsRequest(model_id=Z_IMAGE))
+
+    assert not answer.presets
+    assert not answer.HasField("fetch_time")
+    assert running.ledger.list_calls == {"models": 1}
+
+
+async def test_items_that_cannot_be_read_are_skipped_and_counted(running: Running) -> None:
+    good = {"id": "m-1", "name": "One", "preview_url": "javascript:alert(1)", "new_field": [1]}
+    rows = [good, {"name": "no id"}, "what?", {"id": 5}, {"id": "with space"}, dict(good, name="again")]
+    running.plan(on="motions", body=rows)
+
+    answer = await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+
+    assert [(one.id, one.name, one.preview_url) for one in answer.motions] == [("m-1", "One", "")]
+    assert await running.metric("hfgateway_catalog_skipped") == 4
+
+
+# -- Pages -------------------------------------------------------------------------------------------------------------
+
+
+PAGES: list[tuple[str, str, Any, list[int]]] = [
+    ("ListModels", "models", pb.ListModelsRequest(page_size=50), [50, 50, 24]),
+    ("ListModels", "models", pb.ListModelsRequest(), [100, 24]),
+    ("ListMotions", "motions", pb.ListMotionsRequest(page_size=5), [5, 5, 2]),
+    ("ListMotions", "motions", pb.ListMotionsRequest(page_size=6), [6, 6]),
+    ("ListSoulStyles", "soul_styles", pb.ListSoulStylesRequest(page_size=20, version="SOUL_VERSION_V2"), [20, 13]),
+    ("ListPresets", "presets", pb.ListPresetsRequest(page_size=1, model_id=RESTYLE), [1, 1, 1, 1]),
+    ("ListModels", "models", pb.ListModelsRequest(page_size=5000, query="KLING-video/V2.1"), [4]),
+    ("ListMotions", "motions", pb.ListMotionsRequest(query="zOOm"), [3]),
+    ("ListMotions", "motions", pb.ListMotionsRequest(query="nothing like it"), [0]),
+]
+
+
+async def test_pages_hold_everything_that_matches_once(running: Running) -> None:
+    for method, field, request, sizes in PAGES:
+        pages = await every_page(running, method, field, type(request).FromString(request.SerializeToString()))
+
+        assert [len(page) for page in pages] == sizes, request
+        ids = [one.id for page in pages for one in page]
+        assert len(set(ids)) == len(ids)
+        assert all(request.query.lower() in getattr(one, "name", one.id).lower() for page in pages for one in page)
+
+
+async def test_pages_go_on_after_names_in_any_script(running: Running) -> None:
+    rows = [
+        {"id": f"id-{number}", "name": name} for number, name in enumerate(("Änderung", "日本", "Straße", "STRASSE"))
+    ]
+    running.plan(on="motions", body=rows)
+
+    pages = await every_page(running, "ListMotions", "motions", pb.ListMotionsRequest(page_size=1))
+
+    assert [one.name for page in pages for one in page] == ["Straße", "STRASSE", "Änderung", "日本"]
+
+
+async def test_only_models_of_the_kind_that_is_asked_for(running: Running) -> None:
+    images = await running.grpc.call("ListModels", pb.ListModelsRequest(page_size=1000, output_kind="MEDIA_KIND_IMAGE"))
+    kinds = {model.output_kind for model in images.models}
+
+    assert kinds == {generation_pb2.MEDIA_KIND_IMAGE}
+    assert 15 < len(images.models) < 50
+
+
+async def test_a_page_with_schemas_holds_at_most_two_mib(running: Running) -> None:
+    large = {"type": "object", "description": "x" * 200_000}
+    rows = [{"slug": f"large/model-{number:02}", "input_schema": large} for number in range(25)]
+    running.plan(on="models", body={"items": rows})
+    request = pb.ListModelsRequest(query="large/", include_schema=True, page_size=1000)
+
+    first = await running.grpc.call("ListModels", request)
+    pages = await every_page(running, "ListModels", "models", request)
+
+    assert 1_800_000 < first.ByteSize() < 2 * 1024 * 1024 + 1000
+    assert [len(page) for page in pages] == [10, 10, 5]
+    assert {model.parameters_schema["description"] for page in pages for model in page} == {"x" * 200_000}
+
+
+async def test_a_page_token_holds_only_for_the_fields_that_it_came_with(running: Running) -> None:
+    token = (await running.grpc.call("ListModels", pb.ListModelsRequest(page_size=1))).next_page_token
+    motion_token = (await running.grpc.call("ListMotions", pb.ListMotionsRequest(page_size=1))).next_page_token
+
+    assert (await running.grpc.call("ListModels", pb.ListModelsRequest(page_size=1, page_token=token))).models
+    for other in (
+        pb.ListModelsRequest(page_size=2, page_token=token),
+        pb.ListModelsRequest(page_size=1, page_token=token, query="a"),
+        pb.ListModelsRequest(page_size=1, page_token=token, output_kind="MEDIA_KIND_VIDEO"),
+        pb.ListModelsRequest(page_size=1, page_token=token, include_schema=True),
+        pb.ListModelsRequest(page_size=1, page_token=motion_token),
+        pb.ListModelsRequest(page_size=1, page_token="no token"),
+        pb.ListSoulStylesRequest(page_size=1, page_token=motion_token),
+    ):
+        for transport in TRANSPORTS:
+            method = type(other).__name__.removesuffix("Request")
+            refused = await refusal(running, method, other, transport)
+            assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["page_token"])
+
+
+async def test_a_request_that_cannot_be_right_is_refused_by_field(running: Running) -> None:
+    wrong: list[tuple[str, Any, str]] = [
+        ("ListModels", pb.ListModelsRequest(page_size=-1), "page_size"),
+        ("ListModels", b"\x20\x63", "output_kind"),
+        ("ListMotions", pb.ListMotionsRequest(page_size=-1), "page_size"),
+        ("ListSoulStyles", pb.ListSoulStylesRequest(version="SOUL_VERSION_CINEMA"), "version"),
+        ("ListSoulStyles", b"\x20\x63", "version"),
+        ("ListPresets", pb.ListPresetsRequest(), "model_id"),
+        ("GetModel", pb.GetModelRequest(), "id"),
+    ]
+    for method, request, field in wrong:
+        refused = await refusal(running, method, request)
+        assert (refused.code, refused.reason, refused.fields) == ("INVALID_ARGUMENT", "INVALID_INPUT", [field])
+
+
+# -- The cache ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_hundred_callers_cost_higgsfield_one_call(running: Running) -> None:
+    for method, request in REQUESTS.items():
+        running.plan(on=OPERATIONS[method], delay=0.1)
+
+        answers = await asyncio.gather(*[running.grpc.call(method, request) for _ in range(100)])
+
+        assert len({answer.SerializeToString(deterministic=True) for answer in answers}) == 1
+        assert running.ledger.list_calls[OPERATIONS[method]] == 1
+
+
+async def test_before_the_first_answer_there_is_nothing(running: Running) -> None:
+    for method in ("ListMotions", "ListSoulStyles", "ListPresets"):
+        running.plan(on=OPERATIONS[method], kind="503", times=3)
+
+        refused = await refusal(running, method, REQUESTS[method])
+        again = await refusal(running, method, REQUESTS[method])
+
+        for failure in (refused, again):
+            assert (failure.code, failure.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+            assert 1 <= failure.failure.retry_delay.seconds <= 10
+        assert running.ledger.list_calls[OPERATIONS[method]] == 1  # the second was told to come again later
+
+
+async def test_before_the_first_answer_there_are_the_built_in_models(running: Running) -> None:
+    running.plan(on="models", kind="503", times=3)
+
+    answer = await running.grpc.call("ListModels", pb.ListModelsRequest(page_size=1000))
+
+    assert [model.id for model in answer.models] == sorted(builtin.models())
+    assert not answer.HasField("fetch_time")
+
+
+async def test_garbage_is_as_no_answer(running: Running) -> None:
+    garbage: list[tuple[str, Any, Any]] = [
+        ("motions", pb.ListMotionsRequest(), "what?"),
+        ("styles", pb.ListSoulStylesRequest(), {"items": "none"}),
+        ("styles_2", pb.ListSoulStylesRequest(version="SOUL_VERSION_V2"), {"detail": "ok"}),
+        ("presets", pb.ListPresetsRequest(model_id=RESTYLE), [{"name": "no id"}]),
+        ("studio_presets", pb.ListPresetsRequest(model_id=STUDIO), "[" * 100_000),
+    ]
+    for operation, request, body in garbage:
+        running.plan(on=operation, body=body)
+        refused = await refusal(running, type(request).__name__.removesuffix("Request"), request)
+        assert refused.reason == "UPSTREAM_UNAVAILABLE"
+        assert "not understood" in refused.message
+
+
+async def test_a_caller_waits_no_longer_than_its_deadline_and_the_answer_is_kept(running: Running) -> None:
+    running.plan(on="motions", delay=1.0)
+
+    with pytest.raises(RpcFailure) as early:
+        await running.grpc.call("ListMotions", pb.ListMotionsRequest(), timeout=0.5)
+    assert early.value.reason == "UPSTREAM_UNAVAILABLE"
+    assert (await running.grpc.call("ListMotions", pb.ListMotionsRequest())).motions
+    assert running.ledger.list_calls == {"motions": 1}
+
+
+async def test_what_is_older_than_an_hour_is_served_at_once_and_asked_for_meanwhile(
+    running: Running, later: Any
+) -> None:
+    first = await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+    later.seconds += 3000
+    await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+    assert running.ledger.list_calls == {"motions": 1}
+
+    later.seconds += 1000
+    running.plan(on="motions", body=[{"id": "newer", "name": "Newer"}], delay=0.2)
+    assert await running.grpc.call("ListMotions", pb.ListMotionsRequest()) == first
+    cached = running.gateway._core.catalogs._cached["motions"]
+    await eventually(lambda: cached._flight is None)
+
+    newer = await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+    assert [one.name for one in newer.motions] == ["Newer"]
+    assert newer.fetch_time.seconds >= first.fetch_time.seconds + 4000
+    assert running.ledger.list_calls == {"motions": 2}
+
+
+async def test_while_higgsfield_is_away_what_was_told_is_served_and_attempts_grow_rare(
+    running: Running, later: Any
+) -> None:
+    first = await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+    running.plan(on="motions", kind="503", times=100)
+    cached = running.gateway._core.catalogs._cached["motions"]
+    later.seconds += 4000
+
+    pauses = []
+    for _ in range(10):
+        assert await running.grpc.call("ListMotions", pb.ListMotionsRequest()) == first
+        await eventually(lambda: cached._flight is None)
+        pauses.append(cached._due - cached._clock.moment().steady)
+        later.seconds += pauses[-1] + 0.1
+
+    assert running.ledger.list_calls["motions"] == 11
+    assert 3 < pauses[0] < 7
+    assert 400 < pauses[-1] <= 750
+    assert await running.metric("hfgateway_catalog_failures") == 10
+
+
+async def test_a_longer_retry_after_is_heeded(running: Running) -> None:
+    running.plan(on="motions", kind="429", headers={"Retry-After": "120"})
+
+    refused = await refusal(running, "ListMotions", pb.ListMotionsRequest())
+
+    assert 115 <= refused.failure.retry_delay.seconds <= 120
+
+
+async def test_after_a_restart_while_higgsfield_is_away_everything_is_still_there(running: Running) -> None:
+    before = {method: await running.grpc.call(method, request) for method, request in REQUESTS.items()}
+    calls = running.ledger.list_calls.copy()
+    await running.stop_gateway()
+    await running.sandbox.stop()
+    await running.start_gateway()
+
+    for method, request in REQUESTS.items():
+        assert await running.grpc.call(method, request) == before[method]
+    assert running.ledger.list_calls == calls  # it is not an hour old
+
+
+async def test_nothing_is_asked_for_before_somebody_asks(running: Running) -> None:
+    await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+    await running.stop_gateway()
+    await running.start_gateway()
+    await running.metrics()
+
+    assert running.ledger.list_calls == {"motions": 1}
+
+
+async def test_catalogs_belong_to_the_account_and_the_place_that_told_them(running: Running) -> None:
+    await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+    await running.stop_gateway()
+    running.credentials = Credentials("other", "secret")
+    await running.start_gateway()
+
+    refused = await refusal(running, "ListMotions", pb.ListMotionsRequest())
+
+    assert refused.reason == "UPSTREAM_UNAVAILABLE"
+    assert "credentials" in refused.message
+    assert "secret" not in str(refused.failure)
+
+
+async def test_a_stored_catalog_that_cannot_be_read_is_asked_for_again(running: Running) -> None:
+    await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+    await running.stop_gateway()
+    with closing(sqlite3.connect(running.store_path)) as store, store:
+        store.execute("UPDATE catalogs SET items = '[{\"colour\": 1}]'")
+    await running.start_gateway()
+
+    assert (await running.grpc.call("ListMotions", pb.ListMotionsRequest())).motions
+    assert running.ledger.list_calls == {"motions": 2}
+
+
+async def test_what_is_stored_is_packed_and_unpacked_off_the_loop_and_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    for name in ("_packed", "_unpacked"):
+        monkeypatch.setattr(catalogs, name, _noting(threads, getattr(catalogs, name)))
+    await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+    await running.stop_gateway()
+    await running.start_gateway()
+    await asyncio.gather(*(running.grpc.call("ListMotions", pb.ListMotionsRequest()) for _ in range(20)))
+
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
+
+
+def _noting(threads: list[threading.Thread], function: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return function(*arguments)
+
+    return noted

@@ -1,0 +1,244 @@
+"""A foreign JSON Schema on a foreign input: bounded, never stricter than it says, and told by the field."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from gateway.catalog import builtin
+from gateway.catalog.checking import MOST_STEPS, MOST_VIOLATIONS, PARAMETERS, Checker
+from gateway.catalog.model import Model
+from gateway.catalog.models import Entry
+from gateway.catalog.taming import MOST_NODES, TooLargeError, tamed
+
+
+def fields(schema: Any, parameters: dict[str, Any]) -> dict[str, str]:
+    found = Checker(schema).violations(parameters)
+    return {one.field.removeprefix(PARAMETERS): one.description for one in found}
+
+
+def properties(**schemas: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": schemas}
+
+
+# -- The built-in list -------------------------------------------------------------------------------------------------
+
+
+def test_the_built_in_list_is_well_formed() -> None:
+    rows = json.loads((resources.files("gateway.catalog") / "models.json").read_text())["models"]
+
+    ids = [row["id"] for row in rows]
+    assert ids == sorted(set(ids))
+    assert {row["source"] for row in rows} == {"model page", "openapi"}
+    assert [sum(row["source"] == source for row in rows) for source in ("model page", "openapi")] == [82, 42]
+    for row in rows:
+        Draft202012Validator.check_schema(row["parameters"])
+        assert set(row["parameters"].get("required", ())) <= row["parameters"]["properties"].keys()
+        assert row["tasks"]
+
+
+def test_the_defaults_of_a_built_in_model_are_allowed_by_its_own_schema() -> None:
+    for model in builtin.models().values():
+        assert model.schema is not None
+        for name, one in model.schema["properties"].items():
+            if "default" in one:
+                assert fields({"properties": {name: one}}, {name: one["default"]}) == {}, model.id
+
+
+def test_the_built_in_list_finds_what_is_wrong() -> None:
+    schema = builtin.models()["bytedance/seedance-2.5/reference-to-video"].schema
+    assert fields(schema, {"duration": 31, "image_urls": [], "negative_prompt": ""}) == {
+        ".image_urls": "must not be empty",
+        ".duration": "must be at most 30",
+        ".negative_prompt": "is not a parameter of this model",
+    }
+    assert fields(schema, {"prompt": "x"}) == {"": "needs image_urls or video_urls or audio_urls"}
+    assert fields(schema, {"audio_urls": ["https://a.test/1.wav"]}) == {}
+
+
+# -- Never stricter than it says ---------------------------------------------------------------------------------------
+
+
+def test_a_pattern_that_would_run_for_hours_is_not_run() -> None:
+    hours = properties(prompt={"type": "string", "pattern": "^(a+)+$", "maxLength": 100}) | {
+        "patternProperties": {"^(a+)+$": {"type": "integer"}},
+        "additionalProperties": False,
+    }
+    assert fields(hours, {"prompt": "a" * 60 + "!", "a" * 60: "no number"}) == {}
+    assert fields(hours, {"prompt": "a" * 101}) == {".prompt": "must have at most 100 characters"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"not": {"pattern": "x"}},
+        {"not": {"format": "uuid"}},
+        {"oneOf": [{"pattern": "^a"}, {"pattern": "^b"}]},
+        {"if": {"pattern": "^a"}, "then": {"maxLength": 1}, "else": {"maxLength": 1}},
+        {"$ref": "#/$defs/Nowhere"},
+        {"$ref": "#/definitions/MotionSchema"},
+        {"$ref": "https://elsewhere.invalid/schema.json"},
+        {"$ref": "other.json#/a"},
+        {"$dynamicRef": "#meta"},
+        {"$ref": "#/properties/prompt"},
+        {"type": "text"},
+        {"type": []},
+        {"enum": "abc"},
+        {"minimum": "3", "minLength": -1, "maxLength": 2.5, "maxItems": True},
+        {"exclusiveMinimum": True, "minimum": 5},
+        {"anyOf": []},
+        {"anyOf": "what"},
+        {"properties": 5, "required": "prompt", "items": [{"type": "null"}]},
+        {"format": "uri"},
+        {"x-vendor": {"type": "null"}, "title": "a", "examples": [1]},
+        "no schema at all",
+        None,
+    ],
+)
+def test_what_cannot_be_run_or_makes_no_sense_refuses_nothing(schema: Any) -> None:
+    assert fields(properties(prompt=schema), {"prompt": "a fox"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"not": {"type": "string"}}, 5, "x"),
+        ({"oneOf": [{"type": "string"}, {"type": "integer"}]}, 5, 5.5),
+        ({"if": {"type": "string"}, "then": {"maxLength": 2}}, "xx", "xxx"),
+        ({"if": {"type": "string"}, "then": {}, "else": {"minimum": 3}}, 3, 2),
+        ({"allOf": [{"minimum": 3}, {"maximum": 4}]}, 4, 5),
+        ({"prefixItems": [{"type": "string"}], "items": {"type": "integer"}}, ["x", 1], ["x", "y"]),
+        ({"contains": {"const": 1}}, [2, 1], [2]),
+        ({"dependentRequired": {"a": ["b"]}}, {"a": 1, "b": 2}, {"a": 1}),
+        ({"propertyNames": {"maxLength": 1}}, {"a": 1}, {"aa": 1}),
+        ({"exclusiveMinimum": 0}, 1, 0),
+        ({"multipleOf": 5}, 10, 11),
+        ({"type": ["integer", "null"]}, None, "x"),
+        ({"type": "string", "nullable": True}, None, 5),
+        ({"enum": [1, "2", None]}, None, 2),
+        ({"anyOf": [{"$ref": "#/$defs/Small"}, {"type": "null"}]}, 3, 11),
+        ({"$ref": "#/$defs/Small", "description": "with more beside it", "minimum": 2}, 2, 1),
+        ({"$ref": "#/$defs/Via~1slash"}, 3, 11),
+        (False, ..., 1),
+    ],
+)
+def test_what_can_be_run_is(schema: Any, good: Any, bad: Any) -> None:
+    whole = properties(a=schema) | {
+        "$defs": {"Small": {"type": "integer", "maximum": 10}, "Via/slash": {"$ref": "#/$defs/Small"}}
+    }
+    assert fields(whole, {} if good is ... else {"a": good}) == {}
+    assert list(fields(whole, {"a": bad})) != []
+
+
+def test_a_reference_in_a_circle_ends() -> None:
+    tree = {"type": "object", "properties": {"next": {"$ref": "#"}, "n": {"type": "integer"}}}
+    assert fields(tree, {"n": 1, "next": {"n": 2, "next": {"n": "x", "next": {"n": "x"}}}}) == {}
+    assert fields(tree, {"n": 1, "next": {"n": "x"}}) == {".next.n": "must be a whole number"}
+
+
+def test_a_fraction_is_not_refused_for_the_sake_of_rounding() -> None:
+    schema = properties(cfg_scale={"type": "number", "multipleOf": 0.01})
+    assert [one / 100 for one in range(101) if fields(schema, {"cfg_scale": one / 100})] == []
+
+
+def test_what_has_a_default_is_not_required() -> None:
+    schema = properties(duration={"type": "integer", "default": 6}, prompt={"type": "string"})
+    assert fields({**schema, "required": ["duration", "prompt"]}, {}) == {".prompt": "is required"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 20) | st.sampled_from(["", "a", "720p", "x" * 30, "16:9"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+TYPES = st.sampled_from(["string", "integer", "number", "boolean", "array", "object", "null"])
+LEAVES = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": TYPES | st.lists(TYPES, min_size=1, max_size=2, unique=True),
+        "enum": st.lists(JSON, min_size=1, max_size=3),
+        "minimum": st.integers(0, 5),
+        "maximum": st.integers(5, 20),
+        "minLength": st.integers(0, 3),
+        "maxItems": st.integers(0, 3),
+        "pattern": st.sampled_from(["^a", "p$"]),
+        "uniqueItems": st.just(True),
+    },
+)
+SCHEMAS = st.recursive(
+    LEAVES,
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+            "required": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+            "additionalProperties": inner | st.booleans(),
+            "patternProperties": st.dictionaries(st.just("^a"), inner, max_size=1),
+            "items": inner,
+            "contains": inner,
+            "anyOf": st.lists(inner, min_size=1, max_size=3),
+            "oneOf": st.lists(inner, min_size=1, max_size=3),
+            "not": inner,
+            "if": inner,
+            "then": inner,
+            "else": inner,
+        },
+    ),
+    max_leaves=8,
+)
+
+
+@given(schema=SCHEMAS, parameters=st.dictionaries(st.sampled_from("abc"), JSON, max_size=3))
+def test_what_the_whole_schema_allows_is_never_refused(schema: Any, parameters: dict[str, Any]) -> None:
+    found = Checker(schema).violations(parameters)
+    if Draft202012Validator(schema).is_valid(parameters):
+        assert found == ()
+
+
+@given(schema=SCHEMAS, parameters=st.dictionaries(st.sampled_from("abc"), JSON, max_size=3))
+def test_what_is_left_of_a_schema_means_the_same_to_another_validator(schema: Any, parameters: dict[str, Any]) -> None:
+    found = Checker(schema).violations(parameters)
+    assert (found == ()) is Draft202012Validator(tamed(schema)).is_valid(parameters)
+
+
+# -- Bounded -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_schema_that_is_too_large_is_not_used() -> None:
+    wide = properties(**{f"p{number}": {"type": "null"} for number in range(MOST_NODES)})
+    doubling = {"$defs": {"d0": {"type": "null"}}} | properties(a={"$ref": "#/$defs/d30"})
+    for number in range(30):
+        doubling["$defs"][f"d{number + 1}"] = {"allOf": [{"$ref": f"#/$defs/d{number}"}] * 2}
+    for schema in (wide, doubling):
+        with pytest.raises(TooLargeError):
+            tamed(schema)
+        assert Entry(Model("a/b", schema=schema), told=True, schema_told=True).violations({"p1": 1, "a": 1}) == ()
+
+
+def test_a_schema_that_is_too_deep_is_not_used() -> None:
+    deep: dict[str, Any] = {"type": "null"}
+    for _ in range(1500):
+        deep = {"items": deep}
+    assert Entry(Model("a/b", schema=deep), told=True, schema_told=True).violations({}) == ()
+
+
+def test_an_input_that_is_too_large_is_left_to_higgsfield() -> None:
+    checker = Checker(properties(numbers={"type": "array", "items": {"type": "string"}}))
+    assert len(checker.violations({"numbers": [1] * (MOST_STEPS // 10)})) == MOST_VIOLATIONS
+    assert checker.violations({"numbers": [1] * MOST_STEPS}) == ()
+
+
+def test_descriptions_and_names_are_short_and_printable() -> None:
+    schema = properties(a={"enum": [f"option-{number}" for number in range(500)]}) | {"additionalProperties": False}
+    ((_, listed), (name, _)) = fields(schema, {"a": 1, "b\n\x1b[31m" + "c" * 500: 1}).items()
+    assert len(listed) <= 200
+    assert listed.endswith(", …")
+    assert re.fullmatch(r"\.b  \[31mc+…", name)
+    assert len(name) < 70

@@ -1,0 +1,101 @@
+"""`python -m tests.chaos.mistaken NAME serve`: the gateway, with one mistake that a gateway could well make."""
+
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.__main__ import main
+from gateway.errors import Failure, GatewayError, Reason
+from gateway.generations import state
+from gateway.generations.model import Generation, Moment, State, StatusReport
+from gateway.generations.ports import Claim, Claimed, NoAnswer, Outcome
+from gateway.generations.state import OwnerDied
+from gateway.generations.watch import Watches
+from gateway.higgsfield.client import HiggsfieldClient
+from gateway.store.sqlite import SqliteStore
+
+
+def repeats_what_was_not_answered_under_a_fresh_key() -> None:
+    submit = HiggsfieldClient.submit
+
+    async def impatient(self: HiggsfieldClient, request: Any, gate: Callable[[], bool]) -> Outcome:
+        outcome = await submit(self, request, gate)
+        if isinstance(outcome, NoAnswer):
+            fresh = {**request.headers, "idempotency-key": secrets.token_hex(16)}
+            outcome = await submit(self, replace(request, headers=fresh), gate)
+        return outcome
+
+    HiggsfieldClient.submit = impatient  # type: ignore[method-assign]
+
+
+def lets_a_key_be_used_twice() -> None:
+    claim_once = SqliteStore.claim
+
+    async def claim_always(self: SqliteStore, claim: Claim) -> Claimed:
+        spec = claim.generation.spec
+        fresh = replace(spec, idempotency_key=f"{spec.idempotency_key}-{secrets.token_hex(4)}")
+        return await claim_once(self, replace(claim, generation=replace(claim.generation, spec=fresh)))
+
+    SqliteStore.claim = claim_always  # type: ignore[method-assign]
+
+
+def takes_the_error_of_a_poll_for_the_end() -> None:
+    status = HiggsfieldClient.status
+
+    async def hasty(self: HiggsfieldClient, generation: Generation) -> StatusReport | None:
+        try:
+            return await status(self, generation)
+        except GatewayError:
+            failure = Failure(Reason.GENERATION_FAILED, "no status")
+            return StatusReport(generation.request_id, "failed", State.FAILED, failure=failure)
+
+    HiggsfieldClient.status = hasty  # type: ignore[method-assign]
+
+
+def believes_unsigned_webhooks() -> None:
+    from gateway.web import webhook
+
+    checked = webhook._of_v2
+
+    def gullible(request: Any, body: bytes, generation: Generation, proofs: webhook.Proofs) -> Any:
+        delivery = checked(request, body, generation, proofs)
+        return delivery and replace(delivery, report=proofs.read(body))
+
+    webhook._of_v2 = gullible
+
+
+def watches_from_memory_alone() -> None:
+    async def newest(self: Watches, generation_id: str, after: int) -> Sequence[Generation]:
+        entry = self._feed.entries.get(generation_id)
+        found = await self._store.any(generation_id) if entry is None else entry.generation
+        return [found] if found is not None else []
+
+    Watches._history = newest  # type: ignore[method-assign]
+
+
+def forgets_what_a_crash_left_open() -> None:
+    def unsent(generation: Generation, observation: OwnerDied, moment: Moment) -> Generation | None:
+        if generation.marker != observation.marker:
+            return None
+        return generation.evolve(moment, **state._taken_back(generation))
+
+    state._TABLE[OwnerDied] = unsent
+
+
+MISTAKES: dict[str, Callable[[], None]] = {
+    mistake.__name__: mistake
+    for mistake in (
+        repeats_what_was_not_answered_under_a_fresh_key,
+        lets_a_key_be_used_twice,
+        takes_the_error_of_a_poll_for_the_end,
+        believes_unsigned_webhooks,
+        watches_from_memory_alone,
+        forgets_what_a_crash_left_open,
+    )
+}
+
+if __name__ == "__main__":
+    MISTAKES[sys.argv.pop(1)]()
+    main()

@@ -1,0 +1,352 @@
+"""Creating: trained once for a key, whatever becomes of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+
+from gateway.characters.book import SHOWN_AFTER
+from gateway.characters.lookup import WINDOW
+from gateway.higgsfield.credentials import Credentials
+from hfgateway.v1 import character_service_pb2 as pb
+from hfgateway.v1 import generation_input_pb2 as inputs
+from tests.characters.conftest import URL, Studio, order
+from tests.support.transports import Transport
+
+UNRESOLVED = ("ABORTED", "SUBMISSION_UNRESOLVED")
+WRONG_IMAGE = [{"type": "x", "loc": ["body", "input_images", 1, "image_url"], "msg": "not an image"}]
+
+
+async def test_a_character_is_trained_and_shown(studio: Studio, client: Transport) -> None:
+    answer = await studio.create(by=client, version=inputs.SOUL_VERSION_V2)
+    character = answer.character
+    assert (character.name, character.version, character.done) == ("Anna", inputs.SOUL_VERSION_V2, False)
+    assert character.state == pb.CHARACTER_STATE_NOT_READY
+    assert character.create_time.seconds == int(studio.clock.began.timestamp())
+    assert not answer.replayed
+    assert studio.paid == [character.id]
+    assert studio.ledger.foreign_headers == {}
+
+    studio.clock.advance(60)
+    shown = await studio.show(character.id, client)
+    assert (shown.state, shown.done, shown.id) == (pb.CHARACTER_STATE_COMPLETED, True, character.id)
+
+
+async def test_a_failed_training_says_why(studio: Studio) -> None:
+    character = (await studio.create("[fail] Anna")).character
+    studio.clock.advance(60)
+    failed = await studio.show(character.id)
+    assert (failed.state, failed.done) == (pb.CHARACTER_STATE_FAILED, True)
+    assert "asked to fail" in failed.failure.message
+
+
+async def test_the_same_key_trains_once(studio: Studio, client: Transport) -> None:
+    first = await studio.create(by=client)
+    again = await studio.create(by=client)
+    assert (again.replayed, again.character.id) == (True, first.character.id)
+    assert studio.sent == ["Anna"]
+
+
+async def test_the_same_key_at_the_same_time_trains_once(studio: Studio) -> None:
+    answers = await asyncio.gather(*(studio.create() for _ in range(10)))
+    assert len({answer.character.id for answer in answers}) == 1
+    assert sorted(answer.replayed for answer in answers) == [False] + [True] * 9
+    assert studio.sent == ["Anna"]
+
+
+async def test_the_same_key_after_a_restart_trains_once(studio: Studio) -> None:
+    first = await studio.create()
+    await studio.stop_gateway()
+    await studio.start_gateway()
+    again = await studio.create()
+    assert (again.replayed, again.character.id) == (True, first.character.id)
+    assert studio.sent == ["Anna"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"name": "Bo"}, {"image_urls": [URL, URL]}, {"version": inputs.SOUL_VERSION_CINEMA}],
+    ids=lambda changed: next(iter(changed)),
+)
+async def test_the_same_key_with_other_fields_is_refused(studio: Studio, changed: dict[str, Any]) -> None:
+    await studio.create("Anna", "one")
+    wanted = {"name": "Anna", "key": "one"} | changed
+    for _ in range(2):
+        refused = await studio.refused("CreateCharacter", order(**wanted))
+        assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "IDEMPOTENCY_KEY_REUSED")
+        await studio.stop_gateway()
+        await studio.start_gateway()
+    assert studio.sent == ["Anna"]
+
+
+async def test_one_that_higgsfield_does_not_show_yet_is_not_said_to_be_deleted(studio: Studio) -> None:
+    character = (await studio.create("Anna", "one")).character
+    get = pb.GetCharacterRequest(id=character.id)
+    for method, request in (("CreateCharacter", order("Anna", "one")), ("GetCharacter", get)):
+        studio.plan(on="character", kind="404")
+        refused = await studio.refused(method, request)
+        assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert (await studio.create("Anna", "one")).character.id == character.id
+
+    studio.ahead += SHOWN_AFTER
+    studio.plan(on="character", kind="404")
+    assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "IDEMPOTENCY_KEY_REUSED"
+    assert studio.sent == ["Anna"]
+
+
+async def test_no_version_is_version_1(studio: Studio) -> None:
+    await studio.create("Anna", "one")
+    assert (await studio.create("Anna", "one", version=inputs.SOUL_VERSION_V1)).replayed
+
+
+@pytest.mark.parametrize(
+    ("request_", "fields"),
+    [
+        (pb.CreateCharacterRequest(), ["idempotency_key", "name", "image_urls"]),
+        (order("x" * 101, "k"), ["name"]),
+        (order(" ", "k"), ["name"]),
+        (order("x" * 100, "k", image_urls=[URL] * 101), ["image_urls"]),
+        (order("x", "k", image_urls=[URL, "file:///a", ""]), ["image_urls[1]", "image_urls[2]"]),
+        (order("x", "a key"), ["idempotency_key"]),
+        (order("x", "k", version=99), ["version"]),
+    ],
+)
+async def test_every_wrong_field_is_named_and_nothing_is_sent(
+    studio: Studio, request_: pb.CreateCharacterRequest, fields: list[str]
+) -> None:
+    refused = await studio.refused("CreateCharacter", request_)
+    assert (refused.code, refused.reason, refused.fields) == ("INVALID_ARGUMENT", "INVALID_INPUT", fields)
+    assert studio.sent == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ({"kind": "422", "body": {"detail": WRONG_IMAGE}}, ("INVALID_ARGUMENT", "INPUT_REFUSED")),
+        ({"kind": "400"}, ("INVALID_ARGUMENT", "INPUT_REFUSED")),
+        ({"kind": "403"}, ("RESOURCE_EXHAUSTED", "INSUFFICIENT_CREDITS")),
+        ({"kind": "402"}, ("RESOURCE_EXHAUSTED", "INSUFFICIENT_CREDITS")),
+        ({"kind": "401"}, ("INTERNAL", "UPSTREAM_CREDENTIALS_REFUSED")),
+        ({"kind": "404"}, ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")),
+        ({"kind": "423"}, ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")),
+        ({"kind": "429", "headers": {"Retry-After": "7"}}, ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+)
+async def test_a_certain_refusal_frees_the_key(
+    studio: Studio, fault: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    studio.plan(on="train", **fault)
+    refused = await studio.refused("CreateCharacter", order())
+    assert (refused.code, refused.reason) == expected
+    if fault.get("body"):
+        assert refused.fields == ["image_urls[1]"]
+    if fault.get("headers"):
+        assert refused.detail(RetryInfo).retry_delay.seconds == 7
+
+    other = await studio.create("Bo", "key-of-Anna")
+    assert (other.replayed, other.character.name) == (False, "Bo")
+    assert len(studio.paid) == 1
+
+
+async def test_without_higgsfield_nothing_is_sent_and_the_key_is_free(studio: Studio) -> None:
+    await studio.sandbox.stop()
+    refused = await studio.refused("CreateCharacter", order())
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    await studio.stop_gateway()
+    await studio.sandbox.start()
+    await studio.start_gateway()
+    assert not (await studio.create("Bo", "key-of-Anna")).replayed
+
+
+AMBIGUOUS = [
+    {"kind": "502", "processed": True},
+    {"kind": "504", "processed": True},
+    {"kind": "408", "processed": True},
+    {"kind": "html", "status": 403, "processed": True},
+    {"kind": "reset", "processed": True},
+    {"kind": "lost"},
+    {"kind": "half"},
+    {"kind": "garbage", "processed": True},
+    {"status": 200, "body": {"hello": 1}, "processed": True},
+    {"status": 200, "body": "done", "processed": True},
+]
+
+
+@pytest.mark.parametrize("fault", AMBIGUOUS, ids=str)
+async def test_what_came_of_a_lost_answer_is_looked_up_and_not_sent_again(
+    studio: Studio, fault: dict[str, Any]
+) -> None:
+    await studio.make_elsewhere("Anna")
+    studio.plan(on="train", **fault)
+    answer = await studio.create()
+    assert answer.character.id == studio.paid[-1]
+    assert (answer.replayed, (await studio.create()).replayed) == (False, True)
+    assert studio.sent == ["Anna", "Anna"]
+
+
+@pytest.mark.parametrize("fault", [one | {"processed": False} for one in AMBIGUOUS[::3]], ids=str)
+async def test_what_is_not_found_stays_open_and_is_never_sent_again(studio: Studio, fault: dict[str, Any]) -> None:
+    await studio.make_elsewhere("Anna")
+    studio.plan(on="train", **fault)
+    for _ in range(2):
+        refused = await studio.refused("CreateCharacter", order())
+        assert (refused.code, refused.reason) == UNRESOLVED
+        assert refused.failure.retryable
+    assert studio.sent == ["Anna", "Anna"]
+
+
+async def test_an_open_one_stays_open_over_a_restart(studio: Studio) -> None:
+    studio.plan(on="train", kind="502")
+    for _ in range(2):
+        assert (await studio.refused("CreateCharacter", order())).reason == "SUBMISSION_UNRESOLVED"
+        await studio.metric_becomes("hfgateway_characters_open", 1)
+        await studio.stop_gateway()
+        await studio.start_gateway()
+    assert studio.sent == ["Anna"]
+
+
+async def test_what_shows_late_is_found_by_the_same_key(studio: Studio) -> None:
+    studio.plan(on="train", kind="504")
+    assert (await studio.refused("CreateCharacter", order())).reason == "SUBMISSION_UNRESOLVED"
+    late = await studio.make_elsewhere("Anna")  # it was on its way all the time
+    found = await studio.create()
+    assert (found.character.id, found.replayed) == (late, True)
+    assert (await studio.create()).character.id == late
+
+
+async def test_nothing_is_taken_for_it_while_two_could_be(studio: Studio) -> None:
+    studio.plan(on="characters")
+    studio.plan(on="characters", kind="500", times=3)
+    studio.plan(on="train", kind="502", processed=True)
+    assert (await studio.refused("CreateCharacter", order())).reason == "SUBMISSION_UNRESOLVED"
+    (own,) = studio.paid
+    other = await studio.make_elsewhere("Anna")
+    assert (await studio.refused("CreateCharacter", order())).reason == "SUBMISSION_UNRESOLVED"
+
+    await studio.elsewhere("DELETE", f"/{other}")
+    assert (await studio.create()).character.id == own
+
+
+async def test_two_of_one_name_whose_answers_are_lost_are_two(studio: Studio) -> None:
+    studio.plan(on="train", kind="502", processed=True, times=2)
+    first, second = await asyncio.gather(studio.create("Anna", "one"), studio.create("Anna", "two"))
+    assert {first.character.id, second.character.id} == set(studio.paid)
+    assert (await studio.create("Anna", "one")).character.id == first.character.id
+    assert (await studio.create("Anna", "two")).character.id == second.character.id
+    assert studio.sent == ["Anna", "Anna"]
+
+
+async def test_while_one_is_open_no_other_of_its_name_is_sent(studio: Studio) -> None:
+    studio.plan(on="train", kind="502")
+    assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
+
+    refused = await studio.refused("CreateCharacter", order(" Anna", "two"))
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert refused.has(RetryInfo)
+    assert studio.sent == ["Anna"]
+    assert (await studio.create("Bo", "three")).character.name == "Bo"
+
+
+async def test_a_later_one_is_found_also_after_the_wall_clock_was_set_back(studio: Studio) -> None:
+    studio.plan(on="train", kind="502")
+    assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
+    await studio.stop_gateway()
+    studio.ahead -= 7200
+    await studio.start_gateway()
+    for _ in range(2):  # the clocks are seen to be apart, and then to have stayed so
+        studio.ahead += WINDOW + 1
+        studio.gateway._core.clock.agrees()  # type: ignore[attr-defined]
+
+    studio.plan(on="train", kind="502", processed=True)
+    found = await studio.create("Anna", "two")
+
+    assert studio.paid == [found.character.id]
+    assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
+
+
+async def test_an_open_one_never_gets_what_came_of_a_later_one(studio: Studio) -> None:
+    studio.plan(on="train", kind="502")
+    assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
+    studio.ahead += WINDOW + 1
+
+    studio.plan(on="train", kind="502", processed=True)
+    studio.plan(on="characters")
+    studio.plan(on="characters", kind="500", times=3)
+    assert (await studio.refused("CreateCharacter", order("Anna", "two"))).reason == "SUBMISSION_UNRESOLVED"
+    assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
+    assert (await studio.create("Anna", "two")).character.id == studio.paid[-1]
+    assert len(studio.sent) == 2
+
+
+async def test_the_next_of_its_name_settles_an_open_one(studio: Studio) -> None:
+    studio.plan(on="train", kind="504")
+    assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
+    late = await studio.make_elsewhere("Anna")
+    second = (await studio.create("Anna", "two")).character
+    first = await studio.create("Anna", "one")
+    assert (first.character.id, first.replayed) == (late, True)
+    assert second.id == studio.paid[-1] != late
+
+
+async def test_an_answer_that_names_anothers_character_is_not_believed(studio: Studio) -> None:
+    first = (await studio.create("Anna", "one")).character
+    studio.plan(on="train", patch={"id": first.id}, processed=True)
+    assert (await studio.refused("CreateCharacter", order("Bo", "two"))).reason == "SUBMISSION_UNRESOLVED"
+    assert (await studio.create("Bo", "two")).character.id == studio.paid[-1]
+
+
+async def test_who_leaves_ends_only_his_call(studio: Studio) -> None:
+    studio.plan(on="train", delay=0.3, processed=True)
+    call = asyncio.create_task(studio.create())
+    await studio.until_paid(1)
+    call.cancel()
+    assert (await studio.create()).character.id == studio.paid[0]
+    assert studio.sent == ["Anna"]
+
+
+async def test_a_drain_lets_it_come_to_its_end(studio: Studio) -> None:
+    studio.plan(on="train", delay=0.3, processed=True)
+    call = asyncio.create_task(studio.create())
+    await studio.until_paid(1)
+    await studio.stop_gateway()
+    created = (await call).character.id
+    await studio.start_gateway()
+    again = await studio.create()
+    assert (again.character.id, again.replayed) == (created, True)
+    assert studio.sent == ["Anna"]
+
+
+async def test_what_waits_for_its_turn_is_not_sent_by_a_drain(studio: Studio) -> None:
+    studio.plan(on="train", delay=0.3, processed=True)
+    first = asyncio.create_task(studio.create("Anna", "one"))
+    await studio.until_paid(1)
+    second = asyncio.create_task(studio.refused("CreateCharacter", order("Anna", "two")))
+    await studio.calls_open("CreateCharacter", 2, "CharacterService")
+    await studio.stop_gateway()
+    assert (await first).character.id == studio.paid[0]
+    refused = await second
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
+    assert studio.sent == ["Anna"]
+
+
+async def test_where_it_cannot_be_written_nothing_is_sent(studio: Studio) -> None:
+    store = studio.gateway._core.store
+    store._sql["insert_character"] = "INSERT INTO nothing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    refused = await studio.refused("CreateCharacter", order())
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
+    assert studio.sent == []
+
+
+async def test_with_another_account_nothing_is_said_of_it(start: Any) -> None:
+    studio = await start(credentials="sandbox:sandbox other:pair")
+    await studio.create()
+    await studio.stop_gateway()
+    studio.credentials = Credentials("other", "pair")
+    await studio.start_gateway()
+    refused = await studio.refused("CreateCharacter", order())
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert studio.sent == ["Anna"]

@@ -1,0 +1,168 @@
+"""What is there and what is not: lists with pages, deletions, and whose characters are whose."""
+
+from __future__ import annotations
+
+from google.rpc.error_details_pb2 import ResourceInfo
+
+from hfgateway.v1 import character_service_pb2 as pb
+from tests.characters.conftest import StartStudio, Studio, order
+from tests.support.transports import Transport
+
+UNKNOWN = "0199aaaa-0000-4000-8000-000000000000"
+
+
+async def several(studio: Studio, count: int) -> list[str]:
+    ids = []
+    for number in range(count):
+        ids.append(await studio.make_elsewhere(f"character {number}"))
+        studio.clock.advance(1)
+    return ids
+
+
+async def test_a_list_has_pages_newest_first(studio: Studio, client: Transport) -> None:
+    ids = await several(studio, 5)
+    request, seen = pb.ListCharactersRequest(page_size=2), []
+    for size in (2, 2, 1):
+        page = await client.call("ListCharacters", request)
+        assert len(page.characters) == size
+        seen += [character.id for character in page.characters]
+        request.page_token = page.next_page_token
+    assert seen == ids[::-1]
+    assert request.page_token == ""
+
+
+async def test_the_list_is_read_page_by_page_and_the_same_for_a_while(studio: Studio) -> None:
+    await several(studio, 45)
+    assert len(await studio.names()) == 45
+    await studio.make_elsewhere("the 46th")
+    assert len(await studio.names()) == 45
+    studio.ahead += 5
+    assert (await studio.names())[0] == "the 46th"
+    studio.clock.advance(1)
+    await studio.create("the 47th")
+    assert (await studio.names())[0] == "the 47th"
+
+
+async def test_a_list_that_changes_while_it_is_read_is_read_again(studio: Studio) -> None:
+    await several(studio, 3)
+    studio.plan(on="characters", patch={"total": 4})
+    assert len(await studio.names()) == 3
+
+
+async def test_a_list_that_never_stands_still_is_not_made_up(studio: Studio) -> None:
+    studio.plan(on="characters", patch={"total": 4}, times=3)
+    refused = await studio.refused("ListCharacters", pb.ListCharactersRequest())
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert await studio.names() == []
+
+
+async def test_wrong_pages_are_refused(studio: Studio) -> None:
+    for request, field in (
+        (pb.ListCharactersRequest(page_size=-1), "page_size"),
+        (pb.ListCharactersRequest(page_token="AAAA"), "page_token"),
+    ):
+        assert (await studio.refused("ListCharacters", request)).fields == [field]
+
+
+async def test_strange_items_do_not_hide_the_others(studio: Studio) -> None:
+    item = {
+        "id": UNKNOWN.upper(),
+        "name": "a\u0000b \ud800",
+        "status": "paused",
+        "model_version": "v7",
+        "created_at": 5,
+    }
+    items = [item, {"id": "../list"}, {"id": 7}, None, {"id": "list"}]
+    studio.plan(on="characters", body={"items": items}, processed=True)
+    (found,) = (await studio.grpc.call("ListCharacters", pb.ListCharactersRequest())).characters
+    assert (found.id, found.name, found.state, found.version) == (UNKNOWN, "a\u0000b ?", 0, 0)
+    assert not found.done
+
+
+async def test_a_deleted_one_is_gone_for_good_and_deleting_again_is_ok(studio: Studio, client: Transport) -> None:
+    character = (await studio.create(by=client)).character
+    request = pb.DeleteCharacterRequest(id=character.id)
+    for _ in range(2):
+        await client.call("DeleteCharacter", request)
+    gone = await studio.refused("GetCharacter", pb.GetCharacterRequest(id=character.id), client)
+    assert (gone.code, gone.reason) == ("NOT_FOUND", "NOT_FOUND")
+    assert gone.detail(ResourceInfo).resource_type == "hfgateway.v1.SoulCharacter"
+    assert await studio.names(client) == []
+    assert (await studio.elsewhere("GET", "/list"))["total"] == 0
+
+    reused = await studio.refused("CreateCharacter", order(), client)
+    assert (reused.code, reused.reason) == ("FAILED_PRECONDITION", "IDEMPOTENCY_KEY_REUSED")
+    assert studio.sent == ["Anna"]
+
+
+async def test_deleting_again_is_ok_after_a_restart(studio: Studio) -> None:
+    elsewhere, here = await studio.make_elsewhere("Bo"), (await studio.create()).character.id
+    for character_id in (elsewhere, here):
+        await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character_id))
+    await studio.stop_gateway()
+    await studio.start_gateway()
+    for character_id in (elsewhere, here):
+        await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character_id))
+        assert (await studio.refused("GetCharacter", pb.GetCharacterRequest(id=character_id))).code == "NOT_FOUND"
+
+
+async def test_a_deletion_whose_answer_is_lost_is_done_by_asking_again(studio: Studio) -> None:
+    for character_id in (await studio.make_elsewhere("Bo"), (await studio.create()).character.id):
+        studio.plan(on="delete_character", kind="502", processed=True)
+        request = pb.DeleteCharacterRequest(id=character_id)
+        assert (await studio.refused("DeleteCharacter", request)).code == "UNAVAILABLE"
+        await studio.grpc.call("DeleteCharacter", request)
+
+
+async def test_a_deletion_that_higgsfield_refuses_is_not_said_to_be_done(studio: Studio) -> None:
+    character = (await studio.create()).character
+    studio.plan(on="delete_character", kind="500")
+    request = pb.DeleteCharacterRequest(id=character.id)
+    assert (await studio.refused("DeleteCharacter", request)).code == "UNAVAILABLE"
+    assert (await studio.show(character.id)).id == character.id
+    assert (await studio.create()).replayed
+
+
+async def test_what_never_was_cannot_be_deleted_however_often(studio: Studio) -> None:
+    for _ in range(2):
+        for name in (UNKNOWN, "list", "../requests", "x" * 500):
+            refused = await studio.refused("DeleteCharacter", pb.DeleteCharacterRequest(id=name))
+            assert (refused.code, refused.reason) == ("NOT_FOUND", "NOT_FOUND")
+    assert (await studio.refused("DeleteCharacter", pb.DeleteCharacterRequest())).fields == ["id"]
+
+
+async def test_a_page_of_something_on_the_way_is_not_taken_for_a_404(studio: Studio) -> None:
+    character = (await studio.create()).character
+    studio.plan(on="character", kind="html", status=404)
+    refused = await studio.refused("GetCharacter", pb.GetCharacterRequest(id=character.id))
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+
+
+async def test_without_keys_the_accounts_others_are_there_too(studio: Studio) -> None:
+    made = await studio.make_elsewhere("from the console")
+    assert (await studio.show(made)).name == "from the console"
+    await studio.create("Anna")
+    assert set(await studio.names()) == {"from the console", "Anna"}
+
+
+async def test_with_keys_everybody_has_his_own_only(start: StartStudio) -> None:
+    studio = await start(AUTH="keys")
+    red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
+    made = await studio.make_elsewhere("from the console")
+    his = (await studio.create("Anna", "one", red)).character
+    hers = (await studio.create("Anna", "one", blue)).character
+    assert his.id != hers.id
+    assert [await studio.names(caller) for caller in (red, blue)] == [["Anna"], ["Anna"]]
+    calls = studio.ledger.character_calls.total()
+    for name in (made, his.id, his.id.upper()):
+        for method, request in (
+            ("GetCharacter", pb.GetCharacterRequest(id=name)),
+            ("DeleteCharacter", pb.DeleteCharacterRequest(id=name)),
+        ):
+            assert (await studio.refused(method, request, blue)).code == "NOT_FOUND"
+    assert studio.ledger.character_calls.total() == calls
+    await studio.stop_gateway()
+    await studio.start_gateway()
+    red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
+    assert (await studio.show(his.id, red)).name == "Anna"
+    assert (await studio.refused("GetCharacter", pb.GetCharacterRequest(id=his.id), blue)).code == "NOT_FOUND"

@@ -1,0 +1,72 @@
+"""The rule that finds what came of a lost answer: it never guesses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.characters.lookup import TOLERANCE, WINDOW, came_of
+from gateway.characters.model import Character, CharacterState, Creation, same_name
+from gateway.characters.ports import Listing
+from gateway.generations.inputs import SoulVersion
+
+SENT = Creation(
+    id="2", tenant="t", key="k", fingerprint=b"", account="a", name="Anna", version=SoulVersion.V1,
+    known=frozenset({"old"}), sent_date=1000.0, sent_at=5.0,
+)  # fmt: skip
+NEW = Character("new", "Anna", CharacterState.QUEUED, SoulVersion.V1, create_time=1001.0)
+OTHER = replace(NEW, id="other")
+
+
+def found(*characters: Character, taken: tuple[str, ...] = (), later: tuple[Creation, ...] = ()) -> str:
+    one = came_of(SENT, Listing(characters, None), taken, later)
+    return "" if one is None else one.id
+
+
+def test_the_one_new_character_of_the_name_is_it() -> None:
+    assert found(NEW) == "new"
+    assert found(replace(NEW, name=" Anna "), replace(NEW, id="old")) == "new"
+
+
+def test_two_ways_to_write_a_letter_are_one_name() -> None:
+    assert same_name("Ren\u00e9e", "Rene\u0301e ")
+    assert not same_name("Renee", "Ren\u00e9e")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "anna"},
+        {"id": "old"},
+        {"version": SoulVersion.V2},
+        {"version": None},
+        {"create_time": None},
+        {"create_time": 1000 - TOLERANCE - 1},
+        {"create_time": 1000 + WINDOW + 1},
+    ],
+    ids=str,
+)
+def test_what_differs_is_not(changes: dict[str, object]) -> None:
+    assert found(replace(NEW, **changes)) == ""  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("at", [1000 - TOLERANCE, 1000 + WINDOW])
+def test_the_limits_of_the_window_belong_to_it(at: float) -> None:
+    assert found(replace(NEW, create_time=at)) == "new"
+
+
+@pytest.mark.parametrize("changes", [{}, {"version": None}, {"create_time": None}], ids=str)
+def test_of_two_none_is_taken(changes: dict[str, object]) -> None:
+    assert found(NEW, replace(OTHER, **changes)) == ""  # type: ignore[arg-type]
+
+
+def test_what_belongs_to_others_is_left_to_them() -> None:
+    assert found(NEW, OTHER, taken=("other",)) == "new"
+    assert found(NEW, taken=("new",)) == ""
+
+
+def test_what_a_later_creation_did_not_know_is_not_of_an_earlier_one() -> None:
+    later = replace(SENT, id="3", known=frozenset({"old", "new"}))
+    assert found(NEW, OTHER, later=(later,)) == "new"
+    assert found(OTHER, later=(later,)) == ""

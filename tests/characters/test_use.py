@@ -1,0 +1,143 @@
+"""Generations with characters: what is known to be wrong is refused before it costs anything, and without asking."""
+
+from __future__ import annotations
+
+import pytest
+
+from hfgateway.v1 import character_service_pb2 as pb
+from hfgateway.v1 import generation_input_pb2 as inputs
+from hfgateway.v1 import generation_service_pb2
+from tests.characters.conftest import StartStudio, Studio
+from tests.support.running import model, soul
+from tests.support.transports import RpcFailure
+
+UNKNOWN = "0199aaaa-0000-4000-8000-000000000000"
+V1, V2 = inputs.SOUL_VERSION_V1, inputs.SOUL_VERSION_V2
+FIELD = "input.soul.character_id"
+
+
+def picture(character_id: str, version: int = V1, key: str = "") -> generation_service_pb2.SubmitGenerationRequest:
+    request = soul("a portrait", key)
+    request.input.soul.character_id = character_id
+    request.input.soul.version = version  # type: ignore[assignment]
+    return request
+
+
+async def refused_here(studio: Studio, request: generation_service_pb2.SubmitGenerationRequest, field: str) -> str:
+    calls = studio.ledger.character_calls.total()
+    refused = await studio.refused("SubmitGeneration", request)
+    assert (refused.code, refused.reason, refused.fields) == ("INVALID_ARGUMENT", "INVALID_INPUT", [field])
+    assert studio.ledger.submissions == []
+    assert studio.ledger.character_calls.total() == calls
+    return refused.message
+
+
+async def test_a_trained_one_is_used_with_its_version(studio: Studio) -> None:
+    character = (await studio.create(version=V2)).character
+    studio.clock.advance(60)
+    await studio.show(character.id)
+    assert "Soul 2" in await refused_here(studio, picture(character.id, V1), FIELD)
+    generation = await studio.submit(picture(character.id.upper(), V2))
+    assert generation.upstream.request_id
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_one_in_training_is_refused_as_long_as_that_is_sure(studio: Studio, seen: bool) -> None:
+    character_id = (await studio.create()).character.id if seen else await studio.make_elsewhere("Anna")
+    if not seen:
+        await studio.names()
+    assert "not ended" in await refused_here(studio, picture(character_id), FIELD)
+    studio.ahead += 15
+    studio.clock.advance(60)
+    assert (await studio.submit(picture(character_id))).upstream.request_id
+
+
+async def test_a_failed_one_is_refused(studio: Studio) -> None:
+    character = (await studio.create("[fail] Anna")).character
+    studio.clock.advance(60)
+    await studio.show(character.id)
+    studio.ahead += 100
+    assert "failed" in await refused_here(studio, picture(character.id), FIELD)
+
+
+async def test_a_deleted_one_is_refused_also_after_a_restart(studio: Studio) -> None:
+    character = (await studio.create()).character
+    await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character.id))
+    assert "deleted" in await refused_here(studio, picture(character.id), FIELD)
+    await studio.stop_gateway()
+    await studio.start_gateway()
+    assert "deleted" in await refused_here(studio, picture(character.id), FIELD)
+
+
+async def test_a_submission_that_was_made_is_told_again_after_its_character_went(studio: Studio) -> None:
+    character = (await studio.create()).character
+    studio.clock.advance(60)
+    await studio.show(character.id)
+    made = await studio.submit(picture(character.id, key="one"))
+    await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character.id))
+    assert (await studio.submit(picture(character.id, key="one"))).id == made.id
+
+
+async def test_without_keys_higgsfield_decides_about_unknown_ones(studio: Studio) -> None:
+    refused = await studio.refused("SubmitGeneration", picture(UNKNOWN))
+    assert (refused.reason, refused.fields) == ("INPUT_REFUSED", [FIELD])
+    elsewhere = await studio.make_elsewhere("Anna")
+    studio.clock.advance(60)
+    assert (await studio.submit(picture(elsewhere))).upstream.request_id
+
+
+async def test_with_keys_another_tenants_is_as_one_that_never_was(start: StartStudio) -> None:
+    studio = await start(AUTH="keys")
+    red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
+    character_id = (await studio.create(by=red)).character.id
+    studio.clock.advance(60)
+    await studio.show(character_id, red)
+
+    told = set()
+    for name in (character_id, character_id.upper(), UNKNOWN, "not-an-id"):
+        for request, field in (
+            (picture(name, V2), FIELD),
+            (
+                model("higgsfield-ai/soul/standard", {"prompt": "x", "custom_reference_id": name}, "m"),
+                "input.model.parameters.custom_reference_id",
+            ),
+        ):
+            with pytest.raises(RpcFailure) as refused:
+                await blue.call("SubmitGeneration", request)
+            assert (refused.value.code, refused.value.fields) == ("INVALID_ARGUMENT", [field])
+            told.add(refused.value.failure.field_violations[0].description)
+    assert told == {"no such character"}
+    assert studio.ledger.submissions == []
+    assert (await red.call("SubmitGeneration", picture(character_id))).generation.upstream.request_id
+
+
+async def test_a_key_that_is_free_again_opens_nothing(start: StartStudio) -> None:
+    studio = await start(AUTH="keys")
+    red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
+    character_id = (await studio.create(by=red)).character.id
+    studio.clock.advance(60)
+    await studio.show(character_id, red)
+    with pytest.raises(RpcFailure) as refused:
+        await blue.call("SubmitGeneration", soul("a portrait [http=422]", "one"))
+    assert refused.value.reason == "INPUT_REFUSED"
+    sent = len(studio.ledger.submissions)
+
+    with pytest.raises(RpcFailure) as refused:
+        await blue.call("SubmitGeneration", picture(character_id, key="one"))
+
+    assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", [FIELD])
+    assert len(studio.ledger.submissions) == sent
+
+
+async def test_a_key_whose_generation_was_deleted_is_told_as_that(studio: Studio) -> None:
+    character = (await studio.create()).character
+    studio.clock.advance(60)
+    await studio.show(character.id)
+    made = await studio.submit(picture(character.id, key="one"))
+    await studio.finish(made.id)
+    await studio.grpc.call("DeleteGeneration", generation_service_pb2.DeleteGenerationRequest(id=made.id))
+    await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character.id))
+
+    refused = await studio.refused("SubmitGeneration", picture(character.id, key="one"))
+
+    assert refused.reason == "IDEMPOTENCY_KEY_REUSED"

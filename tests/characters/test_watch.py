@@ -1,0 +1,171 @@
+"""Watching: the present state, then changes, to the end of training; one asks for all who watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+
+from gateway.characters.book import SHOWN_AFTER
+from hfgateway.v1 import character_service_pb2 as pb
+from tests.characters.conftest import StartStudio, Studio
+from tests.support.running import PATIENCE, collected, eventually
+from tests.support.transports import RpcFailure, Transport
+
+NAMES = pb.CharacterState
+
+
+def watched(client: Transport, character_id: str) -> AsyncIterator[Any]:
+    return client.stream("WatchCharacter", pb.WatchCharacterRequest(id=character_id))
+
+
+def state(message: Any) -> str:
+    return NAMES.Name(message.character.state).removeprefix("CHARACTER_STATE_")
+
+
+async def test_it_tells_the_present_state_then_every_change_and_ends(studio: Studio, client: Transport) -> None:
+    character = (await studio.create(by=client)).character
+    seen = []
+    async with asyncio.timeout(PATIENCE):
+        async for message in watched(client, character.id):
+            assert message.character.id == character.id
+            seen.append(state(message))
+            studio.clock.advance({"NOT_READY": 0.5, "QUEUED": 0.5, "IN_PROGRESS": 10}.get(seen[-1], 0))
+    assert seen == ["NOT_READY", "QUEUED", "IN_PROGRESS", "COMPLETED"]
+
+
+async def test_one_that_higgsfield_does_not_show_for_a_moment_is_followed_on(studio: Studio) -> None:
+    character = (await studio.create()).character
+    watch = watched(studio.grpc, character.id)
+    assert state(await anext(watch)) == "NOT_READY"
+    studio.plan(on="character", kind="404", times=2)
+    await eventually(lambda: len(studio.sandbox.world.plan) == 0)
+    studio.clock.advance(60)
+    assert [state(message) async for message in watch] == ["COMPLETED"]
+
+
+async def test_one_that_is_done_is_told_once(studio: Studio) -> None:
+    character_id = await studio.make_elsewhere("[fail] Anna")
+    studio.clock.advance(60)
+    (message,) = await collected(watched(studio.grpc, character_id))
+    assert (state(message), message.character.done) == ("FAILED", True)
+
+
+async def test_one_asks_however_many_watch(start: StartStudio) -> None:
+    studio = await start(POLL_MIN="3600", POLL_MAX="3600")
+    character_id = (await studio.create()).character.id
+    watches = [watched(studio.grpc, character_id) for _ in range(50)]
+    firsts = await asyncio.gather(*(anext(watch) for watch in watches))
+    assert {state(message) for message in firsts} == {"NOT_READY"}
+    assert studio.ledger.character_calls == {character_id: 1}
+
+
+async def test_all_who_watch_are_told_by_the_one_who_asks(studio: Studio) -> None:
+    character_id = (await studio.create()).character.id
+    watches = [watched(studio.grpc, character_id) for _ in range(50)]
+    await asyncio.gather(*(anext(watch) for watch in watches))
+    (follow,) = studio.gateway._core.characters._following._follows.values()
+    assert follow.watchers == 50
+    studio.clock.advance(60)
+    ends = await asyncio.gather(*(collected(watch) for watch in watches))
+    assert [state(messages[-1]) for messages in ends] == ["COMPLETED"] * 50
+
+
+async def test_when_nobody_watches_nobody_asks(studio: Studio) -> None:
+    character_id = (await studio.create()).character.id
+    watches = [watched(studio.grpc, character_id) for _ in range(3)]
+    await asyncio.gather(*(anext(watch) for watch in watches))
+    (follow,) = studio.gateway._core.characters._following._follows.values()
+    for watch in watches:
+        await watch.aclose()  # type: ignore[attr-defined]
+    assert follow.task is not None
+    await eventually(follow.task.cancelled)
+    assert studio.gateway._core.characters._following._follows == {}
+
+
+async def test_it_outlasts_trouble_of_higgsfield(studio: Studio) -> None:
+    character_id = (await studio.create()).character.id
+    watch = watched(studio.grpc, character_id)
+    await anext(watch)
+    for kind in ("502", "429", "html"):
+        studio.plan(on="character", kind=kind, headers={"Retry-After": "0"})
+    studio.clock.advance(60)
+    assert state((await collected(watch))[-1]) == "COMPLETED"
+
+
+async def test_who_is_asked_to_wait_waits(studio: Studio) -> None:
+    character_id = (await studio.create()).character.id
+    watch = watched(studio.grpc, character_id)
+    await anext(watch)
+    studio.plan(on="character", kind="429", headers={"Retry-After": "1"}, times=1)
+    await eventually(lambda: len(studio.sandbox.world.plan) == 0)
+    studio.clock.advance(60)
+    await collected(watch)
+    assert studio.ledger.ignored_retry_after == 0
+
+
+@pytest.mark.parametrize("here", [True, False])
+async def test_it_ends_when_the_character_is_deleted(studio: Studio, here: bool) -> None:
+    character_id = (await studio.create()).character.id
+    watches = [watched(studio.grpc, character_id) for _ in range(2)]
+    await asyncio.gather(*(anext(watch) for watch in watches))
+    studio.ahead += SHOWN_AFTER  # until then it might only not be shown yet
+    if here:
+        await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character_id))
+    else:
+        await studio.elsewhere("DELETE", f"/{character_id}")
+    for watch in [*watches, watched(studio.grpc, character_id)]:
+        with pytest.raises(RpcFailure) as ended:
+            await collected(watch)
+        assert (ended.value.code, ended.value.reason) == ("NOT_FOUND", "NOT_FOUND")
+
+
+@pytest.mark.parametrize("name", ["0199aaaa-0000-4000-8000-000000000000", "list", "no/such"])
+async def test_what_does_not_exist_is_not_watched(studio: Studio, client: Transport, name: str) -> None:
+    with pytest.raises(RpcFailure) as refused:
+        await collected(watched(client, name))
+    assert (refused.value.code, refused.value.reason) == ("NOT_FOUND", "NOT_FOUND")
+
+
+async def test_where_the_present_state_cannot_be_told_it_says_so(studio: Studio) -> None:
+    character_id = (await studio.create()).character.id
+    studio.plan(on="character", kind="503")
+    with pytest.raises(RpcFailure) as refused:
+        await collected(watched(studio.grpc, character_id))
+    assert (refused.value.code, refused.value.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert state(await anext(watched(studio.grpc, character_id))) == "NOT_READY"
+
+
+async def test_a_drain_asks_to_watch_again(studio: Studio) -> None:
+    character_id = (await studio.create()).character.id
+    watch = watched(studio.grpc, character_id)
+    await anext(watch)
+    await studio.begin_drain()
+    with pytest.raises(RpcFailure) as ended:
+        await collected(watch)
+    assert (ended.value.code, ended.value.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
+    assert ended.value.has(RetryInfo)
+
+
+async def test_silence_is_broken_by_heartbeats(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.characters.following.HEARTBEAT", 0.02)
+    character_id = (await studio.create()).character.id
+    watch = watched(studio.grpc, character_id)
+    assert (await anext(watch)).HasField("character")
+    for _ in range(3):
+        assert not (await anext(watch)).HasField("character")
+
+
+async def test_a_revoked_key_watches_no_longer(start: StartStudio) -> None:
+    studio = await start(AUTH="keys", POLL_MIN="3600", POLL_MAX="3600")
+    caller = studio.caller("grpc", await studio.key("red"))
+    watch = watched(caller, (await studio.create(by=caller)).character.id)
+    await anext(watch)
+    (key,) = studio.gateway.access.listed()
+    await studio.gateway.access.revoke_key(key.id)
+    with pytest.raises(RpcFailure) as ended:
+        await collected(watch)
+    assert ended.value.code == "UNAUTHENTICATED"

@@ -1,0 +1,85 @@
+"""The command as a process of its own, and a scripted gateway for it to talk to."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from clients.python.tests.scripted_gateway import ScriptedGateway
+
+
+@dataclass
+class Finished:
+    code: int | None
+    out: str
+    err: str
+
+
+class Command:
+    """`python -m gateway`, with the scripted gateway's address in its environment."""
+
+    def __init__(self, address: str) -> None:
+        unset = ("FORCE_COLOR", "HFGATEWAY_API_KEY")
+        self.environment = {name: value for name, value in os.environ.items() if name not in unset}
+        self.environment["HFGATEWAY_GRPC_ADDRESS"] = address
+
+    async def start(self, *arguments: str, folder: Path | None = None) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self.arguments(*arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self.environment,
+            cwd=folder,
+        )
+
+    @staticmethod
+    def arguments(*arguments: str) -> tuple[str, ...]:
+        return (sys.executable, "-m", "gateway", *arguments)
+
+    async def __call__(self, *arguments: str) -> Finished:
+        return await finish(await self.start(*arguments))
+
+
+async def finish(process: asyncio.subprocess.Process) -> Finished:
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    sys.stderr.write(err.decode())  # pytest shows it where a test fails
+    return Finished(process.returncode, out.decode(), err.decode())
+
+
+async def interrupt(process: asyncio.subprocess.Process) -> Finished:
+    """As Ctrl-C does."""
+    process.send_signal(signal.SIGINT)
+    return await finish(process)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heed_ctrl_c() -> Iterator[None]:
+    """A shell that runs the tests in its background has them ignore SIGINT, and so would every command they start.
+
+    Set here and not by `preexec_fn`: that makes a real fork of a process in which gRPC's threads are at work.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[ScriptedGateway]:
+    gateway = ScriptedGateway()
+    await gateway.start()
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.fixture
+def hfgateway(gateway: ScriptedGateway) -> Command:
+    return Command(gateway.address)

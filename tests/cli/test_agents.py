@@ -1,0 +1,154 @@
+"""`hfgateway agents` as a process: what it prints where, how it goes on, and how it exits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import Any
+
+from clients.python.tests.scripted_gateway import ScriptedGateway, refusal
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
+from tests.cli.conftest import Command, finish, interrupt
+
+
+def session(state: str) -> pb.WatchSessionResponse:
+    return pb.WatchSessionResponse(session=pb.Session(id="s1", state=f"SESSION_STATE_{state}"))
+
+
+def says(text: str, state: str = "PROCESSING", id: str = "m2", reasoning: str = "") -> pb.WatchSessionResponse:
+    return pb.WatchSessionResponse(
+        message=pb.Message(id=id, text=text, state=f"MESSAGE_STATE_{state}", role="ROLE_ASSISTANT", reasoning=reasoning)
+    )
+
+
+def sent(*, replayed: bool = False) -> pb.SendMessageResponse:
+    return pb.SendMessageResponse(message=pb.Message(id="m1", role="ROLE_USER"), replayed=replayed)
+
+
+CREATED = pb.CreateSessionResponse(session=pb.Session(id="s1"))
+ANSWER: list[Any] = [
+    session("PROCESSING"), says("", reasoning="Thinking."), says("Do", reasoning="Thinking.\nDrawing."),
+    says("Done", "COMPLETED", reasoning="Thinking.\nDrawing."), session("IDLE"),
+]  # fmt: skip
+QUESTION: list[Any] = [says("Which colour?"), session("AWAITING_INPUT")]
+
+
+async def test_an_answer_goes_to_stdout_and_thoughts_to_stderr(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("CreateSession", CREATED)
+    gateway.on("SendMessage", sent())
+    gateway.on("WatchSession", ANSWER)
+
+    ended = await hfgateway("agents", "ask", "a fox")
+
+    assert (ended.code, ended.out) == (0, "Done\n")
+    assert ended.err.splitlines() == ["session s1", "Thinking.", "Drawing."]
+    (request,) = gateway.requests["SendMessage"]
+    assert (request.session_id, request.text) == ("s1", "a fox")
+
+
+async def test_a_session_and_a_key_may_be_given(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SendMessage", sent(replayed=True))
+    gateway.on("WatchSession", ANSWER)
+    ended = await hfgateway("agents", "ask", "--session", "s7", "--key", "k", "a fox")
+    (request,) = gateway.requests["SendMessage"]
+    assert (ended.code, request.session_id, request.idempotency_key) == (0, "s7", "k")
+    assert "nothing was sent" in ended.err
+    assert gateway.requests["CreateSession"] == []
+
+
+async def test_json_is_one_line_for_each_change(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SendMessage", sent())
+    gateway.on("WatchSession", ANSWER)
+    ended = await hfgateway("agents", "ask", "--session", "s1", "--json", "a fox")
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert [line.get("text", line.get("state")) for line in lines][-2:] == ["Done", "SESSION_STATE_IDLE"]
+    assert len(lines) == 5
+
+
+async def test_a_question_that_nobody_answers_is_told_with_the_way_on(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    gateway.on("SendMessage", sent())
+    gateway.on("WatchSession", QUESTION)
+    ended = await hfgateway("agents", "ask", "--session", "s1", "a fox")
+    assert (ended.code, ended.out) == (1, "Which colour?\n")
+    assert "hfgateway agents ask --session s1 ANSWER" in ended.err
+
+
+async def test_on_a_terminal_a_question_can_be_answered(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SendMessage", sent(), sent())
+    gateway.on("WatchSession", QUESTION, ANSWER)
+    keyboard, terminal = os.openpty()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *hfgateway.arguments("agents", "ask", "--session", "s1", "a fox"),
+            stdin=terminal,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=hfgateway.environment,
+        )
+        os.write(keyboard, b"red\n")
+        ended = await finish(process)
+    finally:
+        os.close(terminal)
+        os.close(keyboard)
+    assert (ended.code, ended.out) == (0, "Which colour?\nDone\n")
+    assert [one.text for one in gateway.requests["SendMessage"]] == ["a fox", "red"]
+
+
+async def test_a_turn_that_fails_is_no_answer(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SendMessage", sent())
+    gateway.on("WatchSession", [says("No", "FAILED"), session("IDLE")])
+    assert (await hfgateway("agents", "ask", "--session", "s1", "a fox")).code == 1
+
+
+async def test_a_busy_session_is_refused(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SendMessage", refusal("ABORTED", "SESSION_BUSY", "a turn is running"))
+    ended = await hfgateway("agents", "ask", "--session", "s1", "a fox")
+    assert (ended.code, ended.out) == (3, "")
+    assert "SESSION_BUSY" in ended.err
+
+
+async def test_a_message_in_doubt_is_told_with_its_key(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SendMessage", refusal("ABORTED", "SUBMISSION_UNRESOLVED", "no answer", retry_delay=60))
+    ended = await hfgateway("agents", "ask", "--session", "s1", "--key", "k", "a fox")
+    assert ended.code == 5
+    assert "hfgateway agents ask --session s1 --key k 'a fox'" in ended.err
+
+
+async def test_a_chat_says_line_after_line(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("CreateSession", CREATED)
+    gateway.on("SendMessage", sent(), sent())
+    gateway.on("WatchSession", QUESTION, ANSWER)
+    process = await asyncio.create_subprocess_exec(
+        *hfgateway.arguments("agents", "chat"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=hfgateway.environment,
+    )
+    assert process.stdin is not None
+    process.stdin.write(b"a fox\n\nred\n")
+    process.stdin.close()
+    ended = await finish(process)
+    assert (ended.code, ended.out) == (0, "Which colour?\nDone\n")
+    assert [one.text for one in gateway.requests["SendMessage"]] == ["a fox", "red"]
+    assert "hfgateway agents chat --session s1" in ended.err
+
+
+async def test_ctrl_c_leaves_the_turn_alone(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    watching = asyncio.Event()
+
+    async def watched(_request: object) -> None:
+        watching.set()
+        await gateway.hang()
+
+    gateway.on("SendMessage", sent())
+    gateway.on("WatchSession", [watched])
+    process = await hfgateway.start("agents", "ask", "--session", "s1", "--key", "k", "a fox")
+    await watching.wait()
+    ended = await interrupt(process)
+    assert ended.code == 130
+    assert "the turn goes on" in ended.err
+    assert gateway.requests["InterruptSession"] == []

@@ -1,0 +1,94 @@
+"""The commands that show what Higgsfield offers."""
+
+import json
+
+from clients.python.tests.scripted_gateway import ScriptedGateway, refusal
+from hfgateway.v1 import catalog_service_pb2 as pb
+from tests.cli.conftest import Command
+
+SEEDANCE = pb.Model(id="a/seedance", output_kind="MEDIA_KIND_VIDEO", tasks=["text-to-video", "image-to-video"])
+
+
+async def test_models_are_columns_for_other_programs(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("ListModels", pb.ListModelsResponse(models=[SEEDANCE, pb.Model(id="a/unknown")]))
+
+    ended = await hfgateway("models", "seed", "--output", "video")
+
+    assert ended.code == 0
+    assert [line.split("\t") for line in ended.out.splitlines()] == [
+        ["a/seedance", "video", "text-to-video image-to-video"],
+        ["a/unknown", "", ""],
+    ]
+    assert gateway.requests["ListModels"] == [pb.ListModelsRequest(query="seed", output_kind="MEDIA_KIND_VIDEO")]
+
+
+async def test_one_model_with_what_it_takes(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    model = pb.Model()
+    model.CopyFrom(SEEDANCE)
+    model.parameters_schema.update(
+        {
+            "description": "50 references in all",
+            "properties": {
+                "duration": {"type": "integer", "minimum": 4, "maximum": 15, "default": 5},
+                "image_urls": {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": 9},
+                "prompt": {"type": "string", "minLength": 1, "description": "what to see"},
+                "fps": {"type": "integer", "enum": [24, 25]},
+                "seed": {"type": ["integer", "null"]},
+            },
+            "required": ["prompt"],
+        }
+    )
+    gateway.on("GetModel", pb.GetModelResponse(model=model), pb.GetModelResponse(model=model))
+
+    ended = await hfgateway("models", "--show", "a/seedance")
+
+    assert ended.code == 0
+    head, _, table = ended.out.partition("\n\n")
+    assert [line.split(maxsplit=1) for line in head.splitlines()] == [
+        ["id", "a/seedance"],
+        ["output", "video"],
+        ["tasks", "text-to-video image-to-video"],
+        ["note", "50 references in all"],
+    ]
+    assert [line.split("\t") for line in table.splitlines()] == [
+        ["prompt", "required", "string 1..", "", "what to see"],
+        ["duration", "", "integer 4..15", "5", ""],
+        ["fps", "", "24 25", "", ""],
+        ["image_urls", "", "array of uri ..9", "", ""],
+        ["seed", "", "integer or null", "", ""],
+    ]
+    as_json = await hfgateway("models", "--show", "a/seedance", "--json")
+    assert json.loads(as_json.out)["parametersSchema"]["required"] == ["prompt"]
+
+
+async def test_a_model_of_which_nothing_more_is_known(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("GetModel", pb.GetModelResponse(model=pb.Model(id="a/b")), refusal("NOT_FOUND", "MODEL_UNKNOWN", "no"))
+
+    known = await hfgateway("models", "--show", "a/b")
+    unknown = await hfgateway("models", "--show", "no/such")
+
+    assert known.out.splitlines() == ["id        a/b", "what it takes is not known"]
+    assert (unknown.code, unknown.out) == (3, "")
+    assert "Traceback" not in unknown.err
+
+
+async def test_show_and_a_search_exclude_each_other(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    ended = await hfgateway("models", "kling", "--show", "a/b")
+    assert ended.code == 2
+    assert gateway.requests == {}
+
+
+async def test_motions_styles_and_presets(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    motions = [pb.Motion(id="m1", name="Zoom In", description="closer"), pb.Motion(id="m2", start_end_frame=True)]
+    gateway.on("ListMotions", pb.ListMotionsResponse(motions=motions))
+    style = pb.SoulStyle(id="s1", name="Noir")
+    gateway.on("ListSoulStyles", pb.ListSoulStylesResponse(soul_styles=[style, pb.SoulStyle(id="s2")]))
+    gateway.on("ListPresets", pb.ListPresetsResponse(presets=[pb.Preset(id="p1", name="Clay")]))
+
+    assert (await hfgateway("motions")).out == "m1\tZoom In\tfirst\tcloser\nm2\t\tfirst and last\t\n"
+    shown = await hfgateway("styles", "noir", "--soul", "2", "--limit", "1", "--json")
+    assert [json.loads(line) for line in shown.out.splitlines()] == [{"id": "s1", "name": "Noir"}]
+    assert (await hfgateway("presets", "a/b", "clay")).out == "p1\tClay\n"
+
+    assert gateway.requests["ListSoulStyles"] == [pb.ListSoulStylesRequest(query="noir", version="SOUL_VERSION_V2")]
+    assert gateway.requests["ListPresets"] == [pb.ListPresetsRequest(model_id="a/b", query="clay")]

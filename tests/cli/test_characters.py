@@ -1,0 +1,95 @@
+"""`hfgateway characters`: uploads, creates once, follows, shows."""
+
+import json
+from pathlib import Path
+
+from clients.python.tests.scripted_gateway import ScriptedGateway, refusal
+from clients.python.tests.test_characters import change, character, created
+from hfgateway.v1 import character_service_pb2 as pb
+from hfgateway.v1.generation_input_pb2 import SOUL_VERSION_V2
+from hfgateway.v1.upload_service_pb2 import UploadMediaResponse
+from tests.cli.conftest import Command
+
+URL = "https://cdn.test/a.jpg"
+
+
+async def test_create_uploads_files_and_prints_the_id(
+    gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"a photo")
+    gateway.on("UploadMedia", UploadMediaResponse(url="https://cdn.test/uploaded"))
+    gateway.on("CreateCharacter", created())
+
+    ended = await hfgateway("characters", "create", "Anna", URL, str(photo), "--version", "v2", "--key", "mine")
+
+    assert (ended.code, ended.out) == (0, "c1\n")
+    (request,) = gateway.requests["CreateCharacter"]
+    assert list(request.image_urls) == [URL, "https://cdn.test/uploaded"]
+    assert (request.name, request.version, request.idempotency_key) == ("Anna", SOUL_VERSION_V2, "mine")
+    (parts,) = gateway.requests["UploadMedia"]
+    assert (parts[0].header.content_type, parts[1].chunk) == ("image/jpeg", b"a photo")
+
+
+async def test_create_follows_training_where_asked_to(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("CreateCharacter", created())
+    gateway.on("WatchCharacter", [change("QUEUED"), change("IN_PROGRESS"), change("COMPLETED")])
+    ended = await hfgateway("characters", "create", "Anna", URL, "--wait")
+    assert (ended.code, ended.out) == (0, "c1\n")
+    assert [line.split()[0] for line in ended.err.splitlines()] == ["QUEUED", "IN_PROGRESS", "COMPLETED"]
+
+
+async def test_json_is_a_line_for_each_change(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("CreateCharacter", created())
+    gateway.on("WatchCharacter", [change("QUEUED"), change("FAILED")])
+    ended = await hfgateway("characters", "create", "Anna", URL, "--wait", "--json")
+    assert ended.code == 1
+    states = [json.loads(line)["state"] for line in ended.out.splitlines()]
+    assert states == ["CHARACTER_STATE_QUEUED", "CHARACTER_STATE_FAILED"]
+
+
+async def test_where_nobody_knows_it_says_how_to_find_out(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    unresolved = refusal("ABORTED", "SUBMISSION_UNRESOLVED", "nobody knows", retry_delay=60)
+    gateway.on("CreateCharacter", unresolved)
+    ended = await hfgateway("characters", "create", "Anna B", URL, "--key", "mine")
+    assert ended.code == 5
+    assert f"hfgateway characters create 'Anna B' {URL} --key mine" in ended.err
+
+
+async def test_what_is_no_image_is_refused_before_anything_is_uploaded(
+    gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"a photo")
+    (tmp_path / "notes.txt").write_text("x")
+    for wrong in ("notes.txt", "missing.jpg"):
+        ended = await hfgateway("characters", "create", "Anna", str(tmp_path / "photo.jpg"), str(tmp_path / wrong))
+        assert (ended.code, wrong in ended.err) == (2, True)
+    assert gateway.requests == {}
+
+
+async def test_list_prints_columns_and_get_lines(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    one = character("QUEUED", version=SOUL_VERSION_V2, create_time={"seconds": 1_700_000_000})
+    strange = character("COMPLETED")
+    strange.name = "\x1b[31mred"
+    gateway.on("ListCharacters", pb.ListCharactersResponse(characters=[one, strange]))
+    ended = await hfgateway("characters", "list", "--limit", "7")
+    assert [line.split("\t") for line in ended.out.splitlines()] == [
+        ["c1", "QUEUED", "v2", "2023-11-14 22:13:20Z", "Anna"],
+        ["c1", "COMPLETED", "", "", " [31mred"],
+    ]
+    assert gateway.requests["ListCharacters"][0].page_size == 7
+
+    gateway.on("GetCharacter", pb.GetCharacterResponse(character=one))
+    told = dict(line.split(maxsplit=1) for line in (await hfgateway("characters", "get", "c1")).out.splitlines())
+    assert (told["state"], told["name"]) == ("QUEUED", "Anna")
+
+
+async def test_watch_follows_and_delete_deletes(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("GetCharacter", pb.GetCharacterResponse(character=character()))
+    gateway.on("WatchCharacter", [change("QUEUED"), change("COMPLETED")])
+    assert (await hfgateway("characters", "watch", "c1")).out == "c1\n"
+
+    gateway.on("DeleteCharacter", pb.DeleteCharacterResponse(), refusal("NOT_FOUND", "NOT_FOUND", "no such character"))
+    ended = await hfgateway("characters", "delete", "c1", "c2")
+    assert (ended.code, "no such character" in ended.err) == (3, True)
+    assert [request.id for request in gateway.requests["DeleteCharacter"]] == ["c1", "c2"]

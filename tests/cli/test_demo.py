@@ -1,0 +1,88 @@
+"""`hfgateway demo`, as a newcomer runs it, with the real sandbox and the real gateway behind it."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import demo
+from tests.cli.conftest import Command, finish
+
+
+def children_of(parent: int) -> set[int]:
+    """Live processes that a process has started."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:  # ended meanwhile
+            continue
+        if int(fields[1]) == parent and fields[0] != "Z":
+            found.add(int(entry.parent.name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+async def test_the_demo_keeps_what_it_promises(hfgateway: Command, tmp_path: Path) -> None:
+    ended = await finish(await hfgateway.start("demo", folder=tmp_path))
+
+    assert (ended.code, ended.err) == (0, "")
+    assert "UNCERTAIN" in ended.out
+    assert "charged 1 time (" in ended.out
+    files = sorted(path.suffix for path in (tmp_path / "hfgateway-demo").iterdir())
+    assert files == [".png", ".webm"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_a_demo_that_is_ended_leaves_no_process_behind(hfgateway: Command, tmp_path: Path) -> None:
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = await hfgateway.start("demo", folder=tmp_path)
+        async with asyncio.timeout(30):
+            while len(started := children_of(process.pid)) < 2:
+                await asyncio.sleep(0.05)
+        process.send_signal(number)
+        ended = await finish(process)
+
+        assert ended.code == code
+        assert not any(is_alive(child) for child in started)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_is_ended_while_a_process_begins_ends_that_process(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def begin(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        """The signal comes when the process is there and nobody has heard of it."""
+        begun.append(popen(*arguments, **options))
+        signal.raise_signal(number)
+        return begun[-1]
+
+    def end(*_: object) -> None:
+        raise SystemExit
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", begin)
+    handlers = {one: signal.signal(one, end) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with pytest.raises(SystemExit):
+            demo._process(("sandbox", "--port", "0"), os.environ, tmp_path, re.compile("x")).__enter__()
+    finally:
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+    (process,) = begun
+    try:
+        assert process.returncode is not None
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,77 @@
+"""`hfgateway explain` before a real gateway: the story as it was, for a person and for other programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+
+from gateway.cli import exits
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.cli.conftest import Command
+from tests.support.addresses import free_address
+from tests.support.running import Generation, Running, eventually, run, soul
+
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  (#\d+|  )\s+(gateway|submit|poll|cancel|webhook) +(.+)")
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with run(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def hfgateway(running: Running) -> Command:
+    return Command(running.gateway.grpc_address)
+
+
+async def eventful(running: Running) -> Generation:
+    """One that had to wait, was asked for a few times and then canceled."""
+    running.plan(on="submit", kind="429", headers={"Retry-After": "0"})
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    queued = await running.until(stored.id, "QUEUED")
+    await eventually(lambda: running.ledger.status_calls[queued.upstream.request_id] >= 3)
+    await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=stored.id))
+    return await running.get(stored.id)
+
+
+async def test_every_change_and_every_call_has_its_line(running: Running, hfgateway: Command) -> None:
+    canceled = await eventful(running)
+    ended = await hfgateway("explain", canceled.id)
+    assert (ended.code, ended.err) == (0, "")
+    lines = [match.groups() for match in map(LINE.fullmatch, ended.out.splitlines()) if match]
+    assert len(lines) == len(ended.out.splitlines())
+    assert [mark for mark, _, _ in lines if mark.strip()] == [f"#{n}" for n in range(1, canceled.revision + 1)]
+    told = [f"{source}: {text}" for _, source, text in lines]
+    assert told[0].startswith("gateway: stored, for model higgsfield-ai/soul/standard")
+    assert re.fullmatch(r"submit: POST /\S+: HTTP 429 in \d+\.\d{3} s \([0-9a-f-]{36}\)", told[1])
+    assert any(re.fullmatch(r"poll: GET /\S+: HTTP 200 in \S+ s, \d+ times \(\S+\)", one) for one in told)
+    assert any(one.startswith("submit: accepted by Higgsfield as request ") for one in told)
+    assert told[-1].startswith("cancel: QUEUED -> CANCELED")
+    assert "a fox" not in ended.out
+
+
+async def test_as_json_it_is_what_the_gateway_tells(running: Running, hfgateway: Command) -> None:
+    canceled = await eventful(running)
+    story = await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=canceled.id))
+    ended = await hfgateway("explain", canceled.id, "--json")
+    assert (ended.code, ended.err) == (0, "")
+    events = [json_format.Parse(line, pb.GenerationEvent()) for line in ended.out.splitlines()]
+    assert events == list(story.events)
+
+
+async def test_of_what_is_not_there_it_says_so(hfgateway: Command) -> None:
+    ended = await hfgateway("explain", "unknown")
+    assert (ended.code, ended.out) == (exits.REFUSED, "")
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+
+
+async def test_where_no_gateway_is_it_says_so() -> None:
+    ended = await Command(free_address())("explain", "unknown")
+    assert (ended.code, ended.out) == (exits.AWAY, "")
+    assert "Traceback" not in ended.err

@@ -1,0 +1,203 @@
+"""`hfgateway generate` and `watch` as processes: what they print where, and how they exit."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from clients.python.tests.scripted_gateway import Refusal, ScriptedGateway, Warned, change, generation, refusal
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.error_pb2 import Failure
+from tests.cli.conftest import Command, finish, interrupt
+
+URL = "https://cdn.test/a.png"
+OUTPUTS = [{"state": "GENERATION_STATE_COMPLETED", "url": URL}]
+
+
+def submitted(state: str = "PENDING", revision: int = 1, **fields: object) -> pb.SubmitGenerationResponse:
+    return pb.SubmitGenerationResponse(generation=generation(state, revision, **fields))
+
+
+@pytest.fixture
+async def file_server(gateway: ScriptedGateway) -> AsyncIterator[tuple[str, list[web.Request]]]:
+    seen: list[web.Request] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request)
+        return web.Response(body=b"a picture", content_type="image/png")
+
+    application = web.Application()
+    application.router.add_get("/{name}", answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}", seen
+    await runner.cleanup()
+
+
+async def test_progress_goes_to_stderr_and_links_to_stdout(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    full = Failure(message="Higgsfield is full")
+    gateway.on("SubmitGeneration", submitted())
+    gateway.on("WatchGeneration", [change("PENDING", 2, delay=full), change("COMPLETED", 3, outputs=OUTPUTS)])
+
+    ended = await hfgateway("generate", "a lighthouse", "-p", "seed=7", "-p", "version=v2", "--label", "order=7")
+
+    assert (ended.code, ended.out) == (0, f"{URL}\n")
+    assert "waits: Higgsfield is full" in ended.err
+    assert "COMPLETED  g1" in ended.err
+    (request,) = gateway.requests["SubmitGeneration"]
+    assert (request.input.soul.prompt, request.input.soul.seed) == ("a lighthouse", 7)
+    assert request.labels == {"order": "7"}
+
+
+async def test_what_the_gateway_warns_of_goes_to_stderr(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    doubts = ["input.model.parameters.duration: must be at most 15", "input.model.parameters.seed: is not known"]
+    gateway.on("SubmitGeneration", Warned(submitted("COMPLETED", outputs=OUTPUTS), *doubts))
+    gateway.on("EstimateGeneration", Warned(pb.EstimateGenerationResponse(description="by the second"), *doubts))
+
+    generated = await hfgateway("generate", "a lighthouse", "--json")
+    estimated = await hfgateway("estimate", "a lighthouse")
+
+    for ended in (generated, estimated):
+        assert ended.code == 0
+        assert [line for line in ended.err.splitlines() if "warning" in line] == [f"warning: {text}" for text in doubts]
+    assert json.loads(generated.out)["id"] == "g1"
+    assert estimated.out == "by the second\n"
+
+
+async def test_json_is_one_line_for_each_change_and_nothing_else(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SubmitGeneration", submitted())
+    gateway.on("WatchGeneration", [change("QUEUED", 2), change("COMPLETED", 3, outputs=OUTPUTS)])
+
+    ended = await hfgateway("generate", "a lighthouse", "--json")
+
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert [line["state"].removeprefix("GENERATION_STATE_") for line in lines] == ["PENDING", "QUEUED", "COMPLETED"]
+    assert lines[-1]["outputs"][0]["url"] == URL
+    assert ended.err == ""
+
+
+async def test_outputs_are_saved_without_credentials(
+    gateway: ScriptedGateway, hfgateway: Command, file_server: tuple[str, list[web.Request]], tmp_path: Path
+) -> None:
+    base, seen = file_server
+    outputs = [{"url": f"{base}/a.webp"}, {"state": "GENERATION_STATE_NSFW"}, {"url": f"{base}/b"}]
+    gateway.on("SubmitGeneration", submitted("COMPLETED", 2, outputs=outputs))
+
+    ended = await hfgateway("generate", "x", "--save", str(tmp_path / "new"), "--api-key", "hfg_secret")
+
+    assert ended.code == 0
+    assert ended.out.splitlines() == [str(tmp_path / "new" / name) for name in ("g1-1.webp", "g1-3.png")]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == {
+        "g1-1.webp": b"a picture",
+        "g1-3.png": b"a picture",
+    }
+    assert gateway.metadata["authorization"] == "Bearer hfg_secret"
+    assert all("authorization" not in request.headers for request in seen)
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (change("FAILED", 2, failure={"message": "the model gave up"}, accept_time={"seconds": 1}), 1),
+        (change("NSFW", 2, failure={"message": "moderated"}), 1),
+        (change("FAILED", 2, failure={"message": "no such style"}), 3),
+        (change("LOST", 2, failure={"message": "nothing told"}), 5),
+        (refusal("NOT_FOUND", "NOT_FOUND", "is gone"), 3),
+    ],
+)
+async def test_every_end_has_its_exit_code_and_one_line(
+    gateway: ScriptedGateway, hfgateway: Command, end: pb.WatchGenerationResponse | Refusal, code: int
+) -> None:
+    gateway.on("SubmitGeneration", submitted())
+    gateway.on("WatchGeneration", [end])
+
+    ended = await hfgateway("generate", "x", "--model", "a/b", "-p", 'list=[1,"2"]')
+
+    assert (ended.code, ended.out) == (code, "")
+    assert len([line for line in ended.err.splitlines() if line.startswith("error: ")]) == 1
+    assert gateway.requests["SubmitGeneration"][0].input.model.parameters["list"][1] == "2"
+
+
+async def test_a_refusal_is_one_line_that_names_the_fields(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    answer = refusal("INVALID_ARGUMENT", "INVALID_INPUT", "1 field is wrong", input__soul__seed="1 to 1,000,000")
+    gateway.on("SubmitGeneration", answer)
+
+    ended = await hfgateway("generate", "x", "-p", "seed=0")
+
+    assert ended.code == 3
+    assert ended.err == "error: INVALID_INPUT: 1 field is wrong (input.soul.seed: 1 to 1,000,000)\n"
+
+
+async def test_a_gateway_that_is_away_is_said_with_the_key_to_repeat_with(hfgateway: Command) -> None:
+    ended = await hfgateway("generate", "x", "--gateway", "127.0.0.1:1", "--key", "order-7")
+
+    assert ended.code == 4
+    assert ended.err.startswith("error: no gateway answers at 127.0.0.1:1: ")
+    assert "--key order-7" in ended.err
+    assert "Traceback" not in ended.err
+
+
+async def test_what_cannot_be_told_has_its_own_exit_code(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SubmitGeneration", refusal("ABORTED", "SUBMISSION_UNRESOLVED", "no answer", retry_delay=60))
+
+    ended = await hfgateway("generate", "x", "--key", "order-7")
+
+    assert (ended.code, "--key order-7" in ended.err) == (5, True)
+
+
+async def test_ctrl_c_while_watching_says_how_to_go_on(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    watching = asyncio.Event()
+
+    async def reached(_request: object) -> None:
+        watching.set()
+        await asyncio.Event().wait()
+
+    gateway.on("SubmitGeneration", submitted())
+    gateway.on("WatchGeneration", [change("QUEUED", 2), reached])
+    process = await hfgateway.start("generate", "x")
+    await watching.wait()
+    ended = await interrupt(process)
+
+    assert (ended.code, ended.out) == (130, "")
+    assert "hfgateway watch g1" in ended.err
+    assert "CancelGeneration" not in gateway.requests
+
+
+async def test_ctrl_c_before_the_answer_says_the_key(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    reached = asyncio.Event()
+
+    async def silent(_request: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    gateway.on("SubmitGeneration", silent)
+    process = await hfgateway.start("generate", "x")
+    await reached.wait()
+    ended = await interrupt(process)
+
+    assert ended.code == 130
+    assert f"--key {gateway.requests['SubmitGeneration'][0].idempotency_key}" in ended.err
+
+
+async def test_watch_goes_on_from_what_it_is_and_survives_a_cut(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 2)))
+    gateway.on("WatchGeneration", [change("IN_PROGRESS", 3), gateway.cut], [change("COMPLETED", 4, outputs=OUTPUTS)])
+
+    ended = await finish(await hfgateway.start("watch", "g1"))
+
+    assert (ended.code, ended.out) == (0, f"{URL}\n")
+    assert [request.after_revision for request in gateway.requests["WatchGeneration"]] == [2, 3]
+
+
+async def test_a_timeout_leaves_it_running(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("UNCERTAIN", 2)))
+    gateway.on("WatchGeneration", [gateway.hang])
+
+    ended = await hfgateway("watch", "g1", "--timeout", "0.2")
+
+    assert (ended.code, ended.out) == (5, "")
+    assert "hfgateway watch g1" in ended.err

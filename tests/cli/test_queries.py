@@ -1,0 +1,179 @@
+"""The commands that ask one thing, and what is refused before anything is asked."""
+
+import asyncio
+import json
+import os
+import pty
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation, make_certificate, refusal
+from gateway.cli import COMMANDS, cli
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.cli.conftest import Command
+from tests.support.imports import imported
+
+FOUND = pb.ListGenerationsResponse(
+    generations=[
+        generation("QUEUED", 1, "g2", model_id="a/b", labels={"order": "8"}, create_time={"seconds": 1_700_000_000}),
+        generation("COMPLETED", 4, "g1", outputs=[{"url": "https://cdn.test/1"}, {}]),
+    ],
+    next_page_token="more",
+)
+
+
+async def test_list_prints_columns_for_other_programs(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("ListGenerations", FOUND)
+
+    ended = await hfgateway("list", "--state", "queued", "--state", "COMPLETED", "--model", "a/b", "--limit", "2")
+
+    assert ended.code == 0
+    assert [line.split("\t") for line in ended.out.splitlines()] == [
+        ["g2", "QUEUED", "a/b", "2023-11-14 22:13:20Z", "", "order=8"],
+        ["g1", "COMPLETED", "", "", "1/2", ""],
+    ]
+    (request,) = gateway.requests["ListGenerations"]
+    assert (len(request.filter.states), request.filter.model_ids, request.page_size) == (2, ["a/b"], 2)
+
+
+async def test_list_prints_json_lines(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("ListGenerations", FOUND)
+
+    ended = await hfgateway("list", "--json", "--limit", "1")
+
+    assert [json.loads(line)["id"] for line in ended.out.splitlines()] == ["g2"]
+
+
+async def test_get_says_where_the_copies_are(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    outputs = [{"url": "https://cdn.test/1", "archived": {"url": "s3://b/1"}}, {"url": "https://cdn.test/2"}, {}]
+    gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("COMPLETED", 2, outputs=outputs)))
+
+    ended = await hfgateway("get", "g1")
+
+    assert [line.split() for line in ended.out.splitlines()][2:] == [
+        ["output", "https://cdn.test/1"],
+        ["archived", "s3://b/1"],
+        ["output", "https://cdn.test/2"],
+    ]
+
+
+async def test_get_says_what_is_known(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    waiting = generation("PENDING", 1, idempotency_key="order-7", delay={"message": "no room"})
+    gateway.on("GetGeneration", pb.GetGenerationResponse(generation=waiting))
+
+    ended = await hfgateway("get", "g1")
+
+    assert [line.split(maxsplit=1) for line in ended.out.splitlines()] == [
+        ["id", "g1"],
+        ["state", "PENDING"],
+        ["key", "order-7"],
+        ["waits", "for no room"],
+    ]
+
+
+async def test_a_refused_cancel_exits_as_refused(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("CancelGeneration", refusal("FAILED_PRECONDITION", "NOT_CANCELABLE", "it is running"))
+
+    ended = await hfgateway("cancel", "g1")
+
+    assert (ended.code, ended.out, ended.err) == (3, "", "error: NOT_CANCELABLE: it is running\n")
+
+
+async def test_estimate_names_the_price(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("EstimateGeneration", pb.EstimateGenerationResponse(cost={"credits": "1.5", "usd": "0.09"}))
+
+    ended = await hfgateway("estimate", "--dop", "zoom", "--image", "https://a.test/1.png")
+
+    assert ended.out == "1.5 credits (0.09 USD)\n"
+    assert gateway.requests["EstimateGeneration"][0].input.dop.image_urls == ["https://a.test/1.png"]
+
+
+async def test_tls_trusts_the_authority_that_is_named(hfgateway: Command, tmp_path: Path) -> None:
+    cert, key = make_certificate(tmp_path)
+    secured = ScriptedGateway()
+    await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
+    secured.on("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 1)))
+
+    trusted = await hfgateway("get", "g1", "--gateway", secured.address, "--tls-ca", str(cert))
+    stranger = await hfgateway("get", "g1", "--gateway", secured.address, "--tls")
+
+    await secured.stop()
+    assert (trusted.code, stranger.code) == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["generate"], "Missing argument 'PROMPT'"),
+        (["generate", "x", "--soul", "--dop"], "--soul and --dop exclude each other"),
+        (["generate", "x", "--dop"], "--dop needs --image"),
+        (["generate", "x", "--speak", "--image", "https://a.test/1"], "--speak needs --image and --audio"),
+        (["generate", "x", "--image", "https://a.test/1", "--image", "https://a.test/2"], "--soul takes one --image"),
+        (["generate", "x", "-p", "sed=7"], "-p sed: soul has version"),
+        (["generate", "x", "-p", "seed=[]"], "-p: "),
+        (["generate", "x", "-p", "version=v9"], "-p: "),
+        (["generate", "x", "-p", "seed"], "'seed' is not NAME=JSON"),
+        (["generate", "x", "--label", "a"], "'a' is not KEY=VALUE"),
+        (["list", "--state", "SOON"], "SOON"),
+        (["sandbox", "--fail", "lost"], "--fail 'lost' is not KIND=P"),
+        (["sandbox", "--fail", "boredom=1"], "unknown fault boredom"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_asked(arguments: list[str], complaint: str) -> None:
+    result = CliRunner().invoke(cli, arguments)
+
+    assert result.exit_code == 2
+    assert complaint in " ".join(result.output.split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "from click.testing import CliRunner; from gateway.cli import cli;"
+        "results = [CliRunner().invoke(cli, [*name, '--help']) for name in ([], ['generate'], ['list'], ['demo'])];"
+        "assert all(result.exit_code == 0 for result in results), results"
+    )
+    assert imported(script, of={"grpc", "rich", "httpx", "google.protobuf", "aiohttp"}) == []
+
+
+def test_every_command_is_in_the_list() -> None:
+    output = CliRunner().invoke(cli, ["--help"]).output
+    assert all(f"  {name} " in output for name in COMMANDS)
+
+
+async def test_on_a_terminal_progress_moves_and_a_list_is_a_table(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=generation("PENDING", 1)))
+    gateway.on("WatchGeneration", [change("COMPLETED", 2, outputs=[{"url": "https://cdn.test/[b].png"}])])
+    gateway.on("ListGenerations", FOUND)
+
+    shown = await on_terminal(hfgateway, "generate", "x")
+    assert "COMPLETED" in shown
+    assert "https://cdn.test/[b].png" in shown
+    assert "CREATED" in await on_terminal(hfgateway, "list", "--limit", "1")
+
+
+async def on_terminal(hfgateway: Command, *arguments: str) -> str:
+    """What the command shows where it believes in a terminal of 100 columns."""
+    ours, its = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "gateway", *arguments),
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env=hfgateway.environment | {"TERM": "xterm-256color", "COLUMNS": "100"},
+    )
+    os.close(its)
+    shown = b""
+    try:
+        while chunk := await asyncio.to_thread(os.read, ours, 65536):
+            shown += chunk
+    except OSError:  # the other end is closed: Linux says so with EIO
+        pass
+    finally:
+        os.close(ours)
+    assert await process.wait() == 0
+    return shown.decode()

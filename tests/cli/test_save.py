@@ -1,0 +1,126 @@
+"""How `--save` writes files: whole, checked, and gone on with where they broke off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import click
+import pytest
+
+from gateway.cli.save import ATTEMPTS, save_outputs
+from hfgateway.v1.generation_pb2 import Generation
+from tests.archive.media import MediaServer
+
+CONTENT = bytes(range(256)) * 2000
+SECRET = "Signature=canary"
+
+
+@pytest.fixture
+async def media() -> AsyncIterator[MediaServer]:
+    async with MediaServer() as server:
+        yield server
+
+
+async def saved(media: MediaServer, folder: Path, path: str = "/a.png") -> list[Path]:
+    generation = Generation(id="g1", outputs=[{"url": f"{media.url}{path}?{SECRET}"}])
+    return await asyncio.to_thread(save_outputs, generation, folder)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def test_a_broken_connection_is_gone_on_with(media: MediaServer, tmp_path: Path) -> None:
+    file = media.add("/a.png", CONTENT, faults=[{"cut": 200_000}, {"cut": 50_000}])
+
+    (path,) = await saved(media, tmp_path)
+
+    assert path.read_bytes() == CONTENT
+    assert names(tmp_path) == ["g1-1.png"]
+    assert len(file.requests) == 3
+    first, *later = file.requests
+    assert "Range" not in first.headers
+    assert {request.headers["If-Range"] for request in later if "Range" in request.headers} <= {file.etag}
+
+
+@pytest.mark.parametrize("etag", ['"one"', 'W/"one"', ""])
+async def test_what_stays_broken_is_refused_and_gone_on_with_the_next_time(
+    media: MediaServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], etag: str
+) -> None:
+    file = media.add("/a.png", CONTENT, etag=etag, faults=[{"cut": 70_000}] * ATTEMPTS)
+    with pytest.raises(click.exceptions.Exit) as refused:
+        await saved(media, tmp_path)
+
+    assert refused.value.exit_code == 1
+    told = capsys.readouterr().err
+    assert "output 1 cannot be saved" in told
+    assert "hfgateway watch g1 --save" in told
+    assert "canary" not in told
+    assert "g1-1.png" not in names(tmp_path)
+    assert len(file.requests) == (ATTEMPTS if etag == '"one"' else 1)
+
+    file.faults.clear()
+    (path,) = await saved(media, tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert names(tmp_path) == ["g1-1.png"]
+
+
+async def test_another_version_is_begun_anew(media: MediaServer, tmp_path: Path) -> None:
+    (tmp_path / "g1-1.part").write_bytes(b"x" * 1000)
+    (tmp_path / "g1-1.part.etag").write_text('"of yesterday"')
+    media.add("/a.png", CONTENT)
+    (path,) = await saved(media, tmp_path)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("length", [len(CONTENT), len(CONTENT) + 5])
+async def test_more_than_there_is_of_it_is_no_part(media: MediaServer, tmp_path: Path, length: int) -> None:
+    (tmp_path / "g1-1.part").write_bytes(b"x" * length)
+    (tmp_path / "g1-1.part.etag").write_text('"one"')
+    media.add("/a.png", CONTENT, faults=[{"status": 416}])
+    (path,) = await saved(media, tmp_path)
+    assert path.read_bytes() == CONTENT
+
+
+async def test_a_part_that_ends_early_is_not_the_end(media: MediaServer, tmp_path: Path) -> None:
+    (tmp_path / "g1-1.part").write_bytes(CONTENT[:1000])
+    (tmp_path / "g1-1.part.etag").write_text('"one"')
+    media.add("/a.png", CONTENT, faults=[{"more": -1000}])
+    (path,) = await saved(media, tmp_path)
+    assert path.read_bytes() == CONTENT
+
+
+async def test_what_came_without_a_version_is_of_none(media: MediaServer, tmp_path: Path) -> None:
+    (tmp_path / "g1-1.part").write_bytes(b"x" * 1000)
+    (tmp_path / "g1-1.part.etag").write_text('"one"')
+    file = media.add("/a.png", CONTENT[::-1], etag="", ranged=False, faults=[{"cut": 70_000}])
+    with pytest.raises(click.exceptions.Exit):
+        await saved(media, tmp_path)
+    file.content, file.etag, file.ranged = CONTENT, '"one"', True
+    (path,) = await saved(media, tmp_path)
+    assert path.read_bytes() == CONTENT
+
+
+async def test_a_part_that_was_not_asked_for_is_refused(
+    media: MediaServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "g1-1.part").write_bytes(CONTENT[:1000])
+    (tmp_path / "g1-1.part.etag").write_text('"one"')
+    wrong = {"headers": {"Content-Range": f"bytes 5-{len(CONTENT) - 1}/{len(CONTENT)}"}}
+    media.add("/a.png", CONTENT, faults=[wrong] * ATTEMPTS)
+    with pytest.raises(click.exceptions.Exit):
+        await saved(media, tmp_path)
+    assert "another part" in capsys.readouterr().err
+    assert "g1-1.png" not in names(tmp_path)
+
+
+async def test_a_file_that_is_gone_is_told_and_leaves_nothing(
+    media: MediaServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    media.add("/a.png", CONTENT, faults=[{"status": 403}])
+    with pytest.raises(click.exceptions.Exit):
+        await saved(media, tmp_path)
+    assert "HTTP status 403" in capsys.readouterr().err
+    assert names(tmp_path) == []

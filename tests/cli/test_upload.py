@@ -1,0 +1,104 @@
+"""`hfgateway upload`, and files that are inputs of `generate` and `estimate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clients.python.tests.scripted_gateway import ScriptedGateway, generation, refusal
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.upload_service_pb2 import UploadMediaResponse
+from tests.cli.conftest import Command
+
+URL = "https://media.test/1"
+STORED = UploadMediaResponse(url=URL, size=7, expire_time={"seconds": 1})
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "start.png"
+    path.write_bytes(b"picture")
+    return path
+
+
+async def test_the_url_is_printed_and_nothing_else(gateway: ScriptedGateway, hfgateway: Command, picture: Path) -> None:
+    gateway.on("UploadMedia", refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", retry_delay=0.01), STORED, STORED)
+
+    plain = await hfgateway("upload", str(picture))
+    as_json = await hfgateway("upload", str(picture), "--type", "image/webp", "--json")
+
+    assert (plain.code, plain.out, plain.err) == (0, f"{URL}\n", "")
+    assert json.loads(as_json.out) == {"url": URL, "size": "7", "expireTime": "1970-01-01T00:00:01Z"}
+    headers = [parts[0].header for parts in gateway.requests["UploadMedia"]]
+    assert [(header.content_type, header.size) for header in headers] == [
+        ("image/png", 7), ("image/png", 7), ("image/webp", 7),
+    ]  # fmt: skip
+
+
+async def test_what_is_refused_is_one_line(gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path) -> None:
+    strange = tmp_path / "strange"
+    strange.write_bytes(b"words")
+    ended = await hfgateway("upload", str(strange))
+    assert (ended.code, ended.out) == (2, "")
+    assert "--type" in ended.err
+
+    gateway.on("UploadMedia", refusal("INVALID_ARGUMENT", "INPUT_REFUSED", "no such type"))
+    ended = await hfgateway("upload", str(strange), "--type", "text/plain")
+    assert (ended.code, ended.out, ended.err) == (3, "", "error: INPUT_REFUSED: no such type\n")
+
+    assert (await hfgateway("upload", str(tmp_path / "none.png"))).code == 2
+
+
+async def test_a_file_is_uploaded_before_it_is_generated_from(
+    gateway: ScriptedGateway, hfgateway: Command, picture: Path
+) -> None:
+    gateway.on("UploadMedia", STORED)
+    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=generation("COMPLETED", 2)))
+
+    ended = await hfgateway("generate", "zoom in", "--dop", "--image", str(picture), "--image", "https://a.test/2")
+
+    assert ended.code == 0
+    assert f"uploaded {picture} as {URL}" in ended.err
+    (request,) = gateway.requests["SubmitGeneration"]
+    assert list(request.input.dop.image_urls) == [URL, "https://a.test/2"]
+
+
+async def test_to_repeat_it_the_links_are_to_be_used(
+    gateway: ScriptedGateway, hfgateway: Command, picture: Path
+) -> None:
+    gateway.on("UploadMedia", STORED)
+    gateway.on("SubmitGeneration", refusal("ABORTED", "SUBMISSION_UNRESOLVED", "no answer", retry_delay=60))
+
+    ended = await hfgateway("generate", "x", "--image", str(picture), "--key", "order-7")
+
+    assert ended.code == 5
+    assert "repeat this command with --key order-7, with the links in place of the files" in ended.err
+
+
+async def test_an_upload_that_fails_submits_nothing(
+    gateway: ScriptedGateway, hfgateway: Command, picture: Path
+) -> None:
+    gateway.on("UploadMedia", refusal("INVALID_ARGUMENT", "INPUT_REFUSED", "no such type"))
+
+    ended = await hfgateway("generate", "x", "--image", str(picture))
+
+    assert (ended.code, ended.out) == (3, "")
+    assert "SubmitGeneration" not in gateway.requests
+
+
+async def test_an_estimate_is_made_of_files_too(gateway: ScriptedGateway, hfgateway: Command, picture: Path) -> None:
+    gateway.on("UploadMedia", STORED, STORED)
+    gateway.on("EstimateGeneration", pb.EstimateGenerationResponse(description="free"))
+
+    ended = await hfgateway("estimate", "x", "--speak", "--image", str(picture), "--audio", str(picture))
+
+    assert (ended.code, ended.out) == (0, "free\n")
+    assert gateway.requests["EstimateGeneration"][0].input.speak.audio_url == URL
+
+
+async def test_neither_a_url_nor_a_file_is_a_usage_error(hfgateway: Command) -> None:
+    ended = await hfgateway("generate", "x", "--image", "no-such-file.png")
+    assert ended.code == 2
+    assert "neither a URL nor a file" in ended.err

@@ -1,0 +1,59 @@
+"""`hfgateway generate` for what only Higgsfield's v1 API serves, through a real gateway, to files that are real."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.support.running import Running, run
+
+SIZED = ["--soul", "-p", "width=2048", "-p", "height=1152"]
+SEVERAL = ["--dop", "--image", "{url}/media/examples/portrait.png", "--image", "https://files.example/2.png"]
+SPEAK = [
+    "--speak", "--image", "{url}/media/examples/portrait.png", "--audio", "{url}/media/examples/speech.wav",
+    "-p", "quality=high", "-p", "duration_seconds=10",
+]  # fmt: skip
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with run(tmp_path, queue_seconds=0, image_seconds=0, video_seconds=0) as one:
+        yield one
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "files"),
+    [
+        ([*SIZED, "-p", "batch_size=4"], "v1/text2image/soul", {"1.png": b"\x89PNG", "4.png": b"\x89PNG"}),
+        (SEVERAL, "v1/image2video/dop", {"1.webm": b"\x1aE\xdf\xa3"}),
+        (SPEAK, "v1/speak/higgsfield", {"1.webm": b"\x1aE\xdf\xa3"}),
+    ],
+)
+async def test_what_v1_makes_is_saved(
+    running: Running, tmp_path: Path, arguments: list[str], model: str, files: dict[str, bytes]
+) -> None:
+    hfgateway = Command(running.gateway.grpc_address)
+    given = [one.format(url=running.sandbox.url) for one in arguments]
+
+    ended = await hfgateway("generate", "a fox", *given, "--save", str(tmp_path / "saved"))
+
+    assert ended.code == 0
+    saved = {path.name.rpartition("-")[2]: path.read_bytes() for path in (tmp_path / "saved").iterdir()}
+    assert {name: saved[name][:4] for name in files} == files
+    assert len(ended.out.splitlines()) == len(saved)
+    assert [one.model for one in running.ledger.submissions] == [model]
+
+
+async def test_what_v1_refuses_is_told_by_the_names_of_the_command(running: Running) -> None:
+    hfgateway = Command(running.gateway.grpc_address)
+
+    wrong = await hfgateway("generate", "a fox", "--soul", "-p", "width=2048")
+    price = await hfgateway("estimate", "a fox", *SIZED)
+
+    assert (wrong.code, price.code) == (3, 3)
+    assert "2048x1152" in wrong.err
+    assert "input.soul.width" in price.err
+    assert running.ledger.submissions == []

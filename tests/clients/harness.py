@@ -1,0 +1,203 @@
+"""What a client's behaviours are run against: sandbox and gateway, proxies that can be cut, and their control server.
+
+docs/clients.md says what the program finds in its environment, and what it may ask of the control server. By hand, for
+whoever writes one: `python -m tests.clients.harness [--in=FOLDER] COMMAND ARGUMENTS…`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from chaos.proxy import Proxy
+from gateway.access.keys import ApiKey
+from gateway.app import Gateway
+from gateway.config import read_settings
+from gateway.sandbox.server import SandboxOptions
+from gateway.store.sqlite import SqliteStore
+from tests.app.certificates import Authority
+from tests.support.running import CREDENTIALS, USUAL, Running
+
+ROOT = Path(__file__).parents[2]
+NO_PROXY = "127.0.0.1,localhost"
+Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Harness:
+    """One gateway that a program may cut off and restart, one that talks TLS, and the sandbox that is behind both."""
+
+    def __init__(
+        self, running: Running, secured: Gateway, authority: Path, keys: Sequence[str], *, grpc: Proxy, http: Proxy
+    ) -> None:
+        self._running = running
+        self._keys = keys
+        self._secured = secured
+        self._authority = authority
+        self._grpc = grpc
+        self._http = http
+        self._control = ""
+        self._aim()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of docs/clients.md."""
+        return {
+            "HFG_ADDRESS": self._grpc.address,
+            "HFG_HTTP": f"http://{self._http.address}",
+            "HFG_API_KEY": self._keys[0],
+            "HFG_OTHER_API_KEY": self._keys[1],
+            "HFG_TLS_ADDRESS": self._secured.grpc_address,
+            "HFG_TLS_CA": str(self._authority),
+            "HFG_CONTROL": self._control,
+        }
+
+    async def advance(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Let time pass at Higgsfield."""
+        self._running.clock.advance(float(body["seconds"]))
+        return {"now": self._running.clock.now()}
+
+    async def cut(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Reset every connection to the gateway."""
+        return {"connections": self._grpc.cut() + self._http.cut()}
+
+    async def restart(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Drain the gateway, and start another on its store."""
+        await self._running.stop_gateway()
+        await self._running.start_gateway()
+        self._aim()
+        return {}
+
+    async def charges(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What was charged for a prompt, refunds taken off, and how often it was submitted."""
+        ledger, prompt = self._running.ledger, str(body["prompt"])
+        refunds = Counter(refund.request_id for refund in ledger.refunds)
+        charged = [charge for charge in ledger.charges if charge.prompt == prompt]
+        return {
+            "charges": len(charged) - sum(refunds[charge.request_id] for charge in charged),
+            "submissions": sum(submission.prompt == prompt for submission in ledger.submissions),
+        }
+
+    async def plan(self, request: web.Request) -> web.Response:
+        """Hand a plan to the sandbox as it stands, and its answer back."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self._running.sandbox.url + "/__plan", data=await request.read()) as answer,
+        ):
+            return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
+
+    async def serve_control(self, stack: AsyncExitStack) -> None:
+        """Open the control server until the stack is left."""
+        application = web.Application()
+        for handler in (self.advance, self.cut, self.restart, self.charges):
+            application.router.add_post(f"/{handler.__name__}", _answering(handler))
+        application.router.add_post("/plan", self.plan)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        self._control = f"http://{host}:{port}"
+
+    def _aim(self) -> None:
+        self._grpc.target = self._running.gateway.grpc_address
+        self._http.target = self._running.gateway.http_address.removeprefix("http://")
+
+
+@asynccontextmanager
+async def serve(folder: Path) -> AsyncIterator[Harness]:
+    """Everything that one run of a program needs."""
+    async with AsyncExitStack() as stack:
+        running = Running(folder, SandboxOptions(port=0, **USUAL), {"AUTH": "keys"})
+        stack.push_async_callback(running.stop)
+        await running.start()
+        authority = Authority.made(folder)
+        keys = [await running.key(tenant) for tenant in ("first", "second")]
+        await _copy_keys(running.gateway.access.listed(), folder / "secured.db")
+        secured = await _start_secured(folder, running.sandbox.url, authority)
+        stack.push_async_callback(secured.stop)
+        grpc, http = await stack.enter_async_context(Proxy()), await stack.enter_async_context(Proxy())
+        harness = Harness(running, secured, authority.cert, keys, grpc=grpc, http=http)
+        await harness.serve_control(stack)
+        yield harness
+
+
+async def _copy_keys(keys: Iterable[ApiKey], path: Path) -> None:
+    """Have another store take the same keys."""
+
+    def broken(error: Exception) -> None:
+        raise error
+
+    store = SqliteStore(path, broken)
+    for key in keys:
+        await store.add_api_key(key)
+    await store.close()
+
+
+async def _start_secured(folder: Path, upstream: str, authority: Authority) -> Gateway:
+    served = authority.signed("gateway")
+    settings = {
+        "GRPC_ADDRESS": "127.0.0.1:0",
+        "HTTP_ADDRESS": "127.0.0.1:0",
+        "STORE_URL": f"sqlite:///{folder / 'secured.db'}",
+        "UPSTREAM_URL": upstream,
+        "AUTH": "keys",
+        "TLS_CERT": str(served.cert),
+        "TLS_KEY": str(served.key),
+        "DRAIN": "5",
+    }
+    gateway = Gateway(read_settings({f"HFGATEWAY_{name}": value for name, value in settings.items()}), CREDENTIALS)
+    await gateway.start()
+    return gateway
+
+
+def _answering(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """JSON in, JSON out; 400 tells a program what is wrong with what it asked."""
+
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            body = await request.json() if request.can_read_body else {}
+            return web.json_response(await handler(body))
+        except (ValueError, KeyError, TypeError) as error:
+            return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
+
+    return answer
+
+
+def environment_of(harness: Harness) -> dict[str, str]:
+    """This process's environment without settings of gateways, and the harness's beside it; no proxy is in between."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFG_", "HFGATEWAY_"))}
+    return kept | {"NO_PROXY": NO_PROXY, "no_proxy": NO_PROXY} | harness.environment
+
+
+async def run(command: Sequence[str], folder: Path) -> int:
+    """Serve for as long as a command runs in a folder; its exit code."""
+    with tempfile.TemporaryDirectory(prefix="hfgateway-behaviours-") as store:
+        async with serve(Path(store)) as harness:
+            process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment_of(harness))
+            try:
+                return await process.wait()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command's exit code."""
+    folder = Path.cwd()
+    if arguments and arguments[0].startswith("--in="):
+        folder, arguments = Path(arguments[0].removeprefix("--in=")), arguments[1:]
+    return asyncio.run(run(arguments, folder))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

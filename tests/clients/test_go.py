@@ -1,0 +1,142 @@
+"""The Go client: its own tests, its form, and that an empty project gets it by `go get` and runs its README."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.clients.gotool import CACHES, CLIENT, ENVIRONMENT, alone, go
+from tests.docs.markdown import Block, blocks
+from tests.durability.process import GatewayProcess
+from tools import generate
+
+# The first run on a machine compiles gRPC, twice.
+pytestmark = [pytest.mark.toolchain("go"), pytest.mark.timeout(900)]
+
+STATICCHECK = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
+REPOSITORY = "github.com/hfgateway/hfgateway"
+MODULES = ("generated/go", "clients/go")
+VERSION = f"v{(generate.ROOT / 'VERSION').read_text().strip()}"
+ADDRESS = "127.0.0.1:50051"
+PATIENCE = 60.0
+README = blocks("clients/go/README.md")
+PROGRAMS = [block for block in README if block.text.startswith("package main\n")]
+(GO_GET,) = (command for block in README for command in block.commands if command.startswith("go get "))
+
+
+@pytest.mark.toolchain("gcc")
+def test_its_tests_pass_with_the_race_detector() -> None:
+    told = go("test", "-race", "-count=1", "-timeout=300s", "-v", "./...", CGO_ENABLED="1")
+    assert "--- SKIP" not in told
+    # The vectors are found, and each is a test.
+    for file in ("FailedCalls", "CallsThatAreMadeAgain", "WatchesOfMany", "Inputs"):
+        assert re.search(rf"^    --- PASS: TestVectorsOf{file}/", told, re.MULTILINE)
+
+
+def test_its_form_is_what_the_tools_ask_for() -> None:
+    assert generate.run("gofmt", "-l", ".", cwd=CLIENT) == ""
+    go("vet", "./...")
+    go("mod", "tidy", "-diff")
+    tools = generate.CACHE / "go-staticcheck"
+    with generate.install_once(tools, STATICCHECK.encode()) as stale:
+        if stale:
+            go("install", STATICCHECK, cwd=generate.CACHE, GOBIN=str(tools))
+    assert generate.run(tools / "staticcheck", "-checks=all", "./...", cwd=CLIENT, env={**ENVIRONMENT}) == ""
+
+
+def test_the_quickstart_is_short() -> None:
+    assert PROGRAMS[0] == README[0]
+    assert len(PROGRAMS[0].text.splitlines()) <= 15
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An environment in which `go get` finds a release of what stands in the working tree."""
+    with alone("fresh"):
+        forget_ours()
+        yield publish(tmp_path_factory.mktemp("repository"))
+        forget_ours()
+
+
+def publish(repository: Path) -> dict[str, str]:
+    """Make a repository with the tags of a release; an environment in which Go's git finds it under its name."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "LICENSE", *MODULES],
+        cwd=generate.ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in set(listed.split("\0")) - {""}:
+        if (generate.ROOT / name).is_file():
+            (repository / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(generate.ROOT / name, repository / name)
+    hermetic = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    who = ("-c", "user.name=release", "-c", "user.email=release@example.invalid")
+    for command in (("init", "-q"), ("add", "-A"), (*who, "commit", "-q", "-m", VERSION)):
+        generate.run("git", *command, cwd=repository, env=hermetic)
+    for module in MODULES:
+        generate.run("git", "tag", f"{module}/{VERSION}", cwd=repository, env=hermetic)
+    return {
+        **hermetic,
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": f"https://{REPOSITORY}",
+        # By git, and not from a proxy that has never heard of it.
+        "GOPRIVATE": REPOSITORY,
+        # Go keeps an index of modules by their versions, which do not change elsewhere.
+        "GODEBUG": "goindex=0",
+    }
+
+
+def build(project: Path, text: str, published: dict[str, str]) -> Path:
+    """An executable of the text, in a project of its own."""
+    project.mkdir()
+    (project / "main.go").write_text(text)
+    assert generate.run("gofmt", "-l", ".", cwd=project) == ""
+    go("mod", "init", "example.invalid/fresh", cwd=project)
+    go(*GO_GET.split()[1:], cwd=project, **published)
+    told = go("list", "-m", "-f", "{{.Path}} {{.Version}} {{.Replace}}", "all", cwd=project, **published)
+    for module in MODULES:
+        assert f"{REPOSITORY}/{module} {VERSION} <nil>\n" in told
+    go("vet", ".", cwd=project, **published)
+    go("build", "-o", "program", ".", cwd=project, **published)
+    return project / "program"
+
+
+def forget_ours() -> None:
+    """The modules of another working tree, which has the same version."""
+    modules = CACHES / "mod"
+    for place in ("github.com/hfgateway", "cache/download/github.com/hfgateway", "cache/vcs"):
+        shutil.rmtree(modules / place, ignore_errors=True)
+
+
+@pytest.mark.parametrize("block", PROGRAMS, ids=str)
+async def test_an_empty_project_gets_the_client_and_runs_the_readme(
+    block: Block, published: dict[str, str], tmp_path: Path
+) -> None:
+    async with (
+        Sandbox(SandboxOptions(port=0, time_scale=20)) as sandbox,
+        GatewayProcess(tmp_path, sandbox.url) as gateway,
+    ):
+        text = block.text.replace(ADDRESS, gateway.address)
+        program = await asyncio.to_thread(build, tmp_path / "fresh", text, published)
+        process = await asyncio.create_subprocess_exec(
+            program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            async with asyncio.timeout(PATIENCE):
+                out, errors = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode == 0, errors.decode()
+        (charge,) = sandbox.ledger.charges
+        assert charge.request_id in out.decode()  # a part of the output's URL
+        assert "COMPLETED" in out.decode()

@@ -1,0 +1,183 @@
+"""The Java client: its own tests and its form; its artifact and README, in a project outside the repository."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.docs.markdown import Block, blocks
+from tests.durability.process import GatewayProcess
+from tools.generate import GENERATED, JAVA_PROGRAMS, MAVEN_REPOSITORY, ROOT
+from tools.maven import CLIENT, alone, mvn
+
+# The first run on a machine fetches Maven's plugins.
+pytestmark = [pytest.mark.toolchain("mvn"), pytest.mark.timeout(900)]
+
+ADDRESS = "127.0.0.1:50051"
+PATIENCE = 60.0
+VERSION = (ROOT / "VERSION").read_text().strip()
+README = blocks("clients/java/README.md")
+PROGRAMS = [block for block in README if block.language == "java"]
+(DEPENDENCY,) = (block.text for block in README if block.language == "xml")
+(INSTALL,) = (command for block in README for command in block.commands if command.endswith("mvn install"))
+POM = (CLIENT / "pom.xml").read_text()
+
+
+def name_of(block: Block) -> str:
+    """The class that a block of the README declares."""
+    found = re.search(r"^public class (\w+)", block.text, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A local repository that the client was tested, packed and installed into, and that fetches nothing."""
+    farm = tmp_path_factory.mktemp("m2")
+    with alone():
+        # Maven finds all that it has ever fetched; what is installed stays here.
+        ours = shutil.ignore_patterns("hfgateway")
+        shutil.copytree(MAVEN_REPOSITORY, farm, ignore=ours, copy_function=os.symlink, dirs_exist_ok=True)
+        shutil.rmtree(CLIENT / "target" / "surefire-reports", ignore_errors=True)
+        for jar in (CLIENT / "target").glob("*.jar"):
+            jar.unlink()
+        mvn("install", repository=farm)
+    return farm
+
+
+def artifact(repository: Path, suffix: str) -> Path:
+    """A file of the release, as a project finds it."""
+    return repository / "io/github/hfgateway/hfgateway-client" / VERSION / f"hfgateway-client-{VERSION}{suffix}"
+
+
+def test_its_own_tests_pass(repository: Path) -> None:
+    reports = [ElementTree.parse(path).getroot() for path in (CLIENT / "target" / "surefire-reports").glob("*.xml")]
+    passed = {str(report.get("name")).rpartition(".")[2]: int(str(report.get("tests"))) for report in reports}
+    assert set(passed) == {path.stem for path in (CLIENT / "src" / "test").rglob("*Test.java")}
+    # Each vector is a test.
+    assert sum(passed.values()) > 150
+    assert [report.get(kind) for report in reports for kind in ("failures", "errors", "skipped")] == ["0"] * 3 * len(
+        reports
+    )
+
+
+def test_warnings_of_the_compiler_are_errors() -> None:
+    assert "<failOnWarning>true</failOnWarning>" in POM
+    assert "<arg>-Xlint:all</arg>" in POM
+
+
+def test_the_runtime_is_not_older_than_what_made_the_stubs() -> None:
+    pinned = dict(re.findall(r"<(\w+)\.version>([\d.]+)<", POM))
+    protoc, plugin = (program.rpartition(":")[2] for program in JAVA_PROGRAMS)
+    assert tuple(map(int, pinned["protobuf"].split("."))) >= tuple(map(int, protoc.split(".")))
+    assert pinned["grpc"] == plugin
+
+
+def test_its_license_is_the_projects() -> None:
+    assert (CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_the_artifact_holds_what_it_promises_and_nothing_else(repository: Path) -> None:
+    with zipfile.ZipFile(artifact(repository, ".jar")) as jar:
+        classes = {name.partition("$")[0].removesuffix(".class") for name in jar.namelist() if name.endswith(".class")}
+        others = {name for name in jar.namelist() if not name.endswith((".class", "/"))}
+        manifest = jar.read("META-INF/MANIFEST.MF").decode()
+    source = CLIENT / "src" / "main" / "java"
+    wanted = {path.relative_to(source).with_suffix("").as_posix() for path in source.rglob("*.java")}
+    stubs = {path.relative_to(GENERATED / "java") for path in (GENERATED / "java").rglob("v1*/*.java")}
+    wanted |= {path.with_suffix("").as_posix() for path in stubs if "admin" not in path.parts}
+    assert {
+        "io/github/hfgateway/v1/GenerationServiceGrpc",
+        "io/github/hfgateway/agents/v1alpha1/AgentServiceGrpc",
+    } <= wanted
+    assert classes == wanted
+    maven = "META-INF/maven/io.github.hfgateway/hfgateway-client"
+    assert others == {
+        "META-INF/MANIFEST.MF", "META-INF/LICENSE", f"{maven}/pom.xml", f"{maven}/pom.properties",
+    }  # fmt: skip
+    assert "Automatic-Module-Name: io.github.hfgateway.client\r\n" in manifest
+    with zipfile.ZipFile(artifact(repository, "-sources.jar")) as jar:
+        sources = {name.removesuffix(".java") for name in jar.namelist() if name.endswith(".java")}
+    assert sources == wanted
+
+
+def test_the_quickstart_is_short() -> None:
+    assert PROGRAMS[0] == README[0]
+    assert len(PROGRAMS[0].text.splitlines()) <= 15
+
+
+def pinned(name: str) -> str:
+    """The version of one of Maven's plugins in our pom: those are on this machine by now."""
+    found = re.search(rf"<artifactId>maven-{name}-plugin</artifactId>\s*<version>(.+)</version>", POM)
+    assert found is not None
+    return found[1]
+
+
+def project_of(folder: Path, dependency: str) -> str:
+    """A pom that asks for the dependency and for nothing else that this machine has not."""
+    plugins = "".join(
+        f"<plugin><artifactId>maven-{name}-plugin</artifactId><version>{pinned(name)}</version></plugin>"
+        for name in ("resources", "compiler", "dependency")
+    )
+    return f"""<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>invalid.example</groupId>
+  <artifactId>{folder.name}</artifactId>
+  <version>1</version>
+  <properties>
+    <maven.compiler.release>17</maven.compiler.release>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+  </properties>
+  <dependencies>{dependency}</dependencies>
+  <build><plugins>{plugins}</plugins></build>
+</project>
+"""
+
+
+async def test_a_fresh_project_runs_the_readme(repository: Path, tmp_path: Path) -> None:
+    assert INSTALL == "cd clients/java && mvn install"  # as the repository was made
+    project = tmp_path / "fresh"
+    sources = project / "src" / "main" / "java"
+    sources.mkdir(parents=True)
+    (project / "pom.xml").write_text(project_of(project, DEPENDENCY))
+    async with (
+        Sandbox(SandboxOptions(port=0, time_scale=20)) as sandbox,
+        GatewayProcess(tmp_path, sandbox.url) as gateway,
+    ):
+        for block in PROGRAMS:
+            assert ADDRESS in block.text
+            (sources / f"{name_of(block)}.java").write_text(block.text.replace(ADDRESS, gateway.address))
+        goals = ("compile", "dependency:build-classpath", "-Dmdep.outputFile=classpath")
+        await asyncio.to_thread(mvn, "--quiet", *goals, cwd=project, repository=repository)
+        classpath = f"target/classes{os.pathsep}{(project / 'classpath').read_text()}"
+        assert str(artifact(repository, ".jar")) in classpath
+        for number, block in enumerate(PROGRAMS):
+            out = await output_of("java", "-XX:TieredStopAtLevel=1", "-cp", classpath, name_of(block), folder=project)
+            assert len(sandbox.ledger.charges) == number + 1
+            assert sandbox.ledger.charges[-1].request_id in out  # a part of the output's URL
+            assert "COMPLETED" in out
+
+
+async def output_of(*command: str, folder: Path) -> str:
+    """What it prints; it has to succeed."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            out, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, errors.decode()
+    return out.decode()

@@ -1,0 +1,59 @@
+"""The Python client's package: built, installed into a project outside the repository, and its README run there."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.docs.markdown import ROOT, Block, blocks
+from tests.durability.process import GatewayProcess
+from tools.generate import run
+
+pytestmark = pytest.mark.timeout(300)
+CLIENT = ROOT / "clients" / "python"
+ADDRESS = "127.0.0.1:50051"
+PROGRAMS = [block for block in blocks("clients/python/README.md") if block.language == "python"]
+UV = Path(sys.executable).parent / "uv"
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a venv that has the wheel, what the wheel asks for, and nothing else."""
+    folder = tmp_path_factory.mktemp("project")
+    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, CLIENT)
+    (wheel,) = folder.glob("*.whl")
+    run(UV, "venv", "--quiet", "--python", sys.executable, folder / "venv")
+    installed = folder / "venv" / "bin" / "python"
+    run(UV, "pip", "install", "--quiet", "--python", installed, wheel)
+    return installed
+
+
+def test_nothing_of_the_repository_is_seen(python: Path) -> None:
+    told = subprocess.run(
+        [python, "-P", "-c", "import hfgateway_client, hfgateway.v1; print(hfgateway_client.__file__)"],
+        cwd=python.parents[2], capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert Path(told.strip()).is_relative_to(python.parents[1])
+    assert (Path(told.strip()).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+async def test_the_readme_generates(program: Block, python: Path, tmp_path: Path) -> None:
+    async with (
+        Sandbox(SandboxOptions(port=0, time_scale=20)) as sandbox,
+        GatewayProcess(tmp_path, sandbox.url) as gateway,
+    ):
+        text = program.text.replace(ADDRESS, gateway.address)
+        process = await asyncio.create_subprocess_exec(
+            python, "-P", "-W", "error", "-c", text, cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        (charge,) = sandbox.ledger.charges
+        assert charge.request_id in out.decode()

@@ -1,0 +1,183 @@
+"""The TypeScript client: its own tests and its style; its package and README, in a project outside the repository."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.docs.markdown import ROOT, blocks, read
+from tests.durability.process import GatewayProcess
+from tools import typescript
+from tools.generate import StepFailedError, run
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.toolchain("node"), pytest.mark.toolchain("npm")]
+
+README = "clients/typescript/README.md"
+SNIPPETS = [block for block in blocks(README) if block.language == "ts"]
+ADDRESS = "127.0.0.1:50051"
+
+
+@pytest.fixture(scope="module")
+def client() -> Path:
+    """Its folder, built."""
+    return typescript.built()
+
+
+def tool(client: Path, name: str) -> Path:
+    return client / "node_modules" / ".bin" / name
+
+
+def test_its_own_tests_pass(client: Path) -> None:
+    told = run("node", "--test", "build/tests/", cwd=client)
+    passed = re.search(r"^# pass (\d+)$", told, re.MULTILINE)
+    assert passed is not None
+    assert int(passed[1]) > 250
+
+
+def test_its_style_is_that_of_its_configuration(client: Path, tmp_path: Path) -> None:
+    run(tool(client, "biome"), "check", "--error-on-warnings", cwd=client)
+    # That the configuration is in force: a promise that nobody waits for is found.
+    shutil.copy(client / "biome.jsonc", tmp_path)
+    (tmp_path / "wrong.ts").write_text("export async function wait() {}\nexport function go() {\n  wait();\n}\n")
+    with pytest.raises(StepFailedError, match="noFloatingPromises"):
+        run(tool(client, "biome"), "check", cwd=tmp_path)
+
+
+def test_its_lock_file_names_no_place_to_fetch_from() -> None:
+    packages = json.loads((typescript.CLIENT / "package-lock.json").read_text())["packages"]
+    assert [name for name, package in packages.items() if "resolved" in package] == []
+    assert [name for name, package in packages.items() if name and "integrity" not in package] == []
+
+
+def test_its_license_is_the_projects() -> None:
+    assert (typescript.CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+@pytest.fixture(scope="module")
+def package(client: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `npm pack` makes of a clone: of the sources alone, and of the stubs that they link to."""
+    clone = tmp_path_factory.mktemp("clone") / "typescript"
+    shutil.copytree(client, clone, ignore=shutil.ignore_patterns("node_modules", "dist", "build"))
+    (clone / "node_modules").symlink_to(client / "node_modules")
+    typescript.npm("pack", "--pack-destination", clone.parent, cwd=clone)
+    (packed,) = clone.parent.glob("*.tgz")
+    return packed
+
+
+def test_the_package_holds_what_it_promises_and_nothing_else(package: Path) -> None:
+    with tarfile.open(package) as tar:
+        names = {member.name.removeprefix("package/") for member in tar.getmembers() if member.isfile()}
+        assert [member.name for member in tar.getmembers() if member.issym() or member.islnk()] == []
+    modules = {path.stem for path in (typescript.CLIENT / "src").glob("*.ts")}
+    stubs = {path for folder in typescript.STUBS for path in folder.rglob("*") if path.is_file()}
+    assert {"index", "browser", "stubs", "agents"} <= modules
+    assert {"generation_service_pb.js", "agent_service_pb.js"} <= {path.name for path in stubs}
+    assert names == {
+        "package.json", "README.md", "LICENSE",
+        *(f"dist/{module}.{kind}" for module in modules for kind in ("js", "d.ts")),
+        *(f"dist/gen/{stub.relative_to(ROOT / 'generated' / 'typescript')}" for stub in stubs),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh project that has installed the package, and nothing else."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "package.json").write_text('{"private": true, "type": "module"}\n')
+    flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+    typescript.npm("install", *flags, package, cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def node() -> dict[str, str]:
+    """The environment for Node: nothing of ours, no proxies."""
+    dropped = ("HF_", "HFG_", "HFGATEWAY_", "NODE_OPTIONS")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(dropped)}
+    return {name: text for name, text in kept.items() if not name.lower().endswith("_proxy")}
+
+
+async def test_the_quickstart_generates(project: Path, node: dict[str, str], tmp_path: Path) -> None:
+    quickstart = SNIPPETS[0].text
+    assert len(quickstart.splitlines()) <= 15
+    assert ADDRESS in quickstart
+    async with (
+        Sandbox(SandboxOptions(port=0, time_scale=20)) as sandbox,
+        GatewayProcess(tmp_path, sandbox.url) as gateway,
+    ):
+        program = project / "quickstart.js"
+        program.write_text(quickstart.replace(ADDRESS, gateway.address))
+        process = await asyncio.create_subprocess_exec(
+            "node", program, cwd=project, env=node, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        async with asyncio.timeout(60):
+            out, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        (charge,) = sandbox.ledger.charges
+    lines = out.decode().splitlines()
+    assert "COMPLETED" in lines
+    assert charge.request_id in lines[-1]  # a part of the output's URL
+
+
+def test_the_snippets_are_right_for_the_compiler(client: Path, project: Path) -> None:
+    pages = [snippet for snippet in SNIPPETS if '"@hfgateway/client/browser"' in snippet.text]
+    assert (len(SNIPPETS), len(pages)) == (5, 2)
+    programs = project / "snippets"
+    programs.mkdir()
+    compiler = tool(client, "tsc")
+    strict = (
+        "--strict",
+        "--noUncheckedIndexedAccess",
+        "--exactOptionalPropertyTypes",
+        "--noEmit",
+        "--target",
+        "es2022",
+    )
+    for number, page in enumerate(pages):
+        (programs / f"page{number}.ts").write_text(page.text)
+    # A page has no types of Node, and the libraries that the compiler takes by itself.
+    run(compiler, *strict, "--module", "esnext", "--moduleResolution", "bundler", *programs.iterdir(), cwd=project)
+    for number, snippet in enumerate(SNIPPETS):
+        (programs / f"snippet{number}.ts").write_text(snippet.text)
+    shutil.copytree(client / "node_modules" / "@types" / "node", project / "node_modules" / "@types" / "node")
+    shutil.copytree(client / "node_modules" / "undici-types", project / "node_modules" / "undici-types")
+    for_node = ("--module", "nodenext", "--types", "node")
+    run(compiler, *strict, *for_node, *sorted(programs.iterdir()), cwd=project)
+    wrong = programs / "wrong.ts"
+    wrong.write_text(SNIPPETS[0].text.replace("address:", "adress:"))
+    with pytest.raises(StepFailedError, match="adress"):
+        run(compiler, *strict, *for_node, wrong, cwd=project)
+
+
+@pytest.mark.parametrize("entry", ["@hfgateway/client/browser", "@hfgateway/client"])
+def test_a_page_loads_nothing_of_node_and_as_little_as_the_readme_says(client: Path, project: Path, entry: str) -> None:
+    page = project / "page.js"
+    page.write_text(f'import {{ createClient, soul }} from "{entry}";\nglobalThis.page = [createClient, soul];\n')
+    # For browsers, esbuild fails where something of Node is imported.
+    flags = ("--bundle", "--minify", "--format=esm", "--platform=browser", "--target=es2022", "--metafile=meta.json")
+    run(tool(client, "esbuild"), page, *flags, "--outfile=bundle.js", cwd=project)
+    inputs = json.loads((project / "meta.json").read_text())["inputs"]
+    assert [name for name in inputs if "connect-node" in name] == []
+    bundle = (project / "bundle.js").read_bytes()
+    told = re.search(r"loads\s+(\d+) kB for it, (\d+) kB gzipped", read(README))
+    assert told is not None
+    # Its dependencies are those of today.
+    assert len(bundle) / 1000 == pytest.approx(int(told[1]), rel=0.05)
+    assert len(gzip.compress(bundle, 9)) / 1000 == pytest.approx(int(told[2]), rel=0.05)
+
+
+def test_the_entry_for_node_is_refused_by_a_bundler_for_browsers(client: Path, project: Path) -> None:
+    page = project / "wrong-page.js"
+    page.write_text('export * from "./node_modules/@hfgateway/client/dist/index.js";\n')
+    with pytest.raises(StepFailedError, match="Could not resolve"):
+        run(tool(client, "esbuild"), page, "--bundle", "--platform=browser", "--outfile=wrong.js", cwd=project)

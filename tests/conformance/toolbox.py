@@ -1,0 +1,85 @@
+"""The official tools of Connect and gRPC, and a server of S3, built below .cache; stubs of Connect's service."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from tests.docs.markdown import ROOT
+from tools.generate import python_tools
+
+FOLDER = ROOT / ".cache" / "conformance"
+CONFORMANCE = "connectrpc.com/conformance@v1.0.6"
+PROGRAMS = {
+    "connectconformance": "connectrpc.com/conformance/cmd/connectconformance@v1.0.6",
+    "grpcurl": "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3",
+    "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
+    "ghz": "github.com/bojand/ghz/cmd/ghz@v0.121.0",
+}
+PACKAGE = "connectrpc_conformance"
+
+
+def program(name: str) -> Path:
+    """One of the programs, built where it is not there."""
+    target = PROGRAMS[name]
+    version = target.rpartition("@")[2]
+    place = FOLDER / f"{name}-{version}"
+    with _alone():
+        if not (place / name).exists():
+            # Outside of any module: `program@version` then takes the program's own go.mod.
+            run("go", "install", target, cwd=FOLDER, GOBIN=str(place), GOWORK="off", GOFLAGS="")
+    return place / name
+
+
+def stubs() -> Path:
+    """A folder with the generated package of Connect's conformance service."""
+    place = FOLDER / f"stubs-{CONFORMANCE.rpartition('@')[2]}"
+    with _alone():
+        if not (place / PACKAGE / "service_pb2.py").exists():
+            _generate(place)
+    return place
+
+
+def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
+    """What a command prints; it has to succeed."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=os.environ | environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def _generate(place: Path) -> None:
+    module = run("go", "mod", "download", "-json", CONFORMANCE, cwd=FOLDER, GOWORK="off", GOFLAGS="")
+    protos = Path(json.loads(module)["Dir"]) / "proto"
+    sources = sorted(path.relative_to(protos) for path in protos.rglob("*.proto"))
+    place.mkdir(parents=True, exist_ok=True)
+    run(python_tools() / "python", "-m", "grpc_tools.protoc", f"-I{protos}", f"--python_out={place}", *sources)
+    made = place / "connectrpc" / "conformance" / "v1"
+    target = place / PACKAGE
+    target.mkdir(exist_ok=True)
+    # Under a name of their own: `connectrpc` is the library that is tried.
+    for path in made.glob("*_pb2.py"):
+        text = path.read_text().replace("from connectrpc.conformance.v1 import", f"from {PACKAGE} import")
+        (target / path.name).write_text(text)
+    (target / "__init__.py").touch()
+
+
+class _alone:  # noqa: N801 - a context manager that reads like a word
+    """Several tests may want the same program at the same time."""
+
+    def __enter__(self) -> None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        self._lock = (FOLDER / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()

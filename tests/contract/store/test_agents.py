@@ -1,0 +1,104 @@
+"""What every store keeps of conversations with agents, and what it lets go of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.agents.model import SESSION, Kept, message_fingerprint
+
+MESSAGE = Kept("red", "k", message_fingerprint("s", "a fox"), "s", after="m1")
+CREATED = Kept("red", "made", SESSION, "s")
+
+
+@pytest.fixture
+async def agents(store: Any) -> Any:
+    return store.agents()
+
+
+async def test_a_session_and_its_key_are_kept_together(agents: Any) -> None:
+    assert await agents.keep_agent_session(CREATED, 1.0)
+    assert not await agents.keep_agent_session(replace(CREATED, session_id="t"), 2.0)
+    assert await agents.agent_key("red", "made") == CREATED
+    assert await agents.agent_tenant("s") == "red"
+    assert await agents.agent_tenant("t") is None
+    assert await agents.keep_agent_session(replace(CREATED, tenant="blue", session_id="u"), 3.0)
+
+
+async def test_a_message_is_marked_once_and_bound_for_good(agents: Any) -> None:
+    assert await agents.mark_agent_message(MESSAGE, 1.0)
+    assert not await agents.mark_agent_message(replace(MESSAGE, after="m9"), 2.0)
+    assert await agents.agent_key("red", "k") == MESSAGE
+    assert await agents.bound_agent_messages("s") == frozenset()
+    assert await agents.newest_agent_message("s") == ""
+
+    assert await agents.bind_agent_message(MESSAGE, "m2")
+    await agents.free_agent_key(MESSAGE)  # too late: what is bound stays
+
+    assert await agents.agent_key("red", "k") == replace(MESSAGE, message_id="m2")
+    assert await agents.bound_agent_messages("s") == {"m2"}
+
+
+async def test_a_message_belongs_to_one_key(agents: Any) -> None:
+    other = replace(MESSAGE, tenant="blue")
+    for one in (MESSAGE, other):
+        await agents.mark_agent_message(one, 1.0)
+    assert await agents.bind_agent_message(MESSAGE, "m2")
+    assert not await agents.bind_agent_message(other, "m2")
+    assert (await agents.agent_key("blue", "k")).message_id is None
+    # In another session the same id is another message's.
+    elsewhere = replace(MESSAGE, key="l", session_id="t")
+    await agents.mark_agent_message(elsewhere, 1.0)
+    assert await agents.bind_agent_message(elsewhere, "m2")
+
+
+async def test_the_newest_is_the_one_that_was_sent_last(agents: Any) -> None:
+    for number, key in enumerate(("a", "b", "c")):
+        kept = replace(MESSAGE, key=key)
+        await agents.mark_agent_message(kept, float(number))
+        if key != "c":
+            await agents.bind_agent_message(kept, f"m{number}")
+    assert await agents.newest_agent_message("s") == "m1"
+
+
+async def test_a_refused_message_leaves_no_trace(agents: Any) -> None:
+    await agents.mark_agent_message(MESSAGE, 1.0)
+    await agents.free_agent_key(MESSAGE)
+    assert await agents.agent_key("red", "k") is None
+    assert await agents.mark_agent_message(MESSAGE, 2.0)
+
+
+async def test_media_belong_to_who_was_given_the_place(agents: Any) -> None:
+    await agents.keep_agent_media("red", "m1.png", 1.0)
+    await agents.keep_agent_media("red", "m1.png", 2.0)
+    assert await agents.has_agent_media("red", "m1.png")
+    assert not await agents.has_agent_media("blue", "m1.png")
+
+
+async def test_old_keys_and_places_go_and_sessions_stay(agents: Any) -> None:
+    await agents.keep_agent_session(CREATED, 1.0)
+    await agents.mark_agent_message(MESSAGE, 5.0)
+    await agents.keep_agent_media("red", "old.png", 1.0)
+    await agents.keep_agent_media("red", "new.png", 5.0)
+    assert not await agents.prunable(1.0)
+    assert await agents.prunable(2.0)
+
+    await agents.prune(2.0)
+
+    assert not await agents.prunable(2.0)
+    assert await agents.agent_key("red", "made") is None
+    assert await agents.agent_tenant("s") == "red"
+    assert await agents.agent_key("red", "k") == MESSAGE
+    assert [await agents.has_agent_media("red", name) for name in ("old.png", "new.png")] == [False, True]
+
+
+async def test_it_is_there_after_a_restart(engine: Any) -> None:
+    agents = (await engine.open()).agents()
+    await agents.keep_agent_session(CREATED, 1.0)
+    await agents.mark_agent_message(MESSAGE, 1.0)
+    await engine.close()
+    agents = (await engine.open()).agents()
+    assert await agents.agent_tenant("s") == "red"
+    assert await agents.agent_key("red", "k") == MESSAGE

@@ -1,0 +1,98 @@
+"""Characters in the store: what a claim, a binding and a removal leave, also after it was opened again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.characters.model import Creation, Removal
+from gateway.characters.ports import CharacterTakenError
+from gateway.generations.inputs import SoulVersion
+from gateway.generations.ports import StoreError
+from gateway.store.characters import SqliteCharacters
+from gateway.store.sqlite import SqliteStore
+
+CREATION = Creation(
+    id="1", tenant="red", key="k", fingerprint=b"\x01f", account="a", name="Anna \u00e9", version=SoulVersion.CINEMA,
+    known=frozenset({"x", "y"}), sent_date=1e9, sent_at=2e9,
+)  # fmt: skip
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "store.db", lambda error: None)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def characters(store: SqliteStore) -> SqliteCharacters:
+    return SqliteCharacters(store)
+
+
+async def test_what_is_claimed_is_there_when_it_is_opened_again(
+    store: SqliteStore, characters: SqliteCharacters, tmp_path: Path
+) -> None:
+    await characters.claim(CREATION)
+    await characters.bind("1", "c")
+    await characters.claim(replace(CREATION, id="2", key="l", known=frozenset()))
+    await store.close()
+    again = SqliteStore(tmp_path / "store.db", lambda error: None)
+    try:
+        kept = await SqliteCharacters(again).creations()
+    finally:
+        await again.close()
+    assert list(kept) == [
+        replace(CREATION, character_id="c"),
+        replace(CREATION, id="2", key="l", known=frozenset()),
+    ]
+
+
+async def test_a_key_is_claimed_once_for_a_tenant(characters: SqliteCharacters) -> None:
+    await characters.claim(CREATION)
+    with pytest.raises(StoreError):
+        await characters.claim(replace(CREATION, id="2"))
+    await characters.claim(replace(CREATION, id="3", tenant="blue"))
+    assert [one.id for one in await characters.creations()] == ["1", "3"]
+
+
+async def test_a_character_belongs_to_one_creation_of_its_account(characters: SqliteCharacters) -> None:
+    for number, account in (("1", "a"), ("2", "a"), ("3", "b")):
+        await characters.claim(replace(CREATION, id=number, key=number, account=account))
+    await characters.bind("1", "c")
+    with pytest.raises(CharacterTakenError):
+        await characters.bind("2", "c")
+    await characters.bind("3", "c")
+    assert [one.character_id for one in await characters.creations()] == ["c", "", "c"]
+
+
+async def test_only_what_is_open_can_be_freed_and_then_the_key_is_free(characters: SqliteCharacters) -> None:
+    await characters.claim(CREATION)
+    await characters.free("1")
+    assert await characters.creations() == []
+    await characters.claim(replace(CREATION, id="2"))
+    await characters.bind("2", "c")
+    await characters.free("2")
+    assert [one.id for one in await characters.creations()] == ["2"]
+
+
+async def test_what_is_gone_stays_gone(characters: SqliteCharacters) -> None:
+    wish = Removal("a", "c", "red")
+    for removal in (wish, replace(wish, gone=True), wish):
+        await characters.remove(removal)
+    assert await characters.removals() == [replace(wish, gone=True)]
+
+
+async def test_the_clock_goes_on_from_the_last_sending(store: SqliteStore, characters: SqliteCharacters) -> None:
+    await characters.claim(CREATION)
+    assert store.newest_steady() == 2e9
+
+
+async def test_a_row_that_cannot_be_read_is_told(store: SqliteStore, characters: SqliteCharacters) -> None:
+    await characters.claim(replace(CREATION))
+    await store.writer.write(None, lambda one: (one.execute("UPDATE characters SET known = '['"), None))
+    with pytest.raises(StoreError):
+        await characters.creations()

@@ -1,0 +1,594 @@
+"""What every store does, whatever it is made of: the promises of the port, one test each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.generations.model import Change, Generation, Source, State
+from gateway.generations.ports import (
+    MOST_DELIVERIES,
+    Claimed,
+    Delivery,
+    Filter,
+    RequestIdTakenError,
+    Saved,
+    Store,
+    StoreError,
+)
+from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired
+from tests.contract.store import examples
+from tests.contract.store.conftest import Engine
+from tests.contract.store.examples import NOW
+
+DAY = 86_400.0
+
+
+async def stored(store: Store, **spec: Any) -> Generation:
+    """A generation that waits, claimed."""
+    claimed = await store.claim(examples.claim(**spec))
+    assert claimed.new
+    assert claimed.generation is not None
+    return claimed.generation
+
+
+async def saved(store: Store, before: Generation, after: Generation) -> Generation:
+    """Its next version, stored."""
+    assert await store.save(before, after)
+    return after
+
+
+async def queued(store: Store, request_id: str, **spec: Any) -> Generation:
+    """One that Higgsfield has accepted."""
+    waiting = await stored(store, **spec)
+    sending = await saved(store, waiting, examples.marked(waiting))
+    return await saved(store, sending, examples.accepted(sending, request_id))
+
+
+async def completed(store: Store, request_id: str, at: float = 2.0, **spec: Any) -> Generation:
+    """One that has ended well, so many seconds after NOW."""
+    running = await queued(store, request_id, **spec)
+    # A webhook tells when it ended: what is learned from.
+    return await saved(store, running, examples.reported(running, State.COMPLETED, at, Source.WEBHOOK))
+
+
+async def failed(store: Store, **spec: Any) -> Generation:
+    """One that was refused."""
+    waiting = await stored(store, **spec)
+    sending = await saved(store, waiting, examples.marked(waiting))
+    return await saved(store, sending, examples.refused(sending))
+
+
+def seen(change: Change) -> tuple[object, ...]:
+    """A change as its callers see it: what they do not see is, in the log, that of today."""
+    now = change.generation
+    assert now is not None
+    return change.position, change.tenant, change.generation_id, now.revision, now.state, now.update_time
+
+
+async def all_changes(store: Store, tenant: str = "tenant", after: int = 0) -> Sequence[Change]:
+    return await store.changes(tenant, after, 1_000)
+
+
+# -- The claim: one key, one generation --------------------------------------------------------------------------------
+
+
+async def test_a_claim_stores_the_generation_and_its_prepared_request(store: Store) -> None:
+    claim = examples.claim(labels={"for": "a friend"}, start_by=NOW + 60, weight=4, fail_when_saturated=True)
+    claimed = await store.claim(claim)
+
+    assert claimed == Claimed(claim.generation, new=True, generation_id=claim.generation.id)
+    assert await store.get("tenant", claim.generation.id) == claim.generation
+    assert await store.request(claim.generation.id) == claim.request
+
+
+async def test_a_claim_may_carry_the_mark_of_its_first_post(store: Store) -> None:
+    marked = examples.marked(examples.generation())
+    await store.claim(examples.claim(marked))
+    assert await store.get("tenant", marked.id) == marked
+
+
+async def test_a_key_stands_for_its_generation(store: Store) -> None:
+    first = await stored(store, idempotency_key="key")
+    again = await store.claim(examples.claim(idempotency_key="key"))
+    assert again == Claimed(first, new=False, generation_id=first.id)
+    assert len(await all_changes(store)) == 1
+
+
+async def test_a_key_with_another_input_is_a_conflict(store: Store) -> None:
+    first = await stored(store, idempotency_key="key")
+    again = await store.claim(examples.claim(idempotency_key="key", fingerprint=b"another"))
+    assert again == Claimed(first, new=False, generation_id=first.id, conflict=True)
+
+
+async def test_what_a_key_stands_for_can_be_asked_without_claiming_it(store: Store) -> None:
+    assert await store.known("tenant", "key", b"input") is None
+    first = await stored(store, idempotency_key="key")
+    assert await store.known("tenant", "key", b"input") == Claimed(first, new=False, generation_id=first.id)
+    another = await store.known("tenant", "key", b"another")
+    assert another == Claimed(first, new=False, generation_id=first.id, conflict=True)
+    assert await store.known("other", "key", b"input") is None
+    await failed(store, idempotency_key="free again")
+    assert await store.known("tenant", "free again", b"input") is None
+    assert len(await store.unfinished()) == 1
+
+
+async def test_keys_of_tenants_have_nothing_to_do_with_each_other(store: Store) -> None:
+    first = await stored(store, idempotency_key="key", tenant="one")
+    second = await stored(store, idempotency_key="key", tenant="another")
+    assert first.id != second.id
+
+
+async def test_of_many_claims_at_once_with_one_key_one_wins(store: Store) -> None:
+    claims = [examples.claim(idempotency_key="key") for _ in range(50)]
+    outcomes = await asyncio.gather(*map(store.claim, claims))
+    (winner,) = [outcome.generation_id for outcome in outcomes if outcome.new]
+    assert {outcome.generation_id for outcome in outcomes} == {winner}
+    assert [generation.id for generation in await store.unfinished()] == [winner]
+
+
+# -- The save: conditional, and what goes with it ----------------------------------------------------------------------
+
+
+async def test_of_two_saves_from_one_version_the_second_loses(store: Store) -> None:
+    before = await stored(store)
+    first = examples.marked(before)
+    second = examples.after(before, CancelAsked())
+    assert list(await asyncio.gather(store.save(before, first), store.save(before, second))) == [True, False]
+    assert await store.get("tenant", before.id) == first
+    assert len(await all_changes(store)) == 1  # a mark is nothing that callers see
+
+
+async def test_a_generation_that_was_deleted_cannot_be_saved(store: Store) -> None:
+    ended = await completed(store, "request")
+    await store.delete(ended, removed_upstream=False, wall=NOW)
+    assert not await store.save(ended, replace(ended, version=ended.version + 1))
+    assert await store.get("tenant", ended.id) is None
+
+
+async def test_the_prepared_request_is_kept_until_the_submission_is_settled(store: Store) -> None:
+    waiting = await stored(store)
+    sending = await saved(store, waiting, examples.marked(waiting))
+    assert sending.marker is not None
+    lost = Ambiguous(sending.marker, examples.REFUSAL, 15.0)
+    uncertain = await saved(store, sending, examples.after(sending, lost))
+    assert uncertain.state is State.UNCERTAIN
+    assert await store.request(waiting.id) is not None
+
+    await saved(store, uncertain, examples.accepted(uncertain, "request"))
+    assert await store.request(waiting.id) is None
+
+
+@pytest.mark.parametrize("end", ["canceled", "refused", "lost"])
+async def test_every_end_of_a_submission_erases_its_prepared_request(end: str, store: Store) -> None:
+    if end == "refused":
+        ended = await failed(store)
+    else:
+        before = await stored(store)
+        if end == "lost":
+            before = await saved(store, before, examples.marked(before))
+            assert before.marker is not None
+            before = await saved(store, before, examples.after(before, Ambiguous(before.marker, examples.REFUSAL, 0)))
+        observation = CancelAsked() if end == "canceled" else Expired(examples.REFUSAL)
+        ended = await saved(store, before, examples.after(before, observation))
+    assert ended.done
+    assert await store.request(ended.id) is None
+
+
+async def test_a_refusal_frees_the_key_and_keeps_the_generation(store: Store) -> None:
+    first = await failed(store, idempotency_key="key")
+    second = await stored(store, idempotency_key="key")
+    assert second.id != first.id
+    both, _ = await store.page("tenant", Filter(idempotency_key="key"), None, 10)
+    assert [generation.id for generation in both] == [second.id, first.id]
+
+
+async def test_nothing_else_frees_a_key(store: Store) -> None:
+    waiting = await stored(store, idempotency_key="canceled")
+    await saved(store, waiting, examples.after(waiting, CancelAsked()))
+    running = await queued(store, "request", idempotency_key="failed later")
+    await saved(store, running, examples.reported(running, State.FAILED))
+    for key in ("canceled", "failed later"):
+        assert not (await store.claim(examples.claim(idempotency_key=key))).new
+
+
+async def test_a_request_belongs_to_one_generation_of_its_account(store: Store) -> None:
+    await queued(store, "request")
+    waiting = await stored(store)
+    sending = await saved(store, waiting, examples.marked(waiting))
+    position = await store.position()
+    with pytest.raises(RequestIdTakenError):
+        await store.save(sending, examples.accepted(sending, "request"))
+    assert await store.get("tenant", sending.id) == sending
+    assert await store.request(sending.id) is not None
+    assert await store.position() == position
+
+
+async def test_another_account_may_have_the_same_request_id(store: Store) -> None:
+    await queued(store, "request")
+    assert (await queued(store, "request", account="another")).state is State.QUEUED
+
+
+async def test_a_write_that_fails_does_not_fail_those_beside_it(store: Store) -> None:
+    first, last = examples.claim(), examples.claim()
+    faulty = examples.claim(id=first.generation.id)
+    outcomes = await asyncio.gather(*map(store.claim, (first, faulty, last)), return_exceptions=True)
+    assert isinstance(outcomes[1], StoreError)
+    assert {generation.id for generation in await store.unfinished()} == {first.generation.id, last.generation.id}
+    # Nothing of it was stored: not even its key.
+    key = faulty.generation.spec.idempotency_key
+    assert (await store.claim(examples.claim(idempotency_key=key))).new
+
+
+# -- The log: positions, history, listeners ----------------------------------------------------------------------------
+
+
+async def test_history_is_every_revision_after_one(store: Store) -> None:
+    ended = await completed(store, "request")
+    revisions = await store.history(ended.id, 0, 100)
+    assert [(g.revision, g.state) for g in revisions] == [(1, State.PENDING), (2, State.QUEUED), (3, State.COMPLETED)]
+    assert revisions[0].request_id == ""
+    assert revisions[-1].source is Source.WEBHOOK
+    assert [g.revision for g in await store.history(ended.id, 1, 1)] == [2]
+    assert await store.history(ended.id, 3, 100) == []
+    assert await store.history(examples.generation().id, 0, 100) == []
+
+
+async def test_changes_come_in_the_order_of_their_commits_and_by_tenant(store: Store) -> None:
+    first = await stored(store)
+    other = await stored(store, tenant="another")
+    second = await stored(store)
+    await saved(store, first, examples.after(first, CancelAsked()))
+
+    changes = await all_changes(store)
+    positions = [change.position for change in changes]
+    assert [change.generation_id for change in changes] == [first.id, second.id, first.id]
+    assert positions == sorted(set(positions))
+    assert [c.generation.state for c in changes if c.generation] == [State.PENDING, State.PENDING, State.CANCELED]
+    assert [change.generation_id for change in await all_changes(store, "another")] == [other.id]
+    assert await all_changes(store, after=positions[0]) == changes[1:]
+    assert await store.changes("tenant", 0, 2) == changes[:2]
+    assert await store.position() == positions[-1]
+
+
+async def test_what_was_committed_before_has_been_announced(store: Store) -> None:
+    heard: list[Saved] = []
+    store.listen(heard.extend)
+    claims = [asyncio.create_task(store.claim(examples.claim())) for _ in range(3)]
+    await asyncio.sleep(0)
+    await store.announced()
+    assert len(heard) == 3
+    await asyncio.gather(*claims)
+
+
+async def test_positions_are_never_given_twice(store: Store, engine: Engine) -> None:
+    ended = await completed(store, "request")
+    await store.delete(ended, removed_upstream=True, wall=NOW)
+    before = await store.position()
+    await store.prune(NOW + DAY, NOW - DAY)
+    assert await all_changes(store) == []
+    await engine.close()
+
+    store = await engine.open()
+    assert await store.position() == before
+    await stored(store)
+    assert [change.position for change in await all_changes(store)] == [before + 1]
+
+
+async def test_listeners_hear_every_commit_in_order_and_before_its_writer(store: Store) -> None:
+    heard: list[Saved] = []
+    store.listen(heard.extend)
+
+    async def submit(request_id: str) -> None:
+        waiting = await stored(store)
+        assert heard_of(waiting)
+        sending = await saved(store, waiting, examples.marked(waiting))
+        assert heard_of(sending)
+        accepted = await saved(store, sending, examples.accepted(sending, request_id))
+        assert heard_of(accepted)
+
+    def heard_of(generation: Generation) -> bool:
+        return any(one.generation == generation for one in heard)
+
+    await asyncio.gather(*(submit(f"request {number}") for number in range(20)))
+    told = [seen(one.change) for one in heard if one.change is not None]
+    assert told == [seen(change) for change in await all_changes(store)]
+    assert len(heard) == 60
+    assert len(told) == 40  # marks are told too, and are no changes
+
+
+async def test_what_was_not_committed_is_not_told(store: Store) -> None:
+    before = await stored(store)
+    heard: list[Saved] = []
+    store.listen(heard.extend)
+    await store.claim(examples.claim(idempotency_key=before.spec.idempotency_key))
+    stale = replace(before, version=99)
+    assert not await store.save(stale, examples.marked(stale))
+    with pytest.raises(StoreError):
+        await store.claim(examples.claim(id=before.id))
+    assert heard == []
+
+
+# -- Reading -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_generation_is_its_tenants_own(store: Store) -> None:
+    generation = await stored(store)
+    assert await store.get("another", generation.id) is None
+
+
+async def test_unfinished_are_all_that_have_not_ended_oldest_first(store: Store) -> None:
+    waiting = await stored(store, tenant="another")
+    await completed(store, "ended")
+    running = await queued(store, "running")
+    await failed(store)
+    assert await store.unfinished() == [waiting, running]
+
+
+async def pages(store: Store, wanted: Filter, size: int) -> list[str]:
+    """All ids that a caller gets who reads page by page."""
+    ids: list[str] = []
+    before: str | None = None
+    while True:
+        page, before = await store.page("tenant", wanted, before, size)
+        assert len(page) <= size
+        ids.extend(generation.id for generation in page)
+        if before is None:
+            return ids
+
+
+@pytest.mark.parametrize("size", [1, 3, 250, 1_000])
+async def test_pages_are_newest_first_and_leave_nothing_out(size: int, store: Store) -> None:
+    made = [examples.claim() for _ in range(450 if size > 100 else 10)]
+    await asyncio.gather(*map(store.claim, made))
+    await stored(store, tenant="another")
+    assert await pages(store, Filter(), size) == [claim.generation.id for claim in reversed(made)]
+
+
+async def test_a_page_is_not_disturbed_by_what_comes_meanwhile(store: Store) -> None:
+    first, second = await stored(store), await stored(store)
+    page, before = await store.page("tenant", Filter(), None, 1)
+    assert [generation.id for generation in page] == [second.id]
+    await stored(store)
+    page, _ = await store.page("tenant", Filter(), before, 10)
+    assert [generation.id for generation in page] == [first.id]
+
+
+async def test_filters_must_all_match(store: Store) -> None:
+    red = await stored(store, labels={"colour": "red", "size": "s"}, create_time=NOW)
+    blue = await stored(store, labels={"colour": "blue", "size": "s"}, create_time=NOW + 10, model_id="another/model")
+    done = await completed(store, "request", create_time=NOW + 20, idempotency_key="done")
+    for wanted, found in [
+        (Filter(ids=frozenset({red.id, done.id, "none"})), [done, red]),
+        (Filter(ids=frozenset()), []),
+        (Filter(states=frozenset({State.PENDING})), [blue, red]),
+        (Filter(model_ids=frozenset({"another/model"})), [blue]),
+        (Filter(labels={"size": "s"}), [blue, red]),
+        (Filter(labels={"size": "s", "colour": "red"}), [red]),
+        (Filter(idempotency_key="done"), [done]),
+        (Filter(idempotency_key="done", states=frozenset({State.PENDING})), []),
+        (Filter(created_after=NOW + 10), [done, blue]),
+        (Filter(created_before=NOW + 10), [red]),
+        (Filter(ids=frozenset({red.id, blue.id}), labels={"colour": "blue"}), [blue]),
+    ]:
+        for size in (1, 10):
+            assert await pages(store, wanted, size) == [generation.id for generation in found], wanted
+
+
+# -- Removal -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("removed_upstream", [True, False])
+async def test_a_delete_leaves_a_trace_and_a_used_key(removed_upstream: bool, store: Store) -> None:
+    ended = await completed(store, "request", idempotency_key="key")
+    position = await store.position()
+    heard: list[Saved] = []
+    store.listen(heard.extend)
+    assert await store.deleted("tenant", ended.id) is None
+    await store.delete(ended, removed_upstream=removed_upstream, wall=NOW)
+
+    assert await store.get("tenant", ended.id) is None
+    assert await store.history(ended.id, 0, 10) == []
+    (change,) = await all_changes(store)
+    assert change == Change(position + 1, "tenant", ended.id, None)
+    assert heard == [Saved(ended.id, None, change)]
+    assert await store.deleted("tenant", ended.id) is removed_upstream
+    assert await store.deleted("another", ended.id) is None
+    again = await store.claim(examples.claim(idempotency_key="key"))
+    assert again == Claimed(None, new=False, generation_id=ended.id, deleted=True)
+
+
+async def test_a_second_delete_changes_nothing(store: Store) -> None:
+    ended = await completed(store, "request")
+    await store.delete(ended, removed_upstream=True, wall=NOW)
+    position = await store.position()
+    await store.delete(ended, removed_upstream=False, wall=NOW)
+    assert await store.position() == position
+    assert await store.deleted("tenant", ended.id) is True
+
+
+async def test_a_delete_is_known_also_where_the_key_was_freed_before(store: Store) -> None:
+    refused = await failed(store, idempotency_key="key")
+    await store.delete(refused, removed_upstream=False, wall=NOW)
+    assert await store.deleted("tenant", refused.id) is False
+    assert (await store.claim(examples.claim(idempotency_key="key"))).new
+
+
+async def test_a_request_of_a_deleted_generation_may_be_bound_again(store: Store) -> None:
+    ended = await completed(store, "request")
+    await store.delete(ended, removed_upstream=False, wall=NOW)
+    assert (await queued(store, "request")).request_id == "request"
+
+
+async def test_prune_removes_what_ended_long_ago_and_raises_the_horizon(store: Store) -> None:
+    old = await completed(store, "old", at=1.0)
+    young = await completed(store, "young", at=DAY)
+    running = await queued(store, "running")
+    assert await store.horizon("tenant") == 0
+    last_of_old = (await all_changes(store))[2].position
+    before = await all_changes(store)
+
+    assert await store.prune(ended_before=NOW + DAY, keys_before=0.0) == 1
+    assert await store.get("tenant", old.id) is None
+    assert await store.get("tenant", young.id) == young
+    assert await store.get("tenant", running.id) == running
+    assert await store.horizon("tenant") == last_of_old
+    assert await all_changes(store) == before[3:]
+    assert await store.horizon("another") == 0
+    assert await store.prune(ended_before=NOW + DAY, keys_before=0.0) == 0
+
+
+async def test_prune_removes_more_than_fits_in_one_go(store: Store) -> None:
+    claims = [examples.claim() for _ in range(450)]
+    await asyncio.gather(*map(store.claim, claims))
+    await asyncio.gather(
+        *(store.save(claim.generation, examples.after(claim.generation, CancelAsked())) for claim in claims)
+    )
+    assert await store.prune(NOW + DAY, 0.0) == 450
+    assert await pages(store, Filter(), 100) == []
+
+
+async def test_prune_forgets_removals_and_raises_the_horizon_over_them(store: Store) -> None:
+    ended = await completed(store, "request", at=1.0)
+    await store.delete(ended, removed_upstream=True, wall=NOW)
+    removal = await store.position()
+    await store.prune(NOW + DAY, 0.0)
+    assert await all_changes(store) == []
+    assert await store.horizon("tenant") == removal
+
+
+async def test_keys_outlive_what_was_pruned_for_as_long_as_is_promised(store: Store) -> None:
+    ended = await completed(store, "request", at=1.0, idempotency_key="key")
+    await store.prune(ended_before=NOW + DAY, keys_before=NOW)
+    again = await store.claim(examples.claim(idempotency_key="key"))
+    assert again == Claimed(None, new=False, generation_id=ended.id, deleted=True)
+
+    await store.prune(ended_before=NOW + DAY, keys_before=NOW + 1)
+    assert (await store.claim(examples.claim(idempotency_key="key"))).new
+
+
+async def test_a_key_outlives_the_deletion_of_its_generation_as_long_as_its_pruning(store: Store) -> None:
+    ended = await completed(store, "request", at=1.0, idempotency_key="key")
+    await store.delete(ended, removed_upstream=False, wall=NOW + 20 * DAY)
+    await store.prune(ended_before=0.0, keys_before=NOW + 20 * DAY)
+    assert (await store.claim(examples.claim(idempotency_key="key"))).deleted
+
+    await store.prune(ended_before=0.0, keys_before=NOW + 20 * DAY + 1)
+    assert (await store.claim(examples.claim(idempotency_key="key"))).new
+
+
+async def test_it_is_known_whether_there_is_anything_to_prune(store: Store) -> None:
+    generous, strict = (NOW, NOW), (NOW + DAY, NOW + DAY)
+    assert not await store.prunable(*strict)
+    await queued(store, "running")
+    assert not await store.prunable(*strict)
+    ended = await completed(store, "ended", at=1.0)
+    assert (await store.prunable(*generous), await store.prunable(*strict)) == (False, True)
+    await store.delete(ended, removed_upstream=True, wall=NOW)  # leaves the trace of its removal
+    assert (await store.prunable(*generous), await store.prunable(NOW + DAY, NOW)) == (False, True)
+    await store.prune(NOW + DAY, NOW)  # leaves its key
+    assert (await store.prunable(NOW + DAY, NOW), await store.prunable(NOW, NOW + DAY)) == (False, True)
+    await store.prune(*strict)
+    assert not await store.prunable(*strict)
+
+
+async def test_durations_beyond_those_that_are_learned_from_are_something_to_prune(store: Store) -> None:
+    await asyncio.gather(*(completed(store, f"request {number}", at=5.0) for number in range(650)))
+    assert await store.prunable(0.0, 0.0)
+    await store.prune(0.0, 0.0)
+    assert not await store.prunable(0.0, 0.0)
+    assert len(await store.durations()) == 300
+
+
+async def test_a_key_is_kept_as_long_as_its_generation(store: Store) -> None:
+    running = await queued(store, "request", idempotency_key="key")
+    await store.prune(ended_before=NOW + DAY, keys_before=NOW + DAY)
+    assert (await store.claim(examples.claim(idempotency_key="key"))).generation_id == running.id
+
+
+# -- What is kept ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_request_latches_repeats_off_by_account_and_for_good(store: Store, engine: Engine) -> None:
+    for account in ("one", "one", "two"):
+        known = await queued(store, f"first {len(await store.unfinished())}", account=account)
+        await saved(store, known, examples.after(known, Accepted(examples.report("second", State.QUEUED))))
+    await engine.close()
+    assert await (await engine.open()).latched_accounts() == {"one", "two"}
+
+
+async def test_a_request_that_turns_up_after_hope_was_given_up_latches_nothing(store: Store) -> None:
+    waiting = await stored(store)
+    sending = await saved(store, waiting, examples.marked(waiting))
+    assert sending.marker is not None
+    unknown = await saved(store, sending, examples.after(sending, Ambiguous(sending.marker, examples.REFUSAL, 0.0)))
+    lost = await saved(store, unknown, examples.after(unknown, Expired(examples.REFUSAL)))
+    late = await saved(store, lost, examples.after(lost, Accepted(examples.report("late", State.QUEUED))))
+    assert late.stray_request_id == "late"
+    assert await store.latched_accounts() == frozenset()
+
+
+def delivery(of: Generation, name: str) -> Delivery:
+    return Delivery(of.id, name, "request", "completed")
+
+
+async def test_a_delivery_is_kept_once_and_after_a_crash_until_it_is_dealt_with(store: Store, engine: Engine) -> None:
+    told = delivery(await queued(store, "request"), "request:completed")
+    assert [await store.deliver(told, NOW), await store.deliver(told, NOW)] == [True, False]
+    await engine.close()
+    store = await engine.open()
+    assert list(await store.undealt()) == [told]
+    await store.dealt_with(told)
+    assert list(await store.undealt()) == []
+    assert not await store.deliver(told, NOW)
+
+
+async def test_a_delivery_that_was_not_confirmed_may_come_again_and_counts_to_what_is_kept(store: Store) -> None:
+    told = delivery(await queued(store, "request"), "request:completed")
+    for _ in range(MOST_DELIVERIES):
+        assert await store.deliver(told, NOW)
+        assert list(await store.undealt()) == [told]
+        await store.dealt_with(told, again=True)
+        assert list(await store.undealt()) == []
+    assert not await store.deliver(told, NOW)
+    other = delivery(await queued(store, "another"), "request:completed")
+    assert await store.deliver(other, NOW)
+
+
+async def test_a_store_that_is_opened_again_holds_the_same(store: Store, engine: Engine) -> None:
+    waiting = await stored(store, labels={"for": "später"})
+    ended = await completed(store, "request")
+    gone = await completed(store, "gone", tenant="another")
+    await store.delete(gone, removed_upstream=True, wall=NOW)
+    epoch, position, changes = store.epoch, await store.position(), await all_changes(store)
+    await engine.close()
+
+    store = await engine.open()
+    assert epoch
+    assert (store.epoch, await store.position(), await all_changes(store)) == (epoch, position, changes)
+    assert await store.unfinished() == [waiting]
+    assert await store.get("tenant", ended.id) == ended
+    assert await store.request(waiting.id) is not None
+    assert await store.deleted("another", gone.id) is True
+
+
+async def test_what_was_answered_is_stored_though_the_store_closes_at_once(store: Store, engine: Engine) -> None:
+    claims = [examples.claim() for _ in range(20)]
+    writes = [asyncio.ensure_future(store.claim(claim)) for claim in claims]
+    await asyncio.sleep(0)  # let them be handed over
+    await engine.close()
+    assert all(claimed.new for claimed in await asyncio.gather(*writes))
+    assert len(await (await engine.open()).unfinished()) == 20
+
+
+async def test_a_late_acceptance_of_an_ended_generation_is_kept(store: Store) -> None:
+    waiting = await stored(store)
+    ended = await saved(store, waiting, examples.after(waiting, CancelAsked()))
+    late = await saved(store, ended, examples.after(ended, Accepted(examples.report("late", State.QUEUED))))
+    found = await store.get("tenant", ended.id)
+    assert found == late
+    assert found.stray_request_id == "late"

@@ -1,0 +1,166 @@
+"""How writes become groups: a lone one goes at once, several gather, and the loop waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.generations.ports import StoreError
+from gateway.store import files
+from gateway.store.writer import MOST_IN_A_GROUP, Effect, Write, Writer
+from tests.contract.store.test_faults import held
+
+
+class Watched:
+    """A writer over a table of names, and the groups that it committed."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = connection = files.connect_writer(path)
+        connection.execute("CREATE TABLE names (name TEXT UNIQUE)")
+        self.groups: list[list[str]] = []
+        self._group: list[str] = []
+        connection.set_trace_callback(self._seen)
+        self.broken: list[Exception] = []
+        self.writer = Writer(connection, lambda saved: None, self.broken.append)
+        self._path = path
+
+    def _seen(self, statement: str) -> None:
+        if statement.startswith("INSERT"):
+            self._group.append(statement.split("'")[1])
+        elif statement == "COMMIT":
+            self.groups.append(self._group)
+            self._group = []
+        elif statement in {"ROLLBACK", "BEGIN IMMEDIATE"}:
+            self._group = []
+
+    def add(self, name: str, *, brief: bool = True) -> asyncio.Future[Any]:
+        """Store a name, which must be new."""
+        return self.writer.write(None, inserting(name), brief=brief)
+
+    def stored(self) -> list[str]:
+        """All names, in their order."""
+        with sqlite3.connect(self._path) as reader:
+            return [name for (name,) in reader.execute("SELECT name FROM names ORDER BY rowid")]
+
+
+def inserting(name: str) -> Write:
+    def write(connection: sqlite3.Connection) -> Effect:
+        connection.execute("INSERT INTO names VALUES (?)", (name,))
+        return name, None
+
+    return write
+
+
+def names(prefix: str, many: int) -> list[str]:
+    return [f"{prefix}{number}" for number in range(many)]
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    watched = Watched(tmp_path / "names.db")
+    yield watched
+    await watched.writer.close()
+    assert watched.broken == []
+
+
+class Timers:
+    """Takes down for what the loop is asked to call later."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[float] = []
+        loop = asyncio.get_running_loop()
+        original = loop.call_later
+
+        def call_later(delay: float, *arguments: Any, **named: Any) -> asyncio.TimerHandle:
+            self.asked.append(delay)
+            return original(delay, *arguments, **named)
+
+        monkeypatch.setattr(loop, "call_later", call_later)
+
+
+async def test_writes_that_come_alone_are_committed_one_by_one_and_wait_for_no_timer(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers = Timers(monkeypatch)
+    for name in "abc":
+        assert await watched.add(name) == name
+    assert watched.groups == [["a"], ["b"], ["c"]]
+    assert timers.asked == []
+
+
+async def test_writes_that_come_together_are_one_group_behind_the_first(watched: Watched) -> None:
+    futures = [watched.add(name) for name in names("n", 50)]
+    assert await asyncio.gather(*futures) == names("n", 50)
+    assert [len(group) for group in watched.groups] == [1, 49]
+    assert watched.stored() == names("n", 50)
+
+
+async def test_who_comes_while_a_group_gathers_belongs_to_it(watched: Watched) -> None:
+    await asyncio.gather(*map(watched.add, "abc"))
+
+    async def later(name: str) -> None:
+        await asyncio.sleep(0)
+        await watched.add(name)
+
+    await asyncio.gather(watched.add("d"), later("e"), later("f"))
+    assert watched.groups == [["a"], ["b", "c"], ["d", "e", "f"]]
+
+
+async def test_no_group_is_so_large_that_the_loop_would_stand_still(watched: Watched) -> None:
+    many = 3 * MOST_IN_A_GROUP
+    await asyncio.gather(*map(watched.add, names("n", many)))
+    assert max(map(len, watched.groups)) == MOST_IN_A_GROUP
+    assert watched.stored() == names("n", many)
+
+
+@pytest.mark.parametrize("brief", [True, False], ids=["brief", "long"])
+async def test_one_faulty_write_fails_alone(watched: Watched, brief: bool) -> None:
+    await watched.add("taken")
+    wanted = ["a", "b", "taken", "c"]
+    told = await asyncio.gather(*(watched.add(name, brief=brief) for name in wanted), return_exceptions=True)
+    assert [isinstance(one, Exception) for one in told] == [False, False, True, False]
+    assert watched.stored() == ["taken", "a", "b", "c"]
+
+
+async def test_brief_and_long_writes_keep_their_order(watched: Watched) -> None:
+    await asyncio.gather(*(watched.add(name, brief=number % 3 != 0) for number, name in enumerate(names("n", 30))))
+    assert watched.stored() == names("n", 30)
+
+
+async def test_a_write_waits_until_another_program_lets_go_of_the_file(watched: Watched, tmp_path: Path) -> None:
+    async with held(tmp_path / "names.db"):
+        future = watched.add("a")
+    assert await future == "a"
+    assert watched.writer.trouble == ""
+
+
+async def test_only_the_thread_waits_for_another_program(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def patience() -> int:
+        """Milliseconds for which a statement on the loop would wait."""
+        return int(watched.connection.execute("PRAGMA busy_timeout").fetchone()[0])
+
+    monkeypatch.setattr("gateway.store.writer.PATIENCE", 1)
+    assert patience() == 0
+    async with held(tmp_path / "names.db"):
+        with pytest.raises(StoreError):
+            await watched.add("a")
+    assert patience() == 0
+    assert await watched.add("b") == "b"
+    assert patience() == 0
+
+
+async def test_what_still_gathers_is_stored_when_the_writer_is_closed(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "names.db")
+    await asyncio.gather(*map(watched.add, "abc"))
+    last = watched.add("d")
+    await watched.writer.close()
+    assert await last == "d"
+    assert watched.groups == [["a"], ["b", "c"], ["d"]]
+    assert watched.stored() == ["a", "b", "c", "d"]

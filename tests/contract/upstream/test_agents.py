@@ -1,0 +1,59 @@
+"""What comes back to a message to an agent: certainly not taken, or not known, and nothing in between."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.errors import Reason
+from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.higgsfield.errors import AGENT_REASONS, Answer, judge_call, judge_submission
+
+CERTAIN = {
+    400: Reason.INPUT_REFUSED,
+    401: Reason.UPSTREAM_CREDENTIALS_REFUSED,
+    402: Reason.INSUFFICIENT_CREDITS,
+    403: Reason.FEATURE_NOT_ENABLED,
+    404: Reason.NOT_FOUND,
+    409: Reason.SESSION_BUSY,
+    422: Reason.INPUT_REFUSED,
+    423: Reason.MODEL_UNAVAILABLE,
+    429: Reason.UPSTREAM_SATURATED,
+}
+
+
+def answer(status: int, body: bytes = b'{"detail":"no"}', content_type: str = "application/json") -> Answer:
+    return Answer(status, content_type, None, "", body)
+
+
+@pytest.mark.parametrize("status", range(300, 600))
+def test_only_documented_refusals_are_certain(status: int) -> None:
+    judged = judge_submission(answer(status), "", (), AGENT_REASONS)
+    if status in CERTAIN:
+        assert isinstance(judged, NotTaken)
+        assert judged.failure.reason is CERTAIN[status]
+    else:
+        assert isinstance(judged, NoAnswer)
+
+
+@pytest.mark.parametrize("status", CERTAIN)
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"<html>", "text/html"),
+        (b'{"detail":"no"}', "text/html"),
+        (b"", "application/json"),
+        (b"[]", "application/json"),
+        (json.dumps({"error": "no"}).encode(), "application/json"),
+    ],
+)
+def test_what_anything_on_the_way_may_have_said_is_not(status: int, body: bytes, content_type: str) -> None:
+    assert isinstance(judge_submission(answer(status, body, content_type), "", (), AGENT_REASONS), NoAnswer)
+
+
+def test_a_busy_session_is_no_refusal_of_a_generation() -> None:
+    """409 is documented for agents alone: elsewhere it proves nothing."""
+    assert isinstance(judge_submission(answer(409), "soul", ()), NoAnswer)
+    assert judge_call(answer(403), "", ()).failure.reason is Reason.INSUFFICIENT_CREDITS
+    assert judge_call(answer(403), "", (), AGENT_REASONS).failure.reason is Reason.FEATURE_NOT_ENABLED

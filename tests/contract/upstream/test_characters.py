@@ -1,0 +1,90 @@
+"""The adapter for characters: what it sends, and that it survives any answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.characters.model import Character, CharacterState, Order
+from gateway.characters.ports import Listing, Trained
+from gateway.errors import GatewayError, Reason
+from gateway.generations.inputs import SoulVersion
+from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.higgsfield.characters import HiggsfieldCharacters
+from gateway.rpc.characters import _message
+from gateway.sandbox.faults import Fault
+from tests.contract.upstream.mutations import RECORDED, case
+from tests.contract.upstream.test_client import higgsfield
+from tests.contract.upstream.test_fuzz import is_fit_to_be_told, peer
+
+ID = "d7e6c0f3-6699-4f6c-bb45-2ad7fd9158ff"
+ORDER = Order("Anna", ("https://example.invalid/a.jpg", "https://example.invalid/b.jpg"), SoulVersion.V2, "k")
+REFERENCE = {
+    "id": ID, "name": "Anna", "model_version": "v2", "status": "failed", "created_at": "2026-11-20T09:00:00.123Z",
+    "thumbnail_url": "https://cdn.example.invalid/1.png", "in_progress_at": None, "fail_reason": "too few faces",
+}  # fmt: skip
+PAGE = {"total": 2, "page": 1, "page_size": 20, "total_pages": 1, "items": [REFERENCE, REFERENCE | {"id": ID[::-1]}]}
+REFERENCES: list[tuple[int, Any]] = [(200, REFERENCE), (200, PAGE), (201, REFERENCE), *RECORDED[-9:]]
+
+
+async def test_the_walk_of_a_character() -> None:
+    async with higgsfield(queue_seconds=0.01, training_seconds=0.01) as (sandbox, client):
+        characters = HiggsfieldCharacters(client)
+        outcome = await characters.train(ORDER, lambda: True)
+        assert isinstance(outcome, Trained)
+        made = outcome.character
+        assert (made.name, made.version, made.state) == ("Anna", SoulVersion.V2, CharacterState.NOT_READY)
+        seen = await characters.find(made.id)
+        while seen is not None and not seen.done:
+            seen = await characters.find(made.id)
+        listing = await characters.listing()
+        assert listing.characters == (seen,)
+        assert listing.date is not None
+        assert await characters.remove(made.id)
+        assert not await characters.remove(made.id)
+        assert await characters.find(made.id) is None
+        assert sandbox.ledger.foreign_headers == {}
+
+
+async def test_a_closed_gate_sends_nothing() -> None:
+    async with higgsfield() as (sandbox, client):
+        outcome = await HiggsfieldCharacters(client).train(ORDER, lambda: False)
+        assert isinstance(outcome, NotTaken)
+        assert sandbox.ledger.trainings == []
+
+
+async def test_an_answer_about_another_character_is_not_believed() -> None:
+    async with higgsfield() as (sandbox, client):
+        characters = HiggsfieldCharacters(client)
+        outcome = await characters.train(ORDER, lambda: True)
+        assert isinstance(outcome, Trained)
+        sandbox.world.plan.add([Fault.parse({"on": "character", "patch": {"id": ID}, "processed": True})])
+        try:
+            await characters.find(outcome.character.id)
+        except GatewayError as error:
+            assert error.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+        else:
+            raise AssertionError("it was believed")
+
+
+async def test_any_answer_is_survived() -> None:
+    """What is told can be sent, and holds no secret; and only the documented refusals are certain."""
+    async with peer() as (one, client):
+        characters = HiggsfieldCharacters(client)
+        for seed in range(600):
+            one.answer = case(seed, REFERENCES)
+            outcome = await characters.train(ORDER, lambda: True)
+            assert isinstance(outcome, Trained | NotTaken | NoAnswer), seed
+            assert not isinstance(outcome, NotTaken) or 400 <= one.answer.status < 500, seed
+            told = [outcome.character] if isinstance(outcome, Trained) else []
+            for call in (characters.listing, lambda: characters.find(ID), lambda: characters.remove(ID)):
+                try:
+                    answer = await call()  # type: ignore[operator]
+                except GatewayError as refused:
+                    is_fit_to_be_told(refused.failure.message)
+                    continue
+                told += answer.characters if isinstance(answer, Listing) else ()
+                told += [answer] if isinstance(answer, Character) else []
+            for character in told:
+                message = _message(character)
+                assert message.FromString(message.SerializeToString()) == message, seed
+                is_fit_to_be_told(message.failure.message)

@@ -1,0 +1,279 @@
+"""The adapter against the sandbox, over a real socket."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from gateway.errors import GatewayError, Reason
+from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, Motion, SoulInput, SoulVersion
+from gateway.generations.model import Generation, PreparedRequest, Spec, State
+from gateway.generations.ports import NoAnswer, NotTaken, Outcome, Took
+from gateway.higgsfield.client import HiggsfieldClient
+from gateway.higgsfield.credentials import Credentials, CredentialsError, read_credentials
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
+
+SOUL = ModelInput("higgsfield-ai/soul/standard", {"prompt": "a boat", "aspect_ratio": "1:1"})
+
+
+@asynccontextmanager
+async def higgsfield(*, timeout: float = 5.0, **options: Any) -> AsyncIterator[tuple[Sandbox, HiggsfieldClient]]:
+    async with Sandbox(SandboxOptions(port=0, **options)) as sandbox:
+        client = HiggsfieldClient(sandbox.url, Credentials("sandbox", "sandbox"), timeout=timeout)
+        try:
+            yield sandbox, client
+        finally:
+            await client.aclose()
+
+
+async def submit(client: HiggsfieldClient, given: Input = SOUL, key: str | None = None) -> Outcome:
+    return await client.submit(client.prepare(given, key or str(uuid4()), None, None).request, lambda: True)
+
+
+def generation(client: HiggsfieldClient, request_id: str) -> Generation:
+    spec = Spec("g", "t", "m", "v2", client.account, "", b"", {}, "k", 0.0, 0.0)
+    return Generation(spec, state=State.QUEUED, request_id=request_id)
+
+
+async def accepted(client: HiggsfieldClient) -> Generation:
+    outcome = await submit(client)
+    assert isinstance(outcome, Took)
+    return generation(client, outcome.report.request_id)
+
+
+async def test_the_walk_of_a_generation() -> None:
+    async with higgsfield(queue_seconds=0.01, image_seconds=0.01) as (sandbox, client):
+        outcome = await submit(client)
+        assert isinstance(outcome, Took)
+        assert outcome.report.state is State.QUEUED
+        assert outcome.report.correlation_id
+        one = generation(client, outcome.report.request_id)
+        report = await client.status(one)
+        while report is not None and report.state is not State.COMPLETED:
+            report = await client.status(one)
+        assert report is not None
+        assert len(report.outputs) == 1
+        assert report.expire_time is not None
+        assert await client.delete(one)
+        assert await client.delete(one)
+        summary = sandbox.ledger.summary()
+        assert (summary["charge_count"], summary["foreign_headers"]) == (1, {})
+
+
+async def test_one_key_is_one_charge() -> None:
+    async with higgsfield() as (sandbox, client):
+        first = await submit(client, key="same")
+        second = await submit(client, key="same")
+        assert isinstance(first, Took)
+        assert isinstance(second, Took)
+        assert first.report.request_id == second.report.request_id
+        assert sandbox.ledger.summary()["charge_count"] == 1
+
+
+@pytest.mark.parametrize(
+    "kind", ["500", "502", "503", "html", "reset", "close", "half", "bad_chunk", "garbage", "lost"]
+)
+async def test_what_may_have_been_charged_is_never_certain(kind: str) -> None:
+    async with higgsfield() as (sandbox, client):
+        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": kind, "processed": True})])
+        assert isinstance(await submit(client), NoAnswer)
+        assert sandbox.ledger.summary()["charge_count"] == 1
+
+
+async def test_silence_ends_at_the_total_limit() -> None:
+    async with higgsfield(timeout=0.2) as (sandbox, client):
+        faults = [{"on": "submit", "kind": "hang"}, {"on": "submit", "kind": "drip", "delay": 0.05}]
+        sandbox.world.plan.add([Fault.parse(fault) for fault in faults])
+        for _ in faults:
+            assert isinstance(await submit(client), NoAnswer)
+
+
+async def test_a_200_that_is_no_report_keeps_the_id() -> None:
+    async with higgsfield() as (sandbox, client):
+        request_id = str(uuid4())
+        body = json.dumps({"status": 7, "request_id": request_id})
+        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
+        outcome = await submit(client)
+        assert isinstance(outcome, NoAnswer)
+        assert outcome.request_id == request_id
+
+
+async def test_a_closed_gate_sends_nothing() -> None:
+    async with higgsfield() as (sandbox, client):
+        outcome = await client.submit(client.prepare(SOUL, "k", None, None).request, lambda: False)
+        assert isinstance(outcome, NotTaken)
+        assert not outcome.reached
+        assert sandbox.ledger.summary()["submissions_seen"] == 0
+
+
+async def test_answers_that_are_too_long_or_encoded_are_no_answers() -> None:
+    async with higgsfield() as (sandbox, client):
+        one = await accepted(client)
+        sandbox.world.plan.add(
+            [
+                Fault.parse({"on": "status", "kind": "200", "body": "x" * (1 << 20) + "x"}),
+                Fault.parse({"on": "status", "kind": "200", "body": "{}", "headers": {"Content-Encoding": "br"}}),
+            ]
+        )
+        for _ in range(2):
+            with pytest.raises(GatewayError) as failed:
+                await client.status(one)
+            assert failed.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with higgsfield() as (sandbox, client), Sandbox(SandboxOptions(port=0)) as elsewhere:
+        headers = {"Location": elsewhere.url + "/higgsfield-ai/soul/standard"}
+        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": "307", "body": "", "headers": headers})])
+        assert isinstance(await submit(client), NoAnswer)
+        assert elsewhere.ledger.summary()["submissions_seen"] == 0
+        assert elsewhere.ledger.summary()["credentials_seen_ok"] == 0
+
+
+async def test_links_in_an_answer_are_not_followed() -> None:
+    async with higgsfield() as (sandbox, client), Sandbox(SandboxOptions(port=0)) as elsewhere:
+        links = {"status_url": f"{elsewhere.url}/requests/x/status", "cancel_url": f"{elsewhere.url}/requests/x/cancel"}
+        for on in ("submit", "status"):
+            sandbox.world.plan.add([Fault.parse({"on": on, "patch": links, "times": 2})])
+        one = await accepted(client)
+        await client.status(one)
+        await client.cancel(one)
+        await client.status(one)
+        assert (sandbox.ledger.summary()["status_calls"], len(sandbox.ledger.cancels)) == (2, 1)
+        seen = elsewhere.ledger.summary()
+        assert (seen["credentials_seen_ok"], seen["credentials_seen_bad"]) == (0, 0)
+
+
+async def test_the_status_of_another_request_is_not_believed() -> None:
+    async with higgsfield() as (sandbox, client):
+        one = await accepted(client)
+        sandbox.world.plan.add([Fault.parse({"on": "status", "patch": {"request_id": str(uuid4())}})])
+        with pytest.raises(GatewayError) as failed:
+            await client.status(one)
+        assert failed.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+
+
+async def test_an_unknown_request_is_none_and_wrong_credentials_raise() -> None:
+    async with higgsfield() as (sandbox, client):
+        assert await client.status(generation(client, str(uuid4()))) is None
+        stranger = HiggsfieldClient(sandbox.url, Credentials("sandbox", "wrong"))
+        with pytest.raises(GatewayError) as failed:
+            await stranger.status(generation(client, str(uuid4())))
+        assert failed.value.failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED
+        await stranger.aclose()
+
+
+async def test_a_page_that_says_404_is_not_higgsfields_word() -> None:
+    async with higgsfield() as (sandbox, client):
+        one = await accepted(client)
+        for operation, ask in (("status", client.status), ("delete", client.delete)):
+            sandbox.world.plan.add([Fault.parse({"on": operation, "kind": "html", "status": 404})])
+            with pytest.raises(GatewayError) as failed:
+                await ask(one)
+            assert failed.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+
+
+async def test_estimates() -> None:
+    async with higgsfield() as (sandbox, client):
+        price = await client.estimate(SOUL)
+        assert price.credits
+        assert price.usd
+        with pytest.raises(GatewayError) as failed:
+            await client.estimate(ModelInput("no/such-model", {}))
+        assert failed.value.failure.reason is Reason.MODEL_UNKNOWN
+        assert sandbox.ledger.summary()["charge_count"] == 0
+
+
+@pytest.mark.parametrize("path", ["/../requests/x/cancel", "//evil.test/x", "/a#b", "/a?b", "/%2e%2e/x", "/a\\b"])
+async def test_no_request_leaves_the_origin(path: str) -> None:
+    async with higgsfield() as (sandbox, client):
+        request = PreparedRequest(client.account, sandbox.url, path, "", {}, b"{}", "k", "model")
+        with suppress(AssertionError, ValueError, httpx.InvalidURL):
+            await client.submit(request, lambda: True)
+        assert sandbox.ledger.summary()["cancel_calls"] == 0
+
+
+SOUL_BODY = {"prompt": "p", "resolution": "720p", "batch_size": 1}
+BODIES: list[tuple[Input, str, dict[str, Any]]] = [
+    (SoulInput("p"), "/higgsfield-ai/soul/standard", SOUL_BODY),
+    (SoulInput("p", version=SoulVersion.V2), "/higgsfield-ai/soul/v2/standard", SOUL_BODY),
+    (SoulInput("p", version=SoulVersion.CINEMA, seed=7), "/higgsfield-ai/soul/cinema", SOUL_BODY | {"seed": 7}),
+    (
+        SoulInput(
+            "p", aspect_ratio="3:2", resolution="1080p", batch_size=4, style_id="s", style_strength=0.5,
+            character_id="c", character_strength=0.0, image_reference_url="https://a/b.png", enhance_prompt=False,
+        ),
+        "/higgsfield-ai/soul/standard",
+        {
+            "prompt": "p", "aspect_ratio": "3:2", "resolution": "1080p", "batch_size": 4, "style_id": "s",
+            "style_strength": 0.5, "custom_reference_id": "c", "custom_reference_strength": 0.0,
+            "image_reference_url": "https://a/b.png", "enhance_prompt": False,
+        },
+    ),
+    (
+        DopInput("p", image_urls=("https://a/b.png",)),
+        "/higgsfield-ai/dop/turbo",
+        {"prompt": "p", "image_url": "https://a/b.png"},
+    ),
+    (
+        DopInput(
+            "p", DopVariant.LITE, ("https://a/b.png",), "https://a/c.png", (Motion("m"), Motion("n", 0.3)), True, 9
+        ),
+        "/higgsfield-ai/dop/lite",
+        {
+            "prompt": "p", "image_url": "https://a/b.png", "end_image_url": "https://a/c.png",
+            "motions": [{"id": "m", "strength": 1}, {"id": "n", "strength": 0.3}], "enhance_prompt": True, "seed": 9,
+        },
+    ),
+    (ModelInput("a/b", {"z": 1, "a": [None, {"y": 2.5}]}), "/a/b", {"z": 1, "a": [None, {"y": 2.5}]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "path", "body"), BODIES)
+def test_inputs_become_the_models_own_fields(given: Input, path: str, body: dict[str, Any]) -> None:
+    client = HiggsfieldClient("https://h.test", Credentials("a", "b"))
+    request = client.prepare(given, "key", 3600.0, None).request
+    assert (request.path, json.loads(request.body)) == (path, body)
+    assert request.headers["idempotency-key"] == "key"
+    assert request.headers["hf-expires-after"] == "3600"
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HF_KEY": "id:se:cret"},
+        {"HF_CREDENTIALS": "id:se:cret"},
+        {"HF_API_KEY": "id", "HF_API_SECRET": "se:cret"},
+        {"HF_API_KEY": "id", "HF_SECRET": "se:cret"},
+        {"HF_KEY": "id:se:cret", "HF_API_KEY": "id", "HF_API_SECRET": "se:cret"},
+    ],
+)
+def test_credentials_in_all_forms(environment: dict[str, str]) -> None:
+    credentials = read_credentials(environment)
+    assert credentials == Credentials("id", "se:cret")
+    assert "cret" not in repr(credentials) + credentials.account
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({}, ["HF_KEY"]),
+        ({"HF_KEY": "no-colon-hush"}, ["HF_KEY"]),
+        ({"HF_KEY": ":hush"}, ["HF_KEY"]),
+        ({"HF_API_KEY": "id"}, ["HF_API_KEY"]),
+        ({"HF_API_SECRET": "hush"}, ["HF_API_SECRET"]),
+        ({"HF_KEY": "id:hush", "HF_CREDENTIALS": "id:other"}, ["HF_KEY", "HF_CREDENTIALS"]),
+        ({"HF_KEY": "id:hüsh"}, ["HF_KEY"]),
+    ],
+)
+def test_wrong_credentials_are_named_and_not_shown(environment: dict[str, str], named: list[str]) -> None:
+    with pytest.raises(CredentialsError) as wrong:
+        read_credentials(environment)
+    assert all(name in str(wrong.value) for name in named)
+    assert "hush" not in str(wrong.value)

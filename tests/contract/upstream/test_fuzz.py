@@ -1,0 +1,228 @@
+"""Whatever Higgsfield answers is survived: ten thousand mutations of what it was recorded to answer.
+
+Most are judged by the functions that read answers, through the table of states, into a row and onto the wire, as a poll
+or a webhook would go; some by the real client over a real socket; some by a whole gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToJson
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from gateway.errors import GatewayError
+from gateway.generations.inputs import SoulInput
+from gateway.generations.model import Generation, Source, State, StatusReport
+from gateway.generations.ports import Estimate, NoAnswer, NotTaken, Took
+from gateway.generations.state import ALLOWED, Accepted, Observation, Reported, advance
+from gateway.higgsfield.client import HiggsfieldClient
+from gateway.higgsfield.credentials import Credentials
+from gateway.higgsfield.errors import Answer, documented, judge_call, judge_submission
+from gateway.higgsfield.examine import examined
+from gateway.higgsfield.payloads import read_request_id, read_status
+from gateway.higgsfield.webhooks import read_delivery
+from gateway.rpc import wire
+from gateway.store.codec import at_revision, shown
+from tests.contract.store import examples
+from tests.contract.upstream.mutations import ID, STATUSES, Case, case
+from tests.support.running import name_of, soul
+from tests.support.timeline import run_timed
+
+CASES, AT_ONCE = 10_000, 20
+"""Cases in all, and in one example: an example of Hypothesis costs more than a case."""
+SECRETS = ("hush-hush",)
+
+WAITING = examples.generation()
+SENDING = examples.marked(WAITING)
+QUEUED = examples.accepted(SENDING, ID)
+RUNNING = examples.reported(QUEUED, State.IN_PROGRESS)
+BEFORE: tuple[Generation, ...] = (
+    SENDING,
+    replace(SENDING, state=State.UNCERTAIN, ambiguous=True, marker=None, delay=examples.REFUSAL),
+    QUEUED,
+    RUNNING,
+    examples.accepted(SENDING, "00000000-0000-4000-8000-000000000001"),
+    *(examples.reported(RUNNING, state, at=3.0) for state in (State.COMPLETED, State.FAILED, State.NSFW)),
+)
+"""Generations that may hear an answer: their own request is ID, another's, or not known yet."""
+
+
+# -- Pure --------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=CASES // AT_ONCE, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(min_value=0, max_value=2**40))
+def test_any_answer_is_read_judged_stored_and_shown(seed: int) -> None:
+    for number in range(AT_ONCE):
+        answer = case(seed * AT_ONCE + number)
+        try:
+            survives(answer, (QUEUED, BEFORE[number % len(BEFORE)]))
+        except BaseException:
+            note(f"case({seed * AT_ONCE + number}): {answer.status} {answer.content_type}: {answer.body[:300]!r}")
+            raise
+
+
+def survives(answered: Case, hearers: Sequence[Generation] = BEFORE) -> None:
+    """Let everybody read it, and these generations hear it."""
+    whole = Answer(answered.status, answered.content_type, None, "", answered.body)
+    judged = judge_submission(whole, "soul", SECRETS)
+    assert isinstance(judged, NotTaken | NoAnswer)
+    if isinstance(judged, NotTaken):
+        assert documented(whole) is not None
+        is_fit_to_be_told(judged.failure.message)
+    is_fit_to_be_told(judge_call(whole, "v2", SECRETS).failure.message)
+    assert len(read_request_id(answered.body)) in {0, 36}
+    for report in (read_status(answered.body, "", SECRETS), read_delivery(answered.body, SECRETS)):
+        if report is not None:
+            for before in hearers:
+                for observation in (Reported(report, Source.POLL), Accepted(report)):
+                    changes_within_the_table(before, observation, report)
+
+
+def changes_within_the_table(before: Generation, observation: Observation, report: StatusReport) -> None:
+    """What becomes of a generation is allowed, can be stored and can be shown."""
+    after = advance(before, observation, examples.moment(10.0))
+    if after is None:
+        return
+    assert after.state in ALLOWED[before.state]
+    if before.done:
+        assert replace(after, version=before.version, stray_request_id="") == before
+        return
+    if isinstance(observation, Reported):
+        assert report.request_id == before.request_id
+        if report.state is None:
+            same = {"version", "revision", "update_time", "source", "upstream_status", "missing_since"}
+            assert replace(after, **{name: getattr(before, name) for name in same}) == before
+            assert after.upstream_status == report.status
+    is_fit_to_be_told(after.upstream_status)
+    for output in after.outputs:
+        assert output.url.startswith(("http://", "https://"))
+        assert output.url.isprintable()
+    text = shown(after)
+    text.encode()
+    assert (
+        shown(at_revision(replace(after, outputs=(), failure=None, other_results=None), after.revision, text)) == text
+    )
+    message = wire.generation_message(after, 0)
+    assert message.FromString(message.SerializeToString()) == message
+    MessageToJson(message)
+
+
+def is_fit_to_be_told(text: str) -> None:
+    assert text.isprintable()
+    assert len(text) <= 600
+    assert "hush" not in text
+
+
+@pytest.mark.parametrize("part", ["http://", "https://a?", "key ", "bearer ", "a:b ", "\ud800", "{"])
+def test_the_longest_answer_of_one_kind_is_examined_before_the_test_ends(part: str) -> None:
+    text = part * ((1 << 20) // len(part))
+    is_fit_to_be_told(examined(text, SECRETS))
+    body = json.dumps({"status": "failed", "request_id": ID, "error": text, "detail": text}).encode()
+    survives(Case(400, "application/json", body))
+
+
+# -- Over a socket -----------------------------------------------------------------------------------------------------
+
+
+class Peer:
+    """Answers every request with what it is told to."""
+
+    def __init__(self) -> None:
+        self.answer = Case(200, "", b"")
+        self.url = ""
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                length = [int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")]
+                await reader.readexactly(length[0] if length else 0)
+                answer = self.answer
+                lines = (
+                    f"HTTP/1.1 {answer.status} Whatever", f"Content-Type: {answer.content_type}",
+                    f"Content-Length: {len(answer.body)}", "", "",
+                )  # fmt: skip
+                writer.write("\r\n".join(lines).encode() + answer.body)
+                await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def peer() -> AsyncIterator[tuple[Peer, HiggsfieldClient]]:
+    one = Peer()
+    server = await asyncio.start_server(one.handle, "127.0.0.1", 0)
+    one.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    client = HiggsfieldClient(one.url, Credentials("id", SECRETS[0]), timeout=10.0)
+    try:
+        yield one, client
+    finally:
+        await client.aclose()
+        server.close()
+
+
+async def test_the_client_tells_an_outcome_or_refuses() -> None:
+    spec = replace(QUEUED.spec, api="v2")
+    async with peer() as (one, client):
+        request = client.prepare(SoulInput("p"), "key", None, None).request
+        asked = replace(QUEUED, spec=spec)
+        calls = {
+            "status": (lambda: client.status(asked), StatusReport | None),
+            "cancel": (lambda: client.cancel(asked), None),
+            "delete": (lambda: client.delete(asked), bool),
+            "estimate": (lambda: client.estimate(SoulInput("p")), Estimate),
+            "time": (client.time, float | None),
+        }
+        for seed in range(250):
+            one.answer = case(seed)
+            outcome = await client.submit(request, lambda: True)
+            assert isinstance(outcome, Took | NotTaken | NoAnswer), seed
+            assert not isinstance(outcome, NotTaken) or outcome.reached, seed
+            for name, (call, kind) in calls.items():
+                try:
+                    told: Any = await call()
+                except GatewayError as refused:
+                    is_fit_to_be_told(refused.failure.message)
+                else:
+                    assert told is None if kind is None else isinstance(told, kind), (seed, name)
+
+
+# -- Through a gateway -------------------------------------------------------------------------------------------------
+
+
+def planned(seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Faults of the sandbox for cases that are text and about the request that is asked for, or about none."""
+    found = []
+    for seed in seeds:
+        answer = case(seed)
+        with suppress(UnicodeDecodeError):
+            headers = {"Content-Type": "application/json"}
+            found.append({"status": answer.status, "body": answer.body.decode(), "headers": headers})
+    return [one for one in found if one["status"] in STATUSES and one["status"] != 204]
+
+
+async def test_a_gateway_that_is_answered_nonsense_comes_to_the_true_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with run_timed(tmp_path, queue_seconds=600.0) as running:
+        stored = await running.submit(soul("a fox"))
+        faults = planned(range(150))
+        for fault in faults:
+            running.plan(on="status", **fault)
+        await running.passes(3 * 3_600.0, until=lambda: len(running.sandbox.world.plan) == 0, step=5.0)
+        assert len(running.sandbox.world.plan) == 0
+        await running.passes(60.0, until=lambda: not running.live())
+        history = [generation async for generation in running.history(stored.id)]
+    assert [name_of(one) for one in history if one.done] == ["COMPLETED"]
+    assert history[-1].outputs
+    defects = ("a step failed in the gateway", "a listener of the store failed")
+    assert [record for record in caplog.records if record.getMessage() in defects] == []

@@ -1,0 +1,136 @@
+"""The table from HTTP to meaning: which answers to a submission are certain, and what each failure is called."""
+
+import json
+import time
+from email.utils import formatdate
+
+import httpx
+import pytest
+
+from gateway.errors import Reason
+from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.higgsfield.errors import Answer, judge_call, judge_submission, judge_submission_error, pause
+
+DETAIL = json.dumps({"detail": "some text"}).encode()
+
+
+def answer(
+    status: int, body: bytes = DETAIL, content_type: str = "application/json", wait: float | None = None
+) -> Answer:
+    return Answer(status, content_type, wait, "", body)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "final", "account"),
+    [
+        (400, Reason.INPUT_REFUSED, False, False),
+        (401, Reason.UPSTREAM_CREDENTIALS_REFUSED, False, True),
+        (402, Reason.INSUFFICIENT_CREDITS, False, False),
+        (403, Reason.INSUFFICIENT_CREDITS, False, False),
+        (404, Reason.MODEL_UNKNOWN, False, False),
+        (422, Reason.INPUT_REFUSED, True, False),
+        (423, Reason.MODEL_UNAVAILABLE, False, False),
+    ],
+)
+def test_documented_refusals_are_certain(status: int, reason: Reason, final: bool, account: bool) -> None:
+    judged = judge_submission(answer(status), "model", ())
+    assert isinstance(judged, NotTaken)
+    assert (judged.failure.reason, judged.final, judged.account, judged.again) == (reason, final, account, False)
+
+
+def test_full_is_certain_and_tried_again() -> None:
+    text = {"detail": "Maximum number of concurrent requests (4) has been reached"}
+    legacy = judge_submission(answer(400, json.dumps(text).encode()), "model", ())
+    newest = judge_submission(answer(429, b'{"code":"account_queue_full","limit":8}', wait=7.0), "model", ())
+    assert isinstance(legacy, NotTaken)
+    assert isinstance(newest, NotTaken)
+    assert (legacy.again, legacy.pause, legacy.failure.reason) == (True, None, Reason.UPSTREAM_SATURATED)
+    assert (newest.again, newest.pause, newest.failure.reason) == (True, 7.0, Reason.UPSTREAM_SATURATED)
+
+
+@pytest.mark.parametrize("status", [200, 201, 302, 405, 408, 409, 418, 500, 502, 503, 504])
+def test_other_statuses_are_ambiguous_even_in_the_documented_form(status: int) -> None:
+    judged = judge_submission(answer(status), "model", ())
+    assert isinstance(judged, NoAnswer)
+    assert judged.whole == (status >= 500 and status != 504)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 423, 429])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"<html>blocked</html>", "text/html"),
+        (DETAIL, "text/html; charset=utf-8"),
+        (b"", "application/json"),
+        (b'{"detail": "cut', "application/json"),
+        (b'["detail"]', "application/json"),
+        (b'{"error": "of an edge"}', "application/json"),
+        (b'{"detail": 5}', "application/json"),
+    ],
+)
+def test_refusals_in_any_other_form_are_ambiguous(status: int, body: bytes, content_type: str) -> None:
+    assert isinstance(judge_submission(answer(status, body, content_type), "model", ()), NoAnswer)
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
+def test_no_connection_is_certain(error: type[httpx.TransportError]) -> None:
+    judged = judge_submission_error(error("x"))
+    assert isinstance(judged, NotTaken)
+    assert (judged.again, judged.reached) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.WriteError, httpx.WriteTimeout]
+)
+def test_every_other_failure_is_ambiguous(error: type[httpx.TransportError]) -> None:
+    judged = judge_submission_error(error("x"))
+    assert isinstance(judged, NoAnswer)
+    assert not judged.whole
+
+
+def test_refused_fields_are_named_as_the_caller_knows_them() -> None:
+    detail = [
+        {"type": "missing", "loc": ["body", "prompt"], "msg": "Field required", "input": {"key": "secret"}},
+        {"type": "x", "loc": ["body", "custom_reference_id"], "msg": "not a uuid"},
+        {"type": "x", "loc": ["body", "motions", 0, "id"], "msg": "unknown"},
+        "nonsense",
+    ]
+    body = json.dumps({"detail": detail}).encode()
+    soul = judge_submission(answer(422, body), "soul", ())
+    model = judge_submission(answer(422, body), "model", ())
+    assert isinstance(soul, NotTaken)
+    assert isinstance(model, NotTaken)
+    assert [v.field for v in soul.failure.violations] == [
+        "input.soul.prompt", "input.soul.character_id", "input.soul.motions[0].id",
+    ]  # fmt: skip
+    assert next(v.field for v in model.failure.violations) == "input.model.parameters.prompt"
+    assert "Field required" in soul.failure.message
+
+
+def test_texts_lose_the_secrets_we_know() -> None:
+    body = json.dumps({"detail": "bad token hush-hush in https://s3/x?X-Amz-Signature=1"}).encode()
+    judged = judge_submission(answer(400, body), "model", ("hush-hush",))
+    assert isinstance(judged, NotTaken)
+    assert "hush" not in judged.failure.message
+    assert "Amz" not in judged.failure.message
+
+
+def test_calls_that_move_no_money() -> None:
+    assert judge_call(answer(401), "v2", ()).failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED
+    assert judge_call(answer(500), "v2", ()).failure.reason is Reason.UPSTREAM_UNAVAILABLE
+    limited = judge_call(answer(429, b"{}", wait=9.0), "v2", ()).failure
+    assert (limited.reason, limited.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 9.0)
+    assert judge_call(answer(404, b"<html>", "text/html"), "v2", ()).failure.reason is Reason.UPSTREAM_UNAVAILABLE
+
+
+def test_retry_after_in_both_forms_and_within_bounds() -> None:
+    assert pause("7") == 7.0
+    assert pause("0.5") == 0.5
+    assert pause("-3") == 0.0
+    assert pause("86400") == 300.0
+    in_a_minute = pause(formatdate(time.time() + 60, usegmt=True))
+    assert in_a_minute is not None
+    assert 50 < in_a_minute <= 60
+    assert pause("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
+    for nonsense in ("", "soon", "nan", "Mon, 99999999999 Jan 2020 00:00:00 GMT", None):
+        assert pause(nonsense) is None

@@ -1,0 +1,137 @@
+"""Answers of Higgsfield: what is in them is read, whatever form it has."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import Reason
+from gateway.generations.model import MediaKind, State
+from gateway.higgsfield.examine import examined
+from gateway.higgsfield.payloads import read_request_id, read_status
+from gateway.higgsfield.webhooks import read_delivery
+
+ID = "d7e6c0f3-6699-4f6c-bb45-2ad7fd9158ff"
+
+
+def answer(**fields: Any) -> bytes:
+    return json.dumps({"status": "completed", "request_id": ID, **fields}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("queued", State.QUEUED),
+        ("in_progress", State.IN_PROGRESS),
+        ("completed", State.COMPLETED),
+        ("failed", State.FAILED),
+        ("nsfw", State.NSFW),
+        ("canceled", State.CANCELED),
+        ("cancelled", State.CANCELED),
+        ("resting", None),
+    ],
+)
+def test_each_status_word(status: str, state: State | None) -> None:
+    report = read_status(answer(status=status), "c-1")
+    assert report is not None
+    assert (report.status, report.state, report.request_id, report.correlation_id) == (status, state, ID, "c-1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kinds"),
+    [
+        ({"images": [{"url": "https://a/1.png"}, {"url": "https://a/2.png"}]}, [MediaKind.IMAGE] * 2),
+        ({"video": {"url": "https://a/1.mp4", "content_type": "video/mp4"}}, [MediaKind.VIDEO]),
+        ({"videos": [{"url": "https://a/1.mp4"}]}, [MediaKind.VIDEO]),
+        ({"audio": {"url": "https://a/1.wav"}, "audios": [{"url": "https://a/1.wav"}]}, [MediaKind.AUDIO]),
+        ({"zip": {"url": "https://a/1.zip"}, "fbx": {"url": "https://a/1.fbx"}}, [MediaKind.FILE] * 2),
+        ({"images": []}, []),
+        ({"images": [{"url": "javascript:alert(1)"}]}, []),
+        ({"images": [{"url": 5}, None, "x"]}, []),
+        ({}, []),
+    ],
+)
+def test_outputs(fields: dict[str, Any], kinds: list[MediaKind]) -> None:
+    report = read_status(answer(**fields), "")
+    assert report is not None
+    assert [output.kind for output in report.outputs] == kinds
+
+
+def test_what_outputs_cannot_express_is_kept() -> None:
+    report = read_status(answer(images=[{"url": "https://a/1.png"}], scene={"depth": 3}, usage=None), "")
+    assert report is not None
+    assert report.other_results == {"scene": {"depth": 3}, "usage": None}
+
+
+def test_a_failure_says_why_without_secrets() -> None:
+    said = "could not fetch https://bucket/a.png?X-Amz-Signature=abcdef with Key id:secret\n"
+    report = read_status(answer(status="failed", error=said), "")
+    assert report is not None
+    assert report.failure is not None
+    assert report.failure.reason is Reason.GENERATION_FAILED
+    assert "could not fetch https://bucket/a.png" in report.failure.message
+    assert "abcdef" not in report.failure.message
+    assert "secret" not in report.failure.message
+    assert "\n" not in report.failure.message
+
+
+@pytest.mark.parametrize("expires", ["2026-11-27T09:00:00Z", "2026-11-27T09:00:00", 1795770000])
+def test_dates_in_all_forms(expires: object) -> None:
+    report = read_status(answer(expires_at=expires), "")
+    assert report is not None
+    assert report.expire_time == datetime(2026, 11, 27, 9, tzinfo=UTC).timestamp()
+
+
+def test_a_date_that_cannot_be_read_hides_nothing() -> None:
+    report = read_status(answer(expires_at="soon"), "")
+    assert report is not None
+    assert (report.state, report.expire_time) == (State.COMPLETED, None)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"status":"queued"}', b'{"request_id":5}'])
+def test_what_is_no_report_is_none(text: bytes) -> None:
+    assert read_status(text, "") is None
+
+
+def test_an_id_is_found_in_half_an_answer() -> None:
+    assert read_request_id(answer(status="queued")[:80]) == ID
+    assert read_request_id(b'{"request_id": "not an id"') == ""
+    assert read_request_id(b'{"status":') == ""
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_survived(text: bytes) -> None:
+    report = read_status(text, "")
+    assert report is None or report.request_id
+
+
+@given(st.text(max_size=600))
+def test_examined_text_is_printable_and_short(text: str) -> None:
+    shown = examined(text + " Authorization: Key abc:def https://h/x?sig=1 end", secrets=("abc",))
+    assert shown.isprintable()
+    assert len(shown) <= 501
+    assert "def" not in shown[len(text) :]
+    assert "sig=1" not in shown
+
+
+@pytest.mark.parametrize("expires", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", -1])
+def test_a_date_that_cannot_be_shown_hides_nothing(expires: object) -> None:
+    report = read_status(answer(expires_at=expires), "")
+    assert report is not None
+    assert (report.state, report.expire_time) == (State.COMPLETED, None)
+
+
+@pytest.mark.parametrize("padding", ["https://h/?" + "x" * 3_970, "word " * 798])
+def test_what_is_cut_off_shows_no_beginning_of_a_secret(padding: str) -> None:
+    shown = examined(padding + " Key abcdefgh:ijklmnop " + "more " * 1_000)
+    assert "abc" not in shown
+    assert examined(" " * 10_000) == examined("\n" * 10_000) == ""
+
+
+def test_a_deep_webhook_is_none() -> None:
+    for depth in range(100, 1_100, 50):
+        nested = b'{"a":' * depth + b"1" + b"}" * depth
+        assert read_delivery(answer()[:-1] + b', "payload": ' + nested + b"}") is None or depth <= 200

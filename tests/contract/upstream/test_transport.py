@@ -1,0 +1,263 @@
+"""Over a real socket: what the other side processed is never reported as certain not to have been."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from gateway.higgsfield.gate import send_gate
+from gateway.higgsfield.transport import AioTransport, Reply
+from tests.support.addresses import free_address
+
+MOST = 100
+CERTAIN = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class Peer:
+    """A hand-written HTTP server that counts what it has read whole, and then misbehaves as the path says."""
+
+    def __init__(self) -> None:
+        self.processed: list[bytes] = []
+        self.closed = asyncio.Event()
+        self.connections = 0
+        self.url = ""
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                lengths = [
+                    int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if b"content-length" in line
+                ]
+                await reader.readexactly(lengths[0] if lengths else 0)
+                self.processed.append(head)
+                if not await self.misbehave(head.split(b" ")[1].decode().split("?")[0], reader, writer):
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.closed.set()
+        finally:
+            writer.close()
+
+    async def misbehave(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        half = b'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"x":'
+        raw = {
+            "/close": b"",
+            "/garbage": b"\x00\x01garbage\r\n\r\n",
+            "/part-of-a-head": b"HTTP/1.1 200 OK\r\nContent-Le",
+            "/half-a-body": half,
+            "/bad-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        }
+        whole = {
+            "/encoded": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+            "/long": b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n" + b"x" * 101,
+            "/as-long-as-may-be": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100,
+            "/empty": b"HTTP/1.1 204 No Content\r\n\r\n",
+        }
+        if path in whole:
+            writer.write(whole[path])
+            await writer.drain()
+            return True
+        if path in raw:
+            writer.write(raw[path])
+            await writer.drain()
+            return False
+        if path == "/hang":
+            await reader.read()
+            self.closed.set()
+            return False
+        if path in {"/reset", "/reset-after-half"}:
+            if path == "/reset-after-half":
+                writer.write(half)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+            return False
+        writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+        return True
+
+
+@asynccontextmanager
+async def peer() -> AsyncIterator[Peer]:
+    it = Peer()
+    server = await asyncio.start_server(it.handle, "127.0.0.1", 0)
+    it.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield it
+    finally:
+        server.close()
+
+
+class Direct:
+    """The transport as the adapter calls it, behind the methods of httpx's client that are used here."""
+
+    def __init__(self, transport: AioTransport, timeout: httpx.Timeout) -> None:
+        self._transport = transport
+        self._timeout = timeout
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.aclose()
+
+    async def post(self, url: str, *, json: object, headers: Mapping[str, str] | None = None) -> Reply:
+        return await self._exchange("POST", url, headers or {}, _json(json))
+
+    async def get(self, url: str) -> Reply:
+        return await self._exchange("GET", url, {}, b"")
+
+    async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        parsed = httpx.URL(url)
+        connect = self._timeout.connect or 0.0
+        try:
+            async with asyncio.timeout(self._timeout.read):
+                return await self._transport.exchange(
+                    method, parsed, parsed.raw_path.decode(), headers, body, connect=connect, most=MOST
+                )
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("the limit of who calls") from error
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content).encode()
+
+
+Client = Callable[..., Any]
+
+
+@pytest.fixture(params=["httpx", "direct"])
+def client(request: pytest.FixtureRequest) -> Client:
+    """Makes clients: httpx's own over the transport, and who calls it without one in between."""
+
+    def make(*, connect: float = 1.0, read: float = 0.2, keepalive: float = 1.0) -> Any:
+        timeout = httpx.Timeout(connect=connect, read=read, write=1, pool=1)
+        transport = AioTransport(keepalive=keepalive)
+        if request.param == "direct":
+            return Direct(transport, timeout)
+        return httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
+
+    return make
+
+
+FAULTS = [
+    "/close", "/reset", "/garbage", "/part-of-a-head", "/half-a-body", "/bad-chunk", "/reset-after-half", "/hang",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", FAULTS)
+async def test_processed_is_never_certain_not_to_be(client: Client, path: str) -> None:
+    async with peer() as upstream, client() as http:
+        with pytest.raises(httpx.TransportError) as failed:
+            await http.post(upstream.url + path, json={"a": 1})
+        assert len(upstream.processed) == 1
+        assert not isinstance(failed.value, CERTAIN)
+
+
+async def test_no_connection_is_certain(client: Client) -> None:
+    async with client() as http:
+        for url in (f"http://{free_address()}/x", "http://no-such-host.invalid/x"):
+            with pytest.raises(httpx.ConnectError):
+                await http.post(url, json={})
+
+
+async def test_a_tls_failure_is_certain(client: Client) -> None:
+    async def not_tls(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"this is no TLS\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(not_tls, "127.0.0.1", 0)
+    async with server, client() as http:
+        with pytest.raises(httpx.ConnectError):
+            await http.post(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/ok", json={})
+
+
+async def test_a_closed_gate_sends_nothing(client: Client) -> None:
+    async with peer() as upstream, client() as http:
+        token = send_gate.set(lambda: False)
+        try:
+            with pytest.raises(httpx.ConnectTimeout):
+                await http.post(upstream.url + "/ok", json={})
+        finally:
+            send_gate.reset(token)
+        assert upstream.processed == []
+        assert upstream.connections == 1
+
+
+async def test_a_canceled_call_closes_its_socket(client: Client) -> None:
+    async with peer() as upstream, client(read=30) as http:
+        call = asyncio.create_task(http.post(upstream.url + "/hang", json={}))
+        while not upstream.processed:
+            await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await upstream.closed.wait()
+
+
+async def test_the_wire_carries_what_was_asked_and_no_more(client: Client) -> None:
+    async with peer() as upstream, client() as http:
+        path = "/p?hf_webhook=https%3A%2F%2Fg.test%2Fw%2FaB%2Bc%20d&x=%7E"
+        await http.post(upstream.url + path, json={}, headers={"Idempotency-Key": "k"})
+        await http.get(upstream.url + "/q")
+        first, second = upstream.processed
+        assert first.split(b"\r\n")[0] == b"POST " + path.encode() + b" HTTP/1.1"
+        assert b"idempotency-key: k" in first.lower()
+        assert b"cookie" not in second.lower()
+
+
+async def test_an_idle_connection_is_not_used_for_long(client: Client) -> None:
+    async with peer() as upstream, client(keepalive=0.05) as http:
+        await http.get(upstream.url + "/a")
+        await http.get(upstream.url + "/b")
+        assert upstream.connections == 1
+        await asyncio.sleep(0.1)
+        await http.get(upstream.url + "/c")
+        assert upstream.connections == 2
+
+
+@asynccontextmanager
+async def direct() -> AsyncIterator[Direct]:
+    transport = AioTransport(headers={"Authorization": "Key a:b"})
+    async with Direct(transport, httpx.Timeout(1.0)) as one:
+        yield one
+
+
+@pytest.mark.parametrize("path", ["/encoded", "/long"])
+async def test_an_answer_out_of_bounds_is_none_and_not_certain(path: str) -> None:
+    async with peer() as upstream, direct() as http:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.post(upstream.url + path, json={})
+        assert len(upstream.processed) == 1
+
+
+async def test_an_answer_within_bounds_comes_whole_and_gives_its_connection_back() -> None:
+    async with peer() as upstream, direct() as http:
+        for path, status, body in (("/as-long-as-may-be", 200, b"x" * MOST), ("/empty", 204, b""), ("/a", 200, b"{}")):
+            reply = await http.get(upstream.url + path)
+            assert (reply.status, reply.body) == (status, body)
+        assert reply.headers["set-cookie"] == "a=b"
+        assert upstream.connections == 1
+
+
+async def test_the_headers_of_the_transport_go_with_every_request() -> None:
+    async with peer() as upstream, direct() as http:
+        await http.get(upstream.url + "/a")
+        await http.post(upstream.url + "/b", json={}, headers={"Idempotency-Key": "k"})
+    for head in upstream.processed:
+        assert b"\r\nAuthorization: Key a:b\r\n" in head
+        assert head.lower().count(b"\r\nhost: ") == 1
+    names = [line.split(b":")[0].lower() for line in upstream.processed[1].strip().split(b"\r\n")[1:]]
+    assert sorted(names) == [b"authorization", b"content-length", b"host", b"idempotency-key"]

@@ -1,0 +1,432 @@
+"""The v1 API: what is sent, how job sets are read, and that nothing of it is certain that is not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given as given_any
+from hypothesis import strategies as st
+
+from gateway.errors import Reason
+from gateway.generations.inputs import (
+    SIZES,
+    DopInput,
+    DopVariant,
+    Input,
+    Motion,
+    SoulInput,
+    SpeakInput,
+    SpeakQuality,
+    only_v1,
+    violations,
+)
+from gateway.generations.model import Generation, MediaKind, Moment, Source, Spec, State
+from gateway.generations.ports import Hook, NoAnswer, NotTaken, Took
+from gateway.generations.state import Accepted, Reported, advance
+from gateway.higgsfield import v1
+from gateway.higgsfield.jobsets import read_job_set, read_job_set_id
+from gateway.rpc import wire
+from gateway.sandbox.faults import Fault
+from gateway.store.codec import at_revision, shown
+from tests.contract.upstream.test_client import higgsfield, submit
+
+ID, OTHER = "d7e6c0f3-6699-4f6c-bb45-2ad7fd9158ff", "11111111-2222-4333-8444-555555555555"
+PORTRAIT, SPEECH = "https://files.example/p.png", "https://files.example/s.wav"
+SIZED = SoulInput("a boat", width=2048, height=1152, batch_size=4)
+SEVERAL = DopInput("zoom", image_urls=(PORTRAIT, PORTRAIT + "?2"))
+SPEAK = SpeakInput(PORTRAIT, SPEECH, "says hello")
+
+
+# -- What is sent ------------------------------------------------------------------------------------------------------
+
+
+def image(url: str) -> dict[str, str]:
+    return {"type": "image_url", "image_url": url}
+
+
+BODIES: list[tuple[Input, str, dict[str, Any]]] = [
+    (
+        SIZED,
+        "v1/text2image/soul",
+        {"prompt": "a boat", "width_and_height": "2048x1152", "quality": "720p", "batch_size": 4},
+    ),
+    (
+        SoulInput(
+            "a boat", width=1152, height=1536, resolution="1080p", style_id="s", style_strength=0.0, character_id="c",
+            character_strength=1.0, image_reference_url=PORTRAIT, enhance_prompt=False, seed=7,
+        ),
+        "v1/text2image/soul",
+        {
+            "prompt": "a boat", "width_and_height": "1152x1536", "quality": "1080p", "batch_size": 1, "style_id": "s",
+            "style_strength": 0.0, "custom_reference_id": "c", "custom_reference_strength": 1.0,
+            "image_reference": image(PORTRAIT), "enhance_prompt": False, "seed": 7,
+        },
+    ),
+    (
+        SEVERAL,
+        "v1/image2video/dop",
+        {"model": "dop-turbo", "prompt": "zoom", "input_images": [image(PORTRAIT), image(PORTRAIT + "?2")]},
+    ),
+    (
+        DopInput(
+            "zoom", DopVariant.LITE, (PORTRAIT, SPEECH), PORTRAIT, (Motion("m", 0.5), Motion("n")), True, 9,
+        ),
+        "v1/image2video/dop",
+        {
+            "model": "dop-lite", "prompt": "zoom", "input_images": [image(PORTRAIT), image(SPEECH)],
+            "input_images_end": [image(PORTRAIT)], "enhance_prompt": True, "seed": 9,
+            "motions": [{"id": "m", "strength": 0.5}, {"id": "n", "strength": 1}],
+        },
+    ),
+    (
+        SPEAK,
+        "v1/speak/higgsfield",
+        {
+            "input_image": image(PORTRAIT), "input_audio": {"type": "audio_url", "audio_url": SPEECH},
+            "prompt": "says hello", "quality": "mid", "duration": 5,
+        },
+    ),
+    (
+        SpeakInput(PORTRAIT, SPEECH, "says hello", SpeakQuality.HIGH, 15, True, 1),
+        "v1/speak/higgsfield",
+        {
+            "input_image": image(PORTRAIT), "input_audio": {"type": "audio_url", "audio_url": SPEECH},
+            "prompt": "says hello", "quality": "high", "duration": 15, "enhance_prompt": True, "seed": 1,
+        },
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "model_id", "params"), BODIES)
+async def test_what_v2_cannot_express_is_sent_under_params_without_a_key(
+    given: Input, model_id: str, params: dict[str, Any]
+) -> None:
+    assert violations(given) == []
+    async with higgsfield() as (_, client):
+        prepared = client.prepare(given, "the-id", None, Hook("https://gateway.example/hook", "hush"))
+        bare = client.prepare(given, "the-id", None, None)
+    assert (prepared.model_id, prepared.api, prepared.request.path) == (model_id, "v1", f"/{model_id}")
+    assert (prepared.request.query, dict(prepared.request.headers)) == ("", {"content-type": "application/json"})
+    webhook = {"url": "https://gateway.example/hook", "secret": "hush"}
+    assert json.loads(prepared.request.body) == {"params": params, "webhook": webhook}
+    assert json.loads(bare.request.body) == {"params": params}
+    assert prepared.weight == params.get("batch_size", 1)
+
+
+@pytest.mark.parametrize("given", [SoulInput("a boat", batch_size=4), DopInput("zoom", image_urls=(PORTRAIT,))])
+async def test_what_v2_can_express_goes_there_with_a_key(given: Input) -> None:
+    assert only_v1(given) is None
+    async with higgsfield() as (_, client):
+        prepared = client.prepare(given, "the-id", None, Hook("https://gateway.example/hook", "hush"))
+    assert (prepared.api, prepared.request.headers["idempotency-key"]) == ("v2", "the-id")
+    assert b"hush" not in prepared.request.body + prepared.request.query.encode()
+
+
+def test_all_of_the_13_sizes_are_right() -> None:
+    assert len(set(SIZES)) == 13
+    for width, height in SIZES:
+        assert violations(SoulInput("a boat", width=width, height=height)) == []
+
+
+@pytest.mark.parametrize("ending", ["s.wav", "s.WAV", "s", "s.mp3/of", "s?as=.mp3", "s.v2", "mp3"])
+def test_only_what_is_certainly_no_wav_is_refused(ending: str) -> None:
+    assert violations(SpeakInput(PORTRAIT, f"https://files.example/{ending}", "hello")) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "location", "path"),
+    [
+        (v1.SOUL, ["body", "params", "width_and_height"], "input.soul.width"),
+        (v1.SOUL, ["body", "params", "image_reference", "image_url"], "input.soul.image_reference_url"),
+        (v1.SOUL, ["body", "params", "custom_reference_id"], "input.soul.character_id"),
+        (v1.SOUL, ["body", "params"], "input.soul"),
+        (v1.DOP, ["body", "params", "input_images", 1, "image_url"], "input.dop.image_urls[1]"),
+        (v1.DOP, ["body", "params", "input_images_end", 0, "image_url"], "input.dop.end_image_url"),
+        (v1.DOP, ["body", "params", "motions", 0, "id"], "input.dop.motions[0].motion_id"),
+        (v1.DOP, ["body", "params", "model"], "input.dop.variant"),
+        (v1.SPEAK, ["body", "params", "input_audio", "audio_url"], "input.speak.audio_url"),
+        (v1.SPEAK, ["body", "params", "duration"], "input.speak.duration_seconds"),
+        (v1.SPEAK, ["params", "new"], "input.speak.new"),
+    ],
+)
+def test_a_field_that_higgsfield_names_has_the_name_of_the_protos(
+    model: str, location: list[str | int], path: str
+) -> None:
+    assert v1.field_path(model, location) == path
+
+
+# -- Job sets ----------------------------------------------------------------------------------------------------------
+
+
+def job(status: object, number: int = 1, **fields: Any) -> dict[str, Any]:
+    done = {name: {"type": "image", "url": f"https://a/{number}.{name}.png"} for name in ("raw", "min")}
+    results = done if status == "completed" else None
+    name = str(UUID(int=number))
+    return {"id": name, "job_set_type": "text2image_soul", "status": status, "results": results} | fields
+
+
+def job_set(*jobs: object, **fields: Any) -> bytes:
+    params = {"prompt": "canary"}
+    return json.dumps({"id": ID, "type": "text2image_soul", "jobs": jobs, "input_params": params} | fields).encode()
+
+
+def of(*statuses: str) -> bytes:
+    return job_set(*(job(status, number) for number, status in enumerate(statuses)))
+
+
+Q, P, C, F, N, X = "queued", "in_progress", "completed", "failed", "nsfw", "canceled"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state"),
+    [
+        ([Q], State.QUEUED),
+        ([Q, Q, Q, Q], State.QUEUED),
+        ([P, Q, Q, Q], State.IN_PROGRESS),
+        ([C, Q, Q, Q], State.IN_PROGRESS),
+        ([C, C, C, P], State.IN_PROGRESS),
+        ([F, N, X, P], State.IN_PROGRESS),
+        ([C, C, C, C], State.COMPLETED),
+        ([F, F, N, C], State.COMPLETED),
+        ([F, X, N, F], State.NSFW),
+        ([X, X, X, X], State.CANCELED),
+        ([X, X, X, F], State.FAILED),
+        ([F, F, F, F], State.FAILED),
+        (["resting"], None),
+        ([Q, "resting"], None),
+        ([C, "resting"], State.IN_PROGRESS),
+        ([F, "resting"], State.IN_PROGRESS),
+        ([], None),
+    ],
+)
+def test_a_set_ends_when_every_job_has_ended(statuses: list[str], state: State | None) -> None:
+    report = read_job_set(of(*statuses), "c-1")
+    assert report is not None
+    assert (report.request_id, report.state, report.correlation_id) == (ID, state, "c-1")
+    assert len(report.outputs) == len(statuses)
+    assert report.status == ", ".join(dict.fromkeys(statuses))
+    reasons = {State.FAILED: Reason.GENERATION_FAILED, State.NSFW: Reason.MODERATED}
+    assert (report.failure.reason if report.failure else None) == (reasons.get(state) if state else None)
+
+
+def test_each_job_is_an_output_as_soon_as_it_is_there() -> None:
+    report = read_job_set(of(C, F, N, X, P, Q), "")
+    assert report is not None
+    told = [(output.state, output.url, output.preview_url) for output in report.outputs]
+    assert told[0] == (State.COMPLETED, "https://a/0.raw.png", "https://a/0.min.png")
+    ends = (State.FAILED, State.NSFW, State.CANCELED, State.IN_PROGRESS, State.QUEUED)
+    assert told[1:] == [(state, "", "") for state in ends]
+    assert {(output.kind, output.name) for output in report.outputs} == {(MediaKind.IMAGE, "image")}
+
+
+@pytest.mark.parametrize("name", [None, 5, "", "x" * 101, "\n", str(UUID(int=1))])
+def test_jobs_without_a_name_of_their_own_are_told_apart_all_the_same(name: object) -> None:
+    report = read_job_set(job_set(job(C), job(C, 2, id=name), job(P, 3, id=name)), "")
+    assert report is not None
+    assert len({output.job for output in report.outputs}) == len(report.outputs) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"results": {"raw": {"type": "video", "url": "https://a/x"}}}, MediaKind.VIDEO),
+        ({"results": {"raw": {"url": "https://a/x"}}, "job_set_type": "image2video"}, MediaKind.VIDEO),
+        ({"results": {"min": {"type": "audio", "url": "https://a/x"}}}, MediaKind.AUDIO),
+        ({"results": {"raw": {"type": "mesh", "url": "https://a/x"}}}, MediaKind.FILE),
+        ({"results": {"raw": {"url": "https://a/x"}}, "job_set_type": 5}, MediaKind.IMAGE),
+    ],
+)
+def test_the_kind_is_that_of_the_file_or_of_the_job(fields: dict[str, Any], kind: MediaKind) -> None:
+    report = read_job_set(job_set(job(C, **fields)), "")
+    assert report is not None
+    assert [(output.kind, output.url) for output in report.outputs] == [(kind, "https://a/x")]
+
+
+def test_what_nothing_says_the_kind_of_has_none() -> None:
+    nameless = job(C, results={"raw": {"url": "https://a/x"}}, job_set_type="speak")
+    report = read_job_set(job_set(nameless, type="speak"), "")
+    assert report is not None
+    assert [(output.kind, output.name) for output in report.outputs] == [(MediaKind.UNKNOWN, "")]
+
+
+UNREADABLE: list[object] = [
+    None, [], "x", 5, {}, {"raw": None}, {"raw": "https://a/x"}, {"raw": {"url": 5}},
+    {"raw": {"url": "javascript:alert(1)"}}, {"raw": {"url": "file:///etc/passwd"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("results", UNREADABLE)
+def test_a_file_that_is_not_understood_is_no_output_and_is_kept(results: object) -> None:
+    report = read_job_set(job_set(job(C, results=results)), "")
+    assert report is not None
+    assert (report.state, report.outputs) == (State.COMPLETED, ())
+    assert report.other_results == {"results": [results if results is not None else {}]}
+    some = read_job_set(job_set(job(C, results=results), job(P, 2)), "")
+    assert some is not None
+    assert [output.state for output in some.outputs] == [State.IN_PROGRESS] * 2
+    assert some.other_results is None
+
+
+def test_what_was_put_in_is_no_result_and_what_is_new_is_kept() -> None:
+    report = read_job_set(job_set(job(C), cost={"credits": 3}), "")
+    assert report is not None
+    assert report.other_results == {"cost": {"credits": 3}}
+
+
+def test_an_error_is_told_without_secrets() -> None:
+    said = "no: hush-hush, see https://a/?token=canary"
+    report = read_job_set(job_set(job(F, error=said), job(F, 2)), "", ("hush-hush",))
+    assert report is not None
+    assert report.failure is not None
+    assert report.failure.message == "no: [removed], see https://a/?[removed]"
+    odd = read_job_set(job_set(job("hush-hush" * 40)), "", ("hush-hush",))
+    assert odd is not None
+    assert "hush" not in odd.status
+    assert len(odd.status) <= 100
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"id": 5, "jobs": []}', b"<html>", b"[" * 100_000, b'{"id": "\\ud800"}']
+)
+def test_what_is_no_job_set_is_none(body: bytes) -> None:
+    assert read_job_set(body, "") is None
+    assert read_job_set_id(body, "") is None
+    assert read_job_set_id(body, ID) == ID
+
+
+def test_a_text_that_cannot_be_stored_is_not_understood() -> None:
+    assert read_job_set(job_set(job(C), x="?").replace(b'"?"', b'"\\ud800"'), "") is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.sampled_from([C, P, F, ID]),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(
+            st.sampled_from(["id", "jobs", "status", "results", "raw", "min", "url", "type", "error", "x"]),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=30,
+)
+
+
+@given_any(st.lists(JSON, max_size=5), JSON)
+def test_whatever_is_in_a_set_it_is_read_or_none(jobs: list[object], type_: object) -> None:
+    report = read_job_set(job_set(*jobs, type=type_), "")
+    assert report is not None
+    assert len(report.outputs) <= len(jobs)
+    for output in report.outputs:
+        assert bool(output.url) is (output.state is State.COMPLETED)
+    for generation in followed(of(Q, Q), of(C, P), job_set(*jobs, type=type_)):
+        assert at_revision(generation, generation.revision, shown(generation)) == generation
+        assert wire.shown(generation, include_input=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "known", "found"),
+    [
+        (of(C), "", ID),
+        (of(C), OTHER, ID),
+        (json.dumps({"event": "done", "data": json.loads(of(C))}).encode(), "", ID),
+        (json.dumps({"job_set_id": ID, "id": OTHER}).encode(), OTHER, ID),
+        (json.dumps({"id": ID, "status": "completed"}).encode(), OTHER, OTHER),
+        (json.dumps({"id": ID, "status": "completed"}).encode(), "", ID),
+        (json.dumps({"request_id": ID}).encode(), "", ID),
+        (json.dumps({"jobs": [{"id": OTHER}]}).encode(), "", None),
+    ],
+)
+def test_a_delivery_is_about_the_set_it_names_or_about_its_own(body: bytes, known: str, found: str | None) -> None:
+    assert read_job_set_id(body, known) == found
+
+
+# -- Shown one after the other -----------------------------------------------------------------------------------------
+
+
+def followed(*reports: bytes) -> list[Generation]:
+    """A generation after each of these answers."""
+    spec = Spec("g", "t", v1.SOUL, "v1", "a", "o", b"", {}, "k", 0.0, 0.0)
+    generations = [Generation(spec, state=State.PENDING)]
+    for number, body in enumerate(reports):
+        report = read_job_set(body, "")
+        assert report is not None
+        news = Reported(report, Source.POLL) if number else Accepted(report)
+        generations.append(advance(generations[-1], news, Moment(number, number)) or generations[-1])
+    return generations[1:]
+
+
+def states(generation: Generation) -> list[str]:
+    return [output.state.name for output in generation.outputs]
+
+
+def test_no_output_goes_back_or_changes_its_place() -> None:
+    first, second = job(C, 0), job(P, 1)
+    seen = followed(of(Q, Q), job_set(second, first), of(Q, Q), of(C, C))
+    assert [states(one) for one in seen] == [
+        ["QUEUED", "QUEUED"], ["COMPLETED", "IN_PROGRESS"], ["COMPLETED", "QUEUED"], ["COMPLETED", "COMPLETED"],
+    ]  # fmt: skip
+    assert seen[-1].state is State.COMPLETED
+    assert [one.outputs[0].url for one in seen[1:]] == ["https://a/0.raw.png"] * 3
+
+
+def test_a_file_that_is_never_understood_leaves_no_output_behind() -> None:
+    seen = followed(of(Q, Q), of(C, P), job_set(job(C, 0), job(C, 1, results=None)))
+    assert (seen[-1].state, states(seen[-1])) == (State.COMPLETED, ["COMPLETED"])
+    alone = followed(of(Q), job_set(job(C, 0, results=None)))
+    assert (alone[-1].state, states(alone[-1])) == (State.COMPLETED, [])
+
+
+# -- Over a socket -----------------------------------------------------------------------------------------------------
+
+
+def of_v1(request_id: str, account: str) -> Generation:
+    spec = Spec("g", "t", v1.SOUL, "v1", account, "", b"", {}, "k", 0.0, 0.0)
+    return Generation(spec, state=State.QUEUED, request_id=request_id)
+
+
+@pytest.mark.parametrize("given", [SIZED, SEVERAL, SPEAK])
+async def test_the_walk_of_a_job_set(given: Input) -> None:
+    quick = {"queue_seconds": 0.01, "image_seconds": 0.01, "video_seconds": 0.01}
+    async with higgsfield(**quick) as (sandbox, client):
+        outcome = await submit(client, given)
+        assert isinstance(outcome, Took)
+        one = of_v1(outcome.report.request_id, client.account)
+        report = await client.status(one)
+        while report is not None and report.state is not State.COMPLETED:
+            report = await client.status(one)
+        assert report is not None
+        assert len(report.outputs) == (4 if given is SIZED else 1)
+        assert all(output.url and output.preview_url for output in report.outputs)
+        assert await client.look_up(one, str(uuid4())) is None
+        summary = sandbox.ledger.summary()
+        assert (summary["charge_count"], summary["refund_count"], summary["foreign_headers"]) == (1, 0, {})
+
+
+@pytest.mark.parametrize("given", [SIZED, SEVERAL, SPEAK])
+@pytest.mark.parametrize("kind", ["500", "502", "503", "html", "reset", "close", "half", "garbage", "lost"])
+async def test_what_may_have_been_charged_is_never_certain(given: Input, kind: str) -> None:
+    async with higgsfield() as (sandbox, client):
+        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": kind, "processed": True})])
+        assert isinstance(await submit(client, given), NoAnswer)
+        assert sandbox.ledger.summary()["charge_count"] == 1
+
+
+async def test_a_broken_answer_that_names_a_job_set_is_kept_for_the_operator() -> None:
+    async with higgsfield() as (sandbox, client):
+        body = f'{{"id": "{ID}", "jobs": [{{"id": '
+        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
+        outcome = await submit(client, SIZED)
+        assert isinstance(outcome, NoAnswer)
+        assert outcome.request_id == ID
+
+
+async def test_a_refusal_names_the_field_as_its_caller_knows_it() -> None:
+    async with higgsfield() as (_, client):
+        outcome = await submit(client, SoulInput("a boat", width=2048, height=1152, style_id="no-uuid"))
+        assert isinstance(outcome, NotTaken)
+        assert outcome.failure.reason is Reason.INPUT_REFUSED
+        assert [violation.field for violation in outcome.failure.violations] == ["input.soul.style_id"]

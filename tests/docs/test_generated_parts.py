@@ -1,0 +1,17 @@
+"""What the documents take from the code is what the code says."""
+
+import pytest
+
+from tests.docs.markdown import read
+from tests.docs.update import PARTS, updated
+
+
+@pytest.mark.parametrize(("file", "name"), PARTS, ids=[name for _, name in PARTS])
+def test_the_part_is_up_to_date(file: str, name: str) -> None:
+    assert read(file) == updated(file, name), "run: python -m tests.docs.update"
+
+
+def test_every_place_for_a_part_is_known() -> None:
+    for file in {file for file, _ in PARTS}:
+        places = read(file).count("<!-- generated: ")
+        assert places == sum(1 for known, _ in PARTS if known == file), file

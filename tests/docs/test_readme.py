@@ -1,0 +1,171 @@
+"""What the README shows is what happens: its commands and snippets are run, against a sandbox and a gateway.
+
+They are run as they stand, but for the addresses below: those become the ones that are free on this machine. What
+serves until it is stopped is run until it says that it is ready; the ports that it takes come from the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from hfgateway.v1 import generation_pb2, generation_service_pb2
+from tests.docs.commands import NOT_RUN, RUN
+from tests.docs.markdown import SHELLS, Block, blocks, read
+from tests.durability.process import GatewayProcess, stub
+
+GRPC, HTTP, SANDBOX = "127.0.0.1:50051", "127.0.0.1:8080", "127.0.0.1:9200"
+SERVES = re.compile(r"^hfgateway (serve|sandbox)\b")
+READY = {"serve": "hfgateway: gRPC on ", "sandbox": "sandbox answers at "}
+PATIENCE = 60.0
+
+ALL = [block for file in sorted(RUN) for block in blocks(file)]
+COMMANDS = [b for b in ALL if b.language in SHELLS and not set(b.commands) <= set(NOT_RUN)]
+STARTS = [b for b in COMMANDS if SERVES.match(b.commands[-1])]
+
+
+@dataclass
+class Stage:
+    """A sandbox and a gateway before it, and how to run something against them."""
+
+    sandbox: Sandbox
+    gateway: GatewayProcess
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This process's, without settings and proxies from outside; commands are found where Python is."""
+        kept = {n: v for n, v in os.environ.items() if not n.startswith(("HF_", "HFGATEWAY_"))}
+        kept = {n: v for n, v in kept.items() if not n.lower().endswith("_proxy")}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
+        return kept | {"PATH": path, "HFGATEWAY_GRPC_ADDRESS": self.gateway.address}
+
+    def addressed(self, text: str) -> str:
+        """The text with the addresses of this stage."""
+        real = {GRPC: self.gateway.address, HTTP: self.gateway.http_address, SANDBOX: self.sandbox.url}
+        for shown, address in real.items():
+            text = text.replace(shown, address.removeprefix("http://"))
+        return text
+
+    async def run(self, *command: str) -> str:
+        """What it prints; it has to succeed."""
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=self.folder, env=self.environment, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(PATIENCE):
+                out, errors = await process.communicate()
+        finally:
+            await _end(process)
+        assert process.returncode == 0, errors.decode()
+        return out.decode()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    async with (
+        Sandbox(SandboxOptions(port=0, time_scale=20)) as sandbox,
+        GatewayProcess(tmp_path, sandbox.url) as gateway,
+    ):
+        yield Stage(sandbox, gateway, folder)
+
+
+@pytest.mark.parametrize("block", [b for b in ALL if b.language == "python"], ids=str)
+async def test_the_python_snippet_generates(block: Block, stage: Stage) -> None:
+    out = await stage.run(sys.executable, "-W", "error", "-c", stage.addressed(block.text))
+    (charge,) = stage.sandbox.ledger.charges
+    assert charge.request_id in out  # a part of the output's URL
+
+
+@pytest.mark.parametrize("language", ["go", "typescript", "java", "rust"])
+def test_the_quickstart_is_the_one_that_the_clients_own_tests_run(language: str) -> None:
+    (quickstart, *_) = blocks(f"clients/{language}/README.md")
+    assert quickstart.text in [block.text for block in blocks("README.md")]
+    assert len(quickstart.text.splitlines()) <= 15
+
+
+@pytest.mark.parametrize("block", [b for b in COMMANDS if b not in STARTS], ids=str)
+async def test_the_commands_work(block: Block, stage: Stage) -> None:
+    for tool in ("curl", "cut"):
+        if re.search(rf"\b{tool} ", block.text) and shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    out = await stage.run("sh", "-e", "-c", stage.addressed(block.text))
+    ledger = stage.sandbox.ledger
+    generated = sum("SubmitGeneration" in c or c.startswith("hfgateway generate") for c in block.commands)
+    assert len(ledger.charges) == generated
+    saved = [path.name for path in stage.folder.rglob("*.png")]
+    assert sum(charge.request_id in out for charge in ledger.charges) + len(saved) == generated
+
+
+@pytest.mark.parametrize("block", STARTS, ids=str)
+async def test_what_serves_says_that_it_is_ready_and_stops_when_told(block: Block, stage: Stage) -> None:
+    served = SERVES.match(block.commands[-1])
+    assert served is not None
+    ports = {"HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0", "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0"}
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-e", "-c", stage.addressed(block.text).replace("--port 9200", "--port 0"), cwd=stage.folder,
+        env=stage.environment | ports, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(PATIENCE):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith(READY[served[1]])
+        os.killpg(process.pid, signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            _, errors = await process.communicate()
+    finally:
+        await _end(process)
+    assert "Traceback" not in errors.decode()
+
+
+async def test_two_bad_answers_after_acceptance_are_charged_once(stage: Stage) -> None:
+    """The gateway's row in the comparison; those of the SDKs are in tests/sdk."""
+    bad = {"on": "submit", "kind": "502", "processed": True, "times": 2}
+    stage.sandbox.world.plan.add([Fault.parse(bad)])
+    stored = generation_service_pb2.WAIT_FOR_STORED
+    request = generation_service_pb2.SubmitGenerationRequest(idempotency_key="compared", wait_for=stored)
+    request.input.soul.prompt = "fox"
+    async with stage.gateway.channel() as channel:
+        submitted = await stub(channel).SubmitGeneration(request)
+        async with asyncio.timeout(PATIENCE):
+            while len(stage.sandbox.ledger.submissions) < 2:
+                await asyncio.sleep(0.05)
+        asked = generation_service_pb2.GetGenerationRequest(id=submitted.generation.id)
+        found = await stub(channel).GetGeneration(asked)
+    assert found.generation.state == generation_pb2.GENERATION_STATE_UNCERTAIN
+    assert len(stage.sandbox.ledger.charges) == 1
+    assert stage.sandbox.ledger.double_charged_prompts == {}
+
+
+def test_the_readme_shows_every_kind_of_block() -> None:
+    shown = [block.text for block in blocks("README.md")]
+    needed = ("make demo", "make test", "import Client", "curl ", "hfgateway generate", "hfgateway serve")
+    assert [part for part in needed if not any(part in text for text in shown)] == []
+
+
+def test_the_excuse_of_make_demo_holds() -> None:
+    assert re.search(r"^demo: .*\n\t@\S*hfgateway demo$", read("Makefile"), re.MULTILINE)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End it and all that it has started: each is a session of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()

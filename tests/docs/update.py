@@ -1,0 +1,142 @@
+"""Writes the parts of the documents that come from code: `python -m tests.docs.update`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from gateway import assembly, config
+from gateway.generations import admission, agenda, clock, follow, state
+from gateway.higgsfield import client, errors
+from gateway.rpc.errors import CODES
+from tests.docs.markdown import ROOT
+
+PROTO = ROOT / "protos" / "hfgateway" / "v1" / "error.proto"
+NOT_YET = "not supported yet"
+
+
+def settings() -> str:
+    """Every setting of the gateway."""
+    rows = (
+        (f"`{name}`", f"`{default}`" if default else "", meaning + (" (not yet)" if _refused(name) else ""))
+        for name, default, meaning in config.settings_table()
+    )
+    return _table(("setting", "default", "meaning"), rows)
+
+
+def reasons() -> str:
+    """Every reason with its code, the proto's comment, and whether this version gives it."""
+    given = _given()
+    rows = []
+    for name, text in _comments().items():
+        if name == "UNSPECIFIED":
+            continue
+        code = CODES.get(name)
+        meaning = re.sub(r"^\[\w+\] ", "", text)
+        rows.append(
+            (f"`{name}`", f"`{code.name}`" if code else "", meaning + ("" if name in given else " *Not given yet.*"))
+        )
+    return _table(("reason", "code", "meaning"), rows)
+
+
+def times() -> str:
+    """The times of the submit path, with the names that they have in the code."""
+    defaults = config.read_settings({})
+    second, third = agenda.LATER_PAUSES[2], agenda.LATER_PAUSES[3]
+    rows = [
+        (_told(state.SEND_WITHIN), "`SEND_WITHIN`", "from the mark to the first byte; later nothing is sent"),
+        (_told(defaults.upstream_timeout), "`HFGATEWAY_UPSTREAM_TIMEOUT`", "for one POST in all"),
+        (
+            _told(defaults.upstream_idempotency_window),
+            "`HFGATEWAY_UPSTREAM_IDEMPOTENCY_WINDOW`",
+            "from the first send, in which an ambiguous one is repeated",
+        ),
+        (
+            _told(defaults.uncertain_timeout),
+            "`HFGATEWAY_UNCERTAIN_TIMEOUT`",
+            "from the last send until `UNCERTAIN` becomes `LOST`",
+        ),
+        (_told(client.LAST_LOOK), "`LAST_LOOK`", "after that, for an answer that has come and was not read yet"),
+        (_told(agenda.PAUSE_AFTER_WHOLE_ERROR), "`PAUSE_AFTER_WHOLE_ERROR`", "before the first repeat, after a 5xx"),
+        (_told(agenda.PAUSE_AFTER_SILENCE), "`PAUSE_AFTER_SILENCE`", "the same, after silence, 504, half an answer"),
+        (f"{_told(second)}, {_told(third)}", "`LATER_PAUSES`", "before the second and the third repeat, at least"),
+        (_told(errors.LONGEST_PAUSE), "`LONGEST_PAUSE`", "the longest `Retry-After` that is heeded"),
+        (_told(admission.PROBE_PAUSE), "`PROBE_PAUSE`", "until the next try, where no `Retry-After` says more"),
+        (_told(admission.SLOWLY_FOR), "`SLOWLY_FOR`", "in which what waited is sent at a bounded rate, once it may"),
+        (_told(admission.CREDENTIALS_PAUSE), "`CREDENTIALS_PAUSE`", "between tries while the credentials are refused"),
+        (_told(agenda.WAIT_AT_MOST), "`WAIT_AT_MOST`", "that one waits unsent, without a `start_timeout`"),
+        (_told(follow.GIVE_UP_MISSING), "`GIVE_UP_MISSING`", "of 404 for an accepted one, until it is `LOST`"),
+        (_told(clock.DISAGREEMENT), "`DISAGREEMENT`", "between the two clocks, at which nothing final is decided"),
+        (_told(clock.SETTLED), "`SETTLED`", "that they have to run evenly after that, until they count as agreed"),
+        (_told(assembly.KEYS_KEPT), "`KEYS_KEPT`", "that a caller's key is remembered at least"),
+    ]
+    return _table(("time", "name", "what it is"), rows)
+
+
+PARTS: dict[tuple[str, str], Callable[[], str]] = {
+    ("docs/settings.md", "settings"): settings,
+    ("docs/errors.md", "reasons"): reasons,
+    ("docs/submit-path.md", "times"): times,
+}
+
+
+def updated(file: str, name: str) -> str:
+    """The document with that part as it has to be."""
+    begin, end = f"<!-- generated: {name} -->\n", "<!-- end -->\n"
+    before, _, rest = (ROOT / file).read_text().partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"{file}: has no place for {name}")
+    return before + begin + PARTS[file, name]() + end + after
+
+
+def main() -> None:
+    """Write what differs."""
+    for file, name in PARTS:
+        text = updated(file, name)
+        if (ROOT / file).read_text() != text:
+            (ROOT / file).write_text(text)
+            print(f"{file}: wrote {name}")
+
+
+def _refused(name: str) -> bool:
+    try:
+        config.read_settings({name: "x"})
+    except config.SettingError as error:
+        return NOT_YET in str(error)
+    return False
+
+
+def _comments() -> dict[str, str]:
+    found: dict[str, str] = {}
+    comment: list[str] = []
+    for line in map(str.strip, PROTO.read_text().splitlines()):
+        if line.startswith("//"):
+            comment.append(line.removeprefix("//").strip())
+            continue
+        if value := re.match(r"ERROR_REASON_(\w+) = \d+;", line):
+            found[value[1]] = " ".join(comment)
+        comment = []
+    return found
+
+
+def _given() -> set[str]:
+    """The reasons that some code of the gateway gives; the table of codes does not count."""
+    sources = (path for path in (ROOT / "gateway").rglob("*.py") if path != ROOT / "gateway" / "rpc" / "errors.py")
+    return {name for path in sources for name in re.findall(r"\bReason\.([A-Z_]+)\b", path.read_text())}
+
+
+def _told(seconds: float) -> str:
+    for size, unit in ((86_400.0, "d"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""A gateway in a process of its own, that tests may kill."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import grpc
+
+from hfgateway.v1 import generation_service_pb2_grpc
+
+ROOT = Path(__file__).parents[2]
+READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on (\S+), store (.+)\n")
+"""The line that says where it answers."""
+
+
+class GatewayProcess:
+    """`async with GatewayProcess(folder, upstream) as gateway`: started when its line is printed, killed at the end."""
+
+    def __init__(
+        self, folder: Path, upstream: str, *, launcher: Sequence[str] = (sys.executable,), **settings: str
+    ) -> None:
+        self._launcher = launcher
+        self._environment = {
+            **{name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))},
+            "HF_KEY": "sandbox:sandbox",
+            "HFGATEWAY_UPSTREAM_URL": upstream,
+            "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0",
+            "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0",
+            "HFGATEWAY_STORE_URL": f"sqlite:///{folder / 'store.db'}",
+            "HFGATEWAY_POLL_MIN": "0.05",
+            "HFGATEWAY_POLL_MAX": "0.05",
+            **{f"HFGATEWAY_{name.upper()}": text for name, text in settings.items()},
+        }
+        self._process: asyncio.subprocess.Process | None = None
+        self.address = self.http_address = ""
+
+    async def __aenter__(self) -> "GatewayProcess":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.kill()
+
+    async def start(self) -> None:
+        """Start, and wait until both ports answer. Raises AssertionError with what it said instead."""
+        self._process = await asyncio.create_subprocess_exec(
+            *self._launcher, "-m", "gateway", "serve", cwd=ROOT, env=self._environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        line = (await self._process.stdout.readline()).decode()
+        told = READY.match(line)
+        if told is None:
+            raise AssertionError(f"the gateway did not start: {await self.errors()}")
+        self.address, self.http_address = told[1], told[2]
+
+    async def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+        await self.ended()
+
+    async def terminate(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait for its end; the exit code."""
+        assert self._process is not None
+        await self._process.communicate()
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+    async def errors(self) -> str:
+        """What it wrote to stderr until its end."""
+        assert self._process is not None
+        _, errors = await self._process.communicate()
+        return errors.decode()
+
+    @property
+    def pid(self) -> int:
+        """Of the process, once started."""
+        assert self._process is not None
+        return self._process.pid
+
+    def channel(self) -> grpc.aio.Channel:
+        """A channel to it."""
+        return grpc.aio.insecure_channel(self.address)
+
+
+def stub(channel: grpc.aio.Channel) -> generation_service_pb2_grpc.GenerationServiceStub:
+    """The service on a channel."""
+    return generation_service_pb2_grpc.GenerationServiceStub(channel)

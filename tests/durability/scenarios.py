@@ -1,0 +1,522 @@
+"""What customers do while the gateway is killed, and which places each story comes by: together all there are."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+import pytest
+
+from gateway.sandbox.choices import MOTIONS
+from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway_client import character_state_name, errors, soul, state_name
+from hfgateway_client.agents import Message, SentMessage, SessionState
+from tests.callbacks.receiver import Receiver
+from tests.durability.lives import AT_WORK, KEY, Scenario, Stage
+from tests.support.running import soul as submission
+from tests.support.transports import ConnectTransport
+from tests.support.webhooks import post, told
+
+T = TypeVar("T")
+PICTURE = bytes(range(256)) * 2_000
+PROMPT = "a fox"
+LOST = "a fox [lost]"
+"""Processed and charged, and its answer lost."""
+TOLD = {"public_url": "http://{http}", "poll_min": "30", "poll_max": "30"}
+"""Ends are told by webhooks; nobody asks for them."""
+NO_REPEATS = {"upstream_idempotency": "off"}
+NOBODY_KNOWS = (errors.SubmissionUnresolved, errors.DeadlineExceeded)
+"""What a client that asks again and again ends with."""
+HURRIED = {"queue_seconds": 0.5, "image_seconds": 0.5, "time_scale": 10.0}
+"""Webhooks that found nobody come again after half a second."""
+
+
+async def from_price_to_deletion(stage: Stage) -> None:
+    """Somebody who asks for everything."""
+    await stage.client.estimate(submission(PROMPT).input)
+    stored = await stage.submit(PROMPT)
+    done = await stage.follow(stored.id)
+    assert state_name(done) == "COMPLETED"
+    assert await stage.client.delete(done.id)
+    with pytest.raises(errors.NotFound):
+        await stage.client.get(done.id)
+    removed = stage.sandbox.world.generation(done.upstream.request_id)
+    assert removed is not None
+    assert removed.deleted_at is not None
+
+
+async def completed(stage: Stage) -> None:
+    """Somebody who wants a picture and gets it."""
+    stored = await stage.submit(PROMPT)
+    done = await stage.follow(stored.id)
+    assert state_name(done) == "COMPLETED"
+
+
+async def told_of_its_end(stage: Stage) -> None:
+    """One of which only a webhook tells: it must not get lost between its 2xx and its effect."""
+    stored = await stage.submit(LOST, wait_for="stored")
+    done = await stage.follow(stored.id)
+    assert state_name(done) == "COMPLETED"
+
+
+async def over_http(stage: Stage) -> None:
+    """The same as `completed`, by a client of Connect that somebody has written quickly."""
+    transport = ConnectTransport(f"http://{stage.http_address}", codec="proto")
+    try:
+        stored = await _again(lambda: transport.call("SubmitGeneration", submission(PROMPT, KEY)))
+        seen = [pb.WatchGenerationResponse().generation]
+
+        async def watch() -> None:
+            request = pb.WatchGenerationRequest(id=stored.generation.id, after_revision=seen[-1].revision)
+            async for answer in transport.stream("WatchGeneration", request):
+                if answer.HasField("generation"):
+                    seen.append(answer.generation)
+
+        await _again(watch)
+    finally:
+        await transport.close()
+    assert [generation.revision for generation in seen] == list(range(len(seen)))
+    assert state_name(await stage.follow(stored.generation.id)) == state_name(seen[-1]) == "COMPLETED"
+
+
+async def canceled(stage: Stage) -> None:
+    """Somebody who changes his mind while the submission is on its way, and says so until he is heard."""
+    stored = await stage.submit(PROMPT, wait_for="stored")
+    while not (await stage.client.get(stored.id)).done:
+        with suppress(errors.NotCancelable):
+            await stage.client.cancel(stored.id)
+        await asyncio.sleep(0.1)
+    assert state_name(await stage.follow(stored.id)) == "CANCELED"
+    assert stage.sandbox.ledger.summary()["refund_count"] == 1
+
+
+async def refused(stage: Stage) -> None:
+    """Somebody whose input is refused, and who may use the key again."""
+    try:
+        stored = await stage.submit(PROMPT)
+    except errors.InputRefused:
+        stored = await stage.submit(PROMPT)
+    assert state_name(await stage.follow(stored.id)) == "COMPLETED"
+
+
+async def resolved(stage: Stage) -> None:
+    """One that its operator gives up, and then finds."""
+    stored = await stage.submit(LOST, wait_for="stored")
+    await stage.until(stored.id, "UNCERTAIN")
+    given_up = await stage.resolve(stored.id, lost={})
+    assert state_name(given_up) == "LOST"
+    (charge,) = stage.sandbox.ledger.charges
+    found = await stage.resolve(stored.id, request_id=charge.request_id)
+    assert state_name(await stage.follow(found.id)) == "COMPLETED"
+    assert state_name(await stage.follow(stored.id)) == "LOST"
+
+
+async def given_up(stage: Stage) -> None:
+    """One of which nothing is ever heard: said to be lost, and spent."""
+    stored = await stage.submit(LOST, wait_for="stored")
+    assert state_name(await stage.follow(stored.id)) == "LOST"
+
+
+async def given_up_or_completed(stage: Stage) -> None:
+    """One that nothing protects from a second charge but that it is not sent a second time."""
+    stored = await stage.submit(PROMPT, wait_for="stored")
+    assert state_name(await stage.follow(stored.id)) in {"LOST", "COMPLETED"}
+
+
+async def of_v1(stage: Stage) -> None:
+    """One that went to v1, which knows no keys: whatever the settings are, it is not sent a second time."""
+    stored = await stage.submit(PROMPT, v1=True, wait_for="stored")
+    done = await stage.follow(stored.id)
+    assert state_name(done) in {"LOST", "COMPLETED"}
+    assert len(stage.sandbox.ledger.submissions) <= 1
+    if state_name(done) == "COMPLETED":
+        assert len([output for output in done.outputs if output.url]) == 4
+
+
+async def of_v1_and_told(stage: Stage) -> None:
+    """One of v1 whose answer was lost, and of which its webhook tells."""
+    stored = await stage.submit(LOST, v1=True, wait_for="stored")
+    assert state_name(await stage.follow(stored.id)) == "COMPLETED"
+    assert len(stage.sandbox.ledger.submissions) == 1
+
+
+async def sent_twice(stage: Stage) -> None:
+    """One that Higgsfield, against its word, makes two requests of: once seen, that is not forgotten."""
+    stored = await stage.submit(PROMPT, wait_for="stored")
+    await stage.becomes(lambda: len(stage.sandbox.ledger.charges) == 2)
+    first = stage.sandbox.ledger.submissions[0]
+    url, request_id = first.webhook, first.request_id
+    assert url is not None
+    assert request_id is not None
+    answer = await _again(lambda: post(url, told(request_id)))
+    assert answer.status == 200
+    await stage.becomes(lambda: len(stage.rows("SELECT account FROM accounts WHERE repeats_off")) == 1)
+    if stage.place == "after accepted by submit":
+        await stage.becomes(lambda: stage.sandbox.ledger.summary()["refund_count"] == 1)
+    done = await stage.follow(stored.id)
+    assert (state_name(done), done.upstream.request_id) == ("COMPLETED", request_id)
+
+
+async def uploaded(stage: Stage) -> None:
+    """Somebody who uploads, and does it again where it broke: a whole file is there in the end, or none."""
+    while True:
+        try:
+            upload = await stage.client.upload(PICTURE, "image/png", size=len(PICTURE))
+        except errors.Unavailable:
+            await asyncio.sleep(0.05)
+        else:
+            break
+    async with aiohttp.ClientSession() as session, session.get(upload.url) as answer:
+        assert await answer.read() == PICTURE
+
+
+async def archived_and_removed(stage: Stage) -> None:
+    """Somebody whose picture is kept when Higgsfield has let go of it, until it is deleted."""
+    stored = await stage.submit(PROMPT)
+    done = await stage.follow(stored.id)
+    while not (await stage.client.get(done.id)).outputs[0].HasField("archived"):
+        await asyncio.sleep(0.05)
+    shown = (await stage.client.get(done.id)).outputs[0].archived
+    copy = Path(shown.url.removeprefix("file://"))
+    assert hashlib.sha256(copy.read_bytes()).hexdigest() == shown.sha256
+    await stage.client.delete(done.id)
+    await stage.becomes(lambda: not copy.exists())
+    await stage.becomes(lambda: stage.rows("SELECT * FROM archive_files") == [])
+
+
+async def called_back(stage: Stage) -> None:
+    """Somebody whose server is told of every change, signed and in order, whatever dies on the way."""
+    async with Receiver() as receiver:
+        receiver.plan.append(500)
+        made = await stage.client.create_callback(receiver.url, every_change=True, idempotency_key=KEY)
+        secrets = [made.secret] if made.secret else []
+        name = made.callback.id
+        secrets.append(await stage.client.rotate_callback_secret(name))
+        done = await stage.follow((await stage.submit(PROMPT)).id)
+        await receiver.gets_one(lambda got: got.generation.done)
+        assert all(any(got.signed_by(secret) for secret in secrets) for got in receiver.got)
+        first_told = list(dict.fromkeys(got.generation.revision for got in receiver.got))
+        assert first_told == list(range(1, done.revision + 1))
+        assert len({got.id for got in receiver.got}) == done.revision
+
+        last = f"{name}_{done.id}_{done.revision}"
+        await stage.becomes(lambda: (2,) in stage.rows("SELECT fate FROM callback_deliveries WHERE revision > 1"))
+        before = len(receiver.got)
+        await stage.client.redeliver(last)
+        await receiver.gets(before + 1)
+        assert {got.id for got in receiver.got[before:]} == {last}
+
+        receiver.usual = 500
+        owl = await stage.follow((await stage.client.submit(soul("an owl"), idempotency_key="other")).id)
+        await receiver.gets_one(lambda got: got.generation.id == owl.id)
+        await stage.client.delete(owl.id)
+        await stage.client.update_callback(name, paused=False)
+        left = f"SELECT * FROM callback_deliveries WHERE generation_id = '{owl.id}'"
+        await stage.becomes(lambda: stage.rows(left) == [])
+        await stage.client.delete_callback(name)
+        assert stage.rows("SELECT * FROM callback_secrets") == []
+
+
+async def looked_up(stage: Stage) -> None:
+    """Somebody who wants to know what motions there are: told once, it is told for good."""
+    while True:
+        try:
+            motions = [motion.id async for motion in stage.client.list_motions()]
+        except errors.Unavailable:
+            await asyncio.sleep(0.05)
+        else:
+            break
+    assert sorted(motions) == sorted(motion["id"] for motion in MOTIONS)
+    assert len(stage.rows("SELECT * FROM catalogs")) == 1
+
+
+async def a_conversation(stage: Stage) -> None:
+    """Somebody who talks to an agent: what he says is said, and charged, once."""
+    agents = stage.client.agents
+    session = await agents.create_session(idempotency_key="session")
+    assert (await agents.create_session(idempotency_key="session")).id == session.id
+    sent = await _say(stage, session.id, KEY)
+    if sent is None:  # it never went out, and nobody can tell: he says it again, knowing that
+        assert stage.sandbox.ledger.agent_charges == []
+        sent = await _say(stage, session.id, "another-key")
+    assert sent is not None
+    told = [change async for change in agents.watch(session.id, sent.id, until_idle=True)]
+    assert isinstance(told[-1], Message) or told[-1].state == SessionState.SESSION_STATE_IDLE
+    await agents.interrupt(session.id)
+    (charge,) = stage.sandbox.ledger.agent_charges
+    assert charge.message_id == sent.id
+    assert [one.text async for one in agents.messages(session.id)] == [PROMPT, f"Done: {PROMPT}"]
+    again = await _say(stage, session.id, sent.idempotency_key)
+    assert again is not None
+    assert again.replayed
+    assert again.id == sent.id
+
+
+async def told_that_it_is_busy(stage: Stage) -> None:
+    """Somebody whose message was refused, and who may use the key again unless that was forgotten."""
+    session = await stage.client.agents.create_session()
+    try:
+        sent = await _say(stage, session.id, KEY)
+    except errors.SessionBusy:
+        sent = await _say(stage, session.id, KEY)
+    if sent is None:
+        assert stage.place == "before agent message refused"
+        sent = await _say(stage, session.id, "another-key")
+    assert sent is not None
+    (charge,) = stage.sandbox.ledger.agent_charges
+    assert charge.message_id == sent.id
+
+
+async def _say(stage: Stage, session_id: str, key: str) -> SentMessage | None:
+    """Say it until it is known what became of it; None where that cannot be told."""
+    while True:
+        try:
+            return await stage.client.agents.send(session_id, PROMPT, idempotency_key=key, timeout=3.0)
+        except errors.SubmissionUnresolved:
+            return None
+        except (errors.Unavailable, errors.DeadlineExceeded):
+            await asyncio.sleep(0.05)
+
+
+async def shown_to_an_agent(stage: Stage) -> None:
+    """Somebody who brings a picture, and does it again where that broke."""
+    while True:
+        try:
+            url = await stage.client.agents.upload_media(PICTURE, extension="png")
+        except (errors.Unavailable, errors.NotFound):
+            await asyncio.sleep(0.05)
+        else:
+            break
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert await answer.read() == PICTURE
+
+
+async def keys_made_and_revoked(stage: Stage) -> None:
+    """An operator whose keys are there once they were told, and gone once they were revoked."""
+    made = await stage.ask("CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="shop"))
+    await stage.ask("RevokeApiKey", admin_pb.RevokeApiKeyRequest(id=made.api_key.id))
+    listed = await stage.ask("ListApiKeys", admin_pb.ListApiKeysRequest())
+    (kept,) = (key for key in listed.api_keys if key.id == made.api_key.id)
+    assert kept.HasField("revoke_time")
+    assert made.secret not in str(stage.rows("SELECT hash FROM api_keys"))
+
+
+async def trained(stage: Stage) -> None:
+    """Somebody who has a character trained, sees it done, and finds it again."""
+    made = await stage.create_character("Anna")
+    seen = [character async for character in stage.client.watch_character(made.id)]
+    assert character_state_name(seen[-1]) == "COMPLETED"
+    assert (await stage.create_character("Anna")).id == made.id
+    assert [character.id async for character in stage.client.list_characters()] == [made.id]
+    assert (await stage.client.get_character(made.id)).done
+
+
+async def trained_or_not_known(stage: Stage) -> None:
+    """One that may have been sent: it is found, or it is said that nobody knows; it is never sent again."""
+    with suppress(*NOBODY_KNOWS):
+        made = await stage.create_character("Anna")
+        assert (await stage.client.get_character(made.id)).name == "Anna"
+    assert len(stage.sandbox.ledger.trainings) <= 1
+    assert len(stage.rows("SELECT id FROM characters")) == 1
+
+
+async def training_refused(stage: Stage) -> None:
+    """Somebody whose images are refused, and who may use the key again; the second time he is not refused."""
+    try:
+        made = await stage.create_character("Anna")
+    except errors.InputRefused:
+        made = await stage.create_character("Anna")
+    except NOBODY_KNOWS:
+        return  # killed before the refusal was stored: nobody knows any more, and nothing was charged
+    assert (await stage.client.get_character(made.id)).name == "Anna"
+
+
+async def character_deleted(stage: Stage) -> None:
+    """Somebody who deletes a character, and is told so however often he asks."""
+    made = await stage.create_character("Anna")
+    for _ in range(2):
+        await stage.client.delete_character(made.id)
+    with pytest.raises(errors.NotFound):
+        await stage.client.get_character(made.id)
+    with pytest.raises(errors.KeyReused):
+        await stage.create_character("Anna")
+    assert stage.rows("SELECT gone FROM removed_characters") == [(1,)]
+
+
+async def one_has_ended(stage: Stage) -> None:
+    """An earlier process has brought one to its end, long ago."""
+    gateway = await stage.start()
+    await completed(stage)
+    assert await gateway.terminate() == 0
+    stage.make_old()
+
+
+async def forgotten(stage: Stage) -> None:
+    """Somebody who comes back when his generation is gone: its key does not buy another one."""
+
+    async def until_it_is_gone() -> None:
+        while (await stage.submit(PROMPT)).replayed:
+            await asyncio.sleep(0.05)
+
+    with pytest.raises(errors.KeyReused):
+        await until_it_is_gone()
+
+
+async def _again(call: Callable[[], Awaitable[T]]) -> T:
+    """What a call answers, made again where its connection broke."""
+    while True:
+        try:
+            return await call()
+        except (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError, AssertionError) as error:
+            if isinstance(error, AssertionError) and "the stream ended" not in str(error):
+                raise
+            await asyncio.sleep(0.1)
+
+
+def around(*steps: str) -> tuple[str, ...]:
+    """Before and after each."""
+    return tuple(f"{when} {step}" for step in steps for when in ("before", "after"))
+
+
+def all_of(*calls: str) -> tuple[str, ...]:
+    """Before, amid and after each."""
+    return tuple(f"{when} {call}" for call in calls for when in ("before", "amid", "after"))
+
+
+SCENARIOS = {
+    # Those that leave a POST in doubt come first: they wait for half a minute.
+    "late": Scenario(completed, around("unsent"), late=True),
+    "left behind": Scenario(completed, around("owner died"), earlier=("after claim",)),
+    "sent twice": Scenario(
+        sent_twice,
+        around("accepted by submit"),
+        settings=TOLD,
+        options={"honour_keys": False, "queue_seconds": 20.0},
+        faults=({"on": "submit", "kind": "500", "processed": True}, {"on": "submit", "delay": 3.0}),
+        charges=(2,),
+        beside=(1,),
+    ),
+    "without keys": Scenario(
+        given_up_or_completed,
+        ("after claim", *all_of("submit call"), *around("accepted by submit")),
+        settings=NO_REPEATS | {"uncertain_timeout": "1"},
+        options={"honour_keys": False},
+        charges=(0, 1),
+        beside=(0, 1),
+    ),
+    "of v1": Scenario(
+        of_v1,
+        ("after claim", *all_of("submit call"), *around("accepted by submit")),
+        settings={"uncertain_timeout": "1"},
+        charges=(0, 1),
+        beside=(0, 1),
+    ),
+    "of v1, found by a webhook": Scenario(
+        of_v1_and_told,
+        (*around("delivery", "accepted by webhook"), *all_of("status call")),
+        settings=TOLD,
+        options=HURRIED,
+    ),
+    "at work": Scenario(completed, (AT_WORK,), faults=({"on": "submit", "kind": "hang", "processed": True},)),
+    "bought": Scenario(completed, (*all_of("submit call"), *around("claim", "accepted by submit"))),
+    "held up": Scenario(
+        completed,
+        around("postponed", "marked"),
+        faults=({"on": "submit", "kind": "429", "headers": {"Retry-After": "0"}},),
+    ),
+    "in doubt": Scenario(
+        completed, around("ambiguous"), faults=({"on": "submit", "kind": "500", "processed": True},)
+    ),
+    "refused": Scenario(refused, around("refused"), faults=({"on": "submit", "kind": "422"},)),
+    "canceled": Scenario(
+        canceled,
+        (*around("cancel asked", "reported by cancel"), *all_of("cancel call")),
+        options={"queue_seconds": 1_000.0},
+        faults=({"on": "submit", "delay": 1.0},),
+    ),
+    "from price to deletion": Scenario(
+        from_price_to_deletion,
+        (
+            *around("migration", "reported by poll", "record", "delete", "gRPC answer", "gRPC message"),
+            *all_of("estimate call", "status call", "delete call"),
+        ),
+    ),
+    "over HTTP": Scenario(over_http, around("HTTP answer", "HTTP message")),
+    "not found for a moment": Scenario(completed, around("missing"), faults=({"on": "status", "kind": "404"},)),
+    "told": Scenario(completed, around("reported by webhook"), settings=TOLD, options=HURRIED),
+    "found by a webhook": Scenario(
+        told_of_its_end,
+        around("delivery", "delivery dealt with", "webhook answer", "accepted by webhook"),
+        settings=TOLD | NO_REPEATS,
+        options=HURRIED,
+    ),
+    "resolved": Scenario(resolved, around("accepted by operator", "expired by operator"), settings=NO_REPEATS),
+    "given up": Scenario(
+        given_up, around("expired by gateway"), settings=NO_REPEATS | {"uncertain_timeout": "1"}, beside=(1,)
+    ),
+    "uploaded": Scenario(uploaded, all_of("upload call", "storage call"), charges=(0,)),
+    "archived": Scenario(
+        archived_and_removed,
+        (
+            *around("archive planned", "archive postponed", "archived", "archive removed"),
+            *all_of("media call"),
+        ),
+        settings={"archive_url": "file://{folder}/archive"},
+        faults=({"on": "media", "kind": "503"},),
+    ),
+    "called back": Scenario(
+        called_back,
+        (
+            *around(
+                "callback", "callback changed", "deliveries taken", "delivery attempted", "delivery dropped",
+                "redelivery",
+            ),
+            *all_of("callback call"),
+        ),
+        charges=(2,),
+    ),
+    "looked up": Scenario(looked_up, (*around("catalog"), *all_of("catalog call")), charges=(0,)),
+    "a conversation": Scenario(
+        a_conversation,
+        (
+            *around("agent session", "agent message", "agent message bound"),
+            *all_of("agent session call", "agent messages call", "agent message call", "agent interrupt call"),
+        ),
+        options={"agent_seconds": 0.1},
+        charges=(0,),
+    ),
+    "told that it is busy": Scenario(
+        told_that_it_is_busy,
+        around("agent message refused"),
+        faults=({"on": "agent_send", "kind": "409"},),
+        charges=(0,),
+    ),
+    "shown to an agent": Scenario(
+        shown_to_an_agent, (*around("agent media"), *all_of("agent media call", "agent confirm call")), charges=(0,)
+    ),
+    "keys": Scenario(keys_made_and_revoked, around("api key", "revocation"), charges=(0,)),
+    "trained": Scenario(
+        trained, (*around("character bound"), *all_of("character call", "characters call"))
+    ),
+    "trained with the answer lost": Scenario(
+        trained, ("after train call", "before character bound"), faults=({"on": "train", "processed": True},)
+    ),
+    "trained or not known": Scenario(
+        trained_or_not_known, (*around("character claim"), *all_of("train call")), charges=(0, 1)
+    ),
+    "training refused": Scenario(
+        training_refused, around("character freed"), faults=({"on": "train", "kind": "422"},), charges=(0, 1)
+    ),
+    "character deleted": Scenario(
+        character_deleted, (*around("character removal", "character gone"), *all_of("character removal call"))
+    ),
+    "forgotten": Scenario(
+        forgotten, around("prune"), settings={"retention": "3600"}, ready=one_has_ended, beside=(1,)
+    ),
+}  # fmt: skip

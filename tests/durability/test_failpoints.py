@@ -1,0 +1,251 @@
+"""Every commit and every write to a socket has a place to be killed at, and a story that comes by it.
+
+The code is read, not run. What that proves: nothing but the store's one writer and its migration can commit, and both
+do so between two places; each write that the writer is given has a name of its own, and each kind of news that
+`observe()` stores as well; every request to Higgsfield is sent by one class and named by who calls it; every answer
+of a handler is handed to gRPC by one of four functions, and to HTTP through one wrapper. That a place is come by is
+proved by its story in `test_kill.py`, which fails where its process is not killed.
+
+What it does not prove: that a story comes by a place in every situation in which the gateway can. And what answers
+without the core has no place: gRPC's health checks and reflection.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from gateway import failpoints
+from gateway.generations import state
+from gateway.generations.model import Source
+from tests.durability.lives import AT_WORK
+from tests.durability.process import ROOT
+from tests.durability.scenarios import SCENARIOS
+
+GATEWAY = ROOT / "gateway"
+SERVING = [
+    path
+    for path in sorted(GATEWAY.rglob("*.py"))
+    if path.relative_to(GATEWAY).parts[0] not in ("sandbox", "cli", "demo.py", "__main__.py")
+]
+"""What `hfgateway serve` consists of: the sandbox and the commands are processes of their own."""
+OBSERVATIONS = {kind.__name__: kind for kind in get_args(state.Observation)}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+# -- Reading -----------------------------------------------------------------------------------------------------------
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def functions(path: Path) -> Iterator[Function]:
+    """All of a module, those of classes too, but none inside another."""
+    for node in tree(path).body:
+        for one in [node, *(node.body if isinstance(node, ast.ClassDef) else ())]:
+            if isinstance(one, Function):
+                yield one
+
+
+def function(module: str, name: str) -> Function:
+    return next(one for one in functions(GATEWAY / module) if one.name == name)
+
+
+def calls(node: ast.AST, name: str) -> list[ast.Call]:
+    """The calls of something whose dotted name is this, or ends with it after a dot."""
+    found = (one for one in ast.walk(node) if isinstance(one, ast.Call))
+    return [one for one in found if f".{ast.unparse(one.func)}".endswith(f".{name}")]
+
+
+def callers(name: str) -> set[str]:
+    """The functions, as "module.py name", in which something is called by that name."""
+    return {
+        f"{path.relative_to(GATEWAY)} {one.name}" for path in SERVING for one in functions(path) if calls(one, name)
+    }
+
+
+def texts(value: ast.expr, inside: ast.AST) -> set[str]:
+    """The constants or members of enums that an argument may be: itself, or what its name was assigned in there."""
+    if isinstance(value, ast.Name):
+        assigned = (one for one in ast.walk(inside) if isinstance(one, ast.Assign))
+        values = [one.value for one in assigned if value.id in {ast.unparse(target) for target in one.targets}]
+        return {text for one in values for text in texts(one, inside)}
+    if isinstance(value, ast.IfExp):
+        return texts(value.body, inside) | texts(value.orelse, inside)
+    if isinstance(value, ast.Constant):
+        return {str(value.value)}
+    return {value.attr} if isinstance(value, ast.Attribute) else set()
+
+
+# -- What the code has -------------------------------------------------------------------------------------------------
+
+
+def news() -> set[str]:
+    """What `observe()` may store: for each observation that is made somewhere, by each source that it is given."""
+    found = set()
+    for path in SERVING:
+        if path.name == "state.py":
+            continue  # the table hands observations on, and stores none
+        for one in functions(path):
+            for name, kind in OBSERVATIONS.items():
+                for call in calls(one, name):
+                    found |= {state._step(name, source) for source in sources(call, kind, one)}
+    return found
+
+
+def sources(call: ast.Call, kind: Any, inside: Function) -> set[Source | None]:
+    """Where the observation that is made here may come from; None where its kind does not say."""
+    fields = kind.__dataclass_fields__
+    if "source" not in fields:
+        return {None}
+    place = list(fields).index("source")
+    given = [one.value for one in call.keywords if one.arg == "source"] + call.args[place : place + 1]
+    if not given:
+        return {fields["source"].default}
+    return {Source[text] for one in given for text in texts(one, inside)}
+
+
+def writes() -> set[str]:
+    """What the store's writer is given by name."""
+    found = set()
+    for path in sorted((GATEWAY / "store").glob("*.py")):
+        for one in functions(path):
+            for call in calls(one, "_writer.write"):
+                named = texts(call.args[0], one)
+                nothing = ast.unparse(call.args[0]) == "None" and one.name in ("probe", "announced")
+                named = set() if nothing else named
+                assert named or nothing or one.name == "save", f"{one.name} writes a step without a name"
+                found |= named
+    return found
+
+
+def requests() -> set[str]:
+    """What the adapters name their requests."""
+    found = set()
+    for path in sorted((GATEWAY / "higgsfield").glob("*.py")):
+        for one in functions(path):
+            for call in calls(one, "self._ask") + calls(one, "self._call") + calls(one, "self._client.call"):
+                named = {text for given in call.keywords if given.arg == "name" for text in texts(given.value, one)}
+                assert named or one.name in ("_ask", "call"), f"{one.name} makes a call without a name"
+                found |= named
+    return found
+
+
+def in_the_code() -> set[str]:
+    """Every place that the code has."""
+    found = {
+        f"{when} {step}"
+        for path in SERVING
+        for one in functions(path)
+        for when in ("before", "amid", "after")
+        for call in calls(one, f"failpoints.{when}")
+        for step in texts(call.args[0], one)
+    }
+    found |= {f"{when} {step}" for step in writes() | news() for when in ("before", "after")}
+    return found | {f"{when} {call}" for call in requests() for when in ("before", "amid", "after")}
+
+
+# -- What must hold ----------------------------------------------------------------------------------------------------
+
+
+def test_the_list_holds_every_place_of_the_code() -> None:
+    assert in_the_code() == failpoints.PLACES
+
+
+def test_every_place_has_a_story_that_comes_by() -> None:
+    assert {place for scenario in SCENARIOS.values() for place in scenario.places} - {AT_WORK} == failpoints.PLACES
+
+
+def test_only_the_writer_and_the_migration_commit_and_both_between_two_places() -> None:
+    committing = {}
+    for path in SERVING:
+        for one in functions(path):
+            spoken = [node.value for node in ast.walk(one) if isinstance(node, ast.Constant)]
+            if any(isinstance(text, str) and "COMMIT" in text.replace(";", " ").split() for text in spoken):
+                committing[f"{path.relative_to(GATEWAY)} {one.name}"] = one
+    assert set(committing) == {"store/writer.py _commit", "store/files.py _migrate"}
+    for one in committing.values():
+        (before,), (after,) = calls(one, "failpoints.before"), calls(one, "failpoints.after")
+        (commit,) = (call for call in calls(one, "execute") if "COMMIT" in ast.unparse(call))
+        assert before.lineno < commit.lineno < after.lineno
+
+
+def test_only_the_writer_gets_a_connection_that_can_write() -> None:
+    assert callers("sqlite3.connect") == {
+        "store/files.py connect_writer", "store/files.py connect_reader", "store/files.py _connect_examiner",
+    }  # fmt: skip
+    assert "query_only=1" in ast.unparse(function("store/files.py", "connect_reader"))
+    assert "mode=ro" in ast.unparse(function("store/files.py", "_connect_examiner"))
+    assert callers("connect_writer") == {"store/files.py prepare"}
+    assert callers("files.prepare") == {"store/sqlite.py __init__"}
+    opening = function("store/sqlite.py", "__init__")
+    uses = [one for one in ast.walk(opening) if isinstance(one, ast.Name) and one.id == "writing"]
+    given = [argument for call in calls(opening, "Writer") for argument in call.args if argument in uses]
+    assert (len(uses), len(given)) == (2, 1)  # made, and given away
+
+
+def test_everything_that_is_saved_is_saved_by_name() -> None:
+    saving = {"generations/service.py observe", "generations/sender.py mark_and_send"}
+    assert callers("_store.save") == saving
+    for one in saving:
+        (save,) = calls(function(*one.split()), "_store.save")
+        assert ast.unparse(save.args[2]).startswith("step(")
+
+
+def test_every_request_is_sent_by_the_one_class_with_places() -> None:
+    importing = {
+        str(path.relative_to(GATEWAY))
+        for path in SERVING
+        for one in ast.walk(tree(path))
+        if isinstance(one, ast.Import) and any(name.name == "aiohttp" for name in one.names)
+    }
+    # The others are for the storage, the outputs and callbacks alone, and have their places around their one request.
+    assert importing == {
+        "higgsfield/transport.py",
+        "higgsfield/uploads.py",
+        "higgsfield/media.py",
+        "receivers/sending.py",
+    }
+    assert callers("aiohttp.ClientSession") == {
+        "higgsfield/transport.py _open", "higgsfield/uploads.py _opened", "higgsfield/media.py _opened",
+        "receivers/sending.py post",
+    }  # fmt: skip
+    assert callers("_opened") == {"higgsfield/uploads.py put", "higgsfield/media.py open"}
+    assert "request_class=_Request" in ast.unparse(function("higgsfield/transport.py", "_open"))
+    assert callers("real.exchange") == {"higgsfield/client.py _exchange"}
+    assert callers("self._exchange") == {"higgsfield/client.py _call"}
+    for client in ("AsyncClient", "Client", "get", "post", "request", "stream", "AsyncHTTPTransport", "HTTPTransport"):
+        assert callers(f"httpx.{client}") == set()
+
+
+def test_every_answer_is_given_by_a_function_with_places() -> None:
+    adapter = "rpc/over_grpc.py"
+    for kind in ("unary_unary", "unary_stream", "stream_unary", "stream_stream"):
+        assert callers(f"grpc.{kind}_rpc_method_handler") <= {f"{adapter} _bound"}
+    for name in ("_unary", "_stream", "_gathering", "_abort"):
+        assert calls(function(adapter, name), "failpoints.before"), name
+    for name in ("_unary", "_stream", "_gathering"):
+        assert calls(function(adapter, name), "_end_with_a_failpoint"), name
+    assert callers("uvicorn.Config") == {"web/server.py __init__"}
+    (config,) = calls(function("web/server.py", "__init__"), "uvicorn.Config")
+    assert ast.unparse(config.args[0]) == "mortal(app)"
+
+
+@pytest.mark.parametrize("when", ["before", "amid", "after"])
+def test_a_process_dies_at_the_place_that_it_is_told_and_at_no_other(when: str) -> None:
+    comes_by = "from gateway import failpoints as f; f.before('{0}'); f.amid('{0}'); f.after('{0}'); print('alive')"
+    for step, told in (("submit call", (-9, "")), ("cancel call", (0, "alive\n"))):
+        ended = subprocess.run(
+            [sys.executable, "-c", comes_by.format(step)], cwd=ROOT, env={"HFGATEWAY_FAILPOINT": f"{when} submit call"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (ended.returncode, ended.stdout) == told

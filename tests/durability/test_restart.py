@@ -1,0 +1,42 @@
+"""Restarts under load, with the shipped client: its user sees no error, every change once, and one charge each."""
+
+import asyncio
+from pathlib import Path
+
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from hfgateway_client import AsyncClient, Generation, soul, state_name
+from tests.durability.process import GatewayProcess
+from tests.support.addresses import free_address
+
+USERS, EACH, RESTARTS = 8, 4, 3
+
+
+async def user(client: AsyncClient, number: int, seen: dict[str, list[int]]) -> None:
+    """Somebody who generates one image after the other and watches each to its end."""
+    for turn in range(EACH):
+
+        def progress(generation: Generation) -> None:
+            seen.setdefault(generation.id, []).append(generation.revision)
+
+        done = await client.generate(soul(f"picture {number}.{turn}"), on_progress=progress)
+        assert state_name(done) == "COMPLETED"
+
+
+async def test_restarts_under_load_are_not_noticed(tmp_path: Path) -> None:
+    seen: dict[str, list[int]] = {}
+    async with Sandbox(SandboxOptions(port=0, queue_seconds=0.2, image_seconds=0.6)) as sandbox:
+        gateway = GatewayProcess(tmp_path, sandbox.url, grpc_address=free_address())
+        async with gateway, AsyncClient(gateway.address) as client, asyncio.TaskGroup() as users:
+            working = [users.create_task(user(client, number, seen)) for number in range(USERS)]
+            for restart in range(1, RESTARTS + 1):
+                while sandbox.ledger.summary()["charge_count"] < restart * USERS:
+                    await asyncio.sleep(0.01)
+                assert await gateway.terminate() == 0
+                assert not all(task.done() for task in working)
+                await gateway.start()
+        summary = sandbox.ledger.summary()
+    assert len(seen) == USERS * EACH
+    assert summary["charge_count"] == summary["requests_created"] == USERS * EACH
+    assert summary["double_charged_prompts"] == {}
+    for revisions in seen.values():
+        assert revisions == list(range(revisions[0], revisions[-1] + 1))

@@ -1,0 +1,163 @@
+"""The feed: exact at the edge of what it remembers, and nobody who waits is forgotten or woken for nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.generations.feed import RECENT, Feed
+from gateway.generations.model import Change, Generation, Spec, State
+from gateway.generations.ports import Saved
+
+START = 500
+"""The position of the store when the feed is made: what came before is not in memory."""
+
+
+def live(name: str = "id", tenant: str = "tenant") -> Generation:
+    spec = Spec(
+        id=name, tenant=tenant, model_id="example/model", api="v2", account="account",
+        origin="https://api.example.invalid", input=b"", labels={}, idempotency_key=name, create_time=1.0,
+        created_at=1.0,
+    )  # fmt: skip
+    return Generation(spec)
+
+
+def saved(generation: Generation, position: int) -> Saved:
+    """Its commit at a position."""
+    return Saved(generation.id, generation, Change(position, generation.tenant, generation.id, generation))
+
+
+def changed(generation: Generation, **changes: object) -> Generation:
+    """Its next revision."""
+    number = {"version": generation.version + 1, "revision": generation.revision + 1}
+    return replace(generation, **(number | changes))  # type: ignore[arg-type]
+
+
+def positions(feed: Feed, after: int, limit: int = 10 * RECENT, tenant: str = "tenant") -> list[int] | None:
+    found = feed.recent(tenant, after, limit)
+    return None if found is None else [change.position for change in found]
+
+
+def filled(count: int) -> Feed:
+    """A feed that has heard of so many changes since its start."""
+    feed = Feed(position=START)
+    feed.publish([saved(live(), START + number) for number in range(1, count + 1)])
+    return feed
+
+
+# -- recent(): what memory holds, and where it ends --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, RECENT - 1, RECENT, RECENT + 1, 2 * RECENT + 7])
+def test_recent_is_exact_at_both_edges(count: int) -> None:
+    feed = filled(count)
+    newest = START + count
+    oldest_known = max(START, newest - RECENT)  # the last position that is not in memory
+
+    assert feed.position == newest
+    assert positions(feed, oldest_known) == list(range(oldest_known + 1, newest + 1))
+    assert positions(feed, oldest_known - 1) is None
+    assert positions(feed, newest) == []
+    if count:
+        assert positions(feed, newest - 1) == [newest]
+
+
+def test_positions_may_have_gaps_also_at_the_edge() -> None:
+    """Another tenant's, or those of commits that were undone: what was dropped counts, not how much."""
+    feed = Feed(position=0)
+    feed.publish([saved(live(), 3 * number) for number in range(1, RECENT + 2)])
+    dropped = 3
+    assert positions(feed, dropped - 1) is None
+    for after in (dropped, dropped + 1, dropped + 2):
+        found = positions(feed, after)
+        assert found is not None
+        assert (found[0], len(found)) == (6, RECENT)
+
+
+def test_recent_is_the_tenants_own_oldest_first_and_limited() -> None:
+    feed = Feed(position=START)
+    tenants = ["tenant", "another"] * 10
+    feed.publish([saved(live(tenant=tenant), START + n) for n, tenant in enumerate(tenants, start=1)])
+    assert positions(feed, START) == [START + n for n in range(1, 21, 2)]
+    assert positions(feed, START, limit=3) == [START + 1, START + 3, START + 5]
+    assert positions(feed, START, tenant="another") == [START + n for n in range(2, 21, 2)]
+    assert positions(feed, START, tenant="nobody") == []
+
+
+@pytest.mark.parametrize("step", [199, RECENT])
+def test_a_watcher_that_reads_on_misses_nothing_and_sees_nothing_twice(step: int) -> None:
+    feed = filled(RECENT)
+    after, seen = START, []
+    while found := positions(feed, after, step):
+        seen.extend(found)
+        after = found[-1]
+    assert seen == list(range(START + 1, START + RECENT + 1))
+
+
+# -- Entries -----------------------------------------------------------------------------------------------------------
+
+
+def test_entries_are_those_that_have_not_ended() -> None:
+    old, young = live("old"), live("young")
+    feed = Feed([old], START)
+    feed.publish([saved(young, START + 1)])
+    assert set(feed.entries) == {"old", "young"}
+    feed.publish([saved(changed(old, state=State.COMPLETED), START + 2), Saved("young", None, None)])
+    assert feed.entries == {}
+    feed.publish([saved(changed(old, state=State.COMPLETED), START + 3)])
+    assert feed.entries == {}  # a late note on an ended one brings nothing back
+
+
+async def test_a_change_wakes_who_waits_and_a_mark_nobody() -> None:
+    generation = live()
+    feed = Feed([generation], START)
+    entry = feed.entries["id"]
+    entry.full = entry.bare = b"wire form"
+    one, all_of_them = entry.signal(), feed.signal("tenant")
+
+    feed.publish([Saved("id", replace(generation, version=2), None)])
+    assert [one.done(), all_of_them.done()] == [False, False]
+    assert [entry.full, entry.bare] == [b"wire form"] * 2
+    assert entry.generation.version == 2
+
+    feed.publish([saved(changed(generation), START + 1)])
+    assert [one.done(), all_of_them.done()] == [True, True]
+    assert [entry.full, entry.bare] == [None, None]
+
+
+async def test_the_end_wakes_who_waits_though_the_entry_goes() -> None:
+    generation = live()
+    feed = Feed([generation], START)
+    entry = feed.entries["id"]
+    signal = entry.signal()
+    feed.publish([saved(changed(generation, state=State.FAILED), START + 1)])
+    assert signal.done()
+    assert entry.generation.done  # who holds the entry sees the end
+
+
+async def test_signals_that_were_dropped_are_not_given() -> None:
+    feed = Feed([live()], START)
+    entry = feed.entries["id"]
+    kept, dropped = entry.signal(), entry.signal()
+    others_kept, others_dropped = feed.signal("tenant"), feed.signal("tenant")
+    entry.drop(dropped)
+    feed.drop("tenant", others_dropped)
+    feed.publish([saved(changed(live()), START + 1)])
+    assert [s.done() for s in (kept, dropped, others_kept, others_dropped)] == [True, False, True, False]
+    entry.drop(kept)
+    feed.drop("tenant", others_kept)  # after it was given: nothing to forget
+
+
+async def test_another_tenants_change_wakes_nobody_here() -> None:
+    feed = Feed(position=START)
+    mine = feed.signal("tenant")
+    feed.publish([saved(live(tenant="another"), START + 1)])
+    assert not mine.done()
+
+
+async def test_a_drain_wakes_everybody() -> None:
+    feed = Feed([live()], START)
+    signals = [feed.entries["id"].signal(), feed.signal("tenant"), feed.signal("another")]
+    feed.wake_all()
+    assert all(signal.done() for signal in signals)

@@ -1,0 +1,281 @@
+"""Every kind of observation in any order, true or stale: the table keeps its promises."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from gateway.errors import Failure, Reason
+from gateway.generations import state
+from gateway.generations.model import (
+    ENDED,
+    Generation,
+    Marker,
+    MediaKind,
+    Moment,
+    Output,
+    Source,
+    Spec,
+    State,
+    StatusReport,
+    frees_key,
+)
+
+# The edges of the design, written down a second time.
+EDGES = {
+    State.PENDING: {State.UNCERTAIN, State.QUEUED, State.IN_PROGRESS, *ENDED} - {State.LOST},
+    State.UNCERTAIN: {State.QUEUED, State.IN_PROGRESS, *ENDED},
+    State.QUEUED: {State.IN_PROGRESS, *ENDED},
+    State.IN_PROGRESS: set(ENDED),
+}
+UNSEEN = frozenset(
+    {
+        "spec", "version", "revision", "update_time", "source", "marker", "send_by", "first_sent_at", "sent_at",
+        "sends", "ambiguous", "not_before", "repeats_over", "cancel_requested", "missing_since", "stray_request_id",
+    }
+)  # fmt: skip
+"""What callers do not see, or what only says of a change when it was and whence it came."""
+SEEN = frozenset(field.name for field in dataclasses.fields(Generation)) - UNSEEN
+
+IDS = ("first", "second", "third")
+REACHED = (State.QUEUED, State.IN_PROGRESS, State.COMPLETED, State.FAILED, State.NSFW, State.CANCELED)
+FAILURE = Failure(Reason.INPUT_REFUSED, "refused")
+BUSY = Failure(Reason.UPSTREAM_SATURATED, "full", retryable=True)
+FILE = Output(State.COMPLETED, MediaKind.IMAGE, "https://media.example.invalid/1.png")
+
+pauses = st.floats(0, 100)
+reports = st.builds(
+    StatusReport,
+    request_id=st.sampled_from(IDS),
+    status=st.sampled_from(["queued", "in_progress", "done"]),
+    state=st.sampled_from(REACHED),
+    outputs=st.sampled_from([(), (FILE,), (FILE, FILE)]),
+    failure=st.none() | st.just(FAILURE),
+    expire_time=st.none() | st.floats(0, 1e6),
+    other_results=st.none() | st.just({"text": "a caption"}),
+)
+
+
+def start(**spec: Any) -> Generation:
+    given: dict[str, Any] = {
+        "id": "id", "tenant": "tenant", "model_id": "example/model", "api": "v2", "account": "account",
+        "origin": "https://api.example.invalid", "input": b"", "labels": {}, "idempotency_key": "key",
+        "create_time": 1.0, "created_at": 1.0,
+    }  # fmt: skip
+    return Generation(Spec(**(given | spec)), update_time=1.0)
+
+
+class Observations(RuleBasedStateMachine):
+    """A generation, and whatever may be observed of it; `markers` are those of all its attempts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1.0
+        self.generation = start()
+        self.markers = [Marker("nobody", 1)]
+        self.was_ambiguous = False
+
+    def observe(self, observation: state.Observation) -> tuple[Generation, Generation]:
+        """Let it be observed; both versions, the same twice where there was nothing new."""
+        self.now += 1.0
+        before = self.generation
+        after = state.advance(before, observation, Moment(self.now, self.now))
+        if after is None:
+            return before, before
+        self.judge(before, after)
+        self.generation = after
+        self.was_ambiguous |= after.ambiguous
+        return before, after
+
+    def judge(self, before: Generation, after: Generation) -> None:
+        """What holds for every step, whatever was observed."""
+        assert after.spec == before.spec
+        assert after.version == before.version + 1
+        changed = {name for name in SEEN if getattr(before, name) != getattr(after, name)}
+        assert after.revision == before.revision + bool(changed), changed
+        assert after.update_time == (self.now if changed else before.update_time)
+        if before.state is not after.state:
+            assert after.state in EDGES[before.state]
+            assert after.state in state.ALLOWED[before.state]
+        if before.done:
+            assert {field.name for field in dataclasses.fields(after) if differs(before, after, field.name)} == {
+                "version", "stray_request_id",
+            }  # fmt: skip
+        if frees_key(before, after):
+            assert not self.was_ambiguous
+            assert not after.request_id
+        for once in ("request_id", "accept_time", "start_time", "end_time", "stray_request_id"):
+            assert getattr(before, once) in (None, "", getattr(after, once)), once
+
+    @rule(owner=st.sampled_from(["one", "another"]))
+    def marked(self, owner: str) -> None:
+        before, after = self.observe(state.Marked(owner))
+        if before is not after:
+            assert after.marker not in self.markers, "an attempt has a marker of its own"
+            assert after.marker is not None
+            self.markers.append(after.marker)
+
+    @rule(data=st.data())
+    def unsent(self, data: st.DataObject) -> None:
+        marker = self.any_marker(data)
+        self.of_its_attempt(marker, state.Unsent(marker))
+
+    @rule(data=st.data(), final=st.booleans())
+    def refused(self, data: st.DataObject, final: bool) -> None:
+        marker = self.any_marker(data)
+        before, after = self.of_its_attempt(marker, state.Refused(marker, FAILURE, final))
+        if before is not after and before.ambiguous:
+            assert after.state is State.UNCERTAIN
+            assert after.repeats_over >= final
+
+    @rule(data=st.data(), pause=pauses, reached=st.booleans(), failure=st.sampled_from([BUSY, FAILURE]))
+    def postponed(self, data: st.DataObject, pause: float, reached: bool, failure: Failure) -> None:
+        marker = self.any_marker(data)
+        before, after = self.of_its_attempt(marker, state.Postponed(marker, failure, pause, reached))
+        if before is not after and not after.done:
+            assert after.state is before.state
+            assert after.not_before == self.now + pause
+
+    @rule(data=st.data(), pause=pauses)
+    def ambiguous(self, data: st.DataObject, pause: float) -> None:
+        marker = self.any_marker(data)
+        before, after = self.of_its_attempt(marker, state.Ambiguous(marker, FAILURE, pause))
+        assert before is after or after.state is State.UNCERTAIN
+
+    @rule(data=st.data(), pause=pauses)
+    def owner_died(self, data: st.DataObject, pause: float) -> None:
+        marker = self.any_marker(data)
+        before, after = self.of_its_attempt(marker, state.OwnerDied(marker, pause))
+        assert before is after or after.state is State.UNCERTAIN
+
+    @rule(report=reports, known=st.booleans())
+    def accepted(self, report: StatusReport, known: bool) -> None:
+        report = report if known else replace(report, state=None)
+        before, after = self.observe(state.Accepted(report))
+        name = report.request_id
+        if before.request_id == name:
+            assert after.stray_request_id == before.stray_request_id
+        elif before.request_id or before.done:
+            assert after.stray_request_id == (before.stray_request_id or name)
+            assert after.revision == before.revision
+        else:
+            # However late it comes, and whatever was thought of its attempt.
+            assert (after.request_id, after.accept_time, after.marker) == (name, self.now, None)
+            assert after.state is (report.state or State.QUEUED)
+        assert (after.accept_time is None) == (not after.request_id)
+
+    @rule(report=reports, source=st.sampled_from([Source.POLL, Source.WEBHOOK, Source.CANCEL]))
+    def reported(self, report: StatusReport, source: Source) -> None:
+        before, after = self.observe(state.Reported(report, source))
+        if before is after:
+            return
+        assert report.request_id == before.request_id
+        assert after.source is source
+        if report.state is State.QUEUED:
+            assert after.state is before.state
+        else:
+            assert after.state is report.state or before.state is State.IN_PROGRESS
+
+    @rule(report=reports)
+    def reported_with_a_status_that_nobody_knows(self, report: StatusReport) -> None:
+        unknown = replace(report, status="paused", state=None, outputs=())
+        before, after = self.observe(state.Reported(unknown, Source.POLL))
+        changed = {name for name in SEEN if getattr(before, name) != getattr(after, name)}
+        assert changed <= {"upstream_status"}
+
+    @rule(given_up=st.booleans())
+    def missing(self, given_up: bool) -> None:
+        before, after = self.observe(state.Missing(given_up))
+        if before is not after:
+            assert before.request_id
+            assert after.state is (State.LOST if given_up else before.state)
+
+    @rule(failure=st.none() | st.just(FAILURE))
+    def cancel_asked(self, failure: Failure | None) -> None:
+        before, after = self.observe(state.CancelAsked(failure))
+        if before.waiting:
+            assert (after.state, after.failure) == (State.CANCELED, failure)
+        else:
+            assert after.state is before.state
+
+    @rule()
+    def expired(self) -> None:
+        before, after = self.observe(state.Expired(FAILURE))
+        assert before is after or after.state in {State.FAILED, State.LOST}
+        assert before is after or before.marker is None, "what is on its way is waited for"
+
+    @invariant()
+    def its_parts_fit_together(self) -> None:
+        generation = self.generation
+        assert generation.sends >= 0
+        if generation.waiting:
+            assert not generation.ambiguous
+            assert (generation.sends, generation.sent_at, generation.first_sent_at) == (0, None, None)
+        if generation.marker is not None:
+            assert generation.state in {State.PENDING, State.UNCERTAIN}
+            assert generation.sends > 0
+            assert generation.send_by is not None
+        assert generation.done == (generation.end_time is not None)
+        assert not generation.stray_request_id or generation.stray_request_id != generation.request_id
+        if generation.state is State.UNCERTAIN:
+            assert generation.ambiguous
+            assert generation.delay is not None
+        if generation.state in {State.QUEUED, State.IN_PROGRESS}:
+            assert generation.request_id
+            assert generation.delay is None
+
+    def any_marker(self, data: st.DataObject) -> Marker:
+        """Of any attempt there was: most often of the present one."""
+        present = [] if self.generation.marker is None else [self.generation.marker] * 3
+        return data.draw(st.sampled_from(self.markers + present))
+
+    def of_its_attempt(self, marker: Marker, observation: state.Observation) -> tuple[Generation, Generation]:
+        """An outcome that counts only while its own attempt is the present one."""
+        stands = self.generation.marker == marker
+        before, after = self.observe(observation)
+        assert (before is not after) == stands
+        return before, after
+
+
+def differs(one: Generation, other: Generation, name: str) -> bool:
+    return bool(getattr(one, name) != getattr(other, name))
+
+
+class Impatient(Observations):
+    """The same for one whose caller does not want it to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generation = start(fail_when_saturated=True, api="v1")
+
+
+TestObservations = Observations.TestCase
+TestImpatient = Impatient.TestCase
+TestObservations.settings = TestImpatient.settings = settings(deadline=None, max_examples=150, stateful_step_count=25)
+
+
+def test_every_kind_of_observation_is_tried() -> None:
+    kinds = {kind.__name__.lower() for kind in state.Observation.__args__}
+    rules = {name.replace("_", "") for name in vars(Observations) if not name.startswith("__")}
+    assert kinds <= rules
+
+
+def test_the_table_of_allowed_edges_is_that_of_the_design() -> None:
+    assert {before: set(after) - {before} for before, after in state.ALLOWED.items()} == EDGES | {
+        end: set() for end in ENDED
+    }
+
+
+def test_what_is_not_in_the_table_is_a_defect_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def back(generation: Generation, observation: Any, moment: Moment) -> Generation:
+        return generation.evolve(moment, state=State.PENDING)
+
+    monkeypatch.setitem(state._TABLE, state.Missing, back)
+    with pytest.raises(AssertionError, match="cannot become"):
+        state.advance(replace(start(), state=State.QUEUED), state.Missing(), Moment(2.0, 2.0))

@@ -1,0 +1,111 @@
+"""The official MCP client, connected to a gateway both ways: over its HTTP port, and through `hfgateway mcp`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
+from mcp.types import CallToolResult
+
+from gateway.cli.mcp import ClientPort
+from gateway.mcp.server import mcp_server
+from gateway.mcp.tools import all_tools
+from hfgateway_client import AsyncClient
+from tests.durability.process import ROOT
+from tests.support.running import PATIENCE, Running, run
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Start a gateway that serves MCP, before a sandbox whose time the test moves."""
+    async with AsyncExitStack() as stack:
+
+        async def start_one(**terms: Any) -> Running:
+            return await stack.enter_async_context(run(tmp_path, **{"MCP": "on"} | terms))
+
+        yield start_one
+
+
+@asynccontextmanager
+async def over_http(running: Running, secret: str = "", *, mode: str = "auto", **headers: str) -> AsyncIterator[Client]:
+    if secret:
+        headers["authorization"] = f"Bearer {secret}"
+    async with create_mcp_http_client(headers=headers) as http:
+        transport = streamable_http_client(f"{running.gateway.http_address}/mcp", http_client=http)
+        async with Client(transport, mode=mode, read_timeout_seconds=PATIENCE) as client:
+            yield client
+
+
+@asynccontextmanager
+async def over_stdio(running: Running, secret: str = "", *, options: Sequence[str] = ()) -> AsyncIterator[Client]:
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "gateway", "mcp", *options],
+        env={"HFGATEWAY_GRPC_ADDRESS": running.gateway.grpc_address, "HFGATEWAY_API_KEY": secret},
+        cwd=ROOT,
+    )
+    async with Client(command, read_timeout_seconds=PATIENCE) as client:
+        yield client
+
+
+@asynccontextmanager
+async def over_client(running: Running) -> AsyncIterator[Client]:
+    """What `hfgateway mcp` serves, without the process."""
+    async with AsyncClient(running.gateway.grpc_address) as gateway:
+        server = mcp_server(all_tools(), lambda _: ClientPort(gateway))
+        async with Client(server, read_timeout_seconds=PATIENCE) as client:
+            yield client
+
+
+@pytest.fixture(params=["http", "stdio"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Connect a client, one way and the other."""
+    return {"http": over_http, "stdio": over_stdio}[request.param]
+
+
+@pytest.fixture(params=["http", "client"])
+def port(request: pytest.FixtureRequest) -> Connect:
+    """The same for what depends on the two ports alone, and needs no process."""
+    return {"http": over_http, "client": over_client}[request.param]
+
+
+def soul(prompt: str, **fields: Any) -> dict[str, Any]:
+    """The arguments of a generation with Soul."""
+    return {"input": {"soul": {"prompt": prompt, **fields}}}
+
+
+def text(result: CallToolResult) -> str:
+    """What a model reads of a result."""
+    (content,) = result.content
+    assert content.type == "text"
+    return content.text
+
+
+def told(result: CallToolResult) -> dict[str, Any]:
+    """What a program reads of a result that is none of an error."""
+    assert not result.is_error, text(result)
+    assert isinstance(result.structured_content, dict)
+    return result.structured_content
+
+
+def error(result: CallToolResult) -> dict[str, Any]:
+    """What a program reads of an error."""
+    assert result.is_error, text(result)
+    assert isinstance(result.structured_content, dict)
+    assert isinstance(result.structured_content["error"], dict)
+    return result.structured_content["error"]
+
+
+def state(result: CallToolResult) -> str:
+    """The state of a result's generation, without the prefix."""
+    assert isinstance(result.structured_content, dict)
+    return str(result.structured_content["generation"]["state"]).removeprefix("GENERATION_STATE_")

@@ -1,0 +1,97 @@
+"""The library is wanted only where MCP is: everything else starts, as fast as ever, without it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from mcp import Client, StdioServerParameters
+
+from gateway.cli.mcp import MISSING, ClientPort
+from gateway.mcp import INSTALL
+from gateway.mcp.tools import all_tools
+from hfgateway_client import AsyncClient, RetryPolicy
+from tests.app.command import environment
+from tests.docs.markdown import blocks, read
+from tests.durability.process import ROOT
+from tests.mcp.conftest import Start, soul, told
+from tests.support.imports import imported
+
+WITHOUT = """
+import runpy, sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"mcp", "mcp_types"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+"""
+"""Python that starts a command where the extra is not installed."""
+
+
+async def ended(folder: Path, *arguments: str, **variables: str) -> tuple[int | None, str, str]:
+    """How a command ends without the library; a gateway is stopped when it says that it serves."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WITHOUT, *arguments, cwd=ROOT, env=environment(folder, variables),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            line = (await process.stdout.readline()).decode()
+            if line:
+                process.terminate()
+            _, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    return process.returncode, line, errors.decode()
+
+
+async def test_without_the_library_the_gateway_serves_all_else(tmp_path: Path) -> None:
+    code, out, errors = await ended(tmp_path, "serve")
+    assert (code, out.startswith("hfgateway: gRPC on ")) == (0, True), errors
+
+
+async def test_without_the_library_one_line_says_what_to_install(tmp_path: Path) -> None:
+    code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_MCP="on")
+    assert (code, out) == (2, "")
+    assert errors == f"hfgateway: HFGATEWAY_MCP: needs a library that is not installed: {INSTALL}\n"
+    code, out, errors = await ended(tmp_path, "mcp")
+    assert (code, out, errors) == (2, "", f"error: {MISSING}\n")
+
+
+def test_nothing_of_it_is_imported_where_it_is_not_wanted() -> None:
+    imports = "import gateway.app, gateway.serving, gateway.web.server, gateway.rpc.over_connect, gateway.cli.mcp"
+    assert imported(imports, of={"mcp", "mcp_types", "jsonschema"}) == []
+
+
+async def test_a_gateway_that_is_away_is_told_with_the_key_to_come_again_with() -> None:
+    (generate,) = (tool for tool in all_tools() if tool.name == "generate")
+
+    async def heard(progress: float, message: str) -> None:
+        raise AssertionError((progress, message))
+
+    async with AsyncClient("127.0.0.1:1", retry=RetryPolicy(repeat_calls_for=0)) as client:
+        told = await generate(ClientPort(client), soul("fox"), heard)
+    assert told.failed
+    assert (told.content["error"]["code"], told.content["error"]["retryable"]) == ("UNAVAILABLE", True)
+    assert f"idempotency_key {told.content['idempotency_key']}" in told.text
+
+
+async def test_the_configuration_in_the_document_connects_a_client(start: Start) -> None:
+    running = await start()
+    (block,) = (block for block in blocks("docs/mcp.md") if block.language == "json")
+    (server,) = json.loads(block.text)["mcpServers"].values()
+    arguments = [running.gateway.grpc_address if one == "127.0.0.1:50051" else one for one in server["args"]]
+    command = Path(sys.executable).parent / server["command"]
+    parameters = StdioServerParameters(command=str(command), args=arguments, env=server["env"])
+    async with Client(parameters) as client:
+        listed = [tool.name for tool in (await client.list_tools()).tools]
+        assert told(await client.call_tool("list_generations", {})) == {"generations": []}
+    rows = [line.split("|")[1] for line in read("docs/mcp.md").splitlines() if line.startswith("| `")]
+    assert [name.strip(" `") for row in rows for name in row.split(",")] == listed
+    assert listed == [tool.name for tool in all_tools()]

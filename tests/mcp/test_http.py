@@ -1,0 +1,192 @@
+"""`/mcp` on the HTTP port: who is let in, what is counted and refused like every call, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+from mcp import MCPError
+from mcp.types import LATEST_PROTOCOL_VERSION
+
+from gateway.rpc.overload import Kind
+from tests.mcp.conftest import Start, error, over_http, soul, state, text, told
+from tests.overload.conftest import overload_of, refuse
+from tests.support.running import PATIENCE, Running
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": LATEST_PROTOCOL_VERSION,
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+ACCEPT = {"accept": "application/json, text/event-stream"}
+
+
+async def post(running: Running, body: bytes | None = None, method: str = "POST", **headers: str) -> tuple[int, str]:
+    """The status and the text that a request gets."""
+    content = json.dumps(INITIALIZE).encode() if body is None else body
+    given = ACCEPT | {"content-type": "application/json"} | headers
+    url = f"{running.gateway.http_address}/mcp"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, url, data=io.BytesIO(content), headers=given) as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+async def test_it_is_off_unless_it_is_switched_on(start: Start) -> None:
+    assert (await post(await start(MCP="off")))[0] == 404
+
+
+async def test_it_is_served_where_it_is_switched_on_to_every_age_of_clients(start: Start) -> None:
+    running = await start()
+    assert (await post(running))[0] == 200
+    for mode in ("auto", "legacy"):
+        async with over_http(running, mode=mode) as client:
+            result = await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
+        assert told(result)["replayed"] is (mode == "legacy")
+
+
+async def test_strangers_learn_nothing_and_watchers_only_watch(start: Start) -> None:
+    running = await start(AUTH="keys")
+    key = await running.key("shop")
+    for secret in ("", "Bearer", "Bearer hfg_0123456789abcdef_wrong", "Key a:b", "Bearer hfw_wrong"):
+        status, answer = await post(running, authorization=secret)
+        assert status == 401
+        assert json.loads(answer)["error"]["reason"] == "INVALID_CREDENTIALS"
+        assert secret.partition(" ")[2] not in answer or not secret.partition(" ")[2]
+    assert (await post(running, authorization=f"Bearer {key}"))[0] == 200
+
+    async with over_http(running, key) as client:
+        generation_id = told(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))["generation"]["id"]
+    made = running.caller("connect-json", key)
+    from hfgateway.v1 import token_service_pb2
+
+    request = token_service_pb2.CreateWatchTokenRequest()
+    request.filter.ids.append(generation_id)
+    token = (await made.call("CreateWatchToken", request)).token
+    async with over_http(running, token) as client:
+        seen = await client.call_tool("get_generation", {"id": generation_id})
+        refused = await client.call_tool("generate", soul("wolf"))
+    assert "input" not in told(seen)["generation"]
+    assert (error(refused)["reason"], error(refused)["code"]) == ("NOT_ALLOWED", "PERMISSION_DENIED")
+    assert len(running.ledger.submissions) == 1
+
+
+async def test_a_key_that_is_revoked_opens_nothing_any_more(start: Start) -> None:
+    running = await start(AUTH="keys")
+    key = await running.key("shop")
+    async with over_http(running, key) as client:
+        waiting = asyncio.create_task(client.call_tool("generate", soul("fox")))
+        await running.calls_open("WatchGeneration", 1)
+        (listed,) = running.gateway.access.listed()
+        await running.gateway.access.revoke_key(listed.id)
+        refused = await waiting
+        assert error(refused)["reason"] == "INVALID_CREDENTIALS"
+        assert "goes on" in text(refused)
+        with pytest.raises(MCPError):
+            await client.call_tool("list_generations", {})
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "evil.example"}, 400),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "https://["}, 403),
+        ({"origin": "https://app.example"}, 200),
+        ({"content-type": "text/plain"}, 400),
+    ],
+)
+async def test_no_foreign_page_gets_in(start: Start, headers: dict[str, str], status: int) -> None:
+    running = await start(ALLOWED_ORIGINS="https://app.example")
+    assert (await post(running, **headers))[0] == status
+    assert (await post(running, origin=running.gateway.http_address))[0] == 200
+
+
+async def test_what_is_no_call_is_refused_in_time(start: Start) -> None:
+    running = await start()
+    assert (await post(running, bytes(4 * 1024 * 1024 + 1)))[0] == 413
+    assert (await post(running, b"{"))[0] == 400
+    for method in ("GET", "DELETE", "PUT"):
+        assert (await post(running, b"", method))[0] == 405
+
+
+async def test_calls_are_counted_and_refused_as_those_of_every_transport(start: Start) -> None:
+    running = await start()
+    running.gateway._ports.pressure.measure = lambda: None  # type: ignore[method-assign]
+    async with over_http(running) as client:
+        await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
+        refuse(overload_of(running), Kind.SUBMIT)
+        refused = await client.call_tool("generate", soul("wolf"))
+        listed = await client.call_tool("list_generations", {})
+    assert error(refused)["reason"] == "GATEWAY_OVERLOADED"
+    assert error(refused)["retry_delay_seconds"] > 0
+    assert "idempotency_key" in refused.structured_content  # type: ignore[operator]
+    assert "nothing is charged twice" in text(refused)
+    assert len(told(listed)["generations"]) == 1
+    counted = 'hfgateway_rpc_total{code="OK",method="/hfgateway.v1.GenerationService/SubmitGeneration"} 1.0'
+    assert counted in (await running.metrics()).splitlines()
+
+
+async def test_who_leaves_is_waited_for_no_longer_and_the_generation_goes_on(start: Start) -> None:
+    running = await start()
+    async with over_http(running) as client:
+        with pytest.raises(MCPError):
+            await client.call_tool("generate", soul("fox"), read_timeout_seconds=0.3)
+        await running.calls_open("WatchGeneration", 0)
+    async with over_http(running, mode="legacy") as client:
+        leaving = asyncio.create_task(client.call_tool("generate", soul("fox")))
+        await running.calls_open("WatchGeneration", 1)
+        leaving.cancel()
+    await running.calls_open("WatchGeneration", 0)
+    (generation,) = [one async for one in listed(running)]
+    await running.finish(generation.id)
+    assert len(running.ledger.charges) == 1
+
+
+async def listed(running: Running) -> Any:
+    from hfgateway.v1 import generation_service_pb2 as pb
+
+    for generation in (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations:
+        yield generation
+
+
+async def test_a_drain_answers_what_waits_and_refuses_what_is_new(start: Start) -> None:
+    running = await start()
+    async with over_http(running) as client:
+        await client.list_tools()  # else the client would do so after the answer, when nobody listens any more
+        waiting = asyncio.create_task(client.call_tool("generate", soul("fox")))
+        await running.calls_open("WatchGeneration", 1)
+        await running.begin_drain()
+        result = await waiting
+    generation = told(result)["generation"]
+    assert state(result) in {"PENDING", "QUEUED"}
+    assert "GATEWAY_UNAVAILABLE" in text(result)
+    assert f"wait_generation with id {generation['id']}" in text(result)
+    await running.stop_gateway()
+
+    await running.start_gateway()
+    async with over_http(running) as client:
+        running.gateway._core.service.draining = True
+        refused = await client.call_tool("generate", soul("wolf"))
+        running.gateway._core.service.draining = False
+        again = asyncio.create_task(client.call_tool("generate", soul("fox")))
+        await running.calls_open("WatchGeneration", 1)
+        running.clock.advance(60)
+        async with asyncio.timeout(PATIENCE):
+            ended = await again
+    assert error(refused)["reason"] == "GATEWAY_UNAVAILABLE"
+    assert error(refused)["retryable"]
+    assert told(ended)["generation"]["id"] == generation["id"]
+    assert state(ended) == "COMPLETED"
+    assert len(running.ledger.charges) == 1

@@ -1,0 +1,324 @@
+"""What a model's client can do, the same over HTTP and over stdio; and what no repeat of it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from mcp import MCPError
+from mcp.types import CallToolResult
+
+from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
+from tests.mcp.conftest import Connect, Start, error, over_stdio, soul, state, text, told
+
+SEEDANCE = "bytedance/seedance-2.0/text-to-video"
+RUNS = 1.5
+"""Seconds of the sandbox's time after which what was accepted runs."""
+
+
+class Progress:
+    """Hears of progress, and lets the sandbox's time pass by what it hears, so that there is more to hear."""
+
+    def __init__(self, clock: Any) -> None:
+        self.heard: list[tuple[float, float | None, str | None]] = []
+        self._clock = clock
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        self.heard.append((progress, total, message))
+        self._clock.advance({"QUEUED": RUNS, "IN_PROGRESS": 60}.get(self.states[-1], 0))
+
+    @property
+    def states(self) -> list[str]:
+        return [(message or "").partition(",")[0] for _, _, message in self.heard]
+
+
+async def test_generate_tells_its_progress_and_ends_with_the_links(start: Start, connect: Connect) -> None:
+    running = await start()
+    progress = Progress(running.clock)
+    async with connect(running) as client:
+        result = await client.call_tool("generate", soul("fox", batch_size=4), progress_callback=progress)
+
+    generation = told(result)["generation"]
+    assert state(result) == "COMPLETED"
+    assert [output["url"] in text(result) for output in generation["outputs"]] == [True] * 4
+    assert list(dict.fromkeys(progress.states)) == ["PENDING", "QUEUED", "IN_PROGRESS", "COMPLETED"]
+    figures = [figure for figure, _, _ in progress.heard]
+    assert figures == sorted(set(figures))
+    assert {total for _, total, _ in progress.heard} == {1.0}
+    assert figures[-1] == 1.0
+    assert len(running.ledger.charges) == 1
+
+
+async def test_a_call_that_is_repeated_after_its_timeout_is_charged_once(start: Start, connect: Connect) -> None:
+    """As clients do it: they give up, and the model makes the same call again, without having seen a key."""
+    running = await start()
+    async with connect(running) as client:
+        with pytest.raises(MCPError):
+            await client.call_tool("generate", soul("fox"), read_timeout_seconds=0.5)
+        again = asyncio.create_task(client.call_tool("generate", soul("fox")))
+        await running.calls_open("WatchGenerations" if connect is over_stdio else "WatchGeneration", 1)
+        running.clock.advance(60)
+        result = await again
+        once_more = await client.call_tool("generate", soul("fox"))
+
+    assert told(result)["replayed"]
+    assert state(result) == "COMPLETED"
+    assert told(once_more)["generation"]["id"] == told(result)["generation"]["id"]
+    assert "Nothing new was started" in text(once_more)
+    assert len(running.ledger.submissions) == len(running.ledger.charges) == 1
+
+
+async def test_a_key_is_one_generation_and_another_key_another(start: Start, connect: Connect) -> None:
+    running = await start()
+    first, second = {"idempotency_key": "take-1", "wait_seconds": 0}, {"idempotency_key": "take-2", "wait_seconds": 0}
+    async with connect(running) as client:
+        results = [await client.call_tool("generate", soul("fox") | key) for key in (first, first, second)]
+        misused = await client.call_tool("generate", soul("wolf") | first)
+        unnamed = await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
+        listed = await client.call_tool("list_generations", {"filter": {"idempotency_key": "take-2"}})
+
+    ids = [told(result)["generation"]["id"] for result in results]
+    assert ids[0] == ids[1] != ids[2]
+    assert [told(result)["idempotency_key"] for result in results] == ["take-1", "take-1", "take-2"]
+    assert [told(result)["replayed"] for result in results] == [False, True, False]
+    assert error(misused)["reason"] == "IDEMPOTENCY_KEY_REUSED"
+    assert told(unnamed)["generation"]["id"] not in ids
+    assert [generation["id"] for generation in told(listed)["generations"]] == [ids[2]]
+    assert len(running.ledger.submissions) == 3
+
+
+async def test_what_is_not_done_in_time_goes_on(start: Start, port: Connect) -> None:
+    running = await start()
+    async with port(running) as client:
+        early = await client.call_tool("generate", soul("fox") | {"wait_seconds": 0.2})
+        generation_id = told(early)["generation"]["id"]
+        assert not told(early)["generation"].get("done")
+        assert f"wait_generation with id {generation_id}" in text(early)
+
+        await running.finish(generation_id)
+        waited = await client.call_tool("wait_generation", {"id": generation_id})
+        seen = await client.call_tool("get_generation", {"id": generation_id})
+
+    assert state(waited) == state(seen) == "COMPLETED"
+    assert told(seen)["generation"]["input"] == soul("fox")["input"]
+
+
+async def test_cancel_is_free_and_too_late_is_told(start: Start, connect: Connect) -> None:
+    running = await start()
+    async with connect(running) as client:
+        queued, runs = [
+            told(await client.call_tool("generate", soul(prompt) | {"wait_seconds": 0}))["generation"]["id"]
+            for prompt in ("queued", "runs")
+        ]
+        await running.until(queued, "QUEUED")
+        canceled = await client.call_tool("cancel_generation", {"id": queued})
+        await running.start_running(runs)
+        late = await client.call_tool("cancel_generation", {"id": runs})
+        ended = await client.call_tool("wait_generation", {"id": queued})
+
+    assert state(canceled) == "CANCELED"
+    assert [refund.reason for refund in running.ledger.refunds] == ["canceled"]
+    assert (error(late)["reason"], error(late)["code"]) == ("NOT_CANCELABLE", "FAILED_PRECONDITION")
+    assert error(late)["metadata"]["state"] == "IN_PROGRESS"
+    assert ended.is_error
+    assert "CANCELED" in text(ended)
+
+
+async def test_an_end_without_outputs_is_an_error_that_says_how_to_try_again(start: Start, port: Connect) -> None:
+    running = await start(credits=1)
+    async with port(running) as client:
+        for word, reason in (("[fail]", "GENERATION_FAILED"), ("[nsfw]", "MODERATED")):
+            result = await client.call_tool("generate", soul(word), progress_callback=Progress(running.clock))
+            again = await client.call_tool("generate", soul(word))
+            assert error(result)["reason"] == error(again)["reason"] == reason
+            assert "not charged" in text(result)
+            assert "new idempotency_key" in text(result)
+        assert len(running.ledger.charges) == len(running.ledger.refunds) == 2
+
+        dear = {"input": {"model": {"model_id": SEEDANCE, "parameters": {"prompt": "fox"}}}}
+        refused = await client.call_tool("generate", dear)
+        again = await client.call_tool("generate", dear)
+    assert error(refused)["reason"] == error(again)["reason"] == "INSUFFICIENT_CREDITS"
+    assert "Nothing was charged" in text(refused)
+    assert told_id(refused) != told_id(again)
+
+
+def told_id(result: CallToolResult) -> str:
+    assert isinstance(result.structured_content, dict)
+    return str(result.structured_content["generation"]["id"])
+
+
+WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "no input": ({}, ["input"]),
+    "nothing to generate": ({"input": {}}, ["input"]),
+    "two things": ({"input": {"soul": {"prompt": "x"}, "dop": {}}}, ["input"]),
+    "unknown names": ({"input": {"soul": {"promt": "x"}}, "sead": 7}, ["input.soul.promt", "sead"]),
+    "wrong types": (soul("x", seed="seven", batch_size=1.5), ["input.soul.batch_size", "input.soul.seed"]),
+    "no such value": (soul("x", version="V9"), ["input.soul.version"]),
+    "a wrong element": ({"input": {"dop": {"image_urls": ["http://a.test/b.png", 7]}}}, ["input.dop.image_urls[1]"]),
+    "a number that is too large": (soul("x", seed=2**40), ["input"]),
+    "the gateway's own check": (soul("x", seed=0, style_strength=2), ["input.soul.seed", "input.soul.style_strength"]),
+    "a wait for ever": (soul("x") | {"wait_seconds": 1e9}, ["wait_seconds"]),
+    "more than anybody means": ({"input": {"dop": {"prompt": "x", "image_urls": [1] * 5_000}}}, ["arguments"]),
+    "a key that is none": (soul("x") | {"idempotency_key": "a key"}, ["idempotency_key"]),
+}
+
+
+async def test_bad_input_is_told_field_by_field_and_sent_nowhere(start: Start, connect: Connect) -> None:
+    running = await start()
+    async with connect(running) as client:
+        for name, (arguments, fields) in WRONG.items():
+            told_of = error(await client.call_tool("generate", arguments))
+            assert (told_of["reason"], told_of["code"]) == ("INVALID_INPUT", "INVALID_ARGUMENT"), name
+            named = [violation["field"] for violation in told_of["field_violations"]]
+            assert [field for field in fields if field not in named] == [], (name, named)
+            assert all(violation["description"] for violation in told_of["field_violations"])
+        unknown = await client.call_tool("get_generation", {"id": "no-such-id"})
+        with pytest.raises(MCPError, match="no such tool"):
+            await client.call_tool("delete_everything", {})
+    assert error(unknown)["reason"] == "NOT_FOUND"
+    assert running.ledger.submissions == []
+
+
+async def test_an_estimate_costs_nothing_and_lists_have_a_limit(start: Start, port: Connect) -> None:
+    running = await start()
+    async with port(running) as client:
+        estimate = await client.call_tool("estimate_generation", soul("fox"))
+        assert running.ledger.submissions == []
+        for number in range(3):
+            await client.call_tool("generate", soul(f"fox {number}") | {"wait_seconds": 0, "labels": {"of": "three"}})
+        newest = await client.call_tool("list_generations", {"filter": {"labels": {"of": "three"}}, "limit": 2})
+        last = told(newest)["generations"][-1]
+        matching = {"labels": {"of": "three"}, "created_before": last["create_time"]}
+        older = await client.call_tool("list_generations", {"filter": matching})
+
+    assert re.search(r"cost [\d.]+ credits", text(estimate))
+    assert float(told(estimate)["cost"]["credits"]) > 0
+    assert "There may be more" in text(newest)
+    shown = [*told(newest)["generations"], *told(older)["generations"]]
+    assert len({generation["id"] for generation in shown}) == 3
+    assert "input" not in shown[0]
+
+
+async def test_what_there_is_to_choose_from_can_be_found_and_used(start: Start, port: Connect) -> None:
+    running = await start()
+    async with port(running) as client:
+        models = await client.call_tool("list_models", {"query": "SEEDANCE", "output_kind": "MEDIA_KIND_VIDEO"})
+        model = await client.call_tool("get_model", {"id": SEEDANCE})
+        unknown = await client.call_tool("get_model", {"id": "no/such-model"})
+        motions = await client.call_tool("list_motions", {"query": "zoom", "limit": 2})
+        styles = await client.call_tool("list_soul_styles", {"query": "noir"})
+        newer = await client.call_tool("list_soul_styles", {"version": "SOUL_VERSION_V2", "limit": 3})
+        presets = await client.call_tool("list_presets", {"model_id": "marketing-studio/image"})
+        wrong = await client.call_tool("list_soul_styles", {"version": "SOUL_VERSION_CINEMA"})
+        (style,) = told(styles)["soul_styles"]
+        none = await client.call_tool("list_characters", {})
+        training = CreateCharacterRequest(name="Mara", image_urls=["https://files.example/mara.jpg"] * 3)
+        training.idempotency_key = "mara"
+        made = await running.grpc.call("CreateCharacter", training)
+        characters = await client.call_tool("list_characters", {})
+        used = await client.call_tool("generate", soul("fox", style_id=style["id"]) | {"wait_seconds": 0})
+
+    assert SEEDANCE in [one["id"] for one in told(models)["models"]]
+    assert "prompt" in told(model)["model"]["parameters_schema"]["properties"]
+    assert "prompt" in text(model)
+    assert error(unknown)["reason"] == "MODEL_UNKNOWN"
+    assert [one["id"] in text(motions) for one in told(motions)["motions"] if "Zoom" in one["name"]] == [True, True]
+    assert "There may be more" in text(motions)
+    assert (style["name"], len(told(newer)["soul_styles"])) == ("Film Noir", 3)
+    assert len(told(presets)["presets"]) == 4
+    assert [violation["field"] for violation in error(wrong)["field_violations"]] == ["version"]
+    assert state(used) == "PENDING"
+    assert (told(none)["characters"], text(none)) == ([], "Nothing matches.")
+    assert [one["id"] for one in told(characters)["characters"]] == [made.character.id]
+    assert text(characters).startswith(f"Mara: {made.character.id} ")
+
+
+async def stored(url: str) -> bytes:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return await answer.read()
+
+
+async def test_media_in_the_arguments_is_uploaded(start: Start, port: Connect) -> None:
+    running = await start()
+    media = bytes(range(256)) * 5000
+    encoded = base64.b64encode(media).decode()
+    async with port(running) as client:
+        uploaded = await client.call_tool("upload_media", {"data": encoded, "content_type": "image/png"})
+        refusals = [
+            error(await client.call_tool("upload_media", arguments))
+            for arguments in (
+                {"data": "no base64!", "content_type": "image/png"},
+                {"data": base64.b64encode(bytes(3_000_001)).decode(), "content_type": "image/png"},
+                {"data": encoded},
+                {"data": "eA==", "content_type": "PNG"},
+                {"path": "/etc/hostname"},
+            )
+        ]
+    assert hashlib.sha256(await stored(told(uploaded)["url"])).digest() == hashlib.sha256(media).digest()
+    assert {refusal["reason"] for refusal in refusals} == {"INVALID_INPUT"}
+    fields = [[violation["field"] for violation in refusal["field_violations"]] for refusal in refusals]
+    assert fields == [["data"], ["data"], ["content_type"], ["header.content_type"], ["path"]]
+
+
+async def test_files_are_read_below_the_folder_that_was_named_and_nowhere_else(start: Start, tmp_path: Path) -> None:
+    running = await start()
+    folder, outside = tmp_path / "media", tmp_path / "secret.png"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "fox.PNG").write_bytes(b"a fox")
+    (folder / "notes.txt").write_text("not media")
+    outside.write_bytes(b"a secret")
+    (folder / "link.png").symlink_to(outside)
+    async with over_stdio(running, options=("--files", str(folder))) as client:
+        (tool,) = [tool for tool in (await client.list_tools()).tools if tool.name == "upload_media"]
+        below = await client.call_tool("upload_media", {"path": "deep/fox.PNG"})
+        absolute = await client.call_tool("upload_media", {"path": str(folder / "deep" / "fox.PNG")})
+        refusals = [
+            error(await client.call_tool("upload_media", {"path": path}))["field_violations"][0]["description"]
+            for path in ("../secret.png", str(outside), "link.png", "missing.png", "deep", "notes.txt", "a\0b.png")
+        ]
+        both = await client.call_tool("upload_media", {"path": "deep/fox.PNG", "data": "eA=="})
+    assert str(folder) in str(tool.input_schema)
+    assert [await stored(told(result)["url"]) for result in (below, absolute)] == [b"a fox", b"a fox"]
+    assert set(refusals[:5] + refusals[6:]) == {f"is no file below {folder}"}
+    assert refusals[5].startswith("must end in .jpg")
+    assert error(both)["reason"] == "INVALID_INPUT"
+
+
+async def test_with_keys_everybody_has_his_own_and_strangers_nothing(start: Start, connect: Connect) -> None:
+    running = await start(AUTH="keys")
+    mine, theirs = await running.key("mine"), await running.key("theirs")
+    async with connect(running, mine) as client:
+        generation_id = told(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))["generation"]["id"]
+    async with connect(running, theirs) as client:
+        for name, arguments in (
+            ("get_generation", {"id": generation_id}),
+            ("wait_generation", {"id": generation_id}),
+            ("cancel_generation", {"id": generation_id}),
+        ):
+            assert error(await client.call_tool(name, arguments))["reason"] == "NOT_FOUND", name
+        listed = await client.call_tool("list_generations", {})
+        again = await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
+    assert told(listed)["generations"] == []
+    assert told(again)["generation"]["id"] != generation_id
+    wrong = mine[:-4] + "0000"
+    result = await refused_with(connect, running, wrong)
+    assert result is None or error(result)["reason"] == "INVALID_CREDENTIALS"
+    assert result is None or wrong not in str(result)
+
+
+async def refused_with(connect: Connect, running: Any, secret: str) -> CallToolResult | None:
+    """What a tool says to a stranger; None where he was not even let in."""
+    try:
+        async with connect(running, secret) as client:
+            return await client.call_tool("list_generations", {})
+    except* MCPError as group:
+        assert connect is not over_stdio
+        assert secret not in str(group.exceptions)
+    return None

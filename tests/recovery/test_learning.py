@@ -1,0 +1,123 @@
+"""How long generations run is learned from ends that were noticed when they came, and not as the time of the notice.
+
+Else whatever makes polls late would be learned as the time that generations take, and make all of them later still.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.generations import follow
+from gateway.generations.feed import Entry
+from gateway.generations.follow import Follower
+from gateway.generations.model import Generation, Spec
+from gateway.generations.pace import POLL_EVERY, Paces
+from tests.recovery.conftest import Start
+from tests.support.running import soul
+from tests.support.timeline import STEP, Timed
+
+
+async def learned(running: Timed) -> list[float]:
+    """The run times that are remembered, in memory and in the store alike."""
+    remembered = list(running.gateway._core.follower._paces._history.values())
+    stored = [seconds for _, seconds in await running.gateway._core.store.durations()]
+    assert [seconds for times in remembered for seconds in times] == pytest.approx(stored)
+    return stored
+
+
+async def ended(running: Timed) -> bool:
+    """Let time pass until nothing lives."""
+    await running.passes(120, until=lambda: not running.live())
+    return not running.live()
+
+
+async def test_an_end_is_learned_as_some_time_since_it_was_last_seen_running(start: Start) -> None:
+    running = await start(queue_seconds=2.0, image_seconds=5.0, concurrency_limit=200)
+    for number in range(100):
+        await running.submit(soul(f"fox {number}"))
+    assert await ended(running)
+    seconds = await learned(running)
+    assert len(seconds) == 100
+    gap = POLL_EVERY * 1.1 + STEP
+    assert all(7.0 - gap < one < 7.0 + gap for one in seconds)
+    assert sum(one < 7.0 for one in seconds) > 5, "some are taken for shorter than they were"
+    assert sum(one > 7.0 for one in seconds) > 5, "and some for longer"
+
+
+def trace(median: float, sigma: float) -> Iterator[float]:
+    source = random.Random(20_261_120)
+    return (source.lognormvariate(math.log(median), sigma) for _ in range(5000))
+
+
+@pytest.mark.parametrize(("median", "sigma", "calls", "delay"), [(12.0, 0.5, 6.0, 1.0), (1.0, 0.3, 2.0, 0.6)])
+def test_a_pace_that_learns_from_what_it_notices_itself_stays_as_good_as_it_was(
+    median: float, sigma: float, calls: float, delay: float
+) -> None:
+    paces = Paces(shortest=1.0, longest=30.0)
+    asked, late = [], []
+    for duration in trace(median, sigma):
+        seen, at = 0.0, paces.gap("model", 0.0, 0, webhooks=False)
+        asked.append(1)
+        while at < duration:
+            seen, at = at, at + paces.gap("model", at, 0, webhooks=False)
+            asked[-1] += 1
+        late.append(at - duration)
+        ran = learned_from(seen, at)
+        assert ran is not None
+        paces.learn("model", ran)
+    assert sum(asked[-1000:]) / 1000 < calls * 1.1
+    assert sum(late[-1000:]) / 1000 < delay * 1.1
+
+
+def learned_from(seen: float, at: float) -> float | None:
+    """What a follower makes of a poll at that time which finds an end, after it was seen running."""
+    entry = Entry(Generation(Spec("id", "tenant", "model", "v2", "account", "origin", b"", {}, "key", 0.0, 0.0)))
+    entry.seen = seen
+    return Follower._ran(entry, at, late=0.0)
+
+
+async def test_an_end_in_the_time_of_a_restart_is_not(start: Start) -> None:
+    running = await start(queue_seconds=2.0, image_seconds=5.0)
+    await running.submit(soul("a fox"))
+    await running.stop_gateway()
+    running.clock.advance(600)
+    await running.start_gateway()
+    assert await ended(running)
+    assert await learned(running) == []
+
+
+async def test_one_that_still_runs_after_a_restart_is(start: Start) -> None:
+    running = await start(queue_seconds=2.0, image_seconds=60.0)
+    await running.submit(soul("a fox"))
+    await running.stop_gateway()
+    await running.start_gateway()
+    assert await ended(running)
+    (seconds,) = await learned(running)
+    assert 50.0 <= seconds < 70.0
+
+
+async def test_an_end_while_higgsfield_was_away_is_not(start: Start) -> None:
+    running = await start(queue_seconds=2.0, image_seconds=5.0)
+    await running.submit(soul("a fox"))
+    await running.passes(3.5)
+    await running.higgsfield_goes()
+    await running.passes(60)
+    await running.higgsfield_comes_back()
+    assert await ended(running)
+    assert await learned(running) == []
+
+
+async def test_an_end_that_waited_for_a_worker_is_not(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = await start(queue_seconds=2.0, image_seconds=5.0)
+    await running.submit(soul("a fox"))
+    await running.passes(3.5)
+    monkeypatch.setattr(follow, "WORKERS", 0)
+    await running.passes(20)
+    monkeypatch.setattr(follow, "WORKERS", 1)
+    running.gateway._core.follower._wake()
+    assert await ended(running)
+    assert await learned(running) == []

@@ -1,0 +1,148 @@
+"""CancelGeneration: free while pending, Higgsfield's decision while queued, and no more after that."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from hfgateway.v1 import generation_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.rpc.conftest import Start
+from tests.support.running import Generation, Running, eventually, name_of, soul
+from tests.support.transports import RpcFailure, Transport
+
+
+async def cancel(client: Transport, generation_id: str) -> Generation:
+    request = pb.CancelGenerationRequest(id=generation_id)
+    answer: pb.CancelGenerationResponse = await client.call("CancelGeneration", request)
+    return answer.generation
+
+
+async def test_what_waits_here_is_canceled_for_free(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    await running.submit(soul("the first"))
+    for name, client in running.transports.items():
+        waiting = await running.submit(soul(f"over {name}", wait_for=pb.WAIT_FOR_STORED))
+        assert (name_of(waiting), waiting.cancelable) == ("PENDING", True)
+        canceled = await cancel(client, waiting.id)
+        assert (name_of(canceled), canceled.done, canceled.cancelable) == ("CANCELED", True, False)
+        assert canceled.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_GATEWAY
+        assert not canceled.HasField("delay")
+        assert not canceled.HasField("failure")
+        assert canceled.input == waiting.input
+    assert [one.prompt for one in running.ledger.submissions] == ["the first"]
+    assert running.ledger.cancels == []
+
+
+async def test_what_is_queued_is_canceled_at_higgsfield(running: Running, client: Transport) -> None:
+    queued = await running.submit(soul("a fox"))
+    canceled = await cancel(client, queued.id)
+    assert (name_of(canceled), canceled.done) == ("CANCELED", True)
+    assert canceled.HasField("end_time")
+    assert [one.reason for one in running.ledger.refunds] == ["canceled"]
+
+
+async def test_again_on_a_canceled_one_is_ok(running: Running, grpc: Transport) -> None:
+    queued = await running.submit(soul("a fox"))
+    first = await cancel(grpc, queued.id)
+    again = await cancel(grpc, queued.id)
+    assert (name_of(again), again.revision) == ("CANCELED", first.revision)
+    assert len(running.ledger.refunds) == 1
+
+
+async def test_many_cancels_at_once_are_one(running: Running) -> None:
+    queued = await running.submit(soul("a fox"))
+    canceled = await asyncio.gather(*(cancel(client, queued.id) for client in running.transports.values()))
+    assert {(name_of(one), one.revision) for one in canceled} == {("CANCELED", canceled[0].revision)}
+    assert len(running.ledger.refunds) == 1
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_cancel_while_the_submission_is_on_its_way_waits_for_its_outcome(
+    running: Running, grpc: Transport, times: int
+) -> None:
+    running.plan(on="submit", delay=0.2)
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: bool(running.ledger.charges))
+    canceled = await asyncio.gather(*(cancel(grpc, stored.id) for _ in range(times)))
+    assert {name_of(one) for one in canceled} == {"CANCELED"}
+    assert len(running.ledger.charges) == len(running.ledger.refunds) == 1
+
+
+async def test_a_cancel_of_what_is_then_refused_ends_canceled(running: Running) -> None:
+    running.plan(on="submit", delay=0.3, status=422, body={"detail": "no"})
+    waiting = asyncio.create_task(running.submit(soul("a fox")))
+    await eventually(lambda: bool(running.ledger.submissions))
+    (listed,) = (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations
+    assert name_of(await cancel(running.grpc, listed.id)) == "CANCELED"
+    assert name_of(await waiting) == "CANCELED"
+    assert running.ledger.charges == []
+
+
+async def test_a_cancel_of_what_is_then_full_ends_canceled(running: Running) -> None:
+    running.plan(on="submit", delay=0.3, status=429, body={"detail": "full"}, headers={"Retry-After": "60"})
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: bool(running.ledger.submissions))
+    assert name_of(await cancel(running.grpc, stored.id)) == "CANCELED"
+    assert len(running.ledger.submissions) == 1
+
+
+async def test_a_cancel_of_what_is_then_lost_is_refused_and_names_the_state(start: Start) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off")
+    running.plan(on="submit", delay=0.3, kind="500", processed=True)
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: bool(running.ledger.charges))
+    with pytest.raises(RpcFailure) as raised:
+        await cancel(running.grpc, stored.id)
+    assert raised.value.reason == "NOT_CANCELABLE"
+    assert raised.value.failure.metadata["state"] == "UNCERTAIN"
+
+
+async def test_a_cancel_that_higgsfield_does_not_follow_is_refused(running: Running, grpc: Transport) -> None:
+    queued = await running.submit(soul("a fox"))
+    running.plan(on="cancel", status=202, body="")
+    with pytest.raises(RpcFailure) as raised:
+        await cancel(grpc, queued.id)
+    assert raised.value.reason == "NOT_CANCELABLE"
+    assert raised.value.failure.metadata["state"] == "QUEUED"
+    assert name_of(await running.get(queued.id)) == "QUEUED"
+
+
+@pytest.mark.parametrize(
+    "answer", [{"status": 400, "body": {"detail": "no"}}, {"kind": "500"}, {"kind": "html"}, {"kind": "lost"}], ids=str
+)
+async def test_the_status_decides_and_not_the_answer_to_the_cancel(running: Running, answer: dict[str, object]) -> None:
+    queued = await running.submit(soul("a fox"))
+    running.plan(on="cancel", processed=True, **answer)
+    assert name_of(await cancel(running.grpc, queued.id)) == "CANCELED"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"kind": "500"},
+        {"kind": "html"},
+        {"kind": "half"},
+        {"kind": "close", "times": 2},  # a kept connection that is closed proves nothing: it is asked once more
+        {"status": 401, "body": {"detail": "Invalid credentials"}},
+        {"status": 422, "body": {"detail": "no"}},
+    ],
+    ids=str,
+)
+async def test_no_word_on_the_status_is_unavailable_and_safe_to_repeat(start: Start, answer: dict[str, object]) -> None:
+    running = await start(POLL_MIN=30, POLL_MAX=30)
+    queued = await running.submit(soul("a fox"))
+    running.plan(on="status", **answer)
+    with pytest.raises(RpcFailure) as raised:
+        await cancel(running.grpc, queued.id)
+    assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert name_of(await cancel(running.grpc, queued.id)) == "CANCELED"
+
+
+async def test_a_canceled_one_makes_room_for_the_next(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    first = await running.submit(soul("the first"))
+    second = await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))
+    await cancel(running.grpc, first.id)
+    await running.until(second.id, "QUEUED")

@@ -1,0 +1,202 @@
+"""What holds for the whole: every RPC served, health, reflection, hosts, and nothing told that is not ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import grpc.aio
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from gateway.config import Address
+from gateway.rpc.chain import Chain
+from gateway.rpc.generations import GenerationHandlers
+from gateway.rpc.over_connect import ConnectApp
+from gateway.rpc.over_grpc import add_service, method_name
+from gateway.serving import listen as _listen
+from gateway.telemetry import Telemetry
+from gateway.web.server import WebServer, web_app
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.running import PATIENCE, Running, soul
+from tests.support.transports import SERVICE, TRANSPORTS, RpcFailure, Transport, answers_of, open_transport
+
+CANARY = "canary-of-a-defect"
+
+
+def test_every_rpc_has_a_handler_and_no_handler_is_left_over() -> None:
+    handlers = {name for name in vars(GenerationHandlers) if not name.startswith("_")}
+    assert handlers == {method_name(method) for method in SERVICE.methods}
+
+
+async def test_a_service_that_lacks_a_handler_does_not_start() -> None:
+    for missing in SERVICE.methods:
+        names = {method_name(method) for method in SERVICE.methods} - {method_name(missing)}
+        incomplete = type("Incomplete", (), dict.fromkeys(names))()
+        with pytest.raises(AttributeError, match=method_name(missing)):
+            add_service(grpc.aio.server(), SERVICE, incomplete, Chain(Telemetry()))
+
+
+async def health(running: Running, name: str) -> int:
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
+        return int(answer.status)
+
+
+async def test_health_says_serving_for_the_server_and_the_service(running: Running) -> None:
+    for name in ("", SERVICE.full_name):
+        assert await health(running, name) == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_health_says_not_serving_and_readyz_why_while_it_drains(running: Running) -> None:
+    running.plan(on="submit", delay=0.5)
+    call = asyncio.create_task(running.submit(soul("a fox")))
+    await running.calls_open("SubmitGeneration", 1)
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE.full_name))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        assert await http(running, "/readyz") == (200, "ready\n")
+        await running.begin_drain()
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert await http(running, "/readyz") == (503, "draining\n")
+        assert await http(running, "/healthz") == (200, "ok\n")
+        watch.cancel()
+    await call
+    await running.stop_gateway()
+    assert len(running.ledger.charges) == 1
+
+
+async def test_reflection_tells_of_the_service_and_its_files(running: Running) -> None:
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
+        requests = [
+            reflection_pb2.ServerReflectionRequest(list_services=""),
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE.full_name),
+        ]
+        listed, described = [answer async for answer in ask(iter(requests))]
+    assert SERVICE.full_name in {one.name for one in listed.list_services_response.service}
+    names = {
+        FileDescriptorProto.FromString(content).name
+        for content in described.file_descriptor_response.file_descriptor_proto
+    }
+    assert SERVICE.file.name in names
+
+
+async def http(running: Running, path: str, **headers: str) -> tuple[int, str]:
+    url = running.gateway.http_address + path
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_calls_that_name_a_foreign_host_are_refused(running: Running) -> None:
+    url = f"{running.gateway.http_address}/{SERVICE.full_name}/SubmitGeneration"
+    body = soul("a fox").SerializeToString()
+    for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1"):
+        headers = {"host": host, "content-type": "application/proto"}
+        async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
+            assert answer.status == 400, host
+    assert running.ledger.submissions == []
+
+
+async def test_calls_that_name_this_machine_are_served(running: Running) -> None:
+    for host in ("localhost:8080", "127.0.0.1", "gateway.localhost"):
+        assert (await http(running, "/healthz", host=host))[0] == 200
+
+
+async def test_no_call_can_be_made_by_get(running: Running) -> None:
+    status, _ = await http(running, f"/{SERVICE.full_name}/GetGeneration?message=e30&encoding=json&connect=v1")
+    assert status in {404, 405, 415}
+
+
+async def test_metrics_count_calls_and_hold_nothing_of_them(running: Running, client: Transport) -> None:
+    request = soul("canary of a prompt", "canary-of-a-key", labels={"canary": "of-a-label"})
+    await client.call("SubmitGeneration", request)
+    with pytest.raises(RpcFailure):
+        await client.call("GetGeneration", pb.GetGenerationRequest(id="canary-of-an-id"))
+    text = await running.metrics()
+    counted = 'hfgateway_rpc_total{{code="{}",method="/hfgateway.v1.GenerationService/{}"}} 1.0'
+    assert counted.format("OK", "SubmitGeneration") in text
+    assert counted.format("NOT_FOUND", "GetGeneration") in text
+    assert "hfgateway_generations_live 1.0" in text
+    assert "canary" not in text
+    assert "sandbox:sandbox" not in text
+
+
+async def test_an_unknown_method_is_unimplemented(running: Running) -> None:
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await channel.unary_unary(f"/{SERVICE.full_name}/PaintGeneration")(b"")
+    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    url = f"{running.gateway.http_address}/{SERVICE.full_name}/PaintGeneration"
+    headers = {"content-type": "application/json"}
+    async with aiohttp.ClientSession() as session, session.post(url, data=b"{}", headers=headers) as answer:
+        assert answer.status == 404
+
+
+async def test_a_message_over_4_mib_is_refused_by_the_transport_itself(running: Running) -> None:
+    for client in running.transports.values():
+        with pytest.raises(RpcFailure) as raised:
+            await client.call("SubmitGeneration", b"\xfa\x3f" + b"\x80\x80\xc0\x02" + b"x" * (5 << 20))
+        assert raised.value.code == "RESOURCE_EXHAUSTED"
+        assert raised.value.details == ()
+
+
+class Defective:
+    """Handlers of which every one has the same defect."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self._stream if name.startswith("watch_") else self._unary
+
+    async def _unary(self, request: Any, call: Any) -> Any:
+        raise ZeroDivisionError(CANARY)
+
+    async def _stream(self, request: Any, call: Any) -> AsyncIterator[Any]:
+        yield b""
+        raise ZeroDivisionError(CANARY)
+
+
+@contextlib.asynccontextmanager
+async def defective_gateway() -> AsyncIterator[dict[str, Transport]]:
+    """Both ports, served as the gateway serves them, with handlers that fail."""
+    chain = Chain(Telemetry())
+    server = grpc.aio.server()
+    add_service(server, SERVICE, Defective(), chain)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    listening = _listen("HTTP_ADDRESS", Address("127.0.0.1", 0))
+    app = web_app([ConnectApp(SERVICE, Defective(), chain)], ready=str, exposition=bytes, allowed_origins=())
+    web = WebServer(app, listening)
+    await web.start()
+    http_address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    clients = {name: open_transport(name, f"127.0.0.1:{port}", http_address) for name in TRANSPORTS}
+    try:
+        yield clients
+    finally:
+        for client in clients.values():
+            await client.close()
+        await web.stop()
+        await server.stop(0)
+
+
+async def test_a_defect_is_told_as_an_incident_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    async with defective_gateway() as clients, asyncio.timeout(PATIENCE):
+        for client in clients.values():
+            for method in SERVICE.methods:
+                caplog.clear()
+                with caplog.at_level(logging.ERROR), pytest.raises(RpcFailure) as raised:
+                    await answers_of(client, method.name, b"{}" if client.name == "connect-json" else b"")
+                error = raised.value
+                incident = error.failure.metadata["incident"]
+                assert (error.code, error.reason) == ("INTERNAL", "INTERNAL")
+                assert error.message == f"internal error, incident {incident}"
+                told = "".join(map(str, (error, *error.details)))
+                assert not [word for word in (CANARY, "ZeroDivision", "Traceback", ".py") if word in told]
+                (logged,) = (record for record in caplog.records if record.name == "gateway.rpc.chain")
+                assert logged.__dict__["incident"] == incident

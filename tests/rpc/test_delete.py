@@ -1,0 +1,109 @@
+"""DeleteGeneration: what is done is removed here, and at Higgsfield where that is possible."""
+
+from __future__ import annotations
+
+import pytest
+
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.rpc.conftest import Start
+from tests.support.running import Running, soul
+from tests.support.transports import RpcFailure, Transport
+
+
+async def delete(client: Transport, generation_id: str) -> bool:
+    answer: pb.DeleteGenerationResponse = await client.call(
+        "DeleteGeneration", pb.DeleteGenerationRequest(id=generation_id)
+    )
+    return answer.removed_upstream
+
+
+async def refused(running: Running, generation_id: str) -> RpcFailure:
+    with pytest.raises(RpcFailure) as raised:
+        await running.get(generation_id)
+    return raised.value
+
+
+async def completed(running: Running, prompt: str = "a fox") -> str:
+    stored = await running.submit(soul(prompt, "one-key"))
+    await running.finish(stored.id)
+    return stored.id
+
+
+async def test_it_goes_here_and_at_higgsfield(running: Running, client: Transport) -> None:
+    generation_id = await completed(running)
+    assert await delete(client, generation_id)
+    assert (await refused(running, generation_id)).reason == "NOT_FOUND"
+    assert not (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations
+    assert [one.outcome for one in running.ledger.deletes] == ["200"]
+
+
+async def test_again_is_ok_and_tells_the_same(running: Running, grpc: Transport) -> None:
+    generation_id = await completed(running)
+    assert await delete(grpc, generation_id)
+    assert await delete(grpc, generation_id)
+    assert len(running.ledger.deletes) == 1
+
+
+async def test_again_after_a_restart_is_ok(running: Running) -> None:
+    generation_id = await completed(running)
+    await delete(running.grpc, generation_id)
+    await running.stop_gateway()
+    await running.start_gateway()
+    assert await delete(running.grpc, generation_id)
+
+
+async def test_what_higgsfield_no_longer_has_counts_as_removed(running: Running) -> None:
+    generation_id = await completed(running)
+    running.plan(on="delete", status=404, body={"detail": "Not found"})
+    assert await delete(running.grpc, generation_id)
+
+
+async def test_what_was_refused_goes_here_only(running: Running, grpc: Transport) -> None:
+    running.plan(on="submit", status=422, body={"detail": "no"})
+    with pytest.raises(RpcFailure) as raised:
+        await running.submit(soul("a fox"))
+    generation_id = raised.value.failure.metadata["generation_id"]
+    assert not await delete(grpc, generation_id)
+    assert not await delete(grpc, generation_id)
+    assert running.ledger.deletes == []
+    assert (await refused(running, generation_id)).reason == "NOT_FOUND"
+
+
+async def test_what_was_never_sent_goes_here_only(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    await running.submit(soul("the first"))
+    waiting = await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))
+    await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=waiting.id))
+    assert not await delete(running.grpc, waiting.id)
+    assert not await delete(running.grpc, waiting.id)
+
+
+async def test_its_key_stays_used(running: Running, grpc: Transport) -> None:
+    await delete(grpc, await completed(running))
+    with pytest.raises(RpcFailure) as raised:
+        await grpc.call("SubmitGeneration", soul("a fox", "one-key"))
+    assert raised.value.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert len(running.ledger.charges) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"kind": "500"},
+        {"kind": "html"},
+        {"kind": "close", "times": 2},  # a kept connection that is closed proves nothing: it is asked once more
+        {"status": 400, "body": {"detail": "Request is not finished"}},
+        {"status": 401, "body": {"detail": "Invalid credentials"}},
+    ],
+    ids=str,
+)
+async def test_where_higgsfield_does_not_remove_it_nothing_is_removed(
+    running: Running, answer: dict[str, object]
+) -> None:
+    generation_id = await completed(running)
+    running.plan(on="delete", **answer)
+    with pytest.raises(RpcFailure) as raised:
+        await delete(running.grpc, generation_id)
+    assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert (await running.get(generation_id)).outputs
+    assert await delete(running.grpc, generation_id)

@@ -1,0 +1,33 @@
+"""Following many with few workers: everybody is asked for, and nobody waits for an event that never comes."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.generations import follow
+from tests.rpc.conftest import Start
+from tests.support.running import eventually, soul
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_more_are_due_than_there_are_workers(start: Start, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    monkeypatch.setattr(follow, "WORKERS", workers)
+    running = await start()
+    generations = [await running.submit(soul(f"one of many, {number}")) for number in range(10)]
+    for generation in generations:
+        assert (await running.finish(generation.id)).done
+
+
+async def test_it_says_by_how_much_it_is_late_and_not_where_higgsfield_is(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "WORKERS", 1)
+    running = await start()
+    follower = running.gateway._core.follower
+    assert follower.behind() == 0.0
+    running.plan(on="status", delay=0.2, times=1000)
+    for number in range(3):
+        await running.submit(soul(f"one of three, {number}"))
+    await eventually(lambda: follower.behind() > 0.1)
+    monkeypatch.setattr(follow, "SLOW_ANSWERS", 0.1)
+    await eventually(lambda: follower.behind() == 0.0 and len(follower._tasks) == 1)

@@ -1,0 +1,226 @@
+"""Forecasts: computed when they are read, sent alone only when they say something new, and never a revision."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from gateway.generations import watch
+from gateway.generations.inputs import SoulInput
+from gateway.generations.pace import ENOUGH
+from gateway.generations.service import Submission
+from gateway.higgsfield.credentials import Credentials
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.rpc.conftest import Start
+from tests.support.running import CREDENTIALS, PATIENCE, Generation, Running, eventually, name_of, public_url, soul
+from tests.support.transports import RpcFailure, Transport
+from tests.support.webhooks import SECRET
+
+EVERY_SECOND = {"seconds": 1}
+
+
+async def queue(running: Running, *prompts: str) -> list[Generation]:
+    """One that runs, and those that wait behind it in their order."""
+    await running.submit(soul("the one that runs"))
+    return [await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED)) for prompt in prompts]
+
+
+async def position(client: Transport, generation: Generation) -> int:
+    answer = await client.call("GetGeneration", pb.GetGenerationRequest(id=generation.id))
+    return int(answer.generation.forecast.queue_position)
+
+
+async def cancel(running: Running, generation: Generation) -> None:
+    await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=generation.id))
+
+
+async def experienced(start: Start, **terms: Any) -> Running:
+    """A gateway that has seen enough of a model to know how long it takes: a poll that is first teaches nothing."""
+    secret = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET, "POLL_MIN": 30, "POLL_MAX": 30}
+    running = await start(**(secret | public_url() | terms))
+    for number in range(ENOUGH):
+        seen = await running.submit(soul(f"seen before {number}"))
+        running.clock.advance(60)
+        await running.until(seen.id, "COMPLETED")
+    return running
+
+
+async def test_places_in_the_queue_are_told_as_they_will_go(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    first, second, third = await queue(running, "first", "second", "third")
+    for client in running.transports.values():
+        assert [await position(client, one) for one in (first, second, third)] == [1, 2, 3]
+    await cancel(running, first)
+    assert [await position(running.grpc, one) for one in (second, third)] == [1, 2]
+    running.clock.advance(60)
+    await running.until(second.id, "QUEUED")
+    assert [await position(running.grpc, one) for one in (second, third)] == [0, 1]
+
+
+async def another_tenants(running: Running, prompt: str) -> None:
+    """A submission of somebody else: until there are keys, no call can make one."""
+    wanted = Submission(SoulInput(prompt), b"", prompt, {})
+    await running.gateway._core.service.submit("another", wanted)
+
+
+async def test_places_count_the_turns_of_other_tenants(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    (first,) = await queue(running, "first")
+    for prompt in ("their first", "their second"):
+        await another_tenants(running, prompt)
+    second, third = [await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED)) for prompt in ("second", "third")]
+    for client in running.transports.values():
+        assert [await position(client, one) for one in (first, second, third)] == [1, 3, 5]
+    for sent in range(2, 7):
+        running.clock.advance(60)
+        await eventually(lambda: len(running.ledger.submissions) == sent)  # noqa: B023 - called before it changes
+    assert [one.prompt for one in running.ledger.submissions[1:]] == [
+        "first", "their first", "second", "their second", "third",
+    ]  # fmt: skip
+
+
+async def test_what_waits_for_another_account_has_no_place_and_takes_none(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1, credentials="sandbox:sandbox other:secret", image_seconds=10**6)
+    (theirs,) = await queue(running, "for the account before")
+    await running.stop_gateway()
+    running.credentials = Credentials("other", "secret")
+    await running.start_gateway()
+    mine = [await running.submit(soul(f"mine {number}", wait_for=pb.WAIT_FOR_STORED)) for number in range(3)]
+    assert [await position(running.grpc, one) for one in (theirs, *mine)] == [0, 0, 1, 2]
+    assert name_of(await running.get(theirs.id)) == "PENDING"
+
+    await running.stop_gateway()
+    running.credentials = CREDENTIALS
+    await running.start_gateway()
+    assert [await position(running.grpc, one) for one in (theirs, *mine[1:])] == [1, 0, 0]
+
+
+async def test_what_another_account_was_told_holds_back_nothing_of_this_one(start: Start) -> None:
+    running = await start(credentials="sandbox:sandbox other:secret")
+    running.plan(on="submit", kind="429", headers={"Retry-After": "300"})
+    held_up = await running.submit(soul("for the account before", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: len(running.ledger.submissions) == 1)
+    await running.stop_gateway()
+    running.credentials = Credentials("other", "secret")
+    await running.start_gateway()
+    assert name_of(await running.submit(soul("mine"))) == "QUEUED"
+    assert name_of(await running.get(held_up.id)) == "PENDING"
+
+
+async def test_submit_wait_and_list_tell_it_too(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    first, second = await queue(running, "first", "second")
+    assert (first.forecast.queue_position, second.forecast.queue_position) == (1, 2)
+    listed = await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())
+    assert [one.forecast.queue_position for one in listed.generations] == [2, 1, 0]
+    waited = await running.grpc.call("WaitGeneration", pb.WaitGenerationRequest(id=second.id, timeout={"nanos": 1}))
+    assert waited.generation.forecast.queue_position == 2
+
+
+async def test_without_a_history_nothing_is_expected_of_what_runs(running: Running) -> None:
+    queued = await running.submit(soul("a fox"))
+    assert not queued.HasField("forecast")
+    done = await running.finish(queued.id)
+    assert not done.HasField("forecast")
+
+
+async def test_with_a_history_the_end_is_expected_and_the_queue_reckoned_with(start: Start) -> None:
+    running = await experienced(start, UPSTREAM_CONCURRENCY=1)
+    queued = await running.submit(soul("a fox"))
+    waiting = await running.submit(soul("an owl", wait_for=pb.WAIT_FOR_STORED))
+    assert 0.0 <= queued.forecast.progress < 1.0
+    assert waiting.forecast.queue_position == 1
+    assert waiting.forecast.remaining.ToNanoseconds() > 0
+    running.clock.advance(60)
+    done = await running.until(queued.id, "COMPLETED")
+    assert not done.HasField("forecast")
+
+
+async def test_progress_never_falls_while_it_runs(start: Start) -> None:
+    running = await experienced(start)
+    queued = await running.submit(soul("a fox"))
+    shown = [(await running.get(queued.id)).forecast.progress for _ in range(50)]
+    assert shown == sorted(shown)
+
+
+# -- In a watch --------------------------------------------------------------------------------------------------------
+
+
+async def nexts(stream: AsyncIterator[Any], count: int) -> list[Any]:
+    async with asyncio.timeout(PATIENCE):
+        return [await anext(stream) for _ in range(count)]
+
+
+async def test_a_watch_tells_a_forecast_alone_only_when_it_is_newer(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "HEARTBEAT", 1.0)
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    first, second = await queue(running, "first", "second")
+    for client in (running.transports["connect-json"], running.grpc):
+        request = pb.WatchGenerationRequest(id=second.id, forecast_interval=EVERY_SECOND)
+        stream = client.stream("WatchGeneration", request)
+        shown, heartbeat = await nexts(stream, 2)
+        assert shown.generation.forecast.queue_position == 2
+        assert heartbeat == pb.WatchGenerationResponse()
+    before = await running.get(second.id)
+    await cancel(running, first)
+    async with asyncio.timeout(PATIENCE):
+        async for newer in stream:
+            assert not newer.HasField("generation")
+            if newer.HasField("forecast"):
+                break
+    assert newer.forecast.queue_position == 1
+    after = await running.get(second.id)
+    assert (after.revision, after.update_time) == (before.revision, before.update_time)
+    assert await anext(stream) == pb.WatchGenerationResponse()
+
+
+async def test_without_an_interval_no_forecast_is_sent_alone(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "HEARTBEAT", 0.2)
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    first, second = await queue(running, "first", "second")
+    one = running.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=second.id))
+    await nexts(one, 2)
+    await cancel(running, first)
+    assert await nexts(one, 3) == [pb.WatchGenerationResponse()] * 3
+
+
+async def test_a_watch_of_many_tells_the_newer_ones_together(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "HEARTBEAT", 1.0)
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    first, second, third = await queue(running, "first", "second", "third")
+    request = pb.WatchGenerationsRequest(forecast_interval=EVERY_SECOND)
+    stream = running.grpc.stream("WatchGenerations", request)
+    shown = await nexts(stream, 5)
+    assert [one.generation.forecast.queue_position for one in shown[:4]] == [0, 1, 2, 3]
+    assert shown[4].caught_up
+    (heartbeat,) = await nexts(stream, 1)
+    assert dict(heartbeat.forecasts) == {}
+    await cancel(running, first)
+    newer: dict[str, int] = {}
+    async with asyncio.timeout(PATIENCE):
+        async for answer in stream:
+            assert answer.resume_token
+            if answer.HasField("generation"):
+                assert (answer.generation.id, name_of(answer.generation)) == (first.id, "CANCELED")
+            newer |= {name: forecast.queue_position for name, forecast in answer.forecasts.items()}
+            if newer:
+                break
+    assert newer == {second.id: 1, third.id: 2}
+    (heartbeat,) = await nexts(stream, 1)
+    assert dict(heartbeat.forecasts) == {}
+
+
+async def test_an_interval_below_a_second_is_refused(running: Running) -> None:
+    for interval in ({"nanos": 999_999_999}, {"seconds": 0}, {"seconds": -1}):
+        one = pb.WatchGenerationRequest(id="x", forecast_interval=interval)
+        many = pb.WatchGenerationsRequest(forecast_interval=interval)
+        for client in running.transports.values():
+            for method, request in (("WatchGeneration", one), ("WatchGenerations", many)):
+                with pytest.raises(RpcFailure) as raised:
+                    await anext(client.stream(method, request))
+                assert raised.value.fields == ["forecast_interval"]

@@ -1,0 +1,220 @@
+"""GetGeneration and ListGenerations: what became of generations, newest first, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from hfgateway.v1 import generation_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.running import Generation, Running, model, name_of, soul
+from tests.support.transports import Transport
+
+QUEUED, COMPLETED = generation_pb2.GENERATION_STATE_QUEUED, generation_pb2.GENERATION_STATE_COMPLETED
+
+
+async def page(client: Transport, **request: Any) -> pb.ListGenerationsResponse:
+    answer: pb.ListGenerationsResponse = await client.call("ListGenerations", pb.ListGenerationsRequest(**request))
+    return answer
+
+
+async def ids(client: Transport, **wanted: Any) -> list[str]:
+    return [one.id for one in (await page(client, filter=pb.GenerationFilter(**wanted))).generations]
+
+
+async def submitted(running: Running, count: int, **fields: Any) -> list[Generation]:
+    """Newest first, as they are listed."""
+    stored = [await running.submit(soul(f"fox {number}", **fields)) for number in range(count)]
+    return stored[::-1]
+
+
+async def test_get_tells_what_submit_told(running: Running, client: Transport) -> None:
+    stored = await running.submit(soul("a fox", labels={"color": "red"}))
+    answer = await client.call("GetGeneration", pb.GetGenerationRequest(id=stored.id))
+    answer.generation.upstream.poll_count = stored.upstream.poll_count
+    assert answer.generation == stored
+
+
+async def test_a_completed_one_has_its_outputs_until_they_expire(running: Running, client: Transport) -> None:
+    request = soul("a fox")
+    request.input.soul.batch_size = 4
+    stored = await running.submit(request)
+    await running.finish(stored.id)
+    generation = (await client.call("GetGeneration", pb.GetGenerationRequest(id=stored.id))).generation
+    assert (name_of(generation), generation.done, generation.cancelable) == ("COMPLETED", True, False)
+    assert generation.input == request.input
+    assert [(one.state, one.kind, one.name) for one in generation.outputs] == [
+        (COMPLETED, generation_pb2.MEDIA_KIND_IMAGE, "image")
+    ] * 4
+    assert len({one.url for one in generation.outputs}) == 4
+    assert generation.HasField("outputs_expire_time")
+    assert generation.end_time == generation.update_time
+    assert generation.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_POLL
+    assert generation.upstream.poll_count >= 0
+    assert not generation.HasField("failure")
+
+
+async def test_a_video_is_told_as_one(running: Running) -> None:
+    request = pb.SubmitGenerationRequest(idempotency_key="k")
+    request.input.dop.prompt = "a fox"
+    request.input.dop.image_urls.append("https://files.example/a.png")
+    stored = await running.submit(request)
+    assert stored.model_id == "higgsfield-ai/dop/turbo"
+    ended = await running.finish(stored.id)
+    assert [(one.kind, one.name) for one in ended.outputs] == [(generation_pb2.MEDIA_KIND_VIDEO, "video")]
+
+
+@pytest.mark.parametrize(("prompt", "end", "reason"), [
+    ("[fail] a fox", "FAILED", "ERROR_REASON_GENERATION_FAILED"),
+    ("[nsfw] a fox", "NSFW", "ERROR_REASON_MODERATED"),
+])  # fmt: skip
+async def test_an_end_without_output_says_why_and_costs_nothing(
+    running: Running, prompt: str, end: str, reason: str
+) -> None:
+    stored = await running.submit(soul(prompt))
+    ended = await running.finish(stored.id, end)
+    assert ended.done
+    assert ended.failure == generation_pb2.Generation(failure={"reason": reason, **_rest(ended)}).failure
+    assert ended.HasField("accept_time")
+    assert not ended.outputs
+    assert len(running.ledger.refunds) == 1
+
+
+def _rest(generation: Generation) -> dict[str, Any]:
+    return {"message": generation.failure.message, "retryable": generation.failure.retryable}
+
+
+async def test_an_unknown_status_is_kept_as_text_only(running: Running) -> None:
+    stored = await running.submit(soul("a fox"))
+    running.plan(on="status", patch={"status": "paused"}, times=1000)
+    async with asyncio.timeout(20):
+        async for seen in running.history(stored.id):
+            if seen.upstream.status == "paused":
+                assert name_of(seen) == "QUEUED"
+                break
+
+
+async def test_what_outputs_cannot_express_is_kept_and_readable(running: Running, client: Transport) -> None:
+    nested: Any = "leaf"
+    for _ in range(60):
+        nested = [nested]
+    odd = {"huge": 10**400, "deep": nested, "score": 0.5, "images": [], "frames": [1, None, {"a": "b"}]}
+    stored = await running.submit(soul("a fox"))
+    running.plan(on="status", patch={"status": "completed"} | odd, times=1000)
+    await running.until(stored.id, "COMPLETED")
+    generation = (await client.call("GetGeneration", pb.GetGenerationRequest(id=stored.id))).generation
+    assert not generation.outputs
+    results = generation.upstream.other_results
+    assert results["score"] == 0.5
+    assert list(results["frames"])[:2] == [1, None]
+    assert "huge" in results
+    assert "deep" in results
+
+
+async def test_what_higgsfield_says_is_told_without_secrets(running: Running, client: Transport) -> None:
+    said = "sandbox:sandbox was refused by https://files.example/a.png?token=canary\nat gateway.py"
+    stored = await running.submit(soul("a fox"))
+    running.plan(
+        on="status", patch={"status": "failed", "error": said}, headers={"X-Correlation-ID": "sandbox:sandbox"}, times=9
+    )
+    await running.until(stored.id, "FAILED")
+    generation = (await client.call("GetGeneration", pb.GetGenerationRequest(id=stored.id))).generation
+    assert generation.failure.message == (
+        "[removed] was refused by https://files.example/a.png?[removed] at gateway.py"
+    )
+    assert "sandbox:sandbox" not in str(generation)
+
+
+async def test_a_script_is_no_output(running: Running) -> None:
+    stored = await running.submit(soul("a fox"))
+    running.plan(on="status", patch={"status": "completed", "images": [{"url": "javascript:alert(1)"}]}, times=1000)
+    ended = await running.until(stored.id, "COMPLETED")
+    assert not ended.outputs
+    assert "images" in ended.upstream.other_results
+
+
+async def test_newest_first_with_and_without_input(running: Running, client: Transport) -> None:
+    stored = await submitted(running, 3)
+    bare = (await page(client)).generations
+    assert [one.id for one in bare] == [one.id for one in stored]
+    assert not any(one.HasField("input") for one in bare)
+    whole = (await page(client, include_input=True)).generations
+    assert [one.input for one in whole] == [one.input for one in stored]
+
+
+async def test_pages_hold_everything_once(running: Running, grpc: Transport) -> None:
+    stored = [one.id for one in await submitted(running, 7)]
+    seen: list[str] = []
+    token = ""
+    while True:
+        answer = await page(grpc, page_size=3, page_token=token)
+        assert len(answer.generations) <= 3
+        seen += [one.id for one in answer.generations]
+        token = answer.next_page_token
+        if not token:
+            break
+        await running.submit(soul(f"later, {len(seen)}"))
+    assert seen == stored
+
+
+async def test_a_page_token_survives_a_restart(running: Running) -> None:
+    stored = [one.id for one in await submitted(running, 3)]
+    first = await page(running.grpc, page_size=1)
+    await running.stop_gateway()
+    await running.start_gateway()
+    rest = await page(running.grpc, page_token=first.next_page_token)
+    assert [one.id for one in rest.generations] == stored[1:]
+    assert rest.next_page_token == ""
+
+
+async def test_the_default_page_holds_50(running: Running) -> None:
+    await submitted(running, 51, wait_for=pb.WAIT_FOR_STORED)
+    assert len((await page(running.grpc)).generations) == 50
+    assert len((await page(running.grpc, page_size=100_000)).generations) == 51
+
+
+async def test_a_page_holds_2_mib_at_most(running: Running, grpc: Transport) -> None:
+    stored = [await running.submit(soul(str(number) * 250_000)) for number in range(9)]
+    first = await page(grpc, page_size=500, include_input=True)
+    assert first.ByteSize() <= 2 * 1024 * 1024
+    assert 0 < len(first.generations) < len(stored)
+    second = await page(grpc, page_size=500, include_input=True, page_token=first.next_page_token)
+    seen = [one.id for one in (*first.generations, *second.generations)]
+    assert seen == [one.id for one in reversed(stored)]
+
+
+async def test_all_that_is_set_must_match(running: Running, grpc: Transport) -> None:
+    red = await running.submit(soul("a fox", labels={"color": "red", "size": "s"}))
+    await running.finish(red.id)
+    blue = await running.submit(soul("a badger", labels={"color": "blue", "size": "s"}))
+    other = await running.submit(model("z-image/turbo", {"prompt": "a hare"}, "k", labels={"color": "red"}))
+    assert await ids(grpc) == [other.id, blue.id, red.id]
+    assert await ids(grpc, ids=[red.id, "nobody", other.id]) == [other.id, red.id]
+    assert await ids(grpc, ids=["nobody"]) == []
+    assert await ids(grpc, states=[QUEUED]) == [other.id, blue.id]
+    assert await ids(grpc, states=[QUEUED, COMPLETED]) == [other.id, blue.id, red.id]
+    assert await ids(grpc, model_ids=["z-image/turbo", "no/model"]) == [other.id]
+    assert await ids(grpc, labels={"color": "red"}) == [other.id, red.id]
+    assert await ids(grpc, labels={"color": "red", "size": "s"}) == [red.id]
+    assert await ids(grpc, idempotency_key="k") == [other.id]
+    assert await ids(grpc, idempotency_key="k", states=[COMPLETED]) == []
+    assert await ids(grpc, ids=[red.id], states=[QUEUED]) == []
+
+
+async def test_after_is_inclusive_and_before_is_not(running: Running, client: Transport) -> None:
+    newest, middle, oldest = await submitted(running, 3)
+    time: Timestamp = middle.create_time
+    assert await ids(client, created_after=time) == [newest.id, middle.id]
+    assert await ids(client, created_before=time) == [oldest.id]
+
+
+async def test_the_order_in_which_a_filter_is_written_does_not_matter_to_its_token(running: Running) -> None:
+    newest, oldest = await submitted(running, 2)
+    wanted = pb.GenerationFilter(ids=[newest.id, oldest.id])
+    first = await page(running.grpc, filter=wanted, page_size=1)
+    turned = pb.GenerationFilter(ids=[oldest.id, newest.id])
+    second = await page(running.grpc, filter=turned, page_token=first.next_page_token)
+    assert [one.id for one in second.generations] == [oldest.id]

@@ -1,0 +1,411 @@
+"""SubmitGeneration: stored first, safe to repeat, charged once, and told as far as the caller wants to wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from gateway.rpc import generations
+from hfgateway.v1 import error_pb2, generation_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.rpc.conftest import Start
+from tests.support.running import Running, eventually, model, name_of, soul
+from tests.support.transports import TRANSPORTS, RpcFailure, Transport
+
+
+async def submit(client: Transport, request: pb.SubmitGenerationRequest | bytes) -> pb.SubmitGenerationResponse:
+    answer: pb.SubmitGenerationResponse = await client.call("SubmitGeneration", request)
+    return answer
+
+
+def sent(running: Running, generation: generation_pb2.Generation) -> Any:
+    """What Higgsfield holds of it."""
+    found = running.sandbox.world.generation(generation.upstream.request_id)
+    assert found is not None
+    return found
+
+
+async def test_an_accepted_generation_tells_all_of_itself(running: Running, client: Transport) -> None:
+    request = soul("a fox", "order-1", labels={"color": "red"})
+    request.input.soul.seed = 7
+    request.input.soul.aspect_ratio = "16:9"
+    answer = await submit(client, request)
+    generation = answer.generation
+    assert not answer.replayed
+    assert (name_of(generation), generation.done, generation.cancelable) == ("QUEUED", False, True)
+    assert generation.model_id == "higgsfield-ai/soul/standard"
+    assert generation.input == request.input
+    assert (generation.idempotency_key, dict(generation.labels)) == ("order-1", {"color": "red"})
+    assert generation.create_time.ToNanoseconds() <= generation.accept_time.ToNanoseconds()
+    assert generation.accept_time == generation.update_time
+    assert generation.upstream.request_id == running.ledger.charges[0].request_id
+    assert generation.upstream.correlation_id
+    assert generation.upstream.status == "queued"
+    assert generation.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_SUBMIT
+    for absent in ("failure", "delay", "start_time", "end_time", "outputs_expire_time", "forecast"):
+        assert not generation.HasField(absent), absent
+    assert not generation.outputs
+
+
+async def test_ids_are_known_at_once_and_sort_by_creation(running: Running) -> None:
+    ids = [(await running.submit(soul(f"fox {n}", wait_for=pb.WAIT_FOR_STORED))).id for n in range(5)]
+    assert ids == sorted(ids)
+    assert {UUID(one).version for one in ids} == {7}
+
+
+async def test_one_key_is_one_generation_and_one_charge_however_many_submit_it_at_once(running: Running) -> None:
+    calls = [submit(running.transports[name], soul("a fox", "one-key")) for name in TRANSPORTS for _ in range(8)]
+    answers = await asyncio.gather(*calls)
+    assert len({answer.generation.id for answer in answers}) == 1
+    assert [answer.replayed for answer in answers].count(False) == 1
+    assert len(running.ledger.submissions) == len(running.ledger.charges) == 1
+
+
+async def test_a_repeat_gets_the_generation_as_it_is_now(running: Running, client: Transport) -> None:
+    first = await submit(client, soul("a fox"))
+    await running.finish(first.generation.id)
+    again = await submit(client, soul("a fox"))
+    assert again.replayed
+    assert again.generation.id == first.generation.id
+    assert name_of(again.generation) == "COMPLETED"
+    assert len(running.ledger.submissions) == 1
+
+
+async def test_wait_for_counts_for_a_repeat_too(running: Running) -> None:
+    first = await running.submit(soul("a fox"))
+    waiting = asyncio.create_task(submit(running.grpc, soul("a fox", wait_for=pb.WAIT_FOR_DONE)))
+    running.clock.advance(60)
+    answer = await waiting
+    assert answer.replayed
+    assert (answer.generation.id, name_of(answer.generation)) == (first.id, "COMPLETED")
+
+
+async def test_all_but_input_and_outputs_ttl_counts_from_the_first_call_only(running: Running) -> None:
+    first = await running.submit(soul("a fox", "one-key", labels={"color": "red"}))
+    other = soul("a fox", "one-key", labels={"color": "blue"}, wait_for=pb.WAIT_FOR_STORED, fail_when_saturated=True)
+    other.start_timeout.FromSeconds(1)
+    again = await submit(running.grpc, other)
+    assert again.replayed
+    assert again.generation.id == first.id
+    assert dict(again.generation.labels) == {"color": "red"}
+
+
+async def test_inputs_are_compared_by_content_and_not_by_encoding(running: Running) -> None:
+    wide = model("z-image/turbo", {"prompt": "a fox", "seed": 7}, "one-key")
+    first = await running.submit(wide)
+    turned = model("z-image/turbo", {"seed": 7.0, "prompt": "a fox"}, "one-key")
+    unknown_field = turned.SerializeToString() + b"\xfa\x3f\x02hi"
+    for client, request in ((running.transports["connect-json"], turned), (running.grpc, unknown_field)):
+        again = await submit(client, request)
+        assert again.replayed
+        assert again.generation.id == first.id
+
+
+async def test_a_field_that_is_given_differs_from_one_that_is_not(running: Running) -> None:
+    await running.submit(soul("a fox", "one-key"))
+    given = soul("a fox", "one-key")
+    given.input.soul.enhance_prompt = False
+    with pytest.raises(RpcFailure) as raised:
+        await running.submit(given)
+    assert raised.value.reason == "IDEMPOTENCY_KEY_REUSED"
+
+
+async def test_unknown_fields_of_json_are_ignored(running: Running) -> None:
+    motion = {"motion_id": str(UUID(int=7)), "later": 1}
+    dop = {"prompt": "a fox", "image_urls": ["https://files.example/a.png"], "motions": [motion], "mood": "happy"}
+    request = {"idempotency_key": "k", "later": {}, "input": {"dop": dop}, "labels": {"later": "x"}, "waitFor": None}
+    answer = await submit(running.transports["connect-json"], json.dumps(request).encode())
+    assert name_of(answer.generation) == "QUEUED"
+    assert dict(answer.generation.labels) == {"later": "x"}
+    assert sent(running, answer.generation).parameters["motions"] == [{"id": str(UUID(int=7)), "strength": 1}]
+
+
+@pytest.mark.parametrize(("prompt", "end"), [("[fail] a fox", "FAILED"), ("[nsfw] a fox", "NSFW")])
+async def test_an_end_after_acceptance_does_not_free_the_key(running: Running, prompt: str, end: str) -> None:
+    first = await running.submit(soul(prompt))
+    await running.finish(first.id, end)
+    again = await submit(running.grpc, soul(prompt))
+    assert again.replayed
+    assert (again.generation.id, name_of(again.generation)) == (first.id, end)
+    assert len(running.ledger.charges) == len(running.ledger.refunds) == 1
+
+
+async def test_a_cancel_does_not_free_the_key(running: Running) -> None:
+    first = await running.submit(soul("a fox"))
+    await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=first.id))
+    again = await submit(running.grpc, soul("a fox"))
+    assert again.replayed
+    assert (again.generation.id, name_of(again.generation)) == (first.id, "CANCELED")
+
+
+async def test_a_freed_key_starts_anew_and_a_list_by_key_shows_both(running: Running) -> None:
+    running.plan(on="submit", status=422, body={"detail": "no"})
+    with pytest.raises(RpcFailure) as raised:
+        await running.submit(soul("a fox", "one-key"))
+    second = await running.submit(soul("a fox, better", "one-key"))
+    request = pb.ListGenerationsRequest()
+    request.filter.idempotency_key = "one-key"
+    listed = (await running.grpc.call("ListGenerations", request)).generations
+    assert [one.id for one in listed] == [second.id, raised.value.failure.metadata["generation_id"]]
+    assert [name_of(one) for one in listed] == ["QUEUED", "FAILED"]
+
+
+async def test_a_refusal_that_nobody_waits_for_is_the_generations_failure(running: Running, grpc: Transport) -> None:
+    running.plan(on="submit", status=423, body={"detail": "blocked"})
+    answer = await submit(grpc, soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    generation = await running.until(answer.generation.id, "FAILED")
+    assert generation.failure.reason == error_pb2.ERROR_REASON_MODEL_UNAVAILABLE
+    assert not generation.HasField("accept_time")
+
+
+async def test_stored_is_answered_before_higgsfield_has_said_anything(start: Start) -> None:
+    running = await start(UPSTREAM_TIMEOUT=0.5, UPSTREAM_IDEMPOTENCY="off")
+    running.plan(on="submit", kind="hang", times=4)
+    for name, client in running.transports.items():
+        answer = await submit(client, soul(f"over {name}", wait_for=pb.WAIT_FOR_STORED))
+        assert (name_of(answer.generation), answer.generation.revision) == ("PENDING", 1)
+        assert (await running.get(answer.generation.id)).cancelable
+    assert running.ledger.charges == []
+
+
+async def test_done_is_answered_when_it_is(running: Running, grpc: Transport) -> None:
+    call = asyncio.create_task(submit(grpc, soul("a fox", wait_for=pb.WAIT_FOR_DONE)))
+    await eventually(lambda: bool(running.ledger.charges))
+    running.clock.advance(60)
+    answer = await call
+    assert answer.generation.done
+    assert answer.generation.outputs[0].url.startswith(running.sandbox.url)
+
+
+@pytest.mark.parametrize("wait_for", [pb.WAIT_FOR_ACCEPTED, pb.WAIT_FOR_DONE])
+async def test_a_wait_that_runs_out_is_no_error(running: Running, grpc: Transport, wait_for: Any) -> None:
+    request = soul("a fox", wait_for=wait_for)
+    request.wait_timeout.FromMilliseconds(100)
+    assert not (await submit(grpc, request)).generation.done
+
+
+async def test_the_call_answers_before_its_own_deadline(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is left for the answer to travel, made large, so that a busy machine does not matter.
+    monkeypatch.setattr(generations, "MARGIN", 2.8)
+
+    async def answered(client: Transport) -> str:
+        request = soul(f"over {client.name}", wait_for=pb.WAIT_FOR_DONE)
+        request.wait_timeout.FromSeconds(3600)
+        return name_of((await client.call("SubmitGeneration", request, timeout=3.0)).generation)
+
+    assert set(await asyncio.gather(*map(answered, running.transports.values()))) == {"QUEUED"}
+
+
+async def test_a_caller_that_leaves_ends_its_call_and_not_the_generation(running: Running) -> None:
+    for name, client in running.transports.items():
+        running.plan(on="submit", prompt=f"over {name}", delay=0.2)
+        call = asyncio.create_task(submit(client, soul(f"over {name}")))
+        await eventually(lambda prompt=f"over {name}": prompt in _charged(running))  # type: ignore[misc]
+        call.cancel()
+        again = await submit(running.grpc, soul(f"over {name}"))
+        assert again.replayed
+        assert name_of(again.generation) == "QUEUED"
+    assert len(running.ledger.charges) == len(running.ledger.submissions) == len(TRANSPORTS)
+
+
+def _charged(running: Running) -> list[str]:
+    return [one.prompt for one in running.ledger.charges]
+
+
+async def test_an_answer_that_was_lost_is_uncertain_until_told(start: Start) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off")
+    for name, client in running.transports.items():
+        running.plan(on="submit", prompt=f"over {name}", kind="lost")
+        request = soul(f"over {name}", wait_for=pb.WAIT_FOR_STORED)
+        stored = await submit(client, request)
+        await running.until(stored.generation.id, "UNCERTAIN")
+        request.wait_for = pb.WAIT_FOR_ACCEPTED
+        request.wait_timeout.FromMilliseconds(20)
+        answer = await submit(client, request)
+        generation = answer.generation
+        assert answer.replayed
+        assert (name_of(generation), generation.done, generation.cancelable) == ("UNCERTAIN", False, False)
+        assert generation.delay.reason == error_pb2.ERROR_REASON_SUBMISSION_UNRESOLVED
+    assert len(running.ledger.submissions) == len(running.ledger.charges) == len(TRANSPORTS)
+
+
+async def test_what_stays_uncertain_for_too_long_is_lost(start: Start) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off", UNCERTAIN_TIMEOUT=1)
+    running.plan(on="submit", kind="lost")
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    ended = await running.until(stored.id, "LOST")
+    assert ended.done
+    assert ended.failure.reason == error_pb2.ERROR_REASON_SUBMISSION_UNRESOLVED
+    assert not ended.HasField("delay")
+    again = await submit(running.grpc, soul("a fox"))
+    assert again.replayed
+    assert name_of(again.generation) == "LOST"
+    assert len(running.ledger.submissions) == 1
+
+
+async def test_what_was_refused_while_draining_may_be_repeated_as_it_is(running: Running) -> None:
+    running.plan(on="submit", prompt="on its way", delay=0.5)
+    stored = await running.submit(soul("on its way", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: bool(running.ledger.charges))
+    await running.begin_drain()
+    with pytest.raises(RpcFailure) as raised:
+        await running.submit(soul("a fox"))
+    assert raised.value.reason == "GATEWAY_UNAVAILABLE"
+    assert (await running.get(stored.id)).idempotency_key == stored.idempotency_key
+    await running.stop_gateway()
+    await running.start_gateway()
+    assert name_of(await running.submit(soul("a fox"))) == "QUEUED"
+    assert name_of(await running.get(stored.id)) == "QUEUED"
+    assert running.ledger.double_charged_prompts == {}
+
+
+async def test_many_submits_of_one_key_that_is_refused_are_all_told_so(running: Running) -> None:
+    running.plan(on="submit", delay=0.2, status=422, body={"detail": "no"})
+    calls = [submit(client, soul("a fox", "one-key")) for client in running.transports.values() for _ in range(3)]
+    told = await asyncio.gather(*calls, return_exceptions=True)
+    assert {one.reason for one in told if isinstance(one, RpcFailure)} == {"INPUT_REFUSED"}
+    accepted = {one.generation.id for one in told if isinstance(one, pb.SubmitGenerationResponse)}
+    assert len(accepted) == len(running.ledger.charges) <= 1
+
+
+async def test_higgsfield_being_away_is_pending_with_a_delay(start: Start) -> None:
+    running = await start()
+    await running.sandbox.stop()
+    for name, client in running.transports.items():
+        request = soul(f"over {name}")
+        request.wait_timeout.FromMilliseconds(200)
+        await submit(client, request)
+    async for generation in running.history((await submit(running.grpc, soul("over grpc", **WAIT_NOT))).generation.id):
+        if generation.HasField("delay"):
+            assert name_of(generation) == "PENDING"
+            assert generation.delay.reason == error_pb2.ERROR_REASON_UPSTREAM_UNAVAILABLE
+            assert generation.delay.retryable
+            break
+
+
+WAIT_NOT: dict[str, Any] = {"wait_for": pb.WAIT_FOR_STORED}
+
+
+async def test_outputs_ttl_is_higgsfields_affair(running: Running, grpc: Transport) -> None:
+    request = soul("a fox")
+    request.outputs_ttl.FromSeconds(3600)
+    answer = await submit(grpc, request)
+    assert sent(running, answer.generation).retention == 3600
+    again = await submit(grpc, request)
+    assert again.replayed
+
+
+async def test_what_is_the_callers_own_never_reaches_higgsfield(running: Running) -> None:
+    generation = await running.submit(soul("a fox", "callers-own-key", labels={"color": "canary"}))
+    assert sent(running, generation).parameters == {
+        "prompt": "a fox", "resolution": "720p", "batch_size": 1,
+    }  # fmt: skip
+    (submission,) = running.ledger.submissions
+    assert submission.idempotency_key == generation.id
+    assert not running.ledger.foreign_headers
+
+
+async def test_limits_are_inclusive(running: Running, grpc: Transport) -> None:
+    labels = {f"{number:02}".ljust(63, "a"): "r" * 255 for number in range(32)}
+    request = soul("x" * (256 * 1024 - 8), "k" * 255, labels=labels)
+    request.wait_timeout.FromSeconds(3600)
+    request.outputs_ttl.FromSeconds(3600)
+    assert len(request.input.SerializeToString()) == 256 * 1024
+    answer = await submit(grpc, request)
+    assert name_of(answer.generation) == "QUEUED"
+    assert dict(answer.generation.labels) == labels
+    request.input.soul.prompt += "x"
+    with pytest.raises(RpcFailure) as raised:
+        await submit(grpc, request)
+    assert raised.value.fields == ["input"]
+
+
+async def test_whole_numbers_are_sent_without_a_fraction(running: Running) -> None:
+    generation = await running.submit(model("z-image/turbo", {"prompt": "a fox", "seed": 2**31 - 1}, "k"))
+    assert repr(sent(running, generation).parameters["seed"]) == "2147483647"
+
+
+async def test_what_can_be_submitted_can_be_read(running: Running, client: Transport) -> None:
+    accepted = [depth for depth in (10, 28, 29, 30, 31, 32, 33, 60) if await _nested_is_read_back(client, depth)]
+    assert 10 in accepted
+    assert 60 not in accepted
+
+
+async def _nested_is_read_back(client: Transport, depth: int) -> bool:
+    nested: Any = "leaf"
+    for _ in range(depth):
+        nested = {"n": nested}
+    request = model("kling-video/v2.5-turbo/pro/text-to-video", {"prompt": "a fox", "extra": nested}, f"depth-{depth}")
+    try:
+        answer = await submit(client, request)
+    except RpcFailure as failure:
+        assert failure.reason == "INVALID_INPUT"
+        return False
+    assert answer.generation.input == request.input
+    page = await client.call("ListGenerations", pb.ListGenerationsRequest(include_input=True))
+    assert page.generations[0].input == request.input
+    stream = client.stream("WatchGeneration", pb.WatchGenerationRequest(id=answer.generation.id, include_input=True))
+    async with contextlib.aclosing(stream):  # type: ignore[type-var]
+        assert (await anext(stream)).generation.input == request.input
+    return True
+
+
+async def test_what_does_not_start_in_time_is_canceled_unsent_while_pending(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    await running.submit(soul("the first"))
+    request = soul("the second", wait_for=pb.WAIT_FOR_STORED)
+    request.start_timeout.FromMilliseconds(200)
+    generation = await running.submit(request)
+    ended = await running.until(generation.id, "CANCELED")
+    assert ended.failure.reason == error_pb2.ERROR_REASON_START_TIMEOUT_EXCEEDED
+    assert not ended.HasField("accept_time")
+    assert [one.prompt for one in running.ledger.submissions] == ["the first"]
+    assert (await submit(running.grpc, request)).replayed
+
+
+async def test_what_does_not_start_in_time_is_canceled_at_higgsfield_while_queued(running: Running) -> None:
+    request = soul("a fox")
+    request.start_timeout.FromMilliseconds(200)
+    generation = await running.submit(request)
+    ended = await running.until(generation.id, "CANCELED")
+    assert ended.failure.reason == error_pb2.ERROR_REASON_START_TIMEOUT_EXCEEDED
+    assert ended.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_CANCEL
+    assert len(running.ledger.refunds) == 1
+
+
+async def test_what_has_started_in_time_runs_on(running: Running) -> None:
+    request = soul("a fox")
+    request.start_timeout.FromMilliseconds(500)
+    generation = await running.submit(request)
+    await running.start_running(generation.id)
+    wait = pb.WaitGenerationRequest(id=generation.id)
+    wait.timeout.FromMilliseconds(700)
+    assert name_of((await running.grpc.call("WaitGeneration", wait)).generation) == "IN_PROGRESS"
+    assert running.ledger.cancels == []
+
+
+async def test_a_known_key_is_no_new_work_where_higgsfield_is_full(running: Running) -> None:
+    first = await running.submit(soul("a fox"))
+    running.plan(on="submit", prompt="full", status=429, body={"detail": "full"}, headers={"Retry-After": "60"})
+    full = await running.submit(soul("full", wait_for=pb.WAIT_FOR_STORED))
+    async for generation in running.history(full.id):
+        if generation.HasField("delay"):
+            break
+    again = await submit(running.grpc, soul("a fox", fail_when_saturated=True))
+    assert again.replayed
+    assert again.generation.id == first.id
+
+
+async def test_the_queue_moves_on_when_one_ends(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    first = await running.submit(soul("the first"))
+    second = await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))
+    assert (name_of(second), second.delay.reason) == ("PENDING", error_pb2.ERROR_REASON_UPSTREAM_SATURATED)
+    await running.finish(first.id)
+    moved = await running.until(second.id, "QUEUED")
+    assert not moved.HasField("delay")

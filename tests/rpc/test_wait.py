@@ -1,0 +1,70 @@
+"""WaitGeneration: the generation when it is done, or at the timeout as it is by then."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.rpc import generations
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.running import Generation, Running, name_of, soul
+from tests.support.transports import Transport
+
+
+async def wait(
+    client: Transport, generation_id: str, timeout: float | None = None, *, deadline: float | None = None
+) -> Generation:
+    request = pb.WaitGenerationRequest(id=generation_id)
+    if timeout is not None:
+        request.timeout.FromMilliseconds(round(timeout * 1000))
+    answer: pb.WaitGenerationResponse = await client.call("WaitGeneration", request, timeout=deadline)
+    return answer.generation
+
+
+async def test_the_answer_comes_when_it_is_done(running: Running, client: Transport) -> None:
+    stored = await running.submit(soul("a fox"))
+    call = asyncio.create_task(wait(client, stored.id))
+    running.clock.advance(60)
+    ended = await call
+    assert (name_of(ended), ended.done, ended.input) == ("COMPLETED", True, stored.input)
+
+
+async def test_it_comes_at_once_when_it_is_done_already(running: Running, grpc: Transport) -> None:
+    stored = await running.submit(soul("a fox"))
+    ended = await running.finish(stored.id)
+    assert (await wait(grpc, stored.id, 3600)).revision == ended.revision
+
+
+async def test_a_timeout_is_no_error(running: Running, grpc: Transport) -> None:
+    stored = await running.submit(soul("a fox"))
+    for timeout in (0, 0.05):
+        assert name_of(await wait(grpc, stored.id, timeout)) == "QUEUED"
+
+
+async def test_the_call_answers_before_its_own_deadline(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is left for the answer to travel, made large, so that a busy machine does not matter.
+    monkeypatch.setattr(generations, "MARGIN", 2.8)
+    stored = await running.submit(soul("a fox"))
+    calls = [wait(client, stored.id, 3600, deadline=3.0) for client in running.transports.values()]
+    assert {name_of(one) for one in await asyncio.gather(*calls)} == {"QUEUED"}
+
+
+async def test_many_wait_for_one_at_the_cost_of_one(running: Running) -> None:
+    stored = await running.submit(soul("a fox"))
+    calls = [asyncio.create_task(wait(client, stored.id)) for client in running.transports.values() for _ in range(25)]
+    calls[0].cancel()
+    await running.start_running(stored.id)
+    running.clock.advance(60)
+    ended = await asyncio.gather(*calls[1:])
+    assert {(one.id, name_of(one)) for one in ended} == {(stored.id, "COMPLETED")}
+    assert running.ledger.peak_calls <= 2
+
+
+async def test_a_drain_ends_a_wait_with_what_there_is(running: Running) -> None:
+    stored = await running.submit(soul("a fox"))
+    calls = [asyncio.create_task(wait(client, stored.id)) for client in running.transports.values()]
+    await running.calls_open("WaitGeneration", len(calls))
+    await running.stop_gateway()
+    assert {name_of(one) for one in await asyncio.gather(*calls)} == {"QUEUED"}
+    await running.start_gateway()

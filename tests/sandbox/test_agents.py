@@ -1,0 +1,178 @@
+"""The Agent API of the sandbox: turns, questions, refusals, media, and what it all costs."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.sandbox.conftest import Answer, Api, StartApi
+
+SESSIONS = "/v1/agent/sessions"
+
+
+@pytest.fixture
+async def api(start: StartApi) -> Api:
+    """A turn takes 6 s: 2 until its answer begins."""
+    return await start(agent_seconds=6)
+
+
+async def session(api: Api) -> str:
+    answer = await api.call("POST", SESSIONS, json={"config": {}})
+    assert (answer.status, answer.json["status"]) == (201, "idle")
+    return str(answer.json["session_id"])
+
+
+async def say(api: Api, session_id: str, text: Any) -> Answer:
+    return await api.call("POST", f"{SESSIONS}/{session_id}/messages", json={"content": text})
+
+
+async def said(api: Api, session_id: str, text: str) -> str:
+    answer = await say(api, session_id, text)
+    assert (answer.status, answer.json["status"]) == (202, "processing")
+    return str(answer.json["message_id"])
+
+
+async def read(api: Api, session_id: str, after: str = "") -> Any:
+    query = {"after": after} if after else {}
+    answer = await api.call("GET", f"{SESSIONS}/{session_id}/messages", params=query)
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def told(state: Any) -> list[tuple[str, str]]:
+    return [(row["role"], row["status"]) for row in state["messages"]]
+
+
+def text_of(row: Any) -> str:
+    return "\n".join(part["text"] for part in row["message"]["parts"] if part["type"] == "text")
+
+
+async def test_a_turn_begins_grows_and_settles_with_its_cost(api: Api) -> None:
+    one = await session(api)
+    message = await said(api, one, "a fox")
+    begun = await read(api, one)
+    assert (begun["status"], told(begun)) == ("processing", [("user", "processing")])
+    assert begun["messages"][0]["message"] == {"type": "text", "text": "a fox"}
+    assert begun["messages"][0]["llm_cost_usd"] is None
+
+    api.clock.advance(4)
+    (answer,) = (await read(api, one, after=message))["messages"]
+    api.clock.advance(2)
+    done = await read(api, one)
+
+    assert (answer["role"], answer["status"]) == ("assistant", "processing")
+    assert (done["status"], told(done)) == ("idle", [("user", "completed"), ("assistant", "completed")])
+    whole = text_of(done["messages"][1])
+    assert whole == "Done: a fox"
+    assert whole.startswith(text_of(answer))
+    assert text_of(answer) != whole
+    assert done["messages"][0]["llm_cost_usd"] == "0.0400"
+    assert done["messages"][1]["message_id"] == answer["message_id"]
+    assert {part["type"] for part in answer["message"]["parts"]} == {"step-start", "reasoning", "text"}
+
+
+async def test_a_question_waits_until_it_is_answered(api: Api) -> None:
+    one = await session(api)
+    await said(api, one, "a fox [ask]")
+    api.clock.advance(6)
+    asked = await read(api, one)
+    assert (asked["status"], told(asked)) == ("awaiting_input", [("user", "processing"), ("assistant", "processing")])
+
+    answer = await said(api, one, "red")
+    assert (await read(api, one, after=answer))["status"] == "processing"
+    api.clock.advance(6)
+    done = await read(api, one)
+    assert (done["status"], {status for _, status in told(done)}) == ("idle", {"completed"})
+    assert len(done["messages"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "rows"), [("[fail]", "idle", "failed"), ("[terminate]", "terminated", "completed")]
+)
+async def test_other_ends(api: Api, word: str, status: str, rows: str) -> None:
+    one = await session(api)
+    await said(api, one, word)
+    api.clock.advance(6)
+    state = await read(api, one)
+    assert (state["status"], told(state)) == (status, [("user", rows), ("assistant", rows)])
+
+
+async def test_a_busy_session_takes_and_charges_nothing(api: Api) -> None:
+    one = await session(api)
+    await said(api, one, "a fox")
+    refused = await say(api, one, "an owl")
+    assert (refused.status, refused.detail) == (409, "session_busy")
+    ledger = await api.ledger()
+    assert (ledger["agent_messages_seen"], ledger["agent_charge_count"]) == (2, 1)
+    assert [one["outcome"] for one in ledger["agent_messages"]] == ["202", "409"]
+    assert ledger["agent_charged_credits"] == "0.5"
+
+
+async def test_an_interrupt_ends_the_turn_and_changes_nothing_else(api: Api) -> None:
+    one = await session(api)
+    await said(api, one, "a fox")
+    api.clock.advance(3)
+    assert (await api.call("POST", f"{SESSIONS}/{one}/interrupt")).status == 200
+    api.clock.advance(60)
+    assert (await api.call("POST", f"{SESSIONS}/{one}/interrupt")).status == 200
+    state = await read(api, one)
+    assert (state["status"], told(state)) == ("idle", [("user", "failed"), ("assistant", "failed")])
+    await said(api, one, "an owl")
+
+
+async def test_refusals(api: Api, start: StartApi) -> None:
+    one = await session(api)
+    for content in (None, "", "x" * 20_001, 7):
+        assert (await say(api, one, content)).status == 422
+    assert (await say(api, str(uuid.uuid4()), "x")).status == 404
+    assert (await api.call("GET", f"{SESSIONS}/{one}/messages", params={"after": "nobody"})).status == 404
+    await api.account(credits=0)
+    assert (await say(api, one, "x")).status == 402
+    await api.account(agents_enabled=False)
+    assert (await say(api, one, "x")).status == 403
+    assert (await api.call("POST", SESSIONS, json={})).status == 403
+    assert (await api.call("POST", SESSIONS, json={}, headers={"Authorization": "Key a:b"})).status == 401
+    assert (await api.ledger())["agent_charge_count"] == 0
+    poor = await start(credits="0.4")
+    assert (await say(poor, await session(poor), "x")).status == 402
+
+
+async def test_another_accounts_session_is_not_there(start: StartApi) -> None:
+    api = await start(credentials="a:a b:b")
+    api.auth = {"Authorization": "Key a:a"}
+    one = await session(api)
+    api.auth = {"Authorization": "Key b:b"}
+    assert (await say(api, one, "x")).status == 404
+
+
+async def test_faults_meet_messages_by_plan_and_by_word(api: Api) -> None:
+    one = await session(api)
+    await api.plan(on="agent_send", kind="502", processed=True, prompt="a fox")
+    assert (await say(api, one, "a fox")).status == 502
+    assert told(await read(api, one)) == [("user", "processing")]
+    api.clock.advance(6)
+    assert (await say(api, one, "[http=503]")).status == 503
+    await api.plan(on="agent_messages", kind="500")
+    assert (await api.call("GET", f"{SESSIONS}/{one}/messages")).status == 500
+    sent = (await api.ledger())["agent_messages"]
+    assert [(entry["outcome"], entry["message_id"] is None) for entry in sent] == [("502", False), ("503", True)]
+    assert (await api.ledger())["agent_reads"] == 2
+
+
+async def test_media_slot_put_without_credentials_and_confirmation(api: Api) -> None:
+    slot = (await api.call("POST", "/v1/agent/media", json={"extension": "jpeg", "type": "image"})).json
+    confirm = f"/v1/agent/media/{slot['id']}/confirm"
+    assert (slot["id"], slot["content_type"]) == ("m1.jpeg", "image/jpeg")
+    assert (await api.call("POST", confirm, json={"type": "image"})).json == {"status": "pending"}
+    api.auth, auth = {}, api.auth
+    put = await api.call("PUT", slot["upload_url"], data=b"bytes", headers={"Content-Type": "image/png"})
+    assert put.status == 403
+    put = await api.call("PUT", slot["upload_url"], data=b"bytes", headers={"Content-Type": "image/jpeg"})
+    assert put.status == 200
+    assert (await api.call("GET", slot["url"])).content == b"bytes"
+    api.auth = auth
+    assert (await api.call("POST", confirm, json={"type": "image"})).json == {"status": "uploaded"}
+    assert (await api.call("POST", "/v1/agent/media/m9.x/confirm", json={"type": "image"})).status == 404
+    assert (await api.call("POST", "/v1/agent/media", json={"extension": "x", "type": "song"})).status == 422

@@ -1,0 +1,86 @@
+"""`hfgateway sandbox`: what is chosen on the command line is what the accounts are granted."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.sandbox.conftest import PATIENCE
+
+ROOT = Path(__file__).parents[2]
+SECRET = "whsec_" + base64.b64encode(b"a key of thirty-two bytes, or so").decode()
+CHOSEN = {
+    "webhook_shape": ("envelope", "--webhook-shape=envelope"),
+    "webhook_secret": (SECRET, f"--webhook-secret={SECRET}"),
+    "webhook_retry": ("until_2xx", "--webhook-retry=until_2xx"),
+    "webhook_timeout": (1.5, "--webhook-timeout=1.5"),
+    "webhook_canceled": (True, "--webhook-canceled"),
+    "webhook_duplicates": (True, "--webhook-duplicates"),
+    "webhook_loss": (0.25, "--webhook-loss=0.25"),
+}
+"""Setting → a value that is not its default, and how to ask for it."""
+
+
+async def _started(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "sandbox", "--port=0", *arguments, cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def _sandbox(*arguments: str) -> AsyncIterator[str]:
+    """The address of a sandbox that was started so."""
+    process = await _started(*arguments)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line = (await process.stdout.readline()).decode()
+        found = re.match(r"sandbox answers at (\S+)", line)
+        assert found, line
+        yield found[1]
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def _granted(url: str) -> Any:
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/__account", json={}) as answer:
+        return await answer.json()
+
+
+@pytest.mark.parametrize("setting", CHOSEN)
+async def test_a_setting_of_webhooks_arrives_and_moves_no_other(setting: str) -> None:
+    value, argument = CHOSEN[setting]
+    async with _sandbox() as usual, _sandbox(argument) as chosen:
+        before, after = await _granted(usual), await _granted(chosen)
+    assert {name for name in after if after[name] != before[name]} == {setting}
+    assert after[setting] == value
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ("--webhook-shape=round", "--webhook-shape"),
+        ("--webhook-retry=never", "--webhook-retry"),
+        ("--webhook-timeout=0", "--webhook-timeout"),
+        ("--webhook-loss=1.5", "--webhook-loss"),
+        ("--webhook-secret=whsec_no!base64", "webhook secret"),
+    ],
+)
+async def test_a_wrong_one_is_refused_by_name(argument: str, named: str) -> None:
+    process = await _started(argument)
+    async with asyncio.timeout(PATIENCE):
+        out, errors = await process.communicate()
+    assert (process.returncode, out) == (2, b"")
+    assert named in errors.decode()
+    assert "no!base64" not in errors.decode()

@@ -1,0 +1,163 @@
+"""Faults: what the client gets, and whether the service acted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.sandbox.faults import RAW_KINDS
+
+BODY = json.dumps({"prompt": "a red fox"}).encode()
+
+
+async def post_raw(api: Any) -> tuple[bytes, bool]:
+    """Post a submission over a bare socket; returns all that came back, and whether a reset ended it."""
+    port = int(api.sandbox.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = (
+        "POST /z-image/turbo HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Key sandbox:sandbox\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    )
+    writer.write(head.encode() + BODY)
+    received = b""
+    try:
+        while piece := await reader.read(65536):
+            received += piece
+    except ConnectionResetError:
+        return received, True
+    finally:
+        writer.close()
+    return received, False
+
+
+def _declared_and_sent(received: bytes) -> tuple[int, int]:
+    head, _, body = received.partition(b"\r\n\r\n")
+    (length,) = (line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+    return int(length.split(b":")[1]), len(body)
+
+
+def _is_half(received: bytes) -> bool:
+    declared, sent = _declared_and_sent(received)
+    return sent == declared // 2
+
+
+def _is_whole(received: bytes) -> bool:
+    declared, sent = _declared_and_sent(received)
+    return sent == declared and json.loads(received.partition(b"\r\n\r\n")[2])["status"] == "queued"
+
+
+ON_THE_WIRE: dict[str, tuple[Callable[[bytes], bool], bool]] = {
+    "reset": (lambda received: received == b"", True),
+    "close": (lambda received: received == b"", False),
+    "lost": (lambda received: received == b"", False),
+    "half": (_is_half, False),
+    "half_reset": (lambda received: received == b"" or _is_half(received), True),
+    "bad_chunk": (lambda received: received.endswith(b"chunked\r\n\r\nZZ\r\n"), False),
+    "truncated_header": (lambda received: b"\r\n\r\n" not in received and received.startswith(b"HTTP/1.1 200"), False),
+    "garbage": (lambda received: bool(received) and not received.startswith(b"HTTP"), False),
+    "drip": (_is_whole, False),
+}
+
+
+@pytest.mark.parametrize("processed", [True, False])
+@pytest.mark.parametrize("kind", list(ON_THE_WIRE))
+async def test_a_raw_fault_is_on_the_wire_what_it_says_and_processed_or_not_as_planned(
+    api: Any, kind: str, processed: bool
+) -> None:
+    await api.plan(on="submit", kind=kind, processed=processed, delay=0.0001)
+
+    received, reset = await post_raw(api)
+
+    as_expected, by_reset = ON_THE_WIRE[kind]
+    assert as_expected(received), received
+    assert reset == by_reset
+    ledger = await api.ledger()
+    assert ledger["charge_count"] == int(processed)
+    assert [(one["outcome"], one["processed"]) for one in ledger["submissions"]] == [(kind, processed)]
+
+
+def test_every_raw_kind_is_tried_on_the_wire() -> None:
+    assert set(ON_THE_WIRE) | {"hang"} == set(RAW_KINDS)
+
+
+@pytest.mark.parametrize("processed", [True, False])
+async def test_a_hanging_call_sends_nothing_until_the_client_gives_up(api: Any, processed: bool) -> None:
+    await api.plan(on="submit", kind="hang", processed=processed)
+    hanging = asyncio.ensure_future(post_raw(api))
+    while not (await api.ledger())["submissions"]:
+        assert not hanging.done()
+    hanging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hanging
+    ledger = await api.ledger()
+    assert (ledger["submissions"][0]["outcome"], ledger["charge_count"]) == ("hang", int(processed))
+
+
+@pytest.mark.parametrize("kind", ["500", "502", "503", "504", "408", "423", "429"])
+@pytest.mark.parametrize("processed", [True, False])
+async def test_a_status_takes_the_place_of_the_answer(api: Any, kind: str, processed: bool) -> None:
+    await api.plan(on="submit", kind=kind, processed=processed, headers={"Retry-After": "7"})
+    answer = await api.submit()
+    assert (answer.status, answer.headers["Retry-After"]) == (int(kind), "7")
+    assert isinstance(answer.detail, str)
+    assert (await api.ledger())["charge_count"] == int(processed)
+    assert (await api.submit()).status == 200
+
+
+async def test_an_html_page_takes_the_place_of_json(api: Any) -> None:
+    await api.plan(kind="html")
+    answer = await api.submit()
+    assert (answer.status, answer.headers["Content-Type"]) == (502, "text/html; charset=utf-8")
+    assert answer.text.startswith("<html>")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "text"),
+    [
+        ({"status": 200, "body": "no json"}, 200, "no json"),
+        ({"status": 200, "body": {"status": 5}}, 200, '{"status": 5}'),
+        ({"status": 200, "body": []}, 200, "[]"),
+        ({"body": ""}, 200, ""),
+        ({"status": 422, "body": {"detail": "no"}}, 422, '{"detail": "no"}'),
+    ],
+)
+async def test_any_status_and_body_can_be_planned(api: Any, fault: dict[str, Any], status: int, text: str) -> None:
+    await api.plan(on="submit", processed=True, **fault)
+    answer = await api.submit()
+    assert (answer.status, answer.text) == (status, text)
+    assert (await api.ledger())["charge_count"] == 1
+
+
+async def test_a_redirect_can_be_planned(api: Any) -> None:
+    await api.plan(on="submit", kind="307", headers={"Location": "http://127.0.0.1:9/elsewhere"})
+    answer = await api.call("POST", "/z-image/turbo", json={"prompt": "x"}, allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (307, "http://127.0.0.1:9/elsewhere")
+
+
+async def test_an_unknown_status_can_be_put_into_a_true_answer(api: Any) -> None:
+    request_id = await api.submitted()
+    await api.plan(on="status", patch={"status": "paused", "extra": 1})
+    patched, after = await api.status(request_id), await api.status(request_id)
+    assert (patched.json["status"], patched.json["extra"], patched.json["request_id"]) == ("paused", 1, request_id)
+    assert after.json["status"] == "queued"
+
+
+async def test_links_to_another_host_can_be_put_into_a_true_answer(api: Any) -> None:
+    await api.plan(on="submit", patch={"status_url": "http://127.0.0.2:9/steal"})
+    answer = (await api.submit()).json
+    assert answer["status_url"] == "http://127.0.0.2:9/steal"
+    assert answer["cancel_url"].startswith(api.sandbox.url)
+    assert (await api.ledger())["charge_count"] == 1
+
+
+async def test_latency_comes_before_the_service_acts(start: Any) -> None:
+    api = await start(latency=3600)
+    with pytest.raises(TimeoutError):
+        await api.call("POST", "/z-image/turbo", data=BODY, timeout=aiohttp.ClientTimeout(total=0.2))
+    ledger = await api.ledger()
+    assert (ledger["credentials_seen_ok"], ledger["submissions"], ledger["requests"]) == (1, [], [])

@@ -1,0 +1,142 @@
+"""Files that are real: they decode, have the size asked for, and show the prompt."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from typing import Any
+
+import av
+import pytest
+from PIL import Image, ImageChops
+
+from gateway.sandbox.drawing import Canvas, draw_png, draw_webm, image_size, video_size
+
+
+async def _file(api: Any, prompt: str = "a red fox", **more: Any) -> tuple[str, bytes]:
+    request_id = await api.submitted(prompt, **more)
+    api.clock.advance(100)
+    done = (await api.status(request_id)).json
+    url = done["video"]["url"] if "video" in done else done["images"][0]["url"]
+    api.auth = {}
+    answer = await api.call("GET", url)
+    assert answer.status == 200
+    return answer.headers["Content-Type"], answer.content
+
+
+def _decoded(video: bytes) -> list[Image.Image]:
+    with av.open(io.BytesIO(video)) as container:
+        assert container.streams.video[0].codec_context.codec.canonical_name == "vp9"
+        return [frame.to_image() for frame in container.decode(video=0)]
+
+
+async def test_an_image_is_a_png_of_the_size_asked_for(api: Any) -> None:
+    content_type, content = await _file(api, aspect_ratio="9:16", resolution="1080p")
+    picture = Image.open(io.BytesIO(content))
+    picture.load()
+    assert (content_type, picture.format, picture.size) == ("image/png", "PNG", (1080, 1920))
+
+
+async def test_a_video_is_a_webm_that_moves(api: Any) -> None:
+    content_type, content = await _file(api, model="kling-video/v2.5-turbo/pro/text-to-video")
+    frames = _decoded(content)
+    assert content_type == "video/webm"
+    assert (len(frames), frames[0].size) == (30, (640, 360))
+    difference = ImageChops.difference(frames[0], frames[15]).convert("L")
+    assert difference.getextrema()[1] > 60
+
+
+async def test_each_image_of_a_batch_looks_different(api: Any) -> None:
+    request_id = await api.submitted(model="higgsfield-ai/soul/standard", batch_size=4)
+    api.clock.advance(5)
+    urls = [image["url"] for image in (await api.status(request_id)).json["images"]]
+    contents = [(await api.call("GET", url)).content for url in urls]
+    assert len(set(contents)) == 4
+
+
+async def test_many_readers_get_the_same_bytes(api: Any) -> None:
+    request_id = await api.submitted()
+    api.clock.advance(5)
+    answers = await asyncio.gather(*(api.call("GET", f"/media/{request_id}/0.png") for _ in range(5)))
+    assert len({answer.content for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("path", ["0.png", "0.webm", "1.png", "x.png"])
+async def test_there_is_no_file_before_the_end_nor_any_but_the_listed(api: Any, path: str) -> None:
+    request_id = await api.submitted()
+    assert (await api.call("GET", f"/media/{request_id}/{path}")).status == 404
+    api.clock.advance(5)
+    assert (await api.call("GET", f"/media/{request_id}/{path}")).status == (200 if path == "0.png" else 404)
+
+
+async def test_what_failed_has_no_file(api: Any) -> None:
+    request_id = await api.submitted("[fail]")
+    api.clock.advance(5)
+    assert (await api.call("GET", f"/media/{request_id}/0.png")).status == 404
+
+
+async def test_without_the_extra_only_the_files_are_missing(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("gateway.sandbox.drawing")
+    monkeypatch.setitem(sys.modules, "gateway.sandbox.drawing", None)
+    request_id = await api.submitted()
+    api.clock.advance(5)
+    answer = await api.call("GET", f"/media/{request_id}/0.png")
+    assert answer.status == 501
+    assert "hfgateway[sandbox]" in answer.text
+
+
+def _white_pixels(content: bytes) -> int:
+    histogram = Image.open(io.BytesIO(content)).convert("L").histogram()
+    return sum(histogram[250:])
+
+
+def _box_of_white(content: bytes) -> tuple[int, int, int, int]:
+    box = Image.open(io.BytesIO(content)).convert("L").point(lambda value: 255 if value >= 250 else 0).getbbox()
+    assert box is not None
+    return box
+
+
+@pytest.mark.parametrize("text", ["fox", "a red fox in the snow " * 12, "x" * 300, "word " * 500, "füchse 狐"])
+def test_the_prompt_is_written_inside_the_picture(text: str) -> None:
+    content = draw_png(Canvas(640, 480, text, "0"))
+    left, top, right, bottom = _box_of_white(content)
+    assert _white_pixels(content) > 100
+    assert left > 10
+    assert top > 10
+    assert right < 630
+    assert bottom < 470
+
+
+def test_other_words_make_another_text_and_none_makes_none() -> None:
+    def drawn(text: str) -> bytes:
+        return draw_png(Canvas(320, 240, text, "0"))
+
+    assert drawn("fox") == drawn("fox") != drawn("ox")
+    assert _white_pixels(drawn("")) == 0
+
+
+def test_the_seed_changes_the_colours() -> None:
+    assert draw_png(Canvas(64, 64, "", "1")) != draw_png(Canvas(64, 64, "", "2"))
+
+
+def test_a_video_shows_the_prompt_as_well() -> None:
+    frame = _decoded(draw_webm(Canvas(320, 180, "fox", "0")))[3].convert("L")
+    without = _decoded(draw_webm(Canvas(320, 180, "", "0")))[3].convert("L")
+    assert sum(frame.histogram()[240:]) > sum(without.histogram()[240:]) + 50
+
+
+@pytest.mark.parametrize(
+    ("parameters", "image", "video"),
+    [
+        ({}, (1024, 1024), (640, 360)),
+        ({"aspect_ratio": "4:3", "resolution": "720p"}, (960, 720), (640, 480)),
+        ({"aspect_ratio": "3:4", "resolution": "720p"}, (720, 960), (480, 640)),
+        ({"aspect_ratio": "16:9", "resolution": "2k"}, (2048, 1152), (640, 360)),
+        ({"aspect_ratio": "auto", "resolution": "2K"}, (2048, 2048), (640, 360)),
+        ({"aspect_ratio": "21:9", "resolution": "480p"}, (1120, 480), (640, 274)),
+    ],
+)
+def test_sizes(parameters: dict[str, str], image: tuple[int, int], video: tuple[int, int]) -> None:
+    assert image_size(parameters) == image
+    assert video_size(parameters) == video

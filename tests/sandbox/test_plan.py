@@ -1,0 +1,143 @@
+"""Which call meets a fault: plans, words in prompts, chance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.faults import Chance, Fault, Plan
+from gateway.sandbox.options import FAULT_KINDS, SandboxOptions
+
+
+async def test_a_plan_meets_the_calls_it_names_in_order_and_as_often_as_told(api: Any) -> None:
+    request_id = await api.submitted("fox")
+    await api.plan(on="status", kind="500", times=2)
+    await api.plan(on="status", kind="503")
+    await api.plan(on="cancel", kind="502", processed=True)
+    await api.plan(on="estimate", kind="504")
+    await api.plan(on="models", kind="429")
+
+    assert (await api.submit()).status == 200
+    assert [(await api.status(request_id)).status for _ in range(4)] == [500, 500, 503, 200]
+    assert (await api.cancel(request_id)).status == 502
+    assert (await api.status(request_id)).json["status"] == "canceled"
+    assert (await api.call("POST", "/estimate/z-image/turbo", json={"prompt": "x"})).status == 504
+    assert (await api.call("GET", "/models")).status == 429
+    assert (await api.delete(request_id)).status == 200
+
+
+async def test_a_plan_can_wait_for_a_prompt(api: Any) -> None:
+    await api.plan(on="any", kind="500", prompt="wolf", times=2)
+    fox = await api.submitted("fox")
+    assert (await api.submit("wolf")).status == 500
+    wolf_later = await api.submit("wolf")
+    assert wolf_later.status == 500
+    wolf = await api.submitted("wolf")
+    await api.plan(on="status", kind="503", prompt="wolf")
+    assert (await api.status(fox)).status == 200
+    assert (await api.status(wolf)).status == 503
+
+
+def test_faults_for_a_prompt_and_for_any_are_met_in_the_order_in_which_they_were_planned() -> None:
+    plan = Plan()
+    kinds = [(None, "500"), ("fox", "501"), ("wolf", "502"), (None, "503"), ("fox", "504"), ("fox", "505")]
+    plan.add([Fault(on="submit", kind=kind, prompt=prompt, times=2) for prompt, kind in kinds])
+    plan.add([Fault(on="status", kind="506", prompt="fox")])
+
+    def met(prompt: str | None) -> str:
+        fault = plan.take("submit", prompt)
+        return fault.kind if fault else ""
+
+    assert [met("fox") for _ in range(4)] == ["500", "500", "501", "501"]
+    assert [met("wolf") for _ in range(3)] == ["502", "502", "503"]
+    assert [met(None), met(None)] == ["503", ""]
+    assert [met("fox") for _ in range(5)] == ["504", "504", "505", "505", ""]
+    assert len(plan) == 1
+
+
+async def test_a_plan_can_be_cleared(api: Any) -> None:
+    await api.plan(on="submit", kind="500", times=9)
+    assert (await api.call("DELETE", "/__plan")).json == {"pending": 0}
+    assert (await api.submit()).status == 200
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "sneeze"}, {"on": "sumbit", "kind": "500"}, {"kind": "500", "oftn": 2}, {"kind": "99"}, {"kind": "5000"}],
+)
+async def test_a_plan_that_makes_no_sense_is_refused_whole(api: Any, fault: dict[str, Any]) -> None:
+    answer = await api.call("POST", "/__plan", json={"faults": [{"on": "submit", "kind": "500"}, fault]})
+    assert answer.status == 400
+    assert (await api.submit()).status == 200
+
+
+async def test_a_prompt_can_ask_for_a_status_and_creates_nothing(api: Any) -> None:
+    for _ in range(2):
+        assert (await api.submit("[http=503] fox", key="k")).status == 503
+    assert (await api.ledger())["charge_count"] == 0
+
+
+async def test_faults_by_chance_happen_and_the_ledger_stays_exact(start: Any) -> None:
+    api = await start(fail={"500": 0.3, "429": 0.3}, seed=7, credits=1000, concurrency_limit=1000)
+    answers = [await api.submit(f"fox {number}") for number in range(60)]
+
+    statuses = {answer.status for answer in answers}
+    assert statuses == {200, 500, 429}
+    assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.status == 429)
+    submissions = (await api.ledger())["submissions"]
+    assert [one["outcome"] for one in submissions] == [str(answer.status) for answer in answers]
+    acted_on_500 = {one["processed"] for one in submissions if one["outcome"] == "500"}
+    assert acted_on_500 == {True, False}
+    assert not any(one["processed"] for one in submissions if one["outcome"] == "429")
+    assert (await api.ledger())["charge_count"] == sum(one["processed"] for one in submissions)
+
+
+@pytest.mark.parametrize("kind", ["failed", "nsfw"])
+async def test_sad_ends_can_happen_by_chance(start: Any, kind: str) -> None:
+    api = await start(fail={kind: 1.0})
+    request_id = await api.submitted()
+    api.clock.advance(5)
+    assert (await api.status(request_id)).json["status"] == kind
+
+
+def test_the_same_seed_gives_the_same_faults() -> None:
+    def draws(seed: int) -> list[Fault | None]:
+        chance = Chance({"500": 0.2, "reset": 0.2, "lost": 0.2}, seed)
+        return [chance.fault("submit") for _ in range(50)]
+
+    assert draws(1) == draws(1)
+    assert draws(1) != draws(2)
+
+
+def test_every_kind_that_may_be_chosen_by_chance_is_drawn_and_an_answer_is_lost_only_on_submissions() -> None:
+    answers = [kind for kind in FAULT_KINDS if kind not in ("failed", "nsfw")]
+    for kind in answers:
+        fault = Chance({kind: 1.0}, seed=0).fault("submit")
+        assert fault is not None
+        assert Fault.parse({"kind": kind}).kind == fault.kind == kind
+    assert Chance({"lost": 1.0}, seed=0).fault("status") is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"fail": {"sneeze": 0.1}},
+        {"fail": {"500": 0.6, "502": 0.6}},
+        {"fail": {"500": -0.1}},
+        {"time_scale": 0},
+        {"concurrency_mode": "none"},
+        {"credentials": "nocolon"},
+        {"credentials": ""},
+    ],
+)
+def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        SandboxOptions(**wrong)
+
+
+def test_a_plan_counts_what_is_still_to_come() -> None:
+    plan = Plan()
+    plan.add([Fault(on="submit", times=2), Fault(on="status")])
+    assert plan.take("submit", None) is not None
+    assert len(plan) == 2

@@ -1,0 +1,117 @@
+"""Submitting: what it answers, credentials, webhook addresses, models that cannot be called."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+
+async def test_a_submission_answers_with_a_queued_request_and_links_to_this_sandbox(api: Any) -> None:
+    answer = await api.submit()
+
+    request_id = answer.json["request_id"]
+    assert answer.status == 200
+    assert answer.json == {
+        "status": "queued",
+        "request_id": str(uuid.UUID(request_id)),
+        "status_url": f"{api.sandbox.url}/requests/{request_id}/status",
+        "cancel_url": f"{api.sandbox.url}/requests/{request_id}/cancel",
+    }
+    assert (await api.call("GET", answer.json["status_url"])).json["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Key sandbox:wrong"},
+        {"Authorization": "Key sandbox"},
+        {"Authorization": "Bearer sandbox:sandbox"},
+        {"Authorization": "Bearer sandbox:sandbox", "hf-api-key": "sandbox", "hf-secret": "sandbox"},
+        {"hf-api-key": "sandbox", "hf-secret": "wrong"},
+        {"hf-api-key": "sandbox"},
+    ],
+)
+async def test_wrong_credentials_are_refused_everywhere_and_create_nothing(api: Any, headers: dict[str, str]) -> None:
+    known = await api.submitted()
+    api.auth = headers
+
+    for method, path in [
+        ("POST", "/higgsfield-ai/soul/standard"),
+        ("POST", "/estimate/higgsfield-ai/soul/standard"),
+        ("GET", f"/requests/{known}/status"),
+        ("POST", f"/requests/{known}/cancel"),
+        ("DELETE", f"/requests/{known}"),
+        ("GET", "/models"),
+    ]:
+        answer = await api.call(method, path, json={"prompt": "x"})
+        assert (answer.status, answer.json) == (401, {"detail": "Invalid credentials"}), path
+
+    ledger = await api.ledger()
+    assert (ledger["credentials_seen_ok"], ledger["credentials_seen_bad"]) == (1, 6)
+    assert ledger["requests_created"] == 1
+    assert ledger["requests"][0]["status"] == "queued"
+
+
+async def test_the_legacy_pair_of_headers_is_accepted(api: Any) -> None:
+    api.auth = {"hf-api-key": "sandbox", "hf-secret": "sandbox"}
+    assert (await api.submit()).status == 200
+
+
+async def test_every_answer_carries_a_correlation_id_of_its_own(api: Any) -> None:
+    await api.plan(on="submit", kind="500")
+    answers = [
+        await api.submit(),
+        await api.submit(),
+        await api.submit(""),
+        await api.call("POST", "/unknown/model", json={}),
+        await api.call("GET", "/nothing"),
+        await api.call("GET", "/models", headers={"Authorization": "none"}),
+    ]
+    ids = {answer.headers["X-Correlation-ID"] for answer in answers}
+    assert len(ids) == len(answers)
+
+
+async def test_an_unknown_model_is_not_found(api: Any) -> None:
+    for path in ("/unknown/model", "/estimate/unknown/model", "/higgsfield-ai/soul", "/requests/x/frobnicate"):
+        answer = await api.call("POST", path, json={"prompt": "x"})
+        assert (answer.status, answer.json) == (404, {"detail": "model_not_found"}), path
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/higgsfield-ai/soul/standard", "/requests/x/cancel"])
+async def test_a_get_that_is_not_mapped_is_a_wrong_method(api: Any, path: str) -> None:
+    answer = await api.call("GET", path)
+    assert (answer.status, answer.json) == (405, {"detail": "Method Not Allowed"})
+
+
+@pytest.mark.parametrize(
+    ("webhook", "usual", "strict"),
+    [
+        ("https://hooks.example.com/a", 200, 200),
+        ("http://127.0.0.1:9/hook", 200, 400),
+        ("https://127.0.0.1/hook", 200, 400),
+        ("https://[::1]/hook", 200, 400),
+        ("https://localhost/hook", 200, 400),
+        ("http://hooks.example.com/a", 200, 400),
+        ("https://me:secret@hooks.example.com/a", 400, 400),
+        ("hooks.example.com/a", 400, 400),
+        ("https://[::1/hook", 400, 400),
+    ],
+)
+async def test_a_webhook_address_is_checked(api: Any, webhook: str, usual: int, strict: int) -> None:
+    assert (await api.submit(query={"hf_webhook": webhook})).status == usual
+    await api.account(strict_webhooks=True)
+    assert (await api.submit(query={"hf_webhook": webhook})).status == strict
+
+
+async def test_a_blocked_model_is_locked_until_it_is_released(api: Any) -> None:
+    await api.account(blocked_models=["higgsfield-ai/soul/standard"])
+    blocked = await api.submit()
+    assert blocked.status == 423
+    assert isinstance(blocked.detail, str)
+    assert (await api.submit(model="z-image/turbo")).status == 200
+
+    await api.account(blocked_models=[])
+    assert (await api.submit()).status == 200

@@ -1,0 +1,53 @@
+"""Slots for uploads, and the storage behind them: what is too large to be kept is told by its size and hash."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.sandbox import uploads
+
+CONTENT = bytes(range(256)) * 1000
+
+
+@pytest.mark.parametrize(("most", "kept"), [(len(CONTENT), True), (len(CONTENT) - 1, False)])
+async def test_a_file_is_kept_up_to_a_size(api: Any, monkeypatch: pytest.MonkeyPatch, most: int, kept: bool) -> None:
+    monkeypatch.setattr(uploads, "LARGEST_KEPT", most)
+    slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
+
+    async with aiohttp.ClientSession() as session:
+        async with session.put(slot["upload_url"], data=CONTENT, headers=slot["upload_headers"]) as answer:
+            assert answer.status == 200
+        async with session.get(slot["public_url"]) as answer:
+            found = await answer.read()
+
+    if kept:
+        assert (answer.status, found) == (200, CONTENT)
+    else:
+        assert answer.status == 410
+        told = f"{len(CONTENT)} bytes, SHA-256 {hashlib.sha256(CONTENT).hexdigest()}"
+        assert told.encode() in found
+
+
+@pytest.mark.parametrize("changed", [{"x-amz-tagging": None}, {"Content-Type": "image/jpeg"}])
+async def test_a_put_without_what_was_signed_is_refused(api: Any, changed: dict[str, str | None]) -> None:
+    slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
+    headers = {name: value for name, value in {**slot["upload_headers"], **changed}.items() if value is not None}
+
+    async with aiohttp.ClientSession() as session:
+        async with session.put(slot["upload_url"], data=CONTENT, headers=headers) as answer:
+            assert answer.status == 403
+        async with session.get(slot["public_url"]) as answer:
+            assert answer.status == 404
+    assert api.sandbox.ledger.uploads == 0
+
+
+@pytest.mark.parametrize("body", [{"content_type": "text/plain"}, {}, []])
+async def test_a_slot_for_what_is_no_media_is_refused(api: Any, body: Any) -> None:
+    answer = await api.call("POST", "/files/generate-upload-url", json=body)
+
+    assert answer.status == 422
+    assert [entry["loc"] for entry in answer.detail] == [["body", "content_type"]]

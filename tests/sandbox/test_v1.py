@@ -1,0 +1,201 @@
+"""The v1 API of the sandbox: job sets whose jobs end one by one, and what v1 has not."""
+
+from __future__ import annotations
+
+import io
+import wave
+from decimal import Decimal
+from typing import Any
+
+import av
+import pytest
+from PIL import Image
+
+SOUL, DOP, SPEAK = "v1/text2image/soul", "v1/image2video/dop", "v1/speak/higgsfield"
+PICTURE = {"type": "image_url", "image_url": "https://files.example/p.png"}
+SOUND = {"type": "audio_url", "audio_url": "https://files.example/s.wav"}
+PARAMS: dict[str, dict[str, Any]] = {
+    SOUL: {"prompt": "a fox", "width_and_height": "1536x1152", "quality": "720p", "batch_size": 4},
+    DOP: {"model": "dop-lite", "prompt": "zoom", "input_images": [PICTURE, PICTURE]},
+    SPEAK: {"prompt": "hello", "input_image": PICTURE, "input_audio": SOUND, "quality": "mid", "duration": 5},
+}
+
+
+async def submit(api: Any, path: str = SOUL, webhook: Any = None, **params: Any) -> Any:
+    body: dict[str, Any] = {"params": PARAMS[path] | params}
+    if webhook is not None:
+        body["webhook"] = webhook
+    return await api.call("POST", f"/{path}", json=body)
+
+
+async def job_set(api: Any, name: str) -> Any:
+    answer = await api.call("GET", f"/v1/job-sets/{name}")
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def statuses(answer: Any) -> list[str]:
+    return [job["status"] for job in answer["jobs"]]
+
+
+async def test_four_jobs_end_one_by_one_with_two_files_each(api: Any) -> None:
+    answer = await submit(api)
+    assert answer.status == 200
+    told = answer.json
+    assert set(told) == {"id", "type", "created_at", "jobs", "input_params"}
+    assert (told["type"], told["input_params"]) == ("text2image_soul", PARAMS[SOUL])
+    assert statuses(told) == ["queued"] * 4
+    assert len({job["id"] for job in told["jobs"]} | {told["id"]}) == 5
+    api.clock.advance(1.5)
+    for done in range(4):
+        now = await job_set(api, told["id"])
+        assert statuses(now) == ["completed"] * done + ["in_progress"] + ["queued"] * (3 - done)
+        assert [job["results"] is not None for job in now["jobs"]] == [True] * done + [False] * (4 - done)
+        assert [job["id"] for job in now["jobs"]] == [job["id"] for job in told["jobs"]]
+        api.clock.advance(1)
+    for job in (await job_set(api, told["id"]))["jobs"]:
+        sizes = {}
+        for name, file in job["results"].items():
+            content = (await api.call("GET", file["url"], headers={"Authorization": ""})).content
+            sizes[name] = Image.open(io.BytesIO(content)).size
+            assert file["type"] == "image"
+        assert sizes == {"raw": (1536, 1152), "min": (384, 288)}
+
+
+@pytest.mark.parametrize("path", [DOP, SPEAK])
+async def test_videos_are_webm(api: Any, path: str) -> None:
+    told = (await submit(api, path)).json
+    api.clock.advance(100)
+    (job,) = (await job_set(api, told["id"]))["jobs"]
+    for file in job["results"].values():
+        assert file["type"] == "video"
+        content = (await api.call("GET", file["url"])).content
+        with av.open(io.BytesIO(content)) as container:
+            assert len(list(container.decode(video=0))) > 10
+
+
+@pytest.mark.parametrize(
+    ("body", "location"),
+    [
+        ({}, ["body", "params"]),
+        (PARAMS[SOUL], ["body", "params"]),
+        ([], ["body", "params"]),
+        ({"params": {}}, ["body", "params", "prompt"]),
+        ({"params": PARAMS[SOUL] | {"width_and_height": "1x1"}}, ["body", "params", "width_and_height"]),
+        ({"params": PARAMS[SOUL] | {"batch_size": 2}}, ["body", "params", "batch_size"]),
+        ({"params": PARAMS[SOUL], "webhook": {"url": "http://127.0.0.1/"}}, ["body", "webhook", "secret"]),
+        ({"params": PARAMS[SOUL], "webhook": "http://127.0.0.1/"}, ["body", "webhook"]),
+    ],
+)
+async def test_a_body_of_another_form_is_refused_by_the_place_of_what_is_wrong(
+    api: Any, body: Any, location: list[str]
+) -> None:
+    answer = await api.call("POST", f"/{SOUL}", json=body)
+    assert answer.status == 422
+    assert answer.detail[0]["loc"] == location
+    assert (await api.ledger())["charge_count"] == 0
+
+
+async def test_both_forms_of_credentials_are_good(api: Any) -> None:
+    api.auth = {"hf-api-key": "sandbox", "hf-secret": "sandbox"}
+    told = (await submit(api)).json
+    api.auth = {"Authorization": "Key sandbox:sandbox"}
+    assert (await job_set(api, told["id"]))["id"] == told["id"]
+    for wrong in ({}, {"hf-api-key": "sandbox", "hf-secret": "x"}, {"Authorization": "Bearer sandbox:sandbox"}):
+        api.auth = wrong
+        assert (await submit(api)).status == 401
+        assert (await api.call("GET", f"/v1/job-sets/{told['id']}")).status == 401
+
+
+async def test_the_two_apis_do_not_know_each_others_requests(api: Any) -> None:
+    of_v2, of_v1 = await api.submitted("a fox"), (await submit(api)).json["id"]
+    assert (await api.call("GET", f"/v1/job-sets/{of_v2}")).status == 404
+    assert (await api.status(of_v1)).status == 404
+    assert (await api.cancel(of_v1)).status == 404
+    assert (await api.delete(of_v1)).status == 404
+    assert (await api.call("POST", f"/estimate/{SOUL}", json=PARAMS[SOUL])).status == 404
+
+
+async def test_a_key_is_worth_nothing(api: Any) -> None:
+    for _ in range(2):
+        answer = await api.call(
+            "POST", f"/{SOUL}", json={"params": PARAMS[SOUL]}, headers={"Idempotency-Key": "the-same"}
+        )
+        assert answer.status == 200
+    assert (await api.ledger())["double_charged_prompts"] == {"a fox": 2}
+
+
+@pytest.mark.parametrize(
+    ("words", "ends", "refunded"),
+    [
+        ("", ["completed"] * 4, "0"),
+        ("[nsfw=2]", ["completed", "completed", "nsfw", "nsfw"], "0.120"),
+        ("[fail=1] [nsfw=1]", ["completed", "completed", "failed", "nsfw"], "0.120"),
+        ("[nsfw=9]", ["nsfw"] * 4, "0.240"),
+        ("[nsfw]", ["nsfw"] * 4, "0.240"),
+        ("[fail]", ["failed"] * 4, "0.240"),
+    ],
+)
+async def test_words_in_the_prompt_are_about_some_jobs_or_all(
+    api: Any, words: str, ends: list[str], refunded: str
+) -> None:
+    told = (await submit(api, prompt=f"a fox {words}")).json
+    api.clock.advance(100)
+    assert statuses(await job_set(api, told["id"])) == ends
+    ledger = await api.ledger()
+    assert (ledger["charged_credits"], Decimal(ledger["refunded_credits"])) == ("0.240", Decimal(refunded))
+    assert Decimal(ledger["balance"]) == 100 - Decimal("0.240") + Decimal(refunded)
+    assert ledger["requests"][0]["model"] == SOUL
+
+
+async def test_faults_limits_and_credits_are_those_of_v2(api: Any) -> None:
+    await api.plan(on="submit", kind="502", processed=True)
+    assert (await submit(api)).status == 502
+    assert (await api.ledger())["charge_count"] == 1
+    name = (await submit(api, prompt="second")).json["id"]
+    await api.plan(on="status", kind="503")
+    assert (await api.call("GET", f"/v1/job-sets/{name}")).status == 503
+    assert (await submit(api, prompt="a fox [http=500]")).status == 500
+    await api.account(concurrency_mode="legacy", concurrency_limit=2)
+    full = await submit(api, prompt="third")
+    assert (full.status, "concurrent requests" in full.detail) == (400, True)
+    await api.account(credits=0, concurrency_limit=9)
+    assert (await submit(api)).detail == "not_enough_credits"
+
+
+async def test_the_end_of_the_set_is_told_with_the_secret(api: Any, receiver: Any) -> None:
+    hook = {"url": f"{receiver.url}/hooks/token", "secret": "hush-hush"}
+    await api.account(webhook_secret="whsec_QUJDREVGR0hBQkNERUZHSA==")
+    told = (await submit(api, webhook=hook)).json
+    api.clock.advance(2.5)
+    assert statuses(await job_set(api, told["id"]))[0] == "completed"
+    assert receiver.received == []  # of single jobs nothing is told
+    api.clock.advance(100)
+    await api.quiet()
+    (delivered,) = receiver.received
+    assert delivered.headers["x-webhook-secret-key"] == "hush-hush"
+    assert not [name for name in delivered.headers if name.startswith("webhook-")]
+    assert delivered.json == await job_set(api, told["id"])
+    ledger = await api.ledger()
+    assert ledger["submissions"][0]["webhook"] == hook["url"]
+    assert "hush-hush" not in str(ledger)
+
+
+async def test_a_receiver_that_the_service_would_not_take_is_refused(api: Any) -> None:
+    await api.account(strict_webhooks=True)
+    assert (await submit(api, webhook={"url": "http://127.0.0.1/", "secret": "s"})).status == 400
+
+
+async def test_there_is_a_sound_and_a_face_to_work_with(api: Any) -> None:
+    api.auth = {}
+    sound = await api.call("GET", "/media/examples/speech.wav")
+    assert sound.headers["Content-Type"] == "audio/wav"
+    with wave.open(io.BytesIO(sound.content)) as file:
+        assert file.getnframes() / file.getframerate() == 3
+        samples = file.readframes(file.getnframes())
+    assert max(samples[1::2]) > 20  # it can be heard
+    with av.open(io.BytesIO(sound.content)) as container:
+        assert sum(frame.samples for frame in container.decode(audio=0)) == 48_000
+    face = await api.call("GET", "/media/examples/portrait.png")
+    assert Image.open(io.BytesIO(face.content)).size == (720, 960)
+    assert (await api.call("GET", "/media/examples/other.png")).status == 404

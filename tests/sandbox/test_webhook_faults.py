@@ -1,0 +1,256 @@
+"""Deliveries that go wrong by plan."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import time
+import uuid
+from typing import Any
+
+import pytest
+
+KEY = bytes(range(24))
+SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
+
+
+def is_signed(delivered: Any) -> bool:
+    headers = delivered.headers
+    content = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + delivered.body
+    digest = base64.b64encode(hmac.new(KEY, content, hashlib.sha256).digest()).decode()
+    return bool(headers["webhook-signature"] == f"v1,{digest}")
+
+
+async def test_a_lost_delivery_never_comes(api: Any, receiver: Any) -> None:
+    await api.plan(on="webhook", kind="lose")
+    lost = await api.ended(query=receiver.hook)
+    assert await api.quiet() == []
+    told = await api.ended(query=receiver.hook)
+    assert [one.request_id for one in await api.quiet()] == [told]
+
+    ledger = await api.ledger()
+    assert ledger["lost_webhooks"] == [lost]
+    assert (ledger["webhook_deliveries"], ledger["webhook_lost"]) == (1, 1)
+
+
+async def test_a_duplicate_is_the_same_delivery_twice_at_once(api: Any, receiver: Any) -> None:
+    both = asyncio.Barrier(2)
+
+    async def meet(delivered: Any) -> None:
+        await both.wait()
+
+    receiver.answers = [meet, meet]
+    await api.account(webhook_secret=SECRET)
+    await api.plan(on="webhook", kind="duplicate")
+    await api.ended(query=receiver.hook)
+    await api.quiet()
+
+    one, other = receiver.received
+    assert (one.body, one.headers["webhook-id"]) == (other.body, other.headers["webhook-id"])
+    assert is_signed(one)
+    assert is_signed(other)
+    assert {made.attempt for made in api.sandbox.ledger.webhook_attempts} == {1, 2}
+
+
+async def test_a_delayed_delivery_comes_later_and_has_its_two_hours_then(api: Any, receiver: Any) -> None:
+    receiver.answers = [500]
+    await api.plan(on="webhook", kind="delay", delay=3 * 3600)
+    await api.ended(query=receiver.hook)
+    assert api.sandbox.deliveries.pending == 1
+    api.clock.advance(3 * 3600)
+    (first,) = await api.attempts(1)
+    assert first.at == 13 + 3 * 3600
+    api.clock.advance(5)
+    assert len(await api.quiet()) == 2
+
+
+async def test_an_early_delivery_comes_before_the_answer_to_its_submission(api: Any, receiver: Any) -> None:
+    answered = asyncio.Event()
+    seen = []
+
+    async def look(delivered: Any) -> None:
+        seen.append((answered.is_set(), (await api.status(delivered.json["request_id"])).json["status"]))
+
+    receiver.answers = [look]
+    await api.plan(on="webhook", kind="early")
+    answer = await api.submit(query=receiver.hook)
+    answered.set()
+
+    assert seen == [(False, "completed")]
+    assert answer.json["status"] == "queued"
+    assert receiver.told == [(answer.json["request_id"], "completed")]
+    assert len(await api.quiet()) == 1
+
+
+async def test_early_waits_for_one_attempt_whatever_becomes_of_it(api: Any, receiver: Any) -> None:
+    receiver.answers = ["hang"]
+    await api.account(webhook_timeout=0.1)
+    await api.plan(on="webhook", kind="early")
+    await api.submitted(query=receiver.hook)
+    assert [one.outcome for one in api.sandbox.ledger.webhook_attempts] == ["timeout"]
+
+
+async def test_early_does_not_wait_for_what_is_never_delivered(api: Any, receiver: Any) -> None:
+    await api.plan(on="webhook", kind="early")
+    await api.plan(on="webhook", kind="lose")
+    await api.submitted(query=receiver.hook)
+    assert await api.quiet() == []
+    assert receiver.received == []
+
+
+async def test_early_does_not_wait_for_what_was_deleted_before_it_was_told(api: Any, receiver: Any) -> None:
+    await api.plan(on="webhook", kind="early")
+    await api.plan(on="webhook", kind="delay", delay=60)
+    waiting = asyncio.ensure_future(api.submitted(query=receiver.hook))
+    while not api.sandbox.ledger.charges or not api.sandbox.deliveries.pending:
+        await asyncio.sleep(0.001)
+    assert (await api.delete(api.sandbox.ledger.charges[0].request_id)).status == 200
+    assert not waiting.done()
+
+    api.clock.advance(60)
+    await waiting
+    assert receiver.received == []
+
+
+async def test_the_answer_to_an_early_told_submission_can_be_lost(api: Any, receiver: Any) -> None:
+    await api.plan(on="webhook", kind="early")
+    await api.plan(on="submit", kind="502", processed=True)
+    assert (await api.submit(query=receiver.hook)).status == 502
+    (charge,) = api.sandbox.ledger.charges
+    assert receiver.told == [(charge.request_id, "completed")]
+
+
+async def test_early_is_for_a_submission_that_creates_and_has_a_webhook(api: Any, receiver: Any) -> None:
+    await api.submitted(key="k", query=receiver.hook)
+    await api.plan(on="webhook", kind="early")
+    await api.submitted("no webhook")
+    await api.submitted(key="k", query=receiver.hook)
+    assert (await api.submit("", model="z-image/turbo", query=receiver.hook)).status == 400
+    assert (await api.call("DELETE", "/__plan")).status == 200
+    assert receiver.received == []
+
+
+async def test_early_is_not_before_the_request_gets_a_slot(api: Any, receiver: Any) -> None:
+    await api.account(concurrency_limit=1)
+    await api.submitted("[slow=10] first")
+    await api.plan(on="webhook", kind="early")
+    waiting = asyncio.ensure_future(api.submitted("early", query=receiver.hook))
+    while len(api.sandbox.ledger.submissions) < 2:
+        await asyncio.sleep(0.001)
+    api.clock.advance(10.9)
+    assert await api.quiet() == []
+    assert not waiting.done()
+
+    api.clock.advance(0.1)
+    request_id = await waiting
+    assert receiver.told == [(request_id, "completed")]
+
+
+async def test_out_of_order_is_after_the_next(api: Any, receiver: Any) -> None:
+    await api.plan(on="webhook", kind="out_of_order")
+    first = await api.ended("first", query=receiver.hook)
+    assert api.sandbox.deliveries.pending == 1
+    second = await api.ended("second", query=receiver.hook)
+    await api.quiet()
+    assert receiver.told == [(second, "completed"), (first, "completed")]
+
+
+async def test_a_foreign_id_is_that_of_no_request_or_of_the_one_named(api: Any, receiver: Any) -> None:
+    await api.account(webhook_secret=SECRET)
+    other = await api.submitted("other")
+    await api.plan(on="webhook", kind="foreign_id")
+    await api.plan(on="webhook", patch={"request_id": other})
+    first = await api.ended(query=receiver.hook)
+    await api.quiet()
+    second = await api.ended(query=receiver.hook)
+    made = await api.quiet()
+
+    unknown, named = (one.json["request_id"] for one in receiver.received)
+    assert (await api.status(str(uuid.UUID(unknown)))).status == 404
+    assert named == other
+    assert first not in receiver.received[0].body.decode()
+    assert [one.request_id for one in made] == [first, second]
+    assert all(map(is_signed, receiver.received))
+
+
+@pytest.mark.parametrize(("told", "age"), [({}, 600), ({"delay": 60}, 60)])
+async def test_a_replay_has_an_old_and_valid_signature(
+    api: Any, receiver: Any, told: dict[str, float], age: float
+) -> None:
+    await api.account(webhook_secret=SECRET)
+    await api.plan(on="webhook", kind="replay", **told)
+    await api.ended(query=receiver.hook)
+    await api.quiet()
+
+    true, replayed = receiver.received
+    assert (true.body, true.headers["webhook-id"]) == (replayed.body, replayed.headers["webhook-id"])
+    assert is_signed(replayed)
+    assert abs(time.time() - age - int(replayed.headers["webhook-timestamp"])) < 30
+
+
+async def test_what_was_deleted_is_not_replayed(api: Any, receiver: Any) -> None:
+    async def delete(delivered: Any) -> None:
+        assert (await api.delete(delivered.json["request_id"])).status == 200
+
+    receiver.answers = [delete]
+    await api.plan(on="webhook", kind="replay")
+    await api.ended(query=receiver.hook)
+    assert len(await api.quiet()) == 1
+
+
+async def test_what_is_sent_can_be_changed(api: Any, receiver: Any) -> None:
+    await api.account(webhook_secret=SECRET)
+    await api.plan(on="webhook", patch={"status": "paused", "more": 1}, prompt="patched")
+    await api.plan(on="webhook", body="no json", prompt="garbage")
+    await api.plan(on="webhook", body=["a", "list"], prompt="list")
+    await api.plan(on="webhook", headers={"webhook-signature": "v1,forged"}, prompt="forged")
+    for prompt in ("forged", "list", "garbage", "patched"):
+        await api.ended(prompt, query=receiver.hook)
+        await api.quiet()
+
+    forged, of_list, garbage, patched = receiver.received
+    assert forged.headers["webhook-signature"] == "v1,forged"
+    assert of_list.json == ["a", "list"]
+    assert garbage.body == b"no json"
+    assert (patched.json["status"], patched.json["more"]) == ("paused", 1)
+    assert all(map(is_signed, (of_list, garbage, patched)))
+
+
+async def test_a_fault_holds_for_all_attempts_of_a_delivery_and_for_as_many_deliveries_as_told(
+    api: Any, receiver: Any
+) -> None:
+    receiver.answers = [500]
+    await api.plan(on="webhook", patch={"spoiled": True}, times=2)
+    await api.ended(query=receiver.hook)
+    await api.attempts(1)
+    api.clock.advance(5)
+    await api.quiet()
+    for _ in range(2):
+        await api.ended(query=receiver.hook)
+        await api.quiet()
+    assert ["spoiled" in one.json for one in receiver.received] == [True, True, True, False]
+
+
+async def test_a_fault_of_any_call_is_none_of_a_delivery(api: Any, receiver: Any) -> None:
+    request_id = await api.submitted(query=receiver.hook)
+    await api.plan(kind="500")
+    api.clock.advance(13)
+    await api.quiet()
+    assert receiver.told == [(request_id, "completed")]
+    assert (await api.status(request_id)).status == 500
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "500"}, {"kind": "reset"}, {"kind": "delay"}, {"status": 200}, {"kind": "lose", "processed": True}],
+)
+async def test_a_fault_that_no_delivery_can_have_is_refused(api: Any, fault: dict[str, Any]) -> None:
+    answer = await api.call("POST", "/__plan", json={"faults": [{"on": "webhook", **fault}]})
+    assert answer.status == 400
+
+
+async def test_a_fault_of_deliveries_is_refused_for_calls(api: Any) -> None:
+    answer = await api.call("POST", "/__plan", json={"faults": [{"on": "submit", "kind": "lose"}]})
+    assert answer.status == 400

@@ -1,0 +1,167 @@
+"""Sandboxes for the official SDKs, and the SDKs pointed at them. What is imported from them is unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.sdks import installed
+from gateway.sandbox.clock import ManualClock
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
+
+StartSandbox = Callable[..., Awaitable[Sandbox]]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both SDKs read credentials from the environment, and their HTTP clients read proxies."""
+    for name in list(os.environ):
+        if name.startswith("HF_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[StartSandbox]:
+    """Start a sandbox; an image takes 1 + 4 s, on the test's clock if it has one, else a hundred times faster."""
+    async with AsyncExitStack() as stack:
+
+        async def start_one(clock: ManualClock | None = None, **options: Any) -> Sandbox:
+            given = {
+                **{"queue_seconds": 1, "image_seconds": 4, "video_seconds": 8, "agent_seconds": 4, "time_scale": 100},
+                **options,
+            }
+            return await stack.enter_async_context(Sandbox(SandboxOptions(port=0, **given), clock))
+
+        yield start_one
+
+
+@pytest.fixture
+def plan() -> Callable[..., None]:
+    """Queue a fault in this process, as `POST /__plan` does from outside."""
+
+    def add(sandbox: Sandbox, **fault: Any) -> None:
+        sandbox.world.plan.add([Fault.parse(fault)])
+
+    return add
+
+
+@pytest.fixture
+def python_sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Make a synchronous client of one sandbox; its calls by id ignore base_url, hence the patched constant."""
+    import higgsfield_client
+
+    clients: list[Any] = []
+
+    def make(sandbox: Sandbox, api_key: str = "sandbox:sandbox") -> Any:
+        monkeypatch.setattr("higgsfield_client.http.client.BASE_URL", sandbox.url)
+        clients.append(higgsfield_client.SyncClient(base_url=sandbox.url, api_key=api_key))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client._client.close()
+        client._upload_client.close()
+
+
+@pytest.fixture(scope="session")
+def js_installed() -> Path:
+    return installed.javascript()
+
+
+@pytest.fixture
+def js_subscribe(js_installed: Path) -> Callable[..., Awaitable[Any]]:
+    """Run one subscribe() of the JavaScript SDK; returns {result} or {error}."""
+
+    async def subscribe(url: str, endpoint: str, input: dict[str, Any], **more: Any) -> Any:
+        client = {
+            "credentials": more.pop("credentials", "sandbox:sandbox"),
+            "baseURL": url,
+            "pollInterval": 10,
+            "retryMaxBackoff": 1,
+            **more.pop("client", {}),
+        }
+        asked = {"client": client, "endpoint": endpoint, "options": {"input": input, **more}}
+        return await run_script(js_installed, "subscribe.mjs", asked)
+
+    return subscribe
+
+
+@pytest.fixture
+def js_soul_ids(js_installed: Path) -> Callable[..., Awaitable[Any]]:
+    """Make a character by the JavaScript SDK's v1 client, then list; returns {made, listed} or {error}."""
+
+    async def make_and_list(url: str, data: dict[str, Any]) -> Any:
+        client = {"apiKey": "sandbox", "apiSecret": "sandbox", "baseURL": url, "pollInterval": 10}
+        return await run_script(js_installed, "soul_ids.mjs", {"client": client, "data": data})
+
+    return make_and_list
+
+
+@pytest.fixture
+def js_lists(js_installed: Path) -> Callable[..., Awaitable[Any]]:
+    """What the JavaScript SDK's v1 client lists: {motions, styles} or {error}."""
+
+    async def lists(url: str, secret: str = "sandbox") -> Any:
+        client = {"apiKey": "sandbox", "apiSecret": secret, "baseURL": url, "maxRetries": 0}
+        return await run_script(js_installed, "lists.mjs", {"client": client})
+
+    return lists
+
+
+@pytest.fixture
+def js_generate(js_installed: Path) -> Callable[..., Awaitable[Any]]:
+    """Run one generate() of the JavaScript SDK's v1 client; returns {jobSet} or {error}."""
+
+    async def generate(url: str, endpoint: str, params: dict[str, Any], **options: Any) -> Any:
+        client = {
+            "apiKey": "sandbox",
+            "apiSecret": "sandbox",
+            "baseURL": url,
+            "pollInterval": 5,
+            "retryMaxBackoff": 1,
+            **options.pop("client", {}),
+        }
+        asked = {"client": client, "endpoint": endpoint, "params": params, "options": options}
+        return await run_script(js_installed, "generate.mjs", asked)
+
+    return generate
+
+
+@pytest.fixture
+def js_agents(js_installed: Path) -> Callable[..., Awaitable[Any]]:
+    """Run one conversation with the JavaScript SDK; returns {result} or {error} for each step."""
+
+    async def converse(url: str, *steps: dict[str, Any]) -> Any:
+        client = {"credentials": "sandbox:sandbox", "agentBaseURL": url}
+        return await run_script(js_installed, "agents.mjs", {"client": client, "steps": [{"do": "create"}, *steps]})
+
+    return converse
+
+
+async def run_script(folder: Path, script: str, asked: dict[str, Any]) -> Any:
+    """What one of our scripts tells as JSON, run by Node where the SDK is installed."""
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        "--require=./guard.cjs",
+        script,
+        json.dumps(asked),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == 0, f"exit code {process.returncode}: {errors.decode()}{output.decode()}"
+    return json.loads(output)

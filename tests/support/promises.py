@@ -1,0 +1,56 @@
+"""What the comments of the protos promise, read from the files themselves."""
+
+from __future__ import annotations
+
+import re
+
+from hfgateway.v1.error_pb2 import ErrorReason
+from tools.generate import PROTOS
+
+PREFIX = "ERROR_REASON_"
+
+
+def _comments(text: str) -> dict[str, str]:
+    """Each enum value of a proto, without the common prefix → the comment above it, in one line."""
+    found: dict[str, str] = {}
+    comment: list[str] = []
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("//"):
+            comment.append(line.removeprefix("//").strip())
+            continue
+        if value := re.match(rf"{PREFIX}(\w+) = \d+", line):
+            found[value[1]] = " ".join(comment)
+        comment = []
+    return found
+
+
+_REASONS = _comments((PROTOS / "hfgateway" / "v1" / "error.proto").read_text())
+
+CODES = {reason: code[1] for reason, text in _REASONS.items() if (code := re.match(r"\[(\w+)\] ", text))}
+"""The code of each reason that an RPC can end with."""
+
+
+def promises_detail(reason: str, detail: str) -> bool:
+    """Whether the comment of a reason names that standard detail."""
+    return detail in _REASONS[reason]
+
+
+_NAMES = {name.removeprefix(PREFIX) for name, _ in ErrorReason.items()}
+_SERVICE = (PROTOS / "hfgateway" / "v1" / "generation_service.proto").read_text()
+
+
+def _named(comment: str) -> frozenset[str]:
+    """The reasons in a comment. Before brackets stands a code: of NOT_FOUND (MODEL_UNKNOWN) only the second counts."""
+    text = re.sub(r"\s*//", "", comment)
+    return frozenset(re.findall(r"\b[A-Z][A-Z_]+\b(?!\s*\()", text)) & _NAMES
+
+
+def reasons_of(method: str) -> frozenset[str]:
+    """The reasons that the comments say an RPC can end with: those of every RPC, and its own."""
+    common, own = (
+        re.search(r"((?://.*\n)+)service ", _SERVICE),
+        re.search(rf"((?: *//.*\n)+) *rpc {method}\(", _SERVICE),
+    )
+    assert common is not None
+    assert own is not None
+    return _named(common[1]) | _named(own[1])

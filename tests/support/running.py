@@ -1,0 +1,299 @@
+"""A gateway in the test's own loop, in front of a sandbox on a real socket, with clients of every transport."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from gateway.app import Gateway
+from gateway.assembly import ClockFrom
+from gateway.config import read_settings
+from gateway.generations.clock import SystemClock
+from gateway.higgsfield.credentials import Credentials
+from gateway.sandbox.clock import ManualClock
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.ledger import Ledger
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from hfgateway.v1 import generation_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.addresses import free_address
+from tests.support.transports import TRANSPORTS, Transport, open_transport
+
+CREDENTIALS = Credentials("sandbox", "sandbox")
+USUAL: dict[str, Any] = {"queue_seconds": 1.0, "image_seconds": 4.0, "concurrency_limit": 50}
+"""An image waits 1 s at Higgsfield and takes 4 s, of a time that the test moves."""
+PATIENCE = 20.0
+"""Seconds after which a test gives up waiting: no test is meant to come near it."""
+
+Generation = generation_pb2.Generation
+
+
+class Running:
+    """One sandbox whose time the test moves, one gateway before it, and the transports to reach that.
+
+    The gateway's own time passes as it does, unless `clock_from` makes it another clock; `credentials` are those of the
+    next gateway that is started. Only where it `feels_pressure` it refuses calls for overload: where tests run side by
+    side, every gateway is late now and then.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        options: SandboxOptions,
+        settings: Mapping[str, str],
+        clock: ManualClock | None = None,
+        clock_from: ClockFrom = SystemClock,
+        *,
+        feels_pressure: bool = False,
+    ) -> None:
+        self.clock = clock or ManualClock()
+        self.credentials = CREDENTIALS
+        self._clock_from = clock_from
+        self._feels_pressure = feels_pressure
+        self.sandbox = Sandbox(options, self.clock)
+        self._folder = folder
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._clients = AsyncExitStack()
+        self._serving = False
+        self._drain: asyncio.Task[None] | None = None
+        self.transports: dict[str, Transport] = {}
+        self.gateway: Gateway
+
+    async def start(self) -> None:
+        """Start both."""
+        await self._stack.enter_async_context(self.sandbox)
+        await self.start_gateway()
+
+    async def stop(self) -> None:
+        """Stop what runs; the clients first, so that nothing waits for their connections."""
+        await self._clients.aclose()
+        if self._serving:
+            await self.stop_gateway()
+        await self._stack.aclose()
+
+    async def start_gateway(self) -> None:
+        """Start a gateway over the store, which may have served another one before."""
+        environment = {
+            "GRPC_ADDRESS": "127.0.0.1:0",
+            "HTTP_ADDRESS": "127.0.0.1:0",
+            "STORE_URL": f"sqlite:///{self.store_path}",
+            "UPSTREAM_URL": self.sandbox.url,
+            "POLL_MIN": "0.05",
+            "POLL_MAX": "0.05",
+            "DRAIN": "5",
+            **self._settings,
+        }
+        settings = read_settings({f"HFGATEWAY_{name}": value for name, value in environment.items()})
+        self.gateway = Gateway(settings, self.credentials, self._clock_from)
+        await self.gateway.start()
+        if not self._feels_pressure:
+            self.gateway._ports.pressure.measure = lambda: None  # type: ignore[method-assign]
+        self._serving = True
+        for name in TRANSPORTS:
+            transport = open_transport(name, self.gateway.grpc_address, self.gateway.http_address)
+            self._clients.push_async_callback(transport.close)
+            self.transports[name] = transport
+
+    async def key(self, tenant: str) -> str:
+        """A new API key of a tenant, as its owner would send it."""
+        _, secret = await self.gateway.access.create_key(tenant, "")
+        return secret
+
+    @staticmethod
+    def message(described: Descriptor) -> Message:
+        """An empty message of a type."""
+        empty: Message = GetMessageClass(described)()
+        return empty
+
+    def caller(self, transport: str, secret: str) -> Transport:
+        """One who calls with an API key or a watch token; an empty one is sent as none."""
+        authorization = f"Bearer {secret}" if secret else ""
+        client = open_transport(
+            transport, self.gateway.grpc_address, self.gateway.http_address, authorization=authorization
+        )
+        self._clients.push_async_callback(client.close)
+        return client
+
+    async def begin_drain(self) -> None:
+        """Have it drain, and return when it has begun to."""
+        self._drain = asyncio.create_task(self.gateway.stop())
+        await asyncio.sleep(0)
+
+    async def stop_gateway(self) -> None:
+        """Drain it, to the end; calls under way still have their connections."""
+        if self._drain is None:
+            await self.begin_drain()
+        assert self._drain is not None
+        await self._drain
+        self._drain = None
+        self._serving = False
+        await self._clients.aclose()
+
+    @property
+    def draining(self) -> bool:
+        """Whether it has begun to."""
+        return self._drain is not None
+
+    @property
+    def store_path(self) -> Path:
+        """The file of its store."""
+        return self._folder / "store.db"
+
+    @property
+    def grpc(self) -> Transport:
+        """The transport to use where it does not matter."""
+        return self.transports["grpc"]
+
+    @property
+    def ledger(self) -> Ledger:
+        """What Higgsfield was asked, and what it charged."""
+        return self.sandbox.ledger
+
+    def plan(self, **fault: Any) -> None:
+        """Queue a fault of the sandbox."""
+        self.sandbox.world.plan.add([Fault.parse(fault)])
+
+    async def metrics(self) -> str:
+        """The text of /metrics."""
+        async with aiohttp.ClientSession() as session, session.get(self.gateway.http_address + "/metrics") as answer:
+            return await answer.text()
+
+    async def metric(self, name: str) -> float:
+        """The number that /metrics has under a name without labels."""
+        (line,) = (line for line in (await self.metrics()).splitlines() if line.startswith(f"{name} "))
+        return float(line.removeprefix(f"{name} "))
+
+    async def metric_becomes(self, name: str, value: float) -> None:
+        """Return once /metrics has that number."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.metric(name) != value:
+                await asyncio.sleep(0.01)
+
+    async def calls_open(self, method: str, count: int, service: str = "GenerationService") -> None:
+        """Return once so many calls of a method are under way: the gateway has them all."""
+        line = f'hfgateway_rpc_open{{method="/hfgateway.v1.{service}/{method}"}} {count:.1f}'
+        async with asyncio.timeout(PATIENCE):
+            while line not in (await self.metrics()).splitlines():
+                await asyncio.sleep(0.01)
+
+    async def submit(self, request: pb.SubmitGenerationRequest) -> Generation:
+        """Submit over gRPC."""
+        answer: pb.SubmitGenerationResponse = await self.grpc.call("SubmitGeneration", request)
+        return answer.generation
+
+    async def get(self, generation_id: str) -> Generation:
+        """The generation as it is, over gRPC."""
+        answer: pb.GetGenerationResponse = await self.grpc.call(
+            "GetGeneration", pb.GetGenerationRequest(id=generation_id)
+        )
+        return answer.generation
+
+    async def until(self, generation_id: str, state: str) -> Generation:
+        """The generation at its first revision in that state: watched, never polled."""
+        async with asyncio.timeout(PATIENCE):
+            async for generation in self.history(generation_id):
+                if name_of(generation) == state:
+                    return generation
+                assert not generation.done, f"ended as {name_of(generation)}: {generation.failure.message}"
+        raise AssertionError("the watch ended early")
+
+    async def history(self, generation_id: str) -> AsyncIterator[Generation]:
+        """Every revision, to the end."""
+        async for answer in self.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=generation_id)):
+            if answer.HasField("generation"):
+                yield answer.generation
+
+    async def finish(self, generation_id: str, state: str = "COMPLETED") -> Generation:
+        """Let the sandbox's time pass until the generation has ended."""
+        await self._accepted(generation_id)
+        self.clock.advance(60)
+        return await self.until(generation_id, state)
+
+    async def start_running(self, generation_id: str) -> Generation:
+        """Let the sandbox's time pass until the generation runs."""
+        await self._accepted(generation_id)
+        self.clock.advance(1.5)
+        return await self.until(generation_id, "IN_PROGRESS")
+
+    async def _accepted(self, generation_id: str) -> None:
+        async with asyncio.timeout(PATIENCE):
+            async for generation in self.history(generation_id):
+                if generation.HasField("accept_time") or generation.done:
+                    return
+
+
+@asynccontextmanager
+async def run(folder: Path, *, feels_pressure: bool = False, **terms: Any) -> AsyncIterator[Running]:
+    """Run both: capital names are settings of the gateway without their prefix, the others options of the sandbox."""
+    settings = {name: str(value) for name, value in terms.items() if name.isupper()}
+    options = {name: value for name, value in terms.items() if name not in settings}
+    running = Running(folder, SandboxOptions(port=0, **(USUAL | options)), settings, feels_pressure=feels_pressure)
+    try:
+        await running.start()
+        yield running
+    finally:
+        await running.stop()
+
+
+def name_of(generation: Generation) -> str:
+    """The name of its state, without the prefix."""
+    return generation_pb2.GenerationState.Name(generation.state).removeprefix("GENERATION_STATE_")
+
+
+def soul(prompt: str, key: str = "", **fields: Any) -> pb.SubmitGenerationRequest:
+    """A submission to Soul, by default under a key made of its prompt."""
+    request = pb.SubmitGenerationRequest(idempotency_key=key or f"key-of-{prompt}".replace(" ", "-")[:255], **fields)
+    request.input.soul.prompt = prompt
+    return request
+
+
+def sized(prompt: str, batch_size: int = 4, **fields: Any) -> pb.SubmitGenerationRequest:
+    """A submission to Soul in pixels: v1 makes a job set of it."""
+    request = soul(prompt, **fields)
+    request.input.soul.width, request.input.soul.height, request.input.soul.batch_size = 1536, 1152, batch_size
+    return request
+
+
+def spoken(prompt: str, **fields: Any) -> pb.SubmitGenerationRequest:
+    """A submission to Speak."""
+    request = soul(prompt, **fields)
+    request.input.speak.prompt = prompt
+    request.input.speak.image_url = "https://files.example/portrait.png"
+    request.input.speak.audio_url = "https://files.example/speech.wav"
+    return request
+
+
+def model(model_id: str, parameters: Mapping[str, Any], key: str, **fields: Any) -> pb.SubmitGenerationRequest:
+    """A submission to any model."""
+    request = pb.SubmitGenerationRequest(idempotency_key=key, **fields)
+    request.input.model.model_id = model_id
+    request.input.model.parameters.update(parameters)
+    return request
+
+
+def public_url() -> dict[str, str]:
+    """Settings that turn webhooks on: the port has to be known before it is listened on, for submissions name it."""
+    address = free_address()
+    return {"HTTP_ADDRESS": address, "PUBLIC_URL": f"http://{address}"}
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Return once it holds, for what no event tells of; give up after a while."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def collected(stream: AsyncIterator[Message]) -> list[Any]:
+    """All messages of a stream that ends with OK."""
+    async with asyncio.timeout(PATIENCE):
+        return [message async for message in stream]

@@ -1,0 +1,166 @@
+"""Hours that pass when a test says so: one time for the sandbox and for every gateway before it.
+
+Sockets, processor and disk are real and take what they take; what is decided by time is decided by this one. It moves
+in steps, and goes on when all that was due has been done and everybody waits for the time again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from gateway.generations.clock import SystemClock, give
+from gateway.sandbox.clock import ManualClock
+from gateway.sandbox.server import SandboxOptions
+from tests.support.running import PATIENCE, USUAL, Running
+
+STEP = 0.25
+"""Seconds in one step: what falls into the same is due together, as after a pause of a busy machine."""
+
+Signal = asyncio.Future[None]
+
+
+class Timeline:
+    """The time, and who waits for it. `wall_is_ahead`: how far the calendar's clock is from the truth."""
+
+    def __init__(self) -> None:
+        self.sandbox = ManualClock()
+        self.wall_is_ahead = 0.0
+        self._began = time.time()
+        self._timers: list[tuple[float, int, Signal]] = []
+        self._numbers = itertools.count()
+        self._waiting: dict[asyncio.Task[Any] | None, Signal] = {}
+
+    @property
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return self.sandbox.now()
+
+    def clock_from(self, not_before: float) -> SystemClock:
+        """The clock of a gateway that starts now."""
+        return _Clock(self, not_before)
+
+    def true_date(self) -> str:
+        """What Higgsfield's answers say that the time is."""
+        return formatdate(self._began + self.now, usegmt=True)
+
+    def wall(self) -> float:
+        """What the calendar's clock shows."""
+        return self._began + self.now + self.wall_is_ahead
+
+    async def wait(self, signal: Signal, seconds: float | None) -> None:
+        """Return when the signal is given, or when so many seconds have passed."""
+        if seconds is not None:
+            heapq.heappush(self._timers, (self.now + max(seconds, 0.0), next(self._numbers), signal))
+            self._ring()
+        task = asyncio.current_task()
+        self._waiting[task] = signal
+        try:
+            await signal
+        finally:
+            self._waiting.pop(task, None)
+
+    def rests(self, task: asyncio.Task[Any]) -> bool:
+        """Whether it waits for the time, and for nothing else."""
+        signal = self._waiting.get(task)
+        return signal is not None and not signal.done()
+
+    def step(self, until: float, step: float) -> None:
+        """Let one step pass, or all the time in which nobody wants anything."""
+        while self._timers and self._timers[0][2].done():
+            heapq.heappop(self._timers)
+        alarms = [at for at, _, _ in self.sandbox._alarms.values()]
+        nearest = min([*alarms, *(at for at, _, _ in self._timers[:1])], default=until)
+        self.sandbox.advance(min(max(self.now + step, nearest), until) - self.now)
+        self._ring()
+
+    def _ring(self) -> None:
+        while self._timers and self._timers[0][0] <= self.now:
+            give(heapq.heappop(self._timers)[2])
+
+
+class _Clock(SystemClock):
+    """A gateway's clock, by the timeline."""
+
+    def __init__(self, timeline: Timeline, not_before: float) -> None:
+        super().__init__(not_before, wall=timeline.wall, monotonic=lambda: timeline.now)
+        self._timeline = timeline
+
+    async def wait(self, signal: Signal, seconds: float | None) -> None:
+        await self._timeline.wait(signal, seconds)
+
+
+class Timed(Running):
+    """A sandbox and a gateway on one timeline. Calls that wait for an end wait for `passes`."""
+
+    def __init__(self, folder: Path, options: SandboxOptions, settings: dict[str, str]) -> None:
+        self.time = Timeline()
+        super().__init__(folder, options, settings, self.time.sandbox, self.time.clock_from)
+
+    async def passes(self, seconds: float, until: Callable[[], bool] = lambda: False, step: float = STEP) -> float:
+        """Let so many seconds pass, or as many as it takes until something holds; how many they were."""
+        began = self.time.now
+        await self.settled()
+        while self.time.now < began + seconds and not until():
+            self.time.step(began + seconds, step)
+            await self.settled()
+        return self.time.now - began
+
+    async def settled(self) -> None:
+        """Return when the gateway has done what was due, and waits."""
+        async with asyncio.timeout(PATIENCE):
+            for turn in itertools.count():
+                if self._rests():
+                    return
+                await asyncio.sleep(0 if turn % 20 else 0.0005)
+
+    def _rests(self) -> bool:
+        core = self.gateway._core
+        parts = (core.follower._tasks, core.sender._tasks, core.deliveries._tasks, core.courier._tasks)
+        conversations = core.agents._conversations.values()
+        reading = [one._poll for one in conversations if one._poll and not one._poll.done()]
+        working = (
+            [*reading]
+            + [*core.agents._tasks]
+            + [task for tasks in parts for task in tasks]
+            + [task for task in core._tasks if not task.done()]
+        )
+        return all(map(self.time.rests, working))
+
+    async def higgsfield_goes(self) -> None:
+        """Nobody listens where Higgsfield was."""
+        self._port = int(self.sandbox.url.rpartition(":")[2])
+        await self.sandbox.stop()
+
+    async def higgsfield_comes_back(self) -> None:
+        """It listens again, and knows all that it knew."""
+        object.__setattr__(self.sandbox.options, "port", self._port)
+        await self.sandbox.start()
+
+    def live(self) -> dict[str, str]:
+        """The state of all that has not ended, by id."""
+        entries = self.gateway._core.feed.entries
+        return {name: entry.generation.state.name for name, entry in entries.items()}
+
+
+@asynccontextmanager
+async def run_timed(folder: Path, **terms: Any) -> AsyncIterator[Timed]:
+    """Run both: capital names are settings of the gateway without their prefix, the others options of the sandbox."""
+    settings = {name: str(value) for name, value in terms.items() if name.isupper()}
+    options = {name: value for name, value in terms.items() if name not in settings}
+    usual = {"POLL_MIN": "1", "POLL_MAX": "30"}
+    running = Timed(folder, SandboxOptions(port=0, **(USUAL | options)), usual | settings)
+    with patch("aiohttp.web_response.rfc822_formatted_time", running.time.true_date):
+        try:
+            await running.start()
+            yield running
+        finally:
+            await running.stop()

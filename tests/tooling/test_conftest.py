@@ -1,0 +1,164 @@
+"""The rules of tests/conftest.py, each tried in a pytest run of its own that breaks it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import LONGEST_FIRST
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFTEST = ROOT / "tests" / "conftest.py"
+PREAMBLE = "import asyncio, contextlib, os, socket, tempfile, threading\nimport pytest\n"
+
+
+def run_pytest(directory: Path, test: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    shutil.copy(CONFTEST, directory / "conftest.py")
+    (directory / "test_it.py").write_text(PREAMBLE + test)
+    (directory / "pytest.ini").write_text(
+        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+        "filterwarnings = error\nmarkers = toolchain(name): needs it\n"
+    )
+    # Nor that we ourselves may be in a worker.
+    inherited = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PYTEST_")}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, "."],
+        cwd=directory,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# 192.0.2.0/24 and 2001:db8::/32 are reserved for documentation: nothing answers there even without the guard.
+SWALLOWS = """
+def reach():
+    with contextlib.suppress(Exception):
+        socket.create_connection(('192.0.2.1', 9), 1)
+"""
+REACHES_OUT = {
+    "connect": "def test_it():\n    socket.create_connection(('192.0.2.1', 9), 1)\n",
+    "connect of IPv6": "def test_it():\n    socket.socket(socket.AF_INET6).connect(('2001:db8::1', 9))\n",
+    "connect_ex": "def test_it():\n    socket.socket().connect_ex(('192.0.2.1', 9))\n",
+    "datagram": "def test_it():\n    socket.socket(type=socket.SOCK_DGRAM).sendto(b'', ('192.0.2.1', 9))\n",
+    "look-up": "def test_it():\n    socket.getaddrinfo('nosuch.example', 9)\n",
+    "asyncio": "async def test_it():\n    await asyncio.open_connection('192.0.2.1', 9)\n",
+    "asyncio's look-up": "async def test_it():\n    await asyncio.open_connection('nosuch.example', 9)\n",
+    "swallowed": SWALLOWS + "def test_it():\n    reach()\n",
+    "in another thread": SWALLOWS
+    + "def test_it():\n    thread = threading.Thread(target=reach)\n    thread.start()\n    thread.join()\n",
+}
+
+
+@pytest.mark.parametrize("test", REACHES_OUT.values(), ids=REACHES_OUT.keys())
+def test_a_test_that_reaches_out_fails(tmp_path: Path, test: str) -> None:
+    # Sockets that are left open would fail the run too, for a reason that is not ours.
+    outcome = run_pytest(tmp_path, "pytestmark = pytest.mark.filterwarnings('ignore')\n" + test)
+    assert outcome.returncode == 1, outcome.stdout
+    assert "1 failed" in outcome.stdout
+    assert "192.0.2.1" in outcome.stdout or "2001:db8::1" in outcome.stdout or "nosuch.example" in outcome.stdout
+    assert "reached out of this machine" in outcome.stdout
+
+
+STAYS = """
+async def echo(reader, writer):
+    writer.write(await reader.read(1))
+    writer.close()
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost"])
+async def test_loopback(host):
+    server = await asyncio.start_server(echo, host, 0, family=socket.AF_INET)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"x")
+        assert await reader.read() == b"x"
+        writer.close()
+        await writer.wait_closed()
+
+async def test_unix_sockets():
+    with tempfile.TemporaryDirectory() as directory:
+        server = await asyncio.start_unix_server(echo, directory + "/socket")
+        async with server:
+            reader, writer = await asyncio.open_unix_connection(directory + "/socket")
+            writer.write(b"x")
+            assert await reader.read() == b"x"
+            writer.close()
+            await writer.wait_closed()
+
+async def test_names_that_never_exist_fail_as_usual():
+    with pytest.raises(socket.gaierror):
+        socket.getaddrinfo("nosuch.invalid", 9)
+    with pytest.raises(socket.gaierror):
+        await asyncio.open_connection("nosuch.invalid", 9)
+"""
+
+
+def test_a_test_that_stays_on_this_machine_passes(tmp_path: Path) -> None:
+    outcome = run_pytest(tmp_path, STAYS)
+    assert outcome.returncode == 0, outcome.stdout
+    assert "5 passed" in outcome.stdout
+
+
+NEEDS_A_TOOLCHAIN = """
+@pytest.mark.toolchain("no-such-tool")
+def test_it():
+    raise AssertionError("must not run")
+
+@pytest.mark.toolchain("python3")
+def test_present():
+    pass
+"""
+
+
+SIDE_BY_SIDE = pytest.mark.parametrize("arguments", [(), ("--numprocesses=2",)], ids=["one process", "side by side"])
+
+
+@SIDE_BY_SIDE
+def test_a_missing_toolchain_is_skipped_loudly(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    outcome = run_pytest(tmp_path, NEEDS_A_TOOLCHAIN, *arguments)
+    assert outcome.returncode == 0, outcome.stdout
+    assert "SKIPPED for want of a toolchain: no-such-tool (1 test)" in outcome.stdout
+    assert "1 passed, 1 skipped" in outcome.stdout.splitlines()[-1]
+
+
+@SIDE_BY_SIDE
+def test_a_missing_toolchain_fails_in_ci(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    outcome = run_pytest(tmp_path, NEEDS_A_TOOLCHAIN, *arguments, CI="true")
+    assert outcome.returncode == 1, outcome.stdout
+    assert "no-such-tool is not installed" in outcome.stdout
+
+
+TELLS_ITS_WORKER = """
+@pytest.mark.parametrize("number", range(3))
+def test_it(number):
+    with open("told", "a") as told:
+        told.write(os.environ["PYTEST_XDIST_WORKER"] + " " + os.path.basename(__file__) + "\\n")
+"""
+
+
+def test_one_worker_runs_the_files_of_a_line_and_the_longest_lines_begin(tmp_path: Path) -> None:
+    line = next(line for line in LONGEST_FIRST if len(line) > 1)
+    files = ["tests/a/test_a.py", "tests/b/test_b.py", "tests/c/test_c.py", *line]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(PREAMBLE + TELLS_ITS_WORKER)
+    outcome = run_pytest(tmp_path, "", "--numprocesses=2", "--import-mode=importlib")
+    assert outcome.returncode == 0, outcome.stdout
+    told = [entry.split() for entry in (tmp_path / "told").read_text().splitlines()]
+    assert len(told) == 3 * len(files)
+    names = [Path(file).name for file in line]
+    (worker,) = {worker for worker, name in told if name in names}
+    ours = [name for teller, name in told if teller == worker]
+    assert ours[: 3 * len(line)] == [name for name in names for _ in range(3)]
+
+
+def test_the_files_that_begin_exist_and_are_named_once() -> None:
+    files = [file for line in LONGEST_FIRST for file in line]
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+    assert len(set(files)) == len(files)

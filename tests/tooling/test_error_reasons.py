@@ -1,0 +1,55 @@
+"""protos/hfgateway/v1/error.proto says which gRPC code goes with which reason, and the gateway's table agrees."""
+
+from __future__ import annotations
+
+import re
+
+import grpc
+import pytest
+
+from hfgateway.v1.error_pb2 import ErrorReason
+from tools.generate import PROTOS
+
+PREFIX = "ERROR_REASON_"
+NEVER = "Never an RPC's error"
+
+
+def comments() -> dict[str, str]:
+    """Reason without its prefix → the comment above it, in one line."""
+    text = (PROTOS / "hfgateway" / "v1" / "error.proto").read_text()
+    enum = re.search(r"^enum ErrorReason \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+    assert enum is not None
+    found: dict[str, str] = {}
+    comment: list[str] = []
+    for line in map(str.strip, enum[1].splitlines()):
+        if line.startswith("//"):
+            comment.append(line.removeprefix("//").strip())
+        elif value := re.match(rf"{PREFIX}(\w+) = \d+", line):
+            found[value[1]] = " ".join(comment)
+            comment = []
+    return found
+
+
+def documented() -> dict[str, str]:
+    """Reason → name of its gRPC code; those that never are an RPC's error are absent."""
+    return {reason: code[1] for reason, text in comments().items() if (code := re.match(r"\[(\w+)\] ", text))}
+
+
+def test_every_value_of_the_enum_is_read() -> None:
+    assert {PREFIX + reason for reason in comments()} == set(ErrorReason.keys())
+
+
+@pytest.mark.parametrize("reason", sorted(set(comments()) - {"UNSPECIFIED"}))
+def test_every_reason_says_its_code(reason: str) -> None:
+    text = comments()[reason]
+    assert reason in documented() or text.startswith(NEVER), text
+
+
+def test_every_code_is_one_of_grpc() -> None:
+    assert set(documented().values()) <= set(grpc.StatusCode.__members__) - {"OK"}
+
+
+def test_the_gateway_answers_with_the_documented_codes() -> None:
+    from gateway.rpc.errors import CODES
+
+    assert {reason: code.name for reason, code in CODES.items()} == documented()

@@ -1,0 +1,130 @@
+"""What must hold for every file of the repository, and between those that state the same fact."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.generate import ROOT
+
+# Written in pieces: this file is one of those that are read.
+REGISTRY_HOSTS = [
+    ".".join(labels)
+    for labels in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("yarnpkg", "com"),
+        ("proxy", "golang", "org"),
+        ("sum", "golang", "org"),
+        ("maven", "org"),
+        ("maven", "apache", "org"),
+        ("crates", "io"),
+        ("deb", "debian", "org"),
+    )
+]
+# Cargo.lock names its index and cannot do without.
+MAY_NAME_A_REGISTRY = frozenset({"Cargo.lock"})
+
+MACHINE_PATH = re.compile(r"(?<![\w.:/}~-])/(?:work|root|home)(?![\w-])")
+UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME)\b")
+
+
+def files() -> Iterator[tuple[str, str]]:
+    """Name and text of every file that is committed or would be by `git add .`; links and binaries aside."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in sorted(set(listed.stdout.split("\0")) - {""}):
+        path = ROOT / name
+        # Deleted but not committed yet, or a link to what is listed under its own name.
+        if path.is_symlink() or not path.is_file():
+            continue
+        content = path.read_bytes()
+        if b"\0" not in content:
+            yield name, content.decode("utf-8", "replace")
+
+
+def lines_with(pattern: re.Pattern[str], *, exempt: frozenset[str] = frozenset()) -> list[str]:
+    return [
+        f"{name}:{number}: {line.strip()[:120]}"
+        for name, text in files()
+        if name.rpartition("/")[2] not in exempt
+        for number, line in enumerate(text.splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
+def test_files_are_found() -> None:
+    names = {name for name, _ in files()}
+    assert {"pyproject.toml", "protos/hfgateway/v1/error.proto", "generated/go/go.mod"} <= names
+
+
+def test_no_file_names_a_registry_host() -> None:
+    hosts = re.compile("|".join(rf"(?<![\w-]){re.escape(host)}\b" for host in REGISTRY_HOSTS))
+    assert lines_with(hosts, exempt=MAY_NAME_A_REGISTRY) == []
+
+
+def test_no_file_names_a_path_of_somebodys_machine() -> None:
+    assert lines_with(MACHINE_PATH) == []
+
+
+@pytest.mark.parametrize("line", ["cd /{}/main", '"/{}/x"', "PATH=/{}/bin", "in /{}."])
+@pytest.mark.parametrize("name", ["work", "root", "home"])
+def test_machine_paths_are_recognised(line: str, name: str) -> None:
+    assert MACHINE_PATH.search(line.format(name))
+
+
+@pytest.mark.parametrize("line", ["docs/home", "https://host/home", "framework/work", "/homepage", "./work", "$X/root"])
+def test_other_paths_are_not(line: str) -> None:
+    assert not MACHINE_PATH.search(line)
+
+
+def test_nothing_is_left_for_later() -> None:
+    assert lines_with(UNFINISHED) == []
+
+
+def project(path: str) -> dict[str, Any]:
+    with (ROOT / path).open("rb") as file:
+        found: dict[str, Any] = tomllib.load(file)["project"]
+    return found
+
+
+def test_both_distributions_run_on_the_same_pythons() -> None:
+    server, client = project("pyproject.toml"), project("clients/python/pyproject.toml")
+    assert server["requires-python"] == client["requires-python"]
+
+
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_every_locked_version_has_its_hash(lock: Path) -> None:
+    # One logical line per requirement; comments follow it indented.
+    text = lock.read_text().replace("\\\n", " ")
+    requirements = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    assert requirements
+    assert [line for line in requirements if not re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line)] == []
+
+
+@pytest.mark.parametrize("lock", [*LOCKS, *sorted((ROOT / "requirements").glob("*.in"))], ids=lambda path: path.name)
+def test_requirements_name_no_place_to_fetch_from(lock: Path) -> None:
+    # In the header of a lock file stands the command, with --no-emit-index-url.
+    text = "\n".join(line for line in lock.read_text().splitlines() if not line.startswith("#"))
+    assert not re.search(r"--(extra-)?index|--find-links|--trusted-host|://", text)
+
+
+def test_every_input_is_locked() -> None:
+    inputs = {path.stem for path in (ROOT / "requirements").glob("*.in")}
+    assert inputs == {path.stem for path in LOCKS}

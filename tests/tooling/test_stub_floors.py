@@ -1,0 +1,92 @@
+"""The stubs and the client load with the oldest and the newest libraries that the client's pyproject.toml allows."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tools import generate
+
+CLIENT = generate.ROOT / "clients" / "python"
+UV = Path(sys.executable).parent / "uv"
+
+PROGRAM = """
+import importlib, importlib.metadata, pkgutil
+import hfgateway.v1
+
+names = [module.name for module in pkgutil.iter_modules(hfgateway.v1.__path__, "hfgateway.v1.")]
+for name in names:
+    importlib.import_module(name)
+assert "hfgateway.v1.generation_service_pb2_grpc" in names, names
+
+from hfgateway.v1.generation_pb2 import Generation, GENERATION_STATE_PENDING
+sent = Generation(id="1", state=GENERATION_STATE_PENDING, labels={"a": "b"})
+sent.create_time.GetCurrentTime()
+assert Generation.FromString(sent.SerializeToString()) == sent
+
+for name in ("grpcio", "protobuf", "googleapis-common-protos"):
+    print(f"{name}=={importlib.metadata.version(name)}")
+"""
+
+
+def dependencies() -> list[str]:
+    with (CLIENT / "pyproject.toml").open("rb") as file:
+        found: list[str] = tomllib.load(file)["project"]["dependencies"]
+    return found
+
+
+def environment(resolution: str) -> Path:
+    """The Python of a venv with what the client claims to need and nothing else; made once for each set of pins."""
+    required = dependencies()
+    directory = generate.CACHE / f"floor-{resolution}"
+    pins = (*required, sys.version)
+    with generate.install_once(directory, hashlib.sha256("\n".join(pins).encode()).digest()) as stale:
+        if stale:
+            generate.run(UV, "venv", "--quiet", "--python", sys.executable, directory)
+            python = directory / "bin" / "python"
+            generate.run(UV, "pip", "install", "--quiet", "--python", python, "--resolution", resolution, *required)
+    return directory / "bin" / "python"
+
+
+def run(python: Path, program: str) -> str:
+    # -P keeps the present directory out: only what the client's distribution holds may be found.
+    done = subprocess.run(
+        [python, "-P", "-W", "error", "-c", program],
+        env={**os.environ, "PYTHONPATH": str(CLIENT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
+def test_stubs_load_and_carry_a_message(resolution: str) -> None:
+    printed = run(environment(resolution), PROGRAM).split()
+    floors = [requirement.split(",")[0].replace(">=", "==") for requirement in dependencies()]
+    if resolution == "lowest-direct":
+        # That the claimed floors are what was tried: 1.72 and 1.72.0 are the same version.
+        assert [pin for pin in printed if not any(same(pin, floor) for floor in floors)] == []
+    else:
+        assert not any(same(pin, floor) for pin in printed for floor in floors)
+
+
+def same(pin: str, floor: str) -> bool:
+    return pin == floor or pin.startswith(f"{floor}.")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
+def test_client_loads(resolution: str) -> None:
+    if not (CLIENT / "hfgateway_client" / "__init__.py").exists():
+        pytest.skip("hfgateway_client has no __init__.py yet")
+    run(environment(resolution), "import hfgateway_client")

@@ -1,0 +1,206 @@
+"""A gateway as a process, cut connections and restarts, and watchers whose whole history is judged at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from chaos.checker import check
+from chaos.closing import GOING_ON, write_finals
+from chaos.history import Line, Recorder, note_ledger, read, told
+from chaos.process import GatewayProcess
+from chaos.proxy import Proxy
+from chaos.watchers import Access, Watchers, access_to
+from gateway.sandbox.clock import ManualClock
+from gateway.sandbox.faults import Chance, Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from hfgateway.v1.generation_pb2 import Generation
+from hfgateway_client import AsyncClient, soul
+from hfgateway_client.requests import StateName
+from hfgateway_client.retry import RetryPolicy
+from tests.support.running import PATIENCE, eventually
+
+LABELS = {"run": "watching"}
+MARKER = "the-last-one"
+POLL_EVERY = "0.05"
+"""Seconds: how often every generation has something to tell."""
+MANY = 1000
+RUNNING_AFTER, ENDED_AFTER = 3.0, 600.0
+"""Seconds of the sandbox's time."""
+PATIENT = RetryPolicy(first_delay=0.1, max_delay=0.5, resume_watches_for=PATIENCE)
+
+
+class Talk(Chance):
+    """Every status call is told something new, until `over`: then the truth."""
+
+    def __init__(self, *, over: bool) -> None:
+        super().__init__({}, 0)
+        self.over = over
+        self._numbers = itertools.count(1)
+
+    def fault(self, operation: str) -> Fault | None:
+        if self.over or operation != "status":
+            return None
+        return Fault(on="status", processed=True, patch={"status": f"step {next(self._numbers)}"})
+
+
+class Stage:
+    """All who take part. Watches go through `proxy`; what is asked beside them goes straight to the gateway."""
+
+    def __init__(
+        self,
+        *,
+        sandbox: Sandbox,
+        clock: ManualClock,
+        talk: Talk,
+        gateway: GatewayProcess,
+        proxy: Proxy,
+        recorder: Recorder,
+        stack: AsyncExitStack,
+    ) -> None:
+        self.watchers = Watchers(recorder, pause=0.05)
+        self.gateway = gateway
+        self.proxy = proxy
+        self._sandbox = sandbox
+        self._clock = clock
+        self._talk = talk
+        self._recorder = recorder
+        self._stack = stack
+        self._calls = itertools.count(1)
+        self._watches: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start the gateway, and let the connections through to it."""
+        self._recorder.note("start", failpoint="")
+        assert await self.gateway.start(), "the gateway does not start: its log says why"
+        self._recorder.note("started", pid=self.gateway.pid)
+        self.proxy.target = self.gateway.address
+
+    async def end(self, how: str) -> None:
+        """End it: "kill", or "stop" in good order."""
+        self._recorder.note(how, pid=self.gateway.pid)
+        self._recorder.note("ended", exit=await getattr(self.gateway, how)())
+
+    async def access(self) -> Access:
+        """A way through the proxy, for as long as the stage stands."""
+        return await self._stack.enter_async_context(access_to(self.proxy.address, PATIENT))
+
+    async def submit(self, number: int, prompt: str = "picture") -> list[Generation]:
+        """So many generations, all of them under way."""
+        async with AsyncClient(self.gateway.address) as client:
+            wishes = ((f"key-{index}", f"{prompt} {index}") for index in range(number))
+            return await asyncio.gather(*(self._submit(client, key, text) for key, text in wishes))
+
+    def watch(self, *watches: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
+        """Let them watch, until they have been told all."""
+        tasks = [asyncio.create_task(watch) for watch in watches]
+        self._watches += tasks
+        return tasks
+
+    async def more_is_told(self, number: int) -> None:
+        """Return when the watchers together have been told so many generations more."""
+        enough = self.watchers.told + number
+        await eventually(lambda: self.watchers.told >= enough)
+
+    def cut(self) -> int:
+        """Cut every connection of theirs, and say how many there were."""
+        connections = self.proxy.cut()
+        self._recorder.note("cut", connections=connections)
+        return connections
+
+    async def all_end(self) -> None:
+        """Let every generation come to its end, then one more that tells who watches many that there were no others."""
+        self._talk.over = True
+        await self._pass(RUNNING_AFTER, ("PENDING", "QUEUED"))
+        await self._pass(ENDED_AFTER, GOING_ON)
+        async with AsyncClient(self.gateway.address) as client:
+            await self._submit(client, MARKER, MARKER)
+        await self._pass(ENDED_AFTER, GOING_ON)
+
+    async def finish(self) -> None:
+        """Have everybody say what they know, once all was told. Watches that are not told all fail the test."""
+        _, hanging = await asyncio.wait(self._watches, timeout=PATIENCE)
+        await self.leave()
+        assert not hanging, f"{len(hanging)} watches were not told all"
+        async with AsyncClient(self.gateway.address) as client:
+            await write_finals(self._recorder, client, LABELS, PATIENCE)
+        note_ledger(self._recorder, self._sandbox.world.describe(with_entries=True))
+        self._recorder.note("over")
+
+    def memory(self) -> int:
+        """Resident bytes of the gateway."""
+        status = Path(f"/proc/{self.gateway.pid}/status").read_text()
+        (kilobytes,) = re.findall(r"VmRSS:\s+(\d+) kB", status)
+        return int(kilobytes) * 1024
+
+    async def leave(self) -> None:
+        """Send the watchers home; an error of theirs is one of ours."""
+        watches, self._watches = self._watches, []
+        for watch in watches:
+            watch.cancel()
+        for outcome in await asyncio.gather(*watches, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _pass(self, seconds: float, states: tuple[StateName, ...]) -> None:
+        """Let time pass at Higgsfield; returns when no generation is in one of these states."""
+        self._clock.advance(seconds)
+        async with AsyncClient(self.gateway.address) as client, asyncio.timeout(PATIENCE):
+            while await anext(client.list(states=states, page_size=1), None) is not None:
+                await asyncio.sleep(0.02)
+
+    async def _submit(self, client: AsyncClient, key: str, prompt: str) -> Generation:
+        call = next(self._calls)
+        self._recorder.note("submit", call=call, key=key, prompt=prompt)
+        submission = await client.submit(soul(prompt), idempotency_key=key, labels=LABELS)
+        self._recorder.note("submitted", call=call, **told(submission.generation))
+        return submission.generation
+
+
+def is_marker(generation: Generation) -> bool:
+    """Whether it is what was submitted when all others had ended, and has ended too."""
+    return generation.idempotency_key == MARKER and generation.done
+
+
+@asynccontextmanager
+async def stage(history: Path, *, talk: bool = True) -> AsyncIterator[Stage]:
+    """A gateway that has started, before a sandbox at which time stands still; `talk`: all change all the time."""
+    clock = ManualClock()
+    options = SandboxOptions(port=0, concurrency_limit=MANY, credits=Decimal(10**9))
+    sandbox = Sandbox(options, clock)
+    async with AsyncExitStack() as stack:
+        recorder = stack.enter_context(Recorder(history))
+        await stack.enter_async_context(sandbox)
+        proxy = await stack.enter_async_context(Proxy())
+        settings = {
+            "HF_KEY": "sandbox:sandbox",
+            "HFGATEWAY_UPSTREAM_URL": sandbox.url,
+            "HFGATEWAY_UPSTREAM_CONCURRENCY": str(MANY),
+            "HFGATEWAY_POLL_MIN": POLL_EVERY,
+            "HFGATEWAY_POLL_MAX": POLL_EVERY,
+        }
+        gateway = GatewayProcess(history.with_name("store.db"), history.with_name("log"), settings)
+        sandbox.world.chance = talking = Talk(over=not talk)
+        built = Stage(
+            sandbox=sandbox, clock=clock, talk=talking, gateway=gateway, proxy=proxy, recorder=recorder, stack=stack
+        )
+        stack.push_async_callback(gateway.kill)
+        await built.start()
+        stack.push_async_callback(built.leave)
+        yield built
+
+
+def found_in(history: Path) -> list[str]:
+    """What the judge finds."""
+    return [str(violation) for violation in check(read(history))]
+
+
+def changes_told(history: Path) -> Iterator[Line]:
+    """The lines in which watchers were told of a change."""
+    return (line for line in read(history) if line.what in ("saw", "news"))

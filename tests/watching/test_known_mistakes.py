@@ -1,0 +1,228 @@
+"""Mistakes that watches of other systems have had, etcd's above all: each is tried here."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from chaos.history import Recorder, read, told
+from chaos.judgement import Lines
+from chaos.watchers import Watchers, access_to
+from chaos.watches import WATCHING
+from gateway.generations import feed
+from gateway.generations import watch as watch_module
+from gateway.store.writer import Writer
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
+from tests.support.running import PATIENCE, Generation, Running, collected, eventually, soul
+from tests.support.transports import RpcFailure
+from tests.watching.stage import Talk
+
+NARROW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
+"""Options of a channel on which little is under way that nobody has read."""
+
+
+async def lived(running: Running, prompt: str) -> Generation:
+    stored = await running.submit(soul(prompt))
+    return await running.finish(stored.id)
+
+
+async def watched(running: Running, generation_id: str, after: int = 0) -> list[int]:
+    """The revisions after that one."""
+    request = pb.WatchGenerationRequest(id=generation_id, after_revision=after)
+    messages = await collected(running.grpc.stream("WatchGeneration", request))
+    return [one.generation.revision for one in messages if one.HasField("generation")]
+
+
+async def since(running: Running, token: str) -> list[pb.WatchGenerationsResponse]:
+    """What has happened since."""
+    messages = []
+    stream = running.grpc.stream("WatchGenerations", pb.WatchGenerationsRequest(resume_token=token))
+    async with aclosing(stream), asyncio.timeout(PATIENCE):  # type: ignore[type-var]
+        async for message in stream:
+            messages.append(message)
+            if message.caught_up:
+                return messages
+    raise AssertionError("ended before it had caught up")
+
+
+def changes(messages: list[pb.WatchGenerationsResponse]) -> list[tuple[str, int]]:
+    return [(one.generation.id, one.generation.revision) for one in messages if one.HasField("generation")]
+
+
+# -- Changes are lost to who starves -----------------------------------------------------------------------------------
+
+
+async def test_a_watch_of_many_that_starves_is_told_all_that_memory_has_let_go(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "RECENT", 2)
+    monkeypatch.setattr(watch_module, "READ_AT_ONCE", 2)
+    await restarted(running)
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address, options=NARROW) as channel:
+        slow = GenerationServiceStub(channel).WatchGenerations(pb.WatchGenerationsRequest(include_input=True))
+        token = (await slow.read()).resume_token
+        ids = [(await lived(running, f"{number} " + "foxes " * 5_000)).id for number in range(10)]
+        in_time = changes(await since(running, token))
+        starved = []
+        async with asyncio.timeout(PATIENCE):
+            while len(starved) < 30:
+                starved += changes([await slow.read()])
+    assert starved == in_time == [(name, revision) for name in ids for revision in (1, 2, 3)]
+
+
+async def test_a_watch_of_one_that_starves_is_told_all_that_memory_has_let_go(running: Running) -> None:
+    stored = await running.submit(soul("foxes " * 5_000))
+    for number in range(20):
+        running.plan(on="status", patch={"status": f"step {number}"})
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address, options=NARROW) as channel:
+        request = pb.WatchGenerationRequest(id=stored.id, include_input=True)
+        slow = GenerationServiceStub(channel).WatchGeneration(request)
+        starved = [(await slow.read()).generation.revision]
+        await eventually(lambda: not len(running.sandbox.world.plan))
+        ended = await running.finish(stored.id)
+        async with asyncio.timeout(PATIENCE):
+            while (message := await slow.read()) is not grpc.aio.EOF:
+                starved.append(message.generation.revision)
+    assert starved == list(range(1, ended.revision + 1))
+
+
+# -- A watch goes back in time -----------------------------------------------------------------------------------------
+
+
+async def test_nothing_goes_back_when_the_gateway_comes_back(running: Running) -> None:
+    first = await lived(running, "first")
+    alive = await running.submit(soul("alive"))
+    begun = (await since(running, ""))[-1].resume_token
+    await restarted(running)
+    assert (await running.get(alive.id)).revision == alive.revision
+    assert await watched(running, first.id, first.revision) == []
+    messages = await since(running, begun)
+    assert changes(messages) == []
+    assert not any(message.reset for message in messages)
+    await running.finish(alive.id)
+    assert changes(await since(running, messages[-1].resume_token)) == [(alive.id, 3)]
+    assert changes(await since(running, begun)) == [(alive.id, 3)]
+
+
+async def test_a_gateway_that_has_less_than_was_told_says_so(running: Running, tmp_path: Path) -> None:
+    """Somebody put an old file back: whoever knows more is told that, not given the past as news."""
+    alive = await running.submit(soul("alive"))
+    await running.stop_gateway()
+    shutil.copy(running.store_path, tmp_path / "old")
+    await running.start_gateway()
+    ended = await running.finish(alive.id)
+    newest = (await since(running, ""))[-1].resume_token
+    await running.stop_gateway()
+    for stale in running.store_path.parent.glob("store.db-*"):
+        stale.unlink()
+    shutil.copy(tmp_path / "old", running.store_path)
+    running.plan(on="status", kind="503", times=10**6)
+    await running.start_gateway()
+
+    with pytest.raises(RpcFailure) as raised:
+        await watched(running, alive.id, ended.revision)
+    assert (raised.value.reason, raised.value.fields) == ("INVALID_INPUT", ["after_revision"])
+    messages = await since(running, newest)
+    assert messages[0].reset
+    assert changes(messages) == [(alive.id, alive.revision)]
+
+
+# -- A change is missed right where a watch begins ---------------------------------------------------------------------
+
+
+async def test_watches_that_begin_amid_changes_miss_none(running: Running, tmp_path: Path) -> None:
+    running.sandbox.world.chance = talk = Talk(over=False)
+    stored = [await running.submit(soul(f"fox {number}")) for number in range(5)]
+    ids = [one.id for one in stored]
+    with Recorder(tmp_path / "history.jsonl") as recorder:
+        watchers = Watchers(recorder)
+        async with access_to(running.gateway.grpc_address) as access, asyncio.TaskGroup() as together:
+            for _ in range(15):
+                before = watchers.told
+                for name in ids:
+                    newest = (await running.get(name)).revision
+                    together.create_task(watchers.bare_watch(access, name, newest))
+                together.create_task(watchers.bare_overview(access, ids=ids))
+                await eventually(lambda before=before: watchers.told >= before + 20)  # type: ignore[misc]
+            talk.over = True
+            for name in ids:
+                await running.finish(name)
+        for name in ids:
+            recorder.note("final", **told(await running.get(name)))
+    history = Lines(read(tmp_path / "history.jsonl"))
+    assert [str(found) for invariant in WATCHING for found in invariant(history)] == []
+
+
+async def test_watches_from_the_newest_revision_miss_no_end_that_comes_while_they_begin(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "HEARTBEAT", 1000.0)  # looking again after a silence would hide it
+    stored = [await running.submit(soul(f"fox {number}")) for number in range(40)]
+    running.clock.advance(60)
+    watches = [asyncio.create_task(watched(running, one.id, one.revision)) for one in stored]
+    assert await asyncio.gather(*watches) == [[3]] * len(watches)
+
+
+# -- A watch of the future ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("done", [False, True])
+async def test_a_revision_that_has_not_happened_is_refused(running: Running, done: bool) -> None:
+    generation = await (lived(running, "a fox") if done else running.submit(soul("a fox")))
+    for revision in (generation.revision + 1, 2**31 - 1, -1):
+        with pytest.raises(RpcFailure) as raised:
+            await watched(running, generation.id, revision)
+        assert (raised.value.code, raised.value.fields) == ("INVALID_ARGUMENT", ["after_revision"])
+
+
+# -- What is stored is not known yet -----------------------------------------------------------------------------------
+
+
+class Held:
+    """Keeps back what the store tells of its commits, until it is released: a moment as long as a test wants it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._deliver = Writer._deliver
+        self._kept: list[tuple[Writer, Any]] = []
+        monkeypatch.setattr(Writer, "_deliver", lambda writer, results: self._kept.append((writer, results)))
+        self._monkeypatch = monkeypatch
+
+    def release(self) -> None:
+        self._monkeypatch.setattr(Writer, "_deliver", self._deliver)
+        for writer, results in self._kept:
+            self._deliver(writer, results)
+
+
+async def test_a_watch_of_what_was_committed_a_moment_ago_misses_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(monkeypatch)
+    submission = asyncio.create_task(running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED)))
+    found: list[Generation] = []
+    async with asyncio.timeout(PATIENCE):
+        while not found:
+            found = list((await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations)
+    name = found[0].id
+    one = asyncio.create_task(watched(running, name))
+    await running.calls_open("WatchGeneration", 1)
+    wanted = pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=[name]))
+    many = asyncio.create_task(collected(running.grpc.stream("WatchGenerations", wanted)))
+    await running.calls_open("WatchGenerations", 1)
+    held.release()
+    assert (await submission).id == name
+    await running.finish(name)
+    assert await one == [1, 2, 3]
+    assert [revision for _, revision in changes(await many)][-2:] == [2, 3]
+
+
+async def restarted(running: Running) -> None:
+    """The same store without anything in memory."""
+    await running.stop_gateway()
+    await running.start_gateway()

@@ -1,0 +1,195 @@
+"""Server-sent events over a real socket: what an EventSource gets, how it resumes, and when it is to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1 import token_service_pb2 as token_pb
+from tests.support.running import PATIENCE, Running, run, soul
+
+
+@dataclass
+class Event:
+    """One event, as the stream had it."""
+
+    lines: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.lines["data"])
+        return told
+
+
+async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[Event]:
+    """What a browser would make of the stream, to its end."""
+    event = Event()
+    async for raw in answer.content:
+        line = raw.decode().rstrip("\n")
+        if not line:
+            yield event
+            event = Event()
+        else:
+            name, _, value = line.partition(": ")
+            event.lines[name] = value
+
+
+class Browser:
+    def __init__(self, running: Running, session: aiohttp.ClientSession) -> None:
+        self.running = running
+        self.session = session
+
+    @asynccontextmanager
+    async def get(
+        self, generation_id: str, *, last: str = "", bearer: str = "", **headers: str
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        sent = dict(headers)
+        if last:
+            sent["last-event-id"] = last
+        if bearer:
+            sent["authorization"] = f"Bearer {bearer}"
+        url = f"{self.running.gateway.http_address}/v1/generations/{generation_id}/events"
+        async with asyncio.timeout(PATIENCE), self.session.get(url, headers=sent) as answer:
+            yield answer
+
+
+@asynccontextmanager
+async def browser_at(running: Running) -> AsyncIterator[Browser]:
+    # Cookies of an address, as a browser would take them.
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        yield Browser(running, session)
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with run(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+async def browser(running: Running) -> AsyncIterator[Browser]:
+    async with browser_at(running) as browser:
+        yield browser
+
+
+async def test_every_change_is_an_event_and_its_revision_the_id(running: Running, browser: Browser) -> None:
+    generation = await running.submit(soul("a fox"))
+    await running.finish(generation.id)
+
+    async with browser.get(generation.id) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-store"
+        told = [event async for event in events(answer)]
+
+    assert told[0].lines == {"retry": "1000"}
+    changes = [event for event in told if event.lines.get("event") == "change"]
+    assert [event.lines["id"] for event in changes] == [str(number + 1) for number in range(len(changes))]
+    assert changes[-1].data["state"] == "GENERATION_STATE_COMPLETED"
+    assert changes[-1].data["outputs"]
+    assert "input" not in changes[-1].data
+
+
+async def test_it_resumes_after_the_last_event_and_stops_after_the_end(running: Running, browser: Browser) -> None:
+    generation = await running.submit(soul("a fox"))
+    done = await running.finish(generation.id)
+
+    async with browser.get(generation.id, last=str(done.revision - 1)) as answer:
+        told = [event.lines["id"] async for event in events(answer) if "id" in event.lines]
+    assert told == [str(done.revision)]
+    async with browser.get(generation.id, last=str(done.revision)) as answer:
+        assert answer.status == 204
+
+
+async def test_changes_come_as_they_happen_and_a_drain_ends_the_stream(running: Running, browser: Browser) -> None:
+    generation = await running.submit(soul("a fox"))
+    async with browser.get(generation.id) as answer:
+        stream = events(answer)
+        async for event in stream:
+            if event.lines.get("event") == "change" and event.data["state"] == "GENERATION_STATE_QUEUED":
+                break
+        running.clock.advance(1.5)
+        async for event in stream:
+            if event.lines.get("event") == "change":
+                break
+        assert event.data["state"] == "GENERATION_STATE_IN_PROGRESS"
+        await running.begin_drain()
+        assert [late.lines async for late in stream] == []
+    await running.stop_gateway()
+    await running.start_gateway()
+    async with browser.get(generation.id, last=event.lines["id"]) as answer:
+        assert answer.status == 200
+        assert (await anext(events(answer))).lines == {"retry": "1000"}
+
+
+async def test_refusals_have_a_status_and_say_why(running: Running, browser: Browser) -> None:
+    async with browser.get("unknown") as answer:
+        assert answer.status == 404
+        assert (await answer.json())["failure"]["reason"] == "ERROR_REASON_NOT_FOUND"
+    generation = await running.submit(soul("a fox"))
+    for last in ("99", "-1", "abc", "٣"):
+        async with browser.get(generation.id, last=last) as answer:
+            assert answer.status == 400
+            assert (await answer.json())["code"] == "invalid_argument"
+
+
+async def test_a_page_watches_by_a_cookie_that_holds_its_watch_token(tmp_path: Path) -> None:
+    async with run(tmp_path, AUTH="keys") as running, browser_at(running) as browser:
+        key = await running.key("red")
+        backend = running.caller("grpc", key)
+        shown = (await backend.call("SubmitGeneration", soul("a fox"))).generation
+        hidden = (await backend.call("SubmitGeneration", soul("an owl"))).generation
+        request = token_pb.CreateWatchTokenRequest(filter=pb.GenerationFilter(ids=[shown.id]))
+        token = (await backend.call("CreateWatchToken", request)).token
+        session_url = running.gateway.http_address + "/v1/session"
+
+        async with browser.get(shown.id) as answer:
+            assert answer.status == 401
+        async with browser.get(shown.id, bearer=token) as answer:
+            assert answer.status == 200
+        async with browser.session.post(session_url, headers={"authorization": f"Bearer {key}"}) as answer:
+            assert answer.status == 401
+            assert "set-cookie" not in answer.headers
+        async with browser.session.post(session_url, headers={"authorization": f"Bearer {token}"}) as answer:
+            assert answer.status == 204
+            cookie = answer.headers["set-cookie"].lower()
+        assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/v1/", "max-age="))
+        async with browser.get(shown.id) as answer:
+            assert answer.status == 200
+        async with browser.get(hidden.id) as answer:
+            assert answer.status == 404
+        # It opens this door only.
+        url = running.gateway.http_address + "/hfgateway.v1.GenerationService/GetGeneration"
+        async with browser.session.post(url, json={"id": shown.id}) as answer:
+            assert answer.status == 401
+
+
+async def test_a_revoked_key_ends_its_streams_with_a_word(tmp_path: Path) -> None:
+    async with run(tmp_path, AUTH="keys") as running, browser_at(running) as browser:
+        key = await running.key("red")
+        generation = (await running.caller("grpc", key).call("SubmitGeneration", soul("a fox"))).generation
+        async with browser.get(generation.id, bearer=key) as answer:
+            stream = events(answer)
+            assert (await anext(stream)).lines == {"retry": "1000"}
+            await running.gateway.access.revoke_key(key.split("_")[1])
+            last = [event async for event in stream][-1]
+        assert last.lines["event"] == "refused"
+        assert last.data["code"] == "unauthenticated"
+
+
+async def test_other_origins_only_where_they_are_allowed(tmp_path: Path) -> None:
+    async with run(tmp_path, ALLOWED_ORIGINS="https://shop.test") as running, browser_at(running) as browser:
+        generation = await running.submit(soul("a fox"))
+        async with browser.get(generation.id, origin="https://shop.test") as answer:
+            assert answer.headers["access-control-allow-origin"] == "https://shop.test"
+            assert "access-control-allow-credentials" not in answer.headers
+        async with browser.get(generation.id, origin="https://elsewhere.test") as answer:
+            assert "access-control-allow-origin" not in answer.headers

@@ -1,0 +1,34 @@
+"""A gateway that Higgsfield can reach, and that asks for nothing by itself: what it learns, it was told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.generations import deliveries
+from tests.support.running import Running, public_url, run
+
+Start = Callable[..., Awaitable[Running]]
+SELDOM = {"POLL_MIN": 30, "POLL_MAX": 30}
+"""Polls that no test lives to see."""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried again soon."""
+    monkeypatch.setattr(deliveries, "FIRST_PAUSE", 0.02)
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Start one; the terms are those of `run`."""
+    async with AsyncExitStack() as stack:
+
+        async def start_one(**terms: Any) -> Running:
+            return await stack.enter_async_context(run(tmp_path, **(SELDOM | public_url() | terms)))
+
+        yield start_one

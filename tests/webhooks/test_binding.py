@@ -1,0 +1,183 @@
+"""What a delivery may bind: only a request that Higgsfield knows and that no other generation has."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from gateway.generations import agenda
+from gateway.generations.model import Generation as Stored
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.running import Generation, Running, eventually, name_of, soul
+from tests.support.webhooks import SECRET, path_of, post, request_of, signed, told
+from tests.webhooks.conftest import Start
+
+SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
+BOTH = pytest.mark.parametrize("terms", [{}, SIGNED], ids=["unsigned", "signed"])
+
+
+async def lost(running: Running, prompt: str) -> Generation:
+    """One whose answer was lost."""
+    running.plan(on="submit", kind="500", processed=True, prompt=prompt)
+    stored = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
+    await running.until(stored.id, "UNCERTAIN")
+    return await running.get(stored.id)
+
+
+async def stored(running: Running, generation_id: str) -> Stored:
+    """The generation with what is not shown, as the store has it."""
+    found = await running.gateway._core.store.any(generation_id)
+    assert found is not None
+    return found
+
+
+@BOTH
+async def test_a_request_of_another_generation_binds_nothing_and_is_counted(
+    start: Start, terms: dict[str, Any]
+) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off", **terms)
+    victim = await running.submit(soul("a fox"))
+    uncertain = await lost(running, "an owl")
+    body = told(victim.upstream.request_id, "failed", error="forged")
+    answer = await post(path_of(running, "an owl"), body, signed(body) if terms else {})
+    assert answer.status == 200
+    await running.metric_becomes("hfgateway_webhooks_foreign", 1)
+    assert await running.get(victim.id) == victim
+    assert await running.get(uncertain.id) == uncertain
+    assert running.ledger.status_calls.total() == 0
+
+
+@BOTH
+async def test_a_request_that_higgsfield_does_not_know_binds_nothing(start: Start, terms: dict[str, Any]) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off", **terms)
+    uncertain = await lost(running, "an owl")
+    body = told(str(uuid.uuid4()))
+    assert (await post(path_of(running, "an owl"), body, signed(body) if terms else {})).status == 200
+    await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
+    assert await running.get(uncertain.id) == uncertain
+
+
+@BOTH
+async def test_a_lost_answer_is_bound_to_what_higgsfield_says_and_not_to_what_is_told(
+    start: Start, terms: dict[str, Any]
+) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off", **terms)
+    uncertain = await lost(running, "an owl")
+    body = told(request_of(running, "an owl"), "failed", error="forged")
+    await post(path_of(running, "an owl"), body, signed(body) if terms else {})
+    await running.metric_becomes("hfgateway_webhooks_bound", 1)
+    bound = await running.get(uncertain.id)
+    assert (name_of(bound), bound.upstream.request_id) == ("QUEUED", request_of(running, "an owl"))
+
+
+async def test_an_unsigned_lie_about_its_own_request_changes_nothing(start: Start) -> None:
+    running = await start(POLL_MIN=0.05, POLL_MAX=0.05)
+    queued = await running.submit(soul("a fox"))
+    await post(path_of(running, "a fox"), told(queued.upstream.request_id, images=[{"url": "https://evil.invalid/"}]))
+    await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
+    assert (await running.get(queued.id)).revision == queued.revision
+    done = await running.finish(queued.id)
+    assert "evil" not in done.outputs[0].url
+
+
+async def test_a_request_that_a_delivery_of_another_has_bound_first_is_not_bound_twice(start: Start) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off")
+    first, second = await lost(running, "a fox"), await lost(running, "an owl")
+    body = told(request_of(running, "a fox"))
+    await post(path_of(running, "an owl"), body)  # before its own delivery comes, nobody can know better
+    await running.metric_becomes("hfgateway_webhooks_bound", 1)
+    await post(path_of(running, "a fox"), body)
+    await running.metric_becomes("hfgateway_webhooks_foreign", 1)
+    assert name_of(await running.get(first.id)) == "UNCERTAIN"
+    assert (await running.get(second.id)).upstream.request_id == request_of(running, "a fox")
+
+
+# -- A second request for one generation -------------------------------------------------------------------------------
+
+
+async def repeated(running: Running, monkeypatch: pytest.MonkeyPatch, **fault: Any) -> Generation:
+    """One that Higgsfield, which does not honour its key, made two requests of."""
+    monkeypatch.setattr(agenda, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
+    running.plan(on="submit", kind="500", processed=True)
+    if fault:
+        running.plan(on="submit", **fault)
+    first = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: len(running.ledger.charges) == 2)
+    return first
+
+
+async def repeats_are_off(running: Running) -> None:
+    """A lost answer is not repeated any more, by this process and by the next."""
+    for prompt in ("after it", "after a restart"):
+        sent = len(running.ledger.submissions)
+        uncertain = await lost(running, prompt)
+        story = await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=uncertain.id))
+        assert [event.upstream_call.http_status for event in story.events if event.upstream_call.method] == [500]
+        ended = await running.submit(soul(f"{prompt}, another"))
+        await running.until(ended.id, "QUEUED")
+        assert len(running.ledger.submissions) == sent + 2
+        await running.stop_gateway()
+        await running.start_gateway()
+
+
+async def test_a_second_request_by_a_late_answer_is_taken_back_and_ends_repeats(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await start(honour_keys=False)
+    submitted = await repeated(running, monkeypatch, delay=0.5)
+    first, second = (charge.request_id for charge in running.ledger.charges)
+    await post(path_of(running, "a fox"), told(first))
+    await running.until(submitted.id, "QUEUED")
+    await eventually(lambda: len(running.ledger.refunds) == 1)
+    assert [(one.request_id, one.reason) for one in running.ledger.refunds] == [(second, "canceled")]
+    known = await stored(running, submitted.id)
+    assert (known.request_id, known.stray_request_id) == (first, second)
+    assert any(record.levelname == "CRITICAL" and second in str(record.__dict__) for record in caplog.records)
+    await repeats_are_off(running)
+
+
+async def test_a_second_request_by_a_webhook_is_kept_and_ends_repeats(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await start(honour_keys=False)
+    submitted = await repeated(running, monkeypatch)
+    await running.until(submitted.id, "QUEUED")
+    first, second = (charge.request_id for charge in running.ledger.charges)
+    await post(path_of(running, "a fox"), told(first))
+    await running.metric_becomes("hfgateway_webhooks_stray", 1)
+    known = await stored(running, submitted.id)
+    assert (known.request_id, known.stray_request_id) == (second, first)
+    assert [one.request_id for one in running.ledger.refunds] == [first]
+    assert any(record.levelname == "CRITICAL" and first in str(record.__dict__) for record in caplog.records)
+    await repeats_are_off(running)
+
+
+async def test_a_second_request_that_turns_up_after_the_end_is_kept_and_ends_repeats(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start(honour_keys=False)
+    running.plan(on="webhook", kind="lose")
+    submitted = await repeated(running, monkeypatch)
+    await running.until(submitted.id, "QUEUED")
+    first, second = (charge.request_id for charge in running.ledger.charges)
+    running.clock.advance(60)
+    await running.until(submitted.id, "COMPLETED")
+    await post(path_of(running, "a fox"), told(first))
+    await running.metric_becomes("hfgateway_webhooks_stray", 1)
+    known = await stored(running, submitted.id)
+    assert (known.request_id, known.stray_request_id) == (second, first)
+    assert name_of(await running.get(submitted.id)) == "COMPLETED"
+    await repeats_are_off(running)
+
+
+async def test_news_after_lost_is_kept_and_changes_nothing_that_is_shown(start: Start) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off")
+    uncertain = await lost(running, "a fox")
+    given_up = await running.gateway._core.resolver.lost(uncertain.id)
+    await post(path_of(running, "a fox"), told(request_of(running, "a fox")))
+    await running.metric_becomes("hfgateway_webhooks_stray", 1)
+    assert (await stored(running, uncertain.id)).stray_request_id == request_of(running, "a fox")
+    now = await running.get(uncertain.id)
+    assert (name_of(now), now.revision) == ("LOST", given_up.revision)

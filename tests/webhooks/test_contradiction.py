@@ -1,0 +1,104 @@
+"""Two ends of one request: the first that is durable stands, and that there was another is counted and logged."""
+
+from __future__ import annotations
+
+import pytest
+
+from hfgateway.v1 import generation_pb2
+from tests.support.running import Running, eventually, name_of, soul
+from tests.support.webhooks import SECRET, path_of, post, signed, told
+from tests.webhooks.conftest import Start
+
+SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
+OFTEN = {"POLL_MIN": 0.05, "POLL_MAX": 0.05}
+COUNTED = "hfgateway_ends_contradicted"
+
+
+def named(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The generations of which the log says so."""
+    said = "Higgsfield tells of another end than it told before: the first one stands"
+    return [record.__dict__["generation_id"] for record in caplog.records if record.getMessage() == said]
+
+
+async def test_a_webhook_that_contradicts_what_a_poll_has_found(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    running = await start(**(SIGNED | OFTEN))
+    running.plan(on="webhook", kind="lose")
+    queued = await running.submit(soul("a fox"))
+    await running.finish(queued.id)
+    done = await running.get(queued.id)
+    assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_POLL
+    body = told(queued.upstream.request_id, "failed", error="no")
+    assert (await post(path_of(running, "a fox"), body, signed(body))).status == 200
+    await running.metric_becomes(COUNTED, 1)
+    assert await running.get(queued.id) == done
+    assert named(caplog) == [queued.id]
+
+
+async def test_a_poll_that_contradicts_what_a_webhook_has_told(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    running = await start(**(SIGNED | OFTEN))
+    running.plan(on="webhook", kind="lose")
+    queued = await running.submit(soul("a fox"))
+    await eventually(lambda: running.ledger.status_calls.total() > 0)
+    running.plan(on="status", delay=1.0)  # the next answer is made at once, and comes when it is too late
+    running.clock.advance(60)
+    await eventually(lambda: len(running.sandbox.world.plan) == 0)
+    body = told(queued.upstream.request_id, "failed", error="no")
+    assert (await post(path_of(running, "a fox"), body, signed(body))).status == 200
+    failed = await running.until(queued.id, "FAILED")
+    await running.metric_becomes(COUNTED, 1)
+    assert (await running.get(queued.id)).revision == failed.revision
+    assert named(caplog) == [queued.id]
+
+
+async def test_the_same_end_again_contradicts_nothing(start: Start) -> None:
+    running = await start(**SIGNED)
+    queued = await running.submit(soul("a fox"))
+    await running.finish(queued.id)
+    done = await running.get(queued.id)
+    body = told(queued.upstream.request_id, "completed", images=[])
+    for name in ("msg_1", "msg_2"):
+        await post(path_of(running, "a fox"), body, signed(body, name=name))
+    await running.metric_becomes("hfgateway_webhooks_late", 2)
+    assert await running.metric(COUNTED) == 0
+    assert await running.get(queued.id) == done
+
+
+async def claims_another_end(running: Running) -> str:
+    """A generation has completed, and somebody who knows its path says that it failed."""
+    queued = await running.submit(soul("a fox"))
+    await running.finish(queued.id)
+    done = await running.get(queued.id)
+    asked = running.ledger.status_calls.total()
+    await post(path_of(running, "a fox"), told(queued.upstream.request_id, "failed", error="forged"))
+    await running.metric_becomes("hfgateway_webhooks_late", 1)
+    assert running.ledger.status_calls.total() == asked + 1
+    assert name_of(done) == "COMPLETED"
+    assert await running.get(queued.id) == done
+    return queued.id
+
+
+async def test_an_unsigned_lie_contradicts_nothing(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    running = await start()
+    await claims_another_end(running)
+    assert await running.metric(COUNTED) == 0
+    assert named(caplog) == []
+
+
+async def test_an_unsigned_hint_that_is_true_is_counted(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    running = await start()
+    running.plan(on="status")
+    running.plan(on="status", patch={"status": "failed", "error": "after all"})
+    generation_id = await claims_another_end(running)
+    assert await running.metric(COUNTED) == 1
+    assert named(caplog) == [generation_id]
+
+
+async def test_an_unsigned_hint_of_the_end_that_is_known_is_not_asked_about(start: Start) -> None:
+    running = await start(**OFTEN)
+    running.plan(on="webhook", kind="lose")
+    queued = await running.submit(soul("a fox"))
+    await running.finish(queued.id)
+    asked = running.ledger.status_calls.total()
+    await post(path_of(running, "a fox"), told(queued.upstream.request_id, "completed"))
+    await running.metric_becomes("hfgateway_webhooks_late", 1)
+    assert running.ledger.status_calls.total() == asked

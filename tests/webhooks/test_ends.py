@@ -1,0 +1,142 @@
+"""Ends that are told instead of asked for: of accepted generations, and of those whose answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.generations import admission, pace
+from gateway.generations.ports import MOST_DELIVERIES
+from hfgateway.v1 import generation_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.running import eventually, name_of, soul
+from tests.support.webhooks import SECRET, path_of, post, request_of, told
+from tests.webhooks.conftest import Start
+
+UNSIGNED: dict[str, Any] = {}
+SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
+
+
+@pytest.mark.parametrize("shape", ["flat", "envelope"])
+@pytest.mark.parametrize(("terms", "asked"), [(UNSIGNED, 1), (SIGNED, 0)], ids=["unsigned", "signed"])
+async def test_an_end_is_told_and_asked_for_only_where_it_is_not_signed(
+    start: Start, shape: str, terms: dict[str, Any], asked: int
+) -> None:
+    running = await start(webhook_shape=shape, **terms)
+    queued = await running.submit(soul("a fox"))
+    done = await running.finish(queued.id)
+    assert [output.url.rpartition("/")[2] for output in done.outputs] == ["0.png"]
+    assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
+    assert done.upstream.poll_count == 0
+    assert running.ledger.status_calls.total() == asked
+    assert await running.metric("hfgateway_webhooks_counted") == 1
+
+
+@pytest.mark.parametrize("shape", ["flat", "envelope"])
+@pytest.mark.parametrize("terms", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
+async def test_a_bad_end_is_told_as_what_it_is(start: Start, shape: str, terms: dict[str, Any]) -> None:
+    running = await start(webhook_shape=shape, **terms)
+    for wish, state in (("[fail]", "FAILED"), ("[nsfw]", "NSFW")):
+        queued = await running.submit(soul(f"a fox {wish}"))
+        ended = await running.finish(queued.id, state)
+        assert ended.failure.message
+        assert ended.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
+
+
+@pytest.mark.parametrize("terms", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
+async def test_an_end_before_the_answer_to_the_submission_counts_once(start: Start, terms: dict[str, Any]) -> None:
+    running = await start(queue_seconds=0.0, **terms)
+    running.plan(on="webhook", kind="early")
+    running.plan(on="submit", delay=0.5)
+    submitted = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_DONE))
+    assert name_of(submitted) == "COMPLETED"
+    history = [generation async for generation in running.history(submitted.id)]
+    assert [name_of(one) for one in history] == ["PENDING", "COMPLETED"]
+    assert len(running.ledger.charges) == len(running.ledger.submissions) == 1
+
+
+LOSSES = (
+    "lost", "500", "502", "503", "504", "408", "html", "reset", "close", "half", "half_reset", "bad_chunk",
+    "truncated_header", "garbage", "hang",
+)  # fmt: skip
+"""Every way in which an answer can get lost."""
+
+
+@pytest.mark.parametrize("terms", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
+async def test_a_hundred_lost_answers_are_all_found(
+    start: Start, monkeypatch: pytest.MonkeyPatch, terms: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(admission, "SILENCES", 1_000)  # they come all at once: nothing is to be held back
+    running = await start(UPSTREAM_IDEMPOTENCY="off", UPSTREAM_TIMEOUT=2, credits=Decimal(10_000), **terms)
+    requests = [soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED) for number in range(100)]
+    for number in range(100):
+        running.plan(on="submit", kind=LOSSES[number % len(LOSSES)], processed=True, prompt=f"fox {number}")
+    stored = await asyncio.gather(*map(running.submit, requests))
+    await asyncio.gather(*(running.until(one.id, "UNCERTAIN") for one in stored))
+    await eventually(lambda: len(running.ledger.charges) == 100)
+    running.clock.advance(60)
+    done = await asyncio.gather(*(running.until(one.id, "COMPLETED") for one in stored))
+    assert len({one.upstream.request_id for one in done}) == 100
+    assert {one.upstream.last_change_source for one in done} == {generation_pb2.CHANGE_SOURCE_WEBHOOK}
+    assert len(running.ledger.submissions) == len(running.ledger.charges) == 100
+    assert running.ledger.double_charged_prompts == {}
+    assert await running.metric("hfgateway_webhooks_bound") == 100
+    assert await running.metric("hfgateway_generations_uncertain") == 0
+
+
+async def test_what_was_found_at_its_end_teaches_nothing_of_how_long_it_took(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "SILENCES", 1_000)
+    running = await start(UPSTREAM_IDEMPOTENCY="off")
+    requests = [soul(f"fox {number} [lost]", wait_for=pb.WAIT_FOR_STORED) for number in range(2 * pace.ENOUGH)]
+    stored = await asyncio.gather(*map(running.submit, requests))
+    await asyncio.gather(*(running.until(one.id, "UNCERTAIN") for one in stored))
+    running.clock.advance(60)
+    await asyncio.gather(*(running.until(one.id, "COMPLETED") for one in stored))
+    await running.stop_gateway()
+    await running.start_gateway()
+    queued = await running.submit(soul("an owl"))
+    assert not (await running.get(queued.id)).HasField("forecast")
+
+
+@pytest.mark.parametrize("wish", ["", " [lost]"], ids=["accepted", "lost"])
+async def test_a_delivery_before_its_time_does_not_use_up_the_true_one(start: Start, wish: str) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off")
+    prompt = f"a fox{wish}"
+    submitted = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
+    await running.until(submitted.id, "UNCERTAIN" if wish else "QUEUED")
+    await post(path_of(running, prompt), told(request_of(running, prompt)))
+    await running.metric_becomes(f"hfgateway_webhooks_{'bound' if wish else 'unconfirmed'}", 1)
+    assert name_of(await running.get(submitted.id)) == "QUEUED"
+    running.clock.advance(60)
+    done = await running.until(submitted.id, "COMPLETED")
+    assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
+
+
+async def test_the_true_one_may_come_while_higgsfield_is_asked_about_one_before_its_time(start: Start) -> None:
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    running.plan(on="status", delay=1.0)  # it says what was true when it was asked
+    await post(path_of(running, "a fox"), told(queued.upstream.request_id))
+    await eventually(lambda: running.ledger.status_calls.total() == 1)
+    running.clock.advance(60)
+    done = await running.until(queued.id, "COMPLETED")
+    assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
+    assert [one.outcome for one in running.ledger.webhook_attempts] == ["200"]
+    assert running.ledger.status_calls.total() == 2
+
+
+async def test_however_often_one_comes_before_its_time_higgsfield_is_asked_a_few_times_only(start: Start) -> None:
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    for _ in range(2 * MOST_DELIVERIES):
+        answer = await post(path_of(running, "a fox"), told(queued.upstream.request_id))
+        assert answer.status == 200
+    await eventually(lambda: running.ledger.status_calls.total() >= 1)
+    running.clock.advance(60)
+    await running.stop_gateway()
+    assert running.ledger.status_calls.total() <= MOST_DELIVERIES

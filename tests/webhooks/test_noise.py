@@ -1,0 +1,186 @@
+"""Deliveries that come twice, late, out of order, broken, too large, too slow, or while our own store is away."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from gateway.web import webhook
+from tests.support.running import Generation, Running, eventually, name_of, soul
+from tests.support.webhooks import SECRET, path_of, post, signed, told
+from tests.webhooks.conftest import Start
+
+SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
+BOTH = pytest.mark.parametrize(("terms", "asked"), [({}, 1), (SIGNED, 0)], ids=["unsigned", "signed"])
+
+
+async def all_answered(running: Running, attempts: int) -> list[str]:
+    """What the receiver answered to so many attempts."""
+    await eventually(lambda: len(running.ledger.webhook_attempts) >= attempts)
+    return sorted(one.outcome for one in running.ledger.webhook_attempts)
+
+
+@BOTH
+async def test_a_duplicate_changes_nothing_and_costs_nothing(start: Start, terms: dict[str, Any], asked: int) -> None:
+    running = await start(webhook_duplicates=True, **terms)
+    queued = await running.submit(soul("a fox"))
+    done = await running.finish(queued.id)
+    assert await all_answered(running, 2) == ["200", "200"]
+    await running.metric_becomes("hfgateway_webhooks_duplicate", 1)
+    assert (await running.get(queued.id)).revision == done.revision
+    assert running.ledger.status_calls.total() == asked
+
+
+@pytest.mark.parametrize(
+    ("terms", "asked", "answers"), [({}, 1, ["200", "200"]), (SIGNED, 0, ["200", "404"])], ids=["unsigned", "signed"]
+)
+async def test_a_replay_changes_nothing_and_costs_nothing(
+    start: Start, terms: dict[str, Any], asked: int, answers: list[str]
+) -> None:
+    running = await start(**terms)
+    running.plan(on="webhook", kind="replay")
+    queued = await running.submit(soul("a fox"))
+    done = await running.finish(queued.id)
+    assert await all_answered(running, 2) == answers
+    assert (await running.get(queued.id)).revision == done.revision
+    assert running.ledger.status_calls.total() == asked
+
+
+@BOTH
+async def test_out_of_order_and_late_each_counts_for_its_own(start: Start, terms: dict[str, Any], asked: int) -> None:
+    running = await start(**terms)
+    running.plan(on="webhook", kind="out_of_order", prompt="the first")
+    running.plan(on="webhook", kind="delay", delay=100, prompt="the last")
+    first, second, last = [await running.submit(soul(f"the {name}")) for name in ("first", "second", "last")]
+    running.clock.advance(60)
+    for one in (second, first):
+        await running.until(one.id, "COMPLETED")
+    assert name_of(await running.get(last.id)) == "QUEUED"
+    running.clock.advance(100)
+    await running.until(last.id, "COMPLETED")
+    assert running.ledger.status_calls.total() == 3 * asked
+
+
+def broken(request_id: str) -> dict[str, bytes]:
+    """Bodies that are no delivery, by what is wrong with them."""
+    true = told(request_id)
+    return {
+        "nothing": b"",
+        "a list": b"[]",
+        "null": b"null",
+        "a text": b'"completed"',
+        "no JSON": b"request_id=1&status=completed",
+        "no text": b"\xff\xfe\x00\x80",
+        "half": true[:-5],
+        "no id": b'{"status": "completed"}',
+        "no UUID": told("../../cancel"),
+        "no status": told(request_id, status=None),  # type: ignore[arg-type]
+        "a number for a status": told(request_id, status=7),  # type: ignore[arg-type]
+        "too deep": b"[" * 200_000,
+        "too deep inside": true[:-1] + b', "payload": ' + b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}",
+        "a number too long": true[:-1] + b', "expires_at": ' + b"9" * 5000 + b"}",
+        "too large": told(request_id, padding="x" * webhook.LARGEST_BODY),
+    }
+
+
+async def test_what_is_no_delivery_is_answered_like_an_unknown_token(start: Start) -> None:
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    path = path_of(running, "a fox")
+    nothing = await post(path + "x", b"")
+    for fault, body in broken(queued.upstream.request_id).items():
+        assert await post(path, body) == await post(path + "x", body) == nothing, fault
+    assert await running.get(queued.id) == queued
+    assert running.ledger.status_calls.total() == 0
+    await running.finish(queued.id)
+
+
+async def test_odd_numbers_in_a_delivery_do_not_hide_an_end(start: Start) -> None:
+    running = await start(WEBHOOK_SECRET=SECRET)
+    for prompt, number in enumerate(("NaN", "Infinity", "1e999", "-0", "9" * 400)):
+        queued = await running.submit(soul(f"fox {prompt}"))
+        body = told(queued.upstream.request_id)[:-1] + f', "seed": {number}, "seeds": [{{"a": {number}}}]}}'.encode()
+        assert (await post(path_of(running, f"fox {prompt}"), body, signed(body))).status == 200
+        await running.until(queued.id, "COMPLETED")
+
+
+async def raw(running: Running, head: str, *parts: bytes) -> bytes:
+    """Send a request piece by piece, and leave it open; what is answered."""
+    address = urlsplit(running.gateway.http_address)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        writer.write(head.encode())
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        async with asyncio.timeout(20):
+            return await reader.readuntil(b"\r\n")
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("size", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
+async def test_a_body_that_does_not_come_to_an_end_is_to_be_delivered_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    monkeypatch.setattr(webhook, "BODY_WITHIN", 0.2)
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    path = urlsplit(path_of(running, "a fox")).path
+    begun = b"5\r\nhello\r\n" if "chunked" in size else b"hello"
+    assert b" 503 " in await raw(running, f"POST {path} HTTP/1.1\r\nHost: gateway\r\n{size}\r\n\r\n", begun)
+    assert await running.get(queued.id) == queued
+    await running.finish(queued.id)
+
+
+async def test_an_endless_body_is_cut_off(start: Start) -> None:
+    running = await start()
+    await running.submit(soul("a fox"))
+    path = urlsplit(path_of(running, "a fox")).path
+    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert b" 404 " in await raw(running, head, *[chunk] * 5)
+
+
+async def test_a_sender_that_leaves_in_the_middle_harms_nobody(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    address = urlsplit(path_of(running, "a fox"))
+    for _ in range(20):
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(f"POST {address.path} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 99\r\n\r\nhalf".encode())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    await running.finish(queued.id)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_while_the_store_is_away_it_is_to_be_delivered_again_and_then_counts(start: Start) -> None:
+    running = await start(**SIGNED)
+    queued: Generation = await running.submit(soul("a fox"))
+    with closing(sqlite3.connect(running.store_path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        running.clock.advance(60)
+        assert await all_answered(running, 1) == ["503"]
+        other.execute("ROLLBACK")
+    assert await running.get(queued.id) == queued
+    running.clock.advance(10)
+    await running.until(queued.id, "COMPLETED")
+    assert await all_answered(running, 2) == ["200", "503"]
+    assert running.ledger.status_calls.total() == 0
+
+
+async def test_while_higgsfield_is_away_a_hint_waits_and_then_counts(start: Start) -> None:
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    running.plan(on="status", kind="503", headers={"Retry-After": "0"})
+    running.clock.advance(60)
+    done = await running.until(queued.id, "COMPLETED")
+    assert done.revision == queued.revision + 1
+    assert running.ledger.status_calls.total() == 2

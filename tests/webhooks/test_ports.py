@@ -1,0 +1,65 @@
+"""Where deliveries are taken: under any host name on the HTTP port, or on a port that serves nothing else."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+
+from gateway.config import SettingError, read_settings
+from tests.support.addresses import free_address
+from tests.support.running import soul
+from tests.support.webhooks import path_of, post, told
+from tests.webhooks.conftest import Start
+
+ELSEWHERE = (
+    "/", "/healthz", "/readyz", "/metrics", "/hfgateway.v1.GenerationService/ListGenerations",
+    "/hfgateway.admin.v1.AdminService/ResolveGeneration", "/webhooks/higgsfield/", "/webhooks/higgsfield", "/docs",
+)  # fmt: skip
+
+
+async def test_a_port_of_its_own_serves_webhooks_and_nothing_else(start: Start) -> None:
+    address = free_address()
+    running = await start(WEBHOOK_ADDRESS=address, PUBLIC_URL=f"http://{address}")
+    queued = await running.submit(soul("a fox"))
+    for path in ELSEWHERE:
+        assert (await post(f"http://{address}{path}", b"{}", {"Content-Type": "application/json"})).status == 404
+        async with aiohttp.ClientSession() as session, session.get(f"http://{address}{path}") as response:
+            assert response.status == 404, path
+    url = path_of(running, "a fox")
+    body = told(queued.upstream.request_id)
+    assert (await post(url.replace(f"http://{address}", running.gateway.http_address), body)).status == 404
+    await running.finish(queued.id)
+
+
+async def test_on_the_http_port_they_come_under_any_name_and_calls_do_not(start: Start) -> None:
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    named = {"Host": "gateway.example.com"}
+    assert (await post(path_of(running, "a fox"), told(queued.upstream.request_id), named)).status == 200
+    async with (
+        aiohttp.ClientSession(headers=named) as session,
+        session.get(running.gateway.http_address + "/metrics") as response,
+    ):
+        assert response.status == 400
+
+
+async def test_the_url_that_is_told_has_the_public_path_before_it(start: Start) -> None:
+    running = await start(PUBLIC_URL="http://gateway.example.com/behind/")
+    await running.submit(soul("a fox"))
+    assert path_of(running, "a fox").startswith("http://gateway.example.com/behind/webhooks/higgsfield/")
+
+
+async def test_without_a_public_url_nothing_is_told_and_nothing_taken(start: Start) -> None:
+    running = await start(PUBLIC_URL="")
+    await running.submit(soul("a fox"))
+    assert [one.webhook for one in running.ledger.submissions] == [None]
+    assert (await post(running.gateway.http_address + "/webhooks/higgsfield/token", b"{}")).status == 404
+
+
+@pytest.mark.parametrize(
+    "secret", ["whsec_" + "A" * 25, "whsec_" + "A" * 200, "whsec_QUJD"], ids=["odd", "long", "short"]
+)
+def test_a_secret_that_is_no_key_is_refused_by_name_and_not_repeated(secret: str) -> None:
+    with pytest.raises(SettingError, match="HFGATEWAY_WEBHOOK_SECRET") as raised:
+        read_settings({"HFGATEWAY_PUBLIC_URL": "https://gateway.example.com", "HFGATEWAY_WEBHOOK_SECRET": secret})
+    assert secret not in str(raised.value)

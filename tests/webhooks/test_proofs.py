@@ -1,0 +1,119 @@
+"""Who may deliver: who knows the token, and the secret where there is one; to all others nothing is there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.running import Generation, Running, name_of, soul
+from tests.support.webhooks import OTHER_SECRET, SECRET, path_of, post, signed, told
+from tests.webhooks.conftest import Start
+
+
+async def accepted(running: Running) -> tuple[Generation, str, bytes]:
+    """One that runs, where its end is to be told, and what is to be told."""
+    queued = await running.submit(soul("a fox"))
+    return queued, path_of(running, "a fox"), told(queued.upstream.request_id)
+
+
+async def test_an_unknown_token_is_nothing_and_nobody_is_asked(start: Start) -> None:
+    running = await start()
+    queued, path, body = await accepted(running)
+    base, _, token = path.rpartition("/")
+    for wrong in ("x", token[:-1], token + "x", token.swapcase(), "%00", "a" * 5000, f"{token}/more"):
+        assert (await post(f"{base}/{wrong}", body)).status == 404
+    assert running.ledger.status_calls.total() == 0
+    assert await running.get(queued.id) == queued
+
+
+def badly_signed(body: bytes) -> dict[str, dict[str, str]]:
+    """Headers by what is wrong with them."""
+    good = signed(body)
+    return {
+        "none": {},
+        "of another secret": signed(body, OTHER_SECRET),
+        "of another body": signed(body + b" "),
+        "too old": signed(body, age=301),
+        "from the future": signed(body, age=-310),
+        "of another id": good | {"webhook-id": "msg_2"},
+        "of another time": good | {"webhook-timestamp": str(int(good["webhook-timestamp"]) + 1)},
+        "without an id": good | {"webhook-id": ""},
+        "without a time": {name: value for name, value in good.items() if name != "webhook-timestamp"},
+        "without a version": good | {"webhook-signature": good["webhook-signature"].removeprefix("v1,")},
+        "of another version": good | {"webhook-signature": good["webhook-signature"].replace("v1,", "v1a,")},
+        "empty": good | {"webhook-signature": ""},
+        "no text": good | {"webhook-signature": "v1,\u00fc\u00fc"},
+        "no number": good | {"webhook-timestamp": "now"},
+        "a fraction": good | {"webhook-timestamp": good["webhook-timestamp"] + ".0"},
+        "a number too large for a float": good | {"webhook-timestamp": "9" * 400},
+        "a number too long to be read": good | {"webhook-timestamp": "9" * 5000},
+    }
+
+
+async def test_a_bad_signature_is_answered_like_an_unknown_token(start: Start) -> None:
+    running = await start(WEBHOOK_SECRET=SECRET)
+    queued, path, body = await accepted(running)
+    nothing = await post(path + "x", body)
+    assert nothing.status == 404
+    for fault, headers in badly_signed(body).items():
+        assert await post(path, body, headers) == nothing, fault
+    assert await running.get(queued.id) == queued
+    assert running.ledger.status_calls.total() == 0
+    assert await running.metric("hfgateway_webhooks_counted") == 0
+
+
+@pytest.mark.parametrize("age", [290.0, -290.0])
+async def test_a_signature_of_a_clock_that_differs_a_little_counts(start: Start, age: float) -> None:
+    running = await start(WEBHOOK_SECRET=SECRET)
+    queued, path, body = await accepted(running)
+    assert (await post(path, body, signed(body, age=age))).status == 200
+    await running.until(queued.id, "COMPLETED")
+
+
+@pytest.mark.parametrize("signs", [SECRET, OTHER_SECRET, f"{OTHER_SECRET} {SECRET}"], ids=["old", "new", "both"])
+async def test_while_it_is_rotated_either_secret_will_do(start: Start, signs: str) -> None:
+    running = await start(webhook_secret=signs, WEBHOOK_SECRET=f"{SECRET},{OTHER_SECRET}")
+    queued = await running.submit(soul("a fox"))
+    await running.finish(queued.id)
+    assert running.ledger.status_calls.total() == 0
+
+
+async def test_a_signature_by_two_secrets_will_do_for_who_knows_one(start: Start) -> None:
+    running = await start(webhook_secret=f"{OTHER_SECRET} {SECRET}", WEBHOOK_SECRET=SECRET)
+    queued = await running.submit(soul("a fox"))
+    await running.finish(queued.id)
+    assert running.ledger.status_calls.total() == 0
+
+
+async def test_without_a_secret_a_signature_proves_nothing(start: Start) -> None:
+    running = await start(webhook_secret=SECRET)
+    queued = await running.submit(soul("a fox"))
+    await running.finish(queued.id)
+    assert running.ledger.status_calls.total() == 1
+
+
+async def test_a_signed_delivery_at_the_path_of_another_binds_nothing(start: Start) -> None:
+    running = await start(WEBHOOK_SECRET=SECRET)
+    mine, _, body = await accepted(running)
+    other = await running.submit(soul("an owl"))
+    assert (await post(path_of(running, "an owl"), body, signed(body))).status == 200
+    await running.metric_becomes("hfgateway_webhooks_foreign", 1)
+    assert await running.get(mine.id) == mine
+    assert await running.get(other.id) == other
+
+
+async def test_what_is_signed_twice_under_one_id_counts_once(start: Start) -> None:
+    running = await start(WEBHOOK_SECRET=SECRET)
+    queued, path, body = await accepted(running)
+    assert (await post(path, body, signed(body))).status == 200
+    done = await running.until(queued.id, "COMPLETED")
+    assert (await post(path, body, signed(body, age=5))).status == 200
+    await running.metric_becomes("hfgateway_webhooks_duplicate", 1)
+    late = json.loads(body) | {"status": "failed", "error": "no"}
+    changed = json.dumps(late).encode()
+    assert (await post(path, changed, signed(changed, name="msg_2"))).status == 200
+    await running.metric_becomes("hfgateway_webhooks_late", 1)
+    assert (await running.get(queued.id)).revision == done.revision
+    assert name_of(await running.get(queued.id)) == "COMPLETED"
+    assert running.ledger.status_calls.total() == 0

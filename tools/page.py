@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Builds the live page's script into gateway/web/page/, or with --check says that it is not what its sources give."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tools import typescript  # noqa: E402 - it is a script too
+from tools.generate import run  # noqa: E402
+
+PAGE = ROOT / "page"
+SERVED = ROOT / "gateway" / "web" / "page"
+BANNER = "/* Built from page/ by tools/page.py. */"
+
+
+def build(into: Path) -> None:
+    """Check the types, then make one small module of the page and the client's browser entry."""
+    client = typescript.built()
+    tools = client / "node_modules" / ".bin"
+    run(tools / "tsc", "--project", PAGE / "tsconfig.json")
+    run(
+        tools / "esbuild",
+        PAGE / "src" / "main.ts",
+        f"--outfile={into}",
+        "--bundle", "--minify", "--format=esm", "--target=es2022", "--legal-comments=none", "--log-level=warning",
+        f"--alias:@hfgateway/client/browser={client / 'dist' / 'browser.js'}",
+        f"--banner:js={BANNER}",
+    )  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """0 when all is well, 1 where a check failed."""
+    script = SERVED / "app.js"
+    if "--check" not in arguments:
+        build(script)
+        print(f"page: wrote {script.relative_to(ROOT)}, {script.stat().st_size:,} bytes")
+        return 0
+    with tempfile.TemporaryDirectory() as scratch:
+        wanted = Path(scratch) / "app.js"
+        build(wanted)
+        if wanted.read_bytes() == script.read_bytes():
+            return 0
+    print("page: gateway/web/page/app.js is not what page/ gives; run `make page`", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""Generates the synchronous client from the asynchronous one: `python tools/unasync.py [--check]`.
+
+Whole words are replaced by the table below, and ruff lays the result out. What the table cannot express does not
+belong into `_async`: it goes into a module beside it, which both share.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent / "clients" / "python" / "hfgateway_client"
+SOURCE, TARGET = PACKAGE / "_async", PACKAGE / "_sync"
+
+HEADER = "# Generated from _async by tools/unasync.py. DO NOT EDIT!\n"
+
+# In this order: the longer ones first.
+REPLACEMENTS = {
+    r"\basync (def|with|for)\b": r"\1",
+    # Only so can a synchronous call tell its metadata as well.
+    r"\bcall = method\((.+)\)\n\s+answer = await call\n": r"answer, call = method.with_call(\1)\n",
+    # The status of an upload has no rival without asyncio.
+    r"\bawait answer_of\((.+)\)\n": r"\1\n",
+    r"\bfrom hfgateway_client\.answers import answer_of\n": "",
+    r"\bawait asyncio\.to_thread\((\w+), ": r"\1(",
+    r"\bawait ": "",
+    r"\bgrpc\.aio\.": "grpc.",
+    r"\bAsyncGenerator\[(\w+), None\]": r"Generator[\1, None, None]",
+    r"\bAsync(Client|Generator)\b": r"\1",
+    r"\bAwaitable\[None\]": "None",
+    r"\bAwaitable, ": "",
+    r"\b__a(enter|exit)__\b": r"__\1__",
+    r"\baclosing\b": "closing",
+    r"\baiter\(": "iter(",
+    r"\basyncio\.sleep\b": "time.sleep",
+    r"\bimport asyncio\n": "",
+    r"\b_async\b": "_sync",
+    r"The client for asyncio\. .*": 'The client without asyncio."""',
+}
+
+
+def to_sync(text: str) -> str:
+    """The synchronous twin of a module's text."""
+    for pattern, replacement in REPLACEMENTS.items():
+        text = re.sub(pattern, replacement, text)
+    fixed = _ruff("check", HEADER + text, "--select=I,UP028,SIM117", "--fix", "--unsafe-fixes", "--quiet")
+    return _ruff("format", fixed)
+
+
+def _ruff(command: str, text: str, *options: str) -> str:
+    arguments = [sys.executable, "-m", "ruff", command, *options, f"--stdin-filename={TARGET / 'x.py'}", "-"]
+    return subprocess.run(arguments, input=text, capture_output=True, text=True, check=True).stdout
+
+
+def main() -> int:
+    wanted = {TARGET / path.name: to_sync(path.read_text()) for path in sorted(SOURCE.glob("*.py"))}
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    stale += [path for path in TARGET.glob("*.py") if path not in wanted]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            print(f"{path.name}: not as generated; run python tools/unasync.py", file=sys.stderr)
+        return 1 if stale else 0
+    TARGET.mkdir(exist_ok=True)
+    for path in stale:
+        if path in wanted:
+            path.write_text(wanted[path])
+        else:
+            path.unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
