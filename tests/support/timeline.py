@@ -129,7 +129,7 @@ class Timed(Running):
         reading = [one._poll for one in conversations if one._poll and not one._poll.done()]
         working = (
             [*reading]
-            + [*core.agents._tasks]
+            + [*core.agents._tasks._tasks]
             + [task for tasks in parts for task in tasks]
             + [task for task in core._tasks if not task.done()]
         )
