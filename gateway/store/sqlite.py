@@ -324,6 +324,7 @@ class SqliteStore:
                 connection.execute(sql["delete_deliveries"], (generation_id,))
                 connection.execute(sql["delete_events"], (generation_id,))
                 connection.execute(sql["prune_copies"], (generation_id,))
+                connection.execute(sql["orphan_key"], (generation_id,))
                 connection.execute(sql["delete_generation"], (generation_id,))
             for tenant, position in connection.execute(sql["prune_removals"], (ended_before,)).fetchall():
                 connection.execute(sql["raise_horizon"], (tenant, position))

@@ -11,7 +11,10 @@ SELECT generation_id, fingerprint, deleted FROM keys WHERE tenant = ? AND key = 
 DELETE FROM keys WHERE tenant = ? AND key = ? AND generation_id = ?;
 
 -- name: bury_key
-UPDATE keys SET deleted = ?, used_time = ? WHERE tenant = ? AND key = ? AND generation_id = ?;
+UPDATE keys SET deleted = ?, orphaned = 1, used_time = ? WHERE tenant = ? AND key = ? AND generation_id = ?;
+
+-- name: orphan_key
+UPDATE keys SET orphaned = 1 WHERE generation_id = ?;
 
 -- name: insert_generation
 INSERT INTO generations (
@@ -78,7 +81,12 @@ SELECT * FROM generations WHERE done = 0 ORDER BY id;
 SELECT * FROM generations WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?;
 
 -- name: read_by_key
-SELECT * FROM generations WHERE tenant = ? AND idempotency_key = ? ORDER BY id DESC;
+-- The one that the key stands for, and those that were refused under it before.
+SELECT * FROM generations WHERE id IN (
+    SELECT generation_id FROM keys WHERE tenant = ?1 AND key = ?2
+    UNION SELECT id FROM generations
+    WHERE tenant = ?1 AND idempotency_key = ?2 AND done = 1 AND request_id IS NULL
+) ORDER BY id DESC;
 
 -- name: read_history
 SELECT revision, shown FROM changes WHERE generation_id = ? AND revision > ? ORDER BY revision LIMIT ?;
@@ -117,8 +125,7 @@ SELECT id, tenant FROM generations WHERE done = 1 AND end_time < ? ORDER BY end_
 -- name: anything_prunable
 SELECT EXISTS (SELECT 1 FROM generations WHERE done = 1 AND end_time < ?1)
     OR EXISTS (SELECT 1 FROM changes WHERE revision = 0 AND time < ?1)
-    OR EXISTS (SELECT 1 FROM keys WHERE used_time < ?2
-        AND NOT EXISTS (SELECT 1 FROM generations g WHERE g.id = keys.generation_id))
+    OR EXISTS (SELECT 1 FROM keys WHERE orphaned = 1 AND used_time < ?2)
     OR EXISTS (SELECT 1 FROM durations GROUP BY model_id HAVING count(*) > 600);
 
 -- name: last_position_of
@@ -128,8 +135,7 @@ SELECT max(position) FROM changes WHERE generation_id = ?;
 DELETE FROM changes WHERE revision = 0 AND time < ? RETURNING tenant, position;
 
 -- name: prune_keys
-DELETE FROM keys WHERE used_time < ?
-AND NOT EXISTS (SELECT 1 FROM generations g WHERE g.id = keys.generation_id);
+DELETE FROM keys WHERE orphaned = 1 AND used_time < ?;
 
 -- name: record_event
 INSERT OR REPLACE INTO events (
