@@ -216,11 +216,15 @@ class Generation:
             changes["revision"] = self.revision + 1
             changes["update_time"] = moment.wall
         changes["version"] = self.version + 1
-        # dataclasses.replace asks each field anew how it was declared, which takes twice as long.
-        return Generation(**{**dict(zip(_FIELDS, _values_of(self), strict=True)), **changes})
+        # dataclasses.replace asks each field anew how it was declared, which takes three times as long.
+        values = list(_values_of(self))
+        for name, value in changes.items():
+            values[_PLACE_OF[name]] = value
+        return Generation(*values)
 
 
 _FIELDS = tuple(one.name for one in fields(Generation))
+_PLACE_OF = {name: place for place, name in enumerate(_FIELDS)}
 _values_of = attrgetter(*_FIELDS)
 
 

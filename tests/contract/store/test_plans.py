@@ -67,9 +67,8 @@ def test_keys_that_outlived_their_generations_are_found_after_the_migration(
     with monkeypatch.context() as older:
         older.setattr(files, "_migrations", lambda: before)
         with closing(files.prepare(path)) as connection:
-            connection.execute(
-                "INSERT INTO keys (tenant, key, generation_id, fingerprint, used_time) VALUES ('t', 'k', 'gone', x'', 5)"
-            )
+            columns = "tenant, key, generation_id, fingerprint, used_time"
+            connection.execute(f"INSERT INTO keys ({columns}) VALUES ('t', 'k', 'gone', x'', 5)")
     with closing(files.prepare(path)) as connection:
         assert connection.execute(files.queries()["anything_prunable"], (0, 6)).fetchone() == (1,)
         assert connection.execute(files.queries()["prune_keys"], (5,)).rowcount == 0
