@@ -35,6 +35,7 @@ from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.story import Recorder, Stories
+from gateway.generations.thrift import Thrift
 from gateway.generations.watch import Watches
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.catalogs import HiggsfieldCatalogs
@@ -78,6 +79,7 @@ class Core:
     hooks: Hooks
     service: Generations
     follower: Follower
+    thrift: Thrift
     deliveries: Deliveries
     recorder: Recorder
     watches: Watches
@@ -244,7 +246,8 @@ async def _on(
         uncertain_timeout=settings.uncertain_timeout,
         webhooks_since=None if settings.public_url is None else clock.moment().steady,
     )
-    paces, trust = Paces(settings.poll_min, settings.poll_max), Trust()
+    thrift, trust = Thrift(), Trust()
+    paces = Paces(settings.poll_min, settings.poll_max, thrift)
     finality = Finality(clock, upstream)
     paces.learn_all(await store.durations())
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), SqliteCatalogs(store), clock)
@@ -321,6 +324,7 @@ async def _on(
         hooks=hooks,
         service=service,
         follower=follower,
+        thrift=thrift,
         deliveries=deliveries,
         recorder=recorder,
         watches=Watches(store, feed, clock, service),

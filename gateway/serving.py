@@ -210,14 +210,18 @@ class Ports:
         clock, overload = SystemClock(), self.overload
         probes = Probes(probed, lambda: clock.moment().steady)
         self._exit.push_async_callback(probes.close)
-        self.pressure = Pressure(overload, clock, probes.submissions, probes.others, self._core.follower.behind)
+        follower, thrift = self._core.follower, self._core.thrift
+        self.pressure = Pressure(
+            overload, clock, probes.submissions, probes.others, behind=follower.behind, thrift=thrift
+        )
         measuring = asyncio.create_task(self.pressure.run())
         self._exit.callback(measuring.cancel)
         for name, help_text, read in (
             ("loop_lag_seconds", "By how much the event loop is late", lambda: self.pressure.lag),
             ("submissions_wait_seconds", "How long submissions wait in gRPC", lambda: probes.submissions.wait),
             ("calls_wait_seconds", "How long other calls wait in gRPC", lambda: probes.others.wait),
-            ("follower_behind_seconds", "By how much status calls are late", self._core.follower.behind),
+            ("follower_behind_seconds", "By how much status calls are late", follower.behind),
+            ("poll_stretch", "How many times longer the gaps between polls are", lambda: thrift.stretch),
         ):
             self._telemetry.watch(f"hfgateway_{name}", help_text, read)
         for kind in Kind:

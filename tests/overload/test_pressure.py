@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from gateway.generations.model import Moment
+from gateway.generations.thrift import MOST, Thrift
 from gateway.rpc.overload import FALL, MOST_FOR_QUEUES, STANDING, TURNS, Kind, Overload
 from gateway.rpc.pressure import Pressure
 from gateway.rpc.probe import OLDEST, Probe
@@ -67,10 +68,20 @@ async def after(
     others: HeldProbe | None = None,
     calls: int = MANY,
     behind: float = 0.0,
+    works: float = 0.0,
+    thrift: Thrift | None = None,
 ) -> Pressure:
-    """Measure for so many ticks, in each of which so many calls come."""
+    """Measure for so many ticks, in each of which so many calls come, and the loop works for that share of the time."""
     clock = LateClock(late, overload, calls)
-    pressure = Pressure(overload, clock, submissions or HeldProbe(), others or HeldProbe(), lambda: behind)
+    pressure = Pressure(
+        overload,
+        clock,
+        submissions or HeldProbe(),
+        others or HeldProbe(),
+        behind=lambda: behind,
+        thrift=thrift or Thrift(),
+        worked=lambda: works * clock.moment().steady,
+    )
     running = asyncio.create_task(pressure.run())
     await clock.over.wait()
     running.cancel()
@@ -115,6 +126,14 @@ async def test_a_follower_that_is_late_is_a_reason_to_accept_less() -> None:
     overload = Overload()
     await after(overload, [0.0] * 5, behind=1.5)
     assert [overload.shares[kind] for kind in Kind] == [1.0, 0.5, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("late", [0.0, 0.3], ids=["in time", "late"])
+async def test_a_loop_that_works_all_the_time_asks_less_for_status(late: float) -> None:
+    busy, idle = Thrift(), Thrift()
+    await after(Overload(), [late] * 100, works=0.95, thrift=busy)
+    await after(Overload(), [late] * 100, works=0.5, thrift=idle)
+    assert (busy.stretch, idle.stretch) == (MOST, 1.0)
 
 
 async def test_it_is_asked_until_it_is_over_also_when_nobody_dares_to_call() -> None:
