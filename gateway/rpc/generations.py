@@ -54,10 +54,12 @@ class GenerationHandlers:
     async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
         """Submit, then wait for as much as the call wants and has time for."""
         submission = convert.submission(request, call.warn)
+        wait_for = request.wait_for
         wait = _wait(request.wait_timeout if request.HasField("wait_timeout") else None, DEFAULT_SUBMIT_WAIT, call)
         generation, replayed = await self._generations.submit(call.tenant, submission)
-        if request.wait_for != pb.WAIT_FOR_STORED:
-            enough = _done if request.wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
+        del request, submission  # it may wait for an hour: what it does not need is not kept
+        if wait_for != pb.WAIT_FOR_STORED:
+            enough = _done if wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
             if not enough(generation):
                 generation = await self._generations.wait(call.tenant, generation.id, enough, wait)
             if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
