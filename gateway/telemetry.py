@@ -5,11 +5,18 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
+BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 3600.0)
+"""Seconds: the buckets of how long calls take."""
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
 _SECRETS = re.compile(r"(?i)\b(key|bearer|basic)\s+[^\s\"']{6,}|hfg_[\w-]{8,}|hfw_[\w-]{8,}|whsec_[\w+/=-]+")
 _QUERIES = re.compile(r"(https?://[^\s?\"']*)\?[^\s\"']*")
@@ -20,22 +27,18 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._calls = Counter("hfgateway_rpc_total", "Calls that ended", ["method", "code"], registry=self.registry)
-        self._seconds = Histogram(
-            "hfgateway_rpc_seconds", "How long calls took", ["method"], registry=self.registry,
-            buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 3600),
-        )  # fmt: skip
+        self._calls = _Calls()
+        self.registry.register(self._calls)
         self._refused = Counter(
             "hfgateway_rpc_refused_total", "Calls refused for overload, unread", ["method"], registry=self.registry
         )
-        self._open = Gauge("hfgateway_rpc_open", "Calls under way", ["method"], registry=self.registry)
         self._ended = Counter(
             "hfgateway_generations_ended_total", "Generations that ended", ["state"], registry=self.registry
         )
 
     def calls(self, method: str) -> "MethodMetrics":
-        """The metrics of one method."""
-        return MethodMetrics(method, self._calls, self._seconds, self._open)
+        """The metrics of one method, the same for every transport."""
+        return self._calls.methods.setdefault(method, MethodMetrics())
 
     def refusals(self, method: str) -> Callable[[], None]:
         """Counts a call of the method that was refused before it was read: it is not among its `calls`."""
@@ -55,28 +58,53 @@ class Telemetry:
 
 
 class MethodMetrics:
-    """Counts the calls of one method; what is used for each call is looked up once."""
+    """Counts the calls of one method: plain numbers of the event loop's, which become metrics when they are asked for.
 
-    def __init__(self, method: str, calls: Counter, seconds: Histogram, running: Gauge) -> None:
-        self._method = method
-        self._calls = calls
-        self._seconds = seconds.labels(method)
-        self._open = running.labels(method)
-        self._by_code: dict[str, Counter] = {}
+    The library's own counters and histograms take a lock for each step, which is a twentieth of a short call.
+    """
+
+    __slots__ = ("codes", "open", "seconds", "within")
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.codes: dict[str, int] = {}
+        self.seconds = 0.0
+        self.within = [0] * (len(BOUNDS) + 1)
+        """Calls by the first of the bounds that they kept; the last is for those that kept none."""
 
     def begin(self) -> float:
         """A call begins; `end` is told what this returned."""
-        self._open.inc()
+        self.open += 1
         return time.perf_counter()
 
     def end(self, began: float, code: str) -> None:
         """It ended with this code."""
-        self._open.dec()
-        self._seconds.observe(time.perf_counter() - began)
-        counter = self._by_code.get(code)
-        if counter is None:
-            counter = self._by_code[code] = self._calls.labels(self._method, code)
-        counter.inc()
+        took = time.perf_counter() - began
+        self.open -= 1
+        self.seconds += took
+        self.within[bisect_left(BOUNDS, took)] += 1
+        self.codes[code] = self.codes.get(code, 0) + 1
+
+
+class _Calls(Collector):
+    """Shows the calls of all methods."""
+
+    def __init__(self) -> None:
+        self.methods: dict[str, MethodMetrics] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        """What is counted now."""
+        ended = CounterMetricFamily("hfgateway_rpc", "Calls that ended", labels=["method", "code"])
+        seconds = HistogramMetricFamily("hfgateway_rpc_seconds", "How long calls took", labels=["method"])
+        running = GaugeMetricFamily("hfgateway_rpc_open", "Calls under way", labels=["method"])
+        limits = [*map(floatToGoString, BOUNDS), "+Inf"]
+        for method, metrics in self.methods.items():
+            for code, count in metrics.codes.items():
+                ended.add_metric([method, code], count)
+            buckets = list(zip(limits, accumulate(metrics.within), strict=True))
+            seconds.add_metric([method], buckets, metrics.seconds)
+            running.add_metric([method], metrics.open)
+        yield from (ended, seconds, running)
 
 
 def redacted(text: str) -> str:

@@ -44,7 +44,7 @@ class SystemClock:
 
     def moment(self) -> Moment:
         """Now, by both clocks."""
-        return Moment(steady=self._monotonic() + self._offset, wall=self._wall())
+        return Moment(self._monotonic() + self._offset, self._wall())
 
     def agrees(self) -> bool:
         """Whether wall and steady time are less than a minute apart, or have been as far apart for a while.

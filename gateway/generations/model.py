@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from gateway.errors import Failure
 
@@ -73,8 +73,7 @@ class Output:
     job: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """One reading of both clocks, in seconds since the epoch.
 
     `steady` runs evenly and never goes back: ages and time limits are reckoned by it. `wall` is for showing.

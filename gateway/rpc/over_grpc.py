@@ -20,7 +20,6 @@ from gateway.errors import invalid_field
 from gateway.rpc.call import WARNING, Call
 from gateway.rpc.chain import Answer, Chain, Gathering, Stream, Unary
 from gateway.rpc.errors import RpcError
-from gateway.rpc.overload import Gate
 from gateway.rpc.probe import SUBMIT, is_probe
 
 OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
@@ -66,12 +65,13 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
         if probed and is_probe(context):
             return b""
         _end_with_a_failpoint(context)
-        await _pass(gate, context)
+        if (refusal := gate.refusal()) is not None:
+            await _refuse(context, refusal)
         try:
             with guard():
                 # First who calls: strangers' bytes are not even read.
                 call = _call(chain, method, context)
-                answer = _serialised(await handler(await _request(request_class, context), call))
+                answer = _serialised(await handler(_decoded(request_class, await context.read()), call))
                 if call.warnings:
                     await context.send_initial_metadata([(WARNING, text) for text in call.warnings])
                 failpoints.before("gRPC answer")
@@ -88,11 +88,12 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
 
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> AsyncIterator[bytes]:
         _end_with_a_failpoint(context)
-        await _pass(gate, context)
+        if (refusal := gate.refusal()) is not None:
+            await _refuse(context, refusal)
         try:
             with guard():
                 call = _call(chain, method, context)
-                async for answer in handler(await _request(request_class, context), call):
+                async for answer in handler(_decoded(request_class, await context.read()), call):
                     failpoints.before("gRPC message")
                     yield _serialised(answer)
                     failpoints.after("gRPC message")
@@ -109,7 +110,8 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
 
     async def serve(raws: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         _end_with_a_failpoint(context)
-        await _pass(gate, context)
+        if (refusal := gate.refusal()) is not None:
+            await _refuse(context, refusal)
         try:
             with guard():
                 call = _call(chain, method, context)
@@ -130,22 +132,14 @@ def _end_with_a_failpoint(context: "grpc.aio.ServicerContext[bytes, bytes]") -> 
         context.add_done_callback(lambda _: failpoints.after("gRPC answer"))
 
 
-async def _pass(gate: Gate, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
-    """Go on, or end the call here."""
-    refusal = gate.refusal()
-    if refusal is not None:
-        code = STATUS_CODES[refusal.code.value]
-        await context.abort(code, refusal.message, _trailers_of_refusal(refusal))
+async def _refuse(context: "grpc.aio.ServicerContext[bytes, bytes]", refusal: RpcError) -> None:
+    await context.abort(STATUS_CODES[refusal.code.value], refusal.message, _trailers_of_refusal(refusal))
 
 
-async def _request(request_class: type[Message], context: "grpc.aio.ServicerContext[bytes, bytes]") -> Message:
-    raw = await context.read()
+def _decoded(request_class: type[Message], raw: Any) -> Message:
+    """The request of these bytes, or of what was read at the end of a stream without any."""
     if raw is grpc.aio.EOF:
         raise invalid_field("request", "is missing")
-    return _decoded(request_class, raw)
-
-
-def _decoded(request_class: type[Message], raw: bytes) -> Message:
     try:
         return request_class.FromString(raw)
     except DecodeError:

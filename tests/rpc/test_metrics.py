@@ -1,0 +1,47 @@
+"""What is counted of calls, as Prometheus reads it."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.telemetry import BOUNDS, Telemetry
+
+METHOD = "/a.Service/Method"
+
+
+def samples(telemetry: Telemetry) -> dict[tuple[str, str], float]:
+    """All samples of the method by their name and the one other label, if any."""
+    found = {}
+    for family in text_string_to_metric_families(telemetry.exposition().decode()):
+        for sample in family.samples:
+            labels = dict(sample.labels)
+            if labels.pop("method", "") == METHOD:
+                found[sample.name, "".join(labels.values())] = sample.value
+    return found
+
+
+def test_calls_are_counted_by_code_and_while_they_are_open() -> None:
+    telemetry = Telemetry()
+    metrics = telemetry.calls(METHOD)
+    first, second, _third = metrics.begin(), metrics.begin(), metrics.begin()
+    metrics.end(first, "OK")
+    telemetry.calls(METHOD).end(second, "NOT_FOUND")
+    found = samples(telemetry)
+    assert found["hfgateway_rpc_open", ""] == 1
+    assert (found["hfgateway_rpc_total", "OK"], found["hfgateway_rpc_total", "NOT_FOUND"]) == (1, 1)
+
+
+def test_a_call_is_in_all_buckets_that_it_kept() -> None:
+    telemetry = Telemetry()
+    metrics = telemetry.calls(METHOD)
+    took = [0.0, 0.05, 7200.0]
+    for seconds in took:
+        metrics.begin()
+        metrics.end(time.perf_counter() - seconds, "OK")
+    found = samples(telemetry)
+    buckets = {bound: found["hfgateway_rpc_seconds_bucket", str(bound)] for bound in BOUNDS}
+    assert buckets == {bound: sum(seconds < bound for seconds in took) for bound in BOUNDS}
+    assert found["hfgateway_rpc_seconds_bucket", "+Inf"] == found["hfgateway_rpc_seconds_count", ""] == len(took)
+    assert sum(took) <= found["hfgateway_rpc_seconds_sum", ""] < sum(took) + 60
