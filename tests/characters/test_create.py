@@ -300,7 +300,7 @@ async def test_an_answer_that_names_anothers_character_is_not_believed(studio: S
 
 
 async def test_who_leaves_ends_only_his_call(studio: Studio) -> None:
-    studio.plan(on="train", delay=0.3, processed=True)
+    studio.plan(on="train", delay=2.0, processed=True)
     call = asyncio.create_task(studio.create())
     await studio.until_paid(1)
     call.cancel()
@@ -309,7 +309,7 @@ async def test_who_leaves_ends_only_his_call(studio: Studio) -> None:
 
 
 async def test_a_drain_lets_it_come_to_its_end(studio: Studio) -> None:
-    studio.plan(on="train", delay=0.3, processed=True)
+    studio.plan(on="train", delay=2.0, processed=True)
     call = asyncio.create_task(studio.create())
     await studio.until_paid(1)
     await studio.stop_gateway()
@@ -321,7 +321,7 @@ async def test_a_drain_lets_it_come_to_its_end(studio: Studio) -> None:
 
 
 async def test_what_waits_for_its_turn_is_not_sent_by_a_drain(studio: Studio) -> None:
-    studio.plan(on="train", delay=0.3, processed=True)
+    studio.plan(on="train", delay=2.0, processed=True)
     first = asyncio.create_task(studio.create("Anna", "one"))
     await studio.until_paid(1)
     second = asyncio.create_task(studio.refused("CreateCharacter", order("Anna", "two")))
