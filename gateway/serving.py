@@ -261,7 +261,8 @@ class Ports:
 def listen(name: str, address: Address) -> socket.socket:
     """A listening socket for the setting of that name. Raises SettingError."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Only where it is told that this is TCP does asyncio let each write leave at once, without Nagle's algorithm.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address.host, address.port))

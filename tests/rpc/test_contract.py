@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -200,3 +201,17 @@ async def test_a_defect_is_told_as_an_incident_and_nothing_else(caplog: pytest.L
                 assert not [word for word in (CANARY, "ZeroDivision", "Traceback", ".py") if word in told]
                 (logged,) = (record for record in caplog.records if record.name == "gateway.rpc.chain")
                 assert logged.__dict__["incident"] == incident
+
+
+async def test_what_is_written_to_a_connection_leaves_at_once() -> None:
+    # asyncio switches Nagle's algorithm off only where it sees that a socket is one of TCP. With it, the second part
+    # of an answer waits for the acknowledgement of the first, which comes after 40 ms.
+    accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+    listening = _listen("HTTP_ADDRESS", Address("127.0.0.1", 0))
+    server = await asyncio.start_server(lambda _, writer: accepted.set_result(writer), sock=listening)
+    async with server:
+        _, writer = await asyncio.open_connection(*listening.getsockname())
+        connection = (await accepted).get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        (await accepted).close()
+        writer.close()
