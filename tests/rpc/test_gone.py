@@ -68,8 +68,10 @@ async def test_a_deadline_at_any_moment_leaves_no_half_a_submission(running: Run
 
     async def leaves(number: int) -> str:
         client = running.transports["grpc" if number % 2 else "connect-json"]
+        # Over gRPC the first ones end before anything can have been stored, however fast the machine is.
+        seconds = 0.0001 * number if number % 2 and number < 20 else 0.001 * (number + 1)
         try:
-            await client.call("SubmitGeneration", soul(keys[number], keys[number]), timeout=0.001 * (number + 1))
+            await client.call("SubmitGeneration", soul(keys[number], keys[number]), timeout=seconds)
         except RpcFailure as ended:
             return ended.code
         return "OK"
