@@ -218,6 +218,7 @@ class Ports:
         self._exit.callback(measuring.cancel)
         for name, help_text, read in (
             ("loop_lag_seconds", "By how much the event loop is late", lambda: self.pressure.lag),
+            ("loop_busy_share", "Of the time, how much the event loop works", lambda: self.pressure.busy),
             ("submissions_wait_seconds", "How long submissions wait in gRPC", lambda: probes.submissions.wait),
             ("calls_wait_seconds", "How long other calls wait in gRPC", lambda: probes.others.wait),
             ("follower_behind_seconds", "By how much status calls are late", follower.behind),

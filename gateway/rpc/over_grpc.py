@@ -20,6 +20,7 @@ from gateway.errors import invalid_field
 from gateway.rpc.call import WARNING, Call
 from gateway.rpc.chain import Answer, Chain, Gathering, Stream, Unary
 from gateway.rpc.errors import RpcError
+from gateway.rpc.overload import Gate
 from gateway.rpc.probe import SUBMIT, is_probe
 
 OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
@@ -65,8 +66,7 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
         if probed and is_probe(context):
             return b""
         _end_with_a_failpoint(context)
-        if (refusal := gate.refusal()) is not None:
-            await _refuse(context, refusal)
+        await _pass(gate, context)
         try:
             with guard():
                 # First who calls: strangers' bytes are not even read.
@@ -88,8 +88,7 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
 
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> AsyncIterator[bytes]:
         _end_with_a_failpoint(context)
-        if (refusal := gate.refusal()) is not None:
-            await _refuse(context, refusal)
+        await _pass(gate, context)
         try:
             with guard():
                 call = _call(chain, method, context)
@@ -110,8 +109,7 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
 
     async def serve(raws: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         _end_with_a_failpoint(context)
-        if (refusal := gate.refusal()) is not None:
-            await _refuse(context, refusal)
+        await _pass(gate, context)
         try:
             with guard():
                 call = _call(chain, method, context)
@@ -132,8 +130,12 @@ def _end_with_a_failpoint(context: "grpc.aio.ServicerContext[bytes, bytes]") -> 
         context.add_done_callback(lambda _: failpoints.after("gRPC answer"))
 
 
-async def _refuse(context: "grpc.aio.ServicerContext[bytes, bytes]", refusal: RpcError) -> None:
-    await context.abort(STATUS_CODES[refusal.code.value], refusal.message, _trailers_of_refusal(refusal))
+async def _pass(gate: Gate, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
+    """Go on, or end the call here."""
+    refusal = gate.refusal()
+    if refusal is not None:
+        code = STATUS_CODES[refusal.code.value]
+        await context.abort(code, refusal.message, _trailers_of_refusal(refusal))
 
 
 def _decoded(request_class: type[Message], raw: Any) -> Message:

@@ -68,10 +68,10 @@ class Pressure:
         """Once; probes are only sent while there are calls, for an idle gateway is to do nothing."""
         self._thrift.feel(self.busy)
         probes = (self._submissions, self._others)
-        busy = self._overload.asked != self._asked or self._overload.active
+        called = self._overload.asked != self._asked or self._overload.active
         self._asked = self._overload.asked
         for probe in probes:
-            if busy:
+            if called:
                 probe.send()
             else:
                 probe.rest()

@@ -1,4 +1,4 @@
-"""No statement reads through a table that grows with what was ever generated: SQLite's own plans say so."""
+"""While a gateway serves, no statement reads through a table that grows with what was generated: so SQLite plans it."""
 
 from __future__ import annotations
 
