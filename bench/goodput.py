@@ -31,8 +31,8 @@ from hfgateway.v1 import generation_service_pb2 as pb
 
 PATIENCE = 20.0
 """In units of an effort's seconds, as the other times are: 40 s in full runs. A life takes 14 s on the average."""
-LEAD, COUNTED = 15.0, 5.0
-"""To get going, and what counts."""
+LEAD, COUNTED = 15.0, 15.0
+"""To get going, and what counts: two lives, for what is admitted at once also ends at once, and load comes in waves."""
 FIRST_CALLERS = 2_000
 ALL_OF_A_CORE, ENOUGH = 0.95, 1.2
 """Cores that the gateway uses when it can do no more, and that as many callers are tried for as would take more."""

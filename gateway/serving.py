@@ -28,6 +28,7 @@ from gateway.rpc.characters import CharacterHandlers
 from gateway.rpc.generations import GenerationHandlers
 from gateway.rpc.over_grpc import add_service
 from gateway.rpc.overload import WEBHOOK, Kind, Overload
+from gateway.rpc.poller import let_loop_finish
 from gateway.rpc.pressure import Pressure
 from gateway.rpc.probe import OLDEST, Probes
 from gateway.rpc.uploads import UploadHandlers
@@ -122,6 +123,7 @@ class Ports:
         probed = str(self._own_folder() / "probe")
         server.add_insecure_port(f"unix:{probed}")
         await server.start()
+        let_loop_finish()
         self._exit.push_async_callback(server.stop, LAST_WORDS)
         await self._measure(probed)
         await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
