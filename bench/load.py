@@ -98,13 +98,23 @@ async def channels(server: Server, calls: int) -> AsyncIterator[Channels]:
 
 async def drive(callers: Sequence[Call], seconds: float, server: Server) -> Load:
     """Let every caller call again and again until the time is over; `server` is whose processor time counts."""
+    end = time.perf_counter() + seconds
+    return await _load(callers, lambda: time.perf_counter() < end, server)
+
+
+async def count(callers: Sequence[Call], calls: int, server: Server) -> Load:
+    """Let them call so often, all together."""
+    left = iter(range(calls))
+    return await _load(callers, lambda: next(left, None) is not None, server)
+
+
+async def _load(callers: Sequence[Call], more: Callable[[], bool], server: Server) -> Load:
     calls = 0
     start = time.perf_counter()
-    end = start + seconds
 
     async def keep_calling(call: Call) -> None:
         nonlocal calls
-        while time.perf_counter() < end:
+        while more():
             await call()
             calls += 1
 

@@ -18,12 +18,16 @@ import httpx
 from bench import processes
 from bench.calls import ECHO, FIELDS, MODEL, PROMPT, SUBMIT, model_submission, soul_submission, with_key
 from bench.figures import Figure, at_least, at_most, excess, ratio
-from bench.load import Call, Channels, Effort, alternating, channels, drive
+from bench.load import Call, Channels, Effort, alternating, channels, count, drive
 from bench.processes import Server
 from gateway.higgsfield.transport import AioTransport
+from hfgateway.v1 import generation_service_pb2 as pb
 
 DELAY = 0.1
 FEW, MANY, MOST = 50, 200, 500
+FIRST, QUEUED = 1_000, 9_000
+"""Submissions that wait in turn: the first are held against as many that come last. 10,000 of a tenant may wait."""
+FOR_EVER = 3600.0
 BODY = json.dumps({"prompt": PROMPT, **FIELDS}).encode()
 HEADERS = {"authorization": "Key sandbox:sandbox", "content-type": "application/json", "accept": "application/json"}
 PATIENCE = 60.0
@@ -31,12 +35,13 @@ PATIENCE = 60.0
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Its cost, its rate, and its latency when it is alone; each on a fresh gateway."""
+    """Its cost, its rate, its latency when it is alone, and its cost in a queue; each on a fresh gateway."""
     figures = []
     for part in (_costs, _rates, _lone):
         async with _scene() as scene:
             figures += await part(scene, effort)
-    return figures
+    async with _scene(HFGATEWAY_UPSTREAM_CONCURRENCY="1") as scene:
+        return figures + await _queued(scene, effort)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +80,14 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def _scene() -> AsyncIterator[Scene]:
+async def _scene(**terms: str) -> AsyncIterator[Scene]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with (
             processes.running(processes.UPSTREAM) as higgsfield,
-            processes.running(processes.GATEWAY, processes.gateway_settings(higgsfield.address, folder)) as gateway,
+            processes.running(
+                processes.GATEWAY, processes.gateway_settings(higgsfield.address, folder) | terms
+            ) as gateway,
             processes.running(processes.BASELINE) as bare,
             channels(gateway, MOST) as to_gateway,
             channels(bare, MOST) as to_bare,
@@ -152,6 +159,20 @@ async def _lone(scene: Scene, effort: Effort) -> list[Figure]:
     return [
         excess("a lone Submit, beside its RPC + POST + 2 commits", "ms, p50", median["submit"], floor, at_most(0.6))
     ]
+
+
+async def _queued(scene: Scene, effort: Effort) -> list[Figure]:
+    """Behind few and behind many that wait for their turn, each answered with its place among them."""
+    await scene.answer_after(FOR_EVER)
+    stored = model_submission() + pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_STORED).SerializeToString()
+    callers = scene.submitting(stored, FEW)
+    share = 1.0 if effort.rounds > 1 else 0.1
+    first, between = round(FIRST * share), round((QUEUED - 2 * FIRST) * share)
+    behind_few = await count(callers, first, scene.gateway)
+    await count(callers, between, scene.gateway)
+    behind_many = await count(callers, first, scene.gateway)
+    name = f"Submit behind {QUEUED:,} that wait, beside behind {FIRST:,}"
+    return [ratio(name, "server CPU us/call", [behind_many.cpu], [behind_few.cpu], at_most(1.3))]
 
 
 def _database(path: Path) -> sqlite3.Connection:

@@ -11,7 +11,7 @@ more after each quiet minute. Where Higgsfield queues by itself nothing is refus
 fill its queue: so while several tenants wait, only about as much goes ahead as is seen to run. Times are steady.
 """
 
-import heapq
+from bisect import bisect_left, insort
 
 from gateway.errors import Failure, Reason
 from gateway.generations.model import FOLLOWED, Generation, State
@@ -48,8 +48,8 @@ class Admission:
         self._started: set[str] = set()
         self._most_started = 0
         self._queues: dict[str, list[str]] = {}
+        """Those that wait, oldest first, by tenants in the order of their turns; none is empty."""
         self._waits: dict[str, tuple[str, int]] = {}
-        self._places: dict[str, int] | None = None
         self._closed_by: Failure | None = None
         self._opens_at = 0.0
         self._probe: str | None = None
@@ -72,8 +72,8 @@ class Admission:
         self._count_started(generation)
         if generation.waiting:
             self._queue(generation)
-        elif self._waits.pop(name, None) is not None:
-            self._places = None
+        elif name in self._waits:
+            self._leave(name)
         closed_by = self._closed_by
         if not was_running or not generation.done or closed_by is None:
             return
@@ -82,25 +82,24 @@ class Admission:
 
     def holds_up(self, tenant: str, weight: int, now: float) -> Failure | None:
         """Why a new submission cannot go ahead right now; None when it can."""
-        waiting = self._first_tenant() is not None
-        if self._closed_by is not None and (now < self._opens_at or self._probe is not None or waiting):
+        if self._closed_by is not None and (now < self._opens_at or self._probe is not None or self._queues):
             return self._closed_by
-        if self._queues.get(tenant) or not self._room(weight, now, self._tenants_waiting() | {tenant}):
+        if tenant in self._queues or not self._room(weight, now, len(self._queues) + 1):
             return TURN
         return None
 
     def next(self, now: float) -> str | None:
         """Who goes next; None while nobody may. The caller marks and sends it, or calls `stays_behind`."""
-        tenant = self._first_tenant()
-        if tenant is None or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
+        if not self._queues or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
             return None
-        name = self._queues[tenant][0]
-        if not self._room(self._waits[name][1], now, self._tenants_waiting()):
+        tenant, queue = next(iter(self._queues.items()))
+        name = queue[0]
+        _, weight = self._waits[name]
+        if not self._room(weight, now, len(self._queues)):
             return None
-        heapq.heappop(self._queues[tenant])
-        self._queues[tenant] = self._queues.pop(tenant)  # the last of the tenants now
-        _, weight = self._waits.pop(name)
-        self._places = None
+        self._leave(name)
+        if queue:
+            self._queues[tenant] = self._queues.pop(tenant)  # the last of the tenants now
         self.goes_ahead(name, weight, now)
         return name
 
@@ -149,7 +148,7 @@ class Admission:
 
     def wakes_at(self, now: float) -> float | None:
         """When to ask `next` again although nothing has happened; None where only an event can help."""
-        if self._first_tenant() is None:
+        if not self._queues:
             return None
         if self._closed_by is not None:
             return None if self._probe is not None else max(self._opens_at, now)
@@ -162,9 +161,15 @@ class Admission:
         """The 1-based place among those that wait, as they will go; 0 where it does not wait."""
         if generation_id not in self._waits:
             return 0
-        if self._places is None:
-            self._places = {name: place for place, name in enumerate(self._in_order(), 1)}
-        return self._places[generation_id]
+        own, _ = self._waits[generation_id]
+        turn = bisect_left(self._queues[own], generation_id)
+        place, earlier = turn + 1, True
+        for tenant, queue in self._queues.items():
+            if tenant == own:
+                earlier = False  # whose turn comes later has had one less when it goes
+            else:
+                place += min(len(queue), turn + earlier)
+        return place
 
     def limit(self, now: float) -> int | None:
         """How many may run; None where nothing is known to bind."""
@@ -190,39 +195,28 @@ class Admission:
 
     def waiting_of(self, tenant: str) -> int:
         """How many of one tenant wait."""
-        return sum(1 for owner, _ in self._waits.values() if owner == tenant)
+        return len(self._queues.get(tenant, ()))
 
     def _queue(self, generation: Generation) -> None:
         name, tenant = generation.id, generation.tenant
         if name not in self._waits:
-            heapq.heappush(self._queues.setdefault(tenant, []), name)
-            self._places = None
+            insort(self._queues.setdefault(tenant, []), name)
         self._waits[name] = (tenant, generation.spec.weight)
 
-    def _first_tenant(self) -> str | None:
-        """The tenant whose turn it is; queues that have run empty are dropped."""
-        while self._queues:
-            tenant, queue = next(iter(self._queues.items()))
-            while queue and queue[0] not in self._waits:
-                heapq.heappop(queue)
-            if queue:
-                return tenant
+    def _leave(self, name: str) -> None:
+        """It waits no longer."""
+        tenant, _ = self._waits.pop(name)
+        queue = self._queues[tenant]
+        del queue[bisect_left(queue, name)]
+        if not queue:
             del self._queues[tenant]
-        return None
 
-    def _tenants_waiting(self) -> set[str]:
-        return {tenant for tenant, queue in self._queues.items() if queue}
-
-    def _in_order(self) -> list[str]:
-        queues = [sorted(name for name in queue if name in self._waits) for queue in self._queues.values()]
-        turns = max(map(len, queues), default=0)
-        return [queue[turn] for turn in range(turns) for queue in queues if turn < len(queue)]
-
-    def _room(self, weight: int, now: float, tenants: set[str]) -> bool:
+    def _room(self, weight: int, now: float, tenants: int) -> bool:
+        """Whether one more of that weight may run, while so many tenants want to go ahead."""
         if self._pause(now):
             return False
         limit = self.limit(now)
-        if len(tenants) > 1 and limit is None:
+        if tenants > 1 and limit is None:
             limit = max(LEAST_SHARED, AHEAD * self._most_started)
         if limit is None:
             return True

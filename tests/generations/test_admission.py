@@ -380,6 +380,27 @@ def test_while_several_tenants_wait_nobody_fills_higgsfields_own_queue() -> None
 # -- Over many ---------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=20), st.sets(st.integers(0, 19)), st.integers(0, 5))
+def test_places_are_the_order_in_which_all_go(tenants: list[str], leavers: set[int], gone_before: int) -> None:
+    """Whoever has gone before, and wherever in the queue somebody is canceled."""
+    room = Room(limit=1)
+    room.come(*(of_tenant(tenant, number) for number, tenant in enumerate(tenants)))
+    for _ in range(min(gone_before, len(tenants))):
+        room.end(*room.go())
+    for name, generation in list(room.known.items()):
+        if int(name) in leavers and generation.waiting:
+            room.noticed(canceled(generation))
+    waiting_now = [name for name, generation in room.known.items() if generation.waiting]
+    places = {room.admission.position(name): int(name) for name in waiting_now}
+    order = []
+    while gone := room.go():
+        order += gone
+        room.end(*gone)
+    assert order == [places[place] for place in range(1, len(waiting_now) + 1)]
+    assert [room.admission.waiting_of(tenant) for tenant in "abcd"] == [0, 0, 0, 0]
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.data(), st.integers(1, 6), st.lists(st.integers(1, 4), min_size=1, max_size=25))
 def test_over_many_the_order_is_kept_and_the_limit_too(data: Any, limit: int, weights: list[int]) -> None:
