@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 
@@ -14,7 +15,11 @@ from tests.support.running import soul
 
 def policies() -> dict[str, int]:
     """Of the threads of this process, by their names."""
-    return {one.name: os.sched_getscheduler(one.native_id) for one in threading.enumerate() if one.native_id}
+    found = {}
+    for one in threading.enumerate():
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            found[one.name] = os.sched_getscheduler(one.native_id or 0)
+    return found
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="the policy is Linux's")
