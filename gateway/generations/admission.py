@@ -158,17 +158,20 @@ class Admission:
         return None if self._learned is None else max(self._learned_at + QUIET, now + 1.0)
 
     def position(self, generation_id: str) -> int:
-        """The 1-based place among those that wait, as they will go; 0 where it does not wait."""
+        """The 1-based place among those that wait, as they will go; 0 where it does not wait.
+
+        Counted, not looked up in a list of all: it is asked for with every submission that has to wait.
+        """
         if generation_id not in self._waits:
             return 0
         own, _ = self._waits[generation_id]
         turn = bisect_left(self._queues[own], generation_id)
-        place, earlier = turn + 1, True
+        place, turns = turn + 1, turn + 1
         for tenant, queue in self._queues.items():
             if tenant == own:
-                earlier = False  # whose turn comes later has had one less when it goes
+                turns = turn  # who comes behind its tenant has had one turn less when it goes
             else:
-                place += min(len(queue), turn + earlier)
+                place += min(len(queue), turns)
         return place
 
     def limit(self, now: float) -> int | None:

@@ -144,5 +144,7 @@ async def test_a_canceled_one_makes_room_for_the_next(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     first = await running.submit(soul("the first"))
     second = await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))
+    assert second.forecast.queue_position == 1
     await cancel(running.grpc, first.id)
     await running.until(second.id, "QUEUED")
+    assert len(running.ledger.charges) == 2
