@@ -9,7 +9,7 @@ import signal
 
 from gateway import failpoints
 from gateway.access.identity import Access
-from gateway.assembly import ClockFrom, Core, assemble
+from gateway.assembly import ClockFrom, Core, Machine, assemble
 from gateway.config import PREFIX, SettingError, Settings
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.credentials import Credentials
@@ -49,7 +49,8 @@ class Gateway:
 
     async def _start(self) -> None:
         telemetry = Telemetry()
-        self._core = await assemble(self._settings, self._credentials, _store_broke, self._clock_from)
+        machine = Machine(clock_from=self._clock_from)
+        self._core = await assemble(self._settings, self._credentials, _store_broke, machine)
         self._exit.push_async_callback(self._core.close)
         measure(self._core, telemetry)
         self._ports = Ports(self._core, telemetry, self._exit)

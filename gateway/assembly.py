@@ -42,6 +42,7 @@ from gateway.higgsfield.catalogs import HiggsfieldCatalogs
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials
+from gateway.higgsfield.gate import LateTransport, TransportFrom
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.object_storage.place import object_storage
@@ -51,7 +52,8 @@ from gateway.store.agents import SqliteAgentStore
 from gateway.store.catalogs import SqliteCatalogs
 from gateway.store.characters import SqliteCharacters
 from gateway.store.files import StoreFileError
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite import SqliteStore, WriterFrom
+from gateway.store.writer import Writer
 from gateway.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,17 @@ HEAL_EVERY = 1.0
 """Seconds between looks at a store that is in trouble."""
 ClockFrom = Callable[[float], Clock]
 """Makes the clock, given the latest steady time that is stored."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a core needs of the machine: its clock, its disk and its network. A simulation has its own."""
+
+    clock_from: ClockFrom = SystemClock
+    writer: WriterFrom = Writer
+    transport: TransportFrom = LateTransport
+
+
 KEYS_KEPT = 7 * 86_400.0
 """Seconds that an idempotency key is remembered at least (generation_service.proto)."""
 
@@ -196,7 +209,7 @@ async def assemble(
     settings: Settings,
     credentials: Credentials,
     broken: Callable[[Exception], None],
-    clock_from: ClockFrom = SystemClock,
+    machine: Machine = Machine(),
 ) -> Core:
     """Open the store and build the core on it. Raises StoreFileError, and SettingError for an archive that cannot be.
 
@@ -204,9 +217,9 @@ async def assemble(
     """
     place = archive_place(settings)
     async with contextlib.AsyncExitStack() as undo:
-        store = SqliteStore(settings.store_path, broken)
+        store = SqliteStore(settings.store_path, broken, machine.writer)
         undo.push_async_callback(store.close)
-        core = await _on(store, settings, credentials, place, clock_from)
+        core = await _on(store, settings, credentials, place, machine)
         undo.pop_all()
     return core
 
@@ -226,12 +239,16 @@ async def _on(
     settings: Settings,
     credentials: Credentials,
     place: ObjectStorage | None,
-    clock_from: ClockFrom,
+    machine: Machine,
 ) -> Core:
-    clock = clock_from(store.newest_steady())
+    clock = machine.clock_from(store.newest_steady())
     recorder = Recorder(store, clock)
     upstream = HiggsfieldClient(
-        settings.upstream_url, credentials, timeout=settings.upstream_timeout, told=recorder.told
+        settings.upstream_url,
+        credentials,
+        timeout=settings.upstream_timeout,
+        told=recorder.told,
+        transport=machine.transport,
     )
     try:
         unfinished = await store.unfinished()

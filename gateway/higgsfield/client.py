@@ -31,7 +31,7 @@ from gateway.higgsfield.errors import (
     unresolved,
 )
 from gateway.higgsfield.examine import examined
-from gateway.higgsfield.gate import LateTransport, send_gate, sending
+from gateway.higgsfield.gate import LateTransport, TransportFrom, send_gate, sending
 from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status
 from gateway.higgsfield.webhooks import read_delivery
@@ -61,6 +61,7 @@ class HiggsfieldClient:
         user_agent: str = "hfgateway",
         tls: ssl.SSLContext | bool = True,
         told: Told | None = None,
+        transport: TransportFrom = LateTransport,
     ) -> None:
         self._origin = origin.rstrip("/")
         self._base = httpx.URL(self._origin)
@@ -77,7 +78,7 @@ class HiggsfieldClient:
         }
         # The transport itself and no AsyncClient around it: nothing of what that adds (cookies, redirects, proxies,
         # authentication) may happen here, and it costs as much as the call.
-        self._transport = LateTransport(headers, tls)
+        self._transport = transport(headers, tls)
 
     @property
     def account(self) -> str:

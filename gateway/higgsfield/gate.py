@@ -39,3 +39,7 @@ class LateTransport:
 
         self._real = AioTransport(headers=self._headers, tls=self._tls)
         return self._real
+
+
+TransportFrom = Callable[[Mapping[str, str], ssl.SSLContext | bool], LateTransport]
+"""Makes the transport, given the headers of every request and how TLS is done."""

@@ -53,12 +53,16 @@ SCANNED_FOR_A_PAGE = 5_000
 PROBED = 32 * 1024
 """Bytes that are written twice over before a store in trouble counts as mended."""
 TAKEN = object()
+WriterFrom = Callable[[sqlite3.Connection, Callable[[Sequence[Saved]], None], Callable[[Exception], None]], Writer]
 
 
 class SqliteStore:
-    """A store file, open until `close`; one process per file. Raises `files.StoreFileError` for a file it refuses."""
+    """A store file, open until `close`; one process per file. Raises `files.StoreFileError` for a file it refuses.
 
-    def __init__(self, path: Path, broken: Callable[[Exception], None]) -> None:
+    `writer` makes what commits, given the connection, who is told of commits, and who is told that the disk fails.
+    """
+
+    def __init__(self, path: Path, broken: Callable[[Exception], None], writer: WriterFrom = Writer) -> None:
         self._lock = files.lock(path)
         try:
             writing = files.prepare(path)
@@ -69,7 +73,7 @@ class SqliteStore:
             self._lock.close()
             raise
         self._listeners: list[Listener] = []
-        self._writer = Writer(writing, self._tell, broken)
+        self._writer = writer(writing, self._tell, broken)
         self.callbacks = SqliteCallbacks(self._writer, self._sql, self._all)
         self.copies = SqliteCopies(self._writer, self._all, sql)
 

@@ -14,7 +14,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from gateway import failpoints
 from gateway.generations.ports import Saved, StoreError
@@ -42,6 +42,38 @@ class Job(NamedTuple):
     future: "asyncio.Future[Any]"
 
 
+class Worker(Protocol):
+    """Runs what may block, in the order given, beside the event loop."""
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Run it once everything before it has ended."""
+
+    async def close(self) -> None:
+        """Return when all of it has been run."""
+
+
+class WriterThread:
+    """One thread. A piece of work that raises ends it."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Queue it."""
+        self._queue.put(work)
+
+    async def close(self) -> None:
+        """Let the thread finish and end."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while (work := self._queue.get()) is not None:
+            work()
+
+
 class Writer:
     """Runs writes in the order given. `told` hears each group on the loop before its futures are resolved.
 
@@ -54,6 +86,7 @@ class Writer:
         connection: sqlite3.Connection,
         told: Callable[[Sequence[Saved]], None],
         broken: Callable[[Exception], None],
+        worker: Callable[[], Worker] = WriterThread,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._told = told
@@ -67,11 +100,10 @@ class Writer:
         """The last group was of several writes, or others came meanwhile."""
         self._gathering: asyncio.TimerHandle | None = None
         self._closing = False
-        self._groups: queue.SimpleQueue[tuple[list[Job], list[Effect] | None] | None] = queue.SimpleQueue()
         self._connection = connection
         connection.execute("PRAGMA busy_timeout=0")  # the loop never waits for another program
-        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
-        self._thread.start()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._worker = worker()
 
     def write(self, step: str | None, write: Write, *, brief: bool = False) -> "asyncio.Future[Any]":
         """Have `write` run inside a transaction; resolved with its result after the commit.
@@ -96,7 +128,8 @@ class Writer:
         self._closing = True
         if not self._busy:
             self._next()
-        await asyncio.to_thread(self._thread.join)
+        await self._closed
+        await self._worker.close()
 
     # -- On the loop ---------------------------------------------------------------------------------------------------
 
@@ -115,7 +148,8 @@ class Writer:
         group = self._waiting[:MOST_IN_A_GROUP]
         del self._waiting[:MOST_IN_A_GROUP]
         if not group:  # the writer is being closed
-            self._groups.put(None)
+            self._worker.run(self._connection.close)
+            self._end_of_work()
             return
         self._busy = True
         effects: list[Effect] | None = None
@@ -126,7 +160,7 @@ class Writer:
             except Exception:
                 # Whatever it is, the thread meets it again, with patience, and sorts out whose fault it is.
                 effects = None
-        self._groups.put((group, effects))
+        self._worker.run(lambda: self._work(group, effects))
 
     def _finished(self, results: Sequence[Result]) -> None:
         """The thread has dealt with a group: tell of it, and go on."""
@@ -135,6 +169,10 @@ class Writer:
         if self._waiting or self._closing:
             self._next()
         self._tell(results)
+
+    def _end_of_work(self) -> None:
+        if not self._closed.done():
+            self._closed.set_result(None)
 
     def _tell(self, results: Sequence[Result]) -> None:
         saved = [effect[1] for _, effect, error in results if error is None and effect[1] is not None]
@@ -154,17 +192,15 @@ class Writer:
 
     # -- In the thread -------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _work(self, group: list[Job], effects: list[Effect] | None) -> None:
         try:
-            while (item := self._groups.get()) is not None:
-                group, effects = item
-                self._deliver(self._transact(group) if effects is None else self._end(group, effects))
+            self._deliver(self._transact(group) if effects is None else self._end(group, effects))
         except Exception as error:
             # Not even a rollback works: nobody would ever be answered again.
-            self._loop.call_soon_threadsafe(self._broken, error)
-            raise
-        finally:
             self._connection.close()
+            self._loop.call_soon_threadsafe(self._broken, error)
+            self._loop.call_soon_threadsafe(self._end_of_work)
+            raise
 
     def _transact(self, group: list[Job]) -> list[Result]:
         try:
