@@ -89,7 +89,7 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
     if settings.auth == "keys" and not gateway.access.listed():
         log.warning("there are no API keys yet, so nobody can call: hfgateway keys create --tenant NAME")
     spare_the_collector()
-    store = settings.store_path.absolute()
+    store = settings.store_path
     print(f"hfgateway: gRPC on {gateway.grpc_address}, HTTP on {gateway.http_address}, store {store}", flush=True)
     await stop.wait()
     log.info("draining")

@@ -171,7 +171,8 @@ def _store(text: str) -> Path:
         raise ValueError("PostgreSQL is not supported yet; use sqlite:///FILE")
     if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
         raise ValueError("must be sqlite:///FILE (relative) or sqlite:////FILE (absolute)")
-    return Path(text.removeprefix("sqlite:///"))
+    # By its one real name: what lies beside the file is found there, whatever link leads to it.
+    return Path(text.removeprefix("sqlite:///")).resolve()
 
 
 def _seconds(least: float) -> Callable[[str], float]:

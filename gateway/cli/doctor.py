@@ -87,7 +87,7 @@ def examine(config: Path | None) -> list[Finding]:
     else:
         findings.append(Finding("credentials", OK, f"are there, for account {credentials.account}"))
     if settings is not None:
-        findings += _store(settings.store_path.absolute())
+        findings += _store(settings.store_path)
         findings += asyncio.run(_archive(settings))
         if credentials is not None:
             findings += asyncio.run(_upstream(settings, credentials))

@@ -4,40 +4,53 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
 import sqlite3
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import IO
 
-from gateway import failpoints
-
-APPLICATION_ID = 0x68666777  # "hfgw"
+from gateway.store import migrations
+from gateway.store.migrations import APPLICATION_ID, MigrationError
 
 
 class StoreFileError(Exception):
     """The store file cannot be used; the text is one line for the operator."""
 
 
-def lock(path: Path) -> IO[bytes]:
-    """Hold the side file for as long as this process lives; a crash lets go of it, a second gateway is refused."""
-    try:
-        held = open(f"{path}.lock", "ab")  # noqa: SIM115 - held for life
-    except OSError as error:
-        raise StoreFileError(f"{path}: its folder cannot be written ({error.strerror})") from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        held.close()
-        raise StoreFileError(f"{path}: is in use by another gateway") from error
-    return held
+def lock(path: Path) -> contextlib.ExitStack:
+    """Hold a store for as long as this process lives: the file itself, and its name. A crash releases both.
+
+    The lock on the file refuses a gateway that opens it by another name, or after the side file was removed. The lock
+    on the side file refuses one that finds another file under this name. Close it after the last connection: closing a
+    database file drops the locks that SQLite holds on it in this process.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            side = held.enter_context(open(f"{path}.lock", "ab"))
+        except OSError as error:
+            raise StoreFileError(f"{path}: its folder cannot be written ({error.strerror})") from error
+        if path.is_dir():
+            raise StoreFileError(f"{path}: is a folder, not a file")
+        _only_ours(path)
+        try:
+            database = held.enter_context(open(path, "rb"))
+        except OSError as error:
+            raise StoreFileError(f"{path}: cannot be opened ({error.strerror})") from error
+        try:
+            for file in (side, database):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreFileError(f"{path}: is in use by another gateway") from error
+        return held.pop_all()
 
 
 def in_use(path: Path) -> bool:
-    """Whether a running gateway holds the file. Leaves no trace."""
+    """Whether a running gateway has the store. Leaves no trace. Not for the process that may be that gateway."""
+    return _locked(Path(f"{path}.lock")) or _locked(path)
+
+
+def _locked(file: Path) -> bool:
     try:
-        with open(f"{path}.lock", "rb") as held:
+        with open(file, "rb") as held:
             fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -68,12 +81,10 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 def prepare(path: Path) -> sqlite3.Connection:
     """The writing connection to a file that was checked and whose schema is up to date. Raises StoreFileError."""
-    if path.exists():
-        if not os.access(path, os.W_OK):
-            raise StoreFileError(f"{path}: is read-only")
-        examine(path)
-    else:
-        _only_ours(path)
+    if path.exists() and not os.access(path, os.W_OK):
+        raise StoreFileError(f"{path}: is read-only")
+    _only_ours(path)
+    examine(path)
     try:
         connection = connect_writer(path)
         try:
@@ -89,7 +100,7 @@ def prepare(path: Path) -> sqlite3.Connection:
 def _only_ours(path: Path) -> None:
     """Make the file, empty and for our user alone: callers' secrets will be in it, which must be kept as they are."""
     with contextlib.suppress(OSError):  # whatever is wrong, SQLite meets it next, and has words for it
-        path.touch(mode=0o600)
+        path.touch(mode=0o600, exist_ok=False)
 
 
 def examine(path: Path, *, thoroughly: bool = False) -> int:
@@ -105,7 +116,7 @@ def examine(path: Path, *, thoroughly: bool = False) -> int:
 
 def queries() -> dict[str, str]:
     """The named statements of queries.sql."""
-    text = (_folder() / "queries.sql").read_text()
+    text = (resources.files("gateway.store") / "sql" / "sqlite" / "queries.sql").read_text()
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
     return {name: sql.strip().rstrip(";") for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
 
@@ -121,47 +132,26 @@ def _check(connection: sqlite3.Connection, path: Path, check: str) -> int:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables and owner != APPLICATION_ID:
         raise StoreFileError(f"{path}: is not a store of this gateway")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    newest = len(_migrations())
-    if version > newest:
-        raise StoreFileError(f"{path}: was written by a newer gateway (schema {version}, known up to {newest})")
+    try:
+        version, _ = migrations.check(connection)
+    except MigrationError as error:
+        raise StoreFileError(f"{path}: {error}") from error
     (state,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
     if state != "ok":
         raise StoreFileError(f"{path}: is corrupt; restore it from a backup")
-    return int(version)
+    return version
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Run the migrations that the file has not seen; it is copied first if there is anything in it."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    pending = _migrations()[version:]
-    if not pending:
-        return
-    if version:
+    """Apply the migrations that the file lacks; it is copied first if there is anything in it."""
+    version, missing = migrations.check(connection)
+    if version and missing:
         part = Path(f"{path}.schema-{version}.part")
         part.unlink(missing_ok=True)  # of a start that ended in the middle
         _only_ours(part)
         connection.execute("VACUUM INTO ?", (str(part),))
         part.replace(f"{path}.schema-{version}")
-    script = "".join(file.read_text() for file in pending)
-    connection.create_function("random_hex", 1, secrets.token_hex)
-    connection.executescript(  # the parts are our own files and numbers
-        f"BEGIN EXCLUSIVE; {script} INSERT OR IGNORE INTO meta VALUES ('epoch', random_hex(4)), "  # noqa: S608
-        "('token_secret', random_hex(32)); "
-        f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={version + len(pending)};"
-    )
-    failpoints.before("migration")
-    connection.execute("COMMIT")
-    failpoints.after("migration")
-
-
-def _migrations() -> list[Traversable]:
-    folder = _folder() / "migrations"
-    return sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-
-
-def _folder() -> Traversable:
-    return resources.files("gateway.store") / "sql" / "sqlite"
+    migrations.apply(connection, missing)
 
 
 def _told(error: sqlite3.Error) -> str:

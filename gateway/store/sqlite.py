@@ -63,6 +63,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path, broken: Callable[[Exception], None], writer: WriterFrom = Writer) -> None:
+        path = path.resolve()
         self._lock = files.lock(path)
         try:
             writing = files.prepare(path)

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.store import files
+from gateway.store import migrations
 from tests.app.certificates import Authority
 from tests.app.command import CONFINED, environment, run
 from tests.app.test_start import filled, flipped
@@ -130,7 +130,7 @@ async def test_a_store_is_looked_at_and_left_as_it_is(doctor: Doctor, tmp_path: 
     file = tmp_path / "store.db"
     await filled(file)
     before, names = file.read_bytes(), set(os.listdir(tmp_path))
-    assert (await doctor())["store"] == [("ok", f"{file} is whole, schema {len(files._migrations())}")]
+    assert (await doctor())["store"] == [("ok", f"{file} is whole, schema {len(list(migrations.folder().iterdir()))}")]
 
     file.chmod(0o444)
     found = await doctor(launcher=CONFINED)

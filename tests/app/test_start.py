@@ -310,7 +310,7 @@ async def test_a_store_of_a_newer_gateway_is_refused_as_it_is(tmp_path: Path) ->
     file = tmp_path / "store.db"
     await filled(file)
     newer = sqlite3.connect(file, isolation_level=None)
-    newer.execute("PRAGMA user_version=9")
+    newer.execute("PRAGMA user_version=99")
     newer.close()
     with unchanged(file):
         assert "newer" in await store_refusal(file)

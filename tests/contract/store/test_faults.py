@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from google.rpc import status_pb2
 from gateway.app import EXIT_STORE_BROKEN
 from gateway.generations.ports import StoreError
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.store import files
+from gateway.store import files, migrations
 from gateway.store.sqlite import SqliteStore
 from gateway.store.writer import Writer
 from hfgateway.v1 import error_pb2
@@ -224,10 +225,12 @@ async def test_a_migration_that_was_killed_while_it_made_its_copy_is_begun_anew(
     store = SqliteStore(tmp_path / "store.db", lambda error: None)
     kept = await store.claim(examples.claim())
     await store.close()
-    newest = tmp_path / "9999_post_newest.sql"
+    folder = tmp_path / "migrations"
+    shutil.copytree(str(migrations.folder()), folder)
+    known = sorted(folder.glob("*.sql"))
+    newest = folder / f"{int(known[-1].name[:4]) + 1:04}_newest.sql"
     newest.write_text("CREATE TABLE newest (id TEXT PRIMARY KEY) STRICT;")
-    known = files._migrations()
-    monkeypatch.setattr(files, "_migrations", lambda: [*known, newest])
+    monkeypatch.setattr(migrations, "folder", lambda: folder)
     copy = tmp_path / f"store.db.schema-{len(known)}"
     for earlier in (copy, Path(f"{copy}.part")):
         earlier.write_bytes((tmp_path / "store.db").read_bytes()[:5000])

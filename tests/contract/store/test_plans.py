@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import files
+from gateway.store import files, migrations
 
 READ_THROUGH = {
     "newest_steady": "generations",
@@ -62,10 +63,14 @@ def test_a_statement_without_an_index_would_be_seen(store: sqlite3.Connection) -
 def test_keys_that_outlived_their_generations_are_found_after_the_migration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = [file for file in files._migrations() if file.name < "0008"]
+    before = tmp_path / "before"
+    shutil.copytree(str(migrations.folder()), before)
+    for file in before.glob("*.sql"):
+        if file.name >= "0008":
+            file.unlink()
     path = tmp_path / "gateway.db"
     with monkeypatch.context() as older:
-        older.setattr(files, "_migrations", lambda: before)
+        older.setattr(migrations, "folder", lambda: before)
         with closing(files.prepare(path)) as connection:
             columns = "tenant, key, generation_id, fingerprint, used_time"
             connection.execute(f"INSERT INTO keys ({columns}) VALUES ('t', 'k', 'gone', x'', 5)")

@@ -1,0 +1,99 @@
+"""The schema's migrations: numbered SQL files that are applied in order, each once, and remembered by name."""
+
+import re
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+from gateway import failpoints
+
+APPLICATION_ID = 0x68666777  # "hfgw"
+COUNTED = (
+    "0001_pre_first.sql", "0002_pre_catalogs.sql", "0003_pre_characters.sql", "0004_pre_agents.sql",
+    "0005_pre_archive.sql", "0007_callbacks.sql", "0008_nothing_scanned.sql",
+)  # fmt: skip
+"""The migrations in the order in which gateways applied them that stored their number only, as `user_version`."""
+OPTIONAL = 6
+"""The one number that was left out. A file that takes it later is applied to existing stores, too."""
+NAME = re.compile(r"(\d{4})_\w+\.sql")
+
+
+class MigrationError(Exception):
+    """The files or the store do not add up; the text is one line for the operator."""
+
+
+def check(connection: sqlite3.Connection) -> tuple[int, Sequence[Traversable]]:
+    """How many migrations a database has, and the files that it lacks. Changes nothing. Raises MigrationError."""
+    known = {file.name: file for file in _files()}
+    applied = _applied(connection)
+    unknown = [name for name in applied if name not in known]
+    if unknown:
+        raise MigrationError(f"was written by a newer gateway: its migration {unknown[0]} is not known here")
+    missing = [file for name, file in known.items() if name not in applied]
+    left_out = [file.name for file in missing if applied and file.name < applied[-1] and _number(file) != OPTIONAL]
+    if left_out:
+        raise MigrationError(f"does not add up: its migration {left_out[0]} was left out, but {applied[-1]} applied")
+    (count,) = connection.execute("PRAGMA user_version").fetchone()
+    if count > len(applied):
+        raise MigrationError(f"was written by a newer gateway (schema {count}, known up to {len(applied)})")
+    return len(applied), missing
+
+
+def apply(connection: sqlite3.Connection, missing: Sequence[Traversable]) -> None:
+    """Apply these files in one transaction, and remember all names that the database has then."""
+    applied = [*_applied(connection), *(file.name for file in missing)]
+    if not missing and _remembers(connection):
+        return
+    script = "".join(file.read_text() for file in missing)
+    names = ", ".join(f"('{name}')" for name in applied)
+    connection.create_function("random_hex", 1, secrets.token_hex)
+    connection.executescript(  # the parts are our own files, their checked names and numbers
+        f"BEGIN EXCLUSIVE; {script} "  # noqa: S608
+        "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID; "
+        f"INSERT OR IGNORE INTO migrations VALUES {names}; "
+        "INSERT OR IGNORE INTO meta VALUES ('epoch', random_hex(4)), ('token_secret', random_hex(32)); "
+        f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={len(applied)};"
+    )
+    failpoints.before("migration")
+    connection.execute("COMMIT")
+    failpoints.after("migration")
+
+
+def folder() -> Traversable:
+    """Where the files are."""
+    return resources.files("gateway.store") / "sql" / "sqlite" / "migrations"
+
+
+def _applied(connection: sqlite3.Connection) -> list[str]:
+    """The names of what a database has, in order."""
+    if _remembers(connection):
+        return [str(name) for (name,) in connection.execute("SELECT name FROM migrations ORDER BY name")]
+    (count,) = connection.execute("PRAGMA user_version").fetchone()
+    return list(COUNTED[:count])
+
+
+def _remembers(connection: sqlite3.Connection) -> bool:
+    """Whether it has the table of names: gateways that counted made none."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'")
+    return found.fetchone() is not None
+
+
+def _files() -> list[Traversable]:
+    """All files in the order of their numbers, which leave none out."""
+    files = sorted((file for file in folder().iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    wrong = [file.name for file in files if not NAME.fullmatch(file.name)]
+    if wrong:
+        raise MigrationError(f"{wrong[0]} is no name of a migration")
+    numbers = [_number(file) for file in files]
+    for number in range(1, max(numbers, default=0) + 1):
+        if numbers.count(number) > 1:
+            raise MigrationError(f"two migrations have the number {number:04}")
+        if number not in numbers and number != OPTIONAL:
+            raise MigrationError(f"there is no migration {number:04}")
+    return files
+
+
+def _number(file: Traversable) -> int:
+    return int(file.name[:4])

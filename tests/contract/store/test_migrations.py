@@ -1,0 +1,137 @@
+"""Migrations are applied by name, each once; a set of files or a store that does not add up is refused in one line."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gateway.store import files, migrations
+
+COUNTED = (
+    "0001_pre_first.sql", "0002_pre_catalogs.sql", "0003_pre_characters.sql", "0004_pre_agents.sql",
+    "0005_pre_archive.sql", "0007_callbacks.sql", "0008_nothing_scanned.sql",
+)  # fmt: skip
+"""What a store of a gateway that counted its migrations had applied, in this order."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project's migrations, which the gateway takes instead."""
+    copied = tmp_path / "migrations"
+    shutil.copytree(migrations.folder(), copied)
+    monkeypatch.setattr(migrations, "folder", lambda: copied)
+    return copied
+
+
+def counted_store(path: Path, folder: Path, count: int) -> None:
+    """A store as a gateway left it that kept the number of its migrations and not their names."""
+    script = "".join((folder / name).read_text() for name in COUNTED[:count])
+    with closing(sqlite3.connect(path)) as store:
+        store.executescript(
+            f"{script} INSERT INTO meta VALUES ('epoch', '01234567'), ('token_secret', 'aa');"
+            f"PRAGMA application_id={migrations.APPLICATION_ID}; PRAGMA user_version={count};"
+        )
+
+
+def applied(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as store:
+        return [name for (name,) in store.execute("SELECT name FROM migrations ORDER BY name")]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.glob("*.sql"))
+
+
+@pytest.mark.parametrize("count", range(1, len(COUNTED) + 1))
+def test_a_store_that_only_counted_gets_the_names_and_what_it_lacks(tmp_path: Path, folder: Path, count: int) -> None:
+    path = tmp_path / "store.db"
+    counted_store(path, folder, count)
+    files.prepare(path).close()
+    assert applied(path) == names(folder)
+    with closing(sqlite3.connect(path)) as store:
+        assert store.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone() == ("01234567",)
+
+
+def test_a_file_for_the_number_that_was_left_out_is_applied_to_an_existing_store(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "store.db"
+    counted_store(path, folder, len(COUNTED))
+    (folder / "0006_late.sql").write_text("CREATE TABLE late (id INTEGER PRIMARY KEY) STRICT;")
+    for _ in range(2):  # once is enough
+        files.prepare(path).close()
+    with closing(sqlite3.connect(path)) as store:
+        assert store.execute("SELECT count(*) FROM late").fetchone() == (0,)
+    assert applied(path) == names(folder)
+
+
+def test_a_new_file_is_applied_to_a_store_that_knows_its_names(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "store.db"
+    files.prepare(path).close()
+    number = max(int(name[:4]) for name in names(folder)) + 1
+    (folder / f"{number:04}_next.sql").write_text("CREATE TABLE next (id INTEGER PRIMARY KEY) STRICT;")
+    files.prepare(path).close()
+    assert applied(path) == names(folder)
+    assert files.examine(path) == len(names(folder))
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def add(*names: str) -> Callable[[Path], None]:
+    return lambda folder: [(folder / name).write_text("SELECT 1;") for name in names] and None
+
+
+WRONG: Sequence[tuple[Callable[[Path], None], str]] = [
+    (remove("0003_pre_characters.sql"), "there is no migration 0003"),
+    (add("0099_far.sql"), "there is no migration"),
+    (add("0003_again.sql"), "two migrations have the number 0003"),
+    (add("0006_one.sql", "0006_two.sql"), "two migrations have the number 0006"),
+    (add("10_short.sql"), "10_short.sql is no name of a migration"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "told"), WRONG, ids=[told for _, told in WRONG])
+@pytest.mark.parametrize("existing", [False, True])
+def test_gaps_and_duplicates_are_refused(
+    tmp_path: Path, folder: Path, spoil: Callable[[Path], None], told: str, existing: bool
+) -> None:
+    path = tmp_path / "store.db"
+    if existing:
+        files.prepare(path).close()
+    spoil(folder)
+    with pytest.raises(files.StoreFileError, match=told) as refused:
+        files.prepare(path)
+    assert str(path) in str(refused.value)
+
+
+def test_a_migration_that_is_not_known_means_a_newer_gateway(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    files.prepare(path).close()
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute("INSERT INTO migrations VALUES ('9000_unknown.sql')")
+    for use in (files.prepare, files.examine):
+        with pytest.raises(files.StoreFileError, match=r"newer gateway.*9000_unknown\.sql"):
+            use(path)
+
+
+def test_a_store_that_lacks_one_before_its_last_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    files.prepare(path).close()
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute("DELETE FROM migrations WHERE name LIKE '0004%'")
+    with pytest.raises(files.StoreFileError, match="its migration 0004"):
+        files.prepare(path)
+
+
+def test_a_count_beyond_the_names_means_a_newer_gateway(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "store.db"
+    counted_store(path, folder, len(COUNTED))
+    with closing(sqlite3.connect(path)) as store:
+        store.execute("PRAGMA user_version=99")
+    with pytest.raises(files.StoreFileError, match="newer gateway"):
+        files.prepare(path)
