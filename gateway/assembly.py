@@ -317,7 +317,7 @@ async def _on(
     agents = Agents(HiggsfieldAgents(upstream), agent_store, clock, _pace(settings), shared=not required)
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all):
         access.when_revoked(wake)
-    sender.connect(service.observe, await store.latched_accounts())
+    sender.connect(service.observe, follower.look, await store.latched_accounts())
     bodies = JsonBodies()
     receivers = HttpReceivers(
         settings.callback_networks + (LOOPBACK if settings.upstream_is_local else ()), lambda: clock.moment().wall

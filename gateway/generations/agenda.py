@@ -22,6 +22,7 @@ class Step(Enum):
     """What can be due."""
 
     SEND = "send"
+    TAKE_BACK = "take back"
     RECOVER = "recover"
     POLL = "poll"
     END_WAIT = "end wait"
@@ -58,14 +59,19 @@ def next_due(
     *,
     reachable: bool = True,
     latched_off: bool = False,
+    attempting: bool = True,
 ) -> Due | None:
     """The next step for a generation; None when it has ended, or when this process has its POST on the way.
 
-    `reachable`: it can be sent with the present settings. `latched_off`: repeats are off for its account. A poll is due
-    at once by this: its pace is the follower's affair.
+    `reachable`: it can be sent with the present settings. `latched_off`: repeats are off for its account. `attempting`:
+    this process works on the attempt of its marker, if that is its own. A poll is due at once by this: its pace is the
+    follower's affair.
     """
+    if generation.marker is not None and generation.marker.owner == owner:
+        # A mark of ours whose commit was not confirmed, so that no POST followed.
+        return None if attempting else Due(Step.TAKE_BACK, 0.0)
     if generation.marker is not None:
-        return None if generation.marker.owner == owner else Due(Step.RECOVER, generation.send_by or 0.0)
+        return Due(Step.RECOVER, generation.send_by or 0.0)
     match generation.state:
         case State.PENDING:
             end = wait_ends(generation)

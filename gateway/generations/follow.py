@@ -25,7 +25,7 @@ from gateway.generations.pace import POLL_EVERY, Paces, Trust
 from gateway.generations.ports import Clock, Saved, Store, StoreError, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
-from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, Missing, OwnerDied, Reported
+from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, Missing, OwnerDied, Reported, Unsent
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,14 @@ class Follower:
                 self._learn(generation)
             if generation.done or self._admission.waiting:
                 self._wake()  # somebody's turn may have come
+
+    def look(self, generation_id: str) -> None:
+        """Look again at a generation whose attempt is over."""
+        entry = self._feed.entries.get(generation_id)
+        if entry is not None:
+            self._tell_admission(entry.generation)
+            self._plan(entry.generation)
+        self._wake()  # its room may be free again
 
     async def run(self) -> None:
         """Do what is due, for ever."""
@@ -277,6 +285,8 @@ class Follower:
         match due.step:
             case Step.SEND if generation.state is State.UNCERTAIN:
                 await self._mark_and_send(generation)
+            case Step.TAKE_BACK if generation.marker is not None:
+                await self._service.observe(generation, Unsent(generation.marker))
             case Step.RECOVER if generation.marker is not None:
                 died = OwnerDied(generation.marker, agenda.PAUSE_AFTER_SILENCE)
                 await self._service.observe(generation, died)
@@ -304,6 +314,7 @@ class Follower:
             self._clock.moment(),
             reachable=self._upstream.reaches(spec.account, spec.origin),
             latched_off=self._sender.latched_off(spec.account),
+            attempting=self._sender.attempts(generation.id),
         )
 
     async def _mark_and_send(self, generation: Generation) -> None:

@@ -34,6 +34,9 @@ class Resolver:
 
     async def as_request(self, generation_id: str, request_id: str) -> Generation:
         """Bind it to a request that Higgsfield knows and no other generation has."""
+        return await self._sender.tasks.finish(self._as_request(generation_id, request_id))
+
+    async def _as_request(self, generation_id: str, request_id: str) -> Generation:
         generation, request_id = await self._generation(generation_id), _request_id(request_id)
         if generation.request_id == request_id:
             return generation

@@ -3,11 +3,9 @@
 Submissions run in tasks that belong to the sender: a caller's deadline or a closed connection ends its call only.
 """
 
-import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.errors import GatewayError
 from gateway.generations import agenda
@@ -15,6 +13,8 @@ from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE, Admiss
 from gateway.generations.clock import jittered, rest
 from gateway.generations.model import Generation, Marker, PreparedRequest
 from gateway.generations.ports import (
+    Claim,
+    Claimed,
     Clock,
     NoAnswer,
     NotTaken,
@@ -37,65 +37,103 @@ from gateway.generations.state import (
     advance,
     step,
 )
+from gateway.generations.tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 Observe = Callable[[Generation, Observation], Awaitable[Generation]]
 FIRST_SAVE_PAUSE, LONGEST_SAVE_PAUSE = 0.05, 2.0
 
 
 class Sender:
-    """Sends. `owner` names this incarnation of the process in the markers of its attempts."""
+    """Marks and sends. `owner` names this incarnation of the process in the markers of its attempts.
+
+    `tasks` are what a drain has to await: submissions from before their first write until their outcome is stored.
+    """
 
     def __init__(self, store: Store, upstream: Upstream, clock: Clock, admission: Admission) -> None:
         self.owner = secrets.token_hex(8)
+        self.tasks = OwnedTasks()
         self._store = store
         self._upstream = upstream
         self._clock = clock
         self._admission = admission
         self._observe: Observe
+        self._let_go: Callable[[str], None]
         self._latched: set[str] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._attempts: set[str] = set()
 
-    def connect(self, observe: Observe, latched: frozenset[str]) -> None:
-        """Plug in the one door for changes, and the accounts whose keys were seen not to be honoured."""
+    def connect(self, observe: Observe, let_go: Callable[[str], None], latched: frozenset[str]) -> None:
+        """Plug in the one door for changes, and the accounts whose keys were seen not to be honoured.
+
+        `let_go` is called with each generation whose attempt ended before its POST.
+        """
         self._observe = observe
+        self._let_go = let_go
         self._latched |= latched
 
     def latched_off(self, account: str) -> bool:
         """Whether submissions of the account are never to be repeated."""
         return account in self._latched
 
-    def send(self, generation: Generation, request: PreparedRequest) -> None:
-        """POST it in a task of its own. The generation carries this process's marker, durably."""
-        self.own(self._send(generation, request))
+    def attempts(self, generation_id: str) -> bool:
+        """Whether an attempt is under way here. A marker of ours without one has never led to a POST."""
+        return generation_id in self._attempts
+
+    async def claim(self, claim: Claim) -> Claimed:
+        """Step 1. Where the claim is marked, that is step 2 as well, and it is sent.
+
+        After a StoreError it may be stored all the same. Then the store announces it, and what its marker stands for
+        is taken back, because no attempt is under way.
+        """
+        generation = claim.generation
+        if generation.marker is None:
+            return await self._store.claim(claim)
+        self._attempts.add(generation.id)
+        marked = False
+        try:
+            claimed = await self._store.claim(claim)
+            marked = claimed.generation_id == generation.id
+        finally:
+            self._go_on(generation, claim.request, marked=marked)
+        return claimed
 
     async def mark_and_send(self, generation: Generation) -> Generation | None:
-        """Step 2: mark it durably as being sent by us, then POST it. None where it has changed, or has no request."""
+        """Step 2: mark it durably as being sent by us, then POST it. None where it has changed, or has no request.
+
+        After a StoreError it may be marked all the same: see `claim`.
+        """
+        return await self.tasks.finish(self._mark_and_send(generation))
+
+    async def _mark_and_send(self, generation: Generation) -> Generation | None:
         request = await self._store.request(generation.id)
         if request is None:
             log.error("there is nothing to send any more", extra=_ids(generation))
             return None
         mark = Marked(self.owner)
-        marked = advance(generation, mark, self._clock.moment())
-        if marked is None or not await self._store.save(generation, marked, step(mark)):
+        after = advance(generation, mark, self._clock.moment())
+        if after is None or self.attempts(generation.id):
             return None
-        self.send(marked, request)
-        return marked
+        self._attempts.add(generation.id)
+        marked = False
+        try:
+            marked = await self._store.save(generation, after, step(mark))
+        finally:
+            self._go_on(after, request, marked=marked)
+        return after if marked else None
 
-    def own(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Do something in a task that outlives the call that asked for it, and that a drain waits for."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    def _go_on(self, generation: Generation, request: PreparedRequest, *, marked: bool) -> None:
+        """Send what is marked, in a task of its own; else end the attempt."""
+        if marked:
+            self.tasks.start(self._send(generation, request))
+            return
+        self._attempts.discard(generation.id)
+        self._admission.stays_behind(generation.id)
+        self._let_go(generation.id)
 
     async def drained(self) -> None:
-        """Wait until no POST is on its way any more, and every outcome is stored."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Wait until no submission is on its way any more, and every outcome is stored."""
+        await self.tasks.drained()
 
     async def _send(self, generation: Generation, request: PreparedRequest) -> None:
         gate = _Gate(self._clock, generation.send_by or 0.0)
@@ -107,10 +145,14 @@ class Sender:
             outcome = NoAnswer(UNRESOLVED, whole=False)
         if gate.closed and generation.marker is not None:
             self._admission.stays_behind(generation.id)
-            await self._settle(generation, Unsent(generation.marker))
-            return
-        self._tell_admission(generation.id, outcome)
-        await self._settle(generation, self._judge(generation, outcome))
+            observation: Observation = Unsent(generation.marker)
+        else:
+            self._tell_admission(generation.id, outcome)
+            observation = self._judge(generation, outcome)
+        after = await self._settle(generation, observation)
+        # Not before, whatever happens: an attempt that may have been sent must never look as if there were none.
+        self._attempts.discard(generation.id)
+        await self.heed_stray(generation, after)
 
     def _judge(self, generation: Generation, outcome: Outcome) -> Observation:
         """The observation that an outcome makes, by the two tables of the submit path."""
@@ -151,12 +193,12 @@ class Sender:
         else:
             self._admission.answered(generation_id, now, usable=not isinstance(outcome, NoAnswer))
 
-    async def _settle(self, generation: Generation, observation: Observation) -> None:
+    async def _settle(self, generation: Generation, observation: Observation) -> Generation:
         """Make the outcome durable, as often as it takes: an accepted request must not be forgotten."""
         pause = FIRST_SAVE_PAUSE
         while True:
             try:
-                after = await self._observe(generation, observation)
+                return await self._observe(generation, observation)
             except RequestIdTakenError:
                 marker = generation.marker
                 assert marker is not None
@@ -170,9 +212,6 @@ class Sender:
                 )
                 await rest(self._clock, pause)
                 pause = min(2 * pause, LONGEST_SAVE_PAUSE)
-            else:
-                await self.heed_stray(generation, after)
-                return
 
     async def heed_stray(self, before: Generation, after: Generation) -> None:
         """A request beside the one we know, or after we gave up hope: kept for the operator, and made known."""
@@ -183,7 +222,7 @@ class Sender:
         """Ask once more for what an earlier process may not have come to."""
         for generation in unfinished:
             if generation.stray_request_id:
-                self.own(self._take_back(generation))
+                self.tasks.start(self._take_back(generation))
 
     async def _take_back(self, generation: Generation) -> None:
         """Have the second request canceled, if that still can be."""

@@ -1,6 +1,5 @@
 """The use cases: submit, get, list, wait, cancel, estimate, delete; and `observe`, the one door for every change."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -122,6 +121,10 @@ class Generations:
             raise invalid_input(wrong)
         if self.draining:
             raise gateway_unavailable("the gateway is shutting down")
+        # From here on it is the drain that waits, whether the caller does or not.
+        return await self._sender.tasks.finish(self._submit(tenant, submission))
+
+    async def _submit(self, tenant: str, submission: Submission) -> tuple[Generation, bool]:
         refused = [*await self._refused(submission.given, submission.warn), *self._unusable(tenant, submission.given)]
         if refused:
             return await self._taken_before(tenant, submission, refused)
@@ -145,34 +148,12 @@ class Generations:
 
     async def _hand_over(self, claim: Claim) -> Claimed:
         """Step 1, and the start of step 2 where admission has room: both are one commit."""
-        ready = claim.generation.marker is not None
         try:
-            claimed = await self._store.claim(claim)
-        except asyncio.CancelledError:
-            # The caller has left, and the claim may be stored: its marker must not stay without a POST.
-            if ready:
-                self._sender.own(self._find_out(claim))
-            raise
+            return await self._sender.claim(claim)
         except StoreError as error:
-            if ready:
-                self._admission.stays_behind(claim.generation.id)
-            raise gateway_unavailable("the store cannot be written: nothing was submitted") from error
-        if ready:
-            self._send_if_ours(claim, claimed)
-        return claimed
-
-    async def _find_out(self, claim: Claim) -> None:
-        """The same claim again finds the first one, if that was stored, or takes its place."""
-        try:
-            self._send_if_ours(claim, await self._store.claim(claim))
-        except StoreError:
-            self._admission.stays_behind(claim.generation.id)
-
-    def _send_if_ours(self, claim: Claim, claimed: Claimed) -> None:
-        if claimed.generation_id == claim.generation.id:
-            self._sender.send(claim.generation, claim.request)
-        else:
-            self._admission.stays_behind(claim.generation.id)
+            raise gateway_unavailable(
+                "the store did not confirm the submission: call again with the same idempotency_key"
+            ) from error
 
     async def get(self, tenant: str, generation_id: str) -> Generation:
         """The generation as it is."""

@@ -1,17 +1,23 @@
 """Work that outlives the call that asked for it: what has begun to be paid or stored comes to its end."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 class OwnedTasks:
-    """The tasks of one owner, who waits for them when it drains. Whoever asked is told how one ended, and may leave."""
+    """The tasks of one owner, which a drain awaits. A caller that is canceled leaves its task running."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __iter__(self) -> "Iterator[asyncio.Task[Any]]":
+        return iter(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Begin it."""
@@ -21,7 +27,7 @@ class OwnedTasks:
         return task
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """What it returns or raises; who is canceled meanwhile leaves it going on."""
+        """Return what it returns, or raise what it raises. It goes on if the caller is canceled meanwhile."""
         return await asyncio.shield(self.start(work))
 
     async def drained(self) -> None:
@@ -38,4 +44,4 @@ class OwnedTasks:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # or asyncio would tell of it as never looked at, where who asked has left
+            task.exception()  # otherwise asyncio logs it as never retrieved if the caller has left

@@ -93,9 +93,10 @@ class Gateway:
     keeps_request: bool = True
 
 
-def start(processes: int = 2) -> World:
-    """Nothing submitted yet."""
-    return World((), True, (Process(),) * processes, (), (), (), 2, tuple(sorted(ROUNDS.items())))
+def start(processes: int = 2, unconfirmed: int = 0) -> World:
+    """Nothing submitted yet. So many marks will be stored without a confirmation."""
+    budget = tuple(sorted((ROUNDS | {"unconfirmed": unconfirmed}).items()))
+    return World((), True, (Process(),) * processes, (), (), (), 2, budget)
 
 
 def explore(gateway: Gateway, world: World | None = None, bound: int = 2_000_000) -> tuple[int, str | None, list[str]]:
@@ -212,7 +213,8 @@ class _Events:
         owner = _owner(index, process)
         for number, job in enumerate(world.jobs):
             reachable = job.account == world.account or not self.gateway.pins_account
-            step = self._due(job, owner, world.expired, reachable)
+            attempting = False  # an idle process works on no attempt, whatever marker it finds
+            step = self._due(job, owner, world.expired, reachable, attempting)
             if step is Step.SEND and not job.resting:
                 there = self._decide(world, number, state.Marked(owner))
                 marked = there.jobs[number].marker
@@ -223,6 +225,12 @@ class _Events:
                             there, index, process._replace(doing="marked", job=number, attempt=marked[1], in_time=True)
                         ),
                     )
+                    if unconfirmed := _spend(there, "unconfirmed"):
+                        yield f"process {index} marks generation {number}, and hears of an error", unconfirmed
+            elif step is Step.TAKE_BACK and job.marker is not None:
+                there = self._decide(world, number, state.Unsent(Marker(*job.marker)))
+                if there != world:
+                    yield f"process {index} takes back its mark of generation {number}", there
             elif step is Step.RECOVER and job.marker is not None and self._may_recover(world, job.marker):
                 died = state.OwnerDied(Marker(*job.marker), self.gateway.pause)
                 yield (
@@ -338,10 +346,14 @@ class _Events:
             return job, False
         return _job(job, after, moment, isinstance(observation, state.Marked)), frees_key(before, after)
 
-    def _due_uncached(self, job: Job, owner: str, expired: bool, reachable: bool) -> Step | None:
-        moment = _moment(expired)
+    def _due_uncached(self, job: Job, owner: str, expired: bool, reachable: bool, attempting: bool) -> Step | None:
         due = self.gateway.next_due(
-            _generation(job, self.gateway.api), self.gateway.rules, owner, moment, reachable=reachable
+            _generation(job, self.gateway.api),
+            self.gateway.rules,
+            owner,
+            _moment(expired),
+            reachable=reachable,
+            attempting=attempting,
         )
         return None if due is None else due.step
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.generations import agenda, state
 from gateway.generations.agenda import Due, Rules
-from gateway.generations.model import Generation, Moment, State
+from gateway.generations.model import Api, Generation, Moment, State
 from tests.generations.submit_path import ROUNDS, Gateway, explore, mistaken, start
 
 
@@ -63,18 +63,20 @@ def silence_is_a_refusal(before: Generation, observation: Any, moment: Moment) -
     return state.advance(before, observation, moment)
 
 
-def repeats_have_no_age(
-    before: Generation, rules: Rules, owner: str, moment: Moment, *, reachable: bool = True
-) -> Due | None:
+def repeats_have_no_age(before: Generation, rules: Rules, owner: str, moment: Moment, **known: bool) -> Due | None:
     ageless = replace(rules, window=float("inf"), uncertain_timeout=float("inf"))
-    return agenda.next_due(before, ageless, owner, moment, reachable=reachable)
+    return agenda.next_due(before, ageless, owner, moment, **known)
 
 
-def v1_is_repeated_like_v2(
-    before: Generation, rules: Rules, owner: str, moment: Moment, *, reachable: bool = True
-) -> Due | None:
+def v1_is_repeated_like_v2(before: Generation, rules: Rules, owner: str, moment: Moment, **known: bool) -> Due | None:
     of_v2 = replace(before, spec=replace(before.spec, api="v2"))
-    return agenda.next_due(of_v2, rules, owner, moment, reachable=reachable)
+    return agenda.next_due(of_v2, rules, owner, moment, **known)
+
+
+def own_marks_are_always_under_way(
+    before: Generation, rules: Rules, owner: str, moment: Moment, *, attempting: bool, **known: bool
+) -> Due | None:
+    return agenda.next_due(before, rules, owner, moment, attempting=True, **known)
 
 
 MISTAKES = {
@@ -102,6 +104,17 @@ def test_the_model_finds_each_seeded_mistake(mistake: str) -> None:
     _, wrong, story = explore(MISTAKES[mistake])
     assert wrong is not None, mistake
     assert len(story) < 25  # the shortest story: short enough to be read
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_a_mark_whose_commit_was_not_confirmed_is_explored_too(api: Api) -> None:
+    count, wrong, story = explore(Gateway(api=api), start(processes=1, unconfirmed=1))
+    assert wrong is None, "\n".join(story)
+    assert count > 10_000
+    mistake = mistaken(api=api, next_due=own_marks_are_always_under_way)
+    _, wrong, story = explore(mistake, start(processes=1, unconfirmed=1))
+    assert wrong is not None
+    assert len(story) < 25
 
 
 def test_one_process_after_the_other_is_explored_too() -> None:

@@ -124,12 +124,12 @@ class Timed(Running):
 
     def _rests(self) -> bool:
         core = self.gateway._core
-        parts = (core.follower._tasks, core.sender._tasks, core.deliveries._tasks, core.courier._tasks)
+        parts = (core.follower._tasks, core.sender.tasks, core.deliveries._tasks, core.courier._tasks)
         conversations = core.agents._conversations.values()
         reading = [one._poll for one in conversations if one._poll and not one._poll.done()]
         working = (
             [*reading]
-            + [*core.agents._tasks._tasks]
+            + [*core.agents._tasks]
             + [task for tasks in parts for task in tasks]
             + [task for task in core._tasks if not task.done()]
         )

@@ -1,0 +1,119 @@
+"""What has begun to be stored comes to its end: whoever leaves meanwhile, and whenever the process is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from gateway.generations import agenda
+from gateway.generations.ports import StoreError
+from gateway.serving import admin_pointer
+from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
+from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.commits import commits
+from tests.support.running import Running, eventually, name_of, run, sized, soul
+from tests.support.transports import RpcFailure
+
+STORED = pb.WAIT_FOR_STORED
+
+
+async def leaves(call: asyncio.Task[object]) -> None:
+    """The caller has gone."""
+    call.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await call
+
+
+async def only_one(running: Running) -> str:
+    """The id of the one generation that there is."""
+    listed = await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())
+    (only,) = listed.generations
+    return str(only.id)
+
+
+@pytest.mark.parametrize(
+    "submission", [soul("a fox", wait_for=STORED), sized("a fox", wait_for=STORED)], ids=["v2", "v1"]
+)
+async def test_a_drain_waits_for_a_claim_that_is_being_committed(
+    tmp_path: Path, submission: pb.SubmitGenerationRequest
+) -> None:
+    async with run(tmp_path) as running:
+        running.plan(on="submit", delay=1.0)
+        with commits("claim") as claims:
+            claims.hold()
+            call = asyncio.create_task(running.submit(submission))
+            await claims.reached()
+            drain = asyncio.create_task(running.gateway._core.drain())
+            await eventually(lambda: running.gateway._core.service.draining)
+            claims.let_go()
+            generation_id = (await call).id
+            await eventually(lambda: bool(running.ledger.submissions))
+            assert not drain.done()
+            running.clock.advance(1.0)
+            await drain
+        await running.stop_gateway()
+        await running.start_gateway()
+        assert name_of(await running.get(generation_id)) == "QUEUED"
+        assert len(running.ledger.charges) == 1
+
+
+async def test_a_caller_who_leaves_while_the_store_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        with commits("claim") as claims:
+            claims.hold()
+            call = asyncio.create_task(running.submit(soul("a fox")))
+            await claims.reached()
+            claims.fail_from(2)
+            await leaves(call)
+            claims.let_go()
+            await eventually(lambda: bool(running.ledger.submissions))
+        await running.finish(await only_one(running))
+        assert len(running.ledger.charges) == 1
+
+
+async def test_a_claim_that_is_stored_although_the_store_told_of_an_error_is_sent(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        store = running.gateway._core.store
+        claim = store.claim
+
+        async def claims_and_fails(wanted):  # type: ignore[no-untyped-def]
+            store.claim = claim  # type: ignore[method-assign]
+            await claim(wanted)
+            raise StoreError("the answer was lost")
+
+        store.claim = claims_and_fails  # type: ignore[method-assign]
+        with pytest.raises(RpcFailure) as raised:
+            await running.submit(soul("a fox", wait_for=STORED))
+        assert raised.value.reason == "GATEWAY_UNAVAILABLE"
+        generation_id = await only_one(running)
+        again = await running.submit(soul("a fox"))
+        assert again.id == generation_id
+        await running.finish(generation_id)
+        assert len(running.ledger.charges) == 1
+
+
+async def test_an_operators_call_that_is_canceled_during_its_commit_still_sends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agenda, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
+    async with run(tmp_path, UPSTREAM_IDEMPOTENCY="off") as running:
+        running.plan(on="submit", kind="500")
+        lost = await running.submit(soul("a fox", wait_for=STORED))
+        await running.until(lost.id, "UNCERTAIN")
+        async with grpc.aio.insecure_channel(admin_pointer(running.store_path).read_text()) as channel:
+            with commits("marked") as marks:
+                marks.hold()
+                request = admin_pb.ResolveGenerationRequest(id=lost.id, resubmit={"may_charge_twice": True})
+                call = AdminServiceStub(channel).ResolveGeneration(request)
+                waiting = asyncio.ensure_future(call)
+                await marks.reached()
+                await leaves(waiting)
+                await eventually(lambda: call.cancelled())
+                marks.let_go()
+        await running.finish(lost.id)
+        assert len(running.ledger.charges) == 1
