@@ -11,11 +11,12 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 
 from gateway.assembly import Core
 from gateway.certificates import Certificates, Loaded
 from gateway.config import PREFIX, Address, SettingError, Settings
+from gateway.descriptors import connections
 from gateway.generations.clock import SystemClock, rest
 from gateway.mcp import INSTALL, needs_install
 from gateway.rpc.access import TokenHandlers
@@ -26,11 +27,13 @@ from gateway.rpc.catalog import CatalogHandlers
 from gateway.rpc.chain import Chain
 from gateway.rpc.characters import CharacterHandlers
 from gateway.rpc.generations import GenerationHandlers
+from gateway.rpc.health import Health
 from gateway.rpc.over_grpc import add_service
 from gateway.rpc.overload import WEBHOOK, Kind, Overload
 from gateway.rpc.poller import let_loop_finish
 from gateway.rpc.pressure import Pressure
 from gateway.rpc.probe import OLDEST, Probes
+from gateway.rpc.requests import LARGEST_UPLOAD_REQUEST
 from gateway.rpc.uploads import UploadHandlers
 from gateway.telemetry import Telemetry
 from hfgateway.admin.v1 import admin_service_pb2
@@ -60,6 +63,11 @@ GRPC_OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
+    # What a message may hold is told with details; here is only where it is not even read.
+    ("grpc.max_receive_message_length", LARGEST_UPLOAD_REQUEST),
+    # Who connects and says nothing, or makes no call for long, holds no place: each port has so many.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 300_000),
     # Clients ping every 20 s at the most; the default of 5 min would end their quiet watches.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -97,16 +105,18 @@ class Ports:
             AGENT_SERVICE: AgentHandlers(core.agents),
         }
         self._certificates = _certificates(core.settings)
-        self._health = health.aio.HealthServicer()
+        self._health = Health((service.full_name for service in self._served), telemetry.bad)
+        self._most = connections()
 
-    async def not_serving(self) -> None:
+    def not_serving(self) -> None:
         """Tell health checks that this gateway is about to end."""
-        await self._health.enter_graceful_shutdown()
+        self._health.drain()
 
     async def open_grpc(self) -> str:
         """Serve gRPC; returns the address."""
         settings = self._settings
-        server = grpc.aio.server(options=GRPC_OPTIONS)
+        most = ("grpc.max_allowed_incoming_connections", self._most.grpc)
+        server = grpc.aio.server(options=(*GRPC_OPTIONS, most))
         for service, handlers in self._served.items():
             add_service(server, service, handlers, self._chain)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -126,7 +136,7 @@ class Ports:
         self._exit.push_async_callback(server.stop, LAST_WORDS)
         let_loop_finish()
         await self._measure(probed)
-        await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
+        self._health.tell(serving=True)
         following = asyncio.create_task(self._follow_health())
         self._exit.callback(following.cancel)
         return str(Address(settings.grpc_address.host, port))
@@ -155,9 +165,12 @@ class Ports:
             allowed_origins=settings.allowed_origins,
             foreign_hosts=settings.auth == "keys",
         )
-        server = WebServer(app, listening, certificates=self._certificates)
+        server = WebServer(
+            app, listening, certificates=self._certificates, most=self._most.http, bad=self._telemetry.bad
+        )
         await server.start()
         self._exit.push_async_callback(server.stop)
+        self._telemetry.watch("hfgateway_http_connections", "Connections of the HTTP port", lambda: server.connections)
         host, port = listening.getsockname()[:2]
         return f"{'https' if settings.tls_cert else 'http'}://{Address(host, port)}"
 
@@ -195,17 +208,10 @@ class Ports:
 
     async def _follow_health(self) -> None:
         """Health checks over gRPC are told what /readyz is: a store in trouble serves nobody."""
-        clock, told = SystemClock(), ""
+        clock = SystemClock()
         while True:
             await rest(clock, HEALTH_EVERY)
-            if bool(told) != bool(self._core.store.trouble):
-                told = self._core.store.trouble
-                status = health_pb2.HealthCheckResponse
-                await self._tell_health(status.NOT_SERVING if told else status.SERVING)
-
-    async def _tell_health(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
-        for name in (*(service.full_name for service in self._served), ""):
-            await self._health.set(name, status)
+            self._health.tell(serving=not self._core.store.trouble)
 
     async def _measure(self, probed: str) -> None:
         """Let the policy feel how long calls wait, and show it."""
@@ -255,7 +261,7 @@ class Ports:
             return [route]
         apart = listen("WEBHOOK_ADDRESS", settings.webhook_address)
         self._exit.callback(apart.close)
-        server = WebServer(webhook_app([route]), apart)
+        server = WebServer(webhook_app([route]), apart, most=self._most.webhooks, bad=self._telemetry.bad)
         await server.start()
         self._exit.push_async_callback(server.stop)
         return []

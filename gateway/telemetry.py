@@ -7,6 +7,7 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
@@ -17,9 +18,34 @@ from prometheus_client.utils import floatToGoString
 
 BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 3600.0)
 """Seconds: the buckets of how long calls take."""
+MOST_LINES, LINES_WITHIN = 10, 10.0
+"""Lines of one kind, and in how many seconds, where callers can cause them."""
+SPARING = (
+    "asyncio", "grpc._cython.cygrpc", "uvicorn.error", "gateway.rpc.chain", "gateway.web.server", "gateway.web.webhook",
+)  # fmt: skip
+"""The loggers of what callers can cause."""
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
 _SECRETS = re.compile(r"(?i)\b(key|bearer|basic)\s+[^\s\"']{6,}|hfg_[\w-]{8,}|hfw_[\w-]{8,}|whsec_[\w+/=-]+")
 _QUERIES = re.compile(r"(https?://[^\s?\"']*)\?[^\s\"']*")
+
+
+class Bad(StrEnum):
+    """Why a request or a connection was refused for what it is: the label of one counter."""
+
+    CREDENTIALS = "credentials"
+    """No API key or token, or one that opens nothing."""
+    SIZE = "size"
+    """A message, a head or a body that is too large."""
+    VALUES = "values"
+    """Too many values or levels in one message."""
+    ENCODING = "encoding"
+    """Bytes that are not what they should be: no message, no HTTP, no UTF-8, an unknown compression."""
+    CONNECTIONS = "connections"
+    """A connection too many: it was refused, or an idle one was closed for it."""
+    HEALTH = "health"
+    """A health watch too many."""
+    SLOW = "slow"
+    """A request that was begun and not finished in time."""
 
 
 class Telemetry:
@@ -32,6 +58,10 @@ class Telemetry:
         self._refused = Counter(
             "hfgateway_rpc_refused_total", "Calls refused for overload, unread", ["method"], registry=self.registry
         )
+        self._bad = Counter(
+            "hfgateway_bad_requests_total", "Requests and connections refused for what they are", ["reason"],
+            registry=self.registry,
+        )  # fmt: skip
         self._ended = Counter(
             "hfgateway_generations_ended_total", "Generations that ended", ["state"], registry=self.registry
         )
@@ -43,6 +73,10 @@ class Telemetry:
     def refusals(self, method: str) -> Callable[[], None]:
         """Counts a call of the method that was refused before it was read: it is not among its `calls`."""
         return self._refused.labels(method).inc
+
+    def bad(self, reason: Bad) -> None:
+        """Count a request or a connection that was refused for what it is."""
+        self._bad.labels(reason.value).inc()
 
     def generation_ended(self, state: str) -> None:
         """Count an end."""
@@ -145,8 +179,47 @@ def set_up_logging(form: str, level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("grpc._cython.cygrpc").addFilter(_not_about_leavers)
+    sparing = Sparing()
+    for name in SPARING:
+        logging.getLogger(name).addFilter(sparing)
     for noisy in ("uvicorn.error", "httpx", "httpcore", "asyncio", "grpc._cython.cygrpc"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+class Sparing(logging.Filter):
+    """Lets `MOST_LINES` lines of one kind through in `LINES_WITHIN` seconds; the next says how many were left out.
+
+    For loggers that callers can make write: no request may cost a line.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._kinds: dict[tuple[str, str], _Kind] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        kind = self._kinds.setdefault((record.name, str(record.msg).partition("\n")[0]), _Kind())
+        now = self._now()
+        if now - kind.since >= LINES_WITHIN:
+            if kind.left_out:
+                record.left_out = kind.left_out
+            kind.since, kind.written, kind.left_out = now, 0, 0
+        if kind.written >= MOST_LINES:
+            kind.left_out += 1
+            return False
+        kind.written += 1
+        return True
+
+
+class _Kind:
+    """The lines of one text."""
+
+    __slots__ = ("left_out", "since", "written")
+
+    def __init__(self) -> None:
+        self.since = float("-inf")
+        self.written = self.left_out = 0
 
 
 def _not_about_leavers(record: logging.LogRecord) -> bool:

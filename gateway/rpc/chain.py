@@ -9,12 +9,13 @@ from typing import Any
 from google.protobuf.message import Message
 
 from gateway.access.identity import ANYBODY, Access
-from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field
+from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.ports import StoreError
 from gateway.rpc.call import Call
 from gateway.rpc.errors import RpcError, rpc_error
 from gateway.rpc.overload import Gate, Overload
-from gateway.telemetry import MethodMetrics, Telemetry
+from gateway.rpc.requests import BadRequestError
+from gateway.telemetry import Bad, MethodMetrics, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -22,13 +23,6 @@ Answer = Message | bytes
 Unary = Callable[[Any, Call], Awaitable[Answer]]
 Stream = Callable[[Any, Call], AsyncIterator[Answer]]
 Gathering = Callable[[AsyncIterator[Any], Call], Awaitable[Answer]]
-
-
-class Undecodable:
-    """Stands for a request whose bytes are not its message; `why` may be shown."""
-
-    def __init__(self, why: str) -> None:
-        self.why = why
 
 
 class Chain:
@@ -64,6 +58,10 @@ class Chain:
     def wire_form(self, error: Exception, method: str) -> RpcError:
         """The error as its caller may see it: text of ours, or an incident number and nothing else."""
         if isinstance(error, GatewayError):
+            if isinstance(error, BadRequestError):
+                self._telemetry.bad(error.bad)
+            elif error.failure.reason is Reason.INVALID_CREDENTIALS:
+                self._telemetry.bad(Bad.CREDENTIALS)
             return rpc_error(error.failure)
         if isinstance(error, StoreError):
             return rpc_error(gateway_unavailable("the store is not available").failure)
@@ -100,10 +98,3 @@ class Guard:
             raise wire_form from error
         else:
             self._metrics.end(self._start, "CANCELLED")
-
-
-def decoded(request: Message | Undecodable) -> Message:
-    """The request, or INVALID_INPUT where its bytes were none."""
-    if isinstance(request, Undecodable):
-        raise invalid_field("request", request.why)
-    return request

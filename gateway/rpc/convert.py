@@ -1,7 +1,7 @@
 """Requests as values of the core, checked: every wrong field is named by its path in the protos."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -23,6 +23,7 @@ from gateway.generations.inputs import (
 from gateway.generations.model import State
 from gateway.generations.ports import Filter
 from gateway.generations.service import Submission, Warn
+from gateway.rpc.requests import MOST_VALUES, too_many_values
 from hfgateway.v1 import generation_input_pb2, generation_service_pb2
 
 LARGEST_INPUT = 256 * 1024
@@ -150,6 +151,19 @@ def _plain(value: Value) -> Any:
     return None
 
 
+def _holds_too_much(struct: Struct) -> bool:
+    inside: list[Collection[Value]] = [struct.fields.values()]
+    seen = 0
+    while inside:
+        values = inside.pop()
+        seen += len(values)
+        if seen > MOST_VALUES:
+            return True
+        inside.extend(value.struct_value.fields.values() for value in values if value.HasField("struct_value"))
+        inside.extend(value.list_value.values for value in values if value.HasField("list_value"))
+    return False
+
+
 def _soul(message: generation_input_pb2.SoulInput) -> SoulInput:
     return SoulInput(
         prompt=message.prompt,
@@ -194,6 +208,8 @@ def _speak(message: generation_input_pb2.SpeakInput) -> SpeakInput:
 
 
 def _model(message: generation_input_pb2.ModelInput) -> ModelInput:
+    if _holds_too_much(message.parameters):
+        raise too_many_values("input.model.parameters")
     return ModelInput(message.model_id, parameters(message.parameters))
 
 

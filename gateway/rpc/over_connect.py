@@ -1,11 +1,14 @@
 """Serves the same handlers as an ASGI app that speaks Connect and gRPC-Web: the only module that knows connectrpc."""
 
-import json
+import asyncio
+import zlib
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from connectrpc.code import Code as ConnectCode
 from connectrpc.codec import Codec
+from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError, ErrorDetail
 from connectrpc.interceptor import MetadataInterceptor
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
@@ -13,17 +16,25 @@ from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from protobuf.wkt import Any as ConnectAny
 
-from gateway.errors import printable
+from gateway.errors import GatewayError, printable
 from gateway.rpc.call import WARNING, Call
-from gateway.rpc.chain import Answer, Chain, Gathering, Stream, Unary, Undecodable, decoded
+from gateway.rpc.chain import Answer, Chain, Gathering, Guard, Stream, Unary
 from gateway.rpc.errors import RpcError
 from gateway.rpc.over_grpc import method_name
-
-LARGEST_REQUEST = 4 * 1024 * 1024
+from gateway.rpc.requests import (
+    DEEPEST,
+    LARGEST_UPLOAD_REQUEST,
+    BadRequestError,
+    json_object,
+    largest,
+    message_of,
+    too_large,
+)
+from gateway.telemetry import Bad
 
 
 class Encoded:
@@ -41,7 +52,7 @@ class Encoded:
 
 
 class _BinaryCodec:
-    """Protobuf's binary form; bytes that are no message are told to the chain, which answers with details."""
+    """Protobuf's binary form."""
 
     def name(self) -> str:
         return "proto"
@@ -50,11 +61,8 @@ class _BinaryCodec:
         answer = message.answer
         return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
-    def decode(self, data: bytes | bytearray, message_class: type[Message]) -> Message | Undecodable:
-        try:
-            return message_class.FromString(bytes(data))
-        except DecodeError:
-            return Undecodable(f"the bytes are not a {message_class.DESCRIPTOR.full_name}")
+    def decode(self, data: bytes | bytearray, message_class: type[Message]) -> Message:
+        return message_of(bytes(data), message_class)
 
 
 class _JsonCodec:
@@ -66,17 +74,32 @@ class _JsonCodec:
     def encode(self, message: Encoded) -> bytes:
         return json_format.MessageToJson(message.message(), indent=None).encode()
 
-    def decode(self, data: bytes | bytearray, message_class: type[Message]) -> Message | Undecodable:
+    def decode(self, data: bytes | bytearray, message_class: type[Message]) -> Message:
         try:
-            content = json.loads(data)
-            if not isinstance(content, dict):
-                raise ValueError("not an object")
-            known = _known_fields(content, message_class.DESCRIPTOR)  # one of two stub classes
-            return json_format.ParseDict(known, message_class(), max_recursion_depth=64)
+            known = _known_fields(json_object(data), message_class.DESCRIPTOR)  # one of two stub classes
+            return json_format.ParseDict(known, message_class(), max_recursion_depth=DEEPEST)
         # What a value of the wrong type provokes in the parser is not always its own error.
-        except (json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
             why = printable(str(error), 300) if isinstance(error, json_format.ParseError) else "is not JSON"
-            return Undecodable(f"the JSON is not a {message_class.DESCRIPTOR.full_name}: {why}")
+            name = message_class.DESCRIPTOR.full_name
+            raise BadRequestError(Bad.ENCODING, f"the JSON is not a {name}: {why}") from None
+
+
+class _OneGzip(GzipCompression):
+    """Gzip of a single member: after each member of many, what is left would be copied."""
+
+    def decompress(self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
+        most = LARGEST_UPLOAD_REQUEST if read_max_bytes is None else read_max_bytes
+        inflating = zlib.decompressobj(wbits=31)
+        try:
+            found = inflating.decompress(data, most + 1)
+        except zlib.error:
+            raise BadRequestError(Bad.ENCODING, "is not gzip") from None
+        if len(found) > most:
+            raise ConnectError(ConnectCode.RESOURCE_EXHAUSTED, f"is larger than {most} bytes")
+        if not inflating.eof or inflating.unused_data:
+            raise BadRequestError(Bad.ENCODING, "is not one whole gzip member")
+        return found
 
 
 def _known_fields(content: Any, message: Any) -> Any:
@@ -99,20 +122,64 @@ def _known_value(value: Any, field: FieldDescriptor) -> Any:
     return _known_fields(value, field.message_type)
 
 
-class _Gatekeeper(MetadataInterceptor[None]):
-    """Refuses calls while the gateway is overloaded; connectrpc asks before it reads the request."""
+_CALL: ContextVar[Call] = ContextVar("call")
+"""The call that the current task serves, once it is known who makes it."""
+
+
+class _Entrance(MetadataInterceptor[Guard]):
+    """Around each call, from before its request is read: refuses while overloaded, and asks who calls.
+
+    Whatever ends a call is turned into its wire form here, also what the library finds wrong with a request.
+    """
 
     def __init__(self, service: ServiceDescriptor, chain: Chain) -> None:
-        self._gates = {name: chain.gate(f"/{service.full_name}/{name}") for name in service.methods_by_name}
+        self._chain = chain
+        self._most = _largest(service)
+        self._methods = {name: f"/{service.full_name}/{name}" for name in service.methods_by_name}
+        self._gates = {name: chain.gate(method) for name, method in self._methods.items()}
+        self._guards = {name: chain.guard(method) for name, method in self._methods.items()}
 
-    async def on_start(self, ctx: "RequestContext[Any, Any]") -> None:
-        refusal = self._gates[ctx.method.name].refusal()
+    async def on_start(self, ctx: "RequestContext[Any, Any]") -> Guard:
+        name = ctx.method.name
+        refusal = self._gates[name].refusal()
         if refusal is not None:
             raise _connect_error(refusal)
+        guard = self._guards[name]()
+        guard.__enter__()
+        try:
+            _CALL.set(_call(self._chain, self._methods[name], ctx))
+        except GatewayError as error:
+            self._leave(guard, error)
+        return guard
+
+    async def on_end(self, token: Guard, ctx: "RequestContext[Any, Any]", error: Exception | None) -> None:
+        self._leave(token, error)
+
+    def _leave(self, guard: Guard, error: Exception | None) -> None:
+        """End a call. Raises ConnectError where it failed, but for what only the library can tell."""
+        found = self._cause(error)
+        try:
+            guard.__exit__(None if found is None else type(found), found, None)
+        except RpcError as wire_form:
+            raise _connect_error(wire_form) from error
+
+    def _cause(self, error: Exception | None) -> BaseException | None:
+        """What ended a call, as the guard knows it: the library wraps what codecs raise, and has errors of its own."""
+        if not isinstance(error, ConnectError):
+            return error
+        if isinstance(error.__cause__, GatewayError):
+            return error.__cause__
+        if error.code is ConnectCode.RESOURCE_EXHAUSTED:
+            return too_large(self._most)
+        if error.code in (ConnectCode.INVALID_ARGUMENT, ConnectCode.UNIMPLEMENTED):
+            return BadRequestError(Bad.ENCODING, error.message)
+        return asyncio.CancelledError()  # the caller left, or its deadline passed
 
 
 CODECS: tuple[Codec[Any, Any], ...] = (_BinaryCodec(), _JsonCodec())
 """Both forms of messages, as this port reads and writes them."""
+COMPRESSIONS = (_OneGzip(),)
+"""How messages may be packed."""
 
 
 class ConnectApp(ConnectASGIApplication[object]):
@@ -122,10 +189,11 @@ class ConnectApp(ConnectASGIApplication[object]):
         self._full_name = service.full_name
         super().__init__(
             service=handlers,
-            endpoints=lambda bound: _endpoints(service, bound, chain),
-            interceptors=[_Gatekeeper(service, chain)],
+            endpoints=lambda bound: _endpoints(service, bound),
+            interceptors=[_Entrance(service, chain)],
             codecs=CODECS,
-            read_max_bytes=LARGEST_REQUEST,
+            compressions=COMPRESSIONS,
+            read_max_bytes=_largest(service),
         )
 
     @property
@@ -134,22 +202,25 @@ class ConnectApp(ConnectASGIApplication[object]):
         return f"/{self._full_name}"
 
 
-def _endpoints(service: ServiceDescriptor, handlers: object, chain: Chain) -> dict[str, Any]:
+def _largest(service: ServiceDescriptor) -> int:
+    """The most bytes that a message to the service may have."""
+    return max(largest(GetMessageClass(method.input_type)) for method in service.methods)
+
+
+def _endpoints(service: ServiceDescriptor, handlers: object) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for method in service.methods:
-        full_name = f"/{service.full_name}/{method.name}"
         handler = getattr(handlers, method_name(method))
         output = GetMessageClass(method.output_type)
         info: MethodInfo[Any, Any] = method_info(service, method, output)
+        endpoint: Any
         if method.server_streaming:
-            served = _stream(full_name, handler, output, chain)
-            found[full_name] = Endpoint.server_stream(method=info, function=served)
+            endpoint = Endpoint.server_stream(method=info, function=_stream(handler, output))
         elif method.client_streaming:
-            gathered = _gathering(full_name, handler, output, chain)
-            found[full_name] = Endpoint.client_stream(method=info, function=gathered)
+            endpoint = Endpoint.client_stream(method=info, function=_answered(handler, output))
         else:
-            answered = _unary(full_name, handler, output, chain)
-            found[full_name] = Endpoint.unary(method=info, function=answered)
+            endpoint = Endpoint.unary(method=info, function=_answered(handler, output))
+        found[f"/{service.full_name}/{method.name}"] = endpoint
     return found
 
 
@@ -172,48 +243,23 @@ def _kind(method: MethodDescriptor) -> StreamType:
     return StreamType.SERVER_STREAM if method.server_streaming else StreamType.UNARY
 
 
-def _unary(method: str, handler: Unary, output: type[Message], chain: Chain) -> Callable[..., Any]:
-    guard = chain.guard(method)
+def _answered(handler: Unary | Gathering, output: type[Message]) -> Callable[..., Any]:
+    """Serves an RPC of one answer, to one request or to a stream of them."""
 
     async def serve(request: Any, context: "RequestContext[Any, Any]") -> Encoded:
-        try:
-            with guard():
-                call = _call(chain, method, context)
-                answer = Encoded(await handler(decoded(request), call), output)
-                for text in call.warnings:
-                    context.response_headers.add(WARNING, text)
-                return answer
-        except RpcError as error:
-            raise _connect_error(error) from error
+        call = _CALL.get()
+        answer = Encoded(await handler(request, call), output)
+        for text in call.warnings:
+            context.response_headers.add(WARNING, text)
+        return answer
 
     return serve
 
 
-def _stream(method: str, handler: Stream, output: type[Message], chain: Chain) -> Callable[..., Any]:
-    guard = chain.guard(method)
-
-    async def serve(request: Any, context: "RequestContext[Any, Any]") -> AsyncIterator[Encoded]:
-        try:
-            with guard():
-                call = _call(chain, method, context)
-                async for answer in handler(decoded(request), call):
-                    yield Encoded(answer, output)
-        except RpcError as error:
-            raise _connect_error(error) from error
-
-    return serve
-
-
-def _gathering(method: str, handler: Gathering, output: type[Message], chain: Chain) -> Callable[..., Any]:
-    guard = chain.guard(method)
-
-    async def serve(requests: AsyncIterator[Any], context: "RequestContext[Any, Any]") -> Encoded:
-        try:
-            with guard():
-                call = _call(chain, method, context)
-                return Encoded(await handler((decoded(request) async for request in requests), call), output)
-        except RpcError as error:
-            raise _connect_error(error) from error
+def _stream(handler: Stream, output: type[Message]) -> Callable[..., Any]:
+    async def serve(request: Any, _: "RequestContext[Any, Any]") -> AsyncIterator[Encoded]:
+        async for answer in handler(request, _CALL.get()):
+            yield Encoded(answer, output)
 
     return serve
 

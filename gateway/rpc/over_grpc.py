@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status
 
@@ -22,6 +22,7 @@ from gateway.rpc.chain import Answer, Chain, Gathering, Stream, Unary
 from gateway.rpc.errors import RpcError
 from gateway.rpc.overload import Gate
 from gateway.rpc.probe import SUBMIT, is_probe
+from gateway.rpc.requests import message_of
 
 OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -77,7 +78,7 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
                 failpoints.before("gRPC answer")
                 return answer
         except RpcError as error:
-            await _abort(context, error)
+            await abort(context, error)
             raise
 
     return serve
@@ -98,7 +99,7 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
                     failpoints.after("gRPC message")
                 failpoints.before("gRPC answer")
         except RpcError as error:
-            await _abort(context, error)
+            await abort(context, error)
             raise
 
     return serve
@@ -118,7 +119,7 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
                 failpoints.before("gRPC answer")
                 return answer
         except RpcError as error:
-            await _abort(context, error)
+            await abort(context, error)
             raise
 
     return serve
@@ -142,10 +143,7 @@ def _decoded(request_class: type[Message], raw: Any) -> Message:
     """The request of these bytes, or of what was read at the end of a stream without any."""
     if raw is grpc.aio.EOF:
         raise invalid_field("request", "is missing")
-    try:
-        return request_class.FromString(raw)
-    except DecodeError:
-        raise invalid_field("request", f"the bytes are not a {request_class.DESCRIPTOR.full_name}") from None
+    return message_of(raw, request_class)
 
 
 def _serialised(answer: Answer) -> bytes:
@@ -162,7 +160,8 @@ def _call(chain: Chain, method: str, context: "grpc.aio.ServicerContext[bytes, b
     return chain.call(method, authorization, None if remaining is None or remaining > 1e9 else remaining)
 
 
-async def _abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: RpcError) -> None:
+async def abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: RpcError) -> None:
+    """End a call with the error and its details."""
     failpoints.before("gRPC answer")
     await context.abort(STATUS_CODES[error.code.value], error.message, _trailers(error))
 

@@ -21,7 +21,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from protobuf.wkt import Any as ConnectAny
 
-from gateway.rpc.over_connect import CODECS, LARGEST_REQUEST, Encoded, method_info
+from gateway.rpc.over_connect import CODECS, COMPRESSIONS, Encoded, method_info
+from gateway.rpc.requests import LARGEST_REQUEST
 from gateway.web.server import WebServer
 
 sys.path.insert(0, sys.argv[1])
@@ -137,6 +138,7 @@ async def serve() -> None:
         service=object(),
         endpoints=endpoints,
         codecs=CODECS,
+        compressions=COMPRESSIONS,
         read_max_bytes=asked.message_receive_limit or LARGEST_REQUEST,
     )
     listening = socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""How much one caller may say: messages of 4 MiB, headers of 16 KiB, and little of what nobody has read yet."""
+"""How much one caller may say: messages of 512 KiB, headers of 16 KiB, and little of what nobody has read yet."""
 
 from __future__ import annotations
 
@@ -36,19 +36,23 @@ def _varint(number: int) -> bytes:
     return encoded + bytes([number])
 
 
-async def test_a_message_of_4_mib_is_read_and_no_larger_one(running: Running, client: Transport) -> None:
+async def test_a_message_of_512_kib_is_read_and_no_larger_one(running: Running, client: Transport) -> None:
     if client.name == "connect-json":
         body = b'{"unknown": "%s"}'
-        largest = body % (b"x" * (4 * MIB - len(body) + 2))
-        one_more = body % (b"x" * (4 * MIB - len(body) + 3))
+        largest = body % (b"x" * (512 * KIB - len(body) + 2))
+        one_more = body % (b"x" * (512 * KIB - len(body) + 3))
     else:
-        largest, one_more = padded(4 * MIB), padded(4 * MIB + 1)
-    assert (len(largest), len(one_more)) == (4 * MIB, 4 * MIB + 1)
-    with pytest.raises(RpcFailure) as read:
-        await client.call("SubmitGeneration", largest)
-    assert read.value.reason == "INVALID_INPUT"
+        largest, one_more = padded(512 * KIB), padded(512 * KIB + 1)
+    assert (len(largest), len(one_more)) == (512 * KIB, 512 * KIB + 1)
+    for request, fields in ((largest, ["input"]), (one_more, ["request"])):
+        with pytest.raises(RpcFailure) as refused:
+            await client.call("SubmitGeneration", request)
+        assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", fields)
+
+
+async def test_a_message_that_grpc_does_not_read_has_a_code(running: Running) -> None:
     with pytest.raises(RpcFailure) as refused:
-        await client.call("SubmitGeneration", one_more)
+        await running.grpc.call("SubmitGeneration", padded(4 * MIB))
     assert (refused.value.code, refused.value.details) == ("RESOURCE_EXHAUSTED", ())
 
 
@@ -65,9 +69,9 @@ async def test_a_small_message_that_unpacks_to_a_large_one_is_refused(running: R
     url = f"{running.gateway.http_address}{SERVICE}/SubmitGeneration"
     async with aiohttp.ClientSession() as session:
         async with session.post(url, data=packed, headers=unary) as response:
-            assert response.status == 429
+            assert response.status == 400
         async with session.post(url, data=struct.pack(">BI", 1, len(packed)) + packed, headers=web) as response:
-            assert b"grpc-status: 8" in await response.read() or response.headers.get("grpc-status") == "8"
+            assert b"grpc-status: 3" in await response.read() or response.headers.get("grpc-status") == "3"
 
 
 async def with_metadata(running: Running, size: int) -> grpc.StatusCode:
@@ -133,7 +137,7 @@ async def test_an_http_head_of_15_kib_is_read_each_time_on_one_connection(runnin
 
 
 async def test_a_large_body_behind_a_small_head_is_read(running: Running) -> None:
-    body = soul("a fox").SerializeToString() + padded(MIB)
+    body = soul("a fox").SerializeToString() + padded(400 * KIB)
     head = (
         f"POST {SERVICE}/SubmitGeneration HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/proto\r\n"
         f"content-length: {len(body)}\r\nconnection: close\r\n"

@@ -1,0 +1,56 @@
+"""A gateway that asks for keys, and callers that mean it harm."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.running import PATIENCE, Running, run
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Start one; the terms are those of `run`."""
+    async with AsyncExitStack() as stack:
+
+        async def start_one(**terms: Any) -> Running:
+            return await stack.enter_async_context(run(tmp_path, **terms))
+
+        yield start_one
+
+
+@pytest.fixture
+async def running(start: Start) -> Running:
+    """One that asks for keys."""
+    return await start(AUTH="keys")
+
+
+@asynccontextmanager
+async def connected(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A bare connection to an address or a URL."""
+    host, port = address.removeprefix("http://").rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def head_of_answer(reader: asyncio.StreamReader) -> bytes:
+    """Status line and headers of an answer."""
+    async with asyncio.timeout(PATIENCE):
+        return await reader.readuntil(b"\r\n\r\n")
+
+
+async def bad_requests(running: Running, reason: str) -> float:
+    """How many requests were counted as bad for a reason."""
+    prefix = f'hfgateway_bad_requests_total{{reason="{reason}"}} '
+    found = [line for line in (await running.metrics()).splitlines() if line.startswith(prefix)]
+    return float(found[0].removeprefix(prefix)) if found else 0.0

@@ -1,0 +1,133 @@
+"""Requests that cost their sender little: refused before they are read, unpacked or decoded."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.rpc.requests import DEEPEST, LARGEST_REQUEST, MOST_VALUES
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.hostile.conftest import bad_requests, connected, head_of_answer
+from tests.support.running import Running, model, soul
+from tests.support.transports import TRANSPORTS, RpcFailure, Transport
+
+SERVICE = "/hfgateway.v1.GenerationService"
+UNARY, STREAM = f"{SERVICE}/SubmitGeneration", f"{SERVICE}/WatchGenerations"
+CALLS = {
+    "Connect, unary, JSON": (UNARY, "application/json"),
+    "Connect, unary, binary": (UNARY, "application/proto"),
+    "Connect, stream, JSON": (STREAM, "application/connect+json"),
+    "Connect, stream, binary": (STREAM, "application/connect+proto"),
+    "gRPC-Web, unary": (UNARY, "application/grpc-web+proto"),
+    "gRPC-Web, stream": (STREAM, "application/grpc-web+proto"),
+    "Connect, client stream": ("/hfgateway.v1.UploadService/UploadMedia", "application/connect+json"),
+}
+
+
+@pytest.mark.parametrize(("path", "content_type"), CALLS.values(), ids=CALLS)
+async def test_a_caller_without_a_key_is_refused_before_its_body_is_read(
+    running: Running, path: str, content_type: str
+) -> None:
+    async with connected(running.gateway.http_address) as (reader, writer):
+        head = (
+            f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\ncontent-length: 4096\r\n\r\n"
+        )
+        writer.write(head.encode())  # and nothing of the body
+        answer = await head_of_answer(reader)
+        unary = content_type in {"application/json", "application/proto"}
+        assert answer.startswith(b"HTTP/1.1 401 " if unary else b"HTTP/1.1 200 ")
+    assert await bad_requests(running, "credentials") == 1
+
+
+def bomb(count: int) -> bytes:
+    """JSON of so many values."""
+    return b'{"input":{"model":{"modelId":"m","parameters":{"a":[' + b"1," * (count - 1) + b"1]}}}}"
+
+
+def enveloped(content: bytes) -> bytes:
+    return struct.pack(">BI", 1, len(content)) + content
+
+
+async def answer_of(running: Running, path: str, body: bytes, **headers: str) -> tuple[int, str]:
+    """Status and text of an answer to a call with a good key."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named["authorization"] = f"Bearer {await running.key('one')}"
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        session.post(running.gateway.http_address + path, data=body, headers=named) as response,
+    ):
+        return response.status, (await response.read()).decode("latin-1")
+
+
+async def test_a_bomb_is_not_unpacked(running: Running) -> None:
+    packed = gzip.compress(bomb(2_000_000))
+    assert len(packed) < 8192
+    status, text = await answer_of(running, UNARY, packed, content_type="application/json", content_encoding="gzip")
+    assert (status, json.loads(text)["code"]) == (400, "invalid_argument")
+    assert "larger than 512 KiB" in json.loads(text)["message"]
+    _, text = await answer_of(
+        running, STREAM, enveloped(packed), content_type="application/connect+json", connect_content_encoding="gzip"
+    )
+    assert "invalid_argument" in text
+    assert "larger than 512 KiB" in text
+    assert await bad_requests(running, "size") == 2
+
+
+async def test_a_message_packed_in_many_pieces_is_refused(running: Running) -> None:
+    """Each piece unpacks to nothing, and what is left is copied for each."""
+    packed = gzip.compress(b"") * 10_000
+    status, text = await answer_of(running, UNARY, packed, content_type="application/json", content_encoding="gzip")
+    assert (status, json.loads(text)["code"]) == (400, "invalid_argument")
+    assert await bad_requests(running, "encoding") == 1
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_json_of_many_values_is_not_decoded(running: Running, encoding: str) -> None:
+    content = bomb(MOST_VALUES + 1)
+    body = gzip.compress(content) if encoding == "gzip" else content
+    status, text = await answer_of(running, UNARY, body, content_type="application/json", content_encoding=encoding)
+    told = json.loads(text)
+    assert (status, told["code"]) == (400, "invalid_argument")
+    assert f"more than {MOST_VALUES} values" in told["message"]
+    assert {detail["type"] for detail in told["details"]} >= {"google.rpc.BadRequest", "hfgateway.v1.Failure"}
+    assert await bad_requests(running, "values") == 1
+
+
+async def test_json_that_is_nested_deeply_is_not_decoded(running: Running) -> None:
+    deep = DEEPEST + 1
+    for body in (b'{"unknown":' + b"[" * deep + b"]" * deep + b"}", b'{"a":' * deep + b"1" + b"}" * deep, b"[" * 4_000):
+        status, text = await answer_of(running, UNARY, body, content_type="application/json")
+        assert (status, json.loads(text)["code"]) == (400, "invalid_argument")
+        assert f"deeper than {DEEPEST}" in json.loads(text)["message"]
+    assert await bad_requests(running, "values") == 3
+
+
+async def test_a_text_may_hold_what_divides_values(running: Running) -> None:
+    prompt = '[{,:"\\' * 10_000
+    client = running.caller("connect-json", await running.key("one"))
+    answer = await client.call("SubmitGeneration", soul(prompt, "key", wait_for=pb.WAIT_FOR_STORED))
+    assert answer.generation.id
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_message_over_512_kib_is_refused(running: Running, transport: str) -> None:
+    client = running.caller(transport, await running.key("one"))
+    with pytest.raises(RpcFailure) as refused:
+        await client.call("SubmitGeneration", soul("x" * LARGEST_REQUEST, "key"))
+    assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", ["request"])
+    assert await bad_requests(running, "size") == 1
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_parameters_of_many_values_are_refused(running: Running, transport: str) -> None:
+    client: Transport = running.caller(transport, await running.key("one"))
+    many: dict[str, Any] = {"list": [True] * (MOST_VALUES + 1)}
+    with pytest.raises(RpcFailure) as refused:
+        await client.call("SubmitGeneration", model("m", many, "key"))
+    assert refused.value.reason == "INVALID_INPUT"
+    assert await bad_requests(running, "values") == 1
