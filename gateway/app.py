@@ -11,6 +11,7 @@ from gateway import failpoints
 from gateway.access.identity import Access
 from gateway.assembly import ClockFrom, Core, Machine, assemble
 from gateway.config import PREFIX, SettingError, Settings
+from gateway.descriptors import raise_limit
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.credentials import Credentials
 from gateway.measures import measure
@@ -63,7 +64,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Drain, then close everything."""
-        await self._ports.not_serving()
+        self._ports.not_serving()
         await self._core.drain()
         await self._exit.aclose()
 
@@ -84,6 +85,7 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
         log.warning("HFGATEWAY_DRAIN is shorter than HFGATEWAY_UPSTREAM_TIMEOUT: stopping may leave UNCERTAIN ones")
     if settings.tls_cert is None and not (settings.grpc_address.loopback and settings.http_address.loopback):
         log.warning("API keys travel in plaintext: set HFGATEWAY_TLS_CERT, or have a proxy in front talk TLS")
+    raise_limit()
     gateway = Gateway(settings, credentials)
     await gateway.start()
     if settings.auth == "keys" and not gateway.access.listed():

@@ -1,9 +1,13 @@
 """One HTTP connection: uvicorn's, but not for ever in the hands of a client that does not finish what it began."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.telemetry import Bad
+from gateway.web.places import Place
 
 HEAD_WITHIN = 5.0
 """Seconds for the head of a request, and for what is left of a body that was answered already."""
@@ -21,8 +25,10 @@ class Connection(HttpToolsProtocol):
     is owed, however long it takes: a watch lasts for hours.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, place: Place, bad: Callable[[Bad], None], **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._place = place
+        self._bad = bad
         self._owed: asyncio.TimerHandle | None = None
         self._head: int | None = 0
         """Bytes of the head that is being read; None from its end to that of its request."""
@@ -32,11 +38,13 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A head is owed from the beginning."""
         super().connection_made(transport)
+        self._place.idle(transport.abort)
         self._owes(HEAD_WITHIN)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody owes anything any more."""
         self._paid()
+        self._place.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -70,11 +78,13 @@ class Connection(HttpToolsProtocol):
         if self._said > LARGEST_HEAD:
             self._refuse_head()
         else:
+            self._bad(Bad.ENCODING)
             super().send_400_response(msg)
 
     def on_headers_complete(self) -> None:
         """A request can be handled; its body is owed."""
         self._head = None
+        self._place.busy()
         self._owes(BODY_WITHIN)
         super().on_headers_complete()
 
@@ -89,6 +99,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """A request was answered. uvicorn bounds the silence after it, but not what is left of this or the next."""
         super().on_response_complete()
+        if not self._answering:
+            self._place.idle(self.transport.abort)
         if self._head != 0 and not self._answering:
             self._owes(HEAD_WITHIN)
 
@@ -98,6 +110,7 @@ class Connection(HttpToolsProtocol):
             raise ValueError("the head is too large")  # for the parser it is a faulty request then
 
     def _refuse_head(self) -> None:
+        self._bad(Bad.SIZE)
         self.transport.write(_TOO_LARGE)
         self.transport.close()
 
@@ -119,4 +132,6 @@ class Connection(HttpToolsProtocol):
         if self.pipeline:
             self._owes(BODY_WITHIN)  # it is we who read nothing, while another request is answered
         elif self._head is None or not self._answering:
+            if self._head != 0:
+                self._bad(Bad.SLOW)
             self.transport.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from typing import Any
@@ -20,13 +21,20 @@ from gateway.certificates import Certificates
 from gateway.config import WEBHOOK_PATH
 from gateway.rpc.call import WARNING
 from gateway.rpc.over_connect import ConnectApp
-from gateway.web.connection import Connection
+from gateway.telemetry import Bad
+from gateway.web.connection import HEAD_WITHIN, Connection
+from gateway.web.places import Place, Places
+
+log = logging.getLogger(__name__)
 
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[", "*.localhost"]
 """Hosts that calls may name while there are no keys: no foreign web page shall spend money by a rebound name.
 
 "[" is what the middleware sees of an IPv6 address, which no name can be rebound to.
 """
+ACCEPT_AGAIN = 0.5
+"""Seconds until the next connection is accepted, where there was no file descriptor for one."""
+Count = Callable[[Bad], None]
 LAST_WORDS = 2.0
 """Seconds for answers that are on their way when the port closes."""
 _CALL_HEADERS = (
@@ -118,9 +126,20 @@ def mortal(app: Any) -> Any:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the gateway, and ends as soon as it is told to; uvicorn itself takes up to 0.2 s more."""
+    """Leaves signals to the gateway, accepts connections as far as there are places, and ends as soon as it is told to.
+
+    asyncio's own accepting writes thousands of lines at once where there are no file descriptors left, and does not
+    count connections before their TLS handshake; uvicorn's own end takes up to 0.2 s more.
+    """
 
     _told: asyncio.Event | None = None
+    _accepting: asyncio.Task[None]
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket, places: Places, bad: Count) -> None:
+        super().__init__(config)
+        self._listening = listening
+        self._places = places
+        self._bad = bad
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -132,6 +151,10 @@ class _Uvicorn(uvicorn.Server):
         if self._told is not None:
             self._told.set()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._accepting = asyncio.create_task(self._accept())
+        self.started = True
+
     async def main_loop(self) -> None:
         self._told, counter = asyncio.Event(), 0
         while not await self.on_tick(counter):
@@ -142,10 +165,9 @@ class _Uvicorn(uvicorn.Server):
                     await self._told.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for listening in sockets or ():
-            listening.close()
+        self._accepting.cancel()
+        await asyncio.wait({self._accepting})
+        self._listening.close()
         open_ones, tasks = self.server_state.connections, self.server_state.tasks
         for connection in list(open_ones):
             connection.shutdown()
@@ -158,9 +180,50 @@ class _Uvicorn(uvicorn.Server):
         for task in tasks:
             task.cancel()
 
+    async def _accept(self) -> None:
+        """Accept until the end; where there is no file descriptor left, again after a while."""
+        loop = asyncio.get_running_loop()
+        opening: set[asyncio.Task[None]] = set()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(self._listening)
+            except (ConnectionAbortedError, InterruptedError):
+                continue
+            except OSError as error:
+                log.error("no connection can be accepted now", extra={"error": error.strerror})
+                await asyncio.sleep(ACCEPT_AGAIN)
+                continue
+            place = self._places.take()
+            if place is None:
+                accepted.close()
+                log.warning("a port has as many connections as it may have: others are refused")
+                continue
+            task = loop.create_task(self._open(accepted, place))
+            place.idle(task.cancel)
+            opening.add(task)
+            task.add_done_callback(opening.discard)
+
+    async def _open(self, accepted: socket.socket, place: Place) -> None:
+        """Serve the connection, once its TLS handshake is done if it has one."""
+        config = self.config
+
+        def connection() -> asyncio.Protocol:
+            return Connection(config, self.server_state, {}, place=place, bad=self._bad)
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                connection, accepted, ssl=config.ssl, ssl_handshake_timeout=HEAD_WITHIN if config.ssl else None
+            )
+        except OSError:  # of TLS, too: the other side speaks it wrongly, or not at all
+            self._bad(Bad.ENCODING)
+            place.leave()
+        except BaseException:
+            place.leave()
+            raise
+
 
 class WebServer:
-    """Serves an app on a socket that is listening already."""
+    """Serves an app on a socket that is listening already, to so many connections at once."""
 
     def __init__(
         self,
@@ -168,7 +231,10 @@ class WebServer:
         listening: socket.socket,
         *,
         certificates: Certificates | None = None,
+        most: int = 1024,
+        bad: Count = lambda _: None,
     ) -> None:
+        """`bad` counts what is refused."""
         config = uvicorn.Config(
             mortal(app),
             http=Connection,
@@ -181,13 +247,18 @@ class WebServer:
         config.load()
         if certificates is not None:
             config.ssl = certificates.context()
-        self._server = _Uvicorn(config)
-        self._listening = listening
+        self._places = Places(most, bad)
+        self._server = _Uvicorn(config, listening, self._places, bad)
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return self._places.taken
 
     async def start(self) -> None:
         """Return when it answers."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._listening]))
+        self._task = asyncio.create_task(self._server.serve())
         while not self._server.started:
             if self._task.done():
                 self._task.result()

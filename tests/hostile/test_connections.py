@@ -1,0 +1,193 @@
+"""Connections that nobody uses: each port holds so many, and those who call are served all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import grpc
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from gateway.certificates import Certificates
+from gateway.config import Address
+from gateway.serving import listen
+from gateway.telemetry import LINES_WITHIN, MOST_LINES, Bad, Sparing
+from gateway.web.server import WebServer
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.app.certificates import Authority
+from tests.durability.process import GatewayProcess, stub
+from tests.hostile.conftest import connected
+from tests.support.running import PATIENCE
+
+LIMIT = 256
+"""Open files of the gateway under attack; a quarter of them is not for connections."""
+ATTACK = 400
+"""Connections at once, more than it may open."""
+_LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def process(folder: Path, *, soft: int, hard: int) -> GatewayProcess:
+    """A gateway that may open so many files."""
+    launcher = (sys.executable, "-c", _LIMITED.format(soft=soft, hard=hard))
+    return GatewayProcess(folder, "http://127.0.0.1:9", launcher=launcher)
+
+
+@asynccontextmanager
+async def idle_connections(address: str, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """So many that say nothing; those that are refused are among them."""
+    async with AsyncExitStack() as stack:
+        readers = []
+        for _ in range(count):
+            reader, _writer = await stack.enter_async_context(connected(address))
+            readers.append(reader)
+        yield readers
+
+
+async def listed(channel: grpc.aio.Channel) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await stub(channel).ListGenerations(pb.ListGenerationsRequest(), wait_for_ready=True)
+
+
+async def metrics(address: str) -> str:
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session, session.get(address + "/metrics") as got:
+        return await got.text()
+
+
+async def test_idle_connections_to_the_http_port_keep_nobody_out(tmp_path: Path) -> None:
+    async with process(tmp_path, soft=LIMIT, hard=LIMIT) as gateway:
+        async with gateway.channel() as channel, idle_connections(gateway.http_address, ATTACK):
+            told = await metrics(gateway.http_address)
+            assert 'hfgateway_bad_requests_total{reason="connections"}' in told
+            await listed(channel)
+        assert await gateway.terminate() == 0
+
+
+async def test_idle_connections_to_the_grpc_port_keep_nobody_out_who_is_in(tmp_path: Path) -> None:
+    async with process(tmp_path, soft=LIMIT, hard=LIMIT) as gateway, gateway.channel() as channel:
+        await listed(channel)
+        async with idle_connections(gateway.address, ATTACK):
+            await listed(channel)
+            await metrics(gateway.http_address)
+        async with gateway.channel() as newcomer:
+            await listed(newcomer)
+
+
+async def test_the_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
+    async with process(tmp_path, soft=128, hard=512) as gateway:
+        limits = Path(f"/proc/{gateway.pid}/limits").read_text()
+        found = re.search(r"Max open files +(\d+)", limits)
+        assert found is not None
+        assert int(found[1]) == 512
+
+
+@asynccontextmanager
+async def server(certificates: Certificates | None = None) -> AsyncIterator[tuple[WebServer, str, list[Bad]]]:
+    """A server of two places, its address, and what it counts."""
+    counted: list[Bad] = []
+    held = asyncio.Event()
+
+    async def hold(_: Request) -> Response:
+        await held.wait()
+        return PlainTextResponse("held")
+
+    async def now(_: Request) -> Response:
+        return PlainTextResponse("now")
+
+    listening = listen("HTTP_ADDRESS", Address("127.0.0.1", 0))
+    host, port = listening.getsockname()[:2]
+    app = Starlette(routes=[Route("/hold", hold), Route("/now", now)])
+    web = WebServer(app, listening, certificates=certificates, most=2, bad=counted.append)
+    await web.start()
+    try:
+        yield web, f"{host}:{port}", counted
+    finally:
+        held.set()
+        await web.stop()
+
+
+GET = b"GET /%s HTTP/1.1\r\nhost: localhost\r\n\r\n"
+
+
+async def test_the_longest_idle_connection_goes_first() -> None:
+    async with (
+        server() as (web, address, counted),
+        connected(address) as (first, _),
+        connected(address) as (second, ask),
+    ):
+        ask.write(GET % b"now")
+        await second.readuntil(b"now")
+        async with connected(address) as (third, asking):
+            asking.write(GET % b"now")
+            await third.readuntil(b"now")
+            assert await first.read() == b""
+            assert not second.at_eof()
+            assert (web.connections, counted) == (2, [Bad.CONNECTIONS])
+
+
+async def test_a_newcomer_is_refused_while_all_are_served() -> None:
+    async with server() as (web, address, counted), connected(address) as (_, one), connected(address) as (_, other):
+        for writer in (one, other):
+            writer.write(GET % b"hold")
+        async with asyncio.timeout(PATIENCE):
+            while web._places._idle or web.connections < 2:
+                await asyncio.sleep(0.01)
+        async with connected(address) as (refused, _):
+            assert await refused.read() == b""
+        assert (web.connections, counted) == (2, [Bad.CONNECTIONS])
+
+
+async def test_who_never_shakes_hands_keeps_nobody_out(tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path)
+    pair = authority.signed("server")
+    trusted = ssl.create_default_context(cafile=str(authority.cert))
+    async with server(Certificates(pair.cert, pair.key, None)) as (_, address, counted):
+        url = f"https://localhost:{address.rpartition(':')[2]}/now"
+        async with (
+            idle_connections(address, 4),
+            aiohttp.ClientSession() as session,
+            session.get(url, ssl=trusted) as answer,
+        ):
+            assert await answer.text() == "now"
+        assert Bad.CONNECTIONS in counted
+
+
+def test_a_flood_of_lines_is_told_in_few() -> None:
+    clock = [0.0]
+    sparing = Sparing(lambda: clock[0])
+    logger = logging.Logger("flooded")
+    lines: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = lines.append  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    logger.addFilter(sparing)
+    for number in range(1000):
+        logger.warning("one kind\n%d", number)
+    logger.warning("another")
+    assert len(lines) == MOST_LINES + 1
+    clock[0] = LINES_WITHIN
+    logger.warning("one kind\nagain")
+    assert lines[-1].__dict__["left_out"] == 1000 - MOST_LINES
+
+
+@pytest.mark.parametrize("words", [b"\x16\x03\x01\x00\x05hello", b"no HTTP at all\r\n\r\n"])
+async def test_what_is_no_http_is_counted(words: bytes) -> None:
+    async with server() as (_, address, counted), connected(address) as (reader, writer):
+        writer.write(words)
+        async with asyncio.timeout(PATIENCE):
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    assert counted == [Bad.ENCODING]

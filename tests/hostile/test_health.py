@@ -1,0 +1,69 @@
+"""The health service, which needs no key: few watches at once, which end with their connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+from google.rpc import status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway.serving import SERVICE
+from hfgateway.v1 import error_pb2
+from tests.hostile.conftest import bad_requests
+from tests.support.running import PATIENCE, Running
+
+MOST = 100
+Response = health_pb2.HealthCheckResponse
+
+
+def watch(channel: grpc.aio.Channel, service: str = "") -> grpc.aio.UnaryStreamCall[bytes, Response]:
+    return health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=service))
+
+
+async def told(call: grpc.aio.UnaryStreamCall[bytes, Response]) -> int:
+    async with asyncio.timeout(PATIENCE):
+        return int((await call.read()).status)
+
+
+async def test_few_watches_are_open_at_once_and_end_with_their_connection(running: Running) -> None:
+    address = running.gateway.grpc_address
+    async with grpc.aio.insecure_channel(address) as channel, grpc.aio.insecure_channel(address) as other:
+        calls = [watch(channel) for _ in range(MOST)]
+        assert {await told(call) for call in calls} == {Response.SERVING}
+        refused = watch(other)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await told(refused)
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        (packed,) = (
+            value for name, value in raised.value.trailing_metadata() or () if name == "grpc-status-details-bin"
+        )
+        status, failure = status_pb2.Status.FromString(packed), error_pb2.Failure()
+        assert status.details[0].Unpack(failure)
+        assert failure.reason == error_pb2.ERROR_REASON_GATEWAY_OVERLOADED
+        assert await bad_requests(running, "health") == 1
+        check = await health_pb2_grpc.HealthStub(other).Check(health_pb2.HealthCheckRequest())
+        assert check.status == Response.SERVING
+        await channel.close()
+        async with asyncio.timeout(PATIENCE):
+            while running.gateway._ports._health._watches:
+                await asyncio.sleep(0.01)
+        assert await told(watch(other)) == Response.SERVING
+
+
+async def test_a_watch_hears_of_every_change(running: Running) -> None:
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        calls = [watch(channel), watch(channel, SERVICE.full_name)]
+        assert [await told(call) for call in calls] == [Response.SERVING, Response.SERVING]
+        unknown = watch(channel, "no.such.Service")
+        assert await told(unknown) == Response.SERVICE_UNKNOWN
+        running.gateway._ports.not_serving()
+        assert [await told(call) for call in calls] == [Response.NOT_SERVING, Response.NOT_SERVING]
+
+
+async def test_a_long_name_is_refused(running: Running) -> None:
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await told(watch(channel, "x" * 256))
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
