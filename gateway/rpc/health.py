@@ -52,6 +52,11 @@ class Health:
             await context.abort(grpc.StatusCode.NOT_FOUND)
         return health_pb2.HealthCheckResponse(status=status)
 
+    async def List(self, request: Any, context: Any) -> health_pb2.HealthListResponse:  # noqa: N802 - gRPC's name
+        """The status of every service."""
+        now = health_pb2.HealthCheckResponse(status=self._status)
+        return health_pb2.HealthListResponse(statuses=dict.fromkeys(self._services, now))
+
     async def Watch(  # noqa: N802 - gRPC's name
         self, request: Any, context: Any
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:

@@ -45,6 +45,9 @@ async def test_few_watches_are_open_at_once_and_end_with_their_connection(runnin
         assert await bad_requests(running, "health") == 1
         check = await health_pb2_grpc.HealthStub(other).Check(health_pb2.HealthCheckRequest())
         assert check.status == Response.SERVING
+        listed = await health_pb2_grpc.HealthStub(other).List(health_pb2.HealthListRequest())
+        assert {each.status for each in listed.statuses.values()} == {Response.SERVING}
+        assert {"", SERVICE.full_name} <= set(listed.statuses)
         await channel.close()
         async with asyncio.timeout(PATIENCE):
             while running.gateway._ports._health._watches:

@@ -141,14 +141,6 @@ async def test_an_unknown_method_is_unimplemented(running: Running) -> None:
         assert answer.status == 404
 
 
-async def test_a_message_over_4_mib_is_refused_by_the_transport_itself(running: Running) -> None:
-    for client in running.transports.values():
-        with pytest.raises(RpcFailure) as raised:
-            await client.call("SubmitGeneration", b"\xfa\x3f" + b"\x80\x80\xc0\x02" + b"x" * (5 << 20))
-        assert raised.value.code == "RESOURCE_EXHAUSTED"
-        assert raised.value.details == ()
-
-
 class Defective:
     """Handlers of which every one has the same defect."""
 
