@@ -1,4 +1,4 @@
-"""What holds for every run of tests: none reaches out of this machine, and no missing toolchain goes unnoticed.
+"""What holds for every run of tests: it stays on this machine, it ends, and no missing toolchain goes unnoticed.
 
 With `-n` files run side by side, those first that last longest: docs/decisions/0022-tests-run-side-by-side.md.
 """
@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+
+from tests.support.watchdog import Watchdog
 
 WORKERS_FOR_A_CORE, MOST_WORKERS = 2, 8
 """Tests mostly wait: for processes, for sockets, for the end of a time."""
@@ -166,9 +168,14 @@ class Lines(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
         return LONGEST_FIRST[LINES[file]][0] if file in LINES else file
 
 
+def cores() -> int:
+    """Those that this process may use, where the system tells: `taskset` and containers leave some out."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """What `-n auto` means."""
-    return min(WORKERS_FOR_A_CORE * (os.cpu_count() or 1), MOST_WORKERS)
+    return min(WORKERS_FOR_A_CORE * cores(), MOST_WORKERS)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lines:
@@ -186,3 +193,4 @@ def pytest_configure(config: pytest.Config) -> None:
     # Registered rather than defined as hooks here: those would hold for tests/ only, not for clients/python/tests.
     config.pluginmanager.register(OutsideWorldGuard(), "outside-world-guard")
     config.pluginmanager.register(Toolchains(), "toolchains")
+    config.pluginmanager.register(Watchdog(config), "watchdog")
