@@ -150,8 +150,8 @@ class Admission:
         """When to ask `next` again although nothing has happened; None where only an event can help."""
         if not self._queues:
             return None
-        if self._closed_by is not None:
-            return None if self._probe is not None else max(self._opens_at, now)
+        if self._closed_by is not None and (self._probe is not None or now < self._opens_at):
+            return None if self._probe is not None else self._opens_at
         pause = self._pause(now)
         if pause:
             return now + pause

@@ -300,6 +300,20 @@ def test_retry_after_is_kept_whatever_ends_meanwhile() -> None:
     assert room.go(NOW + 60.0) == [1]
 
 
+def test_a_gate_whose_time_has_come_wakes_nobody_while_there_is_no_room() -> None:
+    room = Room()
+    room.come(*map(waiting, range(3)))
+    assert len(room.go()) == 3
+    room.take(0)
+    room.take(1)
+    room.turn_away(2, replace(FULL, metadata={"limit": "2"}), NOW + PROBE_PAUSE)
+    later = NOW + PROBE_PAUSE + 1.0
+    assert room.go(later) == []
+    assert room.admission.wakes_at(later) == NOW + QUIET  # asked at once, the follower would go round in circles
+    room.end(0)
+    assert room.go(later) == [2]
+
+
 def test_where_nothing_is_reached_an_end_proves_nothing() -> None:
     room = closed(AWAY)
     room.come(running(waiting(0)))
