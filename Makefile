@@ -94,6 +94,10 @@ chaos: setup ## let two storms of faults, kills and cuts pass over the gateway, 
 soak: setup ## the same for twenty minutes and 10,000 submissions; 0 keys charged twice, or it fails
 	@$(BIN)/python -m chaos run --storms 2 --seconds 300 --submissions 5000 --settle 150
 
+.PHONY: simulate
+simulate: setup ## run the deterministic simulation; SEEDS=1000 is how many, SEEDS=5000-9999 which
+	@$(BIN)/python -m tests.simulation $(or $(SEEDS),1000)
+
 .PHONY: lock
 lock: setup ## write the lock files again from what they were made of; UPGRADE=1 takes newer versions
 	@for name in server dev codegen; do \

@@ -6,6 +6,9 @@ RUN = frozenset({"README.md", "clients/python/README.md"})
 NOT_RUN = {
     "make demo": "runs `hfgateway demo`, as tests/cli/test_demo.py does",
     "make test": "is what runs this",
+    "make simulate SEEDS=1000": "runs `python -m tests.simulation`, as tests/simulation does with fewer seeds",
+    "make simulate SEEDS=5000-9999": "the same",
+    "python -m tests.simulation --replay 901": "tests/simulation/test_replay.py runs it without a process of its own",
     "make chaos": "runs `python -m chaos`, as tests/chaos does for a shorter time",
     "make soak": "the same for a quarter of an hour",
     'hfgateway keys create --tenant shop --name "order service"': "tests/access/test_keys.py runs the command",

@@ -1,0 +1,91 @@
+"""`make simulate`: many seeds on all cores, or one of them with everything that happened."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+from tests.simulation.run import Report, simulate
+
+AT_ONCE = 20
+"""Seeds that a process takes at a time."""
+TOLD_EVERY = 30.0
+"""Seconds between lines about how far it has come."""
+REPLAY = "python -m tests.simulation --replay"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line asks for; 1 where a seed failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("seeds", nargs="?", default="1000", help="how many seeds from 0 on, or FIRST-LAST")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="run one seed and print everything that happened")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    given = parser.parse_args(arguments)
+    if given.replay is not None:
+        return _replay(given.replay)
+    return _run(seeds(given.seeds), given.processes)
+
+
+def seeds(text: str) -> range:
+    """The seeds that a text means."""
+    first, dash, last = text.partition("-")
+    return range(int(first), int(last) + 1) if dash else range(int(first))
+
+
+def failures(wanted: Iterable[int]) -> Iterator[Report]:
+    """The reports of those that fail."""
+    for report in map(_simulate, wanted):
+        if report.violations:
+            yield report
+
+
+def _run(wanted: range, processes: int) -> int:
+    began = told = time.monotonic()
+    failed: list[Report] = []
+    steps = 0
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for count, report in enumerate(pool.imap(_simulate, wanted, chunksize=AT_ONCE), 1):
+            steps += report.steps
+            if report.violations:
+                failed.append(report)
+                print(f"seed {report.seed} fails:", flush=True)
+                for text in report.violations:
+                    print(f"    {text}", flush=True)
+            if time.monotonic() - told > TOLD_EVERY:
+                told = time.monotonic()
+                print(f"{count} of {len(wanted)} seeds, {len(failed)} failed, {told - began:.0f} s", flush=True)
+    print(f"{len(wanted)} seeds, {steps} steps, {len(failed)} failed, {time.monotonic() - began:.0f} s")
+    for report in failed[:20]:
+        print(f"replay: {REPLAY} {report.seed}")
+    return 1 if failed else 0
+
+
+def _simulate(seed: int) -> Report:
+    if next(_count) % 200 == 0:
+        gc.collect()
+        gc.freeze()
+    return simulate(seed)
+
+
+_count = itertools.count()
+
+
+def _replay(seed: int) -> int:
+    report = simulate(seed, keep_trace=True)
+    for line in report.trace:
+        print(line)
+    print(report.plan)
+    print(f"seed {seed}: {report.steps} steps, fingerprint {report.fingerprint}")
+    for text in report.violations:
+        print(f"    {text}")
+    return 1 if report.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

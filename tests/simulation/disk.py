@@ -1,0 +1,164 @@
+"""The machine's disk: real SQL on a real file, but each commit takes simulated time and ends as the weather wants."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.generations.ports import Saved
+from gateway.store.writer import Writer
+from tests.simulation.world import World
+
+FULL = "database or disk is full"
+READ_ONLY = "attempt to write a readonly database"
+BROKEN = "disk I/O error"
+
+
+class Disk:
+    """`state`: "" while it works, FULL, READ_ONLY, or "hangs". `attempts` are the times of commits that were tried."""
+
+    def __init__(self, world: World, folder: Path, template: Path) -> None:
+        self.world = world
+        self.path = folder / "store.db"
+        self._copy = folder / "copy"
+        shutil.copyfile(template, self.path)
+        self.state = ""
+        self.state_since = 0.0
+        self.slowness = 0.001
+        self.fails = self.breaks = 0.0
+        """Probabilities that a commit fails, and that the disk breaks under it."""
+        self.attempts: deque[float] = deque(maxlen=4000)
+        self.copied_at: float | None = None
+        self.on_commit: Callable[[], None] = lambda: None
+        self._hanging: list[asyncio.Future[None]] = []
+        self._open: list[Any] = []
+
+    def become(self, state: str) -> None:
+        """Change what it does from now on; what hung goes on."""
+        if state == self.state:
+            return
+        self.world.tell("disk", state or "works")
+        self.state, self.state_since = state, self.world.now
+        if state != "hangs":
+            hanging, self._hanging = self._hanging, []
+            for signal in hanging:
+                if not signal.done():
+                    signal.set_result(None)
+
+    def writer(
+        self,
+        connection: sqlite3.Connection,
+        told: Callable[[Sequence[Saved]], None],
+        broken: Callable[[Exception], None],
+    ) -> Writer:
+        """A writer on this disk."""
+        self._open.append(connection)
+        store = getattr(told, "__self__", None)  # what hears of commits is the store, which has a reader and a lock
+        self._open += [one for name in ("_reader", "_lock") if (one := getattr(store, name, None)) is not None]
+        return Writer(_Connection(connection, self), told, broken, lambda: _Worker(self))  # type: ignore[arg-type]
+
+    def let_go(self) -> None:
+        """The process has ended: what it had open is closed, and what it had not committed never was."""
+        for one in self._open:
+            one.close()
+        self._open.clear()
+        self._hanging.clear()
+
+    def back_up(self) -> None:
+        """Copy the store as it is now."""
+        self._copy.unlink(missing_ok=True)
+        source, target = sqlite3.connect(self.path), sqlite3.connect(self._copy)
+        try:
+            source.backup(target)
+        finally:
+            source.close()
+            target.close()
+        self.copied_at = self.world.now
+        self.world.tell("backup")
+
+    def restore(self) -> None:
+        """Put the copy in the place of the store; no process is running."""
+        for tail in ("", "-wal", "-shm"):
+            Path(f"{self.path}{tail}").unlink(missing_ok=True)
+        shutil.copyfile(self._copy, self.path)
+        self.world.tell("restored the backup of", self.copied_at)
+
+    async def turn(self) -> None:
+        """Wait as long as the disk takes for a commit."""
+        while self.state == "hangs":
+            signal = asyncio.get_running_loop().create_future()
+            self._hanging.append(signal)
+            await signal
+        await asyncio.sleep(self.world.between(self.slowness / 3, self.slowness * 10))
+
+
+class _Worker:
+    """The writer's thread, on the loop."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._work: deque[Callable[[], None]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def run(self, work: Callable[[], None]) -> None:
+        self._work.append(work)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._go_on())
+
+    async def close(self) -> None:
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _go_on(self) -> None:
+        try:
+            while self._work:
+                await self._disk.turn()
+                self._work.popleft()()
+        finally:
+            self._task = None
+
+
+class _Connection:
+    """The writing connection, on a disk with faults."""
+
+    def __init__(self, connection: sqlite3.Connection, disk: Disk) -> None:
+        self._real = connection
+        self._disk = disk
+        self.executemany = connection.executemany
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._real.in_transaction
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            return self._commit()
+        if sql == "BEGIN IMMEDIATE" and self._disk.state == READ_ONLY:
+            self._disk.attempts.append(self._disk.world.now)
+            raise sqlite3.OperationalError(READ_ONLY)
+        return self._real.execute(sql, *values)
+
+    def close(self) -> None:
+        self._real.close()
+
+    def _commit(self) -> sqlite3.Cursor:
+        disk, world = self._disk, self._disk.world
+        disk.attempts.append(world.now)
+        disk.on_commit()
+        if disk.state == FULL:
+            raise sqlite3.OperationalError(FULL)
+        if world.might(disk.fails):
+            world.tell("a commit fails")
+            raise sqlite3.OperationalError(FULL)
+        if world.might(disk.breaks):
+            stored = world.chance.random() < 0.5
+            world.tell("the disk breaks under a commit;", "stored" if stored else "not stored")
+            if stored:
+                self._real.execute("COMMIT")
+            raise sqlite3.OperationalError(BROKEN)
+        return self._real.execute("COMMIT")

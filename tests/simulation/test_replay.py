@@ -1,0 +1,52 @@
+"""A seed is a whole story: it is the same in every process, and the command prints how to see it again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation import command
+from tests.simulation.run import THEMES, plan, simulate
+
+ROOT = Path(__file__).parents[2]
+SEEDS = range(900, 912)
+PRINT = """
+import sys
+from tests.simulation.run import simulate
+print(*(simulate(int(seed)).fingerprint for seed in sys.argv[1:]))
+"""
+
+
+def test_a_seed_replays_exactly_in_every_process() -> None:
+    told = []
+    for hash_seed, order in (("1", list(SEEDS)), ("2", list(reversed(SEEDS)))):
+        command_line = [sys.executable, "-c", PRINT, *map(str, order)]
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            command_line, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=100
+        )
+        told.append(dict(zip(order, done.stdout.split(), strict=True)))
+    assert told[0] == told[1]
+    assert len(set(told[0].values())) == len(SEEDS)
+
+
+def test_the_trace_changes_nothing() -> None:
+    assert simulate(901, keep_trace=True).fingerprint == simulate(901).fingerprint
+
+
+def test_every_theme_comes() -> None:
+    themes = {plan(seed).theme for seed in range(300)}
+    assert themes == {"", *(theme.__name__.strip("_") for theme in THEMES)}
+
+
+def test_the_command_runs_seeds_and_replays_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.seeds("3") == range(3)
+    assert command.seeds("5-9") == range(5, 10)
+    command.main(["--replay", "901"])
+    told = capsys.readouterr().out
+    assert "1800000000.000000 start 1" in told
+    assert f"fingerprint {simulate(901).fingerprint}" in told
