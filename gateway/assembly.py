@@ -116,7 +116,8 @@ class Core:
 
     async def start(self) -> None:
         """Take up what an earlier process left, and go on."""
-        for work in (self.follower.run(), self.recorder.run(), self.courier.run(), self._prune(), self._heal()):
+        parts = (self.follower, self.recorder, self.courier, self.finality)
+        for work in (*(part.run() for part in parts), self._prune(), self._heal()):
             self._go_on_with(work)
         if self.archiver is not None:
             self._go_on_with(self.archiver.run())
@@ -174,7 +175,7 @@ class Core:
                     await self.store.probe()
 
     async def _prune(self) -> None:
-        """Remove what retention lets go of, by the clock that is behind: what is gone is gone."""
+        """Remove what retention lets go of."""
         while True:
             try:
                 await self._prune_once()
@@ -183,19 +184,17 @@ class Core:
             await rest(self.clock, PRUNE_EVERY)
 
     async def _prune_once(self) -> None:
-        moment = self.clock.moment()
-        ended, keys = self._kept_since(min(moment.steady, moment.wall))
-        if not await self.store.prunable(ended, keys) and not await self.agent_store.prunable(keys):
+        now = self.clock.moment().steady
+        keys = now - KEYS_KEPT
+        if not await self.store.prunable(now - self.settings.retention, keys) and not await self.agent_store.prunable(
+            keys
+        ):
             return  # and nobody has to be asked for the time
-        steady = await self.finality.time()
-        if steady is not None:
-            ended, keys = self._kept_since(min(steady, moment.wall))
-            await self.store.prune(ended, keys)
-            await self.agent_store.prune(keys)
-
-    def _kept_since(self, now: float) -> tuple[float, float]:
-        """What ended before the first is removed, and keys that are older than the second."""
-        return now - self.settings.retention, now - KEYS_KEPT
+        ended_before = await self.finality.before(self.settings.retention)
+        keys_before = await self.finality.before(KEYS_KEPT)
+        if ended_before is not None and keys_before is not None:
+            await self.store.prune(ended_before, keys_before)
+            await self.agent_store.prune(keys_before)
 
 
 def _heed_end(task: asyncio.Task[None]) -> None:
@@ -265,7 +264,8 @@ async def _on(
     )
     thrift, trust = Thrift(), Trust()
     paces = Paces(settings.poll_min, settings.poll_max, thrift)
-    finality = Finality(clock, upstream)
+    finality = Finality(clock, upstream, store, await store.corrections())
+    upstream.when_dated(finality.told)
     paces.learn_all(await store.durations())
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), SqliteCatalogs(store), clock)
     base = None if settings.public_url is None else settings.public_url + WEBHOOK_PATH
@@ -347,7 +347,15 @@ async def _on(
         watches=Watches(store, feed, clock, service),
         forecasts=Forecaster(clock, admission, paces),
         stories=Stories(store, service, recorder),
-        resolver=Resolver(store=store, upstream=upstream, clock=clock, service=service, sender=sender, rules=rules),
+        resolver=Resolver(
+            store=store,
+            upstream=upstream,
+            clock=clock,
+            service=service,
+            sender=sender,
+            rules=rules,
+            finality=finality,
+        ),
         access=access,
         storage=storage,
         uploads=Uploads(storage, clock),

@@ -94,7 +94,7 @@ class Messages:
         known = await self._store.newest_agent_message(kept.session_id)
         newer = (await self._api.messages(kept.session_id, known)).messages
         kept = Kept(kept.tenant, kept.key, kept.fingerprint, kept.session_id, after=newer[-1].id if newer else known)
-        if not await self._store.mark_agent_message(kept, self._clock.moment().wall):
+        if not await self._store.mark_agent_message(kept, self._clock.moment().steady):
             raise key_reused(kept)  # used for another session since we looked: those have locks of their own
         return kept
 

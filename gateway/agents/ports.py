@@ -37,10 +37,10 @@ class AgentStore(Protocol):
     async def agent_key(self, tenant: str, key: str) -> Kept | None:
         """What the key stands for."""
 
-    async def keep_agent_session(self, kept: Kept, wall: float) -> bool:
+    async def keep_agent_session(self, kept: Kept, steady: float) -> bool:
         """Keep a new session and its key; False, and nothing is kept, where the key is used."""
 
-    async def mark_agent_message(self, kept: Kept, wall: float) -> bool:
+    async def mark_agent_message(self, kept: Kept, steady: float) -> bool:
         """Keep that a message is about to be sent; False where the key is used."""
 
     async def bind_agent_message(self, kept: Kept, message_id: str) -> bool:
@@ -55,7 +55,7 @@ class AgentStore(Protocol):
     async def newest_agent_message(self, session_id: str) -> str:
         """The last of those; empty where there is none."""
 
-    async def keep_agent_media(self, tenant: str, media_id: str, wall: float) -> None:
+    async def keep_agent_media(self, tenant: str, media_id: str, steady: float) -> None:
         """Keep to whom a place was given."""
 
     async def has_agent_media(self, tenant: str, media_id: str) -> bool:

@@ -136,7 +136,7 @@ class Agents:
     async def create_media(self, tenant: str, extension: str, kind: MediaKind) -> Slot:
         """A place for a file."""
         slot = await self._api.create_media(extension, kind)
-        await self._store.keep_agent_media(tenant, slot.id, self._clock.moment().wall)
+        await self._store.keep_agent_media(tenant, slot.id, self._clock.moment().steady)
         return slot
 
     async def confirm_media(self, tenant: str, media_id: str, kind: MediaKind) -> None:
@@ -173,7 +173,7 @@ class Agents:
         """A new session, kept; None where the key was used meanwhile (then one that is free is left over)."""
         session = await self._api.create_session()
         kept = Kept(tenant, key, SESSION, session.id)
-        return session if await self._store.keep_agent_session(kept, self._clock.moment().wall) else None
+        return session if await self._store.keep_agent_session(kept, self._clock.moment().steady) else None
 
     async def _check(self, tenant: str, session_id: str) -> None:
         """Raise NOT_FOUND where the tenant has no such session."""

@@ -95,8 +95,7 @@ class Archiver:
     async def _catch_up(self) -> None:
         """Plan what ended without being planned: before the archive was there, or right before a crash."""
         await self._copies.adopt_copies(self._storage.name)
-        moment = self._clock.moment()
-        async for found in self._copies.without_copies(min(moment.steady, moment.wall) - OUTPUTS_KEPT):
+        async for found in self._copies.without_copies(self._clock.moment().steady - OUTPUTS_KEPT):
             await self._note(found)
 
     async def _plan(self) -> None:

@@ -93,7 +93,7 @@ class Copies(Protocol):
         """Have what waits for another archive copied to this one; what lies in the other stays there."""
 
     def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:
-        """Completed generations of which nothing is noted, that ended after that wall time; some at a time."""
+        """Completed generations of which nothing is noted, that ended after that steady time; some at a time."""
 
     async def due_copies(self, archive: str, now: float, longest: float, limit: int) -> Sequence[Copy]:
         """What is to be done by that steady time, oldest first; also what is put off longer than is possible."""

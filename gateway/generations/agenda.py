@@ -117,20 +117,30 @@ def wait_ends(generation: Generation) -> float:
     return generation.spec.created_at + WAIT_AT_MOST if start_by is None else start_by
 
 
+def patience(generation: Generation) -> float:
+    """For how long it may wait unsent after its creation."""
+    return wait_ends(generation) - generation.spec.created_at
+
+
+def hopes(generation: Generation, rules: Rules) -> list[tuple[float, float]]:
+    """Since when and for how many seconds an UNCERTAIN generation may still be resolved; all of them count."""
+    sent_at = generation.sent_at or generation.spec.created_at
+    hopes = [(sent_at, rules.uncertain_timeout)]
+    if rules.webhooks_since is not None:
+        hopes.append((max(sent_at, rules.webhooks_since), WEBHOOKS_RETRIED))
+    return hopes
+
+
 def hope_ends(generation: Generation, rules: Rules) -> float:
     """Until when an UNCERTAIN generation may still be resolved."""
-    sent_at = generation.sent_at or generation.spec.created_at
-    end = sent_at + rules.uncertain_timeout
-    if rules.webhooks_since is None:
-        return end
-    return max(end, max(sent_at, rules.webhooks_since) + WEBHOOKS_RETRIED)
+    return max(since + seconds for since, seconds in hopes(generation, rules))
 
 
-def wants_cancel(generation: Generation, moment: Moment) -> bool:
-    """Whether it is to be canceled in Higgsfield's queue: somebody asked, or its start_timeout is up."""
-    start_by = generation.spec.start_by
-    return (
-        generation.state is State.QUEUED
-        and generation.cancelable
-        and (generation.cancel_requested or (start_by is not None and moment.steady >= start_by))
-    )
+def cancels_late_start(generation: Generation) -> bool:
+    """Whether it is to be canceled in Higgsfield's queue once its start_timeout is up."""
+    return generation.state is State.QUEUED and generation.cancelable and generation.spec.start_by is not None
+
+
+def wants_cancel(generation: Generation) -> bool:
+    """Whether it is to be canceled in Higgsfield's queue because somebody asked."""
+    return generation.state is State.QUEUED and generation.cancelable and generation.cancel_requested

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from gateway.generations.model import Moment
 from gateway.generations.ports import Clock
 
+AFTER = 0.001
 DISAGREEMENT = 60.0
 SETTLED = 900.0
 """Seconds after which clocks that had jumped apart, and have run evenly since, count as agreed again."""
@@ -39,7 +40,8 @@ class SystemClock:
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
-        self._offset = max(wall(), not_before) - monotonic()
+        # Later than all that is stored, so that what this process stores can be told from it.
+        self._offset = max(wall(), not_before + AFTER) - monotonic()
         self._apart, self._apart_since = 0.0, 0.0
 
     def moment(self) -> Moment:

@@ -1,41 +1,189 @@
-"""Whether what cannot be undone may be done by age: LOST, and what retention removes.
+"""Decides whether an irreversible step may be taken by age. No other code makes that decision.
 
-Ages are true as long as the machine's clocks are. A gateway that is started with a calendar set forward takes all for
-older than it is, and nothing on the machine can tell that from a long pause. Higgsfield's answers can: so before
-something is given up Higgsfield is asked for the time, once in the life of a process, and the earlier of the two
-counts. While it does not answer nothing is given up.
+Irreversible steps are: giving up a wait, canceling at a start_timeout, LOST, forgetting keys, pruning, and a repeat
+under a key that Higgsfield may have forgotten.
+
+Within one process the steady clock measures ages exactly. Between two processes only the machine's calendar does, and a
+wrong calendar looks like a long pause. The `Date` of Higgsfield's answers tells the two apart. Therefore a time that an
+earlier process stored is compared with both clocks: a step is due when both clocks say so (the earlier one counts), and
+a window is open while both say so (the later one counts). A `Correction` records by how much the steady clock of a
+process was off, so that times stored under a wrong calendar keep their true age after it has been put right.
+
+Reading the Date of each answer costs no call. Higgsfield is asked for the time only before an irreversible step, when a
+Date contradicts what is known, and when the first calls of a process get no answer.
 """
 
+import asyncio
 import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gateway.errors import GatewayError
-from gateway.generations.clock import DISAGREEMENT
-from gateway.generations.ports import Clock, Upstream
+from gateway.generations.clock import DISAGREEMENT, give, rest
+from gateway.generations.model import Moment
+from gateway.generations.ports import Clock, Correction, Store, StoreError, Upstream
 
 log = logging.getLogger(__name__)
 
+ASK_EVERY = 10.0
+"""Seconds for which the result of asking for the time is reused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """The result of asking for the time. `ahead`: our steady time minus theirs; None if there was no Date."""
+
+    at: float
+    answered: bool
+    ahead: float | None = None
+
 
 class Finality:
-    """Tells a steady time that is not too late, where there is one."""
+    """Compares stored steady times with our clock and with Higgsfield's."""
 
-    def __init__(self, clock: Clock, upstream: Upstream) -> None:
+    def __init__(self, clock: Clock, upstream: Upstream, store: Store, corrections: Sequence[Correction]) -> None:
         self._clock = clock
         self._upstream = upstream
-        self._ahead: float | None = None
+        self._store = store
+        self._corrections = list(corrections)
+        self._born = clock.moment().steady
+        self._placed = False
+        self._heard: _Heard | None = None
+        self._asking = asyncio.Lock()
+        self._wanted: asyncio.Future[None] | None = None
 
-    async def time(self) -> float | None:
-        """The steady time, or an earlier one if ours is ahead of Higgsfield's; None while nothing may be given up."""
+    async def is_over(self, since: float, seconds: float, *, unanswered: bool = False) -> bool:
+        """Return whether so many seconds have certainly passed since a stored steady time; see `before`."""
+        if self._clock.moment().steady - since < seconds:
+            return False  # not even by our own clock
+        before = await self.before(seconds, unanswered=unanswered)
+        return before is not None and since <= before
+
+    async def before(self, seconds: float, *, unanswered: bool = False) -> float | None:
+        """Return the latest steady time that is certainly so many seconds ago; None if none is.
+
+        Without an answer from Higgsfield no time is certain. With `unanswered`, the time this process has been running
+        counts even then.
+        """
         if not self._clock.agrees():
             return None
-        if self._ahead is None:
-            try:
-                theirs = await self._upstream.time()
-            except GatewayError as error:
-                log.warning("nothing is given up while Higgsfield does not answer", extra={"error": str(error)})
-                return None
-            ahead = 0.0 if theirs is None else self._clock.moment().steady - theirs
-            # The steady time runs evenly: what it is ahead now it is ahead for as long as this process lives.
-            self._ahead = ahead if ahead >= DISAGREEMENT else 0.0
-            if self._ahead:
-                log.warning("the clock is ahead of Higgsfield's: is it right?", extra={"seconds": round(ahead)})
-        return self._clock.moment().steady - self._ahead
+        now = self._clock.moment().steady
+        lived = now - seconds >= self._born
+        if lived and unanswered:
+            return now - seconds
+        heard = await self._hear()
+        if not heard.answered:
+            return None
+        if lived:
+            return now - seconds
+        return None if heard.ahead is None else self._long_ago(now, heard.ahead, seconds)
+
+    async def is_open(self, since: float, seconds: float) -> bool | None:
+        """Return whether a window since a stored steady time is certainly open; None while that is unknown."""
+        now = self._clock.moment().steady
+        if now - since > seconds:
+            return False
+        if since >= self._born and self._clock.agrees():
+            return True
+        heard = await self._hear()
+        if heard.ahead is None:
+            return None
+        age = (now - heard.ahead) - self._true(since)
+        # A stored time in Higgsfield's future was stored by a wrong clock, so its age is unknown.
+        return -DISAGREEMENT < age <= seconds
+
+    def seen_from(self, since: float) -> Moment:
+        """Return the present moment on the clock of the process that stored a steady time, as far as it is known."""
+        moment = self._clock.moment()
+        heard = self._heard
+        if since >= self._born or heard is None or heard.ahead is None:
+            return moment
+        off = heard.ahead - self._ahead_at(since)
+        return moment._replace(steady=min(moment.steady, moment.steady - off))
+
+    def told(self, theirs: float | None) -> None:
+        """Take notice of the Date of an answer; None if a call got no answer.
+
+        A Date that contradicts what is known is verified by asking for the time. The time is also asked for if a call
+        fails before any Date was read: otherwise the times that this process stores could never be corrected.
+        """
+        if theirs is None:
+            wanted = not self._placed
+        else:
+            wanted = abs(self._clock.moment().steady - theirs - self._ahead_now()) >= DISAGREEMENT
+            self._placed = self._placed or not wanted
+        if wanted and self._wanted is not None:
+            give(self._wanted)
+
+    async def run(self) -> None:
+        """Ask for the time whenever `told` wants it, and store the correction."""
+        while True:
+            self._wanted = asyncio.get_running_loop().create_future()
+            await self._clock.wait(self._wanted, None)
+            await self._hear()
+            await rest(self._clock, ASK_EVERY)
+
+    async def _hear(self) -> _Heard:
+        """Ask for the time, at most every ASK_EVERY seconds."""
+        async with self._asking:
+            heard = self._heard
+            if heard is None or self._clock.moment().steady - heard.at >= ASK_EVERY:
+                heard = self._heard = await self._ask()
+            return heard
+
+    async def _ask(self) -> _Heard:
+        began = self._clock.moment().steady
+        try:
+            theirs = await self._upstream.time()
+        except GatewayError as error:
+            log.warning("Higgsfield did not tell the time; irreversible steps wait", extra={"error": str(error)})
+            return _Heard(began, answered=False)
+        ended = self._clock.moment().steady
+        if theirs is None:
+            return _Heard(ended, answered=True)
+        ahead = _certain_part(began - theirs, ended - theirs)
+        await self._keep(ahead, ended)
+        return _Heard(ended, answered=True, ahead=ahead)
+
+    async def _keep(self, ahead: float, now: float) -> None:
+        """Store a new correction. The first one of a process applies from its start, later ones from now on."""
+        if abs(ahead - self._ahead_now()) < DISAGREEMENT:
+            self._placed = True
+            return
+        log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
+        correction = Correction(now if self._placed else self._born, ahead)
+        try:
+            await self._store.correct(correction)
+        except StoreError:
+            log.warning("clock correction could not be stored; will retry")
+            return
+        self._corrections.append(correction)
+        self._placed = True
+
+    def _ahead_now(self) -> float:
+        return self._corrections[-1].ahead if self._corrections else 0.0
+
+    def _ahead_at(self, at: float) -> float:
+        """Return by how much the steady clock was ahead of Higgsfield's when a time was stored."""
+        return next((one.ahead for one in reversed(self._corrections) if one.since <= at), 0.0)
+
+    def _true(self, at: float) -> float:
+        return at - self._ahead_at(at)
+
+    def _long_ago(self, now: float, ahead: float, seconds: float) -> float:
+        """Return the latest stored time that is so old by our clock and by Higgsfield's."""
+        end = now - seconds
+        for since, was_ahead in ((one.since, one.ahead) for one in reversed(self._corrections)):
+            at = min(end, now - ahead - seconds + was_ahead)
+            if at >= since:
+                return at
+            end = min(end, math.nextafter(since, 0.0))
+        return min(end, now - ahead - seconds)
+
+
+def _certain_part(least: float, most: float) -> float:
+    """Return the least difference of the clocks, given its bounds; 0 if it is less than DISAGREEMENT."""
+    if least >= DISAGREEMENT:
+        return least
+    return most if most <= -DISAGREEMENT else 0.0

@@ -19,7 +19,7 @@ from gateway.generations.agenda import Due, Rules, Step
 from gateway.generations.budget import Budget
 from gateway.generations.clock import give
 from gateway.generations.feed import Entry, Feed
-from gateway.generations.finality import Finality
+from gateway.generations.finality import ASK_EVERY, Finality
 from gateway.generations.model import FOLLOWED, Generation, Source, State, run_time
 from gateway.generations.pace import POLL_EVERY, Paces, Trust
 from gateway.generations.ports import Clock, Saved, Store, StoreError, Upstream
@@ -82,7 +82,7 @@ class Follower:
         self._tasks: set[asyncio.Task[None]] = set()
         self._signal: asyncio.Future[None] | None = None
         self._sleeps_until = 0.0
-        self._answers = 0
+        self._known_at: float | None = None
         self.stopped_sending = False
 
     def resume(self, unfinished: Sequence[Generation]) -> None:
@@ -167,15 +167,15 @@ class Follower:
         if due is None:
             self._due.pop(name, None)
             return
-        at = due.at
+        at, now = due.at, self._clock.moment().steady
         if due.step is Step.POLL:
             at = self._poll_at(generation)
         elif due.step is Step.SEND and generation.waiting:
             # Its turn is admission's affair; here only the end of its patience is kept.
-            at = agenda.wait_ends(generation)
+            at = now + self._left_to_wait(generation)
         elif due.step is Step.RECOVER:
             # Stored by another process's clock: never wait longer than a send may take.
-            at = min(at, self._clock.moment().steady + SEND_WITHIN)
+            at = min(at, now + SEND_WITHIN)
         self._put(name, at)
 
     def _poll_at(self, generation: Generation) -> float:
@@ -184,12 +184,16 @@ class Follower:
         if entry is None:
             return now.steady
         if not entry.poll_at:
-            entry.poll_at = now.steady + (0.0 if agenda.wants_cancel(generation, now) else self._gap(generation, 0))
-        start_by = generation.spec.start_by
-        if generation.state is not State.QUEUED or not generation.cancelable or start_by is None:
+            entry.poll_at = now.steady + (0.0 if agenda.wants_cancel(generation) else self._gap(generation, 0))
+        if not agenda.cancels_late_start(generation):
             return entry.poll_at
         # At its start_timeout it is looked at in any case, to be canceled.
-        return min(entry.poll_at, start_by) if start_by > now.steady else entry.poll_at
+        left = self._left_to_wait(generation)
+        return min(entry.poll_at, now.steady + left) if left > 0 else entry.poll_at
+
+    def _left_to_wait(self, generation: Generation) -> float:
+        """Return the seconds until its wait is over, as far as the time is known."""
+        return agenda.wait_ends(generation) - self._finality.seen_from(generation.spec.created_at).steady
 
     def _put(self, name: str, at: float) -> None:
         if self._due.get(name) != at:
@@ -284,19 +288,19 @@ class Follower:
             return
         match due.step:
             case Step.SEND if generation.state is State.UNCERTAIN:
-                await self._mark_and_send(generation)
+                await self._repeat(generation)
             case Step.TAKE_BACK if generation.marker is not None:
                 await self._service.observe(generation, Unsent(generation.marker))
             case Step.RECOVER if generation.marker is not None:
                 died = OwnerDied(generation.marker, agenda.PAUSE_AFTER_SILENCE)
                 await self._service.observe(generation, died)
             case Step.END_HOPE if self._clock.moment().steady >= due.at:
-                now = await self._finality.time()
-                await self._end(generation, Expired(GAVE_UP), certain=now is not None and now >= due.at)
+                over = [await self._finality.is_over(*hope) for hope in agenda.hopes(generation, self._rules)]
+                await self._end(generation, Expired(GAVE_UP), certain=all(over))
             case Step.END_WAIT if self._clock.moment().steady >= due.at:
                 start_timeout = generation.spec.start_by is not None
                 end = CancelAsked(NOT_STARTED) if start_timeout else Expired(WAITED_TOO_LONG)
-                await self._end(generation, end, certain=self._clock.agrees())
+                await self._end(generation, end, certain=await self._has_waited(generation))
 
     async def _end(self, generation: Generation, observation: CancelAsked | Expired, *, certain: bool) -> None:
         """What cannot be undone is put off while it is not certain that its time has come."""
@@ -305,13 +309,29 @@ class Follower:
         else:
             self._put_off[generation.id] = LOOK_AGAIN
 
+    async def _has_waited(self, generation: Generation) -> bool:
+        """Return whether its wait is certainly over. Does not need an answer from Higgsfield."""
+        since = generation.spec.created_at
+        return await self._finality.is_over(since, agenda.patience(generation), unanswered=True)
+
+    async def _repeat(self, generation: Generation) -> None:
+        """POST it again if Higgsfield certainly still knows its key."""
+        first = generation.first_sent_at
+        assert first is not None
+        remembered = await self._finality.is_open(first, self._rules.window)
+        if remembered:
+            await self._mark_and_send(generation)
+        else:
+            self._put_off[generation.id] = ASK_EVERY if remembered is None else LOOK_AGAIN
+
     def _next_due(self, generation: Generation) -> Due | None:
         spec = generation.spec
+        moment = self._finality.seen_from(spec.created_at) if generation.waiting else self._clock.moment()
         return agenda.next_due(
             generation,
             self._rules,
             self._sender.owner,
-            self._clock.moment(),
+            moment,
             reachable=self._upstream.reaches(spec.account, spec.origin),
             latched_off=self._sender.latched_off(spec.account),
             attempting=self._sender.attempts(generation.id),
@@ -336,8 +356,10 @@ class Follower:
         runs = max(began.wall - (generation.accept_time or began.wall), 0.0)
         ran = self._ran(entry, runs, late=began.steady - entry.poll_at)
         entry.seen = None
-        cancel = agenda.wants_cancel(generation, began)
         try:
+            cancel = agenda.wants_cancel(generation) or (
+                agenda.cancels_late_start(generation) and await self._has_waited(generation)
+            )
             if cancel:
                 await self._upstream.cancel(generation)
             report = await self._upstream.status(generation)
@@ -357,7 +379,7 @@ class Follower:
         if report is None:
             await self._missing(generation)
             return
-        self._answers += 1
+        self._known_at = self._clock.moment().steady
         if cancel and not generation.cancel_requested and report.state is State.CANCELED:
             report = replace(report, failure=NOT_STARTED)
         source = Source.CANCEL if cancel else Source.POLL
@@ -418,17 +440,22 @@ class Follower:
     async def _missing(self, generation: Generation) -> None:
         """A 404: normal for moments after a submission; for a day, while others of the account answer, it is LOST."""
         since = generation.missing_since
-        now = self._clock.moment().steady
-        lasted = since is not None and now - since >= GIVE_UP_MISSING
-        reaches = self._upstream.reaches(generation.spec.account, generation.spec.origin)
-        if lasted and not (reaches and self._answers):
-            log.error("Higgsfield knows none of this account's requests: are these its credentials?")
+        if since is None:
+            await self._service.observe(generation, Missing())
+        elif self._clock.moment().steady - since < GIVE_UP_MISSING:
             return
-        if since is not None and lasted:
-            sure = await self._finality.time()
-            if sure is None or sure - since < GIVE_UP_MISSING:
-                return
-        await self._service.observe(generation, Missing(given_up=lasted))
+        elif not self._others_answered(generation, since):
+            log.error("Higgsfield knows none of this account's requests: are these its credentials?")
+        elif await self._finality.is_over(since, GIVE_UP_MISSING):
+            await self._service.observe(generation, Missing(given_up_since=since))
+
+    def _others_answered(self, generation: Generation, since: float) -> bool:
+        """Return whether Higgsfield knew another request in the second half of the time this one was missing.
+
+        If all requests become unknown at once, answers about the others may still arrive just after `since`.
+        """
+        reaches = self._upstream.reaches(generation.spec.account, generation.spec.origin)
+        return reaches and self._known_at is not None and self._known_at - since >= GIVE_UP_MISSING / 2
 
     def _idle_for(self) -> float | None:
         """Seconds until something may be due; None when only an event can bring it."""

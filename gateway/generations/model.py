@@ -180,6 +180,8 @@ class Generation:
     # After acceptance: since when Higgsfield answers 404, and an id that came too late or second.
     missing_since: float | None = None
     stray_request_id: str = ""
+    # When it ended.
+    ended_at: float | None = None
     # Seconds after which it ended, as far as polls can tell. Not stored: only who learns from ends asks, at once.
     ran: float | None = None
 

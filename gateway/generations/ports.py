@@ -183,6 +183,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """From the steady time `since` on, the steady clock was so many seconds `ahead` of Higgsfield's (or behind)."""
+
+    since: float
+    ahead: float
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which generations of a tenant; all that is set must match. `ids` None: any.
 
@@ -299,8 +307,8 @@ class Store(Protocol):
     async def announced(self) -> None:
         """Return when all that was committed before has been told to those who listen."""
 
-    async def delete(self, generation: Generation, *, removed_upstream: bool, wall: float) -> None:
-        """Remove it, at that wall time, with all its content; its key stays used, its removal is a change."""
+    async def delete(self, generation: Generation, *, removed_upstream: bool, steady: float) -> None:
+        """Remove it, at that steady time, with all its content; its key stays used, its removal is a change."""
 
     async def deleted(self, tenant: str, generation_id: str) -> bool | None:
         """Whether a deleted generation's data went from Higgsfield too; None where it is not known as deleted."""
@@ -309,7 +317,7 @@ class Store(Protocol):
         """Whether `prune` would remove anything."""
 
     async def prune(self, ended_before: float, keys_before: float) -> int:
-        """Remove generations that ended before that wall time; how many went.
+        """Remove generations that ended before that steady time; how many went.
 
         Also keys without a generation that were claimed, or whose generation was deleted, before the other time.
         """
@@ -340,6 +348,12 @@ class Store(Protocol):
 
     async def durations(self) -> Sequence[tuple[str, float]]:
         """Model and run time of the last few hundred generations of each model that ended, oldest first."""
+
+    async def corrections(self) -> Sequence[Correction]:
+        """By how much the steady clock was off, oldest first."""
+
+    async def correct(self, correction: Correction) -> None:
+        """Keep by how much it is off from now on."""
 
     async def latched_accounts(self) -> frozenset[str]:
         """The accounts for which repeats are off: a second request showed that their keys are not honoured."""

@@ -7,6 +7,7 @@ from gateway.errors import Failure, Reason, generation_not_found, invalid_field
 from gateway.generations import agenda
 from gateway.generations.agenda import Rules
 from gateway.generations.clock import Ids
+from gateway.generations.finality import Finality
 from gateway.generations.model import Generation, PreparedRequest, Source, State, StatusReport
 from gateway.generations.ports import Claim, Clock, RequestIdTakenError, Store, Upstream
 from gateway.generations.sender import Sender
@@ -22,7 +23,15 @@ class Resolver:
     """Resolves generations of all tenants. Raises GatewayError with what stands against it."""
 
     def __init__(
-        self, *, store: Store, upstream: Upstream, clock: Clock, service: Generations, sender: Sender, rules: Rules
+        self,
+        *,
+        store: Store,
+        upstream: Upstream,
+        clock: Clock,
+        service: Generations,
+        sender: Sender,
+        rules: Rules,
+        finality: Finality,
     ) -> None:
         self._store = store
         self._upstream = upstream
@@ -30,6 +39,7 @@ class Resolver:
         self._service = service
         self._sender = sender
         self._rules = rules
+        self._finality = finality
         self._ids = Ids()
 
     async def as_request(self, generation_id: str, request_id: str) -> Generation:
@@ -72,20 +82,26 @@ class Resolver:
         generation = await self._generation(generation_id)
         if generation.state is not State.UNCERTAIN or generation.marker is not None:
             raise invalid_field("id", f"is {generation.state.name}: only what is UNCERTAIN and at rest can be repeated")
-        moment = self._clock.moment()
         spec = generation.spec
         if not self._upstream.reaches(spec.account, spec.origin):
             raise invalid_field("id", "was sent with other credentials, or to another origin, than are set now")
+        moment = self._clock.moment()
         if moment.steady < generation.not_before:
             raise invalid_field("resubmit", "the attempt before may not be over yet: try again later")
-        latched = self._sender.latched_off(spec.account)
-        safe = agenda.may_repeat(generation, self._rules, moment, latched_off=latched)
-        if not safe and not may_charge_twice:
+        if not may_charge_twice and not await self._is_safe(generation):
             raise invalid_field("resubmit", "may be charged a second time: say may_charge_twice to do it all the same")
         marked = await self._sender.mark_and_send(generation)
         if marked is None:
             raise invalid_field("id", "has changed in between: look again")
         return marked
+
+    async def _is_safe(self, generation: Generation) -> bool:
+        """Whether Higgsfield certainly knows the key still."""
+        latched = self._sender.latched_off(generation.spec.account)
+        if not agenda.may_repeat(generation, self._rules, self._clock.moment(), latched_off=latched):
+            return False
+        first = generation.first_sent_at
+        return first is not None and bool(await self._finality.is_open(first, self._rules.window))
 
     async def _successor(self, lost: Generation, report: StatusReport) -> Generation:
         """A new generation for what turned up after its generation was given up: that one never changes again."""

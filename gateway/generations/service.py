@@ -236,8 +236,8 @@ class Generations:
         spec = generation.spec
         if generation.request_id and spec.api == "v2" and self._upstream.reaches(spec.account, spec.origin):
             removed = await _asked(self._upstream.delete(generation))
-        wall = self._clock.moment().wall
-        await self._read(self._store.delete(generation, removed_upstream=removed, wall=wall))
+        steady = self._clock.moment().steady
+        await self._read(self._store.delete(generation, removed_upstream=removed, steady=steady))
         return removed
 
     async def observe(self, generation: Generation, observation: Observation) -> Generation:

@@ -109,9 +109,9 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Higgsfield answers 404 for the request; `given_up` once that has lasted too long."""
+    """Higgsfield answers 404 for the request; `given_up_since` that time, once it has lasted too long."""
 
-    given_up: bool = False
+    given_up_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +280,9 @@ def _reported(generation: Generation, observation: Reported, moment: Moment) -> 
 def _missing(generation: Generation, observation: Missing, moment: Moment) -> Generation | None:
     if generation.state not in FOLLOWED:
         return None
-    if observation.given_up:
+    if observation.given_up_since is not None:
+        if observation.given_up_since != generation.missing_since:
+            return None  # it was known again in between
         return _ended(generation, State.LOST, FORGOTTEN, moment, Source.POLL)
     if generation.missing_since is not None:
         return None
@@ -353,7 +355,15 @@ def _uncertain(generation: Generation, failure: Failure, pause: float, source: S
 
 
 def _ended(generation: Generation, state: State, failure: Failure | None, moment: Moment, source: Source) -> Generation:
-    return generation.evolve(moment, **_settled(), state=state, failure=failure, end_time=moment.wall, source=source)
+    return generation.evolve(
+        moment,
+        **_settled(),
+        state=state,
+        failure=failure,
+        end_time=moment.wall,
+        ended_at=moment.steady,
+        source=source,
+    )
 
 
 def _outputs(before: tuple[Output, ...], told: tuple[Output, ...], *, over: bool) -> tuple[Output, ...]:
@@ -382,6 +392,7 @@ def _progress(generation: Generation, report: StatusReport, state: State, moment
         changes |= {
             "failure": None if state is State.COMPLETED else report.failure,
             "end_time": moment.wall,
+            "ended_at": moment.steady,
             "other_results": report.other_results,
         }
         if state is State.COMPLETED:

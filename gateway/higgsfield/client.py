@@ -69,6 +69,8 @@ class HiggsfieldClient:
         self._account = credentials.account
         self._timeout = timeout
         self._told = told
+        self._dated: Callable[[float | None], None] | None = None
+        self._last_date = ""
         self._connect_within = min(CONNECT_WITHIN, timeout)
         headers = {
             "Authorization": credentials.header,
@@ -337,6 +339,8 @@ class HiggsfieldClient:
             raise httpx.ReadTimeout("no whole answer in time") from error
         finally:
             timer.cancel()
+            if answer is None and self._dated is not None:
+                self._dated(None)
             if self._told is not None and about:
                 status, correlation_id = (answer.status, answer.correlation_id) if answer else (0, "")
                 seconds = time.perf_counter() - start
@@ -356,14 +360,26 @@ class HiggsfieldClient:
             most=most,
         )
         told = reply.headers
+        date = told.get("date", "")
+        self._note(date)
         return Answer(
             status=reply.status,
             content_type=told.get("content-type", ""),
             retry_after=pause(told.get("retry-after")),
             correlation_id=examined(told.get("x-correlation-id", ""), self._credentials.secrets)[:128],
             body=reply.body,
-            date=told.get("date", ""),
+            date=date,
         )
+
+    def when_dated(self, dated: Callable[[float | None], None]) -> None:
+        """Have the Date of every answer told, each second once; None where no answer came."""
+        self._dated = dated
+
+    def _note(self, date: str) -> None:
+        if self._dated is None or date == self._last_date:
+            return
+        self._last_date = date
+        self._dated(moment(date))
 
     def _read(self, answer: Answer, api: Api) -> StatusReport | None:
         read = read_job_set if api == "v1" else read_status

@@ -28,22 +28,22 @@ class SqliteAgentStore:
         rows = self._rows("read_agent_key", tenant, key)
         return Kept(*rows[0]) if rows else None
 
-    async def keep_agent_session(self, kept: Kept, wall: float) -> bool:
+    async def keep_agent_session(self, kept: Kept, steady: float) -> bool:
         """Keep a session and its key, both or none."""
 
         def write(connection: sqlite3.Connection) -> Effect:
-            if not self._claim(connection, kept, wall):
+            if not self._claim(connection, kept, steady):
                 return False, None
-            connection.execute(self._sql["insert_agent_session"], (kept.session_id, kept.tenant, wall))
+            connection.execute(self._sql["insert_agent_session"], (kept.session_id, kept.tenant, steady))
             return True, None
 
         return bool(await self._writer.write("agent session", write))
 
-    async def mark_agent_message(self, kept: Kept, wall: float) -> bool:
+    async def mark_agent_message(self, kept: Kept, steady: float) -> bool:
         """Keep that it is about to be sent."""
 
         def write(connection: sqlite3.Connection) -> Effect:
-            return self._claim(connection, kept, wall), None
+            return self._claim(connection, kept, steady), None
 
         return bool(await self._writer.write("agent message", write))
 
@@ -76,11 +76,11 @@ class SqliteAgentStore:
         """The last of them."""
         return self._value("read_newest_agent_message", session_id) or ""
 
-    async def keep_agent_media(self, tenant: str, media_id: str, wall: float) -> None:
+    async def keep_agent_media(self, tenant: str, media_id: str, steady: float) -> None:
         """Keep to whom a place was given."""
 
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["insert_agent_media"], (tenant, media_id, wall))
+            connection.execute(self._sql["insert_agent_media"], (tenant, media_id, steady))
             return None, None
 
         await self._writer.write("agent media", write)
@@ -103,8 +103,8 @@ class SqliteAgentStore:
 
         await self._writer.write("prune", write)
 
-    def _claim(self, connection: sqlite3.Connection, kept: Kept, wall: float) -> bool:
-        row = (kept.tenant, kept.key, kept.fingerprint, kept.session_id, kept.after, wall)
+    def _claim(self, connection: sqlite3.Connection, kept: Kept, steady: float) -> bool:
+        row = (kept.tenant, kept.key, kept.fingerprint, kept.session_id, kept.after, steady)
         return connection.execute(self._sql["insert_agent_key"], row).rowcount == 1
 
     def _value(self, statement: str, *values: Any) -> str | None:

@@ -52,7 +52,7 @@ class SqliteCopies:
             found = [generation_of(row) for name in wanted for row in self._read("read_any_generation", name)]
             if found:
                 yield found
-            at, last = rows[-1]["end_time"], rows[-1]["id"]
+            at, last = rows[-1]["ended_at"], rows[-1]["id"]
             await asyncio.sleep(0)
 
     async def due_copies(self, archive: str, now: float, longest: float, limit: int) -> Sequence[Copy]:

@@ -49,7 +49,7 @@ def progress_columns(generation: Generation, text: str) -> tuple[Any, ...]:
     marker = generation.marker
     return (
         generation.version, generation.revision, generation.state.value, int(generation.done),
-        generation.request_id or None, generation.end_time, text,
+        generation.request_id or None, generation.end_time, generation.ended_at, text,
         marker.owner if marker else None, marker.attempt if marker else None,
         generation.send_by, generation.sent_at, generation.first_sent_at, generation.sends, int(generation.ambiguous),
         generation.not_before, int(generation.repeats_over), int(generation.cancel_requested),
@@ -118,6 +118,7 @@ def generation_of(row: Row) -> Generation:
         polls=row["polls"],
         missing_since=row["missing_since"],
         stray_request_id=row["stray_request_id"],
+        ended_at=row["ended_at"],
         **shown_fields(row["shown"]),
     )
 

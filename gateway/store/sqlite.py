@@ -21,6 +21,7 @@ from gateway.generations.ports import (
     MOST_DELIVERIES,
     Claim,
     Claimed,
+    Correction,
     Delivery,
     Filter,
     Listener,
@@ -145,7 +146,7 @@ class SqliteStore:
         def write(connection: sqlite3.Connection) -> Effect:
             sql = self._sql
             inserted = connection.execute(
-                sql["claim_key"], (spec.tenant, spec.idempotency_key, spec.id, claim.fingerprint, spec.create_time)
+                sql["claim_key"], (spec.tenant, spec.idempotency_key, spec.id, claim.fingerprint, spec.created_at)
             )
             if inserted.rowcount == 0:
                 return None, None
@@ -285,7 +286,7 @@ class SqliteStore:
         """Return when all that was committed before has been told: a write of nothing comes behind it."""
         await self._writer.write(None, lambda _: (None, None))
 
-    async def delete(self, generation: Generation, *, removed_upstream: bool, wall: float) -> None:
+    async def delete(self, generation: Generation, *, removed_upstream: bool, steady: float) -> None:
         """Remove it with all its content; leave its key used and a trace that it went."""
         spec = generation.spec
 
@@ -299,7 +300,7 @@ class SqliteStore:
             connection.execute(sql["delete_deliveries"], (spec.id,))
             connection.execute(sql["delete_events"], (spec.id,))
             connection.execute(sql["remove_copies"], (spec.id,))
-            buried = (1 + removed_upstream, wall, spec.tenant, spec.idempotency_key, spec.id)
+            buried = (1 + removed_upstream, steady, spec.tenant, spec.idempotency_key, spec.id)
             connection.execute(sql["bury_key"], buried)
             change = self._append_removal(connection, generation)
             return None, Saved(spec.id, None, change)
@@ -317,7 +318,7 @@ class SqliteStore:
         return row is not None and bool(row[0])
 
     async def prune(self, ended_before: float, keys_before: float) -> int:
-        """Remove what ended before that wall time, a few hundred at a time, and keys that have served."""
+        """Remove what ended before that steady time, a few hundred at a time, and keys that have served."""
 
         def write(connection: sqlite3.Connection) -> Effect:
             sql = self._sql
@@ -393,6 +394,19 @@ class SqliteStore:
         """What is known of how long generations run."""
         return [(row[0], row[1]) for row in self._all("read_durations")]
 
+    async def corrections(self) -> Sequence[Correction]:
+        """By how much the steady clock was off, oldest first."""
+        return [Correction(*row) for row in self._all("read_corrections")]
+
+    async def correct(self, correction: Correction) -> None:
+        """Keep by how much it is off."""
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            connection.execute(self._sql["correct"], (correction.since, correction.ahead))
+            return None, None
+
+        await self._writer.write("correction", write)
+
     async def latched_accounts(self) -> frozenset[str]:
         """The accounts for which repeats are off."""
         return frozenset(row[0] for row in self._all("read_latched"))
@@ -449,7 +463,7 @@ class SqliteStore:
         return Change(cursor.lastrowid or 0, generation.tenant, generation.id, generation)
 
     def _append_removal(self, connection: sqlite3.Connection, generation: Generation) -> Change:
-        time = generation.end_time or generation.update_time
+        time = generation.ended_at or generation.spec.created_at
         cursor = connection.execute(self._sql["insert_change"], (generation.tenant, generation.id, 0, "", time))
         return Change(cursor.lastrowid or 0, generation.tenant, generation.id, None)
 

@@ -157,7 +157,7 @@ class Stage:
     def make_old(self) -> None:
         """Let everything in the store have ended long ago; nothing may have it open."""
         with closing(sqlite3.connect(self._folder / "store.db")) as store, store:
-            store.execute(f"UPDATE generations SET end_time = end_time - {LONG_AGO}")
+            store.execute(f"UPDATE generations SET ended_at = ended_at - {LONG_AGO}")
 
     async def becomes(self, holds: Callable[[], bool]) -> None:
         """Return once it holds."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from email.utils import formatdate
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +35,8 @@ TOLD = {"public_url": "http://{http}", "poll_min": "30", "poll_max": "30"}
 NO_REPEATS = {"upstream_idempotency": "off"}
 NOBODY_KNOWS = (errors.SubmissionUnresolved, errors.DeadlineExceeded)
 """What a client that asks again and again ends with."""
+IN_AN_HOUR = formatdate(time.time() + 3600, usegmt=True)
+"""What Higgsfield's answers say where its calendar is another one."""
 HURRIED = {"queue_seconds": 0.5, "image_seconds": 0.5, "time_scale": 10.0}
 """Webhooks that found nobody come again after half a second."""
 
@@ -432,6 +436,14 @@ SCENARIOS = {
     ),
     "in doubt": Scenario(
         completed, around("ambiguous"), faults=({"on": "submit", "kind": "500", "processed": True},)
+    ),
+    "by another calendar": Scenario(
+        completed,
+        around("correction"),
+        faults=(
+            {"on": "submit", "kind": "429", "headers": {"Retry-After": "2", "Date": IN_AN_HOUR}},
+            {"on": "status", "status": 404, "body": {"detail": "Not found"}, "headers": {"Date": IN_AN_HOUR}},
+        ),
     ),
     "refused": Scenario(refused, around("refused"), faults=({"on": "submit", "kind": "422"},)),
     "canceled": Scenario(

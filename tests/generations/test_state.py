@@ -189,12 +189,20 @@ class Observations(RuleBasedStateMachine):
         changed = {name for name in SEEN if getattr(before, name) != getattr(after, name)}
         assert changed <= {"upstream_status"}
 
-    @rule(given_up=st.booleans())
-    def missing(self, given_up: bool) -> None:
-        before, after = self.observe(state.Missing(given_up))
+    @rule()
+    def missing(self) -> None:
+        before, after = self.observe(state.Missing())
         if before is not after:
             assert before.request_id
-            assert after.state is (State.LOST if given_up else before.state)
+            assert (after.state, before.missing_since) == (before.state, None)
+
+    @rule(stale=st.booleans())
+    def missing_for_too_long(self, stale: bool) -> None:
+        since = 0.5 if stale else self.generation.missing_since
+        before, after = self.observe(state.Missing(given_up_since=since))
+        if before is not after and since is not None:
+            assert before.missing_since == since
+            assert after.state is State.LOST
 
     @rule(failure=st.none() | st.just(FAILURE))
     def cancel_asked(self, failure: Failure | None) -> None:

@@ -186,7 +186,7 @@ async def test_a_token_older_than_what_is_kept_resets(running: Running, grpc: Tr
     alive = await running.submit(soul("alive"))
     await running.stop_gateway()
     with contextlib.closing(sqlite3.connect(running.store_path)) as connection:
-        connection.execute("UPDATE generations SET end_time = 1 WHERE id = ?", (old.id,))
+        connection.execute("UPDATE generations SET ended_at = 1 WHERE id = ?", (old.id,))
         connection.commit()
     await running.start_gateway()
     await eventually_gone(running, old.id)

@@ -85,6 +85,7 @@ generations = st.builds(
     polls=st.integers(0, 2**31 - 1),
     missing_since=st.none() | seconds,
     stray_request_id=texts,
+    ended_at=st.none() | seconds,
     ran=st.none(),  # is of no use later, and not stored
 )
 requests = st.builds(

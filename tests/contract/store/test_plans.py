@@ -22,6 +22,7 @@ READ_THROUGH = {
     "read_callbacks": "callbacks",
     "read_callback_secrets": "callback_secrets",
     "read_latched": "accounts",
+    "read_corrections": "corrections",
     "read_durations": "durations",
     "anything_prunable": "durations",
     "prune_durations": "durations",

@@ -1,7 +1,7 @@
 -- Every statement of the SQLite store, by name.
 
 -- name: claim_key
-INSERT INTO keys (tenant, key, generation_id, fingerprint, used_time) VALUES (?, ?, ?, ?, ?)
+INSERT INTO keys (tenant, key, generation_id, fingerprint, used_at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (tenant, key) DO NOTHING;
 
 -- name: read_key
@@ -11,7 +11,7 @@ SELECT generation_id, fingerprint, deleted FROM keys WHERE tenant = ? AND key = 
 DELETE FROM keys WHERE tenant = ? AND key = ? AND generation_id = ?;
 
 -- name: bury_key
-UPDATE keys SET deleted = ?, orphaned = 1, used_time = ? WHERE tenant = ? AND key = ? AND generation_id = ?;
+UPDATE keys SET deleted = ?, orphaned = 1, used_at = ? WHERE tenant = ? AND key = ? AND generation_id = ?;
 
 -- name: orphan_key
 UPDATE keys SET orphaned = 1 WHERE generation_id = ?;
@@ -20,14 +20,14 @@ UPDATE keys SET orphaned = 1 WHERE generation_id = ?;
 INSERT INTO generations (
     id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
     token_hash, start_by, fail_when_saturated,
-    version, revision, state, done, request_id, end_time, shown,
+    version, revision, state, done, request_id, end_time, ended_at, shown,
     owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested,
     polls, missing_since, stray_request_id
-) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?,?);
+) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?,?);
 
 -- name: update_generation
 UPDATE generations SET
-    version = ?, revision = ?, state = ?, done = ?, request_id = ?, end_time = ?, shown = ?,
+    version = ?, revision = ?, state = ?, done = ?, request_id = ?, end_time = ?, ended_at = ?, shown = ?,
     owner = ?, attempt = ?, send_by = ?, sent_at = ?, first_sent_at = ?, sends = ?, ambiguous = ?, not_before = ?,
     repeats_over = ?, cancel_requested = ?, polls = ?, missing_since = ?, stray_request_id = ?
 WHERE id = ? AND version = ?;
@@ -120,12 +120,12 @@ DELETE FROM generations WHERE id = ?;
 DELETE FROM changes WHERE generation_id = ?;
 
 -- name: prunable
-SELECT id, tenant FROM generations WHERE done = 1 AND end_time < ? ORDER BY end_time LIMIT ?;
+SELECT id, tenant FROM generations WHERE done = 1 AND ended_at < ? ORDER BY ended_at LIMIT ?;
 
 -- name: anything_prunable
-SELECT EXISTS (SELECT 1 FROM generations WHERE done = 1 AND end_time < ?1)
+SELECT EXISTS (SELECT 1 FROM generations WHERE done = 1 AND ended_at < ?1)
     OR EXISTS (SELECT 1 FROM changes WHERE revision = 0 AND time < ?1)
-    OR EXISTS (SELECT 1 FROM keys WHERE orphaned = 1 AND used_time < ?2)
+    OR EXISTS (SELECT 1 FROM keys WHERE orphaned = 1 AND used_at < ?2)
     OR EXISTS (SELECT 1 FROM durations GROUP BY model_id HAVING count(*) > 600);
 
 -- name: last_position_of
@@ -135,7 +135,7 @@ SELECT max(position) FROM changes WHERE generation_id = ?;
 DELETE FROM changes WHERE revision = 0 AND time < ? RETURNING tenant, position;
 
 -- name: prune_keys
-DELETE FROM keys WHERE orphaned = 1 AND used_time < ?;
+DELETE FROM keys WHERE orphaned = 1 AND used_at < ?;
 
 -- name: record_event
 INSERT OR REPLACE INTO events (
@@ -163,6 +163,12 @@ DELETE FROM durations WHERE id IN (
     ) WHERE age > 300
 );
 
+-- name: correct
+INSERT OR REPLACE INTO corrections (since, ahead) VALUES (?, ?);
+
+-- name: read_corrections
+SELECT since, ahead FROM corrections ORDER BY since;
+
 -- name: latch_repeats_off
 INSERT INTO accounts (account, repeats_off) VALUES (?, 1) ON CONFLICT (account) DO UPDATE SET repeats_off = 1;
 
@@ -172,7 +178,7 @@ SELECT account FROM accounts WHERE repeats_off = 1;
 -- name: newest_steady
 SELECT max(
     coalesce(max(created_at), 0), coalesce(max(sent_at), 0), coalesce((SELECT max(fetched_at) FROM catalogs), 0),
-    coalesce((SELECT max(sent_at) FROM characters), 0)
+    coalesce((SELECT max(sent_at) FROM characters), 0), coalesce((SELECT max(since) FROM corrections), 0)
 ) FROM generations;
 
 -- name: read_catalog
@@ -275,9 +281,9 @@ ON CONFLICT (generation_id, output) DO NOTHING;
 UPDATE archive_files SET archive = ? WHERE state = 0 AND archive <> ?;
 
 -- name: read_ended
-SELECT id, end_time,
+SELECT id, ended_at,
     state = ? AND NOT EXISTS (SELECT 1 FROM archive_files f WHERE f.generation_id = g.id) AS wanted
-FROM generations g WHERE done = 1 AND (end_time, id) > (?, ?) ORDER BY end_time, id LIMIT ?;
+FROM generations g WHERE done = 1 AND (ended_at, id) > (?, ?) ORDER BY ended_at, id LIMIT ?;
 
 -- name: read_due_copies
 SELECT generation_id, output, url, key, content_type, archive, expire_time, attempts, state FROM archive_files
@@ -341,10 +347,10 @@ SELECT tenant FROM agent_sessions WHERE id = ?;
 -- name: read_agent_key
 SELECT tenant, key, fingerprint, session_id, after_message_id, message_id FROM agent_keys WHERE tenant = ? AND key = ?;
 -- name: insert_agent_key
-INSERT INTO agent_keys (tenant, key, fingerprint, session_id, after_message_id, used_time) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO agent_keys (tenant, key, fingerprint, session_id, after_message_id, used_at) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (tenant, key) DO NOTHING;
 -- name: insert_agent_session
-INSERT INTO agent_sessions (id, tenant, create_time) VALUES (?, ?, ?);
+INSERT INTO agent_sessions (id, tenant, created_at) VALUES (?, ?, ?);
 -- name: bind_agent_message
 UPDATE agent_keys SET message_id = ? WHERE tenant = ? AND key = ?;
 -- name: free_agent_key
@@ -352,16 +358,16 @@ DELETE FROM agent_keys WHERE tenant = ? AND key = ? AND message_id IS NULL;
 -- name: read_bound_agent_messages
 SELECT message_id FROM agent_keys WHERE session_id = ? AND message_id IS NOT NULL;
 -- name: read_newest_agent_message
-SELECT message_id FROM agent_keys WHERE session_id = ? AND message_id IS NOT NULL ORDER BY used_time DESC LIMIT 1;
+SELECT message_id FROM agent_keys WHERE session_id = ? AND message_id IS NOT NULL ORDER BY used_at DESC LIMIT 1;
 -- name: insert_agent_media
-INSERT INTO agent_media (tenant, id, create_time) VALUES (?, ?, ?)
-ON CONFLICT (tenant, id) DO UPDATE SET create_time = excluded.create_time;
+INSERT INTO agent_media (tenant, id, created_at) VALUES (?, ?, ?)
+ON CONFLICT (tenant, id) DO UPDATE SET created_at = excluded.created_at;
 -- name: has_agent_media
 SELECT 1 FROM agent_media WHERE tenant = ? AND id = ?;
 -- name: any_old_agent_key
-SELECT EXISTS (SELECT 1 FROM agent_keys WHERE used_time < ?1)
-    OR EXISTS (SELECT 1 FROM agent_media WHERE create_time < ?1);
+SELECT EXISTS (SELECT 1 FROM agent_keys WHERE used_at < ?1)
+    OR EXISTS (SELECT 1 FROM agent_media WHERE created_at < ?1);
 -- name: prune_agent_keys
-DELETE FROM agent_keys WHERE used_time < ?;
+DELETE FROM agent_keys WHERE used_at < ?;
 -- name: prune_agent_media
-DELETE FROM agent_media WHERE create_time < ?;
+DELETE FROM agent_media WHERE created_at < ?;

@@ -1,0 +1,226 @@
+"""The calendar is set wrong or right between two processes: Higgsfield's time decides what may no longer be undone.
+
+In each test the machine's calendar misleads: a gateway that believed it would charge twice, give up, cancel or forget.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import GatewayError, Reason
+from hfgateway.v1 import error_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.recovery.conftest import Start
+from tests.support.running import Generation, name_of, soul
+from tests.support.timeline import Timed
+from tests.support.transports import RpcFailure
+
+HOUR, DAY = 3_600.0, 86_400.0
+STORED = pb.WAIT_FOR_STORED
+COARSE = 60.0
+FORGOTTEN = {"on": "status", "status": 404, "body": {"detail": "Not found"}, "times": 10**9}
+
+
+async def down(running: Timed, seconds: float, *, calendar_set: float) -> None:
+    """Stop the gateway for so long; meanwhile the calendar is set forward or back."""
+    await running.stop_gateway()
+    running.clock.advance(seconds)
+    running.time.wall_is_ahead += calendar_set
+    await running.start_gateway()
+    await running.settled()
+
+
+async def uncertain(running: Timed, **terms: object) -> Generation:
+    """One that Higgsfield has charged, and whose answer was lost."""
+    running.plan(on="submit", kind="lost")
+    stored = await running.submit(soul("a fox", wait_for=STORED))
+    await running.passes(1.0)
+    assert name_of(await running.get(stored.id)) == "UNCERTAIN"
+    return stored
+
+
+async def refusal(running: Timed, request: pb.SubmitGenerationRequest) -> str:
+    with pytest.raises(RpcFailure) as raised:
+        await running.submit(request)
+    return raised.value.reason
+
+
+# -- Charged twice -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("back", [3 * DAY, 3 * DAY - 60.0, 10 * DAY], ids=["all of it", "nearly", "more"])
+async def test_a_calendar_set_back_opens_no_window_again(start: Start, back: float) -> None:
+    running = await start()
+    sent = await uncertain(running)
+    await down(running, 3 * DAY, calendar_set=-back)
+    await running.passes(600.0, step=5.0)
+    assert len(running.ledger.submissions) == 1
+    assert name_of(await running.get(sent.id)) == "UNCERTAIN"
+    running.time.wall_is_ahead = 0.0
+    await down(running, 60.0, calendar_set=0.0)
+    await running.passes(600.0, step=5.0)
+    assert len(running.ledger.submissions) == 1, "and it stays closed, whatever the calendar says later"
+
+
+async def test_a_window_that_was_opened_by_a_calendar_ahead_is_closed_when_that_is_put_right(start: Start) -> None:
+    running = await start()
+    running.time.wall_is_ahead = 10 * DAY
+    await down(running, 1.0, calendar_set=0.0)
+    await uncertain(running)
+    await down(running, 9 * DAY, calendar_set=-10 * DAY)
+    await running.passes(600.0, step=5.0)
+    assert len(running.ledger.submissions) == 1
+
+
+async def test_while_higgsfield_does_not_say_the_time_nothing_of_another_process_is_repeated(start: Start) -> None:
+    running = await start()
+    sent = await uncertain(running)
+    await running.stop_gateway()
+    await running.higgsfield_goes()
+    await running.start_gateway()
+    await running.passes(120.0)
+    await running.higgsfield_comes_back()
+    await running.passes(60.0)
+    assert name_of(await running.get(sent.id)) == "COMPLETED"
+    assert running.ledger.double_charged_prompts == {}
+    assert len(running.ledger.submissions) == 2
+
+
+async def test_an_operator_does_not_open_it_either(start: Start) -> None:
+    running = await start()
+    sent = await uncertain(running)
+    await down(running, 3 * DAY, calendar_set=-3 * DAY)
+    resolver = running.gateway._core.resolver
+    with pytest.raises(GatewayError) as raised:
+        await resolver.resubmit(sent.id, may_charge_twice=False)
+    assert raised.value.failure.reason is Reason.INPUT_REFUSED or raised.value.failure.violations
+    assert len(running.ledger.submissions) == 1
+
+
+# -- Ended too early ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("calendar", ["ahead at the restart", "behind before it"])
+async def test_a_wait_is_not_ended_by_a_calendar(start: Start, calendar: str) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1, queue_seconds=30 * DAY)
+    before, after = (0.0, 2 * DAY) if calendar == "ahead at the restart" else (-2 * DAY, 2 * DAY)
+    await down(running, 1.0, calendar_set=before)
+    await running.submit(soul("the one that runs", wait_for=STORED))
+    patient = await running.submit(soul("patient", wait_for=STORED))
+    hasty = await running.submit(soul("hasty", start_timeout={"seconds": int(HOUR)}, wait_for=STORED))
+    await running.passes(1.0)
+    await down(running, 60.0, calendar_set=after)
+    await running.passes(HOUR - 180.0, step=COARSE)
+    assert [name_of(await running.get(one.id)) for one in (patient, hasty)] == ["PENDING", "PENDING"]
+    await running.passes(360.0, step=COARSE)
+    ended = await running.get(hasty.id)
+    assert (name_of(ended), ended.failure.reason) == ("CANCELED", error_pb2.ERROR_REASON_START_TIMEOUT_EXCEEDED)
+    assert name_of(await running.get(patient.id)) == "PENDING"
+    await running.passes(DAY, step=10 * COARSE)
+    assert name_of(await running.get(patient.id)) == "FAILED"
+    assert len(running.ledger.submissions) == 1
+
+
+async def test_what_waited_is_sent_although_the_calendar_takes_its_wait_for_over(start: Start) -> None:
+    running = await start()
+    await running.higgsfield_goes()
+    waiting = await running.submit(soul("a fox", wait_for=STORED))
+    await running.passes(1.0)
+    await down(running, 1.0, calendar_set=2 * DAY)
+    await running.passes(60.0)
+    await running.higgsfield_comes_back()
+    await running.passes(120.0)
+    assert name_of(await running.get(waiting.id)) == "COMPLETED"
+
+
+async def test_what_is_queued_is_not_canceled_there_by_a_calendar(start: Start) -> None:
+    running = await start(queue_seconds=30 * DAY)
+    queued = await running.submit(soul("a fox", start_timeout={"seconds": int(HOUR)}, wait_for=STORED))
+    await running.passes(1.0)
+    await down(running, 60.0, calendar_set=5 * HOUR)
+    await running.passes(HOUR - 120.0, step=COARSE)
+    assert name_of(await running.get(queued.id)) == "QUEUED"
+    assert running.ledger.cancels == []
+    await running.passes(180.0, step=5.0)
+    assert name_of(await running.get(queued.id)) == "CANCELED"
+
+
+async def test_what_was_sent_under_a_calendar_behind_is_not_lost_when_that_is_put_right(start: Start) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off")
+    await down(running, 1.0, calendar_set=-40 * DAY)
+    sent = await uncertain(running)
+    await down(running, 60.0, calendar_set=40 * DAY)
+    await running.passes(3 * HOUR - 180.0, step=COARSE)
+    assert name_of(await running.get(sent.id)) == "UNCERTAIN"
+    await running.passes(360.0, step=COARSE)
+    assert name_of(await running.get(sent.id)) == "LOST"
+
+
+# -- Forgotten too early -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
+@pytest.mark.parametrize("deleted", [False, True], ids=["kept", "deleted"])
+async def test_a_key_of_a_calendar_behind_is_not_forgotten_when_that_is_put_right(
+    start: Start, restart: bool, deleted: bool
+) -> None:
+    running = await start()
+    running.time.wall_is_ahead = -40 * DAY
+    if restart:
+        await down(running, 1.0, calendar_set=0.0)
+    first = await running.submit(soul("a fox", wait_for=STORED))
+    await running.passes(60.0)
+    assert name_of(await running.get(first.id)) == "COMPLETED"
+    if deleted:
+        await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=first.id))
+    if restart:
+        await down(running, 60.0, calendar_set=40 * DAY)
+    else:
+        running.time.wall_is_ahead = 0.0
+    await running.passes(2 * HOUR, step=COARSE)
+    if deleted:
+        assert await refusal(running, soul("a fox", wait_for=STORED)) == "IDEMPOTENCY_KEY_REUSED"
+    else:
+        assert (await running.submit(soul("a fox", wait_for=STORED))).id == first.id
+    await running.passes(60.0)
+    assert len(running.ledger.charges) == 1
+
+
+async def test_a_key_is_forgotten_at_its_true_age(start: Start) -> None:
+    running = await start(RETENTION="1d")
+    await down(running, 1.0, calendar_set=-40 * DAY)
+    first = await running.submit(soul("a fox", wait_for=STORED))
+    await running.passes(60.0)
+    await down(running, 60.0, calendar_set=40 * DAY)
+    await running.passes(7 * DAY - HOUR, step=10 * COARSE)
+    with pytest.raises(RpcFailure):
+        await running.get(first.id)
+    assert await refusal(running, soul("a fox", wait_for=STORED)) == "IDEMPOTENCY_KEY_REUSED"
+    await running.passes(3 * HOUR, step=10 * COARSE)
+    assert (await running.submit(soul("a fox", wait_for=STORED))).id != first.id
+
+
+# -- A day of 404 ------------------------------------------------------------------------------------------------------
+
+
+async def test_where_all_are_unknown_for_a_day_none_is_lost(start: Start) -> None:
+    running = await start(queue_seconds=30 * DAY)
+    live = [await running.submit(soul(f"fox {number}", wait_for=STORED)) for number in range(5)]
+    await running.passes(60.0, step=1.0)
+    running.plan(**FORGOTTEN)
+    await running.passes(DAY + HOUR, step=COARSE)
+    assert [name_of(await running.get(one.id)) for one in live] == ["QUEUED"] * 5
+    running.sandbox.world.plan.clear()
+    await running.passes(60.0, step=1.0)
+    assert set(running.live()) == {one.id for one in live}
+
+
+async def test_what_is_unknown_for_a_day_while_others_are_known_is_lost(start: Start) -> None:
+    running = await start(queue_seconds=30 * DAY)
+    forgotten = await running.submit(soul("forgotten", wait_for=STORED))
+    known = await running.submit(soul("known", wait_for=STORED))
+    running.plan(prompt="forgotten", **FORGOTTEN)
+    await running.passes(DAY - HOUR, step=COARSE)
+    assert name_of(await running.get(forgotten.id)) == "QUEUED"
+    await running.passes(2 * HOUR, step=COARSE)
+    assert [name_of(await running.get(one.id)) for one in (forgotten, known)] == ["LOST", "QUEUED"]
