@@ -104,13 +104,16 @@ class Conversation:
             self.wake()
 
     def news(self, seen: int, after: str) -> Sequence[Session | Message]:
-        """What has changed since so many changes: the session first, then the messages after that one in order."""
-        found: list[Session | Message] = []
-        if self._session_changed > seen:
-            found.append(self.session)
+        """Return what has changed since so many changes: the session, and the messages after that one in order.
+
+        The session comes first, unless it has come to rest meanwhile: the end of a turn follows its messages.
+        """
         first = self._place(after)
-        found.extend(row.message for row in self._rows[first:] if row.changed > seen)
-        return found
+        messages = [row.message for row in self._rows[first:] if row.changed > seen]
+        if self._session_changed <= seen:
+            return messages
+        turn_ended = seen > 0 and self.session.state.resting
+        return [*messages, self.session] if turn_ended else [self.session, *messages]
 
     async def quiet(self, seconds: float) -> None:
         """Return at the next change, when watchers have to look around, or after so many seconds."""

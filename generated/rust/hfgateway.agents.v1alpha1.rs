@@ -541,10 +541,10 @@ pub mod agent_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-        /// leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-        /// the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-        /// answer it only waits.
+        /// First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+        /// turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+        /// after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+        /// completed message. While Higgsfield does not answer it only waits.
         /// Codes: INVALID_ARGUMENT, NOT_FOUND.
         pub async fn watch_session(
             &mut self,
@@ -708,10 +708,10 @@ pub mod agent_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-        /// leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-        /// the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-        /// answer it only waits.
+        /// First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+        /// turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+        /// after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+        /// completed message. While Higgsfield does not answer it only waits.
         /// Codes: INVALID_ARGUMENT, NOT_FOUND.
         async fn watch_session(
             &self,

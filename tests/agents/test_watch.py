@@ -75,6 +75,8 @@ async def test_a_turn_as_it_goes(running: Running, transport: str) -> None:
     await watcher.leave()
 
     assert watcher.states == ["IDLE", "PROCESSING", "IDLE"]
+    # The end of the turn is reported after its messages.
+    assert watcher.told[-1].HasField("session")
     answers = [one for one in watcher.messages if one.role == pb.ROLE_ASSISTANT]
     assert len({one.id for one in answers}) == 1
     assert [one.text for one in answers] == sorted((one.text for one in answers), key=len)

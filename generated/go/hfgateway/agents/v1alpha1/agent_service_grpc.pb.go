@@ -62,10 +62,10 @@ type AgentServiceClient interface {
 	// Asks the agent to stop its turn; a session without a turn stays as it is.
 	// Codes: NOT_FOUND.
 	InterruptSession(ctx context.Context, in *InterruptSessionRequest, opts ...grpc.CallOption) (*InterruptSessionResponse, error)
-	// First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-	// leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-	// the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-	// answer it only waits.
+	// First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+	// turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+	// after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+	// completed message. While Higgsfield does not answer it only waits.
 	// Codes: INVALID_ARGUMENT, NOT_FOUND.
 	WatchSession(ctx context.Context, in *WatchSessionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSessionResponse], error)
 	// A place for media that messages refer to: PUT the bytes to upload_url with content_type, then ConfirmMedia.
@@ -206,10 +206,10 @@ type AgentServiceServer interface {
 	// Asks the agent to stop its turn; a session without a turn stays as it is.
 	// Codes: NOT_FOUND.
 	InterruptSession(context.Context, *InterruptSessionRequest) (*InterruptSessionResponse, error)
-	// First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-	// leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-	// the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-	// answer it only waits.
+	// First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+	// turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+	// after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+	// completed message. While Higgsfield does not answer it only waits.
 	// Codes: INVALID_ARGUMENT, NOT_FOUND.
 	WatchSession(*WatchSessionRequest, grpc.ServerStreamingServer[WatchSessionResponse]) error
 	// A place for media that messages refer to: PUT the bytes to upload_url with content_type, then ConfirmMedia.

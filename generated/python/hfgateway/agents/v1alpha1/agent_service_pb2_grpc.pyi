@@ -66,10 +66,10 @@ class AgentServiceStub:
     Codes: NOT_FOUND.
     """
     WatchSession: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.WatchSessionRequest, _agent_service_pb2.WatchSessionResponse]
-    """First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-    leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-    the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-    answer it only waits.
+    """First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+    turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+    after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+    completed message. While Higgsfield does not answer it only waits.
     Codes: INVALID_ARGUMENT, NOT_FOUND.
     """
     CreateMedia: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.CreateMediaRequest, _agent_service_pb2.CreateMediaResponse]
@@ -119,10 +119,10 @@ class AgentServiceAsyncStub(AgentServiceStub):
     Codes: NOT_FOUND.
     """
     WatchSession: _aio.UnaryStreamMultiCallable[_agent_service_pb2.WatchSessionRequest, _agent_service_pb2.WatchSessionResponse]  # type: ignore[assignment]
-    """First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-    leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-    the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-    answer it only waits.
+    """First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+    turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+    after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+    completed message. While Higgsfield does not answer it only waits.
     Codes: INVALID_ARGUMENT, NOT_FOUND.
     """
     CreateMedia: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.CreateMediaRequest, _agent_service_pb2.CreateMediaResponse]  # type: ignore[assignment]
@@ -205,10 +205,10 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_service_pb2.WatchSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agent_service_pb2.WatchSessionResponse], _abc.AsyncIterator[_agent_service_pb2.WatchSessionResponse]]:
-        """First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-        leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-        the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-        answer it only waits.
+        """First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+        turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+        after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+        completed message. While Higgsfield does not answer it only waits.
         Codes: INVALID_ARGUMENT, NOT_FOUND.
         """
 

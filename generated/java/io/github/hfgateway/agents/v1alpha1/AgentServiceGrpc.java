@@ -412,10 +412,10 @@ public final class AgentServiceGrpc {
 
     /**
      * <pre>
-     * First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-     * leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-     * the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-     * answer it only waits.
+     * First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+     * turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+     * after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+     * completed message. While Higgsfield does not answer it only waits.
      * Codes: INVALID_ARGUMENT, NOT_FOUND.
      * </pre>
      */
@@ -562,10 +562,10 @@ public final class AgentServiceGrpc {
 
     /**
      * <pre>
-     * First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-     * leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-     * the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-     * answer it only waits.
+     * First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+     * turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+     * after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+     * completed message. While Higgsfield does not answer it only waits.
      * Codes: INVALID_ARGUMENT, NOT_FOUND.
      * </pre>
      */
@@ -688,10 +688,10 @@ public final class AgentServiceGrpc {
 
     /**
      * <pre>
-     * First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-     * leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-     * the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-     * answer it only waits.
+     * First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+     * turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+     * after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+     * completed message. While Higgsfield does not answer it only waits.
      * Codes: INVALID_ARGUMENT, NOT_FOUND.
      * </pre>
      */
@@ -813,10 +813,10 @@ public final class AgentServiceGrpc {
 
     /**
      * <pre>
-     * First the session and the messages after after_message_id, then every change of both. Goes on until the caller
-     * leaves, or ends with OK after the turn where until_idle is set, and always after TERMINATED; with UNAVAILABLE when
-     * the gateway drains or the stream gets old: watch again, after the last completed message. While Higgsfield does not
-     * answer it only waits.
+     * First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
+     * turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
+     * after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
+     * completed message. While Higgsfield does not answer it only waits.
      * Codes: INVALID_ARGUMENT, NOT_FOUND.
      * </pre>
      */
