@@ -43,10 +43,10 @@ async def test_a_timeout_is_no_error(running: Running, grpc: Transport) -> None:
 
 
 async def test_the_call_answers_before_its_own_deadline(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What is left for the answer to travel, made large, so that a busy machine does not matter.
-    monkeypatch.setattr(generations, "MARGIN", 2.8)
+    # What is left for the answer to travel: nearly all of the deadline, so that a slow machine meets it.
+    monkeypatch.setattr(generations, "MARGIN", 59.9)
     stored = await running.submit(soul("a fox"))
-    calls = [wait(client, stored.id, 3600, deadline=3.0) for client in running.transports.values()]
+    calls = [wait(client, stored.id, 3600, deadline=60.0) for client in running.transports.values()]
     assert {name_of(one) for one in await asyncio.gather(*calls)} == {"QUEUED"}
 
 
