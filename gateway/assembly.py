@@ -384,6 +384,7 @@ def _archiver(
         clock=clock,
         concurrency=settings.archive_concurrency,
         bandwidth=settings.archive_bandwidth,
+        largest=settings.archive_largest,
     )
     store.listen(archiver.noticed)
     return archiver

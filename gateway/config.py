@@ -78,6 +78,7 @@ class Settings:
     archive_public_url: str | None
     archive_bandwidth: int
     archive_concurrency: int
+    archive_largest: int
     log_format: str
     log_level: str
     warnings: tuple[str, ...] = field(default=())
@@ -293,6 +294,7 @@ _ROWS: dict[str, _Row] = {
     ),
     "ARCHIVE_BANDWIDTH": _Row("archive_bandwidth", "0", _whole, "bytes per second of all copies; 0: no limit"),
     "ARCHIVE_CONCURRENCY": _Row("archive_concurrency", "4", _positive, "files that are copied at a time"),
+    "ARCHIVE_LARGEST": _Row("archive_largest", "2147483648", _positive, "bytes of one file; larger ones are given up"),
     "LOG_FORMAT": _Row("log_format", "", _one_of("", "console", "json"), "console on a terminal, else json"),
     "LOG_LEVEL": _Row("log_level", "info", _one_of("debug", "info", "warning", "error"), "least level logged"),
 }  # fmt: skip

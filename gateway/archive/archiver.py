@@ -6,10 +6,12 @@ import hashlib
 import logging
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from gateway.archive.download import Download
+from gateway.archive.media_types import SUFFIXES
 from gateway.archive.model import ArchivedFile, Copy, copies_of
-from gateway.archive.ports import ArchiveError, Copies, ObjectStorage, Source, SourceError
+from gateway.archive.ports import ArchiveError, Copies, ObjectStorage, RefusedError, Source, SourceError
 from gateway.archive.throttle import Throttle
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import give, rest
@@ -48,14 +50,24 @@ class Archiver:
     """
 
     def __init__(
-        self, *, copies: Copies, storage: ObjectStorage, source: Source, clock: Clock, concurrency: int, bandwidth: int
+        self,
+        *,
+        copies: Copies,
+        storage: ObjectStorage,
+        source: Source,
+        clock: Clock,
+        concurrency: int,
+        bandwidth: int,
+        largest: int,
     ) -> None:
+        """`largest`: bytes of one file; a larger one is given up."""
         self._copies = copies
         self._storage = storage
         self._source = source
         self._clock = clock
         self._concurrency = concurrency
         self._throttle = Throttle(clock, bandwidth)
+        self._largest = largest
         self._ended: list[Generation] = []
         self._busy: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._signal: asyncio.Future[None] | None = None
@@ -142,6 +154,8 @@ class Archiver:
                 await (self._remove(copy) if copy.remove else self._copy(copy))
             except (SourceError, ArchiveError) as error:
                 await self._failed(copy, str(error))
+            except RefusedError as error:
+                await self._failed(copy, str(error), refused=True)
             except StoreError:
                 raise
             except Exception:
@@ -158,7 +172,9 @@ class Archiver:
     async def _copy(self, copy: Copy) -> None:
         """Download it, write it, read it again, and only then let it be found."""
         storage = self._storage
-        download = Download(self._source, copy.url, self._throttle)
+        if PurePosixPath(copy.key).suffix not in SUFFIXES.values():
+            raise RefusedError("an older version planned it under a suffix that is none of a medium")
+        download = Download(self._source, copy.url, self._throttle, self._largest)
         try:
             await download.begin(await storage.kept(copy.key))
             seen = _Digest()
@@ -179,17 +195,17 @@ class Archiver:
             self.archived += 1
             self.bytes += seen.size
 
-    async def _failed(self, copy: Copy, why: str) -> None:
-        """Try again later; give up only after a try that was made when Higgsfield had let go of the file."""
+    async def _failed(self, copy: Copy, why: str, *, refused: bool = False) -> None:
+        """Try again later; give up if it is refused, or after a try that was made when Higgsfield had let go of it."""
         self.failures += 1
         moment = self._clock.moment()
-        give_up = not copy.remove and min(moment.steady, moment.wall) >= copy.expire_time
+        give_up = refused or (not copy.remove and min(moment.steady, moment.wall) >= copy.expire_time)
         pause = min(FIRST_PAUSE * 2.0 ** min(copy.attempts, 20), LONGEST_PAUSE) * random.uniform(0.75, 1.0)
         await self._copies.postpone_copy(copy, moment.steady + pause, give_up=give_up)
         told = _named(copy) | {"why": why, "attempts": copy.attempts + 1}
         if give_up:
             self.given_up += 1
-            log.error("an output could not be archived in time, and is given up", extra=told)
+            log.error("an output was not archived, and is given up", extra=told)
             with contextlib.suppress(ArchiveError):
                 await self._storage.discard(copy.key)
         else:

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
-from gateway.archive.ports import Answer, Kept, Source, SourceError
+from gateway.archive.media_types import media_type
+from gateway.archive.ports import Answer, Kept, RefusedError, Source, SourceError
 from gateway.archive.throttle import Throttle
 
 MOST_BREAKS = 5
@@ -11,16 +12,19 @@ MOST_BREAKS = 5
 
 
 class Download:
-    """`begin` it, then read its `chunks` once; `close` it in any case. Raises SourceError.
+    """`begin` it, then read its `chunks` once; `close` it in any case. Raises SourceError, RefusedError.
+
+    It has at most `largest` bytes, and is a medium by what its source says.
 
     After `begin`: `after` is what of the file is there already, None where it comes from the beginning; `etag` names
     the version that comes, empty where it cannot be asked for again.
     """
 
-    def __init__(self, source: Source, url: str, throttle: Throttle) -> None:
+    def __init__(self, source: Source, url: str, throttle: Throttle, largest: int) -> None:
         self._source = source
         self._url = url
         self._throttle = throttle
+        self._largest = largest
         self._open = AsyncExitStack()
         self._answer: Answer
         self._size: int | None = None
@@ -31,6 +35,9 @@ class Download:
     async def begin(self, after: Kept | None) -> None:
         """Ask for the file, or for its rest."""
         self._answer = await self._open.enter_async_context(self._source.open(self._url, after))
+        if media_type(self._answer.content_type) is None:
+            raise SourceError("it says that it is of a media type that is not archived")
+        self._check(self._answer.size or 0)
         self.after = after if self._answer.offset else None
         self._received = self._answer.offset
         self._size = self._answer.size
@@ -43,6 +50,7 @@ class Download:
             try:
                 async for chunk in self._throttle.passing(self._answer.chunks):
                     self._received += len(chunk)
+                    self._check(self._received)
                     yield chunk
                 break
             except SourceError:
@@ -56,6 +64,10 @@ class Download:
     async def close(self) -> None:
         """Let go of the connection."""
         await self._open.aclose()
+
+    def _check(self, size: int) -> None:
+        if size > self._largest:
+            raise RefusedError(f"it is larger than {self._largest} bytes")
 
     async def _go_on(self) -> None:
         """The rest, from another connection; where the file is another one by now, it has to be begun anew."""

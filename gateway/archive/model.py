@@ -1,19 +1,16 @@
 """The values of the archive: a file to be copied, a copy that was made, and where in the archive it lies."""
 
-import mimetypes
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from urllib.parse import urlsplit
 
+from gateway.archive.media_types import SUFFIXES, type_of
 from gateway.generations.model import Generation, MediaKind, Output, State
 from gateway.generations.state import OUTPUTS_KEPT
 
 LONGEST_PART = 80
 """Characters of one part of a key: some file systems end at 255 bytes for the whole of a name."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +52,20 @@ def copies_of(generation: Generation, archive: str) -> list[Copy]:
         return []
     expire_time = generation.outputs_expire_time or (generation.end_time or 0.0) + OUTPUTS_KEPT
     return [
-        Copy(generation.id, index, output.url, key, output.content_type, archive, expire_time)
-        for index, output, key in _with_files(generation)
+        Copy(generation.id, index, output.url, key, media_type, archive, expire_time)
+        for index, output, key, media_type in _with_files(generation)
     ]
 
 
-def _with_files(generation: Generation) -> Iterator[tuple[int, Output, str]]:
+def _with_files(generation: Generation) -> Iterator[tuple[int, Output, str, str]]:
     for index, output in enumerate(generation.outputs):
         if output.state is State.COMPLETED and output.url:
             name = output.name or (output.kind.name.lower() if output.kind is not MediaKind.UNKNOWN else "output")
-            file = f"{index}-{_safe(name)}{_suffix(output)}"
-            yield index, output, f"{_safe(generation.tenant)}/{_safe(generation.id)}/{file}"
+            media_type = type_of(output.content_type, output.url)
+            file = f"{index}-{_safe(name)}{SUFFIXES[media_type]}"
+            yield index, output, f"{_safe(generation.tenant)}/{_safe(generation.id)}/{file}", media_type
 
 
 def _safe(text: str) -> str:
     """One part of a key: plain characters, and none that would lead elsewhere."""
     return _UNSAFE.sub("_", text)[:LONGEST_PART].lstrip(".") or "_"
-
-
-def _suffix(output: Output) -> str:
-    try:
-        suffix = PurePosixPath(urlsplit(output.url).path).suffix.lower()
-    except ValueError:  # it leads nowhere: trying to fetch it will tell
-        suffix = ""
-    if _SUFFIX.fullmatch(suffix):
-        return suffix
-    return mimetypes.guess_extension(output.content_type.partition(";")[0].strip()) or ".bin"

@@ -13,6 +13,10 @@ class SourceError(Exception):
     """The file cannot be had now. The text is for the log: it holds no URL."""
 
 
+class RefusedError(Exception):
+    """The file will not be archived, however often it is tried. The text is for the log: it holds no URL."""
+
+
 class ArchiveError(Exception):
     """The archive cannot be read or written now. The text is for the log: it holds no secret."""
 
@@ -30,13 +34,14 @@ class Answer:
     """A file as its source sends it, from `offset` on; `size` is that of the whole file, None where it is not told.
 
     `etag` is empty where the source gives no validator that would do for going on later. `chunks` raises SourceError,
-    also where fewer bytes came than were told.
+    also where fewer bytes came than were told. `content_type` is empty where the source names none.
     """
 
     offset: int
     size: int | None
     etag: str
     chunks: AsyncIterator[bytes]
+    content_type: str = ""
 
 
 class Source(Protocol):

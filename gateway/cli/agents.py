@@ -11,6 +11,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
+from gateway.cli.output import echo, echo_lines
 from gateway.cli.progress import print_json
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def ask(
     while turn.is_question and sys.stdin.isatty() and not as_json:
         turn = talk.say(click.prompt("", prompt_suffix="> ", err=True))
     if turn.is_question:
-        click.echo(f"it asks: answer with {talk.command('ANSWER')}", err=True)
+        echo(f"it asks: answer with {talk.command('ANSWER')}", err=True)
     return exits.ENDED_OTHERWISE if turn.is_question or turn.failed or not turn.messages else exits.COMPLETED
 
 
@@ -63,7 +64,7 @@ def chat(*, connection: Connection, session_id: str | None, timeout: float | Non
         if line.strip():
             talk.say(line)
     if talk.session_id:
-        click.echo(f"go on with {talk.command()}", err=True)
+        echo(f"go on with {talk.command()}", err=True)
     return exits.COMPLETED
 
 
@@ -86,14 +87,15 @@ class _Talk:
             with self._connection.client() as client:
                 if not self.session_id:
                     self.session_id = client.agents.create_session().id
-                    click.echo(f"session {self.session_id}", err=True)
+                    echo(f"session {self.session_id}", err=True)
                 return self._turn(client, text, key, print_json if self._as_json else shown)
         except KeyboardInterrupt:
-            click.echo(f"\nthe turn goes on. {self._advice(text, key)}", err=True)
+            echo(err=True)
+            echo(f"the turn goes on. {self._advice(text, key)}", err=True)
             raise click.exceptions.Exit(exits.INTERRUPTED) from None
         except click.exceptions.Exit as end:
             if self.session_id and end.exit_code in (exits.AWAY, exits.UNRESOLVED):
-                click.echo(f"it may have been sent. {self._advice(text, key)}", err=True)
+                echo(f"it may have been sent. {self._advice(text, key)}", err=True)
             raise
         finally:
             shown.end()
@@ -106,7 +108,7 @@ class _Talk:
     def _turn(self, client: Client, text: str, key: str, show: Callable[[Change], None]) -> Turn:
         turn = client.agents.ask(self.session_id, text, on_change=show, idempotency_key=key, timeout=self._timeout)
         if turn.sent.replayed:
-            click.echo("the key was known: nothing was sent", err=True)
+            echo("the key was known: nothing was sent", err=True)
         return turn
 
     def _advice(self, text: str, key: str) -> str:
@@ -131,7 +133,7 @@ class _Shown:
     def end(self) -> None:
         """Leave the line."""
         if self._column:
-            click.echo()
+            echo()
             self._column = ""
 
     def _message(self, message: Message) -> None:
@@ -143,12 +145,12 @@ class _Shown:
         self._told[message.id] = message.text, message.reasoning
         for line in _news(thoughts, message.reasoning).splitlines():
             if line.strip():
-                click.echo(click.style(line, dim=True), err=True)
+                echo(line, err=True, dim=True)
         if self._column not in {"", message.id}:
             self.end()
         if news := _news(text, message.text):
             rewritten = text and not message.text.startswith(text)
-            click.echo(f"\n{news}" if rewritten else news, nl=False)
+            echo_lines(f"\n{news}" if rewritten else news, nl=False)
             self._column = message.id
 
 
@@ -160,6 +162,6 @@ def _news(before: str, now: str) -> str:
 def _line() -> str | None:
     """The next line, asked for on a terminal; None at the end."""
     if sys.stdin.isatty():
-        click.echo("> ", nl=False, err=True)
+        echo("> ", nl=False, err=True)
     line = sys.stdin.readline()
     return line.rstrip("\n") if line else None

@@ -10,6 +10,7 @@ import click
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import read_labels
+from gateway.cli.output import echo, echo_cells
 from gateway.cli.progress import print_json
 from gateway.cli.queries import STATES
 
@@ -47,8 +48,8 @@ def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) ->
 
         print_json(CreateCallbackResponse(callback=made.callback, secret=made.secret, replayed=made.replayed))
         return
-    click.echo(made.id)
-    click.echo(made.secret or "(the secret was told when it was created: see `callbacks rotate`)")
+    echo(made.id)
+    echo(made.secret or "(the secret was told when it was created: see `callbacks rotate`)")
 
 
 @callbacks.command(name="list")
@@ -58,7 +59,7 @@ def list_callbacks(connection: Connection, as_json: bool) -> None:
     """One line for each: id, whether it works, what it is told of, its URL."""
     with connection.client() as client:
         for callback in client.list_callbacks():
-            _print(callback, as_json, _line(callback))
+            _print(callback, as_json, *_cells(callback))
 
 
 @callbacks.command()
@@ -68,7 +69,7 @@ def delete(connection: Connection, callback_id: str) -> None:
     """Have nothing told by the callback ID any more."""
     with connection.client() as client:
         client.delete_callback(callback_id)
-    click.echo(f"{callback_id} deleted")
+    echo(f"{callback_id} deleted")
 
 
 @callbacks.command()
@@ -78,7 +79,7 @@ def pause(connection: Connection, callback_id: str) -> None:
     """Have nothing told by the callback ID until it is resumed."""
     with connection.client() as client:
         client.update_callback(callback_id, paused=True)
-    click.echo(f"{callback_id} paused")
+    echo(f"{callback_id} paused")
 
 
 @callbacks.command()
@@ -88,7 +89,7 @@ def resume(connection: Connection, callback_id: str) -> None:
     """Let the callback ID go on; what waits for it is delivered at once."""
     with connection.client() as client:
         client.update_callback(callback_id, paused=False)
-    click.echo(f"{callback_id} resumed")
+    echo(f"{callback_id} resumed")
 
 
 @callbacks.command()
@@ -97,7 +98,7 @@ def resume(connection: Connection, callback_id: str) -> None:
 def rotate(connection: Connection, callback_id: str) -> None:
     """Print a new secret, once; the old ones sign too for 24 h more."""
     with connection.client() as client:
-        click.echo(client.rotate_callback_secret(callback_id))
+        echo(client.rotate_callback_secret(callback_id))
 
 
 @callbacks.command()
@@ -124,7 +125,7 @@ def deliveries(*, connection: Connection, callback_id: str, failed_only: bool, l
     with connection.client() as client:
         found = client.list_deliveries(callback_id, failed_only=failed_only, page_size=min(limit, 500))
         for delivery in islice(found, limit):
-            _print(delivery, as_json, f"{delivery.id}\t{_outcome(delivery)}")
+            _print(delivery, as_json, delivery.id, _outcome(delivery))
 
 
 @callbacks.command()
@@ -134,22 +135,22 @@ def redeliver(connection: Connection, delivery_id: str) -> None:
     """Have DELIVERY made again, under the same webhook-id."""
     with connection.client() as client:
         client.redeliver(delivery_id)
-    click.echo(f"{delivery_id} is due")
+    echo(f"{delivery_id} is due")
 
 
-def _print(message: Message, as_json: bool, line: str) -> None:
+def _print(message: Message, as_json: bool, *cells: str) -> None:
     if as_json:
         print_json(message)
     else:
-        click.echo(line)
+        echo_cells(cells)
 
 
-def _line(callback: Callback) -> str:
+def _cells(callback: Callback) -> tuple[str, ...]:
     health = "paused" if callback.paused else "active"
     if callback.problem:
         since = _time(callback.problem_time)
         health += f", {_problem(callback.problem, callback.problem_http_status)} since {since}"
-    return "\t".join((callback.id, health, "every change" if callback.every_change else "ends", callback.url))
+    return callback.id, health, "every change" if callback.every_change else "ends", callback.url
 
 
 def _outcome(delivery: Delivery) -> str:

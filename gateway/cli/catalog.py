@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.connection import Connection, client_options
+from gateway.cli.output import echo
 from gateway.cli.progress import print_json
 from gateway.cli.tables import print_rows
 
@@ -114,14 +115,14 @@ def _describe(model: Model) -> None:
 
     for name, value in (("id", model.id), ("output", _kind(model)), ("tasks", " ".join(model.tasks))):
         if value:
-            click.echo(f"{name:<9} {value}")
+            echo(f"{name:<9} {value}")
     if not model.HasField("parameters_schema"):
-        click.echo("what it takes is not known")
+        echo("what it takes is not known")
         return
     schema = MessageToDict(model.parameters_schema)
     if schema.get("description"):
-        click.echo(f"{'note':<9} {schema['description']}")
-    click.echo()
+        echo(f"{'note':<9} {schema['description']}")
+    echo()
     print_rows(("PARAMETER", "", "VALUES", "DEFAULT", "NOTE"), list(_parameters(schema)))
 
 

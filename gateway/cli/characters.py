@@ -14,6 +14,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
+from gateway.cli.output import echo, plain
 from gateway.cli.progress import print_json
 from gateway.cli.tables import created, print_rows
 
@@ -73,18 +74,19 @@ def create(
             )
             made = client.create_character(name, urls, version=version, idempotency_key=key)  # type: ignore[arg-type]  # a choice
             if made.replayed:
-                click.echo("the key was known: nothing new was started", err=True)
+                echo("the key was known: nothing new was started", err=True)
             advice = _how_to_go_on(made.id)
             if not wait:
                 _print(made.character, as_json=as_json)
                 return exits.COMPLETED
             return _follow(client, made.id, timeout, as_json=as_json)
     except KeyboardInterrupt:
-        click.echo(f"\n{advice}", err=True)
+        echo(err=True)
+        echo(f"{advice}", err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
     except click.exceptions.Exit as end:
         if advice and end.exit_code in (exits.AWAY, exits.UNRESOLVED):
-            click.echo(advice, err=True)
+            echo(advice, err=True)
         raise
 
 
@@ -100,7 +102,8 @@ def watch(*, connection: Connection, character_id: str, timeout: float | None, a
             client.get_character(character_id)  # a gateway that is away is said at once
             return _follow(client, character_id, timeout, as_json=as_json)
     except KeyboardInterrupt:
-        click.echo(f"\n{_how_to_go_on(character_id)}", err=True)
+        echo(err=True)
+        echo(f"{_how_to_go_on(character_id)}", err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
 
 
@@ -116,10 +119,10 @@ def get(*, connection: Connection, character_id: str, as_json: bool) -> None:
         print_json(character)
         return
     names = ("id", "state", "version", "created", "name")
-    told = [*zip(names, _row(character), strict=True), ("failure", _plain(character.failure.message))]
+    told = [*zip(names, _row(character), strict=True), ("failure", plain(character.failure.message))]
     for title, value in told:
         if value:
-            click.echo(f"{title:<9} {value}")
+            echo(f"{title:<9} {value}")
 
 
 @characters.command(name="list")
@@ -158,18 +161,18 @@ def _follow(client: Client, character_id: str, timeout: float | None, *, as_json
                 if as_json:
                     print_json(character)
                 else:
-                    click.echo(f"{character_state_name(character)}  {character.id}", err=True)
+                    echo(f"{character_state_name(character)}  {character.id}", err=True)
     except DeadlineExceeded:
         if timeout is None:
             raise
-        click.echo(f"not trained after {timeout:g} s; {_how_to_go_on(character_id)}", err=True)
+        echo(f"not trained after {timeout:g} s; {_how_to_go_on(character_id)}", err=True)
     if character is None or not character.done:
         return exits.ENDED_OTHERWISE
     if character_state_name(character) != "COMPLETED":
-        click.echo(f"error: {_plain(character.failure.message) or 'training has failed'}", err=True)
+        echo(f"error: {plain(character.failure.message) or 'training has failed'}", err=True)
         return exits.ENDED_OTHERWISE
     if not as_json:
-        click.echo(character.id)
+        echo(character.id)
     return exits.COMPLETED
 
 
@@ -189,7 +192,7 @@ def _url(client: Client, image: str, content_type: str) -> str:
     if not content_type:
         return image
     url = client.upload(image, content_type).url
-    click.echo(f"uploaded {image}", err=True)
+    echo(f"uploaded {image}", err=True)
     return url
 
 
@@ -197,20 +200,15 @@ def _print(character: SoulCharacter, *, as_json: bool) -> None:
     if as_json:
         print_json(character)
         return
-    click.echo(_how_to_go_on(character.id), err=True)
-    click.echo(character.id)
+    echo(_how_to_go_on(character.id), err=True)
+    echo(character.id)
 
 
 def _row(character: SoulCharacter) -> tuple[str, ...]:
     from hfgateway_client import character_state_name
 
     version = VERSIONS[character.version - 1] if 0 < character.version <= len(VERSIONS) else ""
-    return character.id, character_state_name(character), version, created(character), _plain(character.name)
-
-
-def _plain(text: str) -> str:
-    """Without what would steer a terminal: a name may come from anywhere."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return character.id, character_state_name(character), version, created(character), plain(character.name)
 
 
 def _how_to_go_on(character_id: str) -> str:

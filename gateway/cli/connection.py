@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli import exits
+from gateway.cli.output import echo
 
 if TYPE_CHECKING:
     from hfgateway_client import Client, GatewayError, TlsConfig
@@ -50,7 +51,7 @@ class Connection:
             yield client
         except GatewayError as error:
             client.close()
-            click.echo(f"error: {self._describe(error)}", err=True)
+            echo(f"error: {self._describe(error)}", err=True)
             raise click.exceptions.Exit(exits.of_error(error)) from None
         except KeyboardInterrupt:
             _abandoned.append(client)

@@ -22,6 +22,8 @@ from uuid import uuid4
 
 import click
 
+from gateway.cli.output import echo, echo_lines
+
 if TYPE_CHECKING:
     import httpx
 
@@ -59,11 +61,11 @@ def doctor(config: Path | None, as_json: bool) -> int:
     findings = examine(config)
     healthy = all(finding.status != PROBLEM for finding in findings)
     if as_json:
-        click.echo(json.dumps({"healthy": healthy, "findings": [asdict(finding) for finding in findings]}, indent=2))
+        echo_lines(json.dumps({"healthy": healthy, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
         for finding in findings:
             advice = f": {finding.advice}" if finding.advice else ""
-            click.echo(f"{finding.status:8} {finding.about:12} {finding.found}{advice}")
+            echo(f"{finding.status:8} {finding.about:12} {finding.found}{advice}")
     return 0 if healthy else 1
 
 

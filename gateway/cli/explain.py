@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.connection import Connection, client_options
+from gateway.cli.output import echo
 
 if TYPE_CHECKING:
     from hfgateway.v1.generation_service_pb2 import GenerationEvent
@@ -24,9 +25,9 @@ def explain(connection: Connection, generation_id: str, as_json: bool) -> None:
         if as_json:
             from google.protobuf.json_format import MessageToJson
 
-            click.echo(MessageToJson(event, indent=None, preserving_proto_field_name=True))
+            echo(MessageToJson(event, indent=None, preserving_proto_field_name=True))
         else:
-            click.echo(_line(event))
+            echo(_line(event))
 
 
 def _line(event: GenerationEvent) -> str:

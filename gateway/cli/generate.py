@@ -11,6 +11,7 @@ from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import input_options, read_labels
 from gateway.cli.outcome import conclude, follow, follow_options, how_to_go_on, warn
+from gateway.cli.output import echo
 from gateway.cli.upload import upload_first
 
 if TYPE_CHECKING:
@@ -58,12 +59,13 @@ def generate(
                     warn(warning)
                 generation = follow(client, submission.generation, show, timeout)
             if submission.replayed:
-                click.echo("the key was known: nothing new was started", err=True)
+                echo("the key was known: nothing new was started", err=True)
     except KeyboardInterrupt:
-        click.echo(f"\n{advice}", err=True)
+        echo(err=True)
+        echo(f"{advice}", err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
     except click.exceptions.Exit as end:
         if end.exit_code in (exits.AWAY, exits.UNRESOLVED):
-            click.echo(advice, err=True)
+            echo(advice, err=True)
         raise
     return conclude(generation, save=save, as_json=as_json)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from gateway.cli import exits
+from gateway.cli.output import echo, echo_cells
 
 if TYPE_CHECKING:
     from gateway.access.identity import Access
@@ -66,7 +67,7 @@ def list_keys() -> int:
     for key in found:
         state = "revoked" if key.HasField("revoke_time") else "active"
         made = datetime.fromtimestamp(key.create_time.seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        print("\t".join((key.id, key.tenant, made, state, key.name)))
+        echo_cells((key.id, key.tenant, made, state, key.name))
     return 0
 
 
@@ -84,7 +85,7 @@ def revoke(key_id: str) -> int:
         ask(address, lambda admin: admin.RevokeApiKey(request, timeout=PATIENCE))
     else:
         _on_store(store, lambda access: access.revoke_key(key_id))
-    print(f"{key_id} revoked")
+    echo(f"{key_id} revoked")
     return 0
 
 

@@ -12,6 +12,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
+from gateway.cli.output import echo
 from gateway.mcp import INSTALL, needs_install
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def mcp(*, connection: Connection, folders: tuple[Path, ...]) -> None:
     except ModuleNotFoundError as error:
         if not needs_install(error):
             raise
-        click.echo(f"error: {MISSING}", err=True)
+        echo(f"error: {MISSING}", err=True)
         raise click.exceptions.Exit(exits.USAGE) from None
 
 

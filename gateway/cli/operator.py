@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from gateway.cli import exits
+from gateway.cli.output import echo
 
 if TYPE_CHECKING:
     from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -55,6 +56,6 @@ def ask(address: str, call: Callable[[AdminServiceStub], Answer]) -> Answer:
         try:
             return call(AdminServiceStub(channel))
         except grpc.RpcError as error:
-            print(f"hfgateway: {error.details()}", file=sys.stderr)
+            echo(f"hfgateway: {error.details()}", err=True)
             away = error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
             raise click.exceptions.Exit(exits.AWAY if away else exits.REFUSED) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli import exits
+from gateway.cli.output import echo
 from gateway.cli.save import save_outputs
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def follow(client: Client, generation: Generation, show: Show, timeout: float | 
     except DeadlineExceeded:
         if timeout is None:
             raise
-        click.echo(f"still running after {timeout:g} s; {how_to_go_on(generation.id)}", err=True)
+        echo(f"still running after {timeout:g} s; {how_to_go_on(generation.id)}", err=True)
     return generation
 
 
@@ -53,15 +54,15 @@ def conclude(generation: Generation, *, save: Path | None, as_json: bool) -> int
     from hfgateway_client import GenerationState, error_from_generation
 
     if generation.done and generation.state != GenerationState.GENERATION_STATE_COMPLETED:
-        click.echo(f"error: {error_from_generation(generation)}", err=True)
+        echo(f"error: {error_from_generation(generation)}", err=True)
     results = [output.url for output in generation.outputs if output.url]
     if save is not None:
         results = [str(path) for path in save_outputs(generation, save)]
     for result in results:
         if not as_json:
-            click.echo(result)
+            echo(result)
         elif save is not None:
-            click.echo(result, err=True)
+            echo(result, err=True)
     return exits.of_generation(generation)
 
 
@@ -72,4 +73,4 @@ def how_to_go_on(generation_id: str) -> str:
 
 def warn(warning: str) -> None:
     """Say what the gateway doubts about an input: Higgsfield decides."""
-    click.echo(f"warning: {warning}", err=True)
+    echo(f"warning: {warning}", err=True)

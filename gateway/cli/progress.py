@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
+from gateway.cli.output import echo, plain
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -45,7 +45,7 @@ def print_json(message: Message) -> None:
     """One line of proto3 JSON on standard output."""
     from google.protobuf.json_format import MessageToJson
 
-    click.echo(MessageToJson(message, indent=None))
+    echo(MessageToJson(message, indent=None))
 
 
 class Lines:
@@ -71,7 +71,7 @@ class Lines:
                 self._say(f"output {number}  {output.url}")
 
     def _say(self, text: str) -> None:
-        click.echo(f"{time.monotonic() - self._began:6.1f}s  {text}", err=True)
+        echo(f"{time.monotonic() - self._began:6.1f}s  {text}", err=True)
 
 
 class Picture:
@@ -102,12 +102,12 @@ class Picture:
             return self._spinner
         headline = Text(elapsed).append(state_name(generation), "bold").append(f"  {generation.id}", "dim")
         if generation.HasField("delay"):
-            headline.append(f"  waits: {generation.delay.message}", "yellow")
+            headline.append(f"  waits: {plain(generation.delay.message)}", "yellow")
         self._spinner.update(text=headline)
         if generation.done:
             return headline  # the outputs follow as the result, on standard output
         outputs = [
-            Text(f"  {number}  ").append(output.url, f"link {output.url}")
+            Text(f"  {number}  ").append(plain(output.url), f"link {plain(output.url)}")
             for number, output in enumerate(generation.outputs, 1)
             if output.url
         ]

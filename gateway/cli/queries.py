@@ -10,6 +10,7 @@ import click
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import input_options, read_labels
 from gateway.cli.outcome import warn
+from gateway.cli.output import echo
 from gateway.cli.progress import print_json
 from gateway.cli.tables import describe, print_table
 from gateway.cli.upload import upload_first
@@ -83,9 +84,9 @@ def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
         print_json(answer)
     elif answer.HasField("cost"):
         usd = f" ({answer.cost.usd} USD)" if answer.cost.usd else ""
-        click.echo(f"{answer.cost.credits} credits{usd}")
+        echo(f"{answer.cost.credits} credits{usd}")
     else:
-        click.echo(answer.description or "the price depends on what is generated")
+        echo(answer.description or "the price depends on what is generated")
 
 
 def _print(generation: Generation, as_json: bool) -> None:
@@ -93,4 +94,4 @@ def _print(generation: Generation, as_json: bool) -> None:
         print_json(generation)
         return
     for name, value in describe(generation):
-        click.echo(f"{name:<9} {value}")
+        echo(f"{name:<9} {value}")

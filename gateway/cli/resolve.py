@@ -7,6 +7,7 @@ import sys
 import click
 
 from gateway.cli import exits
+from gateway.cli.output import echo
 
 
 @click.command()
@@ -37,5 +38,5 @@ def resolve(generation_id: str, as_request: str | None, lost: bool, resubmit: bo
     generation = ask(address, lambda admin: admin.ResolveGeneration(request, timeout=PATIENCE)).generation
     from hfgateway_client import state_name
 
-    print(f"{generation.id} {state_name(generation)} {generation.upstream.request_id}".rstrip())
+    echo(f"{generation.id} {state_name(generation)} {generation.upstream.request_id}".rstrip())
     return 0

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from gateway.cli import exits
+from gateway.cli.output import echo
 
 if TYPE_CHECKING:
     import httpx
@@ -40,8 +41,8 @@ def save_outputs(generation: Generation, folder: Path) -> list[Path]:
             try:
                 paths.append(_save(client, output.url, folder / f"{_safe(generation.id)}-{number}"))
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                click.echo(f"error: output {number} cannot be saved: {_told(error)}", err=True)
-                click.echo(f"try again: hfgateway watch {generation.id} --save {folder}", err=True)
+                echo(f"error: output {number} cannot be saved: {_told(error)}", err=True)
+                echo(f"try again: hfgateway watch {generation.id} --save {folder}", err=True)
                 raise click.exceptions.Exit(exits.ENDED_OTHERWISE) from None
     return paths
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import click
+from gateway.cli.output import echo_cells, plain
 
 if TYPE_CHECKING:
     from hfgateway_client import Generation, SoulCharacter
@@ -46,7 +46,7 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal; elsewhere columns divided by tabs, for `cut` and `awk`."""
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(row))
+            echo_cells(list(row))
         return
     from rich.console import Console
     from rich.table import Table
@@ -56,7 +56,7 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for heading in headings:
         table.add_column(heading, no_wrap=heading == "ID")
     for row in rows:
-        table.add_row(*[Text(cell) for cell in row])
+        table.add_row(*[Text(plain(cell)) for cell in row])
     Console().print(table)
 
 

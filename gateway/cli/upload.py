@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.connection import Connection, client_options
+from gateway.cli.output import echo
 
 if TYPE_CHECKING:
     from hfgateway_client import AnyInput, Client, GenerationInput
@@ -34,7 +35,7 @@ def upload(connection: Connection, file: Path, content_type: str | None, as_json
     if as_json:
         print_json(uploaded)
     else:
-        click.echo(uploaded.url)
+        echo(uploaded.url)
 
 
 def upload_first(client: Client, input: AnyInput) -> GenerationInput:
@@ -47,5 +48,5 @@ def upload_first(client: Client, input: AnyInput) -> GenerationInput:
         raise click.UsageError(str(error)) from None
     if isinstance(input, LocalInput):
         for source, url in zip(input.media, input.urls, strict=True):
-            click.echo(f"uploaded {source!s} as {url}", err=True)
+            echo(f"uploaded {source!s} as {url}", err=True)
     return message

@@ -9,6 +9,7 @@ import click
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.outcome import conclude, follow, follow_options, how_to_go_on
+from gateway.cli.output import echo
 
 
 @click.command()
@@ -26,6 +27,7 @@ def watch(
             # Asked first: a gateway that is away is said at once, where a watch would wait for its return.
             generation = follow(client, client.get(generation_id), show, timeout)
     except KeyboardInterrupt:
-        click.echo(f"\n{how_to_go_on(generation_id)}", err=True)
+        echo(err=True)
+        echo(f"{how_to_go_on(generation_id)}", err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
     return conclude(generation, save=save, as_json=as_json)

@@ -94,7 +94,7 @@ def _answer(response: "aiohttp.ClientResponse", after: Kept | None) -> Answer:
         strong = strong or after.etag
     elif size is None and response.headers.get("Transfer-Encoding", "").lower() != "chunked":
         raise SourceError("it does not say where it ends")
-    return Answer(offset, size, strong, _chunks(response))
+    return Answer(offset, size, strong, _chunks(response), response.headers.get("Content-Type", ""))
 
 
 async def _chunks(response: "aiohttp.ClientResponse") -> AsyncIterator[bytes]:

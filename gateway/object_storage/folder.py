@@ -20,6 +20,8 @@ PARTIAL = ".partial"
 CHECKPOINT_EVERY = 16 << 20
 """Bytes after which what was written is made durable, so that a crash costs no more than these."""
 PIECE = 256 * 1024
+FILE_MODE, FOLDER_MODE = 0o640, 0o750
+"""What others may do with what is made here: nothing. The umask may take more away."""
 
 
 class Folder:
@@ -30,8 +32,8 @@ class Folder:
         self._partial = folder / PARTIAL
         self._base = public_url or folder.as_uri()
         try:
-            self._partial.mkdir(parents=True, exist_ok=True)
-            with open(self._partial / f"probe-{secrets.token_hex(4)}", "xb") as file:
+            _make(self._partial)
+            with open(self._partial / f"probe-{secrets.token_hex(4)}", "xb", opener=_private) as file:
                 os.unlink(file.name)
         except OSError as error:
             raise ArchiveError(f"no file can be made in {folder} ({error.strerror})") from error
@@ -98,7 +100,7 @@ class Folder:
 
         def move() -> None:
             place = self._place(key)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            _make(place.parent)
             self._part(key).replace(place)
             for folder in (place.parent, place.parent.parent, self._folder):
                 _sync_folder(folder)
@@ -136,7 +138,8 @@ class Folder:
         def probe() -> None:
             content, path = secrets.token_bytes(16), self._partial / f"probe-{secrets.token_hex(4)}"
             try:
-                path.write_bytes(content)
+                with open(path, "wb", opener=_private) as file:
+                    file.write(content)
                 if path.read_bytes() != content:
                     raise ArchiveError("what was written cannot be read again")
             finally:
@@ -160,7 +163,7 @@ class Folder:
         try:
             if not size:
                 self._note(key).unlink(missing_ok=True)
-            with open(self._part(key), "r+b" if size else "wb", buffering=0) as file:
+            with open(self._part(key), "r+b" if size else "wb", buffering=0, opener=_private) as file:
                 file.truncate(size)
                 file.seek(size)
                 yield file
@@ -179,8 +182,20 @@ class Folder:
     def _checkpoint(self, key: str, file: IO[bytes], size: int, etag: str) -> None:
         _sync(file)
         new = self._note(key).with_suffix(".new")
-        new.write_text(json.dumps({"size": size, "etag": etag}))
+        with open(new, "w", opener=_private) as note:
+            json.dump({"size": size, "etag": etag}, note)
         new.replace(self._note(key))
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
+
+
+def _make(folder: Path) -> None:
+    """Make the folder, and those that it lies in, as far as they are not there."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(FOLDER_MODE, exist_ok=True)
 
 
 def _sync(file: IO[bytes]) -> None:

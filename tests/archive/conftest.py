@@ -90,7 +90,7 @@ class Stage:
         self.place = place
         self.store = SqliteStore(folder / "store.db", _broke)
         self.source = Counted(timeout=PATIENCE, local=True)
-        self.settings: dict[str, Any] = {"concurrency": 2, "bandwidth": 0}
+        self.settings: dict[str, Any] = {"concurrency": 2, "bandwidth": 0, "largest": 1 << 30}
         self.storage = place.open()
         self.archiver: Archiver
         self._task: asyncio.Task[None] | None = None

@@ -75,7 +75,7 @@ async def test_list_prints_columns_and_get_lines(gateway: ScriptedGateway, hfgat
     ended = await hfgateway("characters", "list", "--limit", "7")
     assert [line.split("\t") for line in ended.out.splitlines()] == [
         ["c1", "QUEUED", "v2", "2023-11-14 22:13:20Z", "Anna"],
-        ["c1", "COMPLETED", "", "", " [31mred"],
+        ["c1", "COMPLETED", "", "", r"\x1b[31mred"],
     ]
     assert gateway.requests["ListCharacters"][0].page_size == 7
 

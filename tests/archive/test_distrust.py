@@ -1,0 +1,85 @@
+"""What the archive does not take on trust: how large a file is, what it is called, and what it says it is."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from gateway.archive.media_types import SUFFIXES
+from gateway.archive.model import Copy
+from tests.archive.conftest import Stage
+from tests.contract.store import examples
+
+CONTENT = b"<script>alert(1)</script>"
+MIB = 1 << 20
+FOLDER_ONLY = pytest.mark.parametrize("place", ["folder"], indirect=True)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["of known size", "without end"])
+async def test_a_file_that_is_too_large_is_given_up(stage: Stage, told: bool) -> None:
+    faults = [] if told else [{"chunked": True}]
+    stage.media.add("/a.png", bytes(64 * 1024), times=1 << 20, faults=faults)
+    archiver = stage.start(largest=MIB)
+    await stage.completed(stage.url("/a.png"))
+    await stage.becomes(lambda: archiver.given_up == 1)
+    assert stage.source.passed <= 2 * MIB
+    assert stage.place.files() == {}
+    assert stage.store.copies.copies_waiting() == 0
+
+
+@FOLDER_ONLY
+@pytest.mark.parametrize(
+    ("path", "content_type", "suffix"),
+    [
+        ("/a.html", "image/png", ".png"),
+        ("/a.php", "video/mp4; codecs=avc1", ".mp4"),
+        ("/a.mp4", "image/webp", ".webp"),
+        ("/a.svg", "", ".bin"),
+        ("/a.html", "", ".bin"),
+        ("/a.png", "text/html", ".bin"),
+        ("/a.png", "image/svg+xml", ".bin"),
+        ("/a.PNG", "", ".png"),
+    ],
+)
+async def test_the_suffix_is_that_of_a_medium(stage: Stage, path: str, content_type: str, suffix: str) -> None:
+    stage.media.add(path, CONTENT)
+    stage.start()
+    generation = await stage.completed(stage.url(path), content_type=content_type)
+    await stage.becomes_archived(generation)
+    assert list(stage.place.files()) == [f"tenant/{generation.id}/0-image{suffix}"]
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "image/svg+xml; charset=utf-8", "application/x-httpd-php"])
+async def test_what_says_that_it_is_no_medium_is_not_stored(stage: Stage, content_type: str) -> None:
+    file = stage.media.add("/a.png", CONTENT, faults=[{"headers": {"Content-Type": content_type}}])
+    archiver = stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await stage.becomes_archived(generation)  # at the second try it says nothing
+    assert (archiver.failures, len(file.requests)) == (1, 2)
+
+
+@FOLDER_ONLY
+async def test_what_an_older_version_planned_under_another_suffix_is_given_up(stage: Stage) -> None:
+    stage.media.add("/a.html", CONTENT)
+    generation = await stage.completed(stage.url("/a.html"))
+    place = stage.storage.name
+    copy = Copy(generation.id, 0, stage.url("/a.html"), "tenant/x/0-a.html", "text/html", place, examples.NOW + 3600)
+    await stage.store.copies.plan_copies([copy])
+    archiver = stage.start()
+    await stage.becomes(lambda: archiver.given_up == 1)
+    assert stage.place.files() == {}
+
+
+@FOLDER_ONLY
+async def test_files_are_for_their_owner_and_group_alone(stage: Stage) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await stage.becomes_archived(generation)
+    modes = {stat.S_IMODE(path.stat().st_mode) & 0o007 for path in stage.place.folder.rglob("*")}
+    assert modes == {0}
+
+
+def test_nothing_active_may_be_archived() -> None:
+    assert not {".html", ".htm", ".svg", ".xml", ".php", ".js", ".xhtml", ".pdf"} & set(SUFFIXES.values())
