@@ -27,6 +27,8 @@ BETWEEN_CUTS = (0.1, 0.3)
 STARTS_WITHIN = 60.0
 STEP = 0.05
 LONGER_AT_MOST = 5.0
+COMING_AND_GOING = 120.0
+"""Seconds in which a storm starts its gateway for good, reads what it says at the end, and stops it."""
 CUSTOMERS_COME_FOR = 0.9
 """Of the storm's time: the last ones are to see some of it too."""
 
@@ -64,6 +66,11 @@ class Plan:
             webhook_timeout=2.0,
         )
 
+    @property
+    def longest(self) -> float:
+        """Seconds after which the storm is stuck: the bounds of all its parts together."""
+        return STARTS_WITHIN + self.seconds * LONGER_AT_MOST + self.settle + 2 * self.linger + COMING_AND_GOING
+
     def settings(self, upstream: str, webhooks_to: str) -> dict[str, str]:
         """The gateway's: its own, but for the pace."""
         settings = {
@@ -78,11 +85,17 @@ class Plan:
 
 
 async def run(plan: Plan, history: Path) -> None:
-    """Let a storm pass; leaves its history and, beside it, the gateway's log. Raises NoGatewayError."""
+    """Let a storm pass; leaves its history and, beside it, the gateway's log.
+
+    Raises NoGatewayError, or TimeoutError if it does not come to its end.
+    """
     with Recorder(history) as recorder, TemporaryDirectory(prefix="chaos-") as folder:
         options = {"seconds": plan.seconds, "webhooks": plan.webhooks, "keyless": plan.keyless}
         recorder.note("run", seed=plan.seed, submissions=plan.submissions, **options)
-        async with _stage(plan, recorder, Path(folder), log=history.with_suffix(".log")) as stage:
+        async with (
+            asyncio.timeout(plan.longest),
+            _stage(plan, recorder, Path(folder), log=history.with_suffix(".log")) as stage,
+        ):
             await stage.storm()
             await stage.calm()
         recorder.note("over")

@@ -22,10 +22,6 @@ ENOUGH = 12
 STORMS = 4
 """Storms for one mistake, each longer than the one before: a slow machine brings less to pass in the same time."""
 
-AT_ONCE = 2
-"""Storms: more of them would leave each a gateway that is always starting."""
-
-
 HAPPENS = ("faults", "starts", "charges", "connections cut", "messages")
 
 
@@ -42,7 +38,6 @@ class Case:
     keyless: bool = False
 
 
-# The longest comes first, so that the others pass beside it.
 CASES = {
     # Killed by the failpoint "after submit call", its second start leaves a POST that was charged.
     "forgets_what_a_crash_left_open": Case(
@@ -94,7 +89,11 @@ def test_every_mistake_has_its_storm() -> None:
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_every_mistake_can_still_be_made(mistake: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.mistaken", mistake, "--help"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.chaos.mistaken", mistake, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
 
@@ -103,17 +102,10 @@ def test_the_places_of_the_storm_are_places() -> None:
     assert set(FAILPOINTS) < PLACES
 
 
-async def test_every_mistake_is_found(tmp_path: Path) -> None:
-    turns = asyncio.Semaphore(AT_ONCE)
-
-    async def found_in(mistake: str) -> set[str]:
-        async with turns:
-            return await invariants_broken_by(mistake, tmp_path / mistake)
-
-    async with asyncio.TaskGroup() as together:
-        tasks = {mistake: together.create_task(found_in(mistake)) for mistake in CASES}
-    found = {name: task.result() for name, task in tasks.items()}
-    assert {name: broken for name, broken in found.items() if CASES[name].invariant not in broken} == {}
+@pytest.mark.timeout(1200)  # all storms, each as long as it may last on a machine that hardly starts a gateway
+@pytest.mark.parametrize("mistake", CASES)
+async def test_every_mistake_is_found(tmp_path: Path, mistake: str) -> None:
+    assert CASES[mistake].invariant in await invariants_broken_by(mistake, tmp_path)
 
 
 async def test_nothing_is_found_in_the_gateway_as_it_is(tmp_path: Path) -> None:
