@@ -105,6 +105,11 @@ class Paces:
             if len(history) >= ENOUGH:
                 self._schedules[model_id] = schedule(sorted(history), self.longest)
 
+    def longest_run(self, model_id: str) -> float | None:
+        """Return the longest run time of a model in its history; None without one."""
+        known = self._schedules.get(model_id)
+        return known.durations[-1] if known else None
+
     def known(self, model_id: str) -> Schedule | None:
         """What is known of a model; None while that is too little."""
         return self._schedules.get(model_id)
