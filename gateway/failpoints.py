@@ -9,8 +9,9 @@ import os
 import signal
 
 COMMITS = (
-    "migration", "claim", "marked", "unsent", "accepted by submit", "accepted by webhook", "accepted by operator",
-    "refused", "postponed", "ambiguous", "owner died", "reported by poll", "reported by webhook", "reported by cancel",
+    "migration", "mark", "claim", "marked", "unsent",
+    "accepted by submit", "accepted by webhook", "accepted by operator", "refused", "postponed", "ambiguous",
+    "owner died", "reported by poll", "reported by webhook", "reported by cancel",
     "missing", "cancel asked", "expired by gateway", "expired by operator", "delivery", "delivery dealt with", "delete",
     "prune", "record", "api key", "revocation", "correction",
     "callback", "callback changed", "deliveries taken", "delivery attempted", "delivery dropped", "redelivery",

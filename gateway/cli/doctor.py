@@ -112,13 +112,19 @@ def _store(path: Path) -> Iterator[Finding]:
         yield Finding("store", OK, f"{path} will be made by the first start")
     else:
         try:
-            version = examine(path, thoroughly=True)
+            schema, doubt = examine(path, thoroughly=True)
         except StoreFileError as error:
-            yield Finding("store", PROBLEM, str(error), "restore a backup, or set HFGATEWAY_STORE_URL to another file")
+            advice = "see docs/operations.md, or set HFGATEWAY_STORE_URL to another file"
+            yield Finding("store", PROBLEM, str(error), advice)
         else:
-            yield Finding("store", OK, f"{path} is whole, schema {version}")
+            yield Finding("store", OK, f"{path} is whole, schema {schema}")
+            if doubt is not None:
+                yield Finding("store", PROBLEM, f"{path} {doubt.text}", doubt.advice)
             if not os.access(path, os.W_OK):
                 yield Finding("store", PROBLEM, f"{path} is read-only", "let the gateway's user write it")
+    if path.exists() and path.stat().st_mode & 0o077:
+        advice = f"run: chmod 600 {path} (the next start does)"
+        yield Finding("store", WARNING, f"other users can access {path}", advice)
 
 
 def _folder(folder: Path) -> Finding:

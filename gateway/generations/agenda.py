@@ -61,7 +61,7 @@ def next_due(
     latched_off: bool = False,
     attempting: bool = True,
 ) -> Due | None:
-    """The next step for a generation; None when it has ended, or when this process has its POST on the way.
+    """The next step for a generation; None when it has ended, is held, or when this process has its POST on the way.
 
     `reachable`: it can be sent with the present settings. `latched_off`: repeats are off for its account. `attempting`:
     this process works on the attempt of its marker, if that is its own. A poll is due at once by this: its pace is the
@@ -78,6 +78,8 @@ def next_due(
             if reachable and max(moment.steady, generation.not_before) < end:
                 return Due(Step.SEND, generation.not_before)
             return Due(Step.END_WAIT, end)
+        case State.UNCERTAIN if generation.held:
+            return None  # what the operator does not move, waits for the operator
         case State.UNCERTAIN:
             end = hope_ends(generation, rules)
             if reachable and may_repeat(generation, rules, moment, latched_off=latched_off):

@@ -182,6 +182,8 @@ class Generation:
     stray_request_id: str = ""
     # When it ended.
     ended_at: float | None = None
+    # The store was restored: what was sent since the backup is not known, so only an operator or news moves it.
+    held: bool = False
     # Seconds after which it ended, as far as polls can tell. Not stored: only who learns from ends asks, at once.
     ran: float | None = None
 

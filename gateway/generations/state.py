@@ -16,6 +16,7 @@ from gateway.errors import Failure, Reason
 from gateway.generations.model import (
     ENDED,
     FOLLOWED,
+    UNSETTLED,
     Generation,
     Marker,
     Moment,
@@ -129,6 +130,11 @@ class Expired:
     source: Source = Source.GATEWAY
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The store was restored from a backup: what had not been accepted then may have been sent since."""
+
+
 Observation = (
     Marked
     | Unsent
@@ -141,6 +147,7 @@ Observation = (
     | Missing
     | CancelAsked
     | Expired
+    | Restored
 )
 
 
@@ -305,9 +312,20 @@ def _expired(generation: Generation, observation: Expired, moment: Moment) -> Ge
     return None
 
 
+def _restored(generation: Generation, _: Restored, moment: Moment) -> Generation | None:
+    if generation.state not in UNSETTLED or generation.held:
+        return None
+    return _uncertain(generation, HELD, 0.0, Source.OPERATOR, moment, held=True)
+
+
 UNRESOLVED = Failure(
     Reason.SUBMISSION_UNRESOLVED,
     "it was sent to Higgsfield and no answer came: it may be running",
+    retryable=False,
+)
+HELD = Failure(
+    Reason.SUBMISSION_UNRESOLVED,
+    "the gateway's store was restored from a backup: it may have been sent since, and waits for the operator",
     retryable=False,
 )
 FORGOTTEN = Failure(Reason.SUBMISSION_UNRESOLVED, "Higgsfield no longer knows the request it had accepted")
@@ -324,6 +342,7 @@ _TABLE: dict[type[Any], Callable[[Generation, Any, Moment], Generation | None]] 
     Missing: _missing,
     CancelAsked: _cancel_asked,
     Expired: _expired,
+    Restored: _restored,
 }
 """The decision for each kind of observation."""
 
@@ -341,7 +360,9 @@ def _taken_back(generation: Generation) -> dict[str, Any]:
     return undone if sends else undone | {"first_sent_at": None, "sent_at": None}
 
 
-def _uncertain(generation: Generation, failure: Failure, pause: float, source: Source, moment: Moment) -> Generation:
+def _uncertain(
+    generation: Generation, failure: Failure, pause: float, source: Source, moment: Moment, **more: Any
+) -> Generation:
     return generation.evolve(
         moment,
         state=State.UNCERTAIN,
@@ -351,6 +372,7 @@ def _uncertain(generation: Generation, failure: Failure, pause: float, source: S
         not_before=moment.steady + pause,
         delay=failure,
         source=source,
+        **more,
     )
 
 

@@ -53,7 +53,7 @@ def progress_columns(generation: Generation, text: str) -> tuple[Any, ...]:
         marker.owner if marker else None, marker.attempt if marker else None,
         generation.send_by, generation.sent_at, generation.first_sent_at, generation.sends, int(generation.ambiguous),
         generation.not_before, int(generation.repeats_over), int(generation.cancel_requested),
-        generation.polls, generation.missing_since, generation.stray_request_id,
+        generation.polls, generation.missing_since, generation.stray_request_id, int(generation.held),
     )  # fmt: skip
 
 
@@ -119,6 +119,7 @@ def generation_of(row: Row) -> Generation:
         missing_since=row["missing_since"],
         stray_request_id=row["stray_request_id"],
         ended_at=row["ended_at"],
+        held=bool(row["held"]),
         **shown_fields(row["shown"]),
     )
 

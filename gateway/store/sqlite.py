@@ -44,6 +44,7 @@ from gateway.store.codec import (
     shown,
     spec_columns,
 )
+from gateway.store.mark import Mark
 from gateway.store.writer import Effect, Writer
 
 log = logging.getLogger(__name__)
@@ -61,28 +62,39 @@ class SqliteStore:
     """A store file, open until `close`; one process per file. Raises `files.StoreFileError` for a file it refuses.
 
     `writer` makes what commits, given the connection, who is told of commits, and who is told that the disk fails.
+    `declared`: it is opened to declare what it is, whatever its mark says (`gateway/store/restore.py`).
     """
 
-    def __init__(self, path: Path, broken: Callable[[Exception], None], writer: WriterFrom = Writer) -> None:
+    def __init__(
+        self,
+        path: Path,
+        broken: Callable[[Exception], None],
+        writer: WriterFrom = Writer,
+        *,
+        declared: bool = False,
+    ) -> None:
         path = path.resolve()
         self._lock = files.lock(path)
         try:
-            writing = files.prepare(path)
+            writing = files.prepare(path, declared=declared)
             self._sql = sql = files.queries()
             self._reader = files.connect_reader(path)
-            (self._epoch,) = self._reader.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
+            self._epoch, commits, _ = files.known(self._reader)
+            mark = None if declared else Mark(path)
         except BaseException:
             self._lock.close()
             raise
         self._listeners: list[Listener] = []
         self._writer = writer(writing, self._tell, broken)
+        if mark is not None:
+            self._writer.count_in(mark, commits)
         self.callbacks = SqliteCallbacks(self._writer, self._sql, self._all)
         self.copies = SqliteCopies(self._writer, self._all, sql)
 
     @property
     def epoch(self) -> str:
         """Which life of this store its positions belong to."""
-        return str(self._epoch)
+        return self._epoch
 
     @property
     def writer(self) -> Writer:

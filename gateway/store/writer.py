@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gateway import failpoints
 from gateway.generations.ports import Saved, StoreError
+from gateway.store.mark import Mark
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ MOST_IN_A_GROUP = 128
 """So that the loop is soon free again for others."""
 GATHERING = 0.01
 """Seconds that a group waits for more once several writes came together."""
+SYNC_AFTER = 1.0
+"""Seconds from a commit until the mark is synced: what a power cut can take from it."""
+COUNT = "INSERT OR REPLACE INTO meta (name, value) VALUES ('commits', ?)"
 PATIENCE = 5_000
 """Milliseconds that the thread waits for a file that another program holds."""
 
@@ -102,8 +106,15 @@ class Writer:
         self._closing = False
         self._connection = connection
         connection.execute("PRAGMA busy_timeout=0")  # the loop never waits for another program
+        self._mark: Mark | None = None
+        self._commits = self._changes = 0
+        self._syncing: asyncio.TimerHandle | None = None
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._worker = worker()
+
+    def count_in(self, mark: Mark, commits: int) -> None:
+        """Count every commit from now on, in the store and then in its mark; there are so many already."""
+        self._mark, self._commits = mark, commits
 
     def write(self, step: str | None, write: Write, *, brief: bool = False) -> "asyncio.Future[Any]":
         """Have `write` run inside a transaction; resolved with its result after the commit.
@@ -148,7 +159,9 @@ class Writer:
         group = self._waiting[:MOST_IN_A_GROUP]
         del self._waiting[:MOST_IN_A_GROUP]
         if not group:  # the writer is being closed
-            self._worker.run(self._connection.close)
+            if self._syncing is not None:
+                self._syncing.cancel()
+            self._worker.run(self._let_go)
             self._end_of_work()
             return
         self._busy = True
@@ -156,7 +169,7 @@ class Writer:
         if all(job.brief for job in group):
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                effects = [job.write(self._connection) for job in group]
+                effects = self._run(group)
             except Exception:
                 # Whatever it is, the thread meets it again, with patience, and sorts out whose fault it is.
                 effects = None
@@ -165,6 +178,8 @@ class Writer:
     def _finished(self, results: Sequence[Result]) -> None:
         """The thread has dealt with a group: tell of it, and go on."""
         self._busy = False
+        if self._mark is not None and self._syncing is None:
+            self._syncing = self._loop.call_later(SYNC_AFTER, self._sync)
         self._crowded = len(results) > 1 or bool(self._waiting)
         if self._waiting or self._closing:
             self._next()
@@ -190,6 +205,22 @@ class Writer:
             else:
                 future.set_exception(error)
 
+    def _sync(self) -> None:
+        self._syncing = None
+        self._worker.run(self._sync_mark)
+
+    def _run(self, group: list[Job]) -> list[Effect]:
+        """The statements of a group, and the count of its commit: on the loop or in the thread."""
+        self._changes = self._connection.total_changes
+        effects = [job.write(self._connection) for job in group]
+        if self._counts():
+            self._connection.execute(COUNT, (str(self._commits + 1),))
+        return effects
+
+    def _counts(self) -> bool:
+        """Whether the transaction has changed anything, so that its commit is to be counted."""
+        return self._mark is not None and self._connection.total_changes != self._changes
+
     # -- In the thread -------------------------------------------------------------------------------------------------
 
     def _work(self, group: list[Job], effects: list[Effect] | None) -> None:
@@ -210,7 +241,7 @@ class Writer:
             # No write is to blame: another program holds the file, say. Each by itself would wait for it anew.
             return self._refused(group, error)
         try:
-            effects = [job.write(self._connection) for job in group]
+            effects = self._run(group)
         except Exception as error:
             return self._failed(group, error)
         return self._end(group, effects)
@@ -235,7 +266,11 @@ class Writer:
         steps = [job.step for job, effect in done if job.step is not None and effect[0] is not False]
         for step in steps:
             failpoints.before(step)
+        counts = self._counts()
         self._connection.execute("COMMIT")
+        if self._mark is not None and counts:
+            self._commits += 1
+            self._mark.write(self._commits)
         for step in steps:
             failpoints.after(step)
 
@@ -245,6 +280,22 @@ class Writer:
         if len(group) == 1 or _disk_fails(error):
             return self._refused(group, error)
         return [result for job in group for result in self._transact([job])]
+
+    def _sync_mark(self) -> None:
+        try:
+            if self._mark is not None:
+                self._mark.sync()
+        except OSError as error:
+            self._loop.call_soon_threadsafe(self._broken, error)
+
+    def _let_go(self) -> None:
+        try:
+            if self._mark is not None:
+                self._mark.close()
+        except OSError as error:
+            self._loop.call_soon_threadsafe(self._broken, error)
+        finally:
+            self._connection.close()
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

@@ -132,10 +132,10 @@ async def test_a_store_is_looked_at_and_left_as_it_is(doctor: Doctor, tmp_path: 
     before, names = file.read_bytes(), set(os.listdir(tmp_path))
     assert (await doctor())["store"] == [("ok", f"{file} is whole, schema {len(list(migrations.folder().iterdir()))}")]
 
-    file.chmod(0o444)
+    file.chmod(0o400)
     found = await doctor(launcher=CONFINED)
     assert found["store"][-1] == ("problem", f"{file} is read-only")
-    file.chmod(0o644)
+    file.chmod(0o600)
     assert file.read_bytes() == before
     assert set(os.listdir(tmp_path)) == names
 

@@ -3,6 +3,9 @@
 RUN = frozenset({"README.md", "clients/python/README.md"})
 """All shell and Python blocks of these are run by `test_readme.py`, but for the commands below."""
 
+RUN_IN_ORDER = frozenset({"docs/operations.md"})
+"""All shell blocks of these are run by `test_operations.py`, one after the other."""
+
 NOT_RUN = {
     "make demo": "runs `hfgateway demo`, as tests/cli/test_demo.py does",
     "make test": "is what runs this",

@@ -512,7 +512,7 @@ SCENARIOS = {
     "shown to an agent": Scenario(
         shown_to_an_agent, (*around("agent media"), *all_of("agent media call", "agent confirm call")), charges=(0,)
     ),
-    "keys": Scenario(keys_made_and_revoked, around("api key", "revocation"), charges=(0,)),
+    "keys": Scenario(keys_made_and_revoked, around("api key", "revocation", "mark"), charges=(0,)),
     "trained": Scenario(
         trained, (*around("character bound"), *all_of("character call", "characters call"))
     ),

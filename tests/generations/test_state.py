@@ -154,6 +154,13 @@ class Observations(RuleBasedStateMachine):
         before, after = self.of_its_attempt(marker, state.OwnerDied(marker, pause))
         assert before is after or after.state is State.UNCERTAIN
 
+    @rule()
+    def restored(self) -> None:
+        before, after = self.observe(state.Restored())
+        if before is not after:
+            assert before.state in {State.PENDING, State.UNCERTAIN}
+            assert (after.state, after.held, after.marker) == (State.UNCERTAIN, True, None)
+
     @rule(report=reports, known=st.booleans())
     def accepted(self, report: StatusReport, known: bool) -> None:
         report = report if known else replace(report, state=None)

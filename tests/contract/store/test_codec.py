@@ -86,6 +86,7 @@ generations = st.builds(
     missing_since=st.none() | seconds,
     stray_request_id=texts,
     ended_at=st.none() | seconds,
+    held=st.booleans(),
     ran=st.none(),  # is of no use later, and not stored
 )
 requests = st.builds(

@@ -238,7 +238,8 @@ async def test_a_migration_that_was_killed_while_it_made_its_copy_is_begun_anew(
     store = SqliteStore(tmp_path / "store.db", lambda error: None)
     try:
         assert await store.get("tenant", kept.generation_id) == kept.generation
-        assert (files.examine(tmp_path / "store.db"), files.examine(copy)) == (len(known) + 1, len(known))
+        schemas = [files.examine(file).schema for file in (tmp_path / "store.db", copy)]
+        assert schemas == [len(known) + 1, len(known)]
         assert copy.stat().st_mode & 0o077 == 0
     finally:
         await store.close()

@@ -75,7 +75,7 @@ def test_a_new_file_is_applied_to_a_store_that_knows_its_names(tmp_path: Path, f
     (folder / f"{number:04}_next.sql").write_text("CREATE TABLE next (id INTEGER PRIMARY KEY) STRICT;")
     files.prepare(path).close()
     assert applied(path) == names(folder)
-    assert files.examine(path) == len(names(folder))
+    assert files.examine(path).schema == len(names(folder))
 
 
 def remove(name: str) -> Callable[[Path], None]:

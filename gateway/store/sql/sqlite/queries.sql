@@ -22,14 +22,14 @@ INSERT INTO generations (
     token_hash, start_by, fail_when_saturated,
     version, revision, state, done, request_id, end_time, ended_at, shown,
     owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested,
-    polls, missing_since, stray_request_id
-) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?,?);
+    polls, missing_since, stray_request_id, held
+) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?,?,?);
 
 -- name: update_generation
 UPDATE generations SET
     version = ?, revision = ?, state = ?, done = ?, request_id = ?, end_time = ?, ended_at = ?, shown = ?,
     owner = ?, attempt = ?, send_by = ?, sent_at = ?, first_sent_at = ?, sends = ?, ambiguous = ?, not_before = ?,
-    repeats_over = ?, cancel_requested = ?, polls = ?, missing_since = ?, stray_request_id = ?
+    repeats_over = ?, cancel_requested = ?, polls = ?, missing_since = ?, stray_request_id = ?, held = ?
 WHERE id = ? AND version = ?;
 
 -- name: insert_request
@@ -105,6 +105,9 @@ ON CONFLICT (tenant) DO UPDATE SET horizon = max(horizon, excluded.horizon);
 
 -- name: read_position
 SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes';
+
+-- name: newest_change
+SELECT time FROM changes WHERE position = (SELECT max(position) FROM changes);
 
 -- name: was_deleted
 SELECT max(deleted) FROM (

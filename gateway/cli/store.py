@@ -1,0 +1,74 @@
+"""`hfgateway backup` and `hfgateway migrate`: what an operator does with a store as a file."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from gateway.cli import exits
+
+if TYPE_CHECKING:
+    from gateway.store import restore
+
+Answer = TypeVar("Answer")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+def backup(file: Path) -> int:
+    """Copy the store that HFGATEWAY_STORE_URL names to FILE, which must not exist. A gateway may run on it."""
+    from gateway.cli.operator import store_path
+    from gateway.store import restore
+
+    store = store_path()
+    _on_file(lambda: restore.backup(store, file))
+    print(f"{file}: backup of {store}")
+    return 0
+
+
+@click.command()
+@click.option("--restored", is_flag=True, help="It is a backup or a copy: hold what may have been sent since.")
+@click.option("--moved", is_flag=True, help="It is the newest state, and no gateway has run on a copy of it.")
+def migrate(restored: bool, moved: bool) -> int:
+    """Update the store that HFGATEWAY_STORE_URL names to this version, while no gateway runs on it."""
+    from gateway.cli.operator import store_path
+    from gateway.store import restore
+
+    if restored and moved:
+        raise click.UsageError("say one of --restored and --moved")
+    store = store_path()
+    if restored:
+        _tell(store, _on_file(lambda: asyncio.run(restore.restored(store))))
+        return 0
+    if moved:
+        _on_file(lambda: restore.moved(store))
+    schema = _on_file(lambda: restore.update(store))
+    print(f"{store}: schema {schema}")
+    return 0
+
+
+def _tell(store: Path, declared: restore.Declared) -> None:
+    if declared.newest is not None:
+        newest = datetime.fromtimestamp(declared.newest, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        print(f"{store}: the last change in it is of {newest}")
+    print("Later submissions are unknown to it: if a caller repeats one, it is sent, and charged, again.")
+    print(f"{len(declared.held)} generations are held: resolve each with hfgateway resolve ID")
+    for one in declared.held:
+        print("\t".join((one.id, one.tenant, one.spec.model_id, one.state.name)))
+
+
+def _on_file(act: Callable[[], Answer]) -> Answer:
+    """Do it; trouble with a file ends the command with one line."""
+    from gateway.store.files import StoreFileError
+
+    try:
+        return act()
+    except StoreFileError as error:
+        print(f"hfgateway: {error}", file=sys.stderr)
+        raise click.exceptions.Exit(exits.REFUSED) from None

@@ -1,0 +1,156 @@
+"""Backups of a store, and what an operator declares of a store that is not what, or where, its mark says.
+
+Only commands use this, never a gateway. Declaring a store restored begins with a new epoch and ends with a new mark: if
+it is interrupted, every start refuses the store until it is declared again.
+"""
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from gateway.generations.clock import SystemClock
+from gateway.generations.model import Generation
+from gateway.generations.ports import StoreError
+from gateway.generations.state import Restored, advance, step
+from gateway.store import files, mark
+from gateway.store.files import InUseError, StoreFileError
+from gateway.store.sqlite import SqliteStore
+from gateway.store.writer import Effect
+
+
+class Declared(NamedTuple):
+    """What is held since a store was declared restored, each as it was before; and the time of its last change."""
+
+    held: Sequence[Generation]
+    newest: float | None
+
+
+def backup(store: Path, target: Path) -> None:
+    """Copy a store consistently and durably, whether a gateway runs on it or not. Raises StoreFileError.
+
+    Overwrites nothing. The target is empty until the copy is complete.
+    """
+    store = store.resolve()
+    if not store.is_file():
+        raise StoreFileError(f"{store}: there is no store")
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(InUseError):
+            held.enter_context(files.lock(store))  # no gateway starts meanwhile
+        part = target.with_name(target.name + ".part")
+        with _new(target), _new(part):
+            try:
+                _copy(store, part)
+                files.examine(part)
+                part.replace(target)
+                mark.sync_folder(target.absolute().parent)
+            except (sqlite3.Error, OSError) as error:
+                raise StoreFileError(f"{target}: cannot be written ({error})") from error
+
+
+def update(path: Path) -> int:
+    """Apply the migrations that a store lacks; how many it has then. Raises StoreFileError."""
+    path = path.resolve()
+    _exists(path)
+    with files.lock(path):
+        files.prepare(path).close()
+        return files.examine(path).schema
+
+
+def moved(path: Path) -> None:
+    """Take a file for the newest state of its store, where its mark does not prove otherwise. Raises StoreFileError."""
+    path = path.resolve()
+    _exists(path)
+    with files.lock(path):
+        doubt = files.examine(path).doubt
+        if doubt is not None and not doubt.newest:
+            raise StoreFileError(f"{path}: {doubt.text}; {doubt.advice}")
+        _renew_mark(path)
+
+
+async def restored(path: Path) -> Declared:
+    """Begin a new life of a store that was restored or copied: it sends nothing by itself that may have been sent.
+
+    Raises StoreFileError.
+    """
+    _exists(path)
+    store = SqliteStore(path, lambda _: None, declared=True)
+    try:
+        await _renew_epoch(store)
+        held = await _hold(store)
+        newest = next((float(row["time"]) for row in store.rows("newest_change")), None)
+    except StoreError as error:
+        raise StoreFileError(f"{path}: {error}") from error
+    finally:
+        await store.close()
+    with files.lock(path):
+        _renew_mark(path)
+    return Declared(held, newest)
+
+
+def _exists(path: Path) -> None:
+    if not path.is_file():
+        raise StoreFileError(f"{path}: there is no store")
+
+
+async def _renew_epoch(store: SqliteStore) -> None:
+    """From now on the mark belongs to another store, and resume tokens to another life."""
+
+    def write(connection: sqlite3.Connection) -> Effect:
+        connection.execute("DELETE FROM meta WHERE name = 'backup'")
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (secrets.token_hex(4),))
+        return None, None
+
+    await store.writer.write("new epoch", write)
+
+
+async def _hold(store: SqliteStore) -> Sequence[Generation]:
+    """Hold what had not been accepted; what it was before."""
+    moment = SystemClock(store.newest_steady()).moment()
+    held = []
+    for generation in await store.unfinished():
+        after = advance(generation, Restored(), moment)
+        if after is not None:
+            await store.save(generation, after, step(Restored()))
+            held.append(generation)
+    return held
+
+
+def _renew_mark(path: Path) -> None:
+    try:
+        with contextlib.closing(files.connect_examiner(path)) as connection:
+            known = files.known(connection)
+        mark.create(path, known.epoch, known.commits)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreFileError(f"{path}: its mark cannot be written ({error})") from error
+
+
+@contextlib.contextmanager
+def _new(path: Path) -> Iterator[None]:
+    """A new file that only our user can read; removed again if what follows fails, or has moved it away."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError as error:
+        raise StoreFileError(f"{path}: exists already; nothing was overwritten") from error
+    except OSError as error:
+        raise StoreFileError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _copy(store: Path, part: Path) -> None:
+    """A whole copy, which says that it is a backup."""
+    with contextlib.closing(files.connect_examiner(store)) as connection:
+        connection.execute("VACUUM INTO ?", (str(part),))
+    with contextlib.closing(sqlite3.connect(part)) as copy, copy:
+        made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        copy.execute("INSERT OR REPLACE INTO meta VALUES ('backup', ?)", (made,))
+    with open(part, "rb") as copied:
+        os.fsync(copied.fileno())

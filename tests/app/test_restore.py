@@ -1,0 +1,349 @@
+"""Backups, and stores that were restored, copied or moved: recognised at the start, and nothing is charged twice.
+
+Gateways and commands are processes of their own, before a sandbox whose ledger says what was charged.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli import exits
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.store import files, mark
+from hfgateway.v1 import generation_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.app.command import Finished, environment, run
+from tests.durability.process import GatewayProcess, stub
+from tests.support.running import name_of, sized, soul
+
+STORED = pb.WAIT_FOR_STORED
+DONE = pb.WAIT_FOR_DONE
+RESTORED = "hfgateway migrate --restored"
+
+
+class Site:
+    """A folder with a store, the sandbox, and what an operator does there."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+        self.folder, self.sandbox = folder, sandbox
+        self.store = folder / "store.db"
+
+    def gateway(self, **settings: str) -> GatewayProcess:
+        return GatewayProcess(self.folder, self.sandbox.url, **settings)
+
+    async def command(self, *arguments: str, store: Path | None = None, **variables: str) -> Finished:
+        given = {"HFGATEWAY_STORE_URL": f"sqlite:///{store or self.store}", "HFGATEWAY_UPSTREAM_URL": self.sandbox.url}
+        return await run(*arguments, environment=environment(self.folder, given | variables))
+
+    async def done(self, *arguments: str, store: Path | None = None) -> str:
+        ended = await self.command(*arguments, store=store)
+        assert (ended.code, ended.err) == (0, ""), ended
+        return ended.out
+
+    async def refused(self, store: Path | None = None) -> str:
+        """What a start says that is refused, in one line; a command that would open the store says the same."""
+        ended = await self.command("serve", store=store)
+        assert (ended.code, ended.out) == (exits.USAGE, ""), ended
+        assert ended.err.count("\n") == 1
+        keys = await self.command("keys", "list", store=store)
+        assert keys.err.removeprefix("hfgateway: ") == ended.err.removeprefix("hfgateway: HFGATEWAY_STORE_URL: ")
+        return ended.err
+
+    def restore(self, backup: Path) -> None:
+        """As docs/operations.md says."""
+        for end in ("-wal", "-shm"):
+            Path(f"{self.store}{end}").unlink(missing_ok=True)
+        shutil.copy(backup, self.store)
+
+    def plan(self, **fault: Any) -> None:
+        self.sandbox.world.plan.add([Fault.parse({"on": "submit"} | fault)])
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox:
+        yield Site(tmp_path, sandbox)
+
+
+async def submit(gateway: GatewayProcess, request: pb.SubmitGenerationRequest) -> generation_pb2.Generation:
+    async with gateway.channel() as channel:
+        answer: pb.SubmitGenerationResponse = await stub(channel).SubmitGeneration(request, timeout=30)
+    return answer.generation
+
+
+async def get(gateway: GatewayProcess, generation_id: str) -> generation_pb2.Generation:
+    async with gateway.channel() as channel:
+        found: pb.GetGenerationResponse = await stub(channel).GetGeneration(pb.GetGenerationRequest(id=generation_id))
+    return found.generation
+
+
+async def stored_unsent(site: Site, request: pb.SubmitGenerationRequest) -> str:
+    """One that waits for room, in the store of a gateway that has ended."""
+    site.plan(kind="429", times=10**6, headers={"Retry-After": "2"})
+    async with site.gateway() as gateway:
+        waiting = await submit(gateway, request)
+        async with gateway.channel() as channel:
+            async for answer in stub(channel).WatchGeneration(pb.WatchGenerationRequest(id=waiting.id), timeout=30):
+                if answer.generation.HasField("delay"):
+                    break
+        await gateway.kill()
+    site.sandbox.world.plan.clear()
+    with closing(sqlite3.connect(site.store)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return waiting.id
+
+
+REQUESTS = pytest.mark.parametrize(
+    "request_of", [lambda **more: soul("a fox", **more), lambda **more: sized("a fox", **more)], ids=["v2", "v1"]
+)
+
+
+@REQUESTS
+async def test_what_was_sent_since_the_backup_is_not_charged_again(
+    site: Site, request_of: Callable[..., pb.SubmitGenerationRequest]
+) -> None:
+    waiting = await stored_unsent(site, request_of(wait_for=STORED))
+    backup = site.folder / "backup.db"
+    await site.done("backup", str(backup))
+    async with site.gateway() as gateway:
+        ended = await submit(gateway, request_of(wait_for=DONE))
+        assert (ended.id, name_of(ended)) == (waiting, "COMPLETED")
+        assert await gateway.terminate() == 0
+    charges = len(site.sandbox.ledger.charges)
+    site.restore(backup)
+    assert RESTORED in await site.refused()
+    told = await site.done("migrate", "--restored")
+    assert f"{waiting}\tdefault\t" in told
+    async with site.gateway() as gateway:
+        again = await submit(gateway, request_of(wait_for=STORED))
+        assert (again.id, name_of(again)) == (waiting, "UNCERTAIN")
+        assert "restored" in again.delay.message
+        charge = site.sandbox.ledger.charges[0]
+        bound = await site.done("resolve", waiting, "--as-request", charge.request_id)
+        assert charge.request_id in bound
+        ended = await submit(gateway, request_of(wait_for=DONE))
+        assert (ended.id, name_of(ended)) == (waiting, "COMPLETED")
+        assert await gateway.terminate() == 0
+    assert len(site.sandbox.ledger.charges) == charges
+    assert site.sandbox.ledger.double_charged_prompts == {}
+
+
+async def test_what_was_uncertain_at_the_time_of_the_backup_is_held_and_given_up_by_the_operator_only(
+    site: Site,
+) -> None:
+    site.plan(kind="500", processed=True, times=10)
+    async with site.gateway(upstream_idempotency="off") as gateway:
+        one = await submit(gateway, soul("a fox", wait_for=STORED))
+        async with gateway.channel() as channel:
+            async for answer in stub(channel).WatchGeneration(pb.WatchGenerationRequest(id=one.id), timeout=30):
+                if name_of(answer.generation) == "UNCERTAIN":
+                    break
+        await site.done("backup", str(site.folder / "backup.db"))
+        await submit(gateway, soul("an owl", wait_for=STORED))
+        await gateway.kill()
+    site.restore(site.folder / "backup.db")
+    assert "is a backup made at" in await site.refused()
+    await site.done("migrate", "--restored")
+    # Its time would be over, were it not held.
+    async with site.gateway(uncertain_timeout="1", upstream_idempotency="off") as gateway:
+        lost = await site.command("resolve", one.id, "--resubmit")
+        assert (lost.code, "may be charged a second time" in lost.err) == (exits.REFUSED, True)
+        assert name_of(await get(gateway, one.id)) == "UNCERTAIN"
+        assert await site.done("resolve", one.id, "--lost") == f"{one.id} LOST\n"
+
+
+async def test_resume_tokens_of_before_answer_reset(site: Site) -> None:
+    async with site.gateway() as gateway:
+        await submit(gateway, soul("a fox", wait_for=DONE))
+        await site.done("backup", str(site.folder / "backup.db"))
+        await submit(gateway, soul("an owl", wait_for=DONE))
+        token = await caught_up(gateway, "")
+        assert await gateway.terminate() == 0
+    site.restore(site.folder / "backup.db")
+    await site.done("migrate", "--restored")
+    async with site.gateway() as gateway, gateway.channel() as channel:
+        await submit(gateway, soul("a hare", wait_for=DONE))
+        await submit(gateway, soul("a cat", wait_for=DONE))
+        stream = stub(channel).WatchGenerations(pb.WatchGenerationsRequest(resume_token=token), timeout=30)
+        assert (await stream.read()).reset
+
+
+async def caught_up(gateway: GatewayProcess, token: str) -> str:
+    async with gateway.channel() as channel:
+        stream = stub(channel).WatchGenerations(pb.WatchGenerationsRequest(resume_token=token), timeout=30)
+        async for answer in stream:
+            if answer.caught_up:
+                return str(answer.resume_token)
+    raise AssertionError("the watch ended")
+
+
+async def test_an_older_copy_by_other_means_is_recognised_though_nothing_visible_happened_since(site: Site) -> None:
+    """A mark of a POST is the only commit that the copy lacks, and no caller has seen it."""
+    waiting = await stored_unsent(site, sized("a fox", wait_for=STORED))
+    copy = site.folder / "copy.db"
+    shutil.copy(site.store, copy)
+    with pytest.raises(AssertionError, match="did not start"):
+        await site.gateway(failpoint="after marked").start()
+    site.restore(copy)
+    line = await site.refused()
+    assert "is older than its mark store.db.mark" in line
+    assert RESTORED in line
+    moved = await site.command("migrate", "--moved")
+    assert (moved.code, "is older" in moved.err) == (exits.REFUSED, True)
+    await site.done("migrate", "--restored")
+    async with site.gateway() as gateway:
+        assert name_of(await get(gateway, waiting)) == "UNCERTAIN"
+    assert site.sandbox.ledger.charges == []
+
+
+@pytest.mark.parametrize("place", ["before mark", "after mark"])
+async def test_a_gateway_that_is_killed_around_its_marks_write_starts_again(site: Site, place: str) -> None:
+    async with site.gateway(failpoint=place) as gateway:
+        made = await site.command("keys", "create", "--tenant", "shop")
+        assert (made.code, made.out) == (exits.AWAY, "")
+        assert await gateway.ended() == -9
+    assert commits(site.store) - content(site.store).commits == (1 if place == "before mark" else 0)
+    async with site.gateway() as gateway:
+        assert "shop" in await site.done("keys", "list")
+        assert await gateway.terminate() == 0
+    assert commits(site.store) == content(site.store).commits
+
+
+@pytest.mark.parametrize("place", ["before migration", "after migration"])
+async def test_a_first_start_that_is_killed_is_no_restore(site: Site, place: str) -> None:
+    with pytest.raises(AssertionError, match="did not start"):
+        await site.gateway(failpoint=place).start()
+    async with site.gateway() as gateway:
+        assert name_of(await submit(gateway, soul("a fox", wait_for=DONE))) == "COMPLETED"
+
+
+def commits(store: Path) -> int:
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
+        return files.known(connection).commits
+
+
+def content(store: Path) -> mark.Content:
+    found = mark.read(store)
+    assert found is not None
+    return found
+
+
+def lost_mark(site: Site) -> Path:
+    mark.path_of(site.store).unlink()
+    return site.store
+
+
+def broken_mark(site: Site) -> Path:
+    mark.path_of(site.store).write_bytes(b"no mark")
+    return site.store
+
+
+def copied_alone(site: Site) -> Path:
+    other = site.folder / "other.db"
+    shutil.copy(site.store, other)
+    return other
+
+
+def copied_with_its_mark(site: Site) -> Path:
+    folder = site.folder / "other machine"
+    folder.mkdir()
+    for file in (site.store, mark.path_of(site.store)):
+        shutil.copy(file, folder)
+    return folder / site.store.name
+
+
+@pytest.mark.parametrize("happens", [lost_mark, broken_mark, copied_alone, copied_with_its_mark])
+async def test_a_copy_or_a_lost_mark_needs_the_operators_word(site: Site, happens: Callable[[Site], Path]) -> None:
+    waiting = await stored_unsent(site, soul("a fox", wait_for=STORED))
+    store = happens(site)
+    line = await site.refused(store)
+    assert RESTORED in line
+    assert "hfgateway migrate --moved" in line
+    doctor = await site.command("doctor", store=store)
+    assert doctor.code == 1
+    assert RESTORED in doctor.out
+    assert "schema" in await site.done("migrate", "--moved", store=store)
+    store_url = f"sqlite:///{store}"
+    async with GatewayProcess(site.folder, site.sandbox.url, store_url=store_url) as gateway:
+        ended = await submit(gateway, soul("a fox", wait_for=DONE))  # it was known to be the newest state
+    assert (ended.id, name_of(ended)) == (waiting, "COMPLETED")
+
+
+async def test_another_store_under_the_mark_and_none_at_all_are_recognised(site: Site) -> None:
+    async with site.gateway() as gateway:
+        await submit(gateway, soul("a fox", wait_for=DONE))
+        assert await gateway.terminate() == 0
+    site.store.rename(site.folder / "kept.db")
+    assert "is empty, but its mark store.db.mark tells of" in await site.refused()
+    async with GatewayProcess(site.folder, site.sandbox.url, store_url=f"sqlite:///{site.folder / 'new.db'}") as other:
+        assert await other.terminate() == 0
+    (site.folder / "new.db").rename(site.store)
+    assert "is not the store that its mark store.db.mark belongs to" in await site.refused()
+
+
+@pytest.mark.parametrize("place", ["after new epoch", "before restored", "after restored"])
+async def test_a_declaration_that_was_killed_is_made_again(site: Site, place: str) -> None:
+    waiting = await stored_unsent(site, soul("a fox", wait_for=STORED))
+    await site.done("backup", str(site.folder / "backup.db"))
+    site.restore(site.folder / "backup.db")
+    killed = await site.command("migrate", "--restored", HFGATEWAY_FAILPOINT=place)
+    assert killed.code == -9
+    assert RESTORED in await site.refused()
+    await site.done("migrate", "--restored")
+    async with site.gateway() as gateway:
+        assert name_of(await get(gateway, waiting)) == "UNCERTAIN"
+    assert site.sandbox.ledger.submissions == [] or site.sandbox.ledger.charges == []
+
+
+async def test_a_backup_is_private_whole_and_overwrites_nothing(site: Site) -> None:
+    target = site.folder / "backup.db"
+    async with site.gateway() as gateway:
+        for name in ("a fox", "an owl"):
+            await submit(gateway, soul(name, wait_for=DONE))
+        umask = os.umask(0)
+        try:
+            await site.done("backup", str(target))
+        finally:
+            os.umask(umask)
+        assert target.stat().st_mode & 0o777 == 0o600
+        before = target.read_bytes()
+        again = await site.command("backup", str(target))
+        assert (again.code, "exists already" in again.err) == (exits.REFUSED, True)
+        assert target.read_bytes() == before
+        nowhere = await site.command("backup", str(site.folder / "missing" / "backup.db"))
+        assert (nowhere.code, nowhere.err.count("\n")) == (exits.REFUSED, 1)
+    assert sorted(file.name for file in site.folder.iterdir() if "backup" in file.name) == ["backup.db"]
+    with closing(sqlite3.connect(target)) as copy:
+        assert copy.execute("SELECT count(*) FROM generations WHERE done = 1").fetchone() == (2,)
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_log_that_another_file_left_is_not_replayed_over_a_backup(site: Site) -> None:
+    async with site.gateway() as gateway:
+        await site.done("backup", str(site.folder / "backup.db"))
+        await submit(gateway, soul("a fox", wait_for=DONE))
+        await gateway.kill()
+    assert Path(f"{site.store}-wal").stat().st_size
+    shutil.copy(site.folder / "backup.db", site.store)
+    assert "store.db-wal is left from another file" in await site.refused()
+
+
+async def test_a_store_that_others_can_read_is_tightened_and_told_of(site: Site) -> None:
+    async with site.gateway() as gateway:
+        assert await gateway.terminate() == 0
+    site.store.chmod(0o644)
+    doctor = await site.command("doctor")
+    assert f"warning  store        other users can access {site.store}: run: chmod 600" in doctor.out
+    started = await site.command("serve")
+    assert started.out.startswith("hfgateway: gRPC on ")
+    assert site.store.stat().st_mode & 0o777 == 0o600
+    assert "other users could access the store" in started.err

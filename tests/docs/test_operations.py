@@ -1,0 +1,80 @@
+"""The commands of docs/operations.md, run in the order of the page: backup, restore, resolve, move, upgrade."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.store import files
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.docs.markdown import SHELLS, blocks
+from tests.docs.test_readme import Stage
+from tests.durability.process import GatewayProcess, stub
+from tests.support.running import name_of, soul
+
+PAGE = "docs/operations.md"
+BLOCKS = [block for block in blocks(PAGE) if block.language in SHELLS]
+EXAMPLES = re.compile(r"hfgateway resolve (\S+) --as-request (\S+)\nhfgateway resolve (\S+) --lost")
+
+
+async def submit(gateway: GatewayProcess, prompt: str, wait_for: pb.WaitFor.ValueType) -> str:
+    async with gateway.channel() as channel:
+        answer = await stub(channel).SubmitGeneration(soul(prompt, wait_for=wait_for), timeout=30)
+    return str(answer.generation.id)
+
+
+async def state(gateway: GatewayProcess, generation_id: str) -> str:
+    async with gateway.channel() as channel:
+        return name_of((await stub(channel).GetGeneration(pb.GetGenerationRequest(id=generation_id))).generation)
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="the page is for a shell")
+async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
+    backup, restore, keys, resolve, move, upgrade = BLOCKS
+    folder = tmp_path / "here"
+    folder.mkdir()
+    store = folder / "hfgateway.db"
+    async with Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox:
+        served = {"store_url": f"sqlite:///{store}", "upstream_idempotency": "off"}
+        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": "500", "processed": True, "times": 2})])
+        async with GatewayProcess(folder, sandbox.url, **served) as gateway:
+            stage = Stage(sandbox, gateway, folder)
+            found, lost = [await submit(gateway, prompt, pb.WAIT_FOR_STORED) for prompt in ("a fox", "an owl")]
+            await stage.run("sh", "-e", "-c", backup.text)
+            await submit(gateway, "a hare", pb.WAIT_FOR_DONE)
+            assert await gateway.terminate() == 0
+
+        told = await stage.run("sh", "-e", "-c", restore.text)
+        assert "2 generations are held" in told
+
+        async with GatewayProcess(folder, sandbox.url, **served) as gateway:
+            stage = Stage(sandbox, gateway, folder)
+            assert await stage.run("sh", "-e", "-c", keys.text) == ""
+            shown = EXAMPLES.search(resolve.text)
+            assert shown is not None
+            charge = next(one for one in sandbox.ledger.charges if one.prompt == "a fox")
+            text = resolve.text
+            for example, real in zip(shown.groups(), (found, charge.request_id, lost), strict=True):
+                text = text.replace(example, real)
+            await stage.run("sh", "-e", "-c", text)
+            assert await state(gateway, lost) == "LOST"
+            assert await submit(gateway, "a fox", pb.WAIT_FOR_DONE) == found
+            assert await state(gateway, found) == "COMPLETED"
+            assert await gateway.terminate() == 0
+
+        await stage.run("sh", "-e", "-c", move.text)
+        stage = Stage(sandbox, gateway, folder / "moved")
+        told = await stage.run("sh", "-e", "-c", upgrade.text)
+        assert "schema" in told
+        served["store_url"] = f"sqlite:///{folder / 'moved' / 'hfgateway.db'}"
+        async with GatewayProcess(folder, sandbox.url, **served) as gateway:
+            assert await state(gateway, found) == "COMPLETED"
+    assert sandbox.ledger.double_charged_prompts == {}
+    with closing(files.connect_examiner(folder / "moved" / "before-upgrade.db")) as copy:
+        assert files.known(copy).backup
