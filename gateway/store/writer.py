@@ -33,6 +33,9 @@ GATHERING = 0.01
 SYNC_AFTER = 1.0
 """Seconds from a commit until the mark is synced: what a power cut can take from it."""
 COUNT = "INSERT OR REPLACE INTO meta (name, value) VALUES ('commits', ?)"
+LATE = 10.0
+"""Seconds after which a disk that has not answered a group counts as hung; longer than PATIENCE."""
+SILENT = "the store's disk does not answer"
 PATIENCE = 5_000
 """Milliseconds that the thread waits for a file that another program holds."""
 
@@ -82,7 +85,8 @@ class Writer:
     """Runs writes in the order given. `told` hears each group on the loop before its futures are resolved.
 
     `broken` is called, once, when the disk fails: what is in memory can no longer be trusted to be what is stored.
-    `trouble` says why a write was refused, from then on until `mended`; `refused` counts them.
+    `refused` counts writes that were. If the disk answers nothing for LATE seconds, all that was not begun is refused,
+    and all that comes, until it answers: what waited longer would be done for callers that have gone.
     """
 
     def __init__(
@@ -95,11 +99,16 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._told = told
         self._broken = broken
-        self.trouble = ""
+        self._trouble = ""
         self.refused = 0
         self._waiting: list[Job] = []
         self._busy = False
         """A group is in the thread."""
+        self._since = 0.0
+        """When it was begun."""
+        self._hung = False
+        """That was LATE seconds ago."""
+        self._watching: asyncio.TimerHandle | None = None
         self._crowded = False
         """The last group was of several writes, or others came meanwhile."""
         self._gathering: asyncio.TimerHandle | None = None
@@ -112,6 +121,11 @@ class Writer:
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._worker = worker()
 
+    @property
+    def trouble(self) -> str:
+        """Why a write was refused, from then on until `mended`, or until the disk answers."""
+        return SILENT if self._hung else self._trouble
+
     def count_in(self, mark: Mark, commits: int) -> None:
         """Count every commit from now on, in the store and then in its mark; there are so many already."""
         self._mark, self._commits = mark, commits
@@ -123,6 +137,9 @@ class Writer:
         their keys. It may run twice, where the first transaction came to nothing.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
+        if self._hung:
+            self._refuse(future)
+            return future
         self._waiting.append(Job(step, write, brief, future))
         if not self._busy and self._gathering is None:
             self._next()
@@ -130,8 +147,8 @@ class Writer:
 
     def mended(self) -> None:
         """A write that needed room has been committed: there is no trouble any more."""
-        if self.trouble:
-            self.trouble = ""
+        if self._trouble:
+            self._trouble = ""
             log.info("the store can be written again")
 
     async def close(self) -> None:
@@ -164,7 +181,9 @@ class Writer:
             self._worker.run(self._let_go)
             self._end_of_work()
             return
-        self._busy = True
+        self._busy, self._since = True, self._loop.time()
+        if self._watching is None:
+            self._watching = self._loop.call_later(LATE, self._watch)
         effects: list[Effect] | None = None
         if all(job.brief for job in group):
             try:
@@ -178,12 +197,35 @@ class Writer:
     def _finished(self, results: Sequence[Result]) -> None:
         """The thread has dealt with a group: tell of it, and go on."""
         self._busy = False
+        if self._hung:
+            self._hung = False
+            log.info("the store's disk answers again")
         if self._mark is not None and self._syncing is None:
             self._syncing = self._loop.call_later(SYNC_AFTER, self._sync)
         self._crowded = len(results) > 1 or bool(self._waiting)
         if self._waiting or self._closing:
             self._next()
         self._tell(results)
+
+    def _watch(self) -> None:
+        """See whether the group that was begun last has been answered. One timer serves many groups."""
+        self._watching = None
+        if not self._busy or self._hung:
+            return
+        left = self._since + LATE - self._loop.time()
+        if left > 0:
+            self._watching = self._loop.call_later(left, self._watch)
+            return
+        self._hung = True
+        log.error(SILENT)
+        waiting, self._waiting = self._waiting, []
+        for job in waiting:
+            self._refuse(job.future)
+
+    def _refuse(self, future: "asyncio.Future[Any]") -> None:
+        self.refused += 1
+        if not future.done():
+            future.set_exception(StoreError(SILENT))
 
     def _end_of_work(self) -> None:
         if not self._closed.done():
@@ -306,9 +348,9 @@ class Writer:
             self._loop.call_soon_threadsafe(self._broken, error)
         if isinstance(error, sqlite3.Error):
             self.refused += len(group)
-            if not self.trouble:
+            if not self._trouble:
                 log.error("the store cannot be written", extra={"error": str(error)})
-            self.trouble = f"the store cannot be written: {error}"
+            self._trouble = f"the store cannot be written: {error}"
         return [(job.future, (None, None), _told(error)) for job in group]
 
     def _deliver(self, results: Sequence[Result]) -> None:

@@ -5,10 +5,12 @@ The trouble is real: another connection's lock, and a database that SQLite says 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -155,3 +157,59 @@ async def test_a_store_that_cannot_be_read_is_told_of(tmp_path: Path, caplog: py
             await running.get(done.id)
         assert raised.value.reason == "GATEWAY_UNAVAILABLE"
         assert said(caplog, "ERROR") == ["the store cannot be read"]
+
+
+# -- A disk that does not answer ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def hung() -> Iterator[None]:
+    """No commit comes to its end. Those that were begun go on afterwards."""
+    answers = threading.Event()
+
+    def before(_: str) -> None:
+        if threading.current_thread().name == "store-writer":
+            answers.wait(60)
+
+    with patch("gateway.failpoints.before", before), patch("gateway.store.writer.LATE", 0.2):
+        try:
+            yield
+        finally:
+            answers.set()
+
+
+@pytest.mark.parametrize("leave", [False, True], ids=["callers stay", "callers leave"])
+async def test_a_disk_that_does_not_answer_is_told_of_and_what_it_has_not_begun_is_never_sent(
+    tmp_path: Path, leave: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with run(tmp_path) as running:
+        with hung():
+            first = asyncio.create_task(running.submit(soul("begun", wait_for=STORED)))
+            await eventually(lambda: running.gateway._core.store._writer._busy)
+            calls = [asyncio.create_task(running.submit(soul(f"fox {n}", wait_for=STORED))) for n in range(50)]
+            if leave:
+                await eventually(lambda: bool(running.gateway._core.store._writer._waiting))
+                for call in (first, *calls):
+                    call.cancel()
+            else:
+                for call in calls:
+                    with pytest.raises(RpcFailure) as raised:
+                        await call
+                    assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
+            await eventually(lambda: bool(running.gateway._core.store.trouble))
+            assert await readiness(running) == (503, "the store's disk does not answer\n")
+            for number in range(3):
+                await is_refused(running, f"owl-{number}")
+            assert running.gateway._core.store._writer._waiting == []
+            assert await running.metric("hfgateway_store_writes_refused") >= 3
+            assert running.ledger.submissions == []
+        await eventually(lambda: running.gateway._core.store.trouble == "")
+        assert await readiness(running) == (200, "ready\n")
+        again = await running.submit(soul("fox 0", wait_for=STORED))
+        await running.start_running(again.id)
+        await eventually(lambda: len(running.ledger.submissions) == 2)
+        assert sorted(one.prompt for one in running.ledger.charges) == ["begun", "fox 0"]
+        assert said(caplog, "ERROR") == ["the store's disk does not answer"]
+        assert said(caplog, "INFO") == ["the store's disk answers again"]
+        await asyncio.gather(first, return_exceptions=True)
