@@ -254,7 +254,9 @@ async def _on(
     except StoreError as error:
         raise StoreFileError(f"{settings.store_path}: {error}") from error
     feed = Feed(unfinished, await store.position())
-    admission = Admission(settings.upstream_concurrency)
+    thrift, trust = Thrift(), Trust()
+    paces = Paces(settings.poll_min, settings.poll_max, thrift)
+    admission = Admission(settings.upstream_concurrency, paces.longest_run)
     sender = Sender(store, upstream, clock, admission)
     rules = Rules(
         repeats=settings.upstream_idempotency == "v2",
@@ -262,8 +264,6 @@ async def _on(
         uncertain_timeout=settings.uncertain_timeout,
         webhooks_since=None if settings.public_url is None else clock.moment().steady,
     )
-    thrift, trust = Thrift(), Trust()
-    paces = Paces(settings.poll_min, settings.poll_max, thrift)
     finality = Finality(clock, upstream, store, await store.corrections())
     upstream.when_dated(finality.told)
     paces.learn_all(await store.durations())

@@ -11,7 +11,9 @@ more after each quiet minute. Where Higgsfield queues by itself nothing is refus
 fill its queue: so while several tenants wait, only about as much goes ahead as is seen to run. Times are steady.
 """
 
+import math
 from bisect import bisect_left, insort
+from collections.abc import Callable
 
 from gateway.errors import Failure, Reason
 from gateway.generations.model import FOLLOWED, Generation, State
@@ -26,6 +28,12 @@ LEAST_SHARED = 4
 AHEAD = 2
 """While several tenants wait, so many times of what is seen to run goes ahead, LEAST_SHARED at least."""
 
+LONGEST_RUN = 900.0
+"""Seconds after which an UNCERTAIN generation counts as running no more, until longer runs of its model are known.
+
+Too short does no harm: if Higgsfield is still full, it refuses, which costs nothing.
+"""
+
 SILENCES = 5
 """Submissions in a row without a usable answer after which the gate closes."""
 
@@ -37,10 +45,16 @@ TURN = Failure(Reason.UPSTREAM_SATURATED, "waiting for its turn: others of this 
 
 
 class Admission:
-    """Decides, in memory, for the one process that sends. `limit` 0: learned."""
+    """Decides, in memory, for the one process that sends. `limit` 0: learned.
 
-    def __init__(self, limit: int = 0) -> None:
+    `longest_run`: the longest time that a generation of a model is known to have run.
+    """
+
+    def __init__(self, limit: int = 0, longest_run: Callable[[str], float | None] = lambda _: None) -> None:
         self._fixed = limit
+        self._longest_run = longest_run
+        self._may_run_until: dict[str, float] = {}
+        self._releases_at = math.inf
         self._learned: int | None = None
         self._learned_at = 0.0
         self._running: dict[str, int] = {}
@@ -66,6 +80,12 @@ class Admission:
         was_running = self._running.pop(name, None) is not None
         if takes_room(generation):
             self._running[name] = generation.spec.weight
+        self._may_run_until.pop(name, None)
+        if generation.state is State.UNCERTAIN and generation.marker is None:
+            longest = self._longest_run(generation.spec.model_id) or LONGEST_RUN
+            until = (generation.sent_at or generation.spec.created_at) + longest
+            self._may_run_until[name] = until
+            self._releases_at = min(self._releases_at, until)
         self._accepted.pop(name, None)
         if generation.state in FOLLOWED:
             self._accepted[name] = generation.spec.weight
@@ -155,7 +175,9 @@ class Admission:
         pause = self._pause(now)
         if pause:
             return now + pause
-        return None if self._learned is None else max(self._learned_at + QUIET, now + 1.0)
+        grows_at = math.inf if self._learned is None else max(self._learned_at + QUIET, now + 1.0)
+        at = min(grows_at, max(self._releases_at, now))
+        return None if at == math.inf else at
 
     def position(self, generation_id: str) -> int:
         """The 1-based place among those that wait, as they will go; 0 where it does not wait.
@@ -218,6 +240,7 @@ class Admission:
         """Whether one more of that weight may run, while so many tenants want to go ahead."""
         if self._pause(now):
             return False
+        self._release_uncertain(now)
         limit = self.limit(now)
         if tenants > 1 and limit is None:
             limit = max(LEAST_SHARED, AHEAD * self._most_started)
@@ -226,6 +249,15 @@ class Admission:
         running = self.running
         # One that is larger than the whole limit goes alone.
         return running + weight <= limit or not running
+
+    def _release_uncertain(self, now: float) -> None:
+        """Give back the room of UNCERTAIN generations that can hardly run any more."""
+        if now < self._releases_at:
+            return
+        for name in [name for name, until in self._may_run_until.items() if until <= now]:
+            del self._may_run_until[name]
+            self._running.pop(name, None)
+        self._releases_at = min(self._may_run_until.values(), default=math.inf)
 
     def _pause(self, now: float) -> float:
         """Seconds until one more may go, where they go slowly."""

@@ -5,6 +5,7 @@ feed only wakes it, then it reads what is newer, from here or from the store.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -22,10 +23,13 @@ Signal = asyncio.Future[None]
 class Entry:
     """One live generation. `full` and `bare` cache its wire forms, with and without input, until it changes.
 
-    `polls` counts status calls; `poll_at`, `errors` and `seen` are the follower's.
+    `polls` counts status calls; `asked` says that a caller wanted to know its state. `poll_at`, `look_at`, `looks`,
+    `errors` and `seen` are the follower's.
     """
 
-    __slots__ = ("bare", "errors", "full", "generation", "poll_at", "polls", "seen", "signals")
+    __slots__ = (
+        "asked", "bare", "errors", "full", "generation", "look_at", "looks", "poll_at", "polls", "seen", "signals",
+    )  # fmt: skip
 
     def __init__(self, generation: Generation) -> None:
         self.generation = generation
@@ -33,7 +37,10 @@ class Entry:
         self.bare: bytes | None = None
         self.signals: list[Signal] | None = None
         self.polls = generation.polls
+        self.asked = False
         self.poll_at = 0.0
+        self.look_at = math.inf
+        self.looks = 0
         self.seen: float | None = 0.0
         self.errors = 0
 
@@ -119,6 +126,10 @@ class Feed:
         waiting = self._tenants.get(tenant)
         if waiting and not signal.done():
             waiting.remove(signal)
+
+    def watched(self, entry: Entry) -> bool:
+        """Return whether a caller waits for its changes, or has asked for its state."""
+        return entry.asked or bool(entry.signals) or bool(self._tenants.get(entry.generation.tenant))
 
     def wake_all(self) -> None:
         """Wake every watcher, so that it notices that the gateway drains."""

@@ -7,6 +7,7 @@ to tell it anything else, and after a restart it goes on from what is stored. Tw
 import asyncio
 import heapq
 import logging
+import math
 import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
@@ -20,8 +21,8 @@ from gateway.generations.budget import Budget
 from gateway.generations.clock import give
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.finality import ASK_EVERY, Finality
-from gateway.generations.model import FOLLOWED, Generation, Source, State, run_time
-from gateway.generations.pace import POLL_EVERY, Paces, Trust
+from gateway.generations.model import FOLLOWED, Generation, Source, State, StatusReport, run_time
+from gateway.generations.pace import MOST_LOOKS, POLL_EVERY, Paces, Trust
 from gateway.generations.ports import Clock, Saved, Store, StoreError, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
@@ -38,6 +39,8 @@ LATE_SHARE = 0.1
 GIVE_UP_MISSING = 86_400.0
 PUT_OFF = 1.0
 """Seconds until a submission is looked at again that could not be marked."""
+LOOK_EVERY = 5.0
+"""Seconds until it is checked again whether a caller wants to know if a generation has started."""
 LOOK_AGAIN = 60.0
 """Seconds until a decision is tried again that had to be put off."""
 
@@ -185,11 +188,29 @@ class Follower:
             return now.steady
         if not entry.poll_at:
             entry.poll_at = now.steady + (0.0 if agenda.wants_cancel(generation) else self._gap(generation, 0))
+            self._plan_look(entry)
+        at = min(entry.poll_at, entry.look_at) if generation.state is State.QUEUED else entry.poll_at
         if not agenda.cancels_late_start(generation):
-            return entry.poll_at
+            return at
         # At its start_timeout it is looked at in any case, to be canceled.
         left = self._left_to_wait(generation)
-        return min(entry.poll_at, now.steady + left) if left > 0 else entry.poll_at
+        return min(at, now.steady + left) if left > 0 else at
+
+    def _plan_look(self, entry: Entry) -> None:
+        """Plan to look whether it has started, which no webhook tells."""
+        generation = entry.generation
+        entry.look_at = math.inf
+        if self._is_quiet(generation) and generation.state is State.QUEUED and entry.looks < MOST_LOOKS:
+            left = self._paces.starts_after(generation.spec.model_id) - self._running_for(generation)
+            entry.look_at = self._clock.moment().steady + max(left, self._paces.shortest)
+
+    def _postpones_look(self, entry: Entry, now: float) -> bool:
+        """Put off a look at its start while no caller wants to know; everything else that is due goes on."""
+        if now < entry.look_at or now >= entry.poll_at or self._feed.watched(entry):
+            return False
+        entry.look_at = now + LOOK_EVERY
+        self._plan(entry.generation)
+        return True
 
     def _left_to_wait(self, generation: Generation) -> float:
         """Return the seconds until its wait is over, as far as the time is known."""
@@ -239,7 +260,7 @@ class Follower:
         while self._polls and len(self._tasks) < WORKERS:
             name = next(iter(self._polls))
             entry = self._feed.entries.get(name)
-            if entry is not None and name not in self._busy:
+            if entry is not None and name not in self._busy and not self._postpones_look(entry, now):
                 pause = self._budget.holds_up(now)
                 if pause:
                     self._polls_go_on = now + pause
@@ -373,6 +394,7 @@ class Follower:
             self._answers_take += (self._clock.moment().steady - began.steady - self._answers_take) / WORKERS
         self._budget.answered(self._clock.moment().steady)
         entry.errors = 0
+        self._note_look(entry, report, began.steady)
         entry.seen = runs
         entry.polled()
         entry.poll_at = self._clock.moment().steady + self._gap(generation, 0)
@@ -395,6 +417,14 @@ class Follower:
             return
         if after.done and after.source is Source.POLL and self._expects_webhook(after):
             self._trust.arrive = False
+
+    def _note_look(self, entry: Entry, report: StatusReport | None, at: float) -> None:
+        """Learn from a look at its start, and plan the next one if it was still queued."""
+        if at < entry.look_at or report is None:
+            return
+        entry.looks += 1
+        self._paces.learn_start(entry.generation.spec.model_id, started=report.state is not State.QUEUED)
+        self._plan_look(entry)
 
     @staticmethod
     def _ran(entry: Entry, runs: float, late: float) -> float | None:
@@ -425,9 +455,16 @@ class Follower:
 
     def _gap(self, generation: Generation, errors: int) -> float:
         """Seconds until it is asked for again."""
-        running = self._clock.moment().wall - (generation.accept_time or generation.spec.create_time)
-        quiet = self._trust.arrive and self._expects_webhook(generation)
-        return self._paces.gap(generation.spec.model_id, max(running, 0.0), errors, webhooks=quiet)
+        running, quiet = self._running_for(generation), self._is_quiet(generation)
+        return self._paces.gap(generation.spec.model_id, running, errors, webhooks=quiet)
+
+    def _running_for(self, generation: Generation) -> float:
+        """Return the seconds since Higgsfield accepted it."""
+        return max(self._clock.moment().wall - (generation.accept_time or generation.spec.create_time), 0.0)
+
+    def _is_quiet(self, generation: Generation) -> bool:
+        """Return whether a webhook will tell its end."""
+        return self._trust.arrive and self._expects_webhook(generation)
 
     def _expects_webhook(self, generation: Generation) -> bool:
         return self._rules.webhooks_since is not None and generation.spec.told_by_webhook

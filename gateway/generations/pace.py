@@ -29,6 +29,10 @@ BACKSTOP_EVERY = 60.0
 LATEST_BACKSTOP = 3600.0
 MOST_PROGRESS = 0.99
 """What has not ended is not shown as over."""
+MOST_LOOKS = 2
+"""Status calls at most for the start of one generation while webhooks tell its end; about 1.1 on average."""
+SOONER, LATER = 0.95, 1.5
+"""Factors of the expected queue time after a generation was found started or queued: 9 of 10 are found started."""
 LEARN_EVERY = 10
 """New durations after which a schedule is made anew."""
 
@@ -84,6 +88,7 @@ class Paces:
         self._history: dict[str, deque[float]] = {}
         self._schedules: dict[str, Schedule] = {}
         self._news: dict[str, int] = {}
+        self._queued_for: dict[str, float] = {}
 
     def learn(self, model_id: str, duration: float) -> None:
         """One generation of the model has ended. What took no time at all was measured by clocks that jump."""
@@ -104,6 +109,20 @@ class Paces:
         for model_id, history in self._history.items():
             if len(history) >= ENOUGH:
                 self._schedules[model_id] = schedule(sorted(history), self.longest)
+
+    def starts_after(self, model_id: str) -> float:
+        """Return the seconds from acceptance after which a generation has probably started."""
+        return self._queued_for.get(model_id, POLL_EVERY)
+
+    def learn_start(self, model_id: str, *, started: bool) -> None:
+        """Adjust `starts_after` by what a look at that time found."""
+        expected = self.starts_after(model_id) * (SOONER if started else LATER)
+        self._queued_for[model_id] = min(max(expected, self.shortest), LATEST_BACKSTOP)
+
+    def longest_run(self, model_id: str) -> float | None:
+        """Return the longest run time of a model in its history; None without one."""
+        known = self._schedules.get(model_id)
+        return known.durations[-1] if known else None
 
     def known(self, model_id: str) -> Schedule | None:
         """What is known of a model; None while that is too little."""

@@ -73,6 +73,7 @@ class GenerationHandlers:
         entry = self._generations.live(call.tenant, request.id)
         if entry is None or call.within is not None:
             entry = await self._entry(call, request.id)
+        entry.asked = True
         include_input = call.identity.include_input
         archived = await self._archived.of([request.id]) if entry.generation.done else {}
         if archived:

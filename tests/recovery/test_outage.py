@@ -28,7 +28,7 @@ from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples
 from tests.recovery.conftest import Start
-from tests.support.running import eventually, name_of, public_url, soul
+from tests.support.running import eventually, name_of, public_url, sized, soul
 from tests.support.timeline import Timed
 
 OUTAGE, WITHIN = 600.0, 60.0
@@ -273,3 +273,35 @@ async def test_the_hint_of_a_webhook_is_not_asked_about_before_higgsfield_said(s
     done = await running.get(waiting.id)
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
     assert running.ledger.ignored_retry_after == 0
+
+
+# -- Room --------------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_uncertain_gives_back_its_room_when_it_can_run_no_more(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=2, image_seconds=30.0)
+    running.plan(on="submit", kind="lost", times=2)
+    for number in range(2):
+        await running.submit(sized(f"lost {number}", 1, wait_for=pb.WAIT_FOR_STORED))
+        await running.passes(1.0)
+    waiting = await running.submit(soul("third", wait_for=pb.WAIT_FOR_STORED))
+    await running.passes(admission.LONGEST_RUN - 60.0, step=COARSE)
+    assert sorted(running.live().values()) == ["PENDING", "UNCERTAIN", "UNCERTAIN"]
+    await running.passes(120.0, step=COARSE)
+    assert name_of(await running.get(waiting.id)) == "COMPLETED"
+    assert sorted(running.live().values()) == ["UNCERTAIN", "UNCERTAIN"]
+
+
+async def test_a_learned_run_time_gives_it_back_sooner(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1, image_seconds=30.0)
+    prepared = running.gateway._core.upstream.prepare
+    model_id = prepared(SoulInput("", width=1536, height=1152), "key", None, None).model_id
+    running.gateway._core.follower._paces.learn_all([(model_id, float(seconds)) for seconds in range(20, 60)])
+    running.plan(on="submit", kind="lost")
+    await running.submit(sized("lost", 1, wait_for=pb.WAIT_FOR_STORED))
+    await running.passes(1.0)
+    waiting = await running.submit(soul("second", wait_for=pb.WAIT_FOR_STORED))
+    await running.passes(50.0)
+    assert name_of(await running.get(waiting.id)) == "PENDING"
+    await running.passes(50.0)
+    assert name_of(await running.get(waiting.id)) == "COMPLETED"

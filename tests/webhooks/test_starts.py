@@ -1,0 +1,74 @@
+"""With webhooks on, Higgsfield tells only of ends: of a start the gateway asks once, if a caller wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from gateway.generations import pace
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.running import Generation, eventually, name_of, public_url, soul
+from tests.support.timeline import STEP, Timed, run_timed
+from tests.support.webhooks import SECRET
+
+QUEUED_FOR, RUNS_FOR, COUNT = 4.0, 12.0, 20
+SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Timed]:
+    """A gateway that has learned that webhooks arrive."""
+    async with run_timed(
+        tmp_path, queue_seconds=QUEUED_FOR, image_seconds=RUNS_FOR, **SIGNED, **public_url()
+    ) as running:
+        running.gateway._core.follower._trust.arrive = True
+        yield running
+
+
+async def accepted(running: Timed, prompt: str) -> str:
+    stored = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
+    await running.passes(0.5)
+    return stored.id
+
+
+async def ended(running: Timed, generation_id: str) -> list[Generation]:
+    """Let time pass to its end; every revision."""
+    await running.passes(QUEUED_FOR + RUNS_FOR)
+    await eventually(lambda: not running.live())
+    return [generation async for generation in running.history(generation_id)]
+
+
+async def test_a_watcher_is_told_of_the_start_for_about_one_call_more(running: Timed) -> None:
+    for number in range(COUNT):
+        before = running.ledger.status_calls.total()
+        name = await accepted(running, f"fox {number}")
+        request = pb.WatchGenerationRequest(id=name)
+        async with aclosing(running.grpc.stream("WatchGeneration", request)) as watch:
+            await anext(watch)
+            history = await ended(running, name)
+        assert running.ledger.status_calls.total() - before <= pace.MOST_LOOKS
+        assert [name_of(one) for one in history][-2:] == ["IN_PROGRESS", "COMPLETED"]
+        started = history[-1].start_time.ToNanoseconds() - history[-1].accept_time.ToNanoseconds()
+        assert QUEUED_FOR - STEP <= started / 1e9 <= QUEUED_FOR * pace.LATER + STEP
+    assert running.ledger.status_calls.total() <= 1.3 * COUNT
+
+
+async def test_who_asks_whether_it_can_be_canceled_is_told_the_truth_soon(running: Timed) -> None:
+    name = await accepted(running, "a fox")
+    await running.passes(QUEUED_FOR + 1.0)
+    assert (await running.get(name)).cancelable
+    await running.passes(5.0)
+    asked = await running.get(name)
+    assert (name_of(asked), asked.cancelable) == ("IN_PROGRESS", False)
+    await ended(running, name)
+    assert running.ledger.status_calls.total() == 1
+
+
+async def test_while_nobody_wants_to_know_nothing_is_asked(running: Timed) -> None:
+    name = await accepted(running, "a fox")
+    history = await ended(running, name)
+    assert [name_of(one) for one in history][-2:] == ["QUEUED", "COMPLETED"]
+    assert running.ledger.status_calls.total() == 0
