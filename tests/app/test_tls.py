@@ -49,7 +49,7 @@ async def over_grpc(address: str, trusted: Path | None, own: Pair | None = None)
     request.input.soul.prompt = "a picture"
     async with channel_to(address, trusted, own) as channel:
         try:
-            answer: pb.EstimateGenerationResponse = await stub(channel).EstimateGeneration(request, timeout=20)
+            answer: pb.EstimateGenerationResponse = await stub(channel).EstimateGeneration(request, timeout=60)
         except grpc.aio.AioRpcError as error:
             return str(error.code().name)
     return str(answer.cost.credits)
@@ -122,7 +122,7 @@ async def test_renewed_certificates_are_used_without_a_restart(authority: Author
     async with gateway(tmp_path, served) as process, channel_to(process.address, authority.cert, None) as open_before:
         price = await over_grpc(process.address, authority.cert)
         list_all = stub(open_before).ListGenerations
-        await list_all(pb.ListGenerationsRequest(), timeout=20)
+        await list_all(pb.ListGenerationsRequest(), timeout=60)
 
         replace(served, renewed)
         assert await over_grpc(process.address, successor.cert) == price
@@ -131,7 +131,7 @@ async def test_renewed_certificates_are_used_without_a_restart(authority: Author
         with pytest.raises(httpx.TransportError):
             await over_connect(process.http_address, authority.cert)
         # Who was connected stays.
-        await list_all(pb.ListGenerationsRequest(), timeout=20)
+        await list_all(pb.ListGenerationsRequest(), timeout=60)
 
 
 async def test_until_certificate_and_key_belong_together_the_ones_before_are_used(

@@ -9,6 +9,7 @@ import pytest
 from chaos.history import Recorder, read
 from chaos.lives import Lives
 from chaos.process import GatewayProcess, NoGatewayError
+from tests.support.running import eventually
 
 READY = "print('hfgateway: gRPC on 127.0.0.1:1, HTTP on http://127.0.0.1:2, store x', flush=True)"
 STAYS = f"{READY}; import threading; threading.Event().wait()"
@@ -39,8 +40,7 @@ async def over() -> asyncio.Event:
 async def test_after_each_kill_there_is_nowhere_to_go(tmp_path: Path, over: asyncio.Event) -> None:
     led = Led(tmp_path, STAYS)
     killing = asyncio.create_task(led.lives.many(over))
-    while len(led.to) < 4:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(led.to) >= 4)
     over.set()
     await killing
     assert led.to[:4] == [("127.0.0.1:1", "127.0.0.1:2"), ("", "")] * 2
@@ -51,8 +51,7 @@ async def test_after_each_kill_there_is_nowhere_to_go(tmp_path: Path, over: asyn
 async def test_one_that_is_to_be_left_alone_lives_until_it_is_over(tmp_path: Path, over: asyncio.Event) -> None:
     led = Led(tmp_path, STAYS)
     killing = asyncio.create_task(led.lives.many(over, most=2))
-    while len(led.to) < 5:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(led.to) >= 5)
     assert led.process.pid
     over.set()
     await killing
@@ -63,8 +62,7 @@ async def test_one_that_ends_by_itself_is_missed_and_followed_by_another(tmp_pat
     led = Led(tmp_path, ENDS)
     await led.lives.last()
     alive = asyncio.create_task(led.lives.keep_alive())
-    while len(led.to) < 3:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(led.to) >= 3)
     alive.cancel()
     await asyncio.gather(alive, return_exceptions=True)
     await led.process.kill()

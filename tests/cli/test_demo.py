@@ -46,7 +46,7 @@ async def test_the_demo_keeps_what_it_promises(hfgateway: Command, tmp_path: Pat
 async def test_a_demo_that_is_ended_leaves_no_process_behind(hfgateway: Command, tmp_path: Path) -> None:
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         process = await hfgateway.start("demo", folder=tmp_path)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(started := children_of(process.pid)) < 2:
                 await asyncio.sleep(0.05)
         process.send_signal(number)

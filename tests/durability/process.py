@@ -14,6 +14,8 @@ import grpc
 from hfgateway.v1 import generation_service_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 100.0
+"""Seconds in which it starts, or ends."""
 READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on (\S+), store (.+)\n")
 """The line that says where it answers."""
 
@@ -55,7 +57,8 @@ class GatewayProcess:
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert self._process.stdout is not None
-        line = (await self._process.stdout.readline()).decode()
+        async with asyncio.timeout(PATIENCE):
+            line = (await self._process.stdout.readline()).decode()
         told = READY.match(line)
         if told is None:
             raise AssertionError(f"the gateway did not start: {await self.errors()}")
@@ -76,7 +79,8 @@ class GatewayProcess:
     async def ended(self) -> int:
         """Wait for its end; the exit code."""
         assert self._process is not None
-        await self._process.communicate()
+        async with asyncio.timeout(PATIENCE):
+            await self._process.communicate()
         assert self._process.returncode is not None
         return self._process.returncode
 

@@ -13,6 +13,7 @@ from hfgateway.v1 import generation_pb2, generation_service_pb2
 from tests.durability.lives import live
 from tests.durability.process import GatewayProcess, stub
 from tests.durability.scenarios import SCENARIOS
+from tests.support.running import eventually
 
 AT_ONCE = 4
 """Processes that start or work at the same time; those that only wait are not counted."""
@@ -33,7 +34,7 @@ async def lived(names: list[str], folder: Path) -> Outcomes:
     return dict(zip(names, await asyncio.gather(*lives, return_exceptions=True), strict=True))
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)  # the first of them waits for all lives
 @pytest.mark.parametrize("name", LIVES)
 def test_killed_there_it_is_charged_once_and_ends(name: str, outcomes: Outcomes) -> None:
     failure = outcomes[name]
@@ -59,8 +60,7 @@ async def test_a_drain_lets_the_post_come_to_its_end(tmp_path: Path) -> None:
         sandbox.world.plan.add([Fault.parse({"on": "submit", "delay": 1.0})])
         async with GatewayProcess(tmp_path, sandbox.url) as gateway, gateway.channel() as channel:
             call = stub(channel).SubmitGeneration(submission("drained"))
-            while not sandbox.ledger.summary()["submissions_seen"]:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: bool(sandbox.ledger.summary()["submissions_seen"]))
             assert await gateway.terminate() == 0
             answer = await call
             assert answer.generation.state in {

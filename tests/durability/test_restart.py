@@ -7,6 +7,7 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway_client import AsyncClient, Generation, soul, state_name
 from tests.durability.process import GatewayProcess
 from tests.support.addresses import free_address
+from tests.support.running import eventually
 
 USERS, EACH, RESTARTS = 8, 4, 3
 
@@ -29,8 +30,8 @@ async def test_restarts_under_load_are_not_noticed(tmp_path: Path) -> None:
         async with gateway, AsyncClient(gateway.address) as client, asyncio.TaskGroup() as users:
             working = [users.create_task(user(client, number, seen)) for number in range(USERS)]
             for restart in range(1, RESTARTS + 1):
-                while sandbox.ledger.summary()["charge_count"] < restart * USERS:
-                    await asyncio.sleep(0.01)
+                enough = restart * USERS
+                await eventually(lambda enough=enough: sandbox.ledger.summary()["charge_count"] >= enough)  # type: ignore[misc]
                 assert await gateway.terminate() == 0
                 assert not all(task.done() for task in working)
                 await gateway.start()

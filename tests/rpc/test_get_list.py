@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import Generation, Running, model, name_of, soul
+from tests.support.running import PATIENCE, Generation, Running, model, name_of, soul
 from tests.support.transports import Transport
 
 QUEUED, COMPLETED = generation_pb2.GENERATION_STATE_QUEUED, generation_pb2.GENERATION_STATE_COMPLETED
@@ -90,7 +90,7 @@ def _rest(generation: Generation) -> dict[str, Any]:
 async def test_an_unknown_status_is_kept_as_text_only(running: Running) -> None:
     stored = await running.submit(soul("a fox"))
     running.plan(on="status", patch={"status": "paused"}, times=1000)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         async for seen in running.history(stored.id):
             if seen.upstream.status == "paused":
                 assert name_of(seen) == "QUEUED"

@@ -13,7 +13,7 @@ from gateway.generations import agenda
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
-from tests.support.running import Generation, Running, eventually, name_of, sized, soul, spoken
+from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, sized, soul, spoken
 from tests.support.transports import RpcFailure, Transport
 
 STATE = generation_pb2.GenerationState
@@ -32,7 +32,7 @@ def several(prompt: str) -> pb.SubmitGenerationRequest:
 
 async def until(running: Running, generation_id: str, wanted: list[str]) -> Generation:
     """The generation at its first revision with outputs in these states."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         async for generation in running.history(generation_id):
             if states(generation) == wanted:
                 return generation
@@ -97,7 +97,7 @@ async def test_an_unknown_job_status_is_followed_on(running: Running) -> None:
     submitted = await running.submit(sized("a fox"))
     jobs = [{"id": f"{n}", "status": "resting", "results": None} for n in range(4)]
     running.plan(on="status", patch={"jobs": jobs}, times=3)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         async for seen in running.history(submitted.id):
             assert name_of(seen) in ("PENDING", "QUEUED")
             if seen.upstream.status == "resting":

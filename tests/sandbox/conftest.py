@@ -17,7 +17,7 @@ from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
 
 SOUL = "higgsfield-ai/soul/standard"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test gives up waiting: no test is meant to come near it."""
 
 RUNNING = {"queue_seconds": 1, "image_seconds": 4, "video_seconds": 12}

@@ -18,6 +18,7 @@ from gateway.sandbox.clock import ManualClock, Ring, ScaledClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.sandbox.conftest import PATIENCE
 from tests.support.addresses import free_address
+from tests.support.running import eventually
 
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
 HOURS = 3600
@@ -143,12 +144,11 @@ async def test_a_short_retention_ends_redelivery(api: Any, receiver: Any) -> Non
 async def test_a_hanging_receiver_does_not_keep_others_waiting(api: Any, receiver: Any) -> None:
     receiver.answers = ["hang"]
     await api.ended(query=receiver.hook)
-    while not receiver.received:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: bool(receiver.received))
     other = await api.ended(query=receiver.hook)
     (attempt,) = await api.attempts(1)
     assert (attempt.request_id, attempt.outcome) == (other, "200")
-    async with asyncio.timeout(10):  # the one that was answered ends a moment after it is in the ledger
+    async with asyncio.timeout(PATIENCE):  # the one that was answered ends a moment after it is in the ledger
         while api.sandbox.deliveries.pending > 1:
             await asyncio.sleep(0.001)
     assert api.sandbox.deliveries.pending == 1
@@ -255,17 +255,15 @@ async def test_stopping_ends_deliveries_under_way_and_a_new_start_begins_with_wh
         await session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "[slow=1]"}, params=receiver.hook)
         await session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "[slow=9]"}, params=receiver.hook)
     clock.advance(2)
-    while not receiver.received:
-        await asyncio.sleep(0.001)
-    async with asyncio.timeout(5):
+    await eventually(lambda: bool(receiver.received))
+    async with asyncio.timeout(PATIENCE):
         await sandbox.stop()
     assert sandbox.ledger.webhook_attempts == []
 
     clock.advance(8)
     assert len(receiver.received) == 1
     async with sandbox:
-        while not sandbox.ledger.webhook_attempts:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: bool(sandbox.ledger.webhook_attempts))
     assert len(receiver.received) == 2
 
 
@@ -275,7 +273,7 @@ async def test_on_a_hurried_clock_deliveries_and_redeliveries_come_by_themselves
     async with (
         Sandbox(options) as sandbox,
         aiohttp.ClientSession(headers={"Authorization": "Key sandbox:sandbox"}) as session,
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE),
     ):
         await session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "fox"}, params=receiver.hook)
         while len(sandbox.ledger.webhook_attempts) < 3:

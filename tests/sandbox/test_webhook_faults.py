@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.running import eventually
+
 KEY = bytes(range(24))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 
@@ -104,8 +106,7 @@ async def test_early_does_not_wait_for_what_was_deleted_before_it_was_told(api: 
     await api.plan(on="webhook", kind="early")
     await api.plan(on="webhook", kind="delay", delay=60)
     waiting = asyncio.ensure_future(api.submitted(query=receiver.hook))
-    while not api.sandbox.ledger.charges or not api.sandbox.deliveries.pending:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: api.sandbox.ledger.charges and api.sandbox.deliveries.pending)
     assert (await api.delete(api.sandbox.ledger.charges[0].request_id)).status == 200
     assert not waiting.done()
 
@@ -137,8 +138,7 @@ async def test_early_is_not_before_the_request_gets_a_slot(api: Any, receiver: A
     await api.submitted("[slow=10] first")
     await api.plan(on="webhook", kind="early")
     waiting = asyncio.ensure_future(api.submitted("early", query=receiver.hook))
-    while len(api.sandbox.ledger.submissions) < 2:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: len(api.sandbox.ledger.submissions) == 2)
     api.clock.advance(10.9)
     assert await api.quiet() == []
     assert not waiting.done()

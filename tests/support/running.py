@@ -30,7 +30,7 @@ from tests.support.transports import TRANSPORTS, Transport, open_transport
 CREDENTIALS = Credentials("sandbox", "sandbox")
 USUAL: dict[str, Any] = {"queue_seconds": 1.0, "image_seconds": 4.0, "concurrency_limit": 50}
 """An image waits 1 s at Higgsfield and takes 4 s, of a time that the test moves."""
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test gives up waiting: no test is meant to come near it."""
 
 Generation = generation_pb2.Generation

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.web import webhook
-from tests.support.running import Generation, Running, eventually, name_of, soul
+from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, soul
 from tests.support.webhooks import SECRET, path_of, post, signed, told
 from tests.webhooks.conftest import Start
 
@@ -118,7 +118,7 @@ async def raw(running: Running, head: str, *parts: bytes) -> bytes:
         for part in parts:
             writer.write(part)
             await writer.drain()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             return await reader.readuntil(b"\r\n")
     finally:
         writer.close()

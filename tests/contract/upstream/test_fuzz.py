@@ -162,7 +162,7 @@ async def peer() -> AsyncIterator[tuple[Peer, HiggsfieldClient]]:
     one = Peer()
     server = await asyncio.start_server(one.handle, "127.0.0.1", 0)
     one.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    client = HiggsfieldClient(one.url, Credentials("id", SECRETS[0]), timeout=10.0)
+    client = HiggsfieldClient(one.url, Credentials("id", SECRETS[0]), timeout=60.0)
     try:
         yield one, client
     finally:

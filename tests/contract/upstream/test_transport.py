@@ -15,6 +15,7 @@ import pytest
 from gateway.higgsfield.gate import send_gate
 from gateway.higgsfield.transport import AioTransport, Reply
 from tests.support.addresses import free_address
+from tests.support.running import PATIENCE, eventually
 
 MOST = 100
 CERTAIN = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -199,12 +200,12 @@ async def test_a_closed_gate_sends_nothing(client: Client) -> None:
 async def test_a_canceled_call_closes_its_socket(client: Client) -> None:
     async with peer() as upstream, client(read=30) as http:
         call = asyncio.create_task(http.post(upstream.url + "/hang", json={}))
-        while not upstream.processed:
-            await asyncio.sleep(0)
+        await eventually(lambda: bool(upstream.processed))
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await upstream.closed.wait()
+        async with asyncio.timeout(PATIENCE):
+            await upstream.closed.wait()
 
 
 async def test_the_wire_carries_what_was_asked_and_no_more(client: Client) -> None:
