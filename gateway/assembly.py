@@ -35,7 +35,6 @@ from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.story import Recorder, Stories
-from gateway.generations.thrift import Thrift
 from gateway.generations.watch import Watches
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.catalogs import HiggsfieldCatalogs
@@ -92,7 +91,6 @@ class Core:
     hooks: Hooks
     service: Generations
     follower: Follower
-    thrift: Thrift
     deliveries: Deliveries
     recorder: Recorder
     watches: Watches
@@ -254,8 +252,8 @@ async def _on(
     except StoreError as error:
         raise StoreFileError(f"{settings.store_path}: {error}") from error
     feed = Feed(unfinished, await store.position())
-    thrift, trust = Thrift(), Trust()
-    paces = Paces(settings.poll_min, settings.poll_max, thrift)
+    trust = Trust()
+    paces = Paces(settings.poll_min, settings.poll_max)
     admission = Admission(settings.upstream_concurrency, paces.longest_run)
     sender = Sender(store, upstream, clock, admission)
     rules = Rules(
@@ -341,7 +339,6 @@ async def _on(
         hooks=hooks,
         service=service,
         follower=follower,
-        thrift=thrift,
         deliveries=deliveries,
         recorder=recorder,
         watches=Watches(store, feed, clock, service),

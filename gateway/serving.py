@@ -28,11 +28,8 @@ from gateway.rpc.chain import Chain
 from gateway.rpc.characters import CharacterHandlers
 from gateway.rpc.generations import GenerationHandlers
 from gateway.rpc.health import Health
+from gateway.rpc.limits import WEBHOOKS, Door, Limits
 from gateway.rpc.over_grpc import add_service
-from gateway.rpc.overload import WEBHOOK, Kind, Overload
-from gateway.rpc.poller import let_loop_finish
-from gateway.rpc.pressure import Pressure
-from gateway.rpc.probe import OLDEST, Probes
 from gateway.rpc.requests import LARGEST_UPLOAD_REQUEST
 from gateway.rpc.uploads import UploadHandlers
 from gateway.telemetry import Telemetry
@@ -73,10 +70,11 @@ GRPC_OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     # What a call that waits unread may hold is 64 KiB; gRPC would let it grow to 4 MiB on a fast line.
     ("grpc.http2.bdp_probe", 0),
-    # A burst of 10,000 watches must find its place; what has not found one for so long is let go.
-    ("grpc.server.max_pending_requests", 10_500),
-    ("grpc.server.max_pending_requests_hard_limit", 12_000),
-    ("grpc.server_max_unrequested_time_in_server", int(OLDEST)),
+    # Calls that gRPC has not handed over yet, for each of its queues: a burst of 12,000 watches has to find its place.
+    ("grpc.server.max_pending_requests", 15_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
+    # Seconds after which it cancels such a call: longer than any burst takes on a slow machine.
+    ("grpc.server_max_unrequested_time_in_server", 10),
 )
 HEALTH_EVERY = 0.5
 """Seconds between looks at what health checks are to be told."""
@@ -92,8 +90,8 @@ class Ports:
         self._settings = core.settings
         self._telemetry = telemetry
         self._exit = exit_stack
-        self.overload = Overload()
-        self._chain = Chain(telemetry, core.access, self.overload)
+        self.limits = Limits(core.follower.behind)
+        self._chain = Chain(telemetry, core.access, self.limits)
         self._generations = GenerationHandlers(core.service, core.watches, core.forecasts, core.stories, core.archived)
         self._served = {
             SERVICE: self._generations,
@@ -130,12 +128,9 @@ class Ports:
             port = server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
         except RuntimeError as error:
             raise SettingError(PREFIX + "GRPC_ADDRESS", f"{settings.grpc_address} cannot be used: in use?") from error
-        probed = str(self._own_folder() / "probe")
-        server.add_insecure_port(f"unix:{probed}")
         await server.start()
         self._exit.push_async_callback(server.stop, LAST_WORDS)
-        let_loop_finish()
-        await self._measure(probed)
+        self._show()
         self._health.tell(serving=True)
         following = asyncio.create_task(self._follow_health())
         self._exit.callback(following.cancel)
@@ -213,32 +208,18 @@ class Ports:
             await rest(clock, HEALTH_EVERY)
             self._health.tell(serving=not self._core.store.trouble)
 
-    async def _measure(self, probed: str) -> None:
-        """Let the policy feel how long calls wait, and show it."""
-        clock, overload = SystemClock(), self.overload
-        probes = Probes(probed, lambda: clock.moment().steady)
-        self._exit.push_async_callback(probes.close)
-        follower, thrift = self._core.follower, self._core.thrift
-        self.pressure = Pressure(
-            overload, clock, probes.submissions, probes.others, behind=follower.behind, thrift=thrift
+    def _show(self) -> None:
+        """Metrics of what callers hold."""
+        self._telemetry.watch(
+            "hfgateway_follower_behind_seconds", "By how much status calls are late", self._core.follower.behind
         )
-        measuring = asyncio.create_task(self.pressure.run())
-        self._exit.callback(measuring.cancel)
-        for name, help_text, read in (
-            ("loop_lag_seconds", "By how much the event loop is late", lambda: self.pressure.lag),
-            ("loop_busy_share", "Of the time, how much the event loop works", lambda: self.pressure.busy),
-            ("submissions_wait_seconds", "How long submissions wait in gRPC", lambda: probes.submissions.wait),
-            ("calls_wait_seconds", "How long other calls wait in gRPC", lambda: probes.others.wait),
-            ("follower_behind_seconds", "By how much status calls are late", follower.behind),
-            ("poll_stretch", "How many times longer the gaps between polls are", lambda: thrift.stretch),
-        ):
-            self._telemetry.watch(f"hfgateway_{name}", help_text, read)
-        for kind in Kind:
-            self._telemetry.watch(
-                f"hfgateway_refused_share_{kind.name.lower()}",
-                f"How many {kind.name.lower()} calls are refused for overload, 0 to 1",
-                lambda kind=kind: overload.shares[kind],  # type: ignore[misc]
-            )
+        for name, pool in self.limits.pools().items():
+            everybody = pool.everybody
+            for metric, help_text, read in (
+                (f"places_{name}", f"Calls that hold a place in `{name}`", lambda one=everybody: one.held),
+                (f"queued_{name}", f"Calls that queue for a place in `{name}`", lambda one=everybody: one.queued),
+            ):
+                self._telemetry.watch(f"hfgateway_{metric}", help_text, read)
 
     def _own_folder(self) -> Path:
         """A new folder that only our user can enter, for sockets."""
@@ -254,9 +235,9 @@ class Ports:
         if settings.public_url is None:
             return []
         signatures = Signatures(settings.webhook_secrets) if settings.webhook_secrets else None
-        gate = self.overload.gate(WEBHOOK, self._telemetry.refusals(WEBHOOK))
+        door = Door(WEBHOOKS, self._telemetry.refusals("webhook"))
         proofs = Proofs(signatures, core.hooks.proven, core.upstream.read_delivery, core.upstream.read_job_set)
-        route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, gate)
+        route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, door)
         if settings.webhook_address is None:
             return [route]
         apart = listen("WEBHOOK_ADDRESS", settings.webhook_address)

@@ -26,6 +26,8 @@ class Identity:
     within: Filter | None = None
     include_input: bool = True
     expire_time: float | None = None
+    token: str = ""
+    """Tells a watch token from others; empty for an API key."""
 
 
 ANYBODY = Identity(DEFAULT_TENANT)
@@ -124,7 +126,9 @@ class Access:
         token = tokens.read(text, self._token_secret)
         if token is None or (token.key_id and token.key_id not in self._keys):
             raise invalid_credentials("the watch token is not one of this gateway")
-        identity = Identity(token.tenant, token.key_id, token.within, token.include_input, token.expire_time)
+        identity = Identity(
+            token.tenant, token.key_id, token.within, token.include_input, token.expire_time, tokens.name_of(text)
+        )
         if self._required and not token.key_id:
             raise invalid_credentials("the watch token was made without an API key")
         self.check(identity)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from gateway.generations.clock import jittered
-from gateway.generations.thrift import Thrift
 
 POLL_EVERY = 3.0
 """Seconds between polls until there is a history."""
@@ -81,10 +80,9 @@ class Trust:
 class Paces:
     """Learns durations for each model and tells when to ask next. `shortest`, `longest` bound the gap in seconds."""
 
-    def __init__(self, shortest: float, longest: float, thrift: Thrift | None = None) -> None:
+    def __init__(self, shortest: float, longest: float) -> None:
         self.shortest = shortest
         self.longest = longest
-        self._thrift = thrift or Thrift()
         self._history: dict[str, deque[float]] = {}
         self._schedules: dict[str, Schedule] = {}
         self._news: dict[str, int] = {}
@@ -140,13 +138,12 @@ class Paces:
             late = min(known.backstop, LATEST_BACKSTOP) - elapsed if known else 0.0
             return jittered(BACKSTOP_EVERY + max(0.0, late))
         if known is None:
-            return self._bounded(POLL_EVERY * self._thrift.stretch)
+            return self._bounded(POLL_EVERY)
         at = known.next_after(elapsed)
         # Behind all durations that were seen, the tail goes on as it was: ever more slowly.
         gap = max(elapsed / 10, POLL_EVERY) if at is None else at - elapsed
         # Later only: a poll that came before its offset would be followed by another at it.
-        gap = max(gap, self.shortest) * self._thrift.stretch
-        return min(gap, self.longest) * random.uniform(1.0, 1.04)
+        return min(max(gap, self.shortest), self.longest) * random.uniform(1.0, 1.04)
 
     def _bounded(self, seconds: float) -> float:
         return jittered(min(max(seconds, self.shortest), self.longest))

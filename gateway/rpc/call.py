@@ -7,6 +7,7 @@ from gateway.access.identity import ANYBODY, Access, Identity
 from gateway.errors import Violation
 from gateway.generations.model import Generation
 from gateway.generations.ports import Filter
+from gateway.rpc.limits import Place
 
 WARNING = "hfgateway-warning"
 """The name of the header that warnings are answered in: of HTTP, of gRPC's initial metadata. One for each."""
@@ -22,6 +23,8 @@ class Call:
     remaining: float | None
     identity: Identity = ANYBODY
     access: Access | None = None
+    place: Place | None = None
+    """What it holds; None where nothing is bounded."""
     warnings: tuple[str, ...] = ()
     """What the caller is told beside the answer, in ASCII."""
 
@@ -39,6 +42,15 @@ class Call:
         """Whether the tenant's generation exists for this call."""
         within = self.identity.within
         return within is None or within.matches(generation)
+
+    def waits(self) -> None:
+        """Only an event is missing from now on: the call makes room for others. Raises GATEWAY_OVERLOADED."""
+        if self.place is not None:
+            self.place.wait(self.identity)
+
+    def may_wait(self) -> bool:
+        """The same; False where the caller has too many calls that wait."""
+        return self.place is None or self.place.may_wait(self.identity)
 
     def warn(self, doubted: Sequence[Violation]) -> None:
         """Tell the caller that these fields may be wrong."""

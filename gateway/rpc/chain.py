@@ -8,12 +8,12 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.access.identity import ANYBODY, Access
+from gateway.access.identity import ANYBODY, Access, Identity
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.ports import StoreError
 from gateway.rpc.call import Call
 from gateway.rpc.errors import RpcError, rpc_error
-from gateway.rpc.overload import Gate, Overload
+from gateway.rpc.limits import Entrance, Limits, Place
 from gateway.rpc.requests import BadRequestError
 from gateway.telemetry import Bad, MethodMetrics, Telemetry
 
@@ -31,29 +31,21 @@ class Chain:
     A context manager and no wrapper around the handler: a layer of generators would cost every open stream a kilobyte.
     """
 
-    def __init__(self, telemetry: Telemetry, access: Access | None = None, overload: Overload | None = None) -> None:
-        """Without `access` nobody is asked who he is, without `overload` nobody refused: for the operator's socket."""
+    def __init__(self, telemetry: Telemetry, access: Access | None = None, limits: Limits | None = None) -> None:
+        """The operator's socket has neither `access`, which asks for keys, nor `limits` of what callers may hold."""
         self._telemetry = telemetry
-        self._access = access
-        self._overload = overload or Overload()
-        self._gates: dict[str, Gate] = {}
+        self.access = access
+        self._limits = limits
 
-    def gate(self, method: str) -> Gate:
-        """The one way in for a method's calls, whatever brings them; asked before a request is read."""
-        if method not in self._gates:
-            self._gates[method] = self._overload.gate(method, self._telemetry.refusals(method))
-        return self._gates[method]
-
-    def call(self, method: str, authorization: str, remaining: float | None) -> Call:
-        """The call, once it is known who makes it. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
-        access = self._access
-        identity = ANYBODY if access is None else access.identify(authorization, method.rpartition("/")[2])
-        return Call(method, remaining, identity, access)
+    def identify(self, method: str, authorization: str) -> Identity:
+        """The caller of a method. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
+        return ANYBODY if self.access is None else self.access.identify(authorization, method.rpartition("/")[2])
 
     def guard(self, method: str) -> "Callable[[], Guard]":
         """Makes the guards of one method's calls."""
-        metrics, gate = self._telemetry.calls(method), self.gate(method)
-        return lambda: Guard(self, method, metrics, gate)
+        metrics, refusals = self._telemetry.calls(method), self._telemetry.refusals(method)
+        entrance = None if self._limits is None else self._limits.entrance(method, refusals)
+        return lambda: Guard(self, method, metrics, entrance)
 
     def wire_form(self, error: Exception, method: str) -> RpcError:
         """The error as its caller may see it: text of ours, or an incident number and nothing else."""
@@ -72,24 +64,36 @@ class Chain:
 
 
 class Guard:
-    """Around one call: counts it, and turns whatever ends it into an RpcError; cancellation passes."""
+    """Around one call: counts it, and turns whatever ends it into an RpcError; cancellation passes.
 
-    __slots__ = ("_chain", "_gate", "_method", "_metrics", "_start")
+    Whoever enters asks for the `call` first: no byte of a request is read for an unknown caller, or without a place.
+    """
 
-    def __init__(self, chain: Chain, method: str, metrics: MethodMetrics, gate: Gate) -> None:
+    __slots__ = ("_chain", "_entrance", "_method", "_metrics", "_place", "_start")
+
+    def __init__(self, chain: Chain, method: str, metrics: MethodMetrics, entrance: Entrance | None) -> None:
         self._chain = chain
         self._method = method
         self._metrics = metrics
-        self._gate = gate
+        self._entrance = entrance
+        self._place: Place | None = None
 
-    def __enter__(self) -> None:
-        self._gate.open += 1
+    def __enter__(self) -> "Guard":
         self._start = self._metrics.begin()
+        return self
+
+    async def call(self, authorization: str, remaining: float | None) -> Call:
+        """The call of a known caller, with a place. Raises INVALID_CREDENTIALS, NOT_ALLOWED, GATEWAY_OVERLOADED."""
+        identity = self._chain.identify(self._method, authorization)
+        if self._entrance is not None:
+            self._place = await self._entrance.enter(identity)
+        return Call(self._method, remaining, identity, self._chain.access, self._place)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._gate.open -= 1
+        if self._place is not None:
+            self._place.leave()
         if error is None:
             self._metrics.end(self._start, "OK")
         elif isinstance(error, Exception):

@@ -60,7 +60,7 @@ class GenerationHandlers:
         del request, submission  # it may wait for an hour: what it does not need is not kept
         if wait_for != pb.WAIT_FOR_STORED:
             enough = _done if wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
-            if not enough(generation):
+            if not enough(generation) and call.may_wait():
                 generation = await self._generations.wait(call.tenant, generation.id, enough, wait)
             if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
                 named = {**generation.failure.metadata, "generation_id": generation.id}
@@ -118,6 +118,7 @@ class GenerationHandlers:
         wait = _wait(request.timeout if request.HasField("timeout") else None, DEFAULT_WAIT, call, "timeout")
         if call.within is not None:
             await self._entry(call, request.id)
+        call.waits()
         generation = await self._generations.wait(call.tenant, _id(request.id), _done, wait)
         return wire.embedded(GENERATION, self._full(call, generation))
 

@@ -127,29 +127,27 @@ _CALL: ContextVar[Call] = ContextVar("call")
 
 
 class _Entrance(MetadataInterceptor[Guard]):
-    """Around each call, from before its request is read: refuses while overloaded, and asks who calls.
+    """Around each call, from before its request is read: asks who calls, and finds a place for the call.
 
     Whatever ends a call is turned into its wire form here, also what the library finds wrong with a request.
     """
 
     def __init__(self, service: ServiceDescriptor, chain: Chain) -> None:
-        self._chain = chain
         self._most = _largest(service)
-        self._methods = {name: f"/{service.full_name}/{name}" for name in service.methods_by_name}
-        self._gates = {name: chain.gate(method) for name, method in self._methods.items()}
-        self._guards = {name: chain.guard(method) for name, method in self._methods.items()}
+        self._guards = {name: chain.guard(f"/{service.full_name}/{name}") for name in service.methods_by_name}
 
     async def on_start(self, ctx: "RequestContext[Any, Any]") -> Guard:
-        name = ctx.method.name
-        refusal = self._gates[name].refusal()
-        if refusal is not None:
-            raise _connect_error(refusal)
-        guard = self._guards[name]()
+        guard = self._guards[ctx.method.name]()
         guard.__enter__()
+        limit = ctx.timeout_ms
+        authorization = ctx.request_headers.get("authorization", "")
         try:
-            _CALL.set(_call(self._chain, self._methods[name], ctx))
+            _CALL.set(await guard.call(authorization, None if limit is None else limit / 1000))
         except GatewayError as error:
             self._leave(guard, error)
+        except asyncio.CancelledError as left:
+            guard.__exit__(type(left), left, None)
+            raise
         return guard
 
     async def on_end(self, token: Guard, ctx: "RequestContext[Any, Any]", error: Exception | None) -> None:
@@ -258,16 +256,12 @@ def _answered(handler: Unary | Gathering, output: type[Message]) -> Callable[...
 
 def _stream(handler: Stream, output: type[Message]) -> Callable[..., Any]:
     async def serve(request: Any, _: "RequestContext[Any, Any]") -> AsyncIterator[Encoded]:
-        async for answer in handler(request, _CALL.get()):
+        call = _CALL.get()
+        call.waits()
+        async for answer in handler(request, call):
             yield Encoded(answer, output)
 
     return serve
-
-
-def _call(chain: Chain, method: str, context: "RequestContext[Any, Any]") -> Call:
-    limit = context.timeout_ms
-    authorization = context.request_headers.get("authorization", "")
-    return chain.call(method, authorization, None if limit is None else limit / 1000)
 
 
 def _connect_error(error: RpcError) -> ConnectError:

@@ -1,10 +1,10 @@
 """Serves handlers over grpc.aio: every RPC of a service descriptor is bound to the method of its name.
 
-All are bound as if their requests were streams: then gRPC calls us before it reads the request, and a call can be
-refused unread.
+All are bound as if their requests were streams: gRPC then calls us before it reads the request, so that no byte is read
+for an unknown caller, and none before the call has its place.
 """
 
-import functools
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,11 +17,10 @@ from google.rpc.status_pb2 import Status
 
 from gateway import failpoints
 from gateway.errors import invalid_field
-from gateway.rpc.call import WARNING, Call
+from gateway.rpc import limits
+from gateway.rpc.call import WARNING
 from gateway.rpc.chain import Answer, Chain, Gathering, Stream, Unary
 from gateway.rpc.errors import RpcError
-from gateway.rpc.overload import Gate
-from gateway.rpc.probe import SUBMIT, is_probe
 from gateway.rpc.requests import message_of
 
 OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
@@ -61,18 +60,14 @@ def _bound(service: ServiceDescriptor, handlers: object, chain: Chain) -> dict[s
 
 
 def _unary(method: str, handler: Unary, request_class: type[Message], chain: Chain) -> Any:
-    gate, guard, probed = chain.gate(method), chain.guard(method), method == SUBMIT
+    guard = chain.guard(method)
 
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
-        if probed and is_probe(context):
-            return b""
         _end_with_a_failpoint(context)
-        await _pass(gate, context)
         try:
-            with guard():
-                # First who calls: strangers' bytes are not even read.
-                call = _call(chain, method, context)
-                answer = _serialised(await handler(_decoded(request_class, await context.read()), call))
+            with guard() as entered:
+                call = await entered.call(_authorization(context), _remaining(context))
+                answer = _serialised(await handler(_decoded(request_class, await _body(context)), call))
                 if call.warnings:
                     await context.send_initial_metadata([(WARNING, text) for text in call.warnings])
                 failpoints.before("gRPC answer")
@@ -85,15 +80,17 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
 
 
 def _stream(method: str, handler: Stream, request_class: type[Message], chain: Chain) -> Any:
-    gate, guard = chain.gate(method), chain.guard(method)
+    guard = chain.guard(method)
 
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> AsyncIterator[bytes]:
         _end_with_a_failpoint(context)
-        await _pass(gate, context)
         try:
-            with guard():
-                call = _call(chain, method, context)
-                async for answer in handler(_decoded(request_class, await context.read()), call):
+            with guard() as entered:
+                call = await entered.call(_authorization(context), _remaining(context))
+                answers = handler(_decoded(request_class, await _body(context)), call)
+                call.waits()
+                del call, entered
+                async for answer in answers:
                     failpoints.before("gRPC message")
                     yield _serialised(answer)
                     failpoints.after("gRPC message")
@@ -106,16 +103,14 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
 
 
 def _gathering(method: str, handler: Gathering, request_class: type[Message], chain: Chain) -> Any:
-    gate, guard = chain.gate(method), chain.guard(method)
+    guard = chain.guard(method)
 
-    async def serve(raws: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+    async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         _end_with_a_failpoint(context)
-        await _pass(gate, context)
         try:
-            with guard():
-                call = _call(chain, method, context)
-                requests = (_decoded(request_class, raw) async for raw in raws)
-                answer = _serialised(await handler(requests, call))
+            with guard() as entered:
+                call = await entered.call(_authorization(context), _remaining(context))
+                answer = _serialised(await handler(_requests(request_class, context), call))
                 failpoints.before("gRPC answer")
                 return answer
         except RpcError as error:
@@ -125,18 +120,26 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
     return serve
 
 
+async def _body(context: "grpc.aio.ServicerContext[bytes, bytes]") -> Any:
+    """The next message of a request. Raises INVALID_INPUT if it does not come in time."""
+    try:
+        async with asyncio.timeout(limits.BODY_WITHIN):
+            return await context.read()
+    except TimeoutError:
+        raise invalid_field("request", f"did not arrive within {limits.BODY_WITHIN:g} s") from None
+
+
+async def _requests(
+    request_class: type[Message], context: "grpc.aio.ServicerContext[bytes, bytes]"
+) -> AsyncIterator[Message]:
+    while (raw := await _body(context)) is not grpc.aio.EOF:
+        yield _decoded(request_class, raw)
+
+
 def _end_with_a_failpoint(context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
     """The last that a handler can see is before its answer is sent: who has to come after asks to be called."""
     if failpoints.ARMED:
         context.add_done_callback(lambda _: failpoints.after("gRPC answer"))
-
-
-async def _pass(gate: Gate, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
-    """Go on, or end the call here."""
-    refusal = gate.refusal()
-    if refusal is not None:
-        code = STATUS_CODES[refusal.code.value]
-        await context.abort(code, refusal.message, _trailers_of_refusal(refusal))
 
 
 def _decoded(request_class: type[Message], raw: Any) -> Message:
@@ -150,14 +153,18 @@ def _serialised(answer: Answer) -> bytes:
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
-def _call(chain: Chain, method: str, context: "grpc.aio.ServicerContext[bytes, bytes]") -> Call:
+def _authorization(context: "grpc.aio.ServicerContext[bytes, bytes]") -> str:
     authorization = ""
     for name, value in context.invocation_metadata() or ():
         if name == "authorization" and isinstance(value, str):
             authorization = value
+    return authorization
+
+
+def _remaining(context: "grpc.aio.ServicerContext[bytes, bytes]") -> float | None:
     remaining = context.time_remaining()
     # grpc tells a call without a deadline as one that ends in centuries.
-    return chain.call(method, authorization, None if remaining is None or remaining > 1e9 else remaining)
+    return None if remaining is None or remaining > 1e9 else remaining
 
 
 async def abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: RpcError) -> None:
@@ -171,7 +178,3 @@ def _trailers(error: RpcError) -> tuple[tuple[str, bytes], ...]:
     for detail in error.details:
         status.details.add().Pack(detail)
     return (("grpc-status-details-bin", status.SerializeToString()),)
-
-
-_trailers_of_refusal = functools.lru_cache(maxsize=256)(_trailers)
-"""There are few refusals, given again and again."""

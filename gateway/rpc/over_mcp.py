@@ -1,7 +1,7 @@
-"""The handlers as the tools of MCP call them: no hop between, and the same gates and guards as everywhere."""
+"""The handlers as the tools of MCP call them: no hop between, and the same guards as everywhere."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.mcp.port import RefusedError
+from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import RpcError
 from gateway.rpc.over_grpc import method_name
@@ -37,43 +38,33 @@ class Methods:
     async def call(self, name: str, request: Message | AsyncIterator[Message], authorization: str) -> Any:
         """The answer of an RPC that has one. Raises RefusedError."""
         method = self._methods[name]
-        with method.entered():
-            answer = await method.handler(request, method.call(authorization))
-            return method.decoded(answer)
+        async with method.entered(authorization) as call:
+            return method.decoded(await method.handler(request, call))
 
     async def stream(self, name: str, request: Message, authorization: str) -> AsyncGenerator[Any, None]:
         """The answers of an RPC that has many. Raises RefusedError."""
         method = self._methods[name]
-        with method.entered():
-            async with aclosing(method.handler(request, method.call(authorization))) as answers:
+        async with method.entered(authorization) as call:
+            call.waits()
+            async with aclosing(method.handler(request, call)) as answers:
                 async for answer in answers:
                     yield method.decoded(answer)
 
 
 class _Method:
     def __init__(self, service: ServiceDescriptor, method: MethodDescriptor, handlers: object, chain: Chain) -> None:
-        self._name = f"/{service.full_name}/{method.name}"
-        self._chain = chain
-        self._gate = chain.gate(self._name)
-        self._guard = chain.guard(self._name)
+        self._guard = chain.guard(f"/{service.full_name}/{method.name}")
         self._output: type[Message] = GetMessageClass(method.output_type)
         self.handler: Any = getattr(handlers, method_name(method))
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def entered(self, authorization: str) -> AsyncIterator[Call]:
         """Around one call, as the adapters of the other transports have it."""
-        turned_away = self._gate.refusal()
-        if turned_away is not None:
-            raise _refused(turned_away)
         try:
-            with self._guard():
-                yield
+            with self._guard() as entered:
+                yield await entered.call(authorization, None)
         except RpcError as error:
             raise _refused(error) from error
-
-    def call(self, authorization: str) -> Any:
-        """The call, once it is known who makes it."""
-        return self._chain.call(self._name, authorization, None)
 
     def decoded(self, answer: Message | bytes) -> Message:
         """The answer as a message."""

@@ -47,16 +47,13 @@ class Watching(Protocol):
 
 def event_routes(handlers: Watching, chain: Chain, access: Access, *, secure: bool) -> list[Route]:
     """The routes. `secure`: the port talks TLS, so cookies are for TLS only."""
-    gate, guard = chain.gate(WATCH), chain.guard(WATCH)
+    guard = chain.guard(WATCH)
 
     async def events(request: Request) -> Response:
-        refusal = gate.refusal()
-        if refusal is not None:
-            return _come_back(refusal)
         try:
             with ExitStack() as opening:
-                opening.enter_context(guard())
-                call = chain.call(WATCH, _authorization(request), None)
+                call = await opening.enter_context(guard()).call(_authorization(request), None)
+                call.waits()
                 asked = pb.WatchGenerationRequest(id=request.path_params["id"], after_revision=_last_revision(request))
                 messages = handlers.watch_generation(asked, call)
                 # The first tells whether there is anything to stream at all: refusals have a status of their own.
@@ -65,7 +62,7 @@ def event_routes(handlers: Watching, chain: Chain, access: Access, *, secure: bo
                     return Response(status_code=204, headers=_HEADERS)
                 stream = _stream(first, messages, opening.pop_all())
         except RpcError as error:
-            return _refused(error)
+            return _come_back(error) if error.code is Code.RESOURCE_EXHAUSTED else _refused(error)
         return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
     async def session(request: Request) -> Response:

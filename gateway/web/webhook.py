@@ -22,7 +22,7 @@ from gateway.generations.ports import Delivery, StoreError
 from gateway.higgsfield.jobsets import read_job_set_id
 from gateway.higgsfield.v1 import DELIVERY_HEADER
 from gateway.higgsfield.webhooks import Signatures
-from gateway.rpc.overload import Gate
+from gateway.rpc.limits import Door
 
 log = logging.getLogger(__name__)
 
@@ -48,17 +48,16 @@ class Proofs:
     read_job_set: Read
 
 
-def webhook_route(by_token: ByToken, receive: Receive, proofs: Proofs, gate: Gate) -> Route:
+def webhook_route(by_token: ByToken, receive: Receive, proofs: Proofs, door: Door) -> Route:
     """The route of deliveries. With signatures, a delivery of v2 must have a valid one."""
 
     async def deliver(request: Request) -> Response:
-        if gate.refusal() is not None:
+        if not door.enter():
             return _later()
-        gate.open += 1
         try:
             return await take(request)
         finally:
-            gate.open -= 1
+            door.leave()
 
     async def take(request: Request) -> Response:
         try:

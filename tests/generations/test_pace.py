@@ -11,7 +11,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.generations.pace import BACKSTOP_EVERY, ENOUGH, LEARN_EVERY, POLL_EVERY, REMEMBERED, Paces, schedule
-from gateway.generations.thrift import Thrift
 from tests.support.running import public_url, run, soul
 from tests.support.webhooks import SECRET
 
@@ -42,29 +41,6 @@ def test_gaps_stay_within_their_bounds(history: list[float], elapsed: float, err
     for model_id in ("model", "unknown"):
         gap = paces.gap(model_id, elapsed, errors, webhooks=False)
         assert LEAST * SHORTEST <= gap <= MOST * LONGEST
-
-
-@settings(deadline=None)
-@given(history=histories, elapsed=elapsed_times)
-def test_under_pressure_gaps_grow_with_thrift_and_never_above_the_longest(history: list[float], elapsed: float) -> None:
-    thrift = Thrift()
-    paces = Paces(SHORTEST, LONGEST, thrift)
-    paces.learn_all(("model", duration) for duration in history)
-    for model_id in ("model", "unknown"):
-        usual = paces.gap(model_id, elapsed, 0, webhooks=False)
-        thrift.stretch = 3.0
-        stretched = paces.gap(model_id, elapsed, 0, webhooks=False)
-        thrift.stretch = 1.0
-        wanted = min(3.0 * usual, LONGEST)
-        assert LEAST / MOST * wanted <= stretched <= MOST * LONGEST
-
-
-def test_what_failed_and_what_is_told_is_asked_for_as_ever_under_pressure() -> None:
-    thrift = Thrift()
-    thrift.stretch = 3.0
-    paces = Paces(SHORTEST, LONGEST, thrift)
-    assert paces.gap("model", 0.0, 1, webhooks=False) <= MOST * min(2 * POLL_EVERY, LONGEST)
-    assert paces.gap("model", 0.0, 0, webhooks=True) <= MOST * BACKSTOP_EVERY
 
 
 @settings(deadline=None)

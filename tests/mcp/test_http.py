@@ -12,9 +12,7 @@ import pytest
 from mcp import MCPError
 from mcp.types import LATEST_PROTOCOL_VERSION
 
-from gateway.rpc.overload import Kind
 from tests.mcp.conftest import Start, error, over_http, soul, state, text, told
-from tests.overload.conftest import overload_of, refuse
 from tests.support.running import PATIENCE, Running
 
 INITIALIZE = {
@@ -123,16 +121,14 @@ async def test_what_is_no_call_is_refused_in_time(start: Start) -> None:
 
 async def test_calls_are_counted_and_refused_as_those_of_every_transport(start: Start) -> None:
     running = await start()
-    running.gateway._ports.pressure.measure = lambda: None  # type: ignore[method-assign]
     async with over_http(running) as client:
         await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
-        refuse(overload_of(running), Kind.SUBMIT)
-        refused = await client.call_tool("generate", soul("wolf"))
+        pool = running.gateway._ports.limits.asks
+        pool.everybody.most = pool.everybody.most_queued = 0
+        refused = await client.call_tool("list_models", {})
         listed = await client.call_tool("list_generations", {})
     assert error(refused)["reason"] == "GATEWAY_OVERLOADED"
     assert error(refused)["retry_delay_seconds"] > 0
-    assert "idempotency_key" in refused.structured_content  # type: ignore[operator]
-    assert "nothing is charged twice" in text(refused)
     assert len(told(listed)["generations"]) == 1
     counted = 'hfgateway_rpc_total{code="OK",method="/hfgateway.v1.GenerationService/SubmitGeneration"} 1.0'
     assert counted in (await running.metrics()).splitlines()

@@ -1,4 +1,4 @@
-"""A gateway whose pressure the test sets; nothing is measured any more."""
+"""A gateway whose bounds are small enough to be reached."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from gateway.rpc.overload import BANDS, FALL, STANDING, TURNS, Kind, Overload, Waits
+from gateway.rpc import limits
+from gateway.rpc.limits import Bounds, Limits
 from tests.support.running import Running, run
 from tests.support.transports import TRANSPORTS, Transport
 
 Start = Callable[..., Awaitable[Running]]
-MANY = 1000
-"""Calls between two measurements, so many that there is something to refuse."""
-EXTREME = 60.0
-"""Seconds of waiting at which all that can be refused is."""
+WORKING = Bounds(token=2, tenant=4, everybody=6)
+QUEUED = Bounds(token=3, tenant=5, everybody=8)
+WAITING = Bounds(token=3, tenant=5, everybody=8)
 
 
 @pytest.fixture
@@ -37,31 +37,26 @@ async def running(start: Start) -> Running:
     return await start()
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gateways that start from now on bound their callers to a few calls."""
+    monkeypatch.setattr(limits, "WORKING", WORKING)
+    monkeypatch.setattr(limits, "QUEUED", QUEUED)
+    monkeypatch.setattr(limits, "WAITING", WAITING)
+
+
 @pytest.fixture(params=TRANSPORTS)
-def client(running: Running, request: pytest.FixtureRequest) -> Transport:
-    """A client of that one, over each transport in turn."""
-    return running.transports[request.param]
+def transport(request: pytest.FixtureRequest) -> str:
+    """The name of each transport in turn."""
+    return str(request.param)
 
 
-def overload_of(running: Running) -> Overload:
-    """What decides in that gateway."""
-    return running.gateway._ports.overload
+@pytest.fixture
+def client(running: Running, transport: str) -> Transport:
+    """A client of the running gateway, over each transport in turn."""
+    return running.transports[transport]
 
 
-def press(overload: Overload, **waits: float) -> None:
-    """Have it feel for long enough that things wait so long, and that calls are many."""
-    for _ in range(STANDING):
-        overload.asked += MANY
-        overload.feel(Waits(**waits))
-
-
-def refuse(overload: Overload, last: Kind | None) -> None:
-    """Press it so that all calls of the kinds up to this one are refused, and no other."""
-    press(overload, lag=0.0 if last is None else BANDS[last][1] / TURNS[last])
-
-
-def relieve(overload: Overload) -> None:
-    """Have it feel that nobody waits any more, until nothing is refused."""
-    for _ in range(STANDING + round(1 / FALL)):
-        overload.feel(Waits())
-    assert overload.shares == dict.fromkeys(Kind, 0.0)
+def limits_of(running: Running) -> Limits:
+    """What the callers of that gateway hold."""
+    return running.gateway._ports.limits

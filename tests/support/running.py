@@ -40,8 +40,7 @@ class Running:
     """One sandbox whose time the test moves, one gateway before it, and the transports to reach that.
 
     The gateway's own time passes as it does, unless `clock_from` makes it another clock; `credentials` are those of the
-    next gateway that is started. Only where it `feels_pressure` it refuses calls for overload: where tests run side by
-    side, every gateway is late now and then.
+    next gateway that is started.
     """
 
     def __init__(
@@ -51,13 +50,10 @@ class Running:
         settings: Mapping[str, str],
         clock: ManualClock | None = None,
         clock_from: ClockFrom = SystemClock,
-        *,
-        feels_pressure: bool = False,
     ) -> None:
         self.clock = clock or ManualClock()
         self.credentials = CREDENTIALS
         self._clock_from = clock_from
-        self._feels_pressure = feels_pressure
         self.sandbox = Sandbox(options, self.clock)
         self._folder = folder
         self._settings = settings
@@ -95,8 +91,6 @@ class Running:
         settings = read_settings({f"HFGATEWAY_{name}": value for name, value in environment.items()})
         self.gateway = Gateway(settings, self.credentials, self._clock_from)
         await self.gateway.start()
-        if not self._feels_pressure:
-            self.gateway._ports.pressure.measure = lambda: None  # type: ignore[method-assign]
         self._serving = True
         for name in TRANSPORTS:
             transport = open_transport(name, self.gateway.grpc_address, self.gateway.http_address)
@@ -232,11 +226,11 @@ class Running:
 
 
 @asynccontextmanager
-async def run(folder: Path, *, feels_pressure: bool = False, **terms: Any) -> AsyncIterator[Running]:
+async def run(folder: Path, **terms: Any) -> AsyncIterator[Running]:
     """Run both: capital names are settings of the gateway without their prefix, the others options of the sandbox."""
     settings = {name: str(value) for name, value in terms.items() if name.isupper()}
     options = {name: value for name, value in terms.items() if name not in settings}
-    running = Running(folder, SandboxOptions(port=0, **(USUAL | options)), settings, feels_pressure=feels_pressure)
+    running = Running(folder, SandboxOptions(port=0, **(USUAL | options)), settings)
     try:
         await running.start()
         yield running

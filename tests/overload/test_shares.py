@@ -1,0 +1,316 @@
+"""One caller takes nothing from others, and what finds no room is refused in the documented form."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway.generations.follow import Follower
+from gateway.rpc import limits
+from gateway.rpc.limits import ASKS, RETRY, Pool
+from gateway.serving import PUBLIC_SERVICES, admin_pointer
+from hfgateway.admin.v1 import admin_service_pb2
+from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1 import token_service_pb2
+from hfgateway_client import AsyncClient
+from hfgateway_client._async.timers import Timers
+from tests.overload.conftest import QUEUED, WAITING, WORKING, Start, limits_of
+from tests.support.running import PATIENCE, Running, eventually, name_of, soul
+from tests.support.transports import SERVICE, RpcFailure, Transport, answers_of
+
+NOBODY = "00000000-0000-7000-8000-000000000000"
+
+
+def requests() -> dict[str, Message]:
+    """One of each RPC of the service, none of which starts, charges or waits for anything."""
+    estimate = pb.EstimateGenerationRequest()
+    estimate.input.soul.prompt = "a fox"
+    return {
+        "SubmitGeneration": pb.SubmitGenerationRequest(),
+        "GetGeneration": pb.GetGenerationRequest(id=NOBODY),
+        "ListGenerations": pb.ListGenerationsRequest(),
+        "CancelGeneration": pb.CancelGenerationRequest(id=NOBODY),
+        "WaitGeneration": pb.WaitGenerationRequest(id=NOBODY),
+        "WatchGeneration": pb.WatchGenerationRequest(id=NOBODY),
+        "WatchGenerations": pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=[NOBODY])),
+        "EstimateGeneration": estimate,
+        "DeleteGeneration": pb.DeleteGenerationRequest(id=NOBODY),
+        "ExplainGeneration": pb.ExplainGenerationRequest(id=NOBODY),
+    }
+
+
+def test_each_rpc_has_a_request_here_and_each_that_asks_higgsfield_exists() -> None:
+    assert set(requests()) == set(SERVICE.methods_by_name)
+    assert {method.name for service in PUBLIC_SERVICES for method in service.methods} >= ASKS
+
+
+class Withheld:
+    """Calls over gRPC whose requests never come."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.aio.insecure_channel(address)
+        self._calls: list[Any] = []
+
+    async def __aenter__(self) -> Withheld:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for call in self._calls:
+            call.cancel()
+        await self._channel.close()
+
+    def call(self, method: str, secret: str = "") -> Any:
+        """One more call."""
+        metadata = (("authorization", f"Bearer {secret}"),) if secret else ()
+        path = f"/{SERVICE.full_name}/{method}"
+        self._calls.append(self._channel.stream_stream(path)(self._nothing(), metadata=metadata))
+        return self._calls[-1]
+
+    async def _nothing(self) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+
+async def holds(pool: Pool, held: int, queued: int) -> None:
+    """Return once the calls of all callers hold so many places, and so many queue."""
+    await eventually(lambda: (pool.everybody.held, pool.everybody.queued) == (held, queued))
+
+
+@pytest.fixture
+async def keyed(start: Start, small: None) -> Running:
+    """A gateway that asks for keys, with small bounds."""
+    return await start(AUTH="keys")
+
+
+async def token_of(running: Running, key: str) -> str:
+    request = token_service_pb2.CreateWatchTokenRequest()
+    request.filter.labels["color"] = "red"
+    return str((await running.caller("grpc", key).call("CreateWatchToken", request)).token)
+
+
+async def test_a_token_that_sends_no_bodies_takes_no_place_from_others(keyed: Running, transport: str) -> None:
+    mine, other = await keyed.key("fox"), await keyed.key("wolf")
+    token, second = await token_of(keyed, mine), await token_of(keyed, mine)
+    async with Withheld(keyed.gateway.grpc_address) as withheld:
+        for _ in range(WORKING.token + 3):
+            withheld.call("ListGenerations", token)
+        await holds(limits_of(keyed).answers, WORKING.token, 3)
+        for secret in (mine, other, second):
+            assert await keyed.caller(transport, secret).call("ListGenerations", pb.ListGenerationsRequest())
+        for _ in range(QUEUED.token - 3):
+            withheld.call("GetGeneration", token)
+        await holds(limits_of(keyed).answers, WORKING.token, QUEUED.token)
+        with pytest.raises(RpcFailure) as refused:
+            await keyed.caller(transport, token).call("ListGenerations", pb.ListGenerationsRequest())
+        assert (refused.value.code, refused.value.reason) == ("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED")
+    await holds(limits_of(keyed).answers, 0, 0)
+
+
+async def test_a_tenant_that_sends_no_bodies_takes_no_place_from_others(keyed: Running, transport: str) -> None:
+    mine, other = await keyed.key("fox"), await keyed.key("wolf")
+    async with Withheld(keyed.gateway.grpc_address) as withheld:
+        for method in ("SubmitGeneration", "ListGenerations", "WatchGeneration"):
+            for _ in range(WORKING.tenant + QUEUED.tenant):
+                withheld.call(method, mine)
+        for pool in (limits_of(keyed).submits, limits_of(keyed).answers, limits_of(keyed).opens):
+            await holds(pool, WORKING.tenant, QUEUED.tenant)
+        caller = keyed.caller(transport, other)
+        stored = (await caller.call("SubmitGeneration", soul("a wolf"))).generation
+        messages: Any = caller.stream("WatchGeneration", pb.WatchGenerationRequest(id=stored.id))
+        assert (await anext(messages)).generation.id == stored.id
+        await messages.aclose()
+
+
+async def test_submissions_that_wait_keep_nobody_from_submitting(keyed: Running, transport: str) -> None:
+    mine, other = await keyed.key("fox"), await keyed.key("wolf")
+    for number in range(WAITING.tenant):
+        request = soul(f"a fox {number}", wait_for=pb.WAIT_FOR_DONE)
+        request.wait_timeout.FromSeconds(3600)
+        asyncio.ensure_future(keyed.caller("grpc", mine).call("SubmitGeneration", request)).add_done_callback(
+            lambda ended: ended.cancelled() or ended.exception()
+        )
+    await holds(limits_of(keyed).waits, WAITING.tenant, 0)
+    for secret in (mine, other):
+        request = soul(f"one more by {secret[:8]}")
+        request.wait_timeout.FromSeconds(5)
+        answer = await keyed.caller(transport, secret).call("SubmitGeneration", request)
+        assert name_of(answer.generation) in {"PENDING", "QUEUED"}, "stored, and answered without waiting if need be"
+    with pytest.raises(RpcFailure) as refused:
+        await answers_of(keyed.caller(transport, mine), "WatchGeneration", requests()["WatchGeneration"])
+    failure = refused.value
+    assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED")
+    info = failure.detail(ErrorInfo)
+    assert (info.domain, info.reason) == ("hfgateway", "GATEWAY_OVERLOADED")
+    assert failure.failure.retryable
+    delay = failure.detail(RetryInfo).retry_delay
+    assert delay == failure.failure.retry_delay
+    assert RETRY[0] <= delay.ToMilliseconds() / 1000 < RETRY[1]
+
+
+async def test_no_submission_is_let_in_while_the_gateway_is_late_with_what_it_has(
+    start: Start, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = [limits.LATE + 0.1]
+    monkeypatch.setattr(Follower, "behind", lambda _: late[0])
+    running = await start()
+    client = running.transports[transport]
+    with pytest.raises(RpcFailure) as refused:
+        await client.call("SubmitGeneration", soul("a fox", "order-1"))
+    assert (refused.value.code, refused.value.reason) == ("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED")
+    assert refused.value.has(RetryInfo)
+    assert (await client.call("ListGenerations", pb.ListGenerationsRequest())).generations == []
+    assert running.ledger.submissions == []
+    late[0] = limits.LATE
+    assert not (await client.call("SubmitGeneration", soul("a bear", "order-1"))).replayed
+    assert [charge.prompt for charge in running.ledger.charges] == ["a bear"]
+
+
+async def test_unknown_callers_hold_nothing(keyed: Running) -> None:
+    other = await keyed.key("wolf")
+    async with Withheld(keyed.gateway.grpc_address) as withheld:
+        for method in requests():
+            for secret in ("", "hfg_000000000000_wrong", "hfw_wrong"):
+                async with asyncio.timeout(PATIENCE):
+                    assert await withheld.call(method, secret).code() is grpc.StatusCode.UNAUTHENTICATED
+        everything = limits_of(keyed)
+        for pool in everything.pools().values():
+            assert (pool.everybody.held, pool.everybody.queued) == (0, 0)
+    assert await keyed.caller("grpc", other).call("ListGenerations", pb.ListGenerationsRequest())
+
+
+async def test_a_request_has_to_come_in_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BODY_WITHIN", 0.05)
+    running = await start()
+    async with Withheld(running.gateway.grpc_address) as withheld:
+        for method in requests():
+            call = withheld.call(method)
+            async with asyncio.timeout(PATIENCE):
+                assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert "did not arrive within 0.05 s" in await call.details()
+    everything = limits_of(running)
+    for pool in everything.pools().values():
+        await holds(pool, 0, 0)
+    assert (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations == []
+
+
+async def test_what_calls_hold_is_shown_and_given_back(running: Running, client: Transport) -> None:
+    everything = limits_of(running)
+    queued = await running.submit(soul("a fox"))
+    messages: Any = client.stream("WatchGeneration", pb.WatchGenerationRequest(id=queued.id))
+    await anext(messages)
+    await holds(everything.answers, 0, 0)
+    assert everything.waits.everybody.held == 1
+    assert await running.metric("hfgateway_places_waits") == 1
+    await messages.aclose()
+    await holds(everything.waits, 0, 0)
+    for method, request in requests().items():
+        try:
+            await answers_of(client, method, request)
+        except RpcFailure as failure:
+            assert failure.reason in {"NOT_FOUND", "INVALID_INPUT"}, method
+    for pool in everything.pools().values():
+        await holds(pool, 0, 0)
+
+
+async def test_refusals_are_counted_and_none_is_logged(
+    keyed: Running, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = await keyed.key("fox")
+    async with Withheld(keyed.gateway.grpc_address) as withheld:
+        for _ in range(WORKING.tenant + QUEUED.tenant):
+            withheld.call("GetGeneration", key)
+        await holds(limits_of(keyed).answers, WORKING.tenant, QUEUED.tenant)
+        with caplog.at_level(logging.DEBUG, "gateway"):
+            for _ in range(3):
+                with pytest.raises(RpcFailure):
+                    await keyed.caller(transport, key).call("ListGenerations", pb.ListGenerationsRequest())
+        text = (await keyed.metrics()).splitlines()
+    assert not [record for record in caplog.records if record.name.startswith("gateway.rpc")]
+    name = "/hfgateway.v1.GenerationService/ListGenerations"
+    assert f'hfgateway_rpc_refused_total{{method="{name}"}} 3.0' in text
+    assert f'hfgateway_rpc_total{{code="RESOURCE_EXHAUSTED",method="{name}"}} 3.0' in text
+
+
+async def test_health_metrics_and_the_operator_are_served_while_nobody_else_is(keyed: Running) -> None:
+    async with Withheld(keyed.gateway.grpc_address) as withheld:
+        for tenant in ("fox", "wolf"):
+            key = await keyed.key(tenant)
+            for _ in range(WORKING.everybody + QUEUED.everybody):
+                withheld.call("GetGeneration", key)
+        await holds(limits_of(keyed).answers, WORKING.everybody, QUEUED.everybody)
+        async with grpc.aio.insecure_channel(keyed.gateway.grpc_address) as channel:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        async with aiohttp.ClientSession() as session:
+            for path in ("/healthz", "/readyz", "/metrics"):
+                async with session.get(keyed.gateway.http_address + path) as response:
+                    assert response.status == 200, path
+        async with grpc.aio.insecure_channel(admin_pointer(keyed.store_path).read_text()) as channel:
+            keys = await AdminServiceStub(channel).ListApiKeys(admin_service_pb2.ListApiKeysRequest())
+        assert len(keys.api_keys) == 2
+
+
+async def test_a_page_that_listens_is_asked_to_come_again_and_does_not_give_up(start: Start, small: None) -> None:
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    watches: list[Any] = [
+        running.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=queued.id)) for _ in range(WAITING.tenant)
+    ]
+    for watch in watches:
+        await anext(watch)
+    url = f"{running.gateway.http_address}/v1/generations/{queued.id}/events"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        assert (response.status, response.content_type) == (200, "text/event-stream")
+        name, _, delay = (await response.text()).strip().partition(": ")
+    assert name == "retry"
+    assert RETRY[0] <= int(delay) / 1000 < RETRY[1]
+    for watch in watches:
+        await watch.aclose()
+
+
+class Passing:
+    """Time of a client: instead of sleeping for the second time it lets what is in its way pass."""
+
+    def __init__(self, passes: asyncio.Event) -> None:
+        self._passes = passes
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        if len(self.slept) == 2:
+            self._passes.set()
+            await eventually(lambda: not self._passes.is_set())
+
+    def timers(self) -> Timers:
+        return Timers(sleep=self.sleep)
+
+
+async def test_the_shipped_client_submits_through_refusals_and_is_charged_once(start: Start, small: None) -> None:
+    running = await start()
+    passes = asyncio.Event()
+    passing = Passing(passes)
+    async with AsyncClient(running.gateway.grpc_address, timers=passing.timers()) as client:
+        async with Withheld(running.gateway.grpc_address) as withheld:
+            for _ in range(WORKING.tenant + QUEUED.tenant):
+                withheld.call("SubmitGeneration")
+            await holds(limits_of(running).submits, WORKING.tenant, QUEUED.tenant)
+            submitting = asyncio.create_task(client.submit(soul("a fox").input, idempotency_key="order-1"))
+            async with asyncio.timeout(PATIENCE):
+                await passes.wait()
+        await holds(limits_of(running).submits, 0, 0)
+        passes.clear()
+        submission = await submitting
+    assert (name_of(submission.generation), submission.replayed) == ("QUEUED", False)
+    assert len(passing.slept) == 2
+    assert all(RETRY[0] <= delay < RETRY[1] for delay in passing.slept)
+    assert len(running.ledger.charges) == 1

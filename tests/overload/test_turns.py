@@ -1,0 +1,153 @@
+"""Places in a pool: bounds on every level, turns between callers, and nothing lost whoever leaves when."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from gateway.access.identity import Identity
+from gateway.rpc.limits import Account, Bounds, Pool
+
+FOX, WOLF = Identity("fox"), Identity("wolf")
+TOKEN = Identity("fox", token="browser")
+MANY = Bounds(token=100, tenant=100, everybody=100)
+
+
+async def settled() -> None:
+    """Let all that can go on go on."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+class Callers:
+    """Calls that enter a pool, in the order in which they found a place."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.entered: list[str] = []
+        self.accounts: dict[str, Account] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def call(self, name: str, identity: Identity) -> None:
+        self.tasks[name] = asyncio.create_task(self._enter(name, identity))
+        await settled()
+
+    async def _enter(self, name: str, identity: Identity) -> None:
+        account = await self.pool.enter(identity)
+        assert account is not None
+        self.accounts[name] = account
+        self.entered.append(name)
+
+    async def end(self, name: str) -> None:
+        self.pool.leave(self.accounts.pop(name))
+        await settled()
+
+    async def give_up(self, name: str) -> None:
+        self.tasks[name].cancel()
+        await settled()
+
+
+async def test_a_call_finds_a_place_at_once_up_to_the_bound_of_each_level() -> None:
+    callers = Callers(Pool(Bounds(token=1, tenant=2, everybody=3), MANY))
+    for name, identity in {"t1": TOKEN, "t2": TOKEN, "f1": FOX, "f2": FOX, "w1": WOLF, "w2": WOLF}.items():
+        await callers.call(name, identity)
+    assert callers.entered == ["t1", "f1", "w1"]
+    assert callers.pool.everybody.queued == 3
+
+
+async def test_callers_take_turns_however_many_calls_one_of_them_makes() -> None:
+    callers = Callers(Pool(Bounds(token=2, tenant=2, everybody=2), MANY))
+    for number in range(6):
+        await callers.call(f"f{number}", FOX)
+    for number in range(2):
+        await callers.call(f"w{number}", WOLF)
+    while callers.accounts:
+        await callers.end(next(iter(callers.accounts)))
+    assert callers.entered == ["f0", "f1", "f2", "w0", "f3", "w1", "f4", "f5"]
+
+
+async def test_a_tenant_and_its_tokens_take_turns_too() -> None:
+    callers = Callers(Pool(Bounds(token=1, tenant=1, everybody=9), MANY))
+    for number in range(3):
+        await callers.call(f"f{number}", FOX)
+    for number in range(2):
+        await callers.call(f"t{number}", TOKEN)
+    for _ in range(4):
+        await callers.end(callers.entered[-1])
+    assert callers.entered == ["f0", "f1", "t0", "f2", "t1"]
+
+
+async def test_a_caller_at_its_own_bound_does_not_hold_up_others() -> None:
+    callers = Callers(Pool(Bounds(token=1, tenant=2, everybody=3), MANY))
+    for number in range(5):
+        await callers.call(f"f{number}", FOX)
+    await callers.call("w0", WOLF)
+    await callers.call("w1", WOLF)
+    await callers.end("w0")
+    assert callers.entered == ["f0", "f1", "w0", "w1"]
+
+
+async def test_there_is_a_bound_to_queueing_on_each_level() -> None:
+    callers = Callers(Pool(Bounds(1, 1, 1), Bounds(token=1, tenant=2, everybody=3)))
+    for name, identity in {"f0": FOX, "t1": TOKEN, "f1": FOX, "w1": WOLF}.items():
+        await callers.call(name, identity)
+    for identity in (TOKEN, FOX, WOLF):
+        assert await callers.pool.enter(identity) is None
+    assert callers.pool.everybody.queued == 3
+
+
+@pytest.mark.parametrize("moment", ["while it queues", "when its turn has come"])
+async def test_a_call_that_is_given_up_holds_no_place(moment: str) -> None:
+    callers = Callers(Pool(Bounds(1, 1, 1), MANY))
+    for name in ("f0", "f1", "f2"):
+        await callers.call(name, FOX)
+    if moment == "while it queues":
+        await callers.give_up("f1")
+        await callers.end("f0")
+    else:
+        callers.pool.leave(callers.accounts.pop("f0"))
+        await callers.give_up("f1")
+    assert callers.entered == ["f0", "f2"]
+    await callers.end("f2")
+    assert (callers.pool.everybody.held, callers.pool.everybody.queued) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_no_place_is_lost_or_given_twice_whatever_callers_do(seed: int) -> None:
+    source = random.Random(seed)
+    pool = Pool(Bounds(token=2, tenant=4, everybody=6), Bounds(token=3, tenant=8, everybody=12))
+    identities = [Identity(tenant, token=token) for tenant in "abc" for token in ("", f"{tenant}1", f"{tenant}2")]
+    held: list[Account] = []
+    queued: list[asyncio.Task[None]] = []
+
+    async def enter(identity: Identity) -> None:
+        account = await pool.enter(identity)
+        if account is not None:
+            held.append(account)
+
+    def check(account: Account) -> None:
+        assert 0 <= account.held <= account.most
+        assert 0 <= account.queued <= account.most_queued
+
+    for _ in range(500):
+        step = source.random()
+        if step < 0.5:
+            queued.append(asyncio.create_task(enter(source.choice(identities))))
+        elif step < 0.9 and held:
+            pool.leave(held.pop(source.randrange(len(held))))
+        elif queued:
+            queued.pop(source.randrange(len(queued))).cancel()
+        if source.random() < 0.7:
+            await settled()
+            assert pool.everybody.held == len(held)
+            assert pool.everybody.next() is None, "a call queues although there is a place for it"
+        for identity in identities:
+            check(pool.account(identity))
+    while queued:
+        queued.pop().cancel()
+    await settled()
+    while held:
+        pool.leave(held.pop())
+    assert (pool.everybody.held, pool.everybody.queued, list(pool.everybody.turns)) == (0, 0, [])
