@@ -166,7 +166,7 @@ func (ErrorReason) EnumDescriptor() ([]byte, []int) {
 }
 
 // What went wrong, or holds something up. In Generation it stands as a field; every error that the gateway makes (a
-// transport's own, such as a message over 4 MiB or an unknown method, has a code only) carries it in
+// transport's own, such as an unknown method, has a code only) carries it in
 // google.rpc.Status.details, beside google.rpc.ErrorInfo (domain "hfgateway", the same reason without
 // "ERROR_REASON_", the same metadata) and the standard details that ErrorReason names.
 type Failure struct {

@@ -89,7 +89,7 @@ type SubmitGenerationRequest struct {
 	// least, also after it is deleted. It is compared with input and outputs_ttl as they were sent; of all other fields
 	// the first call's count. Only a refusal frees it (FAILED without accept_time, or nothing stored).
 	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters.
+	// At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters, none of which steers a terminal.
 	Labels  map[string]string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	WaitFor WaitFor           `protobuf:"varint,4,opt,name=wait_for,json=waitFor,proto3,enum=hfgateway.v1.WaitFor" json:"wait_for,omitempty"`
 	// Default 10 s, at most 1 h, and never longer than the call's own deadline. Running out is no error.

@@ -35,7 +35,7 @@ export declare type SubmitGenerationRequest = Message<"hfgateway.v1.SubmitGenera
   idempotencyKey: string;
 
   /**
-   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters.
+   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters, none of which steers a terminal.
    *
    * @generated from field: map<string, string> labels = 3;
    */

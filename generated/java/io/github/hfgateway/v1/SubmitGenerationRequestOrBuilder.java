@@ -65,7 +65,7 @@ public interface SubmitGenerationRequestOrBuilder extends
 
   /**
    * <pre>
-   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters.
+   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters, none of which steers a terminal.
    * </pre>
    *
    * <code>map&lt;string, string&gt; labels = 3 [json_name = "labels"];</code>
@@ -73,7 +73,7 @@ public interface SubmitGenerationRequestOrBuilder extends
   int getLabelsCount();
   /**
    * <pre>
-   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters.
+   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters, none of which steers a terminal.
    * </pre>
    *
    * <code>map&lt;string, string&gt; labels = 3 [json_name = "labels"];</code>
@@ -88,7 +88,7 @@ public interface SubmitGenerationRequestOrBuilder extends
   getLabels();
   /**
    * <pre>
-   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters.
+   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters, none of which steers a terminal.
    * </pre>
    *
    * <code>map&lt;string, string&gt; labels = 3 [json_name = "labels"];</code>
@@ -97,7 +97,7 @@ public interface SubmitGenerationRequestOrBuilder extends
   getLabelsMap();
   /**
    * <pre>
-   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters.
+   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters, none of which steers a terminal.
    * </pre>
    *
    * <code>map&lt;string, string&gt; labels = 3 [json_name = "labels"];</code>
@@ -109,7 +109,7 @@ java.lang.String getLabelsOrDefault(
 java.lang.String defaultValue);
   /**
    * <pre>
-   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters.
+   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters, none of which steers a terminal.
    * </pre>
    *
    * <code>map&lt;string, string&gt; labels = 3 [json_name = "labels"];</code>
