@@ -318,7 +318,9 @@ async def _on(
     sender.connect(service.observe, follower.look, await store.latched_accounts())
     bodies = JsonBodies()
     receivers = HttpReceivers(
-        settings.callback_networks + (LOOPBACK if settings.upstream_is_local else ()), lambda: clock.moment().wall
+        settings.callback_networks + (LOOPBACK if settings.upstream_is_local else ()),
+        lambda: clock.moment().wall,
+        ports=settings.callback_ports,
     )
     courier = Courier(
         log_of_changes=store, store=store.callbacks, feed=feed, clock=clock, receivers=receivers, bodies=bodies

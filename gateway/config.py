@@ -63,6 +63,7 @@ class Settings:
     webhook_address: Address | None
     webhook_secrets: tuple[str, ...]
     callback_networks: tuple[Network, ...]
+    callback_ports: tuple[int, ...]
     poll_min: float
     poll_max: float
     uncertain_timeout: float
@@ -165,6 +166,13 @@ def _networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(part) for part in text.replace(",", " ").split())
     except ValueError:
         raise ValueError("must be networks such as 10.20.0.0/16, joined by commas") from None
+
+
+def _ports(text: str) -> tuple[int, ...]:
+    parts = text.replace(",", " ").split()
+    if not all(part.isascii() and part.isdecimal() and len(part) <= 5 and 0 < int(part) < 65536 for part in parts):
+        raise ValueError("must be ports such as 443 8443")
+    return tuple(map(int, parts))
 
 
 def _store(text: str) -> Path:
@@ -271,6 +279,9 @@ _ROWS: dict[str, _Row] = {
     ),
     "CALLBACK_NETWORKS": _Row(
         "callback_networks", "", _networks, "networks of our own that callbacks may lead to, over plain http too"
+    ),
+    "CALLBACK_PORTS": _Row(
+        "callback_ports", "443 8443", _ports, "ports that callbacks may lead to; any in CALLBACK_NETWORKS"
     ),
     "POLL_MIN": _Row("poll_min", "1", _seconds(0.05), "shortest time between polls of one generation or session"),
     "POLL_MAX": _Row("poll_max", "30", _seconds(0.05), "longest time between polls of one generation or session"),

@@ -148,7 +148,10 @@ class Ports:
         settings, core = self._settings, self._core
         mcp = await self._open_mcp() if settings.mcp else []
         app = web_app(
-            [ConnectApp(service, handlers, self._chain) for service, handlers in self._served.items()],
+            [
+                ConnectApp(service, handlers, self._chain, self._telemetry.bad)
+                for service, handlers in self._served.items()
+            ],
             await self._open_webhooks(),
             [
                 *event_routes(self._generations, self._chain, core.access, secure=settings.tls_cert is not None),
@@ -159,6 +162,7 @@ class Ports:
             exposition=self._telemetry.exposition,
             allowed_origins=settings.allowed_origins,
             foreign_hosts=settings.auth == "keys",
+            bad=self._telemetry.bad,
         )
         server = WebServer(
             app, listening, certificates=self._certificates, most=self._most.http, bad=self._telemetry.bad
@@ -237,7 +241,7 @@ class Ports:
         signatures = Signatures(settings.webhook_secrets) if settings.webhook_secrets else None
         door = Door(WEBHOOKS, self._telemetry.refusals("webhook"))
         proofs = Proofs(signatures, core.hooks.proven, core.upstream.read_delivery, core.upstream.read_job_set)
-        route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, door)
+        route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, door, self._telemetry.bad)
         if settings.webhook_address is None:
             return [route]
         apart = listen("WEBHOOK_ADDRESS", settings.webhook_address)

@@ -44,6 +44,10 @@ class Bad(StrEnum):
     """A connection too many: it was refused, or an idle one was closed for it."""
     HEALTH = "health"
     """A health watch too many."""
+    ORIGIN = "origin"
+    """A web page that may not call, or a host that is not served."""
+    WEBHOOK = "webhook"
+    """A webhook to no token of ours, or without its proof."""
     SLOW = "slow"
     """A request that was begun and not finished in time."""
 

@@ -4,8 +4,9 @@ One process has the store to itself, so what is in memory is right about creatio
 Higgsfield's side is as old as it says.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from gateway.characters.model import Character, CharacterState, Creation, Removal, plain_id, same_name
 from gateway.errors import Violation
@@ -129,14 +130,13 @@ class Book:
         """Why a generation cannot be made with the character that it names; empty where it may."""
         version: SoulVersion | None = None
         if isinstance(given, SoulInput):
-            at, named, version = "input.soul.character_id", given.character_id, given.version
+            named, version = [("input.soul.character_id", given.character_id)], given.version
         elif isinstance(given, ModelInput):
-            value = given.parameters.get("custom_reference_id")
-            at, named = "input.model.parameters.custom_reference_id", value if isinstance(value, str) else ""
+            named = list(_characters_in(given.parameters, "input.model.parameters"))
         else:
             return []
-        why = self._why_not(tenant, plain_id(named) or named, version) if named else ""
-        return [Violation(at, why)] if why else []
+        told = ((at, self._why_not(tenant, plain_id(name) or name, version)) for at, name in named if name)
+        return [Violation(at, why) for at, why in told if why]
 
     def _why_not(self, tenant: str, character_id: str, version: SoulVersion | None) -> str:
         if not self.exists_for(tenant, character_id):
@@ -166,3 +166,16 @@ class Book:
     def _owner(self, character_id: str) -> str | None:
         creation = self._by_character.get(character_id)
         return None if creation is None else self._creations[creation].tenant
+
+
+def _characters_in(value: Any, at: str) -> Iterator[tuple[str, str]]:
+    """The characters that parameters name, however deep, each with its path."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name == "custom_reference_id" and isinstance(inner, str):
+                yield f"{at}.{name}", inner
+            else:
+                yield from _characters_in(inner, f"{at}.{name}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _characters_in(inner, f"{at}[{index}]")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import mimetypes
 import os
 import re
+import socket
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 
+from gateway import addresses
 from gateway.cli import exits
 from gateway.cli.output import echo
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from hfgateway_client import Generation
 
 ATTEMPTS = 5
+MOST_REDIRECTS = 5
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 _STRONG = re.compile(r'"[\x21\x23-\x7e]*"')
@@ -34,7 +37,12 @@ def save_outputs(generation: Generation, folder: Path) -> list[Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    with httpx.Client(follow_redirects=True, timeout=60.0) as client:
+    with httpx.Client(
+        follow_redirects=True,
+        max_redirects=MOST_REDIRECTS,
+        event_hooks={"response": [_check_redirect]},
+        timeout=60.0,
+    ) as client:
         for number, output in enumerate(generation.outputs, 1):
             if not output.url:
                 continue
@@ -60,6 +68,27 @@ def _save(client: httpx.Client, url: str, stem: Path) -> Path:
         else:
             return partial.complete(Path(f"{stem}{suffix}"))
     raise AssertionError("the last attempt returns or raises")
+
+
+def _check_redirect(response: httpx.Response) -> None:
+    """Refuse a redirect that leads from a link into a network of ours: the link is somebody else's word."""
+    import httpx
+
+    if not response.has_redirect_location:
+        return
+    came, to = response.url, response.url.join(response.headers["location"])
+    if (to.scheme, to.host, to.port) == (came.scheme, came.host, came.port):
+        return
+    if to.scheme != "https" or not _public(to.host):
+        raise httpx.InvalidURL("its link is redirected to an address that is not public")
+
+
+def _public(host: str) -> bool:
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError:
+        return False
+    return bool(found) and all(addresses.allowed(address, ()) for address in found)
 
 
 class _Partial:

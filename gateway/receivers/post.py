@@ -38,7 +38,9 @@ class UntrustedError(Exception):
 
 
 class HttpReceivers:
-    """The `Receivers` over HTTP. `networks` may be called whatever they are, and over plain http.
+    """The `Receivers` over HTTP. `networks` may be called whatever they are, over plain http and at any port.
+
+    All others are called at `ports`.
 
     `wall` is the time that a Retry-After with a date is compared with; `tls` and `lookup` are for tests.
     """
@@ -48,10 +50,12 @@ class HttpReceivers:
         networks: Sequence[Network],
         wall: Callable[[], float],
         *,
+        ports: Sequence[int] = (443, 8443),
         tls: ssl.SSLContext | bool = True,
         lookup: Lookup | None = None,
     ) -> None:
         self._networks = networks
+        self._ports = ports
         self._wall = wall
         self._tls = tls
         self._threads = ThreadPoolExecutor(LOOK_UPS, "callback-names")
@@ -60,7 +64,7 @@ class HttpReceivers:
     def refusal(self, url: str) -> str:
         """Why the URL can be no callback's."""
         try:
-            place(url, self._networks)
+            place(url, self._networks, self._ports)
         except UnfitError as error:
             return str(error)
         return ""
@@ -69,7 +73,7 @@ class HttpReceivers:
         """Whatever goes wrong is an outcome; only cancellation passes."""
         try:
             async with asyncio.timeout(LIMIT):
-                to = place(url, self._networks)
+                to = place(url, self._networks, self._ports)
                 found = await self._addresses(to)
                 if not found:
                     return Outcome(Problem.ADDRESS_REFUSED)
@@ -94,7 +98,7 @@ class HttpReceivers:
         """Where it may be sent: all addresses of the name, or none where one of them is refused."""
         found = [str(to.address)] if to.address is not None else list(await self._lookup(to.host))
         good = all(addresses.allowed(text, self._networks) for text in found)
-        if good and not to.secure:
+        if good and not (to.secure and to.usual):
             good = all(addresses.named(addresses.parsed(text), self._networks) for text in found)
         return found if good else []
 

@@ -14,10 +14,14 @@ _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a URL leads: its host without brackets. `address`: the host is no name."""
+    """Where a URL leads: its host without brackets. `address`: the host is no name.
+
+    `usual`: its port is one that any receiver may have; another is for networks of the operator only.
+    """
 
     secure: bool
     host: str
+    usual: bool
     address: addresses.Address | None
 
 
@@ -25,7 +29,7 @@ class UnfitError(ValueError):
     """It can be no callback's: why, in words for its owner."""
 
 
-def place(url: str, networks: Sequence[Network]) -> Place:
+def place(url: str, networks: Sequence[Network], ports: Sequence[int]) -> Place:
     """Where it leads. Raises UnfitError, also where its host is an address that may not be called."""
     if len(url) > LONGEST:
         raise UnfitError(f"must be at most {LONGEST} characters")
@@ -57,4 +61,9 @@ def place(url: str, networks: Sequence[Network]) -> Place:
         raise UnfitError("must begin with https://")
     if parts.scheme == "http" and address is not None and not addresses.named(addresses.plain(address), networks):
         raise UnfitError("must begin with https://")
-    return Place(parts.scheme == "https", host, address)
+    usual = (port or (443 if parts.scheme == "https" else 80)) in ports
+    if not usual and (
+        not networks or (address is not None and not addresses.named(addresses.plain(address), networks))
+    ):
+        raise UnfitError(f"must have one of the ports {', '.join(map(str, ports))}")
+    return Place(parts.scheme == "https", host, usual, address)

@@ -183,8 +183,12 @@ COMPRESSIONS = (_OneGzip(),)
 class ConnectApp(ConnectASGIApplication[object]):
     """All RPCs of one service. Mount it at `path`."""
 
-    def __init__(self, service: ServiceDescriptor, handlers: object, chain: Chain) -> None:
+    def __init__(
+        self, service: ServiceDescriptor, handlers: object, chain: Chain, bad: Callable[[Bad], None] = lambda _: None
+    ) -> None:
+        """`bad` counts calls of protocols that this port does not speak."""
         self._full_name = service.full_name
+        self._bad = bad
         super().__init__(
             service=handlers,
             endpoints=lambda bound: _endpoints(service, bound),
@@ -193,6 +197,18 @@ class ConnectApp(ConnectASGIApplication[object]):
             compressions=COMPRESSIONS,
             read_max_bytes=_largest(service),
         )
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a call; gRPC itself needs HTTP/2, and so a port of its own."""
+        content_type = dict(scope["headers"]).get(b"content-type", b"")
+        if content_type == b"application/grpc" or content_type.startswith(b"application/grpc+"):
+            self._bad(Bad.ENCODING)
+            body = b"gRPC has a port of its own: HFGATEWAY_GRPC_ADDRESS\n"
+            plain = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": 415, "headers": plain})
+            await send({"type": "http.response.body", "body": body})
+            return
+        await super().__call__(scope, receive, send)
 
     @property
     def path(self) -> str:

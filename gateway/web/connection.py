@@ -69,8 +69,10 @@ class Connection(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Any other."""
+        """Any other. Applications read them as UTF-8."""
         self._count(len(name) + len(value))
+        if not (name.isascii() and value.isascii()):
+            (name + value).decode()
         super().on_header(name, value)
 
     def send_400_response(self, msg: str) -> None:

@@ -11,7 +11,6 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -23,15 +22,11 @@ from gateway.rpc.call import WARNING
 from gateway.rpc.over_connect import ConnectApp
 from gateway.telemetry import Bad
 from gateway.web.connection import HEAD_WITHIN, Connection
+from gateway.web.local import LocalCallersOnly
 from gateway.web.places import Place, Places
 
 log = logging.getLogger(__name__)
 
-LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[", "*.localhost"]
-"""Hosts that calls may name while there are no keys: no foreign web page shall spend money by a rebound name.
-
-"[" is what the middleware sees of an IPv6 address, which no name can be rebound to.
-"""
 ACCEPT_AGAIN = 0.5
 """Seconds until the next connection is accepted, where there was no file descriptor for one."""
 Count = Callable[[Bad], None]
@@ -53,8 +48,12 @@ def web_app(
     exposition: Callable[[], bytes],
     allowed_origins: Sequence[str],
     foreign_hosts: bool = False,
+    bad: Count = lambda _: None,
 ) -> Starlette:
-    """The app. `ready` tells why the gateway is not, or an empty text; `foreign_hosts`: any name may reach us."""
+    """The app. `ready` tells why the gateway is not, or an empty text; `foreign_hosts`: any name may reach us.
+
+    `bad` counts what is refused.
+    """
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -75,7 +74,7 @@ def web_app(
     ]
     middleware = []
     if not foreign_hosts:
-        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_HOSTS, www_redirect=False))
+        middleware.append(Middleware(LocalCallersOnly, allowed_origins=allowed_origins, bad=bad))
     if allowed_origins:
         middleware.append(
             Middleware(

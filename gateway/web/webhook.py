@@ -23,6 +23,7 @@ from gateway.higgsfield.jobsets import read_job_set_id
 from gateway.higgsfield.v1 import DELIVERY_HEADER
 from gateway.higgsfield.webhooks import Signatures
 from gateway.rpc.limits import Door
+from gateway.telemetry import Bad
 
 log = logging.getLogger(__name__)
 
@@ -48,37 +49,44 @@ class Proofs:
     read_job_set: Read
 
 
-def webhook_route(by_token: ByToken, receive: Receive, proofs: Proofs, door: Door) -> Route:
-    """The route of deliveries. With signatures, a delivery of v2 must have a valid one."""
+def webhook_route(
+    by_token: ByToken, receive: Receive, proofs: Proofs, door: Door, bad: Callable[[Bad], None] = lambda _: None
+) -> Route:
+    """The route of deliveries, which with signatures must have a valid one if they are of v2. `bad` counts refusals."""
 
     async def deliver(request: Request) -> Response:
-        if not door.enter():
-            return _later()
         try:
-            return await take(request)
-        finally:
-            door.leave()
+            # Before the body is read: a stranger's costs nothing, and keeps nobody out.
+            generation = await by_token(token_hash(request.path_params["token"]))
+            if generation is None:
+                return unknown()
+            if not door.enter():
+                return _later()
+            try:
+                return await take(request, generation)
+            finally:
+                door.leave()
+        except StoreError:
+            return _later()
 
-    async def take(request: Request) -> Response:
+    async def take(request: Request, generation: Generation) -> Response:
         try:
             async with asyncio.timeout(BODY_WITHIN):
                 body = await _body(request)
         except (TimeoutError, ClientDisconnect):
             return PlainTextResponse("too slow\n", status_code=503)
         if body is None:
-            return _unknown()
-        try:
-            generation = await by_token(token_hash(request.path_params["token"]))
-            if generation is None:
-                return _unknown()
-            judge = _of_v1 if generation.spec.api == "v1" else _of_v2
-            delivery = judge(request, body, generation, proofs)
-            if delivery is None:
-                return _unknown()
-            await receive(delivery)
-        except StoreError:
-            return _later()
+            return unknown()
+        judge = _of_v1 if generation.spec.api == "v1" else _of_v2
+        delivery = judge(request, body, generation, proofs)
+        if delivery is None:
+            return unknown()
+        await receive(delivery)
         return PlainTextResponse("ok\n")
+
+    def unknown() -> Response:
+        bad(Bad.WEBHOOK)
+        return PlainTextResponse("not found\n", status_code=404)
 
     return Route(WEBHOOK_PATH + "{token}", deliver, methods=["POST"])
 
@@ -136,7 +144,3 @@ async def _body(request: Request) -> bytes | None:
 
 def _later() -> Response:
     return PlainTextResponse("try again\n", status_code=503)
-
-
-def _unknown() -> Response:
-    return PlainTextResponse("not found\n", status_code=404)

@@ -56,6 +56,7 @@ WRONG = {
     "WEBHOOK_ADDRESS": ["127.0.0.1:8081", "nowhere"],
     "WEBHOOK_SECRET": [f"whsec_{SECRET}", SECRET],
     "CALLBACK_NETWORKS": ["example.invalid", "10.0.0.1/8", "10.0.0.0/33", f"10.0.0.0/8 {SECRET}"],
+    "CALLBACK_PORTS": ["https", "0", "65536", "-1", "443-445"],
     "POLL_MIN": ["0", "31", "fast"],
     "POLL_MAX": ["never", "0"],
     "UNCERTAIN_TIMEOUT": ["0", "a day"],

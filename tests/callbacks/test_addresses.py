@@ -134,10 +134,14 @@ def names(*answers: Sequence[str]) -> tuple[Lookup, list[str]]:
 
 @asynccontextmanager
 async def receivers(
-    networks: Sequence[Network] = (), tls: ssl.SSLContext | bool = True, *, answers: Sequence[Sequence[str]]
+    networks: Sequence[Network] = (),
+    tls: ssl.SSLContext | bool = True,
+    *,
+    answers: Sequence[Sequence[str]],
+    ports: Sequence[int] = (443, 8443),
 ) -> AsyncIterator[tuple[HttpReceivers, list[str]]]:
     lookup, asked = names(*answers)
-    one = HttpReceivers(networks, time.time, tls=tls, lookup=lookup)
+    one = HttpReceivers(networks, time.time, ports=ports, tls=tls, lookup=lookup)
     try:
         yield one, asked
     finally:
@@ -148,7 +152,7 @@ async def receivers(
     "found", [["127.0.0.1"], ["::1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"], ["64:ff9b::7f00:1"], []], ids=str
 )
 async def test_a_name_that_leads_inside_is_not_called(receiver: Receiver, found: list[str]) -> None:
-    async with receivers(answers=[found]) as (outside, asked):
+    async with receivers(answers=[found], ports=[receiver.port]) as (outside, asked):
         outcome = await outside.post(f"https://hooks.example:{receiver.port}/", {}, b"{}")
     assert outcome == Outcome(Problem.ADDRESS_REFUSED)
     assert asked == ["hooks.example"]
@@ -218,3 +222,25 @@ async def test_networks_that_the_operator_names_may_be_called(
     assert (await create(running, "http://10.20.3.4/", key="two")).secret
     with pytest.raises(RpcFailure):
         await create(running, "http://10.21.3.4/", key="three")
+
+
+@pytest.mark.parametrize("port", [22, 25, 80, 6379, 9200])
+async def test_no_callback_leads_to_another_port(port: int) -> None:
+    async def lookup(_: str) -> Sequence[str]:
+        return ["8.8.8.8"]
+
+    strict = HttpReceivers((), time.time, lookup=lookup)
+    with_networks = HttpReceivers(LOOPBACK, time.time, lookup=lookup)
+    try:
+        assert "ports 443, 8443" in strict.refusal(f"https://shop.example:{port}/hook")
+        assert "ports 443, 8443" in with_networks.refusal(f"https://8.8.8.8:{port}/hook")
+        assert not with_networks.refusal(f"https://127.0.0.1:{port}/hook")
+        # A name may lead into a network of the operator: that is known when it is looked up.
+        assert not with_networks.refusal(f"https://shop.example:{port}/hook")
+        refused = await with_networks.post(f"https://shop.example:{port}/hook", {}, b"")
+        assert refused == Outcome(Problem.ADDRESS_REFUSED)
+        assert not strict.refusal("https://shop.example:8443/hook")
+        assert not strict.refusal("https://shop.example/hook")
+    finally:
+        await strict.aclose()
+        await with_networks.aclose()

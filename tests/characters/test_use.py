@@ -101,6 +101,10 @@ async def test_with_keys_another_tenants_is_as_one_that_never_was(start: StartSt
                 model("higgsfield-ai/soul/standard", {"prompt": "x", "custom_reference_id": name}, "m"),
                 "input.model.parameters.custom_reference_id",
             ),
+            (
+                model("acme/new/model", {"people": [{"who": {"custom_reference_id": name}}]}, "n"),
+                "input.model.parameters.people[0].who.custom_reference_id",
+            ),
         ):
             with pytest.raises(RpcFailure) as refused:
                 await blue.call("SubmitGeneration", request)

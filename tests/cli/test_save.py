@@ -124,3 +124,25 @@ async def test_a_file_that_is_gone_is_told_and_leaves_nothing(
         await saved(media, tmp_path)
     assert "HTTP status 403" in capsys.readouterr().err
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("to", ["http://169.254.169.254/latest", "https://10.0.0.1/a.png", "file:///etc/passwd"])
+async def test_a_redirect_leads_to_no_inner_address(media: MediaServer, tmp_path: Path, to: str) -> None:
+    media.add("/a.png", CONTENT, faults=[{"status": 302, "headers": {"Location": to}}])
+    with pytest.raises(click.exceptions.Exit):
+        await saved(media, tmp_path)
+    assert names(tmp_path) == []
+
+
+async def test_a_redirect_on_the_same_host_is_followed(media: MediaServer, tmp_path: Path) -> None:
+    media.add("/a.png", CONTENT, faults=[{"status": 302, "headers": {"Location": "/b.png"}}])
+    media.add("/b.png", CONTENT)
+    (path,) = await saved(media, tmp_path)
+    assert path.read_bytes() == CONTENT
+
+
+async def test_redirects_without_end_are_given_up(media: MediaServer, tmp_path: Path) -> None:
+    file = media.add("/a.png", CONTENT, faults=[{"status": 302, "headers": {"Location": "/a.png"}}] * 100)
+    with pytest.raises(click.exceptions.Exit):
+        await saved(media, tmp_path)
+    assert len(file.requests) <= 10

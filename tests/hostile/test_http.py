@@ -1,0 +1,113 @@
+"""Odd requests to the HTTP port: answered for what they are, without a line of log for each."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+
+from gateway import serving
+from tests.hostile.conftest import Start, bad_requests, connected, head_of_answer
+from tests.support.running import Running, public_url, soul
+from tests.support.webhooks import path_of, post, request_of, told
+
+UNARY = "/hfgateway.v1.GenerationService/GetGeneration"
+SLOW = 60
+"""Slow bodies at once, more than the webhook route takes here."""
+
+
+@pytest.mark.parametrize("name", [b"authorization", b"content-type", b"x-own", b"origin", b"host"])
+async def test_a_header_that_is_not_utf8_is_refused(
+    running: Running, name: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected(running.gateway.http_address) as (reader, writer):
+        writer.write(b"POST %s HTTP/1.1\r\nhost: localhost\r\n%s: \xff\xfe\r\n\r\n" % (UNARY.encode(), name))
+        assert (await head_of_answer(reader)).startswith(b"HTTP/1.1 400 ")
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert await bad_requests(running, "encoding") == 1
+
+
+@pytest.mark.parametrize("content_type", ["application/grpc", "application/grpc+proto"])
+async def test_grpc_on_the_http_port_is_sent_to_its_own(
+    running: Running, content_type: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = running.gateway.http_address + UNARY
+    headers = {"content-type": content_type}
+    async with aiohttp.ClientSession() as session, session.post(url, data=b"", headers=headers) as answer:
+        assert answer.status == 415
+        assert "gRPC" in await answer.text()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert await bad_requests(running, "encoding") == 1
+
+
+ODD = {
+    "a time-out that is no number": {"connect-timeout-ms": "soon"},
+    "a time-out without end": {"connect-timeout-ms": "9" * 400},
+    "a version of another protocol": {"connect-protocol-version": "9"},
+    "an encoding that nobody knows": {"content-encoding": "zip"},
+    "a grpc-timeout that is none": {"content-type": "application/grpc-web+proto", "grpc-timeout": "x"},
+    "a codec that nobody knows": {"content-type": "application/grpc-web+xml"},
+    "a length that is none": {"content-type": "application/proto;;;"},
+}
+
+
+@pytest.mark.parametrize("headers", ODD.values(), ids=ODD)
+async def test_an_odd_header_is_no_defect(
+    start: Start, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await start()
+    given = {"content-type": "application/proto"} | headers
+    url = running.gateway.http_address + UNARY
+    async with aiohttp.ClientSession() as session, session.post(url, data=b"", headers=given) as answer:
+        assert answer.status < 500
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_slow_bodies_of_strangers_do_not_keep_webhooks_out(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "WEBHOOKS", SLOW)
+    running = await start(**public_url())
+    await running.submit(soul("a fox"))
+    async with AsyncExitStack() as stack:
+        for number in range(SLOW):
+            reader, writer = await stack.enter_async_context(connected(running.gateway.http_address))
+            path = f"/webhooks/higgsfield/stranger-{number}"
+            writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n".encode())
+            assert (await head_of_answer(reader)).startswith(b"HTTP/1.1 404 ")
+        answer = await post(path_of(running, "a fox"), told(request_of(running, "a fox")))
+        assert answer.status == 200
+    assert await bad_requests(running, "webhook") == SLOW
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080", "app.localhost"])
+async def test_without_keys_this_machine_may_call_by_any_of_its_names(start: Start, host: str) -> None:
+    running = await start()
+    url = running.gateway.http_address + "/healthz"
+    async with aiohttp.ClientSession() as session, session.get(url, headers={"host": host}) as answer:
+        assert answer.status == 200
+
+
+async def test_without_keys_the_ipv6_loopback_address_is_served(start: Start) -> None:
+    running = await start(HTTP_ADDRESS="[::1]:0")
+    async with aiohttp.ClientSession() as session, session.get(running.gateway.http_address + "/healthz") as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost:1", "http://localhost.evil.example"]
+)
+async def test_without_keys_no_foreign_page_may_call(start: Start, origin: str) -> None:
+    running = await start(ALLOWED_ORIGINS="https://app.example.com")
+    url = f"{running.gateway.http_address}/hfgateway.v1.GenerationService/SubmitGeneration"
+    body = soul("a fox").SerializeToString()
+    async with aiohttp.ClientSession() as session:
+        for allowed in (running.gateway.http_address, "https://app.example.com"):
+            headers = {"content-type": "application/proto", "origin": allowed}
+            async with session.post(url, data=body, headers=headers) as answer:
+                assert answer.status == 200
+        headers = {"content-type": "application/proto", "origin": origin}
+        async with session.post(url, data=soul("a crow").SerializeToString(), headers=headers) as answer:
+            assert answer.status == 403
+    assert running.ledger.summary()["charge_count"] == 1
+    assert await bad_requests(running, "origin") == 1
