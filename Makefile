@@ -78,6 +78,10 @@ lint: setup $(CODEGEN) ## ruff, mypy, import contracts, and buf's lint, format a
 test: setup ## run all tests, some of them side by side; WORKERS=0 runs one after the other
 	@$(BIN)/python -m pytest --numprocesses=$(or $(WORKERS),auto)
 
+.PHONY: soak-tests
+soak-tests: ## run all tests in nine fresh clones: alone, on one core, and on busy cores; ROUNDS=3 of each
+	@tools/soak_tests.sh $(or $(ROUNDS),3)
+
 .PHONY: demo
 demo: setup ## run the gateway against the sandbox, with no account and no network
 	@$(BIN)/hfgateway demo

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Runs `make test` in fresh clones of the last commit: alone, on one core, and beside processes that keep all cores busy.
+# usage: tools/soak_tests.sh [ROUNDS] [SECONDS]   3 rounds, and 3600 s for each run, unless given.
+# Prints the exit code, the time and pytest's closing line of each run. Exits with 1 if a run failed or exceeded its time,
+# and keeps the logs in build/soak-tests.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+rounds=${1:-3} limit=${2:-3600}
+logs=$PWD/build/soak-tests
+source=$PWD
+clones=$(mktemp -d)
+busy=()
+failed=0
+
+stop_busy() {
+  ((${#busy[@]} == 0)) || kill "${busy[@]}"
+  busy=()
+}
+trap 'stop_busy; rm -rf "$clones"' EXIT
+
+run() { # NAME COMMAND...
+  local name=$1 began status=0
+  shift
+  git clone -q "$source" "$clones/$name" || exit 2
+  began=$SECONDS
+  (cd "$clones/$name" && exec timeout --kill-after=30 "$limit" "$@" make test) >"$logs/$name.log" 2>&1 || status=$?
+  echo "$name: exit code $status, $((SECONDS - began)) s: $(grep -E '^=+ .* in [0-9.]+s.* =+$' "$logs/$name.log" | tail -n 1)"
+  ((status == 0)) || failed=1
+  rm -rf "${clones:?}/$name"
+}
+
+mkdir -p "$logs"
+for ((round = 1; round <= rounds; round++)); do
+  run "alone-$round"
+  run "one-core-$round" taskset -c 0
+  for ((core = 0; core < $(nproc); core++)); do
+    python3 -c 'while True: pass' &
+    busy+=($!)
+  done
+  run "busy-$round"
+  stop_busy
+done
+exit "$failed"
