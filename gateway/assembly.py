@@ -136,6 +136,7 @@ class Core:
                 await self.characters.drained()
                 await self.agents.drained()
                 await self.tenant_callbacks.drained()
+                await self.access.drained()
         except TimeoutError:
             log.error("submissions are still on their way at the end of HFGATEWAY_DRAIN; the next start recovers them")
         await self.deliveries.drained()
@@ -329,7 +330,8 @@ async def _on(
     for listener in (feed.publish, follower.noticed, recorder.noticed, courier.noticed):
         store.listen(listener)
     follower.resume(unfinished)
-    sender.resume(unfinished)
+    sender.resume([*unfinished, *await store.ended_with_stray()])
+    service.resume(await store.being_deleted())
     return Core(
         settings=settings,
         store=store,

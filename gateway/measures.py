@@ -91,7 +91,18 @@ def _webhooks(core: Core) -> list[_Row]:
 
     return [
         (f"webhooks_{what}", f"Webhooks that came with a known token: {what}", reader(what))
-        for what in ("counted", "bound", "duplicate", "ignored", "foreign", "unconfirmed", "late", "stray", "gone")
+        for what in (
+            "counted",
+            "bound",
+            "duplicate",
+            "ignored",
+            "foreign",
+            "unconfirmed",
+            "late",
+            "stray",
+            "gone",
+            "too_many",
+        )
     ]
 
 

@@ -177,7 +177,7 @@ class Ports:
         """Serve the operator on a socket in a folder of our user's own; a file beside the store says where."""
         server = grpc.aio.server()
         # Who can open the socket is the operator: nobody is asked for a key, nobody is refused.
-        handlers = AdminHandlers(self._core.resolver, self._core.access)
+        handlers = AdminHandlers(self._core.resolver, self._core.access, self._core.characters, self._core.agents)
         add_service(server, ADMIN_SERVICE, handlers, Chain(self._telemetry))
         address = f"unix:{self._own_folder() / 'admin'}"
         server.add_insecure_port(address)

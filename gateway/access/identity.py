@@ -9,6 +9,7 @@ from gateway.access.keys import ApiKey
 from gateway.access.tokens import WatchToken
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.ports import Clock, Filter, StoreError
+from gateway.generations.tasks import OwnedTasks
 
 DEFAULT_TENANT = "default"
 """Whose everything is where no keys are asked for."""
@@ -56,6 +57,7 @@ class Access:
         self._token_secret = token_secret
         self._required = required
         self._on_revoke: list[Callable[[], None]] = []
+        self._tasks = OwnedTasks()
 
     def when_revoked(self, act: Callable[[], None]) -> None:
         """Have open streams looked at again whenever a key is revoked."""
@@ -101,12 +103,22 @@ class Access:
     async def create_key(self, tenant: str, name: str) -> tuple[ApiKey, str]:
         """A new key, and its secret, which nobody can tell again."""
         key, secret = keys.new_key(tenant, name, self._clock.moment().wall)
-        await self._stored(self._store.add_api_key, key)
-        self._keys[key.id] = key
+        await self._tasks.finish(self._add(key))
         return key, secret
 
+    async def _add(self, key: ApiKey) -> None:
+        await self._stored(self._store.add_api_key, key)
+        self._keys[key.id] = key
+
     async def revoke_key(self, key_id: str) -> ApiKey:
-        """From now on it opens nothing. Raises NOT_FOUND."""
+        """From now on it opens nothing, even if the caller leaves meanwhile. Raises NOT_FOUND."""
+        return await self._tasks.finish(self._revoke(key_id))
+
+    async def drained(self) -> None:
+        """Wait until what was stored of keys is known here, too."""
+        await self._tasks.drained()
+
+    async def _revoke(self, key_id: str) -> ApiKey:
         key = self._keys.get(key_id)
         if key is None:
             raise GatewayError(Failure(Reason.NOT_FOUND, "no such API key"))

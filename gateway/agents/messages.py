@@ -21,7 +21,8 @@ difference to what was said or paid: each found message is bound to one key, no 
 are bound as messages were taken. What can go wrong is that a key stays unresolved whose message never came to be. That
 is the price of never paying twice, and its caller may decide to say it again under a new key.
 
-A look-up that finds nothing proves nothing: a POST that we gave up may be processed later. So no row is ever given up.
+A look-up that finds nothing proves nothing: a POST that we gave up may be processed later. So no row is ever given up,
+unless an operator says what came of it.
 """
 
 import asyncio
@@ -30,28 +31,46 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from gateway.agents.model import Kept, Message, MessageState, Role, Sent, key_reused, message_fingerprint, same_text
+from gateway.agents.model import (
+    SESSION,
+    Kept,
+    Message,
+    MessageState,
+    Role,
+    Sent,
+    key_reused,
+    message_fingerprint,
+    same_text,
+)
 from gateway.agents.ports import AgentApi, AgentStore
-from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
-from gateway.generations.clock import rest
+from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field
 from gateway.generations.ports import Clock, NoAnswer, NotTaken, StoreError
+from gateway.generations.store_backoff import until_stored
+from gateway.generations.tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 LOOK_AGAIN = 2.0
 """Seconds after which a caller is asked to look again for a message."""
-FIRST_SAVE_PAUSE, LONGEST_SAVE_PAUSE = 0.05, 2.0
 
 
 class Messages:
     """Sends messages. `taken` hears of each that Higgsfield took, with its session."""
 
-    def __init__(self, api: AgentApi, store: AgentStore, clock: Clock, taken: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        api: AgentApi,
+        store: AgentStore,
+        clock: Clock,
+        taken: Callable[[str, str], None],
+        tasks: OwnedTasks,
+    ) -> None:
         self._api = api
         self._store = store
         self._clock = clock
         self._taken = taken
+        self._tasks = tasks
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.draining = False
 
@@ -70,6 +89,31 @@ class Messages:
             if kept.message_id is None:
                 return await self._look_up(kept, text), True
         return await self._known(kept, kept.message_id, text), True
+
+    async def resolve(self, tenant: str, key: str, message_id: str | None) -> None:
+        """Bind a message without an outcome to this one of its session, or with None free its key.
+
+        It is the operator who knows. Has to run to its end, as `send`.
+        """
+        kept = await self._unresolved(tenant, key)
+        async with self._locks.setdefault(kept.session_id, asyncio.Lock()):
+            kept = await self._unresolved(tenant, key)  # a caller may have found it meanwhile
+            if message_id is None:
+                await self._store.free_agent_key(kept)
+                return
+            later = (await self._api.messages(kept.session_id, kept.after)).messages
+            if not any(message.id == message_id and message.role is Role.USER for message in later):
+                raise invalid_field("message_id", "is no message of the user in that session after it was sent")
+            if not await self._store.bind_agent_message(kept, message_id):
+                raise invalid_field("message_id", "belongs to another key")
+
+    async def _unresolved(self, tenant: str, key: str) -> Kept:
+        kept = await self._store.agent_key(tenant, key)
+        if kept is None or kept.fingerprint == SESSION:
+            raise GatewayError(Failure(Reason.NOT_FOUND, "no such message"))
+        if kept.message_id is not None:
+            raise invalid_field("idempotency_key", "stands for a message whose outcome is known")
+        return kept
 
     async def _send(self, kept: Kept, text: str) -> Message:
         kept = await self._marked(kept)
@@ -94,7 +138,13 @@ class Messages:
         known = await self._store.newest_agent_message(kept.session_id)
         newer = (await self._api.messages(kept.session_id, known)).messages
         kept = Kept(kept.tenant, kept.key, kept.fingerprint, kept.session_id, after=newer[-1].id if newer else known)
-        if not await self._store.mark_agent_message(kept, self._clock.moment().steady):
+        try:
+            marked = await self._store.mark_agent_message(kept, self._clock.moment().steady)
+        except StoreError:
+            # It may be stored all the same, and must not look as if the message had been sent.
+            self._tasks.start(self._stored(self._store.free_agent_key, kept))
+            raise
+        if not marked:
             raise key_reused(kept)  # used for another session since we looked: those have locks of their own
         return kept
 
@@ -137,14 +187,7 @@ class Messages:
 
     async def _stored(self, write: Callable[..., Awaitable[T]], *values: object) -> T:
         """Make an outcome durable, as often as it takes: without it the message stays in doubt."""
-        pause = FIRST_SAVE_PAUSE
-        while True:
-            try:
-                return await write(*values)
-            except StoreError:
-                log.error("the outcome of a message could not be stored; trying again")
-                await rest(self._clock, pause)
-                pause = min(2 * pause, LONGEST_SAVE_PAUSE)
+        return await until_stored(self._clock, "the outcome of a message", lambda: write(*values))
 
 
 def _unresolved(kept: Kept) -> GatewayError:

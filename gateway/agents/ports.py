@@ -1,5 +1,6 @@
 """What conversations need from outside: Higgsfield's Agent API, and a store."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.agents.model import Kept, MediaKind, Sent, Session, Slot, Transcript
@@ -51,6 +52,9 @@ class AgentStore(Protocol):
 
     async def bound_agent_messages(self, session_id: str) -> frozenset[str]:
         """Which of the session's messages keys stand for."""
+
+    async def unresolved_agent_messages(self) -> Sequence[tuple[Kept, float]]:
+        """Messages without an outcome, oldest first, and the wall time at which each was marked."""
 
     async def newest_agent_message(self, session_id: str) -> str:
         """The last of those; empty where there is none."""

@@ -51,10 +51,10 @@ class Agents:
         self._clock = clock
         self._pace = pace
         self._shared = shared
-        self._messages = Messages(api, store, clock, self._was_taken)
+        self._tasks = OwnedTasks()
+        self._messages = Messages(api, store, clock, self._was_taken, self._tasks)
         self._conversations: dict[str, Conversation] = {}
         self._taken: dict[str, _Taken] = {}
-        self._tasks = OwnedTasks()
 
     @property
     def watched(self) -> int:
@@ -83,6 +83,14 @@ class Agents:
         """Send a message once, whatever becomes of this call; and whether the key was known."""
         await self._check(tenant, session_id)
         return await self._tasks.finish(self._messages.send(tenant, session_id, text, key))
+
+    async def unresolved(self) -> Sequence[tuple[Kept, float]]:
+        """The messages of all tenants without an outcome, and the wall time of each."""
+        return await self._store.unresolved_agent_messages()
+
+    async def resolve(self, tenant: str, key: str, message_id: str | None) -> None:
+        """Say what came of one: this message, or nothing (None). For operators. Raises GatewayError."""
+        await self._tasks.finish(self._messages.resolve(tenant, key, message_id))
 
     async def messages(self, tenant: str, session_id: str, after: str) -> Sequence[Message]:
         """All messages after that one, oldest first."""

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.callbacks import schedule, signing
-from gateway.callbacks.model import Callback, Delivery, Fate
+from gateway.callbacks.model import Callback, Delivery, Fate, Outcome
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.generations.clock import give
 from gateway.generations.feed import Feed, Signal
 from gateway.generations.model import Change
 from gateway.generations.ports import Clock, Saved, Store, StoreError
+from gateway.generations.store_backoff import until_stored
+from gateway.generations.tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +147,7 @@ class Courier:
         self._clock = clock
         self._receivers = receivers
         self._bodies = bodies
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = OwnedTasks()
         self._look: dict[str, None] = {}
         self._alarms: list[tuple[float, str]] = []
         self._signal: Signal | None = None
@@ -213,10 +215,8 @@ class Courier:
     async def drained(self) -> None:
         """Let attempts under way come to their end; what takes longer is cut off."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=LAST_WORDS)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait([*self._tasks], timeout=LAST_WORDS)
+        await self._tasks.cancel()
 
     async def _round(self) -> None:
         now = self._clock.moment().steady
@@ -251,19 +251,14 @@ class Courier:
             return False
         delivery = line.take(now)
         assert delivery is not None
-        task = asyncio.create_task(self._attempt(line, delivery))
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, callback.id))
+        task = self._tasks.start(self._attempt(line, delivery))
+        task.add_done_callback(lambda _: self.wake(callback.id))
         return True
 
     def _look_again(self, line: Line, at: float) -> None:
         if line.alarm is None or at < line.alarm:
             line.alarm = at
             heapq.heappush(self._alarms, (at, line.callback.id))
-
-    def _ended(self, task: asyncio.Task[None], callback_id: str) -> None:
-        self._tasks.discard(task)
-        self.wake(callback_id)
 
     async def _take_up(self, line: Line) -> None:
         """Take from the log what the callback wants, as far as there is room for it."""
@@ -324,7 +319,7 @@ class Courier:
         try:
             await self._try_once(line, delivery)
         except StoreError:
-            # Whatever came of it is not stored: the receiver may be sent the same once more, in a while.
+            # Before the attempt: there is nothing to tell yet.
             pause = self._clock.moment().steady + STORE_PAUSE
             line.landed(replace(delivery, next_at=pause))
         except Exception:
@@ -344,6 +339,12 @@ class Courier:
             self.delivered += 1
         else:
             self.failed += 1
+        # The attempt is over. While its outcome cannot be stored, the receiver is not told again.
+        await until_stored(
+            self._clock, "the outcome of a callback", lambda: self._note(line, delivery, outcome), delivery=delivery.id
+        )
+
+    async def _note(self, line: Line, delivery: Delivery, outcome: Outcome) -> None:
         async with line.changing:
             before, moment = line.callback, self._clock.moment()
             result = schedule.after(before, delivery, outcome, moment, random.random())

@@ -84,6 +84,10 @@ class Book:
         """Creations of which it is not known what came of them, those on their way included."""
         return sum(creation.open for creation in self._creations.values())
 
+    def open(self) -> list[Creation]:
+        """Those creations, oldest first."""
+        return [creation for creation in self._creations.values() if creation.open]
+
     # -- Characters --
 
     def exists_for(self, tenant: str, character_id: str) -> bool:

@@ -13,11 +13,12 @@ from weakref import WeakValueDictionary
 from gateway.characters import refusals
 from gateway.characters.book import Book
 from gateway.characters.lookup import WINDOW, came_of
-from gateway.characters.model import Character, Creation, Order, plain_name, same_name
+from gateway.characters.model import Character, Creation, Order, plain_id, plain_name, same_name
 from gateway.characters.ports import CharacterStore, CharacterTakenError, CharacterUpstream, Listing, Trained
-from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, upstream_unavailable
+from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, upstream_unavailable
 from gateway.generations.clock import Ids, jittered, rest
 from gateway.generations.ports import Clock, NoAnswer, NotTaken, StoreError
+from gateway.generations.store_backoff import until_stored
 from gateway.generations.tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,6 @@ SEND_WITHIN = 10.0
 """Seconds from the record to the first byte; what comes later is not sent."""
 LOOKS = (0.0, 0.5, 1.5)
 """Seconds before each look for what came of a lost answer, while a caller waits; a repeated call looks again."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-"""Between attempts to store what Higgsfield has said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,30 @@ class Creating:
             work.task.add_done_callback(lambda _: self._under_way.pop((tenant, order.key)))
             return await asyncio.shield(work.task), known is not None
         return await asyncio.shield(work.task), True
+
+    async def resolve(self, tenant: str, key: str, character_id: str | None) -> None:
+        """Bind a creation without an outcome to this character, or with None free its key, as an operator says."""
+        await self._tasks.finish(self._resolve(tenant, key, character_id))
+
+    async def _resolve(self, tenant: str, key: str, character_id: str | None) -> None:
+        known = self._book.by_key(tenant, key)
+        if known is None:
+            raise GatewayError(Failure(Reason.NOT_FOUND, "no such character"))
+        self._require_account(known)
+        async with self._name(known.name):  # who sends or looks under this name is done by then
+            creation = self._book.by_key(tenant, key)
+            if creation is None or not creation.open:
+                raise invalid_field("idempotency_key", "stands for a character whose outcome is known")
+            if character_id is None:
+                await self._stored(lambda: self._store.free(creation.id))
+                self._book.freed(creation)
+                return
+            character = await refusals.asked(self._upstream.find(plain_id(character_id)))
+            if character is None or not same_name(character.name, creation.name):
+                raise invalid_field("character_id", "is unknown to Higgsfield, or has another name")
+            if character.id in self._book.taken or character.id in creation.known:
+                raise invalid_field("character_id", "belongs to another order, or was there before")
+            await self._bind(creation, character)
 
     async def drained(self) -> None:
         """Wait until nothing is on its way any more, and every outcome is stored."""
@@ -210,16 +233,7 @@ class Creating:
 
     async def _stored(self, write: Callable[[], Awaitable[None]]) -> None:
         """Store it, as often as it takes: what Higgsfield has said must not be forgotten."""
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                await write()
-            except StoreError:
-                log.error("the outcome of a creation could not be stored; trying again")
-                await self._rest(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            else:
-                return
+        await until_stored(self._clock, "the outcome of a creation", write)
 
     async def _rest(self, seconds: float) -> None:
         if seconds:

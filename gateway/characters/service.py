@@ -7,7 +7,7 @@ from gateway.characters import refusals
 from gateway.characters.book import Book
 from gateway.characters.creating import Creating
 from gateway.characters.following import Following
-from gateway.characters.model import Character, Order, Removal, plain_id
+from gateway.characters.model import Character, Creation, Order, Removal, plain_id
 from gateway.characters.ports import CharacterStore, CharacterUpstream
 from gateway.errors import Violation, gateway_unavailable
 from gateway.generations.inputs import Input
@@ -98,6 +98,14 @@ class Characters:
     def open_count(self) -> int:
         """Creations of which it is not known what came of them."""
         return self._book.open_count
+
+    def unresolved(self) -> Sequence[Creation]:
+        """The creations of all tenants without an outcome, those on their way included."""
+        return self._book.open()
+
+    async def resolve(self, tenant: str, key: str, character_id: str | None) -> None:
+        """Say what came of one: this character, or nothing (None). For operators."""
+        await self._creating.resolve(tenant, key, character_id)
 
     def wake_all(self) -> None:
         """Have every watch look whether it may go on."""

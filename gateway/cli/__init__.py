@@ -28,6 +28,9 @@ COMMANDS = {
     "cancel": Entry("gateway.cli.queries:cancel", "Cancel a generation that has not started."),
     "explain": Entry("gateway.cli.explain:explain", "Tell the whole story of a generation."),
     "resolve": Entry("gateway.cli.resolve:resolve", "Say what became of an UNCERTAIN generation (operators)."),
+    "unresolved": Entry(
+        "gateway.cli.unresolved:unresolved", "List and resolve characters and messages without an outcome (operators)."
+    ),
     "backup": Entry("gateway.cli.store:backup", "Copy the store to a file, also while the gateway runs (operators)."),
     "migrate": Entry("gateway.cli.store:migrate", "Update a store, or say that it was restored or moved (operators)."),
     "keys": Entry("gateway.cli.keys:keys", "Make, list and revoke API keys (operators)."),

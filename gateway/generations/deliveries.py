@@ -14,11 +14,12 @@ from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
 from gateway.generations.model import Event, Generation, Source
 from gateway.generations.pace import Trust
-from gateway.generations.ports import Clock, Delivery, RequestIdTakenError, Store, StoreError, Upstream
+from gateway.generations.ports import Clock, Delivered, Delivery, RequestIdTakenError, Store, StoreError, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import Accepted, Reported
 from gateway.generations.story import Recorder
+from gateway.generations.tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ class Deliveries:
         self._sender = sender
         self._trust = trust
         self._recorder = recorder
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = OwnedTasks()
+        self._receiving = OwnedTasks()
         self._dealing: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._came_again: set[tuple[str, str]] = set()
         self.received: dict[str, int] = {}
@@ -69,31 +71,38 @@ class Deliveries:
         for delivery in await self._store.undealt():
             self._start(delivery)
 
-    async def receive(self, delivery: Delivery) -> None:
-        """Keep it; what it changes comes later. Raises StoreError: then it must be delivered again."""
-        if await self._store.deliver(delivery, self._clock.moment().wall):
+    async def receive(self, delivery: Delivery) -> bool:
+        """Keep it; what it changes comes later. False if it was not kept, because too many are kept already.
+
+        Raises StoreError: then it must be delivered again.
+        """
+        return await self._receiving.finish(self._receive(delivery))
+
+    async def _receive(self, delivery: Delivery) -> bool:
+        kept = await self._store.deliver(delivery, self._clock.moment().wall)
+        if kept is Delivered.KEPT:
             self._start(delivery)
-            return
+            return True
+        if kept is Delivered.TOO_MANY:
+            self._count("too_many")
+            return False
         self._count("duplicate")
         if _name(delivery) in self._dealing:
             # The first may have come before its time, and its answer from Higgsfield be older than this one.
             self._came_again.add(_name(delivery))
+        return True
 
     async def drained(self) -> None:
         """Stop: what is not dealt with is taken up by the next process."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.cancel()
+        await self._receiving.drained()
 
     def _start(self, delivery: Delivery) -> None:
-        task = asyncio.create_task(self._deal(delivery))
-        self._tasks.add(task)
+        task = self._tasks.start(self._deal(delivery))
         self._dealing[_name(delivery)] = task
         task.add_done_callback(lambda done: self._ended(done, _name(delivery)))
 
     def _ended(self, task: asyncio.Task[None], name: tuple[str, str]) -> None:
-        self._tasks.discard(task)
         if self._dealing.get(name) is task:
             del self._dealing[name]
             self._came_again.discard(name)
@@ -113,7 +122,7 @@ class Deliveries:
                 await self._store.dealt_with(delivery, again=again)
                 if again and _name(delivery) in self._came_again:
                     self._came_again.discard(_name(delivery))
-                    await self.receive(delivery)
+                    await self._receive(delivery)
             except (GatewayError, StoreError, _NotKnownError) as error:
                 not_known += isinstance(error, _NotKnownError)
                 told = error.failure.retry_after if isinstance(error, GatewayError) else None

@@ -158,7 +158,8 @@ class Feed:
             self.position = one.change.position
 
     def _forget(self, generation_id: str) -> None:
-        """What was removed is told no more, also to watchers that are behind; its places in the log stay."""
+        """Drop what was removed. Watchers that are behind it read from the store, and find the horizon raised."""
         for index, change in enumerate(self._recent):
             if change.generation_id == generation_id:
                 self._recent[index] = replace(change, generation=None)
+                self._since = max(self._since, change.position)

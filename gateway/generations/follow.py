@@ -27,6 +27,7 @@ from gateway.generations.ports import Clock, Saved, Store, StoreError, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, Missing, OwnerDied, Reported, Unsent
+from gateway.generations.store_backoff import StoreBackoff
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Follower:
         self._trust = trust
         self._finality = finality
         self._budget = Budget()
+        self._backoff = StoreBackoff()
         self._heap: list[tuple[float, str]] = []
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
@@ -105,6 +107,7 @@ class Follower:
 
     def noticed(self, saved: Sequence[Saved]) -> None:
         """Look again at what was committed."""
+        self._backoff.worked()
         for one in saved:
             generation = one.generation
             if generation is None:
@@ -225,7 +228,7 @@ class Follower:
 
     def _admit(self) -> None:
         """Send those whose turn it is."""
-        while not self.stopped_sending:
+        while not self.stopped_sending and not self._store_rests():
             name = self._admission.next(self._clock.moment().steady)
             if name is None:
                 return
@@ -238,7 +241,7 @@ class Follower:
 
     def _start_due(self) -> None:
         now = self._clock.moment().steady
-        while self._heap and self._heap[0][0] <= now and len(self._tasks) < WORKERS:
+        while self._heap and self._heap[0][0] <= now and len(self._tasks) < WORKERS and not self._store_rests():
             at, name = heapq.heappop(self._heap)
             if self._due.get(name) != at:
                 continue  # planned anew since
@@ -257,7 +260,7 @@ class Follower:
         So however many wait, each is asked for once before one is asked for twice, and waiting costs nothing.
         """
         now = self._clock.moment().steady
-        while self._polls and len(self._tasks) < WORKERS:
+        while self._polls and len(self._tasks) < WORKERS and not self._store_rests():
             name = next(iter(self._polls))
             entry = self._feed.entries.get(name)
             if entry is not None and name not in self._busy and not self._postpones_look(entry, now):
@@ -269,7 +272,11 @@ class Follower:
                 self._start(name, self._poll(entry))
             del self._polls[name]
 
+    def _store_rests(self) -> bool:
+        return self._backoff.ends(self._clock.moment().steady) is not None
+
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._backoff.begins(self._clock.moment().steady)
         self._busy.add(name)
         task = asyncio.create_task(self._finish(name, work))
         self._tasks.add(task)
@@ -286,7 +293,7 @@ class Follower:
             await work
         except StoreError:
             log.warning("the store is away; a step is put off", extra={"generation_id": name})
-            self._put_off[name] = PUT_OFF
+            self._backoff.failed(self._clock.moment().steady)
         except Exception:
             log.exception("a step failed in the gateway", extra={"generation_id": name})
             self._put_off[name] = LOOK_AGAIN
@@ -362,13 +369,14 @@ class Follower:
         """Step 2, unless this process is about to end; what was not sent gives back its room."""
         if self.stopped_sending:
             return
-        marked = None
         try:
             marked = await self._sender.mark_and_send(generation)
-        finally:
-            if marked is None:
-                self._admission.stays_behind(generation.id)
-                self._put_off.setdefault(generation.id, PUT_OFF)
+        except BaseException:
+            self._admission.stays_behind(generation.id)
+            raise
+        if marked is None:
+            self._admission.stays_behind(generation.id)
+            self._put_off[generation.id] = PUT_OFF
 
     async def _poll(self, entry: Entry) -> None:
         """Ask Higgsfield for the status, after asking it to cancel where somebody wants that."""
@@ -411,10 +419,7 @@ class Follower:
             # What cannot be written down is not asked for every second.
             entry.errors += 1
             entry.poll_at = self._clock.moment().steady + self._gap(generation, entry.errors)
-            log.warning(
-                "the store is away; what a poll has found is asked for again", extra={"generation_id": generation.id}
-            )
-            return
+            raise
         if after.done and after.source is Source.POLL and self._expects_webhook(after):
             self._trust.arrive = False
 
@@ -503,8 +508,12 @@ class Follower:
             self._polls_go_on if self._polls else None,
             self._wakes_at(),
         )
+        now = self._clock.moment().steady
+        rests = self._backoff.ends(now)
+        if rests is not None:
+            return rests - now
         times = [at for at in wanted if at is not None]
-        return max(min(times) - self._clock.moment().steady, 0.0) if times else None
+        return max(min(times) - now, 0.0) if times else None
 
     def _wakes_at(self) -> float | None:
         return None if self.stopped_sending else self._admission.wakes_at(self._clock.moment().steady)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 from gateway.errors import Failure, Violation
@@ -182,6 +183,14 @@ class Delivery:
     report: StatusReport | None = None
 
 
+class Delivered(Enum):
+    """What became of a delivery that was to be kept."""
+
+    KEPT = 1
+    KNOWN = 2
+    TOO_MANY = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Correction:
     """From the steady time `since` on, the steady clock was so many seconds `ahead` of Higgsfield's (or behind)."""
@@ -307,8 +316,20 @@ class Store(Protocol):
     async def announced(self) -> None:
         """Return when all that was committed before has been told to those who listen."""
 
+    async def will_delete(self, generation_id: str) -> None:
+        """Keep that it is being deleted: recorded before its data is removed at Higgsfield."""
+
     async def delete(self, generation: Generation, *, removed_upstream: bool, steady: float) -> None:
-        """Remove it, at that steady time, with all its content; its key stays used, its removal is a change."""
+        """Remove it, at that steady time, with all its content; its key stays used, its removal is a change.
+
+        Who had not been told all of its changes is told to begin anew: the horizon rises to the last of them.
+        """
+
+    async def being_deleted(self) -> Sequence[Generation]:
+        """Those for which `will_delete` was called and `delete` was not."""
+
+    async def ended_with_stray(self) -> Sequence[Generation]:
+        """Ended generations with a second request at Higgsfield."""
 
     async def deleted(self, tenant: str, generation_id: str) -> bool | None:
         """Whether a deleted generation's data went from Higgsfield too; None where it is not known as deleted."""
@@ -328,8 +349,8 @@ class Store(Protocol):
     async def by_request(self, account: str, request_id: str) -> str | None:
         """The id of the generation that the request belongs to."""
 
-    async def deliver(self, delivery: Delivery, wall: float) -> bool:
-        """Keep a delivery until it is dealt with; False for one that is known already, or beyond MOST_DELIVERIES."""
+    async def deliver(self, delivery: Delivery, wall: float) -> Delivered:
+        """Keep a delivery until it is dealt with, unless it is known already or beyond MOST_DELIVERIES."""
 
     async def dealt_with(self, delivery: Delivery, *, again: bool = False) -> None:
         """A kept delivery has had its effect; it is remembered as a duplicate of itself, unless it may come again.

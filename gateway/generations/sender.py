@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from gateway.errors import GatewayError
 from gateway.generations import agenda
 from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE, Admission
-from gateway.generations.clock import jittered, rest
+from gateway.generations.clock import jittered
 from gateway.generations.model import Generation, Marker, PreparedRequest
 from gateway.generations.ports import (
     Claim,
@@ -21,7 +21,6 @@ from gateway.generations.ports import (
     Outcome,
     RequestIdTakenError,
     Store,
-    StoreError,
     Took,
     Upstream,
 )
@@ -37,12 +36,12 @@ from gateway.generations.state import (
     advance,
     step,
 )
+from gateway.generations.store_backoff import until_stored
 from gateway.generations.tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
 
 Observe = Callable[[Generation, Observation], Awaitable[Generation]]
-FIRST_SAVE_PAUSE, LONGEST_SAVE_PAUSE = 0.05, 2.0
 
 
 class Sender:
@@ -195,23 +194,20 @@ class Sender:
 
     async def _settle(self, generation: Generation, observation: Observation) -> Generation:
         """Make the outcome durable, as often as it takes: an accepted request must not be forgotten."""
-        pause = FIRST_SAVE_PAUSE
-        while True:
-            try:
-                return await self._observe(generation, observation)
-            except RequestIdTakenError:
-                marker = generation.marker
-                assert marker is not None
-                log.error("Higgsfield answered with a request that another generation has", extra=_ids(generation))
-                observation = Ambiguous(marker, UNRESOLVED, agenda.PAUSE_AFTER_SILENCE)
-            except StoreError:
-                request_id = observation.report.request_id if isinstance(observation, Accepted) else ""
-                log.error(
-                    "the outcome of a submission could not be stored; trying again",
-                    extra=_ids(generation) | {"request_id": request_id},
-                )
-                await rest(self._clock, pause)
-                pause = min(2 * pause, LONGEST_SAVE_PAUSE)
+        request_id = observation.report.request_id if isinstance(observation, Accepted) else ""
+        try:
+            return await until_stored(
+                self._clock,
+                "the outcome of a submission",
+                lambda: self._observe(generation, observation),
+                generation_id=generation.id,
+                request_id=request_id,
+            )
+        except RequestIdTakenError:
+            marker = generation.marker
+            assert marker is not None
+            log.error("Higgsfield answered with a request that another generation has", extra=_ids(generation))
+            return await self._settle(generation, Ambiguous(marker, UNRESOLVED, agenda.PAUSE_AFTER_SILENCE))
 
     async def heed_stray(self, before: Generation, after: Generation) -> None:
         """A request beside the one we know, or after we gave up hope: kept for the operator, and made known."""

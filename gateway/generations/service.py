@@ -38,6 +38,7 @@ from gateway.generations.ports import (
 )
 from gateway.generations.sender import Sender
 from gateway.generations.state import CancelAsked, Marked, Observation, Reported, advance, contradicts, step
+from gateway.generations.store_backoff import until_stored
 
 log = logging.getLogger(__name__)
 
@@ -232,13 +233,27 @@ class Generations:
             return before
         if not generation.done:
             raise not_done(generation_id, generation.state.name)
+        return await self._sender.tasks.finish(self._delete(generation))
+
+    async def _delete(self, generation: Generation) -> bool:
+        """Record first, then act: what is gone at Higgsfield must not look as if it were there."""
         removed = False
         spec = generation.spec
         if generation.request_id and spec.api == "v2" and self._upstream.reaches(spec.account, spec.origin):
+            await self._read(self._store.will_delete(generation.id))
             removed = await _asked(self._upstream.delete(generation))
         steady = self._clock.moment().steady
-        await self._read(self._store.delete(generation, removed_upstream=removed, steady=steady))
+
+        async def remove() -> None:
+            await self._store.delete(generation, removed_upstream=removed, steady=steady)
+
+        await (until_stored(self._clock, "a deletion", remove) if removed else self._read(remove()))
         return removed
+
+    def resume(self, being_deleted: Sequence[Generation]) -> None:
+        """Delete what an earlier process had begun to delete."""
+        for generation in being_deleted:
+            self._sender.tasks.start(self._delete(generation))
 
     async def observe(self, generation: Generation, observation: Observation) -> Generation:
         """Let an observation change the generation: the one way in which any is ever changed.

@@ -24,7 +24,7 @@ from gateway.agents.model import (
 )
 from gateway.errors import GatewayError, Reason, Violation, invalid_field, upstream_unavailable
 from gateway.generations.ports import NoAnswer, NotTaken
-from gateway.higgsfield.client import HiggsfieldClient
+from gateway.higgsfield.client import HiggsfieldClient, certain_until_asked
 from gateway.higgsfield.errors import (
     AGENT_REASONS,
     Answer,
@@ -123,7 +123,8 @@ class HiggsfieldAgents:
         """POST it, once."""
         path = f"{BASE}/sessions/{session_id}/messages"
         try:
-            answer = await self._client.call("POST", path, {"content": text}, name="agent message call")
+            with certain_until_asked(lambda: True):
+                answer = await self._client.call("POST", path, {"content": text}, name="agent message call")
         except httpx.TransportError as error:
             judged = judge_submission_error(error)
             if isinstance(judged, NotTaken):

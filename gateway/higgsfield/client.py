@@ -1,11 +1,12 @@
 """The core's `Upstream`: Higgsfield's REST API over httpx. Sends credentials to the configured origin only."""
 
 import asyncio
+import contextlib
 import json
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urlencode
 from uuid import UUID
@@ -31,7 +32,7 @@ from gateway.higgsfield.errors import (
     unresolved,
 )
 from gateway.higgsfield.examine import examined
-from gateway.higgsfield.gate import LateTransport, TransportFrom, send_gate, sending
+from gateway.higgsfield.gate import Gate, LateTransport, TransportFrom, send_gate, sending
 from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status
 from gateway.higgsfield.webhooks import read_delivery
@@ -132,21 +133,19 @@ class HiggsfieldClient:
 
     async def submit(self, request: PreparedRequest, gate: Callable[[], bool]) -> Outcome:
         """POST a prepared request once; the gate is asked right before the first byte."""
-        token = send_gate.set(gate)
         try:
-            answer = await self._call(
-                "POST",
-                request.path,
-                request.body,
-                request.headers,
-                request.query,
-                name="submit call",
-                about=request.key,
-            )
+            with certain_until_asked(gate):
+                answer = await self._call(
+                    "POST",
+                    request.path,
+                    request.body,
+                    request.headers,
+                    request.query,
+                    name="submit call",
+                    about=request.key,
+                )
         except httpx.TransportError as error:
             return judge_submission_error(error)
-        finally:
-            send_gate.reset(token)
         if 200 <= answer.status < 300:
             api: Api = "v1" if request.path.startswith("/v1/") else "v2"
             report = self._read(answer, api)
@@ -245,11 +244,8 @@ class HiggsfieldClient:
     async def create_reference(self, body: bytes, gate: Callable[[], bool]) -> Answer:
         """Have a character trained, once: what it costs is charged. Raises httpx.TransportError."""
         headers = {"content-type": "application/json"}
-        token = send_gate.set(gate)
-        try:
+        with certain_until_asked(gate):
             return await self._call("POST", REFERENCES, body, headers, "", name="train call", about="")
-        finally:
-            send_gate.reset(token)
 
     async def read_reference(self, reference_id: str) -> Answer:
         """What Higgsfield says of a character."""
@@ -387,6 +383,30 @@ class HiggsfieldClient:
 
     def _request_path(self, request_id: str, tail: str) -> str:
         return f"/requests/{_plain_id(request_id)}{tail}"
+
+
+@contextlib.contextmanager
+def certain_until_asked(gate: Gate) -> Iterator[None]:
+    """Have the gate asked before the first byte. A failure before that is one of the connection: nothing was sent.
+
+    Raises httpx.TransportError, as the call within does.
+    """
+    asked = False
+
+    def ask() -> bool:
+        nonlocal asked
+        asked = True
+        return gate()
+
+    token = send_gate.set(ask)
+    try:
+        yield
+    except httpx.TransportError as error:
+        if asked:
+            raise
+        raise httpx.ConnectTimeout("no connection in time") from error
+    finally:
+        send_gate.reset(token)
 
 
 def _plain_id(request_id: str) -> str:

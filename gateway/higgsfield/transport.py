@@ -140,7 +140,8 @@ def _destination(origin: httpx.URL, target: str) -> yarl.URL:
 
 @lru_cache(maxsize=64)
 def _timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
+    # `connect` covers the look-up of the name, too; `sock_connect` does not.
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=read)
 
 
 def _let_go(response: aiohttp.ClientResponse) -> None:

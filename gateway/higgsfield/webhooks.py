@@ -7,6 +7,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
+from enum import Enum
 
 from gateway.generations.model import StatusReport
 from gateway.higgsfield.payloads import read_status
@@ -15,17 +16,29 @@ TOLERANCE = 300.0
 """Seconds by which a delivery's clock may differ from ours."""
 
 
+class Proof(Enum):
+    """What a signature proves."""
+
+    NONE = 0
+    STALE = 1
+    """One of the secrets signed it, at another time than our calendar shows: a replay, or our calendar is wrong."""
+    VALID = 2
+
+
 class Signatures:
     """Verifies deliveries with an account's secrets, two while they are rotated."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._keys = [_key(secret) for secret in secrets]
 
-    def valid(self, headers: Mapping[str, str], body: bytes, wall: float) -> bool:
-        """Whether one of the secrets signed this body under this id, within the last minutes."""
+    def judge(self, headers: Mapping[str, str], body: bytes, wall: float) -> Proof:
+        """Whether one of the secrets signed this body under this id, and when."""
         name, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-        if not name or not re.fullmatch("[0-9]{1,15}", sent) or abs(int(sent) - wall) > TOLERANCE:
-            return False
+        if not name or not re.fullmatch("[0-9]{1,15}", sent) or not self._signed(name, sent, headers, body):
+            return Proof.NONE
+        return Proof.STALE if abs(int(sent) - wall) > TOLERANCE else Proof.VALID
+
+    def _signed(self, name: str, sent: str, headers: Mapping[str, str], body: bytes) -> bool:
         signed = f"{name}.{sent}.".encode() + body
         given = [part[3:] for part in headers.get("webhook-signature", "").split() if part.startswith("v1,")]
         expected = [base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in self._keys]

@@ -2,6 +2,8 @@
 
 from gateway.access.identity import Access
 from gateway.access.keys import ApiKey
+from gateway.agents.service import Agents
+from gateway.characters.service import Characters
 from gateway.errors import invalid_field
 from gateway.generations.model import Generation
 from gateway.generations.resolve import Resolver
@@ -15,9 +17,11 @@ GENERATION = 1
 class AdminHandlers:
     """The service, on a socket that only the operator can open."""
 
-    def __init__(self, resolver: Resolver, access: Access) -> None:
+    def __init__(self, resolver: Resolver, access: Access, characters: Characters, agents: Agents) -> None:
         self._resolver = resolver
         self._access = access
+        self._characters = characters
+        self._agents = agents
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
         """Lead a generation out of UNCERTAIN."""
@@ -25,6 +29,29 @@ class AdminHandlers:
             raise invalid_field("id", "is required")
         generation = await self._resolve(request)
         return wire.embedded(GENERATION, wire.shown(generation, include_input=False))
+
+    async def list_unresolved(self, _: pb.ListUnresolvedRequest, __: Call) -> pb.ListUnresolvedResponse:
+        """Characters and messages of which nobody knows what came of them."""
+        answer = pb.ListUnresolvedResponse()
+        for creation in self._characters.unresolved():
+            character = answer.characters.add(tenant=creation.tenant, idempotency_key=creation.key, name=creation.name)
+            character.send_time.FromMicroseconds(round(creation.sent_date * 1e6))
+        for kept, wall in await self._agents.unresolved():
+            message = answer.messages.add(tenant=kept.tenant, idempotency_key=kept.key, session_id=kept.session_id)
+            message.send_time.FromMicroseconds(round(wall * 1e6))
+        return answer
+
+    async def resolve_character(self, request: pb.ResolveCharacterRequest, _: Call) -> pb.ResolveCharacterResponse:
+        """What came of a character."""
+        found = _what_came(request.WhichOneof("resolution"), request.character_id, "character_id")
+        await self._characters.resolve(request.tenant, request.idempotency_key, found)
+        return pb.ResolveCharacterResponse()
+
+    async def resolve_message(self, request: pb.ResolveMessageRequest, _: Call) -> pb.ResolveMessageResponse:
+        """What came of a message."""
+        found = _what_came(request.WhichOneof("resolution"), request.message_id, "message_id")
+        await self._agents.resolve(request.tenant, request.idempotency_key, found)
+        return pb.ResolveMessageResponse()
 
     async def create_api_key(self, request: pb.CreateApiKeyRequest, _: Call) -> pb.CreateApiKeyResponse:
         """A new key, told once."""
@@ -51,6 +78,17 @@ class AdminHandlers:
                 twice = request.resubmit.may_charge_twice
                 return await self._resolver.resubmit(request.id, may_charge_twice=twice)
         raise invalid_field("resolution", "is required: one of request_id, lost, resubmit")
+
+
+def _what_came(resolution: str | None, found: str, field: str) -> str | None:
+    """The id that it is; None where nothing came of it."""
+    if resolution is None:
+        raise invalid_field("resolution", f"is required: one of {field}, not_taken")
+    if resolution == "not_taken":
+        return None
+    if not found:
+        raise invalid_field(field, "is required")
+    return found
 
 
 def api_key_message(key: ApiKey) -> pb.ApiKey:

@@ -1,10 +1,10 @@
 """The `AgentStore` on SQLite: sessions, what keys stand for, and media; in the store's file, by its writer."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from gateway.agents.model import Kept
+from gateway.agents.model import SESSION, Kept
 from gateway.store.writer import Effect, Writer
 
 Rows = Callable[..., list[sqlite3.Row]]
@@ -72,6 +72,10 @@ class SqliteAgentStore:
         """The messages that keys stand for."""
         return frozenset(row[0] for row in self._rows("read_bound_agent_messages", session_id))
 
+    async def unresolved_agent_messages(self) -> Sequence[tuple[Kept, float]]:
+        """Those of which it is not known what Higgsfield calls them."""
+        return [(Kept(*row[:-1]), row[-1]) for row in self._rows("read_unresolved_agent_messages", SESSION)]
+
     async def newest_agent_message(self, session_id: str) -> str:
         """The last of them."""
         return self._value("read_newest_agent_message", session_id) or ""
@@ -91,13 +95,16 @@ class SqliteAgentStore:
 
     async def prunable(self, used_before: float) -> bool:
         """Whether there is anything to prune."""
-        return bool(self._rows("any_old_agent_key", used_before)[0][0])
+        return bool(self._rows("any_old_agent_key", used_before, SESSION)[0][0])
 
     async def prune(self, used_before: float) -> None:
-        """Remove the keys and places that have served; sessions stay, for Higgsfield tells of no end of theirs."""
+        """Remove the keys and places that have served; sessions stay, for Higgsfield tells of no end of theirs.
+
+        Messages without an outcome stay, too: under a key that was forgotten they would be sent again.
+        """
 
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["prune_agent_keys"], (used_before,))
+            connection.execute(self._sql["prune_agent_keys"], (used_before, SESSION))
             connection.execute(self._sql["prune_agent_media"], (used_before,))
             return None, None
 

@@ -22,6 +22,7 @@ from gateway.generations.ports import (
     Claim,
     Claimed,
     Correction,
+    Delivered,
     Delivery,
     Filter,
     Listener,
@@ -298,6 +299,23 @@ class SqliteStore:
         """Return when all that was committed before has been told: a write of nothing comes behind it."""
         await self._writer.write(None, lambda _: (None, None))
 
+    async def will_delete(self, generation_id: str) -> None:
+        """Keep that it is being deleted."""
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            connection.execute(self._sql["mark_deleting"], (generation_id,))
+            return None, None
+
+        await self._writer.write("deletion begun", write, brief=True)
+
+    async def being_deleted(self) -> Sequence[Generation]:
+        """Those whose deletion began."""
+        return [generation_of(row) for row in self._all("read_being_deleted")]
+
+    async def ended_with_stray(self) -> Sequence[Generation]:
+        """Ended ones with a second request."""
+        return [generation_of(row) for row in self._all("read_ended_with_stray")]
+
     async def delete(self, generation: Generation, *, removed_upstream: bool, steady: float) -> None:
         """Remove it with all its content; leave its key used and a trace that it went."""
         spec = generation.spec
@@ -308,6 +326,8 @@ class SqliteStore:
             if removed.rowcount == 0:
                 return None, None
             connection.execute(sql["erase_request"], (spec.id,))
+            (last,) = connection.execute(sql["last_position_of"], (spec.id,)).fetchone()
+            connection.execute(sql["raise_horizon"], (spec.tenant, last or 0))
             connection.execute(sql["delete_changes"], (spec.id,))
             connection.execute(sql["delete_deliveries"], (spec.id,))
             connection.execute(sql["delete_events"], (spec.id,))
@@ -365,14 +385,18 @@ class SqliteStore:
         row = self._one("read_by_request", account, request_id)
         return None if row is None else str(row[0])
 
-    async def deliver(self, delivery: Delivery, wall: float) -> bool:
+    async def deliver(self, delivery: Delivery, wall: float) -> Delivered:
         """Keep a webhook until it is dealt with."""
 
         def write(connection: sqlite3.Connection) -> Effect:
             row = (delivery.generation_id, delivery.name, delivery.request_id, delivery.status, wall, MOST_DELIVERIES)
-            return connection.execute(self._sql["insert_delivery"], row).rowcount == 1, None
+            if connection.execute(self._sql["insert_delivery"], row).rowcount == 1:
+                return Delivered.KEPT, None
+            known = connection.execute(self._sql["knows_delivery"], (delivery.generation_id, delivery.name)).fetchone()
+            return Delivered.TOO_MANY if known is None else Delivered.KNOWN, None
 
-        return bool(await self._writer.write("delivery", write, brief=True))
+        result: Delivered = await self._writer.write("delivery", write, brief=True)
+        return result
 
     async def dealt_with(self, delivery: Delivery, *, again: bool = False) -> None:
         """It has had its effect; where it may come again, its name is given free."""

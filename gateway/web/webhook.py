@@ -21,7 +21,7 @@ from gateway.generations.model import Generation, StatusReport, token_hash
 from gateway.generations.ports import Delivery, StoreError
 from gateway.higgsfield.jobsets import read_job_set_id
 from gateway.higgsfield.v1 import DELIVERY_HEADER
-from gateway.higgsfield.webhooks import Signatures
+from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.rpc.limits import Door
 from gateway.telemetry import Bad
 
@@ -31,7 +31,7 @@ LARGEST_BODY = 256 * 1024
 BODY_WITHIN = 5.0
 
 ByToken = Callable[[bytes], Awaitable[Generation | None]]
-Receive = Callable[[Delivery], Awaitable[None]]
+Receive = Callable[[Delivery], Awaitable[bool]]
 Read = Callable[[bytes], StatusReport | None]
 
 
@@ -52,7 +52,10 @@ class Proofs:
 def webhook_route(
     by_token: ByToken, receive: Receive, proofs: Proofs, door: Door, bad: Callable[[Bad], None] = lambda _: None
 ) -> Route:
-    """The route of deliveries, which with signatures must have a valid one if they are of v2. `bad` counts refusals."""
+    """The route of deliveries. With signatures, one of v2 must have one; a stale one makes it a hint to ask.
+
+    `bad` counts refusals.
+    """
 
     async def deliver(request: Request) -> Response:
         try:
@@ -81,7 +84,8 @@ def webhook_route(
         delivery = judge(request, body, generation, proofs)
         if delivery is None:
             return unknown()
-        await receive(delivery)
+        if not await receive(delivery):
+            return _later()
         return PlainTextResponse("ok\n")
 
     def unknown() -> Response:
@@ -92,21 +96,21 @@ def webhook_route(
 
 
 def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Delivery | None:
-    signed = proofs.signatures is not None
-    if proofs.signatures is not None and not proofs.signatures.valid(request.headers, body, time.time()):
+    proof = None if proofs.signatures is None else proofs.signatures.judge(request.headers, body, time.time())
+    if proof is Proof.NONE:
         log.warning("a webhook is not signed by our secret", extra={"generation_id": generation.id})
         return None
     report = proofs.read(body)
     if report is None:
         log.warning("a webhook could not be read", extra={"generation_id": generation.id})
         return None
-    name = request.headers.get("webhook-id", "") if signed else ""
+    name = request.headers.get("webhook-id", "") if proof is not None else ""
     return Delivery(
         generation_id=generation.id,
         name=name[:255] or f"{report.request_id}:{report.status}",
         request_id=report.request_id,
         status=report.status,
-        report=report if signed else None,
+        report=report if proof is Proof.VALID else None,
     )
 
 
@@ -116,7 +120,9 @@ def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs
     The secret must be there, or the signature that is to take its place one day.
     """
     given = request.headers.get(DELIVERY_HEADER, "")
-    signed = proofs.signatures is not None and proofs.signatures.valid(request.headers, body, time.time())
+    signed = (
+        proofs.signatures is not None and proofs.signatures.judge(request.headers, body, time.time()) is not Proof.NONE
+    )
     if not (proofs.secret(request.path_params["token"], given) or signed):
         log.warning("a webhook does not have the secret of its generation", extra={"generation_id": generation.id})
         return None

@@ -36,6 +36,86 @@ pub struct ResolveGenerationResponse {
     #[prost(message, optional, tag = "1")]
     pub generation: ::core::option::Option<super::super::v1::Generation>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListUnresolvedRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListUnresolvedResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub characters: ::prost::alloc::vec::Vec<UnresolvedCharacter>,
+    #[prost(message, repeated, tag = "2")]
+    pub messages: ::prost::alloc::vec::Vec<UnresolvedMessage>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnresolvedCharacter {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// When it was sent.
+    #[prost(message, optional, tag = "4")]
+    pub send_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnresolvedMessage {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub session_id: ::prost::alloc::string::String,
+    /// When it was sent.
+    #[prost(message, optional, tag = "4")]
+    pub send_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolveCharacterRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    #[prost(oneof = "resolve_character_request::Resolution", tags = "3, 4")]
+    pub resolution: ::core::option::Option<resolve_character_request::Resolution>,
+}
+/// Nested message and enum types in `ResolveCharacterRequest`.
+pub mod resolve_character_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Resolution {
+        /// The character that came of it.
+        #[prost(string, tag = "3")]
+        CharacterId(::prost::alloc::string::String),
+        #[prost(message, tag = "4")]
+        NotTaken(super::NotTaken),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolveCharacterResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolveMessageRequest {
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    #[prost(oneof = "resolve_message_request::Resolution", tags = "3, 4")]
+    pub resolution: ::core::option::Option<resolve_message_request::Resolution>,
+}
+/// Nested message and enum types in `ResolveMessageRequest`.
+pub mod resolve_message_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Resolution {
+        /// The message that it is.
+        #[prost(string, tag = "3")]
+        MessageId(::prost::alloc::string::String),
+        #[prost(message, tag = "4")]
+        NotTaken(super::NotTaken),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolveMessageResponse {}
+/// Higgsfield never took it. The key is free again: a call with it sends, and is charged, anew.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotTaken {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApiKey {
     /// Not secret: the part of the key between its first and its second "_".
@@ -200,6 +280,95 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+        /// Those that are on their way are among them.
+        pub async fn list_unresolved(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListUnresolvedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListUnresolvedResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/ListUnresolved",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "ListUnresolved"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Say what came of a character whose outcome is unknown.
+        /// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+        /// Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        pub async fn resolve_character(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResolveCharacterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResolveCharacterResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/ResolveCharacter",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "hfgateway.admin.v1.AdminService",
+                        "ResolveCharacter",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Say what came of a message to an agent whose outcome is unknown.
+        /// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+        /// session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        pub async fn resolve_message(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResolveMessageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResolveMessageResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/ResolveMessage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "ResolveMessage"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
         pub async fn create_api_key(
             &mut self,
@@ -308,6 +477,35 @@ pub mod admin_service_server {
             request: tonic::Request<super::ResolveGenerationRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ResolveGenerationResponse>,
+            tonic::Status,
+        >;
+        /// The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+        /// Those that are on their way are among them.
+        async fn list_unresolved(
+            &self,
+            request: tonic::Request<super::ListUnresolvedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListUnresolvedResponse>,
+            tonic::Status,
+        >;
+        /// Say what came of a character whose outcome is unknown.
+        /// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+        /// Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        async fn resolve_character(
+            &self,
+            request: tonic::Request<super::ResolveCharacterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResolveCharacterResponse>,
+            tonic::Status,
+        >;
+        /// Say what came of a message to an agent whose outcome is unknown.
+        /// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+        /// session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        async fn resolve_message(
+            &self,
+            request: tonic::Request<super::ResolveMessageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResolveMessageResponse>,
             tonic::Status,
         >;
         /// A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
@@ -446,6 +644,142 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ResolveGenerationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/ListUnresolved" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListUnresolvedSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListUnresolvedRequest>
+                    for ListUnresolvedSvc<T> {
+                        type Response = super::ListUnresolvedResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListUnresolvedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_unresolved(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListUnresolvedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/ResolveCharacter" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResolveCharacterSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ResolveCharacterRequest>
+                    for ResolveCharacterSvc<T> {
+                        type Response = super::ResolveCharacterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResolveCharacterRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::resolve_character(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResolveCharacterSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/ResolveMessage" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResolveMessageSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ResolveMessageRequest>
+                    for ResolveMessageSvc<T> {
+                        type Response = super::ResolveMessageResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResolveMessageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::resolve_message(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResolveMessageSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

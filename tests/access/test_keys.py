@@ -14,6 +14,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.app.command import Finished, environment, run
 from tests.durability.process import GatewayProcess
+from tests.support.commits import commits
 from tests.support.running import Running, soul
 from tests.support.transports import RpcFailure
 
@@ -151,3 +152,20 @@ async def test_with_keys_the_http_port_answers_to_any_name(running: Running) -> 
     answer = await reader.readline()
     writer.close()
     assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_key_is_revoked_for_good_by_an_operator_who_leaves_meanwhile(running: Running) -> None:
+    secret = await running.key("acme")
+    access = running.gateway.access
+    with commits("revocation") as revocations:
+        revocations.hold()
+        call = asyncio.create_task(access.revoke_key(secret.split("_")[1]))
+        await revocations.reached()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        revocations.let_go()
+        await running.gateway._core.store.announced()
+    with pytest.raises(RpcFailure) as raised:
+        await running.caller("grpc", secret).call("ListGenerations", pb.ListGenerationsRequest())
+    assert raised.value.reason == "INVALID_CREDENTIALS"

@@ -15,6 +15,7 @@ from tests.support.running import Running, eventually, run
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
 
+DAY = 86_400.0
 LOST = ("502", "504", "lost", "half_reset", "html", "bad_chunk")
 
 
@@ -274,3 +275,16 @@ async def test_a_key_is_remembered_for_a_week(tmp_path: Path) -> None:
         assert not again.replayed
         assert again.message.id != first.id
         assert await talk.state(session_id) == "PROCESSING"
+
+
+async def test_a_message_without_an_outcome_is_not_forgotten(tmp_path: Path) -> None:
+    """Its key is no older than what it protects from."""
+    async with run_timed(tmp_path, agent_seconds=TURN) as running:
+        talk = Talk(running)
+        session_id = await talk.create()
+        running.plan(on="agent_send", kind="504", processed=False)
+        assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
+        await talk.send(session_id, "an owl", "settled")
+        await running.passes(8 * DAY, step=3600.0)
+        assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
+        assert len(talk.said) == 2

@@ -20,7 +20,9 @@ from tests.callbacks.receiver import (
     state_of,
     until,
 )
+from tests.support.commits import commits
 from tests.support.running import Running, soul
+from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
 
 
@@ -219,3 +221,20 @@ async def test_a_deleted_callback_is_told_nothing_more(running: Running, receive
     with pytest.raises(RpcFailure) as refused:
         await state_of(running, made.callback.id)
     assert (refused.value.reason, refused.value.failure.metadata["callback_id"]) == ("NOT_FOUND", made.callback.id)
+
+
+async def test_what_was_taken_is_not_sent_again_while_the_store_refuses_to_note_it(
+    timed: Timed, receiver: Receiver
+) -> None:
+    made = await create(timed, receiver.url)
+    stored = await timed.submit(soul("a fox"))
+    with commits("delivery attempted") as attempts:
+        attempts.fail_from(1)
+        await timed.passes(60, until=lambda: stored.id not in timed.live())
+        await timed.passes(60)
+        assert attempts.came > 5
+        assert len(receiver.got) == 1
+    await timed.passes(10)
+    (delivery,) = await deliveries(timed, made.callback.id)
+    assert delivery.state == pb.DELIVERY_STATE_DELIVERED
+    assert len(receiver.got) == 1

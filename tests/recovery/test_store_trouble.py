@@ -20,6 +20,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from hfgateway.v1 import generation_service_pb2 as pb
+from tests.recovery.conftest import Start
+from tests.support.commits import commits
 from tests.support.running import Running, eventually, name_of, run, soul
 from tests.support.transports import RpcFailure
 
@@ -157,6 +159,23 @@ async def test_a_store_that_cannot_be_read_is_told_of(tmp_path: Path, caplog: py
             await running.get(done.id)
         assert raised.value.reason == "GATEWAY_UNAVAILABLE"
         assert said(caplog, "ERROR") == ["the store cannot be read"]
+
+
+async def test_waiting_generations_do_not_hammer_a_store_that_refuses(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    first = await running.submit(soul("the first"))
+    waiting = [await running.submit(soul(f"waiting {number}", wait_for=STORED)) for number in range(3)]
+    with commits("marked") as marks:
+        marks.fail_from(1)
+        await running.passes(60, until=lambda: first.id not in running.live())
+        await running.passes(60)
+        assert 5 <= marks.came <= 30
+        told = [record for record in caplog.records if record.name.startswith("gateway.generations")]
+        assert len(told) <= 30
+    await running.passes(600, until=lambda: not running.live())
+    assert len(running.ledger.charges) == 1 + len(waiting)
 
 
 # -- A disk that does not answer ---------------------------------------------------------------------------------------

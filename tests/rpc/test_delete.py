@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
-from tests.support.running import Running, soul
+from tests.support.commits import commits
+from tests.support.running import Running, eventually, soul
 from tests.support.transports import RpcFailure, Transport
 
 
@@ -107,3 +110,45 @@ async def test_where_higgsfield_does_not_remove_it_nothing_is_removed(
     assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
     assert (await running.get(generation_id)).outputs
     assert await delete(running.grpc, generation_id)
+
+
+async def test_nothing_goes_at_higgsfield_before_the_wish_is_recorded(running: Running, grpc: Transport) -> None:
+    generation_id = await completed(running)
+    with commits("deletion begun", "delete") as deletions:
+        deletions.fail_from(1)
+        with pytest.raises(RpcFailure) as raised:
+            await delete(grpc, generation_id)
+        assert raised.value.reason == "GATEWAY_UNAVAILABLE"
+        assert running.ledger.deletes == []
+    assert (await running.get(generation_id)).outputs
+    assert await delete(grpc, generation_id)
+
+
+async def test_what_went_at_higgsfield_goes_here_once_the_store_can_be_written(
+    running: Running, grpc: Transport
+) -> None:
+    generation_id = await completed(running)
+    with commits("delete") as deletions:
+        deletions.fail_from(1)
+        call = asyncio.create_task(delete(grpc, generation_id))
+        await deletions.reached(2)
+        assert len(running.ledger.deletes) == 1
+        deletions.fail_from(0)
+        assert await call
+    assert (await refused(running, generation_id)).reason == "NOT_FOUND"
+
+
+async def test_what_went_at_higgsfield_goes_here_after_a_restart(start: Start) -> None:
+    running = await start(DRAIN=0.1)
+    generation_id = await completed(running)
+    with commits("delete") as deletions:
+        deletions.fail_from(1)
+        call = asyncio.create_task(delete(running.grpc, generation_id))
+        await deletions.reached(1)
+        await running.stop_gateway()
+        with pytest.raises(RpcFailure):
+            await call
+    await running.start_gateway()
+    await eventually(lambda: len(running.ledger.deletes) == 2)
+    await running.gateway._core.sender.drained()
+    assert (await refused(running, generation_id)).reason == "NOT_FOUND"

@@ -195,6 +195,26 @@ async def test_a_token_older_than_what_is_kept_resets(running: Running, grpc: Tr
     assert {name for name, _, _ in changes(messages)} == {alive.id}
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["from memory", "from the store"])
+async def test_what_ended_and_was_deleted_meanwhile_resets(running: Running, restarted: bool) -> None:
+    """Else who resumes would show it as running for ever."""
+    stored = await running.submit(soul("a fox"))
+    alive = await running.submit(soul("alive"))
+    token = (await caught_up(running.grpc))[-1].resume_token
+    running.clock.advance(60)
+    await running.until(stored.id, "COMPLETED")
+    await running.until(alive.id, "COMPLETED")
+    after_the_ends = (await caught_up(running.grpc))[-1].resume_token
+    await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=stored.id))
+    if restarted:
+        await running.stop_gateway()
+        await running.start_gateway()
+    messages = await caught_up(running.grpc, token)
+    assert messages[0].reset
+    again = await caught_up(running.grpc, after_the_ends)
+    assert not any(message.reset for message in again)
+
+
 async def eventually_gone(running: Running, generation_id: str) -> None:
     """Retention is at work right after the start."""
     async with asyncio.timeout(PATIENCE):
@@ -313,8 +333,9 @@ async def test_a_deleted_one_is_told_no_more(running: Running, grpc: Transport) 
     stays = await lived(running, "stays")
     await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=gone.id))
     messages = await caught_up(grpc, token)
-    assert {name for name, _, _ in changes(messages)} == {stays.id}
-    assert not any(message.reset for message in messages)
+    assert messages[0].reset
+    assert gone.id not in {name for name, _, _ in changes(messages)}
+    assert name_of(await running.get(stays.id)) == "COMPLETED"
 
 
 async def test_a_watch_of_ids_ends_when_the_last_is_removed(running: Running) -> None:

@@ -13,11 +13,11 @@ from tests.support.running import PATIENCE, eventually
 
 
 class Commits:
-    """The commits of one step. `came` counts them."""
+    """The commits of some steps. `came` counts them."""
 
-    def __init__(self, step: str) -> None:
+    def __init__(self, steps: tuple[str, ...]) -> None:
         self.came = 0
-        self._step = step
+        self._steps = steps
         self._held: threading.Event | None = None
         self._fail_from = 0
 
@@ -41,7 +41,7 @@ class Commits:
 
     def before(self, step: str) -> None:
         """The place in the writer's thread."""
-        if step != self._step:
+        if step not in self._steps:
             return
         self.came += 1
         if self._held is not None:
@@ -51,9 +51,9 @@ class Commits:
 
 
 @contextmanager
-def commits(step: str) -> Iterator[Commits]:
-    """Have a say in the commits of a step."""
-    said = Commits(step)
+def commits(*steps: str) -> Iterator[Commits]:
+    """Have a say in the commits of some steps."""
+    said = Commits(steps)
     with patch.object(failpoints, "before", said.before):
         try:
             yield said

@@ -154,6 +154,25 @@ async def test_a_second_request_by_a_webhook_is_kept_and_ends_repeats(
     await repeats_are_off(running)
 
 
+async def test_a_second_request_of_one_that_has_ended_is_canceled_by_the_next_process(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start(honour_keys=False)
+    running.plan(on="webhook", kind="lose")
+    submitted = await repeated(running, monkeypatch)
+    await running.until(submitted.id, "QUEUED")
+    first, second = (charge.request_id for charge in running.ledger.charges)
+    await post(path_of(running, "a fox"), told(first))
+    await running.metric_becomes("hfgateway_webhooks_stray", 1)
+    running.clock.advance(60)
+    await post(path_of(running, "a fox"), told(second))
+    await running.until(submitted.id, "COMPLETED")
+    asked = len(running.ledger.cancels)
+    await running.stop_gateway()
+    await running.start_gateway()
+    await eventually(lambda: len(running.ledger.cancels) == asked + 1)
+
+
 async def test_a_second_request_that_turns_up_after_the_end_is_kept_and_ends_repeats(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

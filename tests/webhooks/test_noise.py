@@ -7,9 +7,11 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
+from gateway.generations.ports import MOST_DELIVERIES
 from gateway.web import webhook
 from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, soul
 from tests.support.webhooks import SECRET, path_of, post, signed, told
@@ -37,7 +39,7 @@ async def test_a_duplicate_changes_nothing_and_costs_nothing(start: Start, terms
 
 
 @pytest.mark.parametrize(
-    ("terms", "asked", "answers"), [({}, 1, ["200", "200"]), (SIGNED, 0, ["200", "404"])], ids=["unsigned", "signed"]
+    ("terms", "asked", "answers"), [({}, 1, ["200", "200"]), (SIGNED, 0, ["200", "200"])], ids=["unsigned", "signed"]
 )
 async def test_a_replay_changes_nothing_and_costs_nothing(
     start: Start, terms: dict[str, Any], asked: int, answers: list[str]
@@ -184,3 +186,13 @@ async def test_while_higgsfield_is_away_a_hint_waits_and_then_counts(start: Star
     done = await running.until(queued.id, "COMPLETED")
     assert done.revision == queued.revision + 1
     assert running.ledger.status_calls.total() == 2
+
+
+async def test_what_is_too_much_to_be_kept_is_not_answered_as_if_it_were(start: Start) -> None:
+    running = await start()
+    await running.submit(soul("a fox"))
+    path = path_of(running, "a fox")
+    kept = [(await post(path, told(str(uuid4())))).status for _ in range(MOST_DELIVERIES)]
+    assert kept == [200] * MOST_DELIVERIES
+    assert (await post(path, told(str(uuid4())))).status == 503
+    await running.metric_becomes("hfgateway_webhooks_too_many", 1)

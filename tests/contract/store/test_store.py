@@ -13,6 +13,7 @@ from gateway.generations.model import Change, Generation, Source, State
 from gateway.generations.ports import (
     MOST_DELIVERIES,
     Claimed,
+    Delivered,
     Delivery,
     Filter,
     RequestIdTakenError,
@@ -538,25 +539,25 @@ def delivery(of: Generation, name: str) -> Delivery:
 
 async def test_a_delivery_is_kept_once_and_after_a_crash_until_it_is_dealt_with(store: Store, engine: Engine) -> None:
     told = delivery(await queued(store, "request"), "request:completed")
-    assert [await store.deliver(told, NOW), await store.deliver(told, NOW)] == [True, False]
+    assert [await store.deliver(told, NOW), await store.deliver(told, NOW)] == [Delivered.KEPT, Delivered.KNOWN]
     await engine.close()
     store = await engine.open()
     assert list(await store.undealt()) == [told]
     await store.dealt_with(told)
     assert list(await store.undealt()) == []
-    assert not await store.deliver(told, NOW)
+    assert await store.deliver(told, NOW) is Delivered.KNOWN
 
 
 async def test_a_delivery_that_was_not_confirmed_may_come_again_and_counts_to_what_is_kept(store: Store) -> None:
     told = delivery(await queued(store, "request"), "request:completed")
     for _ in range(MOST_DELIVERIES):
-        assert await store.deliver(told, NOW)
+        assert await store.deliver(told, NOW) is Delivered.KEPT
         assert list(await store.undealt()) == [told]
         await store.dealt_with(told, again=True)
         assert list(await store.undealt()) == []
-    assert not await store.deliver(told, NOW)
+    assert await store.deliver(told, NOW) is Delivered.TOO_MANY
     other = delivery(await queued(store, "another"), "request:completed")
-    assert await store.deliver(other, NOW)
+    assert await store.deliver(other, NOW) is Delivered.KEPT
 
 
 async def test_a_store_that_is_opened_again_holds_the_same(store: Store, engine: Engine) -> None:

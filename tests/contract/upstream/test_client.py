@@ -1,5 +1,6 @@
 """The adapter against the sandbox, over a real socket."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -9,10 +10,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from gateway.characters.model import Order
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, Motion, SoulInput, SoulVersion
 from gateway.generations.model import Generation, PreparedRequest, Spec, State
 from gateway.generations.ports import NoAnswer, NotTaken, Outcome, Took
+from gateway.higgsfield.agents import HiggsfieldAgents
+from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials, CredentialsError, read_credentials
 from gateway.sandbox.faults import Fault
@@ -277,3 +281,28 @@ def test_wrong_credentials_are_named_and_not_shown(environment: dict[str, str], 
         read_credentials(environment)
     assert all(name in str(wrong.value) for name in named)
     assert "hush" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("call", ["submission", "message to an agent", "character"])
+async def test_a_look_up_of_the_name_that_hangs_is_certain_not_to_have_sent(
+    call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(*_: Any, **__: Any) -> list[Any]:
+        await asyncio.get_running_loop().create_future()
+        return []
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", hangs)
+    client = HiggsfieldClient("http://hangs.test", Credentials("a", "b"), timeout=0.1)
+    order = Order("a name", ("https://files.example/a.png",), SoulVersion.V2, "key")
+    try:
+        match call:
+            case "submission":
+                outcome: Any = await submit(client)
+            case "character":
+                outcome = await HiggsfieldCharacters(client).train(order, lambda: True)
+            case _:
+                outcome = await HiggsfieldAgents(client).send("session", "hello")
+    finally:
+        await client.aclose()
+    assert isinstance(outcome, NotTaken)
+    assert (outcome.again, outcome.reached) == (True, False)

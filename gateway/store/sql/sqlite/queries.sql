@@ -62,6 +62,9 @@ INSERT INTO deliveries (generation_id, name, request_id, status, time)
 SELECT ?1, ?2, ?3, ?4, ?5 WHERE (SELECT count(*) FROM deliveries WHERE generation_id = ?1) < ?6
 ON CONFLICT (generation_id, name) DO NOTHING;
 
+-- name: knows_delivery
+SELECT 1 FROM deliveries WHERE generation_id = ? AND name = ?;
+
 -- name: settle_delivery
 UPDATE deliveries SET dealt = 1 WHERE generation_id = ? AND name = ?;
 
@@ -115,6 +118,15 @@ SELECT max(deleted) FROM (
     -- The key of a refused one was freed: what tells of it is the trace of its removal.
     UNION ALL SELECT 1 FROM changes WHERE generation_id = ?1 AND tenant = ?2 AND revision = 0
 ) HAVING count(*) > 0;
+
+-- name: mark_deleting
+UPDATE generations SET deleting = 1 WHERE id = ?;
+
+-- name: read_being_deleted
+SELECT * FROM generations WHERE deleting = 1;
+
+-- name: read_ended_with_stray
+SELECT * FROM generations WHERE done = 1 AND stray_request_id <> '';
 
 -- name: delete_generation
 DELETE FROM generations WHERE id = ?;
@@ -368,9 +380,12 @@ ON CONFLICT (tenant, id) DO UPDATE SET created_at = excluded.created_at;
 -- name: has_agent_media
 SELECT 1 FROM agent_media WHERE tenant = ? AND id = ?;
 -- name: any_old_agent_key
-SELECT EXISTS (SELECT 1 FROM agent_keys WHERE used_at < ?1)
+SELECT EXISTS (SELECT 1 FROM agent_keys WHERE used_at < ?1 AND (message_id IS NOT NULL OR fingerprint = ?2))
     OR EXISTS (SELECT 1 FROM agent_media WHERE created_at < ?1);
 -- name: prune_agent_keys
-DELETE FROM agent_keys WHERE used_at < ?;
+DELETE FROM agent_keys WHERE used_at < ? AND (message_id IS NOT NULL OR fingerprint = ?);
+-- name: read_unresolved_agent_messages
+SELECT tenant, key, fingerprint, session_id, after_message_id, message_id, used_at FROM agent_keys
+WHERE message_id IS NULL AND fingerprint <> ? ORDER BY used_at;
 -- name: prune_agent_media
 DELETE FROM agent_media WHERE created_at < ?;

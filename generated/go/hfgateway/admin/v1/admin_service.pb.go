@@ -259,6 +259,539 @@ func (x *ResolveGenerationResponse) GetGeneration() *v1.Generation {
 	return nil
 }
 
+type ListUnresolvedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUnresolvedRequest) Reset() {
+	*x = ListUnresolvedRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUnresolvedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUnresolvedRequest) ProtoMessage() {}
+
+func (x *ListUnresolvedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUnresolvedRequest.ProtoReflect.Descriptor instead.
+func (*ListUnresolvedRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{4}
+}
+
+type ListUnresolvedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Characters    []*UnresolvedCharacter `protobuf:"bytes,1,rep,name=characters,proto3" json:"characters,omitempty"`
+	Messages      []*UnresolvedMessage   `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUnresolvedResponse) Reset() {
+	*x = ListUnresolvedResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUnresolvedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUnresolvedResponse) ProtoMessage() {}
+
+func (x *ListUnresolvedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUnresolvedResponse.ProtoReflect.Descriptor instead.
+func (*ListUnresolvedResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListUnresolvedResponse) GetCharacters() []*UnresolvedCharacter {
+	if x != nil {
+		return x.Characters
+	}
+	return nil
+}
+
+func (x *ListUnresolvedResponse) GetMessages() []*UnresolvedMessage {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+type UnresolvedCharacter struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Tenant         string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	Name           string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// When it was sent.
+	SendTime      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnresolvedCharacter) Reset() {
+	*x = UnresolvedCharacter{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnresolvedCharacter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnresolvedCharacter) ProtoMessage() {}
+
+func (x *UnresolvedCharacter) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnresolvedCharacter.ProtoReflect.Descriptor instead.
+func (*UnresolvedCharacter) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *UnresolvedCharacter) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *UnresolvedCharacter) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *UnresolvedCharacter) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UnresolvedCharacter) GetSendTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SendTime
+	}
+	return nil
+}
+
+type UnresolvedMessage struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Tenant         string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	SessionId      string                 `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// When it was sent.
+	SendTime      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnresolvedMessage) Reset() {
+	*x = UnresolvedMessage{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnresolvedMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnresolvedMessage) ProtoMessage() {}
+
+func (x *UnresolvedMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnresolvedMessage.ProtoReflect.Descriptor instead.
+func (*UnresolvedMessage) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UnresolvedMessage) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *UnresolvedMessage) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *UnresolvedMessage) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *UnresolvedMessage) GetSendTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SendTime
+	}
+	return nil
+}
+
+type ResolveCharacterRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Tenant         string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Types that are valid to be assigned to Resolution:
+	//
+	//	*ResolveCharacterRequest_CharacterId
+	//	*ResolveCharacterRequest_NotTaken
+	Resolution    isResolveCharacterRequest_Resolution `protobuf_oneof:"resolution"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveCharacterRequest) Reset() {
+	*x = ResolveCharacterRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveCharacterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveCharacterRequest) ProtoMessage() {}
+
+func (x *ResolveCharacterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveCharacterRequest.ProtoReflect.Descriptor instead.
+func (*ResolveCharacterRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ResolveCharacterRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ResolveCharacterRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *ResolveCharacterRequest) GetResolution() isResolveCharacterRequest_Resolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return nil
+}
+
+func (x *ResolveCharacterRequest) GetCharacterId() string {
+	if x != nil {
+		if x, ok := x.Resolution.(*ResolveCharacterRequest_CharacterId); ok {
+			return x.CharacterId
+		}
+	}
+	return ""
+}
+
+func (x *ResolveCharacterRequest) GetNotTaken() *NotTaken {
+	if x != nil {
+		if x, ok := x.Resolution.(*ResolveCharacterRequest_NotTaken); ok {
+			return x.NotTaken
+		}
+	}
+	return nil
+}
+
+type isResolveCharacterRequest_Resolution interface {
+	isResolveCharacterRequest_Resolution()
+}
+
+type ResolveCharacterRequest_CharacterId struct {
+	// The character that came of it.
+	CharacterId string `protobuf:"bytes,3,opt,name=character_id,json=characterId,proto3,oneof"`
+}
+
+type ResolveCharacterRequest_NotTaken struct {
+	NotTaken *NotTaken `protobuf:"bytes,4,opt,name=not_taken,json=notTaken,proto3,oneof"`
+}
+
+func (*ResolveCharacterRequest_CharacterId) isResolveCharacterRequest_Resolution() {}
+
+func (*ResolveCharacterRequest_NotTaken) isResolveCharacterRequest_Resolution() {}
+
+type ResolveCharacterResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveCharacterResponse) Reset() {
+	*x = ResolveCharacterResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveCharacterResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveCharacterResponse) ProtoMessage() {}
+
+func (x *ResolveCharacterResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveCharacterResponse.ProtoReflect.Descriptor instead.
+func (*ResolveCharacterResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{9}
+}
+
+type ResolveMessageRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Tenant         string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Types that are valid to be assigned to Resolution:
+	//
+	//	*ResolveMessageRequest_MessageId
+	//	*ResolveMessageRequest_NotTaken
+	Resolution    isResolveMessageRequest_Resolution `protobuf_oneof:"resolution"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveMessageRequest) Reset() {
+	*x = ResolveMessageRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveMessageRequest) ProtoMessage() {}
+
+func (x *ResolveMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveMessageRequest.ProtoReflect.Descriptor instead.
+func (*ResolveMessageRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ResolveMessageRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ResolveMessageRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *ResolveMessageRequest) GetResolution() isResolveMessageRequest_Resolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return nil
+}
+
+func (x *ResolveMessageRequest) GetMessageId() string {
+	if x != nil {
+		if x, ok := x.Resolution.(*ResolveMessageRequest_MessageId); ok {
+			return x.MessageId
+		}
+	}
+	return ""
+}
+
+func (x *ResolveMessageRequest) GetNotTaken() *NotTaken {
+	if x != nil {
+		if x, ok := x.Resolution.(*ResolveMessageRequest_NotTaken); ok {
+			return x.NotTaken
+		}
+	}
+	return nil
+}
+
+type isResolveMessageRequest_Resolution interface {
+	isResolveMessageRequest_Resolution()
+}
+
+type ResolveMessageRequest_MessageId struct {
+	// The message that it is.
+	MessageId string `protobuf:"bytes,3,opt,name=message_id,json=messageId,proto3,oneof"`
+}
+
+type ResolveMessageRequest_NotTaken struct {
+	NotTaken *NotTaken `protobuf:"bytes,4,opt,name=not_taken,json=notTaken,proto3,oneof"`
+}
+
+func (*ResolveMessageRequest_MessageId) isResolveMessageRequest_Resolution() {}
+
+func (*ResolveMessageRequest_NotTaken) isResolveMessageRequest_Resolution() {}
+
+type ResolveMessageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveMessageResponse) Reset() {
+	*x = ResolveMessageResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveMessageResponse) ProtoMessage() {}
+
+func (x *ResolveMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveMessageResponse.ProtoReflect.Descriptor instead.
+func (*ResolveMessageResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{11}
+}
+
+// Higgsfield never took it. The key is free again: a call with it sends, and is charged, anew.
+type NotTaken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotTaken) Reset() {
+	*x = NotTaken{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotTaken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotTaken) ProtoMessage() {}
+
+func (x *NotTaken) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotTaken.ProtoReflect.Descriptor instead.
+func (*NotTaken) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{12}
+}
+
 type ApiKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Not secret: the part of the key between its first and its second "_".
@@ -274,7 +807,7 @@ type ApiKey struct {
 
 func (x *ApiKey) Reset() {
 	*x = ApiKey{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[4]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -286,7 +819,7 @@ func (x *ApiKey) String() string {
 func (*ApiKey) ProtoMessage() {}
 
 func (x *ApiKey) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[4]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -299,7 +832,7 @@ func (x *ApiKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApiKey.ProtoReflect.Descriptor instead.
 func (*ApiKey) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{4}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ApiKey) GetId() string {
@@ -349,7 +882,7 @@ type CreateApiKeyRequest struct {
 
 func (x *CreateApiKeyRequest) Reset() {
 	*x = CreateApiKeyRequest{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[5]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +894,7 @@ func (x *CreateApiKeyRequest) String() string {
 func (*CreateApiKeyRequest) ProtoMessage() {}
 
 func (x *CreateApiKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[5]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +907,7 @@ func (x *CreateApiKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateApiKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateApiKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{5}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreateApiKeyRequest) GetTenant() string {
@@ -402,7 +935,7 @@ type CreateApiKeyResponse struct {
 
 func (x *CreateApiKeyResponse) Reset() {
 	*x = CreateApiKeyResponse{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[6]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -414,7 +947,7 @@ func (x *CreateApiKeyResponse) String() string {
 func (*CreateApiKeyResponse) ProtoMessage() {}
 
 func (x *CreateApiKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[6]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -427,7 +960,7 @@ func (x *CreateApiKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateApiKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateApiKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{6}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreateApiKeyResponse) GetApiKey() *ApiKey {
@@ -452,7 +985,7 @@ type ListApiKeysRequest struct {
 
 func (x *ListApiKeysRequest) Reset() {
 	*x = ListApiKeysRequest{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[7]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -464,7 +997,7 @@ func (x *ListApiKeysRequest) String() string {
 func (*ListApiKeysRequest) ProtoMessage() {}
 
 func (x *ListApiKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[7]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -477,7 +1010,7 @@ func (x *ListApiKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListApiKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListApiKeysRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{7}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{16}
 }
 
 type ListApiKeysResponse struct {
@@ -489,7 +1022,7 @@ type ListApiKeysResponse struct {
 
 func (x *ListApiKeysResponse) Reset() {
 	*x = ListApiKeysResponse{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[8]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +1034,7 @@ func (x *ListApiKeysResponse) String() string {
 func (*ListApiKeysResponse) ProtoMessage() {}
 
 func (x *ListApiKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[8]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +1047,7 @@ func (x *ListApiKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListApiKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListApiKeysResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{8}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListApiKeysResponse) GetApiKeys() []*ApiKey {
@@ -533,7 +1066,7 @@ type RevokeApiKeyRequest struct {
 
 func (x *RevokeApiKeyRequest) Reset() {
 	*x = RevokeApiKeyRequest{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[9]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +1078,7 @@ func (x *RevokeApiKeyRequest) String() string {
 func (*RevokeApiKeyRequest) ProtoMessage() {}
 
 func (x *RevokeApiKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[9]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +1091,7 @@ func (x *RevokeApiKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeApiKeyRequest.ProtoReflect.Descriptor instead.
 func (*RevokeApiKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{9}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RevokeApiKeyRequest) GetId() string {
@@ -577,7 +1110,7 @@ type RevokeApiKeyResponse struct {
 
 func (x *RevokeApiKeyResponse) Reset() {
 	*x = RevokeApiKeyResponse{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[10]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +1122,7 @@ func (x *RevokeApiKeyResponse) String() string {
 func (*RevokeApiKeyResponse) ProtoMessage() {}
 
 func (x *RevokeApiKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[10]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +1135,7 @@ func (x *RevokeApiKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeApiKeyResponse.ProtoReflect.Descriptor instead.
 func (*RevokeApiKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{10}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RevokeApiKeyResponse) GetApiKey() *ApiKey {
@@ -631,7 +1164,43 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x19ResolveGenerationResponse\x128\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\v2\x18.hfgateway.v1.GenerationR\n" +
-	"generation\"\xbe\x01\n" +
+	"generation\"\x17\n" +
+	"\x15ListUnresolvedRequest\"\xa4\x01\n" +
+	"\x16ListUnresolvedResponse\x12G\n" +
+	"\n" +
+	"characters\x18\x01 \x03(\v2'.hfgateway.admin.v1.UnresolvedCharacterR\n" +
+	"characters\x12A\n" +
+	"\bmessages\x18\x02 \x03(\v2%.hfgateway.admin.v1.UnresolvedMessageR\bmessages\"\xa3\x01\n" +
+	"\x13UnresolvedCharacter\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12'\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x127\n" +
+	"\tsend_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\"\xac\x01\n" +
+	"\x11UnresolvedMessage\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12'\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x03 \x01(\tR\tsessionId\x127\n" +
+	"\tsend_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\"\xca\x01\n" +
+	"\x17ResolveCharacterRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12'\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12#\n" +
+	"\fcharacter_id\x18\x03 \x01(\tH\x00R\vcharacterId\x12;\n" +
+	"\tnot_taken\x18\x04 \x01(\v2\x1c.hfgateway.admin.v1.NotTakenH\x00R\bnotTakenB\f\n" +
+	"\n" +
+	"resolution\"\x1a\n" +
+	"\x18ResolveCharacterResponse\"\xc4\x01\n" +
+	"\x15ResolveMessageRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12'\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12\x1f\n" +
+	"\n" +
+	"message_id\x18\x03 \x01(\tH\x00R\tmessageId\x12;\n" +
+	"\tnot_taken\x18\x04 \x01(\v2\x1c.hfgateway.admin.v1.NotTakenH\x00R\bnotTakenB\f\n" +
+	"\n" +
+	"resolution\"\x18\n" +
+	"\x16ResolveMessageResponse\"\n" +
+	"\n" +
+	"\bNotTaken\"\xbe\x01\n" +
 	"\x06ApiKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -652,9 +1221,12 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x13RevokeApiKeyRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"K\n" +
 	"\x14RevokeApiKeyResponse\x123\n" +
-	"\aapi_key\x18\x01 \x01(\v2\x1a.hfgateway.admin.v1.ApiKeyR\x06apiKey2\xb5\x03\n" +
+	"\aapi_key\x18\x01 \x01(\v2\x1a.hfgateway.admin.v1.ApiKeyR\x06apiKey2\x85\x06\n" +
 	"\fAdminService\x12u\n" +
-	"\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12a\n" +
+	"\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12l\n" +
+	"\x0eListUnresolved\x12).hfgateway.admin.v1.ListUnresolvedRequest\x1a*.hfgateway.admin.v1.ListUnresolvedResponse\"\x03\x90\x02\x01\x12r\n" +
+	"\x10ResolveCharacter\x12+.hfgateway.admin.v1.ResolveCharacterRequest\x1a,.hfgateway.admin.v1.ResolveCharacterResponse\"\x03\x90\x02\x02\x12l\n" +
+	"\x0eResolveMessage\x12).hfgateway.admin.v1.ResolveMessageRequest\x1a*.hfgateway.admin.v1.ResolveMessageResponse\"\x03\x90\x02\x02\x12a\n" +
 	"\fCreateApiKey\x12'.hfgateway.admin.v1.CreateApiKeyRequest\x1a(.hfgateway.admin.v1.CreateApiKeyResponse\x12c\n" +
 	"\vListApiKeys\x12&.hfgateway.admin.v1.ListApiKeysRequest\x1a'.hfgateway.admin.v1.ListApiKeysResponse\"\x03\x90\x02\x01\x12f\n" +
 	"\fRevokeApiKey\x12'.hfgateway.admin.v1.RevokeApiKeyRequest\x1a(.hfgateway.admin.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02B\x84\x01\n" +
@@ -672,44 +1244,65 @@ func file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_hfgateway_admin_v1_admin_service_proto_rawDescData
 }
 
-var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(*ResolveGenerationRequest)(nil),  // 0: hfgateway.admin.v1.ResolveGenerationRequest
 	(*Lost)(nil),                      // 1: hfgateway.admin.v1.Lost
 	(*Resubmit)(nil),                  // 2: hfgateway.admin.v1.Resubmit
 	(*ResolveGenerationResponse)(nil), // 3: hfgateway.admin.v1.ResolveGenerationResponse
-	(*ApiKey)(nil),                    // 4: hfgateway.admin.v1.ApiKey
-	(*CreateApiKeyRequest)(nil),       // 5: hfgateway.admin.v1.CreateApiKeyRequest
-	(*CreateApiKeyResponse)(nil),      // 6: hfgateway.admin.v1.CreateApiKeyResponse
-	(*ListApiKeysRequest)(nil),        // 7: hfgateway.admin.v1.ListApiKeysRequest
-	(*ListApiKeysResponse)(nil),       // 8: hfgateway.admin.v1.ListApiKeysResponse
-	(*RevokeApiKeyRequest)(nil),       // 9: hfgateway.admin.v1.RevokeApiKeyRequest
-	(*RevokeApiKeyResponse)(nil),      // 10: hfgateway.admin.v1.RevokeApiKeyResponse
-	(*v1.Generation)(nil),             // 11: hfgateway.v1.Generation
-	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
+	(*ListUnresolvedRequest)(nil),     // 4: hfgateway.admin.v1.ListUnresolvedRequest
+	(*ListUnresolvedResponse)(nil),    // 5: hfgateway.admin.v1.ListUnresolvedResponse
+	(*UnresolvedCharacter)(nil),       // 6: hfgateway.admin.v1.UnresolvedCharacter
+	(*UnresolvedMessage)(nil),         // 7: hfgateway.admin.v1.UnresolvedMessage
+	(*ResolveCharacterRequest)(nil),   // 8: hfgateway.admin.v1.ResolveCharacterRequest
+	(*ResolveCharacterResponse)(nil),  // 9: hfgateway.admin.v1.ResolveCharacterResponse
+	(*ResolveMessageRequest)(nil),     // 10: hfgateway.admin.v1.ResolveMessageRequest
+	(*ResolveMessageResponse)(nil),    // 11: hfgateway.admin.v1.ResolveMessageResponse
+	(*NotTaken)(nil),                  // 12: hfgateway.admin.v1.NotTaken
+	(*ApiKey)(nil),                    // 13: hfgateway.admin.v1.ApiKey
+	(*CreateApiKeyRequest)(nil),       // 14: hfgateway.admin.v1.CreateApiKeyRequest
+	(*CreateApiKeyResponse)(nil),      // 15: hfgateway.admin.v1.CreateApiKeyResponse
+	(*ListApiKeysRequest)(nil),        // 16: hfgateway.admin.v1.ListApiKeysRequest
+	(*ListApiKeysResponse)(nil),       // 17: hfgateway.admin.v1.ListApiKeysResponse
+	(*RevokeApiKeyRequest)(nil),       // 18: hfgateway.admin.v1.RevokeApiKeyRequest
+	(*RevokeApiKeyResponse)(nil),      // 19: hfgateway.admin.v1.RevokeApiKeyResponse
+	(*v1.Generation)(nil),             // 20: hfgateway.v1.Generation
+	(*timestamppb.Timestamp)(nil),     // 21: google.protobuf.Timestamp
 }
 var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	1,  // 0: hfgateway.admin.v1.ResolveGenerationRequest.lost:type_name -> hfgateway.admin.v1.Lost
 	2,  // 1: hfgateway.admin.v1.ResolveGenerationRequest.resubmit:type_name -> hfgateway.admin.v1.Resubmit
-	11, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	12, // 3: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
-	12, // 4: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
-	4,  // 5: hfgateway.admin.v1.CreateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
-	4,  // 6: hfgateway.admin.v1.ListApiKeysResponse.api_keys:type_name -> hfgateway.admin.v1.ApiKey
-	4,  // 7: hfgateway.admin.v1.RevokeApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
-	0,  // 8: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
-	5,  // 9: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
-	7,  // 10: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
-	9,  // 11: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
-	3,  // 12: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
-	6,  // 13: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
-	8,  // 14: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
-	10, // 15: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	20, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	6,  // 3: hfgateway.admin.v1.ListUnresolvedResponse.characters:type_name -> hfgateway.admin.v1.UnresolvedCharacter
+	7,  // 4: hfgateway.admin.v1.ListUnresolvedResponse.messages:type_name -> hfgateway.admin.v1.UnresolvedMessage
+	21, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
+	21, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
+	12, // 7: hfgateway.admin.v1.ResolveCharacterRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
+	12, // 8: hfgateway.admin.v1.ResolveMessageRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
+	21, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
+	21, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
+	13, // 11: hfgateway.admin.v1.CreateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
+	13, // 12: hfgateway.admin.v1.ListApiKeysResponse.api_keys:type_name -> hfgateway.admin.v1.ApiKey
+	13, // 13: hfgateway.admin.v1.RevokeApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
+	0,  // 14: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
+	4,  // 15: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
+	8,  // 16: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
+	10, // 17: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
+	14, // 18: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
+	16, // 19: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
+	18, // 20: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
+	3,  // 21: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
+	5,  // 22: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
+	9,  // 23: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
+	11, // 24: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
+	15, // 25: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
+	17, // 26: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
+	19, // 27: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
+	21, // [21:28] is the sub-list for method output_type
+	14, // [14:21] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_admin_v1_admin_service_proto_init() }
@@ -722,13 +1315,21 @@ func file_hfgateway_admin_v1_admin_service_proto_init() {
 		(*ResolveGenerationRequest_Lost)(nil),
 		(*ResolveGenerationRequest_Resubmit)(nil),
 	}
+	file_hfgateway_admin_v1_admin_service_proto_msgTypes[8].OneofWrappers = []any{
+		(*ResolveCharacterRequest_CharacterId)(nil),
+		(*ResolveCharacterRequest_NotTaken)(nil),
+	}
+	file_hfgateway_admin_v1_admin_service_proto_msgTypes[10].OneofWrappers = []any{
+		(*ResolveMessageRequest_MessageId)(nil),
+		(*ResolveMessageRequest_NotTaken)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hfgateway_admin_v1_admin_service_proto_rawDesc), len(file_hfgateway_admin_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,9 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	AdminService_ResolveGeneration_FullMethodName = "/hfgateway.admin.v1.AdminService/ResolveGeneration"
+	AdminService_ListUnresolved_FullMethodName    = "/hfgateway.admin.v1.AdminService/ListUnresolved"
+	AdminService_ResolveCharacter_FullMethodName  = "/hfgateway.admin.v1.AdminService/ResolveCharacter"
+	AdminService_ResolveMessage_FullMethodName    = "/hfgateway.admin.v1.AdminService/ResolveMessage"
 	AdminService_CreateApiKey_FullMethodName      = "/hfgateway.admin.v1.AdminService/CreateApiKey"
 	AdminService_ListApiKeys_FullMethodName       = "/hfgateway.admin.v1.AdminService/ListApiKeys"
 	AdminService_RevokeApiKey_FullMethodName      = "/hfgateway.admin.v1.AdminService/RevokeApiKey"
@@ -37,6 +40,17 @@ type AdminServiceClient interface {
 	// Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
 	// unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
 	ResolveGeneration(ctx context.Context, in *ResolveGenerationRequest, opts ...grpc.CallOption) (*ResolveGenerationResponse, error)
+	// The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+	// Those that are on their way are among them.
+	ListUnresolved(ctx context.Context, in *ListUnresolvedRequest, opts ...grpc.CallOption) (*ListUnresolvedResponse, error)
+	// Say what came of a character whose outcome is unknown.
+	// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+	// Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	ResolveCharacter(ctx context.Context, in *ResolveCharacterRequest, opts ...grpc.CallOption) (*ResolveCharacterResponse, error)
+	// Say what came of a message to an agent whose outcome is unknown.
+	// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+	// session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	ResolveMessage(ctx context.Context, in *ResolveMessageRequest, opts ...grpc.CallOption) (*ResolveMessageResponse, error)
 	// A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
 	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*CreateApiKeyResponse, error)
 	// Oldest first, revoked ones too.
@@ -59,6 +73,36 @@ func (c *adminServiceClient) ResolveGeneration(ctx context.Context, in *ResolveG
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ResolveGenerationResponse)
 	err := c.cc.Invoke(ctx, AdminService_ResolveGeneration_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListUnresolved(ctx context.Context, in *ListUnresolvedRequest, opts ...grpc.CallOption) (*ListUnresolvedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListUnresolvedResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListUnresolved_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ResolveCharacter(ctx context.Context, in *ResolveCharacterRequest, opts ...grpc.CallOption) (*ResolveCharacterResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveCharacterResponse)
+	err := c.cc.Invoke(ctx, AdminService_ResolveCharacter_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ResolveMessage(ctx context.Context, in *ResolveMessageRequest, opts ...grpc.CallOption) (*ResolveMessageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveMessageResponse)
+	err := c.cc.Invoke(ctx, AdminService_ResolveMessage_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +151,17 @@ type AdminServiceServer interface {
 	// Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
 	// unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
 	ResolveGeneration(context.Context, *ResolveGenerationRequest) (*ResolveGenerationResponse, error)
+	// The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+	// Those that are on their way are among them.
+	ListUnresolved(context.Context, *ListUnresolvedRequest) (*ListUnresolvedResponse, error)
+	// Say what came of a character whose outcome is unknown.
+	// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+	// Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	ResolveCharacter(context.Context, *ResolveCharacterRequest) (*ResolveCharacterResponse, error)
+	// Say what came of a message to an agent whose outcome is unknown.
+	// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+	// session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	ResolveMessage(context.Context, *ResolveMessageRequest) (*ResolveMessageResponse, error)
 	// A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
 	CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error)
 	// Oldest first, revoked ones too.
@@ -127,6 +182,15 @@ type UnimplementedAdminServiceServer struct{}
 
 func (UnimplementedAdminServiceServer) ResolveGeneration(context.Context, *ResolveGenerationRequest) (*ResolveGenerationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResolveGeneration not implemented")
+}
+func (UnimplementedAdminServiceServer) ListUnresolved(context.Context, *ListUnresolvedRequest) (*ListUnresolvedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListUnresolved not implemented")
+}
+func (UnimplementedAdminServiceServer) ResolveCharacter(context.Context, *ResolveCharacterRequest) (*ResolveCharacterResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveCharacter not implemented")
+}
+func (UnimplementedAdminServiceServer) ResolveMessage(context.Context, *ResolveMessageRequest) (*ResolveMessageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveMessage not implemented")
 }
 func (UnimplementedAdminServiceServer) CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateApiKey not implemented")
@@ -172,6 +236,60 @@ func _AdminService_ResolveGeneration_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AdminServiceServer).ResolveGeneration(ctx, req.(*ResolveGenerationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListUnresolved_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListUnresolvedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListUnresolved(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListUnresolved_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListUnresolved(ctx, req.(*ListUnresolvedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ResolveCharacter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveCharacterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ResolveCharacter(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ResolveCharacter_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ResolveCharacter(ctx, req.(*ResolveCharacterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ResolveMessage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveMessageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ResolveMessage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ResolveMessage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ResolveMessage(ctx, req.(*ResolveMessageRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -240,6 +358,18 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ResolveGeneration",
 			Handler:    _AdminService_ResolveGeneration_Handler,
+		},
+		{
+			MethodName: "ListUnresolved",
+			Handler:    _AdminService_ListUnresolved_Handler,
+		},
+		{
+			MethodName: "ResolveCharacter",
+			Handler:    _AdminService_ResolveCharacter_Handler,
+		},
+		{
+			MethodName: "ResolveMessage",
+			Handler:    _AdminService_ResolveMessage_Handler,
 		},
 		{
 			MethodName: "CreateApiKey",

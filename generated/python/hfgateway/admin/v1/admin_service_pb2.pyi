@@ -38,6 +38,78 @@ class ResolveGenerationResponse(_message.Message):
     generation: _generation_pb2.Generation
     def __init__(self, generation: _Optional[_Union[_generation_pb2.Generation, _Mapping]] = ...) -> None: ...
 
+class ListUnresolvedRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListUnresolvedResponse(_message.Message):
+    __slots__ = ("characters", "messages")
+    CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    characters: _containers.RepeatedCompositeFieldContainer[UnresolvedCharacter]
+    messages: _containers.RepeatedCompositeFieldContainer[UnresolvedMessage]
+    def __init__(self, characters: _Optional[_Iterable[_Union[UnresolvedCharacter, _Mapping]]] = ..., messages: _Optional[_Iterable[_Union[UnresolvedMessage, _Mapping]]] = ...) -> None: ...
+
+class UnresolvedCharacter(_message.Message):
+    __slots__ = ("tenant", "idempotency_key", "name", "send_time")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SEND_TIME_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    idempotency_key: str
+    name: str
+    send_time: _timestamp_pb2.Timestamp
+    def __init__(self, tenant: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., name: _Optional[str] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class UnresolvedMessage(_message.Message):
+    __slots__ = ("tenant", "idempotency_key", "session_id", "send_time")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SEND_TIME_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    idempotency_key: str
+    session_id: str
+    send_time: _timestamp_pb2.Timestamp
+    def __init__(self, tenant: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., session_id: _Optional[str] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ResolveCharacterRequest(_message.Message):
+    __slots__ = ("tenant", "idempotency_key", "character_id", "not_taken")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NOT_TAKEN_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    idempotency_key: str
+    character_id: str
+    not_taken: NotTaken
+    def __init__(self, tenant: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., character_id: _Optional[str] = ..., not_taken: _Optional[_Union[NotTaken, _Mapping]] = ...) -> None: ...
+
+class ResolveCharacterResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ResolveMessageRequest(_message.Message):
+    __slots__ = ("tenant", "idempotency_key", "message_id", "not_taken")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    NOT_TAKEN_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    idempotency_key: str
+    message_id: str
+    not_taken: NotTaken
+    def __init__(self, tenant: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., message_id: _Optional[str] = ..., not_taken: _Optional[_Union[NotTaken, _Mapping]] = ...) -> None: ...
+
+class ResolveMessageResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NotTaken(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class ApiKey(_message.Message):
     __slots__ = ("id", "tenant", "name", "create_time", "revoke_time")
     ID_FIELD_NUMBER: _ClassVar[int]

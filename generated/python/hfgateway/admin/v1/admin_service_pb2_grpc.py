@@ -41,6 +41,21 @@ class AdminServiceStub(object):
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveGenerationRequest.SerializeToString,
                 response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveGenerationResponse.FromString,
                 _registered_method=True)
+        self.ListUnresolved = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/ListUnresolved',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListUnresolvedRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListUnresolvedResponse.FromString,
+                _registered_method=True)
+        self.ResolveCharacter = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/ResolveCharacter',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveCharacterRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveCharacterResponse.FromString,
+                _registered_method=True)
+        self.ResolveMessage = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/ResolveMessage',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveMessageRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveMessageResponse.FromString,
+                _registered_method=True)
         self.CreateApiKey = channel.unary_unary(
                 '/hfgateway.admin.v1.AdminService/CreateApiKey',
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.CreateApiKeyRequest.SerializeToString,
@@ -68,6 +83,32 @@ class AdminServiceServicer(object):
         request_id may name any request of the account.
         Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
         unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUnresolved(self, request, context):
+        """The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+        Those that are on their way are among them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveCharacter(self, request, context):
+        """Say what came of a character whose outcome is unknown.
+        Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+        Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveMessage(self, request, context):
+        """Say what came of a message to an agent whose outcome is unknown.
+        Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+        session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,6 +144,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ResolveGeneration,
                     request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveGenerationRequest.FromString,
                     response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveGenerationResponse.SerializeToString,
+            ),
+            'ListUnresolved': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUnresolved,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListUnresolvedRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListUnresolvedResponse.SerializeToString,
+            ),
+            'ResolveCharacter': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveCharacter,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveCharacterRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveCharacterResponse.SerializeToString,
+            ),
+            'ResolveMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveMessage,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveMessageRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveMessageResponse.SerializeToString,
             ),
             'CreateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateApiKey,
@@ -149,6 +205,87 @@ class AdminService(object):
             '/hfgateway.admin.v1.AdminService/ResolveGeneration',
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveGenerationRequest.SerializeToString,
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUnresolved(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/ListUnresolved',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListUnresolvedRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListUnresolvedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveCharacter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/ResolveCharacter',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveCharacterRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveCharacterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/ResolveMessage',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveMessageRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ResolveMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,

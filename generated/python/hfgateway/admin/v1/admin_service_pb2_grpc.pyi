@@ -41,6 +41,20 @@ class AdminServiceStub:
     Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
     unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
     """
+    ListUnresolved: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListUnresolvedRequest, _admin_service_pb2.ListUnresolvedResponse]
+    """The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+    Those that are on their way are among them.
+    """
+    ResolveCharacter: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveCharacterRequest, _admin_service_pb2.ResolveCharacterResponse]
+    """Say what came of a character whose outcome is unknown.
+    Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+    Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """
+    ResolveMessage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveMessageRequest, _admin_service_pb2.ResolveMessageResponse]
+    """Say what came of a message to an agent whose outcome is unknown.
+    Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+    session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateApiKeyRequest, _admin_service_pb2.CreateApiKeyResponse]
     """A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant."""
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListApiKeysRequest, _admin_service_pb2.ListApiKeysResponse]
@@ -63,6 +77,20 @@ class AdminServiceAsyncStub(AdminServiceStub):
     request_id may name any request of the account.
     Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
     unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """
+    ListUnresolved: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListUnresolvedRequest, _admin_service_pb2.ListUnresolvedResponse]  # type: ignore[assignment]
+    """The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+    Those that are on their way are among them.
+    """
+    ResolveCharacter: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveCharacterRequest, _admin_service_pb2.ResolveCharacterResponse]  # type: ignore[assignment]
+    """Say what came of a character whose outcome is unknown.
+    Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+    Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """
+    ResolveMessage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveMessageRequest, _admin_service_pb2.ResolveMessageResponse]  # type: ignore[assignment]
+    """Say what came of a message to an agent whose outcome is unknown.
+    Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+    session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateApiKeyRequest, _admin_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant."""
@@ -89,6 +117,38 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request_id may name any request of the account.
         Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
         unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def ListUnresolved(
+        self,
+        request: _admin_service_pb2.ListUnresolvedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListUnresolvedResponse, _abc.Awaitable[_admin_service_pb2.ListUnresolvedResponse]]:
+        """The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+        Those that are on their way are among them.
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveCharacter(
+        self,
+        request: _admin_service_pb2.ResolveCharacterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ResolveCharacterResponse, _abc.Awaitable[_admin_service_pb2.ResolveCharacterResponse]]:
+        """Say what came of a character whose outcome is unknown.
+        Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+        Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveMessage(
+        self,
+        request: _admin_service_pb2.ResolveMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ResolveMessageResponse, _abc.Awaitable[_admin_service_pb2.ResolveMessageResponse]]:
+        """Say what came of a message to an agent whose outcome is unknown.
+        Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+        session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod

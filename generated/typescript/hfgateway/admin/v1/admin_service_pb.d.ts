@@ -107,6 +107,223 @@ export declare type ResolveGenerationResponse = Message<"hfgateway.admin.v1.Reso
 export declare const ResolveGenerationResponseSchema: GenMessage<ResolveGenerationResponse>;
 
 /**
+ * @generated from message hfgateway.admin.v1.ListUnresolvedRequest
+ */
+export declare type ListUnresolvedRequest = Message<"hfgateway.admin.v1.ListUnresolvedRequest"> & {
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ListUnresolvedRequest.
+ * Use `create(ListUnresolvedRequestSchema)` to create a new message.
+ */
+export declare const ListUnresolvedRequestSchema: GenMessage<ListUnresolvedRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.ListUnresolvedResponse
+ */
+export declare type ListUnresolvedResponse = Message<"hfgateway.admin.v1.ListUnresolvedResponse"> & {
+  /**
+   * @generated from field: repeated hfgateway.admin.v1.UnresolvedCharacter characters = 1;
+   */
+  characters: UnresolvedCharacter[];
+
+  /**
+   * @generated from field: repeated hfgateway.admin.v1.UnresolvedMessage messages = 2;
+   */
+  messages: UnresolvedMessage[];
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ListUnresolvedResponse.
+ * Use `create(ListUnresolvedResponseSchema)` to create a new message.
+ */
+export declare const ListUnresolvedResponseSchema: GenMessage<ListUnresolvedResponse>;
+
+/**
+ * @generated from message hfgateway.admin.v1.UnresolvedCharacter
+ */
+export declare type UnresolvedCharacter = Message<"hfgateway.admin.v1.UnresolvedCharacter"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string idempotency_key = 2;
+   */
+  idempotencyKey: string;
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * When it was sent.
+   *
+   * @generated from field: google.protobuf.Timestamp send_time = 4;
+   */
+  sendTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.UnresolvedCharacter.
+ * Use `create(UnresolvedCharacterSchema)` to create a new message.
+ */
+export declare const UnresolvedCharacterSchema: GenMessage<UnresolvedCharacter>;
+
+/**
+ * @generated from message hfgateway.admin.v1.UnresolvedMessage
+ */
+export declare type UnresolvedMessage = Message<"hfgateway.admin.v1.UnresolvedMessage"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string idempotency_key = 2;
+   */
+  idempotencyKey: string;
+
+  /**
+   * @generated from field: string session_id = 3;
+   */
+  sessionId: string;
+
+  /**
+   * When it was sent.
+   *
+   * @generated from field: google.protobuf.Timestamp send_time = 4;
+   */
+  sendTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.UnresolvedMessage.
+ * Use `create(UnresolvedMessageSchema)` to create a new message.
+ */
+export declare const UnresolvedMessageSchema: GenMessage<UnresolvedMessage>;
+
+/**
+ * @generated from message hfgateway.admin.v1.ResolveCharacterRequest
+ */
+export declare type ResolveCharacterRequest = Message<"hfgateway.admin.v1.ResolveCharacterRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string idempotency_key = 2;
+   */
+  idempotencyKey: string;
+
+  /**
+   * @generated from oneof hfgateway.admin.v1.ResolveCharacterRequest.resolution
+   */
+  resolution: {
+    /**
+     * The character that came of it.
+     *
+     * @generated from field: string character_id = 3;
+     */
+    value: string;
+    case: "characterId";
+  } | {
+    /**
+     * @generated from field: hfgateway.admin.v1.NotTaken not_taken = 4;
+     */
+    value: NotTaken;
+    case: "notTaken";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ResolveCharacterRequest.
+ * Use `create(ResolveCharacterRequestSchema)` to create a new message.
+ */
+export declare const ResolveCharacterRequestSchema: GenMessage<ResolveCharacterRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.ResolveCharacterResponse
+ */
+export declare type ResolveCharacterResponse = Message<"hfgateway.admin.v1.ResolveCharacterResponse"> & {
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ResolveCharacterResponse.
+ * Use `create(ResolveCharacterResponseSchema)` to create a new message.
+ */
+export declare const ResolveCharacterResponseSchema: GenMessage<ResolveCharacterResponse>;
+
+/**
+ * @generated from message hfgateway.admin.v1.ResolveMessageRequest
+ */
+export declare type ResolveMessageRequest = Message<"hfgateway.admin.v1.ResolveMessageRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string idempotency_key = 2;
+   */
+  idempotencyKey: string;
+
+  /**
+   * @generated from oneof hfgateway.admin.v1.ResolveMessageRequest.resolution
+   */
+  resolution: {
+    /**
+     * The message that it is.
+     *
+     * @generated from field: string message_id = 3;
+     */
+    value: string;
+    case: "messageId";
+  } | {
+    /**
+     * @generated from field: hfgateway.admin.v1.NotTaken not_taken = 4;
+     */
+    value: NotTaken;
+    case: "notTaken";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ResolveMessageRequest.
+ * Use `create(ResolveMessageRequestSchema)` to create a new message.
+ */
+export declare const ResolveMessageRequestSchema: GenMessage<ResolveMessageRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.ResolveMessageResponse
+ */
+export declare type ResolveMessageResponse = Message<"hfgateway.admin.v1.ResolveMessageResponse"> & {
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ResolveMessageResponse.
+ * Use `create(ResolveMessageResponseSchema)` to create a new message.
+ */
+export declare const ResolveMessageResponseSchema: GenMessage<ResolveMessageResponse>;
+
+/**
+ * Higgsfield never took it. The key is free again: a call with it sends, and is charged, anew.
+ *
+ * @generated from message hfgateway.admin.v1.NotTaken
+ */
+export declare type NotTaken = Message<"hfgateway.admin.v1.NotTaken"> & {
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.NotTaken.
+ * Use `create(NotTakenSchema)` to create a new message.
+ */
+export declare const NotTakenSchema: GenMessage<NotTaken>;
+
+/**
  * @generated from message hfgateway.admin.v1.ApiKey
  */
 export declare type ApiKey = Message<"hfgateway.admin.v1.ApiKey"> & {
@@ -273,6 +490,41 @@ export declare const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ResolveGenerationRequestSchema;
     output: typeof ResolveGenerationResponseSchema;
+  },
+  /**
+   * The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+   * Those that are on their way are among them.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.ListUnresolved
+   */
+  listUnresolved: {
+    methodKind: "unary";
+    input: typeof ListUnresolvedRequestSchema;
+    output: typeof ListUnresolvedResponseSchema;
+  },
+  /**
+   * Say what came of a character whose outcome is unknown.
+   * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+   * Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.ResolveCharacter
+   */
+  resolveCharacter: {
+    methodKind: "unary";
+    input: typeof ResolveCharacterRequestSchema;
+    output: typeof ResolveCharacterResponseSchema;
+  },
+  /**
+   * Say what came of a message to an agent whose outcome is unknown.
+   * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+   * session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.ResolveMessage
+   */
+  resolveMessage: {
+    methodKind: "unary";
+    input: typeof ResolveMessageRequestSchema;
+    output: typeof ResolveMessageResponseSchema;
   },
   /**
    * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.

@@ -10,7 +10,7 @@ import { file_hfgateway_v1_generation } from "../../v1/generation_pb.js";
  * Describes the file hfgateway/admin/v1/admin_service.proto.
  */
 export const file_hfgateway_admin_v1_admin_service = /*@__PURE__*/
-  fileDesc("CiZoZmdhdGV3YXkvYWRtaW4vdjEvYWRtaW5fc2VydmljZS5wcm90bxISaGZnYXRld2F5LmFkbWluLnYxIqYBChhSZXNvbHZlR2VuZXJhdGlvblJlcXVlc3QSCgoCaWQYASABKAkSFAoKcmVxdWVzdF9pZBgCIAEoCUgAEigKBGxvc3QYAyABKAsyGC5oZmdhdGV3YXkuYWRtaW4udjEuTG9zdEgAEjAKCHJlc3VibWl0GAQgASgLMhwuaGZnYXRld2F5LmFkbWluLnYxLlJlc3VibWl0SABCDAoKcmVzb2x1dGlvbiIGCgRMb3N0IiQKCFJlc3VibWl0EhgKEG1heV9jaGFyZ2VfdHdpY2UYASABKAgiSQoZUmVzb2x2ZUdlbmVyYXRpb25SZXNwb25zZRIsCgpnZW5lcmF0aW9uGAEgASgLMhguaGZnYXRld2F5LnYxLkdlbmVyYXRpb24ilAEKBkFwaUtleRIKCgJpZBgBIAEoCRIOCgZ0ZW5hbnQYAiABKAkSDAoEbmFtZRgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjMKE0NyZWF0ZUFwaUtleVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEgwKBG5hbWUYAiABKAkiUwoUQ3JlYXRlQXBpS2V5UmVzcG9uc2USKwoHYXBpX2tleRgBIAEoCzIaLmhmZ2F0ZXdheS5hZG1pbi52MS5BcGlLZXkSDgoGc2VjcmV0GAIgASgJIhQKEkxpc3RBcGlLZXlzUmVxdWVzdCJDChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiwKCGFwaV9rZXlzGAEgAygLMhouaGZnYXRld2F5LmFkbWluLnYxLkFwaUtleSIhChNSZXZva2VBcGlLZXlSZXF1ZXN0EgoKAmlkGAEgASgJIkMKFFJldm9rZUFwaUtleVJlc3BvbnNlEisKB2FwaV9rZXkYASABKAsyGi5oZmdhdGV3YXkuYWRtaW4udjEuQXBpS2V5MrUDCgxBZG1pblNlcnZpY2USdQoRUmVzb2x2ZUdlbmVyYXRpb24SLC5oZmdhdGV3YXkuYWRtaW4udjEuUmVzb2x2ZUdlbmVyYXRpb25SZXF1ZXN0Gi0uaGZnYXRld2F5LmFkbWluLnYxLlJlc29sdmVHZW5lcmF0aW9uUmVzcG9uc2UiA5ACAhJhCgxDcmVhdGVBcGlLZXkSJy5oZmdhdGV3YXkuYWRtaW4udjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBooLmhmZ2F0ZXdheS5hZG1pbi52MS5DcmVhdGVBcGlLZXlSZXNwb25zZRJjCgtMaXN0QXBpS2V5cxImLmhmZ2F0ZXdheS5hZG1pbi52MS5MaXN0QXBpS2V5c1JlcXVlc3QaJy5oZmdhdGV3YXkuYWRtaW4udjEuTGlzdEFwaUtleXNSZXNwb25zZSIDkAIBEmYKDFJldm9rZUFwaUtleRInLmhmZ2F0ZXdheS5hZG1pbi52MS5SZXZva2VBcGlLZXlSZXF1ZXN0GiguaGZnYXRld2F5LmFkbWluLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlIgOQAgJChAEKHGlvLmdpdGh1Yi5oZmdhdGV3YXkuYWRtaW4udjFCEUFkbWluU2VydmljZVByb3RvUAFaT2dpdGh1Yi5jb20vaGZnYXRld2F5L2hmZ2F0ZXdheS9nZW5lcmF0ZWQvZ28vaGZnYXRld2F5L2FkbWluL3YxO2hmZ2F0ZXdheWFkbWludjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_hfgateway_v1_generation]);
+  fileDesc("CiZoZmdhdGV3YXkvYWRtaW4vdjEvYWRtaW5fc2VydmljZS5wcm90bxISaGZnYXRld2F5LmFkbWluLnYxIqYBChhSZXNvbHZlR2VuZXJhdGlvblJlcXVlc3QSCgoCaWQYASABKAkSFAoKcmVxdWVzdF9pZBgCIAEoCUgAEigKBGxvc3QYAyABKAsyGC5oZmdhdGV3YXkuYWRtaW4udjEuTG9zdEgAEjAKCHJlc3VibWl0GAQgASgLMhwuaGZnYXRld2F5LmFkbWluLnYxLlJlc3VibWl0SABCDAoKcmVzb2x1dGlvbiIGCgRMb3N0IiQKCFJlc3VibWl0EhgKEG1heV9jaGFyZ2VfdHdpY2UYASABKAgiSQoZUmVzb2x2ZUdlbmVyYXRpb25SZXNwb25zZRIsCgpnZW5lcmF0aW9uGAEgASgLMhguaGZnYXRld2F5LnYxLkdlbmVyYXRpb24iFwoVTGlzdFVucmVzb2x2ZWRSZXF1ZXN0Io4BChZMaXN0VW5yZXNvbHZlZFJlc3BvbnNlEjsKCmNoYXJhY3RlcnMYASADKAsyJy5oZmdhdGV3YXkuYWRtaW4udjEuVW5yZXNvbHZlZENoYXJhY3RlchI3CghtZXNzYWdlcxgCIAMoCzIlLmhmZ2F0ZXdheS5hZG1pbi52MS5VbnJlc29sdmVkTWVzc2FnZSJ7ChNVbnJlc29sdmVkQ2hhcmFjdGVyEg4KBnRlbmFudBgBIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkSDAoEbmFtZRgDIAEoCRItCglzZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIn8KEVVucmVzb2x2ZWRNZXNzYWdlEg4KBnRlbmFudBgBIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRItCglzZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpsBChdSZXNvbHZlQ2hhcmFjdGVyUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAIgASgJEhYKDGNoYXJhY3Rlcl9pZBgDIAEoCUgAEjEKCW5vdF90YWtlbhgEIAEoCzIcLmhmZ2F0ZXdheS5hZG1pbi52MS5Ob3RUYWtlbkgAQgwKCnJlc29sdXRpb24iGgoYUmVzb2x2ZUNoYXJhY3RlclJlc3BvbnNlIpcBChVSZXNvbHZlTWVzc2FnZVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRIUCgptZXNzYWdlX2lkGAMgASgJSAASMQoJbm90X3Rha2VuGAQgASgLMhwuaGZnYXRld2F5LmFkbWluLnYxLk5vdFRha2VuSABCDAoKcmVzb2x1dGlvbiIYChZSZXNvbHZlTWVzc2FnZVJlc3BvbnNlIgoKCE5vdFRha2VuIpQBCgZBcGlLZXkSCgoCaWQYASABKAkSDgoGdGVuYW50GAIgASgJEgwKBG5hbWUYAyABKAkSLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3Jldm9rZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIzChNDcmVhdGVBcGlLZXlSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIMCgRuYW1lGAIgASgJIlMKFENyZWF0ZUFwaUtleVJlc3BvbnNlEisKB2FwaV9rZXkYASABKAsyGi5oZmdhdGV3YXkuYWRtaW4udjEuQXBpS2V5Eg4KBnNlY3JldBgCIAEoCSIUChJMaXN0QXBpS2V5c1JlcXVlc3QiQwoTTGlzdEFwaUtleXNSZXNwb25zZRIsCghhcGlfa2V5cxgBIAMoCzIaLmhmZ2F0ZXdheS5hZG1pbi52MS5BcGlLZXkiIQoTUmV2b2tlQXBpS2V5UmVxdWVzdBIKCgJpZBgBIAEoCSJDChRSZXZva2VBcGlLZXlSZXNwb25zZRIrCgdhcGlfa2V5GAEgASgLMhouaGZnYXRld2F5LmFkbWluLnYxLkFwaUtleTKFBgoMQWRtaW5TZXJ2aWNlEnUKEVJlc29sdmVHZW5lcmF0aW9uEiwuaGZnYXRld2F5LmFkbWluLnYxLlJlc29sdmVHZW5lcmF0aW9uUmVxdWVzdBotLmhmZ2F0ZXdheS5hZG1pbi52MS5SZXNvbHZlR2VuZXJhdGlvblJlc3BvbnNlIgOQAgISbAoOTGlzdFVucmVzb2x2ZWQSKS5oZmdhdGV3YXkuYWRtaW4udjEuTGlzdFVucmVzb2x2ZWRSZXF1ZXN0GiouaGZnYXRld2F5LmFkbWluLnYxLkxpc3RVbnJlc29sdmVkUmVzcG9uc2UiA5ACARJyChBSZXNvbHZlQ2hhcmFjdGVyEisuaGZnYXRld2F5LmFkbWluLnYxLlJlc29sdmVDaGFyYWN0ZXJSZXF1ZXN0GiwuaGZnYXRld2F5LmFkbWluLnYxLlJlc29sdmVDaGFyYWN0ZXJSZXNwb25zZSIDkAICEmwKDlJlc29sdmVNZXNzYWdlEikuaGZnYXRld2F5LmFkbWluLnYxLlJlc29sdmVNZXNzYWdlUmVxdWVzdBoqLmhmZ2F0ZXdheS5hZG1pbi52MS5SZXNvbHZlTWVzc2FnZVJlc3BvbnNlIgOQAgISYQoMQ3JlYXRlQXBpS2V5EicuaGZnYXRld2F5LmFkbWluLnYxLkNyZWF0ZUFwaUtleVJlcXVlc3QaKC5oZmdhdGV3YXkuYWRtaW4udjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2USYwoLTGlzdEFwaUtleXMSJi5oZmdhdGV3YXkuYWRtaW4udjEuTGlzdEFwaUtleXNSZXF1ZXN0GicuaGZnYXRld2F5LmFkbWluLnYxLkxpc3RBcGlLZXlzUmVzcG9uc2UiA5ACARJmCgxSZXZva2VBcGlLZXkSJy5oZmdhdGV3YXkuYWRtaW4udjEuUmV2b2tlQXBpS2V5UmVxdWVzdBooLmhmZ2F0ZXdheS5hZG1pbi52MS5SZXZva2VBcGlLZXlSZXNwb25zZSIDkAICQoQBChxpby5naXRodWIuaGZnYXRld2F5LmFkbWluLnYxQhFBZG1pblNlcnZpY2VQcm90b1ABWk9naXRodWIuY29tL2hmZ2F0ZXdheS9oZmdhdGV3YXkvZ2VuZXJhdGVkL2dvL2hmZ2F0ZXdheS9hZG1pbi92MTtoZmdhdGV3YXlhZG1pbnYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_hfgateway_v1_generation]);
 
 /**
  * Describes the message hfgateway.admin.v1.ResolveGenerationRequest.
@@ -41,53 +41,116 @@ export const ResolveGenerationResponseSchema = /*@__PURE__*/
   messageDesc(file_hfgateway_admin_v1_admin_service, 3);
 
 /**
+ * Describes the message hfgateway.admin.v1.ListUnresolvedRequest.
+ * Use `create(ListUnresolvedRequestSchema)` to create a new message.
+ */
+export const ListUnresolvedRequestSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_admin_v1_admin_service, 4);
+
+/**
+ * Describes the message hfgateway.admin.v1.ListUnresolvedResponse.
+ * Use `create(ListUnresolvedResponseSchema)` to create a new message.
+ */
+export const ListUnresolvedResponseSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_admin_v1_admin_service, 5);
+
+/**
+ * Describes the message hfgateway.admin.v1.UnresolvedCharacter.
+ * Use `create(UnresolvedCharacterSchema)` to create a new message.
+ */
+export const UnresolvedCharacterSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_admin_v1_admin_service, 6);
+
+/**
+ * Describes the message hfgateway.admin.v1.UnresolvedMessage.
+ * Use `create(UnresolvedMessageSchema)` to create a new message.
+ */
+export const UnresolvedMessageSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_admin_v1_admin_service, 7);
+
+/**
+ * Describes the message hfgateway.admin.v1.ResolveCharacterRequest.
+ * Use `create(ResolveCharacterRequestSchema)` to create a new message.
+ */
+export const ResolveCharacterRequestSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_admin_v1_admin_service, 8);
+
+/**
+ * Describes the message hfgateway.admin.v1.ResolveCharacterResponse.
+ * Use `create(ResolveCharacterResponseSchema)` to create a new message.
+ */
+export const ResolveCharacterResponseSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_admin_v1_admin_service, 9);
+
+/**
+ * Describes the message hfgateway.admin.v1.ResolveMessageRequest.
+ * Use `create(ResolveMessageRequestSchema)` to create a new message.
+ */
+export const ResolveMessageRequestSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_admin_v1_admin_service, 10);
+
+/**
+ * Describes the message hfgateway.admin.v1.ResolveMessageResponse.
+ * Use `create(ResolveMessageResponseSchema)` to create a new message.
+ */
+export const ResolveMessageResponseSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_admin_v1_admin_service, 11);
+
+/**
+ * Describes the message hfgateway.admin.v1.NotTaken.
+ * Use `create(NotTakenSchema)` to create a new message.
+ */
+export const NotTakenSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_admin_v1_admin_service, 12);
+
+/**
  * Describes the message hfgateway.admin.v1.ApiKey.
  * Use `create(ApiKeySchema)` to create a new message.
  */
 export const ApiKeySchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_admin_v1_admin_service, 4);
+  messageDesc(file_hfgateway_admin_v1_admin_service, 13);
 
 /**
  * Describes the message hfgateway.admin.v1.CreateApiKeyRequest.
  * Use `create(CreateApiKeyRequestSchema)` to create a new message.
  */
 export const CreateApiKeyRequestSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_admin_v1_admin_service, 5);
+  messageDesc(file_hfgateway_admin_v1_admin_service, 14);
 
 /**
  * Describes the message hfgateway.admin.v1.CreateApiKeyResponse.
  * Use `create(CreateApiKeyResponseSchema)` to create a new message.
  */
 export const CreateApiKeyResponseSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_admin_v1_admin_service, 6);
+  messageDesc(file_hfgateway_admin_v1_admin_service, 15);
 
 /**
  * Describes the message hfgateway.admin.v1.ListApiKeysRequest.
  * Use `create(ListApiKeysRequestSchema)` to create a new message.
  */
 export const ListApiKeysRequestSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_admin_v1_admin_service, 7);
+  messageDesc(file_hfgateway_admin_v1_admin_service, 16);
 
 /**
  * Describes the message hfgateway.admin.v1.ListApiKeysResponse.
  * Use `create(ListApiKeysResponseSchema)` to create a new message.
  */
 export const ListApiKeysResponseSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_admin_v1_admin_service, 8);
+  messageDesc(file_hfgateway_admin_v1_admin_service, 17);
 
 /**
  * Describes the message hfgateway.admin.v1.RevokeApiKeyRequest.
  * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
  */
 export const RevokeApiKeyRequestSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_admin_v1_admin_service, 9);
+  messageDesc(file_hfgateway_admin_v1_admin_service, 18);
 
 /**
  * Describes the message hfgateway.admin.v1.RevokeApiKeyResponse.
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export const RevokeApiKeyResponseSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_admin_v1_admin_service, 10);
+  messageDesc(file_hfgateway_admin_v1_admin_service, 19);
 
 /**
  * For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its

@@ -48,6 +48,102 @@ public final class AdminServiceGrpc {
     return getResolveGenerationMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ListUnresolvedRequest,
+      io.github.hfgateway.admin.v1.ListUnresolvedResponse> getListUnresolvedMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ListUnresolved",
+      requestType = io.github.hfgateway.admin.v1.ListUnresolvedRequest.class,
+      responseType = io.github.hfgateway.admin.v1.ListUnresolvedResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ListUnresolvedRequest,
+      io.github.hfgateway.admin.v1.ListUnresolvedResponse> getListUnresolvedMethod() {
+    io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ListUnresolvedRequest, io.github.hfgateway.admin.v1.ListUnresolvedResponse> getListUnresolvedMethod;
+    if ((getListUnresolvedMethod = AdminServiceGrpc.getListUnresolvedMethod) == null) {
+      synchronized (AdminServiceGrpc.class) {
+        if ((getListUnresolvedMethod = AdminServiceGrpc.getListUnresolvedMethod) == null) {
+          AdminServiceGrpc.getListUnresolvedMethod = getListUnresolvedMethod =
+              io.grpc.MethodDescriptor.<io.github.hfgateway.admin.v1.ListUnresolvedRequest, io.github.hfgateway.admin.v1.ListUnresolvedResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ListUnresolved"))
+              .setSafe(true)
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.ListUnresolvedRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.ListUnresolvedResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new AdminServiceMethodDescriptorSupplier("ListUnresolved"))
+              .build();
+        }
+      }
+    }
+    return getListUnresolvedMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ResolveCharacterRequest,
+      io.github.hfgateway.admin.v1.ResolveCharacterResponse> getResolveCharacterMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ResolveCharacter",
+      requestType = io.github.hfgateway.admin.v1.ResolveCharacterRequest.class,
+      responseType = io.github.hfgateway.admin.v1.ResolveCharacterResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ResolveCharacterRequest,
+      io.github.hfgateway.admin.v1.ResolveCharacterResponse> getResolveCharacterMethod() {
+    io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ResolveCharacterRequest, io.github.hfgateway.admin.v1.ResolveCharacterResponse> getResolveCharacterMethod;
+    if ((getResolveCharacterMethod = AdminServiceGrpc.getResolveCharacterMethod) == null) {
+      synchronized (AdminServiceGrpc.class) {
+        if ((getResolveCharacterMethod = AdminServiceGrpc.getResolveCharacterMethod) == null) {
+          AdminServiceGrpc.getResolveCharacterMethod = getResolveCharacterMethod =
+              io.grpc.MethodDescriptor.<io.github.hfgateway.admin.v1.ResolveCharacterRequest, io.github.hfgateway.admin.v1.ResolveCharacterResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ResolveCharacter"))
+              .setIdempotent(true)
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.ResolveCharacterRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.ResolveCharacterResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new AdminServiceMethodDescriptorSupplier("ResolveCharacter"))
+              .build();
+        }
+      }
+    }
+    return getResolveCharacterMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ResolveMessageRequest,
+      io.github.hfgateway.admin.v1.ResolveMessageResponse> getResolveMessageMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ResolveMessage",
+      requestType = io.github.hfgateway.admin.v1.ResolveMessageRequest.class,
+      responseType = io.github.hfgateway.admin.v1.ResolveMessageResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ResolveMessageRequest,
+      io.github.hfgateway.admin.v1.ResolveMessageResponse> getResolveMessageMethod() {
+    io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.ResolveMessageRequest, io.github.hfgateway.admin.v1.ResolveMessageResponse> getResolveMessageMethod;
+    if ((getResolveMessageMethod = AdminServiceGrpc.getResolveMessageMethod) == null) {
+      synchronized (AdminServiceGrpc.class) {
+        if ((getResolveMessageMethod = AdminServiceGrpc.getResolveMessageMethod) == null) {
+          AdminServiceGrpc.getResolveMessageMethod = getResolveMessageMethod =
+              io.grpc.MethodDescriptor.<io.github.hfgateway.admin.v1.ResolveMessageRequest, io.github.hfgateway.admin.v1.ResolveMessageResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ResolveMessage"))
+              .setIdempotent(true)
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.ResolveMessageRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.hfgateway.admin.v1.ResolveMessageResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new AdminServiceMethodDescriptorSupplier("ResolveMessage"))
+              .build();
+        }
+      }
+    }
+    return getResolveMessageMethod;
+  }
+
   private static volatile io.grpc.MethodDescriptor<io.github.hfgateway.admin.v1.CreateApiKeyRequest,
       io.github.hfgateway.admin.v1.CreateApiKeyResponse> getCreateApiKeyMethod;
 
@@ -225,6 +321,41 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
+     * The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+     * Those that are on their way are among them.
+     * </pre>
+     */
+    default void listUnresolved(io.github.hfgateway.admin.v1.ListUnresolvedRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ListUnresolvedResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getListUnresolvedMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Say what came of a character whose outcome is unknown.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+     * Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    default void resolveCharacter(io.github.hfgateway.admin.v1.ResolveCharacterRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ResolveCharacterResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getResolveCharacterMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Say what came of a message to an agent whose outcome is unknown.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+     * session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    default void resolveMessage(io.github.hfgateway.admin.v1.ResolveMessageRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ResolveMessageResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getResolveMessageMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
      * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
      * </pre>
      */
@@ -307,6 +438,44 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
+     * The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+     * Those that are on their way are among them.
+     * </pre>
+     */
+    public void listUnresolved(io.github.hfgateway.admin.v1.ListUnresolvedRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ListUnresolvedResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getListUnresolvedMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Say what came of a character whose outcome is unknown.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+     * Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public void resolveCharacter(io.github.hfgateway.admin.v1.ResolveCharacterRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ResolveCharacterResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getResolveCharacterMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Say what came of a message to an agent whose outcome is unknown.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+     * session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public void resolveMessage(io.github.hfgateway.admin.v1.ResolveMessageRequest request,
+        io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ResolveMessageResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getResolveMessageMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
      * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
      * </pre>
      */
@@ -376,6 +545,41 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
+     * The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+     * Those that are on their way are among them.
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.ListUnresolvedResponse listUnresolved(io.github.hfgateway.admin.v1.ListUnresolvedRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getListUnresolvedMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Say what came of a character whose outcome is unknown.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+     * Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.ResolveCharacterResponse resolveCharacter(io.github.hfgateway.admin.v1.ResolveCharacterRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getResolveCharacterMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Say what came of a message to an agent whose outcome is unknown.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+     * session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.ResolveMessageResponse resolveMessage(io.github.hfgateway.admin.v1.ResolveMessageRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getResolveMessageMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
      * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
      * </pre>
      */
@@ -438,6 +642,41 @@ public final class AdminServiceGrpc {
     public io.github.hfgateway.admin.v1.ResolveGenerationResponse resolveGeneration(io.github.hfgateway.admin.v1.ResolveGenerationRequest request) {
       return io.grpc.stub.ClientCalls.blockingUnaryCall(
           getChannel(), getResolveGenerationMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+     * Those that are on their way are among them.
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.ListUnresolvedResponse listUnresolved(io.github.hfgateway.admin.v1.ListUnresolvedRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getListUnresolvedMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Say what came of a character whose outcome is unknown.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+     * Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.ResolveCharacterResponse resolveCharacter(io.github.hfgateway.admin.v1.ResolveCharacterRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getResolveCharacterMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Say what came of a message to an agent whose outcome is unknown.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+     * session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public io.github.hfgateway.admin.v1.ResolveMessageResponse resolveMessage(io.github.hfgateway.admin.v1.ResolveMessageRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getResolveMessageMethod(), getCallOptions(), request);
     }
 
     /**
@@ -509,6 +748,44 @@ public final class AdminServiceGrpc {
 
     /**
      * <pre>
+     * The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
+     * Those that are on their way are among them.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<io.github.hfgateway.admin.v1.ListUnresolvedResponse> listUnresolved(
+        io.github.hfgateway.admin.v1.ListUnresolvedRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getListUnresolvedMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Say what came of a character whose outcome is unknown.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
+     * Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<io.github.hfgateway.admin.v1.ResolveCharacterResponse> resolveCharacter(
+        io.github.hfgateway.admin.v1.ResolveCharacterRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getResolveCharacterMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Say what came of a message to an agent whose outcome is unknown.
+     * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
+     * session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<io.github.hfgateway.admin.v1.ResolveMessageResponse> resolveMessage(
+        io.github.hfgateway.admin.v1.ResolveMessageRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getResolveMessageMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
      * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
      * </pre>
      */
@@ -544,9 +821,12 @@ public final class AdminServiceGrpc {
   }
 
   private static final int METHODID_RESOLVE_GENERATION = 0;
-  private static final int METHODID_CREATE_API_KEY = 1;
-  private static final int METHODID_LIST_API_KEYS = 2;
-  private static final int METHODID_REVOKE_API_KEY = 3;
+  private static final int METHODID_LIST_UNRESOLVED = 1;
+  private static final int METHODID_RESOLVE_CHARACTER = 2;
+  private static final int METHODID_RESOLVE_MESSAGE = 3;
+  private static final int METHODID_CREATE_API_KEY = 4;
+  private static final int METHODID_LIST_API_KEYS = 5;
+  private static final int METHODID_REVOKE_API_KEY = 6;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -568,6 +848,18 @@ public final class AdminServiceGrpc {
         case METHODID_RESOLVE_GENERATION:
           serviceImpl.resolveGeneration((io.github.hfgateway.admin.v1.ResolveGenerationRequest) request,
               (io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ResolveGenerationResponse>) responseObserver);
+          break;
+        case METHODID_LIST_UNRESOLVED:
+          serviceImpl.listUnresolved((io.github.hfgateway.admin.v1.ListUnresolvedRequest) request,
+              (io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ListUnresolvedResponse>) responseObserver);
+          break;
+        case METHODID_RESOLVE_CHARACTER:
+          serviceImpl.resolveCharacter((io.github.hfgateway.admin.v1.ResolveCharacterRequest) request,
+              (io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ResolveCharacterResponse>) responseObserver);
+          break;
+        case METHODID_RESOLVE_MESSAGE:
+          serviceImpl.resolveMessage((io.github.hfgateway.admin.v1.ResolveMessageRequest) request,
+              (io.grpc.stub.StreamObserver<io.github.hfgateway.admin.v1.ResolveMessageResponse>) responseObserver);
           break;
         case METHODID_CREATE_API_KEY:
           serviceImpl.createApiKey((io.github.hfgateway.admin.v1.CreateApiKeyRequest) request,
@@ -606,6 +898,27 @@ public final class AdminServiceGrpc {
               io.github.hfgateway.admin.v1.ResolveGenerationRequest,
               io.github.hfgateway.admin.v1.ResolveGenerationResponse>(
                 service, METHODID_RESOLVE_GENERATION)))
+        .addMethod(
+          getListUnresolvedMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              io.github.hfgateway.admin.v1.ListUnresolvedRequest,
+              io.github.hfgateway.admin.v1.ListUnresolvedResponse>(
+                service, METHODID_LIST_UNRESOLVED)))
+        .addMethod(
+          getResolveCharacterMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              io.github.hfgateway.admin.v1.ResolveCharacterRequest,
+              io.github.hfgateway.admin.v1.ResolveCharacterResponse>(
+                service, METHODID_RESOLVE_CHARACTER)))
+        .addMethod(
+          getResolveMessageMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              io.github.hfgateway.admin.v1.ResolveMessageRequest,
+              io.github.hfgateway.admin.v1.ResolveMessageResponse>(
+                service, METHODID_RESOLVE_MESSAGE)))
         .addMethod(
           getCreateApiKeyMethod(),
           io.grpc.stub.ServerCalls.asyncUnaryCall(
@@ -676,6 +989,9 @@ public final class AdminServiceGrpc {
           serviceDescriptor = result = io.grpc.ServiceDescriptor.newBuilder(SERVICE_NAME)
               .setSchemaDescriptor(new AdminServiceFileDescriptorSupplier())
               .addMethod(getResolveGenerationMethod())
+              .addMethod(getListUnresolvedMethod())
+              .addMethod(getResolveCharacterMethod())
+              .addMethod(getResolveMessageMethod())
               .addMethod(getCreateApiKeyMethod())
               .addMethod(getListApiKeysMethod())
               .addMethod(getRevokeApiKeyMethod())

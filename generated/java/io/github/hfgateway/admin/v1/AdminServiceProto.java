@@ -47,6 +47,51 @@ public final class AdminServiceProto {
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
       internal_static_hfgateway_admin_v1_ResolveGenerationResponse_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_hfgateway_admin_v1_ListUnresolvedRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_hfgateway_admin_v1_ListUnresolvedRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_hfgateway_admin_v1_ListUnresolvedResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_hfgateway_admin_v1_ListUnresolvedResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_hfgateway_admin_v1_UnresolvedCharacter_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_hfgateway_admin_v1_UnresolvedCharacter_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_hfgateway_admin_v1_UnresolvedMessage_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_hfgateway_admin_v1_UnresolvedMessage_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_hfgateway_admin_v1_ResolveCharacterRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_hfgateway_admin_v1_ResolveCharacterRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_hfgateway_admin_v1_ResolveCharacterResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_hfgateway_admin_v1_ResolveCharacterResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_hfgateway_admin_v1_ResolveMessageRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_hfgateway_admin_v1_ResolveMessageRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_hfgateway_admin_v1_ResolveMessageResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_hfgateway_admin_v1_ResolveMessageResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_hfgateway_admin_v1_NotTaken_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_hfgateway_admin_v1_NotTaken_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_hfgateway_admin_v1_ApiKey_descriptor;
   static final 
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
@@ -101,36 +146,70 @@ public final class AdminServiceProto {
       "tion\"\006\n\004Lost\"4\n\010Resubmit\022(\n\020may_charge_t" +
       "wice\030\001 \001(\010R\016mayChargeTwice\"U\n\031ResolveGen" +
       "erationResponse\0228\n\ngeneration\030\001 \001(\0132\030.hf" +
-      "gateway.v1.GenerationR\ngeneration\"\276\001\n\006Ap" +
-      "iKey\022\016\n\002id\030\001 \001(\tR\002id\022\026\n\006tenant\030\002 \001(\tR\006te" +
-      "nant\022\022\n\004name\030\003 \001(\tR\004name\022;\n\013create_time\030" +
-      "\004 \001(\0132\032.google.protobuf.TimestampR\ncreat" +
-      "eTime\022;\n\013revoke_time\030\005 \001(\0132\032.google.prot" +
-      "obuf.TimestampR\nrevokeTime\"A\n\023CreateApiK" +
-      "eyRequest\022\026\n\006tenant\030\001 \001(\tR\006tenant\022\022\n\004nam" +
-      "e\030\002 \001(\tR\004name\"c\n\024CreateApiKeyResponse\0223\n" +
-      "\007api_key\030\001 \001(\0132\032.hfgateway.admin.v1.ApiK" +
-      "eyR\006apiKey\022\026\n\006secret\030\002 \001(\tR\006secret\"\024\n\022Li" +
-      "stApiKeysRequest\"L\n\023ListApiKeysResponse\022" +
-      "5\n\010api_keys\030\001 \003(\0132\032.hfgateway.admin.v1.A" +
-      "piKeyR\007apiKeys\"%\n\023RevokeApiKeyRequest\022\016\n" +
-      "\002id\030\001 \001(\tR\002id\"K\n\024RevokeApiKeyResponse\0223\n" +
-      "\007api_key\030\001 \001(\0132\032.hfgateway.admin.v1.ApiK" +
-      "eyR\006apiKey2\265\003\n\014AdminService\022u\n\021ResolveGe" +
-      "neration\022,.hfgateway.admin.v1.ResolveGen" +
-      "erationRequest\032-.hfgateway.admin.v1.Reso" +
-      "lveGenerationResponse\"\003\220\002\002\022a\n\014CreateApiK" +
-      "ey\022\'.hfgateway.admin.v1.CreateApiKeyRequ" +
-      "est\032(.hfgateway.admin.v1.CreateApiKeyRes" +
-      "ponse\022c\n\013ListApiKeys\022&.hfgateway.admin.v" +
-      "1.ListApiKeysRequest\032\'.hfgateway.admin.v" +
-      "1.ListApiKeysResponse\"\003\220\002\001\022f\n\014RevokeApiK" +
-      "ey\022\'.hfgateway.admin.v1.RevokeApiKeyRequ" +
-      "est\032(.hfgateway.admin.v1.RevokeApiKeyRes" +
-      "ponse\"\003\220\002\002B\204\001\n\034io.github.hfgateway.admin" +
-      ".v1B\021AdminServiceProtoP\001ZOgithub.com/hfg" +
-      "ateway/hfgateway/generated/go/hfgateway/" +
-      "admin/v1;hfgatewayadminv1b\006proto3"
+      "gateway.v1.GenerationR\ngeneration\"\027\n\025Lis" +
+      "tUnresolvedRequest\"\244\001\n\026ListUnresolvedRes" +
+      "ponse\022G\n\ncharacters\030\001 \003(\0132\'.hfgateway.ad" +
+      "min.v1.UnresolvedCharacterR\ncharacters\022A" +
+      "\n\010messages\030\002 \003(\0132%.hfgateway.admin.v1.Un" +
+      "resolvedMessageR\010messages\"\243\001\n\023Unresolved" +
+      "Character\022\026\n\006tenant\030\001 \001(\tR\006tenant\022\'\n\017ide" +
+      "mpotency_key\030\002 \001(\tR\016idempotencyKey\022\022\n\004na" +
+      "me\030\003 \001(\tR\004name\0227\n\tsend_time\030\004 \001(\0132\032.goog" +
+      "le.protobuf.TimestampR\010sendTime\"\254\001\n\021Unre" +
+      "solvedMessage\022\026\n\006tenant\030\001 \001(\tR\006tenant\022\'\n" +
+      "\017idempotency_key\030\002 \001(\tR\016idempotencyKey\022\035" +
+      "\n\nsession_id\030\003 \001(\tR\tsessionId\0227\n\tsend_ti" +
+      "me\030\004 \001(\0132\032.google.protobuf.TimestampR\010se" +
+      "ndTime\"\312\001\n\027ResolveCharacterRequest\022\026\n\006te" +
+      "nant\030\001 \001(\tR\006tenant\022\'\n\017idempotency_key\030\002 " +
+      "\001(\tR\016idempotencyKey\022#\n\014character_id\030\003 \001(" +
+      "\tH\000R\013characterId\022;\n\tnot_taken\030\004 \001(\0132\034.hf" +
+      "gateway.admin.v1.NotTakenH\000R\010notTakenB\014\n" +
+      "\nresolution\"\032\n\030ResolveCharacterResponse\"" +
+      "\304\001\n\025ResolveMessageRequest\022\026\n\006tenant\030\001 \001(" +
+      "\tR\006tenant\022\'\n\017idempotency_key\030\002 \001(\tR\016idem" +
+      "potencyKey\022\037\n\nmessage_id\030\003 \001(\tH\000R\tmessag" +
+      "eId\022;\n\tnot_taken\030\004 \001(\0132\034.hfgateway.admin" +
+      ".v1.NotTakenH\000R\010notTakenB\014\n\nresolution\"\030" +
+      "\n\026ResolveMessageResponse\"\n\n\010NotTaken\"\276\001\n" +
+      "\006ApiKey\022\016\n\002id\030\001 \001(\tR\002id\022\026\n\006tenant\030\002 \001(\tR" +
+      "\006tenant\022\022\n\004name\030\003 \001(\tR\004name\022;\n\013create_ti" +
+      "me\030\004 \001(\0132\032.google.protobuf.TimestampR\ncr" +
+      "eateTime\022;\n\013revoke_time\030\005 \001(\0132\032.google.p" +
+      "rotobuf.TimestampR\nrevokeTime\"A\n\023CreateA" +
+      "piKeyRequest\022\026\n\006tenant\030\001 \001(\tR\006tenant\022\022\n\004" +
+      "name\030\002 \001(\tR\004name\"c\n\024CreateApiKeyResponse" +
+      "\0223\n\007api_key\030\001 \001(\0132\032.hfgateway.admin.v1.A" +
+      "piKeyR\006apiKey\022\026\n\006secret\030\002 \001(\tR\006secret\"\024\n" +
+      "\022ListApiKeysRequest\"L\n\023ListApiKeysRespon" +
+      "se\0225\n\010api_keys\030\001 \003(\0132\032.hfgateway.admin.v" +
+      "1.ApiKeyR\007apiKeys\"%\n\023RevokeApiKeyRequest" +
+      "\022\016\n\002id\030\001 \001(\tR\002id\"K\n\024RevokeApiKeyResponse" +
+      "\0223\n\007api_key\030\001 \001(\0132\032.hfgateway.admin.v1.A" +
+      "piKeyR\006apiKey2\205\006\n\014AdminService\022u\n\021Resolv" +
+      "eGeneration\022,.hfgateway.admin.v1.Resolve" +
+      "GenerationRequest\032-.hfgateway.admin.v1.R" +
+      "esolveGenerationResponse\"\003\220\002\002\022l\n\016ListUnr" +
+      "esolved\022).hfgateway.admin.v1.ListUnresol" +
+      "vedRequest\032*.hfgateway.admin.v1.ListUnre" +
+      "solvedResponse\"\003\220\002\001\022r\n\020ResolveCharacter\022" +
+      "+.hfgateway.admin.v1.ResolveCharacterReq" +
+      "uest\032,.hfgateway.admin.v1.ResolveCharact" +
+      "erResponse\"\003\220\002\002\022l\n\016ResolveMessage\022).hfga" +
+      "teway.admin.v1.ResolveMessageRequest\032*.h" +
+      "fgateway.admin.v1.ResolveMessageResponse" +
+      "\"\003\220\002\002\022a\n\014CreateApiKey\022\'.hfgateway.admin." +
+      "v1.CreateApiKeyRequest\032(.hfgateway.admin" +
+      ".v1.CreateApiKeyResponse\022c\n\013ListApiKeys\022" +
+      "&.hfgateway.admin.v1.ListApiKeysRequest\032" +
+      "\'.hfgateway.admin.v1.ListApiKeysResponse" +
+      "\"\003\220\002\001\022f\n\014RevokeApiKey\022\'.hfgateway.admin." +
+      "v1.RevokeApiKeyRequest\032(.hfgateway.admin" +
+      ".v1.RevokeApiKeyResponse\"\003\220\002\002B\204\001\n\034io.git" +
+      "hub.hfgateway.admin.v1B\021AdminServiceProt" +
+      "oP\001ZOgithub.com/hfgateway/hfgateway/gene" +
+      "rated/go/hfgateway/admin/v1;hfgatewayadm" +
+      "inv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -162,44 +241,98 @@ public final class AdminServiceProto {
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_hfgateway_admin_v1_ResolveGenerationResponse_descriptor,
         new java.lang.String[] { "Generation", });
-    internal_static_hfgateway_admin_v1_ApiKey_descriptor =
+    internal_static_hfgateway_admin_v1_ListUnresolvedRequest_descriptor =
       getDescriptor().getMessageTypes().get(4);
+    internal_static_hfgateway_admin_v1_ListUnresolvedRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_hfgateway_admin_v1_ListUnresolvedRequest_descriptor,
+        new java.lang.String[] { });
+    internal_static_hfgateway_admin_v1_ListUnresolvedResponse_descriptor =
+      getDescriptor().getMessageTypes().get(5);
+    internal_static_hfgateway_admin_v1_ListUnresolvedResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_hfgateway_admin_v1_ListUnresolvedResponse_descriptor,
+        new java.lang.String[] { "Characters", "Messages", });
+    internal_static_hfgateway_admin_v1_UnresolvedCharacter_descriptor =
+      getDescriptor().getMessageTypes().get(6);
+    internal_static_hfgateway_admin_v1_UnresolvedCharacter_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_hfgateway_admin_v1_UnresolvedCharacter_descriptor,
+        new java.lang.String[] { "Tenant", "IdempotencyKey", "Name", "SendTime", });
+    internal_static_hfgateway_admin_v1_UnresolvedMessage_descriptor =
+      getDescriptor().getMessageTypes().get(7);
+    internal_static_hfgateway_admin_v1_UnresolvedMessage_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_hfgateway_admin_v1_UnresolvedMessage_descriptor,
+        new java.lang.String[] { "Tenant", "IdempotencyKey", "SessionId", "SendTime", });
+    internal_static_hfgateway_admin_v1_ResolveCharacterRequest_descriptor =
+      getDescriptor().getMessageTypes().get(8);
+    internal_static_hfgateway_admin_v1_ResolveCharacterRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_hfgateway_admin_v1_ResolveCharacterRequest_descriptor,
+        new java.lang.String[] { "Tenant", "IdempotencyKey", "CharacterId", "NotTaken", "Resolution", });
+    internal_static_hfgateway_admin_v1_ResolveCharacterResponse_descriptor =
+      getDescriptor().getMessageTypes().get(9);
+    internal_static_hfgateway_admin_v1_ResolveCharacterResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_hfgateway_admin_v1_ResolveCharacterResponse_descriptor,
+        new java.lang.String[] { });
+    internal_static_hfgateway_admin_v1_ResolveMessageRequest_descriptor =
+      getDescriptor().getMessageTypes().get(10);
+    internal_static_hfgateway_admin_v1_ResolveMessageRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_hfgateway_admin_v1_ResolveMessageRequest_descriptor,
+        new java.lang.String[] { "Tenant", "IdempotencyKey", "MessageId", "NotTaken", "Resolution", });
+    internal_static_hfgateway_admin_v1_ResolveMessageResponse_descriptor =
+      getDescriptor().getMessageTypes().get(11);
+    internal_static_hfgateway_admin_v1_ResolveMessageResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_hfgateway_admin_v1_ResolveMessageResponse_descriptor,
+        new java.lang.String[] { });
+    internal_static_hfgateway_admin_v1_NotTaken_descriptor =
+      getDescriptor().getMessageTypes().get(12);
+    internal_static_hfgateway_admin_v1_NotTaken_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_hfgateway_admin_v1_NotTaken_descriptor,
+        new java.lang.String[] { });
+    internal_static_hfgateway_admin_v1_ApiKey_descriptor =
+      getDescriptor().getMessageTypes().get(13);
     internal_static_hfgateway_admin_v1_ApiKey_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_hfgateway_admin_v1_ApiKey_descriptor,
         new java.lang.String[] { "Id", "Tenant", "Name", "CreateTime", "RevokeTime", });
     internal_static_hfgateway_admin_v1_CreateApiKeyRequest_descriptor =
-      getDescriptor().getMessageTypes().get(5);
+      getDescriptor().getMessageTypes().get(14);
     internal_static_hfgateway_admin_v1_CreateApiKeyRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_hfgateway_admin_v1_CreateApiKeyRequest_descriptor,
         new java.lang.String[] { "Tenant", "Name", });
     internal_static_hfgateway_admin_v1_CreateApiKeyResponse_descriptor =
-      getDescriptor().getMessageTypes().get(6);
+      getDescriptor().getMessageTypes().get(15);
     internal_static_hfgateway_admin_v1_CreateApiKeyResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_hfgateway_admin_v1_CreateApiKeyResponse_descriptor,
         new java.lang.String[] { "ApiKey", "Secret", });
     internal_static_hfgateway_admin_v1_ListApiKeysRequest_descriptor =
-      getDescriptor().getMessageTypes().get(7);
+      getDescriptor().getMessageTypes().get(16);
     internal_static_hfgateway_admin_v1_ListApiKeysRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_hfgateway_admin_v1_ListApiKeysRequest_descriptor,
         new java.lang.String[] { });
     internal_static_hfgateway_admin_v1_ListApiKeysResponse_descriptor =
-      getDescriptor().getMessageTypes().get(8);
+      getDescriptor().getMessageTypes().get(17);
     internal_static_hfgateway_admin_v1_ListApiKeysResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_hfgateway_admin_v1_ListApiKeysResponse_descriptor,
         new java.lang.String[] { "ApiKeys", });
     internal_static_hfgateway_admin_v1_RevokeApiKeyRequest_descriptor =
-      getDescriptor().getMessageTypes().get(9);
+      getDescriptor().getMessageTypes().get(18);
     internal_static_hfgateway_admin_v1_RevokeApiKeyRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_hfgateway_admin_v1_RevokeApiKeyRequest_descriptor,
         new java.lang.String[] { "Id", });
     internal_static_hfgateway_admin_v1_RevokeApiKeyResponse_descriptor =
-      getDescriptor().getMessageTypes().get(10);
+      getDescriptor().getMessageTypes().get(19);
     internal_static_hfgateway_admin_v1_RevokeApiKeyResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_hfgateway_admin_v1_RevokeApiKeyResponse_descriptor,

@@ -1,0 +1,85 @@
+"""`hfgateway unresolved`: an operator's way out for characters and messages whose outcome nobody knows."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gateway.cli import exits
+
+
+@click.group()
+def unresolved() -> None:
+    """List and resolve characters and messages to agents without an outcome, in the gateway of HFGATEWAY_STORE_URL."""
+
+
+@unresolved.command(name="list")
+def list_unresolved() -> int:
+    """Print one line for each: character or message, tenant, idempotency key, time, name or session."""
+    from gateway.cli.operator import PATIENCE, ask
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    answer = ask(_gateway(), lambda admin: admin.ListUnresolved(pb.ListUnresolvedRequest(), timeout=PATIENCE))
+    for one in answer.characters:
+        print("character", one.tenant, one.idempotency_key, one.send_time.ToJsonString(), one.name, sep="\t")
+    for message in answer.messages:
+        sent = message.send_time.ToJsonString()
+        print("message", message.tenant, message.idempotency_key, sent, message.session_id, sep="\t")
+    return 0
+
+
+@unresolved.command()
+@click.argument("tenant")
+@click.argument("key")
+@click.option("--as-character", metavar="ID", help="This character came of it.")
+@click.option("--not-taken", is_flag=True, help="Higgsfield never took it: a call with the key is charged anew.")
+def character(tenant: str, key: str, as_character: str | None, not_taken: bool) -> int:
+    """Say what came of the character that TENANT ordered under KEY."""
+    from gateway.cli.operator import PATIENCE, ask
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    request = pb.ResolveCharacterRequest(tenant=tenant, idempotency_key=key)
+    if (as_character is None) is not not_taken:
+        raise click.UsageError("say one of --as-character and --not-taken")
+    if as_character is not None:
+        request.character_id = as_character
+    else:
+        request.not_taken.SetInParent()
+    ask(_gateway(), lambda admin: admin.ResolveCharacter(request, timeout=PATIENCE))
+    print("resolved")
+    return 0
+
+
+@unresolved.command()
+@click.argument("tenant")
+@click.argument("key")
+@click.option("--as-message", metavar="ID", help="It is this message.")
+@click.option("--not-taken", is_flag=True, help="Higgsfield never took it: a call with the key is charged anew.")
+def message(tenant: str, key: str, as_message: str | None, not_taken: bool) -> int:
+    """Say what came of the message to an agent that TENANT sent under KEY."""
+    from gateway.cli.operator import PATIENCE, ask
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    request = pb.ResolveMessageRequest(tenant=tenant, idempotency_key=key)
+    if (as_message is None) is not not_taken:
+        raise click.UsageError("say one of --as-message and --not-taken")
+    if as_message is not None:
+        request.message_id = as_message
+    else:
+        request.not_taken.SetInParent()
+    ask(_gateway(), lambda admin: admin.ResolveMessage(request, timeout=PATIENCE))
+    print("resolved")
+    return 0
+
+
+def _gateway() -> str:
+    """The operator's address of the running gateway; ends the command where there is none."""
+    from gateway.cli.operator import running_gateway, store_path
+
+    store = store_path()
+    address = running_gateway(store)
+    if address is None:
+        print(f"hfgateway: no gateway runs on {store}", file=sys.stderr)
+        raise click.exceptions.Exit(exits.AWAY)
+    return address

@@ -1,0 +1,84 @@
+"""Messages of which nobody knows what came of them: an operator lists them, and says what did."""
+
+from __future__ import annotations
+
+from gateway.cli import exits
+from hfgateway.admin.v1 import admin_service_pb2 as pb
+from tests.agents.conftest import Talk
+from tests.support import operator
+
+TENANT = "default"
+
+
+async def unresolved(talk: Talk, *, taken: bool) -> str:
+    """The session of a message "a fox" under the key "k", whose answer and the look for it were lost."""
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="504", processed=taken)
+    # The first is read before it is sent.
+    talk.running.plan(on="agent_messages", kind="")
+    talk.running.plan(on="agent_messages", kind="502")
+    assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
+    return session_id
+
+
+async def listed(talk: Talk) -> list[tuple[str, str, str]]:
+    answer = await operator.ask(talk.running, "ListUnresolved", pb.ListUnresolvedRequest())
+    return [(one.tenant, one.idempotency_key, one.session_id) for one in answer.messages]
+
+
+def resolution(**how: object) -> pb.ResolveMessageRequest:
+    return pb.ResolveMessageRequest(tenant=TENANT, idempotency_key="k", **how)  # type: ignore[arg-type]
+
+
+async def test_one_that_was_not_taken_may_be_sent_again_under_its_key(talk: Talk) -> None:
+    session_id = await unresolved(talk, taken=False)
+    assert await listed(talk) == [(TENANT, "k", session_id)]
+    await operator.ask(talk.running, "ResolveMessage", resolution(not_taken={}))
+    assert await listed(talk) == []
+    assert not (await talk.send(session_id, "a fox", "k")).replayed
+    assert (len(talk.said), talk.charges) == (2, 1)
+
+
+async def test_one_that_was_taken_is_bound(talk: Talk) -> None:
+    session_id = await unresolved(talk, taken=True)
+    message_id = talk.running.ledger.agent_messages[0].message_id
+    await operator.ask(talk.running, "ResolveMessage", resolution(message_id=message_id))
+    assert await listed(talk) == []
+    again = await talk.send(session_id, "a fox", "k")
+    assert (again.replayed, again.message.id) == (True, message_id)
+    assert (len(talk.said), talk.charges) == (1, 1)
+
+
+async def test_what_stands_against_it_is_refused(talk: Talk) -> None:
+    session_id = await unresolved(talk, taken=False)
+    refused = [
+        await operator.refused(talk.running, "ResolveMessage", request)
+        for request in (
+            resolution(),
+            resolution(message_id=""),
+            resolution(message_id="nobody-knows-it"),
+            pb.ResolveMessageRequest(tenant=TENANT, idempotency_key="another", not_taken={}),
+            pb.ResolveMessageRequest(tenant="another", idempotency_key="k", not_taken={}),
+            pb.ResolveMessageRequest(tenant=TENANT, idempotency_key="session-1", not_taken={}),
+        )
+    ]
+    assert refused == ["INVALID_ARGUMENT"] * 3 + ["NOT_FOUND"] * 3
+    await talk.send(session_id, "an owl", "settled")
+    settled = pb.ResolveMessageRequest(tenant=TENANT, idempotency_key="settled", not_taken={})
+    assert await operator.refused(talk.running, "ResolveMessage", settled) == "INVALID_ARGUMENT"
+    assert await listed(talk) == [(TENANT, "k", session_id)]
+
+
+async def test_by_the_command_line(talk: Talk) -> None:
+    session_id = await unresolved(talk, taken=False)
+    done = await operator.command(talk.running, "unresolved", "list")
+    assert done.code == 0
+    kind, tenant, key, _, session = done.out.rstrip("\n").split("\t")
+    assert (kind, tenant, key, session) == ("message", TENANT, "k", session_id)
+    wrong = await operator.command(talk.running, "unresolved", "message", TENANT, "k")
+    assert wrong.code == exits.USAGE
+    unknown = await operator.command(talk.running, "unresolved", "message", TENANT, "k", "--as-message", "x")
+    assert (unknown.code, unknown.out, unknown.err.count("\n")) == (exits.REFUSED, "", 1)
+    done = await operator.command(talk.running, "unresolved", "message", TENANT, "k", "--not-taken")
+    assert (done.code, done.out) == (0, "resolved\n")
+    assert (await operator.command(talk.running, "unresolved", "list")).out == ""
