@@ -63,7 +63,9 @@ class Admission:
         self._most_started = 0
         self._queues: dict[str, list[str]] = {}
         """Those that wait, oldest first, by tenants in the order of their turns; none is empty."""
-        self._waits: dict[str, tuple[str, int]] = {}
+        self._waits: dict[str, tuple[str, int, int]] = {}
+        """Of each that waits its tenant, its weight, and the bytes of its input."""
+        self._bytes: dict[str, int] = {}
         self._closed_by: Failure | None = None
         self._opens_at = 0.0
         self._probe: str | None = None
@@ -114,7 +116,7 @@ class Admission:
             return None
         tenant, queue = next(iter(self._queues.items()))
         name = queue[0]
-        _, weight = self._waits[name]
+        _, weight, _ = self._waits[name]
         if not self._room(weight, now, len(self._queues)):
             return None
         self._leave(name)
@@ -186,7 +188,7 @@ class Admission:
         """
         if generation_id not in self._waits:
             return 0
-        own, _ = self._waits[generation_id]
+        own, _, _ = self._waits[generation_id]
         turn = bisect_left(self._queues[own], generation_id)
         place, turns = turn + 1, turn + 1
         for tenant, queue in self._queues.items():
@@ -222,19 +224,26 @@ class Admission:
         """How many of one tenant wait."""
         return len(self._queues.get(tenant, ()))
 
+    def bytes_of(self, tenant: str) -> int:
+        """The bytes of their inputs."""
+        return self._bytes.get(tenant, 0)
+
     def _queue(self, generation: Generation) -> None:
         name, tenant = generation.id, generation.tenant
         if name not in self._waits:
             insort(self._queues.setdefault(tenant, []), name)
-        self._waits[name] = (tenant, generation.spec.weight)
+            size = len(generation.spec.input)
+            self._waits[name] = (tenant, generation.spec.weight, size)
+            self._bytes[tenant] = self._bytes.get(tenant, 0) + size
 
     def _leave(self, name: str) -> None:
         """It waits no longer."""
-        tenant, _ = self._waits.pop(name)
+        tenant, _, size = self._waits.pop(name)
         queue = self._queues[tenant]
         del queue[bisect_left(queue, name)]
+        self._bytes[tenant] -= size
         if not queue:
-            del self._queues[tenant]
+            del self._queues[tenant], self._bytes[tenant]
 
     def _room(self, weight: int, now: float, tenants: int) -> bool:
         """Whether one more of that weight may run, while so many tenants want to go ahead."""

@@ -49,6 +49,8 @@ Refuses = Callable[[str, Input], Sequence[Violation]]
 
 MOST_WAITING = 10_000
 """Generations of a tenant that may wait unsent; beyond them its submissions are refused as overload."""
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+"""Bytes of their inputs, likewise: they are in the store and in memory."""
 
 ESTIMATE_REFUSALS = (
     Reason.INPUT_REFUSED, Reason.MODEL_UNKNOWN, Reason.MODEL_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED,
@@ -319,7 +321,8 @@ class Generations:
         saturated = held_up is not None and held_up.reason is Reason.UPSTREAM_SATURATED
         refuse_for_caller = submission.fail_when_saturated and saturated
         spec = claim.generation.spec
-        if not refuse_for_caller and self._admission.waiting_of(spec.tenant) < MOST_WAITING:
+        waiting, size = self._admission.waiting_of(spec.tenant), self._admission.bytes_of(spec.tenant)
+        if not refuse_for_caller and waiting < MOST_WAITING and size + len(spec.input) <= MOST_WAITING_BYTES:
             return
         if await self._read(self._store.known(spec.tenant, spec.idempotency_key, claim.fingerprint)) is not None:
             return

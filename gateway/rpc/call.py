@@ -43,10 +43,13 @@ class Call:
         within = self.identity.within
         return within is None or within.matches(generation)
 
-    def waits(self) -> None:
-        """Only an event is missing from now on: the call makes room for others. Raises GATEWAY_OVERLOADED."""
+    def waits(self, kept: int = 0) -> None:
+        """Only an event is missing from now on: the call makes room for others. Raises GATEWAY_OVERLOADED.
+
+        `kept` says how many bytes of its request are kept meanwhile.
+        """
         if self.place is not None:
-            self.place.wait(self.identity)
+            self.place.wait(self.identity, kept)
 
     def may_wait(self) -> bool:
         """The same; False where the caller has too many calls that wait."""

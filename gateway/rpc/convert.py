@@ -28,7 +28,10 @@ from hfgateway.v1 import generation_input_pb2, generation_service_pb2
 
 LARGEST_INPUT = 256 * 1024
 HOUR = 3600.0
+LARGEST_FILTER = 64 * 1024
+"""Bytes of a filter as a message: room for MOST_IDS ids."""
 MOST_IDS = 1000
+MOST_MODELS = 100
 MOST_LABELS = 32
 _KEY = re.compile("[!-~]{1,255}")
 _WAITS = frozenset(generation_service_pb2.WaitFor.values())
@@ -105,17 +108,15 @@ def seconds(
 
 def generation_filter(message: generation_service_pb2.GenerationFilter, within: Filter | None = None) -> Filter:
     """Which generations are meant, of those that exist for who asks. Raises INVALID_INPUT."""
-    wrong: list[Violation] = []
-    if len(message.ids) > MOST_IDS:
-        wrong.append(Violation("filter.ids", f"at most {MOST_IDS}"))
+    wrong = _too_much(message)
+    if wrong:
+        raise invalid_input(wrong)
     states = set()
     for index, number in enumerate(message.states):
         try:
             states.add(State(number))
         except ValueError:
             wrong.append(Violation(f"filter.states[{index}]", "is not a state this gateway knows"))
-    if len(message.labels) > MOST_LABELS:
-        wrong.append(Violation("filter.labels", f"at most {MOST_LABELS}"))
     after = _time(message, "created_after", wrong)
     before = _time(message, "created_before", wrong)
     if wrong:
@@ -130,6 +131,21 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
         created_before=before,
         within=within,
     )
+
+
+def _too_much(message: generation_service_pb2.GenerationFilter) -> list[Violation]:
+    """What is larger than a filter may be: a watch keeps its filter for as long as it is open."""
+    if message.ByteSize() > LARGEST_FILTER:
+        return [Violation("filter", f"is larger than {LARGEST_FILTER // 1024} KiB")]
+    counts = {"ids": MOST_IDS, "states": MOST_MODELS, "model_ids": MOST_MODELS, "labels": MOST_LABELS}
+    wrong = [
+        Violation(f"filter.{field}", f"at most {most}")
+        for field, most in counts.items()
+        if len(getattr(message, field)) > most
+    ]
+    if len(message.labels) <= MOST_LABELS:
+        wrong.extend(_wrong_labels("filter.labels", message.labels))
+    return wrong
 
 
 def parameters(struct: Struct) -> dict[str, Any]:

@@ -28,6 +28,8 @@ ASKS = frozenset({
     "ConfirmMedia",
 })  # fmt: skip
 """RPCs that may ask Higgsfield, by their names without the service."""
+KEPT = 4096
+"""Bytes of its request that a call may keep in a place of `waits`; for more it takes several."""
 WEBHOOKS = 1_000
 """Deliveries under way at once."""
 BODY_WITHIN = 10.0
@@ -79,14 +81,14 @@ class Account:
             yield account
             account = account.parent
 
-    def take(self) -> bool:
-        """Take a place, unless a bound is reached on any level."""
+    def take(self, places: int = 1) -> bool:
+        """Take places, unless that goes beyond a bound on any level."""
         account: Account | None = self
         while account is not None:
-            if account.held >= account.most:
+            if account.held + places > account.most:
                 return False
             account = account.parent
-        self.hold(1)
+        self.hold(places)
         return True
 
     def hold(self, places: int) -> None:
@@ -175,14 +177,17 @@ class Pool:
             raise
         return account
 
-    def try_enter(self, identity: Identity) -> Account | None:
-        """Take a place; None where there is none."""
+    def try_enter(self, identity: Identity, places: int) -> Account | None:
+        """Take places; None where there are not as many."""
         account = self.account(identity)
-        return account if account.take() else None
+        if account.take(places):
+            return account
+        self._forget(account)
+        return None
 
-    def leave(self, account: Account) -> None:
-        """Give a place back. It goes to the next call that queues."""
-        account.hold(-1)
+    def leave(self, account: Account, places: int = 1) -> None:
+        """Give places back. One goes to the next call that queues."""
+        account.hold(-places)
         self._forget(account)
         while self.everybody.queued and (found := self.everybody.next()) is not None:
             account, future = found
@@ -256,31 +261,32 @@ class Entrance:
 class Place:
     """What one call holds."""
 
-    __slots__ = ("_account", "_entrance", "_pool")
+    __slots__ = ("_account", "_entrance", "_places", "_pool")
 
     def __init__(self, entrance: Entrance, pool: Pool, account: Account) -> None:
         self._entrance = entrance
         self._pool = pool
         self._account = account
+        self._places = 1
 
-    def may_wait(self, identity: Identity) -> bool:
-        """Hold a place in `waits` instead; False, and nothing changes, where there is none."""
-        waits = self._entrance.waits
-        account = waits.try_enter(identity)
+    def may_wait(self, identity: Identity, kept: int = 0) -> bool:
+        """Hold a place in `waits` instead, or more for many bytes that are `kept`. If it is full, return False."""
+        waits, places = self._entrance.waits, 1 + kept // KEPT
+        account = waits.try_enter(identity, places)
         if account is None:
             return False
         self._pool.leave(self._account)
-        self._pool, self._account = waits, account
+        self._pool, self._account, self._places = waits, account, places
         return True
 
-    def wait(self, identity: Identity) -> None:
-        """The same. Raises GATEWAY_OVERLOADED where there is none."""
-        if not self.may_wait(identity):
+    def wait(self, identity: Identity, kept: int) -> None:
+        """The same. Raises GATEWAY_OVERLOADED if it is full."""
+        if not self.may_wait(identity, kept):
             raise self._entrance.refusal(_FULL)
 
     def leave(self) -> None:
         """Give it back."""
-        self._pool.leave(self._account)
+        self._pool.leave(self._account, self._places)
 
 
 class Door:

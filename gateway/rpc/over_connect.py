@@ -273,7 +273,7 @@ def _answered(handler: Unary | Gathering, output: type[Message]) -> Callable[...
 def _stream(handler: Stream, output: type[Message]) -> Callable[..., Any]:
     async def serve(request: Any, _: "RequestContext[Any, Any]") -> AsyncIterator[Encoded]:
         call = _CALL.get()
-        call.waits()
+        call.waits(request.ByteSize())
         async for answer in handler(request, call):
             yield Encoded(answer, output)
 

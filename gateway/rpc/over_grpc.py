@@ -87,9 +87,10 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
         try:
             with guard() as entered:
                 call = await entered.call(_authorization(context), _remaining(context))
-                answers = handler(_decoded(request_class, await _body(context)), call)
-                call.waits()
-                del call, entered
+                raw = await _body(context)
+                answers = handler(_decoded(request_class, raw), call)
+                call.waits(len(raw))
+                del raw, call, entered
                 async for answer in answers:
                     failpoints.before("gRPC message")
                     yield _serialised(answer)

@@ -1,0 +1,86 @@
+"""What one caller makes the gateway keep is bounded in bytes: filters of watches, and inputs that wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.generations import service
+from gateway.rpc.convert import LARGEST_FILTER, MOST_IDS, MOST_MODELS
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.overload.conftest import WAITING, Start, limits_of
+from tests.support.running import Running, eventually, soul
+from tests.support.transports import RpcFailure, Transport, answers_of
+
+WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "too many models": ({"model_ids": [f"m{n}" for n in range(MOST_MODELS + 1)]}, ["filter.model_ids"]),
+    "too many states": ({"states": [1] * 101}, ["filter.states"]),
+    "too many ids": ({"ids": [f"i{n}" for n in range(MOST_IDS + 1)]}, ["filter.ids"]),
+    "one long id": ({"ids": ["x" * LARGEST_FILTER]}, ["filter"]),
+    "one long model": ({"model_ids": ["x" * LARGEST_FILTER]}, ["filter"]),
+    "a long label": ({"labels": {"color": "x" * 256}}, ["filter.labels.color"]),
+}
+
+
+@pytest.mark.parametrize("method", ["ListGenerations", "WatchGenerations"])
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_filter_is_bounded(running: Running, client: Transport, method: str, wrong: str) -> None:
+    given, fields = WRONG[wrong]
+    request = {"ListGenerations": pb.ListGenerationsRequest, "WatchGenerations": pb.WatchGenerationsRequest}[method]
+    with pytest.raises(RpcFailure) as refused:
+        await answers_of(client, method, request(filter=pb.GenerationFilter(**given)))
+    assert (refused.value.code, refused.value.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+    assert refused.value.fields == fields
+
+
+async def test_a_watch_with_a_large_filter_takes_more_places(start: Start, small: None, transport: str) -> None:
+    running = await start()
+    wanted = pb.GenerationFilter(ids=[f"{n:036}" for n in range(200)])
+    assert 4096 < wanted.ByteSize() <= 2 * 4096
+    client = running.transports[transport]
+    watches: list[Any] = []
+    for taken in (2, 4):
+        await running.submit(soul(f"a fox {taken}"))
+        request = pb.WatchGenerationsRequest(filter=wanted)
+        request.filter.ids.append((await running.submit(soul(f"a fox {taken}"))).id)
+        watches.append(client.stream("WatchGenerations", request))
+        await anext(watches[-1])
+        assert limits_of(running).waits.everybody.held == taken
+    assert WAITING.tenant - 4 < 2
+    with pytest.raises(RpcFailure) as refused:
+        await anext(client.stream("WatchGenerations", pb.WatchGenerationsRequest(filter=wanted)))  # type: ignore[call-overload]
+    assert refused.value.reason == "GATEWAY_OVERLOADED"
+    for watch in watches:
+        await watch.aclose()
+    await eventually(lambda: limits_of(running).waits.everybody.held == 0)
+
+
+async def test_inputs_that_wait_are_bounded_in_bytes(
+    start: Start, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MOST_WAITING_BYTES", 3_000)
+    running = await start(AUTH="keys", UPSTREAM_CONCURRENCY=1)
+    mine, other = running.caller(transport, await running.key("fox")), running.caller("grpc", await running.key("wolf"))
+
+    def long(name: str) -> pb.SubmitGenerationRequest:
+        return soul(name + "x" * 1_000, key=name, wait_for=pb.WAIT_FOR_STORED)
+
+    first = (await mine.call("SubmitGeneration", long("runs"))).generation
+    for name in ("waits 1", "waits 2"):
+        await mine.call("SubmitGeneration", long(name.replace(" ", "-")))
+    with pytest.raises(RpcFailure) as refused:
+        await mine.call("SubmitGeneration", long("too-much"))
+    assert (refused.value.code, refused.value.reason) == ("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED")
+    assert (await mine.call("SubmitGeneration", long("waits-1"))).replayed
+    assert not (await other.call("SubmitGeneration", long("too-much"))).replayed
+    await mine.call("CancelGeneration", pb.CancelGenerationRequest(id=(await by_key(mine, "waits-2")).id))
+    assert not (await mine.call("SubmitGeneration", long("too-much"))).replayed
+    assert first.id
+
+
+async def by_key(client: Transport, key: str) -> Any:
+    """The generation of that key."""
+    request = pb.ListGenerationsRequest(filter=pb.GenerationFilter(idempotency_key=key))
+    (found,) = (await client.call("ListGenerations", request)).generations
+    return found
