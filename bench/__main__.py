@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,7 +14,21 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import charges, follow, get, goodput, polls, restart, start, submit, upload, watch, webhooks
+from bench import (
+    charges,
+    crowd,
+    follow,
+    get,
+    goodput,
+    polls,
+    processes,
+    restart,
+    start,
+    submit,
+    upload,
+    watch,
+    webhooks,
+)
 from bench.figures import Figure, table
 from bench.load import FULL, QUICK, Effort
 
@@ -21,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "get": get.run,
     "submit": submit.run,
     "watch": watch.run,
+    "crowd": crowd.run,
     "restart": restart.run,
     "start": start.run,
     "goodput": goodput.run,
@@ -30,7 +46,7 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "webhooks": webhooks.run,
     "upload": upload.run,
 }
-LONGEST = {"charges": 2400.0, "goodput": 900.0}
+LONGEST = {"charges": 2400.0, "crowd": 900.0, "goodput": 900.0}
 USUALLY = 300.0
 """Seconds after which a benchmark is given up."""
 
@@ -40,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="only see that everything runs: the figures mean nothing")
+    parser.add_argument("--busy", action="store_true", help="measure beside a process that keeps one core busy")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures into this file too")
     parser.add_argument("--submissions", type=int, metavar="N", help="by each client of `charges`")
     parser.add_argument("--seed", type=int, help="of `charges`: of its faults, and of when the gateway is killed")
@@ -49,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"there is no benchmark {name!r}: choose from {', '.join(BENCHMARKS)}")
     chosen = {name: number for name in ("submissions", "seed") if (number := getattr(given, name)) is not None}
     effort = dataclasses.replace(QUICK if given.quick else FULL, **chosen)
-    found = asyncio.run(_measure(given.names or list(BENCHMARKS), effort))
+    found = asyncio.run(_measure(given.names or list(BENCHMARKS), effort, busy=given.busy))
     if given.json:
         given.json.write_text(json.dumps(_report(found, quick=given.quick), indent=2) + "\n")
     missed = [
@@ -63,12 +80,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if missed else 0
 
 
-async def _measure(names: list[str], effort: Effort) -> dict[str, list[Figure]]:
+async def _measure(names: list[str], effort: Effort, *, busy: bool) -> dict[str, list[Figure]]:
     found = {}
-    for name in names:
-        async with asyncio.timeout(LONGEST.get(name, USUALLY)):
-            found[name] = await BENCHMARKS[name](effort)
-        print(f"\n{name}\n\n{table(found[name])}", flush=True)
+    async with contextlib.AsyncExitStack() as stack:
+        if busy:
+            await stack.enter_async_context(processes.spawned(processes.BUSY, {}))
+        for name in names:
+            async with asyncio.timeout(LONGEST.get(name, USUALLY)):
+                found[name] = await BENCHMARKS[name](effort)
+            print(f"\n{name}{' (busy)' if busy else ''}\n\n{table(found[name])}", flush=True)
     return found
 
 

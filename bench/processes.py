@@ -16,6 +16,7 @@ ANY_PORT = "127.0.0.1:0"
 GATEWAY = ("gateway", "serve")
 BASELINE = ("bench.baseline",)
 UPSTREAM = ("bench.upstream",)
+BUSY = ("bench.busy",)
 SANDBOX = ("gateway", "sandbox", "--port=0")
 _ADDRESS = re.compile(r"\b(?:on|at) (?:http://)?(127\.0\.0\.1:\d+)")
 
@@ -46,6 +47,12 @@ class Server:
         if not answer:
             raise RuntimeError(f"a process under test ended instead of answering {line!r}")
         return answer
+
+    async def line(self) -> str:
+        """The next line that it writes."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(READY_WITHIN):
+            return (await self._process.stdout.readline()).decode().strip()
 
     def cpu(self) -> float:
         """Seconds of processor time that all its threads have used, to the nanosecond."""

@@ -1,4 +1,4 @@
-"""Watch: what a stream costs, how fast a change reaches all, what one that never reads costs, a burst of connects."""
+"""Watch: what a stream costs, how fast a change reaches all, what one that never reads costs."""
 
 import asyncio
 import contextlib
@@ -36,9 +36,8 @@ async def run(effort: Effort) -> list[Figure]:
         ours.append(fan)
         bare.append(await _bare_fan(effort, message))
     kept = await _kept_for_nobody(effort)
-    lost, seconds = await _burst(effort)
     kilobytes = [fan.memory / 1024 for fan in ours]
-    watches, burst = f"{effort.streams:,} watches", f"{effort.burst:,} watches at once"
+    watches = f"{effort.streams:,} watches"
     return [
         value(f"{watches}, memory", "KB/stream", statistics.median(kilobytes), at_most(25.0)),
         ratio(f"{watches}, memory", "KB/stream", kilobytes, [fan.memory / 1024 for fan in bare], at_most(1.15)),
@@ -51,8 +50,6 @@ async def run(effort: Effort) -> list[Figure]:
             [cpu for fan in bare for cpu in fan.cpu],
         ),
         value("a watch that never reads, memory that grows", "% of what it missed", 100 * kept, at_most(1.0)),
-        value(f"{burst}, lost", "streams", lost, at_most(0.0)),
-        value(f"{burst}, until all are served", "s", seconds),
     ]  # fmt: skip
 
 
@@ -199,16 +196,3 @@ async def _kept_for_nobody(effort: Effort) -> float:
         grown = watched.gateway.memory() - before
         await watched.gateway.kill()
     return grown / (effort.unread_changes * NEVER_READ * len(watched.message))
-
-
-async def _burst(effort: Effort) -> tuple[int, float]:
-    """How many of so many watches opened at once brought nothing, and the seconds until the last one had."""
-    async with _watched() as watched, channels(watched.gateway, effort.burst) as many:
-        start = time.perf_counter()
-        streams = many.streams(WATCH, watched.request, effort.burst)
-        async with asyncio.timeout(READ_WITHIN):
-            messages = await asyncio.gather(*(stream.read() for stream in streams), return_exceptions=True)
-        seconds = time.perf_counter() - start
-        for stream in streams:
-            stream.cancel()
-    return sum(1 for message in messages if not isinstance(message, bytes)), seconds

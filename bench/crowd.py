@@ -1,0 +1,176 @@
+"""Crowd: many watches opened at once, beside a bare server; and what another tenant feels of it.
+
+The watches of one tenant are more than it may have. Meanwhile another tenant watches and submits, again and again: what
+counts is the longest that one of its calls takes.
+"""
+
+import asyncio
+import contextlib
+import json
+import math
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from bench import processes
+from bench.calls import BARE_WATCH, KEEP, SUBMIT, WATCH, model_submission, with_key
+from bench.figures import Figure, at_most, ratio, value
+from bench.load import Effort, channels
+from bench.processes import Server
+from hfgateway.v1 import generation_service_pb2 as pb
+
+CONNECTIONS = (1, 10, 100)
+MORE = 1.2
+"""A tenant opens so many times what the others do: more than it may have."""
+LOOK_EVERY = 0.2
+KEYS = ("gateway", "keys", "create", "--tenant")
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What came of many watches: seconds until all had a message, those that got none, KB of memory for each."""
+
+    seconds: float
+    lost: int
+    memory: float
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """Fresh servers each time, in turn."""
+    ours: dict[int, list[Crowd]] = {connections: [] for connections in CONNECTIONS}
+    bare: dict[int, list[Crowd]] = {connections: [] for connections in CONNECTIONS}
+    others = []
+    for _ in range(effort.servers):
+        for connections in CONNECTIONS:
+            bare[connections].append(await _bare(connections, effort.burst))
+            ours[connections].append(await _ours(connections, effort.burst))
+        others.append(await _beside_a_crowd(round(MORE * effort.burst)))
+    figures = []
+    for connections in CONNECTIONS:
+        name = f"{effort.burst:,} watches at once over {connections} connections"
+        crowds, floor = ours[connections], bare[connections]
+        lost = max(crowd.lost for crowd in crowds)
+        taken, floor_taken = [crowd.seconds for crowd in crowds], [crowd.seconds for crowd in floor]
+        memory, floor_memory = [crowd.memory for crowd in crowds], [crowd.memory for crowd in floor]
+        figures += [
+            value(f"{name}: lost", "streams", lost, at_most(0)),
+            ratio(f"{name}: until all are served", "s", taken, floor_taken, at_most(1.5)),
+            ratio(f"{name}: memory", "KB/stream", memory, floor_memory, at_most(1.2)),
+        ]
+    name = f"while a tenant opens {round(MORE * effort.burst):,}: another's"
+    watches, submissions = zip(*others, strict=True)
+    return [
+        *figures,
+        value(f"{name} slowest first watch", "s", max(watches), at_most(1.0)),
+        value(f"{name} slowest submission", "s", max(submissions), at_most(1.0)),
+    ]
+
+
+async def _open(server: Server, connections: int, method: str, request: bytes, count: int) -> Crowd:
+    async with processes.running(("bench.watchers", server.address, str(connections))) as watchers:
+        before = server.memory()
+        told = await _told(watchers, method, request, count)
+        return Crowd(told["seconds"], count - told["opened"], (server.memory() - before) / 1024 / count)
+
+
+async def _told(watchers: Server, method: str, request: bytes, count: int) -> dict[str, Any]:
+    plan = json.dumps({"method": method, "request": request.hex(), "count": count})
+    answer: dict[str, Any] = json.loads(await watchers.ask(plan))
+    return answer
+
+
+async def _bare(connections: int, count: int) -> Crowd:
+    async with processes.running(processes.BASELINE) as bare, channels(bare, 1) as one:
+        await one.unary(KEEP)(b"x" * 150)
+        return await _open(bare, connections, BARE_WATCH, b"", count)
+
+
+async def _ours(connections: int, count: int) -> Crowd:
+    async with _gateway() as gateway, channels(gateway, 1) as one:
+        return await _open(gateway, connections, WATCH, await _watchable(one.unary(SUBMIT)), count)
+
+
+async def _beside_a_crowd(count: int) -> tuple[float, float]:
+    """The longest that a watch and a submission of another tenant take, in seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        crowded, other = [await _key(Path(folder), tenant) for tenant in ("crowd", "other")]
+        async with (
+            _gateway(Path(folder), HFGATEWAY_AUTH="keys") as gateway,
+            processes.running(("bench.watchers", gateway.address, "10", crowded)) as watchers,
+            grpc.aio.insecure_channel(gateway.address) as channel,
+        ):
+            submit = _Signed(channel.unary_unary(SUBMIT), other)
+            watched = await _watchable(submit)
+            request = await _watchable(_Signed(channel.unary_unary(SUBMIT), crowded))
+            crowd = asyncio.create_task(_told(watchers, WATCH, request, count))
+            watch = _Signed(channel.unary_stream(WATCH), other)
+            taken = await asyncio.gather(
+                _again_and_again(crowd, lambda: watch(watched).read()),
+                _again_and_again(crowd, lambda: submit(with_key(model_submission()))),
+            )
+            await crowd
+            return taken[0], taken[1]
+
+
+async def _again_and_again(crowd: "asyncio.Task[Any]", call: Any) -> float:
+    """The longest that a call takes while the crowd comes; for ever where it fails."""
+    longest = 0.0
+
+    async def one() -> None:
+        nonlocal longest
+        start = time.perf_counter()
+        try:
+            answer = await call()
+            longest = max(longest, math.inf if answer is grpc.aio.EOF else time.perf_counter() - start)
+        except grpc.aio.AioRpcError:
+            longest = math.inf
+
+    calls: list[asyncio.Task[None]] = []
+    while not crowd.done():
+        calls.append(asyncio.create_task(one()))
+        await asyncio.sleep(LOOK_EVERY)
+    await asyncio.gather(*calls)
+    return longest
+
+
+class _Signed:
+    """A method, called with a key."""
+
+    def __init__(self, method: Any, authorization: str) -> None:
+        self._method = method
+        self._metadata = (("authorization", authorization),)
+
+    def __call__(self, request: bytes) -> Any:
+        return self._method(request, metadata=self._metadata)
+
+
+async def _watchable(submit: Any) -> bytes:
+    """A request that watches a generation which was submitted for that."""
+    answer: Awaitable[bytes] = submit(with_key(model_submission()))
+    generation = pb.SubmitGenerationResponse.FromString(await answer).generation
+    request = pb.WatchGenerationRequest(id=generation.id, after_revision=generation.revision - 1)
+    content: bytes = request.SerializeToString()
+    return content
+
+
+async def _key(folder: Path, tenant: str) -> str:
+    async with processes.spawned((*KEYS, tenant), processes.gateway_settings("127.0.0.1:9", folder)) as made:
+        return f"Bearer {await made.line()}"
+
+
+@contextlib.asynccontextmanager
+async def _gateway(folder: Path | None = None, **terms: str) -> AsyncIterator[Server]:
+    with contextlib.ExitStack() as stack:
+        place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        async with (
+            processes.running(processes.UPSTREAM) as higgsfield,
+            processes.running(
+                processes.GATEWAY, processes.gateway_settings(higgsfield.address, place) | terms
+            ) as gateway,
+        ):
+            yield gateway
