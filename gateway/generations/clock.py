@@ -146,6 +146,11 @@ def jittered(seconds: float, spread: float = 0.1) -> float:
     return seconds * random.uniform(1 - spread, 1 + spread)
 
 
+def spread(seconds: float) -> float:
+    """Return at least so many seconds, and up to half as many more, so that repeats after an outage are spread."""
+    return seconds * random.uniform(1.0, 1.5)
+
+
 async def rest(clock: Clock, seconds: float) -> None:
     """Return after so many seconds of that clock."""
     await clock.wait(asyncio.get_running_loop().create_future(), seconds)

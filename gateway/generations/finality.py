@@ -137,7 +137,8 @@ class Finality:
         try:
             theirs = await self._upstream.time()
         except GatewayError as error:
-            log.warning("Higgsfield did not tell the time; irreversible steps wait", extra={"error": str(error)})
+            if self._heard is None or self._heard.answered:
+                log.warning("Higgsfield did not tell the time; irreversible steps wait", extra={"error": str(error)})
             return _Heard(began, answered=False)
         ended = self._clock.moment().steady
         if theirs is None:

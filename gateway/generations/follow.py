@@ -18,7 +18,7 @@ from gateway.generations import agenda
 from gateway.generations.admission import Admission
 from gateway.generations.agenda import Due, Rules, Step
 from gateway.generations.budget import Budget
-from gateway.generations.clock import give
+from gateway.generations.clock import give, spread
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.finality import ASK_EVERY, Finality
 from gateway.generations.model import FOLLOWED, Generation, Source, State, StatusReport, run_time
@@ -38,6 +38,8 @@ SLOW_ANSWERS = 1.0
 LATE_SHARE = 0.1
 """A poll that is late by so much of what a generation ran for is not learned from."""
 GIVE_UP_MISSING = 86_400.0
+SPARE = 100
+"""Outdated entries of the heap that are kept at most, beside as many as are due."""
 PUT_OFF = 1.0
 """Seconds until a submission is looked at again that could not be marked."""
 LOOK_EVERY = 5.0
@@ -111,7 +113,7 @@ class Follower:
         for one in saved:
             generation = one.generation
             if generation is None:
-                self._due.pop(one.generation_id, None)
+                self._forget(one.generation_id)
                 continue
             self._tell_admission(generation)
             self._plan(generation)
@@ -171,7 +173,7 @@ class Follower:
         due = self._next_due(generation)
         name = generation.id
         if due is None:
-            self._due.pop(name, None)
+            self._forget(name)
             return
         at, now = due.at, self._clock.moment().steady
         if due.step is Step.POLL:
@@ -223,8 +225,20 @@ class Follower:
         if self._due.get(name) != at:
             self._due[name] = at
             heapq.heappush(self._heap, (at, name))
+            self._shed()
             if at < self._sleeps_until:
                 self._wake()
+
+    def _forget(self, name: str) -> None:
+        """Nothing is due for it any more."""
+        self._due.pop(name, None)
+        self._shed()
+
+    def _shed(self) -> None:
+        """Rebuild the heap once most of its entries are outdated."""
+        if len(self._heap) > 2 * len(self._due) + SPARE:
+            self._heap = [(at, name) for name, at in self._due.items()]
+            heapq.heapify(self._heap)
 
     def _admit(self) -> None:
         """Send those whose turn it is."""
@@ -320,11 +334,11 @@ class Follower:
             case Step.TAKE_BACK if generation.marker is not None:
                 await self._service.observe(generation, Unsent(generation.marker))
             case Step.RECOVER if generation.marker is not None:
-                died = OwnerDied(generation.marker, agenda.PAUSE_AFTER_SILENCE)
+                died = OwnerDied(generation.marker, spread(agenda.PAUSE_AFTER_SILENCE))
                 await self._service.observe(generation, died)
             case Step.END_HOPE if self._clock.moment().steady >= due.at:
                 over = [await self._finality.is_over(*hope) for hope in agenda.hopes(generation, self._rules)]
-                await self._end(generation, Expired(GAVE_UP), certain=all(over))
+                await self._end(generation, Expired(GAVE_UP, sends=generation.sends), certain=all(over))
             case Step.END_WAIT if self._clock.moment().steady >= due.at:
                 start_timeout = generation.spec.start_by is not None
                 end = CancelAsked(NOT_STARTED) if start_timeout else Expired(WAITED_TOO_LONG)

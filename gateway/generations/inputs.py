@@ -7,8 +7,8 @@ passed on as they are.
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import Any
@@ -154,14 +154,49 @@ def only_v1(given: Input) -> str | None:
 
 
 def fingerprint(given: Input, outputs_ttl: float | None) -> bytes:
-    """What tells two inputs apart under one idempotency key: the same for the same content, however it was encoded."""
+    """Return what identifies an input under one idempotency key: the same for the same content, however encoded.
+
+    The first byte is the version. Version 2 leaves out fields that have their default, so that a new optional field
+    does not change the fingerprint of inputs without it.
+    """
+    return b"\x02" + _digest(given, outputs_ttl, _is_default)
+
+
+def first_fingerprint(given: Input, outputs_ttl: float | None) -> bytes:
+    """Return version 1 of the fingerprint, which stores may still hold: it has the defaults of its fields in it."""
+    return b"\x01" + _digest(given, outputs_ttl, _is_unset_in_version_1)
+
+
+def is_same(stored: bytes, given: Input, outputs_ttl: float | None) -> bool:
+    """Return whether a stored fingerprint, of any version, is that of this input."""
+    version = first_fingerprint if stored[:1] == b"\x01" else fingerprint
+    return stored == version(given, outputs_ttl)
+
+
+def added(default: Any) -> Any:
+    """Declare an optional field that was added to an input after the first release."""
+    return field(default=default, metadata={"added": True})
+
+
+Unset = Callable[[Field[Any], object], bool]
+
+
+def _is_default(declared: Field[Any], value: object) -> bool:
+    return value is None or value == declared.default
+
+
+def _is_unset_in_version_1(declared: Field[Any], value: object) -> bool:
+    return value is None or ("added" in declared.metadata and value == declared.default)
+
+
+def _digest(given: Input, outputs_ttl: float | None, unset: Unset) -> bytes:
     named = type(given).__name__
     if isinstance(given, ModelInput):
         content = f"{given.model_id}\0{given.canonical}"
     else:
-        content = canonical_json(plain(given))
+        content = canonical_json(plain(given, unset))
     ttl = "" if outputs_ttl is None else repr(outputs_ttl)
-    return b"\x01" + hashlib.sha256(f"{named}\0{content}\0{ttl}".encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(f"{named}\0{content}\0{ttl}".encode("utf-8", "surrogatepass")).digest()
 
 
 def url_violations(path: str, value: str) -> list[Violation]:
@@ -169,8 +204,8 @@ def url_violations(path: str, value: str) -> list[Violation]:
     return list(_url(path, value))
 
 
-def plain(value: object) -> Any:
-    """The value as JSON-like data; fields that are None are left out, whole numbers lose their fraction."""
+def plain(value: object, unset: Unset = _is_default) -> Any:
+    """The value as JSON-like data; fields that are unset are left out, whole numbers lose their fraction."""
     if isinstance(value, str | bool):  # nearly all are
         return value
     if isinstance(value, Enum):
@@ -178,11 +213,11 @@ def plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return value if not value else dict(value)
     if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    names = getattr(value, "__dataclass_fields__", None)
-    if names is not None:
-        fields = ((name, getattr(value, name)) for name in names)
-        return {name: plain(item) for name, item in fields if item is not None}
+        return [plain(item, unset) for item in value]
+    fields: Mapping[str, Field[Any]] | None = getattr(value, "__dataclass_fields__", None)
+    if fields is not None:
+        values = ((declared, getattr(value, name)) for name, declared in fields.items())
+        return {declared.name: plain(item, unset) for declared, item in values if not unset(declared, item)}
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

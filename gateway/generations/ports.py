@@ -162,7 +162,8 @@ class Claim:
 class Claimed:
     """What became of a claim: the new generation, or the one that the key stands for.
 
-    `conflict`: the key was used with another input. `deleted`: its generation is gone, so there is none to show.
+    `fingerprint`: what is stored of the input that the key was used with; `conflict`: it is not the one that was given,
+    or one of another version. `deleted`: its generation is gone, so there is none to show.
     """
 
     generation: Generation | None
@@ -170,6 +171,7 @@ class Claimed:
     generation_id: str
     conflict: bool = False
     deleted: bool = False
+    fingerprint: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

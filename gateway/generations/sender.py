@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from gateway.errors import GatewayError
 from gateway.generations import agenda
 from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE, Admission
-from gateway.generations.clock import jittered
+from gateway.generations.clock import jittered, spread
 from gateway.generations.model import Generation, Marker, PreparedRequest
 from gateway.generations.ports import (
     Claim,
@@ -163,7 +163,7 @@ class Sender:
             case NotTaken(failure, again=True):
                 pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause
                 if generation.ambiguous and not outcome.reached:
-                    pause = max(pause, agenda.PAUSE_AFTER_SILENCE)
+                    pause = max(pause, spread(agenda.PAUSE_AFTER_SILENCE))
                 return Postponed(marker, failure, pause, outcome.reached)
             case NotTaken(failure):
                 return Refused(marker, failure, outcome.final)
@@ -177,7 +177,7 @@ class Sender:
 
     def _unknown(self, marker: Marker, sends: int, outcome: NoAnswer) -> Ambiguous:
         first = agenda.PAUSE_AFTER_WHOLE_ERROR if outcome.whole else agenda.PAUSE_AFTER_SILENCE
-        pause = max(agenda.pause_before_repeat(sends, first), outcome.retry_after or 0.0)
+        pause = spread(max(agenda.pause_before_repeat(sends, first), outcome.retry_after or 0.0))
         return Ambiguous(marker, outcome.failure, pause)
 
     def _tell_admission(self, generation_id: str, outcome: Outcome) -> None:

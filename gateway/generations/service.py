@@ -23,7 +23,7 @@ from gateway.generations.admission import Admission
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.hooks import Hooks
-from gateway.generations.inputs import Input, fingerprint, only_v1, violations
+from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, violations
 from gateway.generations.model import Generation, Source, Spec, State
 from gateway.generations.ports import (
     Claim,
@@ -134,7 +134,7 @@ class Generations:
         claim = self._claim(tenant, submission)
         if claim.generation.marker is None:
             await self._may_wait(claim, submission)
-        return self._claimed(await self._hand_over(claim))
+        return self._claimed(await self._hand_over(claim), submission)
 
     async def _taken_before(
         self, tenant: str, submission: Submission, refused: Sequence[Violation]
@@ -147,7 +147,7 @@ class Generations:
         claimed = await self._read(self._store.known(tenant, submission.key, asked))
         if claimed is None:
             raise invalid_input(refused)
-        return self._claimed(claimed)
+        return self._claimed(claimed, submission)
 
     async def _hand_over(self, claim: Claim) -> Claimed:
         """Step 1, and the start of step 2 where admission has room: both are one commit."""
@@ -352,8 +352,9 @@ class Generations:
             warn(checked.doubted)
         return checked.refused
 
-    def _claimed(self, claimed: Claimed) -> tuple[Generation, bool]:
-        if claimed.conflict or claimed.generation is None:
+    def _claimed(self, claimed: Claimed, submission: Submission) -> tuple[Generation, bool]:
+        conflict = claimed.conflict and not is_same(claimed.fingerprint, submission.given, submission.outputs_ttl)
+        if conflict or claimed.generation is None:
             raise key_reused(claimed.generation_id, deleted=claimed.deleted)
         if claimed.new:
             return claimed.generation, False

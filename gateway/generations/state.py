@@ -124,10 +124,14 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A limit of time has passed, or an operator gave up: the wait in PENDING, or the hope in UNCERTAIN."""
+    """A limit of time has passed, or an operator gave up: the wait in PENDING, or the hope in UNCERTAIN.
+
+    `sends`: applies to UNCERTAIN only if it was not sent again since; None: in any case.
+    """
 
     failure: Failure
     source: Source = Source.GATEWAY
+    sends: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +311,8 @@ def _cancel_asked(generation: Generation, observation: CancelAsked, moment: Mome
 def _expired(generation: Generation, observation: Expired, moment: Moment) -> Generation | None:
     if generation.waiting:
         return _ended(generation, State.FAILED, observation.failure, moment, observation.source)
-    if generation.state is State.UNCERTAIN and generation.marker is None:
+    sent_again = observation.sends is not None and observation.sends != generation.sends
+    if generation.state is State.UNCERTAIN and generation.marker is None and not sent_again:
         return _ended(generation, State.LOST, observation.failure, moment, observation.source)
     return None
 

@@ -185,8 +185,8 @@ class SqliteStore:
         found = self._one("read_generation", generation_id, tenant)
         generation = None if found is None else generation_of(found)
         gone = bool(deleted) or generation is None
-        conflict = bytes(stored) != fingerprint
-        return Claimed(generation, new=False, generation_id=generation_id, conflict=conflict, deleted=gone)
+        used = bytes(stored)
+        return Claimed(generation, False, generation_id, conflict=used != fingerprint, deleted=gone, fingerprint=used)
 
     async def save(self, before: Generation, after: Generation, step: str = "save") -> bool:
         """Replace `before` by `after` if nobody wrote in between."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.errors import GatewayError, Reason
+from gateway.errors import Failure, GatewayError, Reason
+from gateway.generations.model import Source, State, StatusReport
+from gateway.generations.state import Expired, Missing, Reported
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.recovery.conftest import Start
@@ -224,3 +226,32 @@ async def test_what_is_unknown_for_a_day_while_others_are_known_is_lost(start: S
     assert name_of(await running.get(forgotten.id)) == "QUEUED"
     await running.passes(2 * HOUR, step=COARSE)
     assert [name_of(await running.get(one.id)) for one in (forgotten, known)] == ["LOST", "QUEUED"]
+
+
+# -- Decided in vain ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_decision_is_not_applied_to_what_has_changed_since(start: Start) -> None:
+    running = await start(queue_seconds=30 * DAY)
+    service, entries = running.gateway._core.service, running.gateway._core.feed.entries
+    stored = await running.submit(soul("a fox", wait_for=STORED))
+    await running.passes(1.0)
+    missing = await service.observe(entries[stored.id].generation, Missing())
+    assert missing.missing_since is not None
+    report = StatusReport(missing.request_id, "queued", State.QUEUED)
+    await service.observe(missing, Reported(report, Source.POLL))
+    after = await service.observe(missing, Missing(given_up_since=missing.missing_since))
+    assert (after.state, after.missing_since) == (State.QUEUED, None)
+
+
+async def test_hope_is_not_ended_that_began_anew(start: Start) -> None:
+    running = await start()
+    sent = await uncertain(running)
+    service, entries = running.gateway._core.service, running.gateway._core.feed.entries
+    before = entries[sent.id].generation
+    running.plan(on="submit", kind="lost")
+    await running.passes(30.0)
+    assert entries[sent.id].generation.sends == before.sends + 1
+    end = Failure(Reason.SUBMISSION_UNRESOLVED, "too late")
+    after = await service.observe(before, Expired(end, sends=before.sends))
+    assert after.state is State.UNCERTAIN

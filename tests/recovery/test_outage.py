@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.generations import admission, budget
+from gateway.generations import admission, budget, follow
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, State, StatusReport
 from gateway.generations.service import Submission
@@ -203,9 +203,40 @@ async def test_of_five_thousand_each_is_asked_for_once_and_no_second_has_many_ca
     assert running.ledger.ignored_retry_after == 0
 
 
-def most_in_a_second(running: Timed) -> int:
+def most_in_a_second(running: Timed, after: float = 0.0) -> int:
     """Submissions."""
-    return max(Counter(int(one.at) for one in running.ledger.submissions).values())
+    return max(Counter(int(one.at) for one in running.ledger.submissions if one.at > after).values())
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
+async def test_what_was_unanswered_at_once_is_not_repeated_at_once(start: Start, restart: bool) -> None:
+    running = await start(**MANY)
+    count = 23
+    running.plan(on="submit", kind="hang" if restart else "lost", times=count)
+    service = running.gateway._core.service
+    wanted = [Submission(SoulInput(f"fox {number}"), b"", f"fox-{number}", {}) for number in range(count)]
+    with patch("gateway.generations.admission.SILENCES", 1_000):
+        await asyncio.gather(*(service.submit("default", one) for one in wanted))
+        await eventually(lambda: len(running.ledger.submissions) + len(running.sandbox.world.plan) >= count)
+        if restart:
+            await running.stop_gateway()
+            await running.start_gateway()
+        sent = running.time.now
+        assert await all_end(running) <= WITHIN
+    assert len(running.ledger.charges) == count
+    assert most_in_a_second(running, after=sent + 1.0) <= count / 2
+
+
+async def test_the_heap_of_times_sheds_what_is_due_no_more(start: Start) -> None:
+    running = await start(**MANY)
+    follower = running.gateway._core.follower
+    async with higgsfield_is_away(running):
+        await submitted(running, 500)
+        await running.passes(60.0, step=COARSE)
+    assert await all_accepted(running) <= WITHIN
+    await all_end(running)
+    assert follower.following == 0
+    assert len(follower._heap) <= follow.SPARE
 
 
 async def test_what_waited_to_be_sent_does_not_go_all_at_once(start: Start) -> None:
