@@ -32,7 +32,7 @@ GATHERING = 0.01
 """Seconds that a group waits for more once several writes came together."""
 SYNC_AFTER = 1.0
 """Seconds from a commit until the mark is synced: what a power cut can take from it."""
-COUNT = "INSERT OR REPLACE INTO meta (name, value) VALUES ('commits', ?)"
+COUNT = "UPDATE meta SET value = ? WHERE name = 'commits'"
 LATE = 10.0
 """Seconds after which a disk that has not answered a group counts as hung; longer than PATIENCE."""
 SILENT = "the store's disk does not answer"
