@@ -232,7 +232,7 @@ def test_every_answer_is_given_by_a_function_with_places() -> None:
     adapter = "rpc/over_grpc.py"
     for kind in ("unary_unary", "unary_stream", "stream_unary", "stream_stream"):
         assert callers(f"grpc.{kind}_rpc_method_handler") <= {f"{adapter} _bound"}
-    for name in ("_unary", "_stream", "_gathering", "_abort"):
+    for name in ("_unary", "_stream", "_gathering", "abort"):
         assert calls(function(adapter, name), "failpoints.before"), name
     for name in ("_unary", "_stream", "_gathering"):
         assert calls(function(adapter, name), "_end_with_a_failpoint"), name
