@@ -24,6 +24,8 @@ from gateway.higgsfield.transport import AioTransport
 from hfgateway.v1 import generation_service_pb2 as pb
 
 DELAY = 0.1
+LONE_DELAY = 0.02
+"""Seconds that the upstream takes for a lone submission, for a second figure: meanwhile all threads go to sleep."""
 FEW, MANY, MOST = 50, 200, 500
 WARM, SOME, QUEUED = 500, 1_000, 9_500
 """Submissions that wait for their turn: some after the warm-up are held against the last ones. 10,000 may wait."""
@@ -141,6 +143,14 @@ async def _rates(scene: Scene, effort: Effort) -> list[Figure]:
 
 
 async def _lone(scene: Scene, effort: Effort) -> list[Figure]:
+    """Over an upstream that answers at once, and over one that takes its time."""
+    name = "a lone Submit, beside its RPC + POST + 2 commits"
+    at_once = await _lone_over(scene, effort, name)
+    await scene.answer_after(LONE_DELAY)
+    return [at_once, await _lone_over(scene, effort, f"{name}, over {LONE_DELAY * 1e3:.0f} ms")]
+
+
+async def _lone_over(scene: Scene, effort: Effort, name: str) -> Figure:
     """One at a time, beside its RPC, its POST and two commits, each alone."""
     model = model_submission()
     (submit,), (echo,) = scene.submitting(model, 1), scene.echoing(model, 1)
@@ -156,9 +166,7 @@ async def _lone(scene: Scene, effort: Effort) -> list[Figure]:
         median = await alternating(calls, effort.lone_calls)
     database.close()
     floor = median["echo"] + median["post"] + 2 * median["commit"]
-    return [
-        excess("a lone Submit, beside its RPC + POST + 2 commits", "ms, p50", median["submit"], floor, at_most(0.6))
-    ]
+    return excess(name, "ms, p50", median["submit"], floor, at_most(0.6))
 
 
 async def _queued(scene: Scene, effort: Effort) -> list[Figure]:
@@ -179,6 +187,7 @@ async def _queued(scene: Scene, effort: Effort) -> list[Figure]:
 def _database(path: Path) -> sqlite3.Connection:
     """Every statement is a durable transaction of its own."""
     database = sqlite3.connect(path, isolation_level=None)
-    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "CREATE TABLE rows (content BLOB)"):
+    table = "CREATE TABLE IF NOT EXISTS rows (content BLOB)"
+    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", table):
         database.execute(statement).fetchall()
     return database
