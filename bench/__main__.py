@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from bench import (
+    attack,
     charges,
     crowd,
     follow,
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "charges": charges.run,
     "webhooks": webhooks.run,
     "upload": upload.run,
+    "attack": attack.run,
 }
 LONGEST = {"charges": 2400.0, "crowd": 900.0, "goodput": 900.0}
 USUALLY = 300.0

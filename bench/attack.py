@@ -1,0 +1,201 @@
+"""Attacks by callers without a key, each from a process of its own, and how long one healthy caller's Get takes beside.
+
+Bounded in count and time, over loopback only. `python -m bench.attack NAME GRPC HTTP COUNT SECONDS` is one attacker.
+"""
+
+import asyncio
+import contextlib
+import gzip
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+from grpc_health.v1 import health_pb2
+
+from bench import processes
+from bench.calls import ANSWER, GET, KEEP, SUBMIT, model_submission, with_key
+from bench.figures import Figure, Goal, Judged, at_most, ratio
+from bench.load import Call, Effort
+from hfgateway.v1 import generation_service_pb2 as pb
+
+BOMBS, CONNECTIONS, WATCHES = 400, 1_100, 40_000
+"""How many of each: JSON bombs, idle connections to each port, health watches."""
+SENDERS = 8
+WATCHES_PER_CONNECTION = 1_000
+SETTLE = 20.0
+"""Seconds, at most, in which memory has to return."""
+_WATCH = "/grpc.health.v1.Health/Watch"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The two ports."""
+
+    grpc: str
+    http: str
+
+
+async def bombs(target: Target, count: int, _: float) -> None:
+    """4 KB of gzip each, which unpack to 2 million values of JSON."""
+    packed = gzip.compress(b"[" + b"1," * 2_000_000 + b"1]")
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    left = iter(range(count))
+    url = f"http://{target.http}{SUBMIT}"
+
+    async def send(session: aiohttp.ClientSession) -> None:
+        for _ in left:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.post(url, data=packed, headers=headers) as answer:
+                    await answer.read()
+
+    async with aiohttp.ClientSession() as session:
+        await asyncio.gather(*(send(session) for _ in range(SENDERS)))
+
+
+async def connections(target: Target, count: int, seconds: float) -> None:
+    """So many to each port, which say nothing and come again when they are closed."""
+    end = time.perf_counter() + seconds
+
+    async def hold(address: str) -> None:
+        host, port = address.rsplit(":", 1)
+        while (left := end - time.perf_counter()) > 0:
+            with contextlib.suppress(OSError, TimeoutError):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                with contextlib.suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(left):
+                        await reader.read()
+                writer.close()
+            await asyncio.sleep(0.1)
+
+    await asyncio.gather(*(hold(address) for address in (target.grpc, target.http) for _ in range(count)))
+
+
+async def watches(target: Target, count: int, seconds: float) -> None:
+    """So many health watches, opened at once and held; those that are refused are not opened again."""
+    request = health_pb2.HealthCheckRequest().SerializeToString()
+    options = (("grpc.use_local_subchannel_pool", 1),)
+    channels = [
+        grpc.aio.insecure_channel(target.grpc, options=options) for _ in range(-(-count // WATCHES_PER_CONNECTION))
+    ]
+
+    async def watch(number: int) -> None:
+        call = channels[number % len(channels)].unary_stream(_WATCH)(request, timeout=seconds + 60)
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await call.read()
+
+    await asyncio.gather(*(watch(number) for number in range(count)))
+    await asyncio.sleep(seconds)
+    await asyncio.gather(*(channel.close() for channel in channels))
+
+
+ATTACKS: dict[str, Callable[[Target, int, float], Coroutine[Any, Any, None]]] = {
+    "bombs": bombs,
+    "connections": connections,
+    "watches": watches,
+}
+_NAMES = {"bombs": "4 KB JSON bombs", "connections": "idle connections to each port", "watches": "health watches"}
+
+
+async def run(effort: Effort) -> list[Figure]:
+    """Each attack in turn, on one gateway."""
+    scale = min(1.0, effort.burst / 10_000)
+    counts = {"bombs": BOMBS, "connections": CONNECTIONS, "watches": WATCHES}
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as folder:
+        http = processes.free_address()
+        async with processes.running(processes.UPSTREAM) as higgsfield:
+            settings = processes.gateway_settings(higgsfield.address, Path(folder))
+            settings |= {"HFGATEWAY_AUTH": "keys", "HFGATEWAY_HTTP_ADDRESS": http}
+            key = await _key(settings)
+            async with (
+                processes.running(processes.GATEWAY, settings) as gateway,
+                processes.running(processes.BASELINE) as bare,
+                grpc.aio.insecure_channel(gateway.address) as channel,
+                grpc.aio.insecure_channel(bare.address) as bare_channel,
+            ):
+                get = await _getter(channel, key)
+                echo = bare_channel.unary_unary(ANSWER)
+                await bare_channel.unary_unary(KEEP)(b"x" * 500)
+                calls = [get, lambda: echo(b"x" * 40)]
+                await _p99s(calls, asyncio.sleep(2 * effort.seconds))  # what is first done once is done
+                figures.append(_beside("nothing", await _p99s(calls, asyncio.sleep(2 * effort.seconds)), None))
+                for name in ATTACKS:
+                    count = round(counts[name] * scale)
+                    before = gateway.memory()
+                    target = Target(gateway.address, http)
+                    beside = await _p99s(calls, _attack(name, target, count, 3 * effort.seconds))
+                    after = await _settled(gateway, before)
+                    about = f"{count} {_NAMES[name]}"
+                    figures.append(_beside(about, beside, at_most(50.0)))
+                    mib = 1 << 20
+                    figures.append(ratio(f"memory after {about}", "MiB", [after / mib], [before / mib], at_most(1.10)))
+    return figures
+
+
+async def _key(settings: dict[str, str]) -> str:
+    """A new API key, made before the gateway runs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "keys", "create", "--tenant", "bench",
+        cwd=processes.ROOT, env=dict(settings), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    return out.decode().strip()
+
+
+async def _getter(channel: grpc.aio.Channel, key: str) -> Call:
+    """Gets a generation of its own, again and again over one connection."""
+    metadata = (("authorization", f"Bearer {key}"),)
+    answer = await channel.unary_unary(SUBMIT)(with_key(model_submission()), metadata=metadata)
+    name = pb.SubmitGenerationResponse.FromString(answer).generation.id
+    request, get = pb.GetGenerationRequest(id=name).SerializeToString(), channel.unary_unary(GET)
+    return lambda: get(request, metadata=metadata)
+
+
+async def _p99s(calls: Sequence[Call], meanwhile: Coroutine[Any, Any, object]) -> list[float]:
+    """How long each of these calls took, the 99th of a hundred in ms, made in turn until the other thing has ended."""
+    ending = asyncio.create_task(meanwhile)
+    taken: list[list[float]] = [[] for _ in calls]
+    while not ending.done():
+        for call, times in zip(calls, taken, strict=True):
+            start = time.perf_counter()
+            await call()
+            times.append(1e3 * (time.perf_counter() - start))
+        await asyncio.sleep(0.002)
+    await ending
+    return [sorted(times)[len(times) * 99 // 100] for times in taken]
+
+
+def _beside(about: str, found: Sequence[float], goal: Goal | None) -> Figure:
+    """A Get of ours, and a bare server's echo in the same time: what of it is the machine's."""
+    ours, bare = found
+    return Figure(f"Get beside {about}, p99", "ms", ours, bare, Judged.VALUE, ours, goal)
+
+
+async def _attack(name: str, target: Target, count: int, seconds: float) -> None:
+    arguments = ("-m", "bench.attack", name, target.grpc, target.http, str(count), str(seconds))
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=processes.ROOT)
+    try:
+        if await process.wait():
+            raise RuntimeError(f"the attack {name} broke off")
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+
+async def _settled(gateway: processes.Server, before: int) -> int:
+    """Resident bytes, once they are back or have had their time."""
+    end = time.perf_counter() + SETTLE
+    while (now := gateway.memory()) > 1.05 * before and time.perf_counter() < end:  # noqa: ASYNC110
+        await asyncio.sleep(0.5)
+    return now
+
+
+if __name__ == "__main__":
+    attack, grpc_address, http_address, number, length = sys.argv[1:]
+    asyncio.run(ATTACKS[attack](Target(grpc_address, http_address), int(number), float(length)))
