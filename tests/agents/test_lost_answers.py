@@ -55,7 +55,7 @@ class _Plain(list[Any]):
 
 
 async def test_a_silent_higgsfield_is_not_waited_for_and_not_asked_twice(tmp_path: Path) -> None:
-    async with run(tmp_path, UPSTREAM_TIMEOUT=0.3, agent_seconds=TURN) as running:
+    async with run(tmp_path, UPSTREAM_TIMEOUT=2, agent_seconds=TURN) as running:
         talk = Talk(running)
         session_id = await talk.create()
         running.plan(on="agent_send", kind="hang", processed=True)
@@ -234,9 +234,9 @@ async def test_a_message_goes_on_when_its_caller_leaves(running: Running, talk: 
     session_id = await talk.create()
     running.plan(on="agent_send", delay=0.5)
     request = pb.SendMessageRequest(session_id=session_id, text="a fox", idempotency_key="k")
-    with pytest.raises(RpcFailure) as raised:
-        await talk.transport.call("SendMessage", request, timeout=0.1)
-    assert raised.value.code == "DEADLINE_EXCEEDED"
+    call = asyncio.create_task(talk.transport.call("SendMessage", request))
+    await eventually(lambda: bool(talk.said))
+    call.cancel()
 
     answer = await talk.send(session_id, "a fox", "k")
 

@@ -37,7 +37,7 @@ async def impatient(running: Running, method: str, request: Any) -> None:
     """Call, and leave before the store has answered."""
     async with slow_store(running):
         with pytest.raises(RpcFailure) as raised:
-            await running.grpc.call(method, request, timeout=0.2)
+            await running.grpc.call(method, request, timeout=2.0)
         assert raised.value.code == "DEADLINE_EXCEEDED"
         await running.calls_open(method, 0, "CallbackService")
 

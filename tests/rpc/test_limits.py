@@ -70,7 +70,7 @@ DRIP = {"kind": "drip", "delay": 0.5}
 
 
 async def test_an_answer_that_drips_ends_at_the_limit_for_the_whole_call(start: Start) -> None:
-    running = await start(UPSTREAM_TIMEOUT=0.6, UPSTREAM_IDEMPOTENCY="off")
+    running = await start(UPSTREAM_TIMEOUT=2, UPSTREAM_IDEMPOTENCY="off")
     polled = await running.submit(soul("polled"))
     for on, prompt in (("status", "polled"), ("submit", "sent"), ("estimate", "priced")):
         running.plan(on=on, prompt=prompt, **DRIP)

@@ -166,7 +166,7 @@ async def test_a_refusal_that_nobody_waits_for_is_the_generations_failure(runnin
 
 
 async def test_stored_is_answered_before_higgsfield_has_said_anything(start: Start) -> None:
-    running = await start(UPSTREAM_TIMEOUT=0.5, UPSTREAM_IDEMPOTENCY="off")
+    running = await start(DRAIN=0.1)
     running.plan(on="submit", kind="hang", times=4)
     for name, client in running.transports.items():
         answer = await submit(client, soul(f"over {name}", wait_for=pb.WAIT_FOR_STORED))

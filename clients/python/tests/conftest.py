@@ -45,5 +45,5 @@ async def gateway() -> AsyncIterator[ScriptedGateway]:
 async def client(gateway: ScriptedGateway) -> AsyncIterator[AsyncClient]:
     # Delays are real here, and short: what is tested is a real connection that has to come back.
     timers = Timers(random=lambda: 0.0)
-    async with AsyncClient(gateway.address, timeout=5.0, timers=timers) as client:
+    async with AsyncClient(gateway.address, timeout=60.0, timers=timers) as client:
         yield client

@@ -73,7 +73,7 @@ async def test_the_same_without_asyncio(gateway: ScriptedGateway, case: Case) ->
     gateway.on(rpc, page(["1"], "more"), page(["2"], ""))
 
     def everything() -> list[Any]:
-        with Client(gateway.address, timeout=5.0) as client:
+        with Client(gateway.address, timeout=60.0) as client:
             return list(call(client))
 
     assert [item.id for item in await asyncio.to_thread(everything)] == ["1", "2"]

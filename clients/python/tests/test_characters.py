@@ -132,7 +132,7 @@ async def test_the_synchronous_client_does_the_same(gateway: ScriptedGateway) ->
     progress: list[str] = []
 
     def train() -> SoulCharacter:
-        with Client(gateway.address, timeout=5.0) as client:
+        with Client(gateway.address, timeout=60.0) as client:
             return client.train_character(
                 "Anna", IMAGES, on_progress=lambda one: progress.append(character_state_name(one))
             )

@@ -62,7 +62,7 @@ class Script:
             if isinstance(step, Refusal):
                 # The fake channel drops what was not read yet, as a reset of a real connection may.
                 for _ in range(sum(not isinstance(step, Refusal) for step in steps)):
-                    self.seen.get(timeout=5)
+                    self.seen.get(timeout=60)
                 call.terminate(step.trailing_metadata(), step.code, step.failure.message)
                 return request
             call.send_response(step)

@@ -26,7 +26,7 @@ async def test_a_trusted_gateway_is_talked_to(certificate: tuple[Path, Path]) ->
 
     async with AsyncClient(secured.address, tls=TlsConfig(ca=cert)) as client:
         assert (await client.get("g1")).id == "g1"
-    async with AsyncClient(secured.address, tls=True, timeout=0.5) as stranger:
+    async with AsyncClient(secured.address, tls=True, timeout=2.0) as stranger:
         with pytest.raises(errors.Unavailable):
             await stranger.get("g1")
     await secured.stop()

@@ -176,7 +176,7 @@ async def test_a_refusal_is_not_made_again(gateway: ScriptedGateway, client: Asy
 
 async def test_a_gateway_that_stays_away_is_told_of_in_the_end(gateway: ScriptedGateway) -> None:
     gateway.on("UploadMedia", *[refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", retry_delay=0.01)] * 1000)
-    async with AsyncClient(gateway.address, timeout=0.1) as client:
+    async with AsyncClient(gateway.address, timeout=2.0) as client:
         with pytest.raises(errors.UpstreamUnavailable):
             await client.upload(MEDIA, "image/png")
     assert 1 < len(gateway.requests["UploadMedia"]) < 1000
@@ -259,7 +259,7 @@ async def test_an_upload_ends_at_its_timeout_and_when_it_is_canceled(
     gateway.on("UploadMedia", gateway.hang, arrive_and_hang)
 
     with pytest.raises(errors.DeadlineExceeded):
-        await client.upload(MEDIA, "image/png", timeout=0.2)
+        await client.upload(MEDIA, "image/png", timeout=2.0)
 
     uploading = asyncio.create_task(client.upload(MEDIA, "image/png"))
     await arrived.wait()
