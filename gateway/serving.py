@@ -74,7 +74,7 @@ GRPC_OPTIONS = (
     ("grpc.server.max_pending_requests", 15_000),
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
     # Seconds after which it cancels such a call: longer than any burst takes on a slow machine.
-    ("grpc.server_max_unrequested_time_in_server", 10),
+    ("grpc.server_max_unrequested_time_in_server", 15),
 )
 HEALTH_EVERY = 0.5
 """Seconds between looks at what health checks are to be told."""
