@@ -32,12 +32,12 @@ async def test_what_has_ended_is_copied_checked_and_found(stage: Stage) -> None:
     found = await stage.becomes_archived(generation, 2)
 
     folder = f"tenant/{generation.id}"
-    assert stage.place.files() == {f"{folder}/0-image.png": CONTENT, f"{folder}/2-image.webp": CONTENT[:7]}
+    assert stage.place.files() == {f"{folder}/0-image.webp": CONTENT, f"{folder}/2-image.webp": CONTENT[:7]}
     assert {index: (file.size, file.sha256) for index, file in found.items()} == {
         0: (len(CONTENT), sha256(CONTENT)),
         2: (7, sha256(CONTENT[:7])),
     }
-    assert found[0].url == f"{stage.place.url}/{folder}/0-image.png"
+    assert found[0].url == f"{stage.place.url}/{folder}/0-image.webp"
     await stage.becomes(lambda: stage.archiver.archived == 2)  # counted a moment after it is stored
     assert (stage.archiver.bytes, stage.archiver.failures) == (len(CONTENT) + 7, 0)
     assert stage.store.copies.copies_waiting() == 0
