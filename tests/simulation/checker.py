@@ -94,11 +94,9 @@ class _Judge:
         yield from self._not_sent_in_doubt(history)
 
     def _forgotten(self, history: History) -> bool:
-        """Whether a restored copy was older than the first time the key was used: nobody can know it then."""
-        first = history.first_asked_at
-        return first is not None and any(
-            copied <= first + SLACK < restored + SLACK for restored, copied in self.evidence.restores
-        )
+        """Whether a restored copy may be older than the key: nobody can know it then."""
+        known = min((sight.at for sight in history.sights), default=float("inf"))
+        return any(copied <= known for _, copied in self.evidence.restores)
 
     def _told_right(self, history: History, charges: list[Request]) -> Iterator[str]:
         final = history.final
@@ -111,6 +109,8 @@ class _Judge:
             final = ended[-1] if ended else None
         if final is None:
             return
+        if final.state is State.UNCERTAIN and self.evidence.restores:
+            return  # held for the operator
         if not final.done:
             yield f"stuck in {final.state.name} (version {final.version}, marker {final.marker is not None})"
             return
@@ -142,7 +142,7 @@ class _Judge:
                     yield f"{final.state.name}, and Higgsfield says {own.status(float('inf'))}"
                 elif final.state is State.COMPLETED and [output.url for output in final.outputs] != [own.url]:
                     yield "COMPLETED with outputs that are not its own"
-        if own is not None and own.deleted_at is not None and history.final is not None and final.outputs:
+        if own is not None and own.id in self.ledger.deletions_told and history.final is not None and final.outputs:
             yield "shown with outputs that were removed from Higgsfield"
 
     def _too_early(self, history: History, final: Generation, at: float) -> Iterator[str]:
@@ -160,7 +160,8 @@ class _Judge:
     def _lost(self, history: History, final: Generation, own: Request | None) -> Iterator[str]:
         sent = [post for post in self.posts.get(history.key, []) if post.sent]
         told = self._told_of_end(history, final)
-        sent = [post for post in sent if told and post.began < told[0]]
+        copied = min((copied for _, copied in self.evidence.restores), default=float("inf"))
+        sent = [post for post in sent if told and post.began < min(told[0], copied)]
         if own is not None:
             yield "LOST, although Higgsfield has its request"
         elif told and sent and told[0] - sent[-1].began < self.evidence.uncertain_timeout - SLACK:
@@ -196,7 +197,12 @@ class _Judge:
         posts = self.posts.get(history.key, [])
         crashed = {life for life, _ in self.evidence.crashes}
         doubted = [one for one in history.sights if one.generation.state in {State.UNCERTAIN, State.LOST}]
-        if doubted and posts and not any(post.sent or post.life in crashed for post in posts):
+        if (
+            doubted
+            and posts
+            and not self.evidence.restores
+            and not any(post.sent or post.life in crashed for post in posts)
+        ):
             yield f"{doubted[0].generation.state.name}, and not a byte of it was ever sent"
 
     # -- Watchers ------------------------------------------------------------------------------------------------------
@@ -210,7 +216,8 @@ class _Judge:
             yield "never caught up"
             return
         for name, generation in model.believed.items():
-            if not generation.done:
+            held = generation.state is State.UNCERTAIN and restored
+            if not generation.done and not held:
                 yield f"{name} is {generation.state.name} for ever to it"
 
     # -- The process ---------------------------------------------------------------------------------------------------

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from gateway.generations.clock import SystemClock
 from gateway.generations.ports import Saved
+from gateway.store import files, mark, restore
 from gateway.store.writer import Writer
 from tests.simulation.world import World
 
@@ -27,6 +32,9 @@ class Disk:
         self.path = folder / "store.db"
         self._copy = folder / "copy"
         shutil.copyfile(template, self.path)
+        with contextlib.closing(sqlite3.connect(self.path)) as connection:
+            known = files.known(connection)
+        mark.create(self.path, known.epoch, known.commits)
         self.state = ""
         self.state_since = 0.0
         self.slowness = 0.001
@@ -88,6 +96,20 @@ class Disk:
         shutil.copyfile(self._copy, self.path)
         self.world.tell("restored the backup of", self.copied_at)
 
+    def declare_restored(self) -> None:
+        """What the operator does then: `hfgateway migrate --restored`."""
+        world = self.world
+
+        def clock(newest: float) -> SystemClock:
+            return SystemClock(newest, wall=world.wall, monotonic=world.even)
+
+        with mock.patch.object(restore, "SystemClock", clock):
+            # A process of its own, with a loop of its own, and nothing else runs meanwhile.
+            thread = threading.Thread(target=lambda: asyncio.run(restore.restored(self.path)))
+            thread.start()
+            thread.join()
+        world.tell("declared restored")
+
     async def turn(self) -> None:
         """Wait as long as the disk takes for a commit."""
         while self.state == "hangs":
@@ -129,11 +151,9 @@ class _Connection:
     def __init__(self, connection: sqlite3.Connection, disk: Disk) -> None:
         self._real = connection
         self._disk = disk
-        self.executemany = connection.executemany
 
-    @property
-    def in_transaction(self) -> bool:
-        return self._real.in_transaction
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         if sql == "COMMIT":
@@ -142,9 +162,6 @@ class _Connection:
             self._disk.attempts.append(self._disk.world.now)
             raise sqlite3.OperationalError(READ_ONLY)
         return self._real.execute(sql, *values)
-
-    def close(self) -> None:
-        self._real.close()
 
     def _commit(self) -> sqlite3.Cursor:
         disk, world = self._disk, self._disk.world

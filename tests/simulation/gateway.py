@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from gateway.errors import GatewayError
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.webhooks import Signatures
+from gateway.rpc.limits import WEBHOOKS, Door
 from gateway.serving import LAST_WORDS
 from gateway.store.files import StoreFileError
 from gateway.web.webhook import Proofs, webhook_route
@@ -96,8 +96,8 @@ class Server:
             return
         signatures = Signatures((SECRET,)) if self.settings.webhook_secrets else None
         proofs = Proofs(signatures, core.hooks.proven, core.upstream.read_delivery, core.upstream.read_job_set)
-        gate = SimpleNamespace(open=0, refusal=lambda: None)
-        route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, gate)  # type: ignore[arg-type]
+        door = Door(WEBHOOKS, lambda: None)
+        route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, door)
         running.deliver = route.endpoint
         running.accepts = True
 

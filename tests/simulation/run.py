@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from gateway.config import Settings, read_settings
+from gateway.generations.model import State
 from gateway.store import files
 from tests.simulation.callers import Customer, Habits, Watcher
 from tests.simulation.checker import Evidence, violations
@@ -167,10 +168,12 @@ def _wrong_calendar(planned: Plan, chance: random.Random) -> None:
 
 def _old_copy(planned: Plan, chance: random.Random) -> None:
     """Copies are made, and one of them is restored."""
-    planned.restores, planned.crashes, planned.aimed = True, max(planned.crashes, 2), 0.0
-    planned.moods.limit = chance.choice((0, 1))
-    planned.habits.v1 = chance.choice((0.0, 0.5))
+    planned.restores, planned.crashes, planned.aimed = True, max(planned.crashes, 2), 0.2
+    planned.customers = max(planned.customers, 4)
+    planned.moods.limit = chance.choice((0, 1, 1))
+    planned.habits.v1 = chance.choice((0.0, 0.7))
     planned.moods.lost_after = max(planned.moods.lost_after, 0.2)
+    planned.downtime = chance.choice((2.0, MINUTE, planned.horizon))
 
 
 def _rolling(planned: Plan, chance: random.Random) -> None:
@@ -283,7 +286,7 @@ class _Simulation:
             retention=planned.settings.retention,
         )
         self._crashes = planned.crashes
-        self._working = True
+        self._undeclared = False
         disk.slowness = planned.slowness
         disk.fails, disk.breaks = planned.commit_fails, planned.disk_breaks
         disk.on_commit = self.higgsfield.on_submit = self._aim
@@ -325,6 +328,9 @@ class _Simulation:
         world = self.world
         while True:
             await self.server.run_once(self._prepare)
+            if self.server.refused_starts:
+                self._refused(self.server.refused_starts.pop())
+                continue
             if not any(number == self.server.lives for number, _, out in self.server.terminations if out is not None):
                 self.evidence.crashes.append((self.server.lives, world.now))
             await asyncio.sleep(world.between(0.2, max(self.plan.downtime, 0.3)) if world.faults else 1.0)
@@ -340,9 +346,17 @@ class _Simulation:
                     else -world.between(MINUTE, 40 * DAY)
                 )
                 world.tell("the calendar is off by", world.skew)
-            if self.plan.restores and self.disk.copied_at is not None and world.might(0.5):
+            if self.plan.restores and self.disk.copied_at is not None and world.might(0.6):
                 self.disk.restore()
                 self.evidence.restores.append((world.now, self.disk.copied_at))
+                self._undeclared = True
+
+    def _refused(self, why: str) -> None:
+        """A start was refused: rightly, if there is an older copy, and then the operator has a command for it."""
+        if not self._undeclared:
+            self.world.logged.append(f"a start was refused: {why}")
+        self._undeclared = False
+        self.disk.declare_restored()
 
     def _prepare(self, life: Life) -> None:
         """Decide how far this process gets: to some step of it, wherever that is."""
@@ -374,7 +388,7 @@ class _Simulation:
         coming = [self._outage] * planned.outages + [self._disk_trouble] * planned.disk_trouble
         coming += [self._terminate] * planned.terminations
         if planned.restores:
-            coming += [self._back_up] * 3
+            coming += [self._back_up] * 5
         if planned.jumps and world.chance.random() < 0.2:
             coming.append(self._jump)
         await asyncio.gather(*(self._some_time(what) for what in coming))
@@ -444,7 +458,8 @@ class _Simulation:
                 continue
             reader = sqlite3.connect(self.disk.path)
             try:
-                (open_ones,) = reader.execute(f"SELECT count(*) FROM ({files.queries()['read_unfinished']})").fetchone()
+                held = f"AND state <> {State.UNCERTAIN.value}" if self.evidence.restores else ""  # for the operator
+                (open_ones,) = reader.execute(f"SELECT count(*) FROM generations WHERE done = 0 {held}").fetchone()
             finally:
                 reader.close()
             if not open_ones:
