@@ -13,6 +13,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.generations import feed
 from gateway.generations import watch as watch_module
+from gateway.store.restore import restored
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
 from tests.support.running import PATIENCE, Generation, Running, collected, eventually, name_of, soul
@@ -165,13 +166,11 @@ async def test_a_token_from_before_caught_up_starts_over(running: Running, grpc:
     assert not any(message.reset for message in messages)
 
 
-async def test_a_token_of_another_store_resets(running: Running, grpc: Transport) -> None:
+async def test_a_token_from_before_a_restore_resets(running: Running, grpc: Transport) -> None:
     stored = await running.submit(soul("a fox"))
     token = (await caught_up(grpc))[-1].resume_token
     await running.stop_gateway()
-    with contextlib.closing(sqlite3.connect(running.store_path)) as connection:
-        connection.execute("UPDATE meta SET value = '0badf00d' WHERE name = 'epoch'")
-        connection.commit()
+    await restored(running.store_path)
     await running.start_gateway()
     messages = await caught_up(running.grpc, token)
     assert [message.reset for message in messages] == [True] + [False] * (len(messages) - 1)
@@ -232,9 +231,7 @@ async def test_a_reset_with_ids_tells_them_in_any_state(running: Running) -> Non
     ids = [done.id, alive.id]
     token = (await caught_up(running.grpc, ids=ids))[-1].resume_token
     await running.stop_gateway()
-    with contextlib.closing(sqlite3.connect(running.store_path)) as connection:
-        connection.execute("UPDATE meta SET value = '0badf00d' WHERE name = 'epoch'")
-        connection.commit()
+    await restored(running.store_path)
     await running.start_gateway()
     messages = await caught_up(running.grpc, token, ids=ids)
     assert messages[0].reset
