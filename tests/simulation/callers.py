@@ -97,6 +97,8 @@ class Habits:
     not_queued: float = 0.0
     horizon: float = 300.0
     again_most: float = HOUR
+    away: float = 5.0
+    """For how long a watcher stays away at the most."""
 
 
 class Customer:
@@ -308,12 +310,12 @@ class Watcher:
         """Watch on and on."""
         model = self.model
         at: Position | None = None
-        pause = 5.0
+        pause = self.habits.away
         while True:
             model.caught_up = False
             fresh = True
             try:
-                patience = self.world.between(5.0, 2 * HOUR)
+                patience = self.world.between(5.0, min(2 * HOUR, self.habits.horizon))
                 async with asyncio.timeout(patience if self.world.might(self.habits.leaves) else None):
                     async for seen in self.server.stream(
                         lambda core: core.watches.many(model.tenant, Filter(), at, TICK, _nothing)  # noqa: B023
@@ -324,7 +326,7 @@ class Watcher:
                             model.presenting = True
                             model.resets += 1
                         fresh = False
-                        pause = 5.0
+                        pause = self.habits.away
                         at = seen.at
                         if seen.generation is not None:
                             self._take(seen.generation)

@@ -140,7 +140,11 @@ class _Judge:
                     yield f"{final.state.name} by a request {final.request_id or '-'} that is not its own"
                 elif own.status(float("inf")) != ENDS[final.state]:
                     yield f"{final.state.name}, and Higgsfield says {own.status(float('inf'))}"
-                elif final.state is State.COMPLETED and [output.url for output in final.outputs] != [own.url]:
+                elif (
+                    own.deleted_at is None
+                    and final.state is State.COMPLETED
+                    and [output.url for output in final.outputs] != [own.url]
+                ):
                     yield "COMPLETED with outputs that are not its own"
         if own is not None and own.id in self.ledger.deletions_told and history.final is not None and final.outputs:
             yield "shown with outputs that were removed from Higgsfield"

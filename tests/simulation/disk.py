@@ -36,7 +36,8 @@ class Disk:
             known = files.known(connection)
         mark.create(self.path, known.epoch, known.commits)
         self.state = ""
-        self.state_since = 0.0
+        self.silent_since: float | None = None
+        """Since when a commit hangs."""
         self.slowness = 0.001
         self.fails = self.breaks = 0.0
         """Probabilities that a commit fails, and that the disk breaks under it."""
@@ -51,8 +52,9 @@ class Disk:
         if state == self.state:
             return
         self.world.tell("disk", state or "works")
-        self.state, self.state_since = state, self.world.now
+        self.state = state
         if state != "hangs":
+            self.silent_since = None
             hanging, self._hanging = self._hanging, []
             for signal in hanging:
                 if not signal.done():
@@ -76,6 +78,7 @@ class Disk:
             one.close()
         self._open.clear()
         self._hanging.clear()
+        self.silent_since = None
 
     def back_up(self) -> None:
         """Copy the store as it is now."""
@@ -113,6 +116,7 @@ class Disk:
     async def turn(self) -> None:
         """Wait as long as the disk takes for a commit."""
         while self.state == "hangs":
+            self.silent_since = self.silent_since or self.world.now
             signal = asyncio.get_running_loop().create_future()
             self._hanging.append(signal)
             await signal

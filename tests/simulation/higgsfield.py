@@ -24,6 +24,7 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
 WEBHOOK_PAUSES = (0.0, 5.0, 30.0, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR)
 """Seconds after the end at which a delivery that was not taken is made again."""
 JSON = "application/json"
+REFUSALS = ((403, "not_enough_credits"), (422, "no"), (423, "blocked"), (400, "bad"), (401, "Invalid credentials"))
 
 Deliver = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
 """Makes a delivery to a URL of the gateway; its status, 0 where nobody answered."""
@@ -90,6 +91,7 @@ class Moods:
     webhook_twice: float = 0.0
     limit: int = 0
     queue_most: float = 20.0
+    run_least: float = 0.5
     run_most: float = 120.0
     keys_kept: float = DAY
     signs: bool = False
@@ -152,7 +154,7 @@ class Higgsfield:
             if method == "DELETE" and reply.status == 200:
                 self.ledger.deletions_told.add(target.split("/")[2])
             return reply
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             if post is not None:
                 post.cut_at = world.now
             raise
@@ -243,7 +245,7 @@ class Higgsfield:
             if request is not None:
                 self.ledger.missing_told.append((now, request.id))
             request = None
-        if request is None or (request.deleted_at is not None and method != "DELETE"):
+        if request is None:
             return _reply(404, {"detail": "Not found"}, date)
         if method == "DELETE":
             request.deleted_at = now
@@ -268,7 +270,7 @@ class Higgsfield:
                 job["results"] = {"raw": {"type": "image", "url": request.url}}
             return {"id": request.id, "type": "text2image_soul", "jobs": [job]}
         shown: dict[str, object] = {"status": status, "request_id": request.id}
-        if status == "completed":
+        if status == "completed" and request.deleted_at is None:
             shown["images"] = [{"url": request.url}]
         if status == "failed":
             shown["error"] = "it failed"
@@ -278,17 +280,15 @@ class Higgsfield:
         world, moods, now, date = self.world, self.moods, self.world.now, self._date()
         api = "v1" if path.startswith("/v1/") else "v2"
         key = headers.get("idempotency-key", "")
+        if world.might(moods.refusal):
+            status, detail = world.chance.choice(REFUSALS)
+            return _reply(status, {"detail": detail}, date)
         known = self._keys.get(key)
         if known is not None and now - known[2] <= moods.keys_kept:
             if known[1] != body:
                 return _reply(422, {"detail": "the key was used with other content"}, date)
             return self._status(self.ledger.requests[known[0]])
         prompt = _prompt(body, api)
-        if world.might(moods.refusal):
-            status, detail = world.chance.choice(
-                ((403, "not_enough_credits"), (422, "no"), (423, "blocked"), (400, "bad"), (401, "Invalid credentials"))
-            )
-            return _reply(status, {"detail": detail}, date)
         running = sum(one.status(now) in {"queued", "in_progress"} for one in self.ledger.requests.values())
         if moods.limit and running >= moods.limit:
             detail = f"Maximum number of concurrent requests ({moods.limit}) has been reached"
@@ -308,7 +308,7 @@ class Higgsfield:
             prompt=prompt,
             accepted_at=world.now,
             starts_at=starts_at,
-            ends_at=starts_at + world.between(0.5, moods.run_most),
+            ends_at=starts_at + world.between(moods.run_least, moods.run_most),
             end=end,
         )
         if api == "v2":

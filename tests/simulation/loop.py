@@ -17,6 +17,8 @@ from typing import Any
 EPOCH = 1_800_000_000.0
 """The time at which every simulation begins, in seconds since 1970."""
 
+MOST_IN_A_SECOND = 20_000
+"""Steps in one simulated second: more is a circle."""
 MOMENT = 1e-6
 """Seconds that pass with each look at the timers, as on a real machine: sums of floats never keep time from passing."""
 
@@ -107,6 +109,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.tasks_made = 0
         self.failures: list[str] = []
         self._most_steps = most_steps
+        self._second, self._steps_before = self.now, 0
         self.set_task_factory(_make_task)  # type: ignore[arg-type]
         self.set_exception_handler(lambda _, context: self.failures.append(_told(context)))
 
@@ -135,7 +138,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                     if life.dead:
                         return
         self.steps += 1
-        if self.steps > self._most_steps:
+        if self.steps > self._most_steps or self.steps - self._steps_before > MOST_IN_A_SECOND:
             raise TooManyStepsError
         handle._run()
 
@@ -149,6 +152,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             if not scheduled:
                 raise NothingToDoError
             self.now = max(self.now, scheduled[0]._when) + MOMENT
+            if self.now - self._second > 1.0:
+                self._second, self._steps_before = self.now, self.steps
             while scheduled and scheduled[0]._when <= self.now:
                 handle = heapq.heappop(scheduled)
                 handle._scheduled = False

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from gateway.generations import agenda
+from gateway.generations import agenda, follow
 from gateway.generations.admission import Admission
+from gateway.generations.feed import Feed
 from gateway.generations.finality import Finality
+from gateway.generations.follow import Follower
 from gateway.generations.model import Generation
+from gateway.generations.sender import Sender
+from gateway.generations.service import Generations
+from gateway.generations.store_backoff import StoreBackoff
+from gateway.generations.tasks import OwnedTasks
+from gateway.higgsfield import client
+from gateway.higgsfield.gate import send_gate
+from gateway.higgsfield.webhooks import Proof, Signatures
+from gateway.store.sqlite import SqliteStore
+from gateway.store.writer import Writer
 
 Patch = Callable[[], AbstractContextManager[Any]]
 
@@ -51,21 +62,57 @@ def replaced(target: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 # -- What a calendar that was set wrong used to do ---------------------------------------------------------------------
 
 
-@mutation("of a start_timeout of", 320, "wrong_calendar")
-def waits_end_by_the_calendar() -> Iterator[None]:
-    """Edge 8: a calendar that is ahead ends waits."""
+@mutation("charged 2 times", 98, "wrong_calendar")
+def the_window_trusts_the_calendar() -> Iterator[None]:
+    """Edge 1: what is repeated is as old as the machine's calendar says."""
 
-    async def is_over(self: Finality, since: float, seconds: float, *, unanswered: bool = False) -> bool:
-        return self._clock.moment().steady - since >= seconds
+    async def is_open(self: Finality, since: float, seconds: float) -> bool | None:
+        return self._clock.moment().steady - since <= seconds
 
-    with (
-        replaced(Finality, "is_over", is_over),
-        replaced(Finality, "seen_from", lambda self, since: self._clock.moment()),
-    ):
+    with replaced(Finality, "is_open", is_open):
         yield
 
 
+@mutation("charged 2 times", 589, "wrong_calendar")
+def keys_age_by_the_calendar() -> Iterator[None]:
+    """Edge 6: a key that was used under a calendar set back is forgotten once that is put right."""
+    with replaced(Finality, "before", _by_the_calendar):
+        yield
+
+
+async def _by_the_calendar(self: Finality, seconds: float, *, unanswered: bool = False) -> float | None:
+    return self._clock.moment().steady - seconds
+
+
+# -- What callers and drains used to leave behind ----------------------------------------------------------------------
+
+
+@mutation("SIGTERM cut the submission", 726, "rolling")
+def a_drain_does_not_await_claims() -> Iterator[None]:
+    """Edge 3: a claim that commits during a drain starts a submission that the end of the process cuts."""
+    with replaced(OwnedTasks, "finish", _in_the_call):
+        yield
+
+
+@mutation("stuck in PENDING", 70, "bad_disk")
+def a_mark_without_a_submission_stays() -> Iterator[None]:
+    """Edge 18: a caller leaves while its claim commits, and nobody takes the mark back."""
+    with replaced(OwnedTasks, "finish", _in_the_call), replaced(Sender, "attempts", lambda self, generation_id: True):
+        yield
+
+
+async def _in_the_call(self: OwnedTasks, work: Coroutine[Any, Any, Any]) -> Any:
+    return await work
+
+
 # -- What Higgsfield's answers used to do ------------------------------------------------------------------------------
+
+
+@mutation("LOST, although Higgsfield has its request", 160, "long_silence")
+def a_day_of_404_for_all_is_believed() -> Iterator[None]:
+    """Edge 7: nothing of the account is known for a day, and everything is LOST."""
+    with replaced(Follower, "_others_answered", lambda self, generation, since: self._known_at is not None):
+        yield
 
 
 @mutation("charged 2 times", 46)
@@ -92,4 +139,83 @@ def a_full_room_is_asked_again_at_once() -> Iterator[None]:
         return real(self, now)
 
     with replaced(Admission, "wakes_at", wakes_at):
+        yield
+
+
+@mutation("and not a byte of it was ever sent", 100)
+def a_name_that_is_never_found_counts_as_sent() -> Iterator[None]:
+    """Edge 11: a submission whose gate was never asked is in doubt."""
+
+    @contextlib.contextmanager
+    def certain_until_asked(gate: Any) -> Iterator[None]:
+        token = send_gate.set(gate)
+        try:
+            yield
+        finally:
+            send_gate.reset(token)
+
+    with replaced(client, "certain_until_asked", certain_until_asked):
+        yield
+
+
+@mutation("a true webhook for", 60, "wrong_calendar")
+def a_signature_expires_by_the_calendar() -> Iterator[None]:
+    """Edge 12: a delivery with a valid signature is refused for good while the calendar is off."""
+    real = Signatures.judge
+
+    def judge(self: Signatures, headers: Any, body: bytes, wall: float) -> Proof:
+        proof = real(self, headers, body, wall)
+        return Proof.NONE if proof is Proof.STALE else proof
+
+    with replaced(Signatures, "judge", judge):
+        yield
+
+
+# -- What the store used to do -----------------------------------------------------------------------------------------
+
+
+@mutation("shown with outputs that were removed", 668, "bad_disk")
+def a_deletion_acts_before_it_is_recorded() -> Iterator[None]:
+    """Edge 9: the data is gone at Higgsfield, and the store refuses to know."""
+
+    async def delete(self: Generations, generation: Generation) -> bool:
+        removed = False
+        if generation.request_id and generation.spec.api == "v2":
+            removed = await self._upstream.delete(generation)
+        steady = self._clock.moment().steady
+        await self._read(self._store.delete(generation, removed_upstream=removed, steady=steady))
+        return removed
+
+    with replaced(Generations, "_delete", delete):
+        yield
+
+
+@mutation("for ever to it", 18)
+def a_deletion_raises_no_horizon() -> Iterator[None]:
+    """Edge 10: a watcher that was away never hears of the end of what was deleted meanwhile."""
+
+    def forget(self: Feed, generation_id: str) -> None:
+        for index, change in enumerate(self._recent):
+            if change.generation_id == generation_id:
+                self._recent[index] = replace(change, generation=None)
+
+    async def horizon(self: SqliteStore, tenant: str) -> int:
+        return 0
+
+    with replaced(Feed, "_forget", forget), replaced(SqliteStore, "horizon", horizon):
+        yield
+
+
+@mutation("commits were tried in ten seconds", 1831, "bad_disk")
+def what_the_store_refuses_is_tried_again_at_once() -> Iterator[None]:
+    """Edge 15: steps that could not be stored are due still."""
+
+    with replaced(StoreBackoff, "ends", lambda self, now: None), replaced(follow, "PUT_OFF", 0.001):
+        yield
+
+
+@mutation("called itself ready", 35, "bad_disk")
+def a_hung_disk_is_not_seen() -> Iterator[None]:
+    """Edge 17: writes wait for a disk that does not answer, and nobody is told."""
+    with replaced(Writer, "_watch", lambda self: None):
         yield

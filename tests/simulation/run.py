@@ -24,7 +24,8 @@ from tests.simulation.higgsfield import SECRET, Higgsfield, Moods
 from tests.simulation.loop import Life, NothingToDoError, SimulatedLoop, TooManyStepsError, forget
 from tests.simulation.world import DAY, HOUR, MINUTE, World, taken_over
 
-MOST_STEPS = 150_000
+MOST_STEPS = 1_000_000
+"""A run takes some thousands; what goes round without letting time pass is found by the loop itself."""
 QUIET_MOST = 4 * DAY
 """Simulated seconds after the last fault within which everything has to have ended."""
 
@@ -65,6 +66,8 @@ class Plan:
     longest_outage: float
     outage_kinds: tuple[str, ...]
     shortest_outage: float = 1.0
+    outages_within: float = 0.8
+    first_skew: float = 0.0
     theme: str = ""
     aimed_ends: float = 0.25
     """How many of the ends that are aimed at a commit or a submission are orderly."""
@@ -159,21 +162,30 @@ def plan(seed: int) -> Plan:
 
 def _wrong_calendar(planned: Plan, chance: random.Random) -> None:
     """Long pauses after which the calendar is another one, while something is open that has an age."""
-    planned.jumps, planned.crashes, planned.aimed = 1.0, max(planned.crashes, 2), 0.2
-    planned.downtime = planned.horizon
-    planned.moods.lost_after = max(planned.moods.lost_after, 0.3)
+    planned.jumps, planned.crashes, planned.aimed = 1.0, max(planned.crashes, 2), 0.3
+    planned.downtime = max(planned.horizon, HOUR)
+    planned.first_skew = chance.choice((0.0, -20 * DAY))
+    planned.moods.lost_after = max(planned.moods.lost_after, 0.4)
     planned.moods.limit = chance.choice((0, 1, 2))
-    planned.habits.start_timeout, planned.habits.asks_again = chance.choice((0.0, 0.7)), 0.8
+    planned.habits.start_timeout, planned.habits.asks_again = chance.choice((0.0, 0.7)), 1.0
+    planned.habits.again_most = 3 * HOUR
 
 
 def _old_copy(planned: Plan, chance: random.Random) -> None:
     """Copies are made, and one of them is restored."""
     planned.restores, planned.crashes, planned.aimed = True, max(planned.crashes, 2), 0.2
-    planned.customers = max(planned.customers, 4)
-    planned.moods.limit = chance.choice((0, 1, 1))
-    planned.habits.v1 = chance.choice((0.0, 0.7))
-    planned.moods.lost_after = max(planned.moods.lost_after, 0.2)
+    planned.customers = max(planned.customers, 5)
+    planned.settings = replace(planned.settings, upstream_concurrency=chance.choice((0, 1, 1)))
+    planned.habits.v1 = chance.choice((0.0, 0.8))
+    planned.moods.queue_most, planned.moods.run_most = 3.0, 15.0
     planned.downtime = chance.choice((2.0, MINUTE, planned.horizon))
+
+
+def _absent(planned: Plan, chance: random.Random) -> None:
+    """Watchers are away most of the time, and customers delete what has ended."""
+    planned.habits.leaves, planned.habits.deletes, planned.habits.away = 0.9, 0.9, 600.0
+    planned.habits.horizon = min(planned.habits.horizon, 600.0)
+    planned.moods.run_most = min(planned.moods.run_most, 60.0)
 
 
 def _rolling(planned: Plan, chance: random.Random) -> None:
@@ -193,15 +205,15 @@ def _bad_disk(planned: Plan, chance: random.Random) -> None:
 def _long_silence(planned: Plan, chance: random.Random) -> None:
     """For more than a day Higgsfield knows nothing."""
     planned.horizon = 4 * DAY
-    planned.moods.run_most, planned.moods.queue_most = 2 * DAY, HOUR
+    planned.moods.run_least, planned.moods.run_most, planned.moods.queue_most = 10 * HOUR, 2 * DAY, HOUR
     planned.settings = replace(planned.settings, poll_min=600.0, poll_max=1800.0)
-    planned.outages, planned.longest_outage = 2, 32 * HOUR
-    planned.shortest_outage = 20 * HOUR
+    planned.outages, planned.longest_outage = 1, 34 * HOUR
+    planned.shortest_outage, planned.outages_within = 22 * HOUR, 0.1
     planned.outage_kinds = ("404", "404", "silent", "503")
     planned.habits.horizon = HOUR
 
 
-THEMES = (_wrong_calendar, _wrong_calendar, _old_copy, _rolling, _bad_disk, _long_silence)
+THEMES = (_wrong_calendar, _wrong_calendar, _old_copy, _rolling, _bad_disk, _absent, _long_silence)
 """Troubles that have to come together to do harm; half of the seeds have one of them."""
 
 
@@ -286,6 +298,7 @@ class _Simulation:
             retention=planned.settings.retention,
         )
         self._crashes = planned.crashes
+        world.skew = planned.first_skew
         self._undeclared = False
         disk.slowness = planned.slowness
         disk.fails, disk.breaks = planned.commit_fails, planned.disk_breaks
@@ -394,7 +407,8 @@ class _Simulation:
         await asyncio.gather(*(self._some_time(what) for what in coming))
 
     async def _some_time(self, what) -> None:  # type: ignore[no-untyped-def]
-        await asyncio.sleep(self.world.chance.random() * self.plan.horizon * 0.8)
+        within = self.plan.outages_within if what == self._outage else 0.8
+        await asyncio.sleep(self.world.chance.random() * self.plan.horizon * within)
         await what()
 
     async def _outage(self) -> None:
@@ -440,10 +454,10 @@ class _Simulation:
                 recent = sum(at > world.now - 10.0 for at in disk.attempts)
                 evidence.busiest = max(evidence.busiest, recent)
             running = self.server.running
-            up = running is not None and running.accepts and world.now - running.started_at > 60.0
-            if up and disk.state == "hangs" and world.now - disk.state_since > 60.0 and running is not None:
+            silent = disk.silent_since is not None and world.now - disk.silent_since > 60.0
+            if silent and running is not None and running.accepts:
                 core = running.core
-                if not core.service.draining and not core.store.trouble and core.store.writer._waiting:
+                if not core.service.draining and not core.store.trouble:
                     evidence.hidden_hangs.append(world.now)
 
     # -- The end -------------------------------------------------------------------------------------------------------
