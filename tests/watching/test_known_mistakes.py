@@ -17,6 +17,7 @@ from chaos.watchers import Watchers, access_to
 from chaos.watches import WATCHING
 from gateway.generations import feed
 from gateway.generations import watch as watch_module
+from gateway.store.restore import restored
 from gateway.store.writer import Writer
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -123,6 +124,7 @@ async def test_a_gateway_that_has_less_than_was_told_says_so(running: Running, t
     for stale in running.store_path.parent.glob("store.db-*"):
         stale.unlink()
     shutil.copy(tmp_path / "old", running.store_path)
+    await restored(running.store_path)
     running.plan(on="status", kind="503", times=10**6)
     await running.start_gateway()
 

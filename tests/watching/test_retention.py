@@ -313,18 +313,18 @@ async def test_a_reset_with_ids_names_those_that_are_gone_and_tells_the_others_i
 
 
 async def test_what_is_deleted_leaves_a_trace_that_retention_removes_too(running: Running, calendar: Calendar) -> None:
-    begun = (await caught_up(running))[-1].resume_token
     gone = await lived(running, "gone")
+    knows_its_end = (await caught_up(running))[-1].resume_token
     await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=gone.id))
     alive = await running.submit(soul("alive"))
     await restarted(running)
-    messages = await caught_up(running, begun)
+    messages = await caught_up(running, knows_its_end)
     assert told(messages) == [("key-of-alive", 1), ("key-of-alive", 2)]
     assert not any(message.reset for message in messages)
 
     calendar.let_pass(2 * HOUR)
     await calendar.pruned()
-    messages = await caught_up(running, begun)
+    messages = await caught_up(running, knows_its_end)
     assert messages[0].reset
     assert told(messages) == [("key-of-alive", alive.revision)]
 
