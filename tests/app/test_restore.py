@@ -9,7 +9,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -191,8 +191,10 @@ async def test_an_older_copy_by_other_means_is_recognised_though_nothing_visible
     waiting = await stored_unsent(site, sized("a fox", wait_for=STORED))
     copy = site.folder / "copy.db"
     shutil.copy(site.store, copy)
-    with pytest.raises(AssertionError, match="did not start"):
-        await site.gateway(failpoint="after marked").start()
+    gateway = site.gateway(failpoint="after marked")
+    with suppress(AssertionError):  # it may be killed before its ports answer, or after
+        await gateway.start()
+    assert await gateway.ended() == -9
     site.restore(copy)
     line = await site.refused()
     assert "is older than its mark store.db.mark" in line

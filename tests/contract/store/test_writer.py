@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.generations.ports import StoreError
-from gateway.store import files
+from gateway.store import files, writer
 from gateway.store.writer import GATHERING, MOST_IN_A_GROUP, Effect, Write, Writer
 from tests.contract.store.test_faults import held
 
@@ -100,7 +100,8 @@ async def test_writes_that_come_together_are_one_group_behind_the_first(watched:
     assert watched.stored() == names("n", 50)
 
 
-async def test_who_comes_while_a_group_gathers_belongs_to_it(watched: Watched) -> None:
+async def test_who_comes_while_a_group_gathers_belongs_to_it(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "GATHERING", 1.0)
     await asyncio.gather(*map(watched.add, "abc"))
 
     async def later(name: str) -> None:
