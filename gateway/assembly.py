@@ -264,6 +264,7 @@ async def _on(
         webhooks_since=None if settings.public_url is None else clock.moment().steady,
     )
     finality = Finality(clock, upstream, store, await store.corrections())
+    await finality.begin()
     upstream.when_dated(finality.told)
     paces.learn_all(await store.durations())
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), SqliteCatalogs(store), clock)

@@ -75,7 +75,7 @@ def next_due(
     match generation.state:
         case State.PENDING:
             end = wait_ends(generation)
-            if reachable and max(moment.steady, generation.not_before) < end:
+            if reachable and moment.steady < end:
                 return Due(Step.SEND, generation.not_before)
             return Due(Step.END_WAIT, end)
         case State.UNCERTAIN if generation.held:

@@ -7,13 +7,16 @@ Within one process the steady clock measures ages exactly. Between two processes
 wrong calendar looks like a long pause. The `Date` of Higgsfield's answers tells the two apart. Therefore a time that an
 earlier process stored is compared with both clocks: a step is due when both clocks say so (the earlier one counts), and
 a window is open while both say so (the later one counts). A `Correction` records by how much the steady clock of a
-process was off, so that times stored under a wrong calendar keep their true age after it has been put right.
+process was off, so that times stored under a wrong calendar keep their true age after it has been put right. A process
+that ended before it read a Date leaves an unplaced correction, and the age of its times is unknown. A step that depends
+on such a time is due only after the present process has run for long enough.
 
 Reading the Date of each answer costs no call. Higgsfield is asked for the time only before an irreversible step, when a
 Date contradicts what is known, and when the first calls of a process get no answer.
 """
 
 import asyncio
+import itertools
 import logging
 import math
 from collections.abc import Sequence
@@ -28,6 +31,8 @@ log = logging.getLogger(__name__)
 
 ASK_EVERY = 10.0
 """Seconds for which the result of asking for the time is reused."""
+UNCORRECTED = Correction(-math.inf, 0.0)
+"""Holds for times that were stored before corrections were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,22 @@ class Finality:
         self._corrections = list(corrections)
         self._born = clock.moment().steady
         self._placed = False
+        self._doubted = False
         self._heard: _Heard | None = None
         self._asking = asyncio.Lock()
         self._wanted: asyncio.Future[None] | None = None
+
+    async def begin(self) -> None:
+        """Store that the clock of this process is not known yet. Call it before any other time is stored."""
+        known = self._corrections
+        if known and not known[-1].placed:
+            return  # covers the times of this process as well
+        same = [
+            one.since
+            for before, one in itertools.pairwise(known)
+            if one.ahead == before.ahead and one.placed and before.placed
+        ]
+        await self._store_correction(Correction(self._born, self._ahead_now(), placed=False), forget=same)
 
     async def is_over(self, since: float, seconds: float, *, unanswered: bool = False) -> bool:
         """Return whether so many seconds have certainly passed since a stored steady time; see `before`."""
@@ -96,8 +114,12 @@ class Finality:
     def seen_from(self, since: float) -> Moment:
         """Return the present moment on the clock of the process that stored a steady time, as far as it is known."""
         moment = self._clock.moment()
+        if since >= self._born:
+            return moment
+        if not self._correction_at(since).placed:
+            return moment._replace(steady=min(moment.steady, since + moment.steady - self._born))
         heard = self._heard
-        if since >= self._born or heard is None or heard.ahead is None:
+        if heard is None or heard.ahead is None:
             return moment
         off = heard.ahead - self._ahead_at(since)
         return moment._replace(steady=min(moment.steady, moment.steady - off))
@@ -108,20 +130,20 @@ class Finality:
         A Date that contradicts what is known is verified by asking for the time. The time is also asked for if a call
         fails before any Date was read: otherwise the times that this process stores could never be corrected.
         """
-        if theirs is None:
-            wanted = not self._placed
-        else:
-            wanted = abs(self._clock.moment().steady - theirs - self._ahead_now()) >= DISAGREEMENT
-            self._placed = self._placed or not wanted
+        self._doubted = theirs is None or abs(self._ahead_of(theirs) - self._ahead_now()) >= DISAGREEMENT
+        wanted = not self._placed or (self._doubted and theirs is not None)
         if wanted and self._wanted is not None:
             give(self._wanted)
 
     async def run(self) -> None:
-        """Ask for the time whenever `told` wants it, and store the correction."""
+        """Ask for the time if a Date is missing or contradicts what is known, and store the correction."""
         while True:
             self._wanted = asyncio.get_running_loop().create_future()
             await self._clock.wait(self._wanted, None)
-            await self._hear()
+            if self._doubted:
+                await self._hear()
+            else:
+                await self._keep(self._ahead_now(), self._born)
             await rest(self._clock, ASK_EVERY)
 
     async def _hear(self) -> _Heard:
@@ -150,24 +172,35 @@ class Finality:
     async def _keep(self, ahead: float, now: float) -> None:
         """Store a new correction. The first one of a process applies from its start, later ones from now on."""
         if abs(ahead - self._ahead_now()) < DISAGREEMENT:
-            self._placed = True
-            return
-        log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
-        correction = Correction(now if self._placed else self._born, ahead)
+            if self._placed:
+                return
+            ahead = self._ahead_now()
+        else:
+            log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
+        self._placed = await self._store_correction(Correction(now if self._placed else self._born, ahead))
+
+    async def _store_correction(self, correction: Correction, forget: Sequence[float] = ()) -> bool:
         try:
-            await self._store.correct(correction)
+            await self._store.correct(correction, forget)
         except StoreError:
             log.warning("clock correction could not be stored; will retry")
-            return
-        self._corrections.append(correction)
-        self._placed = True
+            return self._placed
+        replaced = {correction.since, *forget}
+        self._corrections = [*(one for one in self._corrections if one.since not in replaced), correction]
+        return True
+
+    def _ahead_of(self, theirs: float) -> float:
+        return self._clock.moment().steady - theirs
 
     def _ahead_now(self) -> float:
         return self._corrections[-1].ahead if self._corrections else 0.0
 
     def _ahead_at(self, at: float) -> float:
         """Return by how much the steady clock was ahead of Higgsfield's when a time was stored."""
-        return next((one.ahead for one in reversed(self._corrections) if one.since <= at), 0.0)
+        return self._correction_at(at).ahead
+
+    def _correction_at(self, at: float) -> Correction:
+        return next((one for one in reversed(self._corrections) if one.since <= at), UNCORRECTED)
 
     def _true(self, at: float) -> float:
         return at - self._ahead_at(at)
@@ -175,11 +208,11 @@ class Finality:
     def _long_ago(self, now: float, ahead: float, seconds: float) -> float:
         """Return the latest stored time that is so old by our clock and by Higgsfield's."""
         end = now - seconds
-        for since, was_ahead in ((one.since, one.ahead) for one in reversed(self._corrections)):
-            at = min(end, now - ahead - seconds + was_ahead)
-            if at >= since:
+        for one in reversed(self._corrections):
+            at = min(end, now - ahead - seconds + one.ahead)
+            if at >= one.since and one.placed:
                 return at
-            end = min(end, math.nextafter(since, 0.0))
+            end = min(end, math.nextafter(one.since, 0.0))
         return min(end, now - ahead - seconds)
 
 

@@ -38,6 +38,8 @@ SLOW_ANSWERS = 1.0
 LATE_SHARE = 0.1
 """A poll that is late by so much of what a generation ran for is not learned from."""
 GIVE_UP_MISSING = 86_400.0
+CONFIRM_MISSING = 3_600.0
+"""Seconds for which it must answer 404 after that, while others are known: a single 404 proves nothing."""
 SPARE = 100
 """Outdated entries of the heap that are kept at most, beside as many as are due."""
 PUT_OFF = 1.0
@@ -90,6 +92,8 @@ class Follower:
         self._signal: asyncio.Future[None] | None = None
         self._sleeps_until = 0.0
         self._known_at: float | None = None
+        self._suspected: dict[str, float] = {}
+        """Since when a generation could be given up as missing, if its 404s go on."""
         self.stopped_sending = False
 
     def resume(self, unfinished: Sequence[Generation]) -> None:
@@ -117,6 +121,8 @@ class Follower:
                 continue
             self._tell_admission(generation)
             self._plan(generation)
+            if generation.done or generation.missing_since is None:
+                self._suspected.pop(generation.id, None)
             if generation.done and one.change is not None:
                 self._learn(generation)
             if generation.done or self._admission.waiting:
@@ -232,6 +238,7 @@ class Follower:
     def _forget(self, name: str) -> None:
         """Nothing is due for it any more."""
         self._due.pop(name, None)
+        self._suspected.pop(name, None)
         self._shed()
 
     def _shed(self) -> None:
@@ -495,13 +502,15 @@ class Follower:
 
     async def _missing(self, generation: Generation) -> None:
         """A 404: normal for moments after a submission; for a day, while others of the account answer, it is LOST."""
-        since = generation.missing_since
+        since, now = generation.missing_since, self._clock.moment().steady
         if since is None:
             await self._service.observe(generation, Missing())
-        elif self._clock.moment().steady - since < GIVE_UP_MISSING:
+        elif now - since < GIVE_UP_MISSING:
             return
         elif not self._others_answered(generation, since):
             log.error("Higgsfield knows none of this account's requests: are these its credentials?")
+        elif now - self._suspected.setdefault(generation.id, now) < CONFIRM_MISSING:
+            return
         elif await self._finality.is_over(since, GIVE_UP_MISSING):
             await self._service.observe(generation, Missing(given_up_since=since))
 

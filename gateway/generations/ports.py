@@ -195,10 +195,14 @@ class Delivered(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """From the steady time `since` on, the steady clock was so many seconds `ahead` of Higgsfield's (or behind)."""
+    """From the steady time `since` on, the steady clock was so many seconds `ahead` of Higgsfield's (or behind).
+
+    `placed`: a Date of Higgsfield's has shown it. Until a process has read one, `ahead` is what its predecessor knew.
+    """
 
     since: float
     ahead: float
+    placed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,8 +379,8 @@ class Store(Protocol):
     async def corrections(self) -> Sequence[Correction]:
         """By how much the steady clock was off, oldest first."""
 
-    async def correct(self, correction: Correction) -> None:
-        """Keep by how much it is off from now on."""
+    async def correct(self, correction: Correction, forget: Sequence[float] = ()) -> None:
+        """Store by how much it is off. Replaces a correction with the same `since`; deletes those named in `forget`."""
 
     async def latched_accounts(self) -> frozenset[str]:
         """The accounts for which repeats are off: a second request showed that their keys are not honoured."""

@@ -432,13 +432,14 @@ class SqliteStore:
 
     async def corrections(self) -> Sequence[Correction]:
         """By how much the steady clock was off, oldest first."""
-        return [Correction(*row) for row in self._all("read_corrections")]
+        return [Correction(row[0], row[1], bool(row[2])) for row in self._all("read_corrections")]
 
-    async def correct(self, correction: Correction) -> None:
-        """Keep by how much it is off."""
+    async def correct(self, correction: Correction, forget: Sequence[float] = ()) -> None:
+        """Store by how much it is off."""
 
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["correct"], (correction.since, correction.ahead))
+            connection.executemany(self._sql["forget_correction"], [(since,) for since in forget])
+            connection.execute(self._sql["correct"], (correction.since, correction.ahead, correction.placed))
             return None, None
 
         await self._writer.write("correction", write)

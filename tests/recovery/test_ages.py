@@ -158,6 +158,19 @@ async def test_what_was_sent_under_a_calendar_behind_is_not_lost_when_that_is_pu
     assert name_of(await running.get(sent.id)) == "LOST"
 
 
+async def test_what_a_process_sent_before_it_read_a_date_is_given_up_by_the_present_one(start: Start) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off")
+    running.plan(on="status", kind="lost", times=10**9)
+    await down(running, 1.0, calendar_set=-40 * DAY)
+    sent = await uncertain(running)
+    running.sandbox.world.plan.clear()
+    await down(running, 60.0, calendar_set=40 * DAY)
+    await running.passes(3 * HOUR - 180.0, step=COARSE)
+    assert name_of(await running.get(sent.id)) == "UNCERTAIN"
+    await running.passes(360.0, step=COARSE)
+    assert name_of(await running.get(sent.id)) == "LOST"
+
+
 # -- Forgotten too early -----------------------------------------------------------------------------------------------
 
 
@@ -224,8 +237,23 @@ async def test_what_is_unknown_for_a_day_while_others_are_known_is_lost(start: S
     running.plan(prompt="forgotten", **FORGOTTEN)
     await running.passes(DAY - HOUR, step=COARSE)
     assert name_of(await running.get(forgotten.id)) == "QUEUED"
-    await running.passes(2 * HOUR, step=COARSE)
+    await running.passes(3 * HOUR, step=COARSE)
     assert [name_of(await running.get(one.id)) for one in (forgotten, known)] == ["LOST", "QUEUED"]
+
+
+async def test_after_a_day_without_any_a_single_404_loses_none(start: Start) -> None:
+    running = await start(queue_seconds=30 * DAY)
+    blinked = await running.submit(soul("blinked", wait_for=STORED))
+    other = await running.submit(soul("other", wait_for=STORED))
+    await running.passes(60.0, step=1.0)
+    running.plan(**FORGOTTEN)
+    await running.passes(DAY + HOUR, step=COARSE)
+    running.sandbox.world.plan.clear()
+    running.plan(prompt="blinked", **FORGOTTEN)
+    await running.passes(HOUR / 2, step=COARSE)
+    running.sandbox.world.plan.clear()
+    await running.passes(HOUR, step=COARSE)
+    assert [name_of(await running.get(one.id)) for one in (blinked, other)] == ["QUEUED", "QUEUED"]
 
 
 # -- Decided in vain ---------------------------------------------------------------------------------------------------

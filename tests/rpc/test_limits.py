@@ -46,6 +46,7 @@ async def test_what_higgsfield_has_forgotten_is_lost_while_it_knows_others(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "GIVE_UP_MISSING", 0.2)
+    monkeypatch.setattr(follow, "CONFIRM_MISSING", 0.2)
     forgotten = await running.submit(soul("forgotten"))
     await running.submit(soul("known"))
     running.plan(on="status", prompt="forgotten", status=404, body={"detail": "Not found"}, times=1000)

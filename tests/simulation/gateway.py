@@ -91,6 +91,8 @@ class Server:
             self.world.later(0.0, self._ended, running, "refuses to start")
             return
         except Exception as error:
+            if running.life.dead:
+                return  # the crash unwinds what was being built
             self.world.logged.append(f"the start failed: {type(error).__name__}: {error}")
             self.world.later(0.0, self._ended, running, "failed to start")
             return

@@ -62,7 +62,7 @@ def replaced(target: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 # -- What a calendar that was set wrong used to do ---------------------------------------------------------------------
 
 
-@mutation("charged 2 times", 98, "wrong_calendar")
+@mutation("charged 2 times", 1241, "wrong_calendar")
 def the_window_trusts_the_calendar() -> Iterator[None]:
     """Edge 1: what is repeated is as old as the machine's calendar says."""
 
@@ -73,7 +73,7 @@ def the_window_trusts_the_calendar() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 589, "wrong_calendar")
+@mutation("charged 2 times", 5350, "wrong_calendar")
 def keys_age_by_the_calendar() -> Iterator[None]:
     """Edge 6: a key that was used under a calendar set back is forgotten once that is put right."""
     with replaced(Finality, "before", _by_the_calendar):
@@ -115,7 +115,7 @@ def a_day_of_404_for_all_is_believed() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 46)
+@mutation("charged 2 times", 123)
 def what_went_to_v1_is_repeated() -> Iterator[None]:
     """A submission without a key is sent again."""
     real = agenda.may_repeat

@@ -179,10 +179,13 @@ DELETE FROM durations WHERE id IN (
 );
 
 -- name: correct
-INSERT OR REPLACE INTO corrections (since, ahead) VALUES (?, ?);
+INSERT OR REPLACE INTO corrections (since, ahead, placed) VALUES (?, ?, ?);
+
+-- name: forget_correction
+DELETE FROM corrections WHERE since = ?;
 
 -- name: read_corrections
-SELECT since, ahead FROM corrections ORDER BY since;
+SELECT since, ahead, placed FROM corrections ORDER BY since;
 
 -- name: latch_repeats_off
 INSERT INTO accounts (account, repeats_off) VALUES (?, 1) ON CONFLICT (account) DO UPDATE SET repeats_off = 1;
