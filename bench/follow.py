@@ -16,8 +16,9 @@ from bench import processes
 from bench.figures import Figure, at_least, at_most, value
 from bench.load import Effort
 from gateway.app import spare_the_collector
-from gateway.assembly import Core, assemble
+from gateway.assembly import assemble
 from gateway.config import read_settings
+from gateway.core import Core
 from gateway.generations.feed import Feed
 from gateway.generations.model import Generation, PreparedRequest, Spec, State
 from gateway.generations.ports import Claim

@@ -9,8 +9,9 @@ import signal
 
 from gateway import failpoints
 from gateway.access.identity import Access
-from gateway.assembly import ClockFrom, Core, Machine, assemble
+from gateway.assembly import ClockFrom, Machine, assemble
 from gateway.config import PREFIX, SettingError, Settings
+from gateway.core import Core
 from gateway.descriptors import raise_limit
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.credentials import Credentials

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from gateway.archive.archiver import Archiver
-from gateway.assembly import Core
+from gateway.core import Core
 from gateway.generations.ports import Saved
 from gateway.telemetry import Telemetry
 

@@ -13,9 +13,9 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2_grpc
 
-from gateway.assembly import Core
 from gateway.certificates import Certificates, Loaded
 from gateway.config import PREFIX, Address, SettingError, Settings
+from gateway.core import Core
 from gateway.descriptors import connections
 from gateway.generations.clock import SystemClock, rest
 from gateway.mcp import INSTALL, needs_install

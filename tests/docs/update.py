@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from gateway import assembly, config
+from gateway import config, core
 from gateway.generations import admission, agenda, clock, follow, state
 from gateway.higgsfield import client, errors
 from gateway.rpc.errors import CODES
@@ -68,7 +68,7 @@ def times() -> str:
         (_told(follow.GIVE_UP_MISSING), "`GIVE_UP_MISSING`", "of 404 for an accepted one, until it is `LOST`"),
         (_told(clock.DISAGREEMENT), "`DISAGREEMENT`", "between the two clocks, at which nothing final is decided"),
         (_told(clock.SETTLED), "`SETTLED`", "that they have to run evenly after that, until they count as agreed"),
-        (_told(assembly.KEYS_KEPT), "`KEYS_KEPT`", "that a caller's key is remembered at least"),
+        (_told(core.KEYS_KEPT), "`KEYS_KEPT`", "that a caller's key is remembered at least"),
     ]
     return _table(("time", "name", "what it is"), rows)
 

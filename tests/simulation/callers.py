@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from gateway.assembly import Core
+from gateway.core import Core
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import Input, SoulInput
 from gateway.generations.model import Generation

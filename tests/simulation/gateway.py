@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from gateway.assembly import Core, Machine, assemble
+from gateway.assembly import Machine, assemble
 from gateway.config import WEBHOOK_PATH, Settings
+from gateway.core import Core
 from gateway.errors import GatewayError
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.credentials import Credentials

@@ -13,7 +13,7 @@ from contextvars import Context, copy_context
 from typing import Any
 from unittest import mock
 
-from gateway import assembly
+from gateway import core
 from gateway.generations import story
 from gateway.generations.ports import StoreError
 from tests.simulation.loop import LIFE, SimulatedLoop
@@ -116,7 +116,7 @@ def taken_over(world: World, rhythm: float) -> Iterator[None]:
                 (os, "urandom", chance.randbytes),
                 (random, "_urandom", chance.randbytes),
                 (story, "FLUSH_EVERY", rhythm),
-                (assembly, "HEAL_EVERY", rhythm),
+                (core, "HEAL_EVERY", rhythm),
             ]
             for module in _calendars():
                 patches.append((module, "time", calendar))

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway import assembly
+from gateway import core as cores
 from gateway.generations import feed
 from gateway.generations import watch as watch_module
 from gateway.generations.clock import SystemClock
@@ -71,14 +71,14 @@ Start = Callable[..., Awaitable[Running]]
 def calendar(monkeypatch: pytest.MonkeyPatch) -> Calendar:
     """Also has retention look for work all the time, and the sandbox tell the true time, which the gateway asks for."""
     calendar = Calendar()
-    prune = assembly.Core._prune_once
+    prune = cores.Core._prune_once
 
-    async def counted(self: assembly.Core) -> None:
+    async def counted(self: cores.Core) -> None:
         await prune(self)
         calendar.rounds += 1
 
-    monkeypatch.setattr(assembly.Core, "_prune_once", counted)
-    monkeypatch.setattr(assembly, "PRUNE_EVERY", 0.02)
+    monkeypatch.setattr(cores.Core, "_prune_once", counted)
+    monkeypatch.setattr(cores, "PRUNE_EVERY", 0.02)
     monkeypatch.setattr("aiohttp.web_response.rfc822_formatted_time", calendar.true_date)
     return calendar
 
