@@ -17,8 +17,11 @@ _LIMIT = limit_of(DEFAULT_LIMIT, LARGEST_LIMIT)
 
 def catalog_tools() -> tuple[Tool, ...]:
     """To look, and nothing else."""
+    return *_model_tools(), *_preset_tools(), _character_tool()
+
+
+def _model_tools() -> tuple[Tool, ...]:
     kinds = schema.names(generation_pb2.MediaKind.DESCRIPTOR)
-    versions = ["SOUL_VERSION_V1", "SOUL_VERSION_V2"]
     return (
         Tool(
             "list_models",
@@ -41,6 +44,12 @@ def catalog_tools() -> tuple[Tool, ...]:
             an_object({"id": {"type": "string", "minLength": 1, "description": "The model's id."}}, "id"),
             _get_model,
         ),
+    )
+
+
+def _preset_tools() -> tuple[Tool, ...]:
+    versions = ["SOUL_VERSION_V1", "SOUL_VERSION_V2"]
+    return (
         Tool(
             "list_motions",
             "List motions",
@@ -79,14 +88,17 @@ def catalog_tools() -> tuple[Tool, ...]:
             ),
             _list_presets,
         ),
-        Tool(
-            "list_characters",
-            "List characters",
-            "Lists the trained characters (Soul IDs) for input.soul.character_id of generate, newest first. One works "
-            "with its own version of Soul, and only once it is COMPLETED.",
-            an_object({"limit": _LIMIT}),
-            _list_characters,
-        ),
+    )
+
+
+def _character_tool() -> Tool:
+    return Tool(
+        "list_characters",
+        "List characters",
+        "Lists the trained characters (Soul IDs) for input.soul.character_id of generate, newest first. One works "
+        "with its own version of Soul, and only once it is COMPLETED.",
+        an_object({"limit": _LIMIT}),
+        _list_characters,
     )
 
 

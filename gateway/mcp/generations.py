@@ -25,43 +25,7 @@ def generation_tools() -> tuple[Tool, ...]:
     """To generate, and what goes with it."""
     given = schema.fields_schema(GenerationInput.DESCRIPTOR)
     return (
-        Tool(
-            "generate",
-            "Generate an image or a video",
-            "Generates images or a video with a Higgsfield model, which costs credits, and waits for the result for "
-            "wait_seconds at most. If it is not done by then, nothing is lost: go on with wait_generation and the id. "
-            "It is safe to repeat: after a timeout or an error call again with exactly the same arguments, and the "
-            "generation that was started then comes back (replayed is true); it is never charged twice. For the same "
-            "reason, another result for the same input needs an idempotency_key of its own, such as take-2. Do not "
-            "change the key to get around a timeout. Links in the answer expire after some days.",
-            an_object(
-                {
-                    "input": given | {"description": "What to generate: one of soul, dop, speak and model."},
-                    "idempotency_key": {
-                        "type": "string",
-                        "minLength": 1,
-                        "maxLength": 255,
-                        "description": "Names this one generation, 1 to 255 visible ASCII characters; the same key "
-                        "never generates, or costs, twice. Unless given, it is made from the input: the same input is "
-                        "the same generation.",
-                    },
-                    "wait_seconds": _wait(DEFAULT_WAIT),
-                    "labels": {
-                        "type": "object",
-                        "additionalProperties": {"type": "string"},
-                        "description": "To find it by in list_generations.",
-                    },
-                    "start_timeout_seconds": {
-                        "type": "number",
-                        "minimum": 1,
-                        "description": "Cancel it where it has not started by then; free of charge.",
-                    },
-                },
-                "input",
-            ),
-            _generate,
-            changes=True,
-        ),
+        _generate_tool(given),
         Tool(
             "wait_generation",
             "Wait for a generation",
@@ -107,6 +71,46 @@ def generation_tools() -> tuple[Tool, ...]:
             an_object({"input": given | {"description": "As in generate."}}, "input"),
             _estimate,
         ),
+    )
+
+
+def _generate_tool(given: dict[str, Any]) -> Tool:
+    return Tool(
+        "generate",
+        "Generate an image or a video",
+        "Generates images or a video with a Higgsfield model, which costs credits, and waits for the result for "
+        "wait_seconds at most. If it is not done by then, nothing is lost: go on with wait_generation and the id. "
+        "It is safe to repeat: after a timeout or an error call again with exactly the same arguments, and the "
+        "generation that was started then comes back (replayed is true); it is never charged twice. For the same "
+        "reason, another result for the same input needs an idempotency_key of its own, such as take-2. Do not "
+        "change the key to get around a timeout. Links in the answer expire after some days.",
+        an_object(
+            {
+                "input": given | {"description": "What to generate: one of soul, dop, speak and model."},
+                "idempotency_key": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 255,
+                    "description": "Names this one generation, 1 to 255 visible ASCII characters; the same key "
+                    "never generates, or costs, twice. Unless given, it is made from the input: the same input is "
+                    "the same generation.",
+                },
+                "wait_seconds": _wait(DEFAULT_WAIT),
+                "labels": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                    "description": "To find it by in list_generations.",
+                },
+                "start_timeout_seconds": {
+                    "type": "number",
+                    "minimum": 1,
+                    "description": "Cancel it where it has not started by then; free of charge.",
+                },
+            },
+            "input",
+        ),
+        _generate,
+        changes=True,
     )
 
 
