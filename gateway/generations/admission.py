@@ -1,14 +1,15 @@
-"""Who goes to Higgsfield next, for one account: a gate that closes when Higgsfield is full or away, and a limit.
+"""Decides which waiting generation of an account is sent next, and when.
 
-While it cannot go ahead everything waits here, where canceling is free: first come, first served within a tenant, and
-the tenants by turns. While the gate is closed one generation is sent as a probe when its time comes, and the gate opens
-again by its success.
+Generations wait here, where canceling costs nothing, while the account is at its concurrency limit or while the gate is
+closed. Within a tenant they are sent in the order of their ids; tenants take turns.
 
-What has waited does not go all at once either: for a minute only so many go in a second.
+The gate closes when Higgsfield refuses more work or does not answer. After a pause one generation is sent as a probe;
+the gate opens when the probe gets a usable answer. For a minute after that, submissions are sent at a limited rate.
 
-The limit is the operator's, or learned: the number Higgsfield names when it refuses, else how many ran when it did; one
-more after each quiet minute. Where Higgsfield queues by itself nothing is refused, and a tenant who came first would
-fill its queue: so while several tenants wait, only about as much goes ahead as is seen to run. Times are steady.
+The limit is configured or learned. A refusal of Higgsfield teaches it: the number in the response, or else the number
+of generations that were running. It then grows by one for each minute without a refusal. If Higgsfield queues
+submissions itself, it never refuses, and the first tenant would fill its queue. Therefore, while several tenants wait,
+no more are sent than AHEAD times the number that was seen to run. All times are steady.
 """
 
 import math
@@ -19,35 +20,37 @@ from gateway.errors import Failure, Reason
 from gateway.generations.model import FOLLOWED, Generation, State
 
 PROBE_PAUSE = 5.0
-"""Seconds until the next try where Higgsfield gave none (answers.md 7)."""
+"""Seconds until the next probe, if Higgsfield sent no Retry-After."""
 CREDENTIALS_PAUSE = 60.0
 """Seconds between probes while Higgsfield refuses the credentials."""
 QUIET = 60.0
-"""Seconds without a refusal after which a learned limit is tried one higher."""
+"""Seconds without a refusal after which a learned limit grows by one."""
 LEAST_SHARED = 4
 AHEAD = 2
-"""While several tenants wait, so many times of what is seen to run goes ahead, LEAST_SHARED at least."""
+"""While several tenants wait and no limit is known, AHEAD times the number seen to run is the limit, at least
+LEAST_SHARED."""
 
 LONGEST_RUN = 900.0
-"""Seconds after which an UNCERTAIN generation counts as running no more, until longer runs of its model are known.
+"""Seconds after which an UNCERTAIN generation no longer counts as running, until a longer run of its model is known.
 
-Too short does no harm: if Higgsfield is still full, it refuses, which costs nothing.
+A value that is too short does no harm: Higgsfield refuses the submission, which costs nothing.
 """
 
 SILENCES = 5
-"""Submissions in a row without a usable answer after which the gate closes."""
+"""The gate closes after this number of submissions in a row without a usable answer."""
 
 SLOWLY, SLOWLY_FOR, AT_ONCE = 100.0, 60.0, 10
-"""Submissions a second in the first minute after the gate has opened, and how many of them may go together."""
+"""Submissions per second, for this number of seconds after the gate has opened, and the size of a burst."""
 
-SILENT = Failure(Reason.UPSTREAM_UNAVAILABLE, "Higgsfield does not answer submissions: waiting", retryable=True)
-TURN = Failure(Reason.UPSTREAM_SATURATED, "waiting for its turn: others of this account are running", retryable=True)
+SILENT = Failure(Reason.UPSTREAM_UNAVAILABLE, "waiting: Higgsfield does not answer submissions", retryable=True)
+TURN = Failure(Reason.UPSTREAM_SATURATED, "waiting: the account has reached its concurrency limit", retryable=True)
 
 
 class Admission:
-    """Decides, in memory, for the one process that sends. `limit` 0: learned.
+    """The queue, gate and limit of one account, in the memory of the process that sends.
 
-    `longest_run`: the longest time that a generation of a model is known to have run.
+    `limit` is the number of outputs that may run at once; 0 means that it is learned. `longest_run` returns the longest
+    known run of a model in seconds, or None.
     """
 
     def __init__(self, limit: int = 0, longest_run: Callable[[str], float | None] = lambda _: None) -> None:
@@ -62,9 +65,9 @@ class Admission:
         self._started: set[str] = set()
         self._most_started = 0
         self._queues: dict[str, list[str]] = {}
-        """Those that wait, oldest first, by tenants in the order of their turns; none is empty."""
+        """The waiting ids by tenant, oldest first. The tenants are in the order of their turns; no list is empty."""
         self._waits: dict[str, tuple[str, int, int]] = {}
-        """Of each that waits its tenant, its weight, and the bytes of its input."""
+        """For each waiting id: its tenant, its weight, and the size of its input in bytes."""
         self._bytes: dict[str, int] = {}
         self._closed_by: Failure | None = None
         self._opens_at = 0.0
@@ -73,11 +76,11 @@ class Admission:
         self._slowly_until = self._next_at = 0.0
 
     def go_slowly(self, now: float) -> None:
-        """Many may have waited for this moment: let only so many go in a second for a while."""
+        """Limit the rate of submissions for SLOWLY_FOR seconds, because many may have been waiting."""
         self._slowly_until = now + SLOWLY_FOR
 
     def noticed(self, generation: Generation) -> None:
-        """Keep up with a committed generation. The end of one that ran lets the next be tried at once."""
+        """Update the counts from a committed generation. If one ended, the next probe may be sent at once."""
         name = generation.id
         was_running = self._running.pop(name, None) is not None
         if takes_room(generation):
@@ -103,7 +106,7 @@ class Admission:
             self._opens_at = 0.0
 
     def holds_up(self, tenant: str, weight: int, now: float) -> Failure | None:
-        """Why a new submission cannot go ahead right now; None when it can."""
+        """Return why a new submission of a tenant would have to wait; None if it can be sent now."""
         if self._closed_by is not None and (now < self._opens_at or self._probe is not None or self._queues):
             return self._closed_by
         if tenant in self._queues or not self._room(weight, now, len(self._queues) + 1):
@@ -111,7 +114,7 @@ class Admission:
         return None
 
     def next(self, now: float) -> str | None:
-        """Who goes next; None while nobody may. The caller marks and sends it, or calls `stays_behind`."""
+        """Return the id to send next, or None. The caller marks and sends it, or calls `stays_behind`."""
         if not self._queues or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
             return None
         tenant, queue = next(iter(self._queues.items()))
@@ -121,42 +124,42 @@ class Admission:
             return None
         self._leave(name)
         if queue:
-            self._queues[tenant] = self._queues.pop(tenant)  # the last of the tenants now
+            self._queues[tenant] = self._queues.pop(tenant)  # the tenant's next turn is the last one
         self.goes_ahead(name, weight, now)
         return name
 
     def goes_ahead(self, generation_id: str, weight: int, now: float) -> None:
-        """It is about to be marked and sent, and takes its room already; while the gate is closed it is the probe."""
+        """Count a generation that is about to be sent as running. While the gate is closed it is the probe."""
         self._running[generation_id] = weight
         self._next_at = max(self._next_at, now) + 1 / SLOWLY
         if self._closed_by is not None:
             self._probe = generation_id
 
     def stays_behind(self, generation_id: str) -> None:
-        """It was not sent after all."""
+        """Take back `goes_ahead`: the generation was not sent."""
         self._running.pop(generation_id, None)
         if self._probe == generation_id:
             self._probe = None
 
     def close(self, generation_id: str, failure: Failure, now: float, pause: float) -> None:
-        """Higgsfield cannot take more for now."""
+        """Close the gate for `pause` seconds, and learn the limit if the account is saturated."""
         if self._probe == generation_id:
             self._probe = None
         if self._closed_by is None or now + pause >= self._opens_at:
-            # A shorter pause never cuts a longer one: a Retry-After is kept.
+            # A shorter pause does not replace a longer one, so that a Retry-After is respected.
             self._closed_by = failure
             self._opens_at = now + pause
         if failure.reason is Reason.UPSTREAM_SATURATED and not self._fixed:
-            told = failure.metadata.get("limit", "")
-            ran = int(told) if told else sum(self._accepted.values())
-            if ran:  # with nothing of ours running, it is others who use the account
+            stated = failure.metadata.get("limit", "")
+            ran = int(stated) if stated else sum(self._accepted.values())
+            if ran:  # if this gateway runs nothing, other users of the account take its slots
                 self._learned = ran
                 self._learned_at = now
 
     def answered(self, generation_id: str, now: float, *, usable: bool) -> None:
-        """A submission is over. A usable answer to a probe opens the gate, whatever it said of the probe's own input.
+        """Record the end of a submission. A usable answer to the probe opens the gate, even a refusal of its input.
 
-        Several in a row without one close it: each more would only be uncertain too.
+        SILENCES submissions in a row without a usable answer close the gate: more would only become uncertain too.
         """
         probed = self._probe == generation_id
         if probed:
@@ -169,7 +172,7 @@ class Admission:
             self.close(generation_id, SILENT, now, PROBE_PAUSE)
 
     def wakes_at(self, now: float) -> float | None:
-        """When to ask `next` again although nothing has happened; None where only an event can help."""
+        """Return the time at which `next` may return another result without an event; None if there is none."""
         if not self._queues:
             return None
         if self._closed_by is not None and (self._probe is not None or now < self._opens_at):
@@ -182,9 +185,9 @@ class Admission:
         return None if at == math.inf else at
 
     def position(self, generation_id: str) -> int:
-        """The 1-based place among those that wait, as they will go; 0 where it does not wait.
+        """Return the 1-based place of a generation in the order of sending; 0 if it does not wait.
 
-        Counted, not looked up in a list of all: it is asked for with every submission that has to wait.
+        It is counted from the tenants' queues: every submission that has to wait asks for it.
         """
         if generation_id not in self._waits:
             return 0
@@ -193,13 +196,13 @@ class Admission:
         place, turns = turn + 1, turn + 1
         for tenant, queue in self._queues.items():
             if tenant == own:
-                turns = turn  # who comes behind its tenant has had one turn less when it goes
+                turns = turn  # the tenants behind this one have had one turn less by then
             else:
                 place += min(len(queue), turns)
         return place
 
     def limit(self, now: float) -> int | None:
-        """How many may run; None where nothing is known to bind."""
+        """Return how many outputs may run at once; None if no limit is known."""
         if self._fixed:
             return self._fixed
         if self._learned is None:
@@ -212,20 +215,20 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of waiting generations."""
         return len(self._waits)
 
     @property
     def running(self) -> int:
-        """How many may be running at Higgsfield, outputs of batches counted."""
+        """The number of outputs that may be running at Higgsfield; a batch counts each of its outputs."""
         return sum(self._running.values())
 
     def waiting_of(self, tenant: str) -> int:
-        """How many of one tenant wait."""
+        """Return the number of waiting generations of a tenant."""
         return len(self._queues.get(tenant, ()))
 
     def bytes_of(self, tenant: str) -> int:
-        """The bytes of their inputs."""
+        """Return the size of their inputs in bytes."""
         return self._bytes.get(tenant, 0)
 
     def _queue(self, generation: Generation) -> None:
@@ -237,7 +240,6 @@ class Admission:
             self._bytes[tenant] = self._bytes.get(tenant, 0) + size
 
     def _leave(self, name: str) -> None:
-        """It waits no longer."""
         tenant, _, size = self._waits.pop(name)
         queue = self._queues[tenant]
         del queue[bisect_left(queue, name)]
@@ -246,7 +248,7 @@ class Admission:
             del self._queues[tenant], self._bytes[tenant]
 
     def _room(self, weight: int, now: float, tenants: int) -> bool:
-        """Whether one more of that weight may run, while so many tenants want to go ahead."""
+        """Return whether one more generation of that weight may run while so many tenants wait."""
         if self._pause(now):
             return False
         self._release_uncertain(now)
@@ -256,11 +258,11 @@ class Admission:
         if limit is None:
             return True
         running = self.running
-        # One that is larger than the whole limit goes alone.
+        # A generation that is larger than the limit is sent when nothing else runs.
         return running + weight <= limit or not running
 
     def _release_uncertain(self, now: float) -> None:
-        """Give back the room of UNCERTAIN generations that can hardly run any more."""
+        """Release the slots of UNCERTAIN generations that have probably ended."""
         if now < self._releases_at:
             return
         for name in [name for name, until in self._may_run_until.items() if until <= now]:
@@ -269,7 +271,7 @@ class Admission:
         self._releases_at = min(self._may_run_until.values(), default=math.inf)
 
     def _pause(self, now: float) -> float:
-        """Seconds until one more may go, where they go slowly."""
+        """Return the seconds until the rate limit lets one more be sent."""
         if now >= self._slowly_until:
             self._next_at = 0.0
             return 0.0
@@ -284,6 +286,6 @@ class Admission:
 
 
 def takes_room(generation: Generation) -> bool:
-    """Whether it may be running at Higgsfield, or is about to."""
+    """Return whether a generation may be running at Higgsfield, or is about to be sent."""
     uncertain = generation.state is State.UNCERTAIN and not generation.held
     return generation.marker is not None or generation.state in FOLLOWED or uncertain

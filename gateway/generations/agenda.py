@@ -1,4 +1,4 @@
-"""What is to be done next for a generation, and when: derived from what is stored, never stored itself."""
+"""The next step that is due for a generation, and when. It is derived from what is stored, and not stored itself."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,20 +6,21 @@ from enum import Enum
 from gateway.generations.model import Generation, Moment, State
 
 WAIT_AT_MOST = 86_400.0
-"""Seconds that a generation waits unsent where its caller set no start_timeout."""
+"""Seconds that a generation may wait unsent if its caller set no start_timeout."""
 MOST_REPEATS = 3
 PAUSE_AFTER_WHOLE_ERROR = 2.0
-"""Seconds before the first repeat after a complete 5xx answer: the work at Higgsfield is over."""
+"""Seconds before the first repeat after a complete 5xx response: Higgsfield has finished the request."""
 PAUSE_AFTER_SILENCE = 15.0
-"""The same after a time-out, a reset, a 504 or half an answer: the work may still be going on there."""
+"""Seconds before the first repeat after a timeout, a reset, a 504 or a truncated response: Higgsfield may still be
+working on the request."""
 WEBHOOKS_RETRIED = 7_200.0
-"""Seconds in which Higgsfield delivers a webhook again (upstream.md 7.1): before that silence tells nothing."""
+"""Seconds for which Higgsfield retries a webhook (upstream.md 7.1). Its absence proves nothing before."""
 LATER_PAUSES = {2: 60.0, 3: 300.0}
 """Seconds before the second and the third repeat."""
 
 
 class Step(Enum):
-    """What can be due."""
+    """The kinds of steps."""
 
     SEND = "send"
     TAKE_BACK = "take back"
@@ -31,7 +32,7 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A step and the steady time before which it must not be taken."""
+    """A step, and the steady time before which it must not be taken."""
 
     step: Step
     at: float
@@ -39,10 +40,10 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that the submit path depends on; times in seconds.
+    """The settings for submissions; times in seconds.
 
-    `repeats`: Higgsfield honours idempotency keys on v2, so an ambiguous submission may be repeated under its key.
-    `webhooks_since`: since when webhooks can be received without a pause (steady); None where they are off.
+    `repeats`: an ambiguous submission may be repeated under its key, because Higgsfield honours idempotency keys on v2.
+    `webhooks_since`: the steady time since which webhooks can be received without a pause; None if they are off.
     """
 
     repeats: bool = True
@@ -61,14 +62,14 @@ def next_due(
     latched_off: bool = False,
     attempting: bool = True,
 ) -> Due | None:
-    """The next step for a generation; None when it has ended, is held, or when this process has its POST on the way.
+    """Return the next step for a generation; None if it has ended, is held, or is being sent by this process.
 
-    `reachable`: it can be sent with the present settings. `latched_off`: repeats are off for its account. `attempting`:
-    this process works on the attempt of its marker, if that is its own. A poll is due at once by this: its pace is the
-    follower's affair.
+    `owner` is the name of this process. `reachable`: it can be sent with the current credentials and origin.
+    `latched_off`: repeats are off for its account. `attempting`: this process is making the attempt of its marker.
+    A poll is always due at once; the follower decides its time.
     """
     if generation.marker is not None and generation.marker.owner == owner:
-        # A mark of ours whose commit was not confirmed, so that no POST followed.
+        # Without an attempt, the commit of the marker was not confirmed, and no POST followed.
         return None if attempting else Due(Step.TAKE_BACK, 0.0)
     if generation.marker is not None:
         return Due(Step.RECOVER, generation.send_by or 0.0)
@@ -79,7 +80,7 @@ def next_due(
                 return Due(Step.SEND, generation.not_before)
             return Due(Step.END_WAIT, end)
         case State.UNCERTAIN if generation.held:
-            return None  # what the operator does not move, waits for the operator
+            return None  # until an operator resolves it
         case State.UNCERTAIN:
             end = hope_ends(generation, rules)
             if reachable and may_repeat(generation, rules, moment, latched_off=latched_off):
@@ -91,9 +92,9 @@ def next_due(
 
 
 def may_repeat(generation: Generation, rules: Rules, moment: Moment, *, latched_off: bool = False) -> bool:
-    """Whether an UNCERTAIN generation may be POSTed again under its key, now or once `not_before` has come.
+    """Return whether an UNCERTAIN generation may be sent again under its key, now or at `not_before`.
 
-    The window counts from the first send. A clock that went back proves nothing: then it is closed.
+    The window starts with the first attempt. It counts as closed if the clock went back.
     """
     first = generation.first_sent_at
     return (
@@ -109,23 +110,23 @@ def may_repeat(generation: Generation, rules: Rules, moment: Moment, *, latched_
 
 
 def pause_before_repeat(sends: int, first_pause: float) -> float:
-    """Seconds to leave after the `sends`th attempt turned out ambiguous."""
+    """Return the seconds to wait after attempt number `sends` had an unknown outcome."""
     return max(first_pause, LATER_PAUSES.get(sends, 0.0))
 
 
 def wait_ends(generation: Generation) -> float:
-    """Until when an unsent generation may wait."""
+    """Return the steady time until which an unsent generation may wait."""
     start_by = generation.spec.start_by
     return generation.spec.created_at + WAIT_AT_MOST if start_by is None else start_by
 
 
 def patience(generation: Generation) -> float:
-    """For how long it may wait unsent after its creation."""
+    """Return the seconds after its creation for which a generation may wait unsent."""
     return wait_ends(generation) - generation.spec.created_at
 
 
 def hopes(generation: Generation, rules: Rules) -> list[tuple[float, float]]:
-    """Since when and for how many seconds an UNCERTAIN generation may still be resolved; all of them count."""
+    """Return the periods, as (since, seconds), during which an UNCERTAIN generation may still be resolved."""
     sent_at = generation.sent_at or generation.spec.created_at
     hopes = [(sent_at, rules.uncertain_timeout)]
     if rules.webhooks_since is not None:
@@ -134,15 +135,15 @@ def hopes(generation: Generation, rules: Rules) -> list[tuple[float, float]]:
 
 
 def hope_ends(generation: Generation, rules: Rules) -> float:
-    """Until when an UNCERTAIN generation may still be resolved."""
+    """Return the steady time at which the last of these periods ends."""
     return max(since + seconds for since, seconds in hopes(generation, rules))
 
 
 def cancels_late_start(generation: Generation) -> bool:
-    """Whether it is to be canceled in Higgsfield's queue once its start_timeout is up."""
+    """Return whether a generation must be canceled in Higgsfield's queue when its start_timeout is over."""
     return generation.state is State.QUEUED and generation.cancelable and generation.spec.start_by is not None
 
 
 def wants_cancel(generation: Generation) -> bool:
-    """Whether it is to be canceled in Higgsfield's queue because somebody asked."""
+    """Return whether a generation must be canceled in Higgsfield's queue because a caller asked for it."""
     return generation.state is State.QUEUED and generation.cancelable and generation.cancel_requested

@@ -1,25 +1,28 @@
-"""How much Higgsfield is asked: one account's status calls, held back while it limits them or does not answer.
+"""The rate limit and circuit breaker for the status calls of one account.
 
-Told to slow down (429), the rate halves and then grows again by a tenth every ten quiet seconds until it does not bind.
-After some failures in a row one call goes through as a probe, later and later; when it succeeds the others follow
-spread out, not all at once.
+A 429 halves the rate. It then grows by a tenth every ten seconds, until it no longer limits anything. After
+FAILURES_IN_A_ROW failures only one call is made at a time, as a probe, with growing pauses. When a probe succeeds,
+calls go on at a limited rate, so that they do not all come at once.
 """
 
 from dataclasses import dataclass
 
 FAILURES_IN_A_ROW = 10
 FIRST_BREAK, LONGEST_BREAK = 2.0, 10.0
-"""Seconds between probes. The longest is part of how late an end can be told after an outage."""
+"""Seconds between probes. The longest adds to the delay with which an end is noticed after an outage."""
 GROWS_EVERY, GROWTH = 10.0, 1.1
 LEAST_RATE, MOST_RATE = 1.0, 10_000.0
 AFTER_A_BREAK = 100.0
-"""Calls a second with which polling starts again after a break, where less was not learned before: 5,000 in flight are
-asked for within a minute of the end of an outage, and no second has many more calls than another."""
+"""Calls per second after an outage, unless a lower rate was learned. 5,000 generations in flight are then polled within
+a minute."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """Asked before each call, told what came of it. `rate`: calls a second, None while nothing binds. Times steady."""
+    """Call `holds_up` before each status call, and `answered`, `failed` or `limited` after it.
+
+    `rate` is in calls per second; None means no limit. All times are steady.
+    """
 
     rate: float | None = None
     _tokens: float = 0.0
@@ -33,7 +36,7 @@ class Budget:
     _count: int = 0
 
     def holds_up(self, now: float) -> float:
-        """Seconds to wait before the next call; 0 takes one out of the budget."""
+        """Return the seconds to wait before the next call. With 0 the call is counted and may be made."""
         if now < self._closed_until:
             return self._closed_until - now
         if self.broken:
@@ -54,11 +57,11 @@ class Budget:
 
     @property
     def broken(self) -> bool:
-        """Whether so many failed in a row that only probes go through."""
+        """Whether only probes are allowed, because too many calls failed in a row."""
         return self._failures >= FAILURES_IN_A_ROW
 
     def answered(self, now: float) -> None:
-        """A call was answered, whatever with."""
+        """Record a call that got a usable response, of any content."""
         if self.broken:
             self._limit(AFTER_A_BREAK if self.rate is None else min(self.rate, AFTER_A_BREAK), now)
         self._failures = 0
@@ -66,7 +69,7 @@ class Budget:
         self._pause = FIRST_BREAK
 
     def failed(self, now: float) -> None:
-        """A call was not answered, or not sensibly."""
+        """Record a call that got no response, or one that makes no sense."""
         self._failures += 1
         self._probing = False
         if self.broken:
@@ -74,7 +77,7 @@ class Budget:
             self._pause = min(2 * self._pause, LONGEST_BREAK)
 
     def limited(self, now: float, retry_after: float) -> None:
-        """Higgsfield said that these calls are too many."""
+        """Record a 429. `retry_after` is in seconds."""
         self._probing = False
         lasted = max(now - self._counted_since, 1.0)
         self._limit(max((self.rate or self._count / lasted) / 2, LEAST_RATE), now)

@@ -13,22 +13,21 @@ from gateway.generations.ports import Clock
 AFTER = 0.001
 DISAGREEMENT = 60.0
 SETTLED = 900.0
-"""Seconds after which clocks that had jumped apart, and have run evenly since, count as agreed again."""
+"""Seconds after a jump of the wall clock after which the two clocks count as agreeing again."""
 
 _awake_or_not = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def since_boot() -> float:
-    """The machine's even clock; where there is one that goes on while the machine is suspended, that."""
+    """Return the machine's monotonic clock; if available, one that goes on while the machine is suspended."""
     return time.clock_gettime(_awake_or_not)
 
 
 class SystemClock:
-    """The steady time is the wall clock of the start plus what the monotonic clock has measured since.
+    """Steady time is the wall clock at the start plus the monotonic time since then.
 
-    So a jump of the wall clock changes no age. `not_before` is the latest steady time an earlier process has stored:
-    the steady time goes on from there where the wall clock was set back in between. `wall` and `monotonic` read the
-    machine's two clocks.
+    A jump of the wall clock therefore changes no age. `not_before` is the latest steady time that an earlier process
+    stored. If the wall clock was set back between the two processes, steady time goes on from there.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class SystemClock:
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
-        # Later than all that is stored, so that what this process stores can be told from it.
+        # Later than every stored time, so that times of this process can be distinguished from earlier ones.
         self._offset = max(wall(), not_before + AFTER) - monotonic()
         self._apart, self._apart_since = 0.0, 0.0
 
@@ -49,9 +48,9 @@ class SystemClock:
         return Moment(self._monotonic() + self._offset, self._wall())
 
     def agrees(self) -> bool:
-        """Whether wall and steady time are less than a minute apart, or have been as far apart for a while.
+        """Return whether wall and steady time differ by less than a minute, or by the same amount for SETTLED seconds.
 
-        The wall clock has been put right then, or wrong for good: what is reckoned by the steady one goes on.
+        In the second case the wall clock was corrected, or is permanently wrong; ages by steady time remain valid.
         """
         now = self.moment()
         apart = now.wall - now.steady
@@ -60,7 +59,7 @@ class SystemClock:
         return abs(self._apart) < DISAGREEMENT or now.steady - self._apart_since >= SETTLED
 
     async def wait(self, signal: "asyncio.Future[None]", seconds: float | None) -> None:
-        """Return when the signal is given, or after so many seconds."""
+        """Return when the signal is given, or after `seconds`; None waits for the signal only."""
         if seconds is None:
             await signal
             return
@@ -72,10 +71,10 @@ class SystemClock:
 
 
 class Patience:
-    """Waits for one signal after the other, each for the same time; `end` it when there is none to come.
+    """Waits for one signal after another, each with the same timeout. Call `end` after the last one.
 
-    A watcher waits again after every change. One timer serves all its waits, and is only looked at when it rings:
-    setting and canceling one for each wait would cost more than the wait.
+    A watcher waits again after every change. One timer serves all its waits and is only examined when it fires, because
+    a timer per wait would cost more than the wait itself.
     """
 
     __slots__ = ("_loop", "_seconds", "_signal", "_timer", "_until")
@@ -88,7 +87,7 @@ class Patience:
         self._timer: asyncio.TimerHandle | None = None
 
     async def wait(self, signal: "asyncio.Future[None]") -> None:
-        """Return when the signal is given, or when the time is over."""
+        """Return when the signal is given, or after the timeout."""
         self._signal = signal
         self._until = self._loop.time() + self._seconds
         if self._timer is None:
@@ -96,7 +95,7 @@ class Patience:
         await signal
 
     def end(self) -> None:
-        """Let go of the timer."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -117,15 +116,15 @@ def give(signal: "asyncio.Future[None]") -> None:
 
 
 class Ids:
-    """UUIDv7: sortable by creation, in this process also when the wall clock steps back."""
+    """Makes UUIDv7 ids, which sort by creation time, within a process even when the wall clock steps back."""
 
     def __init__(self) -> None:
         self._last = 0
         self._random: Iterator[tuple[int]] = iter(())
 
     def next(self, wall: float) -> str:
-        """The next id: 48 bits of milliseconds, 12 of fractions (or counting on), 62 random."""
-        ticks = int(wall * 4_096_000)  # a millisecond in 4096 parts
+        """Return a new id: 48 bits of milliseconds, 12 bits of fractions or a counter, 62 random bits."""
+        ticks = int(wall * 4_096_000)  # 4,096 per millisecond
         self._last = max(ticks, self._last + 1)
         milliseconds, part = divmod(self._last, 4096)
         bits = (milliseconds << 80) | (7 << 76) | (part << 64) | (2 << 62)
@@ -133,7 +132,7 @@ class Ids:
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def _random_bits(self) -> int:
-        """64 bits. The system is asked for many at once: whenever it is, another thread may take the interpreter."""
+        """Return 64 random bits. Many are read at once, because each system call may switch to another thread."""
         drawn = next(self._random, None)
         if drawn is None:
             self._random = struct.iter_unpack("Q", os.urandom(8 * 512))
@@ -142,15 +141,15 @@ class Ids:
 
 
 def jittered(seconds: float, spread: float = 0.1) -> float:
-    """So many seconds, give or take, so that what began together does not go on together."""
+    """Return `seconds` with a random deviation of at most the share `spread`, so that retries do not synchronise."""
     return seconds * random.uniform(1 - spread, 1 + spread)
 
 
 def spread(seconds: float) -> float:
-    """Return at least so many seconds, and up to half as many more, so that repeats after an outage are spread."""
+    """Return `seconds` plus up to half as much, at random, so that repeats after an outage are spread."""
     return seconds * random.uniform(1.0, 1.5)
 
 
 async def rest(clock: Clock, seconds: float) -> None:
-    """Return after so many seconds of that clock."""
+    """Sleep for that number of seconds on the given clock."""
     await clock.wait(asyncio.get_running_loop().create_future(), seconds)

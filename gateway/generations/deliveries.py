@@ -1,9 +1,9 @@
-"""Webhooks: kept first, then believed only as far as they prove themselves.
+"""The webhook inbox: a webhook is stored before it is answered, and then processed.
 
-A delivery names a request by its id. For the generation's own request a signed one counts at once; an unsigned one is
-a hint to ask. A generation that was sent and has no request yet is bound to the id only if Higgsfield knows it and
-nobody else has it, signed or not: a signature does not cover the path, so that a true delivery for one generation could
-be replayed at the path of another.
+A webhook names an upstream request. If that is the generation's request, a signed webhook is believed, and an unsigned
+one only causes a status call. If the generation was sent but has no request yet, it is bound to the named request only
+if Higgsfield knows the request and no other generation has it. That holds for signed webhooks as well: the signature
+does not cover the path, so a genuine webhook for one generation could be replayed at the path of another.
 """
 
 import asyncio
@@ -24,21 +24,24 @@ from gateway.generations.tasks import OwnedTasks
 log = logging.getLogger(__name__)
 
 TRIES_AT_404 = 7
-"""How often Higgsfield is asked for a request it does not know: for about a minute, with pauses that double."""
+"""Status calls for a request that Higgsfield does not know, with pauses that double: for about a minute."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds between attempts to deal with a delivery while Higgsfield or the store is away."""
+"""Seconds between attempts to process a webhook while Higgsfield or the store is unavailable."""
 
 
 _Effect = tuple[str, bool]
-"""What became of a delivery, in a word, and whether the same may come again: nothing has shown yet what it says."""
+"""The outcome of a webhook for the metric, and whether the same webhook may be processed again.
+
+It may, as long as no other source has confirmed what it says.
+"""
 
 
 class _NotKnownError(Exception):
-    """Higgsfield answers 404 for the request that a delivery names."""
+    """Higgsfield answered 404 for the request that a webhook names."""
 
 
 class Deliveries:
-    """Takes deliveries in. `received` counts them by what became of them."""
+    """Stores and processes webhooks. `received` counts them by outcome."""
 
     def __init__(
         self,
@@ -67,14 +70,14 @@ class Deliveries:
         self.received: dict[str, int] = {}
 
     async def resume(self) -> None:
-        """Take up what an earlier process answered for and did not get to."""
+        """Process the webhooks that an earlier process stored and did not finish."""
         for delivery in await self._store.undealt():
             self._start(delivery)
 
     async def receive(self, delivery: Delivery) -> bool:
-        """Keep it; what it changes comes later. False if it was not kept, because too many are kept already.
+        """Store a webhook and start to process it. Returns False if too many are stored for its generation.
 
-        Raises StoreError: then it must be delivered again.
+        Raises StoreError if it may not be stored; Higgsfield must then deliver it again.
         """
         return await self._receiving.finish(self._receive(delivery))
 
@@ -88,12 +91,12 @@ class Deliveries:
             return False
         self._count("duplicate")
         if _name(delivery) in self._dealing:
-            # The first may have come before its time, and its answer from Higgsfield be older than this one.
+            # Higgsfield's response to the status call for the first one may be older than this one.
             self._came_again.add(_name(delivery))
         return True
 
     async def drained(self) -> None:
-        """Stop: what is not dealt with is taken up by the next process."""
+        """Stop processing; the next process resumes it."""
         await self._tasks.cancel()
         await self._receiving.drained()
 
@@ -108,7 +111,7 @@ class Deliveries:
             self._came_again.discard(name)
 
     async def _deal(self, delivery: Delivery) -> None:
-        """Let it have its effect, as soon as Higgsfield and the store can be asked."""
+        """Process a webhook, and retry while Higgsfield or the store is unavailable."""
         pause = FIRST_PAUSE
         not_known = 0
         while True:
@@ -125,8 +128,8 @@ class Deliveries:
                     await self._receive(delivery)
             except (GatewayError, StoreError, _NotKnownError) as error:
                 not_known += isinstance(error, _NotKnownError)
-                told = error.failure.retry_after if isinstance(error, GatewayError) else None
-                await rest(self._clock, max(pause, told or 0.0))
+                retry_after = error.failure.retry_after if isinstance(error, GatewayError) else None
+                await rest(self._clock, max(pause, retry_after or 0.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except Exception:
                 log.exception("a webhook failed in the gateway", extra={"generation_id": delivery.generation_id})
@@ -165,14 +168,14 @@ class Deliveries:
         return "counted", False
 
     async def _bind(self, generation: Generation, delivery: Delivery, *, last_try: bool) -> _Effect:
-        """A request that may be this generation's first, or a second one beside it."""
+        """Bind a request that may be the generation's first one, or a second one."""
         owner = await self._store.by_request(generation.spec.account, delivery.request_id)
         if owner is not None:
             log.warning("a webhook names another generation's request", extra={"generation_id": generation.id})
             return "foreign", False
         report = await self._upstream.look_up(generation, delivery.request_id)
         if report is None and not last_try:
-            # It may be gone for a moment only, and has its answer: it will not be delivered again.
+            # The 404 may be temporary, and the webhook was answered, so it will not be delivered again.
             raise _NotKnownError
         if report is None:
             return "unconfirmed", True
@@ -187,7 +190,7 @@ class Deliveries:
         return "bound", not after.done
 
     def _arrived(self, generation: Generation) -> None:
-        """One has told the truth: from now on ends are waited for, where webhooks can be relied on to tell them."""
+        """Record that a webhook was true, so that polls can rely on webhooks from now on."""
         if generation.spec.told_by_webhook:
             self._trust.arrive = True
 

@@ -1,7 +1,7 @@
-"""The live generations in memory, and the waking of who watches them.
+"""The live generations in memory, their recent changes, and the signals that wake watchers.
 
-Everything here is filled after COMMIT, by the store's announcements. A watcher holds a position, never a queue: the
-feed only wakes it, then it reads what is newer, from here or from the store.
+The feed is updated after each commit, by the store's announcements. It only wakes a watcher, which then reads what is
+newer than its position, from here or from the store.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from gateway.generations.model import Change, Generation
 from gateway.generations.ports import Saved
 
 RECENT = 10_000
-"""Changes kept in memory for watchers of many; who is further behind reads from the store."""
+"""Changes kept in memory. A watcher that is further behind reads from the store."""
 
 Signal = asyncio.Future[None]
 
 
 class Entry:
-    """One live generation. `full` and `bare` cache its wire forms, with and without input, until it changes.
+    """A live generation. `full` and `bare` cache its encoded message, with and without input, until it changes.
 
-    `polls` counts status calls; `asked` says that a caller wanted to know its state. `poll_at`, `look_at`, `looks`,
-    `errors` and `seen` are the follower's.
+    `polls` counts its status calls. `asked` is set when a caller has read its state. `poll_at`, `look_at`, `looks`,
+    `errors` and `seen` belong to the follower.
     """
 
     __slots__ = (
@@ -45,7 +45,7 @@ class Entry:
         self.errors = 0
 
     def update(self, generation: Generation) -> None:
-        """Take over a newer version and wake who waits if there is something to see."""
+        """Replace the generation by a newer version, and wake the watchers if its revision changed."""
         seen = generation.revision != self.generation.revision
         self.generation = generation
         if seen:
@@ -53,16 +53,16 @@ class Entry:
             self.wake()
 
     def polled(self) -> None:
-        """Count a status call: it is part of what is shown, but no change."""
+        """Count a status call. The count is shown, but is not a change of the generation."""
         self.polls += 1
         self.forget()
 
     def forget(self) -> None:
-        """Drop the wire forms: what they show has changed."""
+        """Drop the encoded messages, because what they show has changed."""
         self.full = self.bare = None
 
     def signal(self) -> Signal:
-        """A signal for the next change; its owner gives it back with `drop` when it waits no longer."""
+        """Return a signal for the next change. The caller returns it with `drop` when it stops waiting."""
         signal: Signal = asyncio.get_running_loop().create_future()
         if self.signals is None:
             self.signals = []
@@ -70,19 +70,19 @@ class Entry:
         return signal
 
     def drop(self, signal: Signal) -> None:
-        """Forget a signal that nobody waits for."""
+        """Forget a signal."""
         if self.signals and not signal.done():
             self.signals.remove(signal)
 
     def wake(self) -> None:
-        """Give all signals."""
+        """Give all signals, once."""
         signals, self.signals = self.signals, None
         for signal in signals or ():
             give(signal)
 
 
 class Feed:
-    """All live entries by id, and the recent changes of all tenants in the order of their positions."""
+    """The live entries by id, and the recent changes of all tenants in the order of their positions."""
 
     def __init__(self, unfinished: Iterable[Generation] = (), position: int = 0) -> None:
         self.entries = {generation.id: Entry(generation) for generation in unfinished}
@@ -92,7 +92,7 @@ class Feed:
         self._tenants: dict[str, list[Signal]] = {}
 
     def publish(self, saved: Sequence[Saved]) -> None:
-        """Take over what was committed."""
+        """Apply a committed transaction."""
         tenants = set()
         for one in saved:
             self._take(one)
@@ -103,7 +103,7 @@ class Feed:
                 give(signal)
 
     def recent(self, tenant: str, after: int, limit: int) -> list[Change] | None:
-        """The tenant's changes after that position, oldest first; None where memory does not reach back so far."""
+        """Return a tenant's changes after a position, oldest first; None if memory no longer has all of them."""
         if after < self._since:
             return None
         found: list[Change] = []
@@ -116,23 +116,23 @@ class Feed:
         return found[:limit]
 
     def signal(self, tenant: str) -> Signal:
-        """A signal for the tenant's next change; give it back with `drop`."""
+        """Return a signal for the tenant's next change. The caller returns it with `drop`."""
         signal: Signal = asyncio.get_running_loop().create_future()
         self._tenants.setdefault(tenant, []).append(signal)
         return signal
 
     def drop(self, tenant: str, signal: Signal) -> None:
-        """Forget a signal that nobody waits for."""
+        """Forget a signal."""
         waiting = self._tenants.get(tenant)
         if waiting and not signal.done():
             waiting.remove(signal)
 
     def watched(self, entry: Entry) -> bool:
-        """Return whether a caller waits for its changes, or has asked for its state."""
+        """Return whether a caller waits for changes of the entry, or has read its state."""
         return entry.asked or bool(entry.signals) or bool(self._tenants.get(entry.generation.tenant))
 
     def wake_all(self) -> None:
-        """Wake every watcher, so that it notices that the gateway drains."""
+        """Wake every watcher, so that it can notice that the gateway drains."""
         for entry in self.entries.values():
             entry.wake()
         for signals in self._tenants.values():
@@ -158,7 +158,7 @@ class Feed:
             self.position = one.change.position
 
     def _forget(self, generation_id: str) -> None:
-        """Drop what was removed. Watchers that are behind it read from the store, and find the horizon raised."""
+        """Forget a removed generation. Watchers that are behind read from the store, and find the horizon raised."""
         for index, change in enumerate(self._recent):
             if change.generation_id == generation_id:
                 self._recent[index] = replace(change, generation=None)

@@ -1,7 +1,8 @@
-"""The follower: does what is due for every unfinished generation, from one heap of due times, with bounded workers.
+"""The follower: takes the steps that are due for every unfinished generation, with a bounded number of workers.
 
-What is due is derived (`agenda`); the heap only says when to look. It looks again after every commit, so nothing needs
-to tell it anything else, and after a restart it goes on from what is stored. Two followers by accident cost a GET.
+`agenda` derives which step is due. A heap of due times only says when to look. The follower plans a generation again
+after each of its commits, so that it needs no other input, and a restart goes on from what is stored. If two followers
+ran by accident, the result would be one status call too many.
 """
 
 import asyncio
@@ -32,26 +33,27 @@ from gateway.generations.store_backoff import StoreBackoff
 log = logging.getLogger(__name__)
 
 WORKERS = 64
-"""Steps under way at once."""
+"""The number of steps that run at once."""
 SLOW_ANSWERS = 1.0
-"""Seconds: where status calls take longer, Higgsfield is what takes them."""
+"""Seconds. If status calls take longer, delays are Higgsfield's."""
 LATE_SHARE = 0.1
-"""A poll that is late by so much of what a generation ran for is not learned from."""
+"""A poll that is late by this share of a generation's run time does not count for the model's history."""
 GIVE_UP_MISSING = 86_400.0
+"""Seconds of 404 responses after which an accepted generation may be LOST."""
 CONFIRM_MISSING = 3_600.0
-"""Seconds for which it must answer 404 after that, while others are known: a single 404 proves nothing."""
+"""Seconds for which the 404s must go on after that, while other requests are known: a single 404 proves nothing."""
 SPARE = 100
-"""Outdated entries of the heap that are kept at most, beside as many as are due."""
+"""The heap is rebuilt when more entries than this, and more than are due, are outdated."""
 PUT_OFF = 1.0
-"""Seconds until a submission is looked at again that could not be marked."""
+"""Seconds until the next attempt to mark a submission."""
 LOOK_EVERY = 5.0
-"""Seconds until it is checked again whether a caller wants to know if a generation has started."""
+"""Seconds between checks whether a caller wants to know if a generation has started."""
 LOOK_AGAIN = 60.0
-"""Seconds until a decision is tried again that had to be put off."""
+"""Seconds until the next attempt at a decision that was put off."""
 
 
 class Follower:
-    """Runs until canceled; one for each process. `noticed` listens to the store."""
+    """Runs until canceled; one for each process. `noticed` must be called with every commit of the store."""
 
     def __init__(
         self,
@@ -93,11 +95,11 @@ class Follower:
         self._sleeps_until = 0.0
         self._known_at: float | None = None
         self._suspected: dict[str, float] = {}
-        """Since when a generation could be given up as missing, if its 404s go on."""
+        """By id: the time since which a generation may be LOST if its 404s go on."""
         self.stopped_sending = False
 
     def resume(self, unfinished: Sequence[Generation]) -> None:
-        """Take up all that an earlier process left unfinished."""
+        """Plan the generations that an earlier process left unfinished."""
         now = self._clock.moment().steady
         if any(generation.waiting for generation in unfinished):
             self._admission.go_slowly(now)
@@ -106,13 +108,13 @@ class Follower:
             delay = generation.delay if generation.waiting and generation.not_before > now else None
             if delay is not None and self._goes_to_this_account(generation):
                 self._admission.close(generation.id, delay, now, generation.not_before - now)
-            # Spread over one interval: what stopped together must not be asked for together.
+            # Spread over one interval, so that not all are polled at once after a restart.
             entry = self._feed.entries[generation.id]
             entry.poll_at, entry.seen = now + random.uniform(0.0, POLL_EVERY), None
             self._plan(generation)
 
     def noticed(self, saved: Sequence[Saved]) -> None:
-        """Look again at what was committed."""
+        """Plan the committed generations again."""
         self._backoff.worked()
         for one in saved:
             generation = one.generation
@@ -126,18 +128,18 @@ class Follower:
             if generation.done and one.change is not None:
                 self._learn(generation)
             if generation.done or self._admission.waiting:
-                self._wake()  # somebody's turn may have come
+                self._wake()  # the next one may be sent
 
     def look(self, generation_id: str) -> None:
-        """Look again at a generation whose attempt is over."""
+        """Plan a generation again after its attempt has ended."""
         entry = self._feed.entries.get(generation_id)
         if entry is not None:
             self._tell_admission(entry.generation)
             self._plan(entry.generation)
-        self._wake()  # its room may be free again
+        self._wake()  # its slot may be free again
 
     async def run(self) -> None:
-        """Do what is due, for ever."""
+        """Take steps when they are due, until canceled."""
         while True:
             self._admit()
             self._start_due()
@@ -148,27 +150,27 @@ class Follower:
             await self._clock.wait(self._signal, idle)
 
     async def drained(self) -> None:
-        """Wait for the calls that are under way; no new ones are started once `run` is canceled."""
+        """Wait for the steps under way. Cancel `run` first, so that it starts no new ones."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     @property
     def following(self) -> int:
-        """How many generations have something due."""
+        """The number of generations with a planned step."""
         return len(self._due.keys() | self._polls.keys())
 
     def behind(self) -> float:
-        """Seconds by which steps are late that wait for a worker; 0 while it is Higgsfield's answers that take long."""
+        """Return by how many seconds the oldest due step is late; 0 if the cause is slow responses of Higgsfield."""
         if len(self._tasks) < WORKERS or self._answers_take > SLOW_ANSWERS:
             return 0.0
         while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
-            heapq.heappop(self._heap)  # planned anew since
+            heapq.heappop(self._heap)  # outdated
         now = self._clock.moment().steady
         waiting = (next(iter(self._polls.values()), now), self._heap[0][0] if self._heap else now)
         return max(now - min(waiting), 0.0)
 
     def _tell_admission(self, generation: Generation) -> None:
-        """What went to another account, or waits for it, takes no room and no place of those that go to this one."""
+        """Report a generation to the admission, unless it belongs to another account."""
         if self._goes_to_this_account(generation):
             self._admission.noticed(generation)
 
@@ -185,10 +187,10 @@ class Follower:
         if due.step is Step.POLL:
             at = self._poll_at(generation)
         elif due.step is Step.SEND and generation.waiting:
-            # Its turn is admission's affair; here only the end of its patience is kept.
+            # The admission decides when it is sent. Only the end of its wait is planned here.
             at = now + self._left_to_wait(generation)
         elif due.step is Step.RECOVER:
-            # Stored by another process's clock: never wait longer than a send may take.
+            # The time is by another process's clock, so wait no longer than a send may take.
             at = min(at, now + SEND_WITHIN)
         self._put(name, at)
 
@@ -203,12 +205,12 @@ class Follower:
         at = min(entry.poll_at, entry.look_at) if generation.state is State.QUEUED else entry.poll_at
         if not agenda.cancels_late_start(generation):
             return at
-        # At its start_timeout it is looked at in any case, to be canceled.
+        # At its start_timeout it is polled in any case, and canceled.
         left = self._left_to_wait(generation)
         return min(at, now.steady + left) if left > 0 else at
 
     def _plan_look(self, entry: Entry) -> None:
-        """Plan to look whether it has started, which no webhook tells."""
+        """Plan a poll for its start, because no webhook reports a start."""
         generation = entry.generation
         entry.look_at = math.inf
         if self._is_quiet(generation) and generation.state is State.QUEUED and entry.looks < MOST_LOOKS:
@@ -216,7 +218,7 @@ class Follower:
             entry.look_at = self._clock.moment().steady + max(left, self._paces.shortest)
 
     def _postpones_look(self, entry: Entry, now: float) -> bool:
-        """Put off a look at its start while no caller wants to know; everything else that is due goes on."""
+        """Put off the poll for its start while no caller watches it, unless another poll is due."""
         if now < entry.look_at or now >= entry.poll_at or self._feed.watched(entry):
             return False
         entry.look_at = now + LOOK_EVERY
@@ -224,7 +226,7 @@ class Follower:
         return True
 
     def _left_to_wait(self, generation: Generation) -> float:
-        """Return the seconds until its wait is over, as far as the time is known."""
+        """Return the seconds until its wait is over, by the best knowledge of the time."""
         return agenda.wait_ends(generation) - self._finality.seen_from(generation.spec.created_at).steady
 
     def _put(self, name: str, at: float) -> None:
@@ -236,7 +238,7 @@ class Follower:
                 self._wake()
 
     def _forget(self, name: str) -> None:
-        """Nothing is due for it any more."""
+        """Forget a generation without a next step."""
         self._due.pop(name, None)
         self._suspected.pop(name, None)
         self._shed()
@@ -248,7 +250,7 @@ class Follower:
             heapq.heapify(self._heap)
 
     def _admit(self) -> None:
-        """Send those whose turn it is."""
+        """Send the generations that the admission lets go."""
         while not self.stopped_sending and not self._store_rests():
             name = self._admission.next(self._clock.moment().steady)
             if name is None:
@@ -265,7 +267,7 @@ class Follower:
         while self._heap and self._heap[0][0] <= now and len(self._tasks) < WORKERS and not self._store_rests():
             at, name = heapq.heappop(self._heap)
             if self._due.get(name) != at:
-                continue  # planned anew since
+                continue  # outdated
             del self._due[name]
             entry = self._feed.entries.get(name)
             if entry is None or name in self._busy:
@@ -276,9 +278,9 @@ class Follower:
                 self._start(name, self._take(entry))
 
     def _start_polls(self) -> None:
-        """Ask for those whose poll is due, in their order and as far as the budget goes; the others wait in the line.
+        """Start the polls that are due, in the order of their times, as far as the budget allows.
 
-        So however many wait, each is asked for once before one is asked for twice, and waiting costs nothing.
+        The others stay in order, so that each is polled once before any is polled twice.
         """
         now = self._clock.moment().steady
         while self._polls and len(self._tasks) < WORKERS and not self._store_rests():
@@ -289,7 +291,7 @@ class Follower:
                 if pause:
                     self._polls_go_on = now + pause
                     return
-                # And no second look whether it is still due: what the budget gave is used, for it may be a probe.
+                # Poll without another check: the budget has counted the call, and it may be the probe.
                 self._start(name, self._poll(entry))
             del self._polls[name]
 
@@ -304,16 +306,16 @@ class Follower:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Its worker is free; only now, for while it counts as busy nothing more may be started."""
+        """Release the worker and look for the next step."""
         self._tasks.discard(task)
         self._wake()
 
     async def _finish(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """One piece of work to its end; whatever went wrong, the generation is looked at again."""
+        """Run a step, and plan its generation again even if the step fails."""
         try:
             await work
         except StoreError:
-            log.warning("the store is away; a step is put off", extra={"generation_id": name})
+            log.warning("the store refused a write; the step will be retried", extra={"generation_id": name})
             self._backoff.failed(self._clock.moment().steady)
         except Exception:
             log.exception("a step failed in the gateway", extra={"generation_id": name})
@@ -330,7 +332,7 @@ class Follower:
                 self._put(name, self._clock.moment().steady + pause)
 
     async def _take(self, entry: Entry) -> None:
-        """Do what is due now, if it still is."""
+        """Take the step that is due now, if there still is one."""
         generation = entry.generation
         due = self._next_due(generation)
         if due is None:
@@ -352,7 +354,7 @@ class Follower:
                 await self._end(generation, end, certain=await self._has_waited(generation))
 
     async def _end(self, generation: Generation, observation: CancelAsked | Expired, *, certain: bool) -> None:
-        """What cannot be undone is put off while it is not certain that its time has come."""
+        """End a generation, or put that off if it is not certain that its time is over."""
         if certain:
             await self._service.observe(generation, observation)
         else:
@@ -364,7 +366,7 @@ class Follower:
         return await self._finality.is_over(since, agenda.patience(generation), unanswered=True)
 
     async def _repeat(self, generation: Generation) -> None:
-        """POST it again if Higgsfield certainly still knows its key."""
+        """Send a generation again if Higgsfield certainly still knows its key."""
         first = generation.first_sent_at
         assert first is not None
         remembered = await self._finality.is_open(first, self._rules.window)
@@ -387,7 +389,7 @@ class Follower:
         )
 
     async def _mark_and_send(self, generation: Generation) -> None:
-        """Step 2, unless this process is about to end; what was not sent gives back its room."""
+        """Mark and send a generation, unless the gateway drains. If it is not sent, its slot is released."""
         if self.stopped_sending:
             return
         try:
@@ -400,7 +402,7 @@ class Follower:
             self._put_off[generation.id] = PUT_OFF
 
     async def _poll(self, entry: Entry) -> None:
-        """Ask Higgsfield for the status, after asking it to cancel where somebody wants that."""
+        """Read the status from Higgsfield, after asking it to cancel if that is due."""
         generation = entry.generation
         began = self._clock.moment()
         runs = max(began.wall - (generation.accept_time or began.wall), 0.0)
@@ -437,7 +439,7 @@ class Follower:
         try:
             after = await self._service.observe(generation, Reported(report, source, entry.polls, ran))
         except StoreError:
-            # What cannot be written down is not asked for every second.
+            # Poll less often while the result cannot be stored.
             entry.errors += 1
             entry.poll_at = self._clock.moment().steady + self._gap(generation, entry.errors)
             raise
@@ -445,7 +447,7 @@ class Follower:
             self._trust.arrive = False
 
     def _note_look(self, entry: Entry, report: StatusReport | None, at: float) -> None:
-        """Learn from a look at its start, and plan the next one if it was still queued."""
+        """Learn from a poll for its start, and plan the next one if it was still queued."""
         if at < entry.look_at or report is None:
             return
         entry.looks += 1
@@ -454,17 +456,17 @@ class Follower:
 
     @staticmethod
     def _ran(entry: Entry, runs: float, late: float) -> float | None:
-        """For how long it ran, if it is found to have ended: some time since it was seen running, any is as likely.
+        """Return an estimate of its run time for the case that this poll finds its end; None without a good one.
 
-        Not the time of the poll that found it: learned from that, each poll would be later than the one before. None
-        where it was not asked for in time, by us or because Higgsfield did not answer: then that is all it would tell.
+        It is a random time between this poll and the one before. With the time of this poll, each schedule would be
+        later than the one before. If this poll is late, the estimate would only measure that delay.
         """
         if entry.seen is None or late > LATE_SHARE * runs:
             return None
         return random.uniform(min(entry.seen, runs), runs) or None
 
     def _poll_failed(self, entry: Entry, failure: Failure) -> None:
-        """A poll's error is never the generation's: ask again, later and later."""
+        """Plan another poll after a failed one, with growing intervals. The generation does not change."""
         entry.errors += 1
         entry.polled()
         now = self._clock.moment().steady
@@ -480,7 +482,7 @@ class Follower:
         entry.poll_at = now + max(pause, failure.retry_after or 0.0)
 
     def _gap(self, generation: Generation, errors: int) -> float:
-        """Seconds until it is asked for again."""
+        """Return the seconds until the next poll."""
         running, quiet = self._running_for(generation), self._is_quiet(generation)
         return self._paces.gap(generation.spec.model_id, running, errors, webhooks=quiet)
 
@@ -489,7 +491,7 @@ class Follower:
         return max(self._clock.moment().wall - (generation.accept_time or generation.spec.create_time), 0.0)
 
     def _is_quiet(self, generation: Generation) -> bool:
-        """Return whether a webhook will tell its end."""
+        """Return whether a webhook will report its end."""
         return self._trust.arrive and self._expects_webhook(generation)
 
     def _expects_webhook(self, generation: Generation) -> bool:
@@ -501,14 +503,17 @@ class Follower:
             self._paces.learn(generation.spec.model_id, seconds)
 
     async def _missing(self, generation: Generation) -> None:
-        """A 404: normal for moments after a submission; for a day, while others of the account answer, it is LOST."""
+        """Handle a 404. It is normal shortly after a submission. After a day the generation is LOST.
+
+        That holds only if Higgsfield knows other requests of the account and the 404s go on.
+        """
         since, now = generation.missing_since, self._clock.moment().steady
         if since is None:
             await self._service.observe(generation, Missing())
         elif now - since < GIVE_UP_MISSING:
             return
         elif not self._others_answered(generation, since):
-            log.error("Higgsfield knows none of this account's requests: are these its credentials?")
+            log.error("Higgsfield knows none of this account's requests; check the credentials")
         elif now - self._suspected.setdefault(generation.id, now) < CONFIRM_MISSING:
             return
         elif await self._finality.is_over(since, GIVE_UP_MISSING):
@@ -523,7 +528,7 @@ class Follower:
         return reaches and self._known_at is not None and self._known_at - since >= GIVE_UP_MISSING / 2
 
     def _idle_for(self) -> float | None:
-        """Seconds until something may be due; None when only an event can bring it."""
+        """Return the seconds until a step may be due; None if only an event can make one due."""
         if len(self._tasks) >= WORKERS:
             return None
         wanted = (
@@ -547,13 +552,14 @@ class Follower:
 
 
 NOT_STARTED = Failure(
-    Reason.START_TIMEOUT_EXCEEDED, "not started within start_timeout: canceled by the gateway", retryable=True
+    Reason.START_TIMEOUT_EXCEEDED, "it did not start within start_timeout: canceled by the gateway", retryable=True
 )
 WAITED_TOO_LONG = Failure(
     Reason.UPSTREAM_UNAVAILABLE,
-    "could not be handed to Higgsfield for a day: given up, nothing was sent",
+    "it could not be sent to Higgsfield for a day: nothing was sent",
     retryable=True,
 )
 GAVE_UP = Failure(
-    Reason.SUBMISSION_UNRESOLVED, "it was sent, and nothing told in time whether Higgsfield ran it: it may be charged"
+    Reason.SUBMISSION_UNRESOLVED,
+    "it was sent without a response, and its outcome could not be found in time: it may have been charged",
 )

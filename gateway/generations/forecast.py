@@ -1,4 +1,4 @@
-"""Forecasts: computed when they are read, from the queue and from how long generations of the model took."""
+"""Forecasts of progress and remaining time, computed on read from the queue and the history of the model."""
 
 from gateway.generations.admission import Admission
 from gateway.generations.model import FOLLOWED, Forecast, Generation
@@ -7,7 +7,7 @@ from gateway.generations.ports import Clock
 
 
 class Forecaster:
-    """Forecasts generations; None where there is no basis for it."""
+    """Computes forecasts."""
 
     def __init__(self, clock: Clock, admission: Admission, paces: Paces) -> None:
         self._clock = clock
@@ -15,7 +15,7 @@ class Forecaster:
         self._paces = paces
 
     def of(self, generation: Generation) -> Forecast | None:
-        """What is expected of it now."""
+        """Return the forecast of a generation; None without enough history."""
         if generation.waiting:
             return self._waiting(generation)
         known = self._paces.known(generation.spec.model_id)
@@ -27,7 +27,7 @@ class Forecaster:
         return Forecast(progress=known.progress(elapsed), remaining=remaining)
 
     def _waiting(self, generation: Generation) -> Forecast | None:
-        """Those before it and itself take turns, as many at once as may run."""
+        """Assume that the generations ahead run in rounds of as many as may run at once."""
         position = self._admission.position(generation.id)
         if not position:
             return None

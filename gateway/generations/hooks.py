@@ -1,8 +1,8 @@
-"""Where Higgsfield reports ends to: an address of its own for each generation, and a secret that belongs to it.
+"""The webhook URL of each generation, and the secret that authenticates its v1 webhooks.
 
-The token in the path is random and kept as a hash. The secret, which deliveries of the v1 API carry in a header, is
-derived from the token by a secret of the store: who learns the address alone, from the log of a proxy say, cannot make
-a delivery, and there is nothing more to keep.
+The token in the path is random; only its hash is stored. Webhooks of the v1 API carry a secret in a header. It is
+derived from the token with a key of the store, so that it need not be stored. Someone who learns only the URL, for
+example from the log of a proxy, cannot forge a webhook.
 """
 
 import hashlib
@@ -13,27 +13,27 @@ from gateway.generations.model import token_hash
 from gateway.generations.ports import Hook
 
 TOKEN_BYTES = 16
-"""Random bytes in the path of a webhook: nobody guesses 128 bits."""
+"""Random bytes in the path of a webhook URL."""
 _PURPOSE = b"webhook of the v1 API: "
-"""Keeps these apart from everything else that is derived from the secret of the store."""
+"""Separates these secrets from others that are derived from the same key."""
 
 
 class Hooks:
-    """Makes addresses under `base`; `key` is a secret that all processes of a store share, and the next ones too."""
+    """Makes webhook URLs under `base`. `key` is stored, so that all processes of a store share it."""
 
     def __init__(self, base: str | None, key: bytes) -> None:
         self._base = base
         self._key = key
 
     def new(self) -> tuple[Hook, bytes] | None:
-        """A new one, and the hash of its token; None where Higgsfield cannot reach this gateway."""
+        """Return a new webhook URL with its secret, and the hash of its token; None if webhooks are off."""
         if self._base is None:
             return None
         token = secrets.token_urlsafe(TOKEN_BYTES)
         return Hook(self._base + token, self._secret(token)), token_hash(token)
 
     def proven(self, token: str, secret: str) -> bool:
-        """Whether this is the secret that belongs to the token. Takes the same time for all that are wrong."""
+        """Return whether the secret belongs to the token. The comparison takes constant time."""
         return hmac.compare_digest(secret.encode(), self._secret(token).encode())
 
     def _secret(self, token: str) -> str:

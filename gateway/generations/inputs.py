@@ -1,7 +1,7 @@
-"""What a caller can ask for, checked field by field before anything is stored, sent or charged.
+"""The inputs of generations, and their validation before anything is stored, sent or charged.
 
-Rules of single fields come from the model pages (upstream.md 2.7 and 3.1). Hosted models are open: their parameters are
-passed on as they are.
+The rules of the fields come from the model pages (upstream.md 2.7 and 3.1). The parameters of hosted models are sent as
+they are.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ SIZES = (
     (2048, 1152), (2048, 1536), (2016, 1344), (1696, 960), (1632, 1088), (1152, 2048), (1536, 2048), (1344, 2016),
     (960, 1696), (1088, 1632), (1536, 1536), (1536, 1152), (1152, 1536),
 )  # fmt: skip
-"""Width and height of Soul's pictures in v1, all there are."""
+"""The widths and heights that v1 allows for Soul."""
 SPEAK_SECONDS = (5, 10, 15)
 OTHER_AUDIO = re.compile(r"(?i)\.(aac|aif|aiff|flac|m4a|m4b|mka|mov|mp3|mp4|oga|ogg|opus|weba|webm|wma)$")
-"""How the path of a URL ends that certainly leads to no WAV file. What ends in another way may be one."""
+"""Endings of URL paths that certainly are no WAV file. Any other path may be one."""
 RESERVED_SEGMENTS = frozenset({"requests", "v1", "files", "models", "estimate"})
 ASPECT_RATIOS = ("9:16", "16:9", "4:3", "3:4", "1:1", "2:3", "3:2")
 RESOLUTIONS = ("720p", "1080p")
@@ -57,7 +57,7 @@ class SpeakQuality(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SoulInput:
-    """Text to image with Soul. Empty and None mean: not given."""
+    """Text to image with Soul. Empty and None mean that a field is not set."""
 
     prompt: str
     version: SoulVersion = SoulVersion.V1
@@ -77,7 +77,7 @@ class SoulInput:
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """A motion preset and how strongly it counts; None means 1."""
+    """A motion preset and its strength; None means 1."""
 
     motion_id: str
     strength: float | None = None
@@ -111,14 +111,14 @@ class SpeakInput:
 
 @dataclass(frozen=True)
 class ModelInput:
-    """Any model by its id, with its parameters as they are to be sent."""
+    """Any model by its id, with the parameters to send."""
 
     model_id: str
     parameters: Mapping[str, Any]
 
     @cached_property
     def canonical(self) -> str:
-        """The parameters as canonical JSON, made once: it is sent, and it tells inputs apart. Raises ValueError."""
+        """The parameters as canonical JSON, which is sent and fingerprinted. Raises ValueError."""
         return canonical_json(plain(self.parameters))
 
 
@@ -126,7 +126,7 @@ Input = SoulInput | DopInput | SpeakInput | ModelInput
 
 
 def violations(given: Input) -> list[Violation]:
-    """Every field of the input that cannot be right; empty when all may be."""
+    """Return the fields of the input that are certainly wrong."""
     match given:
         case SoulInput():
             return list(_soul(given))
@@ -139,7 +139,7 @@ def violations(given: Input) -> list[Violation]:
 
 
 def only_v1(given: Input) -> str | None:
-    """The field for the sake of which only Higgsfield's v1 API can serve the input; None where v2 can.
+    """Return the field that only Higgsfield's v1 API supports; None if v2 can serve the input.
 
     There is no idempotency key in v1, no cancel, no estimate and no deletion: what v2 can express goes to v2.
     """
@@ -200,12 +200,12 @@ def _digest(given: Input, outputs_ttl: float | None, unset: Unset) -> bytes:
 
 
 def url_violations(path: str, value: str) -> list[Violation]:
-    """What is wrong with the URL in a field."""
+    """Return the problems of a URL in a field."""
     return list(_url(path, value))
 
 
 def plain(value: object, unset: Unset = _is_default) -> Any:
-    """The value as JSON-like data; fields that are unset are left out, whole numbers lose their fraction."""
+    """Return a value as JSON-like data, without unset fields, and with whole numbers as integers."""
     if isinstance(value, str | bool):  # nearly all are
         return value
     if isinstance(value, Enum):
@@ -249,7 +249,7 @@ def _soul(given: SoulInput) -> Iterator[Violation]:
 
 
 def _size(given: SoulInput) -> Iterator[Violation]:
-    """What is wrong with a size in pixels, which only v1 has: one pair of those it takes, and for Soul 1 alone."""
+    """Check a size in pixels. Only v1 has sizes, a fixed list of them, and only for Soul 1."""
     at = "input.soul."
     if (given.width, given.height) not in SIZES:
         known = ", ".join(f"{width}x{height}" for width, height in SIZES)
@@ -308,7 +308,7 @@ def _model(given: ModelInput) -> Iterator[Violation]:
 
 
 def _may_be_unsendable(given: ModelInput) -> bool:
-    """Whether it is worth while to look at each value: most parameters are flat and become JSON."""
+    """Return whether each value must be examined. Most parameters are flat and valid JSON."""
     try:
         return not given.canonical or any(isinstance(value, Mapping | list) for value in given.parameters.values())
     except ValueError:
@@ -316,7 +316,7 @@ def _may_be_unsendable(given: ModelInput) -> bool:
 
 
 def _unsendable(path: str, value: object, depth: int) -> Iterator[Violation]:
-    """Values that JSON cannot carry."""
+    """Report values that JSON cannot represent."""
     if isinstance(value, Mapping | list) and depth == 0:
         yield Violation(path, f"is nested more than {MAX_DEPTH} deep")
     elif isinstance(value, Mapping):

@@ -1,8 +1,8 @@
-"""When to ask next: the pace of status polls, and forecasts, learned from how long generations of a model took.
+"""The schedule of status polls and the basis of forecasts, learned from how long generations of a model took.
 
-For durations with the hazard rate h the best gap between polls is sqrt(2*lam/h): asking often where many end, seldom
-where none does. `lam` is how many seconds of delay one call is worth. Polls stand at equal steps of the integral of
-sqrt(h/(2*lam)); without history they stand 3 s apart. Durations are seconds from acceptance to the end.
+For durations with the hazard rate h, the best interval between polls is sqrt(2*lam/h): short where many generations
+end, long where few do. `lam` is the delay in seconds that one call is worth. Polls are placed at equal steps of the
+integral of sqrt(h/(2*lam)), and 3 s apart without history. Durations are seconds from acceptance to the end.
 """
 
 import math
@@ -16,52 +16,54 @@ from itertools import accumulate
 from gateway.generations.clock import jittered
 
 POLL_EVERY = 3.0
-"""Seconds between polls until there is a history."""
+"""Seconds between polls of a model without history."""
 ENOUGH = 20
-"""Durations from which on a model's history is believed."""
+"""Number of durations from which a schedule is made."""
 REMEMBERED = 300
 LAM = 0.2
 BINS = 20
 BACKSTOP_SHARE = 0.95
-"""With webhooks a poll is only there for lost ones: after so many have ended, then once in BACKSTOP_EVERY seconds."""
+"""With webhooks, polls only find lost ones: first when this share of the durations is over, then every BACKSTOP_EVERY
+seconds."""
 BACKSTOP_EVERY = 60.0
 LATEST_BACKSTOP = 3600.0
 MOST_PROGRESS = 0.99
-"""What has not ended is not shown as over."""
+"""The most progress that is shown before the end."""
 MOST_LOOKS = 2
-"""Status calls at most for the start of one generation while webhooks tell its end; about 1.1 on average."""
+"""Status calls at most to notice the start of a generation whose end is reported by webhook; about 1.1 on average."""
 SOONER, LATER = 0.95, 1.5
-"""Factors of the expected queue time after a generation was found started or queued: 9 of 10 are found started."""
+"""Factors of the expected queue time after a generation was found started or queued. With these, 9 of 10 are found
+started."""
 LEARN_EVERY = 10
-"""New durations after which a schedule is made anew."""
+"""Number of new durations after which a schedule is computed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What is known of one model's durations: sorted, and the offsets of polls that follow from them."""
+    """The sorted durations of one model, and the offsets of polls computed from them."""
 
     durations: tuple[float, ...]
     polls: tuple[float, ...]
     peaks: tuple[float, ...]
 
     def next_after(self, elapsed: float) -> float | None:
-        """The offset of the first poll later than `elapsed`; None behind all that was seen."""
+        """Return the offset of the first poll after `elapsed`; None after the longest duration."""
         index = bisect_right(self.polls, elapsed)
         return self.polls[index] if index < len(self.polls) else None
 
     @property
     def backstop(self) -> float:
-        """The offset after which an end that was not told is looked for."""
+        """The offset of the first poll if the end should be reported by webhook."""
         return self.durations[min(int(len(self.durations) * BACKSTOP_SHARE), len(self.durations) - 1)]
 
     def total(self, elapsed: float) -> float | None:
-        """How long half of those that have run for `elapsed` run in all; None behind all that was seen."""
+        """Return the median duration of those longer than `elapsed`; None after the longest duration."""
         first = bisect_right(self.durations, elapsed)
         left = len(self.durations) - first
         return self.durations[first + left // 2] if left else None
 
     def progress(self, elapsed: float) -> float:
-        """From 0 to 1 and never back: the part that is over of the run that is most likely now, or the most so far."""
+        """Return the progress from 0 to MOST_PROGRESS: `elapsed` as a share of `total`. It never decreases."""
         total = self.total(elapsed)
         ended = bisect_right(self.durations, elapsed)
         before = self.peaks[ended - 1] if ended else 0.0
@@ -69,7 +71,7 @@ class Schedule:
 
 
 class Trust:
-    """Whether webhooks arrive: they do once one has told the truth, until a poll finds an end that none had told."""
+    """Whether webhooks arrive: from the first verified one until a poll finds an end that no webhook reported."""
 
     __slots__ = ("arrive",)
 
@@ -78,7 +80,7 @@ class Trust:
 
 
 class Paces:
-    """Learns durations for each model and tells when to ask next. `shortest`, `longest` bound the gap in seconds."""
+    """The histories and schedules of all models. `shortest` and `longest` bound the interval of polls in seconds."""
 
     def __init__(self, shortest: float, longest: float) -> None:
         self.shortest = shortest
@@ -89,7 +91,7 @@ class Paces:
         self._queued_for: dict[str, float] = {}
 
     def learn(self, model_id: str, duration: float) -> None:
-        """One generation of the model has ended. What took no time at all was measured by clocks that jump."""
+        """Add the duration of a generation that ended. One that is not positive was measured across a clock jump."""
         if duration <= 0:
             return
         history = self._history.setdefault(model_id, deque(maxlen=REMEMBERED))
@@ -100,7 +102,7 @@ class Paces:
             self._schedules[model_id] = schedule(sorted(history), self.longest)
 
     def learn_all(self, durations: Iterable[tuple[str, float]]) -> None:
-        """What an earlier process has learned, oldest first."""
+        """Add the stored durations of earlier processes, oldest first."""
         for model_id, duration in durations:
             if duration > 0:
                 self._history.setdefault(model_id, deque(maxlen=REMEMBERED)).append(duration)
@@ -123,13 +125,13 @@ class Paces:
         return known.durations[-1] if known else None
 
     def known(self, model_id: str) -> Schedule | None:
-        """What is known of a model; None while that is too little."""
+        """Return the schedule of a model; None without enough history."""
         return self._schedules.get(model_id)
 
     def gap(self, model_id: str, elapsed: float, errors: int, *, webhooks: bool) -> float:
-        """Seconds until the next poll of a generation that has run for `elapsed`, longer after errors in a row.
+        """Return the seconds until the next poll of a generation that was accepted `elapsed` seconds ago.
 
-        `webhooks`: its end will be told; then it is asked only in case that is lost, at most once a minute.
+        Each of the last `errors` calls in a row doubles the interval. With `webhooks`, polls only find lost ones.
         """
         if errors:
             return self._bounded(POLL_EVERY * 2 ** min(errors, 10))
@@ -140,9 +142,9 @@ class Paces:
         if known is None:
             return self._bounded(POLL_EVERY)
         at = known.next_after(elapsed)
-        # Behind all durations that were seen, the tail goes on as it was: ever more slowly.
+        # After the longest duration, the interval keeps growing.
         gap = max(elapsed / 10, POLL_EVERY) if at is None else at - elapsed
-        # Later only: a poll that came before its offset would be followed by another at it.
+        # Never earlier than the offset, which would cause a second poll at the offset.
         return min(max(gap, self.shortest), self.longest) * random.uniform(1.0, 1.04)
 
     def _bounded(self, seconds: float) -> float:
@@ -150,20 +152,20 @@ class Paces:
 
 
 def schedule(durations: Sequence[float], longest: float) -> Schedule:
-    """The schedule for sorted durations: the hazard rate in bins of equal counts, then polls at equal steps."""
+    """Return the schedule for sorted durations; no interval is longer than `longest` seconds."""
     bins = _hazards(durations)
     return Schedule(tuple(durations), _polls(bins, longest), _peaks(durations))
 
 
 def _peaks(durations: Sequence[float]) -> tuple[float, ...]:
-    """The most progress that can have been shown before each duration ended."""
+    """Return, for each duration, the most progress that can have been shown before it ended."""
     count = len(durations)
     shown = (end / durations[index + (count - index) // 2] for index, end in enumerate(durations))
     return tuple(min(peak, MOST_PROGRESS) for peak in accumulate(shown, max))
 
 
 def _hazards(durations: Sequence[float]) -> list[tuple[float, float, float]]:
-    """Bins as (from, to, rate of ending there for those that came so far)."""
+    """Return bins of equal counts as (from, to, hazard rate)."""
     count = len(durations)
     edges = sorted({round(count * part / BINS) for part in range(1, BINS + 1)})
     bins = []
@@ -181,7 +183,7 @@ def _hazards(durations: Sequence[float]) -> list[tuple[float, float, float]]:
 
 
 def _polls(bins: Sequence[tuple[float, float, float]], longest: float) -> tuple[float, ...]:
-    """Offsets at equal steps, no gap longer than `longest`."""
+    """Return offsets at equal steps of the integral, no interval longer than `longest`."""
     offsets: list[float] = []
     due, last = 1.0, 0.0
     for begin, end, rate in bins:

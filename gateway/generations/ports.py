@@ -1,4 +1,4 @@
-"""What the core needs from outside: a clock, a store, Higgsfield. The composition root plugs them in."""
+"""The ports of the core: the clock, the store and Higgsfield. The composition root supplies the implementations."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -11,25 +11,25 @@ from gateway.generations.inputs import Input
 from gateway.generations.model import Api, Change, Event, Generation, Moment, PreparedRequest, State, StatusReport
 
 MOST_DELIVERIES = 20
-"""Webhooks that are kept for one generation: more is noise, or somebody who tries."""
+"""Webhooks that are stored for one generation; more are noise or an attack."""
 
 
 class Clock(Protocol):
-    """Time. `agrees` is False while the wall clock and the steady one have drifted apart by a minute."""
+    """The time, and waits."""
 
     def moment(self) -> Moment:
-        """Now, by both clocks."""
+        """Return the present time by both clocks."""
 
     def agrees(self) -> bool:
-        """Whether decisions that cannot be undone may be taken by age."""
+        """Return whether wall and steady time agree, so that irreversible decisions may be taken by age."""
 
     async def wait(self, signal: "asyncio.Future[None]", seconds: float | None) -> None:
-        """Return when the signal is given, or when so many seconds have passed (None: only by the signal)."""
+        """Return when the signal is given, or after `seconds`; None waits for the signal only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An input made ready: where it goes, how much of the concurrency it takes, and the exact request."""
+    """A validated input: its model and API version, the outputs it counts for, and the exact request to send."""
 
     model_id: str
     api: Api
@@ -39,7 +39,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where Higgsfield shall report the end of a request. `secret`: what its deliveries carry, where they carry one."""
+    """The webhook URL of a request. `secret` is what v1 webhooks carry in a header."""
 
     url: str
     secret: str = field(repr=False)
@@ -54,10 +54,11 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class NotTaken:
-    """Certainly not processed. `again`: the same may be tried after `pause` seconds (None: when there is room).
+    """Higgsfield certainly did not process the submission.
 
-    `reached` is False where there was no connection; `final` where the same bytes can never be accepted;
-    `account` where Higgsfield refused the credentials and not this input.
+    `again`: it may be tried again after `pause` seconds; None means once a slot is free. `reached` is False if there
+    was no connection. `final`: the same bytes can never be accepted. `account`: the credentials were refused, not the
+    input.
     """
 
     failure: Failure
@@ -70,9 +71,10 @@ class NotTaken:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """It may have been processed. `whole`: a complete error answer came, so the work there is over.
+    """Higgsfield may have processed the submission.
 
-    `request_id`: an id that could still be read from a broken answer, for the operator.
+    `whole`: the response was a complete 5xx, so Higgsfield has finished the request. `retry_after` is in seconds.
+    `request_id` is an id that was read from a truncated response, for the operator.
     """
 
     failure: Failure
@@ -86,7 +88,7 @@ Outcome = Took | NotTaken | NoAnswer
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What an input would cost, in Higgsfield's decimal texts, or how it is priced."""
+    """The price of an input in Higgsfield's decimal strings, or a description of how it is priced."""
 
     credits: str = ""
     usd: str = ""
@@ -95,63 +97,75 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is found wrong with an input: `refused` for certain, `doubted` by a knowledge that may be out of date."""
+    """The problems of an input. Those in `doubted` come from a list that may be out of date."""
 
     refused: tuple[Violation, ...] = ()
     doubted: tuple[Violation, ...] = ()
 
 
 class InputCheck(Protocol):
-    """What is known of models' inputs beside the rules of `inputs.py`."""
+    """Checks of inputs against what is known of their models, beyond the rules of `inputs.py`."""
 
     async def check(self, given: Input) -> Checked:
-        """Hold an input that those rules allow against it. Waits for nobody; raises nothing."""
+        """Check an input that passed those rules. Makes no call and raises nothing."""
 
 
 class Upstream(Protocol):
-    """Higgsfield. Calls about a generation go to the account and origin it was sent to, or raise."""
+    """Higgsfield. A call about a generation uses the account and origin it was sent to, or raises GatewayError."""
 
     @property
     def account(self) -> str:
-        """The account that new submissions go to, named without its secret."""
+        """The name of the account for new submissions, without its secret."""
 
     def prepare(self, given: Input, key: str, outputs_ttl: float | None, webhook: Hook | None) -> Prepared:
-        """The request that stands for this input's one charge, and where it reports its end to. Does no I/O."""
+        """Return the exact request for an input. Makes no call.
+
+        `key` is sent as idempotency key on v2. `outputs_ttl` is in seconds; None leaves it to Higgsfield.
+        """
 
     def reaches(self, account: str, origin: str) -> bool:
-        """Whether requests for that account and origin can be sent with the present settings."""
+        """Return whether requests for that account and origin can be sent with the current settings."""
 
     async def submit(self, request: PreparedRequest, gate: Callable[[], bool]) -> Outcome:
-        """POST it once. The gate is asked right before the first byte; never raises for what the other side does."""
+        """POST a request once. `gate` is called right before the first byte; if it returns False nothing is sent.
+
+        Never raises for a failure of the network or of Higgsfield: `NoAnswer` and `NotTaken` report it.
+        """
 
     async def status(self, generation: Generation) -> StatusReport | None:
-        """Ask for the status; None for a 404. Raises GatewayError (UPSTREAM_UNAVAILABLE and the like)."""
+        """Return the status of a generation's request; None for a 404.
+
+        Raises GatewayError with an UPSTREAM reason if there is no usable response.
+        """
 
     async def look_up(self, generation: Generation, request_id: str) -> StatusReport | None:
-        """The status of any request of the generation's account; None for a 404. Raises GatewayError."""
+        """Return the status of any request of the generation's account; None for a 404. Raises as `status` does."""
 
     async def cancel(self, generation: Generation) -> None:
-        """Ask to cancel. Whatever is answered proves nothing: ask for the status next.
+        """Ask Higgsfield to cancel. No response to it is conclusive, so read the status afterwards.
 
-        Raises GatewayError where nothing was answered, or that these calls are too many for now.
+        Raises GatewayError if there is no response, or for a 429.
         """
 
     async def cancel_request(self, generation: Generation, request_id: str) -> None:
-        """Ask to cancel a request that should not be there."""
+        """Ask Higgsfield to cancel another request of the generation's account. Raises as `cancel` does."""
 
     async def delete(self, generation: Generation) -> bool:
-        """Remove its input and files; False where Higgsfield cannot. Raises GatewayError when it is not certain."""
+        """Remove the input and outputs of a generation; False if Higgsfield cannot.
+
+        Raises GatewayError if it may or may not have removed them.
+        """
 
     async def estimate(self, given: Input) -> Estimate:
-        """What it would cost. Raises GatewayError."""
+        """Return the price of an input. Raises GatewayError."""
 
     async def time(self) -> float | None:
-        """What time it is by Higgsfield's answers; None where they do not say. Raises GatewayError."""
+        """Return the Date of a response, in seconds since the epoch; None if it had none. Raises GatewayError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Everything that step 1 makes durable in one commit; `generation` may already carry the mark of its first POST."""
+    """What step 1 of a submission stores in one commit. `generation` may already have the marker of its first POST."""
 
     generation: Generation
     request: PreparedRequest
@@ -160,10 +174,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What became of a claim: the new generation, or the one that the key stands for.
+    """The result of a claim: a new generation, or the one that was made with this key before.
 
-    `fingerprint`: what is stored of the input that the key was used with; `conflict`: it is not the one that was given,
-    or one of another version. `deleted`: its generation is gone, so there is none to show.
+    `fingerprint` is the stored fingerprint of the input. `conflict`: it differs from the given one, or has another
+    version. `deleted`: the generation was deleted, so `generation` is None.
     """
 
     generation: Generation | None
@@ -176,7 +190,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One webhook for a generation. `name` is that of its duplicates too; `report` what it says, if it is signed."""
+    """A webhook for a generation. Duplicates have the same `name`. `report` is its content if it is signed."""
 
     generation_id: str
     name: str
@@ -186,7 +200,7 @@ class Delivery:
 
 
 class Delivered(Enum):
-    """What became of a delivery that was to be kept."""
+    """The result of storing a webhook."""
 
     KEPT = 1
     KNOWN = 2
@@ -195,9 +209,9 @@ class Delivered(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """From the steady time `since` on, the steady clock was so many seconds `ahead` of Higgsfield's (or behind).
+    """From the steady time `since` on, the steady clock was `ahead` seconds ahead of Higgsfield's; negative: behind.
 
-    `placed`: a Date of Higgsfield's has shown it. Until a process has read one, `ahead` is what its predecessor knew.
+    `placed`: a Date of Higgsfield's confirmed it. Otherwise `ahead` is the value of the process before.
     """
 
     since: float
@@ -207,9 +221,9 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which generations of a tenant; all that is set must match. `ids` None: any.
+    """Selects generations of a tenant. All fields that are set must match; `ids` None matches any id.
 
-    `within`: nothing exists for who asks but what this matches, too.
+    `within` is the filter of the caller's watch token: generations that it does not match do not exist for the caller.
     """
 
     ids: frozenset[str] | None = None
@@ -222,11 +236,11 @@ class Filter:
     within: "Filter | None" = None
 
     def exists(self, generation: Generation) -> bool:
-        """Whether who asks may know of it."""
+        """Return whether the generation exists for the caller."""
         return self.within is None or self.within.matches(generation)
 
     def matches(self, generation: Generation) -> bool:
-        """Whether it is one of them."""
+        """Return whether the filter selects the generation."""
         spec = generation.spec
         return (
             (self.ids is None or spec.id in self.ids)
@@ -242,7 +256,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """One committed write: the generation as it is now (None: removed), and its change if a caller can see one."""
+    """A committed write: the new generation (None: removed), and its change if it is visible to callers."""
 
     generation_id: str
     generation: Generation | None
@@ -253,141 +267,147 @@ Listener = Callable[[Sequence[Saved]], None]
 
 
 class Store(Protocol):
-    """Durable state. What returns has been committed; what raises StoreError may or may not have been."""
+    """Durable state.
+
+    A method that returns has read or committed. Every method may raise StoreError; a write may then be committed or
+    not.
+    """
 
     @property
     def epoch(self) -> str:
-        """Changes when the store was restored from a backup: positions of another epoch mean nothing."""
+        """The name of this history of the store. It changes with a restore; positions of another epoch are invalid."""
 
     @property
     def trouble(self) -> str:
-        """Why writes are refused, since one was and until a probe succeeds; empty while they are not."""
+        """Why writes are refused, from the first refused write to a successful probe; empty otherwise."""
 
     @property
     def writes_refused(self) -> int:
-        """How many writes were refused."""
+        """The number of refused writes."""
 
     async def probe(self) -> None:
-        """Find out whether it can be written again. Raises StoreError."""
+        """Raise StoreError if the store still refuses writes."""
 
     def listen(self, listener: Listener) -> None:
-        """Have every commit told, in the order of positions, on the event loop, before its writer hears of it."""
+        """Call `listener` on the event loop with every commit, in the order of positions, before its writer returns."""
 
     async def claim(self, claim: Claim) -> Claimed:
-        """Step 1 of the submit path: insert, or find what the key stands for."""
+        """Insert a generation, or return the one that its key was used for (step 1 of a submission)."""
 
     async def known(self, tenant: str, key: str, fingerprint: bytes) -> Claimed | None:
-        """What a key stands for, for an input with that fingerprint; None where the key is free."""
+        """Return what `claim` would find for a key and a fingerprint; None if the key is free."""
 
     async def save(self, before: Generation, after: Generation, step: str = "save") -> bool:
-        """Replace `before` by `after`; False where somebody else wrote in between. Failpoints name the step.
+        """Replace `before` by `after`; False if another write came first. Failpoints name the step.
 
-        In the same commit: the prepared request is erased once the submission is settled, a refused generation frees
-        its key, and a second request latches repeats off for its account. Raises RequestIdTakenError where `after` has
-        a request id that belongs to another generation.
+        The same commit erases the prepared request once the submission is settled, frees the key of a refused
+        generation, and turns repeats off for an account with a second request. Raises RequestIdTakenError if the
+        request id of `after` belongs to another generation.
         """
 
     async def get(self, tenant: str, generation_id: str) -> Generation | None:
-        """The generation as it is, of any state."""
+        """Return a tenant's generation in any state; None if there is none."""
 
     async def any(self, generation_id: str) -> Generation | None:
-        """The generation, whoever's it is."""
+        """Return a generation of any tenant; None if there is none."""
 
     async def request(self, generation_id: str) -> PreparedRequest | None:
-        """The prepared request, while the submission is not settled."""
+        """Return the prepared request of a generation; None once the submission is settled."""
 
     async def unfinished(self) -> Sequence[Generation]:
-        """All that have not ended, of all tenants, oldest first."""
+        """Return the generations of all tenants that have not ended, oldest first."""
 
     async def page(
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:
-        """Newest first, at most `limit` that match, all older than the id `before`.
+        """Return at most `limit` matching generations, newest first, all older than the id `before`.
 
-        The second part is the id to go on from, or None after the last: a page may be short because the search was.
+        The second value is the id to pass as `before` for the next page; None after the last page. A page may be
+        shorter than `limit`, because one call examines a bounded number of rows.
         """
 
     async def history(self, generation_id: str, after_revision: int, limit: int) -> Sequence[Generation]:
-        """The generation at each revision after that one, oldest first."""
+        """Return the revisions of a generation after `after_revision`, oldest first."""
 
     async def changes(self, tenant: str, after_position: int, limit: int) -> Sequence[Change]:
-        """The tenant's changes after that position, oldest first."""
+        """Return a tenant's changes after a position, oldest first."""
 
     async def horizon(self, tenant: str) -> int:
-        """The highest position whose change was removed: older tokens have missed something."""
+        """Return the highest position of a removed change. A watch that resumes before it has missed something."""
 
     async def position(self) -> int:
-        """The position of the newest commit."""
+        """Return the position of the newest commit."""
 
     async def announced(self) -> None:
-        """Return when all that was committed before has been told to those who listen."""
+        """Return when the listeners have been called with every earlier commit."""
 
     async def will_delete(self, generation_id: str) -> None:
-        """Keep that it is being deleted: recorded before its data is removed at Higgsfield."""
+        """Store that a generation is being deleted, before its data is removed at Higgsfield."""
 
     async def delete(self, generation: Generation, *, removed_upstream: bool, steady: float) -> None:
-        """Remove it, at that steady time, with all its content; its key stays used, its removal is a change.
+        """Remove a generation with its content at a steady time. Its key stays used; its removal is a change.
 
-        Who had not been told all of its changes is told to begin anew: the horizon rises to the last of them.
+        The horizon rises to its last change, so that watches that have not sent all of its changes start again.
         """
 
     async def being_deleted(self) -> Sequence[Generation]:
-        """Those for which `will_delete` was called and `delete` was not."""
+        """Return the generations for which `will_delete` was called and `delete` was not."""
 
     async def ended_with_stray(self) -> Sequence[Generation]:
-        """Ended generations with a second request at Higgsfield."""
+        """Return the ended generations that have a second request at Higgsfield."""
 
     async def deleted(self, tenant: str, generation_id: str) -> bool | None:
-        """Whether a deleted generation's data went from Higgsfield too; None where it is not known as deleted."""
+        """Return whether the data of a deleted generation was removed at Higgsfield; None if it was not deleted."""
 
     async def prunable(self, ended_before: float, keys_before: float) -> bool:
-        """Whether `prune` would remove anything."""
+        """Return whether `prune` would remove anything."""
 
     async def prune(self, ended_before: float, keys_before: float) -> int:
-        """Remove generations that ended before that steady time; how many went.
+        """Remove generations that ended before a steady time, and return their number.
 
-        Also keys without a generation that were claimed, or whose generation was deleted, before the other time.
+        Keys without a generation are removed if they were claimed, or their generation deleted, before `keys_before`.
         """
 
     async def by_token(self, token_hash: bytes) -> Generation | None:
-        """The generation whose webhook path has the token with this hash."""
+        """Return the generation whose webhook URL has the token with this hash; None if there is none."""
 
     async def by_request(self, account: str, request_id: str) -> str | None:
-        """The id of the generation that the request belongs to."""
+        """Return the id of the generation that an upstream request belongs to; None if there is none."""
 
     async def deliver(self, delivery: Delivery, wall: float) -> Delivered:
-        """Keep a delivery until it is dealt with, unless it is known already or beyond MOST_DELIVERIES."""
+        """Store a webhook, unless it is a duplicate or there are MOST_DELIVERIES already."""
 
     async def dealt_with(self, delivery: Delivery, *, again: bool = False) -> None:
-        """A kept delivery has had its effect; it is remembered as a duplicate of itself, unless it may come again.
+        """Mark a webhook as processed. Duplicates of it are ignored from now on, unless `again` is set.
 
-        It counts to what is kept all the same.
+        It still counts towards MOST_DELIVERIES.
         """
 
     async def undealt(self) -> Sequence[Delivery]:
-        """Deliveries that an earlier process kept and did not get to."""
+        """Return the stored webhooks that were not processed."""
 
     async def record(self, events: Sequence[tuple[str, Event]]) -> None:
-        """Keep events that are no changes, each with its generation; one of the same time replaces the other."""
+        """Store events that are no changes, each with its generation id. One with the same time is replaced."""
 
     async def events(self, generation_id: str) -> Sequence[Event]:
-        """What was recorded of a generation, oldest first."""
+        """Return the recorded events of a generation, oldest first."""
 
     async def durations(self) -> Sequence[tuple[str, float]]:
-        """Model and run time of the last few hundred generations of each model that ended, oldest first."""
+        """Return the model and run time in seconds of each model's last few hundred ends, oldest first."""
 
     async def corrections(self) -> Sequence[Correction]:
-        """By how much the steady clock was off, oldest first."""
+        """Return the corrections of the steady clock, oldest first."""
 
     async def correct(self, correction: Correction, forget: Sequence[float] = ()) -> None:
-        """Store by how much it is off. Replaces a correction with the same `since`; deletes those named in `forget`."""
+        """Store a correction, replacing one with the same `since`, and delete those whose `since` is in `forget`."""
 
     async def latched_accounts(self) -> frozenset[str]:
-        """The accounts for which repeats are off: a second request showed that their keys are not honoured."""
+        """Return the accounts whose submissions are not repeated, because a second request showed that their
+        idempotency keys are not honoured."""
 
 
 class StoreError(Exception):
-    """The store cannot be read or written now; a write may or may not have been committed."""
+    """The store cannot be read or written now; a write may be committed or not."""
 
 
 class RequestIdTakenError(Exception):

@@ -1,4 +1,4 @@
-"""What an operator can do for a generation of which it is not known whether Higgsfield runs it."""
+"""The operator's ways to resolve an UNCERTAIN generation, one that Higgsfield may or may not run."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -16,11 +16,11 @@ from gateway.generations.state import Accepted, Expired
 
 BY_OPERATOR = Failure(Reason.SUBMISSION_UNRESOLVED, "declared lost by an operator: it may have been charged")
 NOTHING = PreparedRequest(account="", origin="", path="", query="", headers={}, body=b"", key="", kind="")
-"""There is nothing to send for a request that is there already."""
+"""The prepared request of a generation whose upstream request already exists: it is never sent."""
 
 
 class Resolver:
-    """Resolves generations of all tenants. Raises GatewayError with what stands against it."""
+    """Resolves generations of all tenants. Its methods raise a GatewayError that says why they refuse."""
 
     def __init__(
         self,
@@ -43,7 +43,10 @@ class Resolver:
         self._ids = Ids()
 
     async def as_request(self, generation_id: str, request_id: str) -> Generation:
-        """Bind it to a request that Higgsfield knows and no other generation has."""
+        """Bind a generation to an upstream request that Higgsfield knows and no other generation has.
+
+        A LOST generation never changes: a new one, with a key derived from its id, is bound and returned instead.
+        """
         return await self._sender.tasks.finish(self._as_request(generation_id, request_id))
 
     async def _as_request(self, generation_id: str, request_id: str) -> Generation:
@@ -69,7 +72,7 @@ class Resolver:
             raise invalid_field("request_id", "belongs to another generation") from None
 
     async def lost(self, generation_id: str) -> Generation:
-        """Declare it LOST."""
+        """Declare an UNCERTAIN generation LOST."""
         generation = await self._generation(generation_id)
         if generation.state is State.LOST:
             return generation
@@ -78,7 +81,10 @@ class Resolver:
         return await self._service.observe(generation, Expired(BY_OPERATOR, Source.OPERATOR))
 
     async def resubmit(self, generation_id: str, *, may_charge_twice: bool) -> Generation:
-        """POST it again under its key; without a promise of Higgsfield's only where a second charge is accepted."""
+        """Send an UNCERTAIN generation again under its key.
+
+        If Higgsfield may no longer know the key, that may charge a second time and needs `may_charge_twice`.
+        """
         generation = await self._generation(generation_id)
         if generation.state is not State.UNCERTAIN or generation.marker is not None:
             raise invalid_field("id", f"is {generation.state.name}: only what is UNCERTAIN and at rest can be repeated")
@@ -89,14 +95,14 @@ class Resolver:
         if moment.steady < generation.not_before:
             raise invalid_field("resubmit", "the attempt before may not be over yet: try again later")
         if not may_charge_twice and not await self._is_safe(generation):
-            raise invalid_field("resubmit", "may be charged a second time: say may_charge_twice to do it all the same")
+            raise invalid_field("resubmit", "may be charged a second time: set may_charge_twice to accept that")
         marked = await self._sender.mark_and_send(generation)
         if marked is None:
-            raise invalid_field("id", "has changed in between: look again")
+            raise invalid_field("id", "has changed concurrently: read it again")
         return marked
 
     async def _is_safe(self, generation: Generation) -> bool:
-        """Whether Higgsfield certainly knows the key still."""
+        """Return whether Higgsfield certainly still knows the key."""
         latched = self._sender.latched_off(generation.spec.account)
         if not agenda.may_repeat(generation, self._rules, self._clock.moment(), latched_off=latched):
             return False
@@ -104,7 +110,7 @@ class Resolver:
         return first is not None and bool(await self._finality.is_open(first, self._rules.window))
 
     async def _successor(self, lost: Generation, report: StatusReport) -> Generation:
-        """A new generation for what turned up after its generation was given up: that one never changes again."""
+        """Make a new generation for a request that was found after its generation had become LOST."""
         moment = self._clock.moment()
         spec = replace(
             lost.spec,
@@ -128,7 +134,7 @@ class Resolver:
 
 
 def _request_id(given: str) -> str:
-    """A request id as Higgsfield writes it."""
+    """Return a request id in the form that Higgsfield uses."""
     try:
         return str(UUID(given))
     except ValueError:
@@ -136,5 +142,5 @@ def _request_id(given: str) -> str:
 
 
 def _successor_key(lost: Generation) -> str:
-    """The key of what is made of a lost generation: the same again finds it. No caller's key has a space in it."""
+    """Return the key of the generation that replaces a lost one. It has a space, so no caller's key is equal to it."""
     return f"resolved {lost.id}"

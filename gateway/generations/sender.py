@@ -1,6 +1,6 @@
-"""Step 2 and 3 of the submit path: POST a marked generation's prepared request once, and make what came of it durable.
+"""Steps 2 and 3 of a submission: mark a generation as being sent, POST its prepared request once, store the outcome.
 
-Submissions run in tasks that belong to the sender: a caller's deadline or a closed connection ends its call only.
+Submissions run in tasks of the sender. A caller's deadline or a closed connection ends the call, but no submission.
 """
 
 import logging
@@ -45,9 +45,9 @@ Observe = Callable[[Generation, Observation], Awaitable[Generation]]
 
 
 class Sender:
-    """Marks and sends. `owner` names this incarnation of the process in the markers of its attempts.
+    """Marks and sends generations. `owner` is the random name of this process in the markers of its attempts.
 
-    `tasks` are what a drain has to await: submissions from before their first write until their outcome is stored.
+    `tasks` are the submissions from before their first write until their outcome is stored; a drain awaits them.
     """
 
     def __init__(self, store: Store, upstream: Upstream, clock: Clock, admission: Admission) -> None:
@@ -63,27 +63,27 @@ class Sender:
         self._attempts: set[str] = set()
 
     def connect(self, observe: Observe, let_go: Callable[[str], None], latched: frozenset[str]) -> None:
-        """Plug in the one door for changes, and the accounts whose keys were seen not to be honoured.
+        """Set the callbacks and the accounts for which Higgsfield was seen not to honour idempotency keys.
 
-        `let_go` is called with each generation whose attempt ended before its POST.
+        `observe` applies an observation. `let_go` is called with each generation whose attempt ended before its POST.
         """
         self._observe = observe
         self._let_go = let_go
         self._latched |= latched
 
     def latched_off(self, account: str) -> bool:
-        """Whether submissions of the account are never to be repeated."""
+        """Return whether submissions of the account must not be repeated."""
         return account in self._latched
 
     def attempts(self, generation_id: str) -> bool:
-        """Whether an attempt is under way here. A marker of ours without one has never led to a POST."""
+        """Return whether this process is making an attempt. A marker of this process without one led to no POST."""
         return generation_id in self._attempts
 
     async def claim(self, claim: Claim) -> Claimed:
-        """Step 1. Where the claim is marked, that is step 2 as well, and it is sent.
+        """Store a claim (step 1). If its generation is marked, that is step 2 as well, and it is sent.
 
-        After a StoreError it may be stored all the same. Then the store announces it, and what its marker stands for
-        is taken back, because no attempt is under way.
+        Raises StoreError if the claim may not be stored. If it was stored after all, the store announces it, and the
+        follower takes the marker back, because no attempt is under way.
         """
         generation = claim.generation
         if generation.marker is None:
@@ -98,16 +98,16 @@ class Sender:
         return claimed
 
     async def mark_and_send(self, generation: Generation) -> Generation | None:
-        """Step 2: mark it durably as being sent by us, then POST it. None where it has changed, or has no request.
+        """Store the marker (step 2), then POST. Returns None if the generation has changed, or has no request.
 
-        After a StoreError it may be marked all the same: see `claim`.
+        Raises StoreError if the marker may not be stored; see `claim`.
         """
         return await self.tasks.finish(self._mark_and_send(generation))
 
     async def _mark_and_send(self, generation: Generation) -> Generation | None:
         request = await self._store.request(generation.id)
         if request is None:
-            log.error("there is nothing to send any more", extra=_ids(generation))
+            log.error("the prepared request of a generation is missing", extra=_ids(generation))
             return None
         mark = Marked(self.owner)
         after = advance(generation, mark, self._clock.moment())
@@ -122,7 +122,7 @@ class Sender:
         return after if marked else None
 
     def _go_on(self, generation: Generation, request: PreparedRequest, *, marked: bool) -> None:
-        """Send what is marked, in a task of its own; else end the attempt."""
+        """Send a marked generation in a new task, or end the attempt if it was not marked."""
         if marked:
             self.tasks.start(self._send(generation, request))
             return
@@ -131,7 +131,7 @@ class Sender:
         self._let_go(generation.id)
 
     async def drained(self) -> None:
-        """Wait until no submission is on its way any more, and every outcome is stored."""
+        """Wait until no submission is under way and every outcome is stored."""
         await self.tasks.drained()
 
     async def _send(self, generation: Generation, request: PreparedRequest) -> None:
@@ -139,7 +139,7 @@ class Sender:
         try:
             outcome = await self._upstream.submit(request, gate)
         except Exception:
-            # A defect of ours between the first byte and the answer: what is not known is not guessed.
+            # A defect of the gateway, possibly after the first byte: the outcome is unknown.
             log.exception("submission failed in the gateway", extra={"generation_id": generation.id})
             outcome = NoAnswer(UNRESOLVED, whole=False)
         if gate.closed and generation.marker is not None:
@@ -149,12 +149,12 @@ class Sender:
             self._tell_admission(generation.id, outcome)
             observation = self._judge(generation, outcome)
         after = await self._settle(generation, observation)
-        # Not before, whatever happens: an attempt that may have been sent must never look as if there were none.
+        # Only now, and not if `_settle` fails: an attempt that may have been sent must not look like none.
         self._attempts.discard(generation.id)
         await self.heed_stray(generation, after)
 
     def _judge(self, generation: Generation, outcome: Outcome) -> Observation:
-        """The observation that an outcome makes, by the two tables of the submit path."""
+        """Return the observation for an outcome of the POST."""
         marker = generation.marker
         assert marker is not None
         match outcome:
@@ -170,7 +170,7 @@ class Sender:
             case NoAnswer():
                 if outcome.request_id:
                     log.error(
-                        "a broken answer to a submission names a request",
+                        "a truncated response to a submission names a request",
                         extra={"generation_id": generation.id, "request_id": outcome.request_id},
                     )
                 return self._unknown(marker, generation.sends, outcome)
@@ -181,19 +181,19 @@ class Sender:
         return Ambiguous(marker, outcome.failure, pause)
 
     def _tell_admission(self, generation_id: str, outcome: Outcome) -> None:
-        """What the outcome says of everybody's chances, not only of this generation's."""
+        """Report the outcome to the admission, because it concerns the whole account."""
         now = self._clock.moment().steady
         if isinstance(outcome, NotTaken) and outcome.again:
             pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause
             self._admission.close(generation_id, outcome.failure, now, pause)
         elif isinstance(outcome, NotTaken) and outcome.account:
-            log.error("Higgsfield refuses the credentials: submissions are held back until they are mended")
+            log.error("Higgsfield refuses the credentials: submissions wait until it accepts them")
             self._admission.close(generation_id, outcome.failure, now, jittered(CREDENTIALS_PAUSE))
         else:
             self._admission.answered(generation_id, now, usable=not isinstance(outcome, NoAnswer))
 
     async def _settle(self, generation: Generation, observation: Observation) -> Generation:
-        """Make the outcome durable, as often as it takes: an accepted request must not be forgotten."""
+        """Store the outcome, with as many attempts as it takes, so that no accepted request is lost."""
         request_id = observation.report.request_id if isinstance(observation, Accepted) else ""
         try:
             return await until_stored(
@@ -206,32 +206,32 @@ class Sender:
         except RequestIdTakenError:
             marker = generation.marker
             assert marker is not None
-            log.error("Higgsfield answered with a request that another generation has", extra=_ids(generation))
+            log.error("Higgsfield returned a request that belongs to another generation", extra=_ids(generation))
             return await self._settle(generation, Ambiguous(marker, UNRESOLVED, agenda.PAUSE_AFTER_SILENCE))
 
     async def heed_stray(self, before: Generation, after: Generation) -> None:
-        """A request beside the one we know, or after we gave up hope: kept for the operator, and made known."""
+        """Handle a second request of a generation, or one that was found after it had become LOST."""
         if after.stray_request_id and after.stray_request_id != before.stray_request_id:
             await self._take_back(after)
 
     def resume(self, unfinished: Sequence[Generation]) -> None:
-        """Ask once more for what an earlier process may not have come to."""
+        """Cancel the second requests again that an earlier process may not have canceled."""
         for generation in unfinished:
             if generation.stray_request_id:
                 self.tasks.start(self._take_back(generation))
 
     async def _take_back(self, generation: Generation) -> None:
-        """Have the second request canceled, if that still can be."""
+        """Cancel the second request, if possible."""
         stray = generation.stray_request_id
         named = _ids(generation) | {"request_id": generation.request_id, "second_request_id": stray}
         if not generation.request_id:
             log.critical("Higgsfield accepted a submission after its generation had ended", extra=named)
             return
         if generation.spec.api == "v1":
-            # It was sent twice because an operator wanted that. v1 has no keys that could prove useless, and no cancel.
+            # An operator sent it twice. v1 has neither idempotency keys nor a cancel call.
             log.critical("Higgsfield holds a second job set for one generation, and cannot cancel it", extra=named)
             return
-        # Keys are not honoured: never repeat again for this account. The store knows by the commit of the second id.
+        # The account's keys are not honoured: repeat no submission. The second id, which is stored, records that.
         log.critical("Higgsfield holds a second request for one generation; repeats are off from now on", extra=named)
         self._latched.add(generation.spec.account)
         try:
@@ -241,7 +241,7 @@ class Sender:
 
 
 class _Gate:
-    """Asked right before the first byte: whether there is still time. `closed` once it said no: nothing was sent."""
+    """Called right before the first byte: returns whether `send_by` has not passed. `closed` means nothing was sent."""
 
     def __init__(self, clock: Clock, send_by: float) -> None:
         self._clock = clock

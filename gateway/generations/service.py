@@ -1,4 +1,4 @@
-"""The use cases: submit, get, list, wait, cancel, estimate, delete; and `observe`, the one door for every change."""
+"""The use cases of generations, and `observe`, through which every change is made."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -48,23 +48,23 @@ Warn = Callable[[Sequence[Violation]], None]
 Refuses = Callable[[str, Input], Sequence[Violation]]
 
 MOST_WAITING = 10_000
-"""Generations of a tenant that may wait unsent; beyond them its submissions are refused as overload."""
+"""Generations of a tenant that may wait unsent; beyond that its submissions are refused as overload."""
 MOST_WAITING_BYTES = 64 * 1024 * 1024
-"""Bytes of their inputs, likewise: they are in the store and in memory."""
+"""The size of their inputs in bytes, likewise: they are held in memory."""
 
 ESTIMATE_REFUSALS = (
     Reason.INPUT_REFUSED, Reason.MODEL_UNKNOWN, Reason.MODEL_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED,
 )  # fmt: skip
-"""What an estimate can be refused for, as EstimateGeneration's comment has it."""
+"""The reasons with which Higgsfield may refuse an estimate; EstimateGeneration documents them."""
 
 
 def _unheard(_: Sequence[Violation]) -> None:
-    """Nobody wants to know."""
+    """Ignore warnings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a caller submits. `message` is the input as it was sent; times in seconds."""
+    """A submission of a caller. `message` is the encoded input as it was sent; times are in seconds."""
 
     given: Input
     message: bytes
@@ -74,13 +74,13 @@ class Submission:
     fail_when_saturated: bool = False
     outputs_ttl: float | None = None
     warn: Warn = _unheard
-    """Hears what may be wrong with the input, and is submitted all the same."""
+    """Called with possible problems of an input that is submitted nevertheless."""
 
 
 class Generations:
-    """All that can be done with generations. Raises GatewayError; `draining` refuses new work.
+    """The use cases. They raise GatewayError. `draining` refuses new submissions.
 
-    `contradictions` counts ends that were told after another end of the same request.
+    `contradictions` counts reports of another final state than the one reported before.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Generations:
         check: InputCheck | None = None,
         refuses: Refuses | None = None,
     ) -> None:
-        """`refuses` says what else is wrong with a tenant's input, from what is known without asking."""
+        """`refuses` returns further problems of a tenant's input, without making a call."""
         self._store = store
         self._upstream = upstream
         self._clock = clock
@@ -111,9 +111,9 @@ class Generations:
         self.contradictions = 0
 
     async def submit(self, tenant: str, submission: Submission) -> tuple[Generation, bool]:
-        """Store it durably and hand it to Higgsfield; the second part says that its key was known.
+        """Store a submission and start to send it. Also return whether its idempotency key was used before.
 
-        Returns once it is stored: what becomes of it is told by `wait`.
+        Returns as soon as it is stored; use `wait` for the outcome.
         """
         wrong = violations(submission.given)
         if submission.outputs_ttl is not None and (field := only_v1(submission.given)) is not None:
@@ -124,7 +124,7 @@ class Generations:
             raise invalid_input(wrong)
         if self.draining:
             raise gateway_unavailable("the gateway is shutting down")
-        # From here on it is the drain that waits, whether the caller does or not.
+        # From here on a drain waits for it, even if the caller leaves.
         return await self._sender.tasks.finish(self._submit(tenant, submission))
 
     async def _submit(self, tenant: str, submission: Submission) -> tuple[Generation, bool]:
@@ -139,9 +139,9 @@ class Generations:
     async def _taken_before(
         self, tenant: str, submission: Submission, refused: Sequence[Violation]
     ) -> tuple[Generation, bool]:
-        """A known key stands for what was taken before, whatever its model takes and its character is by now.
+        """Return the generation of a known key, even if its input would be refused today; else raise the refusal.
 
-        Nothing is claimed: a key that is free, or becomes free now, must open no way past the refusal.
+        It only reads: an input that is refused must not claim a key.
         """
         asked = fingerprint(submission.given, submission.outputs_ttl)
         claimed = await self._read(self._store.known(tenant, submission.key, asked))
@@ -150,7 +150,7 @@ class Generations:
         return self._claimed(claimed, submission)
 
     async def _hand_over(self, claim: Claim) -> Claimed:
-        """Step 1, and the start of step 2 where admission has room: both are one commit."""
+        """Store the claim, in one commit with the marker if it can be sent at once."""
         try:
             return await self._sender.claim(claim)
         except StoreError as error:
@@ -159,22 +159,22 @@ class Generations:
             ) from error
 
     async def get(self, tenant: str, generation_id: str) -> Generation:
-        """The generation as it is."""
+        """Return a generation. Raises NOT_FOUND."""
         return (await self.entry(tenant, generation_id)).generation
 
     def live(self, tenant: str, generation_id: str) -> Entry | None:
-        """Its entry in memory, if it has not ended."""
+        """Return the entry of a generation that has not ended; None otherwise."""
         entry = self._feed.entries.get(generation_id)
         return entry if entry is not None and entry.generation.spec.tenant == tenant else None
 
     async def entry(self, tenant: str, generation_id: str) -> Entry:
-        """Its entry: the live one, or one made of what is stored. Raises NOT_FOUND."""
+        """Return the live entry of a generation, or a new one from the store. Raises NOT_FOUND."""
         entry = self.live(tenant, generation_id)
         if entry is not None:
             return entry
         stored = await self._read(self._store.get(tenant, generation_id))
         if stored is not None and not stored.done and self.live(tenant, generation_id) is None:
-            # Committed a moment ago: of what comes next only the live entry hears, and there is none yet.
+            # It was just committed. Only a live entry receives later changes, so wait until there is one.
             await self._read(self._store.announced())
             stored = await self._read(self._store.get(tenant, generation_id))
         if stored is None:
@@ -184,13 +184,13 @@ class Generations:
     async def page(
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:
-        """Newest first; see `Store.page`."""
+        """Return a page of generations; see `Store.page`."""
         return await self._read(self._store.page(tenant, wanted, before, limit))
 
     async def wait(
         self, tenant: str, generation_id: str, enough: Callable[[Generation], bool], seconds: float | None
     ) -> Generation:
-        """The generation once it is `enough`, or as it is when the time is over or the gateway drains."""
+        """Return a generation once `enough` returns True for it, after `seconds`, or when the gateway drains."""
         entry = await self.entry(tenant, generation_id)
         until = None if seconds is None else self._clock.moment().steady + seconds
         while not enough(entry.generation) and not self.draining:
@@ -205,7 +205,7 @@ class Generations:
         return entry.generation
 
     async def cancel(self, tenant: str, generation_id: str) -> Generation:
-        """Cancel it, or raise NOT_CANCELABLE; what is on its way is waited for."""
+        """Cancel a generation, or raise NOT_CANCELABLE. If a POST is under way, wait for its outcome first."""
         generation = await self.get(tenant, generation_id)
         if generation.state is State.PENDING:
             generation = await self._cancel_pending(generation)
@@ -216,16 +216,16 @@ class Generations:
         raise not_cancelable(generation_id, generation.state.name, _why_not(generation))
 
     async def estimate(self, given: Input, warn: Warn = _unheard) -> Estimate:
-        """What the input would cost."""
+        """Return the price of an input."""
         wrong = violations(given) or await self._refused(given, warn)
         if wrong:
             raise invalid_input(wrong)
         if (field := only_v1(given)) is not None:
-            raise invalid_field(field, "Higgsfield's v1 API, which this needs, tells no prices")
+            raise invalid_field(field, "needs Higgsfield's v1 API, which has no estimates")
         return await _asked(self._upstream.estimate(given), *ESTIMATE_REFUSALS)
 
     async def delete(self, tenant: str, generation_id: str) -> bool:
-        """Remove an ended generation, and its data at Higgsfield where that is possible: True where it was."""
+        """Delete an ended generation, and its data at Higgsfield if possible. Return whether that was possible."""
         try:
             generation = await self.get(tenant, generation_id)
         except GatewayError:
@@ -238,7 +238,7 @@ class Generations:
         return await self._sender.tasks.finish(self._delete(generation))
 
     async def _delete(self, generation: Generation) -> bool:
-        """Record first, then act: what is gone at Higgsfield must not look as if it were there."""
+        """Store the deletion before the data is removed, so that a crash leaves no generation without its outputs."""
         removed = False
         spec = generation.spec
         if generation.request_id and spec.api == "v2" and self._upstream.reaches(spec.account, spec.origin):
@@ -253,14 +253,15 @@ class Generations:
         return removed
 
     def resume(self, being_deleted: Sequence[Generation]) -> None:
-        """Delete what an earlier process had begun to delete."""
+        """Finish the deletions that an earlier process started."""
         for generation in being_deleted:
             self._sender.tasks.start(self._delete(generation))
 
     async def observe(self, generation: Generation, observation: Observation) -> Generation:
-        """Let an observation change the generation: the one way in which any is ever changed.
+        """Apply an observation to a generation, and return the result. No other code changes generations.
 
-        The loser of two writes reads again and decides anew. Raises StoreError, RequestIdTakenError.
+        If another write comes first, the observation is applied to what it left. Raises StoreError and
+        RequestIdTakenError.
         """
         while True:
             after = advance(generation, observation, self._clock.moment())
@@ -268,7 +269,7 @@ class Generations:
                 if contradicts(generation, observation):
                     self.contradictions += 1
                     log.error(
-                        "Higgsfield tells of another end than it told before: the first one stands",
+                        "Higgsfield reports another final state than before; the first one is kept",
                         extra={"generation_id": generation.id, "state": generation.state.name},
                     )
                 return generation
@@ -280,7 +281,7 @@ class Generations:
             generation = again
 
     def _claim(self, tenant: str, submission: Submission) -> Claim:
-        """Everything that is stored for a submission, marked for sending at once where admission has room."""
+        """Return what is stored for a submission. Its generation is marked if it can be sent at once."""
         moment = self._clock.moment()
         generation_id = self._ids.next(moment.wall)
         hook, token_hash = self._hooks.new() or (None, None)
@@ -296,7 +297,7 @@ class Generations:
             input=submission.message,
             labels=submission.labels,
             idempotency_key=submission.key,
-            create_time=round(moment.wall, 6),  # as it is shown, so that a filter by it means just that
+            create_time=round(moment.wall, 6),  # the precision that callers see and filter by
             created_at=moment.steady,
             weight=prepared.weight,
             token_hash=token_hash,
@@ -313,9 +314,9 @@ class Generations:
         return Claim(generation, prepared.request, fingerprint(submission.given, submission.outputs_ttl))
 
     async def _may_wait(self, claim: Claim, submission: Submission) -> None:
-        """Refuse a submission that cannot go ahead where its caller or our memory forbids to wait.
+        """Raise if a submission would have to wait and may not, because of its caller or of the tenant's limits.
 
-        Not one whose key is known: that is no new work.
+        A known key is exempt, because it is no new work.
         """
         held_up = claim.generation.delay
         saturated = held_up is not None and held_up.reason is Reason.UPSTREAM_SATURATED
@@ -330,7 +331,7 @@ class Generations:
             raise GatewayError(
                 Failure(
                     Reason.UPSTREAM_SATURATED,
-                    "Higgsfield is full, and the call asked not to queue: nothing was submitted",
+                    "Higgsfield is saturated and the call set fail_when_saturated: nothing was submitted",
                     retryable=True,
                     retry_after=5.0,
                 )
@@ -340,11 +341,11 @@ class Generations:
         )
 
     def _unusable(self, tenant: str, given: Input) -> Sequence[Violation]:
-        """What the input names that the tenant cannot use."""
+        """Return the parts of an input that the tenant cannot use."""
         return self._refuses(tenant, given) if self._refuses else ()
 
     async def _refused(self, given: Input, warn: Warn) -> Sequence[Violation]:
-        """What the model's schema refuses; what it only doubts is told."""
+        """Return what the model's schema refuses; warn of what it only doubts."""
         if self._check is None:
             return ()
         checked = await self._check.check(given)
@@ -362,7 +363,7 @@ class Generations:
         return (claimed.generation if live is None else live.generation), True
 
     async def _cancel_pending(self, generation: Generation) -> Generation:
-        """Free while it waits; where its POST is on the way the wish is stored and the outcome awaited."""
+        """Cancel an unsent generation. If its POST is under way, store the request and wait for the outcome."""
         generation = await self._read(self.observe(generation, CancelAsked()))
         if generation.state is not State.PENDING:
             return generation
@@ -374,7 +375,7 @@ class Generations:
         return generation
 
     async def _cancel_queued(self, generation: Generation) -> Generation:
-        """Ask Higgsfield; whatever it answers, or if nothing, its status decides."""
+        """Ask Higgsfield to cancel. Only the status afterwards is conclusive."""
         silence: GatewayError | None = None
         try:
             await self._upstream.cancel(generation)
@@ -388,19 +389,19 @@ class Generations:
         return generation
 
     async def _read(self, access: Awaitable[T]) -> T:
-        """What the store answers; its trouble is our unavailability."""
+        """Await an access to the store. A StoreError becomes UNAVAILABLE."""
         try:
             return await access
         except StoreError as error:
             raise gateway_unavailable("the store is not available") from error
 
 
-async def _asked(call: Awaitable[T], *told: Reason) -> T:
-    """What Higgsfield answers; of its refusals only those `told` are the caller's affair, others its unavailability."""
+async def _asked(call: Awaitable[T], *documented: Reason) -> T:
+    """Await an upstream call. A refusal with another reason than the documented ones becomes UPSTREAM_UNAVAILABLE."""
     try:
         return await call
     except GatewayError as error:
-        if error.failure.reason in {Reason.UPSTREAM_UNAVAILABLE, *told}:
+        if error.failure.reason in {Reason.UPSTREAM_UNAVAILABLE, *documented}:
             raise
         raise upstream_unavailable(error.failure.message) from error
 

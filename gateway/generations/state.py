@@ -1,9 +1,9 @@
-"""What each observation makes of a generation: one pure table, no way back, an ended generation never changes.
+"""The state machine of a generation: pure functions from a generation and an observation to the next version.
 
-Every change of a generation is `advance(generation, observation, moment)`. It returns the next version, or None where
-there is nothing new. The rules of the submit path (`docs/submit-path.md`) live here: a refusal is certain only while no
-attempt before it was ambiguous; refused and ambiguous outcomes count only while the marker is still that of their own
-attempt; a late acceptance always counts.
+Every change is made by `advance(generation, observation, moment)`, which returns None if nothing changes. No state is
+left backwards, and a final state never changes. The rules of submissions (`docs/submit-path.md`) are here: a refusal is
+only conclusive if no earlier attempt had an unknown outcome; an outcome only counts while the marker is that of its own
+attempt; an acceptance always counts, however late.
 """
 
 import re
@@ -27,9 +27,9 @@ from gateway.generations.model import (
 )
 
 SEND_WITHIN = 10.0
-"""Seconds from the mark to the first byte of its POST; later the attempt is given up unsent."""
+"""Seconds from storing the marker to the first byte of the POST. After that the attempt ends unsent."""
 OUTPUTS_KEPT = 7 * 86_400.0
-"""Seconds that Higgsfield keeps outputs after the end unless it says otherwise (upstream.md 8)."""
+"""Seconds for which Higgsfield keeps outputs after the end, unless it names another time (upstream.md 8)."""
 
 ALLOWED: dict[State, frozenset[State]] = {
     State.PENDING: frozenset(State) - {State.LOST},
@@ -37,26 +37,26 @@ ALLOWED: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.QUEUED, State.IN_PROGRESS}) | ENDED,
     State.IN_PROGRESS: frozenset({State.IN_PROGRESS}) | ENDED,
 } | {ended: frozenset({ended}) for ended in ENDED}
-"""Where each state may lead. Nothing outside this table is ever stored."""
+"""The allowed next states of each state. `advance` refuses every other change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """This process is about to POST the prepared request (for the first time, or again under its key)."""
+    """This process is about to POST the prepared request, for the first time or again under its key."""
 
     owner: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """The owner of the marker gave up before the first byte: nothing was sent."""
+    """The attempt ended before the first byte was sent."""
 
     marker: Marker
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Higgsfield has a request for it, by its answer to a POST or found by a webhook. Counts however late it comes."""
+    """Higgsfield has a request for it, known from the response to a POST or from a webhook. It counts at any time."""
 
     report: StatusReport
     source: Source = Source.SUBMIT
@@ -64,7 +64,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Higgsfield refused a POST in its documented form; `final` where the same bytes can never be accepted again."""
+    """Higgsfield refused a POST in the documented form. `final`: it can never accept the same bytes."""
 
     marker: Marker
     failure: Failure
@@ -73,7 +73,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """A POST was certainly not taken for now: Higgsfield is full, or there was no connection (`reached` False)."""
+    """A POST was certainly not processed: Higgsfield is saturated, or there was no connection (`reached` False)."""
 
     marker: Marker
     failure: Failure
@@ -83,7 +83,7 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """A POST may have been processed and no usable answer came. `pause`: seconds until it is surely over there."""
+    """A POST may have been processed, without a usable response. `pause`: seconds until Higgsfield is done with it."""
 
     marker: Marker
     failure: Failure
@@ -92,7 +92,7 @@ class Ambiguous:
 
 @dataclass(frozen=True, slots=True)
 class OwnerDied:
-    """The process that held the marker is gone, and the time for its first byte is past."""
+    """The process that stored the marker has ended, and the time for its first byte is over."""
 
     marker: Marker
     pause: float
@@ -100,7 +100,7 @@ class OwnerDied:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Higgsfield's status of the request, by whatever way it came; `ran`: for how long it had, where that is known."""
+    """A status of the request, by poll or webhook. `ran`: an estimate of its run time in seconds, if it has ended."""
 
     report: StatusReport
     source: Source
@@ -110,23 +110,23 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Higgsfield answers 404 for the request; `given_up_since` that time, once it has lasted too long."""
+    """Higgsfield answers 404 for the request. `given_up_since`: since that time, which is too long."""
 
     given_up_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """The caller, or its start_timeout, wants it canceled; a wait that is over ends at once."""
+    """A caller asked for cancelation, or its start_timeout is over. An unsent generation ends at once."""
 
     failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A limit of time has passed, or an operator gave up: the wait in PENDING, or the hope in UNCERTAIN.
+    """The time limit of PENDING or UNCERTAIN is over, or an operator declared it lost.
 
-    `sends`: applies to UNCERTAIN only if it was not sent again since; None: in any case.
+    `sends`: only if an UNCERTAIN generation was not sent again since then; None: in any case.
     """
 
     failure: Failure
@@ -136,7 +136,7 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The store was restored from a backup: what had not been accepted then may have been sent since."""
+    """The store was restored from a backup. A generation that was not accepted before it may have been sent since."""
 
 
 Observation = (
@@ -156,7 +156,7 @@ Observation = (
 
 
 def advance(generation: Generation, observation: Observation, moment: Moment) -> Generation | None:
-    """What the observation makes of the generation; None where there is nothing new."""
+    """Return the next version of the generation; None if the observation changes nothing."""
     if generation.done and not isinstance(observation, Accepted):
         return None
     after: Generation | None = _TABLE[type(observation)](generation, observation, moment)
@@ -168,16 +168,16 @@ def advance(generation: Generation, observation: Observation, moment: Moment) ->
 
 
 def contradicts(generation: Generation, observation: Observation) -> bool:
-    """Whether it tells of another end of the same request than the one that is stored."""
+    """Return whether the observation reports another final state of the same request than the stored one."""
     if not generation.done or not isinstance(observation, Reported | Accepted):
         return False
     report = observation.report
-    told = report.state
-    return report.request_id == generation.request_id and told in ENDED and told is not generation.state
+    ended = report.state in ENDED
+    return report.request_id == generation.request_id and ended and report.state is not generation.state
 
 
 def step(observation: Observation) -> str:
-    """What the change that an observation makes is called: "marked", "owner died", "accepted by webhook"."""
+    """Return the name of the change that an observation makes: "marked", "owner died", "accepted by webhook"."""
     return _step(type(observation).__name__, getattr(observation, "source", None))
 
 
@@ -232,7 +232,7 @@ def _refused(generation: Generation, observation: Refused, moment: Moment) -> Ge
     if generation.marker != observation.marker:
         return None
     if generation.ambiguous:
-        # An earlier attempt may have been charged: this refusal proves nothing about it.
+        # An earlier attempt may have been charged, so this refusal does not settle the submission.
         return generation.evolve(
             moment, marker=None, send_by=None, repeats_over=generation.repeats_over or observation.final
         )
@@ -293,7 +293,7 @@ def _missing(generation: Generation, observation: Missing, moment: Moment) -> Ge
         return None
     if observation.given_up_since is not None:
         if observation.given_up_since != generation.missing_since:
-            return None  # it was known again in between
+            return None  # Higgsfield knew it again in between
         return _ended(generation, State.LOST, FORGOTTEN, moment, Source.POLL)
     if generation.missing_since is not None:
         return None
@@ -325,12 +325,12 @@ def _restored(generation: Generation, _: Restored, moment: Moment) -> Generation
 
 UNRESOLVED = Failure(
     Reason.SUBMISSION_UNRESOLVED,
-    "it was sent to Higgsfield and no answer came: it may be running",
+    "it was sent to Higgsfield without a response: it may be running",
     retryable=False,
 )
 HELD = Failure(
     Reason.SUBMISSION_UNRESOLVED,
-    "the gateway's store was restored from a backup: it may have been sent since, and waits for the operator",
+    "the gateway's store was restored from a backup: it may have been sent since then, so an operator must resolve it",
     retryable=False,
 )
 FORGOTTEN = Failure(Reason.SUBMISSION_UNRESOLVED, "Higgsfield no longer knows the request it had accepted")
@@ -349,7 +349,7 @@ _TABLE: dict[type[Any], Callable[[Generation, Any, Moment], Generation | None]] 
     Expired: _expired,
     Restored: _restored,
 }
-"""The decision for each kind of observation."""
+"""The function for each kind of observation."""
 
 _RANK = {State.QUEUED: 1, State.IN_PROGRESS: 2} | dict.fromkeys(ENDED, 3)
 
@@ -359,7 +359,7 @@ def _settled() -> dict[str, Any]:
 
 
 def _taken_back(generation: Generation) -> dict[str, Any]:
-    """The attempt of the marker never happened. Only a first attempt leaves nothing behind."""
+    """Undo the attempt of the marker. Earlier attempts keep their times."""
     sends = generation.sends - 1
     undone: dict[str, Any] = {"marker": None, "send_by": None, "sends": sends}
     return undone if sends else undone | {"first_sent_at": None, "sent_at": None}
@@ -393,20 +393,20 @@ def _ended(generation: Generation, state: State, failure: Failure | None, moment
     )
 
 
-def _outputs(before: tuple[Output, ...], told: tuple[Output, ...], *, over: bool) -> tuple[Output, ...]:
-    """What is shown after a report. Without jobs: all that it tells. Those of jobs keep their order, and end once.
+def _outputs(before: tuple[Output, ...], reported: tuple[Output, ...], *, over: bool) -> tuple[Output, ...]:
+    """Return the outputs after a report. Outputs of v1 jobs keep their order, and their final states.
 
-    A job that it tells of no more stays as it was; when all is over, it has brought no output.
+    A job that is missing in the report stays as it was; at the end of the generation it is dropped.
     """
-    if not all(output.job for output in (*before, *told)):
-        return told or before
-    new = {output.job: output for output in told}
+    if not all(output.job for output in (*before, *reported)):
+        return reported or before
+    new = {output.job: output for output in reported}
     kept = {old.job: old if old.state.ended else new.pop(old.job, None if over else old) for old in before}
     return tuple(output for output in (*kept.values(), *(new[job] for job in new if job not in kept)) if output)
 
 
 def _progress(generation: Generation, report: StatusReport, state: State, moment: Moment) -> dict[str, Any]:
-    """The visible part of a report, never going back behind what the generation shows already."""
+    """Return the changes of visible fields by a report. `state` is never behind that of the generation."""
     changes: dict[str, Any] = {"state": state, "upstream_status": report.status}
     if report.state is None:
         return changes

@@ -1,4 +1,4 @@
-"""How to go on while the store refuses writes: the one place that backs off."""
+"""Retries and backoff while the store refuses writes."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -11,15 +11,15 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-"""Seconds between attempts to store what has happened already."""
+"""Seconds between attempts to store something that has already happened."""
 FIRST_REST, LONGEST_REST = 1.0, 5.0
-"""Seconds between attempts to begin something new."""
+"""Seconds between attempts to start something new."""
 
 
 async def until_stored(clock: Clock, what: str, write: Callable[[], Awaitable[T]], **named: str) -> T:
-    """Write what has happened, until it is stored: it must not be forgotten. `write` may be called again.
+    """Call `write` until it succeeds, because what happened must not be lost.
 
-    `what` and `named` go to the log. Any error but StoreError is raised.
+    `what` and `named` describe it in the log. Any error but StoreError is raised.
     """
     pause = FIRST_PAUSE
     while True:
@@ -32,9 +32,9 @@ async def until_stored(clock: Clock, what: str, write: Callable[[], Awaitable[T]
 
 
 class StoreBackoff:
-    """Holds back new work after a write was refused: one step is tried at a time, less and less often.
+    """Delays new work after a refused write: one step is tried at a time, with growing pauses.
 
-    Without it, each of the waiting steps would be tried again at once, thousands of times a second.
+    Without it, every waiting step would be retried at once, thousands of times a second.
     """
 
     def __init__(self) -> None:
@@ -43,23 +43,23 @@ class StoreBackoff:
         self._trying = False
 
     def failed(self, now: float) -> None:
-        """A write was refused."""
+        """Record a refused write."""
         if self._pause and not self._trying:
-            return  # it began together with one that was refused before
+            return  # it started before the first refusal
         self._trying = False
         self._pause = min(2 * self._pause, LONGEST_REST) if self._pause else FIRST_REST
         self._until = now + self._pause
 
     def worked(self) -> None:
-        """A write was committed."""
+        """Record a committed write."""
         self._pause = self._until = 0.0
 
     def begins(self, now: float) -> None:
-        """A step begins: while writes are refused it is the only one until the pause is over."""
+        """Record the start of a step. While writes are refused, no other starts before the pause is over."""
         if self._pause:
             self._trying = True
             self._until = now + self._pause
 
     def ends(self, now: float) -> float | None:
-        """When the next step may begin; None if now."""
+        """Return the time at which the next step may start; None if now."""
         return self._until if now < self._until else None

@@ -1,7 +1,7 @@
-"""The flight recorder: what happened to a generation and for it, told from its history and from recorded calls.
+"""The timeline of a generation: its changes, and the upstream calls and webhooks that concern it.
 
-Calls are collected and written a few times a second: a crash may lose the last of them, never a change. Calls in a row
-with the same outcome are one record with a count.
+Calls are buffered and written every FLUSH_EVERY seconds. A crash may lose the last of them, but never a change. Calls
+in a row with the same outcome are one record with a count.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 FLUSH_EVERY = 0.25
 MOST_WAITING = 20_000
-"""Records in memory while the store is away; beyond them new ones are dropped."""
+"""Records buffered while the store is unavailable; beyond that, new ones are dropped."""
 
 
 class _Row:
-    """The last call for a generation, and how often it was made in a row with this outcome."""
+    """The last call for a generation, and how many times in a row it had this outcome."""
 
     __slots__ = ("call", "times")
 
@@ -32,7 +32,7 @@ class _Row:
 
 
 class Recorder:
-    """Collects calls. `told` is the adapter's listener, `noticed` the store's, `run` writes."""
+    """Buffers upstream calls and other events, and writes them to the store in `run`."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -42,10 +42,10 @@ class Recorder:
         self._writing = asyncio.Lock()
 
     def told(self, generation_id: str, call: UpstreamCall) -> None:
-        """A call was made for a generation."""
+        """Record an upstream call that was made for a generation."""
         last = self._last.get(generation_id)
         if last is not None and _same(last.call, call):
-            # One more of the same is counted here, and written now and then: most polls tell nothing new.
+            # Repeated outcomes are counted and only written at powers of two, because most polls show no change.
             last.times += 1
             if last.times & (last.times - 1) == 0:
                 self._write(generation_id, last)
@@ -56,7 +56,7 @@ class Recorder:
         self._write(generation_id, row)
 
     def write_out(self, generation_id: str) -> None:
-        """Have the count of its last calls written with the next flush."""
+        """Write the count of its last calls with the next flush."""
         last = self._last.get(generation_id)
         if last is not None:
             self._write(generation_id, last)
@@ -66,12 +66,12 @@ class Recorder:
         self.note(generation_id, Event(call.time, _told_of(call), source=_source_of(call), call=call, times=row.times))
 
     def note(self, generation_id: str, event: Event) -> None:
-        """Keep an event."""
+        """Buffer an event."""
         if len(self._unwritten) < MOST_WAITING:
             self._unwritten[(generation_id, event.time)] = (generation_id, event)
 
     def noticed(self, saved: Sequence[Saved]) -> None:
-        """What has ended is asked for no more."""
+        """Forget generations that have ended, because no more calls follow."""
         for one in saved:
             if one.generation is None or one.generation.done:
                 last = self._last.pop(one.generation_id, None)
@@ -79,13 +79,13 @@ class Recorder:
                     self._write(one.generation_id, last)
 
     async def run(self) -> None:
-        """Write what was collected, for ever."""
+        """Write the buffer periodically, until canceled."""
         while True:
             await rest(self._clock, FLUSH_EVERY)
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was collected, now; what another flush has begun to write is written as well by the end."""
+        """Write the buffer now. Returns after an earlier flush, if one is still writing."""
         async with self._writing:
             if not self._unwritten:
                 return
@@ -93,11 +93,11 @@ class Recorder:
             try:
                 await self._store.record(events)
             except StoreError:
-                log.warning("some calls are missing in the stories of generations: the store is away")
+                log.warning("upstream calls were not recorded, because the store refused the write")
 
 
 class Stories:
-    """Tells stories."""
+    """Reads timelines."""
 
     def __init__(self, store: Store, service: Generations, recorder: Recorder) -> None:
         self._store = store
@@ -105,7 +105,7 @@ class Stories:
         self._recorder = recorder
 
     async def tell(self, tenant: str, generation_id: str) -> tuple[Entry, Sequence[Event]]:
-        """The generation, and all that happened, oldest first. Raises NOT_FOUND."""
+        """Return a generation and its events, oldest first. Raises NOT_FOUND."""
         entry = await self._service.entry(tenant, generation_id)
         self._recorder.write_out(generation_id)
         await self._recorder.flush()
@@ -145,7 +145,7 @@ def _told_of_change(before: Generation | None, after: Generation) -> str:
 
 
 def _there(generation: Generation) -> int:
-    """How many of its outputs can be fetched."""
+    """Return how many of its outputs are available."""
     return sum(output.state is State.COMPLETED for output in generation.outputs)
 
 

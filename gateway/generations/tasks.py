@@ -1,4 +1,4 @@
-"""Work that outlives the call that asked for it: what has begun to be paid or stored comes to its end."""
+"""Tasks that outlive the call that started them, so that a submission or a write is always finished."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class OwnedTasks:
-    """The tasks of one owner, which a drain awaits. A caller that is canceled leaves its task running."""
+    """A set of running tasks that a drain awaits. Canceling the caller of `finish` does not cancel its task."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -20,23 +20,23 @@ class OwnedTasks:
         return iter(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Begin it."""
+        """Start a task."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what it returns, or raise what it raises. It goes on if the caller is canceled meanwhile."""
+        """Run a coroutine in a task and return its result. The task goes on if the caller is canceled."""
         return await asyncio.shield(self.start(work))
 
     async def drained(self) -> None:
-        """Wait until none is left."""
+        """Wait until no task is left."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def cancel(self) -> None:
-        """End all of them now."""
+        """Cancel all tasks and wait for their end."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

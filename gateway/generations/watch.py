@@ -1,4 +1,7 @@
-"""Watching: positions in what has been committed, never queues. A slow watcher costs nobody anything."""
+"""Watches of one or many generations.
+
+A watcher holds a position in the committed log and no queue, so a slow watcher delays no one and holds no memory.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,15 +15,15 @@ from gateway.generations.ports import Clock, Filter, Store
 from gateway.generations.service import Generations
 
 HEARTBEAT = 15.0
-"""Seconds of silence after which a watch says that it is alive."""
+"""Seconds without a message after which a watch sends a heartbeat."""
 OLDEST_STREAM = 4 * 3600.0
-"""Seconds after which a stream ends and is to be resumed, so that watchers spread over replicas again."""
+"""Seconds after which a stream ends and must be resumed, so that watchers spread over replicas."""
 READ_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a watch of many stands: a place in the log of one life of the store. `settled` once it has caught up."""
+    """A position in the log of a store with this epoch. `settled` once the watch has sent the present state."""
 
     epoch: str
     position: int
@@ -29,7 +32,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One message of a watch of many; an empty one is a heartbeat."""
+    """A message of a watch of many generations."""
 
     at: Position
     generation: Generation | None = None
@@ -39,12 +42,12 @@ class Seen:
 
     @property
     def empty(self) -> bool:
-        """Whether it only says that nothing has happened."""
+        """Whether this is a heartbeat."""
         return self.generation is None and not (self.caught_up or self.reset or self.missing)
 
 
 class Stream:
-    """How long one stream of a watch may go on. `check` may raise what ends it."""
+    """Ends a stream that is too old, or when the gateway drains, or when `check` raises."""
 
     def __init__(self, clock: Clock, check: Callable[[], None]) -> None:
         self._clock = clock
@@ -52,7 +55,7 @@ class Stream:
         self._until = clock.moment().steady + jittered(OLDEST_STREAM)
 
     def look_around(self, *, draining: bool) -> None:
-        """Raise what ends it: what `check` raises, a gateway that drains, its age."""
+        """Raise a GatewayError if the stream must end."""
         self._check()
         if draining:
             raise gateway_unavailable("the gateway is shutting down: resume the watch", retry_after=jittered(1.0, 0.9))
@@ -61,7 +64,7 @@ class Stream:
 
 
 class Watches:
-    """Opens watches. They end with UNAVAILABLE when the gateway drains or when they get old."""
+    """Opens watches. A watch ends with UNAVAILABLE when the gateway drains or after OLDEST_STREAM seconds."""
 
     def __init__(self, store: Store, feed: Feed, clock: Clock, service: Generations) -> None:
         self._store = store
@@ -72,9 +75,10 @@ class Watches:
     async def one(
         self, tenant: str, generation_id: str, after_revision: int, tick: float, check: Callable[[], None]
     ) -> AsyncIterator[tuple[Generation, Entry] | None]:
-        """Every revision after that one, in order, to the end; None after each `tick` seconds of silence.
+        """Yield every revision after `after_revision`, in order, up to the final one.
 
-        `check` is called with every tick and every wake-up, and may raise what ends the watch.
+        Yields None as a heartbeat after each `tick` seconds without a change. `check` is called after each wait; what
+        it raises ends the watch. Raises NOT_FOUND, or INVALID_ARGUMENT for a revision that does not exist yet.
         """
         entry = await self._service.entry(tenant, generation_id)
         if not 0 <= after_revision <= entry.generation.revision:
@@ -84,7 +88,8 @@ class Watches:
         seen = after_revision
         try:
             if seen == entry.generation.revision and not entry.generation.done:
-                # Who resumes on a bad line must see that it is through, or take many short streams for one outage.
+                # A client that resumes must see that the stream is open. Otherwise it would count many short streams
+                # as one outage.
                 yield None
             while True:
                 latest = entry.generation
@@ -114,15 +119,16 @@ class Watches:
     async def many(
         self, tenant: str, wanted: Filter, resume: Position | None, tick: float, check: Callable[[], None]
     ) -> AsyncIterator[Seen]:
-        """The present state, then every change, of all that match; or every change since a position.
+        """Yield the present state of all matching generations, and then every change.
 
-        An empty one after each `tick` seconds of silence. `check` as above.
+        With a position to resume from, only the changes since then are sent, if the log still has them. An empty
+        message is a heartbeat, after each `tick` seconds without another message. `check` is used as in `one`.
         """
         stream = Stream(self._clock, check)
         missing = await self._missing(tenant, wanted)
         position, lost = await self._start(tenant, resume)
         if position is None:
-            # Taken together, without a pause between: what changes later has a later position.
+            # Read without an await in between, so that every later change has a later position.
             position = self._feed.position
             present = [e.generation for e in self._feed.entries.values() if e.generation.tenant == tenant]
             start = Position(self._store.epoch, position, settled=False)
@@ -145,7 +151,7 @@ class Watches:
             yield seen
 
     def present(self, tenant: str, wanted: Filter) -> Sequence[Generation]:
-        """Those that match and have not ended, as they are now."""
+        """Return the present state of the matching generations that have not ended."""
         live = (entry.generation for entry in self._feed.entries.values())
         return [one for one in live if one.tenant == tenant and wanted.matches(one)]
 
@@ -163,7 +169,7 @@ class Watches:
             position = max(position, target)
             now = self._clock.moment().steady
             if now - said >= tick:
-                # Also while others change: what does not match is silence to this watcher.
+                # Changes of generations that do not match are no messages to this watcher.
                 yield Seen(self._at(position))
                 said = now
             if self._feed.position > position:
@@ -178,14 +184,14 @@ class Watches:
                 self._feed.drop(tenant, signal)
 
     async def _until(self, tenant: str, after: int, target: int) -> AsyncIterator[Change]:
-        """The tenant's changes after one position up to another: from memory, or from the store in small reads."""
+        """Yield the tenant's changes after one position up to another, from memory or from the store."""
         while after < target:
             changes: Sequence[Change] | None = self._feed.recent(tenant, after, READ_AT_ONCE)
             if changes is None:
                 changes = await self._store.changes(tenant, after, READ_AT_ONCE)
-                # Asked after that read: what retention removed before it is missing there.
+                # Read the horizon after the changes: what was removed before the first read is missing in it.
                 if await self._store.horizon(tenant) > after:
-                    raise gateway_unavailable("changes not told yet were removed: resume the watch", retry_after=0.0)
+                    raise gateway_unavailable("changes not yet sent were removed: resume the watch", retry_after=0.0)
                 await asyncio.sleep(0)
             for change in changes:
                 if change.position > target:
@@ -196,7 +202,7 @@ class Watches:
                 return
 
     async def _present(self, tenant: str, wanted: Filter, live: Sequence[Generation]) -> AsyncIterator[Generation]:
-        """What matches and has not ended; of ids that were named, ended ones too."""
+        """Yield the matching generations that have not ended, and ended ones if the filter names their ids."""
         for generation in live:
             if wanted.matches(generation):
                 yield generation
@@ -219,7 +225,7 @@ class Watches:
         return tuple(sorted(missing))
 
     async def _start(self, tenant: str, resume: Position | None) -> tuple[int | None, bool]:
-        """Where to go on, or None to begin with the present; and whether changes are missing that were asked for."""
+        """Return the position to resume from, or None to start with the present; and whether changes were lost."""
         if resume is None or not resume.settled:
             return None, False
         horizon = await self._store.horizon(tenant)
@@ -236,6 +242,6 @@ class Watches:
         return Position(self._store.epoch, position, settled=True)
 
     def _any_live(self, tenant: str, wanted: Filter) -> bool:
-        """Whether one of the ids that were named, and exist for who asks, has not ended."""
+        """Return whether one of the named generations that this caller may see has not ended."""
         entries = (self._service.live(tenant, name) for name in wanted.ids or ())
         return any(entry is not None and wanted.exists(entry.generation) for entry in entries)

@@ -16,7 +16,7 @@ COUNTED = "hfgateway_ends_contradicted"
 
 def named(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The generations of which the log says so."""
-    said = "Higgsfield tells of another end than it told before: the first one stands"
+    said = "Higgsfield reports another final state than before; the first one is kept"
     return [record.__dict__["generation_id"] for record in caplog.records if record.getMessage() == said]
 
 
