@@ -31,14 +31,6 @@ SEND_WITHIN = 10.0
 OUTPUTS_KEPT = 7 * 86_400.0
 """Seconds for which Higgsfield keeps outputs after the end, unless it names another time (upstream.md 8)."""
 
-ALLOWED: dict[State, frozenset[State]] = {
-    State.PENDING: frozenset(State) - {State.LOST},
-    State.UNCERTAIN: frozenset(State) - {State.PENDING},
-    State.QUEUED: frozenset({State.QUEUED, State.IN_PROGRESS}) | ENDED,
-    State.IN_PROGRESS: frozenset({State.IN_PROGRESS}) | ENDED,
-} | {ended: frozenset({ended}) for ended in ENDED}
-"""The allowed next states of each state. `advance` refuses every other change."""
-
 
 @dataclass(frozen=True, slots=True)
 class Marked:
@@ -155,12 +147,77 @@ Observation = (
 )
 
 
+_ENDS = frozenset({State.COMPLETED, State.FAILED, State.NSFW, State.CANCELED})
+"""The final states that Higgsfield can report."""
+
+TRANSITIONS: dict[type[Observation], dict[State, frozenset[State]]] = {
+    Marked: {
+        State.PENDING: frozenset({State.PENDING}),
+        State.UNCERTAIN: frozenset({State.UNCERTAIN}),
+    },
+    Unsent: {
+        State.PENDING: frozenset({State.PENDING, State.CANCELED}),
+        State.UNCERTAIN: frozenset({State.UNCERTAIN}),
+    },
+    Accepted: {
+        State.PENDING: _ENDS | FOLLOWED,
+        State.UNCERTAIN: _ENDS | FOLLOWED,
+        State.QUEUED: _ENDS | FOLLOWED,
+        State.IN_PROGRESS: _ENDS | {State.IN_PROGRESS},
+    }
+    | {ended: frozenset({ended}) for ended in ENDED},
+    Refused: {
+        State.PENDING: frozenset({State.FAILED, State.CANCELED}),
+        State.UNCERTAIN: frozenset({State.UNCERTAIN}),
+    },
+    Postponed: {
+        State.PENDING: frozenset({State.PENDING, State.FAILED, State.CANCELED}),
+        State.UNCERTAIN: frozenset({State.UNCERTAIN}),
+    },
+    Ambiguous: {
+        State.PENDING: frozenset({State.UNCERTAIN}),
+        State.UNCERTAIN: frozenset({State.UNCERTAIN}),
+    },
+    OwnerDied: {
+        State.PENDING: frozenset({State.UNCERTAIN}),
+        State.UNCERTAIN: frozenset({State.UNCERTAIN}),
+    },
+    Reported: {
+        State.QUEUED: _ENDS | FOLLOWED,
+        State.IN_PROGRESS: _ENDS | {State.IN_PROGRESS},
+    },
+    Missing: {
+        State.QUEUED: frozenset({State.QUEUED, State.LOST}),
+        State.IN_PROGRESS: frozenset({State.IN_PROGRESS, State.LOST}),
+    },
+    CancelAsked: {
+        State.PENDING: frozenset({State.PENDING, State.CANCELED}),
+        State.UNCERTAIN: frozenset({State.UNCERTAIN}),
+        State.QUEUED: frozenset({State.QUEUED}),
+        State.IN_PROGRESS: frozenset({State.IN_PROGRESS}),
+    },
+    Expired: {
+        State.PENDING: frozenset({State.FAILED}),
+        State.UNCERTAIN: frozenset({State.LOST}),
+    },
+    Restored: {
+        State.PENDING: frozenset({State.UNCERTAIN}),
+        State.UNCERTAIN: frozenset({State.UNCERTAIN}),
+    },
+}
+"""The states that each observation may lead to, from each state. `advance` refuses every other change.
+
+An observation changes nothing in a state that it does not list. A test proves that the table has no transition that
+cannot happen; docs/submit-path.md shows it.
+"""
+
+
 def advance(generation: Generation, observation: Observation, moment: Moment) -> Generation | None:
     """Return the next version of the generation; None if the observation changes nothing."""
     if generation.done and not isinstance(observation, Accepted):
         return None
-    after: Generation | None = _TABLE[type(observation)](generation, observation, moment)
-    if after is not None and after.state not in ALLOWED[generation.state]:
+    after: Generation | None = _APPLY[type(observation)](generation, observation, moment)
+    if after is not None and after.state not in TRANSITIONS[type(observation)].get(generation.state, ()):
         raise AssertionError(
             f"{generation.state.name} cannot become {after.state.name} by {type(observation).__name__}"
         )
@@ -335,7 +392,7 @@ HELD = Failure(
 )
 FORGOTTEN = Failure(Reason.SUBMISSION_UNRESOLVED, "Higgsfield no longer knows the request it had accepted")
 
-_TABLE: dict[type[Any], Callable[[Generation, Any, Moment], Generation | None]] = {
+_APPLY: dict[type[Any], Callable[[Generation, Any, Moment], Generation | None]] = {
     Marked: _marked,
     Unsent: _unsent,
     Accepted: _accepted,

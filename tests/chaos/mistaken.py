@@ -81,7 +81,8 @@ def forgets_what_a_crash_left_open() -> None:
             return None
         return generation.evolve(moment, **state._taken_back(generation))
 
-    state._TABLE[OwnerDied] = unsent
+    state._APPLY[OwnerDied] = unsent
+    state.TRANSITIONS[OwnerDied] = state.TRANSITIONS[Unsent]
 
 
 MISTAKES: dict[str, Callable[[], None]] = {

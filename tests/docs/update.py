@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from gateway import config, core
 from gateway.generations import admission, agenda, clock, follow, state
+from gateway.generations.model import State
 from gateway.higgsfield import client, errors
 from gateway.rpc.errors import CODES
 from tests.docs.markdown import ROOT
@@ -73,10 +74,25 @@ def times() -> str:
     return _table(("time", "name", "what it is"), rows)
 
 
+def transitions() -> str:
+    """The states that each observation leads to, from each state."""
+    columns = [State.PENDING, State.UNCERTAIN, State.QUEUED, State.IN_PROGRESS]
+
+    def cell(after: frozenset[State] | None) -> str:
+        return ", ".join(f"`{one.name}`" for one in sorted(after)) if after else ""
+
+    rows = []
+    for kind, table in state.TRANSITIONS.items():
+        ended = "no change of state" if State.COMPLETED in table else ""
+        rows.append((f"`{kind.__name__}`", *(cell(table.get(before)) for before in columns), ended))
+    return _table(("observation", *(f"from `{one.name}`" for one in columns), "from a final state"), rows)
+
+
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/settings.md", "settings"): settings,
     ("docs/errors.md", "reasons"): reasons,
     ("docs/submit-path.md", "times"): times,
+    ("docs/submit-path.md", "transitions"): transitions,
 }
 
 
