@@ -23,7 +23,7 @@ from bench.calls import SUBMIT, model_submission, with_key
 from bench.figures import Figure, at_most, excess, value
 from bench.load import Channels, Effort, channels, drive
 from bench.processes import Server
-from gateway.sandbox.signing import signed_headers
+from gateway.sandbox.webhooks.signing import signed_headers
 
 RATE = 200
 """Deliveries a second."""

@@ -13,7 +13,7 @@ It shares no code with the gateway, so that a misunderstanding of the API cannot
 
 Without a clock of its own it runs in real time, `time_scale` times faster. From outside the process the same account is
 `GET /__ledger` (`?summary=1` for the numbers alone); `POST /__plan` queues exact faults (`faults.py` says which),
-`POST /__account` changes credits, credentials and terms (`terms.py`), `POST /__reset` begins anew.
+`POST /__account` changes credits, credentials and terms (`accounts/settings.py`), `POST /__reset` begins anew.
 
-Where a submission names an `hf_webhook`, the end of its request is told there by itself (`deliveries.py`).
+Where a submission names an `hf_webhook`, the end of its request is told there by itself (`webhooks/sender.py`).
 """

@@ -8,7 +8,7 @@ fault that fits it. Keys of a fault:
   styles_2, presets, studio_presets, characters, agent_session (its creation), agent_send, agent_messages (reading
   them), agent_interrupt, agent_media (the wish for a slot), agent_confirm, any of these calls (the default), or webhook
   (see below);
-- `kind`: an HTTP status, or one of `RAW_KINDS` (what goes over the wire, see `wire.py`), or `html`;
+- `kind`: an HTTP status, or one of `RAW_KINDS` (what goes over the wire, see `http/fault_responses.py`), or `html`;
   without one the true answer is sent, changed by the keys below;
 - `times`: how many calls it spoils, 1 unless told;
 - `processed`: whether the service acts on the call before the fault;
@@ -40,7 +40,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from gateway.sandbox.prompts import Outcome, Wishes
+from gateway.sandbox.generations.prompt_directives import Outcome, Wishes
 
 LISTS = ("models", "motions", "styles", "styles_2", "presets", "studio_presets")
 OPERATIONS = (

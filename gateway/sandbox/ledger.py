@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from gateway.sandbox.generation import Generation
+from gateway.sandbox.generations.generation import Generation
 
 _EARLY = 0.05
 """Seconds a client may come before its time: clocks and timers are not exact."""

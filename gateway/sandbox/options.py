@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from gateway.sandbox.terms import Terms
+from gateway.sandbox.accounts.settings import Terms
 
 FAULT_KINDS = ("500", "502", "503", "429", "reset", "lost", "hang", "html", "half", "nsfw", "failed")
 """The kinds that may happen by chance; a plan (`faults.py`) knows more."""

@@ -9,21 +9,21 @@ from types import TracebackType
 
 from aiohttp import web
 
-from gateway.sandbox.agent_media import AgentMediaRoutes
-from gateway.sandbox.agent_routes import AgentRoutes
-from gateway.sandbox.character_routes import CharacterRoutes
-from gateway.sandbox.choice_routes import ChoiceRoutes
 from gateway.sandbox.clock import Clock, ScaledClock
-from gateway.sandbox.control import ControlRoutes
-from gateway.sandbox.deliveries import Deliveries
-from gateway.sandbox.gate import OPEN, Gate, Handler
+from gateway.sandbox.http.agent_media_routes import AgentMediaRoutes
+from gateway.sandbox.http.agent_routes import AgentRoutes
+from gateway.sandbox.http.character_routes import CharacterRoutes
+from gateway.sandbox.http.control_routes import ControlRoutes
+from gateway.sandbox.http.generation_routes import GenerationRoutes
+from gateway.sandbox.http.media_routes import MediaRoutes
+from gateway.sandbox.http.middleware import OPEN, Gate, Handler
+from gateway.sandbox.http.preset_routes import ChoiceRoutes
+from gateway.sandbox.http.upload_routes import UploadRoutes
+from gateway.sandbox.http.v1_routes import JobSetRoutes
 from gateway.sandbox.ledger import Ledger
-from gateway.sandbox.media import MediaRoutes
 from gateway.sandbox.options import FAULT_KINDS, SandboxOptions
-from gateway.sandbox.routes import GenerationRoutes
-from gateway.sandbox.uploads import UploadRoutes
-from gateway.sandbox.v1 import JobSetRoutes
-from gateway.sandbox.world import World
+from gateway.sandbox.state import World
+from gateway.sandbox.webhooks.sender import Deliveries
 
 __all__ = ["FAULT_KINDS", "Sandbox", "SandboxOptions", "run", "serve_until_stopped"]
 

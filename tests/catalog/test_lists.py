@@ -14,8 +14,8 @@ import pytest
 from gateway.catalog import builtin
 from gateway.higgsfield.credentials import Credentials
 from gateway.rpc import catalog
-from gateway.sandbox.catalog import MODELS
-from gateway.sandbox.choices import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2
+from gateway.sandbox.catalog.models import MODELS
+from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2
 from gateway.store import catalogs
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_pb2

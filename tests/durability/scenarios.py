@@ -14,7 +14,7 @@ from typing import TypeVar
 import aiohttp
 import pytest
 
-from gateway.sandbox.choices import MOTIONS
+from gateway.sandbox.catalog.presets import MOTIONS
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway_client import character_state_name, errors, soul, state_name

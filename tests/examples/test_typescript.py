@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sandbox.characters import MODEL as TRAINING
+from gateway.sandbox.accounts.characters import MODEL as TRAINING
 from tests.examples.stage import EXAMPLES, Ran, run_examples
 from tools import typescript
 from tools.generate import StepFailedError, run

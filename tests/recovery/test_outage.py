@@ -22,8 +22,8 @@ from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, State, StatusReport
 from gateway.generations.service import Submission
 from gateway.generations.state import Accepted, advance
-from gateway.sandbox.account import Order
-from gateway.sandbox.catalog import MODELS
+from gateway.sandbox.accounts.account import Order
+from gateway.sandbox.catalog.models import MODELS
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sandbox.capacity import Capacity
-from gateway.sandbox.catalog import MODELS
-from gateway.sandbox.generation import Generation
+from gateway.sandbox.catalog.models import MODELS
+from gateway.sandbox.generations.generation import Generation
+from gateway.sandbox.generations.run_queue import Capacity
 
 
 async def test_by_the_older_rule_the_limit_refuses_with_its_number_in_the_text(start: Any) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.sandbox.catalog import MODELS
+from gateway.sandbox.catalog.models import MODELS
 
 RESTYLE = "higgsfield/genjutsu/restyle/v1.0"
 STUDIO = "marketing-studio/image"

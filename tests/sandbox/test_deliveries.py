@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.sandbox.account import Order
-from gateway.sandbox.catalog import MODELS
+from gateway.sandbox.accounts.account import Order
+from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.clock import ManualClock, Ring, ScaledClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.sandbox.conftest import PATIENCE

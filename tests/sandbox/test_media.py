@@ -11,7 +11,7 @@ import av
 import pytest
 from PIL import Image, ImageChops
 
-from gateway.sandbox.drawing import Canvas, draw_png, draw_webm, image_size, video_size
+from gateway.sandbox.media.render import Canvas, draw_png, draw_webm, image_size, video_size
 
 
 async def _file(api: Any, prompt: str = "a red fox", **more: Any) -> tuple[str, bytes]:
@@ -77,8 +77,8 @@ async def test_what_failed_has_no_file(api: Any) -> None:
 
 
 async def test_without_the_extra_only_the_files_are_missing(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("gateway.sandbox.drawing")
-    monkeypatch.setitem(sys.modules, "gateway.sandbox.drawing", None)
+    monkeypatch.delattr("gateway.sandbox.media.render")
+    monkeypatch.setitem(sys.modules, "gateway.sandbox.media.render", None)
     request_id = await api.submitted()
     api.clock.advance(5)
     answer = await api.call("GET", f"/media/{request_id}/0.png")

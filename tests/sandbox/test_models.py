@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sandbox.catalog import MODELS
+from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.errors import ApiError
 
 IMAGE = "https://example.invalid/a.png"

@@ -8,14 +8,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.sandbox import uploads
+from gateway.sandbox.http import upload_routes
 
 CONTENT = bytes(range(256)) * 1000
 
 
 @pytest.mark.parametrize(("most", "kept"), [(len(CONTENT), True), (len(CONTENT) - 1, False)])
 async def test_a_file_is_kept_up_to_a_size(api: Any, monkeypatch: pytest.MonkeyPatch, most: int, kept: bool) -> None:
-    monkeypatch.setattr(uploads, "LARGEST_KEPT", most)
+    monkeypatch.setattr(upload_routes, "LARGEST_KEPT", most)
     slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
 
     async with aiohttp.ClientSession() as session:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.options import SandboxOptions
-from gateway.sandbox.signing import signed_headers
+from gateway.sandbox.webhooks.signing import signed_headers
 
 VIDEO = "kling-video/v2.5-turbo/pro/text-to-video"
 OLD, NEW = (f"whsec_{base64.b64encode(bytes([number]) * 32).decode()}" for number in (1, 2))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.choices import MOTIONS, SOUL_STYLES_1
+from gateway.sandbox.catalog.presets import MOTIONS, SOUL_STYLES_1
 
 pytestmark = pytest.mark.toolchain("node")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from gateway.sandbox.signing import signed_headers
+from gateway.sandbox.webhooks.signing import signed_headers
 from tests.support.running import Running
 
 SECRET, OTHER_SECRET = "whsec_" + "QUJDREVGR0g" * 4, "whsec_" + "SElKS0xNTk8" * 4

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from gateway.sandbox.catalog.model import Model
 from gateway.sandbox.clock import Clock, timestamp
-from gateway.sandbox.models import Model
-from gateway.sandbox.prompts import Outcome
+from gateway.sandbox.generations.prompt_directives import Outcome
 
 FAILURE = "Generation failed: the sandbox was asked to fail"
 

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from gateway.sandbox.account import Account
+from gateway.sandbox.accounts.account import Account
 from gateway.sandbox.clock import Clock
 from gateway.sandbox.faults import Chance, Plan
-from gateway.sandbox.generation import Generation
+from gateway.sandbox.generations.generation import Generation
 from gateway.sandbox.ledger import Ledger
 from gateway.sandbox.options import SandboxOptions
 

@@ -7,14 +7,14 @@ from typing import Any
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.account import Order
-from gateway.sandbox.catalog import V1_MODELS
-from gateway.sandbox.generation import describe_job_set
-from gateway.sandbox.prompts import Outcome, wishes
-from gateway.sandbox.routes import body_of, called, origin_of
+from gateway.sandbox.accounts.account import Order
+from gateway.sandbox.catalog.models import V1_MODELS
+from gateway.sandbox.generations.generation import describe_job_set
+from gateway.sandbox.generations.prompt_directives import Outcome, wishes
+from gateway.sandbox.http.generation_routes import body_of, called, origin_of
 from gateway.sandbox.schema import Schema, Violation, violations
-from gateway.sandbox.webhooks import check_webhook
-from gateway.sandbox.world import World
+from gateway.sandbox.state import World
+from gateway.sandbox.webhooks.payload import check_webhook
 
 _MOST_JOBS = 4
 _WEBHOOK: Schema = {

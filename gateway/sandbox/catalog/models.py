@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from gateway.sandbox.models import Model
+from gateway.sandbox.catalog.model import Model
 from gateway.sandbox.schema import Schema
 
 _SOUL_RATIOS = ("9:16", "16:9", "4:3", "3:4", "1:1", "2:3", "3:2")

@@ -18,15 +18,15 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from gateway.sandbox.account import Account
+from gateway.sandbox.accounts.account import Account
+from gateway.sandbox.accounts.settings import WebhookRetry
 from gateway.sandbox.clock import Ring, sleep_until
 from gateway.sandbox.faults import Fault
-from gateway.sandbox.generation import Generation
+from gateway.sandbox.generations.generation import Generation
 from gateway.sandbox.ledger import WebhookAttempt
-from gateway.sandbox.signing import signed_headers
-from gateway.sandbox.terms import WebhookRetry
-from gateway.sandbox.webhooks import payload
-from gateway.sandbox.world import World
+from gateway.sandbox.state import World
+from gateway.sandbox.webhooks.payload import payload
+from gateway.sandbox.webhooks.signing import signed_headers
 
 _FIRST_PAUSE = 5.0
 """Seconds before the second attempt; each further pause is twice as long."""

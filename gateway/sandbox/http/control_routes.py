@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.sandbox.deliveries import Deliveries
 from gateway.sandbox.faults import Fault
-from gateway.sandbox.world import World
+from gateway.sandbox.state import World
+from gateway.sandbox.webhooks.sender import Deliveries
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 

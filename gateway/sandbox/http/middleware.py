@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.calls import CALL, Call, foreign_headers, read_call
-from gateway.sandbox.deliveries import Deliveries
 from gateway.sandbox.errors import ApiError
 from gateway.sandbox.faults import CHARGED, LISTS, Fault
+from gateway.sandbox.generations.prompt_directives import wishes
+from gateway.sandbox.http.call import CALL, Call, foreign_headers, read_call
+from gateway.sandbox.http.fault_responses import spoil
 from gateway.sandbox.ledger import AgentMessage, Operation, Submission, Training
-from gateway.sandbox.prompts import wishes
-from gateway.sandbox.wire import spoil
-from gateway.sandbox.world import World
+from gateway.sandbox.state import World
+from gateway.sandbox.webhooks.sender import Deliveries
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from gateway.sandbox import errors
 from gateway.sandbox.clock import Clock, timestamp
+from gateway.sandbox.generations.prompt_directives import wishes
 from gateway.sandbox.ledger import Ledger
-from gateway.sandbox.prompts import wishes
 from gateway.sandbox.schema import Schema, violations
 
 PRICE = Decimal(40)

@@ -1,4 +1,4 @@
-"""Callback addresses of submissions, and what is sent to them; `deliveries.py` sends it."""
+"""Callback addresses of submissions, and what is sent to them; `sender.py` sends it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.sandbox import errors
+from gateway.sandbox.accounts.settings import WebhookShape
 from gateway.sandbox.clock import Clock
-from gateway.sandbox.generation import Generation, describe, describe_job_set
-from gateway.sandbox.terms import WebhookShape
+from gateway.sandbox.generations.generation import Generation, describe, describe_job_set
 
 
 def check_webhook(url: str | None, *, strict: bool) -> None:

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from gateway.sandbox import agents, characters, errors
-from gateway.sandbox.agents import AgentDesk, Turn
-from gateway.sandbox.capacity import Capacity
-from gateway.sandbox.characters import Character, Characters
+from gateway.sandbox import errors
+from gateway.sandbox.accounts import agent_sessions, characters
+from gateway.sandbox.accounts.agent_sessions import AgentDesk, Turn
+from gateway.sandbox.accounts.characters import Character, Characters
+from gateway.sandbox.accounts.settings import Terms
+from gateway.sandbox.catalog.model import Model
 from gateway.sandbox.clock import Clock
-from gateway.sandbox.generation import Generation
-from gateway.sandbox.idempotency import check_key, fingerprint
+from gateway.sandbox.generations.generation import Generation
+from gateway.sandbox.generations.idempotency import check_key, fingerprint
+from gateway.sandbox.generations.prompt_directives import Outcome
+from gateway.sandbox.generations.run_queue import Capacity
 from gateway.sandbox.ledger import AgentCharge, Ledger
-from gateway.sandbox.models import Model
 from gateway.sandbox.options import SandboxOptions
-from gateway.sandbox.prompts import Outcome
-from gateway.sandbox.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,9 @@ class Account:
         """Take a message to an agent, and charge it."""
         self.settle()
         turn = self.agents.send(session_id, text, self._pay_for_message)
-        self._ledger.agent_charges.append(AgentCharge(turn.started_at, session_id, turn.message_id, agents.PRICE))
+        self._ledger.agent_charges.append(
+            AgentCharge(turn.started_at, session_id, turn.message_id, agent_sessions.PRICE)
+        )
         return turn
 
     def cancel(self, request_id: str) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.agent_routes import caller, checked_body
+from gateway.sandbox.http.agent_routes import caller, checked_body
+from gateway.sandbox.http.fault_responses import spoil
 from gateway.sandbox.schema import Schema
-from gateway.sandbox.wire import spoil
-from gateway.sandbox.world import World
+from gateway.sandbox.state import World
 
 _KINDS = ["image", "video", "audio", "file"]
 _SLOT: Schema = {

@@ -14,9 +14,9 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.sandbox import errors
+from gateway.sandbox.http.fault_responses import spoil
 from gateway.sandbox.schema import Violation
-from gateway.sandbox.wire import spoil
-from gateway.sandbox.world import World
+from gateway.sandbox.state import World
 
 CONTENT_TYPES = (
     "image/jpeg", "image/jpg", "image/png", "image/webp", "image/gif", "audio/wav", "audio/x-wav", "video/mp4",

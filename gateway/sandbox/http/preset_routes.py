@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.choices import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2, Choice
+from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2, Choice
 
 _STUDIO = "marketing-studio/image"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.sandbox.account import Account
+from gateway.sandbox.accounts.account import Account
 from gateway.sandbox.faults import OPERATIONS
-from gateway.sandbox.generation import Generation
-from gateway.sandbox.world import World
+from gateway.sandbox.generations.generation import Generation
+from gateway.sandbox.state import World
 
 _USUAL_HEADERS = frozenset(
     {

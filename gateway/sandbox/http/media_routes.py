@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from gateway.sandbox.generation import Generation
-from gateway.sandbox.wire import spoil
-from gateway.sandbox.world import World
+from gateway.sandbox.generations.generation import Generation
+from gateway.sandbox.http.fault_responses import spoil
+from gateway.sandbox.state import World
 
 _RANGE = re.compile(r"bytes=([0-9]{1,15})-")
 _NAME = re.compile(r"([0-9]{1,3})(\.min)?\.(png|webm)")
@@ -102,12 +102,12 @@ def _part(request: web.Request, content: bytes, content_type: str) -> web.Respon
 def _example(name: str) -> Callable[[], bytes]:
     def make() -> bytes:
         if name.endswith(".wav"):
-            from gateway.sandbox.sound import speech
+            from gateway.sandbox.media.speech import speech
 
             return speech()
-        from gateway.sandbox import drawing
+        from gateway.sandbox.media import render
 
-        return drawing.draw_png(drawing.Canvas(720, 960, "somebody who speaks", name))
+        return render.draw_png(render.Canvas(720, 960, "somebody who speaks", name))
 
     return make
 
@@ -119,11 +119,11 @@ def _artist(generation: Generation, index: int, seed: int, *, small: bool) -> Ca
     video = generation.model.output_type == "video"
 
     def draw() -> bytes:
-        from gateway.sandbox import drawing  # Pillow and PyAV take a while to load, and only media need them
+        from gateway.sandbox.media import render  # Pillow and PyAV take a while to load, and only media need them
 
-        size = drawing.video_size(parameters) if video else drawing.image_size(parameters)
+        size = render.video_size(parameters) if video else render.image_size(parameters)
         if small:
-            size = drawing.smaller(size)
-        return (drawing.draw_webm if video else drawing.draw_png)(drawing.Canvas(*size, text, look))
+            size = render.smaller(size)
+        return (render.draw_webm if video else render.draw_png)(render.Canvas(*size, text, look))
 
     return draw

@@ -7,8 +7,8 @@ import json
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.account import Account
-from gateway.sandbox.calls import CALL, Call
+from gateway.sandbox.accounts.account import Account
+from gateway.sandbox.http.call import CALL, Call
 from gateway.sandbox.schema import Violation
 
 LARGEST_PAGE = 100

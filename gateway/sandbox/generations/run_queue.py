@@ -11,7 +11,7 @@ import itertools
 import math
 from collections import deque
 
-from gateway.sandbox.generation import Generation
+from gateway.sandbox.generations.generation import Generation
 
 
 class Capacity:

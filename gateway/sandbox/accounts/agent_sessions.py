@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from gateway.sandbox import errors
 from gateway.sandbox.clock import Clock, timestamp
-from gateway.sandbox.prompts import wishes
+from gateway.sandbox.generations.prompt_directives import wishes
 
 PRICE = Decimal("0.5")
 """Credits for one message."""

@@ -8,10 +8,10 @@ from typing import Any
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.account import Account
-from gateway.sandbox.calls import CALL
+from gateway.sandbox.accounts.account import Account
+from gateway.sandbox.http.call import CALL
 from gateway.sandbox.schema import Schema, violations
-from gateway.sandbox.world import World
+from gateway.sandbox.state import World
 
 _SESSION: Schema = {"type": "object", "properties": {"config": {"type": ["object", "null"]}}}
 _MESSAGE: Schema = {

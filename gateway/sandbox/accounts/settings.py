@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from gateway.sandbox.signing import read_secrets
+from gateway.sandbox.webhooks.signing import read_secrets
 
 ConcurrencyMode = Literal["queue", "legacy"]
 WebhookShape = Literal["flat", "envelope"]

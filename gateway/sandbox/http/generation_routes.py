@@ -8,15 +8,15 @@ from typing import Any
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.account import Account, Order
-from gateway.sandbox.calls import CALL, Call
-from gateway.sandbox.catalog import MODELS
+from gateway.sandbox.accounts.account import Account, Order
+from gateway.sandbox.catalog.model import Model
+from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.clock import timestamp
-from gateway.sandbox.generation import describe
-from gateway.sandbox.models import Model
-from gateway.sandbox.prompts import wishes
-from gateway.sandbox.webhooks import check_webhook
-from gateway.sandbox.world import World
+from gateway.sandbox.generations.generation import describe
+from gateway.sandbox.generations.prompt_directives import wishes
+from gateway.sandbox.http.call import CALL, Call
+from gateway.sandbox.state import World
+from gateway.sandbox.webhooks.payload import check_webhook
 
 
 class GenerationRoutes:

@@ -1,0 +1,1 @@
+"""An account of the sandbox: its settings, credits, characters and agent sessions."""
