@@ -14,7 +14,7 @@ checks and the operator's socket are not bounded.
 import asyncio
 import itertools
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -31,7 +31,8 @@ ASKS = frozenset({
 KEPT = 4096
 """Bytes of its request that a call may keep in a place of `waits`; for more it takes several."""
 WEBHOOKS = 1_000
-"""Deliveries under way at once."""
+WEBHOOKS_OF_ONE_TOKEN = 10
+"""Webhooks that are read at the same time: of all generations, and of one."""
 BODY_WITHIN = 10.0
 """Seconds in which a request, or the next part of an upload, has to arrive."""
 LATE = 1.0
@@ -290,24 +291,29 @@ class Place:
 
 
 class Door:
-    """Bounds webhooks, as one caller: whose generation one is about is known only when it has been read."""
+    """Bounds the webhooks that are read at the same time: of one generation, whose token a path names, and of all."""
 
     def __init__(self, most: int, refused: Callable[[], None]) -> None:
         self._most = most
         self._refused = refused
         self._held = 0
+        self._of: Counter[str] = Counter()
 
-    def enter(self) -> bool:
-        """Take a place; False where there is none."""
-        if self._held >= self._most:
+    def enter(self, generation_id: str) -> bool:
+        """Take a place; False if there is none."""
+        if self._held >= self._most or self._of[generation_id] >= WEBHOOKS_OF_ONE_TOKEN:
             self._refused()
             return False
         self._held += 1
+        self._of[generation_id] += 1
         return True
 
-    def leave(self) -> None:
+    def leave(self, generation_id: str) -> None:
         """Give it back."""
         self._held -= 1
+        self._of[generation_id] -= 1
+        if not self._of[generation_id]:
+            del self._of[generation_id]
 
 
 def _failures(message: str) -> Iterator[Failure]:

@@ -59,16 +59,16 @@ def webhook_route(
 
     async def deliver(request: Request) -> Response:
         try:
-            # Before the body is read: a stranger's costs nothing, and keeps nobody out.
+            # Before the body is read: one with an unknown token takes no place.
             generation = await by_token(token_hash(request.path_params["token"]))
             if generation is None:
                 return unknown()
-            if not door.enter():
+            if not door.enter(generation.id):
                 return _later()
             try:
                 return await take(request, generation)
             finally:
-                door.leave()
+                door.leave(generation.id)
         except StoreError:
             return _later()
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
 from gateway import serving
+from gateway.rpc.limits import WEBHOOKS_OF_ONE_TOKEN
+from gateway.web import webhook
 from tests.hostile.conftest import Start, bad_requests, connected, head_of_answer
-from tests.support.running import Running, public_url, soul
+from tests.support.running import PATIENCE, Running, eventually, public_url, soul
 from tests.support.webhooks import path_of, post, request_of, told
 
 UNARY = "/hfgateway.v1.GenerationService/GetGeneration"
@@ -78,6 +82,32 @@ async def test_slow_bodies_of_strangers_do_not_keep_webhooks_out(start: Start, m
         answer = await post(path_of(running, "a fox"), told(request_of(running, "a fox")))
         assert answer.status == 200
     assert await bad_requests(running, "webhook") == SLOW
+
+
+async def test_slow_bodies_for_one_token_do_not_keep_other_webhooks_out(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "WEBHOOKS", SLOW)
+    monkeypatch.setattr(webhook, "BODY_WITHIN", PATIENCE)
+    running = await start(**public_url())
+    await running.submit(soul("a fox"))
+    await running.submit(soul("an owl"))
+    path = urlsplit(path_of(running, "a fox")).path
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n".encode()
+    async with AsyncExitStack() as stack:
+        answers = []
+        for _ in range(SLOW):
+            reader, writer = await stack.enter_async_context(connected(running.gateway.http_address))
+            writer.write(head)
+            answers.append(asyncio.create_task(head_of_answer(reader)))
+        # Those beyond the bound are answered at once, the others wait for their bodies.
+        await eventually(lambda: sum(answer.done() for answer in answers) == SLOW - WEBHOOKS_OF_ONE_TOKEN)
+        assert all(answer.result().startswith(b"HTTP/1.1 503 ") for answer in answers if answer.done())
+        answer = await post(path_of(running, "an owl"), told(request_of(running, "an owl")))
+        assert answer.status == 200
+        for waiting in answers:
+            waiting.cancel()
+        await asyncio.gather(*answers, return_exceptions=True)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080", "app.localhost"])
