@@ -16,6 +16,7 @@ from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.errors import Failure, GatewayError, Reason, invalid_field, printable
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
+from gateway.generations.inputs import added_values
 from gateway.generations.model import Moment, canonical_json
 from gateway.generations.ports import Clock, Filter
 from gateway.generations.tasks import OwnedTasks
@@ -94,7 +95,7 @@ class TenantCallbacks:
         why = self._receivers.refusal(url)
         if why:
             raise invalid_field("url", why)
-        asked = _fingerprint(url, wanted, every_change=every_change)
+        asked = fingerprint(url, wanted, every_change=every_change)
         async with self._creating:
             known = self._by_key(tenant, key)
             if known is None:
@@ -270,8 +271,10 @@ class TenantCallbacks:
                 await self._courier.add(callback)
 
 
-def _fingerprint(url: str, wanted: Filter, *, every_change: bool) -> bytes:
-    plain = [url, sorted(wanted.labels.items()), sorted(wanted.model_ids), sorted(wanted.states), every_change]
+def fingerprint(url: str, wanted: Filter, *, every_change: bool) -> bytes:
+    """What tells two callbacks apart under one key. Declare new fields of filters with `added()`."""
+    filters = [sorted(wanted.labels.items()), sorted(wanted.model_ids), sorted(wanted.states)]
+    plain = [url, *filters, every_change, *added_values(wanted)]
     return hashlib.sha256(canonical_json(plain).encode()).digest()
 
 

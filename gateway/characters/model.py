@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from gateway.errors import Failure, Violation
-from gateway.generations.inputs import SoulVersion, url_violations
+from gateway.generations.inputs import SoulVersion, added_values, url_violations
 from gateway.generations.model import canonical_json
 
 LONGEST_NAME = 100
@@ -73,8 +73,8 @@ class Order:
         return wrong
 
     def fingerprint(self) -> bytes:
-        """What tells two orders apart under one key."""
-        content = canonical_json([self.name, list(self.image_urls), self.version.name])
+        """What tells two orders apart under one key. Declare new fields with `added()`: unset, they change nothing."""
+        content = canonical_json([self.name, list(self.image_urls), self.version.name, *added_values(self)])
         return b"\x01" + hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()
 
 

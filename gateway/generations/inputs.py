@@ -8,7 +8,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import Field, dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from enum import Enum
 from functools import cached_property
 from typing import Any
@@ -174,8 +174,17 @@ def is_same(stored: bytes, given: Input, outputs_ttl: float | None) -> bool:
 
 
 def added(default: Any) -> Any:
-    """Declare an optional field that was added to an input after the first release."""
+    """Declare an optional field that was added to what a fingerprint covers after the first release."""
     return field(default=default, metadata={"added": True})
+
+
+def added_values(value: Any) -> list[dict[str, Any]]:
+    """Return the fields declared by `added` that are set, for the end of a fingerprint's list; empty if none is."""
+    declared = [one for one in fields(value) if "added" in one.metadata]
+    found = {
+        one.name: plain(getattr(value, one.name)) for one in declared if not _is_default(one, getattr(value, one.name))
+    }
+    return [found] if found else []
 
 
 Unset = Callable[[Field[Any], object], bool]

@@ -1,0 +1,34 @@
+"""What an order is recognised by under its key: it stays the same across versions of the gateway."""
+
+from __future__ import annotations
+
+from dataclasses import make_dataclass, replace
+
+import pytest
+
+from gateway.characters.model import Order
+from gateway.generations.inputs import SoulVersion, added
+
+ORDER = Order("Ada", ("https://e.example/a.png",), SoulVersion.V2, "key")
+STORED_BY_0_1 = "01910cc94bea3206f6ab036676ed11d11881b1b9ef96ce8b165315347b1ac16612"
+
+
+def test_what_the_first_version_stored_is_still_recognised() -> None:
+    """A new field breaks this: declare it with `added()`."""
+    assert ORDER.fingerprint().hex() == STORED_BY_0_1
+
+
+def test_a_new_field_counts_only_if_it_is_given() -> None:
+    fields = [("gender", str, added("")), ("hidden", bool, added(False)), ("tags", tuple[str, ...], added(()))]
+    later = make_dataclass("Order", fields, bases=(Order,), frozen=True)
+    known = {name: getattr(ORDER, name) for name in ORDER.__dataclass_fields__}
+    assert later(**known).fingerprint() == ORDER.fingerprint()
+    assert later(**known, gender="any").fingerprint() != ORDER.fingerprint()
+    assert later(**known, hidden=True).fingerprint() != ORDER.fingerprint()
+    assert later(**known, tags=("a",)).fingerprint() != ORDER.fingerprint()
+
+
+@pytest.mark.parametrize("name", sorted(Order.__dataclass_fields__.keys() - {"key"}))
+def test_every_field_counts(name: str) -> None:
+    values = {"name": "Eva", "image_urls": ("https://e.example/b.png",), "version": SoulVersion.V1}
+    assert replace(ORDER, **{name: values[name]}).fingerprint() != ORDER.fingerprint()
