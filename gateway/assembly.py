@@ -31,6 +31,7 @@ from gateway.generations.hooks import Hooks
 from gateway.generations.model import Generation
 from gateway.generations.pace import Paces, Trust
 from gateway.generations.ports import Clock, StoreError
+from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
@@ -118,6 +119,7 @@ class _Path(NamedTuple):
     finality: Finality
     hooks: Hooks
     sender: Sender
+    removals: Removals
     service: Generations
     follower: Follower
     deliveries: Deliveries
@@ -165,6 +167,7 @@ async def _core(ground: _Ground, place: ObjectStorage | None) -> Core:
         hooks=path.hooks,
         sender=path.sender,
         service=path.service,
+        removals=path.removals,
         follower=path.follower,
         deliveries=path.deliveries,
         watches=Watches(store, feed, clock, path.service),
@@ -197,6 +200,7 @@ async def _path(ground: _Ground, feed: Feed, catalogs: Catalogs, characters: Cha
     rules = _rules(settings, clock)
     finality = await _finality(ground)
     hooks = Hooks(None if settings.public_url is None else settings.public_url + WEBHOOK_PATH, store.token_secret())
+    removals = Removals(store, upstream, clock)
     service = Generations(
         store=store,
         upstream=upstream,
@@ -206,6 +210,7 @@ async def _path(ground: _Ground, feed: Feed, catalogs: Catalogs, characters: Cha
         sender=sender,
         check=catalogs,
         hooks=hooks,
+        removals=removals,
         refuses=characters.violations,
     )
     follower = Follower(
@@ -231,7 +236,7 @@ async def _path(ground: _Ground, feed: Feed, catalogs: Catalogs, characters: Cha
         trust=trust,
         recorder=recorder,
     )
-    return _Path(admission, paces, rules, finality, hooks, sender, service, follower, deliveries)
+    return _Path(admission, paces, rules, finality, hooks, sender, removals, service, follower, deliveries)
 
 
 def _rules(settings: Settings, clock: Clock) -> Rules:
@@ -295,7 +300,6 @@ async def _resume(ground: _Ground, path: _Path, unfinished: Sequence[Generation]
     path.sender.connect(path.service.observe, path.follower.look, await store.latched_accounts())
     path.follower.resume(unfinished)
     path.sender.resume([*unfinished, *await store.ended_with_stray()])
-    path.service.resume(await store.being_deleted())
 
 
 def _archiver(ground: _Ground, place: ObjectStorage, media: MediaSource) -> Archiver:

@@ -23,6 +23,7 @@ from gateway.generations.follow import Follower
 from gateway.generations.forecast import Forecaster
 from gateway.generations.hooks import Hooks
 from gateway.generations.ports import Clock, StoreError
+from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
@@ -58,6 +59,7 @@ class Core:
     sender: Sender
     hooks: Hooks
     service: Generations
+    removals: Removals
     follower: Follower
     deliveries: Deliveries
     recorder: Recorder
@@ -82,7 +84,7 @@ class Core:
 
     async def start(self) -> None:
         """Take up what an earlier process left, and go on."""
-        parts = (self.follower, self.recorder, self.courier, self.finality)
+        parts = (self.follower, self.recorder, self.courier, self.finality, self.removals)
         for work in (*(part.run() for part in parts), self._prune(), self._heal()):
             self._go_on_with(work)
         if self.archiver is not None:

@@ -150,11 +150,8 @@ class Upstream(Protocol):
     async def cancel_request(self, generation: Generation, request_id: str) -> None:
         """Ask Higgsfield to cancel another request of the generation's account. Raises as `cancel` does."""
 
-    async def delete(self, generation: Generation) -> bool:
-        """Remove the input and outputs of a generation; False if Higgsfield cannot.
-
-        Raises GatewayError if it may or may not have removed them.
-        """
+    async def delete(self, removal: "Removal") -> None:
+        """Remove the input and outputs of a request. Idempotent. Raises GatewayError unless Higgsfield confirms it."""
 
     async def estimate(self, given: Input) -> Estimate:
         """Return the price of an input. Raises GatewayError."""
@@ -186,6 +183,16 @@ class Claimed:
     conflict: bool = False
     deleted: bool = False
     fingerprint: bytes = field(default=b"", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The data of a deleted generation at Higgsfield, whose removal Higgsfield has not confirmed."""
+
+    generation_id: str
+    request_id: str
+    account: str
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,17 +348,21 @@ class Store(Protocol):
     async def announced(self) -> None:
         """Return when the listeners have been called with every earlier commit."""
 
-    async def will_delete(self, generation_id: str) -> None:
-        """Store that a generation is being deleted, before its data is removed at Higgsfield."""
-
-    async def delete(self, generation: Generation, *, removed_upstream: bool, steady: float) -> None:
+    async def delete(self, generation: Generation, *, at_upstream: bool, steady: float) -> None:
         """Remove a generation with its content at a steady time. Its key stays used; its removal is a change.
 
+        With `at_upstream`, the same commit records that its data has to be removed at Higgsfield: see `removals`.
         The horizon rises to its last change, so that watches that have not sent all of its changes start again.
         """
 
-    async def being_deleted(self) -> Sequence[Generation]:
-        """Return the generations for which `will_delete` was called and `delete` was not."""
+    async def removals(self) -> Sequence[Removal]:
+        """Return the removals that Higgsfield has not confirmed."""
+
+    async def removal(self, generation_id: str) -> Removal | None:
+        """Return the unconfirmed removal of a deleted generation; None if there is none."""
+
+    async def removed(self, removal: Removal) -> None:
+        """Record that Higgsfield has confirmed a removal."""
 
     async def ended_with_stray(self) -> Sequence[Generation]:
         """Return the ended generations that have a second request at Higgsfield."""

@@ -36,9 +36,9 @@ from gateway.generations.ports import (
     StoreError,
     Upstream,
 )
+from gateway.generations.removals import Removals
 from gateway.generations.sender import Sender
 from gateway.generations.state import CancelAsked, Marked, Observation, Reported, advance, contradicts, step
-from gateway.generations.store_backoff import until_stored
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,7 @@ class Generations:
         admission: Admission,
         sender: Sender,
         hooks: Hooks,
+        removals: Removals,
         check: InputCheck | None = None,
         refuses: Refuses | None = None,
     ) -> None:
@@ -104,6 +105,7 @@ class Generations:
         self._admission = admission
         self._sender = sender
         self._hooks = hooks
+        self._removals = removals
         self._check = check
         self._refuses = refuses
         self._ids = Ids()
@@ -229,33 +231,31 @@ class Generations:
         try:
             generation = await self.get(tenant, generation_id)
         except GatewayError:
-            before = await self._read(self._store.deleted(tenant, generation_id))
-            if before is None:
+            if await self._read(self._store.deleted(tenant, generation_id)) is None:
                 raise
-            return before
+            return await self._sender.tasks.finish(self._delete_again(tenant, generation_id))
         if not generation.done:
             raise not_done(generation_id, generation.state.name)
         return await self._sender.tasks.finish(self._delete(generation))
 
     async def _delete(self, generation: Generation) -> bool:
-        """Store the deletion before the data is removed, so that a crash leaves no generation without its outputs."""
-        removed = False
+        """Delete a generation in the gateway first: data that may be gone at Higgsfield must not be shown."""
         spec = generation.spec
-        if generation.request_id and spec.api == "v2" and self._upstream.reaches(spec.account, spec.origin):
-            await self._read(self._store.will_delete(generation.id))
-            removed = await _asked(self._upstream.delete(generation))
+        removable = bool(generation.request_id) and spec.api == "v2"
+        at_upstream = removable and self._upstream.reaches(spec.account, spec.origin)
         steady = self._clock.moment().steady
+        try:
+            await self._read(self._store.delete(generation, at_upstream=at_upstream, steady=steady))
+        finally:
+            self._removals.wake()  # it may be stored even if the write failed
+        return await self._delete_again(spec.tenant, generation.id)
 
-        async def remove() -> None:
-            await self._store.delete(generation, removed_upstream=removed, steady=steady)
-
-        await (until_stored(self._clock, "a deletion", remove) if removed else self._read(remove()))
-        return removed
-
-    def resume(self, being_deleted: Sequence[Generation]) -> None:
-        """Finish the deletions that an earlier process started."""
-        for generation in being_deleted:
-            self._sender.tasks.start(self._delete(generation))
+    async def _delete_again(self, tenant: str, generation_id: str) -> bool:
+        """Remove the data of a deleted generation at Higgsfield, unless Higgsfield has confirmed that or cannot."""
+        removal = await self._read(self._store.removal(generation_id))
+        if removal is not None:
+            await self._read(_asked(self._removals.remove(removal)))
+        return bool(await self._read(self._store.deleted(tenant, generation_id)))
 
     async def observe(self, generation: Generation, observation: Observation) -> Generation:
         """Apply an observation to a generation, and return the result. No other code changes generations.

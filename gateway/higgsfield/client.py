@@ -18,7 +18,7 @@ from gateway import failpoints
 from gateway.errors import GatewayError, Reason, Violation, upstream_unavailable
 from gateway.generations.inputs import Input, only_v1
 from gateway.generations.model import Api, Generation, PreparedRequest, StatusReport, UpstreamCall
-from gateway.generations.ports import Estimate, Hook, NoAnswer, Outcome, Prepared, Took
+from gateway.generations.ports import Estimate, Hook, NoAnswer, Outcome, Prepared, Removal, Took
 from gateway.headers import moment
 from gateway.higgsfield import v1, v2
 from gateway.higgsfield.credentials import Credentials
@@ -192,14 +192,12 @@ class HiggsfieldClient:
         if answer.status == 429:
             raise judge_call(answer, generation.spec.api, self._credentials.secrets)
 
-    async def delete(self, generation: Generation) -> bool:
+    async def delete(self, removal: Removal) -> None:
         """Have Higgsfield remove the request's data; a 404 says that it is gone."""
-        path = self._request_path(generation.request_id, "")
-        answer = await self._ask("DELETE", path, name="delete call", about=generation.id)
+        answer = await self._ask("DELETE", self._request_path(removal.request_id, ""), name="delete call")
         gone = answer.status == 404 and documented(answer) is not None
-        if 200 <= answer.status < 300 or gone:
-            return True
-        raise judge_call(answer, generation.spec.api, self._credentials.secrets)
+        if not (200 <= answer.status < 300 or gone):
+            raise judge_call(answer, "v2", self._credentials.secrets)
 
     async def estimate(self, given: Input) -> Estimate:
         """The price of an input for this account."""

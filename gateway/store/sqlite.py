@@ -26,6 +26,7 @@ from gateway.generations.ports import (
     Delivery,
     Filter,
     Listener,
+    Removal,
     RequestIdTakenError,
     Saved,
     StoreError,
@@ -299,25 +300,12 @@ class SqliteStore:
         """Return when all that was committed before has been told: a write of nothing comes behind it."""
         await self._writer.write(None, lambda _: (None, None))
 
-    async def will_delete(self, generation_id: str) -> None:
-        """Keep that it is being deleted."""
-
-        def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["mark_deleting"], (generation_id,))
-            return None, None
-
-        await self._writer.write("deletion begun", write, brief=True)
-
-    async def being_deleted(self) -> Sequence[Generation]:
-        """Those whose deletion began."""
-        return [generation_of(row) for row in self._all("read_being_deleted")]
-
     async def ended_with_stray(self) -> Sequence[Generation]:
         """Ended ones with a second request."""
         return [generation_of(row) for row in self._all("read_ended_with_stray")]
 
-    async def delete(self, generation: Generation, *, removed_upstream: bool, steady: float) -> None:
-        """Remove it with all its content; leave its key used and a trace that it went."""
+    async def delete(self, generation: Generation, *, at_upstream: bool, steady: float) -> None:
+        """Remove it with all its content; leave its key used, a trace, and what is to be removed at Higgsfield."""
         spec = generation.spec
 
         def write(connection: sqlite3.Connection) -> Effect:
@@ -332,8 +320,10 @@ class SqliteStore:
             connection.execute(sql["delete_deliveries"], (spec.id,))
             connection.execute(sql["delete_events"], (spec.id,))
             connection.execute(sql["remove_copies"], (spec.id,))
-            buried = (1 + removed_upstream, steady, spec.tenant, spec.idempotency_key, spec.id)
-            connection.execute(sql["bury_key"], buried)
+            connection.execute(sql["bury_key"], (steady, spec.tenant, spec.idempotency_key, spec.id))
+            if at_upstream:
+                removal = (spec.id, generation.request_id, spec.account, spec.origin)
+                connection.execute(sql["insert_removal"], removal)
             change = self._append_removal(connection, generation)
             return None, Saved(spec.id, None, change)
 
@@ -343,6 +333,25 @@ class SqliteStore:
         """None: it was not deleted, or too long ago. Else whether Higgsfield removed its data too."""
         row = self._one("was_deleted", generation_id, tenant)
         return None if row is None else row[0] > 1
+
+    async def removals(self) -> Sequence[Removal]:
+        """All that are not confirmed, oldest generation first."""
+        return [Removal(*row) for row in self._all("read_removals")]
+
+    async def removal(self, generation_id: str) -> Removal | None:
+        """The one of that generation."""
+        row = self._one("read_removal", generation_id)
+        return None if row is None else Removal(*row)
+
+    async def removed(self, removal: Removal) -> None:
+        """Higgsfield has confirmed it."""
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            connection.execute(self._sql["delete_removal"], (removal.generation_id,))
+            connection.execute(self._sql["confirm_removal"], (removal.generation_id,))
+            return None, None
+
+        await self._writer.write("removal", write, brief=True)
 
     async def prunable(self, ended_before: float, keys_before: float) -> bool:
         """Whether there is anything to prune."""

@@ -1298,7 +1298,9 @@ pub mod generation_service_client {
         }
         /// Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
         /// (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-        /// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+        /// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+        /// (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+        /// repeats it until it is confirmed.
         pub async fn delete_generation(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteGenerationRequest>,
@@ -1474,7 +1476,9 @@ pub mod generation_service_server {
         >;
         /// Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
         /// (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-        /// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+        /// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+        /// (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+        /// repeats it until it is confirmed.
         async fn delete_generation(
             &self,
             request: tonic::Request<super::DeleteGenerationRequest>,

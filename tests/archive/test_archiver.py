@@ -273,7 +273,7 @@ async def test_what_is_deleted_is_removed_and_nothing_else(stage: Stage) -> None
     for generation in (gone, stays):
         await stage.becomes_archived(generation)
 
-    await stage.store.delete(gone, removed_upstream=True, steady=examples.NOW)
+    await stage.store.delete(gone, at_upstream=False, steady=examples.NOW)
 
     await stage.becomes(lambda: list(stage.place.files()) == [f"tenant/{stays.id}/0-image.png"])
     await stage.becomes(lambda: len(stage.rows()) == 1)
@@ -290,7 +290,7 @@ async def test_what_is_deleted_while_it_is_copied_does_not_stay(stage: Stage) ->
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
     await asyncio.wait_for(asked.wait(), 20)
-    await stage.store.delete(generation, removed_upstream=True, steady=examples.NOW)
+    await stage.store.delete(generation, at_upstream=False, steady=examples.NOW)
     going_on.set()
 
     await stage.becomes(lambda: stage.rows() == [])
@@ -341,8 +341,8 @@ async def test_another_archive_gets_what_waits_and_what_lies_elsewhere_stays(sta
     await stage.becomes_archived(second)
     assert list(other.files()) == [f"tenant/{second.id}/0-image.png"]
     assert (await stage.archived(first))[0] == before
-    await stage.store.delete(first, removed_upstream=True, steady=examples.NOW)
-    await stage.store.delete(second, removed_upstream=True, steady=examples.NOW)
+    await stage.store.delete(first, at_upstream=False, steady=examples.NOW)
+    await stage.store.delete(second, at_upstream=False, steady=examples.NOW)
     await stage.becomes(lambda: other.files() == {})
     assert list(stage.place.files()) == [f"tenant/{first.id}/0-image.png"]  # until its archive is there again
 

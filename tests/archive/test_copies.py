@@ -40,7 +40,7 @@ async def test_what_is_planned_is_due_and_planned_once(stage: Stage) -> None:
 
 async def test_what_was_deleted_meanwhile_is_not_planned(stage: Stage) -> None:
     generation = await stage.completed("http://a.test/1.png")
-    await stage.store.delete(generation, removed_upstream=True, steady=examples.NOW)
+    await stage.store.delete(generation, at_upstream=False, steady=examples.NOW)
     await stage.store.copies.plan_copies(copies_of(generation, ARCHIVE))
     assert await due(stage) == []
 
@@ -74,7 +74,7 @@ async def test_what_is_deleted_is_to_be_removed_wherever_it_was(stage: Stage) ->
             assert await stage.archived(generation) == {0: FILE}
         elif settle == "given up":
             await stage.store.copies.postpone_copy(copy, 100.0, give_up=True)
-        await stage.store.delete(generation, removed_upstream=True, steady=examples.NOW)
+        await stage.store.delete(generation, at_upstream=False, steady=examples.NOW)
         assert await due(stage) == [replace(copy, url="", remove=True)]
         assert await stage.archived(generation) == {}
         assert await stage.store.copies.keep_copy(copy, FILE) is False

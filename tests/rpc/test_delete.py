@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
+from gateway.generations import removals
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
 from tests.support.commits import commits
@@ -24,6 +23,18 @@ async def refused(running: Running, generation_id: str) -> RpcFailure:
     with pytest.raises(RpcFailure) as raised:
         await running.get(generation_id)
     return raised.value
+
+
+def removed(running: Running) -> bool:
+    """Whether Higgsfield has confirmed all removals."""
+    return not running.gateway._core.store.rows("read_removals")
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeat removals at once."""
+    monkeypatch.setattr(removals, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(removals, "LONGEST_PAUSE", 0.01)
 
 
 async def completed(running: Running, prompt: str = "a fox") -> str:
@@ -95,12 +106,13 @@ async def test_its_key_stays_used(running: Running, grpc: Transport) -> None:
         {"kind": "500"},
         {"kind": "html"},
         {"kind": "close", "times": 2},  # a kept connection that is closed proves nothing: it is asked once more
+        {"kind": "lost", "times": 2},
         {"status": 400, "body": {"detail": "Request is not finished"}},
         {"status": 401, "body": {"detail": "Invalid credentials"}},
     ],
     ids=str,
 )
-async def test_where_higgsfield_does_not_remove_it_nothing_is_removed(
+async def test_what_higgsfield_does_not_confirm_is_not_shown_and_repeated(
     running: Running, answer: dict[str, object]
 ) -> None:
     generation_id = await completed(running)
@@ -108,13 +120,23 @@ async def test_where_higgsfield_does_not_remove_it_nothing_is_removed(
     with pytest.raises(RpcFailure) as raised:
         await delete(running.grpc, generation_id)
     assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
-    assert (await running.get(generation_id)).outputs
+    assert (await refused(running, generation_id)).reason == "NOT_FOUND"
     assert await delete(running.grpc, generation_id)
+
+
+async def test_the_gateway_repeats_it_by_itself(running: Running, grpc: Transport, short_pauses: None) -> None:
+    generation_id = await completed(running)
+    running.plan(on="delete", kind="500", times=4)
+    with pytest.raises(RpcFailure):
+        await delete(grpc, generation_id)
+    await eventually(lambda: removed(running))
+    assert await delete(grpc, generation_id)
+    assert len(running.ledger.deletes) == 5
 
 
 async def test_nothing_goes_at_higgsfield_before_the_wish_is_recorded(running: Running, grpc: Transport) -> None:
     generation_id = await completed(running)
-    with commits("deletion begun", "delete") as deletions:
+    with commits("delete") as deletions:
         deletions.fail_from(1)
         with pytest.raises(RpcFailure) as raised:
             await delete(grpc, generation_id)
@@ -124,31 +146,27 @@ async def test_nothing_goes_at_higgsfield_before_the_wish_is_recorded(running: R
     assert await delete(grpc, generation_id)
 
 
-async def test_what_went_at_higgsfield_goes_here_once_the_store_can_be_written(
-    running: Running, grpc: Transport
+async def test_what_the_store_refuses_to_confirm_is_repeated(
+    running: Running, grpc: Transport, short_pauses: None
 ) -> None:
     generation_id = await completed(running)
-    with commits("delete") as deletions:
-        deletions.fail_from(1)
-        call = asyncio.create_task(delete(grpc, generation_id))
-        await deletions.reached(2)
-        assert len(running.ledger.deletes) == 1
-        deletions.fail_from(0)
-        assert await call
-    assert (await refused(running, generation_id)).reason == "NOT_FOUND"
+    with commits("removal") as confirmations:
+        confirmations.fail_from(1)
+        with pytest.raises(RpcFailure) as raised:
+            await delete(grpc, generation_id)
+        assert raised.value.reason == "GATEWAY_UNAVAILABLE"
+        await confirmations.reached(2)
+    await eventually(lambda: removed(running))
+    assert await delete(grpc, generation_id)
 
 
-async def test_what_went_at_higgsfield_goes_here_after_a_restart(start: Start) -> None:
-    running = await start(DRAIN=0.1)
+async def test_what_is_not_confirmed_is_repeated_after_a_restart(running: Running) -> None:
     generation_id = await completed(running)
-    with commits("delete") as deletions:
-        deletions.fail_from(1)
-        call = asyncio.create_task(delete(running.grpc, generation_id))
-        await deletions.reached(1)
-        await running.stop_gateway()
-        with pytest.raises(RpcFailure):
-            await call
+    running.plan(on="delete", kind="lost", times=2)
+    with pytest.raises(RpcFailure):
+        await delete(running.grpc, generation_id)
+    await running.stop_gateway()
     await running.start_gateway()
-    await eventually(lambda: len(running.ledger.deletes) == 2)
-    await running.gateway._core.sender.drained()
+    await eventually(lambda: removed(running))
     assert (await refused(running, generation_id)).reason == "NOT_FOUND"
+    assert await delete(running.grpc, generation_id)

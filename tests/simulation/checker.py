@@ -146,8 +146,13 @@ class _Judge:
                     and [output.url for output in final.outputs] != [own.url]
                 ):
                     yield "COMPLETED with outputs that are not its own"
-        if own is not None and own.id in self.ledger.deletions_told and history.final is not None and final.outputs:
+        if own is not None and history.final is not None and final.outputs and self._is_removed(own):
             yield "shown with outputs that were removed from Higgsfield"
+
+    def _is_removed(self, request: Request) -> bool:
+        """Return whether its data was removed, and no restored copy is older than that."""
+        at = request.deleted_at
+        return at is not None and not any(copied <= at for _, copied in self.evidence.restores)
 
     def _too_early(self, history: History, final: Generation, at: float) -> Iterator[str]:
         failure = final.failure

@@ -108,8 +108,6 @@ class Ledger:
     calls: int = 0
     refused_deliveries: list[tuple[float, str, int]] = field(default_factory=list)
     deliveries: int = 0
-    deletions_told: set[str] = field(default_factory=set)
-    """Requests whose deletion the gateway was told of."""
     missing_told: list[tuple[float, str]] = field(default_factory=list)
 
 
@@ -151,8 +149,6 @@ class Higgsfield:
                 raise httpx.ReadError("the connection broke")
             if post is not None:
                 post.answered = True
-            if method == "DELETE" and reply.status == 200:
-                self.ledger.deletions_told.add(target.split("/")[2])
             return reply
         except (asyncio.CancelledError, GeneratorExit):
             if post is not None:

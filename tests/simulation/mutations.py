@@ -15,6 +15,7 @@ from gateway.generations.feed import Feed
 from gateway.generations.finality import Finality
 from gateway.generations.follow import Follower
 from gateway.generations.model import Generation
+from gateway.generations.ports import Removal
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.store_backoff import StoreBackoff
@@ -179,18 +180,18 @@ def a_deletion_acts_before_it_is_recorded() -> Iterator[None]:
     """Edge 9: the data is gone at Higgsfield, and the store refuses to know."""
 
     async def delete(self: Generations, generation: Generation) -> bool:
-        removed = False
-        if generation.request_id and generation.spec.api == "v2":
-            removed = await self._upstream.delete(generation)
+        spec = generation.spec
+        if generation.request_id and spec.api == "v2":
+            await self._upstream.delete(Removal(generation.id, generation.request_id, spec.account, spec.origin))
         steady = self._clock.moment().steady
-        await self._read(self._store.delete(generation, removed_upstream=removed, steady=steady))
-        return removed
+        await self._read(self._store.delete(generation, at_upstream=False, steady=steady))
+        return True
 
     with replaced(Generations, "_delete", delete):
         yield
 
 
-@mutation("for ever to it", 18)
+@mutation("for ever to it", 87)
 def a_deletion_raises_no_horizon() -> Iterator[None]:
     """Edge 10: a watcher that was away never hears of the end of what was deleted meanwhile."""
 

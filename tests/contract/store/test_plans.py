@@ -23,6 +23,7 @@ READ_THROUGH = {
     "read_callback_secrets": "callback_secrets",
     "read_latched": "accounts",
     "read_corrections": "corrections",
+    "read_removals": "removals",
     "read_durations": "durations",
     "anything_prunable": "durations",
     "prune_durations": "durations",

@@ -16,6 +16,7 @@ from gateway.generations.ports import (
     Delivered,
     Delivery,
     Filter,
+    Removal,
     RequestIdTakenError,
     Saved,
     Store,
@@ -146,7 +147,7 @@ async def test_of_two_saves_from_one_version_the_second_loses(store: Store) -> N
 
 async def test_a_generation_that_was_deleted_cannot_be_saved(store: Store) -> None:
     ended = await completed(store, "request")
-    await store.delete(ended, removed_upstream=False, steady=NOW)
+    await store.delete(ended, at_upstream=False, steady=NOW)
     assert not await store.save(ended, replace(ended, version=ended.version + 1))
     assert await store.get("tenant", ended.id) is None
 
@@ -268,7 +269,7 @@ async def test_what_was_committed_before_has_been_announced(store: Store) -> Non
 
 async def test_positions_are_never_given_twice(store: Store, engine: Engine) -> None:
     ended = await completed(store, "request")
-    await store.delete(ended, removed_upstream=True, steady=NOW)
+    await store.delete(ended, at_upstream=False, steady=NOW)
     before = await store.position()
     await store.prune(NOW + DAY, NOW - DAY)
     assert await all_changes(store) == []
@@ -383,45 +384,61 @@ async def test_filters_must_all_match(store: Store) -> None:
 # -- Removal -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("removed_upstream", [True, False])
-async def test_a_delete_leaves_a_trace_and_a_used_key(removed_upstream: bool, store: Store) -> None:
+async def test_a_delete_leaves_a_trace_and_a_used_key(store: Store) -> None:
     ended = await completed(store, "request", idempotency_key="key")
     position = await store.position()
     heard: list[Saved] = []
     store.listen(heard.extend)
     assert await store.deleted("tenant", ended.id) is None
-    await store.delete(ended, removed_upstream=removed_upstream, steady=NOW)
+    await store.delete(ended, at_upstream=False, steady=NOW)
 
     assert await store.get("tenant", ended.id) is None
     assert await store.history(ended.id, 0, 10) == []
     (change,) = await all_changes(store)
     assert change == Change(position + 1, "tenant", ended.id, None)
     assert heard == [Saved(ended.id, None, change)]
-    assert await store.deleted("tenant", ended.id) is removed_upstream
+    assert await store.deleted("tenant", ended.id) is False
     assert await store.deleted("another", ended.id) is None
+    assert await store.removals() == []
     again = await store.claim(examples.claim(idempotency_key="key"))
     assert again == Claimed(None, new=False, generation_id=ended.id, deleted=True)
 
 
 async def test_a_second_delete_changes_nothing(store: Store) -> None:
     ended = await completed(store, "request")
-    await store.delete(ended, removed_upstream=True, steady=NOW)
-    position = await store.position()
-    await store.delete(ended, removed_upstream=False, steady=NOW)
+    await store.delete(ended, at_upstream=True, steady=NOW)
+    position, removals = await store.position(), await store.removals()
+    await store.delete(ended, at_upstream=True, steady=NOW)
     assert await store.position() == position
+    assert await store.removals() == removals
+
+
+async def test_a_removal_outlives_the_process_until_it_is_confirmed(store: Store, engine: Engine) -> None:
+    ended = await completed(store, "request")
+    await store.delete(ended, at_upstream=True, steady=NOW)
+    await engine.close()
+
+    store = await engine.open()
+    removal = Removal(ended.id, "request", ended.spec.account, ended.spec.origin)
+    assert await store.removals() == [removal]
+    assert await store.removal(ended.id) == removal
+    assert await store.deleted("tenant", ended.id) is False
+    await store.removed(removal)
+    assert await store.removals() == []
+    assert await store.removal(ended.id) is None
     assert await store.deleted("tenant", ended.id) is True
 
 
 async def test_a_delete_is_known_also_where_the_key_was_freed_before(store: Store) -> None:
     refused = await failed(store, idempotency_key="key")
-    await store.delete(refused, removed_upstream=False, steady=NOW)
+    await store.delete(refused, at_upstream=False, steady=NOW)
     assert await store.deleted("tenant", refused.id) is False
     assert (await store.claim(examples.claim(idempotency_key="key"))).new
 
 
 async def test_a_request_of_a_deleted_generation_may_be_bound_again(store: Store) -> None:
     ended = await completed(store, "request")
-    await store.delete(ended, removed_upstream=False, steady=NOW)
+    await store.delete(ended, at_upstream=False, steady=NOW)
     assert (await queued(store, "request")).request_id == "request"
 
 
@@ -455,7 +472,7 @@ async def test_prune_removes_more_than_fits_in_one_go(store: Store) -> None:
 
 async def test_prune_forgets_removals_and_raises_the_horizon_over_them(store: Store) -> None:
     ended = await completed(store, "request", at=1.0)
-    await store.delete(ended, removed_upstream=True, steady=NOW)
+    await store.delete(ended, at_upstream=False, steady=NOW)
     removal = await store.position()
     await store.prune(NOW + DAY, 0.0)
     assert await all_changes(store) == []
@@ -474,7 +491,7 @@ async def test_keys_outlive_what_was_pruned_for_as_long_as_is_promised(store: St
 
 async def test_a_key_outlives_the_deletion_of_its_generation_as_long_as_its_pruning(store: Store) -> None:
     ended = await completed(store, "request", at=1.0, idempotency_key="key")
-    await store.delete(ended, removed_upstream=False, steady=NOW + 20 * DAY)
+    await store.delete(ended, at_upstream=False, steady=NOW + 20 * DAY)
     await store.prune(ended_before=0.0, keys_before=NOW + 20 * DAY)
     assert (await store.claim(examples.claim(idempotency_key="key"))).deleted
 
@@ -489,7 +506,7 @@ async def test_it_is_known_whether_there_is_anything_to_prune(store: Store) -> N
     assert not await store.prunable(*strict)
     ended = await completed(store, "ended", at=1.0)
     assert (await store.prunable(*generous), await store.prunable(*strict)) == (False, True)
-    await store.delete(ended, removed_upstream=True, steady=NOW)  # leaves the trace of its removal
+    await store.delete(ended, at_upstream=False, steady=NOW)  # leaves the trace of its removal
     assert (await store.prunable(*generous), await store.prunable(NOW + DAY, NOW)) == (False, True)
     await store.prune(NOW + DAY, NOW)  # leaves its key
     assert (await store.prunable(NOW + DAY, NOW), await store.prunable(NOW, NOW + DAY)) == (False, True)
@@ -564,7 +581,7 @@ async def test_a_store_that_is_opened_again_holds_the_same(store: Store, engine:
     waiting = await stored(store, labels={"for": "später"})
     ended = await completed(store, "request")
     gone = await completed(store, "gone", tenant="another")
-    await store.delete(gone, removed_upstream=True, steady=NOW)
+    await store.delete(gone, at_upstream=False, steady=NOW)
     epoch, position, changes = store.epoch, await store.position(), await all_changes(store)
     await engine.close()
 

@@ -14,7 +14,7 @@ from gateway.characters.model import Order
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, Motion, SoulInput, SoulVersion
 from gateway.generations.model import Generation, PreparedRequest, Spec, State
-from gateway.generations.ports import NoAnswer, NotTaken, Outcome, Took
+from gateway.generations.ports import NoAnswer, NotTaken, Outcome, Removal, Took
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.client import HiggsfieldClient
@@ -50,6 +50,10 @@ async def accepted(client: HiggsfieldClient) -> Generation:
     return generation(client, outcome.report.request_id)
 
 
+def removal(one: Generation) -> Removal:
+    return Removal(one.id, one.request_id, one.spec.account, one.spec.origin)
+
+
 async def test_the_walk_of_a_generation() -> None:
     async with higgsfield(queue_seconds=0.01, image_seconds=0.01) as (sandbox, client):
         outcome = await submit(client)
@@ -63,8 +67,8 @@ async def test_the_walk_of_a_generation() -> None:
         assert report is not None
         assert len(report.outputs) == 1
         assert report.expire_time is not None
-        assert await client.delete(one)
-        assert await client.delete(one)
+        await client.delete(removal(one))
+        await client.delete(removal(one))
         summary = sandbox.ledger.summary()
         assert (summary["charge_count"], summary["foreign_headers"]) == (1, {})
 
@@ -175,10 +179,10 @@ async def test_an_unknown_request_is_none_and_wrong_credentials_raise() -> None:
 async def test_a_page_that_says_404_is_not_higgsfields_word() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
-        for operation, ask in (("status", client.status), ("delete", client.delete)):
+        for operation, ask in (("status", client.status(one)), ("delete", client.delete(removal(one)))):
             sandbox.world.plan.add([Fault.parse({"on": operation, "kind": "html", "status": 404})])
             with pytest.raises(GatewayError) as failed:
-                await ask(one)
+                await ask
             assert failed.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
 
 

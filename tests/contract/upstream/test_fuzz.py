@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from gateway.errors import GatewayError
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, Source, State, StatusReport
-from gateway.generations.ports import Estimate, NoAnswer, NotTaken, Took
+from gateway.generations.ports import Estimate, NoAnswer, NotTaken, Removal, Took
 from gateway.generations.state import ALLOWED, Accepted, Observation, Reported, advance
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials
@@ -175,10 +175,11 @@ async def test_the_client_tells_an_outcome_or_refuses() -> None:
     async with peer() as (one, client):
         request = client.prepare(SoulInput("p"), "key", None, None).request
         asked = replace(QUEUED, spec=spec)
+        removal = Removal(asked.id, asked.request_id, spec.account, spec.origin)
         calls = {
             "status": (lambda: client.status(asked), StatusReport | None),
             "cancel": (lambda: client.cancel(asked), None),
-            "delete": (lambda: client.delete(asked), bool),
+            "delete": (lambda: client.delete(removal), None),
             "estimate": (lambda: client.estimate(SoulInput("p")), Estimate),
             "time": (client.time, float | None),
         }

@@ -11,7 +11,7 @@ SELECT generation_id, fingerprint, deleted FROM keys WHERE tenant = ? AND key = 
 DELETE FROM keys WHERE tenant = ? AND key = ? AND generation_id = ?;
 
 -- name: bury_key
-UPDATE keys SET deleted = ?, orphaned = 1, used_at = ? WHERE tenant = ? AND key = ? AND generation_id = ?;
+UPDATE keys SET deleted = 1, orphaned = 1, used_at = ? WHERE tenant = ? AND key = ? AND generation_id = ?;
 
 -- name: orphan_key
 UPDATE keys SET orphaned = 1 WHERE generation_id = ?;
@@ -119,11 +119,20 @@ SELECT max(deleted) FROM (
     UNION ALL SELECT 1 FROM changes WHERE generation_id = ?1 AND tenant = ?2 AND revision = 0
 ) HAVING count(*) > 0;
 
--- name: mark_deleting
-UPDATE generations SET deleting = 1 WHERE id = ?;
+-- name: insert_removal
+INSERT INTO removals (generation_id, request_id, account, origin) VALUES (?, ?, ?, ?);
 
--- name: read_being_deleted
-SELECT * FROM generations WHERE deleting = 1;
+-- name: read_removals
+SELECT generation_id, request_id, account, origin FROM removals ORDER BY generation_id;
+
+-- name: read_removal
+SELECT generation_id, request_id, account, origin FROM removals WHERE generation_id = ?;
+
+-- name: delete_removal
+DELETE FROM removals WHERE generation_id = ?;
+
+-- name: confirm_removal
+UPDATE keys SET deleted = 2 WHERE generation_id = ? AND deleted = 1;
 
 -- name: read_ended_with_stray
 SELECT * FROM generations WHERE done = 1 AND stray_request_id <> '';

@@ -81,7 +81,9 @@ type GenerationServiceClient interface {
 	EstimateGeneration(ctx context.Context, in *EstimateGenerationRequest, opts ...grpc.CallOption) (*EstimateGenerationResponse, error)
 	// Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
 	// (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-	// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+	// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+	// (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+	// repeats it until it is confirmed.
 	DeleteGeneration(ctx context.Context, in *DeleteGenerationRequest, opts ...grpc.CallOption) (*DeleteGenerationResponse, error)
 	// The whole story of a generation, oldest first: every change with its cause, every call to Higgsfield with its
 	// outcome. Holds no secrets, and nothing of its input.
@@ -265,7 +267,9 @@ type GenerationServiceServer interface {
 	EstimateGeneration(context.Context, *EstimateGenerationRequest) (*EstimateGenerationResponse, error)
 	// Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
 	// (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-	// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+	// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+	// (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+	// repeats it until it is confirmed.
 	DeleteGeneration(context.Context, *DeleteGenerationRequest) (*DeleteGenerationResponse, error)
 	// The whole story of a generation, oldest first: every change with its cause, every call to Higgsfield with its
 	// outcome. Holds no secrets, and nothing of its input.

@@ -182,7 +182,9 @@ class GenerationServiceServicer(object):
     def DeleteGeneration(self, request, context):
         """Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
         (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-        Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+        Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+        (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+        repeats it until it is confirmed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -85,7 +85,9 @@ class GenerationServiceStub:
     DeleteGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.DeleteGenerationRequest, _generation_service_pb2.DeleteGenerationResponse]
     """Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
     (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-    Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+    Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+    (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+    repeats it until it is confirmed.
     """
     ExplainGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.ExplainGenerationRequest, _generation_service_pb2.ExplainGenerationResponse]
     """The whole story of a generation, oldest first: every change with its cause, every call to Higgsfield with its
@@ -150,7 +152,9 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     DeleteGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.DeleteGenerationRequest, _generation_service_pb2.DeleteGenerationResponse]  # type: ignore[assignment]
     """Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
     (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-    Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+    Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+    (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+    repeats it until it is confirmed.
     """
     ExplainGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ExplainGenerationRequest, _generation_service_pb2.ExplainGenerationResponse]  # type: ignore[assignment]
     """The whole story of a generation, oldest first: every change with its cause, every call to Higgsfield with its
@@ -266,7 +270,9 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_generation_service_pb2.DeleteGenerationResponse, _abc.Awaitable[_generation_service_pb2.DeleteGenerationResponse]]:
         """Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
         (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-        Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+        Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+        (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+        repeats it until it is confirmed.
         """
 
     @_abc_1.abstractmethod

@@ -513,7 +513,9 @@ public final class GenerationServiceGrpc {
      * <pre>
      * Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
      * (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-     * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+     * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+     * (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+     * repeats it until it is confirmed.
      * </pre>
      */
     default void deleteGeneration(io.github.hfgateway.v1.DeleteGenerationRequest request,
@@ -689,7 +691,9 @@ public final class GenerationServiceGrpc {
      * <pre>
      * Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
      * (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-     * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+     * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+     * (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+     * repeats it until it is confirmed.
      * </pre>
      */
     public void deleteGeneration(io.github.hfgateway.v1.DeleteGenerationRequest request,
@@ -844,7 +848,9 @@ public final class GenerationServiceGrpc {
      * <pre>
      * Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
      * (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-     * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+     * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+     * (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+     * repeats it until it is confirmed.
      * </pre>
      */
     public io.github.hfgateway.v1.DeleteGenerationResponse deleteGeneration(io.github.hfgateway.v1.DeleteGenerationRequest request) throws io.grpc.StatusException {
@@ -995,7 +1001,9 @@ public final class GenerationServiceGrpc {
      * <pre>
      * Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
      * (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-     * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+     * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+     * (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+     * repeats it until it is confirmed.
      * </pre>
      */
     public io.github.hfgateway.v1.DeleteGenerationResponse deleteGeneration(io.github.hfgateway.v1.DeleteGenerationRequest request) {
@@ -1121,7 +1129,9 @@ public final class GenerationServiceGrpc {
      * <pre>
      * Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
      * (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-     * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (UPSTREAM_UNAVAILABLE): nothing was removed.
+     * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
+     * (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
+     * repeats it until it is confirmed.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.hfgateway.v1.DeleteGenerationResponse> deleteGeneration(

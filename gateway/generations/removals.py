@@ -1,0 +1,67 @@
+"""Removes the data of deleted generations from Higgsfield, and repeats what Higgsfield has not confirmed.
+
+A deletion is recorded in the commit that removes the generation here. DELETE is idempotent at Higgsfield, so it is
+repeated until it is confirmed, also after a restart: one request at a time, with growing pauses after failures.
+"""
+
+import asyncio
+import logging
+
+from gateway.errors import GatewayError
+from gateway.generations.clock import give, rest, spread
+from gateway.generations.ports import Clock, Removal, Store, StoreError, Upstream
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
+"""Seconds after a DELETE that was not confirmed."""
+
+
+class Removals:
+    """`run` repeats removals, `remove` tries one now, `wake` announces that one was recorded."""
+
+    def __init__(self, store: Store, upstream: Upstream, clock: Clock) -> None:
+        self._store = store
+        self._upstream = upstream
+        self._clock = clock
+        self._recorded: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        """Look for recorded removals."""
+        if self._recorded is not None:
+            give(self._recorded)
+
+    async def remove(self, removal: Removal) -> None:
+        """Remove it and record that Higgsfield has confirmed it. Raises GatewayError, StoreError."""
+        await self._upstream.delete(removal)
+        await self._store.removed(removal)
+
+    async def run(self) -> None:
+        """Repeat unconfirmed removals, for ever."""
+        pause = FIRST_PAUSE
+        while True:
+            self._recorded = asyncio.get_running_loop().create_future()
+            try:
+                removals = await self._store.removals()
+            except StoreError:
+                await rest(self._clock, FIRST_PAUSE)
+                continue
+            reachable = [one for one in removals if self._upstream.reaches(one.account, one.origin)]
+            if not reachable:
+                await self._clock.wait(self._recorded, None)
+                await rest(self._clock, FIRST_PAUSE)  # the call that recorded it tries first
+            for removal in reachable:
+                if await self._repeat(removal):
+                    pause = FIRST_PAUSE
+                else:
+                    await rest(self._clock, spread(pause))
+                    pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _repeat(self, removal: Removal) -> bool:
+        try:
+            await self.remove(removal)
+        except (GatewayError, StoreError) as error:
+            named = {"generation_id": removal.generation_id, "request_id": removal.request_id, "error": str(error)}
+            log.warning("data of a deleted generation not removed from Higgsfield; will retry", extra=named)
+            return False
+        return True
