@@ -4,7 +4,6 @@ All are bound as if their requests were streams: gRPC then calls us before it re
 for an unknown caller, and none before the call has its place.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,6 +17,7 @@ from google.rpc.status_pb2 import Status
 from gateway import failpoints
 from gateway.errors import invalid_field
 from gateway.rpc import limits
+from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.call import WARNING
 from gateway.rpc.chain import Answer, Chain, Gathering, Stream, Unary
 from gateway.rpc.errors import RpcError
@@ -43,23 +43,24 @@ def add_service(server: grpc.aio.Server, service: ServiceDescriptor, handlers: o
 
 def _bound(service: ServiceDescriptor, handlers: object, chain: Chain) -> dict[str, grpc.RpcMethodHandler]:
     bound = {}
+    arrivals = Arrivals()
     for method in service.methods:
         full_name = f"/{service.full_name}/{method.name}"
         handler = getattr(handlers, method_name(method))
         request_class = GetMessageClass(method.input_type)
         if method.server_streaming:
-            served = _stream(full_name, handler, request_class, chain)
+            served = _stream(full_name, handler, request_class, chain, arrivals)
             bound[method.name] = grpc.stream_stream_rpc_method_handler(served)
         elif method.client_streaming:
-            gathered = _gathering(full_name, handler, request_class, chain)
+            gathered = _gathering(full_name, handler, request_class, chain, arrivals)
             bound[method.name] = grpc.stream_unary_rpc_method_handler(gathered)
         else:
-            answered = _unary(full_name, handler, request_class, chain)
+            answered = _unary(full_name, handler, request_class, chain, arrivals)
             bound[method.name] = grpc.stream_unary_rpc_method_handler(answered)
     return bound
 
 
-def _unary(method: str, handler: Unary, request_class: type[Message], chain: Chain) -> Any:
+def _unary(method: str, handler: Unary, request_class: type[Message], chain: Chain, arrivals: Arrivals) -> Any:
     guard = chain.guard(method)
 
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
@@ -67,7 +68,7 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
         try:
             with guard() as entered:
                 call = await entered.call(_authorization(context), _remaining(context))
-                answer = _serialised(await handler(_decoded(request_class, await _body(context)), call))
+                answer = _serialised(await handler(_decoded(request_class, await _body(context, arrivals)), call))
                 if call.warnings:
                     await context.send_initial_metadata([(WARNING, text) for text in call.warnings])
                 failpoints.before("gRPC answer")
@@ -79,7 +80,7 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
     return serve
 
 
-def _stream(method: str, handler: Stream, request_class: type[Message], chain: Chain) -> Any:
+def _stream(method: str, handler: Stream, request_class: type[Message], chain: Chain, arrivals: Arrivals) -> Any:
     guard = chain.guard(method)
 
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> AsyncIterator[bytes]:
@@ -87,7 +88,7 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
         try:
             with guard() as entered:
                 call = await entered.call(_authorization(context), _remaining(context))
-                raw = await _body(context)
+                raw = await _body(context, arrivals)
                 answers = handler(_decoded(request_class, raw), call)
                 call.waits(len(raw))
                 del raw, call, entered
@@ -103,7 +104,7 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
     return serve
 
 
-def _gathering(method: str, handler: Gathering, request_class: type[Message], chain: Chain) -> Any:
+def _gathering(method: str, handler: Gathering, request_class: type[Message], chain: Chain, arrivals: Arrivals) -> Any:
     guard = chain.guard(method)
 
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
@@ -111,7 +112,7 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
         try:
             with guard() as entered:
                 call = await entered.call(_authorization(context), _remaining(context))
-                answer = _serialised(await handler(_requests(request_class, context), call))
+                answer = _serialised(await handler(_requests(request_class, context, arrivals), call))
                 failpoints.before("gRPC answer")
                 return answer
         except RpcError as error:
@@ -121,19 +122,18 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
     return serve
 
 
-async def _body(context: "grpc.aio.ServicerContext[bytes, bytes]") -> Any:
+async def _body(context: "grpc.aio.ServicerContext[bytes, bytes]", arrivals: Arrivals) -> Any:
     """The next message of a request. Raises INVALID_INPUT if it does not come in time."""
     try:
-        async with asyncio.timeout(limits.BODY_WITHIN):
-            return await context.read()
+        return await arrivals.within(context.read())
     except TimeoutError:
         raise invalid_field("request", f"did not arrive within {limits.BODY_WITHIN:g} s") from None
 
 
 async def _requests(
-    request_class: type[Message], context: "grpc.aio.ServicerContext[bytes, bytes]"
+    request_class: type[Message], context: "grpc.aio.ServicerContext[bytes, bytes]", arrivals: Arrivals
 ) -> AsyncIterator[Message]:
-    while (raw := await _body(context)) is not grpc.aio.EOF:
+    while (raw := await _body(context, arrivals)) is not grpc.aio.EOF:
         yield _decoded(request_class, raw)
 
 
