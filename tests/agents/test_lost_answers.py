@@ -11,6 +11,7 @@ import pytest
 
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows
+from tests.support.commits import commits
 from tests.support.running import Running, eventually, run
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
@@ -184,39 +185,29 @@ async def test_a_busy_session_whose_messages_cannot_be_read_is_busy(talk: Talk) 
     assert not (await talk.send(session_id, "a fox", "k")).replayed
 
 
-async def test_a_failing_store_sends_nothing(running: Running, talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failing_store_sends_nothing(talk: Talk) -> None:
     session_id = await talk.create()
-    sql = running.gateway._core.agent_store._sql
-    monkeypatch.setitem(sql, "insert_agent_key", "INSERT INTO nowhere VALUES (?, ?, ?, ?, ?, ?)")
+    with commits("agent message") as said:
+        said.fail_from(1)
 
-    refused = await talk.refused(session_id, "a fox", "k")
+        refused = await talk.refused(session_id, "a fox", "k")
 
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
     assert talk.said == []
-    monkeypatch.undo()
     await talk.send(session_id, "a fox", "k")
     assert talk.charges == 1
 
 
-async def test_an_outcome_that_cannot_be_stored_is_stored_later(
-    running: Running, talk: Talk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_outcome_that_cannot_be_stored_is_stored_later(talk: Talk) -> None:
     session_id = await talk.create()
-    sql = running.gateway._core.agent_store._sql
-    told: list[Any] = []
+    with commits("agent message bound") as said:
+        said.fail_from(1)
+        sending = asyncio.create_task(talk.send(session_id, "a fox", "k"))
+        await said.reached(2)
+        assert not sending.done()
+        said.fail_from(0)
+        answer = await sending
 
-    class Mending(dict[str, str]):
-        def __getitem__(self, name: str) -> str:
-            if name == "bind_agent_message" and len(told) < 2:
-                told.append(name)
-                return "UPDATE nowhere SET message_id = ? WHERE tenant = ? AND key = ?"
-            return super().__getitem__(name)
-
-    monkeypatch.setattr(running.gateway._core.agent_store, "_sql", Mending(sql))
-
-    answer = await talk.send(session_id, "a fox", "k")
-
-    assert len(told) == 2
     assert (await talk.send(session_id, "a fox", "k")).message.id == answer.message.id
     assert talk.charges == 1
 

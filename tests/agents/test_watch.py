@@ -12,6 +12,7 @@ import pytest
 
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows, state_name
+from tests.support.faulty_clock import FaultyClock
 from tests.support.running import PATIENCE, Running, collected, eventually, run
 from tests.support.timeline import Timed, run_timed
 from tests.support.transports import TRANSPORTS, RpcFailure
@@ -324,22 +325,23 @@ async def test_a_session_that_goes_away_ends_it(running: Running, talk: Talk) ->
     assert raised.value.reason == "NOT_FOUND"
 
 
-async def test_a_defect_of_the_reader_is_told_and_not_kept_silent(
-    running: Running, talk: Talk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session_id = await talk.create()
-    await talk.send(session_id, "a fox")
-    watcher = Watcher(talk.watch(session_id))
-    await watcher.tells("PROCESSING")
-    monkeypatch.setattr(running.gateway._core.agents._api, "_message", None)
-    async with asyncio.timeout(PATIENCE):
-        with pytest.raises(RpcFailure) as raised:
-            await watcher.task
-    assert (raised.value.code, raised.value.reason) == ("INTERNAL", "INTERNAL")
-    monkeypatch.undo()
-    again = Watcher(talk.watch(session_id))
-    await again.tells("PROCESSING")
-    await again.leave()
+async def test_a_defect_of_the_reader_ends_the_watch_with_internal(tmp_path: Path) -> None:
+    clock = FaultyClock()
+    async with run(tmp_path, clock_from=lambda _: clock, agent_seconds=TURN) as running:
+        talk = Talk(running)
+        session_id = await talk.create()
+        await talk.send(session_id, "a fox")
+        watcher = Watcher(talk.watch(session_id))
+        await watcher.tells("PROCESSING")
+        clock.broken = "Conversation._read_on"
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(RpcFailure) as raised:
+                await watcher.task
+        assert (raised.value.code, raised.value.reason) == ("INTERNAL", "INTERNAL")
+        clock.broken = ""
+        again = Watcher(talk.watch(session_id))
+        await again.tells("PROCESSING")
+        await again.leave()
 
 
 async def test_a_revoked_key_ends_it(tmp_path: Path) -> None:

@@ -275,8 +275,10 @@ async def test_what_is_deleted_is_removed_and_nothing_else(stage: Stage) -> None
 
     await stage.store.delete(gone, at_upstream=False, steady=examples.NOW)
 
-    await stage.becomes(lambda: list(stage.place.files()) == [f"tenant/{stays.id}/0-image.png"])
     await stage.becomes(lambda: len(stage.rows()) == 1)
+    assert list(stage.place.files()) == [f"tenant/{stays.id}/0-image.png"]
+    assert await stage.archived(gone) == {}
+    assert list(await stage.archived(stays)) == [0]
 
 
 async def test_what_is_deleted_while_it_is_copied_does_not_stay(stage: Stage) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from gateway.archive.model import ArchivedFile, Copy, copies_of
 from gateway.generations.model import Generation
-from gateway.store import archive as rows
+from gateway.store.archive import SCANNED_AT_ONCE
 from tests.archive.conftest import Stage
 from tests.contract.store import examples
 
@@ -86,13 +87,13 @@ async def test_what_is_deleted_is_to_be_removed_wherever_it_was(stage: Stage) ->
         assert await due(stage) == []
 
 
-async def test_all_that_is_not_planned_is_found_in_pages(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "SCANNED_AT_ONCE", 2)
-    wanted = [await stage.completed("http://a.test/1.png") for _ in range(5)]
+async def test_all_that_is_not_planned_is_found_in_pages(stage: Stage) -> None:
+    wanted = await asyncio.gather(*(stage.completed("http://a.test/1.png") for _ in range(2 * SCANNED_AT_ONCE + 1)))
     await planned(stage)
     await stage.store.claim(examples.claim())
-    found = [one.id async for page in stage.store.copies.without_copies(examples.NOW) for one in page]
-    assert sorted(found) == [one.id for one in wanted]
+    pages = [[one.id for one in page] async for page in stage.store.copies.without_copies(examples.NOW)]
+    assert [len(page) for page in pages] == [SCANNED_AT_ONCE, SCANNED_AT_ONCE, 1]
+    assert sorted(id_ for page in pages for id_ in page) == [one.id for one in wanted]
     assert [page async for page in stage.store.copies.without_copies(examples.NOW + HOUR)] == []
 
 

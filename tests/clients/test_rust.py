@@ -61,8 +61,8 @@ def test_its_own_tests_pass() -> None:
 
 
 def test_its_form_is_what_the_tools_ask_for() -> None:
-    cargo("fmt", "--check")
-    cargo("clippy", "--locked", "--all-features", "--all-targets", "--", "--deny=warnings")
+    assert cargo("fmt", "--check") == ""
+    assert cargo("clippy", "--locked", "--all-features", "--all-targets", "--", "--deny=warnings") == ""
 
 
 def test_its_license_is_the_projects() -> None:
@@ -174,4 +174,4 @@ def test_the_formatter_agrees_with_the_readme(tmp_path: Path) -> None:
     shutil.copy(CLIENT / "rustfmt.toml", tmp_path)
     for number, block in enumerate(PROGRAMS):
         (tmp_path / f"program{number}.rs").write_text(block.text)
-    run("rustfmt", "--check", "--edition=2024", *sorted(tmp_path.glob("*.rs")), cwd=tmp_path)
+    assert run("rustfmt", "--check", "--edition=2024", *sorted(tmp_path.glob("*.rs")), cwd=tmp_path) == ""

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from hfgateway.v1 import error_pb2, generation_pb2, generation_service_pb2, token_service_pb2
 from hfgateway.v1.generation_input_pb2 import GenerationInput
@@ -54,9 +55,14 @@ def test_every_reason_is_judged_as_repeatable_or_not() -> None:
     assert told - judged == set()
 
 
+def assert_parses(message: Any, kind: type[Message]) -> None:
+    """Fail if the JSON is no message of that type."""
+    assert isinstance(json_format.ParseDict(message, kind()), kind)
+
+
 def test_every_message_is_one() -> None:
     for case in vectors("errors")["generations"]:
-        json_format.ParseDict(case["generation"], generation_pb2.Generation())
+        assert_parses(case["generation"], generation_pb2.Generation)
     kinds = {
         "watches": generation_service_pb2.WatchGenerationResponse,
         "cases": generation_service_pb2.WatchGenerationsResponse,
@@ -65,13 +71,13 @@ def test_every_message_is_one() -> None:
         for case in vectors("cursor")[name]:
             for stream in case["streams"]:
                 for message in stream["messages"]:
-                    json_format.ParseDict(message, kind())
+                    assert_parses(message, kind)
     inputs = vectors("inputs")
     for case in inputs["inputs"]:
-        json_format.ParseDict(case["input"], GenerationInput())
+        assert_parses(case["input"], GenerationInput)
     for case in inputs["requests"]:
         module = token_service_pb2 if "Token" in case["message"] else generation_service_pb2
-        json_format.ParseDict(case["request"], getattr(module, case["message"])())
+        assert_parses(case["request"], getattr(module, case["message"]))
 
 
 def test_no_name_is_given_twice() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,7 @@ async def lived(names: list[str], folder: Path) -> Outcomes:
 @pytest.mark.parametrize("name", LIVES)
 def test_killed_there_it_is_charged_once_and_ends(name: str, outcomes: Outcomes) -> None:
     failure = outcomes[name]
-    if failure is not None:
-        raise failure
+    assert failure is None, "".join(traceback.format_exception(failure))
 
 
 # -- Moments that are no places ----------------------------------------------------------------------------------------

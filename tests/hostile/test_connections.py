@@ -58,9 +58,11 @@ async def idle_connections(address: str, count: int) -> AsyncIterator[list[async
         yield readers
 
 
-async def listed(channel: grpc.aio.Channel) -> None:
+async def assert_answers(channel: grpc.aio.Channel) -> None:
+    """Fail unless the gateway answers a call on this channel."""
     async with asyncio.timeout(PATIENCE):
-        await stub(channel).ListGenerations(pb.ListGenerationsRequest(), wait_for_ready=True)
+        answer = await stub(channel).ListGenerations(pb.ListGenerationsRequest(), wait_for_ready=True)
+    assert list(answer.generations) == []
 
 
 async def metrics(address: str) -> str:
@@ -73,18 +75,18 @@ async def test_idle_connections_to_the_http_port_keep_nobody_out(tmp_path: Path)
         async with gateway.channel() as channel, idle_connections(gateway.http_address, ATTACK):
             told = await metrics(gateway.http_address)
             assert 'hfgateway_bad_requests_total{reason="connections"}' in told
-            await listed(channel)
+            await assert_answers(channel)
         assert await gateway.terminate() == 0
 
 
 async def test_idle_connections_to_the_grpc_port_keep_nobody_out_who_is_in(tmp_path: Path) -> None:
     async with process(tmp_path, soft=LIMIT, hard=LIMIT) as gateway, gateway.channel() as channel:
-        await listed(channel)
+        await assert_answers(channel)
         async with idle_connections(gateway.address, ATTACK):
-            await listed(channel)
-            await metrics(gateway.http_address)
+            await assert_answers(channel)
+            assert "hfgateway_" in await metrics(gateway.http_address)
         async with gateway.channel() as newcomer:
-            await listed(newcomer)
+            await assert_answers(newcomer)
 
 
 async def test_the_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ async def test_who_leaves_while_its_post_is_on_the_way_loses_nothing(running: Ru
     assert running.ledger.summary()["charge_count"] == 1
 
 
-async def all_are_whole(running: Running, keys: list[str]) -> None:
-    """Each key stands for one generation that Higgsfield has, after one POST; nothing is left of those who left."""
+async def assert_all_whole(running: Running, keys: list[str]) -> None:
+    """Fail unless each key has one generation that Higgsfield accepted after one POST, and no slot is left over."""
     for key in keys:
         again = await running.grpc.call("SubmitGeneration", soul(key, key, wait_for=pb.WAIT_FOR_ACCEPTED))
         assert name_of(again.generation) == "QUEUED"
@@ -80,7 +80,7 @@ async def test_a_deadline_at_any_moment_leaves_no_half_a_submission(running: Run
     assert set(ended) <= {"OK", "DEADLINE_EXCEEDED"}
     assert "DEADLINE_EXCEEDED" in ended
     await running.calls_open("SubmitGeneration", 0)
-    await all_are_whole(running, keys)
+    await assert_all_whole(running, keys)
 
 
 async def test_a_call_that_is_cut_off_at_any_step_leaves_no_half_a_submission(running: Running) -> None:
@@ -95,4 +95,4 @@ async def test_a_call_that_is_cut_off_at_any_step_leaves_no_half_a_submission(ru
         call.cancel()
         with suppress(asyncio.CancelledError):
             await call
-    await all_are_whole(running, keys)
+    await assert_all_whole(running, keys)

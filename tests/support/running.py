@@ -226,11 +226,11 @@ class Running:
 
 
 @asynccontextmanager
-async def run(folder: Path, **terms: Any) -> AsyncIterator[Running]:
+async def run(folder: Path, *, clock_from: ClockFrom = SystemClock, **terms: Any) -> AsyncIterator[Running]:
     """Run both: capital names are settings of the gateway without their prefix, the others options of the sandbox."""
     settings = {name: str(value) for name, value in terms.items() if name.isupper()}
     options = {name: value for name, value in terms.items() if name not in settings}
-    running = Running(folder, SandboxOptions(port=0, **(USUAL | options)), settings)
+    running = Running(folder, SandboxOptions(port=0, **(USUAL | options)), settings, clock_from=clock_from)
     try:
         await running.start()
         yield running

@@ -87,6 +87,7 @@ def same(pin: str, floor: str) -> bool:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
 def test_client_loads(resolution: str) -> None:
-    if not (CLIENT / "hfgateway_client" / "__init__.py").exists():
-        pytest.skip("hfgateway_client has no __init__.py yet")
-    run(environment(resolution), "import hfgateway_client")
+    assert (
+        run(environment(resolution), "import hfgateway_client; print(hfgateway_client.__name__)")
+        == "hfgateway_client\n"
+    )

@@ -213,7 +213,7 @@ async def test_leaving_a_watch_ends_its_call(gateway: ScriptedGateway, client: A
     await reached.wait()
     await watch.aclose()
 
-    await asyncio.wait_for(left.wait(), 5)
+    assert await asyncio.wait_for(left.wait(), 5)
 
 
 async def test_a_watch_of_many_resumes_with_its_token(gateway: ScriptedGateway, client: AsyncClient) -> None:

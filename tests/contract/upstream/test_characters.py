@@ -14,7 +14,7 @@ from gateway.rpc.characters import _message
 from gateway.sandbox.faults import Fault
 from tests.contract.upstream.mutations import RECORDED, case
 from tests.contract.upstream.test_client import higgsfield
-from tests.contract.upstream.test_fuzz import is_fit_to_be_told, peer
+from tests.contract.upstream.test_fuzz import assert_presentable, peer
 
 ID = "d7e6c0f3-6699-4f6c-bb45-2ad7fd9158ff"
 ORDER = Order("Anna", ("https://example.invalid/a.jpg", "https://example.invalid/b.jpg"), SoulVersion.V2, "k")
@@ -80,11 +80,11 @@ async def test_any_answer_is_survived() -> None:
                 try:
                     answer = await call()  # type: ignore[operator]
                 except GatewayError as refused:
-                    is_fit_to_be_told(refused.failure.message)
+                    assert_presentable(refused.failure.message)
                     continue
                 told += answer.characters if isinstance(answer, Listing) else ()
                 told += [answer] if isinstance(answer, Character) else []
             for character in told:
                 message = _message(character)
                 assert message.FromString(message.SerializeToString()) == message, seed
-                is_fit_to_be_told(message.failure.message)
+                assert_presentable(message.failure.message)

@@ -65,31 +65,31 @@ def test_any_answer_is_read_judged_stored_and_shown(seed: int) -> None:
     for number in range(AT_ONCE):
         answer = case(seed * AT_ONCE + number)
         try:
-            survives(answer, (QUEUED, BEFORE[number % len(BEFORE)]))
+            assert_survived(answer, (QUEUED, BEFORE[number % len(BEFORE)]))
         except BaseException:
             note(f"case({seed * AT_ONCE + number}): {answer.status} {answer.content_type}: {answer.body[:300]!r}")
             raise
 
 
-def survives(answered: Case, hearers: Sequence[Generation] = BEFORE) -> None:
-    """Let everybody read it, and these generations hear it."""
+def assert_survived(answered: Case, hearers: Sequence[Generation] = BEFORE) -> None:
+    """Fail if a reader raises on this answer, or if one of these generations changes as it must not."""
     whole = Answer(answered.status, answered.content_type, None, "", answered.body)
     judged = judge_submission(whole, "soul", SECRETS)
     assert isinstance(judged, NotTaken | NoAnswer)
     if isinstance(judged, NotTaken):
         assert documented(whole) is not None
-        is_fit_to_be_told(judged.failure.message)
-    is_fit_to_be_told(judge_call(whole, "v2", SECRETS).failure.message)
+        assert_presentable(judged.failure.message)
+    assert_presentable(judge_call(whole, "v2", SECRETS).failure.message)
     assert len(read_request_id(answered.body)) in {0, 36}
     for report in (read_status(answered.body, "", SECRETS), read_delivery(answered.body, SECRETS)):
         if report is not None:
             for before in hearers:
                 for observation in (Reported(report, Source.POLL), Accepted(report)):
-                    changes_within_the_table(before, observation, report)
+                    assert_within_the_table(before, observation, report)
 
 
-def changes_within_the_table(before: Generation, observation: Observation, report: StatusReport) -> None:
-    """What becomes of a generation is allowed, can be stored and can be shown."""
+def assert_within_the_table(before: Generation, observation: Observation, report: StatusReport) -> None:
+    """Fail if the generation takes a forbidden step, or one that cannot be stored or shown."""
     after = advance(before, observation, examples.moment(10.0))
     if after is None:
         return
@@ -103,7 +103,7 @@ def changes_within_the_table(before: Generation, observation: Observation, repor
             same = {"version", "revision", "update_time", "source", "upstream_status", "missing_since"}
             assert replace(after, **{name: getattr(before, name) for name in same}) == before
             assert after.upstream_status == report.status
-    is_fit_to_be_told(after.upstream_status)
+    assert_presentable(after.upstream_status)
     for output in after.outputs:
         assert output.url.startswith(("http://", "https://"))
         assert output.url.isprintable()
@@ -117,7 +117,7 @@ def changes_within_the_table(before: Generation, observation: Observation, repor
     MessageToJson(message)
 
 
-def is_fit_to_be_told(text: str) -> None:
+def assert_presentable(text: str) -> None:
     assert text.isprintable()
     assert len(text) <= 600
     assert "hush" not in text
@@ -126,9 +126,9 @@ def is_fit_to_be_told(text: str) -> None:
 @pytest.mark.parametrize("part", ["http://", "https://a?", "key ", "bearer ", "a:b ", "\ud800", "{"])
 def test_the_longest_answer_of_one_kind_is_examined_before_the_test_ends(part: str) -> None:
     text = part * ((1 << 20) // len(part))
-    is_fit_to_be_told(examined(text, SECRETS))
+    assert_presentable(examined(text, SECRETS))
     body = json.dumps({"status": "failed", "request_id": ID, "error": text, "detail": text}).encode()
-    survives(Case(400, "application/json", body))
+    assert_survived(Case(400, "application/json", body))
 
 
 # -- Over a socket -----------------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ async def test_the_client_tells_an_outcome_or_refuses() -> None:
                 try:
                     told: Any = await call()
                 except GatewayError as refused:
-                    is_fit_to_be_told(refused.failure.message)
+                    assert_presentable(refused.failure.message)
                 else:
                     assert told is None if kind is None else isinstance(told, kind), (seed, name)
 

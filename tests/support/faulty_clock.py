@@ -1,0 +1,29 @@
+"""A clock that fails in one part of the gateway: the defect that nothing else brings about on demand."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.generations.clock import SystemClock
+from gateway.generations.ports import Moment
+
+
+class FaultyClock(SystemClock):
+    """`broken` is the qualified name of the coroutine whose task cannot use the clock; empty: it works."""
+
+    broken = ""
+
+    def moment(self) -> Moment:
+        self._fail_if_broken()
+        return super().moment()
+
+    async def wait(self, signal: asyncio.Future[None], seconds: float | None) -> None:
+        self._fail_if_broken()
+        await super().wait(signal, seconds)
+
+    def _fail_if_broken(self) -> None:
+        if not self.broken:
+            return
+        task = asyncio.current_task()
+        if task is not None and task.get_coro().__qualname__ == self.broken:  # type: ignore[union-attr]
+            raise ZeroDivisionError("the clock is broken")
