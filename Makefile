@@ -2,6 +2,8 @@
 # for it there, in clients/typescript/node_modules.
 
 SHELL := /bin/bash
+# The tests start gateways by the hundred, and each would compile its modules anew: 1.9 s of processor time instead of 0.6.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 

@@ -1,4 +1,4 @@
-"""Watches of a session: one reader for all, what they are told, and how they end."""
+"""Watches of a session: one reader for all, what they are sent, and how they end."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ TRANSPORTS_OF_NOTE = ("grpc", "connect-json")
 
 
 class Watcher:
-    """Collects what a watch tells, in a task of its own."""
+    """Collects the messages of a watch in the background."""
 
     def __init__(self, stream: AsyncIterator[Any]) -> None:
-        self.told: list[Any] = []
+        self.received: list[Any] = []
         self._stream = stream
         self.task = asyncio.create_task(self._collect())
 
     async def _collect(self) -> None:
         async with aclosing(self._stream) as stream:  # type: ignore[type-var]
             async for answer in stream:
-                self.told.append(answer)
+                self.received.append(answer)
 
     @property
     def states(self) -> list[str]:
-        return [state_name(one.session) for one in self.told if one.HasField("session")]
+        return [state_name(one.session) for one in self.received if one.HasField("session")]
 
     @property
     def messages(self) -> list[Any]:
-        return [one.message for one in self.told if one.HasField("message")]
+        return [one.message for one in self.received if one.HasField("message")]
 
     @property
     def heartbeats(self) -> int:
-        return sum(not one.HasField("session") and not one.HasField("message") for one in self.told)
+        return sum(not one.HasField("session") and not one.HasField("message") for one in self.received)
 
-    async def tells(self, state: str) -> None:
+    async def reaches(self, state: str) -> None:
         await eventually(lambda: state in self.states)
 
     async def leave(self) -> None:
@@ -64,10 +64,10 @@ async def test_a_turn_as_it_goes(running: Running, transport: str) -> None:
     talk = Talk(running, running.transports[transport])
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
-    await watcher.tells("IDLE")
+    await watcher.reaches("IDLE")
 
     await talk.send(session_id, "a fox")
-    await watcher.tells("PROCESSING")
+    await watcher.reaches("PROCESSING")
     for _ in range(3):
         running.clock.advance(TURN / 3)
         count = len(watcher.messages)
@@ -77,7 +77,7 @@ async def test_a_turn_as_it_goes(running: Running, transport: str) -> None:
 
     assert watcher.states == ["IDLE", "PROCESSING", "IDLE"]
     # The end of the turn is reported after its messages.
-    assert watcher.told[-1].HasField("session")
+    assert watcher.received[-1].HasField("session")
     answers = [one for one in watcher.messages if one.role == pb.ROLE_ASSISTANT]
     assert len({one.id for one in answers}) == 1
     assert [one.text for one in answers] == sorted((one.text for one in answers), key=len)
@@ -92,7 +92,7 @@ async def test_fifty_watchers_are_one_reader(timed: Timed) -> None:
     before = timed.ledger.agent_reads[session_id]
     watchers = [Watcher(talk.watch(session_id)) for _ in range(50)]
     for watcher in watchers:
-        await watcher.tells("PROCESSING")
+        await watcher.reaches("PROCESSING")
     opened = timed.ledger.agent_reads[session_id] - before
 
     await timed.passes(120.0)
@@ -112,7 +112,7 @@ async def test_a_reader_hurries_after_a_message_and_reads_only_what_may_change(t
     talk = Talk(timed)
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
-    await watcher.tells("IDLE")
+    await watcher.reaches("IDLE")
     await timed.passes(100.0)
     asked_after: list[str | None] = []
     desk = timed.sandbox.world.accounts["sandbox:sandbox"].agents
@@ -140,7 +140,7 @@ async def test_a_reader_hurries_after_a_message_and_reads_only_what_may_change(t
 async def test_silence_is_broken_after_15_seconds(timed: Timed) -> None:
     talk = Talk(timed)
     watcher = Watcher(talk.watch(await talk.create()))
-    await watcher.tells("IDLE")
+    await watcher.reaches("IDLE")
     await timed.passes(14.0)
     assert watcher.heartbeats == 0
     await timed.passes(33.0)
@@ -152,7 +152,7 @@ async def test_retry_after_is_heeded_and_an_outage_is_outlasted(timed: Timed) ->
     talk = Talk(timed)
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
-    await watcher.tells("IDLE")
+    await watcher.reaches("IDLE")
     timed.plan(on="agent_messages", kind="429", headers={"Retry-After": "60"})
     await timed.passes(5.0)
     await timed.passes(200.0)
@@ -177,7 +177,7 @@ async def test_until_idle_ends_with_the_turn(running: Running, transport: str, t
 
     message = (await talk.send(session_id, text)).message
     watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
-    await watcher.tells("PROCESSING")
+    await watcher.reaches("PROCESSING")
     running.clock.advance(TURN)
     async with asyncio.timeout(PATIENCE):
         await watcher.task
@@ -208,7 +208,7 @@ async def test_but_it_is_believed_in_the_end(timed: Timed) -> None:
     message = (await talk.send(session_id, "a fox")).message
     timed.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=100)
     watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
-    await watcher.tells("PROCESSING")
+    await watcher.reaches("PROCESSING")
     await timed.passes(30.0, until=watcher.task.done)
     await eventually(watcher.task.done)
     assert watcher.states == ["PROCESSING", "IDLE"]
@@ -217,7 +217,7 @@ async def test_but_it_is_believed_in_the_end(timed: Timed) -> None:
 async def test_a_watch_without_an_end_ends_with_the_session(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
-    await watcher.tells("IDLE")
+    await watcher.reaches("IDLE")
     await talk.send(session_id, "[terminate]")
     running.clock.advance(TURN)
     async with asyncio.timeout(PATIENCE):
@@ -228,18 +228,18 @@ async def test_a_watch_without_an_end_ends_with_the_session(running: Running, ta
     ]
 
 
-async def test_it_begins_after_the_message_it_is_told_whoever_watches_already(running: Running, talk: Talk) -> None:
+async def test_it_begins_after_the_given_message_beside_other_watchers(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
     for text in ("one", "two"):
         await talk.turn(session_id, (await talk.send(session_id, text)).message.id)
-    told = (await talk.messages(session_id)).messages
-    latest = Watcher(talk.watch(session_id, told[2].id))
-    await latest.tells("IDLE")
+    known = (await talk.messages(session_id)).messages
+    latest = Watcher(talk.watch(session_id, known[2].id))
+    await latest.reaches("IDLE")
 
     seen = {}
-    for place, after in ((0, ""), (2, told[1].id), (4, told[3].id)):
+    for place, after in ((0, ""), (2, known[1].id), (4, known[3].id)):
         watcher = Watcher(talk.watch(session_id, after))
-        await watcher.tells("IDLE")
+        await watcher.reaches("IDLE")
         await eventually(lambda watcher=watcher, place=place: len(watcher.messages) == 4 - place)  # type: ignore[misc]
         seen[place] = [one.text for one in watcher.messages]
         await watcher.leave()
@@ -253,31 +253,31 @@ async def test_who_begins_after_a_message_that_was_not_read_yet_takes_nothing_fr
     talk = Talk(timed)
     session_id = await talk.create()
     first = Watcher(talk.watch(session_id))
-    await first.tells("IDLE")
+    await first.reaches("IDLE")
     # What is read before the message, and what right after it.
     timed.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=2)
     message = (await talk.send(session_id, "a fox")).message
     await eventually(lambda: len(timed.sandbox.world.plan) == 0)
 
     second = Watcher(talk.watch(session_id, message.id))
-    await second.tells("PROCESSING")
+    await second.reaches("PROCESSING")
     await timed.passes(30.0, until=lambda: first.states[-1] == second.states[-1] == "IDLE")
 
-    def told() -> list[tuple[str, str, str]]:
+    def received() -> list[tuple[str, str, str]]:
         return rows({one.id: one for one in first.messages}.values())
 
     # What goes with the last state may still be on its way.
-    await eventually(lambda: told() == [("USER", "COMPLETED", "a fox"), ("ASSISTANT", "COMPLETED", "Done: a fox")])
+    await eventually(lambda: received() == [("USER", "COMPLETED", "a fox"), ("ASSISTANT", "COMPLETED", "Done: a fox")])
     assert {one.role for one in second.messages} == {pb.ROLE_ASSISTANT}
     for watcher in (first, second):
         await watcher.leave()
 
 
-async def test_while_the_message_is_not_shown_who_begins_after_it_is_told_to_come_again(timed: Timed) -> None:
+async def test_while_the_message_is_not_shown_a_watch_after_it_is_refused_with_a_retry(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
     first = Watcher(talk.watch(session_id))
-    await first.tells("IDLE")
+    await first.reaches("IDLE")
     timed.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=4)
     message = (await talk.send(session_id, "a fox")).message
 
@@ -295,7 +295,7 @@ async def test_while_the_message_is_not_shown_who_begins_after_it_is_told_to_com
 async def test_a_drain_ends_it_and_says_when_to_come_back(running: Running, transport: str) -> None:
     talk = Talk(running, running.transports[transport])
     watcher = Watcher(talk.watch(await talk.create()))
-    await watcher.tells("IDLE")
+    await watcher.reaches("IDLE")
     await running.begin_drain()
     with pytest.raises(RpcFailure) as raised:
         await watcher.task
@@ -307,7 +307,7 @@ async def test_an_old_stream_ends_and_may_be_begun_again(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
-    await watcher.tells("IDLE")
+    await watcher.reaches("IDLE")
     await timed.passes(5 * 3600.0, until=watcher.task.done, step=60.0)
     with pytest.raises(RpcFailure) as raised:
         await watcher.task
@@ -317,7 +317,7 @@ async def test_an_old_stream_ends_and_may_be_begun_again(timed: Timed) -> None:
 async def test_a_session_that_goes_away_ends_it(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
-    await watcher.tells("IDLE")
+    await watcher.reaches("IDLE")
     running.sandbox.world.accounts["sandbox:sandbox"].agents.sessions.clear()
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(RpcFailure) as raised:
@@ -332,7 +332,7 @@ async def test_a_defect_of_the_reader_ends_the_watch_with_internal(tmp_path: Pat
         session_id = await talk.create()
         await talk.send(session_id, "a fox")
         watcher = Watcher(talk.watch(session_id))
-        await watcher.tells("PROCESSING")
+        await watcher.reaches("PROCESSING")
         clock.broken = "Conversation._read_on"
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(RpcFailure) as raised:
@@ -340,7 +340,7 @@ async def test_a_defect_of_the_reader_ends_the_watch_with_internal(tmp_path: Pat
         assert (raised.value.code, raised.value.reason) == ("INTERNAL", "INTERNAL")
         clock.broken = ""
         again = Watcher(talk.watch(session_id))
-        await again.tells("PROCESSING")
+        await again.reaches("PROCESSING")
         await again.leave()
 
 
@@ -348,7 +348,7 @@ async def test_a_revoked_key_ends_it(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys", agent_seconds=TURN) as running:
         talk = Talk(running, running.caller("grpc", await running.key("red")))
         watcher = Watcher(talk.watch(await talk.create()))
-        await watcher.tells("IDLE")
+        await watcher.reaches("IDLE")
         (key,) = running.gateway.access.listed()
         await running.gateway.access.revoke_key(key.id)
         async with asyncio.timeout(PATIENCE):

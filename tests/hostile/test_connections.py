@@ -1,4 +1,4 @@
-"""Connections that nobody uses: each port holds so many, and those who call are served all the same."""
+"""Idle connections: each port bounds them, and keeps serving active callers."""
 
 from __future__ import annotations
 
@@ -70,16 +70,15 @@ async def metrics(address: str) -> str:
         return await got.text()
 
 
-async def test_idle_connections_to_the_http_port_keep_nobody_out(tmp_path: Path) -> None:
+async def test_callers_are_served_beside_idle_connections_to_the_http_port(tmp_path: Path) -> None:
     async with process(tmp_path, soft=LIMIT, hard=LIMIT) as gateway:
         async with gateway.channel() as channel, idle_connections(gateway.http_address, ATTACK):
-            told = await metrics(gateway.http_address)
-            assert 'hfgateway_bad_requests_total{reason="connections"}' in told
+            assert 'hfgateway_bad_requests_total{reason="connections"}' in await metrics(gateway.http_address)
             await assert_answers(channel)
         assert await gateway.terminate() == 0
 
 
-async def test_idle_connections_to_the_grpc_port_keep_nobody_out_who_is_in(tmp_path: Path) -> None:
+async def test_connected_callers_are_served_beside_idle_connections_to_the_grpc_port(tmp_path: Path) -> None:
     async with process(tmp_path, soft=LIMIT, hard=LIMIT) as gateway, gateway.channel() as channel:
         await assert_answers(channel)
         async with idle_connections(gateway.address, ATTACK):
@@ -153,7 +152,7 @@ async def test_a_newcomer_is_refused_while_all_are_served() -> None:
         assert (web.connections, counted) == (2, [Bad.CONNECTIONS])
 
 
-async def test_who_never_shakes_hands_keeps_nobody_out(tmp_path: Path) -> None:
+async def test_callers_are_served_beside_connections_without_a_tls_handshake(tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     pair = authority.signed("server")
     trusted = ssl.create_default_context(cafile=str(authority.cert))

@@ -22,7 +22,7 @@ def watch(channel: grpc.aio.Channel, service: str = "") -> grpc.aio.UnaryStreamC
     return health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=service))
 
 
-async def told(call: grpc.aio.UnaryStreamCall[bytes, Response]) -> int:
+async def next_status(call: grpc.aio.UnaryStreamCall[bytes, Response]) -> int:
     async with asyncio.timeout(PATIENCE):
         return int((await call.read()).status)
 
@@ -31,10 +31,10 @@ async def test_few_watches_are_open_at_once_and_end_with_their_connection(runnin
     address = running.gateway.grpc_address
     async with grpc.aio.insecure_channel(address) as channel, grpc.aio.insecure_channel(address) as other:
         calls = [watch(channel) for _ in range(MOST)]
-        assert {await told(call) for call in calls} == {Response.SERVING}
+        assert {await next_status(call) for call in calls} == {Response.SERVING}
         refused = watch(other)
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await told(refused)
+            await next_status(refused)
         assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         (packed,) = (
             value for name, value in raised.value.trailing_metadata() or () if name == "grpc-status-details-bin"
@@ -52,21 +52,21 @@ async def test_few_watches_are_open_at_once_and_end_with_their_connection(runnin
         async with asyncio.timeout(PATIENCE):
             while running.gateway._ports._health._watches:
                 await asyncio.sleep(0.01)
-        assert await told(watch(other)) == Response.SERVING
+        assert await next_status(watch(other)) == Response.SERVING
 
 
-async def test_a_watch_hears_of_every_change(running: Running) -> None:
+async def test_a_watch_is_sent_every_change(running: Running) -> None:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         calls = [watch(channel), watch(channel, SERVICE.full_name)]
-        assert [await told(call) for call in calls] == [Response.SERVING, Response.SERVING]
+        assert [await next_status(call) for call in calls] == [Response.SERVING, Response.SERVING]
         unknown = watch(channel, "no.such.Service")
-        assert await told(unknown) == Response.SERVICE_UNKNOWN
+        assert await next_status(unknown) == Response.SERVICE_UNKNOWN
         running.gateway._ports.not_serving()
-        assert [await told(call) for call in calls] == [Response.NOT_SERVING, Response.NOT_SERVING]
+        assert [await next_status(call) for call in calls] == [Response.NOT_SERVING, Response.NOT_SERVING]
 
 
 async def test_a_long_name_is_refused(running: Running) -> None:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await told(watch(channel, "x" * 256))
+            await next_status(watch(channel, "x" * 256))
         assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT

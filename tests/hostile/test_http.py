@@ -50,9 +50,9 @@ ODD = {
     "a time-out that is no number": {"connect-timeout-ms": "soon"},
     "a time-out without end": {"connect-timeout-ms": "9" * 400},
     "a version of another protocol": {"connect-protocol-version": "9"},
-    "an encoding that nobody knows": {"content-encoding": "zip"},
+    "an unknown encoding": {"content-encoding": "zip"},
     "a grpc-timeout that is none": {"content-type": "application/grpc-web+proto", "grpc-timeout": "x"},
-    "a codec that nobody knows": {"content-type": "application/grpc-web+xml"},
+    "an unknown codec": {"content-type": "application/grpc-web+xml"},
     "a length that is none": {"content-type": "application/proto;;;"},
 }
 

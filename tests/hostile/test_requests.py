@@ -91,10 +91,10 @@ async def test_json_of_many_values_is_not_decoded(running: Running, encoding: st
     content = bomb(MOST_VALUES + 1)
     body = gzip.compress(content) if encoding == "gzip" else content
     status, text = await answer_of(running, UNARY, body, content_type="application/json", content_encoding=encoding)
-    told = json.loads(text)
-    assert (status, told["code"]) == (400, "invalid_argument")
-    assert f"more than {MOST_VALUES} values" in told["message"]
-    assert {detail["type"] for detail in told["details"]} >= {"google.rpc.BadRequest", "hfgateway.v1.Failure"}
+    error = json.loads(text)
+    assert (status, error["code"]) == (400, "invalid_argument")
+    assert f"more than {MOST_VALUES} values" in error["message"]
+    assert {detail["type"] for detail in error["details"]} >= {"google.rpc.BadRequest", "hfgateway.v1.Failure"}
     assert await bad_requests(running, "values") == 1
 
 

@@ -1,4 +1,4 @@
-"""How much one caller may say: messages of 512 KiB, headers of 16 KiB, and little of what nobody has read yet."""
+"""What one caller may send: messages of 512 KiB, headers of 16 KiB, and 64 KiB that are not read yet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 def padded(size: int) -> bytes:
-    """A submission of just so many bytes: most of them in a field that nobody knows."""
+    """A submission of just so many bytes: most of them in an unknown field."""
     for length in range(size - 10, size):
         head = b"\xfa\x3f" + _varint(length)
         if len(head) + length == size:
@@ -168,7 +168,7 @@ class Unread(asyncio.Protocol):
             self.greeted.set_result(None)
 
 
-async def test_a_call_that_nobody_reads_holds_64_kib(running: Running) -> None:
+async def test_an_unread_call_holds_64_kib(running: Running) -> None:
     host, port = running.gateway.grpc_address.rsplit(":", 1)
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_connection(Unread, host, int(port))

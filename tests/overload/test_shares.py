@@ -131,7 +131,7 @@ async def test_a_tenant_that_sends_no_bodies_takes_no_place_from_others(keyed: R
         await messages.aclose()
 
 
-async def test_submissions_that_wait_keep_nobody_from_submitting(keyed: Running, transport: str) -> None:
+async def test_waiting_submissions_do_not_block_other_tenants(keyed: Running, transport: str) -> None:
     mine, other = await keyed.key("fox"), await keyed.key("wolf")
     for number in range(WAITING.tenant):
         request = soul(f"a fox {number}", wait_for=pb.WAIT_FOR_DONE)
@@ -241,7 +241,7 @@ async def test_refusals_are_counted_and_none_is_logged(
     assert f'hfgateway_rpc_total{{code="RESOURCE_EXHAUSTED",method="{name}"}} 3.0' in text
 
 
-async def test_health_metrics_and_the_operator_are_served_while_nobody_else_is(keyed: Running) -> None:
+async def test_health_metrics_and_the_operator_are_served_at_the_limit(keyed: Running) -> None:
     async with Withheld(keyed.gateway.grpc_address) as withheld:
         for tenant in ("fox", "wolf"):
             key = await keyed.key(tenant)

@@ -1,4 +1,4 @@
-"""A gateway that stands still for a while cancels nobody: callers wait in gRPC until it goes on."""
+"""A gateway that stalls for a while cancels no call: callers wait in gRPC until it continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places in a pool: bounds on every level, turns between callers, and nothing lost whoever leaves when."""
+"""Places in a pool: bounds on every level, turns between callers, and no place lost when a caller leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callers, who write down all that they were told: customers with a key each, and watchers of all that there is."""
+"""Callers that record every answer: customers with one key each, and watchers of a whole tenant."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sight:
 
 @dataclass
 class Gap:
-    """A watch of one that left something out, or told something twice."""
+    """A watch that skipped a revision, or sent one twice."""
 
     at: float
     generation_id: str
@@ -47,7 +47,7 @@ class Gap:
 
 @dataclass
 class History:
-    """Everything that one customer was told about one key."""
+    """Every answer to one customer about one key."""
 
     key: str
     tenant: str
@@ -73,7 +73,7 @@ class History:
 
 @dataclass
 class Model:
-    """What a watcher of all believes; `presenting` while it is told the present state."""
+    """The state that a watcher has built up; `presenting` while the snapshot is sent."""
 
     tenant: str
     believed: dict[str, Generation] = field(default_factory=dict)
@@ -98,11 +98,11 @@ class Habits:
     horizon: float = 300.0
     again_most: float = HOUR
     away: float = 5.0
-    """For how long a watcher stays away at the most."""
+    """The most seconds that a watcher stays disconnected."""
 
 
 class Customer:
-    """One who wants one thing, pays for it once, and asks until there is an answer."""
+    """A customer that wants one generation, pays for it once, and calls until it is answered."""
 
     def __init__(self, world: World, server: Server, habits: Habits, number: int) -> None:
         self.world = world
@@ -119,9 +119,9 @@ class Customer:
         self._rng = world.chance
 
     async def live(self) -> None:
-        """Submit, then do this and that with what came of it."""
+        """Submit, then watch, cancel, delete, submit again or get it, by chance."""
         habits, chance = self.habits, self._rng
-        await asyncio.sleep(chance.random() * habits.horizon)
+        await self.world.sleep(chance.random() * habits.horizon)
         if await self.submit() is None:
             return
         doings: list[Callable[[], Awaitable[None]]] = []
@@ -155,32 +155,32 @@ class Customer:
         async def ask(core: Core) -> Generation:
             generation, _ = await core.service.submit(history.tenant, submission)
             if wait:
-                return await core.service.wait(history.tenant, generation.id, _told_enough, wait)
+                return await core.service.wait(history.tenant, generation.id, _accepted_or_done, wait)
             return generation
 
         return await self._insist("submit", ask, attempts=40)
 
     async def ask_again(self) -> None:
         """Ask for the same under the same key, later: it is the same."""
-        await asyncio.sleep(self.world.between(1.0, self.habits.again_most))
+        await self.world.sleep(self.world.between(1.0, self.habits.again_most))
         await self.submit()
 
     async def look(self) -> None:
         """Get it now and then."""
         for _ in range(self._rng.randrange(3)):
-            await asyncio.sleep(self.world.between(0.1, self.habits.horizon))
+            await self.world.sleep(self.world.between(0.1, self.habits.horizon))
             await self._get()
 
     async def cancel(self) -> None:
         """Cancel it some time."""
-        await asyncio.sleep(self.world.between(0.01, self.habits.horizon))
+        await self.world.sleep(self.world.between(0.01, self.habits.horizon))
         self.history.cancel_asked = True
         name = self.history.ids[-1]
         await self._insist("cancel", lambda core: core.service.cancel(self.history.tenant, name), attempts=3)
 
     async def delete(self) -> None:
         """Delete it once it has ended."""
-        await asyncio.sleep(self.world.between(1.0, self.habits.horizon))
+        await self.world.sleep(self.world.between(1.0, self.habits.horizon))
         name = self.history.ids[-1]
         generation = await self._insist(
             "wait", lambda core: core.service.wait(self.history.tenant, name, _done, 20 * 60.0), attempts=20
@@ -200,10 +200,10 @@ class Customer:
             else:
                 self.history.deleted = True
                 return
-            await asyncio.sleep(self.world.between(0.5, 30.0))
+            await self.world.sleep(self.world.between(0.5, 30.0))
 
     async def watch(self) -> None:
-        """Watch it to its end, through whatever comes."""
+        """Watch it to its end, reconnecting after every error."""
         history = self.history
         name = history.ids[-1]
         seen = 0
@@ -233,11 +233,11 @@ class Customer:
                     seen = 0
             except (NotConnectedError, TimeoutError):
                 pass
-            await asyncio.sleep(self.world.between(0.2, pause))
+            await self.world.sleep(self.world.between(0.2, pause))
             pause = min(1.5 * pause, 1200.0)
 
     async def conclude(self) -> None:
-        """Ask one last time what became of it; nothing goes wrong any more."""
+        """Get it for the last time; faults have stopped."""
         if not self.history.ids:
             return
         name = self.history.ids[-1]
@@ -247,7 +247,7 @@ class Customer:
             except GatewayError as error:
                 self.history.final_error = error
             except NotConnectedError:
-                await asyncio.sleep(10.0)
+                await self.world.sleep(10.0)
                 continue
             return
 
@@ -262,7 +262,7 @@ class Customer:
         history = self.history
         pause = 0.5
         for _ in range(attempts):
-            told: float | None = None
+            retry_after: float | None = None
             try:
                 generation = await self._leaving(self.server.call(work))
             except GatewayError as error:
@@ -270,13 +270,13 @@ class Customer:
                 self.world.tell(history.key, channel, error.failure.reason.name)
                 if not error.failure.retryable:
                     return None
-                told = error.failure.retry_after
+                retry_after = error.failure.retry_after
             except (NotConnectedError, LeftError):
                 pass
             else:
                 self._see(channel, generation)
                 return generation
-            await asyncio.sleep(max(pause, told or 0.0) * (0.5 + self._rng.random()))
+            await self.world.sleep(max(pause, retry_after or 0.0) * (0.5 + self._rng.random()))
             pause = min(2 * pause, 600.0)
         return None
 
@@ -298,7 +298,7 @@ class Customer:
 
 
 class Watcher:
-    """Watches everything of a tenant for ever, from where it was cut off."""
+    """Watches a tenant until the end of the run, and resumes where it was cut off."""
 
     def __init__(self, world: World, server: Server, habits: Habits, tenant: str) -> None:
         self.world = world
@@ -307,7 +307,7 @@ class Watcher:
         self.model = Model(tenant)
 
     async def live(self) -> None:
-        """Watch on and on."""
+        """Watch, and reconnect with the last position after every error."""
         model = self.model
         at: Position | None = None
         pause = self.habits.away
@@ -334,7 +334,7 @@ class Watcher:
                             model.caught_up, model.presenting = True, False
             except (GatewayError, NotConnectedError, TimeoutError):
                 pass
-            await asyncio.sleep(self.world.between(0.2, pause))
+            await self.world.sleep(self.world.between(0.2, pause))
             pause = min(1.5 * pause, 1200.0)
 
     def _take(self, generation: Generation) -> None:
@@ -348,7 +348,7 @@ class Watcher:
         self.world.tell("watcher", model.tenant, generation.id[-6:], generation.revision, generation.state.name)
 
 
-def _told_enough(generation: Generation) -> bool:
+def _accepted_or_done(generation: Generation) -> bool:
     return generation.accept_time is not None or generation.done
 
 
@@ -357,4 +357,4 @@ def _done(generation: Generation) -> bool:
 
 
 def _nothing() -> None:
-    """Nothing speaks against going on."""
+    """A check that always passes: the watch may continue."""

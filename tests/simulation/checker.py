@@ -1,4 +1,4 @@
-"""Holds what callers were told against what Higgsfield charged. It knows nothing of the gateway's inside."""
+"""Compares what callers were answered with what Higgsfield charged. It knows nothing of the gateway's inside."""
 
 from __future__ import annotations
 
@@ -88,17 +88,17 @@ class _Judge:
         if len(charges) > 1 and not forgotten:
             yield f"charged {len(charges)} times"
         if not forgotten:
-            yield from self._told_right(history, charges)
+            yield from self._reported_right(history, charges)
         yield from self._never_back(history)
         yield from self._without_gap(history)
         yield from self._not_sent_in_doubt(history)
 
     def _forgotten(self, history: History) -> bool:
-        """Whether a restored copy may be older than the key: nobody can know it then."""
+        """Whether a restored copy may be older than the key, so that the gateway cannot know it."""
         known = min((sight.at for sight in history.sights), default=float("inf"))
         return any(copied <= known for _, copied in self.evidence.restores)
 
-    def _told_right(self, history: History, charges: list[Request]) -> Iterator[str]:
+    def _reported_right(self, history: History, charges: list[Request]) -> Iterator[str]:
         final = history.final
         if final is None:
             error = history.final_error
@@ -123,10 +123,10 @@ class _Judge:
 
     def _end_is_true(self, history: History, final: Generation, charges: list[Request]) -> Iterator[str]:
         own = next((one for one in charges if one.id == final.request_id), None)
-        told = next(
+        shown = next(
             (sight for sight in history.sights if sight.generation.id == final.id and sight.generation.done), None
         )
-        at = told.at if told is not None else float("inf")
+        at = shown.at if shown is not None else float("inf")
         match final.state:
             case State.LOST:
                 yield from self._lost(history, final, own)
@@ -168,28 +168,28 @@ class _Judge:
 
     def _lost(self, history: History, final: Generation, own: Request | None) -> Iterator[str]:
         sent = [post for post in self.posts.get(history.key, []) if post.sent]
-        told = self._told_of_end(history, final)
+        ends = self._shown_as_ended(history, final)
         copied = min((copied for _, copied in self.evidence.restores), default=float("inf"))
-        sent = [post for post in sent if told and post.began < min(told[0], copied)]
+        sent = [post for post in sent if ends and post.began < min(ends[0], copied)]
         if own is not None:
             yield "LOST, although Higgsfield has its request"
-        elif told and sent and told[0] - sent[-1].began < self.evidence.uncertain_timeout - SLACK:
-            yield f"LOST {told[0] - sent[-1].began:.0f} s after it was sent"
+        elif ends and sent and ends[0] - sent[-1].began < self.evidence.uncertain_timeout - SLACK:
+            yield f"LOST {ends[0] - sent[-1].began:.0f} s after it was sent"
 
-    def _told_of_end(self, history: History, final: Generation) -> list[float]:
+    def _shown_as_ended(self, history: History, final: Generation) -> list[float]:
         """When it was shown as ended."""
         return [sight.at for sight in history.sights if sight.generation.id == final.id and sight.generation.done]
 
     def _never_back(self, history: History) -> Iterator[str]:
         if self.evidence.restores:
-            return  # what was told since the copy was made is not known any more
+            return  # the restored store does not know what was shown after the copy was made
         ended: dict[str, Generation] = {}
         content: dict[tuple[str, int], tuple[object, ...]] = {}
         for sight in history.sights:
             generation = sight.generation
             end = ended.get(generation.id)
             if end is not None and sight.channel != "watch" and generation.state is not end.state:
-                yield f"was told {end.state.name}, and later {generation.state.name}"
+                yield f"was shown as {end.state.name}, and later as {generation.state.name}"
             if generation.done:
                 ended.setdefault(generation.id, generation)
             shown = (generation.state, generation.request_id, generation.outputs, generation.failure)

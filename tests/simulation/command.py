@@ -46,7 +46,7 @@ def failures(wanted: Iterable[int]) -> Iterator[Report]:
 
 
 def _run(wanted: range, processes: int) -> int:
-    began = told = time.monotonic()
+    began = printed_at = time.monotonic()
     failed: list[Report] = []
     steps = 0
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
@@ -57,9 +57,9 @@ def _run(wanted: range, processes: int) -> int:
                 print(f"seed {report.seed} fails:", flush=True)
                 for text in report.violations:
                     print(f"    {text}", flush=True)
-            if time.monotonic() - told > TOLD_EVERY:
-                told = time.monotonic()
-                print(f"{count} of {len(wanted)} seeds, {len(failed)} failed, {told - began:.0f} s", flush=True)
+            if time.monotonic() - printed_at > TOLD_EVERY:
+                printed_at = time.monotonic()
+                print(f"{count} of {len(wanted)} seeds, {len(failed)} failed, {printed_at - began:.0f} s", flush=True)
     print(f"{len(wanted)} seeds, {steps} steps, {len(failed)} failed, {time.monotonic() - began:.0f} s")
     for report in failed[:20]:
         print(f"replay: {REPLAY} {report.seed}")

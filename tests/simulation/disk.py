@@ -63,14 +63,14 @@ class Disk:
     def writer(
         self,
         connection: sqlite3.Connection,
-        told: Callable[[Sequence[Saved]], None],
+        listener: Callable[[Sequence[Saved]], None],
         broken: Callable[[Exception], None],
     ) -> Writer:
         """A writer on this disk."""
         self._open.append(connection)
-        store = getattr(told, "__self__", None)  # what hears of commits is the store, which has a reader and a lock
+        store = getattr(listener, "__self__", None)  # the store, which has a reader and a lock
         self._open += [one for name in ("_reader", "_lock") if (one := getattr(store, name, None)) is not None]
-        return Writer(_Connection(connection, self), told, broken, lambda: _Worker(self))  # type: ignore[arg-type]
+        return Writer(_Connection(connection, self), listener, broken, lambda: _Worker(self))  # type: ignore[arg-type]
 
     def let_go(self) -> None:
         """The process has ended: what it had open is closed, and what it had not committed never was."""
@@ -107,7 +107,7 @@ class Disk:
             return SystemClock(newest, wall=world.wall, monotonic=world.even)
 
         with mock.patch.object(restore, "SystemClock", clock):
-            # A process of its own, with a loop of its own, and nothing else runs meanwhile.
+            # Another process with another loop; nothing else runs until it has ended.
             thread = threading.Thread(target=lambda: asyncio.run(restore.restored(self.path)))
             thread.start()
             thread.join()
@@ -120,7 +120,7 @@ class Disk:
             signal = asyncio.get_running_loop().create_future()
             self._hanging.append(signal)
             await signal
-        await asyncio.sleep(self.world.between(self.slowness / 3, self.slowness * 10))
+        await self.world.sleep(self.world.between(self.slowness / 3, self.slowness * 10))
 
 
 class _Worker:

@@ -29,11 +29,11 @@ T = TypeVar("T")
 CREDENTIALS = Credentials("key", "secret")
 PUBLIC_URL = "https://gateway.example"
 KILLED_AFTER = 90.0
-"""Seconds from SIGTERM until the machine has no more patience; HFGATEWAY_DRAIN is 75."""
+"""Seconds from SIGTERM until the machine kills the process; HFGATEWAY_DRAIN is 75."""
 
 
 class NotConnectedError(Exception):
-    """Nobody answers, or the connection broke: it is not known what became of the call."""
+    """The connection was refused or broke: the outcome of the call is unknown."""
 
 
 class Running:
@@ -51,7 +51,7 @@ class Running:
 
 
 class Server:
-    """Starts processes, ends them, and lets callers in. `on_start` hears of each that begins."""
+    """Starts processes, ends them, and connects callers to them."""
 
     def __init__(self, world: World, disk: Disk, settings: Settings) -> None:
         self.world = world
@@ -61,7 +61,7 @@ class Server:
         self.running: Running | None = None
         self.lives = 0
         self.terminations: list[tuple[int, float, float | None]] = []
-        """Of each process that was told to end: its number, when, and when it was out (None: it was killed)."""
+        """Of each process that got SIGTERM: its number, when, and when it ended (None: it was killed)."""
         self.refused_starts: list[str] = []
         self.answers_lost = 0.0
 
@@ -156,7 +156,7 @@ class Server:
 
     async def call(self, work: Callable[[Core], Awaitable[T]]) -> T:
         """One call of a caller, who may be canceled. Raises GatewayError, NotConnectedError."""
-        await asyncio.sleep(self._way())
+        await self.world.sleep(self._way())
         running = self._listening()
         answer: asyncio.Future[T] = self.world.loop.create_future()
 
@@ -172,7 +172,7 @@ class Server:
 
     async def stream(self, work: Callable[[Core], AsyncIterator[T]]) -> AsyncIterator[T]:
         """One stream; the gateway sends no more than its caller reads. Raises as `call`."""
-        await asyncio.sleep(self._way())
+        await self.world.sleep(self._way())
         running = self._listening()
         line: _Line = _Line(self.world)
 
@@ -189,7 +189,7 @@ class Server:
         try:
             while True:
                 message = await line.next()
-                await asyncio.sleep(self._way())
+                await self.world.sleep(self._way())
                 yield message
         except StopAsyncIteration:
             return
@@ -197,7 +197,7 @@ class Server:
             self._hang_up(running, task)
 
     async def webhook(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
-        """A delivery; its status, 0 where nobody answers."""
+        """A delivery; its status, or 0 without an answer."""
         token = url.removeprefix(PUBLIC_URL + WEBHOOK_PATH)
 
         async def deliver(_: Core) -> int:
@@ -226,7 +226,7 @@ class Server:
     def _listening(self) -> Running:
         running = self.running
         if running is None or not running.accepts:
-            raise NotConnectedError("nobody listens")
+            raise NotConnectedError("connection refused")
         return running
 
     def _begin(self, running: Running, work: Any, fail: Callable[[BaseException], None]) -> SimulatedTask:

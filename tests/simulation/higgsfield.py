@@ -27,7 +27,7 @@ JSON = "application/json"
 REFUSALS = ((403, "not_enough_credits"), (422, "no"), (423, "blocked"), (400, "bad"), (401, "Invalid credentials"))
 
 Deliver = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
-"""Makes a delivery to a URL of the gateway; its status, 0 where nobody answered."""
+"""Makes a delivery to a URL of the gateway; its status, or 0 without an answer."""
 
 
 @dataclass
@@ -171,13 +171,13 @@ class Higgsfield:
 
     async def _connect(self, connect: float) -> None:
         world, moods = self.world, self.moods
-        await asyncio.sleep(self._way())
+        await self.world.sleep(self._way())
         if world.might(moods.hanging_lookup):
-            await asyncio.sleep(10 * HOUR)  # whatever limits connections does not limit this
+            await self.world.sleep(10 * HOUR)  # whatever limits connections does not limit this
         if moods.outage == "refuses" or world.might(moods.refused_connection):
             if world.chance.random() < 0.5:
                 raise httpx.ConnectError("refused")
-            await asyncio.sleep(connect)
+            await self.world.sleep(connect)
             raise httpx.ConnectTimeout("no connection in time")
 
     def _way(self) -> float:
@@ -330,7 +330,7 @@ class Higgsfield:
         body = json.dumps(self._shown(request)).encode()
         ended = self.world.now
         for pause in WEBHOOK_PAUSES:
-            await asyncio.sleep(max(ended + pause - self.world.now, 0.0) + self._way())
+            await self.world.sleep(max(ended + pause - self.world.now, 0.0) + self._way())
             status = await self._deliver(request.webhook, self._proof(request, body), body)
             self.world.tell("webhook", request.id, status)
             self.ledger.deliveries += 1
@@ -388,8 +388,8 @@ def _prompt(body: bytes, api: str) -> str:
 
 
 def _reply(status: int, content: object, date: str, headers: Mapping[str, str] | None = None) -> Reply:
-    told = {"content-type": JSON, "date": date, **(headers or {})}
-    return Reply(status, told, json.dumps(content).encode())
+    sent = {"content-type": JSON, "date": date, **(headers or {})}
+    return Reply(status, sent, json.dumps(content).encode())
 
 
 def _resolve(future: asyncio.Future[Reply | None], reply: Reply | None) -> None:

@@ -92,7 +92,7 @@ class SimulatedTask(asyncio.Task):  # type: ignore[type-arg]
 
 
 class NothingToDoError(Exception):
-    """Nothing is ready, and nothing is planned: whoever waits would wait for ever."""
+    """Nothing is ready and no timer is set, so a task would wait for ever."""
 
 
 class TooManyStepsError(Exception):

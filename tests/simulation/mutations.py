@@ -97,7 +97,7 @@ def a_drain_does_not_await_claims() -> Iterator[None]:
 
 @mutation("stuck in PENDING", 70, "bad_disk")
 def a_mark_without_a_submission_stays() -> Iterator[None]:
-    """Edge 18: a caller leaves while its claim commits, and nobody takes the mark back."""
+    """Edge 18: a caller leaves while its claim commits, and the mark is never removed."""
     with replaced(OwnedTasks, "finish", _in_the_call), replaced(Sender, "attempts", lambda self, generation_id: True):
         yield
 
@@ -193,7 +193,7 @@ def a_deletion_acts_before_it_is_recorded() -> Iterator[None]:
 
 @mutation("for ever to it", 87)
 def a_deletion_raises_no_horizon() -> Iterator[None]:
-    """Edge 10: a watcher that was away never hears of the end of what was deleted meanwhile."""
+    """Edge 10: a watcher that was disconnected is never sent the removal of what was deleted in between."""
 
     def forget(self: Feed, generation_id: str) -> None:
         for index, change in enumerate(self._recent):
@@ -217,6 +217,6 @@ def what_the_store_refuses_is_tried_again_at_once() -> Iterator[None]:
 
 @mutation("called itself ready", 35, "bad_disk")
 def a_hung_disk_is_not_seen() -> Iterator[None]:
-    """Edge 17: writes wait for a disk that does not answer, and nobody is told."""
+    """Edge 17: writes wait for a disk that does not answer, and /readyz does not show it."""
     with replaced(Writer, "_watch", lambda self: None):
         yield

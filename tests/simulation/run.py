@@ -189,7 +189,7 @@ def _absent(planned: Plan, chance: random.Random) -> None:
 
 
 def _rolling(planned: Plan, chance: random.Random) -> None:
-    """It is told to end again and again, with a slow disk."""
+    """SIGTERM again and again, with a slow disk."""
     planned.terminations, planned.slowness = 4, chance.choice((0.01, 0.1, 0.3))
     planned.aimed_ends = 1.0
     planned.aimed = 0.4
@@ -312,14 +312,14 @@ class _Simulation:
         living = [world.outside(customer.live()) for customer in self.customers]
         for watcher in self.watchers:
             world.outside(watcher.live())
-        await asyncio.sleep(horizon)
+        await self.world.sleep(horizon)
         self._calm_down()
         weather[0].cancel()
         await asyncio.wait(living, timeout=QUIET_MOST)
         await self._settled()
         for customer in self.customers:
             await customer.conclude()
-        await asyncio.sleep(HOUR)  # the most patient watcher has come back
+        await self.world.sleep(HOUR)  # the most patient watcher has come back
         self.evidence.over_at = world.now
         self._measure()
         serving.cancel()
@@ -346,7 +346,7 @@ class _Simulation:
                 continue
             if not any(number == self.server.lives for number, _, out in self.server.terminations if out is not None):
                 self.evidence.crashes.append((self.server.lives, world.now))
-            await asyncio.sleep(world.between(0.2, max(self.plan.downtime, 0.3)) if world.faults else 1.0)
+            await self.world.sleep(world.between(0.2, max(self.plan.downtime, 0.3)) if world.faults else 1.0)
             if not world.faults:
                 continue
             if world.might(self.plan.jumps):
@@ -396,7 +396,7 @@ class _Simulation:
     # -- The weather ---------------------------------------------------------------------------------------------------
 
     async def _weather(self) -> None:
-        """Everything that goes wrong at a time of its own."""
+        """Everything that goes wrong at a random time."""
         world, planned = self.world, self.plan
         coming = [self._outage] * planned.outages + [self._disk_trouble] * planned.disk_trouble
         coming += [self._terminate] * planned.terminations
@@ -408,21 +408,21 @@ class _Simulation:
 
     async def _some_time(self, what) -> None:  # type: ignore[no-untyped-def]
         within = self.plan.outages_within if what == self._outage else 0.8
-        await asyncio.sleep(self.world.chance.random() * self.plan.horizon * within)
+        await self.world.sleep(self.world.chance.random() * self.plan.horizon * within)
         await what()
 
     async def _outage(self) -> None:
         moods, world = self.higgsfield.moods, self.world
         moods.outage = world.chance.choice(self.plan.outage_kinds)
         world.tell("Higgsfield:", moods.outage)
-        await asyncio.sleep(world.between(self.plan.shortest_outage, self.plan.longest_outage))
+        await self.world.sleep(world.between(self.plan.shortest_outage, self.plan.longest_outage))
         moods.outage = ""
         world.tell("Higgsfield is back")
 
     async def _disk_trouble(self) -> None:
         world = self.world
         self.disk.become(world.chance.choice((FULL, READ_ONLY, "hangs")))
-        await asyncio.sleep(world.between(0.05, 10 * MINUTE))
+        await self.world.sleep(world.between(0.05, 10 * MINUTE))
         self.disk.become("")
 
     async def _terminate(self) -> None:
@@ -446,10 +446,10 @@ class _Simulation:
         self.disk.slowness = 0.001
 
     async def _probe(self) -> None:
-        """Look at what an operator would be told, and how busy the disk is."""
+        """Look at what the gateway reports of its health, and how busy the disk is."""
         world, disk, evidence = self.world, self.disk, self.evidence
         while True:
-            await asyncio.sleep(10.0 if world.faults and (disk.state or self.plan.horizon < HOUR) else 600.0)
+            await self.world.sleep(10.0 if world.faults and (disk.state or self.plan.horizon < HOUR) else 600.0)
             if disk.attempts and len(disk.attempts) > evidence.busiest:
                 recent = sum(at > world.now - 10.0 for at in disk.attempts)
                 evidence.busiest = max(evidence.busiest, recent)
@@ -466,7 +466,7 @@ class _Simulation:
         """Return when nothing is open any more, or when that has taken too long."""
         until = self.world.now + QUIET_MOST
         while self.world.now < until:
-            await asyncio.sleep(120.0)
+            await self.world.sleep(120.0)
             running = self.server.running
             if running is None or not running.accepts:
                 continue

@@ -22,16 +22,16 @@ print(*(simulate(int(seed)).fingerprint for seed in sys.argv[1:]))
 
 
 def test_a_seed_replays_exactly_in_every_process() -> None:
-    told = []
+    fingerprints = []
     for hash_seed, order in (("1", list(SEEDS)), ("2", list(reversed(SEEDS)))):
         command_line = [sys.executable, "-c", PRINT, *map(str, order)]
         environment = os.environ | {"PYTHONHASHSEED": hash_seed}
         done = subprocess.run(
             command_line, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=100
         )
-        told.append(dict(zip(order, done.stdout.split(), strict=True)))
-    assert told[0] == told[1]
-    assert len(set(told[0].values())) == len(SEEDS)
+        fingerprints.append(dict(zip(order, done.stdout.split(), strict=True)))
+    assert fingerprints[0] == fingerprints[1]
+    assert len(set(fingerprints[0].values())) == len(SEEDS)
 
 
 def test_the_trace_changes_nothing() -> None:
@@ -47,6 +47,6 @@ def test_the_command_runs_seeds_and_replays_one(capsys: pytest.CaptureFixture[st
     assert command.seeds("3") == range(3)
     assert command.seeds("5-9") == range(5, 10)
     command.main(["--replay", "901"])
-    told = capsys.readouterr().out
-    assert "1800000000.000000 start 1" in told
-    assert f"fingerprint {simulate(901).fingerprint}" in told
+    printed = capsys.readouterr().out
+    assert "1800000000.000000 start 1" in printed
+    assert f"fingerprint {simulate(901).fingerprint}" in printed

@@ -58,7 +58,7 @@ class World:
             self.trace.append(line)
 
     def fingerprint(self) -> str:
-        """What tells two runs apart."""
+        """Return a hash of the trace: equal runs have equal ones."""
         return self._hash.hexdigest()
 
     def might(self, probability: float) -> bool:
@@ -70,16 +70,20 @@ class World:
         return float(least * (most / least) ** self.chance.random())
 
     def outside(self, work: Any) -> asyncio.Task[Any]:
-        """Run it as a task of nobody's process."""
+        """Run it as a task that no process owns."""
         return self._outside.copy().run(self.loop.create_task, work)
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so many seconds of simulated time have passed; no real time passes."""
+        await asyncio.sleep(seconds)
+
     def later(self, seconds: float, call: Any, *arguments: Any) -> None:
-        """Call it after so many seconds, whatever process has ended meanwhile."""
+        """Call it after so many seconds, even if the process that planned it has ended."""
         self.loop.call_later(seconds, call, *arguments, context=self._outside)
 
 
-class _Heard(logging.Handler):
-    """Keeps what the gateway logs as an error of its own."""
+class _ErrorLog(logging.Handler):
+    """Keeps what the gateway logs as its own error."""
 
     def __init__(self, world: World) -> None:
         super().__init__(logging.ERROR)
@@ -105,8 +109,8 @@ def taken_over(world: World, rhythm: float) -> Iterator[None]:
     before = random.getstate()
     random.seed(world.seed)
     logger = logging.getLogger("gateway")
-    heard, level, propagate = _Heard(world), logger.level, logger.propagate
-    logger.addHandler(heard)
+    errors, level, propagate = _ErrorLog(world), logger.level, logger.propagate
+    logger.addHandler(errors)
     logger.setLevel(logging.ERROR)
     logger.propagate = False
     calendar = mock.Mock(spec=["time", "perf_counter"], time=world.wall, perf_counter=world.even)
@@ -124,7 +128,7 @@ def taken_over(world: World, rhythm: float) -> Iterator[None]:
                 stack.enter_context(mock.patch.object(target, name, value))
             yield
     finally:
-        logger.removeHandler(heard)
+        logger.removeHandler(errors)
         logger.setLevel(level)
         logger.propagate = propagate
         random.setstate(before)
