@@ -15,7 +15,7 @@ import httpx
 from bench import processes
 from bench.figures import Figure, at_least, at_most, value
 from bench.load import Effort
-from gateway.app import spare_the_collector
+from gateway.app import tune_garbage_collector
 from gateway.assembly import assemble
 from gateway.config import read_settings
 from gateway.core import Core
@@ -122,7 +122,7 @@ def _schedule_cost(core: Core) -> float:
 async def _polls(folder: Path, origin: str, seconds: float) -> Figure:
     """Status calls a second of one core: all are due at once, and the real adapter asks a server of its own process."""
     core = await _open(folder, origin, HFGATEWAY_POLL_MIN="0.05", HFGATEWAY_POLL_MAX="0.05")
-    spare_the_collector()  # as `serve` does
+    tune_garbage_collector()  # as `serve` does
     for entry in core.feed.entries.values():
         entry.poll_at = 0.0
     core.follower.resume([entry.generation for entry in core.feed.entries.values()])

@@ -1,4 +1,4 @@
-"""The command line's entrance: `hfgateway`, or `python -m gateway`."""
+"""The entry point of the command line: `hfgateway`, or `python -m gateway`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.cli.exits import INTERRUPTED
 
 
 def main() -> None:
-    """Run a command, and end with its exit code; Ctrl-C is one of its own, 130 as in a shell."""
+    """Run a command and exit with its code; Ctrl-C exits with 130, as in a shell."""
     try:
         code = cli.main(prog_name="hfgateway", standalone_mode=False)
     except click.ClickException as error:
@@ -21,7 +21,7 @@ def main() -> None:
     except click.Abort:
         code = INTERRUPTED
     if code == INTERRUPTED:
-        # At once: gRPC may have been interrupted in the middle of something that an orderly exit would wait for.
+        # Skip the interpreter's clean-up: it could wait for gRPC work that Ctrl-C has interrupted.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -1,8 +1,9 @@
-"""Which addresses may be called: those of the public internet, and networks that the operator named.
+"""Decides which IP addresses a URL of a caller may lead to: public ones, and the networks that the operator allowed.
 
-`ip_address(x).is_global` is no such check: it lets through NAT64 and 6to4 forms of private addresses, multicast and
-site-local ones. So what is refused is listed, IPv4 inside IPv6 is looked at as what it is, and of IPv6 only what is
-given out (2000::/3) counts as public. Sources: the IANA special-purpose address registries (RFC 6890 and its updates).
+This is the protection against SSRF. `ip_address(x).is_global` is not enough: it accepts multicast, site-local and the
+NAT64 and 6to4 forms of private addresses. Instead this module lists the refused networks, unwraps IPv4 addresses that
+are embedded in IPv6, and accepts only allocated IPv6 space (2000::/3). Sources: the IANA special-purpose address
+registries (RFC 6890 and its updates).
 """
 
 import ipaddress
@@ -34,33 +35,36 @@ _ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 
 
 def allowed(text: str, networks: Sequence[Network]) -> bool:
-    """Whether the address may be called. `networks` are the operator's, and go before all that is refused."""
+    """Return whether an address may be called. `networks` are allowed even if they are not public."""
     try:
-        address = parsed(text)
+        address = parse(text)
     except ValueError:
-        return False  # with a zone, too
-    return named(address, networks) or public(address)
+        return False  # no address, or one with a zone
+    return in_networks(address, networks) or public(address)
 
 
-def parsed(text: str) -> Address:
-    """The address of a text as what it is. Raises ValueError."""
-    return plain(ipaddress.ip_address(text))
+def parse(text: str) -> Address:
+    """Parse an address and unwrap it as `unwrapped` does. Raises ValueError."""
+    return unwrapped(ipaddress.ip_address(text))
 
 
-def named(address: Address, networks: Sequence[Network]) -> bool:
-    """Whether it is in one of the networks."""
+def in_networks(address: Address, networks: Sequence[Network]) -> bool:
+    """Return whether the address is in one of the networks."""
     return any(address in network for network in networks if network.version == address.version)
 
 
 def public(address: Address) -> bool:
-    """Whether it is one of the internet's, and of no special purpose."""
+    """Return whether the address is public, that is, in no special-purpose network."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in REFUSED_V4)
     return address in PUBLIC_V6 and not any(address in network for network in REFUSED_V6)
 
 
-def plain(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one only wraps, in whatever way; else itself. Raises ValueError for zones."""
+def unwrapped(address: Address) -> Address:
+    """Return the IPv4 address that is embedded in an IPv6 address (mapped, compatible, NAT64, 6to4 or ISATAP).
+
+    Any other address is returned unchanged. Raises ValueError if the address has a zone.
+    """
     if isinstance(address, IPv4Address):
         return address
     if address.scope_id is not None:
@@ -78,9 +82,10 @@ def plain(address: Address) -> Address:
 
 
 def literal(host: str) -> Address | None:
-    """The address that a URL's host is; None for a name. Raises ValueError for a number that is no usual address.
+    """Return the address if a URL's host is one; None if it is a name.
 
-    The system would take "127.1", "2130706433" and "0x7f000001" for 127.0.0.1.
+    Raises ValueError for other numeric forms: the system's resolver would accept "127.1", "2130706433" and
+    "0x7f000001" as 127.0.0.1.
     """
     if ":" in host:
         return ipaddress.ip_address(host)

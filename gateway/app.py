@@ -1,4 +1,4 @@
-"""One running gateway: its start, its orderly stop, and the process around it."""
+"""Runs one gateway: start, graceful stop, and the process around it."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ EXIT_STORE_BROKEN = 74
 
 
 class Gateway:
-    """`start` and `stop` it once each; the addresses are known after `start`."""
+    """One gateway. Call `start` once and `stop` once; `grpc_address` and `http_address` are set by `start`."""
 
     def __init__(self, settings: Settings, credentials: Credentials, clock_from: ClockFrom = SystemClock) -> None:
         self._settings = settings
@@ -39,11 +39,11 @@ class Gateway:
 
     @property
     def access(self) -> Access:
-        """Who may call it."""
+        """The API keys and watch tokens of this gateway."""
         return self._core.access
 
     async def start(self) -> None:
-        """Open the store and the ports. Raises SettingError, StoreFileError; undoes what was opened."""
+        """Open the store and the ports. If it raises SettingError or StoreFileError, everything is closed again."""
         try:
             await self._start()
         except BaseException:
@@ -65,18 +65,18 @@ class Gateway:
         await self._ports.open_admin()
 
     async def stop(self) -> None:
-        """Drain, then close everything."""
+        """Report not serving, drain, then close everything."""
         self._ports.not_serving()
         await self._core.drain()
         await self._exit.aclose()
 
 
 async def serve(settings: Settings, credentials: Credentials) -> None:
-    """Run a gateway until SIGTERM or SIGINT; a second signal ends it at once. Raises as `Gateway.start`."""
+    """Run a gateway until SIGTERM or SIGINT; a second signal exits at once. Raises the errors of `Gateway.start`."""
     if failpoints.ARMED:
         if failpoints.ARMED not in failpoints.PLACES:
-            raise SettingError(PREFIX + "FAILPOINT", "is no place of gateway/failpoints.py; for tests only")
-        log.warning("HFGATEWAY_FAILPOINT is set: this process kills itself there", extra={"place": failpoints.ARMED})
+            raise SettingError(PREFIX + "FAILPOINT", "is not a failpoint of gateway/failpoints.py; for tests only")
+        log.warning("HFGATEWAY_FAILPOINT is set: this process will kill itself", extra={"place": failpoints.ARMED})
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,15 +84,17 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
     for warning in settings.warnings:
         log.warning(warning)
     if settings.drain < settings.upstream_timeout:
-        log.warning("HFGATEWAY_DRAIN is shorter than HFGATEWAY_UPSTREAM_TIMEOUT: stopping may leave UNCERTAIN ones")
+        log.warning(
+            "HFGATEWAY_DRAIN is shorter than HFGATEWAY_UPSTREAM_TIMEOUT: a stop may leave submissions UNCERTAIN"
+        )
     if settings.tls_cert is None and not (settings.grpc_address.loopback and settings.http_address.loopback):
-        log.warning("API keys travel in plaintext: set HFGATEWAY_TLS_CERT, or have a proxy in front talk TLS")
+        log.warning("API keys are sent in plaintext: set HFGATEWAY_TLS_CERT, or terminate TLS in a proxy")
     raise_limit()
     gateway = Gateway(settings, credentials)
     await gateway.start()
     if settings.auth == "keys" and not gateway.access.listed():
-        log.warning("there are no API keys yet, so nobody can call: hfgateway keys create --tenant NAME")
-    spare_the_collector()
+        log.warning("there are no API keys yet, so every call is refused; run: hfgateway keys create --tenant NAME")
+    tune_garbage_collector()
     store = settings.store_path
     print(f"hfgateway: gRPC on {gateway.grpc_address}, HTTP on {gateway.http_address}, store {store}", flush=True)
     giving_back = asyncio.create_task(give_back())
@@ -102,10 +104,11 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
     giving_back.cancel()
 
 
-def spare_the_collector() -> None:
-    """What lives from now on is made of few cycles and many values: look for garbage less often, and not at start-up's.
+def tune_garbage_collector() -> None:
+    """Run the garbage collector less often, and exclude the objects of the start-up from it.
 
-    The default thresholds walk all live generations many times a second under load, a tenth of a submission's cost.
+    The gateway's objects form few cycles. With the default thresholds the collector walks all live generations many
+    times per second under load, which is a tenth of the cost of a submission.
     """
     gc.collect()
     gc.freeze()
@@ -113,6 +116,6 @@ def spare_the_collector() -> None:
 
 
 def _store_broke(error: Exception) -> None:
-    """The disk failed under a commit: what memory holds may not be what is stored, so nothing here may go on."""
-    log.critical("the store's disk fails; ending at once", extra={"error": str(error)})
+    """Exit at once: a commit failed on the disk, so memory may differ from what is stored."""
+    log.critical("a commit failed on the store's disk; exiting", extra={"error": str(error)})
     os._exit(EXIT_STORE_BROKEN)

@@ -1,7 +1,7 @@
-"""The certificates of both ports, taken up when their files change: a renewed certificate needs no restart.
+"""Loads the TLS certificates of both ports, and reloads them when their files change, without a restart.
 
-Whoever renews a certificate replaces two files, and not at the same instant: until certificate and key belong together
-again, handshakes go on with what was there before. Connections that are open stay as they are.
+A renewal replaces the certificate and the key one after the other. Until they match again, new handshakes use the
+previous pair. Open connections are not affected.
 """
 
 import logging
@@ -12,12 +12,12 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_Look = tuple[tuple[int, int, int], ...]
+_Stamp = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Files that belong together: for gRPC their bytes, for HTTP a context made of the same."""
+    """A matching certificate and key: the files' bytes for gRPC, and an SSL context made from them for HTTP."""
 
     cert: bytes
     key: bytes
@@ -26,32 +26,32 @@ class Loaded:
 
 
 class Certificates:
-    """The newest files that belong together. Safe to be asked by any thread, at every handshake."""
+    """The newest matching certificate and key. Thread-safe, and cheap enough for every handshake."""
 
     def __init__(self, cert: Path, key: Path, client_ca: Path | None) -> None:
-        """Raises OSError where the files cannot be used (`ssl.SSLError` is one)."""
+        """Load the files. Raises OSError, of which `ssl.SSLError` is a subclass, if they cannot be used."""
         self._cert, self._key, self._client_ca = cert, key, client_ca
         self._lock = threading.Lock()
-        self._seen = self._look()
+        self._seen = self._stamp()
         self._loaded = self._load()
 
     @property
     def clients_need_one(self) -> bool:
-        """Whether only clients with a certificate are served."""
+        """Whether clients must present a certificate."""
         return self._client_ca is not None
 
     def current(self) -> Loaded:
-        """What the next handshake shall use."""
+        """Return the files for the next handshake; reload them if they have changed."""
         with self._lock:
-            # Looked at first: what changes while it is read is read again next time.
-            look = self._look()
-            if look != self._seen:
-                self._seen = look
-                self._take_up()
+            # Take the stamp before reading: if the files change during the read, the next call reads them again.
+            stamp = self._stamp()
+            if stamp != self._seen:
+                self._seen = stamp
+                self._reload()
             return self._loaded
 
     def context(self) -> ssl.SSLContext:
-        """A context for a server that keeps it for ever: each handshake takes the current one instead."""
+        """Return a context for a server that cannot replace it: each handshake switches to the current context."""
         lasting = _context(self._cert, self._key, self._client_ca)
 
         def switch(handshake: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
@@ -60,16 +60,16 @@ class Certificates:
         lasting.sni_callback = switch
         return lasting
 
-    def _take_up(self) -> None:
+    def _reload(self) -> None:
         try:
             self._loaded = self._load()
         except OSError as error:
-            log.warning("TLS files cannot be used; those before them go on", extra={"error": str(error)})
+            log.warning("TLS files cannot be loaded; still using the previous ones", extra={"error": str(error)})
         else:
-            log.info("new TLS files are used")
+            log.info("TLS files reloaded")
 
-    def _look(self) -> _Look:
-        """What tells one version of the files from another; the same for all that cannot be looked at."""
+    def _stamp(self) -> _Stamp:
+        """Return what changes with the files: times, sizes and inodes. Empty if a file is missing or unreadable."""
         files = [path for path in (self._cert, self._key, self._client_ca) if path is not None]
         try:
             return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in (path.stat() for path in files))
@@ -87,7 +87,7 @@ class Certificates:
 
 def _context(cert: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # A password there never is: nobody could be asked for it.
+    # Without a password OpenSSL would prompt for one on the terminal if the key is encrypted.
     context.load_cert_chain(cert, key, password="")
     if client_ca is not None:
         context.load_verify_locations(client_ca)

@@ -1,4 +1,4 @@
-"""The settings: one table of names, defaults and meanings; read from the environment, or from a TOML file."""
+"""Reads the settings from the environment and a TOML file. One table holds all names, defaults and meanings."""
 
 import ipaddress
 import re
@@ -12,12 +12,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 PREFIX = "HFGATEWAY_"
 WEBHOOK_PATH = "/webhooks/higgsfield/"
-"""The path of webhooks on the port that takes them; each generation's token follows."""
-LONGEST = 36_500 * 86_400.0
+"""The path of Higgsfield's webhooks; it is followed by the token of a generation."""
+LONGEST_DURATION = 36_500 * 86_400.0
 
 
 class SettingError(ValueError):
-    """A setting is wrong: one line that names it, and never a secret value."""
+    """A setting is invalid. The message is one line that names the setting and never contains its value."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(" ".join(f"{name}: {why}".split()))
@@ -25,7 +25,7 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and a port to listen on; port 0 takes any free one."""
+    """A host and a port to listen on; port 0 picks a free one."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Address:
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether the host is a loopback address, which only this machine can reach."""
         if self.host == "localhost":
             return True
         try:
@@ -49,7 +49,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, read and checked together. Times in seconds."""
+    """All settings, validated together. Durations are in seconds."""
 
     grpc_address: Address
     http_address: Address
@@ -86,14 +86,17 @@ class Settings:
 
     @property
     def upstream_is_local(self) -> bool:
-        """Whether Higgsfield is a sandbox on this machine."""
+        """Whether the upstream is on this machine, which means that it is a sandbox."""
         return Address(urlsplit(self.upstream_url).hostname or "", 0).loopback
 
 
 def read_settings(environment: Mapping[str, str], file: Path | None = None) -> Settings:
-    """The settings of an environment, with those of a TOML file behind them. Raises SettingError."""
+    """Read the settings; the environment overrides the TOML file. Raises SettingError.
+
+    Unknown names with the prefix are an error in the file and a warning in the environment.
+    """
     given = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
-    warnings = tuple(f"{name}: is no setting of this gateway" for name in sorted(given) if name not in KNOWN)
+    warnings = tuple(f"{name}: is not a setting of this gateway" for name in sorted(given) if name not in KNOWN)
     texts = _file_settings(file) | {name: text for name, text in given.items() if name in TABLE}
     values = {row.attribute: row.read(PREFIX + name, texts) for name, row in _ROWS.items()}
     local = values["grpc_address"].loopback and values["http_address"].loopback
@@ -105,8 +108,6 @@ def read_settings(environment: Mapping[str, str], file: Path | None = None) -> S
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One setting."""
-
     attribute: str
     default: str
     parse: Callable[[str], Any]
@@ -123,12 +124,12 @@ class _Row:
 def _address(text: str) -> Address:
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
     if not match or int(match[3]) > 65535:
-        raise ValueError("must be HOST:PORT, an IPv6 address in brackets")
+        raise ValueError("must be HOST:PORT, with an IPv6 address in brackets")
     return Address(match[1] or match[2], int(match[3]))
 
 
 def _url(text: str) -> SplitResult:
-    """An http or https URL; checked before it is split, for what urlsplit says of a wrong one repeats it."""
+    # Match before splitting: an error message of urlsplit would contain the value.
     match = re.fullmatch(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/.*)?", text)
     if not match or int(match[1] or 0) > 65535 or "?" in text or "#" in text or not text.isprintable():
         raise ValueError("must be an http or https URL without user, query or fragment")
@@ -140,47 +141,47 @@ def _upstream_url(text: str) -> str:
     if parts.path not in {"", "/"}:
         raise ValueError("must have no path")
     if parts.scheme == "http" and not Address(parts.hostname or "", 0).loopback:
-        raise ValueError("must be https, for credentials go there (http only to this machine)")
+        raise ValueError("must be https, because credentials are sent there; http is allowed for this machine only")
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _public_url(text: str) -> str | None:
+def _optional_url(text: str) -> str | None:
     return _url(text).geturl().rstrip("/") if text else None
 
 
-def _maybe_address(text: str) -> Address | None:
+def _optional_address(text: str) -> Address | None:
     return _address(text) if text else None
 
 
-def _words(text: str) -> tuple[str, ...]:
-    words = tuple(text.replace(",", " ").split())
-    # Whole base64 of 16 to 75 bytes: what can be a key of a signature.
-    key = r"whsec_(?=.{24,100}$)([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
-    if not all(re.fullmatch(key, word) for word in words):
-        raise ValueError("must be whsec_ and base64; two of them, joined by a comma, while it is rotated")
-    return words
+def _webhook_secrets(text: str) -> tuple[str, ...]:
+    secrets = tuple(text.replace(",", " ").split())
+    # The base64 of 16 to 75 bytes.
+    form = r"whsec_(?=.{24,100}$)([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+    if not all(re.fullmatch(form, secret) for secret in secrets):
+        raise ValueError("must be whsec_ and base64; during a rotation two of them, separated by a comma")
+    return secrets
 
 
 def _networks(text: str) -> tuple[Network, ...]:
     try:
         return tuple(ipaddress.ip_network(part) for part in text.replace(",", " ").split())
     except ValueError:
-        raise ValueError("must be networks such as 10.20.0.0/16, joined by commas") from None
+        raise ValueError("must be networks such as 10.20.0.0/16, separated by commas") from None
 
 
 def _ports(text: str) -> tuple[int, ...]:
     parts = text.replace(",", " ").split()
     if not all(part.isascii() and part.isdecimal() and len(part) <= 5 and 0 < int(part) < 65536 for part in parts):
-        raise ValueError("must be ports such as 443 8443")
+        raise ValueError("must be port numbers such as 443 8443")
     return tuple(map(int, parts))
 
 
-def _store(text: str) -> Path:
+def _store_path(text: str) -> Path:
     if text.startswith(("postgresql://", "postgres://")):
         raise ValueError("PostgreSQL is not supported yet; use sqlite:///FILE")
     if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
         raise ValueError("must be sqlite:///FILE (relative) or sqlite:////FILE (absolute)")
-    # By its one real name: what lies beside the file is found there, whatever link leads to it.
+    # Resolve links, so that the lock and the WAL beside the file are the same for every path to it.
     return Path(text.removeprefix("sqlite:///")).resolve()
 
 
@@ -190,32 +191,32 @@ def _seconds(least: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
         if not match:
-            raise ValueError("must be a number of seconds, or one with s, m, h or d behind it")
+            raise ValueError("must be a number of seconds, or a number followed by s, m, h or d")
         value = float(match[1]) * units[match[2]]
         if value < least:
             raise ValueError(f"must be at least {least:g} s")
-        if value > LONGEST:
+        if value > LONGEST_DURATION:
             raise ValueError("must be at most 36500d")
         return value
 
     return parse
 
 
-def _whole(text: str) -> int:
+def _whole_number(text: str) -> int:
     if not text.isdecimal():
         raise ValueError("must be a whole number, 0 or more")
     return int(text)
 
 
 def _positive(text: str) -> int:
-    value = _whole(text)
+    value = _whole_number(text)
     if not value:
         raise ValueError("must be a whole number, 1 or more")
     return value
 
 
 def _archive_url(text: str) -> str | None:
-    """A folder or a bucket; canonical, for it tells archives apart."""
+    # The result is canonical, because stored copies refer to their archive by its URL.
     if not text:
         return None
     bucket = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._/-]*)?"
@@ -237,16 +238,16 @@ def _one_of(*values: str) -> Callable[[str], str]:
     return parse
 
 
-def _switch(text: str) -> bool:
+def _on_or_off(text: str) -> bool:
     return _one_of("on", "off")(text) == "on"
 
 
-def _path(text: str) -> Path | None:
+def _optional_file(text: str) -> Path | None:
     if not text:
         return None
     path = Path(text)
     if not path.is_file():
-        raise ValueError("is not a file that can be read")
+        raise ValueError("is not a readable file")
     return path
 
 
@@ -254,68 +255,87 @@ def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
     for origin in origins:
         if not re.fullmatch(r"https?://[^/\s*]+", origin):
-            raise ValueError("must be origins such as https://app.example.com, joined by commas")
+            raise ValueError("must be origins such as https://app.example.com, separated by commas")
     return origins
 
 
 _ROWS: dict[str, _Row] = {
-    "GRPC_ADDRESS": _Row("grpc_address", "127.0.0.1:50051", _address, "where gRPC is served"),
-    "HTTP_ADDRESS": _Row("http_address", "127.0.0.1:8080", _address, "where Connect, gRPC-Web and metrics are served"),
-    "UPSTREAM_URL": _Row("upstream_url", "https://api.higgsfield.ai", _upstream_url, "base of Higgsfield's REST API"),
+    "GRPC_ADDRESS": _Row("grpc_address", "127.0.0.1:50051", _address, "listen address of gRPC"),
+    "HTTP_ADDRESS": _Row(
+        "http_address", "127.0.0.1:8080", _address, "listen address of Connect, gRPC-Web, the live page and metrics"
+    ),
+    "UPSTREAM_URL": _Row("upstream_url", "https://api.higgsfield.ai", _upstream_url, "Higgsfield's REST API"),
     "UPSTREAM_IDEMPOTENCY": _Row(
         "upstream_idempotency", "v2", _one_of("v2", "off"),
-        "v2: ambiguous v2 submissions are repeated with their key; off: never",
+        "v2: repeat v2 submissions with an unknown outcome under the same key; off: repeat none",
     ),
     "UPSTREAM_IDEMPOTENCY_WINDOW": _Row(
-        "upstream_idempotency_window", "900", _seconds(0), "from the first send, in which they are repeated"
+        "upstream_idempotency_window", "900", _seconds(0), "time after the first attempt in which to repeat them"
     ),
-    "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60", _seconds(0.1), "in all, for one call to Higgsfield"),
-    "UPSTREAM_CONCURRENCY": _Row("upstream_concurrency", "0", _whole, "running generations; 0: Higgsfield's own limit"),
-    "STORE_URL": _Row("store_path", "sqlite:///hfgateway.db", _store, "where everything is kept"),
-    "PUBLIC_URL": _Row("public_url", "", _public_url, "where Higgsfield reaches the HTTP port; turns webhooks on"),
-    "WEBHOOK_ADDRESS": _Row("webhook_address", "", _maybe_address, "a port of its own for webhooks"),
+    "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60", _seconds(0.1), "timeout of one call to Higgsfield, in total"),
+    "UPSTREAM_CONCURRENCY": _Row(
+        "upstream_concurrency", "0", _whole_number, "outputs that may be generated at once; 0: learn Higgsfield's limit"
+    ),
+    "STORE_URL": _Row("store_path", "sqlite:///hfgateway.db", _store_path, "the gateway's database"),
+    "PUBLIC_URL": _Row(
+        "public_url", "", _optional_url, "URL at which Higgsfield reaches the gateway; enables webhooks"
+    ),
+    "WEBHOOK_ADDRESS": _Row(
+        "webhook_address", "", _optional_address, "separate listen address for webhooks; default: the HTTP port"
+    ),
     "WEBHOOK_SECRET": _Row(
-        "webhook_secrets", "", _words, "whsec_..., verifies Higgsfield's signatures; two while it is rotated"
+        "webhook_secrets", "", _webhook_secrets,
+        "whsec_..., verifies the signatures of Higgsfield's webhooks; two of them during a rotation",
     ),
     "CALLBACK_NETWORKS": _Row(
-        "callback_networks", "", _networks, "networks of our own that callbacks may lead to, over plain http too"
+        "callback_networks", "", _networks, "private networks that callbacks may reach, over plain http too"
     ),
     "CALLBACK_PORTS": _Row(
-        "callback_ports", "443 8443", _ports, "ports that callbacks may lead to; any in CALLBACK_NETWORKS"
+        "callback_ports", "443 8443", _ports, "ports that callbacks may reach; in CALLBACK_NETWORKS any port"
     ),
-    "POLL_MIN": _Row("poll_min", "1", _seconds(0.05), "shortest time between polls of one generation or session"),
-    "POLL_MAX": _Row("poll_max", "30", _seconds(0.05), "longest time between polls of one generation or session"),
-    "UNCERTAIN_TIMEOUT": _Row("uncertain_timeout", "10800", _seconds(1), "until UNCERTAIN becomes LOST"),
+    "POLL_MIN": _Row("poll_min", "1", _seconds(0.05), "shortest interval between polls of one generation or session"),
+    "POLL_MAX": _Row("poll_max", "30", _seconds(0.05), "longest interval between polls of one generation or session"),
+    "UNCERTAIN_TIMEOUT": _Row(
+        "uncertain_timeout", "10800", _seconds(1), "time after which an UNCERTAIN generation becomes LOST"
+    ),
     "RETENTION": _Row("retention", "30d", _seconds(3600), "how long ended generations are kept"),
     "AUTH": _Row(
         "auth", "", _one_of("", "none", "keys"),
-        "who may call: keys, or none (anybody), which is for loopback addresses, and the default there",
+        "keys: callers need an API key; none: every caller has full access, on loopback addresses only and the default "
+        "there",
     ),
-    "TLS_CERT": _Row("tls_cert", "", _path, "certificate chain of both ports, PEM"),
-    "TLS_KEY": _Row("tls_key", "", _path, "its private key, PEM"),
-    "TLS_CLIENT_CA": _Row("tls_client_ca", "", _path, "who signs the certificates that clients must have, PEM"),
-    "DRAIN": _Row("drain", "75", _seconds(0), "from SIGTERM to the end"),
+    "TLS_CERT": _Row("tls_cert", "", _optional_file, "PEM file with the certificate chain of both ports"),
+    "TLS_KEY": _Row("tls_key", "", _optional_file, "PEM file with the private key of TLS_CERT"),
+    "TLS_CLIENT_CA": _Row(
+        "tls_client_ca", "", _optional_file, "PEM file with the CA of client certificates, which it makes mandatory"
+    ),
+    "DRAIN": _Row("drain", "75", _seconds(0), "time limit of a graceful stop, from SIGTERM to exit"),
     "ALLOWED_ORIGINS": _Row("allowed_origins", "", _origins, "web origins that may call from a browser"),
-    "MCP": _Row("mcp", "off", _switch, "on: tools for language models (MCP) are served at /mcp of the HTTP port"),
+    "MCP": _Row("mcp", "off", _on_or_off, "on: serve tools for language models (MCP) at /mcp of the HTTP port"),
     "ARCHIVE_URL": _Row(
         "archive_url", "", _archive_url, "where outputs are copied to: file:///FOLDER or s3://BUCKET/PREFIX"
     ),
     "ARCHIVE_PUBLIC_URL": _Row(
-        "archive_public_url", "", _public_url, "where callers find what is in it; else its own file or s3 URLs are told"
+        "archive_public_url", "", _optional_url,
+        "URL under which callers find the copies; default: their file:// or s3:// URL",
     ),
-    "ARCHIVE_BANDWIDTH": _Row("archive_bandwidth", "0", _whole, "bytes per second of all copies; 0: no limit"),
-    "ARCHIVE_CONCURRENCY": _Row("archive_concurrency", "4", _positive, "files that are copied at a time"),
-    "ARCHIVE_LARGEST": _Row("archive_largest", "2147483648", _positive, "bytes of one file; larger ones are given up"),
-    "LOG_FORMAT": _Row("log_format", "", _one_of("", "console", "json"), "console on a terminal, else json"),
-    "LOG_LEVEL": _Row("log_level", "info", _one_of("debug", "info", "warning", "error"), "least level logged"),
+    "ARCHIVE_BANDWIDTH": _Row(
+        "archive_bandwidth", "0", _whole_number, "bytes per second of all copies together; 0: no limit"
+    ),
+    "ARCHIVE_CONCURRENCY": _Row("archive_concurrency", "4", _positive, "files that are copied at the same time"),
+    "ARCHIVE_LARGEST": _Row("archive_largest", "2147483648", _positive, "bytes of the largest file that is copied"),
+    "LOG_FORMAT": _Row(
+        "log_format", "", _one_of("", "console", "json"), "console or json; default: console on a terminal, else json"
+    ),
+    "LOG_LEVEL": _Row("log_level", "info", _one_of("debug", "info", "warning", "error"), "lowest level that is logged"),
 }  # fmt: skip
 TABLE = frozenset(PREFIX + name for name in _ROWS)
 KNOWN = TABLE | {"HFGATEWAY_API_KEY", "HFGATEWAY_FAILPOINT"}
-"""Also what others read: the command line's client, and the tests that kill the process."""
+"""The settings, and the variables that are read elsewhere: by the client commands, and by `gateway.failpoints`."""
 
 
 def settings_table() -> list[tuple[str, str, str]]:
-    """Name, default and meaning of every setting."""
+    """Return the name, default and meaning of every setting."""
     return [(PREFIX + name, row.default, row.meaning) for name, row in _ROWS.items()]
 
 
@@ -331,9 +351,9 @@ def _file_settings(file: Path | None) -> dict[str, str]:
     texts = {}
     for name, value in content.items():
         if name not in TABLE:
-            raise SettingError(name, "is no setting of this gateway (in the file of --config)")
+            raise SettingError(name, "is not a setting of this gateway (in the file of --config)")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise SettingError(name, "must be a text or a number")
+            raise SettingError(name, "must be a string or a number")
         texts[name] = str(value)
     return texts
 
@@ -341,14 +361,14 @@ def _file_settings(file: Path | None) -> dict[str, str]:
 def _check_together(settings: Settings) -> None:
     for name, address in (("GRPC_ADDRESS", settings.grpc_address), ("HTTP_ADDRESS", settings.http_address)):
         if settings.auth == "none" and not address.loopback:
-            raise SettingError(PREFIX + name, "is not a loopback address: refused with HFGATEWAY_AUTH=none")
+            raise SettingError(PREFIX + name, "is not a loopback address, which HFGATEWAY_AUTH=none requires")
     if (settings.tls_cert is None) != (settings.tls_key is None):
         missing = "TLS_KEY" if settings.tls_key is None else "TLS_CERT"
-        raise SettingError(PREFIX + missing, "is missing: a certificate and its key belong together")
+        raise SettingError(PREFIX + missing, "is missing: set both the certificate and its key")
     if settings.tls_client_ca is not None and settings.tls_cert is None:
         raise SettingError(PREFIX + "TLS_CLIENT_CA", "needs TLS_CERT and TLS_KEY")
     if settings.archive_public_url is not None and settings.archive_url is None:
-        raise SettingError(PREFIX + "ARCHIVE_PUBLIC_URL", "needs ARCHIVE_URL, which turns the archive on")
+        raise SettingError(PREFIX + "ARCHIVE_PUBLIC_URL", "needs ARCHIVE_URL, which enables the archive")
     _check_webhooks(settings)
     _check_tls(settings)
     if settings.poll_min > settings.poll_max:
@@ -362,13 +382,13 @@ def _check_webhooks(settings: Settings) -> None:
             ("WEBHOOK_SECRET", settings.webhook_secrets),
         ):
             if given:
-                raise SettingError(PREFIX + name, "needs PUBLIC_URL, which turns webhooks on")
+                raise SettingError(PREFIX + name, "needs PUBLIC_URL, which enables webhooks")
         return
     if settings.upstream_is_local:
-        return  # a sandbox takes any URL
+        return  # a sandbox accepts any URL
     parts = urlsplit(settings.public_url)
     if parts.scheme != "https":
-        raise SettingError(PREFIX + "PUBLIC_URL", "must be https: Higgsfield refuses submissions with another")
+        raise SettingError(PREFIX + "PUBLIC_URL", "must be https: Higgsfield refuses other webhook URLs")
     try:
         public = ipaddress.ip_address(parts.hostname or "").is_global
     except ValueError:
@@ -378,18 +398,18 @@ def _check_webhooks(settings: Settings) -> None:
 
 
 def _check_tls(settings: Settings) -> None:
-    """Load the files once as both ports will: what they hold is a setting too."""
+    # Load the files as both ports will, so that a bad file is reported as a bad setting.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for name, path in (("TLS_CERT", settings.tls_cert), ("TLS_CLIENT_CA", settings.tls_client_ca)):
         try:
             if path is not None:
                 context.load_verify_locations(path)
         except OSError as error:
-            raise SettingError(PREFIX + name, "is not a file with certificates that can be read, PEM") from error
+            raise SettingError(PREFIX + name, "is not a readable PEM file with certificates") from error
     if settings.tls_cert is not None and settings.tls_key is not None:
         try:
             context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
         except OSError as error:
             raise SettingError(
-                PREFIX + "TLS_KEY", "is not the private key of TLS_CERT, PEM and without a password"
+                PREFIX + "TLS_KEY", "is not the private key of TLS_CERT in PEM without a password"
             ) from error

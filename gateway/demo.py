@@ -1,6 +1,6 @@
-"""`hfgateway demo`: a sandbox and a gateway of its own, two generations, and a lost answer that is charged once.
+"""`hfgateway demo`: starts a sandbox and a gateway, generates two outputs, and loses a response without double charge.
 
-It uses what everybody has: the commands `sandbox` and `serve`, the Python client, and the sandbox's ledger.
+It uses only public interfaces: the commands `sandbox` and `serve`, the Python client, and the sandbox's ledger.
 """
 
 from __future__ import annotations
@@ -30,59 +30,61 @@ LOST_PROMPT = "a lighthouse in a storm"
 _ANY_PORT = "127.0.0.1:0"
 _SANDBOX_IS_READY = re.compile(r"^sandbox answers at (\S+)\n", re.MULTILINE)
 _GATEWAY_IS_READY = re.compile(r"^hfgateway: gRPC on (\S+), HTTP on (\S+), .*\n", re.MULTILINE)
-_TIME_SCALE = "2"  # twice as fast as the sandbox's usual: long enough to watch, short enough to wait for
+_TIME_SCALE = "2"  # twice the sandbox's usual speed: slow enough to watch, fast enough to wait for
 _START_TIMEOUT = 15.0
 _STEP_TIMEOUT = 30.0
 
 
 class DemoError(Exception):
-    """A step did not go as promised; says which, and what is known."""
+    """A step of the demo failed; the message says which one and why."""
 
 
 @click.command()
 def demo() -> int:
-    """Start a sandbox and a gateway, generate an image and a video, lose an answer, and count the charges.
+    """Start a sandbox and a gateway, generate an image and a video, lose a response, and count the charges.
 
-    Needs no credentials, costs nothing, and cleans up behind itself; what it generated stays in ./hfgateway-demo.
+    Needs no credentials and costs nothing. Both processes are stopped at the end; the outputs stay in ./hfgateway-demo.
     """
     from hfgateway_client import Client, GatewayError
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _frame: sys.exit(128 + number))  # so that the processes are ended, too
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))  # so that both processes are stopped
     began = time.monotonic()
     try:
-        with _stage() as (address, sandbox_url), Client(address) as client:
+        with _sandbox_and_gateway() as (address, sandbox_url), Client(address) as client:
             _generate_two(client)
             _lose_an_answer(client, sandbox_url)
     except (DemoError, GatewayError) as error:
         click.echo(f"\nthe demo failed: {error}", err=True)
         return 1
-    click.echo(f"\nAll done in {time.monotonic() - began:.0f} s; both processes are stopped.")
-    click.echo("Go on with `hfgateway sandbox` and `hfgateway serve`, or with credentials of your own.")
+    click.echo(f"\nDone in {time.monotonic() - began:.0f} s. Both processes are stopped.")
+    click.echo(
+        "Next: `hfgateway sandbox` and `hfgateway serve`, or `hfgateway serve` with your Higgsfield credentials."
+    )
     return 0
 
 
 @contextmanager
-def _stage() -> Iterator[tuple[str, str]]:
-    """A sandbox and a gateway in front of it, as processes; yields the gateway's address and the sandbox's URL."""
+def _sandbox_and_gateway() -> Iterator[tuple[str, str]]:
+    """Run a sandbox, and a gateway in front of it; yield the gateway's address and the sandbox's URL."""
     with tempfile.TemporaryDirectory(prefix="hfgateway-demo-") as folder:
-        # The caller's own settings stay outside: nothing here may reach a real account.
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
+        # Drop the user's own settings, so that nothing can reach a real account.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
         settings = {
             "HF_KEY": "sandbox:sandbox",
             "HFGATEWAY_GRPC_ADDRESS": _ANY_PORT,
             "HFGATEWAY_HTTP_ADDRESS": _ANY_PORT,
             "HFGATEWAY_STORE_URL": f"sqlite:///{folder}/hfgateway.db",
             "HFGATEWAY_POLL_MIN": "1",
-            "HFGATEWAY_POLL_MAX": "1",  # who looks on wants to see it move
+            "HFGATEWAY_POLL_MAX": "1",  # so that progress is visible
             "HFGATEWAY_DRAIN": "2",
         }
-        click.echo("1. Starting a sandbox (a Higgsfield of our own) and a gateway in front of it")
+        click.echo("1. Starting a sandbox (a simulated Higgsfield) and a gateway in front of it")
         sandbox_command = ("sandbox", "--port", "0", "--time-scale", _TIME_SCALE)
-        with _process(sandbox_command, ours, Path(folder), _SANDBOX_IS_READY) as (sandbox_url,):
+        with _process(sandbox_command, environment, Path(folder), _SANDBOX_IS_READY) as (sandbox_url,):
             click.echo(f"   sandbox at {sandbox_url}")
             settings["HFGATEWAY_UPSTREAM_URL"] = sandbox_url
-            with _process(("serve",), ours | settings, Path(folder), _GATEWAY_IS_READY) as (address, http_url):
+            with _process(("serve",), environment | settings, Path(folder), _GATEWAY_IS_READY) as (address, http_url):
                 click.echo(f"   gateway at {address} (gRPC) and {http_url} (HTTP)")
                 yield address, sandbox_url
 
@@ -91,16 +93,16 @@ def _stage() -> Iterator[tuple[str, str]]:
 def _process(
     arguments: tuple[str, ...], environment: Mapping[str, str], folder: Path, ready: re.Pattern[str]
 ) -> Iterator[tuple[str, ...]]:
-    """`python -m gateway …`, once it says that it is ready; ended, by force if need be, when the block ends.
+    """Run `python -m gateway …` during the block, and stop it at the end, with SIGKILL after 10 s.
 
-    Yields what it says of itself then: the groups of the pattern.
+    When its output matches `ready`, yield the groups of the match. Raises DemoError if it does not become ready.
     """
     log = folder / f"{arguments[0]}.log"
     process = None
     try:
-        with log.open("wb") as output, _uninterrupted():
-            # A session of its own: Ctrl-C is for us, and we end it in order.
-            process = subprocess.Popen(  # noqa: S603 - our own commands and numbers
+        with log.open("wb") as output, _signals_deferred():
+            # Its own session, so that Ctrl-C reaches only this process, which stops the others in order.
+            process = subprocess.Popen(  # noqa: S603 - the arguments are constants
                 (sys.executable, "-m", "gateway", *arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -108,7 +110,7 @@ def _process(
                 env=environment,
                 start_new_session=True,
             )
-        yield _said(process, log, ready)
+        yield _wait_until_ready(process, log, ready)
     finally:
         if process is not None:
             process.terminate()
@@ -120,27 +122,27 @@ def _process(
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Signals that would end us do so after the block: a process that begins in it must be known, to be ended too."""
-    came: list[int] = []
-    ours = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    handlers = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in ours}
+def _signals_deferred() -> Iterator[None]:
+    """Defer SIGINT, SIGTERM and SIGHUP until the block ends, so that a process started in it is always stopped."""
+    received: list[int] = []
+    deferred = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.signal(number, lambda number, _frame: received.append(number)) for number in deferred}
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for one in came:
+    for one in received:
         signal.raise_signal(one)
 
 
-def _said(process: subprocess.Popen[bytes], log: Path, ready: re.Pattern[str]) -> tuple[str, ...]:
-    give_up = time.monotonic() + _START_TIMEOUT
-    while (said := ready.search(log.read_text(errors="replace"))) is None:
-        if process.poll() is not None or time.monotonic() > give_up:
-            raise DemoError(f"`{log.stem}` did not start. It said:\n{log.read_text(errors='replace')[-2000:]}")
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path, ready: re.Pattern[str]) -> tuple[str, ...]:
+    give_up_at = time.monotonic() + _START_TIMEOUT
+    while (match := ready.search(log.read_text(errors="replace"))) is None:
+        if process.poll() is not None or time.monotonic() > give_up_at:
+            raise DemoError(f"`{log.stem}` did not start. Its output:\n{log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.05)
-    return said.groups()
+    return match.groups()
 
 
 def _generate_two(client: Client) -> None:
@@ -156,12 +158,12 @@ def _generate_two(client: Client) -> None:
 
 
 def _lose_an_answer(client: Client, sandbox_url: str) -> None:
-    """The worst moment: created and charged, and nobody was told."""
+    """Submit while the sandbox generates and charges but answers 502: the outcome is unknown to the gateway."""
     import httpx
 
     from hfgateway_client import soul
 
-    click.echo("\n3. Losing an answer on purpose: the sandbox generates, charges, and then answers 502 Bad Gateway")
+    click.echo("\n3. Losing a response on purpose: the sandbox generates and charges, but answers 502 Bad Gateway")
     fault = {"on": "submit", "kind": "502", "processed": True, "prompt": LOST_PROMPT}
     with httpx.Client(base_url=sandbox_url, trust_env=False) as sandbox:
         sandbox.post("/__plan", json={"faults": [fault]}).raise_for_status()
@@ -171,18 +173,18 @@ def _lose_an_answer(client: Client, sandbox_url: str) -> None:
 
     sent = [entry for entry in ledger["submissions"] if entry["prompt"] == LOST_PROMPT]
     charges = [entry for entry in ledger["charges"] if entry["prompt"] == LOST_PROMPT]
-    click.echo("   The sandbox's ledger of it:")
+    click.echo("   The sandbox's ledger shows:")
     for entry in sent:
-        meaning = "key known, nothing new" if entry["replayed"] else "generated and charged"
-        click.echo(f"   POST  key {entry['idempotency_key']}  {meaning}, answered {entry['outcome']}")
+        effect = "known key, not charged again" if entry["replayed"] else "generated and charged"
+        click.echo(f"   POST  key {entry['idempotency_key']}  {effect}, answered {entry['outcome']}")
     credits = " + ".join(entry["credits"] for entry in charges)
     click.echo(f"   charged {len(charges)} time{'' if len(charges) == 1 else 's'} ({credits} credits)")
     if len(charges) != 1:
-        raise DemoError("it should have been charged exactly once")
+        raise DemoError("the generation should have been charged exactly once")
 
 
 def _follow(client: Client, names: Mapping[str, str]) -> list[Generation]:
-    """Show the generations until all are done; returns them in the order of their names."""
+    """Show the generations until all are done; return them in the order of `names`."""
     from hfgateway_client import GenerationChanged, GenerationState, error_from_generation
 
     newest: dict[str, Generation] = {}
@@ -199,7 +201,7 @@ def _follow(client: Client, names: Mapping[str, str]) -> list[Generation]:
 
 @contextmanager
 def _showing(names: Mapping[str, str]) -> Iterator[Any]:
-    """A function that shows a generation: in place on a terminal, as a line elsewhere."""
+    """Yield a function that shows a generation: in a live table on a terminal, else as a line."""
     from rich.console import Console
     from rich.live import Live
 
@@ -213,7 +215,7 @@ def _showing(names: Mapping[str, str]) -> Iterator[Any]:
 
 
 class _Board:
-    """The newest state of each generation, and since when it is watched."""
+    """The newest state of each generation, and the seconds since the start."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         from rich.spinner import Spinner
@@ -224,20 +226,20 @@ class _Board:
         self._rows: dict[str, tuple[str, float | None]] = dict.fromkeys(names, ("SUBMITTED", None))
 
     def update(self, generation: Generation) -> None:
-        """Take over what is new."""
+        """Store the state of a generation for the next `draw`."""
         from hfgateway_client import state_name
 
         elapsed = time.monotonic() - self._began
         self._rows[generation.id] = (state_name(generation), elapsed if generation.done else None)
 
     def print_line(self, generation: Generation) -> None:
-        """Say what is new."""
+        """Print the state of a generation as one line."""
         self.update(generation)
         elapsed = time.monotonic() - self._began
         click.echo(f"   {elapsed:5.1f}s  {self._names[generation.id]}  {self._rows[generation.id][0]}")
 
     def draw(self) -> RenderableType:
-        """All of it, as of now."""
+        """Return the table with the current times."""
         from rich.table import Table
         from rich.text import Text
 

@@ -1,6 +1,7 @@
-"""What can go wrong, as facts: one value that serves as an RPC's error, a generation's failure and its delay.
+"""The failures of the gateway, independent of any transport.
 
-Codes and wire details are not known here; `gateway.rpc.errors` holds the one table that adds them.
+A `Failure` describes why an RPC is refused, why a generation failed, or why it is delayed. Status codes and error
+details are added by the table in `gateway.rpc.errors`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from types import MappingProxyType
 
 
 class Reason(IntEnum):
-    """Why something was refused, failed or is held up; the names of `ErrorReason` in error.proto."""
+    """Why a call was refused, or why a generation failed or is delayed; the names of `ErrorReason` in error.proto."""
 
     INVALID_INPUT = 1
     INPUT_REFUSED = 2
@@ -43,7 +44,7 @@ NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One field that was refused: its path in the names of the protos, and why."""
+    """One refused field: its path, in the field names of the protos, and the reason."""
 
     field: str
     description: str
@@ -51,7 +52,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong; `message` is for people and holds no secret, `retry_after` is in seconds."""
+    """A reason with its details. `message` is for people and contains no secret; `retry_after` is in seconds."""
 
     reason: Reason
     message: str
@@ -62,7 +63,7 @@ class Failure:
 
 
 class GatewayError(Exception):
-    """A call that is refused: carries the failure that its caller is told."""
+    """Refuses a call with a failure, which is returned to the caller."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -70,30 +71,30 @@ class GatewayError(Exception):
 
 
 def invalid_input(violations: Sequence[Violation]) -> GatewayError:
-    """The gateway's own check refused these fields."""
+    """Return INVALID_INPUT for fields that the gateway's validation refused."""
     named = "; ".join(f"{v.field}: {v.description}" for v in violations)
     return GatewayError(Failure(Reason.INVALID_INPUT, named, violations=tuple(violations)))
 
 
 def invalid_field(name: str, description: str) -> GatewayError:
-    """The gateway's own check refused this one field."""
+    """Return INVALID_INPUT for one field."""
     return invalid_input([Violation(name, description)])
 
 
 def generation_not_found(generation_id: str) -> GatewayError:
-    """No such generation, or another tenant's: the two cannot be told apart."""
+    """Return NOT_FOUND, for a missing generation and for another tenant's alike: a caller cannot tell which."""
     return GatewayError(
         Failure(Reason.NOT_FOUND, "no such generation", metadata={"generation_id": printable(generation_id)})
     )
 
 
 def not_cancelable(generation_id: str, state: str, why: str) -> GatewayError:
-    """Too late to cancel, or impossible."""
+    """Return NOT_CANCELABLE. `why` is the message."""
     return GatewayError(Failure(Reason.NOT_CANCELABLE, why, metadata={"generation_id": generation_id, "state": state}))
 
 
 def not_done(generation_id: str, state: str) -> GatewayError:
-    """It has to end before this can be done."""
+    """Return NOT_DONE, for a call that needs the generation to have ended."""
     return GatewayError(
         Failure(
             Reason.NOT_DONE,
@@ -104,7 +105,7 @@ def not_done(generation_id: str, state: str) -> GatewayError:
 
 
 def key_reused(generation_id: str, *, deleted: bool) -> GatewayError:
-    """The idempotency key stands for something else."""
+    """Return IDEMPOTENCY_KEY_REUSED: the key belongs to another input, or to a deleted generation."""
     message = (
         "the idempotency_key belongs to a generation that was deleted"
         if deleted
@@ -114,16 +115,19 @@ def key_reused(generation_id: str, *, deleted: bool) -> GatewayError:
 
 
 def gateway_unavailable(message: str, *, retry_after: float = 1.0) -> GatewayError:
-    """The gateway drains or its store is away; nothing was done."""
+    """Return GATEWAY_UNAVAILABLE: the gateway is draining or its store is unavailable, and nothing was done.
+
+    `retry_after` is in seconds.
+    """
     return GatewayError(Failure(Reason.GATEWAY_UNAVAILABLE, message, retryable=True, retry_after=retry_after))
 
 
 def upstream_unavailable(message: str, *, retry_after: float | None = 5.0) -> GatewayError:
-    """Higgsfield does not answer, or not sensibly."""
+    """Return UPSTREAM_UNAVAILABLE: Higgsfield sent no usable response. `retry_after` is in seconds."""
     return GatewayError(Failure(Reason.UPSTREAM_UNAVAILABLE, message, retryable=True, retry_after=retry_after))
 
 
 def printable(text: str, limit: int = 500) -> str:
-    """Text from outside, made safe to show: no control characters, bounded."""
+    """Make untrusted text safe to show: replace control characters, and cut it after `limit` characters."""
     cut = text if len(text) <= limit else text[:limit] + "…"
     return "".join(c if c.isprintable() else " " for c in cut)

@@ -1,8 +1,8 @@
-"""Places where a test may kill the process: around every commit, every call to Higgsfield, and every answer.
+"""Failpoints: the places at which a test can kill the process, around each commit, call to Higgsfield, and response.
 
-`HFGATEWAY_FAILPOINT="before claim"` ends the process at that place as `kill -9` would: nothing is flushed, nothing is
-told. A name that is none of `PLACES` is refused at the start, for it would kill nothing and prove nothing. Without the
-variable a place costs a comparison with None.
+`HFGATEWAY_FAILPOINT="before claim"` kills the process at that place with SIGKILL: nothing is flushed or sent. A name
+that is not in `PLACES` is refused at the start, because a test with it would prove nothing. If the variable is not set,
+a failpoint costs one comparison with None.
 """
 
 import os
@@ -20,9 +20,10 @@ COMMITS = (
     "character claim", "character bound", "character freed", "character removal", "character gone",
     "agent session", "agent message", "agent message bound", "agent message refused", "agent media",
 )  # fmt: skip
-"""Steps of the store. Before: its statements have run and nothing is committed. After: nobody was told yet.
+"""Transactions of the store. "before": the statements have run and are not committed. "after": committed, but not yet
+announced to anything in the process.
 
-What `Generations.observe()` writes is named after the observation: see `step()` in `gateway/generations/state.py`.
+A transaction of `Generations.observe()` is named after the observation: see `step()` in `gateway/generations/state.py`.
 """
 CALLS = (
     "submit call", "status call", "cancel call", "delete call", "estimate call", "upload call", "storage call",
@@ -35,10 +36,12 @@ CALLS = (
 )  # fmt: skip
 """Requests to Higgsfield, to its storage, and to receivers of callbacks.
 
-Before: connected (to its storage: not yet), and not a byte sent. Amid: sent whole, the answer unread. After: read.
+"before": connected (except to the storage), no byte sent. "amid": the request is sent, the response not read.
+"after": the response is read.
 """
 ANSWERS = ("gRPC answer", "gRPC message", "HTTP answer", "HTTP message", "webhook answer")
-"""What callers and Higgsfield are told, before and after it is handed to the socket; messages are those of streams."""
+"""Responses to callers and to Higgsfield, before and after they are written to the socket. A "message" is one of a
+stream."""
 
 PLACES = frozenset(
     [f"{when} {step}" for when in ("before", "after") for step in (*COMMITS, *CALLS, *ANSWERS)]
@@ -46,25 +49,25 @@ PLACES = frozenset(
 )
 
 ARMED = os.environ.get("HFGATEWAY_FAILPOINT", "")
-"""The place at which this process is to die; empty: nowhere."""
+"""The place at which this process kills itself; empty if none."""
 _when, _, _step = ARMED.partition(" ")
 _BEFORE, _AMID, _AFTER = (_step if _when == when else None for when in ("before", "amid", "after"))
 
 
 def before(step: str) -> None:
-    """The step comes next: die here if this place is the one."""
+    """Kill the process if the failpoint before this step is armed."""
     if step == _BEFORE:
         _die()
 
 
 def amid(step: str) -> None:
-    """The step is under way: the same."""
+    """Kill the process if the failpoint amid this step is armed."""
     if step == _AMID:
         _die()
 
 
 def after(step: str) -> None:
-    """The step is done, and nothing came after it: the same."""
+    """Kill the process if the failpoint after this step is armed. Call it before anything that follows the step."""
     if step == _AFTER:
         _die()
 

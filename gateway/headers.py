@@ -1,11 +1,11 @@
-"""What headers of HTTP say about time. Whatever they hold, nothing is raised."""
+"""Parses times in HTTP headers. A malformed header gives None, never an exception."""
 
 import math
 from email.utils import parsedate_to_datetime
 
 
 def moment(date: str) -> float | None:
-    """The time in a Date header; None where it is none."""
+    """Parse a Date header as Unix time in seconds; None if it is malformed."""
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, OverflowError):
@@ -13,7 +13,7 @@ def moment(date: str) -> float | None:
 
 
 def retry_after(value: str | None, wall: float) -> float | None:
-    """Seconds from `wall` on that a Retry-After header asks for, in either form; None where it is none."""
+    """Parse a Retry-After header, a number or a date, as seconds from `wall`; None if it is absent or malformed."""
     if not value:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What the parts of a running core tell `/metrics` of themselves."""
+"""Registers the metrics that are read from the parts of a running core."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,11 +8,11 @@ from gateway.generations.ports import Saved
 from gateway.telemetry import Telemetry
 
 _Row = tuple[str, str, Callable[[], float]]
-"""A name without its beginning, a help text, and what reads the value."""
+"""A metric: its name without `hfgateway_`, its help text, and a function that reads its value."""
 
 
 def measure(core: Core, telemetry: Telemetry) -> None:
-    """Count what ends, and show what there is."""
+    """Count generations as they end, and register a gauge for each value of the core."""
 
     def count_ends(saved: Sequence[Saved]) -> None:
         for one in saved:
@@ -20,7 +20,8 @@ def measure(core: Core, telemetry: Telemetry) -> None:
                 telemetry.generation_ended(one.generation.state.name)
 
     core.store.listen(count_ends)
-    rows = [*_generations(core), *_others(core), *_callbacks(core), *_catalogs(core), *_webhooks(core)]
+    rows = [*_generations(core), *_agents(core), *_characters(core), *_callbacks(core), *_catalogs(core)]
+    rows += _webhooks(core)
     if core.archiver is not None:
         rows += _archive(core, core.archiver)
     for name, help_text, read in rows:
@@ -34,64 +35,62 @@ def _generations(core: Core) -> list[_Row]:
     store, service = core.store, core.service
     return [
         ("generations_live", "Generations that have not ended", lambda: len(core.feed.entries)),
-        ("generations_uncertain", "Generations of which it is not known whether Higgsfield runs them", uncertain),
+        ("generations_uncertain", "Generations whose submission has an unknown outcome", uncertain),
         (
             "ends_contradicted",
-            "Ends that Higgsfield told after another end of the same request",
+            "Final statuses that contradict an earlier final status of the same request",
             lambda: service.contradictions,
         ),
-        ("store_writable", "1 while the store takes writes", lambda: not store.trouble),
-        ("store_writes_refused", "Writes that the store could not take", lambda: store.writes_refused),
+        ("store_writable", "1 if the store accepts writes, else 0", lambda: not store.trouble),
+        ("store_writes_refused", "Writes that the store has refused", lambda: store.writes_refused),
     ]
 
 
-def _others(core: Core) -> list[_Row]:
-    return [
-        ("agent_sessions_read", "Agents' sessions that are watched", lambda: core.agents.watched),
-        (
-            "characters_open",
-            "Creations of characters of which it is not known what came of them",
-            lambda: core.characters.open_count,
-        ),
-    ]
+def _agents(core: Core) -> list[_Row]:
+    return [("agent_sessions_read", "Agent sessions that are polled for watchers", lambda: core.agents.watched)]
+
+
+def _characters(core: Core) -> list[_Row]:
+    help_text = "Creations of characters with an unknown outcome"
+    return [("characters_open", help_text, lambda: core.characters.open_count)]
 
 
 def _callbacks(core: Core) -> list[_Row]:
     courier = core.courier
     return [
-        ("callbacks_delivered", "Callbacks: attempts that were taken", lambda: courier.delivered),
-        ("callbacks_failed", "Callbacks: attempts that were not taken", lambda: courier.failed),
+        ("callbacks_delivered", "Callback delivery attempts that succeeded", lambda: courier.delivered),
+        ("callbacks_failed", "Callback delivery attempts that failed", lambda: courier.failed),
         (
             "callbacks_skipped",
-            "Callbacks: times that changes were removed before one was told of them",
+            "Times that a callback missed changes because they were pruned before their delivery",
             lambda: courier.skipped,
         ),
-        ("callbacks_waiting", "Callbacks: deliveries that wait", courier.waiting),
+        ("callbacks_waiting", "Callback deliveries that are pending", courier.waiting),
         ("callbacks_paused", "Callbacks that are paused", courier.paused),
     ]
 
 
 def _catalogs(core: Core) -> list[_Row]:
-    def reader(what: str) -> Callable[[], float]:
-        return lambda: core.catalogs.counted(what)
+    def reader(counter: str) -> Callable[[], float]:
+        return lambda: core.catalogs.counted(counter)
 
     return [
-        (f"catalog_{what}", help_text, reader(what))
-        for what, help_text in (
-            ("attempts", "Calls for lists of models, motions and the like"),
-            ("failures", "Those that failed"),
-            ("skipped", "Items of the newest lists that could not be read"),
+        (f"catalog_{counter}", help_text, reader(counter))
+        for counter, help_text in (
+            ("attempts", "Calls to Higgsfield for a catalog: models, motions, styles or presets"),
+            ("failures", "Calls for a catalog that failed"),
+            ("skipped", "Items of the newest catalogs that could not be read"),
         )
     ]
 
 
 def _webhooks(core: Core) -> list[_Row]:
-    def reader(what: str) -> Callable[[], float]:
-        return lambda: core.deliveries.received.get(what, 0)
+    def reader(outcome: str) -> Callable[[], float]:
+        return lambda: core.deliveries.received.get(outcome, 0)
 
     return [
-        (f"webhooks_{what}", f"Webhooks that came with a known token: {what}", reader(what))
-        for what in (
+        (f"webhooks_{outcome}", f"Webhooks with a known token and the result {outcome}", reader(outcome))
+        for outcome in (
             "counted",
             "bound",
             "duplicate",
@@ -108,17 +107,9 @@ def _webhooks(core: Core) -> list[_Row]:
 
 def _archive(core: Core, archiver: Archiver) -> list[_Row]:
     return [
-        ("archive_waiting", "Files that wait to be archived, or to be removed", core.store.copies.copies_waiting),
+        ("archive_waiting", "Files that wait to be archived or removed", core.store.copies.copies_waiting),
         ("archive_files", "Files that were archived", lambda: archiver.archived),
         ("archive_bytes", "Bytes of the files that were archived", lambda: archiver.bytes),
-        (
-            "archive_failures",
-            "Attempts to archive a file, or to remove one, that failed",
-            lambda: archiver.failures,
-        ),
-        (
-            "archive_given_up",
-            "Files that could not be archived before Higgsfield let go of them",
-            lambda: archiver.given_up,
-        ),
+        ("archive_failures", "Attempts to archive or remove a file that failed", lambda: archiver.failures),
+        ("archive_given_up", "Files that will not be archived", lambda: archiver.given_up),
     ]

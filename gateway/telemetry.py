@@ -1,4 +1,4 @@
-"""Logs and metrics. Log lines hold ids, never inputs, credentials or URLs' queries."""
+"""Logs and metrics. Log lines contain ids, but no inputs, no credentials and no query strings of URLs."""
 
 import json
 import logging
@@ -17,53 +17,56 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 3600.0)
-"""Seconds: the buckets of how long calls take."""
+"""The buckets of the duration of calls, in seconds."""
 MOST_LINES, LINES_WITHIN = 10, 10.0
-"""Lines of one kind, and in how many seconds, where callers can cause them."""
-SPARING = (
+"""The log rate limit: lines with the same message, and the period in seconds."""
+RATE_LIMITED = (
     "asyncio", "grpc._cython.cygrpc", "uvicorn.error", "gateway.rpc.chain", "gateway.web.server", "gateway.web.webhook",
 )  # fmt: skip
-"""The loggers of what callers can cause."""
-_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
+"""The loggers of lines that callers can cause."""
+_STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
 _SECRETS = re.compile(r"(?i)\b(key|bearer|basic)\s+[^\s\"']{6,}|hfg_[\w-]{8,}|hfw_[\w-]{8,}|whsec_[\w+/=-]+")
 _QUERIES = re.compile(r"(https?://[^\s?\"']*)\?[^\s\"']*")
 
 
 class Bad(StrEnum):
-    """Why a request or a connection was refused for what it is: the label of one counter."""
+    """Why a request or a connection was rejected as invalid or excessive; a label of `hfgateway_bad_requests_total`."""
 
     CREDENTIALS = "credentials"
-    """No API key or token, or one that opens nothing."""
+    """A missing or invalid API key or token."""
     SIZE = "size"
-    """A message, a head or a body that is too large."""
+    """A message, a request head or a body that is too large."""
     VALUES = "values"
     """Too many values or levels in one message."""
     ENCODING = "encoding"
-    """Bytes that are not what they should be: no message, no HTTP, no UTF-8, an unknown compression."""
+    """Malformed bytes: an invalid message, HTTP request or UTF-8 text, or an unknown compression."""
     CONNECTIONS = "connections"
-    """A connection too many: it was refused, or an idle one was closed for it."""
+    """A connection above the limit: it was refused, or an idle one was closed to make room."""
     HEALTH = "health"
-    """A health watch too many."""
+    """A health watch above the limit."""
     ORIGIN = "origin"
-    """A web page that may not call, or a host that is not served."""
+    """A web origin that may not call, or a Host header that is not served."""
     WEBHOOK = "webhook"
-    """A webhook to no token of ours, or without its proof."""
+    """A webhook with an unknown token, or with a missing or invalid signature."""
     SLOW = "slow"
-    """A request that was begun and not finished in time."""
+    """A request that was not finished in time."""
 
 
 class Telemetry:
-    """The metrics of one gateway, in a registry of its own."""
+    """The metrics of one gateway, with their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._calls = _Calls()
         self.registry.register(self._calls)
         self._refused = Counter(
-            "hfgateway_rpc_refused_total", "Calls refused for overload, unread", ["method"], registry=self.registry
+            "hfgateway_rpc_refused_total",
+            "Calls refused because of overload, before they were read",
+            ["method"],
+            registry=self.registry,
         )
         self._bad = Counter(
-            "hfgateway_bad_requests_total", "Requests and connections refused for what they are", ["reason"],
+            "hfgateway_bad_requests_total", "Requests and connections rejected as invalid or excessive", ["reason"],
             registry=self.registry,
         )  # fmt: skip
         self._ended = Counter(
@@ -71,34 +74,34 @@ class Telemetry:
         )
 
     def calls(self, method: str) -> "MethodMetrics":
-        """The metrics of one method, the same for every transport."""
+        """Return the metrics of a method; all transports share them."""
         return self._calls.methods.setdefault(method, MethodMetrics())
 
     def refusals(self, method: str) -> Callable[[], None]:
-        """Counts a call of the method that was refused before it was read: it is not among its `calls`."""
+        """Return a function that counts a call refused before it was read. Such calls are not part of `calls`."""
         return self._refused.labels(method).inc
 
     def bad(self, reason: Bad) -> None:
-        """Count a request or a connection that was refused for what it is."""
+        """Count a rejected request or connection."""
         self._bad.labels(reason.value).inc()
 
     def generation_ended(self, state: str) -> None:
-        """Count an end."""
+        """Count a generation that reached a final state."""
         self._ended.labels(state).inc()
 
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """A gauge that is read when it is asked for."""
+        """Register a gauge; `read` is called at each scrape."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text form."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
 
 class MethodMetrics:
-    """Counts the calls of one method: plain numbers of the event loop's, which become metrics when they are asked for.
+    """Counts the calls of one method in plain numbers, which become metrics at a scrape. For the event loop only.
 
-    The library's own counters and histograms take a lock for each step, which is a twentieth of a short call.
+    The counters of prometheus_client take a lock for each step, which costs a twentieth of a short call.
     """
 
     __slots__ = ("codes", "open", "seconds", "within")
@@ -108,15 +111,15 @@ class MethodMetrics:
         self.codes: dict[str, int] = {}
         self.seconds = 0.0
         self.within = [0] * (len(BOUNDS) + 1)
-        """Calls by the first of the bounds that they kept; the last is for those that kept none."""
+        """Calls by the smallest bound that is not exceeded; the last element counts calls above all bounds."""
 
     def begin(self) -> float:
-        """A call begins; `end` is told what this returned."""
+        """Record the start of a call; pass the result to `end`."""
         self.open += 1
         return time.perf_counter()
 
     def end(self, began: float, code: str) -> None:
-        """It ended with this code."""
+        """Record the end of a call with a status code; `began` is the result of `begin`."""
         took = time.perf_counter() - began
         self.open -= 1
         self.seconds += took
@@ -125,13 +128,13 @@ class MethodMetrics:
 
 
 class _Calls(Collector):
-    """Shows the calls of all methods."""
+    """Exposes the `MethodMetrics` of all methods."""
 
     def __init__(self) -> None:
         self.methods: dict[str, MethodMetrics] = {}
 
     def collect(self) -> Iterator[Metric]:
-        """What is counted now."""
+        """Yield the metrics of a scrape."""
         ended = CounterMetricFamily("hfgateway_rpc", "Calls that ended", labels=["method", "code"])
         seconds = HistogramMetricFamily("hfgateway_rpc_seconds", "How long calls took", labels=["method"])
         running = GaugeMetricFamily("hfgateway_rpc_open", "Calls under way", labels=["method"])
@@ -146,26 +149,26 @@ class _Calls(Collector):
 
 
 def redacted(text: str) -> str:
-    """Text without anything that looks like a secret, and without URLs' queries."""
+    """Remove from a text what looks like a secret, and the query strings of URLs."""
     return _QUERIES.sub(r"\1?[removed]", _SECRETS.sub("[removed]", text))
 
 
-class _Lines(logging.Formatter):
-    """One line for each record, as JSON or for a person."""
+class _LineFormatter(logging.Formatter):
+    """Formats a record as a JSON object, or as text for a console."""
 
     def __init__(self, form: str) -> None:
         super().__init__()
         self._form = form
 
     def format(self, record: logging.LogRecord) -> str:
-        extra = {name: value for name, value in record.__dict__.items() if name not in _OWN}
+        extra = {name: value for name, value in record.__dict__.items() if name not in _STANDARD_FIELDS}
         message = record.getMessage()
         if record.exc_info:
             message += "\n" + self.formatException(record.exc_info)
         if self._form == "console":
             clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-            told = "".join(f" {name}={value}" for name, value in extra.items())
-            return redacted(f"{clock} {record.levelname.lower():8} {message}{told}")
+            fields = "".join(f" {name}={value}" for name, value in extra.items())
+            return redacted(f"{clock} {record.levelname.lower():8} {message}{fields}")
         content: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
@@ -176,56 +179,57 @@ class _Lines(logging.Formatter):
 
 
 def set_up_logging(form: str, level: str) -> None:
-    """Send all logs to stderr: `form` console or json, empty for console on a terminal and json elsewhere."""
+    """Send all logs to stderr. `form` is "console", "json", or "" for console if stderr is a terminal, else json."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines(form or ("console" if sys.stderr.isatty() else "json")))
+    handler.setFormatter(_LineFormatter(form or ("console" if sys.stderr.isatty() else "json")))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_not_about_leavers)
-    sparing = Sparing()
-    for name in SPARING:
-        logging.getLogger(name).addFilter(sparing)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_disconnect)
+    rate_limit = LogRateLimit()
+    for name in RATE_LIMITED:
+        logging.getLogger(name).addFilter(rate_limit)
     for noisy in ("uvicorn.error", "httpx", "httpcore", "asyncio", "grpc._cython.cygrpc"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 
-class Sparing(logging.Filter):
-    """Lets `MOST_LINES` lines of one kind through in `LINES_WITHIN` seconds; the next says how many were left out.
+class LogRateLimit(logging.Filter):
+    """Passes at most `MOST_LINES` lines with the same message in `LINES_WITHIN` seconds, and drops the others.
 
-    For loggers that callers can make write: no request may cost a line.
+    The first line of the next period has the number of dropped lines in its field `dropped`. It is for loggers that
+    callers can cause to write, so that requests cannot flood the log.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._now = now
-        self._kinds: dict[tuple[str, str], _Kind] = {}
+        self._periods: dict[tuple[str, str], _Period] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
-        kind = self._kinds.setdefault((record.name, str(record.msg).partition("\n")[0]), _Kind())
+        """Return whether to write the line."""
+        period = self._periods.setdefault((record.name, str(record.msg).partition("\n")[0]), _Period())
         now = self._now()
-        if now - kind.since >= LINES_WITHIN:
-            if kind.left_out:
-                record.left_out = kind.left_out
-            kind.since, kind.written, kind.left_out = now, 0, 0
-        if kind.written >= MOST_LINES:
-            kind.left_out += 1
+        if now - period.since >= LINES_WITHIN:
+            if period.dropped:
+                record.dropped = period.dropped
+            period.since, period.written, period.dropped = now, 0, 0
+        if period.written >= MOST_LINES:
+            period.dropped += 1
             return False
-        kind.written += 1
+        period.written += 1
         return True
 
 
-class _Kind:
-    """The lines of one text."""
+class _Period:
+    """The lines with one message in the current period."""
 
-    __slots__ = ("left_out", "since", "written")
+    __slots__ = ("dropped", "since", "written")
 
     def __init__(self) -> None:
         self.since = float("-inf")
-        self.written = self.left_out = 0
+        self.written = self.dropped = 0
 
 
-def _not_about_leavers(record: logging.LogRecord) -> bool:
-    """grpc tells with a traceback of every stream whose client has left while a write was pending; that is no error."""
+def _is_no_disconnect(record: logging.LogRecord) -> bool:
+    # grpc logs a traceback for each stream whose client disconnects while a write is pending. That is no error.
     return "ExecuteBatchError" not in record.getMessage()

@@ -99,7 +99,7 @@ class HttpReceivers:
         found = [str(to.address)] if to.address is not None else list(await self._lookup(to.host))
         good = all(addresses.allowed(text, self._networks) for text in found)
         if good and not (to.secure and to.usual):
-            good = all(addresses.named(addresses.parsed(text), self._networks) for text in found)
+            good = all(addresses.in_networks(addresses.parse(text), self._networks) for text in found)
         return found if good else []
 
     async def _ask_the_system(self, host: str) -> Sequence[str]:

@@ -59,11 +59,15 @@ def place(url: str, networks: Sequence[Network], ports: Sequence[int]) -> Place:
         raise UnfitError("leads to an address that this gateway does not call")
     if parts.scheme == "http" and not networks:
         raise UnfitError("must begin with https://")
-    if parts.scheme == "http" and address is not None and not addresses.named(addresses.plain(address), networks):
+    if (
+        parts.scheme == "http"
+        and address is not None
+        and not addresses.in_networks(addresses.unwrapped(address), networks)
+    ):
         raise UnfitError("must begin with https://")
     usual = (port or (443 if parts.scheme == "https" else 80)) in ports
     if not usual and (
-        not networks or (address is not None and not addresses.named(addresses.plain(address), networks))
+        not networks or (address is not None and not addresses.in_networks(addresses.unwrapped(address), networks))
     ):
         raise UnfitError(f"must have one of the ports {', '.join(map(str, ports))}")
     return Place(parts.scheme == "https", host, usual, address)

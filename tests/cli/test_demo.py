@@ -63,7 +63,7 @@ def test_one_that_is_ended_while_a_process_begins_ends_that_process(
     begun: list[subprocess.Popen[bytes]] = []
 
     def begin(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
-        """The signal comes when the process is there and nobody has heard of it."""
+        """Start the process, and raise the signal before the demo has its handle."""
         begun.append(popen(*arguments, **options))
         signal.raise_signal(number)
         return begun[-1]

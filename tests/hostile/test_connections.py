@@ -22,7 +22,7 @@ from starlette.routing import Route
 from gateway.certificates import Certificates
 from gateway.config import Address
 from gateway.serving import listen
-from gateway.telemetry import LINES_WITHIN, MOST_LINES, Bad, Sparing
+from gateway.telemetry import LINES_WITHIN, MOST_LINES, Bad, LogRateLimit
 from gateway.web.server import WebServer
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.certificates import Authority
@@ -167,22 +167,22 @@ async def test_callers_are_served_beside_connections_without_a_tls_handshake(tmp
         assert Bad.CONNECTIONS in counted
 
 
-def test_a_flood_of_lines_is_told_in_few() -> None:
+def test_a_flood_of_log_lines_is_rate_limited() -> None:
     clock = [0.0]
-    sparing = Sparing(lambda: clock[0])
+    rate_limit = LogRateLimit(lambda: clock[0])
     logger = logging.Logger("flooded")
     lines: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = lines.append  # type: ignore[method-assign]
     logger.addHandler(handler)
-    logger.addFilter(sparing)
+    logger.addFilter(rate_limit)
     for number in range(1000):
         logger.warning("one kind\n%d", number)
     logger.warning("another")
     assert len(lines) == MOST_LINES + 1
     clock[0] = LINES_WITHIN
     logger.warning("one kind\nagain")
-    assert lines[-1].__dict__["left_out"] == 1000 - MOST_LINES
+    assert lines[-1].__dict__["dropped"] == 1000 - MOST_LINES
 
 
 @pytest.mark.parametrize("words", [b"\x16\x03\x01\x00\x05hello", b"no HTTP at all\r\n\r\n"])
