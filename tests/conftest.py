@@ -27,21 +27,33 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/durability/test_kill.py",),
     # What the clients' builds have in common: Maven's target folder, Cargo's, node_modules.
     ("tests/clients/test_behaviours.py", "tests/clients/test_java.py", "tests/clients/test_rust.py"),
+    ("tests/clients/test_go.py", "tests/conformance/test_connect.py", "tests/conformance/test_grpc_tools.py"),
     ("tests/clients/test_typescript.py", "tests/examples/test_typescript.py", "tests/tooling/test_generated.py"),
     ("tests/chaos/test_storm.py",),
-    ("tests/watching/test_faults.py",),
+    ("tests/app/test_restore.py",),
     ("tests/app/test_start.py",),
-    ("tests/clients/test_go.py", "tests/conformance/test_connect.py", "tests/conformance/test_grpc_tools.py"),
+    ("tests/app/test_one_gateway.py",),
+    ("tests/recovery/test_outage.py",),
+    ("tests/app/test_doctor.py",),
+    ("tests/simulation/test_simulation.py",),
+    ("tests/simulation/test_mutations.py",),
+    ("tests/rpc/test_errors.py",),
+    ("tests/tooling/test_conftest.py",),
+    ("tests/watching/test_faults.py",),
+    ("tests/archive/test_gateway.py",),
     ("tests/web/test_page.py",),
     ("tests/clients/test_python.py", "tests/tooling/test_packages.py", "tests/tooling/test_stub_floors.py"),
-    ("tests/access/test_isolation.py",),
+    ("tests/generations/test_submit_path.py",),
+    ("tests/bench/test_charges.py",),
+    ("tests/tooling/test_watchdog.py",),
+    ("tests/sandbox/test_command.py",),
+    ("tests/simulation/test_replay.py",),
     ("tests/contract/store/test_faults.py",),
-    ("tests/recovery/test_outage.py",),
     ("tests/durability/test_restart.py",),
     ("tests/callbacks/test_command.py",),
 )
-"""Nobody shall wait for these at the end. The files of one line share what they build, or would keep all cores busy:
-one worker runs them in turn. Every other file is a line of its own."""
+"""The run would wait for these at its end. The files of one line share what they build, or would keep all cores busy:
+one worker runs them in turn. Every other file is a line by itself."""
 LINES = {file: number for number, files in enumerate(LONGEST_FIRST) for file in files}
 
 

@@ -11,7 +11,7 @@ from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import state
 from gateway.generations.model import Generation, Moment, State, StatusReport
 from gateway.generations.ports import Claim, Claimed, NoAnswer, Outcome
-from gateway.generations.state import OwnerDied
+from gateway.generations.state import OwnerDied, Unsent
 from gateway.generations.watch import Watches
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.store.sqlite import SqliteStore
