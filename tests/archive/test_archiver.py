@@ -227,7 +227,7 @@ async def test_an_upload_that_is_interrupted_is_taken_back(stage: Stage, s3: tup
     await stage.stop()
 
     hanging.set()
-    assert unfinished_uploads(s3[0]) == []
+    await stage.becomes(lambda: unfinished_uploads(s3[0]) == [])
     assert stage.place.files() == {}
 
 

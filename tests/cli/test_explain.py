@@ -51,7 +51,8 @@ async def test_every_change_and_every_call_has_its_line(running: Running, hfgate
     assert re.fullmatch(r"submit: POST /\S+: HTTP 429 in \d+\.\d{3} s \([0-9a-f-]{36}\)", told[1])
     assert any(re.fullmatch(r"poll: GET /\S+: HTTP 200 in \S+ s, \d+ times \(\S+\)", one) for one in told)
     assert any(one.startswith("submit: accepted by Higgsfield as request ") for one in told)
-    assert told[-1].startswith("cancel: QUEUED -> CANCELED")
+    # A poll may see the cancellation before the status call that follows it.
+    assert re.match("(cancel|poll): QUEUED -> CANCELED", told[-1])
     assert "a fox" not in ended.out
 
 
