@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 from gateway.errors import Failure
 
@@ -138,6 +138,39 @@ class Spec:
         return self.token_hash is not None and self.api == "v2"
 
 
+class Changes(TypedDict, total=False):
+    """The fields of a generation that `evolve` may change, with their types."""
+
+    state: State
+    outputs: tuple[Output, ...]
+    failure: Failure | None
+    delay: Failure | None
+    request_id: str
+    correlation_id: str
+    upstream_status: str
+    source: Source
+    other_results: Mapping[str, Any] | None
+    accept_time: float | None
+    start_time: float | None
+    end_time: float | None
+    outputs_expire_time: float | None
+    marker: Marker | None
+    send_by: float | None
+    first_sent_at: float | None
+    sent_at: float | None
+    sends: int
+    ambiguous: bool
+    not_before: float
+    repeats_over: bool
+    cancel_requested: bool
+    polls: int
+    missing_since: float | None
+    stray_request_id: str
+    ended_at: float | None
+    held: bool
+    ran: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """A generation at one version. It is immutable; `evolve` makes the next version.
@@ -212,17 +245,19 @@ class Generation:
         """Whether a cancel may succeed."""
         return self.state is State.PENDING or (self.state is State.QUEUED and self.spec.api == "v2")
 
-    def evolve(self, moment: Moment, **changes: Any) -> "Generation":
+    def evolve(self, moment: Moment, **changes: Unpack[Changes]) -> "Generation":
         """Return the next version with some fields changed; also the next revision if callers see a difference."""
-        visible = any(name in VISIBLE and getattr(self, name) != value for name, value in changes.items())
-        if visible:
-            changes["revision"] = self.revision + 1
-            changes["update_time"] = moment.wall
-        changes["version"] = self.version + 1
         # Three times as fast as dataclasses.replace, which examines the declaration of each field.
         values = list(_values_of(self))
+        visible = False
         for name, value in changes.items():
-            values[_PLACE_OF[name]] = value
+            place = _PLACE_OF[name]
+            visible = visible or (name in VISIBLE and values[place] != value)
+            values[place] = value
+        values[_PLACE_OF["version"]] += 1
+        if visible:
+            values[_PLACE_OF["revision"]] += 1
+            values[_PLACE_OF["update_time"]] = moment.wall
         return Generation(*values)
 
 

@@ -17,6 +17,7 @@ from gateway.generations.model import (
     ENDED,
     FOLLOWED,
     UNSETTLED,
+    Changes,
     Generation,
     Marker,
     Moment,
@@ -274,15 +275,17 @@ def _accepted(generation: Generation, observation: Accepted, moment: Moment) -> 
         if generation.stray_request_id:
             return None
         return generation.evolve(moment, stray_request_id=report.request_id, marker=None)
-    return generation.evolve(
-        moment,
-        **_settled(),
-        accept_time=moment.wall,
-        request_id=report.request_id,
-        correlation_id=report.correlation_id if observation.source is Source.SUBMIT else "",
-        source=observation.source,
-        **_progress(generation, report, report.state or State.QUEUED, moment),
-    )
+    changes = _progress(generation, report, report.state or State.QUEUED, moment)
+    changes |= {
+        "marker": None,
+        "send_by": None,
+        "delay": None,
+        "accept_time": moment.wall,
+        "request_id": report.request_id,
+        "correlation_id": report.correlation_id if observation.source is Source.SUBMIT else "",
+        "source": observation.source,
+    }
+    return generation.evolve(moment, **changes)
 
 
 def _refused(generation: Generation, observation: Refused, moment: Moment) -> Generation | None:
@@ -303,19 +306,16 @@ def _postponed(generation: Generation, observation: Postponed, moment: Moment) -
         return None
     not_before = moment.steady + observation.pause
     if generation.ambiguous:
-        undone = {"marker": None, "send_by": None} if observation.reached else _taken_back(generation)
-        return generation.evolve(moment, **undone, not_before=not_before)
+        changes: Changes = {"marker": None, "send_by": None} if observation.reached else _taken_back(generation)
+        changes |= {"not_before": not_before}
+        return generation.evolve(moment, **changes)
     if generation.cancel_requested:
         return _ended(generation, State.CANCELED, None, moment, Source.CANCEL)
     if generation.spec.fail_when_saturated and observation.failure.reason is Reason.UPSTREAM_SATURATED:
         return _ended(generation, State.FAILED, observation.failure, moment, Source.SUBMIT)
-    return generation.evolve(
-        moment,
-        **_taken_back(generation),
-        not_before=not_before,
-        delay=observation.failure,
-        source=Source.SUBMIT,
-    )
+    changes = _taken_back(generation)
+    changes |= {"not_before": not_before, "delay": observation.failure, "source": Source.SUBMIT}
+    return generation.evolve(moment, **changes)
 
 
 def _ambiguous(generation: Generation, observation: Ambiguous, moment: Moment) -> Generation | None:
@@ -337,12 +337,17 @@ def _reported(generation: Generation, observation: Reported, moment: Moment) -> 
     state = report.state
     if state is None or _RANK[state] < _RANK[generation.state]:
         state = generation.state
-    known = {"missing_since": None} if generation.missing_since is not None else {}
-    changes = _progress(generation, report, state, moment) | known
+    changes = _progress(generation, report, state, moment)
+    if generation.missing_since is not None:
+        changes["missing_since"] = None
     if all(getattr(generation, name) == value for name, value in changes.items()):
         return None
-    polls = max(observation.polls, generation.polls)
-    return generation.evolve(moment, **changes, source=observation.source, polls=polls, ran=observation.ran)
+    changes |= {
+        "source": observation.source,
+        "polls": max(observation.polls, generation.polls),
+        "ran": observation.ran,
+    }
+    return generation.evolve(moment, **changes)
 
 
 def _missing(generation: Generation, observation: Missing, moment: Moment) -> Generation | None:
@@ -411,19 +416,17 @@ _APPLY: dict[type[Any], Callable[[Generation, Any, Moment], Generation | None]] 
 _RANK = {State.QUEUED: 1, State.IN_PROGRESS: 2} | dict.fromkeys(ENDED, 3)
 
 
-def _settled() -> dict[str, Any]:
-    return {"marker": None, "send_by": None, "delay": None}
-
-
-def _taken_back(generation: Generation) -> dict[str, Any]:
+def _taken_back(generation: Generation) -> Changes:
     """Undo the attempt of the marker. Earlier attempts keep their times."""
     sends = generation.sends - 1
-    undone: dict[str, Any] = {"marker": None, "send_by": None, "sends": sends}
-    return undone if sends else undone | {"first_sent_at": None, "sent_at": None}
+    undone: Changes = {"marker": None, "send_by": None, "sends": sends}
+    if not sends:
+        undone |= {"first_sent_at": None, "sent_at": None}
+    return undone
 
 
 def _uncertain(
-    generation: Generation, failure: Failure, pause: float, source: Source, moment: Moment, **more: Any
+    generation: Generation, failure: Failure, pause: float, source: Source, moment: Moment, *, held: bool = False
 ) -> Generation:
     return generation.evolve(
         moment,
@@ -434,14 +437,16 @@ def _uncertain(
         not_before=moment.steady + pause,
         delay=failure,
         source=source,
-        **more,
+        held=held or generation.held,
     )
 
 
 def _ended(generation: Generation, state: State, failure: Failure | None, moment: Moment, source: Source) -> Generation:
     return generation.evolve(
         moment,
-        **_settled(),
+        marker=None,
+        send_by=None,
+        delay=None,
         state=state,
         failure=failure,
         end_time=moment.wall,
@@ -462,9 +467,9 @@ def _outputs(before: tuple[Output, ...], reported: tuple[Output, ...], *, over: 
     return tuple(output for output in (*kept.values(), *(new[job] for job in new if job not in kept)) if output)
 
 
-def _progress(generation: Generation, report: StatusReport, state: State, moment: Moment) -> dict[str, Any]:
+def _progress(generation: Generation, report: StatusReport, state: State, moment: Moment) -> Changes:
     """Return the changes of visible fields by a report. `state` is never behind that of the generation."""
-    changes: dict[str, Any] = {"state": state, "upstream_status": report.status}
+    changes: Changes = {"state": state, "upstream_status": report.status}
     if report.state is None:
         return changes
     if report.outputs or state.ended:
