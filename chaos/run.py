@@ -131,7 +131,7 @@ class _Stage:
         """Customers come while all goes wrong."""
         if self._plan.webhooks:
             prompts = [prompt_of(self._plan.seed, index) for index in range(self._plan.submissions)]
-            self._sandbox.world.plan.add(self._weather.webhook_faults(prompts))
+            self._sandbox.state.plan.add(self._weather.webhook_faults(prompts))
         async with asyncio.TaskGroup() as together:
             together.create_task(self._lives.many(self._over))
             with contextlib.suppress(TimeoutError):  # then the calm finds that there is none, and says so
@@ -146,8 +146,8 @@ class _Stage:
     async def calm(self) -> None:
         """Nothing more goes wrong: wait for the ends, and write down what everybody says then."""
         self._weather.calm = True
-        self._sandbox.world.plan.clear()
-        self._sandbox.world.change({"webhook_loss": 0.0})
+        self._sandbox.state.plan.clear()
+        self._sandbox.state.change({"webhook_loss": 0.0})
         self._recorder.note("calm")
         await self._lives.last()
         self._begin(self._lives.keep_alive())
@@ -157,7 +157,7 @@ class _Stage:
             await nothing_goes_on(client, self._plan.linger)
             await self.part()
             await write_finals(self._recorder, client, {LABEL: str(self._plan.seed)}, self._plan.linger)
-        note_ledger(self._recorder, self._sandbox.world.describe(with_entries=True))
+        note_ledger(self._recorder, self._sandbox.state.describe(with_entries=True))
 
     async def part(self) -> None:
         """Send home whoever is still there; an error of theirs is one of ours."""
@@ -196,7 +196,7 @@ class _Stage:
 async def _stage(plan: Plan, recorder: Recorder, folder: Path, log: Path) -> AsyncIterator[_Stage]:
     sandbox = Sandbox(plan.sandbox)
     weather = Weather(plan.seed, recorder)
-    sandbox.world.chance = weather
+    sandbox.state.random_faults = weather
     async with (
         sandbox,
         Proxy() as steady,

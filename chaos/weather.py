@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from chaos.history import Recorder
-from gateway.sandbox.faults import Chance, Fault
+from gateway.sandbox.faults import Fault, RandomFaults
 
 SUBMIT_TROUBLE = 0.3
 OTHER_TROUBLE = 0.1
@@ -45,7 +45,7 @@ def drawn(operation: str, kinds: Sequence[str], dice: random.Random) -> Fault:
     return Fault(on=operation, kind=kind, processed=processed, headers={"Retry-After": "1"} if kind == "429" else {})
 
 
-class Weather(Chance):
+class Weather(RandomFaults):
     """Takes the place of a sandbox's own chance. Once `calm`, no call is spoiled any more."""
 
     def __init__(self, seed: int, recorder: Recorder) -> None:

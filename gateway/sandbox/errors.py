@@ -84,7 +84,7 @@ def agents_not_enabled() -> ApiError:
     return ApiError(403, "Agent API is not enabled for this account")
 
 
-def agent_credits() -> ApiError:
+def not_enough_agent_credits() -> ApiError:
     """Not enough credits, as the agent API says it."""
     return ApiError(402, "Not enough credits")
 
@@ -99,18 +99,18 @@ def session_terminated() -> ApiError:
     return ApiError(400, "session_terminated")
 
 
-def webhook_refused(why: str) -> ApiError:
+def webhook_url_refused(why: str) -> ApiError:
     """Refuse a callback address; the code is not documented."""
     return ApiError(400, f"hf_webhook {why}")
 
 
-def reference_refused(reference_id: Any, why: str, *, v1: bool) -> ApiError:
+def character_refused(reference_id: Any, why: str, *, v1: bool) -> ApiError:
     """Refuse the use of a character; the shape is that of the model's other refusals."""
     where = ["body", *(["params"] if v1 else []), "custom_reference_id"]
     return ApiError(422, [{"type": "value_error", "loc": where, "msg": why, "input": reference_id}])
 
 
-def body_is_no_json() -> ApiError:
+def invalid_json() -> ApiError:
     """Refuse a body that does not parse."""
     return ApiError(422, [{"type": "json_invalid", "loc": ["body", 0], "msg": "JSON decode error", "input": {}}])
 

@@ -40,7 +40,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from gateway.sandbox.generations.prompt_directives import Outcome, Wishes
+from gateway.sandbox.generations.prompt_directives import Outcome
 
 LISTS = ("models", "motions", "styles", "styles_2", "presets", "studio_presets")
 OPERATIONS = (
@@ -103,7 +103,7 @@ class Fault:
             raise ValueError(f"unknown kind {fault.kind}")
         return fault if "processed" in data else replace(fault, processed=fault._processed_by_default())
 
-    def fits(self, operation: str, prompt: str | None) -> bool:
+    def matches(self, operation: str, prompt: str | None) -> bool:
         """Say whether a call meets this fault; beside calls there are the operations `webhook` and `early`."""
         if self.prompt not in (None, prompt):
             return False
@@ -130,7 +130,7 @@ class Fault:
         return RAW_KINDS.get(self.kind, False) if replaces_answer else True
 
 
-class Plan:
+class FaultPlan:
     """The queue of exact faults. Those for one prompt stand apart: a plan may have some for each of ten thousand."""
 
     def __init__(self) -> None:
@@ -166,12 +166,12 @@ class Plan:
     def _first(self, whose: str | None, operation: str, prompt: str | None) -> tuple[int, str | None, int] | None:
         """Number, queue and place of the first that fits among those for a prompt, or among those for any."""
         for index, (number, fault) in enumerate(self._faults.get(whose, ())):
-            if fault.fits(operation, prompt):
+            if fault.matches(operation, prompt):
                 return number, whose, index
         return None
 
 
-class Chance:
+class RandomFaults:
     """Faults and sad ends by probability, the same for the same seed and order of calls."""
 
     def __init__(self, probabilities: Mapping[str, float], seed: int) -> None:
@@ -194,7 +194,7 @@ class Chance:
                 return _by_chance(kind, operation, coin)
         return None
 
-    def loses(self, probability: float) -> bool:
+    def drops_webhook(self, probability: float) -> bool:
         """Draw whether a delivery is never made."""
         return self._losses.random() < probability
 
@@ -206,13 +206,6 @@ class Chance:
             if draw < 0:
                 return outcome
         return "completed"
-
-
-def wished(wishes: Wishes, created: bool) -> Fault | None:
-    """Return the fault that a prompt asks for; an answer is lost only where it told of something new."""
-    if wishes.http_status is not None:
-        return Fault(on="submit", kind=str(wishes.http_status))
-    return Fault(on="submit", kind="lost", processed=True) if wishes.lost and created else None
 
 
 def _by_chance(kind: str, operation: str, coin: bool) -> Fault | None:

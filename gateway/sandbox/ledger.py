@@ -150,34 +150,34 @@ class Ledger:
         self._this_second = (0, 0)
         self._not_before: dict[str, float] = {}
 
-    def charged(self, generation: Generation) -> None:
+    def record_generation_charge(self, generation: Generation) -> None:
         """Record a created request."""
-        price = generation.price
-        self.charged_for(generation.request_id, generation.model.slug, generation.prompt, price, generation.created_at)
+        one = generation
+        self.record_charge(one.request_id, one.model.slug, one.prompt, one.price, one.created_at)
 
-    def charged_for(self, request_id: str, model: str, prompt: str, credits: Decimal, at: float) -> None:
+    def record_charge(self, request_id: str, model: str, prompt: str, credits: Decimal, at: float) -> None:
         """Record credits taken."""
         self.charges.append(Charge(at, request_id, model, prompt, credits))
 
-    def refunded(self, generation: Generation, reason: str) -> None:
+    def record_generation_refund(self, generation: Generation, reason: str) -> None:
         """Record credits given back, at the moment the generation ended."""
         assert generation.finished_at is not None
-        self.refunded_for(generation.request_id, generation.unpaid, reason, generation.finished_at)
+        self.record_refund(generation.request_id, generation.refund_amount, reason, generation.finished_at)
 
-    def refunded_for(self, request_id: str, credits: Decimal, reason: str, at: float) -> None:
+    def record_refund(self, request_id: str, credits: Decimal, reason: str, at: float) -> None:
         """Record credits given back."""
         self.refunds.append(Refund(at, request_id, credits, reason))
 
-    def told_to_wait(self, subject: str, until: float) -> None:
+    def record_retry_after(self, retry_key: str, until: float) -> None:
         """Remember that a client was told when to come again with the same call."""
-        self._not_before[subject] = until
+        self._not_before[retry_key] = until
 
-    def came(self, subject: str, at: float) -> None:
+    def record_call(self, retry_key: str, at: float) -> None:
         """Count a call, and a client that did not wait as told."""
         second, calls = self._this_second
         self._this_second = (int(at), calls + 1 if int(at) == second else 1)
         self.peak_calls_per_second = max(self.peak_calls_per_second, self._this_second[1])
-        until = self._not_before.pop(subject, None)
+        until = self._not_before.pop(retry_key, None)
         if until is not None and at < until - _EARLY:
             self.ignored_retry_after += 1
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from gateway.sandbox.accounts.settings import Terms
+from gateway.sandbox.accounts.settings import AccountSettings
 
 FAULT_KINDS = ("500", "502", "503", "429", "reset", "lost", "hang", "html", "half", "nsfw", "failed")
 """The kinds that may happen by chance; a plan (`faults.py`) knows more."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SandboxOptions(Terms):
+class SandboxOptions(AccountSettings):
     """Everything about a sandbox that is fixed before its first request, and the terms that each account begins with.
 
     Times are in seconds of its own clock.

@@ -33,18 +33,18 @@ class Violation:
     rule: str
     path: Path
     value: Any
-    demand: Any
+    expected: Any
 
     def as_pydantic(self) -> dict[str, Any]:
         """Report as an entry of a 422's list."""
-        kind, message, context = _PYDANTIC[self.rule](self.demand)
-        where = [*self.path, self.demand] if self.rule == "required" else self.path
+        kind, message, context = _PYDANTIC[self.rule](self.expected)
+        where = [*self.path, self.expected] if self.rule == "required" else self.path
         entry = {"type": kind, "loc": ["body", *where], "msg": message, "input": self.value}
         return {**entry, "ctx": context} if context else entry
 
     def as_jsonschema(self) -> str:
         """Report as the text of a 400."""
-        return f"{'.'.join(map(str, self.path))}: {_JSONSCHEMA[self.rule](self.value, self.demand)}"
+        return f"{'.'.join(map(str, self.path))}: {_JSONSCHEMA[self.rule](self.value, self.expected)}"
 
 
 def violations(value: Any, schema: Schema, path: Path = ()) -> Iterator[Violation]:

@@ -16,14 +16,14 @@ from gateway.sandbox.http.character_routes import CharacterRoutes
 from gateway.sandbox.http.control_routes import ControlRoutes
 from gateway.sandbox.http.generation_routes import GenerationRoutes
 from gateway.sandbox.http.media_routes import MediaRoutes
-from gateway.sandbox.http.middleware import OPEN, Gate, Handler
-from gateway.sandbox.http.preset_routes import ChoiceRoutes
+from gateway.sandbox.http.middleware import OUTSIDE_API, ApiMiddleware, Handler
+from gateway.sandbox.http.preset_routes import PresetRoutes
 from gateway.sandbox.http.upload_routes import UploadRoutes
 from gateway.sandbox.http.v1_routes import JobSetRoutes
 from gateway.sandbox.ledger import Ledger
 from gateway.sandbox.options import FAULT_KINDS, SandboxOptions
-from gateway.sandbox.state import World
-from gateway.sandbox.webhooks.sender import Deliveries
+from gateway.sandbox.state import SandboxState
+from gateway.sandbox.webhooks.sender import WebhookSender
 
 __all__ = ["FAULT_KINDS", "Sandbox", "SandboxOptions", "run", "serve_until_stopped"]
 
@@ -37,8 +37,8 @@ class Sandbox:
 
     def __init__(self, options: SandboxOptions | None = None, clock: Clock | None = None) -> None:
         self.options = options or SandboxOptions(port=0)
-        self.world = World(self.options, clock or ScaledClock(self.options.time_scale))
-        self.deliveries = Deliveries(self.world)
+        self.state = SandboxState(self.options, clock or ScaledClock(self.options.time_scale))
+        self.webhook_sender = WebhookSender(self.state)
         self._runner: web.AppRunner | None = None
         self._url = ""
 
@@ -50,14 +50,14 @@ class Sandbox:
     @property
     def ledger(self) -> Ledger:
         """The exact account, as of now."""
-        self.world.settle()
-        return self.world.ledger
+        self.state.settle()
+        return self.state.ledger
 
     async def start(self) -> None:
         """Listen; an OSError says that the port is taken."""
         # Cancellation on disconnect is what ends a `hang`; nothing else of a handler can be cut in two by it.
         runner = web.AppRunner(
-            _application(self.world, self.deliveries),
+            _application(self.state, self.webhook_sender),
             handler_cancellation=True,
             access_log=None,
             shutdown_timeout=_GRACE,
@@ -69,13 +69,13 @@ class Sandbox:
             await runner.cleanup()
             raise
         self._runner = runner
-        self.deliveries.start()
+        self.webhook_sender.start()
         host, port = runner.addresses[0][:2]
         self._url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def stop(self) -> None:
         """Stop delivering and listening, and close every connection; does nothing twice."""
-        await self.deliveries.stop()
+        await self.webhook_sender.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -111,25 +111,25 @@ def run(options: SandboxOptions) -> int:
     return 0
 
 
-def _application(world: World, deliveries: Deliveries) -> web.Application:
-    gate = Gate(world, deliveries)
+def _application(state: SandboxState, webhook_sender: WebhookSender) -> web.Application:
+    middleware = ApiMiddleware(state, webhook_sender)
 
     @web.middleware
     async def through_gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith(OPEN):
+        if request.path.startswith(OUTSIDE_API):
             return await handler(request)
-        return await gate.pass_through(request, handler)
+        return await middleware.handle(request, handler)
 
     application = web.Application(middlewares=[through_gate], client_max_size=_LARGEST_BODY)
-    application.add_routes(ControlRoutes(world, deliveries).table())
-    application.add_routes(MediaRoutes(world).table())
-    uploads = UploadRoutes(world)
+    application.add_routes(ControlRoutes(state, webhook_sender).table())
+    application.add_routes(MediaRoutes(state).table())
+    uploads = UploadRoutes(state)
     application.add_routes(uploads.table())
-    application.on_cleanup.append(uploads.forget)
-    application.add_routes(ChoiceRoutes().table())
-    application.add_routes(JobSetRoutes(world).table())
+    application.on_cleanup.append(uploads.remove_files)
+    application.add_routes(PresetRoutes().table())
+    application.add_routes(JobSetRoutes(state).table())
     application.add_routes(CharacterRoutes().table())
-    application.add_routes(AgentRoutes(world).table())
-    application.add_routes(AgentMediaRoutes(world).table())
-    application.add_routes(GenerationRoutes(world).table())
+    application.add_routes(AgentRoutes(state).table())
+    application.add_routes(AgentMediaRoutes(state).table())
+    application.add_routes(GenerationRoutes(state).table())
     return application

@@ -8,13 +8,13 @@ from typing import Any
 
 from gateway.sandbox.accounts.account import Account
 from gateway.sandbox.clock import Clock
-from gateway.sandbox.faults import Chance, Plan
+from gateway.sandbox.faults import FaultPlan, RandomFaults
 from gateway.sandbox.generations.generation import Generation
 from gateway.sandbox.ledger import Ledger
 from gateway.sandbox.options import SandboxOptions
 
 
-class World:
+class SandboxState:
     """The state behind the routes."""
 
     def __init__(self, options: SandboxOptions, clock: Clock) -> None:
@@ -25,8 +25,8 @@ class World:
     def reset(self) -> None:
         """Forget every call, request, key, plan and change of terms."""
         self.ledger = Ledger()
-        self.plan = Plan()
-        self.chance = Chance(self.options.fail, self.options.seed)
+        self.plan = FaultPlan()
+        self.random_faults = RandomFaults(self.options.fail, self.options.seed)
         self.accounts = {
             pair: Account(self.options, self.clock, self.ledger) for pair in self.options.credentials.split()
         }
@@ -58,11 +58,11 @@ class World:
         account = self.accounts[pair]
         credits, credentials = changes.pop("credits", None), changes.pop("credentials", None)
         amount = account.credits if credits is None else _decimal(credits)
-        account.change_terms(account.terms.changed(changes))
+        account.change_settings(account.settings.changed(changes))
         account.credits = amount
         if credentials is not None:
             self.accounts = {credentials if one == pair else one: kept for one, kept in self.accounts.items()}
-        return {"credits": str(account.credits), **asdict(account.terms)}
+        return {"credits": str(account.credits), **asdict(account.settings)}
 
     def describe(self, with_entries: bool) -> dict[str, Any]:
         """Return the ledger as JSON: the numbers, and if wanted every record and request."""
@@ -85,7 +85,7 @@ class World:
             "prompt": generation.prompt,
             "status": generation.status(now),
             "credits": str(generation.price),
-            "refunded": generation.refunded(now),
+            "refunded": generation.is_refunded(now),
             "created_at": generation.created_at,
             "started_at": generation.started_at,
             "finished_at": generation.finished_at,

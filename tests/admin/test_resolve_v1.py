@@ -60,7 +60,7 @@ async def test_a_second_job_set_is_made_known_and_says_nothing_against_keys(
     await running.until(uncertain.id, "QUEUED")
     first, second = (charge.request_id for charge in running.ledger.charges)
     body = f'{{"id": "{first}", "jobs": []}}'.encode()
-    found = running.sandbox.world.generation(first)
+    found = running.sandbox.state.generation(first)
     assert found is not None
     answer = await post(path_of(running, "a fox"), body, {"X-Webhook-Secret-Key": found.webhook_secret})
     assert answer.status == 200

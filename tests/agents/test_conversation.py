@@ -63,7 +63,7 @@ async def test_the_same_key_is_the_same_session_and_the_same_message(talk: Talk)
     assert rows([second.message]) == [("USER", "COMPLETED", "a fox")]
     assert second.message.id == first.message.id
     assert talk.charges == 1
-    assert len(talk.running.sandbox.world.accounts["sandbox:sandbox"].agents.sessions) == 1
+    assert len(talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.sessions) == 1
 
 
 async def test_a_key_stands_for_one_thing(talk: Talk) -> None:
@@ -154,13 +154,13 @@ async def test_refusals_are_told_apart_and_leave_the_key_free(talk: Talk) -> Non
             "UPSTREAM_CREDENTIALS_REFUSED",
         ),
     ):
-        talk.running.sandbox.world.change(changes)
+        talk.running.sandbox.state.change(changes)
         refused = await talk.refused(session_id, "a fox", "k")
         assert (refused.code, refused.reason) == (code, reason), changes
     with pytest.raises(RpcFailure) as raised:
         await talk.create("another")
     assert raised.value.reason == "UPSTREAM_CREDENTIALS_REFUSED"
-    talk.running.sandbox.world.change({"credentials": "sandbox:sandbox"})
+    talk.running.sandbox.state.change({"credentials": "sandbox:sandbox"})
 
     assert not (await talk.send(session_id, "a fox", "k")).replayed
     assert talk.charges == 1
@@ -257,7 +257,7 @@ async def test_rows_that_are_new_to_us_are_shown_as_far_as_they_are_understood(t
 
 
 async def test_sessions_made_elsewhere_can_be_used_where_no_keys_are_asked_for(talk: Talk) -> None:
-    elsewhere, _ = talk.running.sandbox.world.accounts["sandbox:sandbox"].agents.create()
+    elsewhere, _ = talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
     assert await talk.state(elsewhere) == "IDLE"
     await talk.send(elsewhere, "a fox")
     assert talk.charges == 1
@@ -266,7 +266,7 @@ async def test_sessions_made_elsewhere_can_be_used_where_no_keys_are_asked_for(t
 async def test_but_with_keys_they_are_nobodys(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys") as running:
         red = Talk(running, running.caller("grpc", await running.key("red")))
-        elsewhere, _ = running.sandbox.world.accounts["sandbox:sandbox"].agents.create()
+        elsewhere, _ = running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
         assert (await red.refused(elsewhere, "a fox")).reason == "NOT_FOUND"
         assert await red.state(await red.create()) == "IDLE"
 

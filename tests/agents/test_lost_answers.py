@@ -38,7 +38,7 @@ async def test_a_message_that_was_taken_is_found_at_once(talk: Talk, kind: str) 
 async def test_a_message_is_found_also_where_spaces_and_line_ends_are_shown_otherwise(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="502", processed=True)
-    (session,) = talk.running.sandbox.world.accounts["sandbox:sandbox"].agents.sessions.values()
+    (session,) = talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.sessions.values()
     session.turns = _Plain()
 
     answer = await talk.send(session_id, " a cafe\u0301\r\nin the snow\n", "k")
@@ -115,9 +115,9 @@ async def test_the_same_text_of_before_is_not_taken_for_it(talk: Talk) -> None:
 
 
 async def test_nor_is_the_same_text_that_was_said_elsewhere_before(talk: Talk) -> None:
-    account = talk.running.sandbox.world.accounts["sandbox:sandbox"]
+    account = talk.running.sandbox.state.accounts["sandbox:sandbox"]
     session_id, _ = account.agents.create()
-    account.say(session_id, "yes")
+    account.send_agent_message(session_id, "yes")
     talk.running.clock.advance(TURN)
     talk.running.plan(on="agent_send", kind="503")
 
@@ -142,7 +142,7 @@ async def test_one_that_is_processed_behind_another_of_the_same_text_is_found_th
     other = (await talk.send(session_id, "yes", "other")).message
     await talk.turn(session_id, other.id)
     # What had been given up is delivered now.
-    came = talk.running.sandbox.world.accounts["sandbox:sandbox"].say(session_id, "yes")
+    came = talk.running.sandbox.state.accounts["sandbox:sandbox"].send_agent_message(session_id, "yes")
 
     assert (await talk.send(session_id, "yes", "late")).message.id == came.message_id
 

@@ -115,7 +115,7 @@ async def test_a_reader_hurries_after_a_message_and_reads_only_what_may_change(t
     await watcher.reaches("IDLE")
     await timed.passes(100.0)
     asked_after: list[str | None] = []
-    desk = timed.sandbox.world.accounts["sandbox:sandbox"].agents
+    desk = timed.sandbox.state.accounts["sandbox:sandbox"].agents
     answer = desk.messages
 
     def noted(session: str, after: str | None) -> Any:
@@ -192,7 +192,7 @@ async def test_a_read_from_before_the_message_is_not_the_end_of_its_turn(running
     running.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=3)
 
     watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
-    await eventually(lambda: len(running.sandbox.world.plan) == 0)
+    await eventually(lambda: len(running.sandbox.state.plan) == 0)
     assert await talk.state(session_id) == "PROCESSING"
     running.clock.advance(TURN)
     async with asyncio.timeout(PATIENCE):
@@ -257,7 +257,7 @@ async def test_who_begins_after_a_message_that_was_not_read_yet_takes_nothing_fr
     # What is read before the message, and what right after it.
     timed.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=2)
     message = (await talk.send(session_id, "a fox")).message
-    await eventually(lambda: len(timed.sandbox.world.plan) == 0)
+    await eventually(lambda: len(timed.sandbox.state.plan) == 0)
 
     second = Watcher(talk.watch(session_id, message.id))
     await second.reaches("PROCESSING")
@@ -318,7 +318,7 @@ async def test_a_session_that_goes_away_ends_it(running: Running, talk: Talk) ->
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
     await watcher.reaches("IDLE")
-    running.sandbox.world.accounts["sandbox:sandbox"].agents.sessions.clear()
+    running.sandbox.state.accounts["sandbox:sandbox"].agents.sessions.clear()
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(RpcFailure) as raised:
             await watcher.task

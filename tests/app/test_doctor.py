@@ -51,7 +51,7 @@ class Doctor:
         return found
 
     def plan(self, **fault: Any) -> None:
-        self.sandbox.world.plan.add([Fault.parse({"on": "status"} | fault)])
+        self.sandbox.state.plan.add([Fault.parse({"on": "status"} | fault)])
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def doctor(tmp_path: Path, sandbox: Sandbox) -> Doctor:
 
 async def test_where_all_is_well_each_thing_has_its_line(tmp_path: Path, sandbox: Sandbox) -> None:
     given = environment(tmp_path, {"HFGATEWAY_UPSTREAM_URL": sandbox.url, "HF_KEY": f"sandbox:{SECRET}"})
-    sandbox.world.change({"credentials": f"sandbox:{SECRET}"})
+    sandbox.state.change({"credentials": f"sandbox:{SECRET}"})
     ended = await run("doctor", environment=given)
     assert (ended.code, ended.err) == (0, "")
     assert SECRET not in ended.out

@@ -65,7 +65,7 @@ class Site:
         shutil.copy(backup, self.store)
 
     def plan(self, **fault: Any) -> None:
-        self.sandbox.world.plan.add([Fault.parse({"on": "submit"} | fault)])
+        self.sandbox.state.plan.add([Fault.parse({"on": "submit"} | fault)])
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ async def stored_unsent(site: Site, request: pb.SubmitGenerationRequest) -> str:
                 if answer.generation.HasField("delay"):
                     break
         await gateway.kill()
-    site.sandbox.world.plan.clear()
+    site.sandbox.state.plan.clear()
     with closing(sqlite3.connect(site.store)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return waiting.id

@@ -45,7 +45,7 @@ async def send(gateway: GatewayProcess, session_id: str) -> agents_pb.SendMessag
 
 
 def plan(sandbox: Sandbox, *faults: dict[str, object]) -> None:
-    sandbox.world.plan.add([Fault.parse(fault) for fault in faults])
+    sandbox.state.plan.add([Fault.parse(fault) for fault in faults])
 
 
 async def test_what_was_in_doubt_at_the_backup_is_found_and_not_sent_again(site: Site) -> None:  # noqa: F811
@@ -60,7 +60,7 @@ async def test_what_was_in_doubt_at_the_backup_is_found_and_not_sent_again(site:
             assert raised.value.code() is grpc.StatusCode.ABORTED
         listed = await site.done("unresolved", "list")
         assert {line.split("\t")[0] for line in listed.splitlines()} == {"character", "message"}
-        site.sandbox.world.plan.clear()
+        site.sandbox.state.plan.clear()
         await site.done("backup", str(backup))
         character, message = (await create(gateway)).character, (await send(gateway, session_id)).message
         assert await site.done("unresolved", "list") == ""

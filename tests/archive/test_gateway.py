@@ -209,7 +209,7 @@ def _quick() -> SandboxOptions:
 async def _copied(generations: Any, sandbox: Sandbox, url: str, size: int) -> None:
     """Have one completed with this output, and wait for its copy."""
     patch = {"on": "status", "patch": {"images": [{"url": url}]}, "times": 1000, "prompt": url}
-    sandbox.world.plan.add([Fault.parse(patch)])
+    sandbox.state.plan.add([Fault.parse(patch)])
     answer = await generations.SubmitGeneration(soul(url, f"key-of-{size}"))
     async with asyncio.timeout(PATIENCE):
         while True:

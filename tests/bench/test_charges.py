@@ -21,7 +21,7 @@ from bench.charges.through_gateway import SETTINGS, Conditions
 from bench.figures import Figure, at_most, promised, value
 from chaos.history import Line
 from chaos.weather import AMBIGUOUS
-from gateway.sandbox.faults import Fault, Plan
+from gateway.sandbox.faults import Fault, FaultPlan
 
 ROOT = Path(__file__).parents[2]
 KEYS, WEBHOOKS, NEITHER = SETTINGS
@@ -92,7 +92,7 @@ def test_the_plan_meets_each_post_with_its_own_fault() -> None:
         Submission("first", (Fault(on="submit", kind="lost", processed=True, prompt="first"), None)),
         Submission("second", (None, bad)),
     ]
-    met = Plan()
+    met = FaultPlan()
     met.add([Fault.parse(entry) for entry in plan(wanted)])
     assert met.take("submit", "clean") is None
     first, none_more = met.take("submit", "first"), met.take("submit", "first")

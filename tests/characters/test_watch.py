@@ -42,7 +42,7 @@ async def test_one_that_higgsfield_does_not_show_for_a_moment_is_followed_on(stu
     watch = watched(studio.grpc, character.id)
     assert state(await anext(watch)) == "NOT_READY"
     studio.plan(on="character", kind="404", times=2)
-    await eventually(lambda: len(studio.sandbox.world.plan) == 0)
+    await eventually(lambda: len(studio.sandbox.state.plan) == 0)
     studio.clock.advance(60)
     assert [state(message) async for message in watch] == ["COMPLETED"]
 
@@ -101,7 +101,7 @@ async def test_who_is_asked_to_wait_waits(studio: Studio) -> None:
     watch = watched(studio.grpc, character_id)
     await anext(watch)
     studio.plan(on="character", kind="429", headers={"Retry-After": "1"}, times=1)
-    await eventually(lambda: len(studio.sandbox.world.plan) == 0)
+    await eventually(lambda: len(studio.sandbox.state.plan) == 0)
     studio.clock.advance(60)
     await collected(watch)
     assert studio.ledger.ignored_retry_after == 0

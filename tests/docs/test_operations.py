@@ -42,7 +42,7 @@ async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
     store = folder / "hfgateway.db"
     async with Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox:
         served = {"store_url": f"sqlite:///{store}", "upstream_idempotency": "off"}
-        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": "500", "processed": True, "times": 2})])
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "500", "processed": True, "times": 2})])
         async with GatewayProcess(folder, sandbox.url, **served) as gateway:
             stage = Stage(sandbox, gateway, folder)
             found, lost = [await submit(gateway, prompt, pb.WAIT_FOR_STORED) for prompt in ("a fox", "an owl")]

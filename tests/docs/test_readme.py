@@ -138,7 +138,7 @@ async def test_what_serves_says_that_it_is_ready_and_stops_when_told(block: Bloc
 async def test_two_bad_answers_after_acceptance_are_charged_once(stage: Stage) -> None:
     """The gateway's row in the comparison; those of the SDKs are in tests/sdk."""
     bad = {"on": "submit", "kind": "502", "processed": True, "times": 2}
-    stage.sandbox.world.plan.add([Fault.parse(bad)])
+    stage.sandbox.state.plan.add([Fault.parse(bad)])
     stored = generation_service_pb2.WAIT_FOR_STORED
     request = generation_service_pb2.SubmitGenerationRequest(idempotency_key="compared", wait_for=stored)
     request.input.soul.prompt = "fox"

@@ -169,7 +169,7 @@ class Stage:
 
         So many requests belong to no generation that there is: of what was deleted nothing is said.
         """
-        account = self.sandbox.world.describe(with_entries=True)
+        account = self.sandbox.state.describe(with_entries=True)
         assert account["charge_count"] in charges, account
         known = [generation async for generation in self.client.list()]
         assert all(generation.done for generation in known), known
@@ -221,7 +221,7 @@ async def stage(scenario: Scenario, place: str, folder: Path) -> AsyncIterator[S
     folder.mkdir()
     with reserved() as grpc_address, reserved() as http_address:
         async with Sandbox(options) as sandbox:
-            sandbox.world.plan.add([Fault.parse(fault) for fault in scenario.faults])
+            sandbox.state.plan.add([Fault.parse(fault) for fault in scenario.faults])
             opened = Stage(place, folder, sandbox, (grpc_address, http_address), scenario.settings)
             try:
                 yield opened

@@ -50,7 +50,7 @@ async def from_price_to_deletion(stage: Stage) -> None:
     assert await stage.client.delete(done.id)
     with pytest.raises(errors.NotFound):
         await stage.client.get(done.id)
-    removed = stage.sandbox.world.generation(done.upstream.request_id)
+    removed = stage.sandbox.state.generation(done.upstream.request_id)
     assert removed is not None
     assert removed.deleted_at is not None
 

@@ -57,7 +57,7 @@ def options() -> SandboxOptions:
 
 async def test_a_drain_lets_the_post_come_to_its_end(tmp_path: Path) -> None:
     async with Sandbox(options()) as sandbox:
-        sandbox.world.plan.add([Fault.parse({"on": "submit", "delay": 1.0})])
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "delay": 1.0})])
         async with GatewayProcess(tmp_path, sandbox.url) as gateway, gateway.channel() as channel:
             call = stub(channel).SubmitGeneration(submission("drained"))
             await eventually(lambda: bool(sandbox.ledger.summary()["submissions_seen"]))

@@ -17,7 +17,7 @@ CALLERS = 100
 
 
 async def test_a_stall_of_six_seconds_cancels_no_submission(running: Running) -> None:
-    running.sandbox.world.change({"concurrency_limit": 1000})
+    running.sandbox.state.change({"concurrency_limit": 1000})
     under_way = threading.Semaphore(0)
     submit = "/hfgateway.v1.GenerationService/SubmitGeneration"
 

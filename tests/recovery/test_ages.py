@@ -163,7 +163,7 @@ async def test_what_a_process_sent_before_it_read_a_date_is_given_up_by_the_pres
     running.plan(on="status", kind="lost", times=10**9)
     await down(running, 1.0, calendar_set=-40 * DAY)
     sent = await uncertain(running)
-    running.sandbox.world.plan.clear()
+    running.sandbox.state.plan.clear()
     await down(running, 60.0, calendar_set=40 * DAY)
     await running.passes(3 * HOUR - 180.0, step=COARSE)
     assert name_of(await running.get(sent.id)) == "UNCERTAIN"
@@ -225,7 +225,7 @@ async def test_where_all_are_unknown_for_a_day_none_is_lost(start: Start) -> Non
     running.plan(**FORGOTTEN)
     await running.passes(DAY + HOUR, step=COARSE)
     assert [name_of(await running.get(one.id)) for one in live] == ["QUEUED"] * 5
-    running.sandbox.world.plan.clear()
+    running.sandbox.state.plan.clear()
     await running.passes(60.0, step=1.0)
     assert set(running.live()) == {one.id for one in live}
 
@@ -248,10 +248,10 @@ async def test_after_a_day_without_any_a_single_404_loses_none(start: Start) -> 
     await running.passes(60.0, step=1.0)
     running.plan(**FORGOTTEN)
     await running.passes(DAY + HOUR, step=COARSE)
-    running.sandbox.world.plan.clear()
+    running.sandbox.state.plan.clear()
     running.plan(prompt="blinked", **FORGOTTEN)
     await running.passes(HOUR / 2, step=COARSE)
-    running.sandbox.world.plan.clear()
+    running.sandbox.state.plan.clear()
     await running.passes(HOUR, step=COARSE)
     assert [name_of(await running.get(one.id)) for one in (blinked, other)] == ["QUEUED", "QUEUED"]
 

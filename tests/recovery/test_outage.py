@@ -54,7 +54,7 @@ async def submitted(running: Timed, count: int, of: str = "picture") -> list[str
 
 async def in_flight(running: Timed, count: int) -> None:
     """So many that both sides know of, as if they had been submitted one after the other."""
-    account = running.sandbox.world.accounts["sandbox:sandbox"]
+    account = running.sandbox.state.accounts["sandbox:sandbox"]
     soul_model = MODELS["higgsfield-ai/soul/standard"]
     core = running.gateway._core
     requests = [account.submit(Order(soul_model, {"prompt": f"{n}"}))[0].request_id for n in range(count)]
@@ -99,7 +99,7 @@ async def higgsfield_fails(running: Timed) -> AsyncIterator[None]:
     """It answers every status call with a 503."""
     running.plan(on="status", kind="503", times=10**6)
     yield
-    running.sandbox.world.plan.clear()
+    running.sandbox.state.plan.clear()
 
 
 @asynccontextmanager
@@ -107,7 +107,7 @@ async def higgsfield_has_forgotten(running: Timed) -> AsyncIterator[None]:
     """It says of every request that there is none."""
     running.plan(on="status", status=404, body={"detail": "Not found"}, times=10**6)
     yield
-    running.sandbox.world.plan.clear()
+    running.sandbox.state.plan.clear()
 
 
 @asynccontextmanager
@@ -115,7 +115,7 @@ async def higgsfield_limits_calls(running: Timed) -> AsyncIterator[None]:
     """It answers every status call with a 429."""
     running.plan(on="status", kind="429", headers={"Retry-After": "20"}, times=10**6)
     yield
-    running.sandbox.world.plan.clear()
+    running.sandbox.state.plan.clear()
 
 
 @asynccontextmanager
@@ -196,7 +196,7 @@ async def test_of_five_thousand_each_is_asked_for_once_and_no_second_has_many_ca
     async with higgsfield_is_away(running):
         await running.passes(OUTAGE, step=COARSE)
         before = running.ledger.status_calls.total()
-        running.sandbox.world.ledger.peak_calls_per_second = 0
+        running.sandbox.state.ledger.peak_calls_per_second = 0
     assert await all_end(running) <= WITHIN
     assert running.ledger.status_calls.total() - before == 5_000
     assert running.ledger.peak_calls_per_second <= 2 * budget.AFTER_A_BREAK
@@ -217,7 +217,7 @@ async def test_what_was_unanswered_at_once_is_not_repeated_at_once(start: Start,
     wanted = [Submission(SoulInput(f"fox {number}"), b"", f"fox-{number}", {}) for number in range(count)]
     with patch("gateway.generations.admission.SILENCES", 1_000):
         await asyncio.gather(*(service.submit("default", one) for one in wanted))
-        await eventually(lambda: len(running.ledger.submissions) + len(running.sandbox.world.plan) >= count)
+        await eventually(lambda: len(running.ledger.submissions) + len(running.sandbox.state.plan) >= count)
         if restart:
             await running.stop_gateway()
             await running.start_gateway()
@@ -280,7 +280,7 @@ async def test_submissions_and_status_calls_are_not_repeated_before_higgsfield_s
     assert running.ledger.ignored_retry_after == 0
     assert len(running.ledger.charges) == len(ids)
     assert len(running.ledger.submissions) == len(ids) + 5
-    assert len(running.sandbox.world.plan) == 0
+    assert len(running.sandbox.state.plan) == 0
 
 
 async def test_a_cancel_is_not_repeated_before_higgsfield_said(start: Start) -> None:

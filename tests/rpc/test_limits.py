@@ -81,7 +81,7 @@ async def test_an_answer_that_drips_ends_at_the_limit_for_the_whole_call(start: 
     assert raised.value.reason == "UPSTREAM_UNAVAILABLE"
     await running.until(sent.id, "UNCERTAIN")
     await eventually(lambda: running.gateway._core.feed.entries[polled.id].errors == 1)
-    assert len(running.sandbox.world.plan) == 0
+    assert len(running.sandbox.state.plan) == 0
     assert name_of(await running.get(polled.id)) == "QUEUED"
 
 

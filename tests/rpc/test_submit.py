@@ -27,7 +27,7 @@ async def submit(client: Transport, request: pb.SubmitGenerationRequest | bytes)
 
 def sent(running: Running, generation: generation_pb2.Generation) -> Any:
     """What Higgsfield holds of it."""
-    found = running.sandbox.world.generation(generation.upstream.request_id)
+    found = running.sandbox.state.generation(generation.upstream.request_id)
     assert found is not None
     return found
 

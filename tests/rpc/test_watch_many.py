@@ -356,7 +356,7 @@ async def test_many_generations_at_once_lose_no_change(running: Running) -> None
     async with contextlib.aclosing(watching(running.grpc)) as stream:
         await until_caught_up(stream)
         prompts = [f"fox {number}" for number in range(150)]
-        running.sandbox.world.change({"concurrency_limit": 1000})
+        running.sandbox.state.change({"concurrency_limit": 1000})
         stored = await asyncio.gather(*(running.submit(soul(one, wait_for=pb.WAIT_FOR_STORED)) for one in prompts))
         await eventually(lambda: len(running.ledger.charges) == len(prompts))
         running.clock.advance(60)

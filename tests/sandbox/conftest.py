@@ -106,7 +106,7 @@ class Api:
     async def quiet(self) -> list[Any]:
         """Wait until every delivery was taken or given up; returns all attempts."""
         async with asyncio.timeout(PATIENCE):
-            while self.sandbox.deliveries.pending:
+            while self.sandbox.webhook_sender.pending:
                 await asyncio.sleep(0.001)
         return self.sandbox.ledger.webhook_attempts
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.generations.generation import Generation
-from gateway.sandbox.generations.run_queue import Capacity
+from gateway.sandbox.generations.run_queue import RunQueue
 
 
 async def test_by_the_older_rule_the_limit_refuses_with_its_number_in_the_text(start: Any) -> None:
@@ -125,14 +125,14 @@ def test_never_more_run_than_the_limit_and_none_starts_before_those_ahead(arriva
 
 def _starts(arrivals: list[Arrival], limit: int, glances: list[int]) -> list[float]:
     """Let generations arrive at their moments, look in between, and tell when each started."""
-    capacity, generations = Capacity(limit), []
+    queue, generations = RunQueue(limit), []
     events = sorted([(at, 1, length) for at, length in arrivals] + [(at, 0, 0) for at in glances])
     for at, arrives, length in events:
-        capacity.settle(at)
+        queue.settle(at)
         if arrives:
             generations.append(_generation(at, length))
-            capacity.enter(generations[-1])
-    capacity.settle(1000)
+            queue.add(generations[-1])
+    queue.settle(1000)
     return [one.started_at for one in generations if one.started_at is not None]
 
 

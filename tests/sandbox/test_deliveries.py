@@ -12,9 +12,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.sandbox.accounts.account import Order
+from gateway.sandbox.accounts.account import SubmitRequest
 from gateway.sandbox.catalog.models import MODELS
-from gateway.sandbox.clock import ManualClock, Ring, ScaledClock
+from gateway.sandbox.clock import Callback, ManualClock, ScaledClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.sandbox.conftest import PATIENCE
 from tests.support.addresses import free_address
@@ -149,9 +149,9 @@ async def test_a_hanging_receiver_does_not_keep_others_waiting(api: Any, receive
     (attempt,) = await api.attempts(1)
     assert (attempt.request_id, attempt.outcome) == (other, "200")
     async with asyncio.timeout(PATIENCE):  # the one that was answered ends a moment after it is in the ledger
-        while api.sandbox.deliveries.pending > 1:
+        while api.sandbox.webhook_sender.pending > 1:
             await asyncio.sleep(0.001)
-    assert api.sandbox.deliveries.pending == 1
+    assert api.sandbox.webhook_sender.pending == 1
 
 
 async def test_ends_are_told_in_their_order_as_slots_become_free(api: Any, receiver: Any) -> None:
@@ -289,33 +289,33 @@ class CountingClock(ScaledClock):
 
     alarms = 0
 
-    def call_at(self, at: float, ring: Ring) -> Ring:
+    def call_at(self, at: float, callback: Callback) -> Callback:
         self.alarms += 1
-        return super().call_at(at, ring)
+        return super().call_at(at, callback)
 
 
 async def test_ten_thousand_requests_in_flight_need_one_alarm() -> None:
     clock = CountingClock()
     async with Sandbox(SandboxOptions(port=0, credits=10_000, concurrency_limit=20_000), clock) as sandbox:
-        (account,) = sandbox.world.accounts.values()
+        (account,) = sandbox.state.accounts.values()
         for number in range(10_000):
-            order = Order(MODELS["z-image/turbo"], {"prompt": str(number)}, webhook="http://127.0.0.1:9/")
-            account.submit(order)
-            sandbox.deliveries.look()
+            submission = SubmitRequest(MODELS["z-image/turbo"], {"prompt": str(number)}, webhook="http://127.0.0.1:9/")
+            account.submit(submission)
+            sandbox.webhook_sender.update()
         # The first, and one for every time something was due meanwhile: not one for every request.
         assert clock.alarms < 100
-        assert sandbox.deliveries.pending == 0
+        assert sandbox.webhook_sender.pending == 0
 
 
 async def test_no_alarm_is_set_for_what_nobody_is_told_of() -> None:
     clock = CountingClock()
     async with Sandbox(SandboxOptions(port=0, queue_seconds=0, image_seconds=0), clock) as sandbox:
-        (account,) = sandbox.world.accounts.values()
-        order = Order(MODELS["z-image/turbo"], {"prompt": "fox"})
-        account.submit(replace(order, webhook="http://127.0.0.1:9/"))
-        assert sandbox.deliveries.pending == 1
+        (account,) = sandbox.state.accounts.values()
+        submission = SubmitRequest(MODELS["z-image/turbo"], {"prompt": "fox"})
+        account.submit(replace(submission, webhook="http://127.0.0.1:9/"))
+        assert sandbox.webhook_sender.pending == 1
 
-        account.submit(replace(order, running_seconds=60))
-        sandbox.deliveries.look()
+        account.submit(replace(submission, running_seconds=60))
+        sandbox.webhook_sender.update()
         assert account.next_event == math.inf
     assert clock.alarms <= 1, "but for the pause of the delivery"

@@ -11,7 +11,7 @@ import av
 import pytest
 from PIL import Image, ImageChops
 
-from gateway.sandbox.media.render import Canvas, draw_png, draw_webm, image_size, video_size
+from gateway.sandbox.media.render import Canvas, image_size, render_png, render_webm, video_size
 
 
 async def _file(api: Any, prompt: str = "a red fox", **more: Any) -> tuple[str, bytes]:
@@ -99,7 +99,7 @@ def _box_of_white(content: bytes) -> tuple[int, int, int, int]:
 
 @pytest.mark.parametrize("text", ["fox", "a red fox in the snow " * 12, "x" * 300, "word " * 500, "füchse 狐"])
 def test_the_prompt_is_written_inside_the_picture(text: str) -> None:
-    content = draw_png(Canvas(640, 480, text, "0"))
+    content = render_png(Canvas(640, 480, text, "0"))
     left, top, right, bottom = _box_of_white(content)
     assert _white_pixels(content) > 100
     assert left > 10
@@ -110,19 +110,19 @@ def test_the_prompt_is_written_inside_the_picture(text: str) -> None:
 
 def test_other_words_make_another_text_and_none_makes_none() -> None:
     def drawn(text: str) -> bytes:
-        return draw_png(Canvas(320, 240, text, "0"))
+        return render_png(Canvas(320, 240, text, "0"))
 
     assert drawn("fox") == drawn("fox") != drawn("ox")
     assert _white_pixels(drawn("")) == 0
 
 
 def test_the_seed_changes_the_colours() -> None:
-    assert draw_png(Canvas(64, 64, "", "1")) != draw_png(Canvas(64, 64, "", "2"))
+    assert render_png(Canvas(64, 64, "", "1")) != render_png(Canvas(64, 64, "", "2"))
 
 
 def test_a_video_shows_the_prompt_as_well() -> None:
-    frame = _decoded(draw_webm(Canvas(320, 180, "fox", "0")))[3].convert("L")
-    without = _decoded(draw_webm(Canvas(320, 180, "", "0")))[3].convert("L")
+    frame = _decoded(render_webm(Canvas(320, 180, "fox", "0")))[3].convert("L")
+    without = _decoded(render_webm(Canvas(320, 180, "", "0")))[3].convert("L")
     assert sum(frame.histogram()[240:]) > sum(without.histogram()[240:]) + 50
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.faults import Chance, Fault, Plan
+from gateway.sandbox.faults import Fault, FaultPlan, RandomFaults
 from gateway.sandbox.options import FAULT_KINDS, SandboxOptions
 
 
@@ -40,7 +40,7 @@ async def test_a_plan_can_wait_for_a_prompt(api: Any) -> None:
 
 
 def test_faults_for_a_prompt_and_for_any_are_met_in_the_order_in_which_they_were_planned() -> None:
-    plan = Plan()
+    plan = FaultPlan()
     kinds = [(None, "500"), ("fox", "501"), ("wolf", "502"), (None, "503"), ("fox", "504"), ("fox", "505")]
     plan.add([Fault(on="submit", kind=kind, prompt=prompt, times=2) for prompt, kind in kinds])
     plan.add([Fault(on="status", kind="506", prompt="fox")])
@@ -103,7 +103,7 @@ async def test_sad_ends_can_happen_by_chance(start: Any, kind: str) -> None:
 
 def test_the_same_seed_gives_the_same_faults() -> None:
     def draws(seed: int) -> list[Fault | None]:
-        chance = Chance({"500": 0.2, "reset": 0.2, "lost": 0.2}, seed)
+        chance = RandomFaults({"500": 0.2, "reset": 0.2, "lost": 0.2}, seed)
         return [chance.fault("submit") for _ in range(50)]
 
     assert draws(1) == draws(1)
@@ -113,10 +113,10 @@ def test_the_same_seed_gives_the_same_faults() -> None:
 def test_every_kind_that_may_be_chosen_by_chance_is_drawn_and_an_answer_is_lost_only_on_submissions() -> None:
     answers = [kind for kind in FAULT_KINDS if kind not in ("failed", "nsfw")]
     for kind in answers:
-        fault = Chance({kind: 1.0}, seed=0).fault("submit")
+        fault = RandomFaults({kind: 1.0}, seed=0).fault("submit")
         assert fault is not None
         assert Fault.parse({"kind": kind}).kind == fault.kind == kind
-    assert Chance({"lost": 1.0}, seed=0).fault("status") is None
+    assert RandomFaults({"lost": 1.0}, seed=0).fault("status") is None
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_plan_counts_what_is_still_to_come() -> None:
-    plan = Plan()
+    plan = FaultPlan()
     plan.add([Fault(on="submit", times=2), Fault(on="status")])
     assert plan.take("submit", None) is not None
     assert len(plan) == 2

@@ -60,7 +60,7 @@ async def test_a_delayed_delivery_comes_later_and_has_its_two_hours_then(api: An
     receiver.answers = [500]
     await api.plan(on="webhook", kind="delay", delay=3 * 3600)
     await api.ended(query=receiver.hook)
-    assert api.sandbox.deliveries.pending == 1
+    assert api.sandbox.webhook_sender.pending == 1
     api.clock.advance(3 * 3600)
     (first,) = await api.attempts(1)
     assert first.at == 13 + 3 * 3600
@@ -106,7 +106,7 @@ async def test_early_does_not_wait_for_what_was_deleted_before_it_was_told(api: 
     await api.plan(on="webhook", kind="early")
     await api.plan(on="webhook", kind="delay", delay=60)
     waiting = asyncio.ensure_future(api.submitted(query=receiver.hook))
-    await eventually(lambda: api.sandbox.ledger.charges and api.sandbox.deliveries.pending)
+    await eventually(lambda: api.sandbox.ledger.charges and api.sandbox.webhook_sender.pending)
     assert (await api.delete(api.sandbox.ledger.charges[0].request_id)).status == 200
     assert not waiting.done()
 
@@ -151,7 +151,7 @@ async def test_early_is_not_before_the_request_gets_a_slot(api: Any, receiver: A
 async def test_out_of_order_is_after_the_next(api: Any, receiver: Any) -> None:
     await api.plan(on="webhook", kind="out_of_order")
     first = await api.ended("first", query=receiver.hook)
-    assert api.sandbox.deliveries.pending == 1
+    assert api.sandbox.webhook_sender.pending == 1
     second = await api.ended("second", query=receiver.hook)
     await api.quiet()
     assert receiver.told == [(second, "completed"), (first, "completed")]

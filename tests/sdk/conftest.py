@@ -53,7 +53,7 @@ def plan() -> Callable[..., None]:
     """Queue a fault in this process, as `POST /__plan` does from outside."""
 
     def add(sandbox: Sandbox, **fault: Any) -> None:
-        sandbox.world.plan.add([Fault.parse(fault)])
+        sandbox.state.plan.add([Fault.parse(fault)])
 
     return add
 

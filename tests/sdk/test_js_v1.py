@@ -48,7 +48,7 @@ async def test_it_passes_a_webhook_with_its_secret(start: Any, js_generate: Any)
     sandbox = await start()
     hook = {"url": "http://127.0.0.1:9/hook?a=b", "secret": "hush-hush"}
     answer = await js_generate(sandbox.url, SOUL, PARAMS[SOUL], webhook=hook, withPolling=False)
-    generation = sandbox.world.generation(answer["jobSet"]["id"])
+    generation = sandbox.state.generation(answer["jobSet"]["id"])
     assert (generation.webhook, generation.webhook_secret) == (hook["url"], hook["secret"])
 
 

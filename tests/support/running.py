@@ -154,7 +154,7 @@ class Running:
 
     def plan(self, **fault: Any) -> None:
         """Queue a fault of the sandbox."""
-        self.sandbox.world.plan.add([Fault.parse(fault)])
+        self.sandbox.state.plan.add([Fault.parse(fault)])
 
     async def metrics(self) -> str:
         """The text of /metrics."""

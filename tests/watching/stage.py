@@ -130,7 +130,7 @@ class Stage:
         assert not hanging, f"{len(hanging)} watches were not told all"
         async with AsyncClient(self.gateway.address) as client:
             await write_finals(self._recorder, client, LABELS, PATIENCE)
-        note_ledger(self._recorder, self._sandbox.world.describe(with_entries=True))
+        note_ledger(self._recorder, self._sandbox.state.describe(with_entries=True))
         self._recorder.note("over")
 
     def memory(self) -> int:
@@ -186,7 +186,7 @@ async def stage(history: Path, *, talk: bool = True) -> AsyncIterator[Stage]:
             "HFGATEWAY_POLL_MAX": POLL_EVERY,
         }
         gateway = GatewayProcess(history.with_name("store.db"), history.with_name("log"), settings)
-        sandbox.world.chance = talking = Talk(over=not talk)
+        sandbox.state.random_faults = talking = Talk(over=not talk)
         built = Stage(
             sandbox=sandbox, clock=clock, talk=talking, gateway=gateway, proxy=proxy, recorder=recorder, stack=stack
         )

@@ -86,7 +86,7 @@ async def test_a_watch_of_one_that_starves_is_told_all_that_memory_has_let_go(ru
         request = pb.WatchGenerationRequest(id=stored.id, include_input=True)
         slow = GenerationServiceStub(channel).WatchGeneration(request)
         starved = [(await slow.read()).generation.revision]
-        await eventually(lambda: not len(running.sandbox.world.plan))
+        await eventually(lambda: not len(running.sandbox.state.plan))
         ended = await running.finish(stored.id)
         async with asyncio.timeout(PATIENCE):
             while (message := await slow.read()) is not grpc.aio.EOF:
@@ -140,7 +140,7 @@ async def test_a_gateway_that_has_less_than_was_told_says_so(running: Running, t
 
 
 async def test_watches_that_begin_amid_changes_miss_none(running: Running, tmp_path: Path) -> None:
-    running.sandbox.world.chance = talk = Talk(over=False)
+    running.sandbox.state.random_faults = talk = Talk(over=False)
     stored = [await running.submit(soul(f"fox {number}")) for number in range(5)]
     ids = [one.id for one in stored]
     with Recorder(tmp_path / "history.jsonl") as recorder:

@@ -295,7 +295,7 @@ async def test_a_reset_with_ids_names_those_that_are_gone_and_tells_the_others_i
         running.plan(on="status", prompt=prompt, patch={"status": "queued"}, times=10**6)
     await running.finish(old.id)
     calendar.let_pass(0.9 * HOUR)
-    running.sandbox.world.plan.clear()
+    running.sandbox.state.plan.clear()
     running.plan(on="status", prompt="alive", patch={"status": "queued"}, times=10**6)
     await running.until(young.id, "COMPLETED")
     calendar.let_pass(0.2 * HOUR)

@@ -41,7 +41,7 @@ async def test_a_poll_that_contradicts_what_a_webhook_has_told(start: Start, cap
     await eventually(lambda: running.ledger.status_calls.total() > 0)
     running.plan(on="status", delay=1.0)  # the next answer is made at once, and comes when it is too late
     running.clock.advance(60)
-    await eventually(lambda: len(running.sandbox.world.plan) == 0)
+    await eventually(lambda: len(running.sandbox.state.plan) == 0)
     body = told(queued.upstream.request_id, "failed", error="no")
     assert (await post(path_of(running, "a fox"), body, signed(body))).status == 200
     failed = await running.until(queued.id, "FAILED")

@@ -22,12 +22,12 @@ async def test_what_was_answered_for_and_did_not_take_effect_takes_it_after_a_re
             async for answer in stub(channel).WatchGeneration(pb.WatchGenerationRequest(id=lost.generation.id)):
                 if answer.generation.state == generation_pb2.GENERATION_STATE_UNCERTAIN:
                     break
-            sandbox.world.plan.add([Fault.parse({"on": "status", "kind": "503", "times": 1_000})])
+            sandbox.state.plan.add([Fault.parse({"on": "status", "kind": "503", "times": 1_000})])
             clock.advance(60)
             await eventually(lambda: sandbox.ledger.status_calls.total() > 0)
             await eventually(lambda: [one.outcome for one in sandbox.ledger.webhook_attempts] == ["200"])
             await gateway.kill()
-        sandbox.world.plan.clear()
+        sandbox.state.plan.clear()
         async with GatewayProcess(tmp_path, sandbox.url, **settings) as gateway, gateway.channel() as channel:
             waited = await stub(channel).WaitGeneration(
                 pb.WaitGenerationRequest(id=lost.generation.id, timeout={"seconds": 30})

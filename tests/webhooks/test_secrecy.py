@@ -68,7 +68,7 @@ async def test_what_is_not_settled_still_has_it_to_send_the_same_again(start: St
     await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))
     await running.stop_gateway()
     assert b"hf_webhook" in running.store_path.read_bytes()
-    running.sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": "500"})])
+    running.sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "500"})])
     await running.start_gateway()
     running.clock.advance(60)
     await eventually(lambda: len(running.ledger.submissions) == 3)

@@ -20,7 +20,7 @@ HEADER = "X-Webhook-Secret-Key"
 
 def secret_of(running: Running, prompt: str) -> str:
     """The secret that Higgsfield was given with this prompt."""
-    found = running.sandbox.world.generation(request_of(running, prompt))
+    found = running.sandbox.state.generation(request_of(running, prompt))
     assert found is not None
     return found.webhook_secret
 

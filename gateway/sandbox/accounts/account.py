@@ -13,21 +13,21 @@ from typing import Any
 
 from gateway.sandbox import errors
 from gateway.sandbox.accounts import agent_sessions, characters
-from gateway.sandbox.accounts.agent_sessions import AgentDesk, Turn
+from gateway.sandbox.accounts.agent_sessions import AgentSessions, Turn
 from gateway.sandbox.accounts.characters import Character, Characters
-from gateway.sandbox.accounts.settings import Terms
+from gateway.sandbox.accounts.settings import AccountSettings
 from gateway.sandbox.catalog.model import Model
 from gateway.sandbox.clock import Clock
 from gateway.sandbox.generations.generation import Generation
 from gateway.sandbox.generations.idempotency import check_key, fingerprint
 from gateway.sandbox.generations.prompt_directives import Outcome
-from gateway.sandbox.generations.run_queue import Capacity
+from gateway.sandbox.generations.run_queue import RunQueue
 from gateway.sandbox.ledger import AgentCharge, Ledger
 from gateway.sandbox.options import SandboxOptions
 
 
 @dataclass(frozen=True)
-class Order:
+class SubmitRequest:
     """One submission, parsed and checked for form."""
 
     model: Model
@@ -51,7 +51,7 @@ class Account:
     """One account; its credentials may change, it stays the same."""
 
     def __init__(self, options: SandboxOptions, clock: Clock, ledger: Ledger) -> None:
-        self.terms = Terms.of(options)
+        self.settings = AccountSettings.of(options)
         self.credits = Decimal(options.credits)
         self.generations: dict[str, Generation] = {}
         self.characters = Characters(clock, ledger)
@@ -62,52 +62,52 @@ class Account:
         self._clock = clock
         self._ledger = ledger
         self._keys: dict[str, tuple[str, Generation]] = {}
-        self._capacity = Capacity(self.terms.concurrency_limit)
-        self.agents = AgentDesk(clock, lambda: self.terms.agent_seconds, lambda: self.terms.agents_enabled)
+        self._run_queue = RunQueue(self.settings.concurrency_limit)
+        self.agents = AgentSessions(clock, lambda: self.settings.agent_seconds, lambda: self.settings.agents_enabled)
 
-    def change_terms(self, terms: Terms) -> None:
+    def change_settings(self, settings: AccountSettings) -> None:
         """Grant other terms from now on."""
         self.settle()
-        self.terms = terms
-        self._capacity.limit = terms.concurrency_limit
+        self.settings = settings
+        self._run_queue.limit = settings.concurrency_limit
 
     def settle(self) -> None:
         """Bring starts, ends and refunds up to date."""
-        for generation in self._capacity.settle(self._clock.now()):
+        for generation in self._run_queue.settle(self._clock.now()):
             self._tell_of(generation)
-            if generation.unpaid:
-                self._refund(generation, next(end for end in generation.ends if end != "completed"))
+            if generation.refund_amount:
+                self._refund(generation, next(end for end in generation.outcomes if end != "completed"))
         self.credits += self.characters.settle()
-        self._ledger.peak_running = max(self._ledger.peak_running, self._capacity.peak)
+        self._ledger.peak_running = max(self._ledger.peak_running, self._run_queue.peak)
 
     @property
     def next_event(self) -> float:
         """When to settle again for the sake of webhooks; what nobody waits for needs no timer."""
-        return self._capacity.next_event if self._with_webhook else math.inf
+        return self._run_queue.next_event if self._with_webhook else math.inf
 
-    def submit(self, order: Order) -> tuple[Generation, bool]:
+    def submit(self, submission: SubmitRequest) -> tuple[Generation, bool]:
         """Create and charge, or find what the key has created before; says whether it is new."""
         self.settle()
-        if order.model.slug in self.terms.blocked_models:
+        if submission.model.slug in self.settings.blocked_models:
             raise errors.model_blocked()
-        key = order.key if self.terms.honour_keys else None
-        retention = self._retention(order.expires_after)
+        key = submission.key if self.settings.honour_keys else None
+        retention = self._retention(submission.expires_after)
         if key is not None:
             check_key(key)
             if key in self._keys:
-                return self._original(key, order), False
-        generation = self._accept(order, retention)
+                return self._original(key, submission), False
+        generation = self._accept(submission, retention)
         # Only an accepted submission uses its key up.
         if key is not None:
-            self._keys[key] = (order.fingerprint, generation)
+            self._keys[key] = (submission.fingerprint, generation)
         return generation, True
 
     def train(self, body: Any) -> Character:
         """Have a character trained, and charge for it."""
         self.settle()
-        terms = self.terms
+        settings = self.settings
         character = self.characters.train(
-            body, credits=self.credits, queue_seconds=terms.queue_seconds, training_seconds=terms.training_seconds
+            body, credits=self.credits, queue_seconds=settings.queue_seconds, training_seconds=settings.training_seconds
         )
         self.credits -= characters.PRICE
         return character
@@ -120,7 +120,7 @@ class Account:
             raise errors.not_found()
         return generation
 
-    def say(self, session_id: str, text: str) -> Turn:
+    def send_agent_message(self, session_id: str, text: str) -> Turn:
         """Take a message to an agent, and charge it."""
         self.settle()
         turn = self.agents.send(session_id, text, self._pay_for_message)
@@ -135,7 +135,7 @@ class Account:
         if generation.status(self._clock.now()) != "queued":
             raise errors.cancel_too_late()
         generation.canceled_at = self._clock.now()
-        self._capacity.leave(generation)
+        self._run_queue.remove(generation)
         self._tell_of(generation)
         self._refund(generation, "canceled")
 
@@ -152,66 +152,66 @@ class Account:
 
     def _pay_for_message(self, price: Decimal) -> None:
         if price > self.credits:
-            raise errors.agent_credits()
+            raise errors.not_enough_agent_credits()
         self.credits -= price
 
-    def _original(self, key: str, order: Order) -> Generation:
+    def _original(self, key: str, submission: SubmitRequest) -> Generation:
         intent, generation = self._keys[key]
-        if intent != order.fingerprint:
+        if intent != submission.fingerprint:
             raise errors.key_mismatch()
         return generation
 
     def _retention(self, expires_after: str | None) -> int:
         if expires_after is None:
-            return self.terms.retention
+            return self.settings.retention
         if not expires_after.isascii() or not expires_after.isdecimal():
-            raise errors.expiry_out_of_range(self.terms.retention)
-        if not 3600 <= int(expires_after) <= self.terms.retention:
-            raise errors.expiry_out_of_range(self.terms.retention)
+            raise errors.expiry_out_of_range(self.settings.retention)
+        if not 3600 <= int(expires_after) <= self.settings.retention:
+            raise errors.expiry_out_of_range(self.settings.retention)
         return int(expires_after)
 
-    def _accept(self, order: Order, retention: int) -> Generation:
-        order.model.check(order.parameters)
-        self.characters.check_use(order.model.slug, order.parameters)
-        price = order.model.cost(order.parameters)
+    def _accept(self, submission: SubmitRequest, retention: int) -> Generation:
+        submission.model.check(submission.parameters)
+        self.characters.check_use(submission.model.slug, submission.parameters)
+        price = submission.model.cost(submission.parameters)
         if price > self.credits:
             raise errors.not_enough_credits()
-        outputs = order.model.outputs(order.parameters)
-        self._require_room(outputs)
+        outputs = submission.model.outputs(submission.parameters)
+        self._check_queue(outputs)
         now = self._clock.now()
-        usual = self.terms.video_seconds if order.model.output_type == "video" else self.terms.image_seconds
+        usual = self.settings.video_seconds if submission.model.output_type == "video" else self.settings.image_seconds
         generation = Generation(
-            model=order.model,
-            parameters=order.parameters,
+            model=submission.model,
+            parameters=submission.parameters,
             price=price,
-            outcome=order.outcome,
+            outcome=submission.outcome,
             created_at=now,
-            ready_at=now + self.terms.queue_seconds,
-            running_seconds=usual if order.running_seconds is None else order.running_seconds,
+            ready_at=now + self.settings.queue_seconds,
+            running_seconds=usual if submission.running_seconds is None else submission.running_seconds,
             retention=retention,
             outputs=outputs,
-            webhook=order.webhook,
-            origin=order.origin,
-            job_outcomes=order.job_outcomes[:outputs],
-            webhook_secret=order.webhook_secret,
+            webhook=submission.webhook,
+            origin=submission.origin,
+            job_outcomes=submission.job_outcomes[:outputs],
+            webhook_secret=submission.webhook_secret,
         )
-        self._with_webhook += order.webhook is not None
+        self._with_webhook += submission.webhook is not None
         self.generations[generation.request_id] = generation
-        self._capacity.enter(generation)
+        self._run_queue.add(generation)
         self.credits -= price
-        self._ledger.charged(generation)
+        self._ledger.record_generation_charge(generation)
         return generation
 
-    def _require_room(self, outputs: int) -> None:
-        limit = self.terms.concurrency_limit
-        if self.terms.concurrency_mode == "legacy":
-            if self._capacity.requests >= limit:
+    def _check_queue(self, outputs: int) -> None:
+        limit = self.settings.concurrency_limit
+        if self.settings.concurrency_mode == "legacy":
+            if self._run_queue.requests >= limit:
                 raise errors.concurrency_reached(limit)
             return
-        places = limit * self.terms.queue_factor
+        places = limit * self.settings.queue_factor
         # A batch larger than the whole queue is let in when nothing else is there: it could never come in otherwise.
-        if self._capacity.outputs and self._capacity.outputs + outputs > limit + places:
-            wait = self._capacity.seconds_to_next_end(self._clock.now()) / self._clock.scale
+        if self._run_queue.outputs and self._run_queue.outputs + outputs > limit + places:
+            wait = self._run_queue.seconds_to_next_end(self._clock.now()) / self._clock.scale
             raise errors.queue_full(places, retry_after=max(1, math.ceil(wait)))
 
     def _tell_of(self, generation: Generation) -> None:
@@ -220,5 +220,5 @@ class Account:
             self.ended.append(generation)
 
     def _refund(self, generation: Generation, reason: str) -> None:
-        self.credits += generation.unpaid
-        self._ledger.refunded(generation, reason)
+        self.credits += generation.refund_amount
+        self._ledger.record_generation_refund(generation, reason)

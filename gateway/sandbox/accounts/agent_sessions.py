@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from gateway.sandbox import errors
 from gateway.sandbox.clock import Clock, timestamp
-from gateway.sandbox.generations.prompt_directives import wishes
+from gateway.sandbox.generations.prompt_directives import read_directives
 
 PRICE = Decimal("0.5")
 """Credits for one message."""
@@ -109,7 +109,7 @@ class Session:
         return "terminated" if last.end == "terminate" and last.stopped_at is None else "idle"
 
 
-class AgentDesk:
+class AgentSessions:
     """The sessions of one account. `seconds` tells how long a turn takes, `enabled` whether it may call at all."""
 
     def __init__(self, clock: Clock, seconds: Callable[[], float], enabled: Callable[[], bool]) -> None:
@@ -141,8 +141,8 @@ class AgentDesk:
         pay(PRICE)
         if session.turns:
             session.turns[-1].answered = True
-        wanted = wishes(content)
-        seconds = self._seconds() if wanted.running_seconds is None else wanted.running_seconds
+        directives = read_directives(content)
+        seconds = self._seconds() if directives.running_seconds is None else directives.running_seconds
         turn = Turn(content, now, max(seconds, 0.001), _end(content))
         session.turns.append(turn)
         return turn

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.sandbox import errors
 from gateway.sandbox.clock import Clock, timestamp
-from gateway.sandbox.generations.prompt_directives import wishes
+from gateway.sandbox.generations.prompt_directives import read_directives
 from gateway.sandbox.ledger import Ledger
 from gateway.sandbox.schema import Schema, violations
 
@@ -84,9 +84,9 @@ class Characters:
             raise errors.as_pydantic(found)
         if credits < PRICE:
             raise errors.not_enough_credits()
-        now, wanted = self._clock.now(), wishes(body["name"])
+        now, directives = self._clock.now(), read_directives(body["name"])
         started_at = now + queue_seconds
-        running = training_seconds if wanted.running_seconds is None else wanted.running_seconds
+        running = training_seconds if directives.running_seconds is None else directives.running_seconds
         character = Character(
             name=body["name"],
             version=body.get("model_version", "v1"),
@@ -94,10 +94,10 @@ class Characters:
             ready_at=now + queue_seconds / 2,
             started_at=started_at,
             finished_at=started_at + running,
-            fails=wanted.outcome is not None,
+            fails=directives.outcome is not None,
         )
         self._all[character.id] = character
-        self._ledger.charged_for(character.id, MODEL, character.name, PRICE, now)
+        self._ledger.record_charge(character.id, MODEL, character.name, PRICE, now)
         return character
 
     def _later_than_all(self, now: float) -> float:
@@ -111,7 +111,7 @@ class Characters:
         for character in self._all.values():
             if character.fails and not character.refunded and character.finished_at <= now:
                 character.refunded = True
-                self._ledger.refunded_for(character.id, PRICE, "failed", character.finished_at)
+                self._ledger.record_refund(character.id, PRICE, "failed", character.finished_at)
                 back += PRICE
         return back
 
@@ -158,7 +158,7 @@ class Characters:
             why = "Custom reference is not ready"
         else:
             return
-        raise errors.reference_refused(character_id, why, v1=slug.startswith("v1/"))
+        raise errors.character_refused(character_id, why, v1=slug.startswith("v1/"))
 
     def describe(self, character: Character) -> dict[str, Any]:
         """Return the Reference object."""

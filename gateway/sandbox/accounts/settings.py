@@ -13,7 +13,7 @@ WebhookRetry = Literal["5xx", "until_2xx"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class AccountSettings:
     """Limits, durations and manners of one account; times are in seconds of the sandbox's clock."""
 
     concurrency_mode: ConcurrencyMode = "queue"
@@ -66,11 +66,11 @@ class Terms:
         read_secrets(self.webhook_secret)
 
     @classmethod
-    def of(cls, granted: Terms) -> Terms:
+    def of(cls, granted: AccountSettings) -> AccountSettings:
         """Take the terms out of options, which hold more."""
         return cls(**{one.name: getattr(granted, one.name) for one in fields(cls)})
 
-    def changed(self, changes: dict[str, Any]) -> Terms:
+    def changed(self, changes: dict[str, Any]) -> AccountSettings:
         """Return the terms with changes from JSON; a ValueError names what does not fit."""
         known = {one.name for one in fields(self)}
         for name, value in changes.items():

@@ -40,17 +40,18 @@ class Model:
         if found:
             raise (errors.as_pydantic if self.dialect == "pydantic" else errors.as_jsonschema)(found)
 
-    def complete(self, parameters: dict[str, Any]) -> dict[str, Any]:
+    def with_defaults(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return the input with defaults for what was omitted."""
         return defaults(self.input_schema) | parameters
 
     def outputs(self, parameters: dict[str, Any]) -> int:
         """Return how many files this input makes."""
-        return int(self.complete(parameters).get("batch_size", 1))
+        return int(self.with_defaults(parameters).get("batch_size", 1))
 
     def cost(self, parameters: dict[str, Any]) -> Decimal:
         """Return the credits this input costs."""
-        seconds = Decimal(self.complete(parameters).get("duration", 5)) if self.output_type == "video" else Decimal(1)
+        video = self.output_type == "video"
+        seconds = Decimal(self.with_defaults(parameters).get("duration", 5) if video else 1)
         return (self.price * seconds * self.outputs(parameters)).quantize(_MILLI)
 
     def estimate(self, parameters: dict[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-Choice = dict[str, Any]
+Item = dict[str, Any]
 
 _NAMESPACE = uuid.UUID("7c1f3a52-8a44-4f0e-9d0a-52f7c9d8b6e1")
 _SOUL_1_GENERAL = "464ea177-8d40-4940-8d9d-b438bab269c7"
@@ -20,7 +20,7 @@ def _preview(kind: str, name: str) -> str:
     return f"https://previews.invalid/{kind}/{name.lower().replace(' ', '-')}.webp"
 
 
-def _motion(name: str, description: str, between: bool = False) -> Choice:
+def _motion(name: str, description: str, between: bool = False) -> Item:
     return {
         "id": _id("motion", name),
         "name": name,
@@ -30,11 +30,11 @@ def _motion(name: str, description: str, between: bool = False) -> Choice:
     }
 
 
-def _style(kind: str, name: str, id: str = "") -> Choice:
+def _style(kind: str, name: str, id: str = "") -> Item:
     return {"id": id or _id(kind, name), "name": name, "description": "", "preview_url": _preview(kind, name)}
 
 
-def _presets(kind: str, *names: str) -> list[Choice]:
+def _presets(kind: str, *names: str) -> list[Item]:
     return [{"id": _id(kind, name), "name": name, "preview_url": _preview(kind, name)} for name in names]
 
 

@@ -60,7 +60,7 @@ class Generation:
         """The moment its files stop to be served."""
         return None if self.finished_at is None else self.finished_at + self.retention
 
-    def hurry(self) -> None:
+    def finish_at_once(self) -> None:
         """Have it end the moment it gets a slot."""
         self.ready_at = self.created_at
         self.running_seconds = 0.0
@@ -87,24 +87,24 @@ class Generation:
             return self.job_outcomes[index]
         return "in_progress" if now >= begins else "queued"
 
-    def file_is_there(self, index: int, now: float) -> bool:
+    def has_file(self, index: int, now: float) -> bool:
         """Say whether the file can be fetched: of a job set each as soon as its job has completed."""
         if index >= self.outputs:
             return False
         return (self.job_status(index, now) if self.job_outcomes else self.status(now)) == "completed"
 
     @property
-    def ends(self) -> tuple[Outcome, ...]:
+    def outcomes(self) -> tuple[Outcome, ...]:
         """How it will end, in each of its jobs."""
         return self.job_outcomes or (self.outcome,)
 
     @property
-    def unpaid(self) -> Decimal:
+    def refund_amount(self) -> Decimal:
         """The part of the price that is given back once it has ended: that of jobs that made nothing."""
-        made_nothing = sum(end != "completed" for end in self.ends)
-        return self.price if self.canceled_at is not None else self.price * made_nothing / len(self.ends)
+        made_nothing = sum(end != "completed" for end in self.outcomes)
+        return self.price if self.canceled_at is not None else self.price * made_nothing / len(self.outcomes)
 
-    def refunded(self, now: float) -> bool:
+    def is_refunded(self, now: float) -> bool:
         """Only what completed is paid for."""
         return self.finished(now) and self.status(now) != "completed"
 
@@ -142,7 +142,7 @@ def describe_job_set(generation: Generation, clock: Clock, origin: str) -> dict[
 
 def _job(generation: Generation, index: int, now: float, origin: str) -> dict[str, Any]:
     results = None
-    if generation.file_is_there(index, now) and generation.deleted_at is None:
+    if generation.has_file(index, now) and generation.deleted_at is None:
         video = generation.model.output_type == "video"
         place, ending = f"{origin}/media/{generation.request_id}/{index}", "webm" if video else "png"
         kind = generation.model.output_type

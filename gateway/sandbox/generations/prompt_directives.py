@@ -16,7 +16,7 @@ _WORD = re.compile(r"\[(?:(fail|nsfw)=(\d)|(fail|nsfw|lost|slow=(\d+(?:\.\d+)?)|
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Directives:
     """What a prompt asks for beside a picture."""
 
     outcome: Outcome | None = None
@@ -40,7 +40,7 @@ class Wishes:
         return [*usual[: max(len(usual) - len(bad), 0)], *bad[: len(usual)]]
 
 
-def wishes(prompt: str) -> Wishes:
+def read_directives(prompt: str) -> Directives:
     """Read the words; the last of a kind counts."""
     outcome: Outcome | None = None
     running_seconds: float | None = None
@@ -58,4 +58,4 @@ def wishes(prompt: str) -> Wishes:
             lost = True
         else:
             outcome = "nsfw" if word == "nsfw" else "failed"
-    return Wishes(outcome, running_seconds, http_status, lost, jobs["fail"], jobs["nsfw"])
+    return Directives(outcome, running_seconds, http_status, lost, jobs["fail"], jobs["nsfw"])

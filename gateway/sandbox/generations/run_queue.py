@@ -14,7 +14,7 @@ from collections import deque
 from gateway.sandbox.generations.generation import Generation
 
 
-class Capacity:
+class RunQueue:
     """The slots of one account and the queue in front of them."""
 
     def __init__(self, limit: int) -> None:
@@ -39,12 +39,12 @@ class Capacity:
         self._settled_at = max(now, self._settled_at)
         return ended
 
-    def enter(self, generation: Generation) -> None:
+    def add(self, generation: Generation) -> None:
         """Put a generation at the end of the queue."""
         self._waiting.append(generation)
         self.outputs += generation.outputs
 
-    def leave(self, generation: Generation) -> None:
+    def remove(self, generation: Generation) -> None:
         """Take a generation out of the queue."""
         self._waiting.remove(generation)
         self.outputs -= generation.outputs

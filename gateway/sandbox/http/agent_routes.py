@@ -11,7 +11,7 @@ from gateway.sandbox import errors
 from gateway.sandbox.accounts.account import Account
 from gateway.sandbox.http.call import CALL
 from gateway.sandbox.schema import Schema, violations
-from gateway.sandbox.state import World
+from gateway.sandbox.state import SandboxState
 
 _SESSION: Schema = {"type": "object", "properties": {"config": {"type": ["object", "null"]}}}
 _MESSAGE: Schema = {
@@ -24,8 +24,8 @@ _MESSAGE: Schema = {
 class AgentRoutes:
     """Sessions and their messages. The names of routes are the operations that faults go by."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
 
     def table(self) -> list[web.AbstractRouteDef]:
         """Return the routes."""
@@ -49,7 +49,7 @@ class AgentRoutes:
         account, call = caller(request), request[CALL]
         account.agents.check_enabled()
         body = await checked_body(request, _MESSAGE)
-        turn = account.say(call.session_id, body["content"])
+        turn = account.send_agent_message(call.session_id, body["content"])
         call.created, call.message_id = True, turn.message_id
         return web.json_response({"message_id": turn.message_id, "status": "processing"}, status=202)
 
@@ -78,7 +78,7 @@ async def checked_body(request: web.Request, schema: Schema) -> dict[str, Any]:
     try:
         body: dict[str, Any] = json.loads(await request.read())
     except (ValueError, RecursionError):
-        raise errors.body_is_no_json() from None
+        raise errors.invalid_json() from None
     if wrong := list(violations(body, schema)):
         raise errors.as_pydantic(wrong)
     return body

@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.sandbox.accounts.account import Account
 from gateway.sandbox.faults import OPERATIONS
 from gateway.sandbox.generations.generation import Generation
-from gateway.sandbox.state import World
+from gateway.sandbox.state import SandboxState
 
 _USUAL_HEADERS = frozenset(
     {
@@ -54,7 +54,7 @@ class Call:
     message_id: str | None = None
 
     @property
-    def subject(self) -> str:
+    def retry_key(self) -> str:
         """What a repetition of this call has in common with it."""
         about = self.request_id or self.session_id or self.key or f"{self.model} {self.prompt}"
         return f"{self.operation} {about}"
@@ -63,12 +63,12 @@ class Call:
 CALL = web.RequestKey("call", Call)
 
 
-async def read_call(request: web.Request, world: World) -> Call:
+async def read_call(request: web.Request, state: SandboxState) -> Call:
     """Look at a request without judging it: nothing in it may be wrong enough to raise."""
     named = (request.match_info.route.name or "").removeprefix("v1.")
     request_id = request.match_info.get("request_id", "")
-    account, character_id = world.account(credentials(request.headers)), request.match_info.get("character_id", "")
-    generation = world.generation(request_id)
+    account, character_id = state.account(credentials(request.headers)), request.match_info.get("character_id", "")
+    generation = state.generation(request_id)
     model, body = request.match_info.get("model", ""), {} if generation else _object(await request.read())
     of_v1 = model.startswith("v1/")
     parameters = body.get("params") if of_v1 else body

@@ -33,7 +33,7 @@ class CharacterRoutes:
         try:
             body = json.loads(await request.read())
         except (ValueError, RecursionError):
-            raise errors.body_is_no_json() from None
+            raise errors.invalid_json() from None
         character = account.train(body)
         call.request_id, call.created = character.id, True
         return web.json_response(account.characters.describe(character))

@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from gateway.sandbox.faults import Fault
-from gateway.sandbox.state import World
-from gateway.sandbox.webhooks.sender import Deliveries
+from gateway.sandbox.state import SandboxState
+from gateway.sandbox.webhooks.sender import WebhookSender
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -18,9 +18,9 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 class ControlRoutes:
     """Ledger, plan, account, reset."""
 
-    def __init__(self, world: World, deliveries: Deliveries) -> None:
-        self._world = world
-        self._deliveries = deliveries
+    def __init__(self, state: SandboxState, webhook_sender: WebhookSender) -> None:
+        self._state = state
+        self._webhook_sender = webhook_sender
 
     def table(self) -> list[web.AbstractRouteDef]:
         """Return the routes."""
@@ -35,30 +35,30 @@ class ControlRoutes:
     async def ledger(self, request: web.Request) -> web.Response:
         """Show the exact account; `?summary=1` the numbers alone."""
         only_numbers = request.query.get("summary", "0") not in ("", "0")
-        account = self._world.describe(with_entries=not only_numbers)
-        return web.json_response({**account, "webhook_pending": self._deliveries.pending})
+        account = self._state.describe(with_entries=not only_numbers)
+        return web.json_response({**account, "webhook_pending": self._webhook_sender.pending})
 
     async def plan(self, request: web.Request) -> web.Response:
         """Queue faults."""
         faults = [Fault.parse(one) for one in (await _object(request))["faults"]]
-        self._world.plan.add(faults)
-        return web.json_response({"pending": len(self._world.plan)})
+        self._state.plan.add(faults)
+        return web.json_response({"pending": len(self._state.plan)})
 
     async def clear_plan(self, request: web.Request) -> web.Response:
         """Forget faults that nobody met."""
-        self._world.plan.clear()
+        self._state.plan.clear()
         return web.json_response({"pending": 0})
 
     async def account(self, request: web.Request) -> web.Response:
         """Change what an account is granted."""
-        granted = self._world.change(await _object(request))
-        self._deliveries.look()
+        granted = self._state.change(await _object(request))
+        self._webhook_sender.update()
         return web.json_response(granted)
 
     async def reset(self, request: web.Request) -> web.Response:
         """Begin anew, with the options of the start."""
-        self._world.reset()
-        self._deliveries.forget()
+        self._state.reset()
+        self._webhook_sender.cancel_all()
         return web.json_response({})
 
 

@@ -86,7 +86,7 @@ class RawResponse(web.StreamResponse):
         raise ConnectionResetError("closed on purpose")
 
 
-def spoil(fault: Fault, answer: web.Response | None) -> web.StreamResponse:
+def apply_fault(fault: Fault, answer: web.Response | None) -> web.StreamResponse:
     """Return what the client gets: the true answer (None where the call was not acted on) after the fault."""
     body = answer.body if answer is not None and isinstance(answer.body, bytes) else b""
     if fault.kind in RAW_KINDS:

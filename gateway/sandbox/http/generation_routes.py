@@ -8,22 +8,22 @@ from typing import Any
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.accounts.account import Account, Order
+from gateway.sandbox.accounts.account import Account, SubmitRequest
 from gateway.sandbox.catalog.model import Model
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.clock import timestamp
 from gateway.sandbox.generations.generation import describe
-from gateway.sandbox.generations.prompt_directives import wishes
+from gateway.sandbox.generations.prompt_directives import read_directives
 from gateway.sandbox.http.call import CALL, Call
-from gateway.sandbox.state import World
+from gateway.sandbox.state import SandboxState
 from gateway.sandbox.webhooks.payload import check_webhook
 
 
 class GenerationRoutes:
     """Submit, status, cancel, delete, estimate, models. The names of routes are the operations that faults go by."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
 
     def table(self) -> list[web.AbstractRouteDef]:
         """Return the routes; the one that takes any path is last."""
@@ -40,26 +40,26 @@ class GenerationRoutes:
         """Create a generation, or answer with the one that the key has created."""
         call, account = called(request)
         model, parameters = _model(call.model), await body_of(request)
-        wanted = wishes(call.prompt or "")
-        check_webhook(call.webhook, strict=account.terms.strict_webhooks)
-        order = Order(
+        directives = read_directives(call.prompt or "")
+        check_webhook(call.webhook, strict=account.settings.strict_webhooks)
+        submission = SubmitRequest(
             model=model,
             parameters=parameters,
             key=call.key,
             webhook=call.webhook,
             expires_after=request.headers.get("Hf-Expires-After"),
-            outcome=wanted.outcome or self._world.chance.outcome(),
-            running_seconds=wanted.running_seconds,
+            outcome=directives.outcome or self._state.random_faults.outcome(),
+            running_seconds=directives.running_seconds,
             origin=origin_of(request),
         )
-        call.generation, call.created = account.submit(order)
-        return web.json_response(describe(call.generation, self._world.clock, origin_of(request)))
+        call.generation, call.created = account.submit(submission)
+        return web.json_response(describe(call.generation, self._state.clock, origin_of(request)))
 
     async def status(self, request: web.Request) -> web.Response:
         """Tell how far a generation is."""
         call, account = called(request)
         generation = account.find(call.request_id)
-        return web.json_response(describe(generation, self._world.clock, origin_of(request)))
+        return web.json_response(describe(generation, self._state.clock, origin_of(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancel a queued generation: 202 and no body at all."""
@@ -71,7 +71,7 @@ class GenerationRoutes:
         """Delete the content of an ended generation; what the answer holds beyond the id is not documented."""
         call, account = called(request)
         generation = account.delete(call.request_id)
-        clock = self._world.clock
+        clock = self._state.clock
         return web.json_response(
             {
                 "request_id": generation.request_id,
@@ -114,7 +114,7 @@ async def body_of(request: web.Request) -> Any:
     try:
         return json.loads(await request.read())
     except (ValueError, RecursionError):
-        raise errors.body_is_no_json() from None
+        raise errors.invalid_json() from None
 
 
 def origin_of(request: web.Request) -> str:

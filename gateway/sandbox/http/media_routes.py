@@ -11,8 +11,8 @@ from collections.abc import Callable
 from aiohttp import web
 
 from gateway.sandbox.generations.generation import Generation
-from gateway.sandbox.http.fault_responses import spoil
-from gateway.sandbox.state import World
+from gateway.sandbox.http.fault_responses import apply_fault
+from gateway.sandbox.state import SandboxState
 
 _RANGE = re.compile(r"bytes=([0-9]{1,15})-")
 _NAME = re.compile(r"([0-9]{1,3})(\.min)?\.(png|webm)")
@@ -29,15 +29,15 @@ class MediaRoutes:
     given as inputs.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
         self._files: OrderedDict[str, asyncio.Future[bytes]] = OrderedDict()
 
     def table(self) -> list[web.AbstractRouteDef]:
         """Return the routes."""
         return [
             web.get("/media/examples/{name}", self.example),
-            web.get("/media/{request_id}/{name}", self.file),
+            web.get("/media/{request_id}/{name}", self.download),
         ]
 
     async def example(self, request: web.Request) -> web.Response:
@@ -45,38 +45,40 @@ class MediaRoutes:
         name = request.match_info["name"]
         if name not in _EXAMPLES:
             raise web.HTTPNotFound
-        return web.Response(body=await self._or_501(request.path, _example(name)), content_type=_EXAMPLES[name])
+        content = await self._rendered_or_501(request.path, _example(name))
+        return web.Response(body=content, content_type=_EXAMPLES[name])
 
-    async def file(self, request: web.Request) -> web.StreamResponse:
+    async def download(self, request: web.Request) -> web.StreamResponse:
         """Give a file, or the rest of one, unless a fault is planned for that."""
-        fault = self._world.plan.take("media", None)
+        fault = self._state.plan.take("media", None)
         if fault is not None:
-            return spoil(fault, await self._answer(request) if fault.processed else None)
+            return apply_fault(fault, await self._answer(request) if fault.processed else None)
         return await self._answer(request)
 
     async def _answer(self, request: web.Request) -> web.Response:
         """Answer 404 for what is not there (yet or any more), 403 for what has expired."""
-        generation = self._world.generation(request.match_info["request_id"])
+        generation = self._state.generation(request.match_info["request_id"])
         named = _NAME.fullmatch(request.match_info["name"])
-        now = self._world.clock.now()
+        now = self._state.clock.now()
         if named is None or generation is None or generation.deleted_at is not None:
             raise web.HTTPNotFound
         index, small, kind = int(named[1]), bool(named[2]), named[3]
         right_kind = "webm" if generation.model.output_type == "video" else "png"
-        if not generation.file_is_there(index, now) or kind != right_kind or small > bool(generation.job_outcomes):
+        if not generation.has_file(index, now) or kind != right_kind or small > bool(generation.job_outcomes):
             raise web.HTTPNotFound
         if generation.expires_at is not None and now >= generation.expires_at:
             raise web.HTTPForbidden
-        content = await self._or_501(request.path, _artist(generation, index, self._world.options.seed, small=small))
+        draw = _renderer(generation, index, self._state.options.seed, small=small)
+        content = await self._rendered_or_501(request.path, draw)
         return _part(request, content, "video/webm" if kind == "webm" else "image/png")
 
-    async def _or_501(self, path: str, draw: Callable[[], bytes]) -> bytes:
+    async def _rendered_or_501(self, path: str, draw: Callable[[], bytes]) -> bytes:
         try:
-            return await self._drawn(path, draw)
+            return await self._rendered(path, draw)
         except ModuleNotFoundError as error:
             raise web.HTTPNotImplemented(text=f"drawing needs the extra hfgateway[sandbox]: {error}") from None
 
-    async def _drawn(self, path: str, draw: Callable[[], bytes]) -> bytes:
+    async def _rendered(self, path: str, draw: Callable[[], bytes]) -> bytes:
         if path not in self._files:
             self._files[path] = asyncio.ensure_future(asyncio.to_thread(draw))
             if len(self._files) > _KEPT:
@@ -105,16 +107,16 @@ def _example(name: str) -> Callable[[], bytes]:
             from gateway.sandbox.media.speech import speech
 
             return speech()
-        from gateway.sandbox.media import render
+        from gateway.sandbox.media.render import Canvas, render_png
 
-        return render.draw_png(render.Canvas(720, 960, "somebody who speaks", name))
+        return render_png(Canvas(720, 960, "somebody who speaks", name))
 
     return make
 
 
-def _artist(generation: Generation, index: int, seed: int, *, small: bool) -> Callable[[], bytes]:
+def _renderer(generation: Generation, index: int, seed: int, *, small: bool) -> Callable[[], bytes]:
     """Bind what is to be drawn now: a deletion may empty the generation before the drawing begins."""
-    parameters = generation.model.complete(generation.parameters)
+    parameters = generation.model.with_defaults(generation.parameters)
     text, look = generation.prompt or generation.model.slug, f"{seed} {parameters.get('seed')} {index}"
     video = generation.model.output_type == "video"
 
@@ -123,7 +125,8 @@ def _artist(generation: Generation, index: int, seed: int, *, small: bool) -> Ca
 
         size = render.video_size(parameters) if video else render.image_size(parameters)
         if small:
-            size = render.smaller(size)
-        return (render.draw_webm if video else render.draw_png)(render.Canvas(*size, text, look))
+            size = render.thumbnail_size(size)
+        canvas = render.Canvas(*size, text, look)
+        return render.render_webm(canvas) if video else render.render_png(canvas)
 
     return draw

@@ -11,30 +11,30 @@ from aiohttp import web
 from gateway.sandbox import errors
 from gateway.sandbox.errors import ApiError
 from gateway.sandbox.faults import CHARGED, LISTS, Fault
-from gateway.sandbox.generations.prompt_directives import wishes
+from gateway.sandbox.generations.prompt_directives import read_directives
 from gateway.sandbox.http.call import CALL, Call, foreign_headers, read_call
-from gateway.sandbox.http.fault_responses import spoil
+from gateway.sandbox.http.fault_responses import apply_fault
 from gateway.sandbox.ledger import AgentMessage, Operation, Submission, Training
-from gateway.sandbox.state import World
-from gateway.sandbox.webhooks.sender import Deliveries
+from gateway.sandbox.state import SandboxState
+from gateway.sandbox.webhooks.sender import WebhookSender
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OPEN = ("/__", "/media/", "/storage/")
+OUTSIDE_API = ("/__", "/media/", "/storage/")
 """Paths beside the API: no credentials, no faults, no entry in the ledger."""
 
 
-class Gate:
+class ApiMiddleware:
     """Around every handler of the API."""
 
-    def __init__(self, world: World, deliveries: Deliveries) -> None:
-        self._world = world
-        self._deliveries = deliveries
+    def __init__(self, state: SandboxState, webhook_sender: WebhookSender) -> None:
+        self._state = state
+        self._webhook_sender = webhook_sender
         self._open_calls = 0
 
-    async def pass_through(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer one call."""
-        ledger = self._world.ledger
+        ledger = self._state.ledger
         self._open_calls += 1
         ledger.peak_calls = max(ledger.peak_calls, self._open_calls)
         try:
@@ -45,47 +45,47 @@ class Gate:
         return response
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        world = self._world
-        call = await read_call(request, world)
+        state = self._state
+        call = await read_call(request, state)
         request[CALL] = call
-        self._note_arrival(call, request)
-        if world.options.latency:
-            await asyncio.sleep(world.options.latency)
+        self._record_call(call, request)
+        if state.options.latency:
+            await asyncio.sleep(state.options.latency)
         fault = self._fault(call)
         acted = fault is None or fault.processed
         answer = await _perform(request, handler) if acted else None
-        if fault is None and call.created and wishes(call.prompt or "").lost:
+        if fault is None and call.created and read_directives(call.prompt or "").lost:
             fault = Fault(kind="lost", processed=True)
-        response = answer if fault is None else spoil(fault, answer)
+        response = answer if fault is None else apply_fault(fault, answer)
         assert response is not None, "what was not acted on has a fault"
-        self._note_answer(call, fault, acted, response)
-        await self._attend_deliveries(call)
+        self._record_response(call, fault, acted, response)
+        await self._update_webhooks(call)
         if fault and fault.delay and fault.kind != "drip":
             await asyncio.sleep(fault.delay)
         return response
 
     def _fault(self, call: Call) -> Fault | None:
-        planned = self._world.plan.take(call.operation, call.prompt)
+        planned = self._state.plan.take(call.operation, call.prompt)
         if planned or call.operation == "other":
             return planned
-        wished = wishes(call.prompt or "").http_status if call.operation in CHARGED else None
-        return Fault(kind=str(wished)) if wished else self._world.chance.fault(call.operation)
+        wished = read_directives(call.prompt or "").http_status if call.operation in CHARGED else None
+        return Fault(kind=str(wished)) if wished else self._state.random_faults.fault(call.operation)
 
-    async def _attend_deliveries(self, call: Call) -> None:
+    async def _update_webhooks(self, call: Call) -> None:
         """Let the deliveries know of a change, and hold an answer back where one is planned to come before it."""
-        if call.created and call.webhook and call.generation and self._world.plan.take("early", call.prompt):
-            call.generation.hurry()
-            await self._deliveries.first_attempt(call.generation)
-        self._deliveries.look()
+        if call.created and call.webhook and call.generation and self._state.plan.take("early", call.prompt):
+            call.generation.finish_at_once()
+            await self._webhook_sender.wait_for_first_attempt(call.generation)
+        self._webhook_sender.update()
 
-    def _note_arrival(self, call: Call, request: web.Request) -> None:
-        ledger = self._world.ledger
+    def _record_call(self, call: Call, request: web.Request) -> None:
+        ledger = self._state.ledger
         if call.account:
             ledger.credentials_seen_ok += 1
         else:
             ledger.credentials_seen_bad += 1
         ledger.foreign_headers.update(foreign_headers(request.headers))
-        ledger.came(call.subject, self._world.clock.now())
+        ledger.record_call(call.retry_key, self._state.clock.now())
         if call.operation == "status":
             ledger.status_calls[call.request_id] += 1
         elif call.operation in LISTS:
@@ -95,8 +95,8 @@ class Gate:
         elif call.operation == "agent_messages":
             ledger.agent_reads[call.session_id] += 1
 
-    def _note_answer(self, call: Call, fault: Fault | None, acted: bool, response: web.StreamResponse) -> None:
-        ledger, now = self._world.ledger, self._world.clock.now()
+    def _record_response(self, call: Call, fault: Fault | None, acted: bool, response: web.StreamResponse) -> None:
+        ledger, now = self._state.ledger, self._state.clock.now()
         outcome = fault.name if fault else str(response.status)
         if call.operation == "submit":
             ledger.submissions.append(_submission(call, now, outcome, acted))
@@ -110,7 +110,7 @@ class Gate:
             record.append(Operation(now, call.request_id, outcome))
         wait = response.headers.get("Retry-After", "")
         if wait.isdecimal():
-            ledger.told_to_wait(call.subject, now + int(wait) * self._world.clock.scale)
+            ledger.record_retry_after(call.retry_key, now + int(wait) * self._state.clock.scale)
 
 
 def _submission(call: Call, now: float, outcome: str, acted: bool) -> Submission:

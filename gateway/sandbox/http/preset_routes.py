@@ -7,12 +7,12 @@ from typing import Any
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2, Choice
+from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2, Item
 
 _STUDIO = "marketing-studio/image"
 
 
-class ChoiceRoutes:
+class PresetRoutes:
     """All read only, and the same for every account. The names of routes are the operations that faults go by."""
 
     def table(self) -> list[web.AbstractRouteDef]:
@@ -47,6 +47,6 @@ class ChoiceRoutes:
     async def studio_presets(self, request: web.Request) -> web.Response:
         """Answer with the presets of the marketing studio that match `search`, `size` at most."""
         search, size = request.query.get("search", "").lower(), request.query.get("size", "")
-        found: list[Choice] = [one for one in PRESETS[_STUDIO] if search in one["name"].lower()]
+        found: list[Item] = [one for one in PRESETS[_STUDIO] if search in one["name"].lower()]
         answer: dict[str, Any] = {"items": found[: int(size)] if size.isdecimal() else found}
         return web.json_response(answer)

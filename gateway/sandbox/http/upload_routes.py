@@ -14,9 +14,9 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.http.fault_responses import spoil
+from gateway.sandbox.http.fault_responses import apply_fault
 from gateway.sandbox.schema import Violation
-from gateway.sandbox.state import World
+from gateway.sandbox.state import SandboxState
 
 CONTENT_TYPES = (
     "image/jpeg", "image/jpg", "image/png", "image/webp", "image/gif", "audio/wav", "audio/x-wav", "video/mp4",
@@ -30,7 +30,7 @@ _PIECE = 1 << 20
 
 
 @dataclass
-class _Place:
+class _Slot:
     """One slot: `file` once something was put there."""
 
     name: str
@@ -45,36 +45,36 @@ class _Place:
 class UploadRoutes:
     """`POST /files/generate-upload-url`, and the storage beside the API: `/storage/{name}`."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._places: dict[str, _Place] = {}
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+        self._slots: dict[str, _Slot] = {}
         self._folder: Path | None = None
 
     def table(self) -> list[web.AbstractRouteDef]:
         """Return the routes."""
         return [
-            web.post("/files/generate-upload-url", self.slot, name="upload"),
+            web.post("/files/generate-upload-url", self.create_slot, name="upload"),
             web.put("/storage/{name}", self.put),
-            web.get("/storage/{name}", self.file),
+            web.get("/storage/{name}", self.download),
         ]
 
-    async def slot(self, request: web.Request) -> web.Response:
+    async def create_slot(self, request: web.Request) -> web.Response:
         """Make a place and sign the way to it."""
         try:
             body = json.loads(await request.read())
         except ValueError:
-            raise errors.body_is_no_json() from None
+            raise errors.invalid_json() from None
         content_type = body.get("content_type") if isinstance(body, dict) else None
         if content_type not in CONTENT_TYPES:
             raise errors.as_pydantic([Violation("enum", ("content_type",), content_type, list(CONTENT_TYPES))])
-        now = self._world.clock.now()
-        place = _Place(secrets.token_hex(12), content_type, secrets.token_hex(16), now)
-        self._places[place.name] = place
-        public = f"{request.scheme}://{request.host}/storage/{place.name}"
+        now = self._state.clock.now()
+        slot = _Slot(secrets.token_hex(12), content_type, secrets.token_hex(16), now)
+        self._slots[slot.name] = slot
+        public = f"{request.scheme}://{request.host}/storage/{slot.name}"
         return web.json_response(
             {
                 "public_url": public,
-                "upload_url": f"{public}?X-Amz-Expires={URL_SECONDS}&X-Amz-Signature={place.signature}",
+                "upload_url": f"{public}?X-Amz-Expires={URL_SECONDS}&X-Amz-Signature={slot.signature}",
                 "content_type": content_type,
                 "upload_headers": {"Content-Type": content_type, "x-amz-tagging": TAGGING},
             }
@@ -83,39 +83,39 @@ class UploadRoutes:
     async def put(self, request: web.Request) -> web.StreamResponse:
         """Take a file, if everything is as it was signed: whole or not at all."""
         if "Authorization" in request.headers or "hf-api-key" in request.headers:
-            self._world.ledger.credentials_sent_to_storage += 1
-        place = self._places.get(request.match_info["name"])
-        now = self._world.clock.now()
+            self._state.ledger.credentials_sent_to_storage += 1
+        slot = self._slots.get(request.match_info["name"])
+        now = self._state.clock.now()
         signed = (
-            place is not None
-            and request.query.get("X-Amz-Signature") == place.signature
-            and request.headers.get("Content-Type") == place.content_type
+            slot is not None
+            and request.query.get("X-Amz-Signature") == slot.signature
+            and request.headers.get("Content-Type") == slot.content_type
             and request.headers.get("x-amz-tagging") == TAGGING
-            and now < place.made_at + URL_SECONDS
+            and now < slot.made_at + URL_SECONDS
         )
-        if place is None or not signed:
+        if slot is None or not signed:
             return web.Response(status=403, text="<Error><Code>SignatureDoesNotMatch</Code></Error>")
         if request.content_length is None:
             return web.Response(status=411, text="<Error><Code>MissingContentLength</Code></Error>")
-        fault = self._world.plan.take("storage", None)
+        fault = self._state.plan.take("storage", None)
         if fault is not None and not fault.processed:
-            return spoil(fault, None)
-        place.file, place.too_large = await self._received(request, place.name)
-        place.put_at = now
-        self._world.ledger.uploads += 1
+            return apply_fault(fault, None)
+        slot.file, slot.too_large = await self._received(request, slot.name)
+        slot.put_at = now
+        self._state.ledger.uploads += 1
         answer = web.Response(status=200)
-        return answer if fault is None else spoil(fault, answer)
+        return answer if fault is None else apply_fault(fault, answer)
 
-    async def file(self, request: web.Request) -> web.StreamResponse:
+    async def download(self, request: web.Request) -> web.StreamResponse:
         """Give it to anybody for seven days."""
-        place = self._places.get(request.match_info["name"])
-        if place is not None and place.too_large:
-            raise web.HTTPGone(text=place.too_large)
-        if place is None or place.file is None or self._world.clock.now() >= place.put_at + KEPT_SECONDS:
+        slot = self._slots.get(request.match_info["name"])
+        if slot is not None and slot.too_large:
+            raise web.HTTPGone(text=slot.too_large)
+        if slot is None or slot.file is None or self._state.clock.now() >= slot.put_at + KEPT_SECONDS:
             raise web.HTTPNotFound
-        return web.FileResponse(place.file, headers={"Content-Type": place.content_type})
+        return web.FileResponse(slot.file, headers={"Content-Type": slot.content_type})
 
-    async def forget(self, _: web.Application) -> None:
+    async def remove_files(self, _: web.Application) -> None:
         """Remove every file."""
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

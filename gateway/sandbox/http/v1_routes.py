@@ -7,13 +7,13 @@ from typing import Any
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.accounts.account import Order
+from gateway.sandbox.accounts.account import SubmitRequest
 from gateway.sandbox.catalog.models import V1_MODELS
 from gateway.sandbox.generations.generation import describe_job_set
-from gateway.sandbox.generations.prompt_directives import Outcome, wishes
+from gateway.sandbox.generations.prompt_directives import Outcome, read_directives
 from gateway.sandbox.http.generation_routes import body_of, called, origin_of
 from gateway.sandbox.schema import Schema, Violation, violations
-from gateway.sandbox.state import World
+from gateway.sandbox.state import SandboxState
 from gateway.sandbox.webhooks.payload import check_webhook
 
 _MOST_JOBS = 4
@@ -27,8 +27,8 @@ _WEBHOOK: Schema = {
 class JobSetRoutes:
     """Submit and status. Behind the `v1.` the names of routes are the operations that faults go by."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
 
     def table(self) -> list[web.AbstractRouteDef]:
         """Return the routes."""
@@ -48,21 +48,21 @@ class JobSetRoutes:
         wrong = [*violations(parameters, model.input_schema, ("params",)), *violations(webhook, _WEBHOOK, ("webhook",))]
         if wrong:
             raise errors.as_pydantic(wrong)
-        check_webhook(call.webhook, strict=account.terms.strict_webhooks)
-        wanted = wishes(call.prompt or "")
-        usual = [self._world.chance.outcome() for _ in range(min(model.outputs(parameters), _MOST_JOBS))]
-        ends = tuple(wanted.job_outcomes(usual))
-        order = Order(
+        check_webhook(call.webhook, strict=account.settings.strict_webhooks)
+        directives = read_directives(call.prompt or "")
+        usual = [self._state.random_faults.outcome() for _ in range(min(model.outputs(parameters), _MOST_JOBS))]
+        outcomes = tuple(directives.job_outcomes(usual))
+        submission = SubmitRequest(
             model=model,
             parameters=parameters,
             webhook=call.webhook,
             webhook_secret=webhook["secret"] if webhook else "",
-            outcome=_outcome(ends),
-            job_outcomes=ends,
-            running_seconds=wanted.running_seconds,
+            outcome=_outcome(outcomes),
+            job_outcomes=outcomes,
+            running_seconds=directives.running_seconds,
             origin=origin_of(request),
         )
-        call.generation, call.created = account.submit(order)
+        call.generation, call.created = account.submit(submission)
         return self._answer(request)
 
     async def status(self, request: web.Request) -> web.Response:
@@ -74,13 +74,13 @@ class JobSetRoutes:
     def _answer(self, request: web.Request) -> web.Response:
         call, _ = called(request)
         assert call.generation is not None
-        content: dict[str, Any] = describe_job_set(call.generation, self._world.clock, origin_of(request))
+        content: dict[str, Any] = describe_job_set(call.generation, self._state.clock, origin_of(request))
         return web.json_response(content)
 
 
-def _outcome(ends: tuple[Outcome, ...]) -> Outcome:
+def _outcome(outcomes: tuple[Outcome, ...]) -> Outcome:
     """Return what the ledger says of them all."""
     for end in ("completed", "nsfw"):
-        if end in ends:
+        if end in outcomes:
             return end
     return "failed"

@@ -66,21 +66,21 @@ def video_size(parameters: Mapping[str, Any]) -> tuple[int, int]:
     return 2 * round(across * unit / 2), 2 * round(down * unit / 2)
 
 
-def smaller(size: tuple[int, int]) -> tuple[int, int]:
+def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
     """Return a quarter of a size, in even numbers."""
     return 2 * (size[0] // 8), 2 * (size[1] // 8)
 
 
-def draw_png(canvas: Canvas) -> bytes:
+def render_png(canvas: Canvas) -> bytes:
     """Draw a picture."""
     picture = _background(canvas)
-    _write(picture, canvas.text)
+    _draw_text(picture, canvas.text)
     file = io.BytesIO()
     picture.save(file, "PNG")
     return file.getvalue()
 
 
-def draw_webm(canvas: Canvas) -> bytes:
+def render_webm(canvas: Canvas) -> bytes:
     """Draw a moving picture: a light wanders behind the words."""
     file = io.BytesIO()
     with av.open(file, "w", format="webm") as container:
@@ -112,7 +112,7 @@ def _frames(canvas: Canvas) -> Iterator[Image.Image]:
         ImageDraw.Draw(picture).ellipse(
             (x - light, y - light, x + light, y + light), fill=_colour(canvas.hues[1], 0.95)
         )
-        _write(picture, canvas.text)
+        _draw_text(picture, canvas.text)
         yield picture
 
 
@@ -127,13 +127,13 @@ def _colour(hue: float, value: float) -> Colour:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def _write(picture: Image.Image, text: str) -> None:
+def _draw_text(picture: Image.Image, text: str) -> None:
     """Write the words across the middle, as large as they fit."""
     shown = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
     size = max(picture.width // 10, 12)
     while True:
         font = ImageFont.load_default(size)
-        lines = _wrapped(shown, font, picture.width * 0.86)
+        lines = _wrap(shown, font, picture.width * 0.86)
         if size <= 12 or len(lines) * size * 1.3 <= picture.height * 0.86:
             break
         size = max(12, size * 4 // 5)
@@ -149,7 +149,7 @@ def _write(picture: Image.Image, text: str) -> None:
     )
 
 
-def _wrapped(text: str, font: Font, width: float) -> list[str]:
+def _wrap(text: str, font: Font, width: float) -> list[str]:
     lines = [""]
     for word in text.split():
         for part in _pieces(word, font, width):

@@ -19,15 +19,15 @@ def check_webhook(url: str | None, *, strict: bool) -> None:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise errors.webhook_refused("is not a URL") from None
+        raise errors.webhook_url_refused("is not a URL") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise errors.webhook_refused("must be an absolute HTTP URL")
+        raise errors.webhook_url_refused("must be an absolute HTTP URL")
     if parts.username is not None or parts.password is not None:
-        raise errors.webhook_refused("must not carry credentials")
+        raise errors.webhook_url_refused("must not carry credentials")
     if strict and parts.scheme != "https":
-        raise errors.webhook_refused("must use HTTPS")
+        raise errors.webhook_url_refused("must use HTTPS")
     if strict and _is_private(parts.hostname):
-        raise errors.webhook_refused("must resolve to a public address")
+        raise errors.webhook_url_refused("must resolve to a public address")
 
 
 def payload(generation: Generation, clock: Clock, shape: WebhookShape) -> dict[str, Any]:

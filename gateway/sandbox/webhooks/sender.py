@@ -20,11 +20,11 @@ import aiohttp
 
 from gateway.sandbox.accounts.account import Account
 from gateway.sandbox.accounts.settings import WebhookRetry
-from gateway.sandbox.clock import Ring, sleep_until
+from gateway.sandbox.clock import Callback, sleep_until
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.generations.generation import Generation
 from gateway.sandbox.ledger import WebhookAttempt
-from gateway.sandbox.state import World
+from gateway.sandbox.state import SandboxState
 from gateway.sandbox.webhooks.payload import payload
 from gateway.sandbox.webhooks.signing import signed_headers
 
@@ -38,7 +38,7 @@ _REPLAYED_AGE = 600.0
 
 
 @dataclass
-class Delivery:
+class WebhookDelivery:
     """One message to one receiver; its id and body stay the same over all attempts."""
 
     account: Account
@@ -51,24 +51,24 @@ class Delivery:
     attempts: int = 0
 
 
-class Deliveries:
+class WebhookSender:
     """Everything under way to receivers."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._clock = world.clock
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+        self._clock = state.clock
         self._session: aiohttp.ClientSession | None = None
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._send_slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._first_attempts: dict[str, asyncio.Event] = {}
         self._next_attempt = asyncio.Event()
-        self._cancel_alarm: Ring = _nothing
+        self._cancel_alarm: Callback = _nothing
         self._alarm_at = math.inf
 
     @property
     def pending(self) -> int:
         """Deliveries that were neither taken nor given up; at zero no receiver hears more of what has ended."""
-        self.look()
+        self.update()
         return len(self._tasks)
 
     def start(self) -> None:
@@ -80,87 +80,88 @@ class Deliveries:
             headers={"User-Agent": "hfgateway-sandbox"},
             trust_env=False,
         )
-        self.look()
+        self.update()
 
     async def stop(self) -> None:
         """End what is under way; does nothing twice."""
         session, self._session = self._session, None
         tasks = list(self._tasks)
-        self.forget()
+        self.cancel_all()
         await asyncio.gather(*tasks, return_exceptions=True)
         if session is not None:
             await session.close()
 
-    def forget(self) -> None:
+    def cancel_all(self) -> None:
         """Give up everything that is under way."""
         self._set_alarm(math.inf)
         for task in self._tasks:
             task.cancel()
         for request_id in list(self._first_attempts):
-            self._release(request_id)
+            self._notify_first_attempt(request_id)
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Begin what is due and set the alarm; to be called after every change, at any other time it does no harm."""
         if self._session is None:
             return
-        self._world.settle()
-        for account in self._world.accounts.values():
+        self._state.settle()
+        for account in self._state.accounts.values():
             while account.ended:
-                self._begin(account, account.ended.popleft())
-        at = min(account.next_event for account in self._world.accounts.values())
+                self._start_delivery(account, account.ended.popleft())
+        at = min(account.next_event for account in self._state.accounts.values())
         # An alarm that rings too early only looks once more.
         if at < self._alarm_at:
             self._set_alarm(at)
 
-    async def first_attempt(self, generation: Generation) -> None:
+    async def wait_for_first_attempt(self, generation: Generation) -> None:
         """Return when its receiver was told once, or will never be."""
         attempted = self._first_attempts[generation.request_id] = asyncio.Event()
-        self.look()
+        self.update()
         await attempted.wait()
 
     def _set_alarm(self, at: float) -> None:
         self._cancel_alarm()
         self._alarm_at = at
-        self._cancel_alarm = _nothing if at == math.inf else self._clock.call_at(at, self._ring)
+        self._cancel_alarm = _nothing if at == math.inf else self._clock.call_at(at, self._on_alarm)
 
-    def _ring(self) -> None:
+    def _on_alarm(self) -> None:
         self._set_alarm(math.inf)
-        self.look()
+        self.update()
 
-    def _begin(self, account: Account, generation: Generation) -> None:
-        delivery = self._delivery(account, generation)
+    def _start_delivery(self, account: Account, generation: Generation) -> None:
+        delivery = self._prepare(account, generation)
         if delivery is None:
-            self._release(generation.request_id)
+            self._notify_first_attempt(generation.request_id)
             return
         task = asyncio.create_task(self._deliver(delivery))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: self._release(generation.request_id))
+        task.add_done_callback(lambda _: self._notify_first_attempt(generation.request_id))
 
-    def _delivery(self, account: Account, generation: Generation) -> Delivery | None:
+    def _prepare(self, account: Account, generation: Generation) -> WebhookDelivery | None:
         """Return what is to be delivered, if anything."""
-        terms, url = account.terms, generation.webhook
-        if url is None or (generation.canceled_at is not None and not terms.webhook_canceled):
+        settings, url = account.settings, generation.webhook
+        if url is None or (generation.canceled_at is not None and not settings.webhook_canceled):
             return None
-        fault = self._world.plan.take("webhook", generation.prompt) or Fault(on="webhook")
-        if self._world.chance.loses(terms.webhook_loss) or fault.kind == "lose":
-            self._world.ledger.lost_webhooks.append(generation.request_id)
+        fault = self._state.plan.take("webhook", generation.prompt) or Fault(on="webhook")
+        if self._state.random_faults.drops_webhook(settings.webhook_loss) or fault.kind == "lose":
+            self._state.ledger.lost_webhooks.append(generation.request_id)
             return None
-        body = _body(payload(generation, self._clock, terms.webhook_shape), fault)
-        return Delivery(account, generation, url, f"msg_{uuid.uuid4().hex}", body, fault, due_at=self._clock.now())
+        body = _body(payload(generation, self._clock, settings.webhook_shape), fault)
+        webhook_id = f"msg_{uuid.uuid4().hex}"
+        return WebhookDelivery(account, generation, url, webhook_id, body, fault, due_at=self._clock.now())
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _deliver(self, delivery: WebhookDelivery) -> None:
         fault = delivery.fault
         if fault.kind == "out_of_order":
             await self._next_attempt.wait()
         if fault.delay and fault.kind != "replay":
             await sleep_until(self._clock, delivery.due_at + fault.delay)
-        twice = fault.kind == "duplicate" or delivery.account.terms.webhook_duplicates
-        await asyncio.gather(*[self._until_taken(delivery) for _ in range(2 if twice else 1)])
+        twice = fault.kind == "duplicate" or delivery.account.settings.webhook_duplicates
+        await asyncio.gather(*[self._deliver_with_retries(delivery) for _ in range(2 if twice else 1)])
         if fault.kind == "replay" and delivery.generation.deleted_at is None:
             await self._attempt(delivery, age=fault.delay or _REPLAYED_AGE)
 
-    async def _until_taken(self, delivery: Delivery) -> None:
+    async def _deliver_with_retries(self, delivery: WebhookDelivery) -> None:
         generation, pause = delivery.generation, _FIRST_PAUSE
         give_up_at = self._clock.now() + _GIVE_UP_AFTER
         if generation.expires_at is not None:
@@ -168,13 +169,13 @@ class Deliveries:
         while generation.deleted_at is None and self._clock.now() <= give_up_at:
             outcome = await self._attempt(delivery)
             again_at = self._clock.now() + pause
-            if not _is_repeated(outcome, delivery.account.terms.webhook_retry) or again_at > give_up_at:
+            if not _is_retried(outcome, delivery.account.settings.webhook_retry) or again_at > give_up_at:
                 return
             await sleep_until(self._clock, again_at)
             pause *= 2
 
-    async def _attempt(self, delivery: Delivery, age: float = 0.0) -> str:
-        async with self._turns:
+    async def _attempt(self, delivery: WebhookDelivery, age: float = 0.0) -> str:
+        async with self._send_slots:
             at = self._clock.now()
             delivery.attempts += 1
             number = delivery.attempts
@@ -182,29 +183,29 @@ class Deliveries:
         request_id, receiver = delivery.generation.request_id, urlsplit(delivery.url)
         path = receiver._replace(scheme="", netloc="", fragment="").geturl()
         digest = hashlib.sha256(path.encode()).hexdigest()
-        self._world.ledger.webhook_attempts.append(
+        self._state.ledger.webhook_attempts.append(
             WebhookAttempt(at, request_id, receiver.netloc, digest, delivery.webhook_id, number, outcome)
         )
-        self._release(request_id)
+        self._notify_first_attempt(request_id)
         self._next_attempt.set()
         self._next_attempt = asyncio.Event()
         return outcome
 
-    async def _post(self, delivery: Delivery, age: float) -> str:
+    async def _post(self, delivery: WebhookDelivery, age: float) -> str:
         """Return what the receiver answered, or how it did not."""
         assert self._session is not None, "deliveries are under way only between start and stop"
-        terms = delivery.account.terms
+        settings = delivery.account.settings
         # The calendar's time, not the sandbox's: receivers compare it with theirs.
         if delivery.generation.job_outcomes:
             proof = {"X-Webhook-Secret-Key": delivery.generation.webhook_secret}
         else:
-            proof = signed_headers(terms.webhook_secret, delivery.webhook_id, int(time.time() - age), delivery.body)
+            proof = signed_headers(settings.webhook_secret, delivery.webhook_id, int(time.time() - age), delivery.body)
         try:
             async with self._session.post(
                 delivery.url,
                 data=delivery.body,
                 headers={"Content-Type": "application/json", **proof, **delivery.fault.headers},
-                timeout=aiohttp.ClientTimeout(total=terms.webhook_timeout),
+                timeout=aiohttp.ClientTimeout(total=settings.webhook_timeout),
                 allow_redirects=False,
             ) as response:
                 return str(response.status)
@@ -213,7 +214,7 @@ class Deliveries:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return type(error).__name__
 
-    def _release(self, request_id: str) -> None:
+    def _notify_first_attempt(self, request_id: str) -> None:
         if attempted := self._first_attempts.pop(request_id, None):
             attempted.set()
 
@@ -231,7 +232,7 @@ def _body(content: dict[str, Any], fault: Fault) -> bytes:
     return text.encode()
 
 
-def _is_repeated(outcome: str, rule: WebhookRetry) -> bool:
+def _is_retried(outcome: str, rule: WebhookRetry) -> bool:
     if not outcome.isdecimal():
         return True
     return not outcome.startswith("2") if rule == "until_2xx" else outcome.startswith("5")

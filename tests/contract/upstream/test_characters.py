@@ -57,7 +57,7 @@ async def test_an_answer_about_another_character_is_not_believed() -> None:
         characters = HiggsfieldCharacters(client)
         outcome = await characters.train(ORDER, lambda: True)
         assert isinstance(outcome, Trained)
-        sandbox.world.plan.add([Fault.parse({"on": "character", "patch": {"id": ID}, "processed": True})])
+        sandbox.state.plan.add([Fault.parse({"on": "character", "patch": {"id": ID}, "processed": True})])
         try:
             await characters.find(outcome.character.id)
         except GatewayError as error:

@@ -88,7 +88,7 @@ async def test_one_key_is_one_charge() -> None:
 )
 async def test_what_may_have_been_charged_is_never_certain(kind: str) -> None:
     async with higgsfield() as (sandbox, client):
-        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": kind, "processed": True})])
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": kind, "processed": True})])
         assert isinstance(await submit(client), NoAnswer)
         assert sandbox.ledger.summary()["charge_count"] == 1
 
@@ -96,7 +96,7 @@ async def test_what_may_have_been_charged_is_never_certain(kind: str) -> None:
 async def test_silence_ends_at_the_total_limit() -> None:
     async with higgsfield(timeout=0.2) as (sandbox, client):
         faults = [{"on": "submit", "kind": "hang"}, {"on": "submit", "kind": "drip", "delay": 0.05}]
-        sandbox.world.plan.add([Fault.parse(fault) for fault in faults])
+        sandbox.state.plan.add([Fault.parse(fault) for fault in faults])
         for _ in faults:
             assert isinstance(await submit(client), NoAnswer)
 
@@ -105,7 +105,7 @@ async def test_a_200_that_is_no_report_keeps_the_id() -> None:
     async with higgsfield() as (sandbox, client):
         request_id = str(uuid4())
         body = json.dumps({"status": 7, "request_id": request_id})
-        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
         outcome = await submit(client)
         assert isinstance(outcome, NoAnswer)
         assert outcome.request_id == request_id
@@ -122,7 +122,7 @@ async def test_a_closed_gate_sends_nothing() -> None:
 async def test_answers_that_are_too_long_or_encoded_are_no_answers() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
-        sandbox.world.plan.add(
+        sandbox.state.plan.add(
             [
                 Fault.parse({"on": "status", "kind": "200", "body": "x" * (1 << 20) + "x"}),
                 Fault.parse({"on": "status", "kind": "200", "body": "{}", "headers": {"Content-Encoding": "br"}}),
@@ -137,7 +137,7 @@ async def test_answers_that_are_too_long_or_encoded_are_no_answers() -> None:
 async def test_a_redirect_is_not_followed() -> None:
     async with higgsfield() as (sandbox, client), Sandbox(SandboxOptions(port=0)) as elsewhere:
         headers = {"Location": elsewhere.url + "/higgsfield-ai/soul/standard"}
-        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": "307", "body": "", "headers": headers})])
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "307", "body": "", "headers": headers})])
         assert isinstance(await submit(client), NoAnswer)
         assert elsewhere.ledger.summary()["submissions_seen"] == 0
         assert elsewhere.ledger.summary()["credentials_seen_ok"] == 0
@@ -147,7 +147,7 @@ async def test_links_in_an_answer_are_not_followed() -> None:
     async with higgsfield() as (sandbox, client), Sandbox(SandboxOptions(port=0)) as elsewhere:
         links = {"status_url": f"{elsewhere.url}/requests/x/status", "cancel_url": f"{elsewhere.url}/requests/x/cancel"}
         for on in ("submit", "status"):
-            sandbox.world.plan.add([Fault.parse({"on": on, "patch": links, "times": 2})])
+            sandbox.state.plan.add([Fault.parse({"on": on, "patch": links, "times": 2})])
         one = await accepted(client)
         await client.status(one)
         await client.cancel(one)
@@ -160,7 +160,7 @@ async def test_links_in_an_answer_are_not_followed() -> None:
 async def test_the_status_of_another_request_is_not_believed() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
-        sandbox.world.plan.add([Fault.parse({"on": "status", "patch": {"request_id": str(uuid4())}})])
+        sandbox.state.plan.add([Fault.parse({"on": "status", "patch": {"request_id": str(uuid4())}})])
         with pytest.raises(GatewayError) as failed:
             await client.status(one)
         assert failed.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
@@ -180,7 +180,7 @@ async def test_a_page_that_says_404_is_not_higgsfields_word() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
         for operation, ask in (("status", client.status(one)), ("delete", client.delete(removal(one)))):
-            sandbox.world.plan.add([Fault.parse({"on": operation, "kind": "html", "status": 404})])
+            sandbox.state.plan.add([Fault.parse({"on": operation, "kind": "html", "status": 404})])
             with pytest.raises(GatewayError) as failed:
                 await ask
             assert failed.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE

@@ -410,7 +410,7 @@ async def test_the_walk_of_a_job_set(given: Input) -> None:
 @pytest.mark.parametrize("kind", ["500", "502", "503", "html", "reset", "close", "half", "garbage", "lost"])
 async def test_what_may_have_been_charged_is_never_certain(given: Input, kind: str) -> None:
     async with higgsfield() as (sandbox, client):
-        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": kind, "processed": True})])
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": kind, "processed": True})])
         assert isinstance(await submit(client, given), NoAnswer)
         assert sandbox.ledger.summary()["charge_count"] == 1
 
@@ -418,7 +418,7 @@ async def test_what_may_have_been_charged_is_never_certain(given: Input, kind: s
 async def test_a_broken_answer_that_names_a_job_set_is_kept_for_the_operator() -> None:
     async with higgsfield() as (sandbox, client):
         body = f'{{"id": "{ID}", "jobs": [{{"id": '
-        sandbox.world.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
         outcome = await submit(client, SIZED)
         assert isinstance(outcome, NoAnswer)
         assert outcome.request_id == ID
