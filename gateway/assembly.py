@@ -149,7 +149,7 @@ async def _core(ground: _Ground, place: ObjectStorage | None) -> Core:
     agent_store = store.agents()
     agents = Agents(HiggsfieldAgents(upstream), agent_store, clock, _pace(settings), shared=settings.auth != "keys")
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all):
-        access.when_revoked(wake)
+        access.on_revoke(wake)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
     archiver = None if place is None else _archiver(ground, place, media)
     receivers, courier, tenant_callbacks = await _callbacks(ground, feed)

@@ -1,1 +1,1 @@
-"""Who calls, and what for: API keys, watch tokens, and the identity that each call has."""
+"""Authentication: API keys, watch tokens, and the identity of each call."""

@@ -1,4 +1,4 @@
-"""From what a call carries to who it comes from; and the keys of one gateway, as they are now."""
+"""Authenticates calls by API key or watch token, and holds the API keys of the gateway."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +12,19 @@ from gateway.generations.ports import Clock, Filter, StoreError
 from gateway.generations.tasks import OwnedTasks
 
 DEFAULT_TENANT = "default"
-"""Whose everything is where no keys are asked for."""
+"""The tenant of all calls if API keys are not required."""
 SCHEME = "bearer "
 WATCHING = frozenset({"GetGeneration", "ListGenerations", "WaitGeneration", "WatchGeneration", "WatchGenerations"})
-"""The RPCs that a watch token is for."""
+"""The RPCs that a watch token may call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a call comes from. `within` and `expire_time` (wall) are a watch token's limits; None has none."""
+    """The tenant of a call, and its limits.
+
+    `key_id` is the API key of the call, or the one that created its watch token; "" if none. The other fields are set
+    by watch tokens: `within` is the filter of what may be watched, `expire_time` is wall time.
+    """
 
     tenant: str
     key_id: str = ""
@@ -28,29 +32,35 @@ class Identity:
     include_input: bool = True
     expire_time: float | None = None
     token: str = ""
-    """Tells a watch token from others; empty for an API key."""
+    """The fingerprint of the watch token; "" for an API key."""
 
 
-ANYBODY = Identity(DEFAULT_TENANT)
+ANONYMOUS = Identity(DEFAULT_TENANT)
 
 
 class KeyStore(Protocol):
-    """Where keys are kept. Raises StoreError."""
+    """The store of API keys. Its methods raise StoreError."""
 
     async def add_api_key(self, key: ApiKey) -> None:
-        """Keep a new key."""
+        """Store a new key."""
 
     async def revoke_api_key(self, key_id: str, wall: float) -> None:
-        """Note when it was revoked; the first time stays."""
+        """Store when a key was revoked. A second call does not change the time."""
 
 
 class Access:
-    """The keys and tokens that a gateway takes. One process has a store to itself, so what is in memory is right."""
+    """The API keys and watch tokens that a gateway accepts.
+
+    All keys are in memory. They are up to date, because a store belongs to one process.
+    """
 
     def __init__(
         self, store: KeyStore, clock: Clock, stored: Iterable[ApiKey], token_secret: bytes, *, required: bool
     ) -> None:
-        """`required`: who brings no key is refused; else everything is one tenant's, and only tokens limit anybody."""
+        """Take over the stored keys.
+
+        `required`: calls without a key or token are refused. Otherwise they act as DEFAULT_TENANT, without limits.
+        """
         self._store = store
         self._clock = clock
         self._keys = {key.id: key for key in stored}
@@ -59,49 +69,49 @@ class Access:
         self._on_revoke: list[Callable[[], None]] = []
         self._tasks = OwnedTasks()
 
-    def when_revoked(self, act: Callable[[], None]) -> None:
-        """Have open streams looked at again whenever a key is revoked."""
+    def on_revoke(self, act: Callable[[], None]) -> None:
+        """Call `act` after each revocation, so that open streams check their keys again."""
         self._on_revoke.append(act)
 
     def identify(self, authorization: str, rpc: str) -> Identity:
-        """Who calls, by the value of `authorization`, empty where none was sent.
+        """Return the identity for an `authorization` header ("" if absent) and the name of the called RPC.
 
-        Raises INVALID_CREDENTIALS, and NOT_ALLOWED for a watch token that calls another RPC than it is for.
+        Raises INVALID_CREDENTIALS, or NOT_ALLOWED if a watch token calls an RPC other than WATCHING.
         """
         secret = authorization[len(SCHEME) :].strip() if authorization[: len(SCHEME)].lower() == SCHEME else ""
         if secret.startswith(tokens.PREFIX):
-            identity = self._of_token(secret)
+            identity = self._identify_token(secret)
             if rpc not in WATCHING:
                 raise not_allowed("a watch token is for watching only")
             return identity
         if not self._required:
-            return ANYBODY
+            return ANONYMOUS
         if not authorization:
             raise invalid_credentials("an API key is required: authorization: Bearer hfg_…")
         key = self._keys.get(keys.id_of(secret))
-        if key is None or not key.opens_with(secret):
-            raise invalid_credentials("the API key is wrong or was revoked")
+        if key is None or not key.accepts(secret):
+            raise invalid_credentials("the API key is invalid or was revoked")
         return Identity(key.tenant, key.id)
 
     def check(self, identity: Identity) -> None:
-        """Raise INVALID_CREDENTIALS where an identity that was good once is good no more."""
+        """Raise INVALID_CREDENTIALS if the key of an identity was revoked or its token has expired."""
         if identity.key_id and self._keys[identity.key_id].revoke_time is not None:
             raise invalid_credentials("the API key was revoked")
         if identity.expire_time is not None and self._clock.moment().wall >= identity.expire_time:
             raise invalid_credentials("the watch token has expired", expired="true")
 
     def seconds_left(self, identity: Identity) -> float | None:
-        """Until it expires; None where it does not."""
+        """Return the seconds until an identity expires; None if it does not expire."""
         return None if identity.expire_time is None else identity.expire_time - self._clock.moment().wall
 
-    def watch_token(self, by: Identity, within: Filter, *, ttl: float, include_input: bool) -> tuple[str, float]:
-        """A token for what matches, and when it ends."""
+    def watch_token(self, creator: Identity, within: Filter, *, ttl: float, include_input: bool) -> tuple[str, float]:
+        """Return a new watch token, which lives for `ttl` seconds, and its expiry as wall time."""
         expire_time = self._clock.moment().wall + ttl
-        token = WatchToken(by.tenant, by.key_id, within, include_input, expire_time)
-        return tokens.signed(token, self._token_secret), expire_time
+        token = WatchToken(creator.tenant, creator.key_id, within, include_input, expire_time)
+        return tokens.sign(token, self._token_secret), expire_time
 
     async def create_key(self, tenant: str, name: str) -> tuple[ApiKey, str]:
-        """A new key, and its secret, which nobody can tell again."""
+        """Create an API key; return it and its text, which cannot be read again. Raises INVALID_INPUT."""
         key, secret = keys.new_key(tenant, name, self._clock.moment().wall)
         await self._tasks.finish(self._add(key))
         return key, secret
@@ -111,11 +121,11 @@ class Access:
         self._keys[key.id] = key
 
     async def revoke_key(self, key_id: str) -> ApiKey:
-        """From now on it opens nothing, even if the caller leaves meanwhile. Raises NOT_FOUND."""
+        """Revoke a key, even if the call is canceled while it runs. Raises NOT_FOUND."""
         return await self._tasks.finish(self._revoke(key_id))
 
     async def drained(self) -> None:
-        """Wait until what was stored of keys is known here, too."""
+        """Wait until all creations and revocations that were started have finished."""
         await self._tasks.drained()
 
     async def _revoke(self, key_id: str) -> ApiKey:
@@ -131,18 +141,18 @@ class Access:
         return key
 
     def listed(self) -> Sequence[ApiKey]:
-        """All keys, oldest first."""
+        """Return all keys, oldest first, including revoked ones."""
         return sorted(self._keys.values(), key=lambda key: (key.create_time, key.id))
 
-    def _of_token(self, text: str) -> Identity:
-        token = tokens.read(text, self._token_secret)
+    def _identify_token(self, text: str) -> Identity:
+        token = tokens.verify(text, self._token_secret)
         if token is None or (token.key_id and token.key_id not in self._keys):
-            raise invalid_credentials("the watch token is not one of this gateway")
+            raise invalid_credentials("the watch token was not issued by this gateway")
         identity = Identity(
-            token.tenant, token.key_id, token.within, token.include_input, token.expire_time, tokens.name_of(text)
+            token.tenant, token.key_id, token.within, token.include_input, token.expire_time, tokens.fingerprint(text)
         )
         if self._required and not token.key_id:
-            raise invalid_credentials("the watch token was made without an API key")
+            raise invalid_credentials("the watch token was created without an API key")
         self.check(identity)
         return identity
 
@@ -154,10 +164,10 @@ class Access:
 
 
 def invalid_credentials(message: str, **metadata: str) -> GatewayError:
-    """Who calls is not known here."""
+    """Return INVALID_CREDENTIALS: the caller is not authenticated."""
     return GatewayError(Failure(Reason.INVALID_CREDENTIALS, message, metadata=metadata))
 
 
 def not_allowed(message: str) -> GatewayError:
-    """Who calls is known, and may not do this."""
+    """Return NOT_ALLOWED: the caller is authenticated but may not make this call."""
     return GatewayError(Failure(Reason.NOT_ALLOWED, message))

@@ -1,4 +1,4 @@
-"""API keys. One is `hfg_ID_SECRET`, and is told once: kept is its SHA-256, which is enough for 256 random bits."""
+"""API keys of the form `hfg_ID_SECRET`. Only the SHA-256 of a key is stored, which suffices for 256 random bits."""
 
 import hashlib
 import hmac
@@ -16,7 +16,7 @@ _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is stored. Times are wall times; `hash` is of the whole key as its owner sends it."""
+    """A stored API key. `hash` is the SHA-256 of the whole key as a caller sends it; the times are wall times."""
 
     id: str
     tenant: str
@@ -25,16 +25,19 @@ class ApiKey:
     create_time: float
     revoke_time: float | None = None
 
-    def opens_with(self, secret: str) -> bool:
-        """Whether this is the key, and still good. Takes the same time for every wrong one."""
+    def accepts(self, secret: str) -> bool:
+        """Return whether `secret` is this key and the key is not revoked. The comparison takes constant time."""
         return hmac.compare_digest(hash_of(secret), self.hash) and self.revoke_time is None
 
 
 def new_key(tenant: str, name: str, wall: float) -> tuple[ApiKey, str]:
-    """A key for a tenant, and the secret to hand out. Raises INVALID_INPUT."""
+    """Make a key for a tenant; return it and the text for the caller. Raises INVALID_INPUT.
+
+    `wall` is the creation time.
+    """
     wrong = []
     if not _TENANT.fullmatch(tenant):
-        wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and begin with a letter or digit"))
+        wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
     if len(name) > LONGEST_NAME or not name.isprintable():
         wrong.append(Violation("name", f"must be at most {LONGEST_NAME} printable characters"))
     if wrong:
@@ -45,11 +48,11 @@ def new_key(tenant: str, name: str, wall: float) -> tuple[ApiKey, str]:
 
 
 def id_of(secret: str) -> str:
-    """The id that a key names, or an empty text."""
+    """Return the id in the text of a key; "" if the text has another form."""
     parts = secret.split("_", 2)
     return parts[1] if len(parts) == 3 and secret.startswith(PREFIX) else ""
 
 
 def hash_of(secret: str) -> bytes:
-    """What is stored of a key."""
+    """Return the hash under which a key is stored."""
     return hashlib.sha256(secret.encode()).digest()

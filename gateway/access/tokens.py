@@ -1,7 +1,7 @@
-"""Watch tokens: signed, not stored. One says itself what it allows, and until when.
+"""Watch tokens: signed tokens that are not stored. A token contains what it allows, and until when.
 
-The signature is by a secret of the store, so every gateway of the store takes the tokens of the others, also after a
-restart. A token names the API key that made it and is worth nothing once that is revoked.
+They are signed with a secret of the store, so they stay valid after a restart. A token contains the id of the API key
+that created it and is refused once that key is revoked.
 """
 
 import base64
@@ -20,7 +20,10 @@ _SIGNATURE_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class WatchToken:
-    """What a token allows: to watch what matches, as the tenant, until a wall time."""
+    """The content of a token: it lets its bearer watch the tenant's generations that match `within`.
+
+    `key_id` is the API key that created it, "" if none. `expire_time` is wall time.
+    """
 
     tenant: str
     key_id: str
@@ -29,8 +32,8 @@ class WatchToken:
     expire_time: float
 
 
-def signed(token: WatchToken, secret: bytes) -> str:
-    """The text that a browser gets."""
+def sign(token: WatchToken, secret: bytes) -> str:
+    """Return the text of a token, signed with the secret."""
     content: dict[str, Any] = {"t": token.tenant, "k": token.key_id, "e": token.expire_time}
     if token.within.ids is not None:
         content["i"] = sorted(token.within.ids)
@@ -42,13 +45,13 @@ def signed(token: WatchToken, secret: bytes) -> str:
     return PREFIX + base64.urlsafe_b64encode(_signature(payload, secret) + payload).decode().rstrip("=")
 
 
-def name_of(text: str) -> str:
-    """A part of a token's signature: tells it from others, and opens nothing."""
+def fingerprint(text: str) -> str:
+    """Return a part of a token's signature, which identifies the token but cannot be used in its place."""
     return text.removeprefix(PREFIX)[:22]
 
 
-def read(text: str, secret: bytes) -> WatchToken | None:
-    """The token, if we signed it. Its time, and its key, are the caller's to check."""
+def verify(text: str, secret: bytes) -> WatchToken | None:
+    """Return the token if its signature is valid, else None. The caller must check its expiry and its API key."""
     encoded = text.removeprefix(PREFIX)
     try:
         content = base64.b64decode(encoded.encode("ascii") + b"=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
@@ -57,10 +60,10 @@ def read(text: str, secret: bytes) -> WatchToken | None:
     signature, payload = content[:_SIGNATURE_BYTES], content[_SIGNATURE_BYTES:]
     if not hmac.compare_digest(signature, _signature(payload, secret)):
         return None
-    told = json.loads(payload)
-    ids = frozenset(told["i"]) if "i" in told else None
-    within = Filter(ids=ids, labels=told.get("l", {}))
-    return WatchToken(told["t"], told["k"], within, told.get("n", False), told["e"])
+    fields = json.loads(payload)
+    ids = frozenset(fields["i"]) if "i" in fields else None
+    within = Filter(ids=ids, labels=fields.get("l", {}))
+    return WatchToken(fields["t"], fields["k"], within, fields.get("n", False), fields["e"])
 
 
 def _signature(payload: bytes, secret: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.access.identity import ANYBODY, Access, Identity
+from gateway.access.identity import ANONYMOUS, Access, Identity
 from gateway.errors import Violation
 from gateway.generations.model import Generation
 from gateway.generations.ports import Filter
@@ -21,7 +21,7 @@ class Call:
 
     method: str
     remaining: float | None
-    identity: Identity = ANYBODY
+    identity: Identity = ANONYMOUS
     access: Access | None = None
     place: Place | None = None
     """What it holds; None where nothing is bounded."""

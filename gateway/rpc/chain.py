@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.access.identity import ANYBODY, Access, Identity
+from gateway.access.identity import ANONYMOUS, Access, Identity
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.ports import StoreError
 from gateway.rpc.call import Call
@@ -39,7 +39,7 @@ class Chain:
 
     def identify(self, method: str, authorization: str) -> Identity:
         """The caller of a method. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
-        return ANYBODY if self.access is None else self.access.identify(authorization, method.rpartition("/")[2])
+        return ANONYMOUS if self.access is None else self.access.identify(authorization, method.rpartition("/")[2])
 
     def guard(self, method: str) -> "Callable[[], Guard]":
         """Makes the guards of one method's calls."""
