@@ -134,7 +134,7 @@ def _folder(folder: Path) -> Finding:
             free = shutil.disk_usage(folder).free
     except OSError as error:
         return Finding(
-            "disk", PROBLEM, f"no file can be made in {folder} ({error.strerror})", "make the folder, writable"
+            "disk", PROBLEM, f"cannot create a file in {folder} ({error.strerror})", "make the folder, writable"
         )
     room = f"{free / (1 << 30):.1f} GiB free in {folder}"
     if free >= LITTLE_ROOM:

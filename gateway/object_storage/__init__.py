@@ -1,1 +1,1 @@
-"""Where archived files lie: a folder, or a bucket of anything that speaks S3."""
+"""The storage of archived files: a local folder, or a bucket of an S3-compatible store."""

@@ -1,4 +1,4 @@
-"""A folder as the place of the archive: what breaks off is kept and gone on with, what is whole appears at once."""
+"""Stores archived files in a local folder. An interrupted copy can be resumed; a finished file appears atomically."""
 
 import asyncio
 import contextlib
@@ -16,16 +16,16 @@ from gateway.archive.ports import ArchiveError, Kept
 T = TypeVar("T")
 
 PARTIAL = ".partial"
-"""The folder of what is not whole yet, inside the archive: a file moves out of it within one file system."""
+"""The folder for unfinished files, inside the archive, so that a finished file is moved within one file system."""
 CHECKPOINT_EVERY = 16 << 20
-"""Bytes after which what was written is made durable, so that a crash costs no more than these."""
+"""Bytes between checkpoints of a copy, which is how much of it a crash can lose."""
 PIECE = 256 * 1024
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
-"""What others may do with what is made here: nothing. The umask may take more away."""
+"""Permissions of new files and folders: none for other users. The umask may remove more."""
 
 
 class Folder:
-    """The `ObjectStorage` in a folder, which is made if need be. Raises ArchiveError."""
+    """An `ObjectStorage` in a folder, which is created if it does not exist. Its methods raise ArchiveError."""
 
     def __init__(self, folder: Path, public_url: str | None = None) -> None:
         self._folder = folder
@@ -36,39 +36,39 @@ class Folder:
             with open(self._partial / f"probe-{secrets.token_hex(4)}", "xb", opener=_private) as file:
                 os.unlink(file.name)
         except OSError as error:
-            raise ArchiveError(f"no file can be made in {folder} ({error.strerror})") from error
+            raise ArchiveError(f"cannot create a file in {folder} ({error.strerror})") from error
 
     @property
     def name(self) -> str:
-        """Its URL."""
+        """The file:// URL of the folder."""
         return self._folder.as_uri()
 
     def url_of(self, key: str) -> str:
-        """Where callers find the file."""
+        """Return the URL of a file for callers."""
         return f"{self._base}/{quote(key)}"
 
     async def kept(self, key: str) -> Kept | None:
-        """What of the file was made durable, if its source can be asked for the rest."""
+        """Return the last checkpoint of a file; None if there is none, or its copy cannot be resumed."""
 
         def read() -> Kept | None:
             try:
-                told = json.loads(self._note(key).read_text())
-                kept = Kept(int(told["size"]), str(told["etag"]))
-                whole = kept.size <= self._part(key).stat().st_size
+                fields = json.loads(self._checkpoint_file(key).read_text())
+                kept = Kept(int(fields["size"]), str(fields["etag"]))
+                complete = kept.size <= self._part(key).stat().st_size
             except (FileNotFoundError, ValueError, KeyError, TypeError):
                 return None
-            return kept if kept.size and kept.etag and whole else None
+            return kept if kept.size and kept.etag and complete else None
 
         return await _off_the_loop(read)
 
     async def write(
         self, key: str, after: Kept | None, etag: str, content: AsyncIterator[bytes], content_type: str
     ) -> None:
-        """Write beside its place. What was written is made durable now and then, and where it breaks off."""
-        del content_type  # a file has none
+        """Write an unfinished file. Checkpoint it every CHECKPOINT_EVERY bytes, and if the copy is interrupted."""
+        del content_type  # file systems do not store it
         size = after.size if after is not None else 0
         checkpoint = size
-        with self._begun(key, size) as file:
+        with self._part_to_write(key, size) as file:
             try:
                 async for chunk in content:
                     await _off_the_loop(lambda chunk=chunk: file.write(chunk))  # type: ignore[misc]
@@ -78,13 +78,13 @@ class Folder:
                         checkpoint = size
             except BaseException:
                 if etag and size:
-                    # A task that was canceled may still wait for what it has begun itself.
+                    # A canceled task may still await work that it starts itself.
                     await _off_the_loop(lambda: self._checkpoint(key, file, size, etag))
                 raise
             await _off_the_loop(lambda: _sync(file))
 
     async def written(self, key: str, after: Kept | None = None) -> AsyncIterator[bytes]:
-        """What lies beside its place."""
+        """Yield the content of an unfinished file, up to `after` if it is given."""
         left = after.size if after is not None else None
         with self._part_to_read(key) as file:
             while left is None or left > 0:
@@ -96,38 +96,38 @@ class Folder:
                 yield piece
 
     async def publish(self, key: str) -> None:
-        """Move it to its place, durably."""
+        """Move a finished file to its final path, durably."""
 
         def move() -> None:
-            place = self._place(key)
-            _make(place.parent)
-            self._part(key).replace(place)
-            for folder in (place.parent, place.parent.parent, self._folder):
+            path = self._path(key)
+            _make(path.parent)
+            self._part(key).replace(path)
+            for folder in (path.parent, path.parent.parent, self._folder):
                 _sync_folder(folder)
-            self._note(key).unlink(missing_ok=True)
+            self._checkpoint_file(key).unlink(missing_ok=True)
 
         await _off_the_loop(move)
 
     async def discard(self, key: str) -> None:
-        """Remove what lies beside its place."""
+        """Remove an unfinished file."""
 
         def remove() -> None:
-            self._note(key).unlink(missing_ok=True)
+            self._checkpoint_file(key).unlink(missing_ok=True)
             self._part(key).unlink(missing_ok=True)
 
         await _off_the_loop(remove)
 
     async def remove(self, key: str) -> None:
-        """Remove it, and the folders that are empty then."""
+        """Remove a file, finished or not, and the folders that are then empty."""
         await self.discard(key)
 
         def remove() -> None:
-            place = self._place(key)
-            place.unlink(missing_ok=True)
-            for folder in place.parents:
+            path = self._path(key)
+            path.unlink(missing_ok=True)
+            for folder in path.parents:
                 if folder == self._folder:
                     break
-                with contextlib.suppress(OSError):  # others are in it, or it never was
+                with contextlib.suppress(OSError):  # not empty, or it does not exist
                     folder.rmdir()
 
         await _off_the_loop(remove)
@@ -141,50 +141,49 @@ class Folder:
                 with open(path, "wb", opener=_private) as file:
                     file.write(content)
                 if path.read_bytes() != content:
-                    raise ArchiveError("what was written cannot be read again")
+                    raise ArchiveError("a file that was written could not be read back")
             finally:
                 path.unlink(missing_ok=True)
 
         await _off_the_loop(probe)
 
-    def _place(self, key: str) -> Path:
+    def _path(self, key: str) -> Path:
         return self._folder.joinpath(*key.split("/"))
 
     def _part(self, key: str) -> Path:
         return self._partial / f"{key.replace('/', '~')}.part"
 
-    def _note(self, key: str) -> Path:
-        """How much of the part counts, and of which version of its source it is."""
+    def _checkpoint_file(self, key: str) -> Path:
         return self._partial / f"{key.replace('/', '~')}.json"
 
     @contextmanager
-    def _begun(self, key: str, size: int) -> Iterator[IO[bytes]]:
-        """The part, open behind its first `size` bytes."""
+    def _part_to_write(self, key: str, size: int) -> Iterator[IO[bytes]]:
+        """Open the unfinished file, truncated to `size` bytes and positioned at its end."""
         try:
             if not size:
-                self._note(key).unlink(missing_ok=True)
+                self._checkpoint_file(key).unlink(missing_ok=True)
             with open(self._part(key), "r+b" if size else "wb", buffering=0, opener=_private) as file:
                 file.truncate(size)
                 file.seek(size)
                 yield file
         except OSError as error:
-            raise _told(error) from error
+            raise _archive_error(error) from error
 
     @contextmanager
     def _part_to_read(self, key: str) -> Iterator[IO[bytes]]:
-        """The part, to be read."""
         try:
             with open(self._part(key), "rb") as file:
                 yield file
         except OSError as error:
-            raise _told(error) from error
+            raise _archive_error(error) from error
 
     def _checkpoint(self, key: str, file: IO[bytes], size: int, etag: str) -> None:
+        """Make the first `size` bytes durable, then store their number and the version of the source."""
         _sync(file)
-        new = self._note(key).with_suffix(".new")
-        with open(new, "w", opener=_private) as note:
-            json.dump({"size": size, "etag": etag}, note)
-        new.replace(self._note(key))
+        new = self._checkpoint_file(key).with_suffix(".new")
+        with open(new, "w", opener=_private) as checkpoint:
+            json.dump({"size": size, "etag": etag}, checkpoint)
+        new.replace(self._checkpoint_file(key))
 
 
 def _private(path: str, flags: int) -> int:
@@ -192,7 +191,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _make(folder: Path) -> None:
-    """Make the folder, and those that it lies in, as far as they are not there."""
+    # Not mkdir(parents=True), which creates the parents with the default permissions.
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(FOLDER_MODE, exist_ok=True)
@@ -211,7 +210,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 async def _off_the_loop(work: Callable[[], T]) -> T:
-    """Disks may be slow, and nobody is to wait for them who does not need them; what was begun is waited for."""
+    """Run `work` in a thread, because disks may be slow. If the call is canceled, wait until `work` has ended."""
     working = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(working)
@@ -219,8 +218,8 @@ async def _off_the_loop(work: Callable[[], T]) -> T:
         await asyncio.wait({working})
         raise
     except OSError as error:
-        raise _told(error) from error
+        raise _archive_error(error) from error
 
 
-def _told(error: OSError) -> ArchiveError:
+def _archive_error(error: OSError) -> ArchiveError:
     return ArchiveError(f"the folder: {error.strerror or type(error).__name__}")

@@ -1,4 +1,4 @@
-"""From the settings of an archive to the place that they name."""
+"""Makes the object storage that the URL of an archive selects."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,10 @@ from gateway.object_storage.s3 import Bucket
 
 
 def object_storage(url: str, public_url: str | None, environment: Mapping[str, str]) -> ObjectStorage:
-    """The place of a URL that `gateway.config` has checked. Raises ArchiveError; asks no server yet."""
+    """Return the storage for a URL that `gateway.config` has validated. Contacts no server. Raises ArchiveError.
+
+    `environment` holds the AWS_ variables for a bucket; `public_url` is the base of the files' URLs for callers.
+    """
     parts = urlsplit(url)
     if parts.scheme == "file":
         return Folder(Path(unquote(parts.path)), public_url)

@@ -1,4 +1,4 @@
-"""A bucket of anything that speaks S3, by `obstore` (docs/decisions/0019)."""
+"""Stores archived files in a bucket of an S3-compatible store, with `obstore` (docs/decisions/0019)."""
 
 import asyncio
 import contextlib
@@ -12,18 +12,18 @@ from urllib.parse import quote
 from gateway.archive.ports import ArchiveError, Kept
 
 PART = 5 << 20
-"""Bytes of one part, the fewest that S3 allows, for parts are in memory. It takes 10,000: files of 52 GB."""
+"""Bytes of one part: the minimum of S3, because parts are held in memory. With 10,000 parts a file may have 52 GB."""
 PARTS_AT_ONCE = 2
 PIECE = 256 * 1024
 ABORT_WITHIN = 5.0
-"""Seconds for telling the store that an upload that was interrupted will not be completed."""
+"""Seconds for aborting an interrupted upload at the store."""
 
 
 class Bucket:
-    """The `ObjectStorage` in a bucket. Raises ArchiveError, also where the settings cannot be right.
+    """An `ObjectStorage` in a bucket. Raises ArchiveError, also if the settings are invalid.
 
-    A file is there once its last part is, whole or not at all; what breaks off is begun anew. Credentials, region and
-    endpoint are taken from the AWS_ variables of `environment`, as the AWS tools do.
+    A file appears as a whole with its last part. An interrupted upload starts again from the beginning. Credentials,
+    region and endpoint come from the AWS_ variables of `environment`, as in the AWS tools.
     """
 
     def __init__(self, bucket: str, prefix: str, environment: Mapping[str, str], public_url: str | None = None) -> None:
@@ -39,7 +39,7 @@ class Bucket:
             self._store = S3Store(
                 bucket,
                 prefix=prefix or None,
-                # Whoever writes http there means it; what is sent is signed, and holds no secret.
+                # An http endpoint is a choice of the operator. Requests are signed and contain no secret.
                 client_options={
                     "allow_http": endpoint.startswith("http://"),
                     "connect_timeout": timedelta(seconds=10),
@@ -52,28 +52,28 @@ class Bucket:
 
     @property
     def name(self) -> str:
-        """Its URL."""
+        """The URL of the bucket and prefix."""
         return self._name
 
     def url_of(self, key: str) -> str:
-        """Where callers find the file."""
+        """Return the URL of a file for callers."""
         return f"{self._base}/{quote(key)}"
 
     async def kept(self, key: str) -> Kept | None:
-        """Nothing: parts of an upload that broke off are no file."""
+        """Return None: an interrupted upload cannot be resumed."""
         del key
         return None
 
     async def write(
         self, key: str, after: Kept | None, etag: str, content: AsyncIterator[bytes], content_type: str
     ) -> None:
-        """Upload it in parts; where `content` ends with an error, or this is canceled, the upload is taken back."""
+        """Upload a file in parts. If `content` raises or the call is canceled, the upload is aborted at the store."""
         import obstore
 
         assert after is None, "nothing was kept"
         stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         attributes = {"Content-Type": content_type} if content_type else None
-        with _told():
+        with _as_archive_errors():
             uploading = asyncio.ensure_future(
                 obstore.put_async(
                     self._store,
@@ -94,47 +94,47 @@ class Bucket:
                 raise
 
     async def written(self, key: str, after: Kept | None = None) -> AsyncIterator[bytes]:
-        """The object as the store gives it to anybody."""
+        """Yield the content of the object."""
         import obstore
 
         assert after is None, "nothing was kept"
-        with _told():
-            found = await obstore.get_async(self._store, key)
-            async for piece in found.stream(min_chunk_size=PIECE):
+        with _as_archive_errors():
+            result = await obstore.get_async(self._store, key)
+            async for piece in result.stream(min_chunk_size=PIECE):
                 yield bytes(piece)
 
     async def publish(self, key: str) -> None:
-        """Nothing: it is there already."""
+        """Do nothing: a file is published by its upload."""
 
     async def discard(self, key: str) -> None:
-        """Remove it."""
+        """Remove the object."""
         await self.remove(key)
 
     async def remove(self, key: str) -> None:
-        """Remove it; the store does not mind where there is none."""
+        """Remove the object, if it exists."""
         import obstore
 
-        with _told(), contextlib.suppress(FileNotFoundError):
+        with _as_archive_errors(), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
 
     async def probe(self) -> None:
         """Write, read and remove a small object."""
         key, content = f".probe-{secrets.token_hex(4)}", secrets.token_bytes(16)
 
-        async def pieces() -> AsyncIterator[bytes]:
+        async def chunks() -> AsyncIterator[bytes]:
             yield content
 
-        await self.write(key, None, "", pieces(), "")
+        await self.write(key, None, "", chunks(), "")
         try:
             read = b"".join([piece async for piece in self.written(key)])
         finally:
             await self.remove(key)
         if read != content:
-            raise ArchiveError("what was written cannot be read again")
+            raise ArchiveError("a file that was written could not be read back")
 
 
 async def _until(stopped: "asyncio.Future[None]", content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The content, ended with an error by the signal: that is what an upload is taken back for."""
+    """Yield the content; raise ArchiveError once `stopped` is set, which makes obstore abort the upload."""
     while True:
         piece = asyncio.ensure_future(anext(content, None))
         either: set[asyncio.Future[Any]] = {piece, stopped}
@@ -143,15 +143,15 @@ async def _until(stopped: "asyncio.Future[None]", content: AsyncIterator[bytes])
             piece.cancel()
             await asyncio.gather(piece, return_exceptions=True)
             raise ArchiveError("interrupted")
-        found = piece.result()
-        if found is None:
+        chunk = piece.result()
+        if chunk is None:
             return
-        yield found
+        yield chunk
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Errors by their kind alone: their texts hold requests and what the store said."""
+def _as_archive_errors() -> Iterator[None]:
+    # Report only the type of an error: its message contains the request and the response.
     from obstore.exceptions import BaseError
 
     try:

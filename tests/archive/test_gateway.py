@@ -247,7 +247,7 @@ async def refused(tmp_path: Path, launcher: str = "", **variables: str) -> str:
 async def test_an_archive_that_cannot_be_ends_the_start_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     line = await refused(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/file/archive")
-    assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: no file can be made in ")
+    assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: cannot create a file in ")
     line = await refused(tmp_path, ARCHIVE_PUBLIC_URL=PUBLIC)
     assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_PUBLIC_URL: needs ARCHIVE_URL")
 
