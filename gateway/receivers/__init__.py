@@ -1,1 +1,1 @@
-"""The way out to callers' receivers: which addresses may be called, and the one POST."""
+"""Sends callbacks over HTTP: validates URLs and addresses, and makes the POST of an attempt."""

@@ -1,8 +1,8 @@
-"""The one POST of an attempt: to an address that was checked for this attempt, within one limit for everything.
+"""Makes one delivery attempt of a callback: one POST, with one time limit for everything.
 
-A name is looked up anew each time, all its addresses are checked, and the connection goes to one of those that were
-checked: there is no second look-up between the check and the use. Redirects are not followed, answers are not read,
-nothing is kept: no connection, no cookie, no proxy of the environment.
+Each attempt resolves the host again, checks all its addresses, and connects to one of the checked addresses: there is
+no second lookup that could return another one (DNS rebinding). Redirects are not followed and response bodies are not
+read. Connections, cookies and the proxy settings of the environment are not used.
 """
 
 import asyncio
@@ -16,33 +16,34 @@ from gateway import addresses
 from gateway.addresses import Network
 from gateway.callbacks.model import Outcome, Problem
 from gateway.headers import retry_after
-from gateway.receivers.urls import Place, UnfitError, place
+from gateway.receivers import urls
+from gateway.receivers.urls import InvalidUrlError, Target
 
 LIMIT = 15.0
-"""Seconds for an attempt in all: the look-up, the connection, the request, the head of the answer."""
-LOOK_UPS = 32
-"""Look-ups of names under way: those that hang must not keep others waiting."""
+"""Seconds for an attempt in total: lookup, connection, request, and the head of the response."""
+LOOKUP_THREADS = 32
+"""Threads for lookups: so many may hang before others have to wait."""
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
-"""The addresses of a name. Raises OSError."""
+"""Resolves a name to addresses. Raises OSError."""
 
 
-class Answer(NamedTuple):
-    """The head of an answer."""
+class ResponseHead(NamedTuple):
+    """The status and the Retry-After header of a response."""
 
     status: int
     retry_after: str | None
 
 
-class UntrustedError(Exception):
-    """The other side is not proved to be who the name says."""
+class CertificateError(Exception):
+    """The TLS handshake with the receiver failed, usually because its certificate is not valid for the name."""
 
 
 class HttpReceivers:
-    """The `Receivers` over HTTP. `networks` may be called whatever they are, over plain http and at any port.
+    """Implements `Receivers` over HTTP.
 
-    All others are called at `ports`.
-
-    `wall` is the time that a Retry-After with a date is compared with; `tls` and `lookup` are for tests.
+    `networks` are private networks that may be called, over plain http and at any port. Public addresses are called
+    over https at `ports` only. `wall` returns the wall time, for a Retry-After with a date. `tls` and `lookup` are
+    replaced by tests.
     """
 
     def __init__(
@@ -58,32 +59,32 @@ class HttpReceivers:
         self._ports = ports
         self._wall = wall
         self._tls = tls
-        self._threads = ThreadPoolExecutor(LOOK_UPS, "callback-names")
-        self._lookup = lookup or self._ask_the_system
+        self._threads = ThreadPoolExecutor(LOOKUP_THREADS, "callback-names")
+        self._lookup = lookup or self._system_lookup
 
     def refusal(self, url: str) -> str:
-        """Why the URL can be no callback's."""
+        """Return why a URL cannot be used for a callback; "" if it can."""
         try:
-            place(url, self._networks, self._ports)
-        except UnfitError as error:
+            urls.parse(url, self._networks, self._ports)
+        except InvalidUrlError as error:
             return str(error)
         return ""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Whatever goes wrong is an outcome; only cancellation passes."""
+        """Make one attempt. Every error is returned as an outcome; only a cancellation is raised."""
         try:
             async with asyncio.timeout(LIMIT):
-                to = place(url, self._networks, self._ports)
-                found = await self._addresses(to)
-                if not found:
+                target = urls.parse(url, self._networks, self._ports)
+                checked = await self._checked_addresses(target)
+                if not checked:
                     return Outcome(Problem.ADDRESS_REFUSED)
-                from gateway.receivers import sending  # its import would double the time to the first answered call
+                from gateway.receivers import sending  # late: importing aiohttp would double the start-up time
 
-                answer = await sending.post(url, to.host, found, headers=headers, body=body, tls=self._tls)
-                return _judged(answer, self._wall())
-        except UntrustedError:
+                head = await sending.post(url, target.host, checked, headers=headers, body=body, tls=self._tls)
+                return _outcome(head, self._wall())
+        except CertificateError:
             return Outcome(Problem.CERTIFICATE)
-        except UnfitError:  # the operator has named other networks since it was created
+        except InvalidUrlError:  # the settings have changed since the callback was created
             return Outcome(Problem.ADDRESS_REFUSED)
         except TimeoutError:
             return Outcome(Problem.TIMEOUT)
@@ -91,28 +92,28 @@ class HttpReceivers:
             return Outcome(Problem.CONNECTION)
 
     async def aclose(self) -> None:
-        """Let go of the threads; a look-up that hangs is not waited for."""
+        """Stop the threads without waiting for lookups that hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _addresses(self, to: Place) -> Sequence[str]:
-        """Where it may be sent: all addresses of the name, or none where one of them is refused."""
-        found = [str(to.address)] if to.address is not None else list(await self._lookup(to.host))
-        good = all(addresses.allowed(text, self._networks) for text in found)
-        if good and not (to.secure and to.usual):
-            good = all(addresses.in_networks(addresses.parse(text), self._networks) for text in found)
-        return found if good else []
+    async def _checked_addresses(self, target: Target) -> Sequence[str]:
+        """Return the addresses of a target; none if one of them may not be called."""
+        resolved = [str(target.address)] if target.address is not None else list(await self._lookup(target.host))
+        allowed = all(addresses.allowed(text, self._networks) for text in resolved)
+        if allowed and not (target.https and target.common_port):
+            allowed = all(addresses.in_networks(addresses.parse(text), self._networks) for text in resolved)
+        return resolved if allowed else []
 
-    async def _ask_the_system(self, host: str) -> Sequence[str]:
+    async def _system_lookup(self, host: str) -> Sequence[str]:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
+        entries = await loop.run_in_executor(
             self._threads, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         )
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
-def _judged(answer: Answer, wall: float) -> Outcome:
-    status = answer.status
+def _outcome(head: ResponseHead, wall: float) -> Outcome:
+    status = head.status
     if 200 <= status < 300:
         return Outcome(http_status=status)
     problem = Problem.GONE if status == 410 else Problem.REDIRECT if 300 <= status < 400 else Problem.STATUS
-    return Outcome(problem, status, retry_after(answer.retry_after, wall))
+    return Outcome(problem, status, retry_after(head.retry_after, wall))

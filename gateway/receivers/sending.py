@@ -1,4 +1,4 @@
-"""One POST over aiohttp, to addresses that were checked before: the connection of a request is its own."""
+"""Sends one POST with aiohttp to addresses that were checked before, on a new connection."""
 
 import socket
 import ssl
@@ -10,26 +10,27 @@ import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway import failpoints
-from gateway.receivers.post import Answer, UntrustedError
+from gateway.receivers.post import CertificateError, ResponseHead
 
 
 async def post(
     url: str,
     host: str,
-    found: Sequence[str],
+    checked: Sequence[str],
     *,
     headers: Mapping[str, str],
     body: bytes,
     tls: ssl.SSLContext | bool,
-) -> Answer:
-    """The head of the answer; the rest of it is not read. Raises OSError, and UntrustedError for TLS that fails.
+) -> ResponseHead:
+    """Send a POST and return the head of the response; its body is not read.
 
-    `host` is who was looked up, `found` its addresses. Who calls limits the time.
+    `host` is the host of the URL, `checked` the addresses to connect to. The caller sets the timeout. Raises OSError,
+    or CertificateError if the TLS handshake fails.
     """
     target = yarl.URL(url, encoded=True)
     if target.host is None or target.host.lower() != host.lower():
-        raise OSError("the URL is read in two ways")
-    connector = aiohttp.TCPConnector(resolver=_Checked(found), use_dns_cache=False, force_close=True, ssl=tls)
+        raise OSError("yarl parses another host out of the URL")
+    connector = aiohttp.TCPConnector(resolver=_FixedResolver(checked), use_dns_cache=False, force_close=True, ssl=tls)
     try:
         async with (
             aiohttp.ClientSession(
@@ -49,20 +50,20 @@ async def post(
             ) as response,
         ):
             failpoints.after("callback call")
-            answer = Answer(response.status, response.headers.get("Retry-After"))
+            head = ResponseHead(response.status, response.headers.get("Retry-After"))
             response.close()
-            return answer
+            return head
     except aiohttp.ClientSSLError as error:
-        raise UntrustedError(type(error).__name__) from error
+        raise CertificateError(type(error).__name__) from error
     except aiohttp.ClientError as error:
         raise OSError(type(error).__name__) from error
 
 
-class _Checked(AbstractResolver):
-    """Knows the addresses that were checked, and asks nobody."""
+class _FixedResolver(AbstractResolver):
+    """Resolves every name to the given addresses, without a lookup."""
 
-    def __init__(self, found: Sequence[str]) -> None:
-        self._found = found
+    def __init__(self, checked: Sequence[str]) -> None:
+        self._checked = checked
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -76,21 +77,21 @@ class _Checked(AbstractResolver):
                 proto=0,
                 flags=socket.AI_NUMERICHOST,
             )
-            for address in self._found
+            for address in self._checked
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the resolver holds no resources."""
 
 
 class _Request(aiohttp.ClientRequest):
-    """Has a place to be killed at before its first byte, and one after its last."""
+    """A request with failpoints before its first byte and after its last one."""
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         failpoints.before("callback call")
         return await super().send(conn)
 
     async def write_bytes(self, *arguments: Any) -> None:
-        """The body, in a task of its own."""
+        """Send the body; aiohttp calls this in a separate task."""
         await super().write_bytes(*arguments)
         failpoints.amid("callback call")

@@ -1,4 +1,4 @@
-"""Which URLs can be a callback's, as far as that can be told without asking anybody for the address."""
+"""Validates the URLs of callbacks, as far as that is possible without resolving their hosts."""
 
 import re
 from collections.abc import Sequence
@@ -13,61 +13,67 @@ _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a URL leads: its host without brackets. `address`: the host is no name.
+class Target:
+    """The parts of a valid URL that decide which addresses it may lead to.
 
-    `usual`: its port is one that any receiver may have; another is for networks of the operator only.
+    `https`: the scheme; plain http is for private networks only. `host` is without brackets. `common_port`: the port is
+    one of `ports`; another one is for private networks only. `address`: the host, if it is an address and not a name.
     """
 
-    secure: bool
+    https: bool
     host: str
-    usual: bool
+    common_port: bool
     address: addresses.Address | None
 
 
-class UnfitError(ValueError):
-    """It can be no callback's: why, in words for its owner."""
+class InvalidUrlError(ValueError):
+    """The URL cannot be used for a callback. The message says why, and is for the caller."""
 
 
-def place(url: str, networks: Sequence[Network], ports: Sequence[int]) -> Place:
-    """Where it leads. Raises UnfitError, also where its host is an address that may not be called."""
+def parse(url: str, networks: Sequence[Network], ports: Sequence[int]) -> Target:
+    """Validate the URL of a callback.
+
+    `networks` are the private networks that callbacks may reach; there, plain http and any port are allowed. `ports`
+    are the ports that are allowed elsewhere. Raises InvalidUrlError, also if the host is an address that may not be
+    called.
+    """
     if len(url) > LONGEST:
-        raise UnfitError(f"must be at most {LONGEST} characters")
+        raise InvalidUrlError(f"must be at most {LONGEST} characters")
     if not url.isascii() or not all("!" <= c <= "~" and c not in '"<>\\^`{|}' for c in url):
-        raise UnfitError("must be a URL in ASCII: percent-encoded, and its host as in DNS (xn--…)")
+        raise InvalidUrlError("must be a URL in ASCII, percent-encoded and with its host as in DNS (xn--…)")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise UnfitError("is not a URL") from None
+        raise InvalidUrlError("is not a URL") from None
     if parts.scheme not in {"https", "http"} or not parts.netloc:
-        raise UnfitError("must begin with https://")
+        raise InvalidUrlError("must start with https://")
     if "@" in parts.netloc:
-        raise UnfitError("must hold no user and no password")
+        raise InvalidUrlError("must not contain a user or a password")
     if "#" in url:
-        raise UnfitError("must have no fragment")
+        raise InvalidUrlError("must not have a fragment")
     if port == 0:
-        raise UnfitError("has a port that nobody listens on")
+        raise InvalidUrlError("must not have the port 0")
     try:
         address = addresses.literal(host)
-        known = address is None or addresses.allowed(host, networks)
+        allowed = address is None or addresses.allowed(host, networks)
     except ValueError:
-        raise UnfitError("has a host that is neither a name nor an address in its usual form") from None
+        raise InvalidUrlError("has a host that is neither a name nor an address in its usual form") from None
     if address is None and not _HOST.fullmatch(host):
-        raise UnfitError("has no host that is a name in DNS")
-    if not known:
-        raise UnfitError("leads to an address that this gateway does not call")
+        raise InvalidUrlError("must have a host that is a name in DNS")
+    if not allowed:
+        raise InvalidUrlError("leads to an address that this gateway does not call")
     if parts.scheme == "http" and not networks:
-        raise UnfitError("must begin with https://")
+        raise InvalidUrlError("must start with https://")
     if (
         parts.scheme == "http"
         and address is not None
         and not addresses.in_networks(addresses.unwrapped(address), networks)
     ):
-        raise UnfitError("must begin with https://")
-    usual = (port or (443 if parts.scheme == "https" else 80)) in ports
-    if not usual and (
+        raise InvalidUrlError("must start with https://")
+    common_port = (port or (443 if parts.scheme == "https" else 80)) in ports
+    if not common_port and (
         not networks or (address is not None and not addresses.in_networks(addresses.unwrapped(address), networks))
     ):
-        raise UnfitError(f"must have one of the ports {', '.join(map(str, ports))}")
-    return Place(parts.scheme == "https", host, usual, address)
+        raise InvalidUrlError(f"must have one of the ports {', '.join(map(str, ports))}")
+    return Target(parts.scheme == "https", host, common_port, address)

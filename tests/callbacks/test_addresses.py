@@ -74,7 +74,7 @@ def test_no_wrapping_lets_an_inner_address_through(inner: IPv4Address) -> None:
 
 
 URLS = {
-    "http://example.com/": "must begin with https://",
+    "http://example.com/": "must start with https://",
     "https://127.0.0.1/": "does not call",
     "https://127.1/": "usual form",
     "https://2130706433/": "usual form",
@@ -89,8 +89,8 @@ URLS = {
     "https://169.254.169.254/latest/meta-data/": "does not call",
     "https://10.0.0.1:8443/": "does not call",
     "https://127。0。0。1/": "ASCII",
-    "https://user:canary@example.com/": "no user",
-    "https://example.com@127.0.0.1/": "no user",
+    "https://user:canary@example.com/": "a user",
+    "https://example.com@127.0.0.1/": "a user",
     "https://example.com\\@127.0.0.1/": "",
     "https://example.com/#part": "fragment",
     "https://example.com:0/": "port",
@@ -99,9 +99,9 @@ URLS = {
     "https://exa mple.com/": "",
     "https://-/": "",
     "https://a..b/": "",
-    "ftp://example.com/": "must begin with https://",
-    "file:///etc/passwd": "must begin with https://",
-    "example.com": "must begin with https://",
+    "ftp://example.com/": "must start with https://",
+    "file:///etc/passwd": "must start with https://",
+    "example.com": "must start with https://",
     "https://example.com/" + "x" * 2048: "at most 2048",
 }
 
