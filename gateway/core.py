@@ -83,7 +83,7 @@ class Core:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
-        """Take up what an earlier process left, and go on."""
+        """Continue where an earlier process stopped."""
         parts = (self.follower, self.recorder, self.courier, self.finality, self.removals)
         for work in (*(part.run() for part in parts), self._prune(), self._heal()):
             self._go_on_with(work)
@@ -92,7 +92,7 @@ class Core:
         await self.deliveries.resume()
 
     async def drain(self) -> None:
-        """No new submissions; watches end and may be resumed elsewhere; POSTs on their way come to their end."""
+        """Refuse new submissions, end watches so that clients resume elsewhere, and wait for the POSTs under way."""
         self.service.draining = True
         self.follower.stopped_sending = True
         self.feed.wake_all()
@@ -114,7 +114,7 @@ class Core:
         await self.recorder.flush()
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Close all connections and the store."""
         await self._stop_tasks()
         await self.media.aclose()
         await self.catalogs.close()
@@ -125,7 +125,7 @@ class Core:
         await self.store.close()
 
     def _go_on_with(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do what goes on until the drain; its end before that must not go unheard."""
+        """Run this until the drain. An earlier end is logged."""
         task = asyncio.create_task(work)
         task.add_done_callback(_heed_end)
         self._tasks.append(task)
@@ -136,7 +136,7 @@ class Core:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _heal(self) -> None:
-        """While the store is in trouble see whether it still is: nobody may be calling."""
+        """While the store is in trouble, check whether it still is: there may be no calls that would find out."""
         while True:
             await rest(self.clock, HEAL_EVERY)
             if self.store.trouble:
@@ -144,7 +144,7 @@ class Core:
                     await self.store.probe()
 
     async def _prune(self) -> None:
-        """Remove what retention lets go of."""
+        """Remove what is older than the retention."""
         while True:
             try:
                 await self._prune_once()
@@ -158,7 +158,7 @@ class Core:
         if not await self.store.prunable(now - self.settings.retention, keys) and not await self.agent_store.prunable(
             keys
         ):
-            return  # and nobody has to be asked for the time
+            return  # so no time is needed from Higgsfield
         ended_before = await self.finality.before(self.settings.retention)
         keys_before = await self.finality.before(KEYS_KEPT)
         if ended_before is not None and keys_before is not None:

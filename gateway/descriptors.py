@@ -21,7 +21,7 @@ class Connections:
 
 
 def raise_limit() -> None:
-    """Raise the soft limit of this process, as far as it may and needs to be."""
+    """Raise the soft limit of this process to what it needs, within its hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = ENOUGH if hard == resource.RLIM_INFINITY else min(ENOUGH, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""Gives memory back to the system when a burst is over: glibc keeps what was freed, and it lies in pieces."""
+"""Returns memory to the system after a burst: glibc keeps freed memory, in fragments, until it is trimmed."""
 
 import asyncio
 import ctypes
@@ -9,11 +9,11 @@ from pathlib import Path
 EVERY = 5.0
 """Seconds between two looks."""
 WORTHWHILE = 1.05
-"""How much more than after the last time is worth it: what is given back has to be asked for again."""
+"""Trim if there is so much more than after the last time: returned memory has to be requested again."""
 
 
 class Memory:
-    """`look` now and then. `resident` tells the bytes that this process holds, `trim` gives back what is free."""
+    """Call `look` from time to time. `resident` is the size of this process in bytes; `trim` returns free memory."""
 
     def __init__(self, resident: Callable[[], int], trim: Callable[[], object]) -> None:
         self._resident = resident

@@ -60,9 +60,9 @@ GRPC_OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
-    # What a message may hold is told with details; here is only where it is not even read.
+    # Messages that are too large are refused with details. Beyond this size they are not even read.
     ("grpc.max_receive_message_length", LARGEST_UPLOAD_REQUEST),
-    # Who connects and says nothing, or makes no call for long, holds no place: each port has so many.
+    # Connections without a handshake or without calls are closed: each port has a limited number.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 300_000),
     # Clients ping every 20 s at the most; the default of 5 min would end their quiet watches.
@@ -77,7 +77,7 @@ GRPC_OPTIONS = (
     ("grpc.server_max_unrequested_time_in_server", 15),
 )
 HEALTH_EVERY = 0.5
-"""Seconds between looks at what health checks are to be told."""
+"""Seconds between updates of what health checks report."""
 LAST_WORDS = 1.0
 """Seconds for answers that are on their way when everything else is done."""
 
@@ -120,7 +120,7 @@ class Ports:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if settings.auth == "none":
             _add_reflection(server, self._served)
-        # gRPC would tell of a port in use by lines of its own.
+        # For a port in use, gRPC would log its own lines.
         free_to_listen("GRPC_ADDRESS", settings.grpc_address)
         try:
             tls = None if self._certificates is None else _grpc_tls(self._certificates)
@@ -176,7 +176,7 @@ class Ports:
     async def open_admin(self) -> None:
         """Serve the operator on a socket in a folder of our user's own; a file beside the store says where."""
         server = grpc.aio.server()
-        # Who can open the socket is the operator: nobody is asked for a key, nobody is refused.
+        # Only the operator can open the socket, so there are no keys and no limits.
         handlers = AdminHandlers(self._core.resolver, self._core.access, self._core.characters, self._core.agents)
         add_service(server, ADMIN_SERVICE, handlers, Chain(self._telemetry))
         address = f"unix:{self._own_folder() / 'admin'}"
@@ -186,7 +186,7 @@ class Ports:
         pointer = admin_pointer(self._settings.store_path)
         part = pointer.with_name(pointer.name + ".part")
         part.write_text(address)
-        # At once: who reads it finds the whole address, or no gateway.
+        # In one step: a reader finds the whole address, or no file.
         part.replace(pointer)
         self._exit.callback(pointer.unlink, missing_ok=True)
 
@@ -206,7 +206,7 @@ class Ports:
         return [endpoint.route]
 
     async def _follow_health(self) -> None:
-        """Health checks over gRPC are told what /readyz is: a store in trouble serves nobody."""
+        """Have health checks over gRPC report what /readyz does: not serving while the store is in trouble."""
         clock = SystemClock()
         while True:
             await rest(clock, HEALTH_EVERY)
@@ -255,7 +255,7 @@ class Ports:
 def listen(name: str, address: Address) -> socket.socket:
     """A listening socket for the setting of that name. Raises SettingError."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # Only where it is told that this is TCP does asyncio let each write leave at once, without Nagle's algorithm.
+    # asyncio turns Nagle's algorithm off only if the socket says that it is TCP.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -269,7 +269,7 @@ def listen(name: str, address: Address) -> socket.socket:
 
 
 def free_to_listen(name: str, address: Address) -> None:
-    """Raise SettingError where nobody can listen there now."""
+    """Raise SettingError if the address cannot be bound now."""
     listen(name, address).close()
 
 

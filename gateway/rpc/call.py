@@ -1,4 +1,4 @@
-"""What a handler knows of the call it serves, whatever transport brought it."""
+"""What a handler knows of its call, the same for every transport."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Call:
     place: Place | None = None
     """What it holds; None where nothing is bounded."""
     warnings: tuple[str, ...] = ()
-    """What the caller is told beside the answer, in ASCII."""
+    """Warnings that are sent with the answer, in ASCII."""
 
     @property
     def tenant(self) -> str:
@@ -46,7 +46,7 @@ class Call:
     def waits(self, kept: int = 0) -> None:
         """Only an event is missing from now on: the call makes room for others. Raises GATEWAY_OVERLOADED.
 
-        `kept` says how many bytes of its request are kept meanwhile.
+        `kept` is the number of bytes of its request that are kept while it waits.
         """
         if self.place is not None:
             self.place.wait(self.identity, kept)
@@ -61,6 +61,6 @@ class Call:
         self.warnings = tuple(text.encode("ascii", "backslashreplace").decode()[:LONGEST_WARNING] for text in told)
 
     def check(self) -> None:
-        """Raise INVALID_CREDENTIALS where who calls may not any more: for what takes long."""
+        """Raise INVALID_CREDENTIALS if the caller's credentials are no longer valid. For calls that last."""
         if self.access is not None:
             self.access.check(self.identity)

@@ -1,4 +1,4 @@
-"""What surrounds every handler on every transport: who calls, metrics, and the last guard against our own defects."""
+"""Surrounds every handler on every transport: identifies the caller, counts calls, and catches our own defects."""
 
 import logging
 import secrets
@@ -66,7 +66,7 @@ class Chain:
 class Guard:
     """Around one call: counts it, and turns whatever ends it into an RpcError; cancellation passes.
 
-    Whoever enters asks for the `call` first: no byte of a request is read for an unknown caller, or without a place.
+    Ask for the `call` first: no byte of a request is read for an unknown caller, or without a place.
     """
 
     __slots__ = ("_chain", "_entrance", "_method", "_metrics", "_place", "_start")

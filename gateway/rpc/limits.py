@@ -146,7 +146,7 @@ class Pool:
         self._tokens: dict[str, Account] = {}
 
     def account(self, identity: Identity) -> Account:
-        """The account of who calls."""
+        """The account of a caller."""
         tenant = self._tenants.get(identity.tenant)
         if tenant is None:
             tenant = Account(self._most.tenant, self._most_queued.tenant, self.everybody, identity.tenant)

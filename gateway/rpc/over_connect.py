@@ -1,4 +1,4 @@
-"""Serves the same handlers as an ASGI app that speaks Connect and gRPC-Web: the only module that knows connectrpc."""
+"""Serves the same handlers over Connect and gRPC-Web, as an ASGI app. The only module that imports connectrpc."""
 
 import asyncio
 import zlib
@@ -38,7 +38,7 @@ from gateway.telemetry import Bad
 
 
 class Encoded:
-    """An answer on its way to a codec: a message, or bytes that are one."""
+    """An answer as it is given to a codec: a message, or its serialised bytes."""
 
     __slots__ = ("answer", "message_class")
 
@@ -78,7 +78,7 @@ class _JsonCodec:
         try:
             known = _known_fields(json_object(data), message_class.DESCRIPTOR)  # one of two stub classes
             return json_format.ParseDict(known, message_class(), max_recursion_depth=DEEPEST)
-        # What a value of the wrong type provokes in the parser is not always its own error.
+        # For a value of the wrong type, the parser does not always raise its own error.
         except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
             why = printable(str(error), 300) if isinstance(error, json_format.ParseError) else "is not JSON"
             name = message_class.DESCRIPTOR.full_name
@@ -86,7 +86,7 @@ class _JsonCodec:
 
 
 class _OneGzip(GzipCompression):
-    """Gzip of a single member: after each member of many, what is left would be copied."""
+    """Gzip of a single member: with many members, the rest would be copied after each."""
 
     def decompress(self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
         most = LARGEST_UPLOAD_REQUEST if read_max_bytes is None else read_max_bytes
@@ -105,8 +105,8 @@ class _OneGzip(GzipCompression):
 def _known_fields(content: Any, message: Any) -> Any:
     """JSON without the fields that a message does not have.
 
-    json_format's own way of ignoring them would ignore unknown names of enum values too, and so start another
-    generation than the one that was meant.
+    The option of json_format that ignores them also ignores unknown names of enum values: the gateway would then start
+    another generation than the requested one.
     """
     if not isinstance(content, dict) or message.full_name.startswith("google.protobuf."):
         return content
@@ -123,13 +123,13 @@ def _known_value(value: Any, field: FieldDescriptor) -> Any:
 
 
 _CALL: ContextVar[Call] = ContextVar("call")
-"""The call that the current task serves, once it is known who makes it."""
+"""The call that the current task serves, once its caller is identified."""
 
 
 class _Entrance(MetadataInterceptor[Guard]):
-    """Around each call, from before its request is read: asks who calls, and finds a place for the call.
+    """Surrounds each call: identifies its caller and takes a place for it before the request is read.
 
-    Whatever ends a call is turned into its wire form here, also what the library finds wrong with a request.
+    Every error is turned into its wire form here, including those that the library finds in a request.
     """
 
     def __init__(self, service: ServiceDescriptor, chain: Chain) -> None:
@@ -154,7 +154,7 @@ class _Entrance(MetadataInterceptor[Guard]):
         self._leave(token, error)
 
     def _leave(self, guard: Guard, error: Exception | None) -> None:
-        """End a call. Raises ConnectError where it failed, but for what only the library can tell."""
+        """End a call. Raises ConnectError if it failed, unless the error is the library's and is left to it."""
         found = self._cause(error)
         try:
             guard.__exit__(None if found is None else type(found), found, None)
@@ -162,7 +162,7 @@ class _Entrance(MetadataInterceptor[Guard]):
             raise _connect_error(wire_form) from error
 
     def _cause(self, error: Exception | None) -> BaseException | None:
-        """What ended a call, as the guard knows it: the library wraps what codecs raise, and has errors of its own."""
+        """The error that ended a call. The library wraps errors of codecs, and raises its own."""
         if not isinstance(error, ConnectError):
             return error
         if isinstance(error.__cause__, GatewayError):
@@ -177,7 +177,7 @@ class _Entrance(MetadataInterceptor[Guard]):
 CODECS: tuple[Codec[Any, Any], ...] = (_BinaryCodec(), _JsonCodec())
 """Both forms of messages, as this port reads and writes them."""
 COMPRESSIONS = (_OneGzip(),)
-"""How messages may be packed."""
+"""The compressions that are accepted."""
 
 
 class ConnectApp(ConnectASGIApplication[object]):
@@ -186,7 +186,7 @@ class ConnectApp(ConnectASGIApplication[object]):
     def __init__(
         self, service: ServiceDescriptor, handlers: object, chain: Chain, bad: Callable[[Bad], None] = lambda _: None
     ) -> None:
-        """`bad` counts calls of protocols that this port does not speak."""
+        """`bad` counts calls in protocols that this port does not support."""
         self._full_name = service.full_name
         self._bad = bad
         super().__init__(
@@ -199,7 +199,7 @@ class ConnectApp(ConnectASGIApplication[object]):
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve a call; gRPC itself needs HTTP/2, and so a port of its own."""
+        """Serve a call. Answer calls of plain gRPC with 415: it needs HTTP/2, and has its own port."""
         content_type = dict(scope["headers"]).get(b"content-type", b"")
         if content_type == b"application/grpc" or content_type.startswith(b"application/grpc+"):
             self._bad(Bad.ENCODING)
@@ -239,7 +239,7 @@ def _endpoints(service: ServiceDescriptor, handlers: object) -> dict[str, Any]:
 
 
 def method_info(service: ServiceDescriptor, method: MethodDescriptor, output: type[Message]) -> MethodInfo[Any, Any]:
-    """The RPC, as the library wants to know of it."""
+    """The description of the RPC that the library needs."""
     return MethodInfo(
         name=method.name,
         service_name=service.full_name,

@@ -36,7 +36,7 @@ def add_service(server: grpc.aio.Server, service: ServiceDescriptor, handlers: o
     """Serve all RPCs of a service. Raises AttributeError where one has no handler."""
     bound = _bound(service, handlers, chain)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, bound),))
-    # What may come in floods waits in queues of its own, so that nobody who asks for a status waits behind it.
+    # Calls that may arrive in floods have their own queues, so that a status call does not wait behind them.
     apart = {name: handler for name, handler in bound.items() if name in OWN_QUEUE}
     server.add_registered_method_handlers(service.full_name, apart)
 
@@ -123,7 +123,7 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
 
 
 async def _body(context: "grpc.aio.ServicerContext[bytes, bytes]", arrivals: Arrivals) -> Any:
-    """The next message of a request. Raises INVALID_INPUT if it does not come in time."""
+    """The next message of a request. Raises INVALID_INPUT if it does not arrive in time."""
     try:
         return await arrivals.within(context.read())
     except TimeoutError:
@@ -138,7 +138,7 @@ async def _requests(
 
 
 def _end_with_a_failpoint(context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
-    """The last that a handler can see is before its answer is sent: who has to come after asks to be called."""
+    """Arm the failpoint after the answer by a callback: a handler itself runs only until its answer is sent."""
     if failpoints.ARMED:
         context.add_done_callback(lambda _: failpoints.after("gRPC answer"))
 
@@ -164,7 +164,7 @@ def _authorization(context: "grpc.aio.ServicerContext[bytes, bytes]") -> str:
 
 def _remaining(context: "grpc.aio.ServicerContext[bytes, bytes]") -> float | None:
     remaining = context.time_remaining()
-    # grpc tells a call without a deadline as one that ends in centuries.
+    # grpc reports a call without a deadline as one that ends in centuries.
     return None if remaining is None or remaining > 1e9 else remaining
 
 
