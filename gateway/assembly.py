@@ -14,6 +14,7 @@ from gateway.archive.archiver import ArchivedFiles, Archiver
 from gateway.archive.ports import ArchiveError, ObjectStorage
 from gateway.callbacks.courier import Courier
 from gateway.callbacks.service import TenantCallbacks
+from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.book import Book
 from gateway.characters.service import Characters
@@ -45,8 +46,7 @@ from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.gate import LateTransport, TransportFrom
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
-from gateway.object_storage.place import object_storage
-from gateway.receivers.post import HttpReceivers
+from gateway.object_storage.from_url import object_storage
 from gateway.rpc.callback_bodies import JsonBodies
 from gateway.store.catalogs import SqliteCatalogs
 from gateway.store.characters import SqliteCharacters

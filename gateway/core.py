@@ -12,6 +12,7 @@ from gateway.agents.service import Agents
 from gateway.archive.archiver import ArchivedFiles, Archiver
 from gateway.callbacks.courier import Courier
 from gateway.callbacks.service import TenantCallbacks
+from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.service import Characters
 from gateway.config import Settings
@@ -32,7 +33,6 @@ from gateway.generations.watch import Watches
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
-from gateway.receivers.post import HttpReceivers
 from gateway.store.agents import SqliteAgentStore
 from gateway.store.sqlite import SqliteStore
 from gateway.uploads import Uploads

@@ -279,7 +279,7 @@ def admin_pointer(store: Path) -> Path:
 
 
 def _import_late() -> None:
-    import gateway.catalog.checking
+    import gateway.catalog.validate
     import gateway.higgsfield.transport
     import gateway.rpc.over_connect
     import gateway.web.server  # noqa: F401

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.catalog.cached import Cached
+from gateway.catalog.merged import Models
 from gateway.catalog.model import (
     MODELS,
     MOTIONS,
@@ -17,7 +18,6 @@ from gateway.catalog.model import (
     Preset,
     SoulStyle,
 )
-from gateway.catalog.models import Models
 from gateway.catalog.ports import Shelf, Source
 from gateway.generations.inputs import Input, ModelInput
 from gateway.generations.ports import Checked, Clock

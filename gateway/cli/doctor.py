@@ -145,7 +145,7 @@ def _folder(folder: Path) -> Finding:
 async def _archive(settings: Settings) -> list[Finding]:
     """Whether outputs can be copied: a small file is written there, read, and removed."""
     from gateway.archive.ports import ArchiveError
-    from gateway.object_storage.place import object_storage
+    from gateway.object_storage.from_url import object_storage
 
     url = settings.archive_url
     if url is None:

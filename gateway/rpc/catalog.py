@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from gateway.catalog.merged import Models
 from gateway.catalog.model import Item, Model, Motion, Preset, SoulStyle
-from gateway.catalog.models import Models
 from gateway.catalog.service import Catalogs
 from gateway.errors import invalid_field
 from gateway.rpc import tokens, wire

@@ -20,7 +20,7 @@ from gateway.generations.clock import SystemClock
 from gateway.generations.model import Generation, MediaKind, Output, Source, State
 from gateway.generations.state import Reported
 from gateway.higgsfield.media import MediaSource
-from gateway.object_storage.place import object_storage
+from gateway.object_storage.from_url import object_storage
 from gateway.store.sqlite import SqliteStore
 from tests.archive.media import MediaServer
 from tests.archive.s3 import BUCKET, s3_server

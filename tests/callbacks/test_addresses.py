@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway import addresses, assembly
 from gateway.addresses import LOOPBACK, Network, allowed
 from gateway.callbacks.model import Outcome, Problem
-from gateway.receivers.post import HttpReceivers, Lookup
+from gateway.callbacks_http.client import HttpReceivers, Lookup
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.app.certificates import Authority
 from tests.callbacks.conftest import Start

@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from gateway.callbacks import schedule
-from gateway.receivers import post
+from gateway.callbacks_http import client
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.callbacks.receiver import CLOSE, HANG, Receiver, change, create, deliveries, settles, state_of, until
 from tests.support.addresses import free_address
@@ -72,7 +72,7 @@ async def test_anything_but_2xx_is_a_failure_and_no_redirect_is_followed(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, case: tuple[object, str, int]
 ) -> None:
     answer, problem, status = case
-    monkeypatch.setattr(post, "LIMIT", 0.3 if problem == "TIMEOUT" else post.LIMIT)
+    monkeypatch.setattr(client, "LIMIT", 0.3 if problem == "TIMEOUT" else client.LIMIT)
     async with Receiver() as second:
         if isinstance(answer, tuple):
             answer = (answer[0], {"Location": second.url})

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from gateway.catalog import builtin
-from gateway.catalog.checking import MOST_STEPS, MOST_VIOLATIONS, PARAMETERS, Checker
+from gateway.catalog.merged import Entry
 from gateway.catalog.model import Model
-from gateway.catalog.models import Entry
-from gateway.catalog.taming import MOST_NODES, TooLargeError, tamed
+from gateway.catalog.sanitize import MOST_NODES, TooLargeError, tamed
+from gateway.catalog.validate import MOST_STEPS, MOST_VIOLATIONS, PARAMETERS, Checker
 
 
 def fields(schema: Any, parameters: dict[str, Any]) -> dict[str, str]:

@@ -214,11 +214,11 @@ def test_every_request_is_sent_by_the_one_class_with_places() -> None:
         "higgsfield/transport.py",
         "higgsfield/uploads.py",
         "higgsfield/media.py",
-        "receivers/sending.py",
+        "callbacks_http/transport.py",
     }
     assert callers("aiohttp.ClientSession") == {
         "higgsfield/transport.py _open", "higgsfield/uploads.py _opened", "higgsfield/media.py _opened",
-        "receivers/sending.py post",
+        "callbacks_http/transport.py post",
     }  # fmt: skip
     assert callers("_opened") == {"higgsfield/uploads.py put", "higgsfield/media.py open"}
     assert "request_class=_Request" in ast.unparse(function("higgsfield/transport.py", "_open"))

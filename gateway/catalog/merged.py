@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.catalog import builtin
 from gateway.catalog.model import Kept, Model
-from gateway.catalog.taming import TooLargeError
+from gateway.catalog.sanitize import TooLargeError
 from gateway.errors import Failure, GatewayError, Reason, Violation, printable
 from gateway.generations.model import MediaKind
 
 if TYPE_CHECKING:  # its validator takes a while to import
-    from gateway.catalog.checking import Checker
+    from gateway.catalog.validate import Checker
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Entry:
     def violations(self, parameters: Mapping[str, Any]) -> tuple[Violation, ...]:
         """What its schema finds wrong; nothing where there is none, or none that can be used."""
         if self._checker is None and self.model.schema is not None and not self._unusable:
-            from gateway.catalog.checking import Checker
+            from gateway.catalog.validate import Checker
 
             try:
                 self._checker = Checker(self.model.schema)

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from gateway import addresses
 from gateway.addresses import Network
 from gateway.callbacks.model import Outcome, Problem
+from gateway.callbacks_http import urls
+from gateway.callbacks_http.urls import InvalidUrlError, Target
 from gateway.headers import retry_after
-from gateway.receivers import urls
-from gateway.receivers.urls import InvalidUrlError, Target
 
 LIMIT = 15.0
 """Seconds for an attempt in total: lookup, connection, request, and the head of the response."""
@@ -78,9 +78,9 @@ class HttpReceivers:
                 checked = await self._checked_addresses(target)
                 if not checked:
                     return Outcome(Problem.ADDRESS_REFUSED)
-                from gateway.receivers import sending  # late: importing aiohttp would double the start-up time
+                from gateway.callbacks_http import transport  # late: importing aiohttp would double the start-up time
 
-                head = await sending.post(url, target.host, checked, headers=headers, body=body, tls=self._tls)
+                head = await transport.post(url, target.host, checked, headers=headers, body=body, tls=self._tls)
                 return _outcome(head, self._wall())
         except CertificateError:
             return Outcome(Problem.CERTIFICATE)

@@ -11,7 +11,7 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator, ValidationError
 from jsonschema_rs import ValidationErrorKind as Kind
 
-from gateway.catalog import taming
+from gateway.catalog import sanitize
 from gateway.catalog.model import Schema
 from gateway.errors import Violation, printable
 
@@ -50,7 +50,7 @@ class Checker:
     """A schema made ready. Raises TooLargeError for one that is not used."""
 
     def __init__(self, schema: Schema) -> None:
-        plain = taming.tamed(schema)
+        plain = sanitize.tamed(schema)
         self._nodes = _size(plain)
         self._validator = Draft202012Validator(plain, offline=True)
 
