@@ -46,7 +46,7 @@ $(CODEGEN): requirements/codegen.txt | setup
 	@$(BIN)/python tools/generate.py --install --only python
 
 .PHONY: generate
-generate: setup ## write generated/ from protos/ (Python, Go, TypeScript, Java, Rust)
+generate: setup ## write generated/ from protos/ (Python, Go, TypeScript, Rust), and try the generator of Java
 	@$(BIN)/python tools/generate.py
 	@if [ -f tools/unasync.py ]; then echo "generate: writes the sync client from the async one"; $(BIN)/python tools/unasync.py; fi
 
@@ -55,7 +55,7 @@ page: setup ## build the live page that the gateway serves
 	@$(BIN)/python tools/page.py
 
 .PHONY: check-generated
-check-generated: setup ## fail where generated/ is not what protos/ give
+check-generated: setup ## fail if generated/ is not up to date with protos/, or Java stubs cannot be generated
 	@$(BIN)/python tools/generate.py --check
 
 .PHONY: format

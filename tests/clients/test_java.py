@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
+import pkgutil
 import re
 import shutil
 import zipfile
 from pathlib import Path
+from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
 
+import hfgateway.agents.v1alpha1
+import hfgateway.v1
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.docs.markdown import Block, blocks
 from tests.durability.process import GatewayProcess
-from tools.generate import GENERATED, JAVA_PROGRAMS, MAVEN_REPOSITORY, ROOT
-from tools.maven import CLIENT, alone, mvn
+from tools.generate import ROOT, python_tools, run
+from tools.maven import CLIENT, MAVEN_REPOSITORY, alone, mvn
 
 # The first run on a machine fetches Maven's plugins.
 pytestmark = [pytest.mark.toolchain("mvn"), pytest.mark.timeout(900)]
@@ -29,6 +34,7 @@ PROGRAMS = [block for block in README if block.language == "java"]
 (DEPENDENCY,) = (block.text for block in README if block.language == "xml")
 (INSTALL,) = (command for block in README for command in block.commands if command.endswith("mvn install"))
 POM = (CLIENT / "pom.xml").read_text()
+PINNED = dict(re.findall(r"<(\w+)\.version>([\d.]+)<", POM))
 
 
 def name_of(block: Block) -> str:
@@ -74,15 +80,34 @@ def test_warnings_of_the_compiler_are_errors() -> None:
     assert "<arg>-Xlint:all</arg>" in POM
 
 
-def test_the_runtime_is_not_older_than_what_made_the_stubs() -> None:
-    pinned = dict(re.findall(r"<(\w+)\.version>([\d.]+)<", POM))
-    protoc, plugin = (program.rpartition(":")[2] for program in JAVA_PROGRAMS)
-    assert tuple(map(int, pinned["protobuf"].split("."))) >= tuple(map(int, protoc.split(".")))
-    assert pinned["grpc"] == plugin
+def test_the_stubs_are_generated_by_the_protoc_of_all_languages() -> None:
+    protoc = run(python_tools() / "python", "-m", "grpc_tools.protoc", "--version").split()[-1]
+    # Java's protobuf has a major number of its own before protoc's.
+    assert PINNED["protoc"] == f"4.{protoc}"
+
+
+def test_the_runtime_is_not_older_than_the_protoc_of_the_stubs() -> None:
+    protobuf, protoc = (tuple(map(int, PINNED[name].split("."))) for name in ("protobuf", "protoc"))
+    assert protobuf >= protoc
 
 
 def test_its_license_is_the_projects() -> None:
     assert (CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def stubs_of(package: ModuleType) -> set[str]:
+    """Return the classes that protoc and its gRPC plugin generate for a package, as paths without a suffix."""
+    found = set()
+    for module in pkgutil.iter_modules(package.__path__):
+        file = importlib.import_module(f"{package.__name__}.{module.name}").__dict__.get("DESCRIPTOR")
+        if file is None:  # a module of gRPC stubs
+            continue
+        options = file.GetOptions()
+        names = [options.java_outer_classname, *file.enum_types_by_name]
+        names += [f"{name}{suffix}" for name in file.message_types_by_name for suffix in ("", "OrBuilder")]
+        names += [f"{name}Grpc" for name in file.services_by_name]
+        found |= {f"{options.java_package.replace('.', '/')}/{name}" for name in names}
+    return found
 
 
 def test_the_artifact_holds_what_it_promises_and_nothing_else(repository: Path) -> None:
@@ -92,8 +117,7 @@ def test_the_artifact_holds_what_it_promises_and_nothing_else(repository: Path) 
         manifest = jar.read("META-INF/MANIFEST.MF").decode()
     source = CLIENT / "src" / "main" / "java"
     wanted = {path.relative_to(source).with_suffix("").as_posix() for path in source.rglob("*.java")}
-    stubs = {path.relative_to(GENERATED / "java") for path in (GENERATED / "java").rglob("v1*/*.java")}
-    wanted |= {path.with_suffix("").as_posix() for path in stubs if "admin" not in path.parts}
+    wanted |= stubs_of(hfgateway.v1) | stubs_of(hfgateway.agents.v1alpha1)
     assert {
         "io/github/hfgateway/v1/GenerationServiceGrpc",
         "io/github/hfgateway/agents/v1alpha1/AgentServiceGrpc",

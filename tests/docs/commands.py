@@ -37,6 +37,7 @@ NOT_RUN = {
     "go get github.com/hfgateway/hfgateway/clients/go@latest": "tests/clients/test_go.py does, from a release it made",
     "pip install ./clients/python": "installs; `make setup` installs the same folder",
     "cd clients/java && mvn install": "tests/clients/test_java.py runs it with a repository of its own",
+    "cd clients/java && mvn generate-sources": "`make check-generated` does the same",
     "cargo add hfgateway-client --path clients/rust": "tests/clients/test_rust.py runs it with the package",
     "cargo add tokio --features macros,rt-multi-thread": "the same",
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import generate
+from tools import generate, maven
 
 # The first run on a machine installs the toolchains.
 pytestmark = pytest.mark.timeout(600)
@@ -89,6 +89,27 @@ def test_typescript_is_up_to_date() -> None:
 @pytest.mark.toolchain("cargo")
 def test_rust_is_up_to_date() -> None:
     check("rust")
+
+
+@pytest.mark.toolchain("mvn")
+def test_java_is_generated_by_its_maven_build_and_not_committed() -> None:
+    check("java")
+    stubs = (maven.STUBS / "io" / "github" / "hfgateway" / "v1").iterdir()
+    assert {"GenerationServiceGrpc.java", "SubmitGenerationRequest.java"} <= {path.name for path in stubs}
+    assert not (generate.GENERATED / "java").exists()
+
+
+def test_java_stubs_of_other_protos_are_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maven, "TARGET", tmp_path)
+    monkeypatch.setattr(maven, "STUBS", tmp_path / "stubs")
+    stub = tmp_path / "stubs" / "RemovedMessage.java"
+    for protos, remain in (("other", False), ("present", True)):
+        stub.parent.mkdir(exist_ok=True)
+        stub.touch()
+        if protos == "other":
+            (tmp_path / "protos.stamp").write_text(protos)
+        maven.discard_old_stubs()
+        assert stub.exists() == remain
 
 
 @pytest.mark.toolchain("go")
