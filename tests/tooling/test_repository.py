@@ -71,6 +71,18 @@ def test_files_are_found() -> None:
     assert {"pyproject.toml", "protos/hfgateway/v1/error.proto", "generated/go/go.mod"} <= names
 
 
+def test_generated_files_are_marked_for_reviews() -> None:
+    generated = re.compile(
+        r"generated/(?!go/go\.mod$)|(.*/)?(go\.sum|Cargo\.lock|package-lock\.json)$|requirements/.*\.txt$"
+    )
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    asked = ["git", "check-attr", "linguist-generated", "--", *listed]
+    answers = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    marked = {line.split(": ")[0] for line in answers if line.endswith(": set")}
+    assert {name for name in listed if generated.match(name)} - marked == set()
+    assert "generated/go/go.mod" not in marked
+
+
 def test_no_file_names_a_registry_host() -> None:
     hosts = re.compile("|".join(rf"(?<![\w-]){re.escape(host)}\b" for host in REGISTRY_HOSTS))
     assert lines_with(hosts, exempt=MAY_NAME_A_REGISTRY) == []
