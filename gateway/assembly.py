@@ -151,7 +151,7 @@ async def _core(ground: _Ground, place: ObjectStorage | None) -> Core:
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all):
         access.on_revoke(wake)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
-    archiver = None if place is None else _archiver(ground, place, media)
+    archiver = None if place is None else _archiver(ground, place, media, path.finality)
     receivers, courier, tenant_callbacks = await _callbacks(ground, feed)
     _listen(ground, feed, path.follower, courier, archiver)
     await _resume(ground, path, unfinished)
@@ -302,13 +302,14 @@ async def _resume(ground: _Ground, path: _Path, unfinished: Sequence[Generation]
     path.sender.resume([*unfinished, *await store.ended_with_stray()])
 
 
-def _archiver(ground: _Ground, place: ObjectStorage, media: MediaSource) -> Archiver:
+def _archiver(ground: _Ground, place: ObjectStorage, media: MediaSource, finality: Finality) -> Archiver:
     settings = ground.settings
     return Archiver(
         copies=ground.store.copies,
         storage=place,
         source=media,
         clock=ground.clock,
+        finality=finality,
         concurrency=settings.archive_concurrency,
         bandwidth=settings.archive_bandwidth,
         largest=settings.archive_largest,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import math
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -15,6 +16,7 @@ from gateway.archive.ports import ArchiveError, Copies, ObjectStorage, RefusedEr
 from gateway.archive.throttle import Throttle
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import give, rest
+from gateway.generations.finality import Finality
 from gateway.generations.model import Generation, State
 from gateway.generations.ports import Clock, Saved, StoreError
 from gateway.generations.state import OUTPUTS_KEPT
@@ -56,6 +58,7 @@ class Archiver:
         storage: ObjectStorage,
         source: Source,
         clock: Clock,
+        finality: Finality,
         concurrency: int,
         bandwidth: int,
         largest: int,
@@ -65,6 +68,7 @@ class Archiver:
         self._storage = storage
         self._source = source
         self._clock = clock
+        self._finality = finality
         self._concurrency = concurrency
         self._throttle = Throttle(clock, bandwidth)
         self._largest = largest
@@ -107,7 +111,8 @@ class Archiver:
     async def _catch_up(self) -> None:
         """Plan what ended without being planned: before the archive was there, or right before a crash."""
         await self._copies.adopt_copies(self._storage.name)
-        async for found in self._copies.without_copies(self._clock.moment().steady - OUTPUTS_KEPT):
+        expired = await self._finality.before(OUTPUTS_KEPT, unanswered=True)
+        async for found in self._copies.without_copies(-math.inf if expired is None else expired):
             await self._note(found)
 
     async def _plan(self) -> None:
@@ -198,10 +203,9 @@ class Archiver:
     async def _failed(self, copy: Copy, why: str, *, refused: bool = False) -> None:
         """Try again later; give up if it is refused, or after a try that was made when Higgsfield had let go of it."""
         self.failures += 1
-        moment = self._clock.moment()
-        give_up = refused or (not copy.remove and min(moment.steady, moment.wall) >= copy.expire_time)
+        give_up = refused or (not copy.remove and await self._expired(copy))
         pause = min(FIRST_PAUSE * 2.0 ** min(copy.attempts, 20), LONGEST_PAUSE) * random.uniform(0.75, 1.0)
-        await self._copies.postpone_copy(copy, moment.steady + pause, give_up=give_up)
+        await self._copies.postpone_copy(copy, self._clock.moment().steady + pause, give_up=give_up)
         told = _named(copy) | {"why": why, "attempts": copy.attempts + 1}
         if give_up:
             self.given_up += 1
@@ -211,6 +215,10 @@ class Archiver:
         else:
             what = "removed from the archive" if copy.remove else "archived"
             log.warning("an output could not be %s; it is tried again", what, extra=told)
+
+    async def _expired(self, copy: Copy) -> bool:
+        """Return whether Higgsfield has certainly removed the file by its age."""
+        return await self._finality.is_over(copy.expire_time - OUTPUTS_KEPT, OUTPUTS_KEPT, unanswered=True)
 
     def _wake(self) -> None:
         if self._signal is not None:

@@ -17,8 +17,8 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 class Copy:
     """One output file that is to be copied to an archive, or to be removed from it.
 
-    `output` is its place among the outputs, from 0; `archive` names the archive that it belongs to. `expire_time` is
-    wall time: until when Higgsfield keeps the file.
+    `output` is its index among the outputs; `archive` names the archive that it belongs to. `expire_time` is the steady
+    time until which Higgsfield keeps the file.
     """
 
     generation_id: str
@@ -50,9 +50,12 @@ def copies_of(generation: Generation, archive: str) -> list[Copy]:
     """What there is to copy of a generation: nothing before its end, then each output that has a file."""
     if generation.state is not State.COMPLETED:
         return []
-    expire_time = generation.outputs_expire_time or (generation.end_time or 0.0) + OUTPUTS_KEPT
+    lifetime = OUTPUTS_KEPT
+    if generation.outputs_expire_time is not None and generation.end_time is not None:
+        lifetime = generation.outputs_expire_time - generation.end_time
+    expires = (generation.ended_at or generation.end_time or 0.0) + lifetime
     return [
-        Copy(generation.id, index, output.url, key, media_type, archive, expire_time)
+        Copy(generation.id, index, output.url, key, media_type, archive, expires)
         for index, output, key, media_type in _with_files(generation)
     ]
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +17,9 @@ from gateway.archive.archiver import Archiver
 from gateway.archive.model import ArchivedFile
 from gateway.archive.ports import Answer, Kept, ObjectStorage
 from gateway.generations.clock import SystemClock
+from gateway.generations.finality import Finality
 from gateway.generations.model import Generation, MediaKind, Output, Source, State
+from gateway.generations.ports import Upstream
 from gateway.generations.state import Reported
 from gateway.higgsfield.media import MediaSource
 from gateway.object_storage.from_url import object_storage
@@ -90,6 +92,8 @@ class Stage:
         self.place = place
         self.store = SqliteStore(folder / "store.db", _broke)
         self.source = Counted(timeout=PATIENCE, local=True)
+        self.ahead = 0.0
+        """Seconds by which our clocks are ahead of Higgsfield's."""
         self.settings: dict[str, Any] = {"concurrency": 2, "bandwidth": 0, "largest": 1 << 30}
         self.storage = place.open()
         self.archiver: Archiver
@@ -100,11 +104,15 @@ class Stage:
         """Begin to work, as a new process would."""
         self.archiver = Archiver(
             copies=self.store.copies, storage=self.storage, source=self.source, clock=self.clock,
-            **self.settings | settings,
+            finality=Finality(self.clock, cast(Upstream, self), self.store, []), **self.settings | settings,
         )  # fmt: skip
         self.store.listen(self.archiver.noticed)
         self._task = asyncio.create_task(self.archiver.run())
         return self.archiver
+
+    async def time(self) -> float:
+        """Higgsfield's time."""
+        return self.clock.moment().wall - self.ahead
 
     async def stop(self) -> None:
         """As at the end of a process."""

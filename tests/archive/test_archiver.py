@@ -11,6 +11,7 @@ import pytest
 
 from gateway.archive.archiver import FIRST_PAUSE, LONGEST_PAUSE
 from gateway.archive.download import MOST_BREAKS
+from gateway.archive.model import copies_of
 from gateway.generations.state import OUTPUTS_KEPT
 from gateway.higgsfield.media import CHUNK
 from tests.archive.conftest import Place, Stage, sha256
@@ -264,6 +265,22 @@ async def test_it_is_given_up_only_after_a_try_past_its_time(stage: Stage, caplo
     stage.start()
     await stage.completed("")
     assert stage.store.copies.copies_waiting() == 0
+
+
+async def test_a_calendar_that_was_set_forward_gives_nothing_up(stage: Stage) -> None:
+    file = stage.media.add("/a.png", CONTENT, faults=[{"status": 503}])
+    generation = await stage.completed(stage.url("/a.png"))
+    never_planned = await stage.completed(stage.url("/a.png"))
+    await stage.store.copies.plan_copies(copies_of(generation, stage.storage.name))
+    stage.ahead = 2 * OUTPUTS_KEPT
+    stage.clock.passes(stage.ahead)
+
+    stage.start()
+    await stage.becomes_archived(generation)
+    await stage.becomes_archived(never_planned)
+
+    assert (stage.archiver.failures, stage.archiver.given_up) == (1, 0)
+    assert len(file.requests) == 3
 
 
 async def test_what_is_deleted_is_removed_and_nothing_else(stage: Stage) -> None:
