@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli import exits
 from gateway.cli.output import echo
 
+if TYPE_CHECKING:
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
 
 @click.command()
-@click.argument("generation_id", metavar="ID")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @click.option("--as-request", metavar="REQUEST_ID", help="It is this request of Higgsfield's.")
 @click.option("--lost", is_flag=True, help="It never ran, or nobody will ever know.")
 @click.option("--resubmit", is_flag=True, help="POST it again under its key.")
 @click.option("--may-charge-twice", is_flag=True, help="With --resubmit: also where Higgsfield may not know the key.")
-def resolve(generation_id: str, as_request: str | None, lost: bool, resubmit: bool, may_charge_twice: bool) -> int:
-    """Resolve the UNCERTAIN generation ID, in the gateway whose store HFGATEWAY_STORE_URL names."""
-    from gateway.cli.operator import PATIENCE, ask, running_gateway, store_path
+def resolve(ids: tuple[str, ...], as_request: str | None, lost: bool, resubmit: bool, may_charge_twice: bool) -> int:
+    """Resolve the UNCERTAIN generations ID, in the gateway whose store HFGATEWAY_STORE_URL names.
+
+    The command prints each generation that it resolved, and stops at the first that cannot be resolved.
+    """
+    from gateway.cli.operator import running_gateway, store_path
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     if sum((as_request is not None, lost, resubmit)) != 1 or (may_charge_twice and not resubmit):
         raise click.UsageError("say one of --as-request, --lost and --resubmit")
+    if as_request is not None and len(ids) > 1:
+        raise click.UsageError("--as-request is for one generation")
     store = store_path()
     address = running_gateway(store)
     if address is None:
         print(f"hfgateway: no gateway runs on {store}", file=sys.stderr)
         return exits.AWAY
-    request = pb.ResolveGenerationRequest(id=generation_id)
-    if as_request is not None:
-        request.request_id = as_request
-    elif lost:
-        request.lost.SetInParent()
-    else:
-        request.resubmit.may_charge_twice = may_charge_twice
-    generation = ask(address, lambda admin: admin.ResolveGeneration(request, timeout=PATIENCE)).generation
+    for generation_id in ids:
+        request = pb.ResolveGenerationRequest(id=generation_id)
+        if as_request is not None:
+            request.request_id = as_request
+        elif lost:
+            request.lost.SetInParent()
+        else:
+            request.resubmit.may_charge_twice = may_charge_twice
+        _resolve(address, request)
+    return 0
+
+
+def _resolve(address: str, request: pb.ResolveGenerationRequest) -> None:
+    from gateway.cli.operator import PATIENCE, ask
     from hfgateway_client import state_name
 
+    generation = ask(address, lambda admin: admin.ResolveGeneration(request, timeout=PATIENCE)).generation
     echo(f"{generation.id} {state_name(generation)} {generation.upstream.request_id}".rstrip())
-    return 0

@@ -53,6 +53,16 @@ async def test_a_refusal_is_one_line_and_an_exit_code(running: Running) -> None:
     assert name_of(await running.get(uncertain.id)) == "UNCERTAIN"
 
 
+async def test_several_are_resolved_up_to_the_first_refusal(running: Running) -> None:
+    first, second, third = [(await lost(running, prompt)).id for prompt in ("a fox", "an owl", "a hare")]
+    stopped = await hfgateway(running, first, second, "unknown", third, "--lost")
+    assert (stopped.code, stopped.out) == (exits.REFUSED, f"{first} LOST\n{second} LOST\n")
+    assert stopped.err.count("\n") == 1
+    assert name_of(await running.get(third)) == "UNCERTAIN"
+    wrong = await hfgateway(running, first, third, "--as-request", request_of(running, "a fox"))
+    assert (wrong.code, wrong.out) == (exits.USAGE, "")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [[], ["--lost", "--resubmit"], ["--as-request", "x", "--lost"], ["--lost", "--may-charge-twice"]],

@@ -20,7 +20,7 @@ from tests.support.running import name_of, soul
 
 PAGE = "docs/operations.md"
 BLOCKS = [block for block in blocks(PAGE) if block.language in SHELLS]
-EXAMPLES = re.compile(r"hfgateway resolve (\S+) --as-request (\S+)\nhfgateway resolve (\S+) --lost")
+EXAMPLES = re.compile(r"hfgateway resolve (\S+) --as-request (\S+)\nhfgateway resolve (\S+) (\S+) --lost")
 
 
 async def submit(gateway: GatewayProcess, prompt: str, wait_for: pb.WaitFor.ValueType) -> str:
@@ -42,16 +42,17 @@ async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
     store = folder / "hfgateway.db"
     async with Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox:
         served = {"store_url": f"sqlite:///{store}", "upstream_idempotency": "off"}
-        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "500", "processed": True, "times": 2})])
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "500", "processed": True, "times": 3})])
         async with GatewayProcess(folder, sandbox.url, **served) as gateway:
             stage = Stage(sandbox, gateway, folder)
-            found, lost = [await submit(gateway, prompt, pb.WAIT_FOR_STORED) for prompt in ("a fox", "an owl")]
+            prompts = ("a fox", "an owl", "a bear")
+            found, *lost = [await submit(gateway, prompt, pb.WAIT_FOR_STORED) for prompt in prompts]
             await stage.run("sh", "-e", "-c", backup.text)
             await submit(gateway, "a hare", pb.WAIT_FOR_DONE)
             assert await gateway.terminate() == 0
 
         told = await stage.run("sh", "-e", "-c", restore.text)
-        assert "2 generations are held" in told
+        assert "3 generations are held" in told
 
         async with GatewayProcess(folder, sandbox.url, **served) as gateway:
             stage = Stage(sandbox, gateway, folder)
@@ -60,10 +61,10 @@ async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
             assert shown is not None
             charge = next(one for one in sandbox.ledger.charges if one.prompt == "a fox")
             text = resolve.text
-            for example, real in zip(shown.groups(), (found, charge.request_id, lost), strict=True):
+            for example, real in zip(shown.groups(), (found, charge.request_id, *lost), strict=True):
                 text = text.replace(example, real)
             await stage.run("sh", "-e", "-c", text)
-            assert await state(gateway, lost) == "LOST"
+            assert [await state(gateway, one) for one in lost] == ["LOST", "LOST"]
             assert await submit(gateway, "a fox", pb.WAIT_FOR_DONE) == found
             assert await state(gateway, found) == "COMPLETED"
             assert await gateway.terminate() == 0
