@@ -106,7 +106,7 @@ class Conversation:
     def news(self, seen: int, after: str) -> Sequence[Session | Message]:
         """Return what has changed since so many changes: the session, and the messages after that one in order.
 
-        The session comes first, unless it has come to rest meanwhile: the end of a turn follows its messages.
+        The session is first, unless it has become idle since then: the end of a turn follows its messages.
         """
         first = self._place(after)
         messages = [row.message for row in self._rows[first:] if row.changed > seen]

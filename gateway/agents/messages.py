@@ -91,13 +91,13 @@ class Messages:
         return await self._known(kept, kept.message_id, text), True
 
     async def resolve(self, tenant: str, key: str, message_id: str | None) -> None:
-        """Bind a message without an outcome to this one of its session, or with None free its key.
+        """Bind a message without an outcome to a message of its session, or free its key if None.
 
-        It is the operator who knows. Has to run to its end, as `send`.
+        Only an operator may call this. Must not be canceled, like `send`.
         """
         kept = await self._unresolved(tenant, key)
         async with self._locks.setdefault(kept.session_id, asyncio.Lock()):
-            kept = await self._unresolved(tenant, key)  # a caller may have found it meanwhile
+            kept = await self._unresolved(tenant, key)  # a caller may have found it
             if message_id is None:
                 await self._store.free_agent_key(kept)
                 return

@@ -34,7 +34,7 @@ class Answer:
     """A file as its source sends it, from `offset` on; `size` is that of the whole file, None where it is not told.
 
     `etag` is empty where the source gives no validator that would do for going on later. `chunks` raises SourceError,
-    also where fewer bytes came than were told. `content_type` is empty where the source names none.
+    also if fewer bytes arrive than were announced. `content_type` is empty where the source names none.
     """
 
     offset: int

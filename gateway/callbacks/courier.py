@@ -339,7 +339,7 @@ class Courier:
             self.delivered += 1
         else:
             self.failed += 1
-        # The attempt is over. While its outcome cannot be stored, the receiver is not told again.
+        # The attempt is over. It is not repeated while its outcome cannot be stored.
         await until_stored(
             self._clock, "the outcome of a callback", lambda: self._note(line, delivery, outcome), delivery=delivery.id
         )

@@ -91,7 +91,7 @@ class _Talk:
                 return self._turn(client, text, key, print_json if self._as_json else shown)
         except KeyboardInterrupt:
             echo(err=True)
-            echo(f"the turn goes on. {self._advice(text, key)}", err=True)
+            echo(f"The turn continues. {self._advice(text, key)}", err=True)
             raise click.exceptions.Exit(exits.INTERRUPTED) from None
         except click.exceptions.Exit as end:
             if self.session_id and end.exit_code in (exits.AWAY, exits.UNRESOLVED):

@@ -49,7 +49,7 @@ def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) ->
         print_json(CreateCallbackResponse(callback=made.callback, secret=made.secret, replayed=made.replayed))
         return
     echo(made.id)
-    echo(made.secret or "(the secret was told when it was created: see `callbacks rotate`)")
+    echo(made.secret or "(the secret was shown when it was created: see `callbacks rotate`)")
 
 
 @callbacks.command(name="list")

@@ -71,7 +71,7 @@ def _save(client: httpx.Client, url: str, stem: Path) -> Path:
 
 
 def _check_redirect(response: httpx.Response) -> None:
-    """Refuse a redirect that leads from a link into a network of ours: the link is somebody else's word."""
+    """Refuse a redirect from a link to an address that is not public: the link is untrusted."""
     import httpx
 
     if not response.has_redirect_location:

@@ -1,4 +1,4 @@
-"""`hfgateway unresolved`: an operator's way out for characters and messages whose outcome nobody knows."""
+"""`hfgateway unresolved`: lists and resolves characters and agent messages without a known outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def unresolved() -> None:
 
 @unresolved.command(name="list")
 def list_unresolved() -> int:
-    """Print one line for each: character or message, tenant, idempotency key, time, name or session."""
+    """Print a line per entry: kind, tenant, idempotency key, time, and the name or session."""
     from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 

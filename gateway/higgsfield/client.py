@@ -366,7 +366,7 @@ class HiggsfieldClient:
         )
 
     def when_dated(self, dated: Callable[[float | None], None]) -> None:
-        """Have the Date of every answer told, each second once; None where no answer came."""
+        """Call `dated` with the Date of responses, once per second, and with None if a call gets no response."""
         self._dated = dated
 
     def _note(self, date: str) -> None:

@@ -119,7 +119,7 @@ def doubt(store: Path, known: Known) -> Doubt | None:
     if known.backup:
         return Doubt(f"is a backup made at {known.backup}", RESTORED)
     if mark is None:
-        # One that never counted is new, or comes from a gateway that knew no marks.
+        # A store that never counted is new, or was written by a gateway without marks.
         return Doubt(f"has no mark {path_of(store).name}", MOVED, newest=True) if known.commits else None
     if not mark.commits:
         return None

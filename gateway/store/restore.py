@@ -40,7 +40,7 @@ def backup(store: Path, target: Path) -> None:
         raise StoreFileError(f"{store}: there is no store")
     with contextlib.ExitStack() as held:
         with contextlib.suppress(InUseError):
-            held.enter_context(files.lock(store))  # no gateway starts meanwhile
+            held.enter_context(files.lock(store))  # no gateway can start
         part = target.with_name(target.name + ".part")
         with _new(target), _new(part):
             try:

@@ -63,7 +63,7 @@ WriterFrom = Callable[[sqlite3.Connection, Callable[[Sequence[Saved]], None], Ca
 class SqliteStore:
     """A store file, open until `close`; one process per file. Raises `files.StoreFileError` for a file it refuses.
 
-    `writer` makes what commits, given the connection, who is told of commits, and who is told that the disk fails.
+    `writer` makes the writer, given the connection, a listener for commits, and a function to call if the disk fails.
     `declared`: it is opened to declare what it is, whatever its mark says (`gateway/store/restore.py`).
     """
 

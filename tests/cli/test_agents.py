@@ -150,5 +150,5 @@ async def test_ctrl_c_leaves_the_turn_alone(gateway: ScriptedGateway, hfgateway:
     await watching.wait()
     ended = await interrupt(process)
     assert ended.code == 130
-    assert "the turn goes on" in ended.err
+    assert "The turn continues" in ended.err
     assert gateway.requests["InterruptSession"] == []
