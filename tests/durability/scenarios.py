@@ -455,7 +455,7 @@ SCENARIOS = {
     "from price to deletion": Scenario(
         from_price_to_deletion,
         (
-            *around("migration", "reported by poll", "record", "deletion begun", "delete"),
+            *around("migration", "reported by poll", "record", "delete", "removal"),
             *around("gRPC answer", "gRPC message"),
             *all_of("estimate call", "status call", "delete call"),
         ),

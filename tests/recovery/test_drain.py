@@ -1,22 +1,27 @@
-"""What has begun to be stored comes to its end: whoever leaves meanwhile, and whenever the process is told to stop."""
+"""A write that has begun is finished, also if its caller leaves or the process gets SIGTERM."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from pathlib import Path
 
+import aiohttp
 import grpc.aio
 import pytest
 
 from gateway.generations import agenda
 from gateway.generations.ports import StoreError
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.serving import admin_pointer
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
+from tests.durability.process import GatewayProcess, stub
 from tests.support.commits import commits
-from tests.support.running import Running, eventually, name_of, run, sized, soul
+from tests.support.running import PATIENCE, Running, eventually, name_of, run, sized, soul
 from tests.support.transports import RpcFailure
 
 STORED = pb.WAIT_FOR_STORED
@@ -117,3 +122,55 @@ async def test_an_operators_call_that_is_canceled_during_its_commit_still_sends(
                 marks.let_go()
         await running.finish(lost.id)
         assert len(running.ledger.charges) == 1
+
+
+# -- SIGTERM, to a process ---------------------------------------------------------------------------------------------
+
+HOLDS_CLAIMS = """
+import pathlib, sys, time
+from gateway import __main__, failpoints
+
+folder = pathlib.Path(sys.argv[1])
+sys.argv[1:] = ["serve"]
+
+def before(step):
+    if step == "claim":
+        (folder / "reached").touch()
+        deadline = time.monotonic() + 60
+        while not (folder / "released").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+failpoints.before = before
+__main__.main()
+"""
+"""`hfgateway serve` whose thread that writes waits before the COMMIT of a claim until the test releases it."""
+
+
+async def test_a_sigterm_between_claim_and_post_charges_once(tmp_path: Path) -> None:
+    async with Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox:
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "delay": 0.5})])
+        launcher = (sys.executable, "-c", HOLDS_CLAIMS, str(tmp_path))
+        async with GatewayProcess(tmp_path, sandbox.url, launcher=launcher) as gateway, gateway.channel() as channel:
+            call = stub(channel).SubmitGeneration(soul("a fox", wait_for=STORED))
+            await eventually((tmp_path / "reached").exists)
+            ended = asyncio.create_task(gateway.terminate())
+            await drains(gateway)
+            (tmp_path / "released").touch()
+            generation_id = (await call).generation.id
+            assert await ended == 0
+        submissions = sandbox.ledger.summary()["submissions_seen"]
+        async with GatewayProcess(tmp_path, sandbox.url) as gateway, gateway.channel() as channel:
+            answer = await stub(channel).GetGeneration(pb.GetGenerationRequest(id=generation_id))
+        assert answer.generation.upstream.request_id
+        assert submissions == sandbox.ledger.summary()["submissions_seen"] == 1
+        assert len(sandbox.ledger.charges) == 1
+
+
+async def drains(gateway: GatewayProcess) -> None:
+    """Return when /readyz reports that it drains."""
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(gateway.http_address + "/readyz") as answer:
+                if await answer.text() == "draining\n":
+                    return
+            await asyncio.sleep(0.01)
