@@ -116,7 +116,7 @@ def a_day_of_404_for_all_is_believed() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 123)
+@mutation("charged 2 times", 195)
 def what_went_to_v1_is_repeated() -> Iterator[None]:
     """A submission without a key is sent again."""
     real = agenda.may_repeat
@@ -207,7 +207,7 @@ def a_deletion_raises_no_horizon() -> Iterator[None]:
         yield
 
 
-@mutation("commits were tried in ten seconds", 1831, "bad_disk")
+@mutation("something goes round in circles", 1890, "bad_disk")
 def what_the_store_refuses_is_tried_again_at_once() -> Iterator[None]:
     """Edge 15: steps that could not be stored are due still."""
 
