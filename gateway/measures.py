@@ -72,7 +72,7 @@ def _callbacks(core: Core) -> list[_Row]:
 
 def _catalogs(core: Core) -> list[_Row]:
     def reader(counter: str) -> Callable[[], float]:
-        return lambda: core.catalogs.counted(counter)
+        return lambda: core.catalogs.total(counter)
 
     return [
         (f"catalog_{counter}", help_text, reader(counter))

@@ -1,1 +1,1 @@
-"""What Higgsfield offers: models with the schemas of their parameters, motions, styles, presets; kept and refreshed."""
+"""Catalogs of what Higgsfield offers: models with their parameter schemas, motions, Soul styles and presets."""

@@ -1,8 +1,8 @@
-"""The models that this version of the gateway knows of by itself, from `models.json` beside this module.
+"""The built-in list of models, from `models.json` in this package.
 
-Made of Higgsfield's model pages of 2026-10-02 and, for models that have no page there, of its older OpenAPI document
-(upstream.md 2.7); each entry's `source` says which. It is out of date as soon as Higgsfield changes anything: good for
-finding one's way, not for refusing.
+It was compiled from Higgsfield's model pages of 2026-10-02 and, for models without a page, from its older OpenAPI
+document (upstream.md 2.7); the `source` of an entry says which. It may be out of date, so it serves for discovery and
+for warnings, but no submission is refused because of it.
 """
 
 import json
@@ -15,7 +15,7 @@ from gateway.generations.model import MediaKind
 
 @cache
 def models() -> dict[str, Model]:
-    """The models by id, read when they are first asked for."""
+    """Return the models by id. The file is read at the first call."""
     content = json.loads((resources.files("gateway.catalog") / "models.json").read_text())
     return {
         one["id"]: Model(one["id"], MediaKind[one["output"].upper()], tuple(one["tasks"]), one["parameters"])

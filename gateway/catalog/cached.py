@@ -1,14 +1,14 @@
-"""One catalog: as Higgsfield told it last, refreshed in the background while it is asked for.
+"""Caches one catalog of Higgsfield and refreshes it in the background while it is in use.
 
-However many ask, there is one call to Higgsfield at a time. What was told once is served until something newer is told,
-however long that takes; a failure only makes the next attempt later.
+There is at most one refresh at a time. A catalog that was fetched once is served until a newer one is fetched, however
+long that takes; a failed refresh only delays the next one.
 """
 
 import asyncio
 import logging
 
-from gateway.catalog.model import Kept
-from gateway.catalog.ports import Shelf, Source
+from gateway.catalog.model import StoredCatalog
+from gateway.catalog.ports import CatalogSource, CatalogStore
 from gateway.errors import GatewayError, upstream_unavailable
 from gateway.generations.clock import give, jittered
 from gateway.generations.ports import Clock, StoreError
@@ -16,121 +16,124 @@ from gateway.generations.ports import Clock, StoreError
 log = logging.getLogger(__name__)
 
 REFRESH_EVERY = 3600.0
-"""Seconds, give or take a tenth, after which somebody who asks has it asked for anew."""
+"""Seconds, plus or minus a tenth, after which the next use of a catalog starts a refresh."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
-"""Seconds until the next attempt after one failure, and after many in a row; doubled each time."""
+"""Seconds before the next refresh after one failure, and at most; doubled with each failure in a row."""
 
 
-class Cached:
-    """A catalog of one account. `attempts`, `failures` and `skipped` (items of the last reading) are for metrics."""
+class CachedCatalog:
+    """One catalog of an account.
 
-    def __init__(self, name: str, source: Source, shelf: Shelf, clock: Clock) -> None:
+    `attempts`, `failures` and `skipped`, the unreadable items of the last refresh, are metrics.
+    """
+
+    def __init__(self, name: str, source: CatalogSource, store: CatalogStore, clock: Clock) -> None:
         self.name = name
         self.attempts = self.failures = self.skipped = 0
         self._source = source
-        self._shelf = shelf
+        self._store = store
         self._clock = clock
-        self._kept: Kept | None = None
+        self._catalog: StoredCatalog | None = None
         self._loaded = False
         self._loading = asyncio.Lock()
-        self._due = 0.0
-        self._failed_in_a_row = 0
-        self._failure = upstream_unavailable("Higgsfield has not told this list yet")
-        self._flight: asyncio.Task[None] | None = None
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._refresh_at = 0.0
+        self._failures_in_a_row = 0
+        self._failure = upstream_unavailable("this list has not been fetched from Higgsfield yet")
+        self._refreshing: asyncio.Task[None] | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
 
-    async def now(self) -> Kept | None:
-        """What there is, at once; None where Higgsfield never told it. What is old is asked for meanwhile."""
+    async def current(self) -> StoredCatalog | None:
+        """Return the catalog at once; None if it was never fetched. If it is old, start a refresh."""
         await self._load()
-        if self._flight is None and self._clock.moment().steady >= self._due:
-            self._flight = asyncio.create_task(self._refresh())
-        return self._kept
+        if self._refreshing is None and self._clock.moment().steady >= self._refresh_at:
+            self._refreshing = asyncio.create_task(self._refresh())
+        return self._catalog
 
-    async def soon(self, patience: float) -> Kept | None:
-        """The same, but what was never told is waited for, so many seconds at the most."""
-        kept = await self.now()
+    async def current_or_wait(self, patience: float) -> StoredCatalog | None:
+        """Return the catalog; if it was never fetched, wait for the first refresh for at most `patience` seconds."""
+        catalog = await self.current()
         until = self._clock.moment().steady + patience
-        while kept is None and self._flight is not None:
+        while catalog is None and self._refreshing is not None:
             left = until - self._clock.moment().steady
             if left <= 0:
                 break
             signal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.add(signal)
+            self._waiters.add(signal)
             try:
                 await self._clock.wait(signal, left)
             finally:
-                self._waiting.discard(signal)
-            kept = self._kept
-        return kept
+                self._waiters.discard(signal)
+            catalog = self._catalog
+        return catalog
 
-    def away(self) -> GatewayError:
-        """Why there is nothing, and when to ask again."""
-        pause = 1.0 if self._flight is not None else max(self._due - self._clock.moment().steady, 1.0)
+    def unavailable(self) -> GatewayError:
+        """Return the error for a call while there is no catalog, with the time until the next refresh."""
+        pause = 1.0 if self._refreshing is not None else max(self._refresh_at - self._clock.moment().steady, 1.0)
         return upstream_unavailable(self._failure.failure.message, retry_after=pause)
 
     async def close(self) -> None:
-        """End a call that is under way."""
-        if self._flight is not None:
-            self._flight.cancel()
-            await asyncio.gather(self._flight, return_exceptions=True)
+        """Cancel a refresh that is running."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
 
     async def _load(self) -> None:
-        """Take up what an earlier process kept; however many ask, it is read once."""
+        """Load the catalog that an earlier process stored, once."""
         if self._loaded:
             return
         async with self._loading:
             if not self._loaded:
-                await self._take_up()
+                await self._load_stored()
 
-    async def _take_up(self) -> None:
+    async def _load_stored(self) -> None:
         try:
-            kept = await self._shelf.catalog(self._source.account, self._source.origin, self.name)
+            stored = await self._store.load_catalog(self._source.account, self._source.origin, self.name)
         except StoreError:
-            return  # and it is tried again by who asks next
+            return  # the next use tries again
         if self._loaded:
-            return  # Higgsfield has told it anew meanwhile
+            return  # a refresh was faster
         self._loaded = True
-        if kept is not None:
-            self._take(kept)
+        if stored is not None:
+            self._use(stored)
 
     async def _refresh(self) -> None:
         self.attempts += 1
         try:
-            await self._ask()
+            await self._fetch()
         except GatewayError as error:
-            self._fail(error)
+            self._failed(error)
         except Exception:
             log.exception("a catalog could not be read", extra={"catalog": self.name})
-            self._fail(upstream_unavailable("Higgsfield's list could not be read"))
+            self._failed(upstream_unavailable("Higgsfield's list could not be read"))
         finally:
-            self._flight = None
-            for signal in self._waiting:
+            self._refreshing = None
+            for signal in self._waiters:
                 give(signal)
 
-    async def _ask(self) -> None:
+    async def _fetch(self) -> None:
         reading = await self._source.read(self.name)
         if reading.skipped:
             log.warning("items of a catalog were skipped", extra={"catalog": self.name, "skipped": reading.skipped})
         self.skipped = reading.skipped
         moment = self._clock.moment()
-        kept = Kept(reading.items, moment.steady, moment.wall)
+        catalog = StoredCatalog(reading.items, moment.steady, moment.wall)
         try:
-            await self._shelf.keep_catalog(self._source.account, self._source.origin, self.name, kept)
+            await self._store.save_catalog(self._source.account, self._source.origin, self.name, catalog)
         except StoreError as error:
             log.warning("a catalog could not be stored", extra={"catalog": self.name, "error": str(error)})
         self._loaded = True
-        self._take(kept)
+        self._use(catalog)
 
-    def _take(self, kept: Kept) -> None:
-        self._kept = kept
-        self._failed_in_a_row = 0
-        self._due = kept.fetched_at + jittered(REFRESH_EVERY)
+    def _use(self, catalog: StoredCatalog) -> None:
+        self._catalog = catalog
+        self._failures_in_a_row = 0
+        self._refresh_at = catalog.fetched_at + jittered(REFRESH_EVERY)
 
-    def _fail(self, error: GatewayError) -> None:
-        """Keep what there is, and try later: as Higgsfield wants it, or later with each failure."""
+    def _failed(self, error: GatewayError) -> None:
+        """Schedule the next refresh: after Higgsfield's Retry-After, or a pause that grows with each failure."""
         self.failures += 1
         self._failure = error
-        pause = min(FIRST_PAUSE * 2**self._failed_in_a_row, LONGEST_PAUSE)
-        self._failed_in_a_row = min(self._failed_in_a_row + 1, 16)
-        self._due = self._clock.moment().steady + max(jittered(pause, 0.25), error.failure.retry_after or 0.0)
+        pause = min(FIRST_PAUSE * 2**self._failures_in_a_row, LONGEST_PAUSE)
+        self._failures_in_a_row = min(self._failures_in_a_row + 1, 16)
+        self._refresh_at = self._clock.moment().steady + max(jittered(pause, 0.25), error.failure.retry_after or 0.0)
         log.warning("a catalog could not be refreshed", extra={"catalog": self.name, "error": error.failure.message})

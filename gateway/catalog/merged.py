@@ -1,4 +1,4 @@
-"""Models of both sources as one list: what Higgsfield tells of a model goes before what the built-in list says."""
+"""Merges Higgsfield's list of models with the built-in one. Higgsfield's data takes precedence."""
 
 import logging
 from collections.abc import Mapping
@@ -6,73 +6,74 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.catalog import builtin
-from gateway.catalog.model import Kept, Model
+from gateway.catalog.model import Model, StoredCatalog
 from gateway.catalog.sanitize import TooLargeError
 from gateway.errors import Failure, GatewayError, Reason, Violation, printable
 from gateway.generations.model import MediaKind
 
-if TYPE_CHECKING:  # its validator takes a while to import
-    from gateway.catalog.validate import Checker
+if TYPE_CHECKING:  # importing jsonschema-rs is slow
+    from gateway.catalog.validate import SchemaValidator
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Entry:
-    """A model, whether Higgsfield told of it, and of its schema."""
+    """A model, and whether it and its schema come from Higgsfield or from the built-in list."""
 
     model: Model
-    told: bool
-    schema_told: bool
-    _checker: "Checker | None" = None
+    from_upstream: bool
+    schema_from_upstream: bool
+    _validator: "SchemaValidator | None" = None
     _unusable: bool = False
 
     def violations(self, parameters: Mapping[str, Any]) -> tuple[Violation, ...]:
-        """What its schema finds wrong; nothing where there is none, or none that can be used."""
-        if self._checker is None and self.model.schema is not None and not self._unusable:
-            from gateway.catalog.validate import Checker
+        """Validate parameters against the schema. Without a usable schema there are no violations."""
+        if self._validator is None and self.model.schema is not None and not self._unusable:
+            from gateway.catalog.validate import SchemaValidator
 
             try:
-                self._checker = Checker(self.model.schema)
+                self._validator = SchemaValidator(self.model.schema)
             except (TooLargeError, RecursionError):
                 self._unusable = True
                 log.warning("a model's schema is too large to be used", extra={"model_id": self.model.id})
-        return () if self._checker is None else self._checker.violations(parameters)
+        return () if self._validator is None else self._validator.violations(parameters)
 
 
 @dataclass(frozen=True)
 class Models:
-    """All models by id, in the order of ids. `kept` None: only the built-in ones."""
+    """All models by id, in the order of ids. `fetched` is Higgsfield's list; None if there are only built-in models."""
 
-    kept: Kept | None
+    fetched: StoredCatalog | None
     by_id: dict[str, Entry] = field(repr=False)
 
     def get(self, model_id: str) -> Entry:
-        """One model. Raises MODEL_UNKNOWN, which does not say that it cannot be called."""
+        """Return a model. Raises MODEL_UNKNOWN, although Higgsfield may still accept the id."""
         entry = self.by_id.get(model_id)
         if entry is None:
-            message = "no such model is known; Higgsfield may have it all the same"
+            message = "the gateway does not know this model; Higgsfield may still have it"
             raise GatewayError(Failure(Reason.MODEL_UNKNOWN, message, metadata={"model_id": printable(model_id, 200)}))
         return entry
 
     @classmethod
-    def merged(cls, kept: Kept | None) -> "Models":
-        """Those that Higgsfield told, and those that it leaves out and that can be called all the same."""
+    def merged(cls, fetched: StoredCatalog | None) -> "Models":
+        """Merge Higgsfield's models with the built-in ones, which can be called even if Higgsfield omits them."""
         known = builtin.models()
-        told = [] if kept is None else [one for one in kept.items if isinstance(one, Model)]
-        found = {one.id: Entry(one, told=False, schema_told=False) for one in known.values()}
-        for one in told:
-            found[one.id] = Entry(_completed(one, known.get(one.id)), told=True, schema_told=one.schema is not None)
-        return cls(kept, dict(sorted(found.items())))
+        entries = {model.id: Entry(model, from_upstream=False, schema_from_upstream=False) for model in known.values()}
+        for item in () if fetched is None else fetched.items:
+            if isinstance(item, Model):
+                model = _completed(item, known.get(item.id))
+                entries[item.id] = Entry(model, from_upstream=True, schema_from_upstream=item.schema is not None)
+        return cls(fetched, dict(sorted(entries.items())))
 
 
-def _completed(told: Model, known: Model | None) -> Model:
-    """What Higgsfield did not say of a model, from the built-in list."""
+def _completed(fetched: Model, known: Model | None) -> Model:
+    """Fill in what Higgsfield's entry lacks from the built-in one."""
     if known is None:
-        return told
+        return fetched
     return replace(
-        told,
-        kind=known.kind if told.kind is MediaKind.UNKNOWN else told.kind,
-        tasks=told.tasks or known.tasks,
-        schema=known.schema if told.schema is None else told.schema,
+        fetched,
+        kind=known.kind if fetched.kind is MediaKind.UNKNOWN else fetched.kind,
+        tasks=fetched.tasks or known.tasks,
+        schema=known.schema if fetched.schema is None else fetched.schema,
     )

@@ -1,4 +1,4 @@
-"""The values: what catalogs list, a catalog as it was read, and what a schema says of an input."""
+"""The values of catalogs: their items, the result of reading one, and a catalog as it is stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from gateway.generations.model import MediaKind
 Schema = Mapping[str, Any]
 
 MODELS, MOTIONS, SOUL_STYLES_V1, SOUL_STYLES_V2 = "models", "motions", "soul-styles/v1", "soul-styles/v2"
-"""Names of catalogs."""
+"""The names of catalogs."""
 PRESETS = "presets/"
-"""The name of the catalog of a model's presets begins so, and ends with the model's id."""
+"""The prefix of the name of a catalog of presets; the id of the model follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model. `schema` None: not known."""
+    """A model. `schema` is the JSON Schema of its parameters; None if it is not known."""
 
     id: str
     kind: MediaKind = MediaKind.UNKNOWN
@@ -25,19 +25,19 @@ class Model:
 
     @property
     def name(self) -> str:
-        """What it is searched and sorted by."""
+        """The name for sorting: a model has only its id."""
         return self.id
 
     @property
     def has_presets(self) -> bool:
-        """Whether it is known to take a preset."""
+        """Whether the schema has a parameter for a preset."""
         properties = None if self.schema is None else self.schema.get("properties")
         return isinstance(properties, Mapping) and "preset_id" in properties
 
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """A motion of DoP."""
+    """A motion of the DoP models."""
 
     id: str
     name: str = ""
@@ -48,7 +48,7 @@ class Motion:
 
 @dataclass(frozen=True, slots=True)
 class SoulStyle:
-    """A style of one generation of Soul."""
+    """A style of Soul 1 or Soul 2."""
 
     id: str
     name: str = ""
@@ -70,15 +70,15 @@ Item = Model | Motion | SoulStyle | Preset
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What Higgsfield answered, each id once; `skipped` items could not be read."""
+    """A catalog as fetched from Higgsfield, without duplicate ids. `skipped` items could not be read."""
 
     items: tuple[Item, ...]
     skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A reading and when it was made: `fetched_at` by the steady clock, `fetch_time` by the wall's."""
+class StoredCatalog:
+    """A catalog and when it was fetched: `fetched_at` in steady time, `fetch_time` in wall time."""
 
     items: tuple[Item, ...]
     fetched_at: float

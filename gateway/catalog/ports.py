@@ -1,30 +1,30 @@
-"""What catalogs need from outside: Higgsfield, and a place that outlasts the process."""
+"""The ports of catalogs: the source of catalogs, and the store that keeps them across restarts."""
 
 from typing import Protocol
 
-from gateway.catalog.model import Kept, Reading
+from gateway.catalog.model import Reading, StoredCatalog
 
 
-class Source(Protocol):
-    """Higgsfield, as one account sees it."""
+class CatalogSource(Protocol):
+    """The catalogs of Higgsfield for one account."""
 
     @property
     def account(self) -> str:
-        """Whose catalogs these are, named without a secret."""
+        """An identifier of the account that contains no secret."""
 
     @property
     def origin(self) -> str:
-        """Where they come from."""
+        """The origin of Higgsfield's API."""
 
     async def read(self, name: str) -> Reading:
-        """The catalog of that name, asked for once. Raises GatewayError."""
+        """Fetch the catalog of that name. Raises GatewayError."""
 
 
-class Shelf(Protocol):
-    """Where catalogs are kept. Raises StoreError."""
+class CatalogStore(Protocol):
+    """Stores the newest version of each catalog. Its methods raise StoreError."""
 
-    async def catalog(self, account: str, origin: str, name: str) -> Kept | None:
-        """What was kept last; None for what never was, or cannot be read any more."""
+    async def load_catalog(self, account: str, origin: str, name: str) -> StoredCatalog | None:
+        """Return the stored catalog; None if there is none, or if it cannot be read."""
 
-    async def keep_catalog(self, account: str, origin: str, name: str, kept: Kept) -> None:
-        """Keep it in place of what was kept before."""
+    async def save_catalog(self, account: str, origin: str, name: str, catalog: StoredCatalog) -> None:
+        """Store a catalog in place of the previous one."""

@@ -1,8 +1,12 @@
-"""Makes a foreign JSON Schema harmless: what is left of it can be run on any input in bounded time.
+"""Reduces a foreign JSON Schema to one that can be evaluated on any input in bounded time.
 
-What is left out never makes it stricter: `pattern` and its kin (a regular expression can run for hours), `format`
-(an annotation by the standard), references that lead nowhere, to another document or in a circle, and every keyword
-whose value is not what the standard has there. References inside the document are put in place.
+References inside the document are replaced by their targets. The following is removed, which never makes the schema
+stricter:
+
+- `pattern` and similar keywords, because a regular expression can run for hours;
+- `format`, which the standard defines as an annotation;
+- references that are broken or circular, or lead to another document;
+- every keyword whose value is not valid in the standard.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,23 +15,23 @@ from typing import Any
 from gateway.catalog.model import Schema
 
 MOST_NODES = 2_000
-"""Subschemas of one schema, references put in place; a larger one is not used."""
+"""The most subschemas of a schema that is used, counted after references were replaced."""
 
 _TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
-_LEFT_OUT = frozenset(
+_REMOVED = frozenset(
     {"pattern", "patternProperties", "format", "uniqueItems", "unevaluatedProperties", "unevaluatedItems",
      "additionalItems", "$dynamicRef", "$recursiveRef", "maxContains", "dependencies"}
 )  # fmt: skip
-"""Keywords that assert something and are not run."""
+"""Assertions that are removed."""
 
 
 class TooLargeError(Exception):
-    """The schema is larger than what is run on every submission."""
+    """The schema is too large to be evaluated on every submission."""
 
 
-def tamed(schema: Schema) -> dict[str, Any]:
-    """The schema that is left. Raises TooLargeError."""
-    return _Taming(schema).of(schema, ())[0]
+def sanitized(schema: Schema) -> dict[str, Any]:
+    """Return the reduced schema. Raises TooLargeError."""
+    return _Sanitizer(schema).reduce(schema, ())[0]
 
 
 def _number(value: object) -> bool:
@@ -56,7 +60,7 @@ _VALUES: dict[str, Callable[[Any], bool]] = {
     "maximum": _number,
     "exclusiveMinimum": _number,
     "exclusiveMaximum": _number,
-    # Of a fraction rounding would refuse what is right: 0.57 is no multiple of 0.01 in binary.
+    # With a fraction, rounding would refuse valid values: in binary, 0.57 is not a multiple of 0.01.
     "multipleOf": lambda value: isinstance(value, int) and not isinstance(value, bool) and value > 0,
     "minLength": _count,
     "maxLength": _count,
@@ -73,15 +77,15 @@ _ONE = frozenset({"items", "contains", "propertyNames"})
 _NAMED = frozenset({"properties", "dependentSchemas"})
 
 
-class _Taming:
-    """One schema on its way; each method's second result says whether it still means exactly what it meant."""
+class _Sanitizer:
+    """Reduces one schema. The second result of each method is whether the result still means exactly the same."""
 
     def __init__(self, document: Schema) -> None:
         self._document = document
         self._nodes = 0
 
-    def of(self, schema: object, inside: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
-        """`inside` are the references that were followed on the way here."""
+    def reduce(self, schema: object, inside: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
+        """Reduce a subschema. `inside` are the references that lead to it."""
         self._nodes += 1
         if self._nodes > MOST_NODES:
             raise TooLargeError
@@ -89,73 +93,73 @@ class _Taming:
             return ({} if schema else {"not": {}}), True
         if not isinstance(schema, Mapping):
             return {}, False
-        left: dict[str, Any] = {}
-        exact = not _LEFT_OUT & schema.keys()
+        reduced: dict[str, Any] = {}
+        exact = not _REMOVED & schema.keys()
         for keyword, value in schema.items():
             kept, means_the_same = self._keyword(keyword, value, schema, inside)
             exact = exact and means_the_same
             if kept is not None:
-                left[keyword] = kept[0]
+                reduced[keyword] = kept[0]
         if "$ref" in schema:
-            target, means_the_same = self._referred(schema["$ref"], inside)
+            target, means_the_same = self._target(schema["$ref"], inside)
             exact = exact and means_the_same
-            left["allOf"] = [*left.get("allOf", ()), target]
-        exact = self._condition(schema, left, inside) and exact
-        return _nullable(schema, left), exact
+            reduced["allOf"] = [*reduced.get("allOf", ()), target]
+        exact = self._condition(schema, reduced, inside) and exact
+        return _with_null(schema, reduced), exact
 
     def _keyword(
         self, keyword: str, value: Any, schema: Schema, inside: tuple[str, ...]
     ) -> tuple[tuple[Any] | None, bool]:
-        """What is left of a keyword's value, in a tuple; None where the keyword goes."""
+        """Reduce the value of a keyword. The first result is a tuple with the value; None if the keyword is removed."""
         if keyword in _VALUES:
             if not _VALUES[keyword](value):
                 return None, False
             return ((_without_defaults(value, schema),), True) if keyword == "required" else ((value,), True)
         if keyword in _MANY and isinstance(value, list) and value:
-            parts = [self.of(one, inside) for one in value]
+            parts = [self.reduce(one, inside) for one in value]
             return ([part for part, _ in parts],), all(same for _, same in parts)
         if keyword in _NAMED and isinstance(value, Mapping):
-            named = {name: self.of(one, inside) for name, one in value.items()}
+            named = {name: self.reduce(one, inside) for name, one in value.items()}
             return ({name: part for name, (part, _) in named.items()},), all(same for _, same in named.values())
         if keyword in _ONE and isinstance(value, Mapping | bool):
-            part, same = self.of(value, inside)
+            part, same = self.reduce(value, inside)
             return (part,), same
         if keyword == "additionalProperties" and isinstance(value, Mapping | bool):
             if "patternProperties" in schema:
                 return None, False
             if value is False:
                 return (False,), True
-            part, same = self.of(value, inside)
+            part, same = self.reduce(value, inside)
             return (part,), same
         if keyword == "oneOf" and isinstance(value, list) and value:
             return self._one_of(value, inside)
         if keyword == "not":
-            part, same = self.of(value, inside)
-            # What was made more tolerant would, turned round, refuse more.
+            part, same = self.reduce(value, inside)
+            # If the inner schema accepts more than it did, its negation would accept less.
             return ((part,), True) if same else (None, False)
         return None, keyword not in {*_MANY, *_ONE, *_NAMED, "additionalProperties", "oneOf"}
 
     def _one_of(self, value: list[Any], inside: tuple[str, ...]) -> tuple[tuple[Any] | None, bool]:
-        parts = [self.of(one, inside) for one in value]
+        parts = [self.reduce(one, inside) for one in value]
         if all(same for _, same in parts):
             return ([part for part, _ in parts],), True
         return None, False
 
-    def _condition(self, schema: Schema, left: dict[str, Any], inside: tuple[str, ...]) -> bool:
-        """`if` with what belongs to it, where it still decides as it did."""
+    def _condition(self, schema: Schema, reduced: dict[str, Any], inside: tuple[str, ...]) -> bool:
+        """Add `if`, `then` and `else` if the reduced condition means exactly the same."""
         if "if" not in schema:
             return True
-        condition, exact = self.of(schema["if"], inside)
+        condition, exact = self.reduce(schema["if"], inside)
         if exact:
-            left["if"] = condition
+            reduced["if"] = condition
             for branch in ("then", "else"):
                 if branch in schema:
-                    left[branch], same = self.of(schema[branch], inside)
+                    reduced[branch], same = self.reduce(schema[branch], inside)
                     exact = exact and same
         return exact
 
-    def _referred(self, reference: object, inside: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
-        """What a reference stands for; anything at all where that cannot be known here."""
+    def _target(self, reference: object, inside: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
+        """Return the reduced target of a reference; a schema that accepts everything if it cannot be resolved."""
         if not isinstance(reference, str) or not reference.startswith("#") or reference in inside:
             return {}, False
         target: Any = self._document
@@ -164,11 +168,11 @@ class _Taming:
             if not isinstance(target, Mapping) or name not in target:
                 return {}, False
             target = target[name]
-        return self.of(target, (*inside, reference))
+        return self.reduce(target, (*inside, reference))
 
 
 def _without_defaults(names: list[str], schema: Schema) -> list[str]:
-    """Those of the required that have no default: Higgsfield fills these in first (upstream.md 2.5)."""
+    """Return the names without a default: Higgsfield fills in defaults before it validates (upstream.md 2.5)."""
     properties = schema.get("properties")
     if not isinstance(properties, Mapping):
         return names
@@ -180,8 +184,8 @@ def _without_defaults(names: list[str], schema: Schema) -> list[str]:
     return [name for name in names if not filled_in(name)]
 
 
-def _nullable(schema: Schema, left: dict[str, Any]) -> dict[str, Any]:
-    """OpenAPI 3.0 has its own word for what may be null."""
+def _with_null(schema: Schema, reduced: dict[str, Any]) -> dict[str, Any]:
+    """Also accept null if the schema has `nullable`, the keyword of OpenAPI 3.0."""
     if schema.get("nullable") is not True:
-        return left
-    return {"anyOf": [{"type": "null"}, left]}
+        return reduced
+    return {"anyOf": [{"type": "null"}, reduced]}

@@ -1,6 +1,6 @@
-"""Holds parameters against a model's schema: every field that is wrong, by its path, in bounded time.
+"""Validates parameters against a model's schema, in bounded time, and reports each invalid field by its path.
 
-Imported when it is first needed, for the validator is 15 MB of machine code.
+Import this module only when it is needed: the validator is 15 MB of machine code.
 """
 
 import json
@@ -18,19 +18,20 @@ from gateway.errors import Violation, printable
 PARAMETERS = "input.model.parameters"
 MOST_VIOLATIONS = 50
 MOST_STEPS = 50_000
-"""Values in the schema times values in the input: what is more, Higgsfield checks alone. A usual call has hundreds."""
+"""The limit for the values in the schema times the values in the input. An input above it is not validated here, but
+only by Higgsfield. A typical call has hundreds."""
 MOST_TEXT = 200
 """Characters of a description."""
-_KINDS = {
-    "string": "a text",
-    "integer": "a whole number",
+_TYPES = {
+    "string": "a string",
+    "integer": "an integer",
     "number": "a number",
     "boolean": "true or false",
     "array": "a list",
     "object": "an object",
     "null": "null",
 }
-_SAID = {
+_LIMITS = {
     "minimum": "must be at least {}",
     "maximum": "must be at most {}",
     "exclusiveMinimum": "must be more than {}",
@@ -46,27 +47,27 @@ _SAID = {
 }
 
 
-class Checker:
-    """A schema made ready. Raises TooLargeError for one that is not used."""
+class SchemaValidator:
+    """A compiled schema. Raises TooLargeError if the schema is too large."""
 
     def __init__(self, schema: Schema) -> None:
-        plain = sanitize.tamed(schema)
-        self._nodes = _size(plain)
-        self._validator = Draft202012Validator(plain, offline=True)
+        sanitized = sanitize.sanitized(schema)
+        self._nodes = _size(sanitized)
+        self._validator = Draft202012Validator(sanitized, offline=True)
 
     def violations(self, parameters: Mapping[str, Any]) -> tuple[Violation, ...]:
-        """What is wrong, each field once, by name; nothing where the input is too large to be checked here."""
+        """Return the invalid fields, sorted, each once. An input that is too large is not validated."""
         if self._nodes * _size(parameters) > MOST_STEPS:
             return ()
         found: dict[str, str] = {}
         for error in islice(self._validator.iter_errors(dict(parameters)), MOST_VIOLATIONS):
-            for field, told in _told(error):
-                found.setdefault(field, told[:MOST_TEXT])
-        return tuple(Violation(field, told) for field, told in islice(sorted(found.items()), MOST_VIOLATIONS))
+            for field, description in _described(error):
+                found.setdefault(field, description[:MOST_TEXT])
+        return tuple(Violation(*violation) for violation in islice(sorted(found.items()), MOST_VIOLATIONS))
 
 
-def _told(error: ValidationError) -> Iterator[tuple[str, str]]:
-    """Fields and what is wrong with them; nothing of the input's values is repeated."""
+def _described(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """Yield the fields of an error with their descriptions, which do not contain values of the input."""
     at = _field(error.instance_path)
     match error.kind:
         case Kind.Required(name):
@@ -75,17 +76,17 @@ def _told(error: ValidationError) -> Iterator[tuple[str, str]]:
             for name in names:
                 yield _child(at, name), "is not a parameter of this model"
         case Kind.Type(names):
-            yield at, f"must be {' or '.join(_KINDS[name] for name in names)}"
+            yield at, f"must be {' or '.join(_TYPES[name] for name in names)}"
         case Kind.Enum(options):
             yield at, f"must be one of {_listed(options)}"
         case Kind.AnyOf(branches) | Kind.OneOfNotValid(branches):
             yield from _alternatives(error, branches, at)
         case Kind.OneOfMultipleValid():
-            yield at, "matches more than one of the alternatives that exclude each other"
+            yield at, "matches more than one of several exclusive alternatives"
         case Kind.MinLength(1) | Kind.MinItems(1):
             yield at, "must not be empty"
-        case kind if kind.name in _SAID:
-            yield at, _SAID[kind.name].format(_shown(kind.value))
+        case kind if kind.name in _LIMITS:
+            yield at, _LIMITS[kind.name].format(_shown(kind.value))
         case _:
             yield at, "does not match the schema of this model"
 
@@ -93,27 +94,27 @@ def _told(error: ValidationError) -> Iterator[tuple[str, str]]:
 def _alternatives(
     error: ValidationError, branches: Sequence[Sequence[ValidationError]], at: str
 ) -> Iterator[tuple[str, str]]:
-    """Where one alternative is of the value's own kind, what is wrong by that one; else that none fits."""
+    """Describe a value that matches no alternative: by the errors of the only one of its type, if there is one."""
     here = error.instance_path
     missing = [
         inner.kind.property
-        for some in branches
-        for inner in some
+        for branch in branches
+        for inner in branch
         if isinstance(inner.kind, Kind.Required) and inner.instance_path == here
     ]
     if len(missing) == sum(map(len, branches)):
         yield at, f"needs {' or '.join(printable(name, 60) for name in dict.fromkeys(missing))}"
         return
     fitting = [
-        some
-        for some in branches
-        if not any(isinstance(inner.kind, Kind.Type) and inner.instance_path == here for inner in some)
+        branch
+        for branch in branches
+        if not any(isinstance(inner.kind, Kind.Type) and inner.instance_path == here for inner in branch)
     ]
     if len(fitting) == 1:
         for inner in fitting[0]:
-            yield from _told(inner)
+            yield from _described(inner)
     else:
-        yield at, "matches none of the forms that this model takes"
+        yield at, "matches none of the forms that this model accepts"
 
 
 def _field(path: Iterable[str | int]) -> str:
@@ -128,7 +129,7 @@ def _child(at: str, name: str) -> str:
 
 
 def _listed(options: list[Any]) -> str:
-    """The options, as many as there is room for."""
+    """Join the options, as many as fit into a description."""
     text = ", ".join(map(_shown, options))
     return text if len(text) <= MOST_TEXT - 20 else f"{text[: MOST_TEXT - 20].rpartition(', ')[0]}, …"
 
@@ -138,7 +139,7 @@ def _shown(value: Any) -> str:
 
 
 def _size(value: object) -> int:
-    """How many values there are in a value, itself included."""
+    """Count the values in a value, including itself."""
     if isinstance(value, Mapping):
         return 1 + sum(map(_size, value.values()))
     return 1 + sum(map(_size, value)) if isinstance(value, list) else 1

@@ -49,8 +49,8 @@ class CatalogHandlers:
         answer = pb.ListModelsResponse()
         message = self._with_schema if request.include_schema else _model_message
         answer.next_page_token = page.fill(answer.models, items, message)
-        if models.kept is not None and any(models.by_id[one.id].told for one in answer.models):
-            answer.MergeFrom(pb.ListModelsResponse(fetch_time=wire.timestamp(models.kept.fetch_time)))
+        if models.fetched is not None and any(models.by_id[one.id].from_upstream for one in answer.models):
+            answer.MergeFrom(pb.ListModelsResponse(fetch_time=wire.timestamp(models.fetched.fetch_time)))
         return answer
 
     async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
@@ -58,8 +58,8 @@ class CatalogHandlers:
         model_id = _required("id", request.id)
         models = await self._models(call)
         entry = models.get(model_id)
-        told = models.kept if entry.told else None
-        fetch_time = None if told is None else wire.timestamp(told.fetch_time)
+        fetched = models.fetched if entry.from_upstream else None
+        fetch_time = None if fetched is None else wire.timestamp(fetched.fetch_time)
         return pb.GetModelResponse(model=self._with_schema(entry.model), fetch_time=fetch_time)
 
     async def list_motions(self, request: pb.ListMotionsRequest, call: Call) -> pb.ListMotionsResponse:

@@ -12,11 +12,11 @@ from gateway.catalog.model import (
     MODELS,
     MOTIONS,
     Item,
-    Kept,
     Model,
     Motion,
     Preset,
     SoulStyle,
+    StoredCatalog,
 )
 from gateway.generations.model import MediaKind
 from gateway.store.sqlite import SqliteStore
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 
 
 class SqliteCatalogs:
-    """The `Shelf` port over the store's one writer."""
+    """The `CatalogStore` port over the store's one writer."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
         self._writer = store.writer
         self._sql = store.statements
 
-    async def catalog(self, account: str, origin: str, name: str) -> Kept | None:
+    async def load_catalog(self, account: str, origin: str, name: str) -> StoredCatalog | None:
         """What was kept last. What cannot be read is as good as never kept: it can be had again."""
         for row in self._store.rows("read_catalog", account, origin, name):
             try:
@@ -41,13 +41,13 @@ class SqliteCatalogs:
             except (ValueError, LookupError, TypeError, AttributeError):
                 log.warning("a stored catalog cannot be read, and is asked for again", extra={"catalog": name})
                 return None
-            return Kept(items, row["fetched_at"], row["fetch_time"])
+            return StoredCatalog(items, row["fetched_at"], row["fetch_time"])
         return None
 
-    async def keep_catalog(self, account: str, origin: str, name: str, kept: Kept) -> None:
+    async def save_catalog(self, account: str, origin: str, name: str, catalog: StoredCatalog) -> None:
         """Keep it in place of what was kept before."""
-        items = await asyncio.to_thread(_packed, kept.items)
-        row = (account, origin, name, items, kept.fetched_at, kept.fetch_time)
+        items = await asyncio.to_thread(_packed, catalog.items)
+        row = (account, origin, name, items, catalog.fetched_at, catalog.fetch_time)
 
         def write(connection: sqlite3.Connection) -> Effect:
             connection.execute(self._sql["keep_catalog"], row)

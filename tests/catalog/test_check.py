@@ -47,7 +47,7 @@ DEEP = {
 WRONG = {
     ".prompt": "must have at least 2 characters",
     ".duration": "must be at least 4",
-    ".image_urls[2]": "must be a text",
+    ".image_urls[2]": "must be a string",
     ".shots[1].seconds": "must be a number",
     ".shots[2].seconds": "is required",
     ".seed": "must be at least 1",
@@ -139,12 +139,12 @@ async def test_a_refusal_tells_nothing_of_the_values(running: Running) -> None:
 async def test_a_key_that_is_known_stands_for_what_was_taken_before(running: Running, later: Any) -> None:
     request = submission({"prompt": "a fox"}, model_id=Z_IMAGE)
     first = await running.submit(request)
-    await eventually(lambda: running.gateway._core.catalogs._cached["models"]._flight is None)
+    await eventually(lambda: running.gateway._core.catalogs._cached["models"]._refreshing is None)
     later.seconds += 7200
     stricter = {"properties": {"prompt": {"maxLength": 1}}}
     running.plan(on="models", body={"items": [{"slug": Z_IMAGE, "input_schema": stricter}]})
     await running.grpc.call("ListModels", catalog_pb.ListModelsRequest(page_size=1))
-    await eventually(lambda: running.gateway._core.catalogs._cached["models"]._flight is None)
+    await eventually(lambda: running.gateway._core.catalogs._cached["models"]._refreshing is None)
 
     again = await running.grpc.call("SubmitGeneration", request)
     other_key = await refusal(running, submission({"prompt": "a fox"}, "other", Z_IMAGE))
@@ -231,7 +231,7 @@ async def test_warnings_are_headers_over_http(running: Running, monkeypatch: pyt
                 async with session.post(url, data=body, headers=headers) as answer:
                     assert answer.status == 200
                     assert answer.headers.getall(WARNING) == [
-                        f"{PARAMETERS}.gr\\xf6\\xdfe: must be a whole number",
+                        f"{PARAMETERS}.gr\\xf6\\xdfe: must be an integer",
                         f"{PARAMETERS}.prompt: must have at most 1 characters",
                     ]
 
@@ -262,7 +262,7 @@ async def test_submitting_waits_for_no_list(running: Running) -> None:
     await running.submit(submission({"prompt": "a fox"}, model_id=Z_IMAGE))
 
     assert len(running.ledger.charges) == 1
-    assert running.gateway._core.catalogs._cached["models"]._flight is not None
+    assert running.gateway._core.catalogs._cached["models"]._refreshing is not None
 
 
 async def test_submissions_of_models_have_the_list_kept_fresh_and_others_do_not(running: Running) -> None:

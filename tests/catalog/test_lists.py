@@ -324,7 +324,7 @@ async def test_what_is_older_than_an_hour_is_served_at_once_and_asked_for_meanwh
     running.plan(on="motions", body=[{"id": "newer", "name": "Newer"}], delay=0.2)
     assert await running.grpc.call("ListMotions", pb.ListMotionsRequest()) == first
     cached = running.gateway._core.catalogs._cached["motions"]
-    await eventually(lambda: cached._flight is None)
+    await eventually(lambda: cached._refreshing is None)
 
     newer = await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     assert [one.name for one in newer.motions] == ["Newer"]
@@ -343,8 +343,8 @@ async def test_while_higgsfield_is_away_what_was_told_is_served_and_attempts_gro
     pauses = []
     for _ in range(10):
         assert await running.grpc.call("ListMotions", pb.ListMotionsRequest()) == first
-        await eventually(lambda: cached._flight is None)
-        pauses.append(cached._due - cached._clock.moment().steady)
+        await eventually(lambda: cached._refreshing is None)
+        pauses.append(cached._refresh_at - cached._clock.moment().steady)
         later.seconds += pauses[-1] + 0.1
 
     assert running.ledger.list_calls["motions"] == 11
