@@ -1,6 +1,6 @@
-"""A fake of the Higgsfield REST API that keeps an exact account of what it was asked and what it charged.
+"""The sandbox: a fake of the Higgsfield REST API that keeps an exact ledger of calls and charges.
 
-It shares no code with the gateway, so that a misunderstanding of the API cannot hide in both. In a test::
+It shares no code with the gateway, so that the same misunderstanding of the API cannot be in both. In a test::
 
     from gateway.sandbox.clock import ManualClock
     from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -11,9 +11,15 @@ It shares no code with the gateway, so that a misunderstanding of the API cannot
         clock.advance(20)  # generations finish without waiting
         assert sandbox.ledger.double_charged_prompts == {}
 
-Without a clock of its own it runs in real time, `time_scale` times faster. From outside the process the same account is
-`GET /__ledger` (`?summary=1` for the numbers alone); `POST /__plan` queues exact faults (`faults.py` says which),
-`POST /__account` changes credits, credentials and terms (`accounts/settings.py`), `POST /__reset` begins anew.
+Without a `clock` argument it runs in real time, sped up by `time_scale`. From outside the process:
 
-Where a submission names an `hf_webhook`, the end of its request is told there by itself (`webhooks/sender.py`).
+- `GET /__ledger` returns the ledger (`?summary=1`: only its totals);
+- `POST /__plan` queues faults for specific calls (`faults.py`);
+- `POST /__account` changes an account's credits, credentials and settings (`accounts/settings.py`);
+- `POST /__reset` discards all state.
+
+If a submission names an `hf_webhook`, the sandbox sends a webhook there when the request ends (`webhooks/sender.py`).
+
+The packages: `http` (routes and middleware), `accounts`, `generations`, `catalog` (models and presets as data),
+`webhooks`, and `media` (output files).
 """

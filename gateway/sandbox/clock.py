@@ -1,4 +1,4 @@
-"""The sandbox's own time: every duration of the fake service is measured on a clock that can be hurried or held."""
+"""The sandbox's clock: it measures every duration, and can run faster than real time or stand still."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ Callback = Callable[[], object]
 
 
 class Clock(Protocol):
-    """Seconds since the sandbox began, what the calendar said then, and alarms."""
+    """Seconds since the sandbox started, the date of its start, and alarms."""
 
     @property
     def scale(self) -> float:
-        """How many of these seconds pass in a second of the client's."""
+        """The number of seconds of this clock that pass in one real second."""
 
     @property
     def epoch(self) -> datetime:
-        """The calendar time at which `now()` was zero."""
+        """The date and time at which `now()` was zero."""
 
     def now(self) -> float:
-        """Return the seconds since the sandbox began; never goes back."""
+        """Return the seconds since the sandbox started. The value never decreases."""
 
     def call_at(self, at: float, callback: Callback) -> Callback:
-        """Have the running event loop call `ring` at that moment; what is returned cancels it."""
+        """Have the running event loop call `callback` at the time `at`; returns a function that cancels the alarm."""
 
 
 class ScaledClock:
-    """Monotonic time, `scale` times as fast."""
+    """Monotonic time, sped up by `scale`."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
@@ -39,7 +39,7 @@ class ScaledClock:
         self._zero = time.monotonic()
 
     def now(self) -> float:
-        """Return the seconds since the start, hurried."""
+        """Return the seconds since the start, sped up."""
         return (time.monotonic() - self._zero) * self.scale
 
     def call_at(self, at: float, callback: Callback) -> Callback:
@@ -48,7 +48,7 @@ class ScaledClock:
 
 
 class ManualClock:
-    """Time that passes only when told to, so that tests wait for nothing."""
+    """A clock that moves only by `advance`, so that tests do not have to wait."""
 
     scale = 1.0
     epoch = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,9 +63,9 @@ class ManualClock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, in one step: what was due on the way happens at its end, as soon as the event loop runs."""
+        """Move the clock in one step. The alarms that are due run afterwards, as soon as their event loop does."""
         if seconds < 0:
-            raise ValueError("time does not go back")
+            raise ValueError("seconds must not be negative")
         self._now += seconds
         self._call_due()
 
@@ -77,7 +77,7 @@ class ManualClock:
         return lambda: self._alarms.pop(number, None)
 
     def _call_due(self) -> None:
-        # A client that blocks moves the time from a thread of its own: hence the copy, and what may be gone already.
+        # Tests of blocking clients call this from another thread: hence the copy, and an alarm may be gone already.
         due = sorted((at, number) for number, (at, _, _) in list(self._alarms.items()) if at <= self._now)
         for _, number in due:
             if alarm := self._alarms.pop(number, None):
@@ -86,7 +86,7 @@ class ManualClock:
 
 
 async def sleep_until(clock: Clock, at: float) -> None:
-    """Return when that moment has come."""
+    """Wait until the clock has reached the time `at`."""
     woken = asyncio.Event()
     cancel = clock.call_at(at, woken.set)
     try:
@@ -96,5 +96,5 @@ async def sleep_until(clock: Clock, at: float) -> None:
 
 
 def timestamp(clock: Clock, at: float) -> str:
-    """Show a moment of this clock as the API shows times."""
+    """Format a time of the clock as the API does: ISO 8601 in UTC, with milliseconds."""
     return (clock.epoch + timedelta(seconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,34 +1,34 @@
-"""Which call goes wrong, and how: exact faults queued by `POST /__plan`, and faults by chance.
+"""Faults: planned ones for specific calls (`POST /__plan`), and random ones.
 
-A plan is `{"faults": [{"on": "submit", "kind": "502", "times": 2, "processed": true}, ...]}`; each call takes the first
-fault that fits it. Keys of a fault:
+A plan is `{"faults": [{"on": "submit", "kind": "502", "times": 2, "processed": true}, ...]}`. Each call takes the first
+fault that matches it. The keys of a fault:
 
-- `on`: submit, status, cancel, delete, estimate, upload (the wish for a slot), storage (the PUT), media (the GET of an
-  output), train (a character), character (read one), delete_character, one of the lists models, motions, styles,
-  styles_2, presets, studio_presets, characters, agent_session (its creation), agent_send, agent_messages (reading
-  them), agent_interrupt, agent_media (the wish for a slot), agent_confirm, any of these calls (the default), or webhook
-  (see below);
-- `kind`: an HTTP status, or one of `RAW_KINDS` (what goes over the wire, see `http/fault_responses.py`), or `html`;
-  without one the true answer is sent, changed by the keys below;
-- `times`: how many calls it spoils, 1 unless told;
-- `processed`: whether the service acts on the call before the fault;
-- `status`, `body` (JSON or text), `headers`: of the answer sent in place of the true one;
-- `patch`: JSON merged into the true answer, such as `{"status": "paused"}`;
-- `delay`: seconds before the answer, or between the bytes of a `drip`;
-- `prompt`: only calls about a generation with this prompt, a character of this name, and messages of this text.
+- `on`: the operation. One of submit, status, cancel, delete, estimate; upload (the request for an upload slot), storage
+  (the PUT), media (the GET of an output file); train (a character), character (the GET of one), delete_character; the
+  lists models, motions, styles, styles_2, presets, studio_presets, characters; agent_session (its creation),
+  agent_send, agent_messages (the GET), agent_interrupt, agent_media (the request for an upload slot), agent_confirm;
+  any (the default: any of these calls); or webhook (see below).
+- `kind`: an HTTP status, one of `RAW_KINDS` (bytes that `http/fault_responses.py` writes to the connection), or `html`.
+  Without a kind the real response is sent, changed by the keys below.
+- `times`: the number of calls that the fault applies to. Default 1.
+- `processed`: whether the sandbox processes the call before the fault. The default depends on the kind.
+- `status`, `body` (JSON or text), `headers`: of the response that replaces the real one.
+- `patch`: JSON that is merged into the real response, such as `{"status": "paused"}`.
+- `delay`: seconds before the response, or between the bytes of a `drip`.
+- `prompt`: limits the fault to generations with this prompt, characters with this name, and messages with this text.
 
-`{"on": "webhook"}` is about telling a receiver that a request has ended. Its kinds:
+Faults on `webhook` apply to the webhook that reports the end of a request. Their kinds:
 
-- `lose`: never tell;
-- `duplicate`: make the delivery twice at once;
-- `delay`: begin `delay` seconds later;
-- `early`: the request ends as soon as it gets a slot, and its submission is answered after the first attempt;
-- `out_of_order`: hold it back until another delivery was attempted;
-- `foreign_id`: speak of a request that nobody made;
-- `replay`: after the delivery repeat it as recorded, with a valid signature of `delay` seconds ago, 600 unless told.
+- `lose`: send no webhook.
+- `duplicate`: send the webhook twice at the same time.
+- `delay`: send it `delay` seconds later.
+- `early`: the request ends as soon as it starts, and its submission is answered after the first delivery attempt.
+- `out_of_order`: hold the webhook back until another one has been attempted.
+- `foreign_id`: name a request that does not exist.
+- `replay`: after the delivery, send it again with a valid signature that is `delay` seconds old (default 600).
 
-With any of them or none, `patch`, `body` and `headers` change what is sent, and `delay` when (in seconds of the
-sandbox's clock). The signature covers a changed body.
+With any kind, or none, `patch`, `body` and `headers` change the webhook, and `delay` postpones it (in seconds of the
+sandbox's clock). The signature covers the changed body.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ OPERATIONS = (
     *LISTS,
 )  # fmt: skip
 CHARGED = ("submit", "train", "agent_send")
-"""Those that are charged, and whose words may ask for a fault."""
+"""The operations that cost credits. Directives in their prompts may ask for a fault."""
 
 RAW_KINDS = {
     "reset": False,
@@ -64,18 +64,18 @@ RAW_KINDS = {
     "garbage": False,
     "drip": True,
 }
-"""Faults below HTTP, and whether the service acts on the call before them unless a plan says otherwise."""
+"""Faults below HTTP, and the default of `processed` for each."""
 
 WEBHOOK_KINDS = ("lose", "duplicate", "delay", "early", "out_of_order", "foreign_id", "replay")
-"""What can happen to a delivery."""
+"""The kinds of faults on webhooks."""
 
 _CERTAIN = ("429", "503")
-"""By chance these refuse; of the other answers a coin decides whether the call was acted on."""
+"""As random faults these statuses are never processed. With other statuses one call in two is processed."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way for a call to go wrong."""
+    """One fault; the module's docstring describes the fields."""
 
     on: str = "any"
     kind: str = ""
@@ -90,7 +90,7 @@ class Fault:
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Fault:
-        """Read a fault of a plan; a ValueError says what is wrong with it."""
+        """Parse a fault of a plan; raises ValueError if it is invalid."""
         unknown = set(data) - {one.name for one in fields(cls)}
         if unknown:
             raise ValueError(f"unknown key {', '.join(sorted(unknown))}")
@@ -104,7 +104,7 @@ class Fault:
         return fault if "processed" in data else replace(fault, processed=fault._processed_by_default())
 
     def matches(self, operation: str, prompt: str | None) -> bool:
-        """Say whether a call meets this fault; beside calls there are the operations `webhook` and `early`."""
+        """Return whether the fault applies to a call. Webhooks have the operations `webhook` and `early`."""
         if self.prompt not in (None, prompt):
             return False
         if self.on == "any":
@@ -113,16 +113,16 @@ class Fault:
 
     @property
     def name(self) -> str:
-        """What the ledger calls it."""
+        """The outcome that the ledger records for the call."""
         return self.kind or str(self.status or "patched")
 
     def _checked_for_webhooks(self, data: Mapping[str, Any]) -> Fault:
         if self.kind not in ("", *WEBHOOK_KINDS):
             raise ValueError(f"unknown kind {self.kind}")
         if meaningless := {"status", "processed"} & set(data):
-            raise ValueError(f"a webhook has no {', '.join(sorted(meaningless))}")
+            raise ValueError(f"a webhook fault has no {', '.join(sorted(meaningless))}")
         if self.kind == "delay" and not self.delay:
-            raise ValueError("delay needs its seconds")
+            raise ValueError("a delay fault needs `delay`, in seconds")
         return self
 
     def _processed_by_default(self) -> bool:
@@ -131,26 +131,26 @@ class Fault:
 
 
 class FaultPlan:
-    """The queue of exact faults. Those for one prompt stand apart: a plan may have some for each of ten thousand."""
+    """The queue of planned faults. They are indexed by prompt, because a plan may have faults for 10,000 prompts."""
 
     def __init__(self) -> None:
         self._faults: defaultdict[str | None, list[tuple[int, Fault]]] = defaultdict(list)
         self._numbers = itertools.count()
 
     def add(self, faults: list[Fault]) -> None:
-        """Queue faults behind those that wait."""
+        """Append faults to the queue."""
         for fault in faults:
             self._faults[fault.prompt].append((next(self._numbers), fault))
 
     def clear(self) -> None:
-        """Forget what was not met."""
+        """Remove all faults that no call has taken."""
         self._faults.clear()
 
     def __len__(self) -> int:
         return sum(fault.times for faults in self._faults.values() for _, fault in faults)
 
     def take(self, operation: str, prompt: str | None) -> Fault | None:
-        """Use up the first fault that fits a call."""
+        """Take the first fault that matches a call out of the queue; returns None if there is none."""
         found = [first for whose in {None, prompt} if (first := self._first(whose, operation, prompt))]
         if not found:
             return None
@@ -164,7 +164,7 @@ class FaultPlan:
         return fault
 
     def _first(self, whose: str | None, operation: str, prompt: str | None) -> tuple[int, str | None, int] | None:
-        """Number, queue and place of the first that fits among those for a prompt, or among those for any."""
+        """Return the number, key and index of the first match among the faults with the prompt `whose`."""
         for index, (number, fault) in enumerate(self._faults.get(whose, ())):
             if fault.matches(operation, prompt):
                 return number, whose, index
@@ -172,7 +172,7 @@ class FaultPlan:
 
 
 class RandomFaults:
-    """Faults and sad ends by probability, the same for the same seed and order of calls."""
+    """Random faults and outcomes. The same seed and order of calls give the same ones."""
 
     def __init__(self, probabilities: Mapping[str, float], seed: int) -> None:
         self._answers = {kind: p for kind, p in probabilities.items() if kind not in ("failed", "nsfw") and p}
@@ -184,7 +184,7 @@ class RandomFaults:
         self._losses = random.Random(f"losses {seed}")
 
     def fault(self, operation: str) -> Fault | None:
-        """Draw a fault for one call."""
+        """Draw a fault for one call; None if it is answered normally."""
         if not self._answers:
             return None
         draw, coin = self._random.random(), self._random.random() < 0.5
@@ -195,11 +195,11 @@ class RandomFaults:
         return None
 
     def drops_webhook(self, probability: float) -> bool:
-        """Draw whether a delivery is never made."""
+        """Draw whether a webhook is never sent."""
         return self._losses.random() < probability
 
     def outcome(self) -> Outcome:
-        """Draw how a generation ends."""
+        """Draw the outcome of a generation."""
         draw = self._random.random()
         for outcome, probability in self._ends.items():
             draw -= probability
@@ -209,7 +209,7 @@ class RandomFaults:
 
 
 def _by_chance(kind: str, operation: str, coin: bool) -> Fault | None:
-    # `lost` is about a charge whose answer is missing: on other calls it would only be a `reset` by another name.
+    # `lost` is a charge whose response is lost. On calls that charge nothing it would be the same as `close`.
     if kind == "lost" and operation not in CHARGED:
         return None
     processed = RAW_KINDS.get(kind, False) or (coin and kind not in _CERTAIN)

@@ -1,4 +1,4 @@
-"""The exact account of what clients asked and what they were charged, for tests and benchmarks to judge clients by."""
+"""The ledger: every call that clients made and every charge, by which tests and benchmarks judge a client."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from gateway.sandbox.generations.generation import Generation
 
 _EARLY = 0.05
-"""Seconds a client may come before its time: clocks and timers are not exact."""
+"""Seconds by which a client may ignore a Retry-After: clocks and timers are not exact."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One POST of a submission, whatever became of it."""
+    """One POST of a submission, accepted or not."""
 
     at: float
     model: str
@@ -26,17 +26,17 @@ class Submission:
     """The HTTP status sent, or the name of the fault that took its place."""
 
     processed: bool
-    """The service acted on it, whatever the client saw."""
+    """Whether the sandbox processed the call, even if the client received no response."""
 
     replayed: bool
-    """Its key was known: nothing was created."""
+    """Whether its idempotency key was known, so that nothing was created."""
 
     request_id: str | None
 
 
 @dataclass(frozen=True)
 class Training:
-    """One POST of a character, whatever became of it."""
+    """One POST of a character, accepted or not."""
 
     at: float
     name: str
@@ -60,7 +60,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Refund:
-    """Credits given back, and for what."""
+    """Credits given back, and the reason."""
 
     at: float
     request_id: str
@@ -70,7 +70,7 @@ class Refund:
 
 @dataclass(frozen=True)
 class Operation:
-    """A cancel or delete call and the HTTP status or fault it met."""
+    """A cancel or delete call. `outcome` is the HTTP status or the name of a fault."""
 
     at: float
     request_id: str
@@ -79,14 +79,14 @@ class Operation:
 
 @dataclass(frozen=True)
 class AgentMessage:
-    """One POST of a message to an agent, whatever became of it: `outcome` as of a submission."""
+    """One POST of a message to an agent, accepted or not. `outcome` is the HTTP status or the name of a fault."""
 
     at: float
     session_id: str
     text: str
     outcome: str
     message_id: str | None
-    """None: it was not taken, and not charged."""
+    """None if the message was not accepted, and not charged."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class AgentCharge:
 
 @dataclass(frozen=True)
 class WebhookAttempt:
-    """One POST to a receiver. Its path and query may hold a secret, so their SHA-256 has to do."""
+    """One attempt to deliver a webhook. Path and query are recorded as a SHA-256, because they may contain a secret."""
 
     at: float
     request_id: str
@@ -110,11 +110,11 @@ class WebhookAttempt:
     webhook_id: str
     attempt: int
     outcome: str
-    """The HTTP status answered, `timeout`, or the name of the network error."""
+    """The HTTP status of the receiver, `timeout`, or the name of the network error."""
 
 
 class Ledger:
-    """Grows with every call; never corrected."""
+    """The record of all calls and charges. Entries are only added."""
 
     def __init__(self) -> None:
         self.submissions: list[Submission] = []
@@ -125,18 +125,18 @@ class Ledger:
         self.agent_messages: list[AgentMessage] = []
         self.agent_charges: list[AgentCharge] = []
         self.agent_reads: Counter[str] = Counter()
-        """How often the messages of each session were read."""
+        """The number of reads of each session's messages."""
 
         self.webhook_attempts: list[WebhookAttempt] = []
         self.lost_webhooks: list[str] = []
-        """Requests whose delivery was left out on purpose."""
+        """The ids of requests whose webhook was dropped on purpose."""
 
         self.status_calls: Counter[str] = Counter()
         self.list_calls: Counter[str] = Counter()
-        """Calls for lists of models, motions and the like, by operation."""
+        """The number of calls for each list (models, motions and so on)."""
         self.trainings: list[Training] = []
         self.character_calls: Counter[str] = Counter()
-        """How often each character was asked for by its id."""
+        """The number of GETs of each character."""
 
         self.uploads = 0
         self.credentials_sent_to_storage = 0
@@ -151,29 +151,29 @@ class Ledger:
         self._not_before: dict[str, float] = {}
 
     def record_generation_charge(self, generation: Generation) -> None:
-        """Record a created request."""
+        """Record the charge for a new generation."""
         one = generation
         self.record_charge(one.request_id, one.model.slug, one.prompt, one.price, one.created_at)
 
     def record_charge(self, request_id: str, model: str, prompt: str, credits: Decimal, at: float) -> None:
-        """Record credits taken."""
+        """Record a charge."""
         self.charges.append(Charge(at, request_id, model, prompt, credits))
 
     def record_generation_refund(self, generation: Generation, reason: str) -> None:
-        """Record credits given back, at the moment the generation ended."""
+        """Record the refund of a generation at the time of its end."""
         assert generation.finished_at is not None
         self.record_refund(generation.request_id, generation.refund_amount, reason, generation.finished_at)
 
     def record_refund(self, request_id: str, credits: Decimal, reason: str, at: float) -> None:
-        """Record credits given back."""
+        """Record a refund."""
         self.refunds.append(Refund(at, request_id, credits, reason))
 
     def record_retry_after(self, retry_key: str, until: float) -> None:
-        """Remember that a client was told when to come again with the same call."""
+        """Record that a call was answered with a Retry-After: a retry before the time `until` ignores it."""
         self._not_before[retry_key] = until
 
     def record_call(self, retry_key: str, at: float) -> None:
-        """Count a call, and a client that did not wait as told."""
+        """Count a call, and whether it ignores the Retry-After of an earlier one."""
         second, calls = self._this_second
         self._this_second = (int(at), calls + 1 if int(at) == second else 1)
         self.peak_calls_per_second = max(self.peak_calls_per_second, self._this_second[1])
@@ -183,12 +183,12 @@ class Ledger:
 
     @property
     def double_charged_prompts(self) -> dict[str, int]:
-        """Prompts charged more than once, refunds aside; tests give every intended generation a prompt of its own."""
+        """Prompts with more than one charge, refunded or not. Tests use a unique prompt for each generation."""
         counts = Counter(charge.prompt for charge in self.charges)
         return {prompt: count for prompt, count in counts.items() if count > 1}
 
     def summary(self) -> dict[str, Any]:
-        """Return the numbers."""
+        """Return the totals."""
         return {
             "submissions_seen": len(self.submissions),
             "submissions_processed": sum(one.processed for one in self.submissions),
@@ -223,7 +223,7 @@ class Ledger:
         }
 
     def entries(self) -> dict[str, Any]:
-        """Return every record, oldest first; credits are decimal strings."""
+        """Return all records as JSON, oldest first. Credits are decimal strings."""
         return {
             "submissions": [asdict(one) for one in self.submissions],
             "trainings": [asdict(one) for one in self.trainings],

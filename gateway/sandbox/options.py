@@ -1,4 +1,4 @@
-"""What can be chosen when a sandbox starts."""
+"""The options of a sandbox, fixed when it starts."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from decimal import Decimal
 from gateway.sandbox.accounts.settings import AccountSettings
 
 FAULT_KINDS = ("500", "502", "503", "429", "reset", "lost", "hang", "html", "half", "nsfw", "failed")
-"""The kinds that may happen by chance; a plan (`faults.py`) knows more."""
+"""The kinds of random faults and outcomes. A plan (`faults.py`) can have more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxOptions(AccountSettings):
-    """Everything about a sandbox that is fixed before its first request, and the terms that each account begins with.
-
-    Times are in seconds of its own clock.
-    """
+    """The options of a sandbox, and the initial settings of each account."""
 
     host: str = "127.0.0.1"
     port: int = 9200
-    """0 takes a free one."""
+    """0 selects a free port."""
 
     credentials: str = "sandbox:sandbox"
-    """`id:secret`; several, divided by spaces, are several accounts."""
+    """`id:secret`, separated by spaces if there are several accounts."""
 
     time_scale: float = 1.0
+    """The number of seconds of the sandbox's clock in one real second."""
+
     latency: float = 0.0
-    """Real seconds added to every answer of the API."""
+    """Real seconds by which every response of the API is delayed."""
 
     seed: int = 0
-    """Of chance faults and of the look of media. Request ids are always fresh: a client may outlive a sandbox."""
+    """The seed of random faults and of the colours of output files. Request ids do not depend on it, so that they stay
+    unique when a client outlives a sandbox."""
 
     fail: Mapping[str, float] = field(default_factory=dict)
-    """Probability of each kind of `FAULT_KINDS`, for every call on which it makes sense."""
+    """The probability of each kind of `FAULT_KINDS`, for every call to which it applies."""
 
     credits: Decimal = Decimal(1000)
+    """The initial credits of each account."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,8 +45,8 @@ class SandboxOptions(AccountSettings):
         if unknown:
             raise ValueError(f"unknown fault {', '.join(unknown)}; known are {', '.join(FAULT_KINDS)}")
         if any(probability < 0 for probability in self.fail.values()) or sum(self.fail.values()) > 1:
-            raise ValueError("probabilities of faults lie between 0 and 1, and so does their sum")
+            raise ValueError("probabilities of faults, and their sum, must be between 0 and 1")
         if self.time_scale <= 0:
-            raise ValueError("time_scale is a positive number")
+            raise ValueError("time_scale must be positive")
         if not self.credentials.split() or not all(":" in pair for pair in self.credentials.split()):
-            raise ValueError("credentials are id:secret")
+            raise ValueError("credentials must have the form id:secret")

@@ -1,7 +1,4 @@
-"""The part of JSON Schema that the models' inputs use, with the two dialects in which the API reports violations.
-
-Pure: a value and a schema in, violations out.
-"""
+"""Validates the part of JSON Schema that model inputs use, and formats violations in the API's two formats."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ _PYDANTIC_TYPES = {"integer": "int", "number": "float", "boolean": "bool", "arra
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing wrong with a value: the rule of the schema, where, what was there, and what the rule demands."""
+    """One violation: the keyword of the schema, the path, the value, and the value that the schema expects."""
 
     rule: str
     path: Path
@@ -36,19 +33,19 @@ class Violation:
     expected: Any
 
     def as_pydantic(self) -> dict[str, Any]:
-        """Report as an entry of a 422's list."""
+        """Return the violation as an entry in the list of a 422."""
         kind, message, context = _PYDANTIC[self.rule](self.expected)
         where = [*self.path, self.expected] if self.rule == "required" else self.path
         entry = {"type": kind, "loc": ["body", *where], "msg": message, "input": self.value}
         return {**entry, "ctx": context} if context else entry
 
     def as_jsonschema(self) -> str:
-        """Report as the text of a 400."""
+        """Return the violation as the text of a 400."""
         return f"{'.'.join(map(str, self.path))}: {_JSONSCHEMA[self.rule](self.value, self.expected)}"
 
 
 def violations(value: Any, schema: Schema, path: Path = ()) -> Iterator[Violation]:
-    """Find everything wrong with a value."""
+    """Yield all violations of a value, with `path` before their paths."""
     if not _has_type(value, schema):
         yield Violation("type", path, value, schema["type"])
         return
@@ -62,7 +59,7 @@ def violations(value: Any, schema: Schema, path: Path = ()) -> Iterator[Violatio
 
 
 def defaults(schema: Schema) -> dict[str, Any]:
-    """Return what the service fills in for omitted properties."""
+    """Return the defaults of the schema's properties."""
     return {name: one["default"] for name, one in schema["properties"].items() if "default" in one}
 
 
@@ -71,7 +68,7 @@ def _has_type(value: Any, schema: Schema) -> bool:
     if named is None:
         return True
     names = [named] if isinstance(named, str) else named
-    # In Python a bool is an int, in JSON it is no number.
+    # In Python a bool is an int; in JSON it is not a number.
     return any(isinstance(value, _TYPES[n]) and (n == "boolean" or not isinstance(value, bool)) for n in names)
 
 

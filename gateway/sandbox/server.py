@@ -1,4 +1,4 @@
-"""The sandbox as a server: for tests a context manager, for the command line a process that runs until it is told."""
+"""The sandbox as a server: a context manager for tests, and a process for the command line."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = ["FAULT_KINDS", "Sandbox", "SandboxOptions", "run", "serve_until_stopp
 
 _LARGEST_BODY = 16 * 1024 * 1024
 _GRACE = 0.2
-"""Seconds for answers under way when stopping; a hanging fault would use up any."""
+"""Seconds that open calls get when the server stops. It is short because a `hang` fault never finishes."""
 
 
 class Sandbox:
-    """A running fake of the API on a real socket."""
+    """A sandbox that listens on a real socket; an async context manager."""
 
     def __init__(self, options: SandboxOptions | None = None, clock: Clock | None = None) -> None:
         self.options = options or SandboxOptions(port=0)
@@ -44,18 +44,18 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where it answers, once started."""
+        """The base URL; empty until it has started."""
         return self._url
 
     @property
     def ledger(self) -> Ledger:
-        """The exact account, as of now."""
+        """The ledger, brought up to date."""
         self.state.settle()
         return self.state.ledger
 
     async def start(self) -> None:
-        """Listen; an OSError says that the port is taken."""
-        # Cancellation on disconnect is what ends a `hang`; nothing else of a handler can be cut in two by it.
+        """Start to listen; raises OSError if the port is in use."""
+        # Handlers are canceled when the client disconnects: this ends a `hang` fault, and interrupts nothing else.
         runner = web.AppRunner(
             _application(self.state, self.webhook_sender),
             handler_cancellation=True,
@@ -74,7 +74,7 @@ class Sandbox:
         self._url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def stop(self) -> None:
-        """Stop delivering and listening, and close every connection; does nothing twice."""
+        """Stop the webhooks and the server, and close all connections. Idempotent."""
         await self.webhook_sender.stop()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -91,7 +91,7 @@ class Sandbox:
 
 
 async def serve_until_stopped(options: SandboxOptions) -> None:
-    """Serve until SIGTERM or SIGINT; says on standard output when it answers, and to whom."""
+    """Serve until SIGTERM or SIGINT. Prints the URL and the credentials to standard output when it is ready."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -102,7 +102,7 @@ async def serve_until_stopped(options: SandboxOptions) -> None:
 
 
 def run(options: SandboxOptions) -> int:
-    """Serve as a process; returns its exit code."""
+    """Serve until a signal; returns the exit code of the process."""
     try:
         asyncio.run(serve_until_stopped(options))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Everything a running sandbox knows, apart from HTTP: accounts, ledger, faults to come. `reset` begins anew."""
+"""The state of a running sandbox: accounts, ledger, planned and random faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.sandbox.options import SandboxOptions
 
 
 class SandboxState:
-    """The state behind the routes."""
+    """The state that all routes share."""
 
     def __init__(self, options: SandboxOptions, clock: Clock) -> None:
         self.options = options
@@ -23,7 +23,7 @@ class SandboxState:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every call, request, key, plan and change of terms."""
+        """Discard all requests, keys, ledger entries, planned faults and changed settings."""
         self.ledger = Ledger()
         self.plan = FaultPlan()
         self.random_faults = RandomFaults(self.options.fail, self.options.seed)
@@ -32,11 +32,11 @@ class SandboxState:
         }
 
     def account(self, credentials: str) -> Account | None:
-        """Return the account that these credentials open."""
+        """Return the account with these credentials (`id:secret`); None if there is none."""
         return self.accounts.get(credentials)
 
     def generation(self, request_id: str) -> Generation | None:
-        """Look a generation up in all accounts, as media and ledger do."""
+        """Return a generation of any account; None if there is none."""
         for account in self.accounts.values():
             if request_id in account.generations:
                 account.settle()
@@ -44,14 +44,15 @@ class SandboxState:
         return None
 
     def settle(self) -> None:
-        """Bring every account up to date, so that the ledger is exact."""
+        """Bring all accounts, and so the ledger, up to date."""
         for account in self.accounts.values():
             account.settle()
 
     def change(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """Change credits, credentials and terms of an account (the first, unless `account` names its key id).
+        """Change credits, credentials and settings of an account: of the first one, or of the key id in `account`.
 
-        New credentials replace the old ones; requests and keys stay, as after a rotation of API keys.
+        New credentials replace the old ones. Requests and idempotency keys stay, as after a rotation of API keys.
+        Returns the credits and settings; raises ValueError for an unknown account or setting.
         """
         changes = dict(changes)
         pair = self._named(changes.pop("account", None))
@@ -65,7 +66,7 @@ class SandboxState:
         return {"credits": str(account.credits), **asdict(account.settings)}
 
     def describe(self, with_entries: bool) -> dict[str, Any]:
-        """Return the ledger as JSON: the numbers, and if wanted every record and request."""
+        """Return the ledger as JSON: the totals, and `with_entries` all records and requests."""
         self.settle()
         numbers = self.ledger.summary() | {
             "balance": str(sum((one.credits for one in self.accounts.values()), Decimal()))
@@ -104,4 +105,4 @@ def _decimal(value: Any) -> Decimal:
     try:
         return Decimal(str(value))
     except InvalidOperation:
-        raise ValueError("credits is a decimal number") from None
+        raise ValueError("credits must be a decimal number") from None

@@ -1,6 +1,6 @@
-"""An account of the fake service: credits, limits, idempotency keys and generations, and the rules between them.
+"""An account: its credits, limits, idempotency keys and generations, and the rules between them.
 
-Everything here happens at once and without I/O; refusals are `ApiError`s.
+Nothing here waits or does I/O. A refused call raises an `ApiError`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gateway.sandbox.options import SandboxOptions
 
 @dataclass(frozen=True)
 class SubmitRequest:
-    """One submission, parsed and checked for form."""
+    """A parsed submission. Its parameters are not validated yet."""
 
     model: Model
     parameters: Any
@@ -43,12 +43,12 @@ class SubmitRequest:
 
     @property
     def fingerprint(self) -> str:
-        """What has to be equal for a key to be used again."""
+        """The digest that has to match when an idempotency key is used again."""
         return fingerprint(self.model.slug, self.parameters, self.webhook, self.expires_after)
 
 
 class Account:
-    """One account; its credentials may change, it stays the same."""
+    """One account. It outlives a change of its credentials."""
 
     def __init__(self, options: SandboxOptions, clock: Clock, ledger: Ledger) -> None:
         self.settings = AccountSettings.of(options)
@@ -56,7 +56,7 @@ class Account:
         self.generations: dict[str, Generation] = {}
         self.characters = Characters(clock, ledger)
         self.ended: deque[Generation] = deque()
-        """What ended and has a webhook, for the deliveries to take out."""
+        """Generations that have ended and have a webhook. The webhook sender takes them out."""
 
         self._with_webhook = 0
         self._clock = clock
@@ -66,13 +66,13 @@ class Account:
         self.agents = AgentSessions(clock, lambda: self.settings.agent_seconds, lambda: self.settings.agents_enabled)
 
     def change_settings(self, settings: AccountSettings) -> None:
-        """Grant other terms from now on."""
+        """Replace the settings. Generations that run already keep their durations."""
         self.settle()
         self.settings = settings
         self._run_queue.limit = settings.concurrency_limit
 
     def settle(self) -> None:
-        """Bring starts, ends and refunds up to date."""
+        """Apply the starts, ends and refunds that are due by now."""
         for generation in self._run_queue.settle(self._clock.now()):
             self._tell_of(generation)
             if generation.refund_amount:
@@ -82,11 +82,14 @@ class Account:
 
     @property
     def next_event(self) -> float:
-        """When to settle again for the sake of webhooks; what nobody waits for needs no timer."""
+        """When to settle again so that webhooks are sent in time; infinity if no webhook is pending."""
         return self._run_queue.next_event if self._with_webhook else math.inf
 
     def submit(self, submission: SubmitRequest) -> tuple[Generation, bool]:
-        """Create and charge, or find what the key has created before; says whether it is new."""
+        """Create a generation and charge for it, or return the one that its idempotency key created.
+
+        Returns the generation, and whether it is new. Raises ApiError if the submission is refused.
+        """
         self.settle()
         if submission.model.slug in self.settings.blocked_models:
             raise errors.model_blocked()
@@ -97,13 +100,13 @@ class Account:
             if key in self._keys:
                 return self._original(key, submission), False
         generation = self._accept(submission, retention)
-        # Only an accepted submission uses its key up.
+        # A refused submission does not use up its key.
         if key is not None:
             self._keys[key] = (submission.fingerprint, generation)
         return generation, True
 
     def train(self, body: Any) -> Character:
-        """Have a character trained, and charge for it."""
+        """Start the training of a character and charge for it; raises ApiError if `body` is refused."""
         self.settle()
         settings = self.settings
         character = self.characters.train(
@@ -113,7 +116,7 @@ class Account:
         return character
 
     def find(self, request_id: str, *, v1: bool = False) -> Generation:
-        """Look a generation up as of now; neither API knows what went to the other."""
+        """Return a generation of this account, or raise a 404. Each API version knows only its own generations."""
         self.settle()
         generation = self.generations.get(request_id)
         if generation is None or bool(generation.model.job_type) is not v1:
@@ -121,7 +124,7 @@ class Account:
         return generation
 
     def send_agent_message(self, session_id: str, text: str) -> Turn:
-        """Take a message to an agent, and charge it."""
+        """Start an agent's turn with a message and charge for it; raises ApiError if the message is refused."""
         self.settle()
         turn = self.agents.send(session_id, text, self._pay_for_message)
         self._ledger.agent_charges.append(
@@ -130,7 +133,7 @@ class Account:
         return turn
 
     def cancel(self, request_id: str) -> None:
-        """Cancel what has not started."""
+        """Cancel a queued generation and refund it; raises ApiError if it has started."""
         generation = self.find(request_id)
         if generation.status(self._clock.now()) != "queued":
             raise errors.cancel_too_late()
@@ -140,7 +143,7 @@ class Account:
         self._refund(generation, "canceled")
 
     def delete(self, request_id: str) -> Generation:
-        """Forget the content of what has ended; doing so again changes nothing."""
+        """Delete the content of a generation that has ended; raises ApiError if it has not. Idempotent."""
         generation = self.find(request_id)
         if not generation.finished(self._clock.now()):
             raise errors.not_finished()
@@ -209,7 +212,7 @@ class Account:
                 raise errors.concurrency_reached(limit)
             return
         places = limit * self.settings.queue_factor
-        # A batch larger than the whole queue is let in when nothing else is there: it could never come in otherwise.
+        # A batch larger than the whole queue is accepted if the queue is empty. Otherwise it never could be.
         if self._run_queue.outputs and self._run_queue.outputs + outputs > limit + places:
             wait = self._run_queue.seconds_to_next_end(self._clock.now()) / self._clock.scale
             raise errors.queue_full(places, retry_after=max(1, math.ceil(wait)))

@@ -1,8 +1,8 @@
-"""The Agent API behind its routes: sessions, their transcripts, and how far each turn is as of now.
+"""Sessions of the Agent API: their turns and transcripts, computed for the current time.
 
-Words in a message decide how its turn ends: `[ask]` with a question, `[fail]` as failed, `[terminate]` with the end of
-the session; `[slow=5]` lets it take so many seconds. Where the documentation is silent (rows after an interrupt,
-refusals by a session that has ended) the choice is ours, and marked so.
+Directives in a message decide how its turn ends: `[ask]` asks a question, `[fail]` fails, `[terminate]` ends the
+session; `[slow=5]` makes the turn take 5 seconds. Higgsfield does not document everything (for example the rows after
+an interrupt); the docstrings say where the sandbox had to choose.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ End = Literal["completed", "failed", "ask", "terminate"]
 
 @dataclass
 class Turn:
-    """One message of a user, and the row with which the agent answers it."""
+    """A user's message and the agent's answer to it."""
 
     text: str
     started_at: float
@@ -38,15 +38,15 @@ class Turn:
     answered: bool = False
 
     def running(self, now: float) -> bool:
-        """Whether the agent is still at it."""
+        """Whether the agent is still working on its answer."""
         return self.stopped_at is None and now < self.started_at + self.seconds
 
     def asks(self, now: float) -> bool:
-        """Whether it is over with a question that nobody has answered."""
+        """Whether the turn has ended with a question that the user has not answered."""
         return self.end == "ask" and not self.answered and self.stopped_at is None and not self.running(now)
 
     def rows(self, now: float, clock: Clock) -> list[dict[str, Any]]:
-        """Both rows as they are now; the answer's from the first third of the turn on."""
+        """Return the transcript rows of this turn. The answer's row appears after a third of the turn."""
         status = self._status(now)
         settled = status != "processing"
         user = {
@@ -93,12 +93,12 @@ class Turn:
 
 @dataclass
 class Session:
-    """One conversation."""
+    """One conversation: its turns, oldest first."""
 
     turns: list[Turn] = field(default_factory=list)
 
     def status(self, now: float) -> str:
-        """In the words of the API."""
+        """Return the status by the API's name."""
         if not self.turns:
             return "idle"
         last = self.turns[-1]
@@ -110,7 +110,10 @@ class Session:
 
 
 class AgentSessions:
-    """The sessions of one account. `seconds` tells how long a turn takes, `enabled` whether it may call at all."""
+    """The sessions of one account.
+
+    `seconds` returns the duration of a turn, `enabled` whether the account may use the Agent API.
+    """
 
     def __init__(self, clock: Clock, seconds: Callable[[], float], enabled: Callable[[], bool]) -> None:
         self.sessions: dict[str, Session] = {}
@@ -119,19 +122,19 @@ class AgentSessions:
         self._enabled = enabled
 
     def check_enabled(self) -> None:
-        """Refuse an account without the Agent API."""
+        """Raise a 403 if the account may not use the Agent API."""
         if not self._enabled():
             raise errors.agents_not_enabled()
 
     def create(self) -> tuple[str, str]:
-        """A new session: its id and its status."""
+        """Create a session; returns its id and its status."""
         self.check_enabled()
         session_id = str(uuid.uuid4())
         self.sessions[session_id] = Session()
         return session_id, self.sessions[session_id].status(self._clock.now())
 
     def send(self, session_id: str, content: str, pay: Callable[[Decimal], None]) -> Turn:
-        """Begin a turn, or say why not: then nothing is paid."""
+        """Start a turn and call `pay` with its price; raises ApiError, without paying, if the message is refused."""
         session, now = self._session(session_id), self._clock.now()
         status = session.status(now)
         if status == "processing":
@@ -148,7 +151,10 @@ class AgentSessions:
         return turn
 
     def messages(self, session_id: str, after: str | None) -> dict[str, Any]:
-        """The status, and the rows after a message; which refusal an unknown one meets is not documented."""
+        """Return the status and the rows after the message `after`.
+
+        Raises a 404 if there is no such message: Higgsfield does not document the response.
+        """
         session, now = self._session(session_id), self._clock.now()
         rows = [row for turn in session.turns for row in turn.rows(now, self._clock)]
         if after is not None:
@@ -159,7 +165,7 @@ class AgentSessions:
         return {"status": session.status(now), "messages": rows}
 
     def interrupt(self, session_id: str) -> None:
-        """Stop the turn or withdraw the question; what then becomes of the rows is not documented: here they fail."""
+        """Stop the running turn or withdraw the question. The status of its rows is not documented: here they fail."""
         session, now = self._session(session_id), self._clock.now()
         if session.status(now) in ("processing", "awaiting_input"):
             session.turns[-1].stopped_at = now

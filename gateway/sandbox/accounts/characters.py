@@ -1,6 +1,6 @@
-"""The characters of an account (custom references): trained for money, listed, deleted, and used by the Soul models.
+"""The characters of an account (custom references): training, lists, deletion, and use by the Soul models.
 
-As with generations nothing runs: how far training is follows from when it began.
+Nothing runs: the state of a training is computed from the time at which it began.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gateway.sandbox.schema import Schema, violations
 
 PRICE = Decimal(40)
 MODEL = "custom-reference"
-"""What the ledger calls the model of a training."""
+"""The model under which the ledger lists the charge for a training."""
 FAILURE = "Training failed: the sandbox was asked to fail"
 FAMILIES = {
     "higgsfield-ai/soul/standard": "v1",
@@ -27,7 +27,7 @@ FAMILIES = {
     "higgsfield-ai/soul/cinema": "cinema",
     "v1/text2image/soul": "v1",
 }
-"""The models that take characters, and of which version."""
+"""The models that accept characters, and the model version of those characters."""
 _IMAGE: Schema = {
     "type": "object",
     "required": ["type", "image_url"],
@@ -46,7 +46,7 @@ _INPUT: Schema = {
 
 @dataclass
 class Character:
-    """One character: what was ordered, and when each step happens (seconds of the sandbox's clock)."""
+    """One character and the times of its states, in seconds of the sandbox's clock."""
 
     name: str
     version: str
@@ -59,7 +59,7 @@ class Character:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def status(self, now: float) -> str:
-        """Return how far it is, as the API names it."""
+        """Return the status by the API's name."""
         if now < self.ready_at:
             return "not_ready"
         if now < self.started_at:
@@ -70,7 +70,7 @@ class Character:
 
 
 class Characters:
-    """Those of one account."""
+    """The characters of one account."""
 
     def __init__(self, clock: Clock, ledger: Ledger) -> None:
         self._clock = clock
@@ -78,7 +78,10 @@ class Characters:
         self._all: dict[str, Character] = {}
 
     def train(self, body: Any, *, credits: Decimal, queue_seconds: float, training_seconds: float) -> Character:
-        """Begin to train and record the charge; who calls takes `PRICE` off the credits."""
+        """Start a training and record its charge; the caller subtracts `PRICE` from the account's credits.
+
+        Raises ApiError if the body is invalid or `credits` are too few. The durations are in seconds.
+        """
         found = list(violations(body, _INPUT))
         if found:
             raise errors.as_pydantic(found)
@@ -101,12 +104,12 @@ class Characters:
         return character
 
     def _later_than_all(self, now: float) -> float:
-        """Now, or a millisecond after the newest: no two come in the same instant, not even by a clock that stands."""
+        """Return now, or a millisecond after the newest character, so that creation times are unique."""
         newest = max((one.created_at for one in self._all.values()), default=-math.inf)
         return max(now, newest + 1e-3)
 
     def settle(self) -> Decimal:
-        """Return what is given back for trainings that have failed since; each is recorded."""
+        """Record the refunds of trainings that have failed by now; returns the credits to give back."""
         now, back = self._clock.now(), Decimal()
         for character in self._all.values():
             if character.fails and not character.refunded and character.finished_at <= now:
@@ -116,17 +119,17 @@ class Characters:
         return back
 
     def find(self, character_id: str) -> Character:
-        """Look one up."""
+        """Return a character, or raise a 404."""
         if character_id not in self._all:
             raise errors.not_found()
         return self._all[character_id]
 
     def named(self, character_id: str) -> str | None:
-        """The name of one, if there is one."""
+        """Return a character's name; None if it does not exist."""
         return self._all[character_id].name if character_id in self._all else None
 
     def delete(self, character_id: str) -> None:
-        """Forget one; what it cost stays spent."""
+        """Delete a character without a refund; raises a 404 if it does not exist."""
         self.find(character_id)
         del self._all[character_id]
 
@@ -142,9 +145,9 @@ class Characters:
         }
 
     def check_use(self, slug: str, parameters: dict[str, Any]) -> None:
-        """Refuse a generation with a character that is not there, not trained, or not for this model.
+        """Raise ApiError if the parameters use a character that is unknown, not trained, or not for this model.
 
-        How the service says so is not known; that it does not take another family's is documented.
+        Higgsfield documents that a character only works with the models of its version. The response is not known.
         """
         character_id = parameters.get("custom_reference_id")
         if slug not in FAMILIES or character_id is None:
@@ -161,7 +164,7 @@ class Characters:
         raise errors.character_refused(character_id, why, v1=slug.startswith("v1/"))
 
     def describe(self, character: Character) -> dict[str, Any]:
-        """Return the Reference object."""
+        """Return the API's Reference object."""
         now = self._clock.now()
         status = character.status(now)
         return {

@@ -1,4 +1,4 @@
-"""What the service grants an account. Tests change it while the sandbox runs, by `POST /__account`."""
+"""The settings of an account. `POST /__account` changes them while the sandbox runs."""
 
 from __future__ import annotations
 
@@ -14,64 +14,78 @@ WebhookRetry = Literal["5xx", "until_2xx"]
 
 @dataclass(frozen=True, kw_only=True)
 class AccountSettings:
-    """Limits, durations and manners of one account; times are in seconds of the sandbox's clock."""
+    """Limits, durations and behaviour of one account. Times are in seconds of the sandbox's clock by default."""
 
     concurrency_mode: ConcurrencyMode = "queue"
+    """At the limit, `queue` lets submissions wait and refuses them when the queue is full; `legacy` refuses them."""
+
     concurrency_limit: int = 4
+    """The number of generations that run at once."""
+
     queue_factor: int = 5
+    """The queue holds `queue_factor` times `concurrency_limit` outputs."""
+
     honour_keys: bool = True
+    """Whether idempotency keys have an effect."""
+
     retention: int = 7 * 24 * 3600
+    """How long output files are served, and the longest retention that a submission may ask for."""
+
     queue_seconds: float = 1.0
+    """The shortest time between a submission and its start."""
+
     image_seconds: float = 4.0
     video_seconds: float = 12.0
     training_seconds: float = 60.0
-    """Of a character, once it has waited for `queue_seconds`."""
+    """Duration of a character's training, after it has waited for `queue_seconds`."""
 
     blocked_models: tuple[str, ...] = ()
     agents_enabled: bool = True
     agent_seconds: float = 6.0
 
     strict_webhooks: bool = False
-    """Refuse callback addresses that are not HTTPS or not public, as the service does."""
+    """Refuse webhook URLs that are not HTTPS or not public, as Higgsfield does."""
 
     webhook_shape: WebhookShape = "flat"
-    """`flat` is the status answer itself, as the older pages have it; `envelope` has the files under `payload`."""
+    """The payload: `flat` is the status response, as in the older documentation; `envelope` nests the files under
+    `payload`."""
 
     webhook_secret: str = ""
-    """`whsec_…` signs deliveries; several, divided by spaces, all sign, as during a rotation; without one none does."""
+    """`whsec_…` secrets that sign the webhooks, separated by spaces: during a rotation there are several.
+    Empty: webhooks are not signed."""
 
     webhook_retry: WebhookRetry = "5xx"
-    """`5xx` repeats after network errors, time-outs and 5xx; `until_2xx`, the older rule, after everything but 2xx."""
+    """`5xx` retries after network errors, timeouts and 5xx; `until_2xx`, the older rule, after everything but 2xx."""
 
     webhook_timeout: float = 10.0
-    """Real seconds in which a receiver has to answer."""
+    """Real seconds after which a delivery attempt times out."""
 
     webhook_canceled: bool = False
-    """Also tell of cancellations, which the service does not promise."""
+    """Also send webhooks for cancellations, which Higgsfield does not promise."""
 
     webhook_duplicates: bool = False
-    """Make every delivery twice at once."""
+    """Send every webhook twice at the same time."""
 
     webhook_loss: float = 0.0
-    """Probability that a delivery is never made."""
+    """Probability that a webhook is never sent."""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is {' or '.join(choices)}")
+                raise ValueError(f"{name} must be {' or '.join(choices)}")
         if not 0 <= self.webhook_loss <= 1:
-            raise ValueError("webhook_loss is a probability")
+            raise ValueError("webhook_loss must be between 0 and 1")
         if self.webhook_timeout <= 0:
-            raise ValueError("webhook_timeout is a positive number")
+            raise ValueError("webhook_timeout must be positive")
         read_secrets(self.webhook_secret)
 
     @classmethod
     def of(cls, granted: AccountSettings) -> AccountSettings:
-        """Take the terms out of options, which hold more."""
+        """Copy the settings from an object that may have more fields, such as SandboxOptions."""
         return cls(**{one.name: getattr(granted, one.name) for one in fields(cls)})
 
     def changed(self, changes: dict[str, Any]) -> AccountSettings:
-        """Return the terms with changes from JSON; a ValueError names what does not fit."""
+        """Return a copy with the changes of a JSON object; raises ValueError for an unknown name or a wrong value."""
         known = {one.name for one in fields(self)}
         for name, value in changes.items():
             if name not in known:

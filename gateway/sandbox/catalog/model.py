@@ -1,4 +1,4 @@
-"""What a model is to the sandbox: its input, its price, its kind of output, its manner of refusing."""
+"""A model: its input schema, price and kind of output, and the format of its validation errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MILLI = Decimal("0.001")
 
 @dataclass(frozen=True)
 class Model:
-    """One row of the table in `catalog.py`."""
+    """A model of the table in `models.py`."""
 
     slug: str
     output_type: Literal["image", "video"]
@@ -26,36 +26,36 @@ class Model:
 
     input_schema: Schema
     metered: bool = False
-    """Estimates describe the price instead of naming it."""
+    """An estimate describes the price in words instead of computing it."""
 
     listed: bool = True
-    """`GET /models` leaves some callable models out."""
+    """Whether `GET /models` lists it: Higgsfield can call more models than it lists."""
 
     job_type: str = ""
-    """What v1 calls the jobs of its job sets; empty for the models of v2."""
+    """The type of the jobs in a v1 job set; empty for v2 models."""
 
     def check(self, parameters: Any) -> None:
-        """Refuse an input that does not match, as this model's family refuses."""
+        """Raise the ApiError that Higgsfield would return for an invalid input of this model."""
         found = list(violations(parameters, self.input_schema))
         if found:
             raise (errors.as_pydantic if self.dialect == "pydantic" else errors.as_jsonschema)(found)
 
     def with_defaults(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return the input with defaults for what was omitted."""
+        """Return the input with the defaults of the omitted parameters."""
         return defaults(self.input_schema) | parameters
 
     def outputs(self, parameters: dict[str, Any]) -> int:
-        """Return how many files this input makes."""
+        """Return how many files this input produces."""
         return int(self.with_defaults(parameters).get("batch_size", 1))
 
     def cost(self, parameters: dict[str, Any]) -> Decimal:
-        """Return the credits this input costs."""
+        """Return the price of this input in credits."""
         video = self.output_type == "video"
         seconds = Decimal(self.with_defaults(parameters).get("duration", 5) if video else 1)
         return (self.price * seconds * self.outputs(parameters)).quantize(_MILLI)
 
     def estimate(self, parameters: dict[str, Any]) -> dict[str, str]:
-        """Return the answer of the estimate endpoint."""
+        """Return the response body of the estimate endpoint."""
         if self.metered:
             described = f"{self.price} credits per second of the finished video"
             return {"type": "description", "pricing_description": described}
@@ -64,6 +64,6 @@ class Model:
         return {"type": "estimate", "credits": str(credits), "usd": str(usd)}
 
     def entry(self, with_schema: bool) -> dict[str, Any]:
-        """Return the model's row of `GET /models`."""
+        """Return the model's entry in the response of `GET /models`."""
         row = {"slug": self.slug, "output_type": self.output_type, "operation_type": [self.operation_type]}
         return {**row, "input_schema": self.input_schema} if with_schema else row

@@ -1,4 +1,4 @@
-"""The models that the sandbox knows, as data: a few of each family, so that every behaviour has a model showing it."""
+"""The models of the sandbox, as data: a few of each family, so that each behaviour of the API has a model."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ _FLUX = _open(
     aspect_ratio=_choice("16:9", "4:3", "1:1", "3:4", "9:16", "2:3", "1:2", "2:1", "4:5", "3:2", default="16:9"),
     safety_tolerance=_integer(0, 6, default=6),
 )
-# The model of the official Python SDK's README, which is all that is known of it.
+# The model in the README of the official Python SDK. Nothing else is known about its parameters.
 _SEEDREAM = _open("prompt", prompt=_text(), resolution=_text(), aspect_ratio=_text(), camera_fixed=_flag(False))
 
 _SOUL_1 = _soul(
@@ -297,6 +297,7 @@ _V1_ROWS = (
 )
 
 V1_MODELS: dict[str, Model] = {row.slug: row for row in _V1_ROWS}
-"""What the v1 API has. What its jobs of Speak are called is not known: `speak` is ours."""
+"""The v1 models by slug. The job type of Speak is not known; the sandbox calls it `speak`."""
 
 MODELS: dict[str, Model] = {row.slug: row for row in _ROWS}
+"""The v2 models by slug."""

@@ -1,4 +1,4 @@
-"""What callers may choose from, as data: motions, styles of both generations of Soul, presets; a few of each."""
+"""Motions, the styles of both Soul versions, and presets, as data: a few of each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MOTIONS = [
     _motion("Crane Up", "The camera rises."),
     _motion("Crane Down", "The camera comes down."),
     _motion("360 Orbit", "The camera goes round the subject."),
-    _motion("Handheld", "The camera is held by somebody who walks."),
+    _motion("Handheld", "The camera is held while walking."),
     _motion("Static", "The camera does not move."),
     _motion("Morph", "The first picture becomes the last.", between=True),
     _motion("Transition", "From the first picture to the last.", between=True),
@@ -64,4 +64,4 @@ PRESETS = {
     "higgsfield/genjutsu/restyle/v1.0": _presets("restyle", "Claymation", "Comic Book", "Oil Painting", "Pixel Art"),
     "marketing-studio/image": _presets("studio", "Product On Marble", "Flat Lay", "Neon Shelf", "Morning Table"),
 }
-"""By the id of the model."""
+"""The presets by the slug of their model."""

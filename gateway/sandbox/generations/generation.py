@@ -1,4 +1,4 @@
-"""One generation of the fake service: its status is not stored, it follows from when things happened to it."""
+"""A generation of the sandbox. Its status is not stored: it follows from the times of its creation, start and end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FAILURE = "Generation failed: the sandbox was asked to fail"
 
 @dataclass
 class Generation:
-    """What was asked, what it costs, how it will end, and when each step happened (seconds of the sandbox's clock)."""
+    """One generation: its input, price, outcome and times. Times are in seconds of the sandbox's clock."""
 
     model: Model
     parameters: dict[str, Any]
@@ -24,17 +24,17 @@ class Generation:
     outcome: Outcome
     created_at: float
     ready_at: float
-    """It does not start earlier, even where a slot is free."""
+    """The earliest start, even if the account has a free slot."""
 
     running_seconds: float
     retention: int
     outputs: int = 1
     webhook: str | None = None
     origin: str = ""
-    """Where its client found the sandbox."""
+    """The origin (scheme, host and port) under which the client reached the sandbox."""
 
     job_outcomes: tuple[Outcome, ...] = ()
-    """How each job of a job set of v1 ends; of v2 there are none."""
+    """The outcomes of the jobs of a v1 job set; empty for v2."""
 
     webhook_secret: str = ""
 
@@ -45,28 +45,28 @@ class Generation:
 
     @property
     def prompt(self) -> str:
-        """The prompt, or nothing for models that do without."""
+        """The prompt; empty for models without one."""
         return str(self.parameters.get("prompt", ""))
 
     @property
     def finished_at(self) -> float | None:
-        """The moment it ended or will end, None while that is not settled."""
+        """When it ended or will end; None until it has started or was canceled."""
         if self.canceled_at is not None:
             return self.canceled_at
         return None if self.started_at is None else self.started_at + self.running_seconds
 
     @property
     def expires_at(self) -> float | None:
-        """The moment its files stop to be served."""
+        """When its files expire; None while `finished_at` is."""
         return None if self.finished_at is None else self.finished_at + self.retention
 
     def finish_at_once(self) -> None:
-        """Have it end the moment it gets a slot."""
+        """Let it end as soon as it starts."""
         self.ready_at = self.created_at
         self.running_seconds = 0.0
 
     def status(self, now: float) -> str:
-        """Return the status as the API names it."""
+        """Return the status by the API's name."""
         if self.canceled_at is not None:
             return "canceled"
         if self.started_at is None or self.finished_at is None or now < self.started_at:
@@ -74,11 +74,11 @@ class Generation:
         return "in_progress" if now < self.finished_at else self.outcome
 
     def finished(self, now: float) -> bool:
-        """Say whether its status is final."""
+        """Return whether its status is final."""
         return self.status(now) not in ("queued", "in_progress")
 
     def job_status(self, index: int, now: float) -> str:
-        """Return the status of one job of a set: they run one after the other, and each ends in its own way."""
+        """Return the status of one job of a job set. The jobs run one after another."""
         if self.canceled_at is not None or self.started_at is None or now < self.started_at:
             return self.status(now)
         share = self.running_seconds / len(self.job_outcomes)
@@ -88,29 +88,29 @@ class Generation:
         return "in_progress" if now >= begins else "queued"
 
     def has_file(self, index: int, now: float) -> bool:
-        """Say whether the file can be fetched: of a job set each as soon as its job has completed."""
+        """Return whether an output file exists. In a job set it exists as soon as its job has completed."""
         if index >= self.outputs:
             return False
         return (self.job_status(index, now) if self.job_outcomes else self.status(now)) == "completed"
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
-        """How it will end, in each of its jobs."""
+        """The outcome of each job; without jobs, the outcome of the generation."""
         return self.job_outcomes or (self.outcome,)
 
     @property
     def refund_amount(self) -> Decimal:
-        """The part of the price that is given back once it has ended: that of jobs that made nothing."""
+        """The credits that are given back when it has ended: the share of the jobs that did not complete."""
         made_nothing = sum(end != "completed" for end in self.outcomes)
         return self.price if self.canceled_at is not None else self.price * made_nothing / len(self.outcomes)
 
     def is_refunded(self, now: float) -> bool:
-        """Only what completed is paid for."""
+        """Return whether the price was given back: only completed generations are charged."""
         return self.finished(now) and self.status(now) != "completed"
 
 
 def describe(generation: Generation, clock: Clock, origin: str) -> dict[str, Any]:
-    """Return the RequestStatus object, with links to where the client found the sandbox."""
+    """Return the API's RequestStatus object, with links to `origin`."""
     now = clock.now()
     status = generation.status(now)
     own = f"{origin}/requests/{generation.request_id}"
@@ -130,7 +130,7 @@ def describe(generation: Generation, clock: Clock, origin: str) -> dict[str, Any
 
 
 def describe_job_set(generation: Generation, clock: Clock, origin: str) -> dict[str, Any]:
-    """Return the JobSet object of v1: a status and a result for each job, and none for all of them."""
+    """Return v1's JobSet object. Each job has a status and results; the set has none."""
     return {
         "id": generation.request_id,
         "type": generation.model.job_type,

@@ -1,4 +1,4 @@
-"""Idempotency keys: which submissions are the same intent."""
+"""Idempotency keys: their format, and the fingerprint of a submission."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def check_key(key: str) -> None:
-    """Refuse what is no key: 1 to 255 visible ASCII characters."""
+    """Raise a 422 unless the key has 1 to 255 visible ASCII characters."""
     if not _KEY.fullmatch(key):
         raise errors.key_malformed()
 
 
 def fingerprint(path: str, parameters: Any, webhook: str | None, expires_after: str | None) -> str:
-    """Digest everything that makes an intent: the order of object keys does not, presence and arrays' order do."""
+    """Return the digest by which a repeated key is compared.
+
+    The order of object keys makes no difference. The order of arrays, and whether a field is present, does.
+    """
     intent = json.dumps([path, parameters, webhook, expires_after], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(intent.encode()).hexdigest()

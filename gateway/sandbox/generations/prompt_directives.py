@@ -1,6 +1,6 @@
-"""Words in a prompt that make a generation misbehave: `[fail] [nsfw] [slow=5] [http=503] [lost]`.
+"""Directives in a prompt that make a generation misbehave: `[fail] [nsfw] [slow=5] [http=503] [lost]`.
 
-With a number, `[fail=1]` and `[nsfw=2]` are about so many of the jobs of a job set, the last ones: only v1 has these.
+`[fail=1]` and `[nsfw=2]` apply to the last 1 or 2 jobs of a v1 job set.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ _WORD = re.compile(r"\[(?:(fail|nsfw)=(\d)|(fail|nsfw|lost|slow=(\d+(?:\.\d+)?)|
 
 @dataclass(frozen=True)
 class Directives:
-    """What a prompt asks for beside a picture."""
+    """The directives of a prompt."""
 
     outcome: Outcome | None = None
     running_seconds: float | None = None
     http_status: int | None = None
-    """Answer the submission with this, and create nothing."""
+    """Answer the submission with this status, and create nothing."""
 
     lost: bool = False
-    """Create, charge, and hang up without an answer."""
+    """Create the generation, charge for it, and close the connection without a response."""
 
     failed_jobs: int = 0
     moderated_jobs: int = 0
 
     def job_outcomes(self, usual: list[Outcome]) -> list[Outcome]:
-        """How the jobs of a set end that would end as usual."""
+        """Apply the directives to the outcomes that the jobs of a set would have without them."""
         if self.outcome is not None:
             return [self.outcome for _ in usual]
         bad: list[Outcome] = []
@@ -41,7 +41,7 @@ class Directives:
 
 
 def read_directives(prompt: str) -> Directives:
-    """Read the words; the last of a kind counts."""
+    """Parse the directives in a prompt. If a directive is repeated, the last one applies."""
     outcome: Outcome | None = None
     running_seconds: float | None = None
     http_status: int | None = None

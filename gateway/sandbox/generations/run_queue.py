@@ -1,7 +1,7 @@
-"""Who runs when: an account runs so many generations at a time, the rest waits in the order of arrival.
+"""The run queue of an account: a limited number of generations run at once, the others wait in their order.
 
-A simulation in events, brought up to date when somebody looks: no timer runs, and what is seen does not depend on how
-often one looks.
+It is an event simulation that `settle` brings up to date. There is no timer, and the results do not depend on how often
+`settle` is called.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.sandbox.generations.generation import Generation
 
 
 class RunQueue:
-    """The slots of one account and the queue in front of them."""
+    """The running and the waiting generations of one account. `limit` is the number that may run at once."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -25,10 +25,10 @@ class RunQueue:
         self._order = itertools.count()
         self._settled_at = 0.0
         self.outputs = 0
-        """Files to come of what runs or waits: a batch counts each."""
+        """The output files of all running and waiting generations; a batch counts each of its files."""
 
     def settle(self, now: float) -> list[Generation]:
-        """Let everything happen that is due by now; returns what ended, in order."""
+        """Start and end the generations that are due by now; returns those that ended, in the order of their ends."""
         ended = []
         while (at := self.next_event) <= now:
             self._settled_at = at
@@ -40,27 +40,27 @@ class RunQueue:
         return ended
 
     def add(self, generation: Generation) -> None:
-        """Put a generation at the end of the queue."""
+        """Append a generation to the queue."""
         self._waiting.append(generation)
         self.outputs += generation.outputs
 
     def remove(self, generation: Generation) -> None:
-        """Take a generation out of the queue."""
+        """Remove a waiting generation."""
         self._waiting.remove(generation)
         self.outputs -= generation.outputs
 
     @property
     def requests(self) -> int:
-        """Generations that run or wait."""
+        """The number of running and waiting generations."""
         return len(self._waiting) + len(self._running)
 
     @property
     def next_event(self) -> float:
-        """When something starts or ends next, as things are."""
+        """The time of the next start or end; infinity if there is none."""
         return min(self._next_end(), self._next_start())
 
     def seconds_to_next_end(self, now: float) -> float:
-        """Return how long a full queue stays full for certain."""
+        """Return the seconds until the first running generation ends; 0 if none is running."""
         return self._next_end() - now if self._running else 0.0
 
     def _next_end(self) -> float:
@@ -69,7 +69,7 @@ class RunQueue:
     def _next_start(self) -> float:
         if not self._waiting or len(self._running) >= self.limit:
             return math.inf
-        # A slot that became free in the past was taken then; one that a cancel or a raised limit freed, only now.
+        # A slot freed by an end was taken at that time. A slot freed by a cancel or a raised limit is taken now.
         return max(self._waiting[0].ready_at, self._settled_at)
 
     def _start(self, at: float) -> None:

@@ -1,4 +1,4 @@
-"""Media of the Agent API: a slot, a PUT that asks for nothing but its content type, and the word that it is there."""
+"""Media uploads of the Agent API: create an upload slot, PUT the file, and confirm the upload."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CONFIRMATION: Schema = {"type": "object", "properties": {"type": {"enum": _KIND
 
 @dataclass
 class _Slot:
-    """One slot: `content` once something was put there."""
+    """An upload slot. `content` is None until the file has been uploaded."""
 
     content_type: str
     signature: str
@@ -33,7 +33,7 @@ class _Slot:
 
 
 class AgentMediaRoutes:
-    """`/v1/agent/media`, and the storage beside the API: `/storage/agent/{media_id}`."""
+    """The routes of `/v1/agent/media` and of the storage, `/storage/agent/{media_id}`."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -50,7 +50,7 @@ class AgentMediaRoutes:
         ]
 
     async def create_slot(self, request: web.Request) -> web.Response:
-        """Make a place."""
+        """Create an upload slot."""
         caller(request).agents.check_enabled()
         body = await checked_body(request, _SLOT)
         extension, kind = body["extension"], body["type"]
@@ -69,7 +69,7 @@ class AgentMediaRoutes:
         )
 
     async def put(self, request: web.Request) -> web.StreamResponse:
-        """Take a file from anybody who has its address."""
+        """Store a file. The signature in the URL is the only credential."""
         if "Authorization" in request.headers or "hf-api-key" in request.headers:
             self._state.ledger.credentials_sent_to_storage += 1
         slot = self._slots.get(request.match_info["media_id"])
@@ -85,7 +85,7 @@ class AgentMediaRoutes:
         return answer if fault is None else apply_fault(fault, answer)
 
     async def confirm(self, request: web.Request) -> web.Response:
-        """Say whether it is there; the word for what is not is not documented."""
+        """Report whether the file has been uploaded. The status before that is not documented."""
         caller(request).agents.check_enabled()
         await checked_body(request, _CONFIRMATION)
         slot = self._slots.get(request.match_info["media_id"])
@@ -94,7 +94,7 @@ class AgentMediaRoutes:
         return web.json_response({"status": "pending" if slot.content is None else "uploaded"})
 
     async def download(self, request: web.Request) -> web.Response:
-        """Give it to anybody."""
+        """Return the file; needs no credentials."""
         slot = self._slots.get(request.match_info["media_id"])
         if slot is None or slot.content is None:
             raise web.HTTPNotFound

@@ -1,4 +1,4 @@
-"""The Agent API, `/v1/agent`: from an HTTP request to the desk of its account, and from what that says to JSON."""
+"""The routes of the Agent API: `/v1/agent`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MESSAGE: Schema = {
 
 
 class AgentRoutes:
-    """Sessions and their messages. The names of routes are the operations that faults go by."""
+    """Sessions and their messages. Faults match calls by the names of the routes."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -38,14 +38,14 @@ class AgentRoutes:
         ]
 
     async def create(self, request: web.Request) -> web.Response:
-        """Open a session; whatever is configured is taken, for what there is to configure is not documented."""
+        """Create a session. The fields of `config` are not documented, so any object is accepted."""
         account = caller(request)
         await checked_body(request, _SESSION)
         session_id, status = account.agents.create()
         return web.json_response({"session_id": session_id, "status": status}, status=201)
 
     async def send(self, request: web.Request) -> web.Response:
-        """Take a message."""
+        """Send a message to the agent."""
         account, call = caller(request), request[CALL]
         account.agents.check_enabled()
         body = await checked_body(request, _MESSAGE)
@@ -54,19 +54,19 @@ class AgentRoutes:
         return web.json_response({"message_id": turn.message_id, "status": "processing"}, status=202)
 
     async def messages(self, request: web.Request) -> web.Response:
-        """Tell how far the session is, and what was said."""
+        """Return the status of the session and its messages."""
         account, call = caller(request), request[CALL]
         return web.json_response(account.agents.messages(call.session_id, request.query.get("after")))
 
     async def interrupt(self, request: web.Request) -> web.Response:
-        """Stop the turn; code and body of the answer are not documented."""
+        """Stop the turn. Status and body of the response are not documented."""
         account, call = caller(request), request[CALL]
         account.agents.interrupt(call.session_id)
         return web.json_response({})
 
 
 def caller(request: web.Request) -> Account:
-    """Return the account that calls."""
+    """Return the account of the caller, or raise a 401."""
     account = request[CALL].account
     if account is None:
         raise errors.invalid_credentials()
@@ -74,7 +74,7 @@ def caller(request: web.Request) -> Account:
 
 
 async def checked_body(request: web.Request, schema: Schema) -> dict[str, Any]:
-    """Return the body, if it is as its schema says; a 422 in the manner of Higgsfield's own models otherwise."""
+    """Return the JSON body, or raise a 422 in the format of Higgsfield's own models if it does not match the schema."""
     try:
         body: dict[str, Any] = json.loads(await request.read())
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""One call of the API as the sandbox sees it, before anything is decided: which operation, about what, by whom."""
+"""A call of the API as the middleware sees it: the operation, its subject and its account."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _USUAL_HEADERS = frozenset(
 
 
 _TITLES = {"train": "name", "agent_send": "content"}
-"""The field that stands for the prompt in the bodies of operations that have none."""
+"""The field that is used as the prompt, for operations whose bodies have no prompt."""
 
 
 @dataclass
 class Call:
-    """What is known of a call; the handler adds the generation, or the message. `prompt` may be a message's text."""
+    """One call. The handler adds the generation or the message. `prompt` may also be a name or a message's text."""
 
     operation: str
     model: str
@@ -55,7 +55,7 @@ class Call:
 
     @property
     def retry_key(self) -> str:
-        """What a repetition of this call has in common with it."""
+        """The key that a retry of this call shares with it."""
         about = self.request_id or self.session_id or self.key or f"{self.model} {self.prompt}"
         return f"{self.operation} {about}"
 
@@ -64,7 +64,7 @@ CALL = web.RequestKey("call", Call)
 
 
 async def read_call(request: web.Request, state: SandboxState) -> Call:
-    """Look at a request without judging it: nothing in it may be wrong enough to raise."""
+    """Parse a request without validating it. Never raises an ApiError."""
     named = (request.match_info.route.name or "").removeprefix("v1.")
     request_id = request.match_info.get("request_id", "")
     account, character_id = state.account(credentials(request.headers)), request.match_info.get("character_id", "")
@@ -88,7 +88,7 @@ async def read_call(request: web.Request, state: SandboxState) -> Call:
 
 
 def credentials(headers: Mapping[str, str]) -> str:
-    """Return `id:secret` as sent by either documented form, or nothing that could be right."""
+    """Return `id:secret` from either documented form of credentials; text that no account has if they are malformed."""
     scheme, _, pair = headers.get("Authorization", "").partition(" ")
     if scheme == "Key":
         return pair
@@ -98,7 +98,7 @@ def credentials(headers: Mapping[str, str]) -> str:
 
 
 def foreign_headers(headers: Mapping[str, str]) -> list[str]:
-    """Return the names of headers that a client of this API has no reason to send."""
+    """Return the names of the headers that a client of this API has no reason to send."""
     return sorted({name.lower() for name in headers} - _USUAL_HEADERS)
 
 

@@ -1,4 +1,4 @@
-"""The v1 calls about characters: `/v1/custom-references`."""
+"""The routes of characters in the v1 API: `/v1/custom-references`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PATH = "/v1/custom-references"
 
 
 class CharacterRoutes:
-    """Create, list, read, delete. The names of routes are the operations that faults go by."""
+    """Create, list, read and delete characters. Faults match calls by the names of the routes."""
 
     def table(self) -> list[web.AbstractRouteDef]:
         """Return the routes."""
@@ -28,7 +28,7 @@ class CharacterRoutes:
         ]
 
     async def create(self, request: web.Request) -> web.Response:
-        """Begin to train."""
+        """Start a training."""
         call, account = _called(request)
         try:
             body = json.loads(await request.read())
@@ -39,18 +39,18 @@ class CharacterRoutes:
         return web.json_response(account.characters.describe(character))
 
     async def list(self, request: web.Request) -> web.Response:
-        """Show one page."""
+        """Return one page of the list."""
         _, account = _called(request)
         page, size = _number(request, "page", 1, 1_000_000), _number(request, "page_size", 20, LARGEST_PAGE)
         return web.json_response(account.characters.page(page, size))
 
     async def read(self, request: web.Request) -> web.Response:
-        """Show one."""
+        """Return one character."""
         call, account = _called(request)
         return web.json_response(account.characters.describe(account.characters.find(call.request_id)))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Delete one; what the answer holds is not documented."""
+        """Delete a character. The body of the response is not documented."""
         call, account = _called(request)
         account.characters.delete(call.request_id)
         return web.json_response({})

@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints, `/__…`: what happened, and what shall happen. No part of the imitated API."""
+"""The sandbox's control endpoints, `/__…`. They are not part of Higgsfield's API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class ControlRoutes:
-    """Ledger, plan, account, reset."""
+    """The routes of ledger, fault plan, account settings and reset."""
 
     def __init__(self, state: SandboxState, webhook_sender: WebhookSender) -> None:
         self._state = state
@@ -33,30 +33,30 @@ class ControlRoutes:
         ]
 
     async def ledger(self, request: web.Request) -> web.Response:
-        """Show the exact account; `?summary=1` the numbers alone."""
+        """Return the ledger; `?summary=1`: only its totals."""
         only_numbers = request.query.get("summary", "0") not in ("", "0")
         account = self._state.describe(with_entries=not only_numbers)
         return web.json_response({**account, "webhook_pending": self._webhook_sender.pending})
 
     async def plan(self, request: web.Request) -> web.Response:
-        """Queue faults."""
+        """Append faults to the plan."""
         faults = [Fault.parse(one) for one in (await _object(request))["faults"]]
         self._state.plan.add(faults)
         return web.json_response({"pending": len(self._state.plan)})
 
     async def clear_plan(self, request: web.Request) -> web.Response:
-        """Forget faults that nobody met."""
+        """Remove all planned faults that no call has taken."""
         self._state.plan.clear()
         return web.json_response({"pending": 0})
 
     async def account(self, request: web.Request) -> web.Response:
-        """Change what an account is granted."""
+        """Change an account's credits, credentials and settings."""
         granted = self._state.change(await _object(request))
         self._webhook_sender.update()
         return web.json_response(granted)
 
     async def reset(self, request: web.Request) -> web.Response:
-        """Begin anew, with the options of the start."""
+        """Discard all state and start again with the original options."""
         self._state.reset()
         self._webhook_sender.cancel_all()
         return web.json_response({})
@@ -65,12 +65,12 @@ class ControlRoutes:
 async def _object(request: web.Request) -> dict[str, Any]:
     parsed = json.loads(await request.read())
     if not isinstance(parsed, dict):
-        raise ValueError("a JSON object is needed")
+        raise ValueError("the body must be a JSON object")
     return parsed
 
 
 def _explaining(handler: Handler) -> Handler:
-    """Answer 400 with the reason where a setting or plan is wrong: a test that plans nothing must not pass unseen."""
+    """Answer 400 with the reason if the body is invalid, so that a test with a wrong plan fails."""
 
     async def explained(request: web.Request) -> web.Response:
         try:

@@ -1,4 +1,4 @@
-"""Answers that no HTTP library would send: the bytes of each raw fault, and the response that writes them."""
+"""The responses that faults cause, including those that no HTTP library would send."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Ending = Literal["close", "reset", "hang"]
 
 @dataclass(frozen=True)
 class Script:
-    """What goes over the socket in place of an answer."""
+    """The bytes that are written in place of a response, and how the connection ends."""
 
     pieces: Sequence[bytes]
     ending: Ending
@@ -34,7 +34,7 @@ class Script:
 
 
 def script(fault: Fault, answer: bytes) -> Script:
-    """Return the bytes of a raw fault, made of the true answer's body where it needs one."""
+    """Return the script of a raw fault. `answer` is the body of the real response."""
     body = answer or _SOME_ANSWER
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     chunked = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -61,14 +61,14 @@ def script(fault: Fault, answer: bytes) -> Script:
 
 
 class RawResponse(web.StreamResponse):
-    """Writes a script to the bare transport, past aiohttp's own head and framing."""
+    """A response that writes a script to the transport, bypassing aiohttp's head and framing."""
 
     def __init__(self, script: Script) -> None:
         super().__init__()
         self._script = script
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Play the script; ends the connection, so that aiohttp writes nothing after it."""
+        """Write the script and close the connection, so that aiohttp writes nothing after it."""
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client is gone")
@@ -76,7 +76,7 @@ class RawResponse(web.StreamResponse):
             await asyncio.sleep(self._script.pause)
             transport.write(piece)
         if self._script.ending == "hang":
-            # Ends by cancellation: when the client hangs up, or the sandbox stops.
+            # Canceled when the client closes the connection or the sandbox stops.
             await asyncio.Event().wait()
         if self._script.ending == "reset":
             connection: socket.socket = transport.get_extra_info("socket")
@@ -87,7 +87,7 @@ class RawResponse(web.StreamResponse):
 
 
 def apply_fault(fault: Fault, answer: web.Response | None) -> web.StreamResponse:
-    """Return what the client gets: the true answer (None where the call was not acted on) after the fault."""
+    """Return the response with the fault. `answer` is the real response; None if the call was not processed."""
     body = answer.body if answer is not None and isinstance(answer.body, bytes) else b""
     if fault.kind in RAW_KINDS:
         return RawResponse(script(fault, body))

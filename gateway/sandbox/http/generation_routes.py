@@ -1,4 +1,4 @@
-"""The generation API (v2): from an HTTP request to the account, and from what it answers to JSON."""
+"""The routes of the v2 generation API."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gateway.sandbox.webhooks.payload import check_webhook
 
 
 class GenerationRoutes:
-    """Submit, status, cancel, delete, estimate, models. The names of routes are the operations that faults go by."""
+    """Submit, status, cancel, delete, estimate and models. Faults match calls by the names of the routes."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
 
     def table(self) -> list[web.AbstractRouteDef]:
-        """Return the routes; the one that takes any path is last."""
+        """Return the routes. The last one matches any path."""
         return [
             web.get("/models", self.models, name="models", allow_head=False),
             web.get("/requests/{request_id}/status", self.status, name="status", allow_head=False),
@@ -37,7 +37,7 @@ class GenerationRoutes:
         ]
 
     async def submit(self, request: web.Request) -> web.Response:
-        """Create a generation, or answer with the one that the key has created."""
+        """Create a generation, or return the one that the idempotency key created."""
         call, account = called(request)
         model, parameters = _model(call.model), await body_of(request)
         directives = read_directives(call.prompt or "")
@@ -56,19 +56,19 @@ class GenerationRoutes:
         return web.json_response(describe(call.generation, self._state.clock, origin_of(request)))
 
     async def status(self, request: web.Request) -> web.Response:
-        """Tell how far a generation is."""
+        """Return the status of a generation."""
         call, account = called(request)
         generation = account.find(call.request_id)
         return web.json_response(describe(generation, self._state.clock, origin_of(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """Cancel a queued generation: 202 and no body at all."""
+        """Cancel a queued generation. The response is a 202 without a body."""
         call, account = called(request)
         account.cancel(call.request_id)
         return web.Response(status=202)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Delete the content of an ended generation; what the answer holds beyond the id is not documented."""
+        """Delete the content of a generation that has ended. Of the response only the id is documented."""
         call, account = called(request)
         generation = account.delete(call.request_id)
         clock = self._state.clock
@@ -81,14 +81,14 @@ class GenerationRoutes:
         )
 
     async def estimate(self, request: web.Request) -> web.Response:
-        """Tell the price of an input; costs nothing and does not look at the balance."""
+        """Return the price of an input. An estimate is free, and is answered even without credits."""
         call, _ = called(request)
         model, parameters = _model(call.model), await body_of(request)
         model.check(parameters)
         return web.json_response(model.estimate(parameters))
 
     async def models(self, request: web.Request) -> web.Response:
-        """List the catalogue."""
+        """List the models."""
         with_schema = request.query.get("include_schema", "").lower() == "true"
         search, limit = request.query.get("search", ""), request.query.get("limit", "")
         rows = [one.entry(with_schema) for one in MODELS.values() if one.listed and search in one.slug]
@@ -96,7 +96,7 @@ class GenerationRoutes:
 
 
 def called(request: web.Request) -> tuple[Call, Account]:
-    """Return the call and whose it is, or refuse it."""
+    """Return the call and its account, or raise a 401."""
     call = request[CALL]
     if call.account is None:
         raise errors.invalid_credentials()
@@ -110,7 +110,7 @@ def _model(slug: str) -> Model:
 
 
 async def body_of(request: web.Request) -> Any:
-    """Return the parsed body, or refuse it."""
+    """Return the JSON body, or raise a 422."""
     try:
         return json.loads(await request.read())
     except (ValueError, RecursionError):
@@ -118,5 +118,5 @@ async def body_of(request: web.Request) -> Any:
 
 
 def origin_of(request: web.Request) -> str:
-    """Return the address under which this client reaches the sandbox: links in answers must lead back here."""
+    """Return the origin under which this client reaches the sandbox, for the links in responses."""
     return str(request.url.origin())

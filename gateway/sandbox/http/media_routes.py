@@ -1,4 +1,4 @@
-"""Serves the files of completed generations: drawn when first asked for, off the event loop, and kept for a while."""
+"""The output files of completed generations: rendered on the first request, in a thread, and cached."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _NAME = re.compile(r"([0-9]{1,3})(\.min)?\.(png|webm)")
 _EXAMPLES = {"portrait.png": "image/png", "speech.wav": "audio/wav"}
 
 _KEPT = 64
-"""Files kept in memory; the oldest are drawn again when asked for."""
+"""The number of rendered files in the cache. Older files are rendered again when they are requested."""
 
 
 class MediaRoutes:
-    """`/media/{request}/{index}.png|webm`, without credentials, as from the real service's storage.
+    """`/media/{request}/{index}.png|webm`, without credentials, like the storage of the real service.
 
-    `.min` before the ending is the smaller one of v1. `/media/examples/portrait.png` and `speech.wav` are there to be
-    given as inputs.
+    `.min` before the suffix is the smaller file of v1. `/media/examples/portrait.png` and `speech.wav` are example
+    inputs.
     """
 
     def __init__(self, state: SandboxState) -> None:
@@ -41,7 +41,7 @@ class MediaRoutes:
         ]
 
     async def example(self, request: web.Request) -> web.Response:
-        """Give a picture or a sound to work with."""
+        """Return an example input."""
         name = request.match_info["name"]
         if name not in _EXAMPLES:
             raise web.HTTPNotFound
@@ -49,14 +49,14 @@ class MediaRoutes:
         return web.Response(body=content, content_type=_EXAMPLES[name])
 
     async def download(self, request: web.Request) -> web.StreamResponse:
-        """Give a file, or the rest of one, unless a fault is planned for that."""
+        """Return an output file, or a byte range of it, unless a fault is planned."""
         fault = self._state.plan.take("media", None)
         if fault is not None:
             return apply_fault(fault, await self._answer(request) if fault.processed else None)
         return await self._answer(request)
 
     async def _answer(self, request: web.Request) -> web.Response:
-        """Answer 404 for what is not there (yet or any more), 403 for what has expired."""
+        """Return a file; raises a 404 if it does not exist, a 403 if it has expired."""
         generation = self._state.generation(request.match_info["request_id"])
         named = _NAME.fullmatch(request.match_info["name"])
         now = self._state.clock.now()
@@ -76,19 +76,19 @@ class MediaRoutes:
         try:
             return await self._rendered(path, draw)
         except ModuleNotFoundError as error:
-            raise web.HTTPNotImplemented(text=f"drawing needs the extra hfgateway[sandbox]: {error}") from None
+            raise web.HTTPNotImplemented(text=f"output files need the extra hfgateway[sandbox]: {error}") from None
 
     async def _rendered(self, path: str, draw: Callable[[], bytes]) -> bytes:
         if path not in self._files:
             self._files[path] = asyncio.ensure_future(asyncio.to_thread(draw))
             if len(self._files) > _KEPT:
                 self._files.popitem(last=False)
-        # Shielded: one client that hangs up must not spoil the file for the others.
+        # Shielded, because other clients may wait for the file when this one disconnects.
         return await asyncio.shield(self._files[path])
 
 
 def _part(request: web.Request, content: bytes, content_type: str) -> web.Response:
-    """All of it, or what follows the bytes that the client has already, where those are of the same file."""
+    """Return the whole file, or the requested range if `If-Range` matches."""
     etag = f'"{hashlib.sha256(content).hexdigest()}"'
     headers = {"ETag": etag, "Accept-Ranges": "bytes"}
     wanted = _RANGE.fullmatch(request.headers.get("Range", ""))
@@ -109,19 +109,19 @@ def _example(name: str) -> Callable[[], bytes]:
             return speech()
         from gateway.sandbox.media.render import Canvas, render_png
 
-        return render_png(Canvas(720, 960, "somebody who speaks", name))
+        return render_png(Canvas(720, 960, "a person speaking", name))
 
     return make
 
 
 def _renderer(generation: Generation, index: int, seed: int, *, small: bool) -> Callable[[], bytes]:
-    """Bind what is to be drawn now: a deletion may empty the generation before the drawing begins."""
+    """Return a function that renders a file. It reads the generation now, because a deletion may clear it."""
     parameters = generation.model.with_defaults(generation.parameters)
     text, look = generation.prompt or generation.model.slug, f"{seed} {parameters.get('seed')} {index}"
     video = generation.model.output_type == "video"
 
     def draw() -> bytes:
-        from gateway.sandbox.media import render  # Pillow and PyAV take a while to load, and only media need them
+        from gateway.sandbox.media import render  # Pillow and PyAV are slow to import
 
         size = render.video_size(parameters) if video else render.image_size(parameters)
         if small:

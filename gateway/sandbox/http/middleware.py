@@ -1,4 +1,4 @@
-"""What every call of the API passes on its way in and out: recording, credentials, faults, the shape of refusals."""
+"""The middleware around every API call: records the call, checks credentials, applies faults and renders errors."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from gateway.sandbox.webhooks.sender import WebhookSender
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OUTSIDE_API = ("/__", "/media/", "/storage/")
-"""Paths beside the API: no credentials, no faults, no entry in the ledger."""
+"""Paths outside the API: they need no credentials, and the middleware neither records nor faults them."""
 
 
 class ApiMiddleware:
-    """Around every handler of the API."""
+    """Runs around every handler of the API."""
 
     def __init__(self, state: SandboxState, webhook_sender: WebhookSender) -> None:
         self._state = state
@@ -57,7 +57,7 @@ class ApiMiddleware:
         if fault is None and call.created and read_directives(call.prompt or "").lost:
             fault = Fault(kind="lost", processed=True)
         response = answer if fault is None else apply_fault(fault, answer)
-        assert response is not None, "what was not acted on has a fault"
+        assert response is not None, "a call that was not processed has a fault"
         self._record_response(call, fault, acted, response)
         await self._update_webhooks(call)
         if fault and fault.delay and fault.kind != "drip":
@@ -72,7 +72,7 @@ class ApiMiddleware:
         return Fault(kind=str(wished)) if wished else self._state.random_faults.fault(call.operation)
 
     async def _update_webhooks(self, call: Call) -> None:
-        """Let the deliveries know of a change, and hold an answer back where one is planned to come before it."""
+        """Start the webhooks that are due. With an `early` fault, wait for the first attempt before the response."""
         if call.created and call.webhook and call.generation and self._state.plan.take("early", call.prompt):
             call.generation.finish_at_once()
             await self._webhook_sender.wait_for_first_attempt(call.generation)
@@ -128,7 +128,7 @@ def _submission(call: Call, now: float, outcome: str, acted: bool) -> Submission
 
 
 async def _perform(request: web.Request, handler: Handler) -> web.Response:
-    """Return what the service itself answers."""
+    """Return the response without faults."""
     try:
         if request.match_info.http_exception is None and request[CALL].account is None:
             raise errors.invalid_credentials()
@@ -136,7 +136,7 @@ async def _perform(request: web.Request, handler: Handler) -> web.Response:
     except ApiError as error:
         return web.json_response(error.body, status=error.status, headers=error.headers)
     except web.HTTPException:
-        # Measured on the real service: a GET that it does not map is a wrong method, not a missing page.
+        # Measured on the real service: a GET of an unknown path is answered 405, not 404.
         return web.json_response({"detail": "Method Not Allowed"}, status=405)
-    assert isinstance(response, web.Response), "handlers of the API answer whole"
+    assert isinstance(response, web.Response), "handlers of the API do not stream"
     return response

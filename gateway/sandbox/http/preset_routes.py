@@ -1,4 +1,4 @@
-"""The lists that callers choose from: motions and styles of the v1 API, presets of models."""
+"""The routes of lists: motions and styles of the v1 API, and presets of models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STUDIO = "marketing-studio/image"
 
 
 class PresetRoutes:
-    """All read only, and the same for every account. The names of routes are the operations that faults go by."""
+    """Read-only lists, identical for every account. Faults match calls by the names of the routes."""
 
     def table(self) -> list[web.AbstractRouteDef]:
         """Return the routes."""
@@ -26,26 +26,26 @@ class PresetRoutes:
         ]
 
     async def motions(self, _: web.Request) -> web.Response:
-        """Answer with a bare array, as v1 does."""
+        """Return the motions as a bare array, as v1 does."""
         return web.json_response(MOTIONS)
 
     async def styles(self, _: web.Request) -> web.Response:
-        """Answer with the styles of Soul 1."""
+        """Return the styles of Soul 1."""
         return web.json_response(SOUL_STYLES_1)
 
     async def styles_2(self, _: web.Request) -> web.Response:
-        """Answer with the styles of Soul 2."""
+        """Return the styles of Soul 2."""
         return web.json_response(SOUL_STYLES_2)
 
     async def presets(self, request: web.Request) -> web.Response:
-        """Answer with the presets of one model; this address knows those of its own models, not the studio's."""
+        """Return the presets of a model. Those of the marketing studio have a path of their own."""
         model = request.match_info["model"]
         if model not in PRESETS or model == _STUDIO:
             raise errors.model_not_found()
         return web.json_response({"model": model, "items": PRESETS[model]})
 
     async def studio_presets(self, request: web.Request) -> web.Response:
-        """Answer with the presets of the marketing studio that match `search`, `size` at most."""
+        """Return the presets of the marketing studio whose names contain `search`, at most `size`."""
         search, size = request.query.get("search", "").lower(), request.query.get("size", "")
         found: list[Item] = [one for one in PRESETS[_STUDIO] if search in one["name"].lower()]
         answer: dict[str, Any] = {"items": found[: int(size)] if size.isdecimal() else found}

@@ -1,4 +1,4 @@
-"""Uploads: a slot from the API, a presigned PUT that insists on its headers, and the file at its public URL."""
+"""Uploads: the API creates a slot with a presigned URL; a PUT with the signed headers stores the file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TAGGING = "retention=temporary"
 URL_SECONDS = 3600
 KEPT_SECONDS = 7 * 86_400
 LARGEST_KEPT = 256 << 20
-"""Bytes; of a larger file the sandbox keeps the size and the SHA-256 alone, and tells them in place of it."""
+"""Bytes. Of a larger file the sandbox keeps only the size and the SHA-256, and returns them in place of the file."""
 _PIECE = 1 << 20
 
 
 @dataclass
 class _Slot:
-    """One slot: `file` once something was put there."""
+    """An upload slot. `file` is None until the file has been uploaded."""
 
     name: str
     content_type: str
@@ -43,7 +43,7 @@ class _Slot:
 
 
 class UploadRoutes:
-    """`POST /files/generate-upload-url`, and the storage beside the API: `/storage/{name}`."""
+    """The routes of `POST /files/generate-upload-url` and of the storage, `/storage/{name}`."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -59,7 +59,7 @@ class UploadRoutes:
         ]
 
     async def create_slot(self, request: web.Request) -> web.Response:
-        """Make a place and sign the way to it."""
+        """Create an upload slot with a presigned URL."""
         try:
             body = json.loads(await request.read())
         except ValueError:
@@ -81,7 +81,7 @@ class UploadRoutes:
         )
 
     async def put(self, request: web.Request) -> web.StreamResponse:
-        """Take a file, if everything is as it was signed: whole or not at all."""
+        """Store a file if URL and headers are as signed. An upload that breaks off stores nothing."""
         if "Authorization" in request.headers or "hf-api-key" in request.headers:
             self._state.ledger.credentials_sent_to_storage += 1
         slot = self._slots.get(request.match_info["name"])
@@ -107,7 +107,7 @@ class UploadRoutes:
         return answer if fault is None else apply_fault(fault, answer)
 
     async def download(self, request: web.Request) -> web.StreamResponse:
-        """Give it to anybody for seven days."""
+        """Return the file, for seven days; needs no credentials."""
         slot = self._slots.get(request.match_info["name"])
         if slot is not None and slot.too_large:
             raise web.HTTPGone(text=slot.too_large)
@@ -116,16 +116,16 @@ class UploadRoutes:
         return web.FileResponse(slot.file, headers={"Content-Type": slot.content_type})
 
     async def remove_files(self, _: web.Application) -> None:
-        """Remove every file."""
+        """Remove all uploaded files."""
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def _received(self, request: web.Request, name: str) -> tuple[Path | None, str]:
-        """The file, or what there is to say of one that is too large."""
+        """Receive a file; returns its path, or None and a description if it is too large to be kept."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="sandbox-storage-"))
         path = self._folder / name
-        # Beside its place until it is whole: what breaks off in the middle was never there.
+        # Written under another name until it is complete, so that a partial upload is never visible.
         partial = path.with_suffix(f".{secrets.token_hex(4)}")
         seen, size = hashlib.sha256(), 0
         with partial.open("wb") as file:

@@ -1,4 +1,4 @@
-"""The v1 API: submissions wrapped in `params`, and job sets. No keys, no cancel, no deletion."""
+"""The routes of the v1 API: submissions in `params`, and job sets. v1 has no keys, cancellation or deletion."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WEBHOOK: Schema = {
 
 
 class JobSetRoutes:
-    """Submit and status. Behind the `v1.` the names of routes are the operations that faults go by."""
+    """Submit and status. Faults match calls by the names of the routes after `v1.`."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -66,7 +66,7 @@ class JobSetRoutes:
         return self._answer(request)
 
     async def status(self, request: web.Request) -> web.Response:
-        """Tell how far each job is."""
+        """Return the job set with the status of each job."""
         call, account = called(request)
         call.generation = account.find(call.request_id, v1=True)
         return self._answer(request)
@@ -79,7 +79,7 @@ class JobSetRoutes:
 
 
 def _outcome(outcomes: tuple[Outcome, ...]) -> Outcome:
-    """Return what the ledger says of them all."""
+    """Return the outcome that the ledger records for the whole job set."""
     for end in ("completed", "nsfw"):
         if end in outcomes:
             return end

@@ -1,6 +1,6 @@
-"""Small real media: a picture or a short moving one that shows the prompt on a gradient of its own colours.
+"""Renders output files: a PNG or a short WebM video that shows the prompt on a colour gradient.
 
-Pure: the same canvas gives the same bytes. Needs the extra `[sandbox]`.
+The functions are pure: the same canvas gives the same bytes. Needs the extra `[sandbox]` (Pillow and PyAV).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True)
 class Canvas:
-    """What is drawn: its size in pixels, the words, and what the colours come from."""
+    """The input of a rendering: width and height in pixels, the text, and the seed of the colours."""
 
     width: int
     height: int
@@ -38,14 +38,14 @@ class Canvas:
 
     @property
     def hues(self) -> tuple[float, float]:
-        """Two hues that go together, the same for the same words and seed."""
+        """Two matching hues from 0 to 1, derived from the text and the seed."""
         digest = hashlib.sha256(f"{self.seed} {self.text}".encode()).digest()
         first = digest[0] / 255
         return first, (first + 0.15 + digest[1] / 1024) % 1
 
 
 def image_size(parameters: Mapping[str, Any]) -> tuple[int, int]:
-    """Return width and height for an input: `720p` names the short side, `2k` the long one; v1 names both."""
+    """Return width and height for an input. `720p` is the short side, `2k` the long one; v1 inputs name both."""
     if "width_and_height" in parameters:
         width, _, height = str(parameters["width_and_height"]).partition("x")
         return int(width), int(height)
@@ -59,7 +59,7 @@ def image_size(parameters: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def video_size(parameters: Mapping[str, Any]) -> tuple[int, int]:
-    """Return width and height of the proportions asked for, small whatever the resolution: encoding takes time."""
+    """Return a small width and height in the requested aspect ratio. The resolution is ignored: encoding is slow."""
     across, down = _ratio(parameters, otherwise="16:9")
     unit = _VIDEO_LONG_SIDE / max(across, down)
     # Chroma is halved in both directions, so both sides are even.
@@ -67,12 +67,12 @@ def video_size(parameters: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return a quarter of a size, in even numbers."""
+    """Return a quarter of the width and height, as even numbers."""
     return 2 * (size[0] // 8), 2 * (size[1] // 8)
 
 
 def render_png(canvas: Canvas) -> bytes:
-    """Draw a picture."""
+    """Return a PNG file."""
     picture = _background(canvas)
     _draw_text(picture, canvas.text)
     file = io.BytesIO()
@@ -81,7 +81,7 @@ def render_png(canvas: Canvas) -> bytes:
 
 
 def render_webm(canvas: Canvas) -> bytes:
-    """Draw a moving picture: a light wanders behind the words."""
+    """Return a WebM file: a spot of light circles behind the text."""
     file = io.BytesIO()
     with av.open(file, "w", format="webm") as container:
         stream = container.add_stream("libvpx-vp9", rate=_FRAMES_PER_SECOND)
@@ -128,7 +128,7 @@ def _colour(hue: float, value: float) -> Colour:
 
 
 def _draw_text(picture: Image.Image, text: str) -> None:
-    """Write the words across the middle, as large as they fit."""
+    """Draw the text in the middle, in the largest size that fits."""
     shown = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
     size = max(picture.width // 10, 12)
     while True:
@@ -162,7 +162,7 @@ def _wrap(text: str, font: Font, width: float) -> list[str]:
 
 
 def _pieces(word: str, font: Font, width: float) -> Iterator[str]:
-    """Break a word that is wider than a line by itself."""
+    """Split a word that is wider than a line."""
     while font.getlength(word) > width and len(word) > 1:
         fitting = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or font.getlength(word[:n]) <= width)
         yield word[:fitting]

@@ -1,4 +1,4 @@
-"""A sound that could be speech: a WAV file of syllables that are hummed. Standard library only."""
+"""An example of speech for inputs: a WAV file of hummed syllables, made with the standard library only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOUDNESS = 12_000
 
 
 def speech() -> bytes:
-    """Return the file: mono, 16 bit, 16 kHz, three seconds."""
+    """Return a WAV file of three seconds: mono, 16 bit, 16 kHz."""
     samples = array.array("h", (_sample(number / _RATE) for number in range(int(_RATE * _SECONDS))))
     if sys.byteorder == "big":
         samples.byteswap()

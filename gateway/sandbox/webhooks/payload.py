@@ -1,4 +1,4 @@
-"""Callback addresses of submissions, and what is sent to them; `sender.py` sends it."""
+"""Webhook URLs of submissions and the payloads of webhooks. `sender.py` sends them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.sandbox.generations.generation import Generation, describe, describ
 
 
 def check_webhook(url: str | None, *, strict: bool) -> None:
-    """Refuse an address as the service does; unless strict, plain HTTP and private hosts are let pass, for tests."""
+    """Raise ApiError if Higgsfield would refuse the URL. Unless `strict`, plain HTTP and private hosts are allowed."""
     if url is None:
         return
     try:
@@ -31,7 +31,7 @@ def check_webhook(url: str | None, *, strict: bool) -> None:
 
 
 def payload(generation: Generation, clock: Clock, shape: WebhookShape) -> dict[str, Any]:
-    """Return what a delivery says of an ended generation; of one of v1 its job set, for want of better knowledge."""
+    """Return the payload for a generation that has ended. For v1 it is the job set: the real payload is not known."""
     if generation.job_outcomes:
         return describe_job_set(generation, clock, generation.origin)
     status = describe(generation, clock, generation.origin)
@@ -50,7 +50,7 @@ def payload(generation: Generation, clock: Clock, shape: WebhookShape) -> dict[s
 
 
 def _is_private(host: str) -> bool:
-    """Judge by the name alone: the sandbox asks no resolver."""
+    """Return whether a host is private by its name; the sandbox does not resolve names."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:

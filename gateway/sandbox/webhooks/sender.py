@@ -1,7 +1,7 @@
-"""Tells receivers of ended requests: when, how often, and with which faults; every attempt is in the ledger.
+"""Sends webhooks when requests end, with retries and planned faults, and records every attempt in the ledger.
 
-Nothing polls. One alarm is set to the moment at which something starts or ends next, for accounts that have a webhook
-to think of; each delivery that is due is a task until it was taken or given up.
+Nothing polls: one alarm is set to the time of the next start or end in an account with pending webhooks. Each webhook
+has a task until it is delivered or given up.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from gateway.sandbox.webhooks.payload import payload
 from gateway.sandbox.webhooks.signing import signed_headers
 
 _FIRST_PAUSE = 5.0
-"""Seconds before the second attempt; each further pause is twice as long."""
+"""Seconds before the second attempt. Each further pause is twice as long."""
 
 _GIVE_UP_AFTER = 2 * 3600.0
 _AT_ONCE = 100
 _REPLAYED_AGE = 600.0
-"""Twice the age that receivers are told to accept."""
+"""Seconds; twice the age up to which receivers should accept a signature."""
 
 
 @dataclass
 class WebhookDelivery:
-    """One message to one receiver; its id and body stay the same over all attempts."""
+    """One webhook. Its id and body do not change between attempts."""
 
     account: Account
     generation: Generation
@@ -52,7 +52,7 @@ class WebhookDelivery:
 
 
 class WebhookSender:
-    """Everything under way to receivers."""
+    """Sends the webhooks of all accounts."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -67,13 +67,13 @@ class WebhookSender:
 
     @property
     def pending(self) -> int:
-        """Deliveries that were neither taken nor given up; at zero no receiver hears more of what has ended."""
+        """The number of webhooks that are neither delivered nor given up."""
         self.update()
         return len(self._tasks)
 
     def start(self) -> None:
-        """Begin to deliver."""
-        # Kept connections would fail now and then by the receiver's idle close: a fault that nobody asked for.
+        """Start to send webhooks."""
+        # Reused connections would sometimes fail because the receiver closes them when idle: an unplanned fault.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -83,7 +83,7 @@ class WebhookSender:
         self.update()
 
     async def stop(self) -> None:
-        """End what is under way; does nothing twice."""
+        """Cancel all pending webhooks and close the connections. Idempotent."""
         session, self._session = self._session, None
         tasks = list(self._tasks)
         self.cancel_all()
@@ -92,7 +92,7 @@ class WebhookSender:
             await session.close()
 
     def cancel_all(self) -> None:
-        """Give up everything that is under way."""
+        """Cancel all pending webhooks."""
         self._set_alarm(math.inf)
         for task in self._tasks:
             task.cancel()
@@ -100,7 +100,7 @@ class WebhookSender:
             self._notify_first_attempt(request_id)
 
     def update(self) -> None:
-        """Begin what is due and set the alarm; to be called after every change, at any other time it does no harm."""
+        """Start the webhooks that are due and set the alarm. Must be called after every change of an account."""
         if self._session is None:
             return
         self._state.settle()
@@ -108,12 +108,12 @@ class WebhookSender:
             while account.ended:
                 self._start_delivery(account, account.ended.popleft())
         at = min(account.next_event for account in self._state.accounts.values())
-        # An alarm that rings too early only looks once more.
+        # An alarm that is too early only causes one more update.
         if at < self._alarm_at:
             self._set_alarm(at)
 
     async def wait_for_first_attempt(self, generation: Generation) -> None:
-        """Return when its receiver was told once, or will never be."""
+        """Wait until the first attempt to deliver a generation's webhook is over, or none will be made."""
         attempted = self._first_attempts[generation.request_id] = asyncio.Event()
         self.update()
         await attempted.wait()
@@ -138,7 +138,7 @@ class WebhookSender:
         task.add_done_callback(lambda _: self._notify_first_attempt(generation.request_id))
 
     def _prepare(self, account: Account, generation: Generation) -> WebhookDelivery | None:
-        """Return what is to be delivered, if anything."""
+        """Return the webhook of a generation; None if none is sent."""
         settings, url = account.settings, generation.webhook
         if url is None or (generation.canceled_at is not None and not settings.webhook_canceled):
             return None
@@ -192,10 +192,10 @@ class WebhookSender:
         return outcome
 
     async def _post(self, delivery: WebhookDelivery, age: float) -> str:
-        """Return what the receiver answered, or how it did not."""
-        assert self._session is not None, "deliveries are under way only between start and stop"
+        """Make one attempt; returns the HTTP status, `timeout`, or the name of the network error."""
+        assert self._session is not None, "webhooks are sent only between start and stop"
         settings = delivery.account.settings
-        # The calendar's time, not the sandbox's: receivers compare it with theirs.
+        # Real time, not the sandbox's clock: receivers compare it with their own time.
         if delivery.generation.job_outcomes:
             proof = {"X-Webhook-Secret-Key": delivery.generation.webhook_secret}
         else:
@@ -220,11 +220,11 @@ class WebhookSender:
 
 
 def _nothing() -> None:
-    """Cancel no alarm."""
+    """Do nothing, in place of the function that cancels an alarm."""
 
 
 def _body(content: dict[str, Any], fault: Fault) -> bytes:
-    """Return the bytes to send: the true content, unless a fault has others."""
+    """Return the body: the real payload unless the fault changes it."""
     changed = {**content, **(fault.patch or {})} if fault.body is None else fault.body
     text = changed if isinstance(changed, str) else json.dumps(changed)
     if fault.kind == "foreign_id":

@@ -1,4 +1,4 @@
-"""Signatures of deliveries, by the Standard Webhooks specification: HMAC-SHA256 over id, time and body."""
+"""Webhook signatures by the Standard Webhooks specification: HMAC-SHA256 over id, timestamp and body."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ _PREFIX = "whsec_"
 
 
 def read_secrets(text: str) -> list[bytes]:
-    """Return the keys of secrets divided by spaces; a ValueError says that one is no secret."""
+    """Return the keys of secrets that are separated by spaces; raises ValueError if one is malformed."""
     return [_key(secret) for secret in text.split()]
 
 
 def signed_headers(secrets: str, webhook_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers that sign a delivery by each secret; none without a secret, as for an older account."""
+    """Return the headers with a signature for each secret; no headers without a secret, as for older accounts.
+
+    `timestamp` is in seconds since 1970.
+    """
     keys = read_secrets(secrets)
     if not keys:
         return {}
@@ -34,5 +37,5 @@ def _key(secret: str) -> bytes:
     except ValueError:
         key = b""
     if not secret.startswith(_PREFIX) or not key:
-        raise ValueError(f"a webhook secret is {_PREFIX} and base64")
+        raise ValueError(f"a webhook secret must be {_PREFIX} followed by base64")
     return key
