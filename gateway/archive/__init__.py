@@ -1,1 +1,1 @@
-"""The archive: copies of finished outputs that outlive Higgsfield's own. See docs/archive.md."""
+"""The archive copies outputs to a folder or bucket, so that they outlive Higgsfield's storage. See docs/archive.md."""

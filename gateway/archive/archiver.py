@@ -1,4 +1,7 @@
-"""Copies outputs to the archive, and removes what is deleted: durably, a few files at a time, again where it fails."""
+"""Copies outputs to the archive, and removes the files of deleted generations.
+
+The plan is in the store, so a restart continues it. A few files are copied at a time; a failed attempt is repeated.
+"""
 
 import asyncio
 import contextlib
@@ -12,7 +15,7 @@ from pathlib import PurePosixPath
 from gateway.archive.download import Download
 from gateway.archive.media_types import SUFFIXES
 from gateway.archive.model import ArchivedFile, Copy, copies_of
-from gateway.archive.ports import ArchiveError, Copies, ObjectStorage, RefusedError, Source, SourceError
+from gateway.archive.ports import ArchiveError, CopyStore, ObjectStorage, RefusedError, Source, SourceError
 from gateway.archive.throttle import Throttle
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import give, rest
@@ -24,20 +27,20 @@ from gateway.generations.state import OUTPUTS_KEPT
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 3600.0
-"""Seconds before a file is tried a second time, and the most between two tries."""
-STORE_AWAY = 5.0
-"""Seconds until the store is asked again, where it does not answer."""
+"""Seconds before the second attempt at a file, and the most between two attempts; doubled with each attempt."""
+STORE_PAUSE = 5.0
+"""Seconds before the next attempt if the store is not available."""
 PLANNED_AT_ONCE = 100
 
 
 class ArchivedFiles:
-    """What is archived, for who shows generations. Raises GatewayError."""
+    """The archived files, for RPCs that return generations."""
 
-    def __init__(self, copies: Copies) -> None:
+    def __init__(self, copies: CopyStore) -> None:
         self._copies = copies
 
     async def of(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[int, ArchivedFile]]:
-        """The copies by generation and place among the outputs; nothing for those without."""
+        """Return the archived files by generation and index of the output. Raises GATEWAY_UNAVAILABLE."""
         try:
             return await self._copies.archived(generation_ids)
         except StoreError as error:
@@ -45,16 +48,16 @@ class ArchivedFiles:
 
 
 class Archiver:
-    """`noticed` is the store's listener, `run` works until it is canceled.
+    """Copies and removes files until `run` is canceled. `noticed` must be called for each commit of the store.
 
-    `archived`, `bytes`, `failures` and `given_up` count what this process did: `failures` are attempts, `given_up`
-    files that could not be copied before Higgsfield let go of them.
+    The counters of this process: `archived` files and their `bytes`, `failures` of attempts, and `given_up` files,
+    which were refused or could not be copied before Higgsfield removed them.
     """
 
     def __init__(
         self,
         *,
-        copies: Copies,
+        copies: CopyStore,
         storage: ObjectStorage,
         source: Source,
         clock: Clock,
@@ -63,7 +66,7 @@ class Archiver:
         bandwidth: int,
         largest: int,
     ) -> None:
-        """`largest`: bytes of one file; a larger one is given up."""
+        """`bandwidth` is in bytes per second, 0 for no limit. A file with more than `largest` bytes is given up."""
         self._copies = copies
         self._storage = storage
         self._source = source
@@ -78,7 +81,7 @@ class Archiver:
         self.archived = self.bytes = self.failures = self.given_up = 0
 
     def noticed(self, saved: Sequence[Saved]) -> None:
-        """Something was committed: an end brings files, a removal wants them gone."""
+        """Queue the completed generations of a commit; wake up also for deletions, whose files must be removed."""
         for one in saved:
             generation = one.generation
             if generation is None:
@@ -88,7 +91,7 @@ class Archiver:
                 self._wake()
 
     async def run(self) -> None:
-        """Take up what an earlier process left, and go on."""
+        """Work until canceled, starting with what an earlier process left."""
         caught_up = False
         try:
             while True:
@@ -98,10 +101,10 @@ class Archiver:
                     if not caught_up:
                         await self._catch_up()
                         caught_up = True
-                    await self._plan()
+                    await self._plan_ended()
                     pause = await self._start_due()
                 except StoreError:
-                    pause = STORE_AWAY
+                    pause = STORE_PAUSE
                 await self._clock.wait(self._signal, pause)
         finally:
             for task in self._busy.values():
@@ -109,51 +112,51 @@ class Archiver:
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
     async def _catch_up(self) -> None:
-        """Plan what ended without being planned: before the archive was there, or right before a crash."""
+        """Plan the generations that ended before the archive was configured, or right before a crash."""
         await self._copies.adopt_copies(self._storage.name)
         expired = await self._finality.before(OUTPUTS_KEPT, unanswered=True)
-        async for found in self._copies.without_copies(-math.inf if expired is None else expired):
-            await self._note(found)
+        async for generations in self._copies.without_copies(-math.inf if expired is None else expired):
+            await self._plan(generations)
 
-    async def _plan(self) -> None:
-        """Note what has ended; what cannot be noted now is noted later."""
+    async def _plan_ended(self) -> None:
+        """Plan the queued generations. If the store fails, they stay in the queue."""
         while self._ended:
-            some = self._ended[:PLANNED_AT_ONCE]
-            await self._note(some)
-            del self._ended[: len(some)]
+            batch = self._ended[:PLANNED_AT_ONCE]
+            await self._plan(batch)
+            del self._ended[: len(batch)]
 
-    async def _note(self, generations: Sequence[Generation]) -> None:
+    async def _plan(self, generations: Sequence[Generation]) -> None:
         copies: list[Copy] = []
         for one in generations:
             try:
                 copies += copies_of(one, self._storage.name)
             except Exception:
-                # It would end the work for all others, also after every start.
-                log.exception("outputs cannot be archived, by a defect", extra={"generation_id": one.id})
+                # An exception would stop the archiver for all generations, at every start again.
+                log.exception("outputs cannot be archived because of a bug", extra={"generation_id": one.id})
         if copies:
             await self._copies.plan_copies(copies)
 
     async def _start_due(self) -> float | None:
-        """Start as much as may run at a time; the seconds until more will be due."""
+        """Start as many due copies as may run at once; return the seconds until more will be due, None if unknown."""
         free = self._concurrency - len(self._busy)
         if free <= 0:
             return None
         now = self._clock.moment().steady
-        # Those that are being worked on are due as well.
+        # Copies in progress are still due in the store, so ask for that many more.
         due = await self._copies.due_copies(self._storage.name, now, LONGEST_PAUSE, free + len(self._busy))
         for copy in [copy for copy in due if copy.name not in self._busy][:free]:
             task = asyncio.create_task(self._work(copy))
             self._busy[copy.name] = task
-            task.add_done_callback(lambda _, name=copy.name: self._ready(name))  # type: ignore[misc]
+            task.add_done_callback(lambda _, name=copy.name: self._finished(name))  # type: ignore[misc]
         at = await self._copies.next_copy(self._storage.name, now)
         return None if at is None else max(at - now, 0.0)
 
-    def _ready(self, name: tuple[str, int]) -> None:
+    def _finished(self, name: tuple[str, int]) -> None:
         del self._busy[name]
         self._wake()
 
     async def _work(self, copy: Copy) -> None:
-        """One attempt at one file, and what comes of it."""
+        """Make one attempt at a file and store its outcome."""
         try:
             try:
                 await (self._remove(copy) if copy.remove else self._copy(copy))
@@ -164,57 +167,57 @@ class Archiver:
             except StoreError:
                 raise
             except Exception:
-                log.exception("an output could not be archived, by a defect", extra=_named(copy))
-                await self._failed(copy, "a defect of the gateway")
+                log.exception("an output could not be archived because of a bug", extra=_log_fields(copy))
+                await self._failed(copy, "a bug in the gateway")
         except StoreError:
-            # Nothing of it is written down, so it is still due: but not at once.
-            await rest(self._clock, STORE_AWAY)
+            # The outcome is not stored, so the copy is still due. Wait, so that it is not repeated at once.
+            await rest(self._clock, STORE_PAUSE)
 
     async def _remove(self, copy: Copy) -> None:
         await self._storage.remove(copy.key)
         await self._copies.forget_copy(copy)
 
     async def _copy(self, copy: Copy) -> None:
-        """Download it, write it, read it again, and only then let it be found."""
+        """Download a file, write it, verify it by reading it back, and only then publish it."""
         storage = self._storage
         if PurePosixPath(copy.key).suffix not in SUFFIXES.values():
-            raise RefusedError("an older version planned it under a suffix that is none of a medium")
+            raise RefusedError("an older version planned it with a suffix that is not allowed")
         download = Download(self._source, copy.url, self._throttle, self._largest)
         try:
-            await download.begin(await storage.kept(copy.key))
-            seen = _Digest()
+            await download.start(await storage.checkpoint(copy.key))
+            expected = _Digest()
             if download.after is not None:
-                await seen.read(storage.written(copy.key, download.after))
-            content = seen.passing(download.chunks())
+                await expected.consume(storage.read_back(copy.key, download.after))
+            content = expected.update_from(download.chunks())
             await storage.write(copy.key, download.after, download.etag, content, copy.content_type)
         finally:
             await download.close()
-        found = _Digest()
-        await found.read(self._throttle.passing(storage.written(copy.key)))
-        if found != seen:
+        actual = _Digest()
+        await actual.consume(self._throttle.throttled(storage.read_back(copy.key)))
+        if actual != expected:
             await storage.discard(copy.key)
-            raise ArchiveError("what was written is not what came")
+            raise ArchiveError("the copy differs from what was downloaded")
         await storage.publish(copy.key)
-        file = ArchivedFile(storage.url_of(copy.key), seen.size, seen.sha256)
+        file = ArchivedFile(storage.url_of(copy.key), expected.size, expected.sha256)
         if await self._copies.keep_copy(copy, file):
             self.archived += 1
-            self.bytes += seen.size
+            self.bytes += expected.size
 
     async def _failed(self, copy: Copy, why: str, *, refused: bool = False) -> None:
-        """Try again later; give up if it is refused, or after a try that was made when Higgsfield had let go of it."""
+        """Store a failed attempt. Give up if the file was refused, or if Higgsfield no longer has it."""
         self.failures += 1
         give_up = refused or (not copy.remove and await self._expired(copy))
         pause = min(FIRST_PAUSE * 2.0 ** min(copy.attempts, 20), LONGEST_PAUSE) * random.uniform(0.75, 1.0)
         await self._copies.postpone_copy(copy, self._clock.moment().steady + pause, give_up=give_up)
-        told = _named(copy) | {"why": why, "attempts": copy.attempts + 1}
+        fields = _log_fields(copy) | {"why": why, "attempts": copy.attempts + 1}
         if give_up:
             self.given_up += 1
-            log.error("an output was not archived, and is given up", extra=told)
+            log.error("an output could not be archived; given up", extra=fields)
             with contextlib.suppress(ArchiveError):
                 await self._storage.discard(copy.key)
         else:
-            what = "removed from the archive" if copy.remove else "archived"
-            log.warning("an output could not be %s; it is tried again", what, extra=told)
+            action = "removed from the archive" if copy.remove else "archived"
+            log.warning("an output could not be %s; will retry", action, extra=fields)
 
     async def _expired(self, copy: Copy) -> bool:
         """Return whether Higgsfield has certainly removed the file by its age."""
@@ -226,7 +229,7 @@ class Archiver:
 
 
 class _Digest:
-    """Size and SHA-256 of what passes."""
+    """The size and SHA-256 of a stream."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -234,7 +237,7 @@ class _Digest:
 
     @property
     def sha256(self) -> str:
-        """Of all so far."""
+        """The SHA-256 in hexadecimal of all bytes so far."""
         return self._hash.hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -242,18 +245,18 @@ class _Digest:
 
     __hash__ = None  # type: ignore[assignment]
 
-    async def passing(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The chunks, counted."""
+    async def update_from(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Add the chunks to the digest, and yield them."""
         async for chunk in chunks:
             self._hash.update(chunk)
             self.size += len(chunk)
             yield chunk
 
-    async def read(self, chunks: AsyncIterator[bytes]) -> None:
-        """Count them, and keep none."""
-        async for _ in self.passing(chunks):
+    async def consume(self, chunks: AsyncIterator[bytes]) -> None:
+        """Add the chunks to the digest, and discard them."""
+        async for _ in self.update_from(chunks):
             pass
 
 
-def _named(copy: Copy) -> dict[str, object]:
+def _log_fields(copy: Copy) -> dict[str, object]:
     return {"generation_id": copy.generation_id, "output": copy.output}

@@ -1,23 +1,23 @@
-"""One file as a stream that goes on where its connection broke."""
+"""Downloads one file as a stream that resumes after broken connections."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 from gateway.archive.media_types import media_type
-from gateway.archive.ports import Answer, Kept, RefusedError, Source, SourceError
+from gateway.archive.ports import Checkpoint, RefusedError, Source, SourceError, SourceResponse
 from gateway.archive.throttle import Throttle
 
 MOST_BREAKS = 5
-"""Connections that may break in one attempt; the next attempt comes after a pause."""
+"""Connections that may break in one attempt. After one more the attempt fails, and the next one follows a pause."""
 
 
 class Download:
-    """`begin` it, then read its `chunks` once; `close` it in any case. Raises SourceError, RefusedError.
+    """A download. Call `start`, read `chunks` once, and always `close`. Raises SourceError or RefusedError.
 
-    It has at most `largest` bytes, and is a medium by what its source says.
+    A file with more than `largest` bytes, or with a media type that is not archived, is not downloaded.
 
-    After `begin`: `after` is what of the file is there already, None where it comes from the beginning; `etag` names
-    the version that comes, empty where it cannot be asked for again.
+    `start` sets two attributes. `after` is the checkpoint after which the download continues; None if it starts from
+    the beginning. `etag` is the strong ETag of the file; "" if the download cannot be resumed.
     """
 
     def __init__(self, source: Source, url: str, throttle: Throttle, largest: int) -> None:
@@ -26,53 +26,52 @@ class Download:
         self._throttle = throttle
         self._largest = largest
         self._open = AsyncExitStack()
-        self._answer: Answer
+        self._response: SourceResponse
         self._size: int | None = None
         self._received = 0
-        self.after: Kept | None = None
+        self.after: Checkpoint | None = None
         self.etag = ""
 
-    async def begin(self, after: Kept | None) -> None:
-        """Ask for the file, or for its rest."""
-        self._answer = await self._open.enter_async_context(self._source.open(self._url, after))
-        if media_type(self._answer.content_type) is None:
-            raise SourceError("it says that it is of a media type that is not archived")
-        self._check(self._answer.size or 0)
-        self.after = after if self._answer.offset else None
-        self._received = self._answer.offset
-        self._size = self._answer.size
-        self.etag = self._answer.etag
+    async def start(self, after: Checkpoint | None) -> None:
+        """Request the file, or its rest after a checkpoint."""
+        self._response = await self._open.enter_async_context(self._source.open(self._url, after))
+        if media_type(self._response.content_type) is None:
+            raise SourceError("its Content-Type is not one that is archived")
+        self._check_size(self._response.size or 0)
+        self.after = after if self._response.offset else None
+        self._received = self._response.offset
+        self._size = self._response.size
+        self.etag = self._response.etag
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes, to the last one that was told of."""
+        """Yield the bytes until the file is complete; resume after up to MOST_BREAKS broken connections."""
         breaks = 0
         while True:
             try:
-                async for chunk in self._throttle.passing(self._answer.chunks):
+                async for chunk in self._throttle.throttled(self._response.chunks):
                     self._received += len(chunk)
-                    self._check(self._received)
+                    self._check_size(self._received)
                     yield chunk
                 break
             except SourceError:
                 breaks += 1
                 if not self.etag or breaks > MOST_BREAKS:
                     raise
-                await self._go_on()
+                await self._resume()
         if self._size is not None and self._received != self._size:
-            raise SourceError(f"{self._received} bytes came, and {self._size} were told")
+            raise SourceError(f"{self._received} bytes were received instead of {self._size}")
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         await self._open.aclose()
 
-    def _check(self, size: int) -> None:
+    def _check_size(self, size: int) -> None:
         if size > self._largest:
             raise RefusedError(f"it is larger than {self._largest} bytes")
 
-    async def _go_on(self) -> None:
-        """The rest, from another connection; where the file is another one by now, it has to be begun anew."""
+    async def _resume(self) -> None:
         await self._open.aclose()
-        rest = Kept(self._received, self.etag)
-        self._answer = await self._open.enter_async_context(self._source.open(self._url, rest))
-        if self._answer.offset != self._received or self._answer.etag != self.etag:
-            raise SourceError("the file has changed while it was copied, or cannot be had in parts")
+        after = Checkpoint(self._received, self.etag)
+        self._response = await self._open.enter_async_context(self._source.open(self._url, after))
+        if self._response.offset != self._received or self._response.etag != self.etag:
+            raise SourceError("it changed during the copy, or its host does not support ranges")

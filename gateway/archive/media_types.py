@@ -1,4 +1,4 @@
-"""Which media the archive takes, and what their files are called: nothing that a browser or a server would run."""
+"""The media types that the archive accepts, and their file suffixes: none that a browser or a server would execute."""
 
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
@@ -12,9 +12,9 @@ SUFFIXES = {
     "model/gltf-binary": ".glb",
     "application/octet-stream": ".bin",
 }  # fmt: skip
-"""By media type."""
+"""The suffix of each media type."""
 UNKNOWN = "application/octet-stream"
-_SAME = {
+_ALIASES = {
     "image/jpg": "image/jpeg", "audio/x-wav": "audio/wav", "audio/wave": "audio/wav", "audio/mp3": "audio/mpeg",
     "binary/octet-stream": UNKNOWN, "": UNKNOWN,
 }  # fmt: skip
@@ -22,18 +22,18 @@ _TYPES = {suffix: media_type for media_type, suffix in SUFFIXES.items()} | {".jp
 
 
 def media_type(content_type: str) -> str | None:
-    """The media type that a Content-Type names, or `UNKNOWN` if it names none; None for one that is not archived."""
+    """Return the media type of a Content-Type, UNKNOWN if it is empty; None for a type that is not archived."""
     name = content_type.partition(";")[0].strip().lower()
-    name = _SAME.get(name, name)
+    name = _ALIASES.get(name, name)
     return name if name in SUFFIXES else None
 
 
 def type_of(content_type: str, url: str) -> str:
-    """The media type of an output: the one it was reported with, else the one that its URL suggests, else `UNKNOWN`."""
+    """Return the media type of an output: the reported one, else the one of its URL's suffix, else UNKNOWN."""
     if content_type:
         return media_type(content_type) or UNKNOWN
     try:
         suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
-    except ValueError:  # it leads nowhere: trying to fetch it will tell
+    except ValueError:  # an invalid URL, which will fail when it is fetched
         return UNKNOWN
     return _TYPES.get(suffix, UNKNOWN)

@@ -1,4 +1,4 @@
-"""The values of the archive: a file to be copied, a copy that was made, and where in the archive it lies."""
+"""The values of the archive: planned copies with their keys, and archived files."""
 
 import re
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ from gateway.generations.model import Generation, MediaKind, Output, State
 from gateway.generations.state import OUTPUTS_KEPT
 
 LONGEST_PART = 80
-"""Characters of one part of a key: some file systems end at 255 bytes for the whole of a name."""
+"""Characters of one part of a key. Some file systems limit a name, which has several parts, to 255 bytes."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One output file that is to be copied to an archive, or to be removed from it.
+    """A file of an output that must be copied to an archive, or with `remove` removed from it.
 
-    `output` is its index among the outputs; `archive` names the archive that it belongs to. `expire_time` is the steady
-    time until which Higgsfield keeps the file.
+    `output` is the index of the output, `archive` the name of the archive. Higgsfield keeps the file until
+    `expire_time`, in steady time.
     """
 
     generation_id: str
@@ -33,13 +33,13 @@ class Copy:
 
     @property
     def name(self) -> tuple[str, int]:
-        """Which file it is."""
+        """The generation and the index of the output, which identify the copy."""
         return self.generation_id, self.output
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedFile:
-    """A copy that was read again after it was written: its size in bytes and its SHA-256, in hexadecimal."""
+    """A copy that was verified by reading it back: its URL for callers, size in bytes, and SHA-256 in hexadecimal."""
 
     url: str
     size: int
@@ -47,7 +47,7 @@ class ArchivedFile:
 
 
 def copies_of(generation: Generation, archive: str) -> list[Copy]:
-    """What there is to copy of a generation: nothing before its end, then each output that has a file."""
+    """Return the copies to plan for a generation: one for each output with a file, none before it has completed."""
     if generation.state is not State.COMPLETED:
         return []
     lifetime = OUTPUTS_KEPT
@@ -70,5 +70,5 @@ def _with_files(generation: Generation) -> Iterator[tuple[int, Output, str, str]
 
 
 def _safe(text: str) -> str:
-    """One part of a key: plain characters, and none that would lead elsewhere."""
+    """Return text as one part of a key: only harmless characters, and no leading dots."""
     return _UNSAFE.sub("_", text)[:LONGEST_PART].lstrip(".") or "_"

@@ -1,4 +1,4 @@
-"""What the archive needs from outside: where the files come from, where they go, and where it is written down."""
+"""The ports of the archive: the source of the files, the storage of the copies, and the store of the plan."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -10,31 +10,32 @@ from gateway.generations.model import Generation
 
 
 class SourceError(Exception):
-    """The file cannot be had now. The text is for the log: it holds no URL."""
+    """The file cannot be fetched now. The message is for the log and contains no URL."""
 
 
 class RefusedError(Exception):
-    """The file will not be archived, however often it is tried. The text is for the log: it holds no URL."""
+    """The file can never be archived. The message is for the log and contains no URL."""
 
 
 class ArchiveError(Exception):
-    """The archive cannot be read or written now. The text is for the log: it holds no secret."""
+    """The archive cannot be read or written now. The message is for the log and contains no secret."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What is there of a file whose copying broke off: so many bytes, of the version that `etag` names."""
+class Checkpoint:
+    """Where an interrupted copy can be resumed: after `size` bytes of the version of the file that has this ETag."""
 
     size: int
     etag: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A file as its source sends it, from `offset` on; `size` is that of the whole file, None where it is not told.
+class SourceResponse:
+    """The response of a source: the bytes of a file from `offset` on.
 
-    `etag` is empty where the source gives no validator that would do for going on later. `chunks` raises SourceError,
-    also if fewer bytes arrive than were announced. `content_type` is empty where the source names none.
+    `size` is that of the whole file; None if the source does not state it. `etag` is a strong ETag, with which the copy
+    can be resumed; "" if there is none. `content_type` is "" if the source does not state it. `chunks` raises
+    SourceError, also if the body is shorter than announced.
     """
 
     offset: int
@@ -45,78 +46,84 @@ class Answer:
 
 
 class Source(Protocol):
-    """Where Higgsfield's outputs lie."""
+    """Fetches Higgsfield's output files."""
 
-    def open(self, url: str, after: Kept | None) -> AbstractAsyncContextManager[Answer]:
-        """Ask for a file: what follows `after` where the source still has that version, else all. SourceError."""
+    def open(self, url: str, after: Checkpoint | None) -> AbstractAsyncContextManager[SourceResponse]:
+        """Fetch the rest of a file after a checkpoint; the whole file if it has changed, or without a checkpoint.
+
+        Raises SourceError.
+        """
 
 
 class ObjectStorage(Protocol):
-    """The place of the copies. Everything raises ArchiveError."""
+    """Stores the copies under keys, in the order write, read_back, publish. All methods raise ArchiveError."""
 
     @property
     def name(self) -> str:
-        """Its URL, which tells it from other archives."""
+        """The URL of the archive, which identifies it."""
 
     def url_of(self, key: str) -> str:
-        """Where callers find the file of a key."""
+        """Return the URL of a file for callers."""
 
-    async def kept(self, key: str) -> Kept | None:
-        """What is there of a file that was begun; None where it has to be begun anew."""
+    async def checkpoint(self, key: str) -> Checkpoint | None:
+        """Return where the copy of a file can be resumed; None if it must start from the beginning."""
 
     async def write(
-        self, key: str, after: Kept | None, etag: str, content: AsyncIterator[bytes], content_type: str
+        self, key: str, after: Checkpoint | None, etag: str, content: AsyncIterator[bytes], content_type: str
     ) -> None:
-        """Write what comes, behind `after`, so that nobody takes it for the whole file before it is.
+        """Write the content after a checkpoint. The file does not appear under its key before it is complete.
 
-        What `content` raises ends it, and is raised; what was written is then kept as far as the place can keep it.
+        An error of `content` is raised; a storage that can resume copies then keeps what was written.
         """
 
-    def written(self, key: str, after: Kept | None = None) -> AsyncIterator[bytes]:
-        """What was written, read again; with `after`, just that part of a file that was begun."""
+    def read_back(self, key: str, after: Checkpoint | None = None) -> AsyncIterator[bytes]:
+        """Yield what was written; with `after` only up to that checkpoint."""
 
     async def publish(self, key: str) -> None:
-        """Let the file be found under its key, at once and as a whole."""
+        """Make the file appear under its key, atomically."""
 
     async def discard(self, key: str) -> None:
-        """Let go of what was written and not published."""
+        """Remove what was written and not published."""
 
     async def remove(self, key: str) -> None:
-        """Remove the file, and what was begun of it; nothing where there is nothing."""
+        """Remove the file, published or not. Does nothing if there is none."""
 
     async def probe(self) -> None:
         """Write, read and remove a small file."""
 
 
-class Copies(Protocol):
-    """Which files are to be copied, durably. Raises StoreError."""
+class CopyStore(Protocol):
+    """Stores which files are to be copied or removed, and which are archived. Its methods raise StoreError."""
 
     async def plan_copies(self, copies: Sequence[Copy]) -> None:
-        """Note them, unless they are noted, or their generation is gone."""
+        """Store copies to be made, except those that are stored already or whose generation was deleted."""
 
     async def adopt_copies(self, archive: str) -> None:
-        """Have what waits for another archive copied to this one; what lies in the other stays there."""
+        """Assign the copies that wait for another archive to this one. Files in the other archive stay there."""
 
     def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:
-        """Completed generations of which nothing is noted, that ended after that steady time; some at a time."""
+        """Yield pages of the completed generations without any copy that ended after that steady time."""
 
     async def due_copies(self, archive: str, now: float, longest: float, limit: int) -> Sequence[Copy]:
-        """What is to be done by that steady time, oldest first; also what is put off longer than is possible."""
+        """Return at most `limit` copies that are due at the steady time `now`, oldest first.
+
+        A copy that is postponed by more than `longest` seconds counts as due: the clock must have gone back.
+        """
 
     async def next_copy(self, archive: str, now: float) -> float | None:
-        """The steady time at which more will be due."""
+        """Return the steady time after `now` at which the next copy will be due; None if there is none."""
 
     async def keep_copy(self, copy: Copy, file: ArchivedFile) -> bool:
-        """The file is copied; False where it is to be removed by now."""
+        """Store that a file was copied. Returns False if it must now be removed, because the generation was deleted."""
 
     async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:
-        """Try again then, or never."""
+        """Store a failed attempt: the next one is at a steady time, or never if `give_up`."""
 
     async def forget_copy(self, copy: Copy) -> None:
-        """The file is removed."""
+        """Store that a file was removed from the archive."""
 
     async def archived(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[int, ArchivedFile]]:
-        """The copies of these generations, by the places of their outputs."""
+        """Return the archived files by generation and index of the output."""
 
     def copies_waiting(self) -> int:
-        """How many files wait to be copied, or to be removed."""
+        """Return the number of files that wait to be copied or removed."""

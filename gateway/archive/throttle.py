@@ -1,4 +1,4 @@
-"""The limit of bytes per second that all copies share."""
+"""Limits the bytes per second of all copies together."""
 
 from collections.abc import AsyncIterator
 
@@ -7,7 +7,7 @@ from gateway.generations.ports import Clock
 
 
 class Throttle:
-    """`take` before bytes are passed on; a `rate` of 0 bytes per second limits nothing."""
+    """A bandwidth limit of `rate` bytes per second; 0 means no limit."""
 
     def __init__(self, clock: Clock, rate: int) -> None:
         self._clock = clock
@@ -15,7 +15,7 @@ class Throttle:
         self._free_at = 0.0
 
     async def take(self, count: int) -> None:
-        """Return when so many bytes may pass: who comes later waits for those who came before."""
+        """Wait until `count` bytes may pass. Calls are served in their order."""
         if not self._rate:
             return
         now = self._clock.moment().steady
@@ -24,8 +24,8 @@ class Throttle:
         if turn > now:
             await rest(self._clock, turn - now)
 
-    async def passing(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The chunks, each when it may pass."""
+    async def throttled(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the chunks at the limited rate."""
         async for chunk in chunks:
             await self.take(len(chunk))
             yield chunk

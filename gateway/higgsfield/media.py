@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from gateway import addresses, failpoints
-from gateway.archive.ports import Answer, Kept, SourceError
+from gateway.archive.ports import Checkpoint, SourceError, SourceResponse
 
 if TYPE_CHECKING:  # its import would double the time to the first answered call
     import aiohttp
@@ -31,7 +31,7 @@ class MediaSource:
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
-    async def open(self, url: str, after: Kept | None) -> AsyncIterator[Answer]:
+    async def open(self, url: str, after: Checkpoint | None) -> AsyncIterator[SourceResponse]:
         """Ask for a file, or for what follows a part of it if it still is the same file (RFC 9110, 13.1.5)."""
         import aiohttp
         from yarl import URL
@@ -78,7 +78,7 @@ class MediaSource:
         return socket.socket(family, kind, protocol)
 
 
-def _answer(response: "aiohttp.ClientResponse", after: Kept | None) -> Answer:
+def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None) -> SourceResponse:
     if response.status not in (200, 206):
         raise SourceError(f"HTTP status {response.status}")
     if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -94,7 +94,7 @@ def _answer(response: "aiohttp.ClientResponse", after: Kept | None) -> Answer:
         strong = strong or after.etag
     elif size is None and response.headers.get("Transfer-Encoding", "").lower() != "chunked":
         raise SourceError("it does not say where it ends")
-    return Answer(offset, size, strong, _chunks(response), response.headers.get("Content-Type", ""))
+    return SourceResponse(offset, size, strong, _chunks(response), response.headers.get("Content-Type", ""))
 
 
 async def _chunks(response: "aiohttp.ClientResponse") -> AsyncIterator[bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 from urllib.parse import quote
 
-from gateway.archive.ports import ArchiveError, Kept
+from gateway.archive.ports import ArchiveError, Checkpoint
 
 T = TypeVar("T")
 
@@ -47,22 +47,22 @@ class Folder:
         """Return the URL of a file for callers."""
         return f"{self._base}/{quote(key)}"
 
-    async def kept(self, key: str) -> Kept | None:
+    async def checkpoint(self, key: str) -> Checkpoint | None:
         """Return the last checkpoint of a file; None if there is none, or its copy cannot be resumed."""
 
-        def read() -> Kept | None:
+        def read() -> Checkpoint | None:
             try:
                 fields = json.loads(self._checkpoint_file(key).read_text())
-                kept = Kept(int(fields["size"]), str(fields["etag"]))
-                complete = kept.size <= self._part(key).stat().st_size
+                checkpoint = Checkpoint(int(fields["size"]), str(fields["etag"]))
+                complete = checkpoint.size <= self._part(key).stat().st_size
             except (FileNotFoundError, ValueError, KeyError, TypeError):
                 return None
-            return kept if kept.size and kept.etag and complete else None
+            return checkpoint if checkpoint.size and checkpoint.etag and complete else None
 
         return await _off_the_loop(read)
 
     async def write(
-        self, key: str, after: Kept | None, etag: str, content: AsyncIterator[bytes], content_type: str
+        self, key: str, after: Checkpoint | None, etag: str, content: AsyncIterator[bytes], content_type: str
     ) -> None:
         """Write an unfinished file. Checkpoint it every CHECKPOINT_EVERY bytes, and if the copy is interrupted."""
         del content_type  # file systems do not store it
@@ -74,16 +74,16 @@ class Folder:
                     await _off_the_loop(lambda chunk=chunk: file.write(chunk))  # type: ignore[misc]
                     size += len(chunk)
                     if etag and size - checkpoint >= CHECKPOINT_EVERY:
-                        await _off_the_loop(lambda size=size: self._checkpoint(key, file, size, etag))  # type: ignore[misc]
+                        await _off_the_loop(lambda size=size: self._write_checkpoint(key, file, size, etag))  # type: ignore[misc]
                         checkpoint = size
             except BaseException:
                 if etag and size:
                     # A canceled task may still await work that it starts itself.
-                    await _off_the_loop(lambda: self._checkpoint(key, file, size, etag))
+                    await _off_the_loop(lambda: self._write_checkpoint(key, file, size, etag))
                 raise
             await _off_the_loop(lambda: _sync(file))
 
-    async def written(self, key: str, after: Kept | None = None) -> AsyncIterator[bytes]:
+    async def read_back(self, key: str, after: Checkpoint | None = None) -> AsyncIterator[bytes]:
         """Yield the content of an unfinished file, up to `after` if it is given."""
         left = after.size if after is not None else None
         with self._part_to_read(key) as file:
@@ -177,7 +177,7 @@ class Folder:
         except OSError as error:
             raise _archive_error(error) from error
 
-    def _checkpoint(self, key: str, file: IO[bytes], size: int, etag: str) -> None:
+    def _write_checkpoint(self, key: str, file: IO[bytes], size: int, etag: str) -> None:
         """Make the first `size` bytes durable, then store their number and the version of the source."""
         _sync(file)
         new = self._checkpoint_file(key).with_suffix(".new")

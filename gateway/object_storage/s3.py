@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from gateway.archive.ports import ArchiveError, Kept
+from gateway.archive.ports import ArchiveError, Checkpoint
 
 PART = 5 << 20
 """Bytes of one part: the minimum of S3, because parts are held in memory. With 10,000 parts a file may have 52 GB."""
@@ -59,18 +59,18 @@ class Bucket:
         """Return the URL of a file for callers."""
         return f"{self._base}/{quote(key)}"
 
-    async def kept(self, key: str) -> Kept | None:
+    async def checkpoint(self, key: str) -> Checkpoint | None:
         """Return None: an interrupted upload cannot be resumed."""
         del key
         return None
 
     async def write(
-        self, key: str, after: Kept | None, etag: str, content: AsyncIterator[bytes], content_type: str
+        self, key: str, after: Checkpoint | None, etag: str, content: AsyncIterator[bytes], content_type: str
     ) -> None:
         """Upload a file in parts. If `content` raises or the call is canceled, the upload is aborted at the store."""
         import obstore
 
-        assert after is None, "nothing was kept"
+        assert after is None, "there are no checkpoints"
         stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         attributes = {"Content-Type": content_type} if content_type else None
         with _as_archive_errors():
@@ -93,11 +93,11 @@ class Bucket:
                         await uploading
                 raise
 
-    async def written(self, key: str, after: Kept | None = None) -> AsyncIterator[bytes]:
+    async def read_back(self, key: str, after: Checkpoint | None = None) -> AsyncIterator[bytes]:
         """Yield the content of the object."""
         import obstore
 
-        assert after is None, "nothing was kept"
+        assert after is None, "there are no checkpoints"
         with _as_archive_errors():
             result = await obstore.get_async(self._store, key)
             async for piece in result.stream(min_chunk_size=PIECE):
@@ -126,7 +126,7 @@ class Bucket:
 
         await self.write(key, None, "", chunks(), "")
         try:
-            read = b"".join([piece async for piece in self.written(key)])
+            read = b"".join([piece async for piece in self.read_back(key)])
         finally:
             await self.remove(key)
         if read != content:

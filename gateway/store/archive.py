@@ -1,4 +1,4 @@
-"""The `Copies` port on SQLite, over the store's writer and its reader."""
+"""The `CopyStore` port on SQLite, over the store's writer and its reader."""
 
 import asyncio
 import json

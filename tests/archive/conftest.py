@@ -15,7 +15,7 @@ import pytest
 
 from gateway.archive.archiver import Archiver
 from gateway.archive.model import ArchivedFile
-from gateway.archive.ports import Answer, Kept, ObjectStorage
+from gateway.archive.ports import Checkpoint, ObjectStorage, SourceResponse
 from gateway.generations.clock import SystemClock
 from gateway.generations.finality import Finality
 from gateway.generations.model import Generation, MediaKind, Output, Source, State
@@ -56,7 +56,7 @@ class Counted(MediaSource):
     passed = 0
 
     @asynccontextmanager
-    async def open(self, url: str, after: Kept | None) -> AsyncIterator[Answer]:
+    async def open(self, url: str, after: Checkpoint | None) -> AsyncIterator[SourceResponse]:
         async with super().open(url, after) as answer:
             yield replace(answer, chunks=self._counted(answer.chunks))
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway.archive.ports import Kept, SourceError
+from gateway.archive.ports import Checkpoint, SourceError
 from gateway.object_storage.folder import CHECKPOINT_EVERY, Folder
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -101,7 +101,7 @@ async def test_what_breaks_off_is_made_durable_off_the_loop(tmp_path: Path) -> N
     with threads_that_sync() as threads, pytest.raises(SourceError):
         await place.write("tenant/id/0-image.png", None, '"v1"', breaks(), "")
 
-    assert await place.kept("tenant/id/0-image.png") == Kept(10, '"v1"')
+    assert await place.checkpoint("tenant/id/0-image.png") == Checkpoint(10, '"v1"')
     assert threads
     assert threading.main_thread() not in threads
 

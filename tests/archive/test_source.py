@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.addresses import LOOPBACK, allowed
-from gateway.archive.ports import Kept, SourceError
+from gateway.archive.ports import Checkpoint, SourceError
 from gateway.higgsfield.media import MediaSource
 from tests.archive.media import MediaServer
 
@@ -36,7 +36,7 @@ def test_loopback_is_known_in_every_form() -> None:
     assert all(allowed(address, LOOPBACK) for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
 
 
-async def fetched(source: MediaSource, url: str, after: Kept | None = None) -> bytes:
+async def fetched(source: MediaSource, url: str, after: Checkpoint | None = None) -> bytes:
     try:
         async with source.open(url, after) as answer:
             return b"".join([chunk async for chunk in answer.chunks])
@@ -92,12 +92,12 @@ async def test_a_part_that_was_not_asked_for_is_none(headers: dict[str, Any], wh
     async with MediaServer() as media:
         media.add("/a", b"secret", faults=[{"headers": headers}])
         with pytest.raises(SourceError, match=why):
-            await fetched(MediaSource(timeout=5, local=True), f"{media.url}/a", Kept(2, '"one"'))
+            await fetched(MediaSource(timeout=5, local=True), f"{media.url}/a", Checkpoint(2, '"one"'))
 
 
 async def test_the_rest_comes_only_of_the_same_version() -> None:
     async with MediaServer() as media:
         media.add("/a", b"secret")
         url = f"{media.url}/a"
-        assert await fetched(MediaSource(timeout=5, local=True), url, Kept(2, '"one"')) == b"cret"
-        assert await fetched(MediaSource(timeout=5, local=True), url, Kept(2, '"other"')) == b"secret"
+        assert await fetched(MediaSource(timeout=5, local=True), url, Checkpoint(2, '"one"')) == b"cret"
+        assert await fetched(MediaSource(timeout=5, local=True), url, Checkpoint(2, '"other"')) == b"secret"
