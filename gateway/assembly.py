@@ -43,7 +43,7 @@ from gateway.higgsfield.catalogs import HiggsfieldCatalogs
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials
-from gateway.higgsfield.gate import LateTransport, TransportFrom
+from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.object_storage.from_url import object_storage

@@ -10,12 +10,12 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 from gateway import addresses
 from gateway.addresses import Network
 from gateway.callbacks.model import Outcome, Problem
 from gateway.callbacks_http import urls
+from gateway.callbacks_http.response import CertificateError, ResponseHead
 from gateway.callbacks_http.urls import InvalidUrlError, Target
 from gateway.headers import retry_after
 
@@ -25,17 +25,6 @@ LOOKUP_THREADS = 32
 """Threads for lookups: so many may hang before others have to wait."""
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 """Resolves a name to addresses. Raises OSError."""
-
-
-class ResponseHead(NamedTuple):
-    """The status and the Retry-After header of a response."""
-
-    status: int
-    retry_after: str | None
-
-
-class CertificateError(Exception):
-    """The TLS handshake with the receiver failed, usually because its certificate is not valid for the name."""
 
 
 class HttpReceivers:

@@ -10,7 +10,7 @@ import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway import failpoints
-from gateway.callbacks_http.client import CertificateError, ResponseHead
+from gateway.callbacks_http.response import CertificateError, ResponseHead
 
 
 async def post(

@@ -32,9 +32,10 @@ from gateway.higgsfield.errors import (
     unresolved,
 )
 from gateway.higgsfield.examine import examined
-from gateway.higgsfield.gate import Gate, LateTransport, TransportFrom, send_gate, sending
 from gateway.higgsfield.jobsets import read_job_set
+from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status
+from gateway.higgsfield.request_context import Gate, send_gate, sending
 from gateway.higgsfield.webhooks import read_delivery
 
 MAX_ANSWER = 1 << 20

@@ -17,7 +17,7 @@ import httpx
 import yarl
 
 from gateway import failpoints
-from gateway.higgsfield.gate import send_gate, sending
+from gateway.higgsfield.request_context import send_gate, sending
 
 _KEPT_BY_US = frozenset({b"cookie", b"connection"})
 

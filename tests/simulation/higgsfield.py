@@ -15,7 +15,8 @@ from uuid import UUID
 
 import httpx
 
-from gateway.higgsfield.gate import LateTransport, send_gate, sending
+from gateway.higgsfield.late_transport import LateTransport
+from gateway.higgsfield.request_context import send_gate, sending
 from gateway.higgsfield.transport import Reply
 from tests.simulation.loop import LIFE
 from tests.simulation.world import DAY, HOUR, MINUTE, World

@@ -21,7 +21,7 @@ from gateway.generations.service import Generations
 from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.tasks import OwnedTasks
 from gateway.higgsfield import client
-from gateway.higgsfield.gate import send_gate
+from gateway.higgsfield.request_context import send_gate
 from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.store.sqlite import SqliteStore
 from gateway.store.writer import Writer

@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from gateway.higgsfield.gate import send_gate
+from gateway.higgsfield.request_context import send_gate
 from gateway.higgsfield.transport import AioTransport, Reply
 from tests.support.addresses import free_address
 from tests.support.running import PATIENCE, eventually

@@ -1,23 +1,15 @@
-"""What goes with a request down to its socket (a gate, a name), and the transport behind, imported when needed."""
+"""Imports the transport with the first request, because the import of aiohttp would double the start-up time."""
 
 import ssl
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.higgsfield.transport import AioTransport
 
-Gate = Callable[[], bool]
-
-send_gate: ContextVar[Gate | None] = ContextVar("send_gate", default=None)
-"""Asked once a connection is there, right before the first byte; False raises `ConnectTimeout` instead of sending."""
-sending: ContextVar[str] = ContextVar("sending", default="")
-"""What the request is called at failpoints, such as "submit call"."""
-
 
 class LateTransport:
-    """Loads the real transport with the first request: its import would double the time to the first answered call."""
+    """Makes the transport when it is first used. `headers` are sent with every request."""
 
     def __init__(self, headers: Mapping[str, str], tls: ssl.SSLContext | bool) -> None:
         self._headers = headers
@@ -26,11 +18,11 @@ class LateTransport:
 
     @property
     def real(self) -> "AioTransport":
-        """The transport itself."""
+        """The transport. The first access imports and makes it."""
         return self._real or self._load()
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close all connections of the transport, if it was made."""
         if self._real is not None:
             await self._real.aclose()
 
@@ -42,4 +34,4 @@ class LateTransport:
 
 
 TransportFrom = Callable[[Mapping[str, str], ssl.SSLContext | bool], LateTransport]
-"""Makes the transport, given the headers of every request and how TLS is done."""
+"""Makes a transport from the headers of every request and the TLS setting."""
