@@ -1,0 +1,85 @@
+"""No files import each other in a circle, and the import contracts refuse what they do not name."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+from tools.generate import ROOT
+
+PACKAGES = ("bench", "chaos", "gateway", "hfgateway_client", "tools")
+STANDARD = sys.stdlib_module_names - {"sqlite3"}  # the database is a library like any other
+
+
+@cache
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """Return the modules of a circle; an empty list if there is none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    # Imports within functions and those for the type checker count too.
+    imports = {module: set(graph().find_modules_directly_imported_by(module)) for module in graph().modules}
+    assert sum(map(len, imports.values())) > 1000
+    assert circle(imports) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"b"}})) == {"b", "c"}
+
+
+def test_every_library_of_the_gateway_is_named_by_a_contract() -> None:
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    named = {name for section in contracts.values() for name in section.get("protected_modules", "").split()}
+    imported = {
+        library
+        for module in graph().find_descendants("gateway")
+        for library in graph().find_modules_directly_imported_by(module)
+        if library.partition(".")[0] not in (*PACKAGES, *STANDARD) or library == "hfgateway_client"
+    }
+    assert imported - named == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("rpc/new.py", "import grpc", "Only the gRPC adapter, the ports and two commands import gRPC"),
+        ("rpc/new.py", "from gateway.rpc import over_grpc", "Handlers do not import their transport adapters"),
+        ("generations/new.py", "import sqlite3", "Only the store imports the database"),
+        ("sandbox/new.py", "from gateway import headers", "The sandbox imports nothing of the gateway"),
+        ("new.py", "", "Imports point inwards, and every package has its place"),
+    ],
+)
+def test_a_contract_refuses_what_it_does_not_name(file: str, line: str, contract: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "gateway", tmp_path / "gateway", ignore=shutil.ignore_patterns("__pycache__", "page"))
+    shutil.copy(ROOT / ".importlinter", tmp_path)
+    (tmp_path / "gateway" / file).write_text(f"{line}\n")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "200", "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"{contract} BROKEN" in done.stdout
