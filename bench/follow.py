@@ -20,13 +20,13 @@ from gateway.assembly import assemble
 from gateway.config import read_settings
 from gateway.core import Core
 from gateway.generations.feed import Feed
-from gateway.generations.model import Generation, PreparedRequest, Spec, State
+from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, UpstreamKey
 from gateway.generations.ports import Claim
 from gateway.higgsfield.credentials import Credentials
 
 MANY, FEW = 50_000, 2_000
 CREDENTIALS = Credentials("sandbox", "sandbox")
-NOTHING = PreparedRequest("", "", "", "", {}, b"", "", "")
+NOTHING = PreparedRequest("", "", "", "", {}, b"", UpstreamKey(""), InputKind.NONE)
 
 
 async def run(effort: Effort) -> list[Figure]:

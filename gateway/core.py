@@ -153,11 +153,11 @@ class Core:
             await rest(self.clock, PRUNE_EVERY)
 
     async def _prune_once(self) -> None:
-        now = self.clock.moment().steady
-        keys = now - KEYS_KEPT
-        if not await self.store.prunable(now - self.settings.retention, keys) and not await self.agent_store.prunable(
-            keys
-        ):
+        now = self.clock.moment()
+        keys = now.after(-KEYS_KEPT)
+        if not await self.store.prunable(
+            now.after(-self.settings.retention), keys
+        ) and not await self.agent_store.prunable(keys):
             return  # so no time is needed from Higgsfield
         ended_before = await self.finality.before(self.settings.retention)
         keys_before = await self.finality.before(KEYS_KEPT)

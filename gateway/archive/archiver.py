@@ -20,7 +20,7 @@ from gateway.archive.throttle import Throttle
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import give, rest
 from gateway.generations.finality import Finality
-from gateway.generations.model import Generation, State
+from gateway.generations.model import Generation, State, Steady
 from gateway.generations.ports import Clock, Saved, StoreError
 from gateway.generations.state import OUTPUTS_KEPT
 
@@ -221,7 +221,7 @@ class Archiver:
 
     async def _expired(self, copy: Copy) -> bool:
         """Return whether Higgsfield has certainly removed the file by its age."""
-        return await self._finality.is_over(copy.expire_time - OUTPUTS_KEPT, OUTPUTS_KEPT, unanswered=True)
+        return await self._finality.is_over(Steady(copy.expire_time - OUTPUTS_KEPT), OUTPUTS_KEPT, unanswered=True)
 
     def _wake(self) -> None:
         if self._signal is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from gateway.generations.model import Generation
+from gateway.generations.model import Generation, GenerationId
 from gateway.generations.ports import Filter
 
 
@@ -100,7 +100,7 @@ class Delivery:
     """
 
     callback_id: str
-    generation_id: str
+    generation_id: GenerationId
     revision: int
     create_time: float
     next_at: float

@@ -17,7 +17,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable
 
 from gateway.errors import Failure, Reason
-from gateway.generations.model import FOLLOWED, Generation, State
+from gateway.generations.model import FOLLOWED, Generation, GenerationId, State, Steady
 
 PROBE_PAUSE = 5.0
 """Seconds until the next probe, if Higgsfield sent no Retry-After."""
@@ -56,26 +56,26 @@ class Admission:
     def __init__(self, limit: int = 0, longest_run: Callable[[str], float | None] = lambda _: None) -> None:
         self._fixed = limit
         self._longest_run = longest_run
-        self._may_run_until: dict[str, float] = {}
+        self._may_run_until: dict[GenerationId, float] = {}
         self._releases_at = math.inf
         self._learned: int | None = None
         self._learned_at = 0.0
-        self._running: dict[str, int] = {}
-        self._accepted: dict[str, int] = {}
-        self._started: set[str] = set()
+        self._running: dict[GenerationId, int] = {}
+        self._accepted: dict[GenerationId, int] = {}
+        self._started: set[GenerationId] = set()
         self._most_started = 0
-        self._queues: dict[str, list[str]] = {}
+        self._queues: dict[str, list[GenerationId]] = {}
         """The waiting ids by tenant, oldest first. The tenants are in the order of their turns; no list is empty."""
-        self._waits: dict[str, tuple[str, int, int]] = {}
+        self._waits: dict[GenerationId, tuple[str, int, int]] = {}
         """For each waiting id: its tenant, its weight, and the size of its input in bytes."""
         self._bytes: dict[str, int] = {}
         self._closed_by: Failure | None = None
         self._opens_at = 0.0
-        self._probe: str | None = None
+        self._probe: GenerationId | None = None
         self._silences = 0
         self._slowly_until = self._next_at = 0.0
 
-    def go_slowly(self, now: float) -> None:
+    def go_slowly(self, now: Steady) -> None:
         """Limit the rate of submissions for SLOWLY_FOR seconds, because many may have been waiting."""
         self._slowly_until = now + SLOWLY_FOR
 
@@ -105,7 +105,7 @@ class Admission:
         if closed_by.reason is Reason.UPSTREAM_SATURATED and closed_by.retry_after is None:
             self._opens_at = 0.0
 
-    def holds_up(self, tenant: str, weight: int, now: float) -> Failure | None:
+    def holds_up(self, tenant: str, weight: int, now: Steady) -> Failure | None:
         """Return why a new submission of a tenant would have to wait; None if it can be sent now."""
         if self._closed_by is not None and (now < self._opens_at or self._probe is not None or self._queues):
             return self._closed_by
@@ -113,7 +113,7 @@ class Admission:
             return TURN
         return None
 
-    def next(self, now: float) -> str | None:
+    def next(self, now: Steady) -> GenerationId | None:
         """Return the id to send next, or None. The caller marks and sends it, or calls `stays_behind`."""
         if not self._queues or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
             return None
@@ -128,20 +128,20 @@ class Admission:
         self.goes_ahead(name, weight, now)
         return name
 
-    def goes_ahead(self, generation_id: str, weight: int, now: float) -> None:
+    def goes_ahead(self, generation_id: GenerationId, weight: int, now: Steady) -> None:
         """Count a generation that is about to be sent as running. While the gate is closed it is the probe."""
         self._running[generation_id] = weight
         self._next_at = max(self._next_at, now) + 1 / SLOWLY
         if self._closed_by is not None:
             self._probe = generation_id
 
-    def stays_behind(self, generation_id: str) -> None:
+    def stays_behind(self, generation_id: GenerationId) -> None:
         """Take back `goes_ahead`: the generation was not sent."""
         self._running.pop(generation_id, None)
         if self._probe == generation_id:
             self._probe = None
 
-    def close(self, generation_id: str, failure: Failure, now: float, pause: float) -> None:
+    def close(self, generation_id: GenerationId, failure: Failure, now: Steady, pause: float) -> None:
         """Close the gate for `pause` seconds, and learn the limit if the account is saturated."""
         if self._probe == generation_id:
             self._probe = None
@@ -156,7 +156,7 @@ class Admission:
                 self._learned = ran
                 self._learned_at = now
 
-    def answered(self, generation_id: str, now: float, *, usable: bool) -> None:
+    def answered(self, generation_id: GenerationId, now: Steady, *, usable: bool) -> None:
         """Record the end of a submission. A usable answer to the probe opens the gate, even a refusal of its input.
 
         SILENCES submissions in a row without a usable answer close the gate: more would only become uncertain too.
@@ -171,7 +171,7 @@ class Admission:
         elif not usable and (self._closed_by is not None or self._silences >= SILENCES):
             self.close(generation_id, SILENT, now, PROBE_PAUSE)
 
-    def wakes_at(self, now: float) -> float | None:
+    def wakes_at(self, now: Steady) -> float | None:
         """Return the time at which `next` may return another result without an event; None if there is none."""
         if not self._queues:
             return None
@@ -184,7 +184,7 @@ class Admission:
         at = min(grows_at, max(self._releases_at, now))
         return None if at == math.inf else at
 
-    def position(self, generation_id: str) -> int:
+    def position(self, generation_id: GenerationId) -> int:
         """Return the 1-based place of a generation in the order of sending; 0 if it does not wait.
 
         It is counted from the tenants' queues: every submission that has to wait asks for it.
@@ -201,7 +201,7 @@ class Admission:
                 place += min(len(queue), turns)
         return place
 
-    def limit(self, now: float) -> int | None:
+    def limit(self, now: Steady) -> int | None:
         """Return how many outputs may run at once; None if no limit is known."""
         if self._fixed:
             return self._fixed
@@ -239,7 +239,7 @@ class Admission:
             self._waits[name] = (tenant, generation.spec.weight, size)
             self._bytes[tenant] = self._bytes.get(tenant, 0) + size
 
-    def _leave(self, name: str) -> None:
+    def _leave(self, name: GenerationId) -> None:
         tenant, _, size = self._waits.pop(name)
         queue = self._queues[tenant]
         del queue[bisect_left(queue, name)]
@@ -247,7 +247,7 @@ class Admission:
         if not queue:
             del self._queues[tenant], self._bytes[tenant]
 
-    def _room(self, weight: int, now: float, tenants: int) -> bool:
+    def _room(self, weight: int, now: Steady, tenants: int) -> bool:
         """Return whether one more generation of that weight may run while so many tenants wait."""
         if self._pause(now):
             return False
@@ -261,7 +261,7 @@ class Admission:
         # A generation that is larger than the limit is sent when nothing else runs.
         return running + weight <= limit or not running
 
-    def _release_uncertain(self, now: float) -> None:
+    def _release_uncertain(self, now: Steady) -> None:
         """Release the slots of UNCERTAIN generations that have probably ended."""
         if now < self._releases_at:
             return
@@ -270,7 +270,7 @@ class Admission:
             self._running.pop(name, None)
         self._releases_at = min(self._may_run_until.values(), default=math.inf)
 
-    def _pause(self, now: float) -> float:
+    def _pause(self, now: Steady) -> float:
         """Return the seconds until the rate limit lets one more be sent."""
         if now >= self._slowly_until:
             self._next_at = 0.0

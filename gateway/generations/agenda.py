@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from gateway.generations.model import Generation, Moment, State
+from gateway.generations.model import Generation, Moment, State, Steady
 
 WAIT_AT_MOST = 86_400.0
 """Seconds that a generation may wait unsent if its caller set no start_timeout."""
 MOST_REPEATS = 3
+AT_ONCE = Steady(0.0)
 PAUSE_AFTER_WHOLE_ERROR = 2.0
 """Seconds before the first repeat after a complete 5xx response: Higgsfield has finished the request."""
 PAUSE_AFTER_SILENCE = 15.0
@@ -35,7 +36,7 @@ class Due:
     """A step, and the steady time before which it must not be taken."""
 
     step: Step
-    at: float
+    at: Steady
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Rules:
     repeats: bool = True
     window: float = 900.0
     uncertain_timeout: float = 10_800.0
-    webhooks_since: float | None = None
+    webhooks_since: Steady | None = None
 
 
 def next_due(
@@ -70,9 +71,9 @@ def next_due(
     """
     if generation.marker is not None and generation.marker.owner == owner:
         # Without an attempt, the commit of the marker was not confirmed, and no POST followed.
-        return None if attempting else Due(Step.TAKE_BACK, 0.0)
+        return None if attempting else Due(Step.TAKE_BACK, AT_ONCE)
     if generation.marker is not None:
-        return Due(Step.RECOVER, generation.send_by or 0.0)
+        return Due(Step.RECOVER, generation.send_by or AT_ONCE)
     match generation.state:
         case State.PENDING:
             end = wait_ends(generation)
@@ -87,7 +88,7 @@ def next_due(
                 return Due(Step.SEND, generation.not_before)
             return Due(Step.END_HOPE, end)
         case State.QUEUED | State.IN_PROGRESS:
-            return Due(Step.POLL, 0.0)
+            return Due(Step.POLL, AT_ONCE)
     return None
 
 
@@ -114,10 +115,10 @@ def pause_before_repeat(sends: int, first_pause: float) -> float:
     return max(first_pause, LATER_PAUSES.get(sends, 0.0))
 
 
-def wait_ends(generation: Generation) -> float:
+def wait_ends(generation: Generation) -> Steady:
     """Return the steady time until which an unsent generation may wait."""
     start_by = generation.spec.start_by
-    return generation.spec.created_at + WAIT_AT_MOST if start_by is None else start_by
+    return Steady(generation.spec.created_at + WAIT_AT_MOST) if start_by is None else start_by
 
 
 def patience(generation: Generation) -> float:
@@ -125,7 +126,7 @@ def patience(generation: Generation) -> float:
     return wait_ends(generation) - generation.spec.created_at
 
 
-def hopes(generation: Generation, rules: Rules) -> list[tuple[float, float]]:
+def hopes(generation: Generation, rules: Rules) -> list[tuple[Steady, float]]:
     """Return the periods, as (since, seconds), during which an UNCERTAIN generation may still be resolved."""
     sent_at = generation.sent_at or generation.spec.created_at
     hopes = [(sent_at, rules.uncertain_timeout)]
@@ -134,9 +135,9 @@ def hopes(generation: Generation, rules: Rules) -> list[tuple[float, float]]:
     return hopes
 
 
-def hope_ends(generation: Generation, rules: Rules) -> float:
+def hope_ends(generation: Generation, rules: Rules) -> Steady:
     """Return the steady time at which the last of these periods ends."""
-    return max(since + seconds for since, seconds in hopes(generation, rules))
+    return Steady(max(since + seconds for since, seconds in hopes(generation, rules)))
 
 
 def cancels_late_start(generation: Generation) -> bool:

@@ -7,6 +7,8 @@ calls go on at a limited rate, so that they do not all come at once.
 
 from dataclasses import dataclass
 
+from gateway.generations.model import Steady
+
 FAILURES_IN_A_ROW = 10
 FIRST_BREAK, LONGEST_BREAK = 2.0, 10.0
 """Seconds between probes. The longest adds to the delay with which an end is noticed after an outage."""
@@ -35,7 +37,7 @@ class Budget:
     _counted_since: float = 0.0
     _count: int = 0
 
-    def holds_up(self, now: float) -> float:
+    def holds_up(self, now: Steady) -> float:
         """Return the seconds to wait before the next call. With 0 the call is counted and may be made."""
         if now < self._closed_until:
             return self._closed_until - now
@@ -60,7 +62,7 @@ class Budget:
         """Whether only probes are allowed, because too many calls failed in a row."""
         return self._failures >= FAILURES_IN_A_ROW
 
-    def answered(self, now: float) -> None:
+    def answered(self, now: Steady) -> None:
         """Record a call that got a usable response, of any content."""
         if self.broken:
             self._limit(AFTER_A_BREAK if self.rate is None else min(self.rate, AFTER_A_BREAK), now)
@@ -68,7 +70,7 @@ class Budget:
         self._probing = False
         self._pause = FIRST_BREAK
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: Steady) -> None:
         """Record a call that got no response, or one that makes no sense."""
         self._failures += 1
         self._probing = False
@@ -76,25 +78,25 @@ class Budget:
             self._closed_until = now + self._pause
             self._pause = min(2 * self._pause, LONGEST_BREAK)
 
-    def limited(self, now: float, retry_after: float) -> None:
+    def limited(self, now: Steady, retry_after: float) -> None:
         """Record a 429. `retry_after` is in seconds."""
         self._probing = False
         lasted = max(now - self._counted_since, 1.0)
         self._limit(max((self.rate or self._count / lasted) / 2, LEAST_RATE), now)
         self._closed_until = max(self._closed_until, now + retry_after)
 
-    def _limit(self, rate: float, now: float) -> None:
+    def _limit(self, rate: float, now: Steady) -> None:
         self.rate = rate
         self._tokens = 0.0
         self._filled_at = self._grown_at = now
 
-    def _grown(self, now: float) -> float | None:
+    def _grown(self, now: Steady) -> float | None:
         while self.rate is not None and now - self._grown_at >= GROWS_EVERY:
             self._grown_at += GROWS_EVERY
             self.rate = self.rate * GROWTH if self.rate < MOST_RATE else None
         return self.rate
 
-    def _measure(self, now: float) -> None:
+    def _measure(self, now: Steady) -> None:
         if now - self._counted_since > GROWS_EVERY:
             self._counted_since, self._count = now, 0
         self._count += 1

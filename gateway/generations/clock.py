@@ -7,7 +7,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
-from gateway.generations.model import Moment
+from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock
 
 AFTER = 0.001
@@ -45,7 +45,7 @@ class SystemClock:
 
     def moment(self) -> Moment:
         """Now, by both clocks."""
-        return Moment(self._monotonic() + self._offset, self._wall())
+        return Moment(Steady(self._monotonic() + self._offset), Wall(self._wall()))
 
     def agrees(self) -> bool:
         """Return whether wall and steady time differ by less than a minute, or by the same amount for SETTLED seconds.
@@ -122,7 +122,7 @@ class Ids:
         self._last = 0
         self._random: Iterator[tuple[int]] = iter(())
 
-    def next(self, wall: float) -> str:
+    def next(self, wall: Wall) -> str:
         """Return a new id: 48 bits of milliseconds, 12 bits of fractions or a counter, 62 random bits."""
         ticks = int(wall * 4_096_000)  # 4,096 per millisecond
         self._last = max(ticks, self._last + 1)

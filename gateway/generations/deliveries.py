@@ -12,7 +12,7 @@ import logging
 from gateway.errors import GatewayError
 from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
-from gateway.generations.model import Event, Generation, Source
+from gateway.generations.model import Event, Generation, GenerationId, Source
 from gateway.generations.pace import Trust
 from gateway.generations.ports import Clock, Delivered, Delivery, RequestIdTakenError, Store, StoreError, Upstream
 from gateway.generations.sender import Sender
@@ -65,8 +65,8 @@ class Deliveries:
         self._recorder = recorder
         self._tasks = OwnedTasks()
         self._receiving = OwnedTasks()
-        self._dealing: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._came_again: set[tuple[str, str]] = set()
+        self._dealing: dict[tuple[GenerationId, str], asyncio.Task[None]] = {}
+        self._came_again: set[tuple[GenerationId, str]] = set()
         self.received: dict[str, int] = {}
 
     async def resume(self) -> None:
@@ -105,7 +105,7 @@ class Deliveries:
         self._dealing[_name(delivery)] = task
         task.add_done_callback(lambda done: self._ended(done, _name(delivery)))
 
-    def _ended(self, task: asyncio.Task[None], name: tuple[str, str]) -> None:
+    def _ended(self, task: asyncio.Task[None], name: tuple[GenerationId, str]) -> None:
         if self._dealing.get(name) is task:
             del self._dealing[name]
             self._came_again.discard(name)
@@ -198,5 +198,5 @@ class Deliveries:
         self.received[what] = self.received.get(what, 0) + 1
 
 
-def _name(delivery: Delivery) -> tuple[str, str]:
+def _name(delivery: Delivery) -> tuple[GenerationId, str]:
     return delivery.generation_id, delivery.name

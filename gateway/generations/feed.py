@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gateway.generations.clock import give
-from gateway.generations.model import Change, Generation
+from gateway.generations.model import Change, Generation, GenerationId
 from gateway.generations.ports import Saved
 
 RECENT = 10_000
@@ -157,7 +157,7 @@ class Feed:
             self._recent.append(one.change)
             self.position = one.change.position
 
-    def _forget(self, generation_id: str) -> None:
+    def _forget(self, generation_id: GenerationId) -> None:
         """Forget a removed generation. Watchers that are behind read from the store, and find the horizon raised."""
         for index, change in enumerate(self._recent):
             if change.generation_id == generation_id:

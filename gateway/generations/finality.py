@@ -24,14 +24,14 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError
 from gateway.generations.clock import DISAGREEMENT, give, rest
-from gateway.generations.model import Moment
+from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock, Correction, Store, StoreError, Upstream
 
 log = logging.getLogger(__name__)
 
 ASK_EVERY = 10.0
 """Seconds for which the result of asking for the time is reused."""
-UNCORRECTED = Correction(-math.inf, 0.0)
+UNCORRECTED = Correction(Steady(-math.inf), 0.0)
 """Holds for times that were stored before corrections were."""
 
 
@@ -39,7 +39,7 @@ UNCORRECTED = Correction(-math.inf, 0.0)
 class _Heard:
     """The result of asking for the time. `ahead`: our steady time minus theirs; None if there was no Date."""
 
-    at: float
+    at: Steady
     answered: bool
     ahead: float | None = None
 
@@ -71,14 +71,14 @@ class Finality:
         ]
         await self._store_correction(Correction(self._born, self._ahead_now(), placed=False), forget=same)
 
-    async def is_over(self, since: float, seconds: float, *, unanswered: bool = False) -> bool:
+    async def is_over(self, since: Steady, seconds: float, *, unanswered: bool = False) -> bool:
         """Return whether so many seconds have certainly passed since a stored steady time; see `before`."""
         if self._clock.moment().steady - since < seconds:
             return False  # not even by our own clock
         before = await self.before(seconds, unanswered=unanswered)
         return before is not None and since <= before
 
-    async def before(self, seconds: float, *, unanswered: bool = False) -> float | None:
+    async def before(self, seconds: float, *, unanswered: bool = False) -> Steady | None:
         """Return the latest steady time that is certainly so many seconds ago; None if none is.
 
         Without an answer from Higgsfield no time is certain. With `unanswered`, the time this process has been running
@@ -89,15 +89,15 @@ class Finality:
         now = self._clock.moment().steady
         lived = now - seconds >= self._born
         if lived and unanswered:
-            return now - seconds
+            return Steady(now - seconds)
         heard = await self._hear()
         if not heard.answered:
             return None
         if lived:
-            return now - seconds
+            return Steady(now - seconds)
         return None if heard.ahead is None else self._long_ago(now, heard.ahead, seconds)
 
-    async def is_open(self, since: float, seconds: float) -> bool | None:
+    async def is_open(self, since: Steady, seconds: float) -> bool | None:
         """Return whether a window since a stored steady time is certainly open; None while that is unknown."""
         now = self._clock.moment().steady
         if now - since > seconds:
@@ -111,20 +111,20 @@ class Finality:
         # A stored time in Higgsfield's future was stored by a wrong clock, so its age is unknown.
         return -DISAGREEMENT < age <= seconds
 
-    def seen_from(self, since: float) -> Moment:
+    def seen_from(self, since: Steady) -> Moment:
         """Return the present moment on the clock of the process that stored a steady time, as far as it is known."""
         moment = self._clock.moment()
         if since >= self._born:
             return moment
         if not self._correction_at(since).placed:
-            return moment._replace(steady=min(moment.steady, since + moment.steady - self._born))
+            return moment._replace(steady=Steady(min(moment.steady, since + moment.steady - self._born)))
         heard = self._heard
         if heard is None or heard.ahead is None:
             return moment
         off = heard.ahead - self._ahead_at(since)
-        return moment._replace(steady=min(moment.steady, moment.steady - off))
+        return moment._replace(steady=Steady(min(moment.steady, moment.steady - off)))
 
-    def told(self, theirs: float | None) -> None:
+    def told(self, theirs: Wall | None) -> None:
         """Take notice of the Date of an answer; None if a call got no answer.
 
         A Date that contradicts what is known is verified by asking for the time. The time is also asked for if a call
@@ -169,7 +169,7 @@ class Finality:
         await self._keep(ahead, ended)
         return _Heard(ended, answered=True, ahead=ahead)
 
-    async def _keep(self, ahead: float, now: float) -> None:
+    async def _keep(self, ahead: float, now: Steady) -> None:
         """Store a new correction. The first one of a process applies from its start, later ones from now on."""
         if abs(ahead - self._ahead_now()) < DISAGREEMENT:
             if self._placed:
@@ -179,7 +179,7 @@ class Finality:
             log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
         self._placed = await self._store_correction(Correction(now if self._placed else self._born, ahead))
 
-    async def _store_correction(self, correction: Correction, forget: Sequence[float] = ()) -> bool:
+    async def _store_correction(self, correction: Correction, forget: Sequence[Steady] = ()) -> bool:
         try:
             await self._store.correct(correction, forget)
         except StoreError:
@@ -189,31 +189,31 @@ class Finality:
         self._corrections = [*(one for one in self._corrections if one.since not in replaced), correction]
         return True
 
-    def _ahead_of(self, theirs: float) -> float:
+    def _ahead_of(self, theirs: Wall) -> float:
         return self._clock.moment().steady - theirs
 
     def _ahead_now(self) -> float:
         return self._corrections[-1].ahead if self._corrections else 0.0
 
-    def _ahead_at(self, at: float) -> float:
+    def _ahead_at(self, at: Steady) -> float:
         """Return by how much the steady clock was ahead of Higgsfield's when a time was stored."""
         return self._correction_at(at).ahead
 
-    def _correction_at(self, at: float) -> Correction:
+    def _correction_at(self, at: Steady) -> Correction:
         return next((one for one in reversed(self._corrections) if one.since <= at), UNCORRECTED)
 
-    def _true(self, at: float) -> float:
+    def _true(self, at: Steady) -> float:
         return at - self._ahead_at(at)
 
-    def _long_ago(self, now: float, ahead: float, seconds: float) -> float:
+    def _long_ago(self, now: Steady, ahead: float, seconds: float) -> Steady:
         """Return the latest stored time that is so old by our clock and by Higgsfield's."""
         end = now - seconds
         for one in reversed(self._corrections):
             at = min(end, now - ahead - seconds + one.ahead)
             if at >= one.since and one.placed:
-                return at
+                return Steady(at)
             end = min(end, math.nextafter(one.since, 0.0))
-        return min(end, now - ahead - seconds)
+        return Steady(min(end, now - ahead - seconds))
 
 
 def _certain_part(least: float, most: float) -> float:

@@ -22,7 +22,7 @@ from gateway.generations.budget import Budget
 from gateway.generations.clock import give, spread
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.finality import ASK_EVERY, Finality
-from gateway.generations.model import FOLLOWED, Generation, Source, State, StatusReport, run_time
+from gateway.generations.model import FOLLOWED, Generation, GenerationId, Source, State, StatusReport, run_time
 from gateway.generations.pace import MOST_LOOKS, POLL_EVERY, Paces, Trust
 from gateway.generations.ports import Clock, Saved, Store, StoreError, Upstream
 from gateway.generations.sender import Sender
@@ -83,18 +83,18 @@ class Follower:
         self._finality = finality
         self._budget = Budget()
         self._backoff = StoreBackoff()
-        self._heap: list[tuple[float, str]] = []
-        self._due: dict[str, float] = {}
-        self._busy: set[str] = set()
-        self._put_off: dict[str, float] = {}
-        self._polls: dict[str, float] = {}
+        self._heap: list[tuple[float, GenerationId]] = []
+        self._due: dict[GenerationId, float] = {}
+        self._busy: set[GenerationId] = set()
+        self._put_off: dict[GenerationId, float] = {}
+        self._polls: dict[GenerationId, float] = {}
         self._polls_go_on = 0.0
         self._answers_take = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._signal: asyncio.Future[None] | None = None
         self._sleeps_until = 0.0
         self._known_at: float | None = None
-        self._suspected: dict[str, float] = {}
+        self._suspected: dict[GenerationId, float] = {}
         """By id: the time since which a generation may be LOST if its 404s go on."""
         self.stopped_sending = False
 
@@ -130,7 +130,7 @@ class Follower:
             if generation.done or self._admission.waiting:
                 self._wake()  # the next one may be sent
 
-    def look(self, generation_id: str) -> None:
+    def look(self, generation_id: GenerationId) -> None:
         """Plan a generation again after its attempt has ended."""
         entry = self._feed.entries.get(generation_id)
         if entry is not None:
@@ -183,7 +183,8 @@ class Follower:
         if due is None:
             self._forget(name)
             return
-        at, now = due.at, self._clock.moment().steady
+        at: float = due.at
+        now = self._clock.moment().steady
         if due.step is Step.POLL:
             at = self._poll_at(generation)
         elif due.step is Step.SEND and generation.waiting:
@@ -229,7 +230,7 @@ class Follower:
         """Return the seconds until its wait is over, by the best knowledge of the time."""
         return agenda.wait_ends(generation) - self._finality.seen_from(generation.spec.created_at).steady
 
-    def _put(self, name: str, at: float) -> None:
+    def _put(self, name: GenerationId, at: float) -> None:
         if self._due.get(name) != at:
             self._due[name] = at
             heapq.heappush(self._heap, (at, name))
@@ -237,7 +238,7 @@ class Follower:
             if at < self._sleeps_until:
                 self._wake()
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: GenerationId) -> None:
         """Forget a generation without a next step."""
         self._due.pop(name, None)
         self._suspected.pop(name, None)
@@ -298,7 +299,7 @@ class Follower:
     def _store_rests(self) -> bool:
         return self._backoff.ends(self._clock.moment().steady) is not None
 
-    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, name: GenerationId, work: Coroutine[Any, Any, None]) -> None:
         self._backoff.begins(self._clock.moment().steady)
         self._busy.add(name)
         task = asyncio.create_task(self._finish(name, work))
@@ -310,7 +311,7 @@ class Follower:
         self._tasks.discard(task)
         self._wake()
 
-    async def _finish(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _finish(self, name: GenerationId, work: Coroutine[Any, Any, None]) -> None:
         """Run a step, and plan its generation again even if the step fails."""
         try:
             await work

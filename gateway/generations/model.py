@@ -4,13 +4,25 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, NewType, TypedDict, Unpack
 
 from gateway.errors import Failure
 
 Api = Literal["v1", "v2"]
+
+Steady = NewType("Steady", float)
+"""A time in seconds on the clock that never jumps. Ages and time limits use it."""
+Wall = NewType("Wall", float)
+"""A time in seconds since the epoch on the machine's calendar clock, for display and filters."""
+GenerationId = NewType("GenerationId", str)
+RequestId = NewType("RequestId", str)
+"""Higgsfield's id of a request. Empty: none."""
+IdempotencyKey = NewType("IdempotencyKey", str)
+"""The key that a caller gave to a submission."""
+UpstreamKey = NewType("UpstreamKey", str)
+"""The idempotency key that is sent to Higgsfield."""
 
 
 class State(IntEnum):
@@ -73,14 +85,31 @@ class Output:
     job: str = ""
 
 
+class InputKind(StrEnum):
+    """The kind of input that an upstream call was made from. It names the fields of a refusal; values are stored."""
+
+    NONE = ""
+    MODEL = "model"
+    SOUL = "soul"
+    DOP = "dop"
+    V1_SOUL = "v1/text2image/soul"
+    V1_DOP = "v1/image2video/dop"
+    V1_SPEAK = "v1/speak/higgsfield"
+    CHARACTER = "character"
+
+
 class Moment(NamedTuple):
     """A reading of both clocks, in seconds since the epoch.
 
     `steady` never jumps or goes back; ages and time limits use it. `wall` is the calendar time, for display.
     """
 
-    steady: float
-    wall: float
+    steady: Steady
+    wall: Wall
+
+    def after(self, seconds: float) -> Steady:
+        """Return the steady time that many seconds later."""
+        return Steady(self.steady + seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +134,8 @@ class PreparedRequest:
     query: str
     headers: Mapping[str, str] = field(hash=False)
     body: bytes
-    key: str
-    kind: str
+    key: UpstreamKey
+    kind: InputKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +145,7 @@ class Spec:
     `token_hash` is the hash of the token in its webhook URL; only the prepared request has the token itself.
     """
 
-    id: str
+    id: GenerationId
     tenant: str
     model_id: str
     api: Api
@@ -124,12 +153,12 @@ class Spec:
     origin: str
     input: bytes = field(repr=False)
     labels: Mapping[str, str] = field(hash=False)
-    idempotency_key: str
-    create_time: float
-    created_at: float
+    idempotency_key: IdempotencyKey
+    create_time: Wall
+    created_at: Steady
     weight: int = 1
     token_hash: bytes | None = None
-    start_by: float | None = None
+    start_by: Steady | None = None
     fail_when_saturated: bool = False
 
     @property
@@ -145,28 +174,28 @@ class Changes(TypedDict, total=False):
     outputs: tuple[Output, ...]
     failure: Failure | None
     delay: Failure | None
-    request_id: str
+    request_id: RequestId
     correlation_id: str
     upstream_status: str
     source: Source
     other_results: Mapping[str, Any] | None
-    accept_time: float | None
-    start_time: float | None
-    end_time: float | None
-    outputs_expire_time: float | None
+    accept_time: Wall | None
+    start_time: Wall | None
+    end_time: Wall | None
+    outputs_expire_time: Wall | None
     marker: Marker | None
-    send_by: float | None
-    first_sent_at: float | None
-    sent_at: float | None
+    send_by: Steady | None
+    first_sent_at: Steady | None
+    sent_at: Steady | None
     sends: int
     ambiguous: bool
-    not_before: float
+    not_before: Steady
     repeats_over: bool
     cancel_requested: bool
     polls: int
-    missing_since: float | None
-    stray_request_id: str
-    ended_at: float | None
+    missing_since: Steady | None
+    stray_request_id: RequestId
+    ended_at: Steady | None
     held: bool
     ran: float | None
 
@@ -186,34 +215,34 @@ class Generation:
     outputs: tuple[Output, ...] = ()
     failure: Failure | None = None
     delay: Failure | None = None
-    request_id: str = ""
+    request_id: RequestId = RequestId("")
     correlation_id: str = ""
     upstream_status: str = ""
     source: Source = Source.GATEWAY
     other_results: Mapping[str, Any] | None = field(default=None, hash=False)
-    accept_time: float | None = None
-    start_time: float | None = None
-    end_time: float | None = None
-    outputs_expire_time: float | None = None
-    update_time: float = 0.0
+    accept_time: Wall | None = None
+    start_time: Wall | None = None
+    end_time: Wall | None = None
+    outputs_expire_time: Wall | None = None
+    update_time: Wall = Wall(0.0)
 
     # The submission. `marker` is set while a POST may be under way. `sends` counts the POSTs that may have been
     # processed. `ambiguous` is set once the outcome of a POST was unknown.
     marker: Marker | None = None
-    send_by: float | None = None
-    first_sent_at: float | None = None
-    sent_at: float | None = None
+    send_by: Steady | None = None
+    first_sent_at: Steady | None = None
+    sent_at: Steady | None = None
     sends: int = 0
     ambiguous: bool = False
-    not_before: float = 0.0
+    not_before: Steady = Steady(0.0)
     repeats_over: bool = False
     cancel_requested: bool = False
     # The number of status calls when this version was stored.
     polls: int = 0
     # After acceptance: since when Higgsfield answers 404, and the id of a second or late request.
-    missing_since: float | None = None
-    stray_request_id: str = ""
-    ended_at: float | None = None
+    missing_since: Steady | None = None
+    stray_request_id: RequestId = RequestId("")
+    ended_at: Steady | None = None
     # Set by a restore: the generation may have been sent since the backup, so only an operator or a webhook resolves
     # it.
     held: bool = False
@@ -221,7 +250,7 @@ class Generation:
     ran: float | None = None
 
     @property
-    def id(self) -> str:
+    def id(self) -> GenerationId:
         """The gateway's id."""
         return self.spec.id
 
@@ -327,7 +356,7 @@ class Change:
 
     position: int
     tenant: str
-    generation_id: str
+    generation_id: GenerationId
     generation: Generation | None
 
 
@@ -339,7 +368,7 @@ class UpstreamCall:
     path: str
     http_status: int
     correlation_id: str
-    time: float
+    time: Wall
     seconds: float
 
 
@@ -347,7 +376,7 @@ class UpstreamCall:
 class Event:
     """An entry in the timeline of a generation; `revision` is 0 if it is not a visible change."""
 
-    time: float
+    time: Wall
     description: str
     revision: int = 0
     state: State | None = None
@@ -360,12 +389,12 @@ class Event:
 class StatusReport:
     """Higgsfield's description of a request. `state` is None if the gateway does not know the status word."""
 
-    request_id: str
+    request_id: RequestId
     status: str
     state: State | None
     outputs: tuple[Output, ...] = ()
     failure: Failure | None = None
-    expire_time: float | None = None
+    expire_time: Wall | None = None
     other_results: Mapping[str, Any] | None = field(default=None, hash=False)
     correlation_id: str = ""
 

@@ -8,7 +8,22 @@ from typing import Protocol
 
 from gateway.errors import Failure, Violation
 from gateway.generations.inputs import Input
-from gateway.generations.model import Api, Change, Event, Generation, Moment, PreparedRequest, State, StatusReport
+from gateway.generations.model import (
+    Api,
+    Change,
+    Event,
+    Generation,
+    GenerationId,
+    IdempotencyKey,
+    Moment,
+    PreparedRequest,
+    RequestId,
+    State,
+    StatusReport,
+    Steady,
+    UpstreamKey,
+    Wall,
+)
 
 MOST_DELIVERIES = 20
 """Webhooks that are stored for one generation; more are noise or an attack."""
@@ -117,7 +132,7 @@ class Upstream(Protocol):
     def account(self) -> str:
         """The name of the account for new submissions, without its secret."""
 
-    def prepare(self, given: Input, key: str, outputs_ttl: float | None, webhook: Hook | None) -> Prepared:
+    def prepare(self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: Hook | None) -> Prepared:
         """Return the exact request for an input. Makes no call.
 
         `key` is sent as idempotency key on v2. `outputs_ttl` is in seconds; None leaves it to Higgsfield.
@@ -138,7 +153,7 @@ class Upstream(Protocol):
         Raises GatewayError with an UPSTREAM reason if there is no usable response.
         """
 
-    async def look_up(self, generation: Generation, request_id: str) -> StatusReport | None:
+    async def look_up(self, generation: Generation, request_id: RequestId) -> StatusReport | None:
         """Return the status of any request of the generation's account; None for a 404. Raises as `status` does."""
 
     async def cancel(self, generation: Generation) -> None:
@@ -147,7 +162,7 @@ class Upstream(Protocol):
         Raises GatewayError if there is no response, or for a 429.
         """
 
-    async def cancel_request(self, generation: Generation, request_id: str) -> None:
+    async def cancel_request(self, generation: Generation, request_id: RequestId) -> None:
         """Ask Higgsfield to cancel another request of the generation's account. Raises as `cancel` does."""
 
     async def delete(self, removal: "Removal") -> None:
@@ -156,7 +171,7 @@ class Upstream(Protocol):
     async def estimate(self, given: Input) -> Estimate:
         """Return the price of an input. Raises GatewayError."""
 
-    async def time(self) -> float | None:
+    async def time(self) -> Wall | None:
         """Return the Date of a response, in seconds since the epoch; None if it had none. Raises GatewayError."""
 
 
@@ -179,7 +194,7 @@ class Claimed:
 
     generation: Generation | None
     new: bool
-    generation_id: str
+    generation_id: GenerationId
     conflict: bool = False
     deleted: bool = False
     fingerprint: bytes = field(default=b"", compare=False)
@@ -189,8 +204,8 @@ class Claimed:
 class Removal:
     """The data of a deleted generation at Higgsfield, whose removal Higgsfield has not confirmed."""
 
-    generation_id: str
-    request_id: str
+    generation_id: GenerationId
+    request_id: RequestId
     account: str
     origin: str
 
@@ -199,9 +214,9 @@ class Removal:
 class Delivery:
     """A webhook for a generation. Duplicates have the same `name`. `report` is its content if it is signed."""
 
-    generation_id: str
+    generation_id: GenerationId
     name: str
-    request_id: str
+    request_id: RequestId
     status: str
     report: StatusReport | None = None
 
@@ -221,7 +236,7 @@ class Correction:
     `placed`: a Date of Higgsfield's confirmed it. Otherwise `ahead` is the value of the process before.
     """
 
-    since: float
+    since: Steady
     ahead: float
     placed: bool = True
 
@@ -233,13 +248,13 @@ class Filter:
     `within` is the filter of the caller's watch token: generations that it does not match do not exist for the caller.
     """
 
-    ids: frozenset[str] | None = None
+    ids: frozenset[GenerationId] | None = None
     states: frozenset[State] = frozenset()
     model_ids: frozenset[str] = frozenset()
     labels: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str = ""
-    created_after: float | None = None
-    created_before: float | None = None
+    created_after: Wall | None = None
+    created_before: Wall | None = None
     within: "Filter | None" = None
 
     def exists(self, generation: Generation) -> bool:
@@ -265,7 +280,7 @@ class Filter:
 class Saved:
     """A committed write: the new generation (None: removed), and its change if it is visible to callers."""
 
-    generation_id: str
+    generation_id: GenerationId
     generation: Generation | None
     change: Change | None
 
@@ -301,7 +316,7 @@ class Store(Protocol):
     async def claim(self, claim: Claim) -> Claimed:
         """Insert a generation, or return the one that its key was used for (step 1 of a submission)."""
 
-    async def known(self, tenant: str, key: str, fingerprint: bytes) -> Claimed | None:
+    async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
         """Return what `claim` would find for a key and a fingerprint; None if the key is free."""
 
     async def save(self, before: Generation, after: Generation, step: str = "save") -> bool:
@@ -312,13 +327,13 @@ class Store(Protocol):
         request id of `after` belongs to another generation.
         """
 
-    async def get(self, tenant: str, generation_id: str) -> Generation | None:
+    async def get(self, tenant: str, generation_id: GenerationId) -> Generation | None:
         """Return a tenant's generation in any state; None if there is none."""
 
-    async def any(self, generation_id: str) -> Generation | None:
+    async def any(self, generation_id: GenerationId) -> Generation | None:
         """Return a generation of any tenant; None if there is none."""
 
-    async def request(self, generation_id: str) -> PreparedRequest | None:
+    async def request(self, generation_id: GenerationId) -> PreparedRequest | None:
         """Return the prepared request of a generation; None once the submission is settled."""
 
     async def unfinished(self) -> Sequence[Generation]:
@@ -333,7 +348,7 @@ class Store(Protocol):
         shorter than `limit`, because one call examines a bounded number of rows.
         """
 
-    async def history(self, generation_id: str, after_revision: int, limit: int) -> Sequence[Generation]:
+    async def history(self, generation_id: GenerationId, after_revision: int, limit: int) -> Sequence[Generation]:
         """Return the revisions of a generation after `after_revision`, oldest first."""
 
     async def changes(self, tenant: str, after_position: int, limit: int) -> Sequence[Change]:
@@ -348,7 +363,7 @@ class Store(Protocol):
     async def announced(self) -> None:
         """Return when the listeners have been called with every earlier commit."""
 
-    async def delete(self, generation: Generation, *, at_upstream: bool, steady: float) -> None:
+    async def delete(self, generation: Generation, *, at_upstream: bool, steady: Steady) -> None:
         """Remove a generation with its content at a steady time. Its key stays used; its removal is a change.
 
         With `at_upstream`, the same commit records that its data has to be removed at Higgsfield: see `removals`.
@@ -358,7 +373,7 @@ class Store(Protocol):
     async def removals(self) -> Sequence[Removal]:
         """Return the removals that Higgsfield has not confirmed."""
 
-    async def removal(self, generation_id: str) -> Removal | None:
+    async def removal(self, generation_id: GenerationId) -> Removal | None:
         """Return the unconfirmed removal of a deleted generation; None if there is none."""
 
     async def removed(self, removal: Removal) -> None:
@@ -367,13 +382,13 @@ class Store(Protocol):
     async def ended_with_stray(self) -> Sequence[Generation]:
         """Return the ended generations that have a second request at Higgsfield."""
 
-    async def deleted(self, tenant: str, generation_id: str) -> bool | None:
+    async def deleted(self, tenant: str, generation_id: GenerationId) -> bool | None:
         """Return whether the data of a deleted generation was removed at Higgsfield; None if it was not deleted."""
 
-    async def prunable(self, ended_before: float, keys_before: float) -> bool:
+    async def prunable(self, ended_before: Steady, keys_before: Steady) -> bool:
         """Return whether `prune` would remove anything."""
 
-    async def prune(self, ended_before: float, keys_before: float) -> int:
+    async def prune(self, ended_before: Steady, keys_before: Steady) -> int:
         """Remove generations that ended before a steady time, and return their number.
 
         Keys without a generation are removed if they were claimed, or their generation deleted, before `keys_before`.
@@ -382,10 +397,10 @@ class Store(Protocol):
     async def by_token(self, token_hash: bytes) -> Generation | None:
         """Return the generation whose webhook URL has the token with this hash; None if there is none."""
 
-    async def by_request(self, account: str, request_id: str) -> str | None:
+    async def by_request(self, account: str, request_id: RequestId) -> GenerationId | None:
         """Return the id of the generation that an upstream request belongs to; None if there is none."""
 
-    async def deliver(self, delivery: Delivery, wall: float) -> Delivered:
+    async def deliver(self, delivery: Delivery, wall: Wall) -> Delivered:
         """Store a webhook, unless it is a duplicate or there are MOST_DELIVERIES already."""
 
     async def dealt_with(self, delivery: Delivery, *, again: bool = False) -> None:
@@ -400,7 +415,7 @@ class Store(Protocol):
     async def record(self, events: Sequence[tuple[str, Event]]) -> None:
         """Store events that are no changes, each with its generation id. One with the same time is replaced."""
 
-    async def events(self, generation_id: str) -> Sequence[Event]:
+    async def events(self, generation_id: GenerationId) -> Sequence[Event]:
         """Return the recorded events of a generation, oldest first."""
 
     async def durations(self) -> Sequence[tuple[str, float]]:
@@ -409,7 +424,7 @@ class Store(Protocol):
     async def corrections(self) -> Sequence[Correction]:
         """Return the corrections of the steady clock, oldest first."""
 
-    async def correct(self, correction: Correction, forget: Sequence[float] = ()) -> None:
+    async def correct(self, correction: Correction, forget: Sequence[Steady] = ()) -> None:
         """Store a correction, replacing one with the same `since`, and delete those whose `since` is in `forget`."""
 
     async def latched_accounts(self) -> frozenset[str]:

@@ -8,14 +8,27 @@ from gateway.generations import agenda
 from gateway.generations.agenda import Rules
 from gateway.generations.clock import Ids
 from gateway.generations.finality import Finality
-from gateway.generations.model import Generation, PreparedRequest, Source, State, StatusReport
+from gateway.generations.model import (
+    Generation,
+    GenerationId,
+    IdempotencyKey,
+    InputKind,
+    PreparedRequest,
+    RequestId,
+    Source,
+    State,
+    StatusReport,
+    UpstreamKey,
+)
 from gateway.generations.ports import Claim, Clock, RequestIdTakenError, Store, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import Accepted, Expired
 
 BY_OPERATOR = Failure(Reason.SUBMISSION_UNRESOLVED, "declared lost by an operator: it may have been charged")
-NOTHING = PreparedRequest(account="", origin="", path="", query="", headers={}, body=b"", key="", kind="")
+NOTHING = PreparedRequest(
+    account="", origin="", path="", query="", headers={}, body=b"", key=UpstreamKey(""), kind=InputKind.NONE
+)
 """The prepared request of a generation whose upstream request already exists: it is never sent."""
 
 
@@ -42,14 +55,14 @@ class Resolver:
         self._finality = finality
         self._ids = Ids()
 
-    async def as_request(self, generation_id: str, request_id: str) -> Generation:
+    async def as_request(self, generation_id: GenerationId, request_id: str) -> Generation:
         """Bind a generation to an upstream request that Higgsfield knows and no other generation has.
 
         A LOST generation never changes: a new one, with a key derived from its id, is bound and returned instead.
         """
         return await self._sender.tasks.finish(self._as_request(generation_id, request_id))
 
-    async def _as_request(self, generation_id: str, request_id: str) -> Generation:
+    async def _as_request(self, generation_id: GenerationId, request_id: str) -> Generation:
         generation, request_id = await self._generation(generation_id), _request_id(request_id)
         if generation.request_id == request_id:
             return generation
@@ -71,7 +84,7 @@ class Resolver:
         except RequestIdTakenError:
             raise invalid_field("request_id", "belongs to another generation") from None
 
-    async def lost(self, generation_id: str) -> Generation:
+    async def lost(self, generation_id: GenerationId) -> Generation:
         """Declare an UNCERTAIN generation LOST."""
         generation = await self._generation(generation_id)
         if generation.state is State.LOST:
@@ -80,7 +93,7 @@ class Resolver:
             raise invalid_field("id", f"is {generation.state.name}: only what is UNCERTAIN can be declared lost")
         return await self._service.observe(generation, Expired(BY_OPERATOR, Source.OPERATOR))
 
-    async def resubmit(self, generation_id: str, *, may_charge_twice: bool) -> Generation:
+    async def resubmit(self, generation_id: GenerationId, *, may_charge_twice: bool) -> Generation:
         """Send an UNCERTAIN generation again under its key.
 
         If Higgsfield may no longer know the key, that may charge a second time and needs `may_charge_twice`.
@@ -114,7 +127,7 @@ class Resolver:
         moment = self._clock.moment()
         spec = replace(
             lost.spec,
-            id=self._ids.next(moment.wall),
+            id=GenerationId(self._ids.next(moment.wall)),
             idempotency_key=_successor_key(lost),
             create_time=moment.wall,
             created_at=moment.steady,
@@ -126,21 +139,21 @@ class Resolver:
             raise invalid_field("id", "was resolved as another request before")
         return await self._service.observe(claimed.generation, Accepted(report, Source.OPERATOR))
 
-    async def _generation(self, generation_id: str) -> Generation:
+    async def _generation(self, generation_id: GenerationId) -> Generation:
         found = await self._store.any(generation_id)
         if found is None:
             raise generation_not_found(generation_id)
         return found
 
 
-def _request_id(given: str) -> str:
+def _request_id(given: str) -> RequestId:
     """Return a request id in the form that Higgsfield uses."""
     try:
-        return str(UUID(given))
+        return RequestId(str(UUID(given)))
     except ValueError:
         raise invalid_field("request_id", "must be a UUID") from None
 
 
-def _successor_key(lost: Generation) -> str:
+def _successor_key(lost: Generation) -> IdempotencyKey:
     """Return the key of the generation that replaces a lost one. It has a space, so no caller's key is equal to it."""
-    return f"resolved {lost.id}"
+    return IdempotencyKey(f"resolved {lost.id}")

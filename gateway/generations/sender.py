@@ -11,7 +11,7 @@ from gateway.errors import GatewayError
 from gateway.generations import agenda
 from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE, Admission
 from gateway.generations.clock import jittered, spread
-from gateway.generations.model import Generation, Marker, PreparedRequest
+from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest
 from gateway.generations.ports import (
     Claim,
     Claimed,
@@ -58,11 +58,11 @@ class Sender:
         self._clock = clock
         self._admission = admission
         self._observe: Observe
-        self._let_go: Callable[[str], None]
+        self._let_go: Callable[[GenerationId], None]
         self._latched: set[str] = set()
         self._attempts: set[str] = set()
 
-    def connect(self, observe: Observe, let_go: Callable[[str], None], latched: frozenset[str]) -> None:
+    def connect(self, observe: Observe, let_go: Callable[[GenerationId], None], latched: frozenset[str]) -> None:
         """Set the callbacks and the accounts for which Higgsfield was seen not to honour idempotency keys.
 
         `observe` applies an observation. `let_go` is called with each generation whose attempt ended before its POST.
@@ -75,7 +75,7 @@ class Sender:
         """Return whether submissions of the account must not be repeated."""
         return account in self._latched
 
-    def attempts(self, generation_id: str) -> bool:
+    def attempts(self, generation_id: GenerationId) -> bool:
         """Return whether this process is making an attempt. A marker of this process without one led to no POST."""
         return generation_id in self._attempts
 
@@ -180,7 +180,7 @@ class Sender:
         pause = spread(max(agenda.pause_before_repeat(sends, first), outcome.retry_after or 0.0))
         return Ambiguous(marker, outcome.failure, pause)
 
-    def _tell_admission(self, generation_id: str, outcome: Outcome) -> None:
+    def _tell_admission(self, generation_id: GenerationId, outcome: Outcome) -> None:
         """Report the outcome to the admission, because it concerns the whole account."""
         now = self._clock.moment().steady
         if isinstance(outcome, NotTaken) and outcome.again:

@@ -24,7 +24,7 @@ from gateway.generations.clock import Ids
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.hooks import Hooks
 from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, violations
-from gateway.generations.model import Generation, Source, Spec, State
+from gateway.generations.model import Generation, GenerationId, IdempotencyKey, Source, Spec, State, UpstreamKey, Wall
 from gateway.generations.ports import (
     Claim,
     Claimed,
@@ -68,7 +68,7 @@ class Submission:
 
     given: Input
     message: bytes
-    key: str
+    key: IdempotencyKey
     labels: dict[str, str]
     start_timeout: float | None = None
     fail_when_saturated: bool = False
@@ -160,16 +160,16 @@ class Generations:
                 "the store did not confirm the submission: call again with the same idempotency_key"
             ) from error
 
-    async def get(self, tenant: str, generation_id: str) -> Generation:
+    async def get(self, tenant: str, generation_id: GenerationId) -> Generation:
         """Return a generation. Raises NOT_FOUND."""
         return (await self.entry(tenant, generation_id)).generation
 
-    def live(self, tenant: str, generation_id: str) -> Entry | None:
+    def live(self, tenant: str, generation_id: GenerationId) -> Entry | None:
         """Return the entry of a generation that has not ended; None otherwise."""
         entry = self._feed.entries.get(generation_id)
         return entry if entry is not None and entry.generation.spec.tenant == tenant else None
 
-    async def entry(self, tenant: str, generation_id: str) -> Entry:
+    async def entry(self, tenant: str, generation_id: GenerationId) -> Entry:
         """Return the live entry of a generation, or a new one from the store. Raises NOT_FOUND."""
         entry = self.live(tenant, generation_id)
         if entry is not None:
@@ -190,7 +190,7 @@ class Generations:
         return await self._read(self._store.page(tenant, wanted, before, limit))
 
     async def wait(
-        self, tenant: str, generation_id: str, enough: Callable[[Generation], bool], seconds: float | None
+        self, tenant: str, generation_id: GenerationId, enough: Callable[[Generation], bool], seconds: float | None
     ) -> Generation:
         """Return a generation once `enough` returns True for it, after `seconds`, or when the gateway drains."""
         entry = await self.entry(tenant, generation_id)
@@ -206,7 +206,7 @@ class Generations:
                 entry.drop(signal)
         return entry.generation
 
-    async def cancel(self, tenant: str, generation_id: str) -> Generation:
+    async def cancel(self, tenant: str, generation_id: GenerationId) -> Generation:
         """Cancel a generation, or raise NOT_CANCELABLE. If a POST is under way, wait for its outcome first."""
         generation = await self.get(tenant, generation_id)
         if generation.state is State.PENDING:
@@ -226,7 +226,7 @@ class Generations:
             raise invalid_field(field, "needs Higgsfield's v1 API, which has no estimates")
         return await _asked(self._upstream.estimate(given), *ESTIMATE_REFUSALS)
 
-    async def delete(self, tenant: str, generation_id: str) -> bool:
+    async def delete(self, tenant: str, generation_id: GenerationId) -> bool:
         """Delete an ended generation, and its data at Higgsfield if possible. Return whether that was possible."""
         try:
             generation = await self.get(tenant, generation_id)
@@ -250,7 +250,7 @@ class Generations:
             self._removals.wake()  # it may be stored even if the write failed
         return await self._delete_again(spec.tenant, generation.id)
 
-    async def _delete_again(self, tenant: str, generation_id: str) -> bool:
+    async def _delete_again(self, tenant: str, generation_id: GenerationId) -> bool:
         """Remove the data of a deleted generation at Higgsfield, unless Higgsfield has confirmed that or cannot."""
         removal = await self._read(self._store.removal(generation_id))
         if removal is not None:
@@ -283,9 +283,9 @@ class Generations:
     def _claim(self, tenant: str, submission: Submission) -> Claim:
         """Return what is stored for a submission. Its generation is marked if it can be sent at once."""
         moment = self._clock.moment()
-        generation_id = self._ids.next(moment.wall)
+        generation_id = GenerationId(self._ids.next(moment.wall))
         hook, token_hash = self._hooks.new() or (None, None)
-        prepared = self._upstream.prepare(submission.given, generation_id, submission.outputs_ttl, hook)
+        prepared = self._upstream.prepare(submission.given, UpstreamKey(generation_id), submission.outputs_ttl, hook)
         start = submission.start_timeout
         spec = Spec(
             id=generation_id,
@@ -297,11 +297,11 @@ class Generations:
             input=submission.message,
             labels=submission.labels,
             idempotency_key=submission.key,
-            create_time=round(moment.wall, 6),  # the precision that callers see and filter by
+            create_time=Wall(round(moment.wall, 6)),  # the precision that callers see and filter by
             created_at=moment.steady,
             weight=prepared.weight,
             token_hash=token_hash,
-            start_by=None if start is None else moment.steady + start,
+            start_by=None if start is None else moment.after(start),
             fail_when_saturated=submission.fail_when_saturated,
         )
         held_up = self._admission.holds_up(tenant, prepared.weight, moment.steady)

@@ -25,6 +25,7 @@ from gateway.generations.model import (
     Source,
     State,
     StatusReport,
+    Wall,
 )
 
 SEND_WITHIN = 10.0
@@ -252,7 +253,7 @@ def _marked(generation: Generation, observation: Marked, moment: Moment) -> Gene
     return generation.evolve(
         moment,
         marker=Marker(observation.owner, generation.version + 1),
-        send_by=moment.steady + SEND_WITHIN,
+        send_by=moment.after(SEND_WITHIN),
         sent_at=moment.steady,
         first_sent_at=moment.steady if first is None else first,
         sends=generation.sends + 1,
@@ -304,7 +305,7 @@ def _refused(generation: Generation, observation: Refused, moment: Moment) -> Ge
 def _postponed(generation: Generation, observation: Postponed, moment: Moment) -> Generation | None:
     if generation.marker != observation.marker:
         return None
-    not_before = moment.steady + observation.pause
+    not_before = moment.after(observation.pause)
     if generation.ambiguous:
         changes: Changes = {"marker": None, "send_by": None} if observation.reached else _taken_back(generation)
         changes |= {"not_before": not_before}
@@ -434,7 +435,7 @@ def _uncertain(
         ambiguous=True,
         marker=None,
         send_by=None,
-        not_before=moment.steady + pause,
+        not_before=moment.after(pause),
         delay=failure,
         source=source,
         held=held or generation.held,
@@ -477,7 +478,7 @@ def _progress(generation: Generation, report: StatusReport, state: State, moment
     if state is State.IN_PROGRESS and generation.start_time is None:
         changes["start_time"] = moment.wall
     if state.ended:
-        kept_until = moment.wall + OUTPUTS_KEPT
+        kept_until = Wall(moment.wall + OUTPUTS_KEPT)
         changes |= {
             "failure": None if state is State.COMPLETED else report.failure,
             "end_time": moment.wall,

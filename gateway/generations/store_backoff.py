@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gateway.generations.clock import rest
+from gateway.generations.model import Steady
 from gateway.generations.ports import Clock, StoreError
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class StoreBackoff:
         self._until = 0.0
         self._trying = False
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: Steady) -> None:
         """Record a refused write."""
         if self._pause and not self._trying:
             return  # it started before the first refusal
@@ -54,12 +55,12 @@ class StoreBackoff:
         """Record a committed write."""
         self._pause = self._until = 0.0
 
-    def begins(self, now: float) -> None:
+    def begins(self, now: Steady) -> None:
         """Record the start of a step. While writes are refused, no other starts before the pause is over."""
         if self._pause:
             self._trying = True
             self._until = now + self._pause
 
-    def ends(self, now: float) -> float | None:
+    def ends(self, now: Steady) -> float | None:
         """Return the time at which the next step may start; None if now."""
         return self._until if now < self._until else None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gateway.generations.clock import rest
 from gateway.generations.feed import Entry
-from gateway.generations.model import Event, Generation, Source, State, UpstreamCall
+from gateway.generations.model import Event, Generation, GenerationId, Source, State, UpstreamCall
 from gateway.generations.ports import Clock, Saved, Store, StoreError
 from gateway.generations.service import Generations
 
@@ -41,7 +41,7 @@ class Recorder:
         self._unwritten: dict[tuple[str, float], tuple[str, Event]] = {}
         self._writing = asyncio.Lock()
 
-    def told(self, generation_id: str, call: UpstreamCall) -> None:
+    def told(self, generation_id: GenerationId, call: UpstreamCall) -> None:
         """Record an upstream call that was made for a generation."""
         last = self._last.get(generation_id)
         if last is not None and _same(last.call, call):
@@ -55,17 +55,17 @@ class Recorder:
         self._last[generation_id] = row = _Row(call)
         self._write(generation_id, row)
 
-    def write_out(self, generation_id: str) -> None:
+    def write_out(self, generation_id: GenerationId) -> None:
         """Write the count of its last calls with the next flush."""
         last = self._last.get(generation_id)
         if last is not None:
             self._write(generation_id, last)
 
-    def _write(self, generation_id: str, row: "_Row") -> None:
+    def _write(self, generation_id: GenerationId, row: "_Row") -> None:
         call = row.call
         self.note(generation_id, Event(call.time, _told_of(call), source=_source_of(call), call=call, times=row.times))
 
-    def note(self, generation_id: str, event: Event) -> None:
+    def note(self, generation_id: GenerationId, event: Event) -> None:
         """Buffer an event."""
         if len(self._unwritten) < MOST_WAITING:
             self._unwritten[(generation_id, event.time)] = (generation_id, event)
@@ -104,7 +104,7 @@ class Stories:
         self._service = service
         self._recorder = recorder
 
-    async def tell(self, tenant: str, generation_id: str) -> tuple[Entry, Sequence[Event]]:
+    async def tell(self, tenant: str, generation_id: GenerationId) -> tuple[Entry, Sequence[Event]]:
         """Return a generation and its events, oldest first. Raises NOT_FOUND."""
         entry = await self._service.entry(tenant, generation_id)
         self._recorder.write_out(generation_id)

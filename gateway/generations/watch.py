@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gateway.errors import GatewayError, gateway_unavailable, invalid_field
 from gateway.generations.clock import Patience, jittered
 from gateway.generations.feed import Entry, Feed
-from gateway.generations.model import Change, Generation
+from gateway.generations.model import Change, Generation, GenerationId
 from gateway.generations.ports import Clock, Filter, Store
 from gateway.generations.service import Generations
 
@@ -73,7 +73,7 @@ class Watches:
         self._service = service
 
     async def one(
-        self, tenant: str, generation_id: str, after_revision: int, tick: float, check: Callable[[], None]
+        self, tenant: str, generation_id: GenerationId, after_revision: int, tick: float, check: Callable[[], None]
     ) -> AsyncIterator[tuple[Generation, Entry] | None]:
         """Yield every revision after `after_revision`, in order, up to the final one.
 
@@ -232,7 +232,7 @@ class Watches:
         kept = resume.epoch == self._store.epoch and horizon <= resume.position <= self._feed.position
         return (resume.position, False) if kept else (None, True)
 
-    async def _history(self, generation_id: str, after: int) -> Sequence[Generation]:
+    async def _history(self, generation_id: GenerationId, after: int) -> Sequence[Generation]:
         history = await self._store.history(generation_id, after, READ_AT_ONCE)
         if not history:
             raise gateway_unavailable("the generation was removed while it was watched", retry_after=0.0)

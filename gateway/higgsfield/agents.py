@@ -23,6 +23,7 @@ from gateway.agents.model import (
     session_not_found,
 )
 from gateway.errors import GatewayError, Reason, Violation, invalid_field, upstream_unavailable
+from gateway.generations.model import InputKind
 from gateway.generations.ports import NoAnswer, NotTaken
 from gateway.higgsfield.client import HiggsfieldClient, certain_until_asked
 from gateway.higgsfield.errors import (
@@ -136,7 +137,7 @@ class HiggsfieldAgents:
                 return Sent(_checked(_read(_SentAnswer, answer).message_id))
             except GatewayError:
                 return NoAnswer(unresolved(answer.status), whole=False)
-        return self._not_sent(session_id, judge_submission(answer, "", self._client.secrets, AGENT_REASONS))
+        return self._not_sent(session_id, judge_submission(answer, InputKind.NONE, self._client.secrets, AGENT_REASONS))
 
     async def interrupt(self, session_id: str) -> None:
         """Stop the turn. That none is running is no error, whatever it is told as: no code of it is documented."""
@@ -176,7 +177,7 @@ class HiggsfieldAgents:
 
     def _refused(self, answer: Answer, told: frozenset[Reason], not_found: GatewayError | None = None) -> GatewayError:
         """What a refusal of a call means, of the reasons that it can have."""
-        error = judge_call(answer, "", self._client.secrets, AGENT_REASONS)
+        error = judge_call(answer, InputKind.NONE, self._client.secrets, AGENT_REASONS)
         reason = error.failure.reason
         if reason is Reason.NOT_FOUND and not_found is not None:
             return not_found

@@ -12,6 +12,7 @@ from gateway.characters.model import Character, CharacterState, Order, plain_id
 from gateway.characters.ports import Listing, Trained
 from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
 from gateway.generations.inputs import SoulVersion
+from gateway.generations.model import InputKind
 from gateway.generations.ports import NoAnswer, NotTaken
 from gateway.headers import moment
 from gateway.higgsfield.client import HiggsfieldClient
@@ -82,7 +83,7 @@ class HiggsfieldCharacters:
             if character is None:
                 return NoAnswer(unresolved(answer.status), whole=False)
             return Trained(replace(character, name=character.name or order.name, version=order.version))
-        judged = judge_submission(answer, "character", self._secrets)
+        judged = judge_submission(answer, InputKind.CHARACTER, self._secrets)
         return replace(judged, failure=_in_our_names(judged.failure)) if isinstance(judged, NotTaken) else judged
 
     async def find(self, character_id: str) -> Character | None:
@@ -163,7 +164,7 @@ class HiggsfieldCharacters:
         return Failure(Reason.GENERATION_FAILED, said or "Higgsfield ended the training as failed", retryable=True)
 
     def _refused(self, answer: Answer) -> GatewayError:
-        return judge_call(answer, "character", self._secrets)
+        return judge_call(answer, InputKind.CHARACTER, self._secrets)
 
 
 def _parsed(answer: Answer) -> object:

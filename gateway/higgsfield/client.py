@@ -17,7 +17,17 @@ from pydantic import ValidationError
 from gateway import failpoints
 from gateway.errors import GatewayError, Reason, Violation, upstream_unavailable
 from gateway.generations.inputs import Input, only_v1
-from gateway.generations.model import Api, Generation, PreparedRequest, StatusReport, UpstreamCall
+from gateway.generations.model import (
+    Api,
+    Generation,
+    GenerationId,
+    InputKind,
+    PreparedRequest,
+    StatusReport,
+    UpstreamCall,
+    UpstreamKey,
+    Wall,
+)
 from gateway.generations.ports import Estimate, Hook, NoAnswer, Outcome, Prepared, Removal, Took
 from gateway.headers import moment
 from gateway.higgsfield import v1, v2
@@ -45,7 +55,7 @@ CONNECT_WITHIN = 10.0
 _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 _REQUEST_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 REFERENCES = "/v1/custom-references"
-Told = Callable[[str, UpstreamCall], None]
+Told = Callable[[GenerationId, UpstreamCall], None]
 UPLOAD_REFUSALS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED})
 LAST_LOOK = 0.05
 """Seconds for reading a socket once more at the limit: a loop that stalled has answers it has not seen yet."""
@@ -71,7 +81,7 @@ class HiggsfieldClient:
         self._account = credentials.account
         self._timeout = timeout
         self._told = told
-        self._dated: Callable[[float | None], None] | None = None
+        self._dated: Callable[[Wall | None], None] | None = None
         self._last_date = ""
         self._connect_within = min(CONNECT_WITHIN, timeout)
         headers = {
@@ -98,7 +108,7 @@ class HiggsfieldClient:
         """Whether a request pinned to that account and origin can be sent now."""
         return (account, origin) == (self._account, self._origin)
 
-    def prepare(self, given: Input, key: str, outputs_ttl: float | None, webhook: Hook | None) -> Prepared:
+    def prepare(self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: Hook | None) -> Prepared:
         """The exact request of a submission. Pure."""
         if only_v1(given) is not None:
             return self._prepare_v1(given, key, webhook)
@@ -118,7 +128,7 @@ class HiggsfieldClient:
         )
         return Prepared(model_id, "v2", v2.weight(given), request)
 
-    def _prepare_v1(self, given: Input, key: str, webhook: Hook | None) -> Prepared:
+    def _prepare_v1(self, given: Input, key: UpstreamKey, webhook: Hook | None) -> Prepared:
         model_id = v1.model_id(given)
         request = PreparedRequest(
             account=self._account,
@@ -128,7 +138,7 @@ class HiggsfieldClient:
             headers={"content-type": "application/json"},
             body=v1.body(given, webhook),
             key=key,
-            kind=model_id,
+            kind=InputKind(model_id),
         )
         return Prepared(model_id, "v1", v1.weight(given), request)
 
@@ -143,7 +153,7 @@ class HiggsfieldClient:
                     request.headers,
                     request.query,
                     name="submit call",
-                    about=request.key,
+                    about=GenerationId(request.key),
                 )
         except httpx.TransportError as error:
             return judge_submission_error(error)
@@ -168,7 +178,7 @@ class HiggsfieldClient:
         if answer.status == 404 and documented(answer) is not None:
             return None  # Higgsfield's own word; a page of something on the way says nothing
         if answer.status != 200:
-            raise judge_call(answer, api, self._credentials.secrets)
+            raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
         report = self._read(answer, api)
         if report is None or report.request_id != request_id:
             raise upstream_unavailable("Higgsfield's status answer was not understood")
@@ -191,14 +201,14 @@ class HiggsfieldClient:
         path = self._request_path(request_id, "/cancel")
         answer = await self._ask("POST", path, name="cancel call", about=generation.id)
         if answer.status == 429:
-            raise judge_call(answer, generation.spec.api, self._credentials.secrets)
+            raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
 
     async def delete(self, removal: Removal) -> None:
         """Have Higgsfield remove the request's data; a 404 says that it is gone."""
         answer = await self._ask("DELETE", self._request_path(removal.request_id, ""), name="delete call")
         gone = answer.status == 404 and documented(answer) is not None
         if not (200 <= answer.status < 300 or gone):
-            raise judge_call(answer, "v2", self._credentials.secrets)
+            raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
 
     async def estimate(self, given: Input) -> Estimate:
         """The price of an input for this account."""
@@ -225,7 +235,7 @@ class HiggsfieldClient:
         answer = await self._ask("POST", "/files/generate-upload-url", body, headers, name="upload call")
         if answer.status == 200:
             return answer.body
-        error = judge_call(answer, "", self._credentials.secrets)
+        error = judge_call(answer, InputKind.NONE, self._credentials.secrets)
         if error.failure.reason is Reason.INPUT_REFUSED:
             violation = Violation("content_type", error.failure.message)
             raise GatewayError(replace(error.failure, violations=(violation,)))
@@ -237,14 +247,14 @@ class HiggsfieldClient:
         """A list of what Higgsfield offers, as it answers it. Raises GatewayError."""
         answer = await self._ask("GET", path, query=query, most=LARGEST_CATALOG, name="catalog call")
         if answer.status != 200:
-            raise judge_call(answer, "", self._credentials.secrets)
+            raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
         return answer.body
 
     async def create_reference(self, body: bytes, gate: Callable[[], bool]) -> Answer:
         """Have a character trained, once: what it costs is charged. Raises httpx.TransportError."""
         headers = {"content-type": "application/json"}
         with certain_until_asked(gate):
-            return await self._call("POST", REFERENCES, body, headers, "", name="train call", about="")
+            return await self._call("POST", REFERENCES, body, headers, "", name="train call", about=None)
 
     async def read_reference(self, reference_id: str) -> Answer:
         """What Higgsfield says of a character."""
@@ -269,10 +279,10 @@ class HiggsfieldClient:
         """Whether Higgsfield is on this machine: a sandbox."""
         return self._base.scheme == "http"
 
-    async def time(self) -> float | None:
+    async def time(self) -> Wall | None:
         """What an answer about a request that nobody made says that the time is."""
         answer = await self._ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
-        return moment(answer.date)
+        return _wall(moment(answer.date))
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -284,7 +294,7 @@ class HiggsfieldClient:
         """One request of another part of the API, with JSON unless `content` is None. Raises httpx.TransportError."""
         body = b"" if content is None else json.dumps(content).encode()
         headers = {} if content is None else {"content-type": "application/json"}
-        return await self._call(method, path, body, headers, query, name=name, about="", most=most)
+        return await self._call(method, path, body, headers, query, name=name, about=None, most=most)
 
     async def _ask(
         self,
@@ -295,7 +305,7 @@ class HiggsfieldClient:
         query: str = "",
         *,
         name: str,
-        about: str = "",
+        about: GenerationId | None = None,
         most: int = MAX_ANSWER,
     ) -> Answer:
         try:
@@ -312,7 +322,7 @@ class HiggsfieldClient:
         query: str,
         *,
         name: str,
-        about: str,
+        about: GenerationId | None,
         most: int = MAX_ANSWER,
     ) -> Answer:
         """One request with a total limit, at which the socket is looked at once more before it counts as silent.
@@ -320,7 +330,7 @@ class HiggsfieldClient:
         Failpoints know it by its name; the story tells it of the generation it is about.
         """
         sending.set(name)
-        began, start = time.time(), time.perf_counter()
+        began, start = Wall(time.time()), time.perf_counter()
         answer: Answer | None = None
         loop = asyncio.get_running_loop()
         limit = asyncio.timeout(None)
@@ -336,7 +346,7 @@ class HiggsfieldClient:
             timer.cancel()
             if answer is None and self._dated is not None:
                 self._dated(None)
-            if self._told is not None and about:
+            if self._told is not None and about is not None:
                 status, correlation_id = (answer.status, answer.correlation_id) if answer else (0, "")
                 seconds = time.perf_counter() - start
                 self._told(about, UpstreamCall(method, path, status, correlation_id, began, seconds))
@@ -366,7 +376,7 @@ class HiggsfieldClient:
             date=date,
         )
 
-    def when_dated(self, dated: Callable[[float | None], None]) -> None:
+    def when_dated(self, dated: Callable[[Wall | None], None]) -> None:
         """Call `dated` with the Date of responses, once per second, and with None if a call gets no response."""
         self._dated = dated
 
@@ -374,7 +384,7 @@ class HiggsfieldClient:
         if self._dated is None or date == self._last_date:
             return
         self._last_date = date
-        self._dated(moment(date))
+        self._dated(_wall(moment(date)))
 
     def _read(self, answer: Answer, api: Api) -> StatusReport | None:
         read = read_job_set if api == "v1" else read_status
@@ -421,3 +431,7 @@ def _target(path: str, query: str) -> str:
     if not _PATH.fullmatch(path) or ".." in path:
         raise AssertionError("a request would leave the paths of the API")
     return f"{path}?{query}" if query else path
+
+
+def _wall(seconds: float | None) -> Wall | None:
+    return None if seconds is None else Wall(seconds)

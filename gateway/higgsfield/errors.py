@@ -11,6 +11,7 @@ import httpx
 
 from gateway import headers
 from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
+from gateway.generations.model import InputKind
 from gateway.generations.ports import NoAnswer, NotTaken
 from gateway.higgsfield import v1, v2
 from gateway.higgsfield.examine import examined
@@ -77,7 +78,7 @@ def documented(answer: Answer) -> dict[str, Any] | None:
 
 
 def judge_submission(
-    answer: Answer, input_kind: str, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
+    answer: Answer, input_kind: InputKind, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
 ) -> NotTaken | NoAnswer:
     """What an answer that is no acceptance says of a submission: certain only in the documented form.
 
@@ -104,7 +105,7 @@ def judge_submission_error(error: httpx.TransportError) -> NotTaken | NoAnswer:
 def refusal(
     answer: Answer,
     content: dict[str, Any],
-    input_kind: str,
+    input_kind: InputKind,
     secrets: tuple[str, ...],
     reasons: Mapping[int, Reason] = REASONS,
 ) -> Failure:
@@ -132,7 +133,7 @@ def refusal(
 
 
 def judge_call(
-    answer: Answer, input_kind: str, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
+    answer: Answer, input_kind: InputKind, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
 ) -> GatewayError:
     """The error of a call that moves no money (status, cancel, delete, estimate) and was not answered with success."""
     content = documented(answer)
@@ -161,7 +162,7 @@ def pause(retry_after: str | None) -> float | None:
     return None if seconds is None else min(seconds, LONGEST_PAUSE)
 
 
-def _violations(detail: object, input_kind: str, secrets: tuple[str, ...]) -> tuple[Violation, ...]:
+def _violations(detail: object, input_kind: InputKind, secrets: tuple[str, ...]) -> tuple[Violation, ...]:
     if not isinstance(detail, list):
         return ()
     found = []
@@ -176,5 +177,5 @@ def _violations(detail: object, input_kind: str, secrets: tuple[str, ...]) -> tu
     return tuple(found)
 
 
-def _field_path(input_kind: str, location: list[str | int]) -> str:
-    return (v1.field_path if input_kind.startswith("v1/") else v2.field_path)(input_kind, location)
+def _field_path(input_kind: InputKind, location: list[str | int]) -> str:
+    return (v1.field_path if input_kind in v1.KINDS else v2.field_path)(input_kind, location)

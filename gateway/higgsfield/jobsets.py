@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.generations.model import MediaKind, Output, State, StatusReport
+from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport
 from gateway.higgsfield.examine import examined
 from gateway.higgsfield.payloads import STATES, failure_of, is_link
 
@@ -50,7 +50,7 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
     unread = [job.unread for job in jobs if job.unread is not None] if ended else []
     errors = (job.error for job in jobs if job.state is State.FAILED)
     return StatusReport(
-        request_id=name,
+        request_id=RequestId(name),
         status=", ".join(dict.fromkeys(job.status for job in jobs))[:100],
         state=state,
         outputs=tuple(job.output for job in jobs if not (ended and job.unread is not None)),

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gateway.errors import Failure, Reason, printable
-from gateway.generations.model import MediaKind, Output, State, StatusReport
+from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport, Wall
 from gateway.higgsfield.examine import examined
 
 STATES = {
@@ -69,7 +69,7 @@ def read_status(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ())
     outputs, understood = _outputs(extra)
     rest = {name: value for name, value in extra.items() if name not in understood and name not in _OURS}
     return StatusReport(
-        request_id=str(answer.request_id),
+        request_id=RequestId(str(answer.request_id)),
         status=examined(answer.status, secrets)[:100] if state is None else answer.status,
         state=state,
         outputs=outputs,
@@ -138,7 +138,7 @@ def failure_of(state: State | None, error: object, secrets: tuple[str, ...]) -> 
     return None
 
 
-def read_moment(moment: object) -> float | None:
+def read_moment(moment: object) -> Wall | None:
     """A date in any usual form, as wall time; None where it cannot be read, which must not hide a state."""
     if moment is None:
         return None
@@ -147,4 +147,4 @@ def read_moment(moment: object) -> float | None:
     except ValidationError:
         return None
     seconds = (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-    return seconds if 0.0 <= seconds <= LAST_MOMENT else None
+    return Wall(seconds) if 0.0 <= seconds <= LAST_MOMENT else None

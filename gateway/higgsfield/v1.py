@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.generations.inputs import SPEAK_SECONDS, DopInput, DopVariant, Input, SoulInput, SpeakInput, SpeakQuality
-from gateway.generations.model import canonical_json
+from gateway.generations.model import InputKind, canonical_json
 from gateway.generations.ports import Hook
 
 SOUL, DOP, SPEAK = "v1/text2image/soul", "v1/image2video/dop", "v1/speak/higgsfield"
@@ -16,18 +16,23 @@ QUALITIES = {SpeakQuality.MID: "mid", SpeakQuality.HIGH: "high"}
 DELIVERY_HEADER = "x-webhook-secret-key"
 """In which a delivery carries the secret of its `webhook` object (upstream.md 7.3)."""
 
-_OWN_NAMES: Mapping[str, Mapping[str, str]] = {
-    SOUL: {
+_OWN_NAMES: Mapping[InputKind, Mapping[str, str]] = {
+    InputKind.V1_SOUL: {
         "width_and_height": "width",
         "quality": "resolution",
         "custom_reference_id": "character_id",
         "custom_reference_strength": "character_strength",
         "image_reference": "image_reference_url",
     },
-    DOP: {"model": "variant", "input_images": "image_urls", "input_images_end": "end_image_url", "id": "motion_id"},
-    SPEAK: {"input_image": "image_url", "input_audio": "audio_url", "duration": "duration_seconds"},
+    InputKind.V1_DOP: {
+        "model": "variant",
+        "input_images": "image_urls",
+        "input_images_end": "end_image_url",
+        "id": "motion_id",
+    },
+    InputKind.V1_SPEAK: {"input_image": "image_url", "input_audio": "audio_url", "duration": "duration_seconds"},
 }
-_KINDS = {SOUL: "soul", DOP: "dop", SPEAK: "speak"}
+KINDS = {InputKind.V1_SOUL: "soul", InputKind.V1_DOP: "dop", InputKind.V1_SPEAK: "speak"}
 
 
 def model_id(given: Input) -> str:
@@ -64,17 +69,17 @@ def weight(given: Input) -> int:
     return (given.batch_size or 1) if isinstance(given, SoulInput) else 1
 
 
-def field_path(model: str, location: list[str | int]) -> str:
+def field_path(kind: InputKind, location: list[str | int]) -> str:
     """The path, in the names of the protos, of a field that Higgsfield names by its place in the body."""
     if location[:1] == ["body"]:
         location = location[1:]
     if location[:1] == ["params"]:
         location = location[1:]
-    path = f"input.{_KINDS[model]}"
+    path = f"input.{KINDS[kind]}"
     for part in location:
         if part in ("image_url", "audio_url") and path.endswith(("]", "_url")):
             continue  # a URL is an object there, and a text here
-        named = _OWN_NAMES[model].get(part, part) if isinstance(part, str) else part
+        named = _OWN_NAMES[kind].get(part, part) if isinstance(part, str) else part
         if isinstance(named, int) and path.endswith("_url"):
             continue  # a list there, and one text here
         path += f"[{named}]" if isinstance(named, int) else f".{named}"

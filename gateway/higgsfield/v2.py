@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, SoulInput, SoulVersion
-from gateway.generations.model import canonical_json
+from gateway.generations.model import InputKind, canonical_json
 
 SOUL_MODELS = {
     SoulVersion.V1: "higgsfield-ai/soul/standard",
@@ -17,9 +17,9 @@ DOP_MODELS = {
     DopVariant.TURBO: "higgsfield-ai/dop/turbo",
 }
 
-_OWN_NAMES: Mapping[str, Mapping[str, str]] = {
-    "soul": {"custom_reference_id": "character_id", "custom_reference_strength": "character_strength"},
-    "dop": {"image_url": "image_urls"},
+_OWN_NAMES: Mapping[InputKind, Mapping[str, str]] = {
+    InputKind.SOUL: {"custom_reference_id": "character_id", "custom_reference_strength": "character_strength"},
+    InputKind.DOP: {"image_url": "image_urls"},
 }
 
 
@@ -35,9 +35,9 @@ def model_id(given: Input) -> str:
     raise ValueError(f"{type(given).__name__} has no v2 model")
 
 
-def kind(given: Input) -> str:
+def kind(given: Input) -> InputKind:
     """The name of the input's kind in `GenerationInput`."""
-    return {SoulInput: "soul", DopInput: "dop", ModelInput: "model"}[type(given)]
+    return {SoulInput: InputKind.SOUL, DopInput: InputKind.DOP, ModelInput: InputKind.MODEL}[type(given)]
 
 
 def body(given: Input) -> bytes:
@@ -64,13 +64,13 @@ def weight(given: Input) -> int:
     return 1
 
 
-def field_path(input_kind: str, location: list[str | int]) -> str:
+def field_path(input_kind: InputKind, location: list[str | int]) -> str:
     """The path, in the names of the protos, of a field that Higgsfield names by its place in the body."""
     parts = [part for index, part in enumerate(location) if not (index == 0 and part == "body")]
-    if input_kind == "model":
+    if input_kind is InputKind.MODEL:
         path = "input.model.parameters"
     else:
-        path = f"input.{input_kind}"
+        path = f"input.{input_kind.value}"
         names = _OWN_NAMES.get(input_kind, {})
         parts = [names.get(part, part) if isinstance(part, str) else part for part in parts]
     for part in parts:

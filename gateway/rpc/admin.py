@@ -5,7 +5,7 @@ from gateway.access.keys import ApiKey
 from gateway.agents.service import Agents
 from gateway.characters.service import Characters
 from gateway.errors import invalid_field
-from gateway.generations.model import Generation
+from gateway.generations.model import Generation, GenerationId
 from gateway.generations.resolve import Resolver
 from gateway.rpc import wire
 from gateway.rpc.call import Call
@@ -71,12 +71,12 @@ class AdminHandlers:
     async def _resolve(self, request: pb.ResolveGenerationRequest) -> Generation:
         match request.WhichOneof("resolution"):
             case "request_id":
-                return await self._resolver.as_request(request.id, request.request_id)
+                return await self._resolver.as_request(GenerationId(request.id), request.request_id)
             case "lost":
-                return await self._resolver.lost(request.id)
+                return await self._resolver.lost(GenerationId(request.id))
             case "resubmit":
                 twice = request.resubmit.may_charge_twice
-                return await self._resolver.resubmit(request.id, may_charge_twice=twice)
+                return await self._resolver.resubmit(GenerationId(request.id), may_charge_twice=twice)
         raise invalid_field("resolution", "is required: one of request_id, lost, resubmit")
 
 

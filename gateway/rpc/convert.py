@@ -20,7 +20,7 @@ from gateway.generations.inputs import (
     SpeakInput,
     SpeakQuality,
 )
-from gateway.generations.model import State
+from gateway.generations.model import GenerationId, IdempotencyKey, State, Wall
 from gateway.generations.ports import Filter
 from gateway.generations.service import Submission, Warn
 from gateway.rpc.requests import MOST_VALUES, too_many_values
@@ -61,7 +61,9 @@ def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Wa
         seconds(request.wait_timeout, "wait_timeout", wrong, most=HOUR)
     if wrong:
         raise invalid_input(wrong)
-    return Submission(given, message, key, labels, start_timeout, request.fail_when_saturated, outputs_ttl, warn)
+    return Submission(
+        given, message, IdempotencyKey(key), labels, start_timeout, request.fail_when_saturated, outputs_ttl, warn
+    )
 
 
 def idempotency_key(key: str, what: str, wrong: list[Violation]) -> str:
@@ -122,13 +124,13 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
     if wrong:
         raise invalid_input(wrong)
     return Filter(
-        ids=frozenset(message.ids) if message.ids else None,
+        ids=frozenset(map(GenerationId, message.ids)) if message.ids else None,
         states=frozenset(states),
         model_ids=frozenset(message.model_ids),
         labels=dict(message.labels),
         idempotency_key=message.idempotency_key,
-        created_after=after,
-        created_before=before,
+        created_after=None if after is None else Wall(after),
+        created_before=None if before is None else Wall(before),
         within=within,
     )
 

@@ -12,7 +12,7 @@ from gateway.errors import GatewayError, Violation, generation_not_found, invali
 from gateway.generations import watch
 from gateway.generations.feed import Entry
 from gateway.generations.forecast import Forecaster
-from gateway.generations.model import Forecast, Generation, State
+from gateway.generations.model import Forecast, Generation, GenerationId, State
 from gateway.generations.service import Generations
 from gateway.generations.story import Stories
 from gateway.generations.watch import Watches
@@ -70,7 +70,7 @@ class GenerationHandlers:
 
     async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
         """The generation, from memory while it lives."""
-        entry = self._generations.live(call.tenant, request.id)
+        entry = self._generations.live(call.tenant, GenerationId(request.id))
         if entry is None or call.within is not None:
             entry = await self._entry(call, request.id)
         entry.asked = True
@@ -235,7 +235,7 @@ class GenerationHandlers:
         content = wire.full(entry) if include_input else wire.bare(entry)
         return content + wire.forecast_field(self._forecasts.of(entry.generation))
 
-    def _forecast_of(self, generation_id: str, call: Call) -> Forecast | None:
+    def _forecast_of(self, generation_id: GenerationId, call: Call) -> Forecast | None:
         entry = self._generations.live(call.tenant, generation_id)
         return None if entry is None else self._forecasts.of(entry.generation)
 
@@ -289,10 +289,10 @@ def _accepted_or_done(generation: Generation) -> bool:
     return generation.accept_time is not None or generation.done
 
 
-def _id(given: str) -> str:
+def _id(given: str) -> GenerationId:
     if not given:
         raise invalid_field("id", "is required")
-    return given
+    return GenerationId(given)
 
 
 def _wait(given: Duration | None, default: float, call: Call, field: str = "wait_timeout") -> float:

@@ -12,6 +12,7 @@ from gateway.errors import NO_METADATA, Failure, Reason, Violation
 from gateway.generations.model import (
     Event,
     Generation,
+    InputKind,
     Marker,
     MediaKind,
     Output,
@@ -133,14 +134,14 @@ def request_columns(request: PreparedRequest) -> tuple[Any, ...]:
     """The columns of a prepared request."""
     return (
         request.account, request.origin, request.path, request.query, _encode(dict(request.headers)), request.body,
-        request.key, request.kind,
+        request.key, request.kind.value,
     )  # fmt: skip
 
 
 def request_of(row: Sequence[Any]) -> PreparedRequest:
     """The prepared request in its columns."""
     account, origin, path, query, headers, body, key, kind = row
-    return PreparedRequest(account, origin, path, query, json.loads(headers), body, key, kind)
+    return PreparedRequest(account, origin, path, query, json.loads(headers), body, key, InputKind(kind))
 
 
 def event_columns(generation_id: str, event: Event) -> tuple[Any, ...]:

@@ -11,7 +11,12 @@ from gateway.generations.model import (
     Change,
     Event,
     Generation,
+    GenerationId,
+    IdempotencyKey,
     PreparedRequest,
+    RequestId,
+    Steady,
+    Wall,
     frees_key,
     latches,
     run_time,
@@ -141,10 +146,10 @@ class SqliteStore:
         """Have every commit told."""
         self._listeners.append(listener)
 
-    def newest_steady(self) -> float:
+    def newest_steady(self) -> Steady:
         """The latest steady time that was stored: the clock goes on from there, never back."""
         (latest,) = self._reader.execute(self._sql["newest_steady"]).fetchone()
-        return float(latest)
+        return Steady(float(latest))
 
     async def close(self) -> None:
         """Finish the writes, then let go of the file; the writer closes last, for that checkpoints."""
@@ -177,7 +182,7 @@ class SqliteStore:
             raise StoreError("the key was freed at the same time")
         return known
 
-    async def known(self, tenant: str, key: str, fingerprint: bytes) -> Claimed | None:
+    async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
         """What the key stands for."""
         row = self._one("read_key", tenant, key)
         if row is None:
@@ -222,17 +227,17 @@ class SqliteStore:
             raise RequestIdTakenError(after.request_id)
         return bool(result)
 
-    async def get(self, tenant: str, generation_id: str) -> Generation | None:
+    async def get(self, tenant: str, generation_id: GenerationId) -> Generation | None:
         """The generation, of any state."""
         row = self._one("read_generation", generation_id, tenant)
         return None if row is None else generation_of(row)
 
-    async def any(self, generation_id: str) -> Generation | None:
+    async def any(self, generation_id: GenerationId) -> Generation | None:
         """The generation, whoever's it is."""
         row = self._one("read_any_generation", generation_id)
         return None if row is None else generation_of(row)
 
-    async def request(self, generation_id: str) -> PreparedRequest | None:
+    async def request(self, generation_id: GenerationId) -> PreparedRequest | None:
         """The prepared request, while there is one."""
         row = self._one("read_request", generation_id)
         return None if row is None else request_of(tuple(row))
@@ -267,7 +272,7 @@ class SqliteStore:
             await asyncio.sleep(0)
         return found, last
 
-    async def history(self, generation_id: str, after_revision: int, limit: int) -> Sequence[Generation]:
+    async def history(self, generation_id: GenerationId, after_revision: int, limit: int) -> Sequence[Generation]:
         """The generation at each revision after that one."""
         row = self._one("read_any_generation", generation_id)
         if row is None:
@@ -304,7 +309,7 @@ class SqliteStore:
         """Ended ones with a second request."""
         return [generation_of(row) for row in self._all("read_ended_with_stray")]
 
-    async def delete(self, generation: Generation, *, at_upstream: bool, steady: float) -> None:
+    async def delete(self, generation: Generation, *, at_upstream: bool, steady: Steady) -> None:
         """Remove it with all its content; leave its key used, a trace, and what is to be removed at Higgsfield."""
         spec = generation.spec
 
@@ -329,7 +334,7 @@ class SqliteStore:
 
         await self._writer.write("delete", write)
 
-    async def deleted(self, tenant: str, generation_id: str) -> bool | None:
+    async def deleted(self, tenant: str, generation_id: GenerationId) -> bool | None:
         """None: it was not deleted, or too long ago. Else whether Higgsfield removed its data too."""
         row = self._one("was_deleted", generation_id, tenant)
         return None if row is None else row[0] > 1
@@ -338,7 +343,7 @@ class SqliteStore:
         """All that are not confirmed, oldest generation first."""
         return [Removal(*row) for row in self._all("read_removals")]
 
-    async def removal(self, generation_id: str) -> Removal | None:
+    async def removal(self, generation_id: GenerationId) -> Removal | None:
         """The one of that generation."""
         row = self._one("read_removal", generation_id)
         return None if row is None else Removal(*row)
@@ -353,12 +358,12 @@ class SqliteStore:
 
         await self._writer.write("removal", write, brief=True)
 
-    async def prunable(self, ended_before: float, keys_before: float) -> bool:
+    async def prunable(self, ended_before: Steady, keys_before: Steady) -> bool:
         """Whether there is anything to prune."""
         row = self._one("anything_prunable", ended_before, keys_before)
         return row is not None and bool(row[0])
 
-    async def prune(self, ended_before: float, keys_before: float) -> int:
+    async def prune(self, ended_before: Steady, keys_before: Steady) -> int:
         """Remove what ended before that steady time, a few hundred at a time, and keys that have served."""
 
         def write(connection: sqlite3.Connection) -> Effect:
@@ -389,12 +394,12 @@ class SqliteStore:
         row = self._one("read_by_token", token_hash)
         return None if row is None else generation_of(row)
 
-    async def by_request(self, account: str, request_id: str) -> str | None:
+    async def by_request(self, account: str, request_id: RequestId) -> GenerationId | None:
         """Whose request it is."""
         row = self._one("read_by_request", account, request_id)
-        return None if row is None else str(row[0])
+        return None if row is None else GenerationId(row[0])
 
-    async def deliver(self, delivery: Delivery, wall: float) -> Delivered:
+    async def deliver(self, delivery: Delivery, wall: Wall) -> Delivered:
         """Keep a webhook until it is dealt with."""
 
         def write(connection: sqlite3.Connection) -> Effect:
@@ -431,7 +436,7 @@ class SqliteStore:
 
         await self._writer.write("record", write, brief=True)
 
-    async def events(self, generation_id: str) -> Sequence[Event]:
+    async def events(self, generation_id: GenerationId) -> Sequence[Event]:
         """What was recorded of a generation."""
         return [event_of(tuple(row)) for row in self._all("read_events", generation_id)]
 
@@ -443,7 +448,7 @@ class SqliteStore:
         """By how much the steady clock was off, oldest first."""
         return [Correction(row[0], row[1], bool(row[2])) for row in self._all("read_corrections")]
 
-    async def correct(self, correction: Correction, forget: Sequence[float] = ()) -> None:
+    async def correct(self, correction: Correction, forget: Sequence[Steady] = ()) -> None:
         """Store by how much it is off."""
 
         def write(connection: sqlite3.Connection) -> Effect:

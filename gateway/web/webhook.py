@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.config import WEBHOOK_PATH
-from gateway.generations.model import Generation, StatusReport, token_hash
+from gateway.generations.model import Generation, RequestId, StatusReport, token_hash
 from gateway.generations.ports import Delivery, StoreError
 from gateway.higgsfield.jobsets import read_job_set_id
 from gateway.higgsfield.v1 import DELIVERY_HEADER
@@ -134,7 +134,7 @@ def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs
     return Delivery(
         generation_id=generation.id,
         name=hashlib.sha256(body).hexdigest(),
-        request_id=name,
+        request_id=RequestId(name),
         status=report.status if report is not None else "news",
     )
 

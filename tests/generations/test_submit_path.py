@@ -31,7 +31,7 @@ def test_nor_in_v1_which_has_no_keys() -> None:
 
 def refusal_is_always_certain(before: Generation, observation: Any, moment: Moment) -> Generation | None:
     if isinstance(observation, state.Refused):
-        before = replace(before, ambiguous=False)
+        before = replace(before, state=State.PENDING, ambiguous=False)
     return state.advance(before, observation, moment)
 
 

@@ -6,7 +6,17 @@ import itertools
 from typing import Any
 
 from gateway.errors import Failure, Reason
-from gateway.generations.model import Generation, Moment, PreparedRequest, Source, Spec, State, StatusReport
+from gateway.generations.model import (
+    Generation,
+    InputKind,
+    Moment,
+    PreparedRequest,
+    Source,
+    Spec,
+    State,
+    StatusReport,
+    UpstreamKey,
+)
 from gateway.generations.ports import Claim
 from gateway.generations.state import Accepted, Marked, Observation, Refused, Reported, advance
 
@@ -46,7 +56,9 @@ def request(of: Generation) -> PreparedRequest:
     """The prepared request of a generation."""
     spec = of.spec
     headers = {"idempotency-key": of.id}
-    return PreparedRequest(spec.account, spec.origin, f"/{spec.model_id}", "", headers, b"{}", of.id, "model")
+    return PreparedRequest(
+        spec.account, spec.origin, f"/{spec.model_id}", "", headers, b"{}", UpstreamKey(of.id), InputKind.MODEL
+    )
 
 
 def claim(of: Generation | None = None, fingerprint: bytes = b"input", **spec: Any) -> Claim:

@@ -13,7 +13,7 @@ import pytest
 from gateway.characters.model import Order
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, Motion, SoulInput, SoulVersion
-from gateway.generations.model import Generation, PreparedRequest, Spec, State
+from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, UpstreamKey
 from gateway.generations.ports import NoAnswer, NotTaken, Outcome, Removal, Took
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.characters import HiggsfieldCharacters
@@ -200,7 +200,7 @@ async def test_estimates() -> None:
 @pytest.mark.parametrize("path", ["/../requests/x/cancel", "//evil.test/x", "/a#b", "/a?b", "/%2e%2e/x", "/a\\b"])
 async def test_no_request_leaves_the_origin(path: str) -> None:
     async with higgsfield() as (sandbox, client):
-        request = PreparedRequest(client.account, sandbox.url, path, "", {}, b"{}", "k", "model")
+        request = PreparedRequest(client.account, sandbox.url, path, "", {}, b"{}", UpstreamKey("k"), InputKind.MODEL)
         with suppress(AssertionError, ValueError, httpx.InvalidURL):
             await client.submit(request, lambda: True)
         assert sandbox.ledger.summary()["cancel_calls"] == 0

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
 from gateway.generations.inputs import SoulInput
-from gateway.generations.model import Generation, Source, State, StatusReport
+from gateway.generations.model import Generation, InputKind, Source, State, StatusReport
 from gateway.generations.ports import Estimate, NoAnswer, NotTaken, Removal, Took
-from gateway.generations.state import ALLOWED, Accepted, Observation, Reported, advance
+from gateway.generations.state import TRANSITIONS, Accepted, Observation, Reported, advance
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import Answer, documented, judge_call, judge_submission
@@ -74,12 +74,12 @@ def test_any_answer_is_read_judged_stored_and_shown(seed: int) -> None:
 def assert_survived(answered: Case, hearers: Sequence[Generation] = BEFORE) -> None:
     """Fail if a reader raises on this answer, or if one of these generations changes as it must not."""
     whole = Answer(answered.status, answered.content_type, None, "", answered.body)
-    judged = judge_submission(whole, "soul", SECRETS)
+    judged = judge_submission(whole, InputKind.SOUL, SECRETS)
     assert isinstance(judged, NotTaken | NoAnswer)
     if isinstance(judged, NotTaken):
         assert documented(whole) is not None
         assert_presentable(judged.failure.message)
-    assert_presentable(judge_call(whole, "v2", SECRETS).failure.message)
+    assert_presentable(judge_call(whole, InputKind.NONE, SECRETS).failure.message)
     assert len(read_request_id(answered.body)) in {0, 36}
     for report in (read_status(answered.body, "", SECRETS), read_delivery(answered.body, SECRETS)):
         if report is not None:
@@ -93,7 +93,7 @@ def assert_within_the_table(before: Generation, observation: Observation, report
     after = advance(before, observation, examples.moment(10.0))
     if after is None:
         return
-    assert after.state in ALLOWED[before.state]
+    assert after.state in TRANSITIONS[type(observation)][before.state]
     if before.done:
         assert replace(after, version=before.version, stray_request_id="") == before
         return

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from gateway.errors import Reason
+from gateway.generations.model import InputKind
 from gateway.generations.ports import NoAnswer, NotTaken
 from gateway.higgsfield.errors import Answer, judge_call, judge_submission, judge_submission_error, pause
 
@@ -33,15 +34,15 @@ def answer(
     ],
 )
 def test_documented_refusals_are_certain(status: int, reason: Reason, final: bool, account: bool) -> None:
-    judged = judge_submission(answer(status), "model", ())
+    judged = judge_submission(answer(status), InputKind.MODEL, ())
     assert isinstance(judged, NotTaken)
     assert (judged.failure.reason, judged.final, judged.account, judged.again) == (reason, final, account, False)
 
 
 def test_full_is_certain_and_tried_again() -> None:
     text = {"detail": "Maximum number of concurrent requests (4) has been reached"}
-    legacy = judge_submission(answer(400, json.dumps(text).encode()), "model", ())
-    newest = judge_submission(answer(429, b'{"code":"account_queue_full","limit":8}', wait=7.0), "model", ())
+    legacy = judge_submission(answer(400, json.dumps(text).encode()), InputKind.MODEL, ())
+    newest = judge_submission(answer(429, b'{"code":"account_queue_full","limit":8}', wait=7.0), InputKind.MODEL, ())
     assert isinstance(legacy, NotTaken)
     assert isinstance(newest, NotTaken)
     assert (legacy.again, legacy.pause, legacy.failure.reason) == (True, None, Reason.UPSTREAM_SATURATED)
@@ -50,7 +51,7 @@ def test_full_is_certain_and_tried_again() -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 302, 405, 408, 409, 418, 500, 502, 503, 504])
 def test_other_statuses_are_ambiguous_even_in_the_documented_form(status: int) -> None:
-    judged = judge_submission(answer(status), "model", ())
+    judged = judge_submission(answer(status), InputKind.MODEL, ())
     assert isinstance(judged, NoAnswer)
     assert judged.whole == (status >= 500 and status != 504)
 
@@ -69,7 +70,7 @@ def test_other_statuses_are_ambiguous_even_in_the_documented_form(status: int) -
     ],
 )
 def test_refusals_in_any_other_form_are_ambiguous(status: int, body: bytes, content_type: str) -> None:
-    assert isinstance(judge_submission(answer(status, body, content_type), "model", ()), NoAnswer)
+    assert isinstance(judge_submission(answer(status, body, content_type), InputKind.MODEL, ()), NoAnswer)
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
@@ -96,8 +97,8 @@ def test_refused_fields_are_named_as_the_caller_knows_them() -> None:
         "nonsense",
     ]
     body = json.dumps({"detail": detail}).encode()
-    soul = judge_submission(answer(422, body), "soul", ())
-    model = judge_submission(answer(422, body), "model", ())
+    soul = judge_submission(answer(422, body), InputKind.SOUL, ())
+    model = judge_submission(answer(422, body), InputKind.MODEL, ())
     assert isinstance(soul, NotTaken)
     assert isinstance(model, NotTaken)
     assert [v.field for v in soul.failure.violations] == [
@@ -109,18 +110,21 @@ def test_refused_fields_are_named_as_the_caller_knows_them() -> None:
 
 def test_texts_lose_the_secrets_we_know() -> None:
     body = json.dumps({"detail": "bad token hush-hush in https://s3/x?X-Amz-Signature=1"}).encode()
-    judged = judge_submission(answer(400, body), "model", ("hush-hush",))
+    judged = judge_submission(answer(400, body), InputKind.MODEL, ("hush-hush",))
     assert isinstance(judged, NotTaken)
     assert "hush" not in judged.failure.message
     assert "Amz" not in judged.failure.message
 
 
 def test_calls_that_move_no_money() -> None:
-    assert judge_call(answer(401), "v2", ()).failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED
-    assert judge_call(answer(500), "v2", ()).failure.reason is Reason.UPSTREAM_UNAVAILABLE
-    limited = judge_call(answer(429, b"{}", wait=9.0), "v2", ()).failure
+    assert judge_call(answer(401), InputKind.NONE, ()).failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED
+    assert judge_call(answer(500), InputKind.NONE, ()).failure.reason is Reason.UPSTREAM_UNAVAILABLE
+    limited = judge_call(answer(429, b"{}", wait=9.0), InputKind.NONE, ()).failure
     assert (limited.reason, limited.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 9.0)
-    assert judge_call(answer(404, b"<html>", "text/html"), "v2", ()).failure.reason is Reason.UPSTREAM_UNAVAILABLE
+    assert (
+        judge_call(answer(404, b"<html>", "text/html"), InputKind.NONE, ()).failure.reason
+        is Reason.UPSTREAM_UNAVAILABLE
+    )
 
 
 def test_retry_after_in_both_forms_and_within_bounds() -> None:

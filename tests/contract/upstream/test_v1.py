@@ -23,7 +23,7 @@ from gateway.generations.inputs import (
     only_v1,
     violations,
 )
-from gateway.generations.model import Generation, MediaKind, Moment, Source, Spec, State
+from gateway.generations.model import Generation, InputKind, MediaKind, Moment, Source, Spec, State
 from gateway.generations.ports import Hook, NoAnswer, NotTaken, Took
 from gateway.generations.state import Accepted, Reported, advance
 from gateway.higgsfield import v1
@@ -155,7 +155,7 @@ def test_only_what_is_certainly_no_wav_is_refused(ending: str) -> None:
 def test_a_field_that_higgsfield_names_has_the_name_of_the_protos(
     model: str, location: list[str | int], path: str
 ) -> None:
-    assert v1.field_path(model, location) == path
+    assert v1.field_path(InputKind(model), location) == path
 
 
 # -- Job sets ----------------------------------------------------------------------------------------------------------
