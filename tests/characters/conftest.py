@@ -30,7 +30,7 @@ class Studio(Running):
         self.ahead = 0.0
         """By how much the gateway's clocks have been moved."""
         clock = ManualClock()
-        clock.began = datetime.now(UTC)  # type: ignore[misc]  # when a character was made is compared with when it was sent
+        clock.epoch = datetime.now(UTC)  # type: ignore[misc]  # when a character was made is compared with when it was sent
         super().__init__(folder, options, settings, clock, self._clock_of_gateway)
 
     def _clock_of_gateway(self, not_before: float) -> SystemClock:

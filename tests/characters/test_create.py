@@ -25,7 +25,7 @@ async def test_a_character_is_trained_and_shown(studio: Studio, client: Transpor
     character = answer.character
     assert (character.name, character.version, character.done) == ("Anna", inputs.SOUL_VERSION_V2, False)
     assert character.state == pb.CHARACTER_STATE_NOT_READY
-    assert character.create_time.seconds == int(studio.clock.began.timestamp())
+    assert character.create_time.seconds == int(studio.clock.epoch.timestamp())
     assert not answer.replayed
     assert studio.paid == [character.id]
     assert studio.ledger.foreign_headers == {}

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import Failure, Reason, Violation
-from gateway.generations.model import Generation, Marker, MediaKind, Output, PreparedRequest, Source, Spec, State
+from gateway.generations.model import (
+    Generation,
+    InputKind,
+    Marker,
+    MediaKind,
+    Output,
+    PreparedRequest,
+    Source,
+    Spec,
+    State,
+)
 from gateway.generations.ports import Claim
 from gateway.store import codec
 from gateway.store.sqlite import SqliteStore
@@ -91,7 +101,8 @@ generations = st.builds(
 )
 requests = st.builds(
     PreparedRequest,
-    texts, texts, texts, texts, st.dictionaries(texts, texts, max_size=3), st.binary(max_size=50), texts, texts,
+    texts, texts, texts, texts, st.dictionaries(texts, texts, max_size=3), st.binary(max_size=50), texts,
+    st.sampled_from(InputKind),
 )  # fmt: skip
 quick = settings(deadline=None, max_examples=60)
 
