@@ -12,7 +12,7 @@ from gateway.agents.conversation import FIRST_PAUSE, LONGEST_PAUSE, Pace
 from gateway.agents.service import Agents
 from gateway.archive.archiver import ArchivedFiles, Archiver
 from gateway.archive.ports import ArchiveError, ObjectStorage
-from gateway.callbacks.courier import Courier
+from gateway.callbacks.dispatcher import Dispatcher
 from gateway.callbacks.service import TenantCallbacks
 from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
@@ -152,8 +152,8 @@ async def _core(ground: _Ground, place: ObjectStorage | None) -> Core:
         access.on_revoke(wake)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
     archiver = None if place is None else _archiver(ground, place, media, path.finality)
-    receivers, courier, tenant_callbacks = await _callbacks(ground, feed)
-    _listen(ground, feed, path.follower, courier, archiver)
+    receivers, dispatcher, tenant_callbacks = await _callbacks(ground, feed)
+    _listen(ground, feed, path.follower, dispatcher, archiver)
     await _resume(ground, path, unfinished)
     storage = HiggsfieldStorage(upstream, timeout=settings.upstream_timeout)
     return Core(
@@ -178,7 +178,7 @@ async def _core(ground: _Ground, place: ObjectStorage | None) -> Core:
         storage=storage,
         uploads=Uploads(storage, clock),
         receivers=receivers,
-        courier=courier,
+        dispatcher=dispatcher,
         tenant_callbacks=tenant_callbacks,
         media=media,
         archived=ArchivedFiles(store.copies),
@@ -267,7 +267,7 @@ def _resolver(ground: _Ground, path: _Path) -> Resolver:
     )
 
 
-async def _callbacks(ground: _Ground, feed: Feed) -> tuple[HttpReceivers, Courier, TenantCallbacks]:
+async def _callbacks(ground: _Ground, feed: Feed) -> tuple[HttpReceivers, Dispatcher, TenantCallbacks]:
     store, settings, clock, *_ = ground
     receivers = HttpReceivers(
         settings.callback_networks + (LOOPBACK if settings.upstream_is_local else ()),
@@ -275,19 +275,19 @@ async def _callbacks(ground: _Ground, feed: Feed) -> tuple[HttpReceivers, Courie
         ports=settings.callback_ports,
     )
     bodies = JsonBodies()
-    courier = Courier(
+    dispatcher = Dispatcher(
         log_of_changes=store, store=store.callbacks, feed=feed, clock=clock, receivers=receivers, bodies=bodies
     )
-    await courier.resume(await store.callbacks.callbacks())
+    await dispatcher.resume(await store.callbacks.callbacks())
     service = TenantCallbacks(
-        store=store.callbacks, courier=courier, feed=feed, clock=clock, receivers=receivers, bodies=bodies
+        store=store.callbacks, dispatcher=dispatcher, feed=feed, clock=clock, receivers=receivers, bodies=bodies
     )
-    return receivers, courier, service
+    return receivers, dispatcher, service
 
 
-def _listen(ground: _Ground, feed: Feed, follower: Follower, courier: Courier, archiver: Archiver | None) -> None:
+def _listen(ground: _Ground, feed: Feed, follower: Follower, dispatcher: Dispatcher, archiver: Archiver | None) -> None:
     """Have all parts that follow changes notified of those that are stored."""
-    listeners = [feed.publish, follower.noticed, ground.recorder.noticed, courier.noticed]
+    listeners = [feed.publish, follower.noticed, ground.recorder.noticed, dispatcher.noticed]
     if archiver is not None:
         listeners.insert(0, archiver.noticed)
     for listener in listeners:

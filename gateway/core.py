@@ -10,7 +10,7 @@ from typing import Any
 from gateway.access.identity import Access
 from gateway.agents.service import Agents
 from gateway.archive.archiver import ArchivedFiles, Archiver
-from gateway.callbacks.courier import Courier
+from gateway.callbacks.dispatcher import Dispatcher
 from gateway.callbacks.service import TenantCallbacks
 from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
@@ -71,7 +71,7 @@ class Core:
     storage: HiggsfieldStorage
     uploads: Uploads
     receivers: HttpReceivers
-    courier: Courier
+    dispatcher: Dispatcher
     tenant_callbacks: TenantCallbacks
     media: MediaSource
     archived: ArchivedFiles
@@ -84,7 +84,7 @@ class Core:
 
     async def start(self) -> None:
         """Continue where an earlier process stopped."""
-        parts = (self.follower, self.recorder, self.courier, self.finality, self.removals)
+        parts = (self.follower, self.recorder, self.dispatcher, self.finality, self.removals)
         for work in (*(part.run() for part in parts), self._prune(), self._heal()):
             self._go_on_with(work)
         if self.archiver is not None:
@@ -110,7 +110,7 @@ class Core:
         except TimeoutError:
             log.error("submissions are still on their way at the end of HFGATEWAY_DRAIN; the next start recovers them")
         await self.deliveries.drained()
-        await self.courier.drained()
+        await self.dispatcher.drained()
         await self.recorder.flush()
 
     async def close(self) -> None:

@@ -56,17 +56,17 @@ def _characters(core: Core) -> list[_Row]:
 
 
 def _callbacks(core: Core) -> list[_Row]:
-    courier = core.courier
+    dispatcher = core.dispatcher
     return [
-        ("callbacks_delivered", "Callback delivery attempts that succeeded", lambda: courier.delivered),
-        ("callbacks_failed", "Callback delivery attempts that failed", lambda: courier.failed),
+        ("callbacks_delivered", "Callback delivery attempts that succeeded", lambda: dispatcher.delivered),
+        ("callbacks_failed", "Callback delivery attempts that failed", lambda: dispatcher.failed),
         (
             "callbacks_skipped",
             "Times that a callback missed changes because they were pruned before their delivery",
-            lambda: courier.skipped,
+            lambda: dispatcher.skipped,
         ),
-        ("callbacks_waiting", "Callback deliveries that are pending", courier.waiting),
-        ("callbacks_paused", "Callbacks that are paused", courier.paused),
+        ("callbacks_waiting", "Callback deliveries that are pending", dispatcher.waiting),
+        ("callbacks_paused", "Callbacks that are paused", dispatcher.paused),
     ]
 
 

@@ -1,1 +1,1 @@
-"""Webhooks to callers: what they ask for, and the courier that brings it. Knows no transport and no database."""
+"""Webhooks to callers: what they ask for, and the dispatcher that brings it. Knows no transport and no database."""

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from gateway.callbacks import signing
-from gateway.callbacks.courier import MOST_WAITING, Courier, Line
+from gateway.callbacks.dispatcher import MOST_WAITING, Dispatcher, Line
 from gateway.callbacks.model import Callback, Delivery, Fate, Outcome, Secret, id_parts
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.errors import Failure, GatewayError, Reason, invalid_field, printable
@@ -66,14 +66,14 @@ class TenantCallbacks:
         self,
         *,
         store: CallbackStore,
-        courier: Courier,
+        dispatcher: Dispatcher,
         feed: Feed,
         clock: Clock,
         receivers: Receivers,
         bodies: Bodies,
     ) -> None:
         self._store = store
-        self._courier = courier
+        self._dispatcher = dispatcher
         self._feed = feed
         self._clock = clock
         self._receivers = receivers
@@ -99,7 +99,7 @@ class TenantCallbacks:
         async with self._creating:
             known = self._by_key(tenant, key)
             if known is None:
-                if len(self._courier.of(tenant)) >= MOST_CALLBACKS:
+                if len(self._dispatcher.of(tenant)) >= MOST_CALLBACKS:
                     raise _quota(f"a tenant has at most {MOST_CALLBACKS} callbacks", "callbacks")
                 secret = Secret(signing.new_secret())
                 moment = self._clock.moment()
@@ -116,7 +116,7 @@ class TenantCallbacks:
                     secrets=(secret,),
                 )
                 if await self._store.add_callback(new):
-                    await self._courier.add(new)
+                    await self._dispatcher.add(new)
                     return new, secret.text
                 # An earlier call has stored it, and was told that the store did not answer.
                 await self._catch_up()
@@ -133,7 +133,7 @@ class TenantCallbacks:
 
     def listed(self, tenant: str) -> Sequence[Callback]:
         """All of the tenant's, newest first."""
-        return sorted(self._courier.of(tenant), key=lambda callback: callback.id, reverse=True)
+        return sorted(self._dispatcher.of(tenant), key=lambda callback: callback.id, reverse=True)
 
     @_to_its_end
     async def update(
@@ -161,18 +161,18 @@ class TenantCallbacks:
             line.callback, line.stored_position = callback, callback.position
             if due is not None:
                 line.hurry(due, everything=True)
-        self._courier.wake(callback_id)
+        self._dispatcher.wake(callback_id)
         return callback
 
     @_to_its_end
     async def delete(self, tenant: str, callback_id: str) -> None:
         """Erase it, if there is one."""
-        line = self._courier.lines.get(callback_id)
+        line = self._dispatcher.lines.get(callback_id)
         if line is None or line.callback.tenant != tenant:
             return
         async with line.changing:
             await self._store.delete_callback(callback_id)
-            self._courier.remove(callback_id)
+            self._dispatcher.remove(callback_id)
 
     @_to_its_end
     async def rotate(self, tenant: str, callback_id: str) -> tuple[Callback, str]:
@@ -228,20 +228,20 @@ class TenantCallbacks:
     async def redeliver(self, tenant: str, delivery_id: str) -> Delivery:
         """Have it delivered from now on, as if it were new. Raises NOT_FOUND."""
         parts = id_parts(delivery_id)
-        line = None if parts is None else self._courier.lines.get(parts[0])
+        line = None if parts is None else self._dispatcher.lines.get(parts[0])
         if parts is None or line is None or line.callback.tenant != tenant:
             raise _no_delivery(delivery_id)
         if line.waiting >= 2 * MOST_WAITING:
             raise _quota("too many deliveries of this callback wait already", "deliveries")
         async with line.changing:
             known = await self._store.delivery(*parts)
-            if known is None or not await self._courier.deliverable(known):
+            if known is None or not await self._dispatcher.deliverable(known):
                 raise _no_delivery(delivery_id)
             now = self._clock.moment().steady
             again = replace(known, fate=Fate.PENDING, attempts=0, refusals=0, problem=None, http_status=0, next_at=now)
             await self._store.redeliver(again)
             line.add(again)
-        self._courier.wake(line.callback.id)
+        self._dispatcher.wake(line.callback.id)
         return again
 
     async def drained(self) -> None:
@@ -255,7 +255,7 @@ class TenantCallbacks:
             yield self._line(tenant, callback_id)
 
     def _line(self, tenant: str, callback_id: str) -> Line:
-        line = self._courier.lines.get(callback_id)
+        line = self._dispatcher.lines.get(callback_id)
         if line is None or line.callback.tenant != tenant:
             raise GatewayError(
                 Failure(Reason.NOT_FOUND, "no such callback", metadata={"callback_id": printable(callback_id)})
@@ -263,12 +263,12 @@ class TenantCallbacks:
         return line
 
     def _by_key(self, tenant: str, key: str) -> Callback | None:
-        return next((one for one in self._courier.of(tenant) if one.idempotency_key == key), None)
+        return next((one for one in self._dispatcher.of(tenant) if one.idempotency_key == key), None)
 
     async def _catch_up(self) -> None:
         for callback in await self._store.callbacks():
-            if callback.id not in self._courier.lines:
-                await self._courier.add(callback)
+            if callback.id not in self._dispatcher.lines:
+                await self._dispatcher.add(callback)
 
 
 def fingerprint(url: str, wanted: Filter, *, every_change: bool) -> bytes:

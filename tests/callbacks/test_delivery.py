@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from standardwebhooks import WebhookVerificationError
 
-from gateway.callbacks import courier
+from gateway.callbacks import dispatcher
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generation_pb
 from tests.callbacks.conftest import Start
@@ -155,8 +155,8 @@ async def test_a_restart_delivers_the_rest(running: Running, receiver: Receiver)
 async def test_a_backlog_is_bounded_and_nothing_of_it_is_lost(
     start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "MOST_WAITING", 3)
-    monkeypatch.setattr(courier, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(dispatcher, "MOST_WAITING", 3)
+    monkeypatch.setattr(dispatcher, "READ_AT_ONCE", 2)
     running = await start()
     receiver.usual = 503
     made = await create(running, receiver.url)
@@ -181,8 +181,8 @@ async def test_a_slow_receiver_harms_no_other_and_is_not_crowded(running: Runnin
         for one in stored:
             await running.finish(one.id)
         await settles(running, other.callback.id, 12)
-        assert receiver.most_open == courier.AT_ONCE
-        assert quick.most_open <= courier.AT_ONCE
+        assert receiver.most_open == dispatcher.AT_ONCE
+        assert quick.most_open <= dispatcher.AT_ONCE
 
 
 async def test_what_was_deleted_before_is_not_told(running: Running, receiver: Receiver) -> None:

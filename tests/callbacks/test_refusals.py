@@ -179,7 +179,7 @@ async def test_a_receiver_that_is_away_for_days_is_paused_and_loses_nothing(time
     receiver.usual = 503
     made = await create(timed, receiver.url)
     done = [await ended(timed, f"fox {number}") for number in range(3)]
-    took = await timed.passes(4 * DAY, until=lambda: timed.gateway._core.courier.paused() == 1, step=COARSE)
+    took = await timed.passes(4 * DAY, until=lambda: timed.gateway._core.dispatcher.paused() == 1, step=COARSE)
     assert schedule.PATIENCE <= took <= schedule.PATIENCE + schedule.LONGEST_HOLD * 1.1 + 60 + 2 * COARSE
     assert all(one.state == pb.DELIVERY_STATE_PENDING for one in await deliveries(timed, made.callback.id))
     paused = await state_of(timed, made.callback.id)

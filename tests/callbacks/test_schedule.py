@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.callbacks import schedule
-from gateway.callbacks.courier import Line
+from gateway.callbacks.dispatcher import Line
 from gateway.callbacks.model import Callback, Delivery, Fate, Outcome, Problem, id_parts
 from gateway.generations.model import Moment
 from gateway.generations.ports import Filter

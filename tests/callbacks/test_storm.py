@@ -36,7 +36,7 @@ async def test_through_faults_and_restarts_every_revision_is_taken_and_in_order(
         for callback, receiver in zip(made, (first, second), strict=True):
             receiver.usual = 200
             await change(timed, callback.callback.id, paused=False)
-        await timed.passes(7_200.0, until=lambda: timed.gateway._core.courier.waiting() == 0, step=60.0)
+        await timed.passes(7_200.0, until=lambda: timed.gateway._core.dispatcher.waiting() == 0, step=60.0)
 
         ends = {one.id: (await timed.get(one.id)).revision for one in stored}
         for callback, receiver in zip(made, (first, second), strict=True):

@@ -128,7 +128,7 @@ def _order(delivery: Delivery) -> int:
     return delivery.revision
 
 
-class Courier:
+class Dispatcher:
     """Runs the lines of all callbacks. `delivered` and `failed` count attempts by how they ended."""
 
     def __init__(
