@@ -1,1 +1,1 @@
-"""Webhooks to callers: what they ask for, and the dispatcher that brings it. Knows no transport and no database."""
+"""Callbacks: webhooks to callers. Independent of the transport and the database."""

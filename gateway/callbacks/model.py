@@ -1,4 +1,4 @@
-"""The values: a callback, its secrets, its deliveries, and what one attempt came to."""
+"""The values of callbacks: a callback, its secrets, its deliveries, and the outcome of an attempt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ from gateway.generations.ports import Filter
 
 
 class Problem(IntEnum):
-    """Why a receiver did not take a delivery; names and numbers are those of `DeliveryProblem` in the proto."""
+    """Why an attempt failed; the names and numbers of `DeliveryProblem` in the proto."""
 
     STATUS = 1
     REDIRECT = 2
@@ -20,8 +20,8 @@ class Problem(IntEnum):
     ADDRESS_REFUSED = 7
 
 
-class Fate(IntEnum):
-    """What became of a delivery; names and numbers are those of `DeliveryState` in the proto."""
+class DeliveryState(IntEnum):
+    """The state of a delivery; the names and numbers of `DeliveryState` in the proto."""
 
     PENDING = 1
     DELIVERED = 2
@@ -30,9 +30,9 @@ class Fate(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one attempt came to: `problem` None where it was taken; `http_status` 0 where no answer came.
+    """The outcome of an attempt: success if `problem` is None. `http_status` is 0 if there was no response.
 
-    `retry_after`: seconds that the receiver asked for.
+    `retry_after` is the receiver's Retry-After in seconds.
     """
 
     problem: Problem | None = None
@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that signs, "whsec_…"; `until` that steady time, None while it is the newest."""
+    """A signing secret, "whsec_…". It signs until the steady time `until`, without an end if that is None."""
 
     text: str = field(repr=False)
     until: float | None = None
@@ -50,12 +50,14 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Where a tenant wants to be told of what. Times that end in `_time` are wall clock, all others steady.
+    """A URL to which a tenant's changes are delivered. Names that end in `_time` are wall times, the others steady.
 
-    `fingerprint` is that of what it was created with. `position`: all changes of the tenant up to there have been taken
-    up for it. `failing_since`: since when it is tried again and again, the last time at `failed_at`, and takes nothing;
-    None after a success. `problem` and `problem_status` are the last one's. `streak` counts failures in a row
-    that are the receiver's as a whole, and not one delivery's; until `held_until` nothing is sent.
+    `wanted` selects generations; only their final changes are delivered, unless `every_change`. `fingerprint` is that
+    of the creating request. Changes up to `position` in the tenant's log have become deliveries.
+
+    The health of the receiver: `failing_since` is the first of the failures since the last success, None if there is
+    none, and `failed_at` the last one, with its `problem` and `problem_status`. `streak` counts outages in a row, that
+    is, failures of the whole receiver and not of one delivery; nothing is sent before `held_until`.
     """
 
     id: str
@@ -78,25 +80,26 @@ class Callback:
     secrets: tuple[Secret, ...] = ()
 
     def wants(self, generation: Generation) -> bool:
-        """Whether it is to be told of the generation at this revision."""
+        """Return whether this version of a generation is delivered."""
         return (self.every_change or generation.done) and self.wanted.matches(generation)
 
-    def well(self) -> "Callback":
-        """The same without a problem."""
+    def healthy(self) -> "Callback":
+        """Return the callback without its problem."""
         return replace(
             self, problem=None, problem_status=0, problem_time=None, failing_since=None, streak=0, held_until=0.0
         )
 
     def signing(self, steady: float) -> Sequence[Secret]:
-        """The secrets that sign now, the newest first."""
+        """Return the secrets that sign at a steady time, newest first."""
         return [secret for secret in self.secrets if secret.until is None or secret.until > steady]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One revision of a generation on its way to one callback. `next_at` is steady, and due while PENDING.
+    """The delivery of one revision of a generation to one callback.
 
-    `refusals`: how many of its attempts failed for itself, and not because the receiver as a whole was away.
+    While it is PENDING, the next attempt is at the steady time `next_at`. `refusals` counts failed attempts, without
+    those that failed because of an outage of the receiver. Names that end in `_time` are wall times.
     """
 
     callback_id: str
@@ -104,7 +107,7 @@ class Delivery:
     revision: int
     create_time: float
     next_at: float
-    fate: Fate = Fate.PENDING
+    state: DeliveryState = DeliveryState.PENDING
     attempts: int = 0
     refusals: int = 0
     problem: Problem | None = None
@@ -113,12 +116,13 @@ class Delivery:
 
     @property
     def id(self) -> str:
-        """What the receiver knows it by: the same however often it is sent, and without a full stop."""
+        """The id for the receiver. It is the same in every attempt and contains no full stop, which separates the
+        signed parts."""
         return f"{self.callback_id}_{self.generation_id}_{self.revision}"
 
 
 def id_parts(delivery_id: str) -> tuple[str, str, int] | None:
-    """The callback, the generation and the revision that an id names; None where it is none."""
+    """Parse the id of a delivery into callback, generation and revision; None if it is malformed."""
     parts = delivery_id.split("_")
     if len(parts) != 3 or not (parts[2].isascii() and parts[2].isdecimal()) or len(parts[2]) > 9:
         return None

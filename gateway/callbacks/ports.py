@@ -1,4 +1,4 @@
-"""What callbacks need from outside: where they are kept, what a delivery says, and who carries it."""
+"""The ports of callbacks: their store, the receivers, and the bodies of deliveries."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -8,70 +8,73 @@ from gateway.generations.model import Generation
 
 
 class CallbackStore(Protocol):
-    """Durable callbacks and deliveries. What returns has been committed. Raises StoreError."""
+    """Stores callbacks and deliveries. Each method returns after its commit, or raises StoreError."""
 
     async def add_callback(self, callback: Callback) -> bool:
-        """Keep a new one with its secret; False where the tenant's idempotency key stands for another one."""
+        """Store a new callback with its secret; False if the tenant has one with its idempotency key."""
 
     async def change_callback(self, callback: Callback, due: float | None = None) -> None:
-        """Store it as it is now: what may be changed of it, its position, its health and its secrets.
+        """Store what can change in a callback: its filter, position, health and secrets.
 
-        With `due` all that waits for it is due at that steady time at the latest.
+        With `due`, a steady time, its pending deliveries become due at that time at the latest.
         """
 
     async def delete_callback(self, callback_id: str) -> None:
-        """Erase it with its secrets and deliveries."""
+        """Delete a callback with its secrets and deliveries."""
 
     async def callbacks(self) -> Sequence[Callback]:
-        """All, oldest first."""
+        """Return all callbacks, oldest first."""
 
     async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery], settled_before: float) -> None:
-        """Keep new deliveries and the callback's position in one commit; those that are known stay as they are.
+        """Store new deliveries and the position of the callback in one transaction. Known deliveries do not change.
 
-        Forgets what was taken or given up before that wall time.
+        Its deliveries that succeeded or failed before the wall time `settled_before` are deleted.
         """
 
     async def delivery_attempted(
         self, delivery: Delivery, callback: Callback, before: Callback, due: float | None
     ) -> None:
-        """Store what an attempt made of a delivery, and of the callback's health where that is not as before.
+        """Store a delivery after an attempt, and the health of its callback if it differs from `before`.
 
-        With `due` what failed because the receiver was away is due at that steady time at the latest.
+        With `due`, a steady time, deliveries that failed because of an outage become due at that time at the latest.
         """
 
     async def redeliver(self, delivery: Delivery) -> None:
-        """Store it as one that waits again."""
+        """Store a delivery as pending again."""
 
     async def drop_delivery(self, delivery: Delivery) -> None:
-        """Erase it: there is nothing to deliver any more."""
+        """Delete a delivery whose generation no longer exists."""
 
     async def pending_deliveries(self, callback_id: str) -> Sequence[Delivery]:
-        """Those that wait, in the order of their revisions."""
+        """Return the pending deliveries, those of one generation in the order of their revisions."""
 
     async def delivery(self, callback_id: str, generation_id: str, revision: int) -> Delivery | None:
-        """One of a callback."""
+        """Return a delivery; None if there is none."""
 
     async def deliveries(
         self, callback_id: str, generation_id: str, *, failed_only: bool, before: tuple[float, str, int], limit: int
     ) -> Sequence[Delivery]:
-        """Newest first, at most `limit`, all older than the place `before`: its time, generation and revision."""
+        """Return at most `limit` deliveries, newest first.
+
+        All are older than `before`: a creation time, generation id and revision. `generation_id` "" selects all.
+        """
 
 
 class Receivers(Protocol):
-    """The world outside."""
+    """Sends deliveries to the servers of callers."""
 
     def refusal(self, url: str) -> str:
-        """Why the URL can be no callback's; empty where it can."""
+        """Return why a URL cannot be used for a callback; "" if it can."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """POST it once. Never raises for what the other side does."""
+        """Send one POST. Failures are returned as outcomes, not raised."""
 
 
 class Bodies(Protocol):
-    """What deliveries say."""
+    """Encodes the bodies of deliveries."""
 
     def of(self, generation: Generation) -> bytes:
-        """The body for a generation at one revision."""
+        """Return the body for one version of a generation."""
 
     def of_test(self, wall: float) -> bytes:
-        """The body of a test."""
+        """Return the body of a test delivery that is made at a wall time."""

@@ -1,41 +1,45 @@
-"""What an attempt makes of a delivery and of its callback: one pure function, and the times that it goes by.
+"""The retry policy of callbacks: one pure function from the outcome of an attempt to the next state, and its times.
 
-Two things can be wrong. A receiver as a whole is away, or too busy: then nothing is sent to it for a while, one
-delivery at a time finds out whether it is back, and none is given up for it. Or it does not take this one delivery:
-then that is tried again by a schedule of its own, and the others go on.
+There are two kinds of failure. In an outage the whole receiver is unreachable or overloaded: nothing is sent to it for
+a while, then one delivery at a time until one succeeds, and no delivery is given up. Otherwise the receiver refuses
+this delivery: it is retried with growing pauses, and other deliveries are not affected.
 """
 
 from dataclasses import dataclass, replace
 
-from gateway.callbacks.model import Callback, Delivery, Fate, Outcome, Problem
+from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Problem
 from gateway.generations.model import Moment
 
 PAUSES = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 72_000.0)
-"""Seconds before one delivery is tried again; one that is not taken ten times, in about three days, is given up."""
+"""Seconds before each retry of a delivery. It fails with the tenth refusal, after about three days."""
 PATIENCE = 3 * 86_400.0
-"""Seconds after which a callback that has taken nothing is paused."""
+"""Seconds without a success after which a callback is paused."""
 LULL = 1.5 * 86_400.0
-"""Seconds without an attempt, longer than any pause between two, after which a failure is the first of another kind."""
+"""Seconds without a failure, longer than any pause between attempts, after which `failing_since` starts again."""
 FIRST_HOLD, LONGEST_HOLD = 5.0, 900.0
-"""Seconds for which nothing is sent to a receiver that is away; doubled with each failure in a row."""
+"""Seconds for which nothing is sent during an outage: after the first failure, and at most; doubled each time."""
 LONGEST_RETRY_AFTER = 86_400.0
-BUSY = frozenset({429, 502, 503, 504})
-"""Statuses that say something of the receiver as a whole."""
-AWAY_AFTER = 3
-"""Failures in a row from which on they are the receiver's, and no more those of what was sent."""
+"""The most seconds of a Retry-After that are respected."""
+OUTAGE_STATUSES = frozenset({429, 502, 503, 504})
+"""The HTTP statuses that indicate an outage of the whole receiver."""
+OUTAGE_AFTER = 3
+"""The number of such failures in a row from which a failure no longer counts against the delivery."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Both afterwards. `back`: the receiver was away and is there again, so what failed meanwhile is due at once."""
+    """The callback and the delivery after an attempt.
+
+    `recovered`: an outage has ended, so deliveries that failed during it are due at once.
+    """
 
     callback: Callback
     delivery: Delivery
-    back: bool = False
+    recovered: bool = False
 
 
 def after(callback: Callback, delivery: Delivery, outcome: Outcome, moment: Moment, chance: float) -> Result:
-    """What one attempt came to; `chance` from 0 to 1 spreads what began together."""
+    """Return the state after an attempt. `chance`, from 0 to 1, varies the pauses by a tenth."""
     tried = replace(
         delivery,
         attempts=delivery.attempts + 1,
@@ -44,31 +48,31 @@ def after(callback: Callback, delivery: Delivery, outcome: Outcome, moment: Mome
         last_attempt_time=moment.wall,
     )
     if outcome.problem is None:
-        back = callback.streak >= AWAY_AFTER
-        return Result(callback.well(), replace(tried, fate=Fate.DELIVERED), back)
-    ailing = _ailing(callback, outcome, moment, chance)
-    if ailing.streak >= AWAY_AFTER:
-        return Result(ailing, replace(tried, next_at=ailing.held_until))
-    return Result(ailing, _refused(tried, outcome, moment, chance))
+        recovered = callback.streak >= OUTAGE_AFTER
+        return Result(callback.healthy(), replace(tried, state=DeliveryState.DELIVERED), recovered)
+    failing = _failing(callback, outcome, moment, chance)
+    if failing.streak >= OUTAGE_AFTER:
+        return Result(failing, replace(tried, next_at=failing.held_until))
+    return Result(failing, _refused(tried, outcome, moment, chance))
 
 
-def away(problem: Problem | None, http_status: int) -> bool:
-    """Whether this is a problem of the receiver as a whole."""
-    return http_status in BUSY or (problem is not None and http_status == 0)
+def is_outage(problem: Problem | None, http_status: int) -> bool:
+    """Return whether a problem is one of the whole receiver: no response, or a status of OUTAGE_STATUSES."""
+    return http_status in OUTAGE_STATUSES or (problem is not None and http_status == 0)
 
 
 def _refused(tried: Delivery, outcome: Outcome, moment: Moment, chance: float) -> Delivery:
     refused = replace(tried, refusals=tried.refusals + 1)
     if refused.refusals > len(PAUSES):
-        return replace(refused, fate=Fate.FAILED)
-    pause = _spread(PAUSES[refused.refusals - 1], chance)
-    return replace(refused, next_at=moment.steady + max(pause, _asked(outcome)))
+        return replace(refused, state=DeliveryState.FAILED)
+    pause = _jittered(PAUSES[refused.refusals - 1], chance)
+    return replace(refused, next_at=moment.steady + max(pause, _retry_after(outcome)))
 
 
-def _ailing(callback: Callback, outcome: Outcome, moment: Moment, chance: float) -> Callback:
+def _failing(callback: Callback, outcome: Outcome, moment: Moment, chance: float) -> Callback:
     quiet = moment.steady - callback.failed_at > LULL
     since = moment.steady if callback.failing_since is None or quiet else callback.failing_since
-    ailing = replace(
+    failing = replace(
         callback,
         problem=outcome.problem,
         problem_status=outcome.http_status,
@@ -77,16 +81,16 @@ def _ailing(callback: Callback, outcome: Outcome, moment: Moment, chance: float)
         failed_at=moment.steady,
         paused=callback.paused or outcome.problem is Problem.GONE or moment.steady - since >= PATIENCE,
     )
-    if not away(outcome.problem, outcome.http_status):
-        return replace(ailing, streak=0)
-    hold = _spread(min(FIRST_HOLD * 2 ** min(callback.streak, 9), LONGEST_HOLD), chance)
-    until = moment.steady + max(hold, _asked(outcome))
-    return replace(ailing, streak=callback.streak + 1, held_until=max(callback.held_until, until))
+    if not is_outage(outcome.problem, outcome.http_status):
+        return replace(failing, streak=0)
+    hold = _jittered(min(FIRST_HOLD * 2 ** min(callback.streak, 9), LONGEST_HOLD), chance)
+    until = moment.steady + max(hold, _retry_after(outcome))
+    return replace(failing, streak=callback.streak + 1, held_until=max(callback.held_until, until))
 
 
-def _asked(outcome: Outcome) -> float:
+def _retry_after(outcome: Outcome) -> float:
     return min(outcome.retry_after or 0.0, LONGEST_RETRY_AFTER)
 
 
-def _spread(seconds: float, chance: float) -> float:
+def _jittered(seconds: float, chance: float) -> float:
     return seconds * (0.9 + 0.2 * chance)

@@ -1,4 +1,4 @@
-"""The use cases: create, change, rotate, test and delete callbacks; look at deliveries, and have one made again."""
+"""The use cases of callbacks: create, list, update, rotate, test and delete them; list and repeat deliveries."""
 
 import asyncio
 import hashlib
@@ -10,8 +10,8 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from gateway.callbacks import signing
-from gateway.callbacks.dispatcher import MOST_WAITING, Dispatcher, Line
-from gateway.callbacks.model import Callback, Delivery, Fate, Outcome, Secret, id_parts
+from gateway.callbacks.dispatcher import MOST_WAITING, CallbackQueue, Dispatcher
+from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Secret, id_parts
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.errors import Failure, GatewayError, Reason, invalid_field, printable
 from gateway.generations.clock import Ids
@@ -25,19 +25,20 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_CALLBACKS = 20
-"""Of one tenant."""
+"""Callbacks of one tenant."""
 ROTATION = 86_400.0
-"""Seconds that a secret goes on signing beside a newer one."""
+"""Seconds for which a secret still signs after a newer one was created."""
 MOST_SECRETS = 4
+"""Secrets of a callback that sign at the same time."""
 MOST_TESTS = 16
-"""Tests under way in all."""
+"""Concurrent tests of all tenants."""
 BEGINNING = (float("inf"), "~", 0)
-"""A place before the newest delivery."""
+"""The value of `before` for the first page of deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What became of a test; `id` is what its receiver knows it by."""
+    """The result of a test delivery. `id` is its webhook-id; the times are wall times."""
 
     id: str
     callback_id: str
@@ -49,8 +50,8 @@ class Tested:
 Method = Callable[Concatenate["TenantCallbacks", P], Coroutine[Any, Any, T]]
 
 
-def _to_its_end(method: "Method[P, T]") -> "Method[P, T]":
-    """Whoever leaves in between: what the store has kept and what is in memory must not part."""
+def _uninterrupted(method: "Method[P, T]") -> "Method[P, T]":
+    """Finish the method even if its call is canceled, so that the store and the memory do not diverge."""
 
     @wraps(method)
     async def owned(self: "TenantCallbacks", /, *arguments: P.args, **named: P.kwargs) -> T:
@@ -60,7 +61,10 @@ def _to_its_end(method: "Method[P, T]") -> "Method[P, T]":
 
 
 class TenantCallbacks:
-    """All that a tenant can do with callbacks. Raises GatewayError; another tenant's do not exist."""
+    """The use cases of one tenant's callbacks. Callbacks of other tenants are NOT_FOUND.
+
+    The methods raise GatewayError or StoreError.
+    """
 
     def __init__(
         self,
@@ -84,18 +88,22 @@ class TenantCallbacks:
         self._tasks = OwnedTasks()
 
     def moment(self) -> Moment:
-        """Now: steady times are shown by the distance to it."""
+        """Return the current time, with which steady times are converted to wall times."""
         return self._clock.moment()
 
-    @_to_its_end
+    @_uninterrupted
     async def create(
         self, tenant: str, url: str, wanted: Filter, key: str, *, every_change: bool
     ) -> tuple[Callback, str]:
-        """A new callback with its secret; an empty one where the key was known, and the callback as it is now."""
+        """Create a callback; return it and its secret.
+
+        If the idempotency key is known, return the existing callback and "". Raises INVALID_INPUT for the URL,
+        QUOTA_EXCEEDED, or IDEMPOTENCY_KEY_REUSED if the key belongs to a callback with other arguments.
+        """
         why = self._receivers.refusal(url)
         if why:
             raise invalid_field("url", why)
-        asked = fingerprint(url, wanted, every_change=every_change)
+        requested = fingerprint(url, wanted, every_change=every_change)
         async with self._creating:
             known = self._by_key(tenant, key)
             if known is None:
@@ -110,7 +118,7 @@ class TenantCallbacks:
                     wanted=wanted,
                     every_change=every_change,
                     idempotency_key=key,
-                    fingerprint=asked,
+                    fingerprint=requested,
                     create_time=moment.wall,
                     position=self._feed.position,
                     secrets=(secret,),
@@ -118,24 +126,24 @@ class TenantCallbacks:
                 if await self._store.add_callback(new):
                     await self._dispatcher.add(new)
                     return new, secret.text
-                # An earlier call has stored it, and was told that the store did not answer.
-                await self._catch_up()
+                # An earlier call stored the callback but got an error from the store.
+                await self._add_missing()
                 known = self._by_key(tenant, key)
-        if known is None or known.fingerprint != asked:
+        if known is None or known.fingerprint != requested:
             raise GatewayError(
                 Failure(Reason.IDEMPOTENCY_KEY_REUSED, "the idempotency_key was used for another callback")
             )
         return known, ""
 
     def get(self, tenant: str, callback_id: str) -> Callback:
-        """The callback. Raises NOT_FOUND."""
-        return self._line(tenant, callback_id).callback
+        """Return a callback. Raises NOT_FOUND."""
+        return self._queue(tenant, callback_id).callback
 
     def listed(self, tenant: str) -> Sequence[Callback]:
-        """All of the tenant's, newest first."""
+        """Return all callbacks of the tenant, newest first."""
         return sorted(self._dispatcher.of(tenant), key=lambda callback: callback.id, reverse=True)
 
-    @_to_its_end
+    @_uninterrupted
     async def update(
         self,
         tenant: str,
@@ -145,9 +153,12 @@ class TenantCallbacks:
         wanted: Filter | None = None,
         every_change: bool | None = None,
     ) -> Callback:
-        """Change what is given. One that goes on has no problem any more, and what waits for it is due."""
-        async with self._changing(tenant, callback_id) as line:
-            callback, due = line.callback, None
+        """Change the given fields. Resuming a callback clears its problem and makes its deliveries due.
+
+        Raises NOT_FOUND.
+        """
+        async with self._changing(tenant, callback_id) as queue:
+            callback, due = queue.callback, None
             if wanted is not None:
                 callback = replace(callback, wanted=wanted)
             if every_change is not None:
@@ -156,57 +167,63 @@ class TenantCallbacks:
                 callback = replace(callback, paused=paused)
             if paused is False:
                 due = self._clock.moment().steady
-                callback = callback.well()
+                callback = callback.healthy()
             await self._store.change_callback(callback, due)
-            line.callback, line.stored_position = callback, callback.position
+            queue.callback, queue.stored_position = callback, callback.position
             if due is not None:
-                line.hurry(due, everything=True)
+                queue.make_due(due, everything=True)
         self._dispatcher.wake(callback_id)
         return callback
 
-    @_to_its_end
+    @_uninterrupted
     async def delete(self, tenant: str, callback_id: str) -> None:
-        """Erase it, if there is one."""
-        line = self._dispatcher.lines.get(callback_id)
-        if line is None or line.callback.tenant != tenant:
+        """Delete a callback with its deliveries; do nothing if it does not exist."""
+        queue = self._dispatcher.queues.get(callback_id)
+        if queue is None or queue.callback.tenant != tenant:
             return
-        async with line.changing:
+        async with queue.changing:
             await self._store.delete_callback(callback_id)
             self._dispatcher.remove(callback_id)
 
-    @_to_its_end
+    @_uninterrupted
     async def rotate(self, tenant: str, callback_id: str) -> tuple[Callback, str]:
-        """A new secret; the others sign for a day more."""
-        async with self._changing(tenant, callback_id) as line:
+        """Create a new secret; return the callback and the secret. Older secrets still sign for ROTATION seconds.
+
+        Raises NOT_FOUND, or QUOTA_EXCEEDED if too many secrets sign.
+        """
+        async with self._changing(tenant, callback_id) as queue:
             now = self._clock.moment().steady
             old = [
                 replace(secret, until=now + ROTATION) if secret.until is None else secret
-                for secret in line.callback.signing(now)
+                for secret in queue.callback.signing(now)
             ]
             if len(old) >= MOST_SECRETS:
                 wait = min(secret.until - now for secret in old if secret.until is not None)
-                raise _quota(f"{MOST_SECRETS} secrets sign already", "secrets", wait)
+                raise _quota(f"the callback already has {MOST_SECRETS} active secrets", "secrets", wait)
             new = Secret(signing.new_secret())
-            callback = replace(line.callback, secrets=(new, *old))
+            callback = replace(queue.callback, secrets=(new, *old))
             await self._store.change_callback(callback)
-            line.callback, line.stored_position = callback, callback.position
+            queue.callback, queue.stored_position = callback, callback.position
         return callback, new.text
 
     async def test(self, tenant: str, callback_id: str) -> Tested:
-        """Send one delivery that is kept nowhere, and tell what became of it."""
-        callback = self._line(tenant, callback_id).callback
+        """Send one test delivery, which is not stored, and return its outcome.
+
+        Raises NOT_FOUND, or GATEWAY_OVERLOADED if too many tests are running.
+        """
+        callback = self._queue(tenant, callback_id).callback
         if self._testing >= MOST_TESTS:
-            raise GatewayError(Failure(Reason.GATEWAY_OVERLOADED, "too many tests are under way", retryable=True))
-        name = f"{callback.id}_test_{secrets.token_hex(8)}"
+            raise GatewayError(Failure(Reason.GATEWAY_OVERLOADED, "too many tests are running", retryable=True))
+        delivery_id = f"{callback.id}_test_{secrets.token_hex(8)}"
         moment = self._clock.moment()
         body = self._bodies.of_test(moment.wall)
         self._testing += 1
         try:
-            headers = signing.headers(name, moment.wall, body, callback.signing(moment.steady))
+            headers = signing.headers(delivery_id, moment.wall, body, callback.signing(moment.steady))
             outcome = await self._receivers.post(callback.url, headers, body)
         finally:
             self._testing -= 1
-        return Tested(name, callback.id, outcome, moment.wall, self._clock.moment().wall)
+        return Tested(delivery_id, callback.id, outcome, moment.wall, self._clock.moment().wall)
 
     async def deliveries(
         self,
@@ -218,61 +235,72 @@ class TenantCallbacks:
         before: tuple[float, str, int],
         limit: int,
     ) -> Sequence[Delivery]:
-        """A page, newest first. Raises NOT_FOUND."""
-        self._line(tenant, callback_id)
+        """Return a page of deliveries, newest first; see `CallbackStore.deliveries`. Raises NOT_FOUND."""
+        self._queue(tenant, callback_id)
         return await self._store.deliveries(
             callback_id, generation_id, failed_only=failed_only, before=before, limit=limit
         )
 
-    @_to_its_end
+    @_uninterrupted
     async def redeliver(self, tenant: str, delivery_id: str) -> Delivery:
-        """Have it delivered from now on, as if it were new. Raises NOT_FOUND."""
+        """Deliver a revision again, as if it were new. Raises NOT_FOUND, or QUOTA_EXCEEDED if too many are pending."""
         parts = id_parts(delivery_id)
-        line = None if parts is None else self._dispatcher.lines.get(parts[0])
-        if parts is None or line is None or line.callback.tenant != tenant:
+        queue = None if parts is None else self._dispatcher.queues.get(parts[0])
+        if parts is None or queue is None or queue.callback.tenant != tenant:
             raise _no_delivery(delivery_id)
-        if line.waiting >= 2 * MOST_WAITING:
-            raise _quota("too many deliveries of this callback wait already", "deliveries")
-        async with line.changing:
+        if queue.waiting >= 2 * MOST_WAITING:
+            raise _quota("too many deliveries of this callback are pending", "deliveries")
+        async with queue.changing:
             known = await self._store.delivery(*parts)
             if known is None or not await self._dispatcher.deliverable(known):
                 raise _no_delivery(delivery_id)
             now = self._clock.moment().steady
-            again = replace(known, fate=Fate.PENDING, attempts=0, refusals=0, problem=None, http_status=0, next_at=now)
+            again = replace(
+                known,
+                state=DeliveryState.PENDING,
+                attempts=0,
+                refusals=0,
+                problem=None,
+                http_status=0,
+                next_at=now,
+            )
             await self._store.redeliver(again)
-            line.add(again)
-        self._dispatcher.wake(line.callback.id)
+            queue.add(again)
+        self._dispatcher.wake(queue.callback.id)
         return again
 
     async def drained(self) -> None:
-        """Wait until what is being changed is stored."""
+        """Wait until all changes that were started have finished."""
         await self._tasks.drained()
 
     @asynccontextmanager
-    async def _changing(self, tenant: str, callback_id: str) -> AsyncIterator[Line]:
-        """The callback for as long as it is changed. Raises NOT_FOUND, also where it was deleted meanwhile."""
-        async with self._line(tenant, callback_id).changing:
-            yield self._line(tenant, callback_id)
+    async def _changing(self, tenant: str, callback_id: str) -> AsyncIterator[CallbackQueue]:
+        """Lock a callback. Raises NOT_FOUND, also if it was deleted while the lock was awaited."""
+        async with self._queue(tenant, callback_id).changing:
+            yield self._queue(tenant, callback_id)
 
-    def _line(self, tenant: str, callback_id: str) -> Line:
-        line = self._dispatcher.lines.get(callback_id)
-        if line is None or line.callback.tenant != tenant:
+    def _queue(self, tenant: str, callback_id: str) -> CallbackQueue:
+        queue = self._dispatcher.queues.get(callback_id)
+        if queue is None or queue.callback.tenant != tenant:
             raise GatewayError(
                 Failure(Reason.NOT_FOUND, "no such callback", metadata={"callback_id": printable(callback_id)})
             )
-        return line
+        return queue
 
     def _by_key(self, tenant: str, key: str) -> Callback | None:
         return next((one for one in self._dispatcher.of(tenant) if one.idempotency_key == key), None)
 
-    async def _catch_up(self) -> None:
+    async def _add_missing(self) -> None:
         for callback in await self._store.callbacks():
-            if callback.id not in self._dispatcher.lines:
+            if callback.id not in self._dispatcher.queues:
                 await self._dispatcher.add(callback)
 
 
 def fingerprint(url: str, wanted: Filter, *, every_change: bool) -> bytes:
-    """What tells two callbacks apart under one key. Declare new fields of filters with `added()`."""
+    """Hash the arguments of `create`, to compare calls with one idempotency key.
+
+    Declare new fields of filters with `added()`, so that stored fingerprints stay valid.
+    """
     filters = [sorted(wanted.labels.items()), sorted(wanted.model_ids), sorted(wanted.states)]
     plain = [url, *filters, every_change, *added_values(wanted)]
     return hashlib.sha256(canonical_json(plain).encode()).digest()

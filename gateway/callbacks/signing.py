@@ -1,4 +1,4 @@
-"""Signatures as Standard Webhooks 1.0.0 has them: HMAC-SHA256 over id, time and body, once for each secret."""
+"""Signs deliveries as defined by Standard Webhooks 1.0.0: HMAC-SHA256 over id, time and body, once per secret."""
 
 import base64
 import hashlib
@@ -13,18 +13,18 @@ SECRET_BYTES = 32
 
 
 def new_secret() -> str:
-    """A secret that nobody has had before."""
+    """Return a new random secret."""
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def headers(name: str, wall: float, body: bytes, signers: Sequence[Secret]) -> dict[str, str]:
-    """The headers of one attempt to deliver the body under that name, made at that time."""
-    sent = int(wall)
-    signed = f"{name}.{sent}.".encode() + body
+def headers(delivery_id: str, wall: float, body: bytes, signers: Sequence[Secret]) -> dict[str, str]:
+    """Return the headers of an attempt that is made at a wall time."""
+    timestamp = int(wall)
+    signed = f"{delivery_id}.{timestamp}.".encode() + body
     signatures = (hmac.digest(_key(secret.text), signed, hashlib.sha256) for secret in signers)
     return {
-        "webhook-id": name,
-        "webhook-timestamp": str(sent),
+        "webhook-id": delivery_id,
+        "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join("v1," + base64.b64encode(one).decode() for one in signatures),
     }
 

@@ -4,7 +4,7 @@ import hashlib
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.callbacks.model import Callback, Delivery, Fate
+from gateway.callbacks.model import Callback, Delivery, DeliveryState
 from gateway.callbacks.service import BEGINNING, TenantCallbacks
 from gateway.errors import Violation, invalid_field, invalid_input
 from gateway.generations.model import Moment
@@ -87,7 +87,7 @@ class CallbackHandlers:
         message = pb.Delivery(
             id=tested.id,
             callback_id=tested.callback_id,
-            state=(Fate.DELIVERED if taken else Fate.FAILED).value,  # type: ignore[arg-type]
+            state=(DeliveryState.DELIVERED if taken else DeliveryState.FAILED).value,  # type: ignore[arg-type]
             attempts=1,
             problem=tested.outcome.problem or 0,  # type: ignore[arg-type]
             http_status=tested.outcome.http_status,
@@ -154,14 +154,14 @@ def _delivery(delivery: Delivery, moment: Moment) -> pb.Delivery:
         callback_id=delivery.callback_id,
         generation_id=delivery.generation_id,
         revision=delivery.revision,
-        state=delivery.fate.value,  # type: ignore[arg-type]
+        state=delivery.state.value,  # type: ignore[arg-type]
         attempts=delivery.attempts,
         problem=delivery.problem or 0,  # type: ignore[arg-type]
         http_status=delivery.http_status,
         create_time=wire.timestamp(delivery.create_time),
         last_attempt_time=wire.timestamp(delivery.last_attempt_time),
     )
-    if delivery.fate is Fate.PENDING:
+    if delivery.state is DeliveryState.PENDING:
         message.next_attempt_time.CopyFrom(_shown(delivery.next_at, moment))
     return message
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway.callbacks.model import Callback, Delivery, Fate, Problem, Secret
+from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem, Secret
 from gateway.generations.model import State
 from gateway.generations.ports import Filter
 from gateway.store.codec import Row
@@ -141,7 +141,7 @@ class SqliteCallbacks:
         d = delivery
         row = (
             d.next_at,
-            d.fate.value,
+            d.state.value,
             d.attempts,
             d.refusals,
             d.problem and d.problem.value,
@@ -210,7 +210,7 @@ def _delivery_of(row: Row) -> Delivery:
         revision=row["revision"],
         create_time=row["create_time"],
         next_at=row["next_at"],
-        fate=Fate(row["fate"]),
+        state=DeliveryState(row["fate"]),
         attempts=row["attempts"],
         refusals=row["refusals"],
         problem=None if row["problem"] is None else Problem(row["problem"]),

@@ -1,4 +1,4 @@
-"""The rules by themselves: what attempts make of deliveries and callbacks, and in which order a line gives them out."""
+"""The retry policy by itself, and the order in which a queue returns deliveries."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.callbacks import schedule
-from gateway.callbacks.dispatcher import Line
-from gateway.callbacks.model import Callback, Delivery, Fate, Outcome, Problem, id_parts
+from gateway.callbacks.dispatcher import CallbackQueue
+from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Problem, id_parts
 from gateway.generations.model import Moment
 from gateway.generations.ports import Filter
 from gateway.headers import retry_after
@@ -49,7 +49,7 @@ def delivery(generation: str = "generation", revision: int = 1, at: float = NOW)
 def test_whatever_comes_of_attempts(history: list[tuple[Outcome, float, float]]) -> None:
     one, waits, at, last = callback(), delivery(), 0.0, 0.0
     for outcome, pause, chance in history:
-        if waits.fate is not Fate.PENDING or one.paused:
+        if waits.state is not DeliveryState.PENDING or one.paused:
             return
         at += pause
         before, quiet = one, at - last > schedule.LULL
@@ -58,17 +58,17 @@ def test_whatever_comes_of_attempts(history: list[tuple[Outcome, float, float]])
         one, waits = result.callback, result.delivery
         assert (waits.problem, waits.http_status) == (outcome.problem, outcome.http_status)
         if outcome.problem is None:
-            assert waits.fate is Fate.DELIVERED
+            assert waits.state is DeliveryState.DELIVERED
             assert (one.problem, one.failing_since, one.streak, one.held_until) == (None, None, 0, 0.0)
-            assert result.back == (before.streak >= schedule.AWAY_AFTER)
+            assert result.recovered == (before.streak >= schedule.OUTAGE_AFTER)
             continue
         # Never at once, never before the receiver said, never more than a day later than the longest pause.
-        if waits.fate is Fate.PENDING:
+        if waits.state is DeliveryState.PENDING:
             assert waits.next_at - (NOW + at) >= 0.9 * schedule.FIRST_HOLD
             assert waits.next_at - (NOW + at) >= min(outcome.retry_after or 0.0, schedule.LONGEST_RETRY_AFTER)
         assert waits.next_at - (NOW + at) <= max(schedule.LONGEST_RETRY_AFTER, 1.1 * max(schedule.PAUSES)) + 86_400.0
         # Given up only after ten refusals of its own; paused only after days.
-        assert (waits.fate is Fate.FAILED) == (waits.refusals == len(schedule.PAUSES) + 1)
+        assert (waits.state is DeliveryState.FAILED) == (waits.refusals == len(schedule.PAUSES) + 1)
         assert one.failing_since is not None
         assert one.paused == (NOW + at - one.failing_since >= schedule.PATIENCE)
         assert not (one.paused and quiet)
@@ -79,8 +79,8 @@ def test_an_outage_costs_no_delivery_its_attempts() -> None:
     for number in range(200):
         result = schedule.after(one, waits, AWAY, moment(number * 900.0), 0.5)
         one, waits = result.callback, result.delivery
-    assert waits.fate is Fate.PENDING
-    assert (waits.attempts, waits.refusals) == (200, schedule.AWAY_AFTER - 1)
+    assert waits.state is DeliveryState.PENDING
+    assert (waits.attempts, waits.refusals) == (200, schedule.OUTAGE_AFTER - 1)
     assert one.held_until == waits.next_at == NOW + 199 * 900.0 + schedule.LONGEST_HOLD
 
 
@@ -112,7 +112,7 @@ def test_a_failure_long_after_another_is_no_failure_for_days() -> None:
 
 def test_gone_pauses_at_once() -> None:
     result = schedule.after(callback(), delivery(), Outcome(Problem.GONE, 410), moment(), 0.5)
-    assert (result.callback.paused, result.delivery.fate) == (True, Fate.PENDING)
+    assert (result.callback.paused, result.delivery.state) == (True, DeliveryState.PENDING)
 
 
 @pytest.mark.parametrize(
@@ -139,36 +139,36 @@ STEPS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(0, 
 
 @example([(0, 2, 0, False), (0, 1, 2, False), (0, 1, 2, False), (0, 1, 2, False), (0, 1, 0, False), (0, 1, 1, False)])
 @given(STEPS)
-def test_a_line_gives_out_what_is_due_in_order_and_counts_right(
+def test_a_queue_returns_due_deliveries_in_order_and_counts_them(
     steps: list[tuple[int, int, int, bool]],
 ) -> None:
     """Against a plain set of what waits: one of each generation at a time, the lowest revision first."""
-    line, waits, flying, now = Line(callback()), {}, {}, NOW
+    queue, waits, flying, now = CallbackQueue(callback()), {}, {}, NOW
     for generation, revision, kind, well in steps:
         name = str(generation)
         if kind == 0:
             under_way = flying.get(name)
             if under_way is None or under_way.revision != revision:
                 waits[name, revision] = delivery(name, revision, now + revision)
-            line.add(delivery(name, revision, now + revision))
+            queue.add(delivery(name, revision, now + revision))
         elif kind == 1 and flying:
             landing = flying.pop(sorted(flying)[0])
             del waits[landing.generation_id, landing.revision]
             if not well:
                 waits[landing.generation_id, landing.revision] = landing = replace(landing, next_at=now + 1.0)
-            line.landed(landing if not well else replace(landing, fate=Fate.DELIVERED))
+            queue.attempted(landing if not well else replace(landing, state=DeliveryState.DELIVERED))
         else:
             now += 1.0
-            taken = line.take(now)
+            taken = queue.take(now)
             if taken is not None:
                 assert taken.generation_id not in flying
                 assert taken.next_at <= now
                 assert waits[taken.generation_id, taken.revision] == taken
                 flying[taken.generation_id] = taken
-        assert line.waiting == len(waits)
-        assert line.flying == set(flying)
+        assert queue.waiting == len(waits)
+        assert queue.in_flight == set(flying)
         firsts = {}
         for known_name, known_revision in sorted(waits):
             if known_name not in flying:
                 firsts.setdefault(known_name, waits[known_name, known_revision])
-        assert line.next_due() == min((one.next_at for one in firsts.values()), default=None)
+        assert queue.next_due() == min((one.next_at for one in firsts.values()), default=None)
