@@ -81,7 +81,7 @@ test: setup ## run all tests, some of them side by side; WORKERS=0 runs one afte
 	@$(BIN)/python -m pytest --numprocesses=$(or $(WORKERS),auto)
 
 .PHONY: soak-tests
-soak-tests: ## run all tests in nine fresh clones: alone, on one core, and on busy cores; ROUNDS=3 of each
+soak-tests: ## run all tests in a fresh clone, on one core, and beside busy processes; ROUNDS=3 times
 	@tools/soak_tests.sh $(or $(ROUNDS),3)
 
 .PHONY: demo

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs `make test` in fresh clones of the last commit: alone, on one core, and beside processes that keep all cores busy.
+# Runs `make test` in a fresh clone of the last commit, then in that clone on one core, then beside processes that keep
+# all cores busy; so many ROUNDS, each with a clone of its own.
 # usage: tools/soak_tests.sh [ROUNDS] [SECONDS]   3 rounds, and 3600 s for each run, unless given.
 # Prints the exit code, the time and pytest's closing line of each run. Exits with 1 if a run failed or exceeded its time,
 # and keeps the logs in build/soak-tests.
@@ -19,18 +20,16 @@ stop_busy() {
 trap 'stop_busy; rm -rf "$clones"' EXIT
 
 run() { # NAME COMMAND...
-  local name=$1 began status=0
+  local name=$1 began=$SECONDS status=0
   shift
-  git clone -q "$source" "$clones/$name" || exit 2
-  began=$SECONDS
-  (cd "$clones/$name" && exec timeout --kill-after=30 "$limit" "$@" make test) >"$logs/$name.log" 2>&1 || status=$?
+  (cd "$clones/$round" && exec timeout --kill-after=30 "$limit" "$@" make test) >"$logs/$name.log" 2>&1 || status=$?
   echo "$name: exit code $status, $((SECONDS - began)) s: $(grep -E '^=+ .* in [0-9.]+s.* =+$' "$logs/$name.log" | tail -n 1)"
   ((status == 0)) || failed=1
-  rm -rf "${clones:?}/$name"
 }
 
 mkdir -p "$logs"
 for ((round = 1; round <= rounds; round++)); do
+  git clone -q "$source" "$clones/$round" || exit 2
   run "alone-$round"
   run "one-core-$round" taskset -c 0
   for ((core = 0; core < $(nproc); core++)); do
@@ -39,5 +38,6 @@ for ((round = 1; round <= rounds; round++)); do
   done
   run "busy-$round"
   stop_busy
+  rm -rf "${clones:?}/$round"
 done
 exit "$failed"

@@ -137,11 +137,14 @@ def test_errors_in_a_row_make_it_slower() -> None:
 async def test_what_was_learned_survives_a_restart(tmp_path: Path) -> None:
     secret = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
     async with run(tmp_path, **public_url(), **secret) as running:
-        for number in range(ENOUGH):
+        for number in range(3 * ENOUGH):
             queued = await running.submit(soul(f"fox {number}"))
-            assert not queued.HasField("forecast")
             running.clock.advance(60)
             await running.until(queued.id, "COMPLETED")
+            if queued.HasField("forecast"):
+                break
+            # On a busy machine a poll may find an end before its webhook arrives. That end does not count.
+        assert number >= ENOUGH
         for _ in range(2):
             queued = await running.submit(soul(f"an owl of {running.gateway.grpc_address}"))
             assert (await running.get(queued.id)).HasField("forecast")
