@@ -11,7 +11,7 @@ from hfgateway.v1.error_pb2 import ErrorReason
 from tools.generate import PROTOS
 
 PREFIX = "ERROR_REASON_"
-NEVER = "Never an RPC's error"
+NEVER = "Never the error of an RPC"
 
 
 def comments() -> dict[str, str]:

@@ -22,24 +22,25 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Why a receiver did not take a delivery. Values may be added.
+// Why a receiver did not accept a delivery. Later versions may add values.
 type DeliveryProblem int32
 
 const (
+	// There is no problem.
 	DeliveryProblem_DELIVERY_PROBLEM_UNSPECIFIED DeliveryProblem = 0
-	// It answered with a status that is not 2xx.
+	// The status of the response is not 2xx, and none of the following applies.
 	DeliveryProblem_DELIVERY_PROBLEM_STATUS DeliveryProblem = 1
-	// It answered with a redirect, which is never followed.
+	// The response is a redirect, which the gateway does not follow.
 	DeliveryProblem_DELIVERY_PROBLEM_REDIRECT DeliveryProblem = 2
-	// It answered 410: it wants no more.
+	// The response is 410: the receiver wants no more deliveries. The callback is paused.
 	DeliveryProblem_DELIVERY_PROBLEM_GONE DeliveryProblem = 3
-	// No answer within 15 s.
+	// There was no response within 15 s.
 	DeliveryProblem_DELIVERY_PROBLEM_TIMEOUT DeliveryProblem = 4
-	// Its name is unknown, it cannot be reached, or the connection broke.
+	// The host name does not resolve, the host cannot be reached, or the connection was lost.
 	DeliveryProblem_DELIVERY_PROBLEM_CONNECTION DeliveryProblem = 5
-	// The connection cannot be trusted: its certificate is not valid for the name.
+	// The TLS handshake failed, usually because the certificate is not valid for the host name.
 	DeliveryProblem_DELIVERY_PROBLEM_CERTIFICATE DeliveryProblem = 6
-	// Its name leads to an address that the gateway does not call.
+	// The host name resolves to an address that the gateway does not call, such as a private one.
 	DeliveryProblem_DELIVERY_PROBLEM_ADDRESS_REFUSED DeliveryProblem = 7
 )
 
@@ -94,16 +95,17 @@ func (DeliveryProblem) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_callback_service_proto_rawDescGZIP(), []int{0}
 }
 
-// Values may be added.
+// The state of a delivery. Later versions may add values.
 type DeliveryState int32
 
 const (
+	// Never sent. A client that reads it has received a value that is newer than its stubs.
 	DeliveryState_DELIVERY_STATE_UNSPECIFIED DeliveryState = 0
-	// Waits for its first or next attempt.
+	// The delivery waits for its first or next attempt.
 	DeliveryState_DELIVERY_STATE_PENDING DeliveryState = 1
-	// The receiver answered 2xx.
+	// The receiver has accepted the delivery.
 	DeliveryState_DELIVERY_STATE_DELIVERED DeliveryState = 2
-	// Given up: all attempts failed. RedeliverDelivery tries again.
+	// All attempts failed, and the gateway has abandoned the delivery. RedeliverDelivery tries again.
 	DeliveryState_DELIVERY_STATE_FAILED DeliveryState = 3
 )
 
@@ -150,23 +152,30 @@ func (DeliveryState) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_callback_service_proto_rawDescGZIP(), []int{1}
 }
 
+// A callback. The client sets url, filter, every_change and paused; the gateway sets the other fields, and can set
+// paused.
 type Callback struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Url    string                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
-	Filter *GenerationFilter      `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Told of every change; else only of ends.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id, assigned by the gateway.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The URL that the gateway sends deliveries to.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// Which generations are reported. Empty: all of the tenant.
+	Filter *GenerationFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Whether every change is reported. If not, only ends are.
 	EveryChange bool `protobuf:"varint,4,opt,name=every_change,json=everyChange,proto3" json:"every_change,omitempty"`
-	// Nothing is delivered: the tenant wants it so, or the gateway gave up (see problem). UpdateCallback lets it go on.
+	// Whether nothing is delivered, because the client or the gateway has paused the callback. If it was the gateway,
+	// problem says why. UpdateCallback resumes it.
 	Paused bool `protobuf:"varint,5,opt,name=paused,proto3" json:"paused,omitempty"`
-	// What is wrong with it since when it last took something; unspecified while nothing is.
+	// The latest problem since the receiver last accepted a delivery. Unspecified if there is none.
 	Problem DeliveryProblem `protobuf:"varint,6,opt,name=problem,proto3,enum=hfgateway.v1.DeliveryProblem" json:"problem,omitempty"`
-	// The HTTP status of that; 0 where none came.
+	// The HTTP status of the attempt with the problem. 0 without a response.
 	ProblemHttpStatus int32 `protobuf:"varint,7,opt,name=problem_http_status,json=problemHttpStatus,proto3" json:"problem_http_status,omitempty"`
-	// Since when it has taken nothing; absent without a problem.
+	// Since when the receiver has accepted nothing. Absent without a problem.
 	ProblemTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=problem_time,json=problemTime,proto3" json:"problem_time,omitempty"`
-	CreateTime  *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// Until when secrets from before the last rotation sign as well; absent when they do not.
+	// When the callback was created.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Until when secrets from before the last rotation sign as well. Absent if none does.
 	OldSecretsExpireTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=old_secrets_expire_time,json=oldSecretsExpireTime,proto3" json:"old_secrets_expire_time,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
@@ -272,24 +281,30 @@ func (x *Callback) GetOldSecretsExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// A delivery: one revision of a generation for one callback. Set by the gateway.
 type Delivery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What its webhook-id says.
-	Id         string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The id, which is the webhook-id of the delivery.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The id of the callback.
 	CallbackId string `protobuf:"bytes,2,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
-	// Empty for a test.
-	GenerationId string        `protobuf:"bytes,3,opt,name=generation_id,json=generationId,proto3" json:"generation_id,omitempty"`
-	Revision     int32         `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
-	State        DeliveryState `protobuf:"varint,5,opt,name=state,proto3,enum=hfgateway.v1.DeliveryState" json:"state,omitempty"`
-	// Since it was created, or redelivered.
+	// The id of the generation. Empty for a test.
+	GenerationId string `protobuf:"bytes,3,opt,name=generation_id,json=generationId,proto3" json:"generation_id,omitempty"`
+	// The revision of the generation. 0 for a test.
+	Revision int32 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The state of the delivery.
+	State DeliveryState `protobuf:"varint,5,opt,name=state,proto3,enum=hfgateway.v1.DeliveryState" json:"state,omitempty"`
+	// The number of attempts since the delivery was created, or since RedeliverDelivery.
 	Attempts int32 `protobuf:"varint,6,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// Of the last attempt; unspecified if that succeeded, or there was none.
+	// Why the last attempt failed. Unspecified if it succeeded, or there was none.
 	Problem DeliveryProblem `protobuf:"varint,7,opt,name=problem,proto3,enum=hfgateway.v1.DeliveryProblem" json:"problem,omitempty"`
-	// Of the last attempt; 0 where no answer came.
-	HttpStatus      int32                  `protobuf:"varint,8,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
-	CreateTime      *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// The HTTP status of the last attempt. 0 without a response.
+	HttpStatus int32 `protobuf:"varint,8,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	// When the delivery was created.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When the last attempt was made. Absent before the first.
 	LastAttemptTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_attempt_time,json=lastAttemptTime,proto3" json:"last_attempt_time,omitempty"`
-	// Not before then. Only when PENDING.
+	// The earliest time of the next attempt. Set only in PENDING.
 	NextAttemptTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=next_attempt_time,json=nextAttemptTime,proto3" json:"next_attempt_time,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -404,12 +419,15 @@ func (x *Delivery) GetNextAttemptTime() *timestamppb.Timestamp {
 
 type CreateCallbackRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required: https, without user and password, at most 2048 characters. http only to addresses that the operator named.
+	// Required. The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed
+	// only for networks that the operator has named.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	// Only labels, model_ids and states; an empty one matches everything of the tenant's.
-	Filter      *GenerationFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
-	EveryChange bool              `protobuf:"varint,3,opt,name=every_change,json=everyChange,proto3" json:"every_change,omitempty"`
-	// Required. As in SubmitGenerationRequest; compared with all other fields; free again when the callback is deleted.
+	// Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
+	Filter *GenerationFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Whether to report every change. Default: only ends.
+	EveryChange bool `protobuf:"varint,3,opt,name=every_change,json=everyChange,proto3" json:"every_change,omitempty"`
+	// Required. As in SubmitGenerationRequest. A repeated call must have the same fields. Deleting the callback frees the
+	// key.
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -474,11 +492,13 @@ func (x *CreateCallbackRequest) GetIdempotencyKey() string {
 }
 
 type CreateCallbackResponse struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Callback *Callback              `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
-	// "whsec_…", for the receiver to verify with. Empty in a repeat: what was lost is replaced with RotateCallbackSecret.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The callback as it is now.
+	Callback *Callback `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
+	// The secret with which the receiver verifies deliveries, "whsec_...". Only this response has it. Empty if replayed:
+	// use RotateCallbackSecret to replace a lost secret.
 	Secret string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
-	// The idempotency_key was known: nothing new was created. The callback is as it is now.
+	// Whether the idempotency_key had been used before, so that the call created nothing.
 	Replayed      bool `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -536,8 +556,9 @@ func (x *CreateCallbackResponse) GetReplayed() bool {
 }
 
 type GetCallbackRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a callback.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -580,8 +601,9 @@ func (x *GetCallbackRequest) GetId() string {
 }
 
 type GetCallbackResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Callback      *Callback              `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The callback as it is now.
+	Callback      *Callback `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -625,8 +647,9 @@ func (x *GetCallbackResponse) GetCallback() *Callback {
 
 type ListCallbacksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Default 50; more than 500 counts as 500.
-	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The largest number of callbacks in a page: 0 means 50, and more than 500 means 500.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the previous page. Empty for the first page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -677,9 +700,10 @@ func (x *ListCallbacksRequest) GetPageToken() string {
 }
 
 type ListCallbacksResponse struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Callbacks []*Callback            `protobuf:"bytes,1,rep,name=callbacks,proto3" json:"callbacks,omitempty"`
-	// Empty after the last page.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The callbacks of this page, newest first.
+	Callbacks []*Callback `protobuf:"bytes,1,rep,name=callbacks,proto3" json:"callbacks,omitempty"`
+	// The page_token of the next page. Empty after the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -731,12 +755,14 @@ func (x *ListCallbacksResponse) GetNextPageToken() string {
 
 type UpdateCallbackRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// False lets it go on, whatever paused it, and forgets the problem.
+	// Required. The id of a callback.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// True pauses the callback. False resumes it, whatever the reason for the pause, and clears the problem.
 	Paused *bool `protobuf:"varint,2,opt,name=paused,proto3,oneof" json:"paused,omitempty"`
-	// Replaces the filter; an empty one matches everything of the tenant's.
-	Filter        *GenerationFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	EveryChange   *bool             `protobuf:"varint,4,opt,name=every_change,json=everyChange,proto3,oneof" json:"every_change,omitempty"`
+	// Replaces the filter. An empty one selects all generations of the tenant.
+	Filter *GenerationFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Replaces every_change.
+	EveryChange   *bool `protobuf:"varint,4,opt,name=every_change,json=everyChange,proto3,oneof" json:"every_change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -800,8 +826,9 @@ func (x *UpdateCallbackRequest) GetEveryChange() bool {
 }
 
 type UpdateCallbackResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Callback      *Callback              `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The callback after the change.
+	Callback      *Callback `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -844,8 +871,9 @@ func (x *UpdateCallbackResponse) GetCallback() *Callback {
 }
 
 type DeleteCallbackRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a callback.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -924,8 +952,9 @@ func (*DeleteCallbackResponse) Descriptor() ([]byte, []int) {
 }
 
 type RotateCallbackSecretRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a callback.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -968,9 +997,10 @@ func (x *RotateCallbackSecretRequest) GetId() string {
 }
 
 type RotateCallbackSecretResponse struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Callback *Callback              `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
-	// As in CreateCallbackResponse. It is told only here.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The callback after the change.
+	Callback *Callback `protobuf:"bytes,1,opt,name=callback,proto3" json:"callback,omitempty"`
+	// The new secret, "whsec_...". Only this response has it.
 	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1021,8 +1051,9 @@ func (x *RotateCallbackSecretResponse) GetSecret() string {
 }
 
 type TestCallbackRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a callback.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1066,7 +1097,7 @@ func (x *TestCallbackRequest) GetId() string {
 
 type TestCallbackResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// DELIVERED or FAILED.
+	// The delivery after its one attempt, DELIVERED or FAILED.
 	Delivery      *Delivery `protobuf:"bytes,1,opt,name=delivery,proto3" json:"delivery,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1111,14 +1142,16 @@ func (x *TestCallbackResponse) GetDelivery() *Delivery {
 
 type ListDeliveriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Default 50; more than 500 counts as 500.
-	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The largest number of deliveries in a page: 0 means 50, and more than 500 means 500.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+	// page_size may change.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Required.
+	// Required. The id of a callback.
 	CallbackId string `protobuf:"bytes,3,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
-	// Only for this one.
+	// Lists only the deliveries for this generation. Default: for all.
 	GenerationId string `protobuf:"bytes,4,opt,name=generation_id,json=generationId,proto3" json:"generation_id,omitempty"`
-	// Only those that were given up, or whose last attempt failed.
+	// Whether to list only deliveries that were abandoned, or whose last attempt failed.
 	FailedOnly    bool `protobuf:"varint,5,opt,name=failed_only,json=failedOnly,proto3" json:"failed_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1190,9 +1223,10 @@ func (x *ListDeliveriesRequest) GetFailedOnly() bool {
 }
 
 type ListDeliveriesResponse struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Deliveries []*Delivery            `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
-	// Empty after the last page.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The deliveries of this page, newest first.
+	Deliveries []*Delivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// The page_token of the next page. Empty after the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1243,8 +1277,9 @@ func (x *ListDeliveriesResponse) GetNextPageToken() string {
 }
 
 type RedeliverDeliveryRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a delivery.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1287,8 +1322,9 @@ func (x *RedeliverDeliveryRequest) GetId() string {
 }
 
 type RedeliverDeliveryResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Delivery      *Delivery              `protobuf:"bytes,1,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The delivery, which is PENDING.
+	Delivery      *Delivery `protobuf:"bytes,1,opt,name=delivery,proto3" json:"delivery,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

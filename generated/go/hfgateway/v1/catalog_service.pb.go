@@ -23,14 +23,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// A model.
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What ModelInput.model_id takes.
-	Id         string    `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The id; use it as ModelInput.model_id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What the model generates.
 	OutputKind MediaKind `protobuf:"varint,2,opt,name=output_kind,json=outputKind,proto3,enum=hfgateway.v1.MediaKind" json:"output_kind,omitempty"`
-	// Such as "text-to-image".
+	// The tasks of the model, such as "text-to-image".
 	Tasks []string `protobuf:"bytes,3,rep,name=tasks,proto3" json:"tasks,omitempty"`
-	// JSON Schema of ModelInput.parameters, where it is known. Only in GetModel, and with include_schema.
+	// The JSON Schema of ModelInput.parameters. Absent if it is not known. Only GetModel returns it, and ListModels with
+	// include_schema.
 	ParametersSchema *structpb.Struct `protobuf:"bytes,4,opt,name=parameters_schema,json=parametersSchema,proto3" json:"parameters_schema,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -94,14 +97,18 @@ func (x *Model) GetParametersSchema() *structpb.Struct {
 	return nil
 }
 
+// A motion of DoP.
 type Motion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What MotionStrength.motion_id takes.
-	Id          string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name        string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The id; use it as MotionStrength.motion_id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The description. Empty if Higgsfield returns none.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	PreviewUrl  string `protobuf:"bytes,4,opt,name=preview_url,json=previewUrl,proto3" json:"preview_url,omitempty"`
-	// Takes a first and a last frame.
+	// The URL of a preview. Empty if Higgsfield returns none.
+	PreviewUrl string `protobuf:"bytes,4,opt,name=preview_url,json=previewUrl,proto3" json:"preview_url,omitempty"`
+	// Whether the motion can be used with a first and a last frame.
 	StartEndFrame bool `protobuf:"varint,5,opt,name=start_end_frame,json=startEndFrame,proto3" json:"start_end_frame,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -172,12 +179,16 @@ func (x *Motion) GetStartEndFrame() bool {
 	return false
 }
 
+// A style of Soul.
 type SoulStyle struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What SoulInput.style_id takes.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Description   string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// The id; use it as SoulInput.style_id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The description. Empty if Higgsfield returns none.
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// The URL of a preview. Empty if Higgsfield returns none.
 	PreviewUrl    string `protobuf:"bytes,4,opt,name=preview_url,json=previewUrl,proto3" json:"preview_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -241,11 +252,15 @@ func (x *SoulStyle) GetPreviewUrl() string {
 	return ""
 }
 
+// A preset of a model.
 type Preset struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	PreviewUrl    string                 `protobuf:"bytes,3,opt,name=preview_url,json=previewUrl,proto3" json:"preview_url,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id; use it as the parameter preset_id of the model.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The URL of a preview. Empty if Higgsfield returns none.
+	PreviewUrl    string `protobuf:"bytes,3,opt,name=preview_url,json=previewUrl,proto3" json:"preview_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -303,14 +318,18 @@ func (x *Preset) GetPreviewUrl() string {
 
 type ListModelsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Default 100; more than 1000 counts as 1000. A page holds at most 2 MiB, so it may be shorter.
+	// The largest number of models in a page: 0 means 100, and more than 1,000 means 1,000. A page has at most 2 MiB, so
+	// it can have fewer.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Holds only for the other fields that it came with: else INVALID_ARGUMENT.
+	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields,
+	// including page_size.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Case-insensitive part of the id.
-	Query         string    `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
-	OutputKind    MediaKind `protobuf:"varint,4,opt,name=output_kind,json=outputKind,proto3,enum=hfgateway.v1.MediaKind" json:"output_kind,omitempty"`
-	IncludeSchema bool      `protobuf:"varint,5,opt,name=include_schema,json=includeSchema,proto3" json:"include_schema,omitempty"`
+	// Lists only models whose id contains this text, regardless of case. Default: all.
+	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
+	// Lists only models that generate this kind. Default: all.
+	OutputKind MediaKind `protobuf:"varint,4,opt,name=output_kind,json=outputKind,proto3,enum=hfgateway.v1.MediaKind" json:"output_kind,omitempty"`
+	// Whether to return parameters_schema.
+	IncludeSchema bool `protobuf:"varint,5,opt,name=include_schema,json=includeSchema,proto3" json:"include_schema,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,11 +400,12 @@ func (x *ListModelsRequest) GetIncludeSchema() bool {
 }
 
 type ListModelsResponse struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Models []*Model               `protobuf:"bytes,1,rep,name=models,proto3" json:"models,omitempty"`
-	// Empty after the last page.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The models of this page, by id.
+	Models []*Model `protobuf:"bytes,1,rep,name=models,proto3" json:"models,omitempty"`
+	// The page_token of the next page. Empty after the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// When the gateway had it from Higgsfield; absent for what only the built-in list knows.
+	// When Higgsfield returned the list to the gateway. Absent if all models of the page are built-in ones.
 	FetchTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=fetch_time,json=fetchTime,proto3" json:"fetch_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -443,8 +463,9 @@ func (x *ListModelsResponse) GetFetchTime() *timestamppb.Timestamp {
 }
 
 type GetModelRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a model.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -487,8 +508,10 @@ func (x *GetModelRequest) GetId() string {
 }
 
 type GetModelResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Model         *Model                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The model with its parameters_schema.
+	Model *Model `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// When Higgsfield returned the model to the gateway. Absent for a built-in model.
 	FetchTime     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=fetch_time,json=fetchTime,proto3" json:"fetch_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -540,10 +563,11 @@ func (x *GetModelResponse) GetFetchTime() *timestamppb.Timestamp {
 
 type ListMotionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// These as in ListModelsRequest.
-	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// As in ListModelsRequest.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// As in ListModelsRequest.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Case-insensitive part of the name.
+	// Lists only motions whose name contains this text, regardless of case. Default: all.
 	Query         string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -601,9 +625,12 @@ func (x *ListMotionsRequest) GetQuery() string {
 }
 
 type ListMotionsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Motions       []*Motion              `protobuf:"bytes,1,rep,name=motions,proto3" json:"motions,omitempty"`
-	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The motions of this page, by name.
+	Motions []*Motion `protobuf:"bytes,1,rep,name=motions,proto3" json:"motions,omitempty"`
+	// The page_token of the next page. Empty after the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// When Higgsfield returned the list to the gateway.
 	FetchTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=fetch_time,json=fetchTime,proto3" json:"fetch_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -662,12 +689,13 @@ func (x *ListMotionsResponse) GetFetchTime() *timestamppb.Timestamp {
 
 type ListSoulStylesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// These as in ListModelsRequest.
-	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// As in ListModelsRequest.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// As in ListModelsRequest.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Case-insensitive part of the name.
+	// Lists only styles whose name contains this text, regardless of case. Default: all.
 	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
-	// V1 or V2; Soul Cinema has no styles to choose from.
+	// SOUL_VERSION_V1 or SOUL_VERSION_V2. Default: SOUL_VERSION_V1. Soul Cinema has no styles to choose from.
 	Version       SoulVersion `protobuf:"varint,4,opt,name=version,proto3,enum=hfgateway.v1.SoulVersion" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -732,9 +760,12 @@ func (x *ListSoulStylesRequest) GetVersion() SoulVersion {
 }
 
 type ListSoulStylesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SoulStyles    []*SoulStyle           `protobuf:"bytes,1,rep,name=soul_styles,json=soulStyles,proto3" json:"soul_styles,omitempty"`
-	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The styles of this page, by name.
+	SoulStyles []*SoulStyle `protobuf:"bytes,1,rep,name=soul_styles,json=soulStyles,proto3" json:"soul_styles,omitempty"`
+	// The page_token of the next page. Empty after the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// When Higgsfield returned the list to the gateway.
 	FetchTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=fetch_time,json=fetchTime,proto3" json:"fetch_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -793,11 +824,13 @@ func (x *ListSoulStylesResponse) GetFetchTime() *timestamppb.Timestamp {
 
 type ListPresetsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// These as in ListModelsRequest.
-	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// As in ListModelsRequest.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// As in ListModelsRequest.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Case-insensitive part of the name.
-	Query         string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
+	// Lists only presets whose name contains this text, regardless of case. Default: all.
+	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
+	// Required. The id of a model.
 	ModelId       string `protobuf:"bytes,4,opt,name=model_id,json=modelId,proto3" json:"model_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -862,9 +895,12 @@ func (x *ListPresetsRequest) GetModelId() string {
 }
 
 type ListPresetsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Presets       []*Preset              `protobuf:"bytes,1,rep,name=presets,proto3" json:"presets,omitempty"`
-	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The presets of this page, by name.
+	Presets []*Preset `protobuf:"bytes,1,rep,name=presets,proto3" json:"presets,omitempty"`
+	// The page_token of the next page. Empty after the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// When Higgsfield returned the list to the gateway. Absent if the model has no presets.
 	FetchTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=fetch_time,json=fetchTime,proto3" json:"fetch_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -30,16 +30,48 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// What Higgsfield offers, from the gateway's cache: also while Higgsfield is away. Only before the first answer of
-// Higgsfield: UNAVAILABLE (UPSTREAM_UNAVAILABLE), but for models, which have a built-in list.
+// Lists what Higgsfield offers. All tenants see the same catalogs.
+//
+// Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
+// to 5 s for a list that was never fetched.
+//
+// The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, lists
+// other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
+// built-in list.
 type CatalogServiceClient interface {
+	// Lists models by id: those that Higgsfield lists, and built-in ones.
+	//
+	// Retry: safe.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
-	// Codes: NOT_FOUND (MODEL_UNKNOWN), which does not say that SubmitGeneration would refuse it.
+	// Returns a model with the schema of its parameters.
+	//
+	// Errors:
+	//   - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
+	//
+	// Retry: safe.
 	GetModel(ctx context.Context, in *GetModelRequest, opts ...grpc.CallOption) (*GetModelResponse, error)
+	// Lists the motions of DoP by name.
+	//
+	// Errors:
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+	//
+	// Retry: safe.
 	ListMotions(ctx context.Context, in *ListMotionsRequest, opts ...grpc.CallOption) (*ListMotionsResponse, error)
+	// Lists the styles of a version of Soul by name.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the version has no styles to choose from.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+	//
+	// Retry: safe.
 	ListSoulStyles(ctx context.Context, in *ListSoulStylesRequest, opts ...grpc.CallOption) (*ListSoulStylesResponse, error)
-	// The presets of one model, for those that have a preset_id parameter.
-	// Codes: NOT_FOUND (MODEL_UNKNOWN).
+	// Lists the presets of a model by name. The list is empty for a model without a preset_id parameter.
+	//
+	// Errors:
+	//   - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list of models.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+	//
+	// Retry: safe.
 	ListPresets(ctx context.Context, in *ListPresetsRequest, opts ...grpc.CallOption) (*ListPresetsResponse, error)
 }
 
@@ -105,16 +137,48 @@ func (c *catalogServiceClient) ListPresets(ctx context.Context, in *ListPresetsR
 // All implementations must embed UnimplementedCatalogServiceServer
 // for forward compatibility.
 //
-// What Higgsfield offers, from the gateway's cache: also while Higgsfield is away. Only before the first answer of
-// Higgsfield: UNAVAILABLE (UPSTREAM_UNAVAILABLE), but for models, which have a built-in list.
+// Lists what Higgsfield offers. All tenants see the same catalogs.
+//
+// Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
+// to 5 s for a list that was never fetched.
+//
+// The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, lists
+// other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
+// built-in list.
 type CatalogServiceServer interface {
+	// Lists models by id: those that Higgsfield lists, and built-in ones.
+	//
+	// Retry: safe.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
-	// Codes: NOT_FOUND (MODEL_UNKNOWN), which does not say that SubmitGeneration would refuse it.
+	// Returns a model with the schema of its parameters.
+	//
+	// Errors:
+	//   - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
+	//
+	// Retry: safe.
 	GetModel(context.Context, *GetModelRequest) (*GetModelResponse, error)
+	// Lists the motions of DoP by name.
+	//
+	// Errors:
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+	//
+	// Retry: safe.
 	ListMotions(context.Context, *ListMotionsRequest) (*ListMotionsResponse, error)
+	// Lists the styles of a version of Soul by name.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the version has no styles to choose from.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+	//
+	// Retry: safe.
 	ListSoulStyles(context.Context, *ListSoulStylesRequest) (*ListSoulStylesResponse, error)
-	// The presets of one model, for those that have a preset_id parameter.
-	// Codes: NOT_FOUND (MODEL_UNKNOWN).
+	// Lists the presets of a model by name. The list is empty for a model without a preset_id parameter.
+	//
+	// Errors:
+	//   - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list of models.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+	//
+	// Retry: safe.
 	ListPresets(context.Context, *ListPresetsRequest) (*ListPresetsResponse, error)
 	mustEmbedUnimplementedCatalogServiceServer()
 }

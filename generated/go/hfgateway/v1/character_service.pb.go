@@ -22,16 +22,22 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Values may be added; SoulCharacter.done says which of them are ends.
+// The state of training. Later versions may add values; SoulCharacter.done says whether a state is final.
 type CharacterState int32
 
 const (
+	// The gateway does not know Higgsfield's state.
 	CharacterState_CHARACTER_STATE_UNSPECIFIED CharacterState = 0
-	CharacterState_CHARACTER_STATE_NOT_READY   CharacterState = 1
-	CharacterState_CHARACTER_STATE_QUEUED      CharacterState = 2
+	// Higgsfield has accepted the order, and reports "not_ready".
+	CharacterState_CHARACTER_STATE_NOT_READY CharacterState = 1
+	// Training waits to start.
+	CharacterState_CHARACTER_STATE_QUEUED CharacterState = 2
+	// Training is running.
 	CharacterState_CHARACTER_STATE_IN_PROGRESS CharacterState = 3
-	CharacterState_CHARACTER_STATE_COMPLETED   CharacterState = 4
-	CharacterState_CHARACTER_STATE_FAILED      CharacterState = 5
+	// Final. The character can be used.
+	CharacterState_CHARACTER_STATE_COMPLETED CharacterState = 4
+	// Final. Training failed.
+	CharacterState_CHARACTER_STATE_FAILED CharacterState = 5
 )
 
 // Enum value maps for CharacterState.
@@ -81,18 +87,24 @@ func (CharacterState) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_character_service_proto_rawDescGZIP(), []int{0}
 }
 
+// A character. Set by the gateway from Higgsfield's responses.
 type SoulCharacter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Higgsfield's. What SoulInput.character_id takes.
-	Id    string         `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name  string         `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Higgsfield's id; use it as SoulInput.character_id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The name that the client gave.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The state of training.
 	State CharacterState `protobuf:"varint,3,opt,name=state,proto3,enum=hfgateway.v1.CharacterState" json:"state,omitempty"`
-	// Training has ended.
-	Done         bool        `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
-	Version      SoulVersion `protobuf:"varint,5,opt,name=version,proto3,enum=hfgateway.v1.SoulVersion" json:"version,omitempty"`
-	ThumbnailUrl string      `protobuf:"bytes,6,opt,name=thumbnail_url,json=thumbnailUrl,proto3" json:"thumbnail_url,omitempty"`
-	// Set in FAILED.
-	Failure       *Failure               `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
+	// Whether training has ended. Clients must use this field instead of a list of states.
+	Done bool `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
+	// The version of Soul for which the character was trained. Unspecified if the gateway does not know it.
+	Version SoulVersion `protobuf:"varint,5,opt,name=version,proto3,enum=hfgateway.v1.SoulVersion" json:"version,omitempty"`
+	// The URL of a thumbnail. Empty if Higgsfield returns none.
+	ThumbnailUrl string `protobuf:"bytes,6,opt,name=thumbnail_url,json=thumbnailUrl,proto3" json:"thumbnail_url,omitempty"`
+	// Why training failed. Set only in FAILED.
+	Failure *Failure `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
+	// When Higgsfield created the character. Absent if Higgsfield does not return it.
 	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -186,12 +198,13 @@ func (x *SoulCharacter) GetCreateTime() *timestamppb.Timestamp {
 
 type CreateCharacterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 100 characters.
+	// Required. The name, 1 to 100 characters.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// 1 to 100.
-	ImageUrls []string    `protobuf:"bytes,2,rep,name=image_urls,json=imageUrls,proto3" json:"image_urls,omitempty"`
-	Version   SoulVersion `protobuf:"varint,3,opt,name=version,proto3,enum=hfgateway.v1.SoulVersion" json:"version,omitempty"`
-	// Required. As in SubmitGenerationRequest; compared with all other fields.
+	// Required. The URLs of 1 to 100 images of the face, http or https, at most 2,083 characters each.
+	ImageUrls []string `protobuf:"bytes,2,rep,name=image_urls,json=imageUrls,proto3" json:"image_urls,omitempty"`
+	// The version of Soul to train for. Default: SOUL_VERSION_V1.
+	Version SoulVersion `protobuf:"varint,3,opt,name=version,proto3,enum=hfgateway.v1.SoulVersion" json:"version,omitempty"`
+	// Required. As in SubmitGenerationRequest. A repeated call must have the same fields.
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -256,9 +269,10 @@ func (x *CreateCharacterRequest) GetIdempotencyKey() string {
 }
 
 type CreateCharacterResponse struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Character *SoulCharacter         `protobuf:"bytes,1,opt,name=character,proto3" json:"character,omitempty"`
-	// The idempotency_key was known: nothing new was started.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The character as it is now.
+	Character *SoulCharacter `protobuf:"bytes,1,opt,name=character,proto3" json:"character,omitempty"`
+	// Whether the idempotency_key had been used before, so that the call started nothing.
 	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -309,8 +323,9 @@ func (x *CreateCharacterResponse) GetReplayed() bool {
 }
 
 type GetCharacterRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a character.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -353,8 +368,9 @@ func (x *GetCharacterRequest) GetId() string {
 }
 
 type GetCharacterResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Character     *SoulCharacter         `protobuf:"bytes,1,opt,name=character,proto3" json:"character,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The character as it is now.
+	Character     *SoulCharacter `protobuf:"bytes,1,opt,name=character,proto3" json:"character,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -398,8 +414,9 @@ func (x *GetCharacterResponse) GetCharacter() *SoulCharacter {
 
 type ListCharactersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Default 50; more than 500 counts as 500.
-	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The largest number of characters in a page: 0 means 50, and more than 500 means 500.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the previous page. Empty for the first page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -450,9 +467,10 @@ func (x *ListCharactersRequest) GetPageToken() string {
 }
 
 type ListCharactersResponse struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Characters []*SoulCharacter       `protobuf:"bytes,1,rep,name=characters,proto3" json:"characters,omitempty"`
-	// Empty after the last page.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The characters of this page, newest first.
+	Characters []*SoulCharacter `protobuf:"bytes,1,rep,name=characters,proto3" json:"characters,omitempty"`
+	// The page_token of the next page. Empty after the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -503,8 +521,9 @@ func (x *ListCharactersResponse) GetNextPageToken() string {
 }
 
 type DeleteCharacterRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a character.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -583,8 +602,9 @@ func (*DeleteCharacterResponse) Descriptor() ([]byte, []int) {
 }
 
 type WatchCharacterRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a character.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -626,10 +646,10 @@ func (x *WatchCharacterRequest) GetId() string {
 	return ""
 }
 
-// Skip a message that sets no field known to you.
+// A state or a heartbeat. Clients must ignore a message in which they know no field.
 type WatchCharacterResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Absent in a heartbeat (one after every 15 s of silence).
+	// The character as it is now. Absent in a heartbeat, which is sent after 15 s without a message.
 	Character     *SoulCharacter `protobuf:"bytes,1,opt,name=character,proto3" json:"character,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

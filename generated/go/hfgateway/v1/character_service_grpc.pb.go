@@ -30,24 +30,61 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Characters (Soul IDs, custom references): faces that stay the same over generations. Training is paid.
-// Every RPC can also end with UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+// Trains characters (Higgsfield's Soul IDs, or custom references): the same face in many generations. Training costs
+// credits.
+//
+// The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, every
+// RPC can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if Higgsfield sent no usable response.
 type CharacterServiceClient interface {
-	// Starts training. Safe to repeat with the same idempotency_key, though Higgsfield takes none: a lost answer is
-	// looked up there, never sent again.
-	// Codes: INVALID_ARGUMENT (INPUT_REFUSED), FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED), RESOURCE_EXHAUSTED
-	// (INSUFFICIENT_CREDITS), ABORTED (SUBMISSION_UNRESOLVED), INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+	// Orders the training of a character, and returns it when Higgsfield has accepted the order.
+	//
+	// Higgsfield has no idempotency keys for training. If the response is lost, the gateway looks the character up, and
+	// never sends the order again. While the outcome of an order is unknown, other orders with the same name fail with
+	// UPSTREAM_UNAVAILABLE, for 15 minutes.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
+	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
+	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+	//   - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+	//
+	// Retry: safe with the same idempotency_key. The call returns the same character, which is charged once.
 	CreateCharacter(ctx context.Context, in *CreateCharacterRequest, opts ...grpc.CallOption) (*CreateCharacterResponse, error)
-	// Codes: NOT_FOUND.
+	// Returns a character, read from Higgsfield.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
+	//
+	// Retry: safe.
 	GetCharacter(ctx context.Context, in *GetCharacterRequest, opts ...grpc.CallOption) (*GetCharacterResponse, error)
-	// Newest first.
+	// Lists the tenant's characters, newest first. The list is at most 5 s old.
+	//
+	// Errors:
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe.
 	ListCharacters(ctx context.Context, in *ListCharactersRequest, opts ...grpc.CallOption) (*ListCharactersResponse, error)
-	// Again on a deleted one: OK.
-	// Codes: NOT_FOUND.
+	// Deletes a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe.
 	DeleteCharacter(ctx context.Context, in *DeleteCharacterRequest, opts ...grpc.CallOption) (*DeleteCharacterResponse, error)
-	// First the present state, then changes. Ends with OK after the one that is done; with UNAVAILABLE when the gateway
-	// drains or the stream gets old: watch again.
-	// Codes: NOT_FOUND before the first message, or when it is deleted.
+	// Streams the current state of a character, then its changes.
+	//
+	// The stream ends with OK after the end of training. It ends with UNAVAILABLE if the gateway shuts down, and when the
+	// stream is about 4 hours old. During an outage of Higgsfield the stream stays open and waits.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id, or it was deleted.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response to the first read.
+	//
+	// Retry: safe. A new stream begins with the current state.
 	WatchCharacter(ctx context.Context, in *WatchCharacterRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchCharacterResponse], error)
 }
 
@@ -122,24 +159,61 @@ type CharacterService_WatchCharacterClient = grpc.ServerStreamingClient[WatchCha
 // All implementations must embed UnimplementedCharacterServiceServer
 // for forward compatibility.
 //
-// Characters (Soul IDs, custom references): faces that stay the same over generations. Training is paid.
-// Every RPC can also end with UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+// Trains characters (Higgsfield's Soul IDs, or custom references): the same face in many generations. Training costs
+// credits.
+//
+// The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, every
+// RPC can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if Higgsfield sent no usable response.
 type CharacterServiceServer interface {
-	// Starts training. Safe to repeat with the same idempotency_key, though Higgsfield takes none: a lost answer is
-	// looked up there, never sent again.
-	// Codes: INVALID_ARGUMENT (INPUT_REFUSED), FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED), RESOURCE_EXHAUSTED
-	// (INSUFFICIENT_CREDITS), ABORTED (SUBMISSION_UNRESOLVED), INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+	// Orders the training of a character, and returns it when Higgsfield has accepted the order.
+	//
+	// Higgsfield has no idempotency keys for training. If the response is lost, the gateway looks the character up, and
+	// never sends the order again. While the outcome of an order is unknown, other orders with the same name fail with
+	// UPSTREAM_UNAVAILABLE, for 15 minutes.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
+	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
+	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+	//   - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+	//
+	// Retry: safe with the same idempotency_key. The call returns the same character, which is charged once.
 	CreateCharacter(context.Context, *CreateCharacterRequest) (*CreateCharacterResponse, error)
-	// Codes: NOT_FOUND.
+	// Returns a character, read from Higgsfield.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
+	//
+	// Retry: safe.
 	GetCharacter(context.Context, *GetCharacterRequest) (*GetCharacterResponse, error)
-	// Newest first.
+	// Lists the tenant's characters, newest first. The list is at most 5 s old.
+	//
+	// Errors:
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe.
 	ListCharacters(context.Context, *ListCharactersRequest) (*ListCharactersResponse, error)
-	// Again on a deleted one: OK.
-	// Codes: NOT_FOUND.
+	// Deletes a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe.
 	DeleteCharacter(context.Context, *DeleteCharacterRequest) (*DeleteCharacterResponse, error)
-	// First the present state, then changes. Ends with OK after the one that is done; with UNAVAILABLE when the gateway
-	// drains or the stream gets old: watch again.
-	// Codes: NOT_FOUND before the first message, or when it is deleted.
+	// Streams the current state of a character, then its changes.
+	//
+	// The stream ends with OK after the end of training. It ends with UNAVAILABLE if the gateway shuts down, and when the
+	// stream is about 4 hours old. During an outage of Higgsfield the stream stays open and waits.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id, or it was deleted.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response to the first read.
+	//
+	// Retry: safe. A new stream begins with the current state.
 	WatchCharacter(*WatchCharacterRequest, grpc.ServerStreamingServer[WatchCharacterResponse]) error
 	mustEmbedUnimplementedCharacterServiceServer()
 }

@@ -22,61 +22,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// The gRPC code stands in brackets, where an RPC can end so; tests read it from here. Values may be added: treat an
-// unknown one by its gRPC code.
+// The reason of a failure. Its comment begins with the gRPC code in brackets if an RPC can return it; tests compare the
+// codes with the gateway. Later versions may add values: handle an unknown one by its gRPC code.
 type ErrorReason int32
 
 const (
+	// Never sent. A client that reads it has received a value that is newer than its stubs.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// [INVALID_ARGUMENT] The gateway's own check; BadRequest names the fields.
+	// [INVALID_ARGUMENT] The gateway's validation refused the request. BadRequest names the fields.
 	ErrorReason_ERROR_REASON_INVALID_INPUT ErrorReason = 1
-	// [INVALID_ARGUMENT] Higgsfield's check; BadRequest names the fields where it did.
+	// [INVALID_ARGUMENT] Higgsfield refused the input. BadRequest names the fields if Higgsfield did.
 	ErrorReason_ERROR_REASON_INPUT_REFUSED ErrorReason = 2
-	// [UNAUTHENTICATED] No API key or token, or one that is wrong, expired or revoked.
+	// [UNAUTHENTICATED] The API key or watch token is missing, wrong, expired or revoked.
 	ErrorReason_ERROR_REASON_INVALID_CREDENTIALS ErrorReason = 3
-	// [PERMISSION_DENIED] The key or token may not do this.
+	// [PERMISSION_DENIED] The API key or watch token may not make this call.
 	ErrorReason_ERROR_REASON_NOT_ALLOWED ErrorReason = 4
 	// [PERMISSION_DENIED] The Higgsfield account does not have this feature.
 	ErrorReason_ERROR_REASON_FEATURE_NOT_ENABLED ErrorReason = 5
-	// [NOT_FOUND] Does not exist, or belongs to another tenant.
+	// [NOT_FOUND] The resource does not exist, or belongs to another tenant.
 	ErrorReason_ERROR_REASON_NOT_FOUND ErrorReason = 6
 	// [NOT_FOUND] Higgsfield does not know the model.
 	ErrorReason_ERROR_REASON_MODEL_UNKNOWN ErrorReason = 7
-	// [FAILED_PRECONDITION] The model is disabled or blocked at Higgsfield.
+	// [FAILED_PRECONDITION] Higgsfield has disabled or blocked the model.
 	ErrorReason_ERROR_REASON_MODEL_UNAVAILABLE ErrorReason = 8
-	// [FAILED_PRECONDITION] The idempotency key stands for a different input, or for a deleted generation.
+	// [FAILED_PRECONDITION] The idempotency key was used with a different input, or its resource was deleted.
 	ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED ErrorReason = 9
-	// [FAILED_PRECONDITION] Too late to cancel, or Higgsfield cannot; PreconditionFailure names the state.
+	// [FAILED_PRECONDITION] It is too late to cancel, or Higgsfield cannot. PreconditionFailure names the state.
 	ErrorReason_ERROR_REASON_NOT_CANCELABLE ErrorReason = 10
-	// [FAILED_PRECONDITION] Has not ended yet; PreconditionFailure names the state.
+	// [FAILED_PRECONDITION] The resource has not reached its final state. PreconditionFailure names the state.
 	ErrorReason_ERROR_REASON_NOT_DONE ErrorReason = 11
-	// [RESOURCE_EXHAUSTED] The tenant's own limit; QuotaFailure, and RetryInfo where time helps.
+	// [RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is added if waiting helps.
 	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 12
-	// [RESOURCE_EXHAUSTED] The Higgsfield account has no credits left.
+	// [RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits.
 	ErrorReason_ERROR_REASON_INSUFFICIENT_CREDITS ErrorReason = 13
-	// [RESOURCE_EXHAUSTED] Higgsfield is full and the caller asked not to queue; RetryInfo. As a delay: its turn has
-	// not come.
+	// [RESOURCE_EXHAUSTED] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
+	// a generation: it waits for its turn.
 	ErrorReason_ERROR_REASON_UPSTREAM_SATURATED ErrorReason = 14
-	// [RESOURCE_EXHAUSTED] The gateway sheds load, or its queue is full; RetryInfo.
+	// [RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. RetryInfo has the delay.
 	ErrorReason_ERROR_REASON_GATEWAY_OVERLOADED ErrorReason = 15
-	// [UNAVAILABLE] Higgsfield does not answer, or not sensibly; RetryInfo.
+	// [UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay.
 	ErrorReason_ERROR_REASON_UPSTREAM_UNAVAILABLE ErrorReason = 16
-	// [UNAVAILABLE] The gateway is draining or its store is away; RetryInfo.
+	// [UNAVAILABLE] The gateway is shutting down, or its store is not available. RetryInfo has the delay.
 	ErrorReason_ERROR_REASON_GATEWAY_UNAVAILABLE ErrorReason = 17
-	// [INTERNAL] Higgsfield refuses the gateway's credentials: the operator must act.
+	// [INTERNAL] Higgsfield refuses the gateway's credentials. The operator must correct them.
 	ErrorReason_ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED ErrorReason = 18
-	// [INTERNAL] A defect of the gateway.
+	// [INTERNAL] A defect of the gateway. The "incident" in the metadata is its number in the gateway's log.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 19
-	// [ABORTED] Sent, and no answer came: it may have been done and charged. The same call with the same
-	// idempotency_key finds out and never does it twice. As a failure of a generation: nothing told in time.
+	// [ABORTED] The request was sent to Higgsfield without a usable response, so it may have been executed and charged.
+	// The same call with the same idempotency_key looks again, and never sends it twice. As the failure of a generation:
+	// its outcome could not be found in time.
 	ErrorReason_ERROR_REASON_SUBMISSION_UNRESOLVED ErrorReason = 20
-	// [ABORTED] An agent's session is busy with another turn.
+	// [ABORTED] The session of the agent is busy with another turn.
 	ErrorReason_ERROR_REASON_SESSION_BUSY ErrorReason = 21
-	// Never an RPC's error: Higgsfield ended it as failed.
+	// Never the error of an RPC. Higgsfield ended the generation as failed.
 	ErrorReason_ERROR_REASON_GENERATION_FAILED ErrorReason = 22
-	// Never an RPC's error: refused by moderation.
+	// Never the error of an RPC. Higgsfield's moderation refused the generation.
 	ErrorReason_ERROR_REASON_MODERATED ErrorReason = 23
-	// Never an RPC's error: not started within start_timeout; canceled by the gateway.
+	// Never the error of an RPC. The generation did not start within start_timeout, so the gateway canceled it.
 	ErrorReason_ERROR_REASON_START_TIMEOUT_EXCEEDED ErrorReason = 24
 )
 
@@ -165,22 +167,25 @@ func (ErrorReason) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_error_proto_rawDescGZIP(), []int{0}
 }
 
-// What went wrong, or holds something up. In Generation it stands as a field; every error that the gateway makes (a
-// transport's own, such as an unknown method, has a code only) carries it in
-// google.rpc.Status.details, beside google.rpc.ErrorInfo (domain "hfgateway", the same reason without
-// "ERROR_REASON_", the same metadata) and the standard details that ErrorReason names.
+// Why a call failed, a generation ended without output, or a generation waits. Set by the gateway.
+//
+// It is a field of Generation, and a detail of every error that the gateway returns. google.rpc.Status.details then has
+// this message, google.rpc.ErrorInfo (domain "hfgateway", the same reason without "ERROR_REASON_", the same metadata),
+// and the standard details that the comment of the reason names. Errors of the transport itself, such as an unknown
+// method, have a gRPC code but no details.
 type Failure struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Reason ErrorReason            `protobuf:"varint,1,opt,name=reason,proto3,enum=hfgateway.v1.ErrorReason" json:"reason,omitempty"`
-	// For people; never holds a secret. May change: decide by reason.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reason. Clients must decide by it.
+	Reason ErrorReason `protobuf:"varint,1,opt,name=reason,proto3,enum=hfgateway.v1.ErrorReason" json:"reason,omitempty"`
+	// A text for people, which may change between versions. It never contains a secret.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// The fields that were refused.
+	// The fields that were refused. Empty if the refusal names none.
 	FieldViolations []*FieldViolation `protobuf:"bytes,3,rep,name=field_violations,json=fieldViolations,proto3" json:"field_violations,omitempty"`
-	// Whether the same input may succeed later. After a Generation has failed: under a new idempotency_key.
+	// Whether the same input may succeed later. For a generation that has FAILED, use a new idempotency_key.
 	Retryable bool `protobuf:"varint,4,opt,name=retryable,proto3" json:"retryable,omitempty"`
-	// How long to wait before that, where known; as in google.rpc.RetryInfo.
+	// How long to wait before a retry, as in google.rpc.RetryInfo. Absent if the gateway does not know.
 	RetryDelay *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
-	// The variable parts of the message: "generation_id", "limit", "remaining", "state", ...
+	// The variable parts of the message, by name: "generation_id", "limit", "state", "incident" and others.
 	Metadata      map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -258,11 +263,13 @@ func (x *Failure) GetMetadata() map[string]string {
 	return nil
 }
 
+// A field that was refused.
 type FieldViolation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A path from the request, in the names of these files: "input.soul.style_strength",
+	// The path of the field in the request, with the names of these files: "input.soul.style_strength",
 	// "input.model.parameters.duration", "labels".
-	Field         string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// What is wrong with it, for people. May change between versions.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

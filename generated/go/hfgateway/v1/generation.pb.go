@@ -24,32 +24,35 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Values may be added; Generation.done says which of them are ends. UNSPECIFIED is never sent: who sees it reads a
-// value that is newer than the stub.
+// The state of a generation. Later versions may add values; Generation.done says whether a state is final.
 type GenerationState int32
 
 const (
+	// Never the state of a generation. A client that reads it has received a value that is newer than its stubs.
 	GenerationState_GENERATION_STATE_UNSPECIFIED GenerationState = 0
-	// Stored; waiting to be sent, or sent and not answered yet. Canceling is free until it is sent; then the answer
-	// decides, see CancelGeneration.
+	// The generation is stored. Either it waits to be sent, or it was sent and the response is outstanding. Canceling is
+	// free until it is sent. After that the response decides; see CancelGeneration.
 	GenerationState_GENERATION_STATE_PENDING GenerationState = 1
-	// Sent, and no answer came: it may be running. What tells is a repeat under the same key where Higgsfield honours it,
-	// its webhook, or an operator; it is never simply sent again.
+	// The generation was sent, but the response was lost or unusable, so Higgsfield may be running it. The gateway
+	// repeats the request only if Higgsfield supports an idempotency key for it. Otherwise a webhook or an operator
+	// resolves it, or it becomes LOST after a time limit (3 hours by default). After a restore of the gateway's store,
+	// generations that may have been sent since the backup are UNCERTAIN until a webhook or an operator resolves them.
 	GenerationState_GENERATION_STATE_UNCERTAIN GenerationState = 2
-	// Accepted by Higgsfield, not started.
+	// Higgsfield has accepted the generation, but not started it.
 	GenerationState_GENERATION_STATE_QUEUED GenerationState = 3
-	// Running: can no longer be canceled.
+	// Higgsfield is running the generation. It can no longer be canceled.
 	GenerationState_GENERATION_STATE_IN_PROGRESS GenerationState = 4
-	// Ended; at least one output is COMPLETED, the others say what became of them. No outputs at all: Higgsfield's answer
-	// was not understood, see Upstream.other_results.
+	// Final. At least one output is COMPLETED; the others have their own states. If there are no outputs, the gateway did
+	// not understand Higgsfield's response: see Upstream.other_results.
 	GenerationState_GENERATION_STATE_COMPLETED GenerationState = 5
-	// Ended without output. Higgsfield does not charge for it.
+	// Final. The generation ended without output, or was refused. Higgsfield does not charge for it.
 	GenerationState_GENERATION_STATE_FAILED GenerationState = 6
-	// Refused by Higgsfield's moderation. Not charged.
+	// Final. Higgsfield's moderation refused the generation. Higgsfield does not charge for it.
 	GenerationState_GENERATION_STATE_NSFW GenerationState = 7
-	// Not charged.
+	// Final. The generation was canceled. Higgsfield does not charge for it.
 	GenerationState_GENERATION_STATE_CANCELED GenerationState = 8
-	// Was UNCERTAIN and nothing told within the time allowed, or Higgsfield no longer knows it. It may have been charged.
+	// Final. The generation was UNCERTAIN and nothing resolved it in time, or Higgsfield no longer knows it. Higgsfield
+	// may have charged for it.
 	GenerationState_GENERATION_STATE_LOST GenerationState = 9
 )
 
@@ -108,14 +111,19 @@ func (GenerationState) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_generation_proto_rawDescGZIP(), []int{0}
 }
 
+// The kind of a media file.
 type MediaKind int32
 
 const (
+	// The kind is not known.
 	MediaKind_MEDIA_KIND_UNSPECIFIED MediaKind = 0
-	MediaKind_MEDIA_KIND_IMAGE       MediaKind = 1
-	MediaKind_MEDIA_KIND_VIDEO       MediaKind = 2
-	MediaKind_MEDIA_KIND_AUDIO       MediaKind = 3
-	// Anything else, such as an archive or a 3D model.
+	// An image.
+	MediaKind_MEDIA_KIND_IMAGE MediaKind = 1
+	// A video.
+	MediaKind_MEDIA_KIND_VIDEO MediaKind = 2
+	// A sound file.
+	MediaKind_MEDIA_KIND_AUDIO MediaKind = 3
+	// Any other file, such as an archive or a 3D model.
 	MediaKind_MEDIA_KIND_FILE MediaKind = 4
 )
 
@@ -164,18 +172,23 @@ func (MediaKind) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_generation_proto_rawDescGZIP(), []int{1}
 }
 
+// The source of a change. Later versions may add values.
 type ChangeSource int32
 
 const (
+	// Never sent. A client that reads it has received a value that is newer than its stubs.
 	ChangeSource_CHANGE_SOURCE_UNSPECIFIED ChangeSource = 0
-	// The gateway itself: stored, canceled, a limit of time.
-	ChangeSource_CHANGE_SOURCE_GATEWAY  ChangeSource = 1
-	ChangeSource_CHANGE_SOURCE_WEBHOOK  ChangeSource = 2
-	ChangeSource_CHANGE_SOURCE_POLL     ChangeSource = 3
+	// The gateway: it stored or canceled the generation, or a time limit passed.
+	ChangeSource_CHANGE_SOURCE_GATEWAY ChangeSource = 1
+	// A webhook of Higgsfield.
+	ChangeSource_CHANGE_SOURCE_WEBHOOK ChangeSource = 2
+	// A status poll.
+	ChangeSource_CHANGE_SOURCE_POLL ChangeSource = 3
+	// The operator of the gateway.
 	ChangeSource_CHANGE_SOURCE_OPERATOR ChangeSource = 4
-	// Higgsfield's answer to the submission.
+	// Higgsfield's response to the submission.
 	ChangeSource_CHANGE_SOURCE_SUBMIT ChangeSource = 5
-	// Higgsfield's answer to a cancel.
+	// Higgsfield's response to a cancellation.
 	ChangeSource_CHANGE_SOURCE_CANCEL ChangeSource = 6
 )
 
@@ -228,47 +241,56 @@ func (ChangeSource) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_generation_proto_rawDescGZIP(), []int{2}
 }
 
-// One paid piece of work: an input given to one Higgsfield model, and what became of it.
+// A generation: one input, submitted to one Higgsfield model and charged at most once, and its results.
+//
+// The client sets input, labels and idempotency_key when it submits; they never change. The gateway sets all other
+// fields. Times are the calendar time of the gateway, to the microsecond.
 type Generation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Assigned by the gateway, sortable by creation (UUIDv7), known before Higgsfield has seen anything.
-	Id    string          `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The id, a UUIDv7. Ids sort by creation time. The gateway assigns it before it sends anything to Higgsfield.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The state. It never goes back.
 	State GenerationState `protobuf:"varint,2,opt,name=state,proto3,enum=hfgateway.v1.GenerationState" json:"state,omitempty"`
-	// It has ended and will not change again. Decide by this, not by a list of states.
+	// Whether the generation has ended and will not change again. Clients must use this field instead of a list of
+	// states.
 	Done bool `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
-	// 1 for the first state, then one more with every change: the resume point of a watch.
+	// 1 when the generation is stored, and one more with every change that callers see. Watches resume from it.
 	Revision int32 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The model that serves it, such as "higgsfield-ai/soul/standard".
+	// The model that serves the generation, such as "higgsfield-ai/soul/standard".
 	ModelId string `protobuf:"bytes,5,opt,name=model_id,json=modelId,proto3" json:"model_id,omitempty"`
-	// Every output with its own state; a batch finishes one output after another. The order never changes.
+	// The outputs, each with its own state. Those of a batch end one by one. Their order never changes.
 	Outputs []*Output `protobuf:"bytes,6,rep,name=outputs,proto3" json:"outputs,omitempty"`
-	// Why it ended without output. Only when done: in FAILED, NSFW, LOST, and in CANCELED where the gateway did it.
+	// Why the generation ended without output. Set in FAILED, NSFW and LOST, and in CANCELED if the gateway canceled it.
 	Failure *Failure `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
-	// What it waits for. Only in PENDING and UNCERTAIN; no cause to give up.
+	// What the generation waits for. Set only in PENDING and UNCERTAIN. The generation has not failed.
 	Delay *Failure `protobuf:"bytes,8,opt,name=delay,proto3" json:"delay,omitempty"`
-	// Whether CancelGeneration could still succeed.
+	// Whether CancelGeneration may succeed.
 	Cancelable bool `protobuf:"varint,9,opt,name=cancelable,proto3" json:"cancelable,omitempty"`
-	// What is expected next, when this message was made; absent without a basis for it. No change of its own:
-	// see forecast_interval.
+	// The forecast at the time of the message. Absent if there is no basis for one. A new forecast does not create a
+	// revision; see forecast_interval in the requests of watches.
 	Forecast *Forecast `protobuf:"bytes,10,opt,name=forecast,proto3" json:"forecast,omitempty"`
-	// As it was submitted. Lists and watches leave it out unless include_input is set.
+	// The input as it was submitted. Lists and watches leave it out unless include_input is set.
 	Input *GenerationInput `protobuf:"bytes,11,opt,name=input,proto3" json:"input,omitempty"`
-	// The caller's own key-values: stored, returned, filterable, never changed, never sent to Higgsfield.
+	// The client's labels. The gateway stores, returns and filters them, and never sends them to Higgsfield.
 	Labels map[string]string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The caller's.
+	// The client's idempotency key.
 	IdempotencyKey string `protobuf:"bytes,13,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// What it was estimated to cost when it was submitted; absent where no estimate was made, or Higgsfield gave no figure.
-	EstimatedCost *Cost                  `protobuf:"bytes,14,opt,name=estimated_cost,json=estimatedCost,proto3" json:"estimated_cost,omitempty"`
-	Upstream      *Upstream              `protobuf:"bytes,15,opt,name=upstream,proto3" json:"upstream,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When Higgsfield accepted it; absent for what it refused.
+	// The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price. This
+	// version of the gateway makes no estimates at submission.
+	EstimatedCost *Cost `protobuf:"bytes,14,opt,name=estimated_cost,json=estimatedCost,proto3" json:"estimated_cost,omitempty"`
+	// Details of the request at Higgsfield.
+	Upstream *Upstream `protobuf:"bytes,15,opt,name=upstream,proto3" json:"upstream,omitempty"`
+	// When the gateway stored the generation.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When the gateway learned that Higgsfield had accepted the generation. Absent before, and if Higgsfield refused it.
 	AcceptTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=accept_time,json=acceptTime,proto3" json:"accept_time,omitempty"`
-	// When it was first seen running.
+	// When the gateway first saw the generation running. Absent if it never did.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	EndTime   *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// Until when Higgsfield keeps the output files.
+	// When the gateway learned that the generation had ended. Set only if done.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// When Higgsfield deletes the outputs: at most 7 days after the end. Set only in COMPLETED.
 	OutputsExpireTime *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=outputs_expire_time,json=outputsExpireTime,proto3" json:"outputs_expire_time,omitempty"`
-	// When this revision was made.
+	// When this revision was created.
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -451,21 +473,24 @@ func (x *Generation) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// An output file of a generation. Set by the gateway from Higgsfield's responses.
 type Output struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// QUEUED, IN_PROGRESS, COMPLETED, FAILED, NSFW or CANCELED.
 	State GenerationState `protobuf:"varint,1,opt,name=state,proto3,enum=hfgateway.v1.GenerationState" json:"state,omitempty"`
-	Kind  MediaKind       `protobuf:"varint,2,opt,name=kind,proto3,enum=hfgateway.v1.MediaKind" json:"kind,omitempty"`
-	// http or https; set when COMPLETED.
+	// The kind of the file.
+	Kind MediaKind `protobuf:"varint,2,opt,name=kind,proto3,enum=hfgateway.v1.MediaKind" json:"kind,omitempty"`
+	// Higgsfield's URL of the file, http or https. Set when the output is COMPLETED.
 	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
-	// A smaller rendition, where Higgsfield makes one.
+	// The URL of a smaller version of the file. Empty if Higgsfield made none.
 	PreviewUrl string `protobuf:"bytes,4,opt,name=preview_url,json=previewUrl,proto3" json:"preview_url,omitempty"`
-	// What Higgsfield calls it, such as "image", "video", "fbx".
+	// Higgsfield's name for the output, such as "image", "video" or "fbx".
 	Name string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
-	// Where Higgsfield says.
+	// The media type of the file. Empty if Higgsfield did not return one.
 	ContentType string `protobuf:"bytes,6,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	// The gateway's own copy, which outlives Higgsfield's. Set some time after the end where the gateway has an archive, and
-	// told by GetGeneration and ListGenerations: no change of its own, so no watch tells of it.
+	// The gateway's copy of the file, which is kept after Higgsfield deletes its own. Set if the gateway has an archive,
+	// some time after the end. Only GetGeneration and ListGenerations return it. It does not create a revision, so
+	// watches do not report it.
 	Archived      *ArchivedFile `protobuf:"bytes,7,opt,name=archived,proto3" json:"archived,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -550,13 +575,14 @@ func (x *Output) GetArchived() *ArchivedFile {
 	return nil
 }
 
-// A copy in the archive, as it was checked when it was written.
+// A copy of an output in the gateway's archive. Size and hash were verified when the copy was written.
 type ArchivedFile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// file, http, https or s3.
-	Url  string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	Size int64  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
-	// Lower-case hexadecimal.
+	// The URL of the copy: file, http, https or s3.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The size in bytes.
+	Size int64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// The SHA-256 of the content, in lowercase hexadecimal.
 	Sha256        string `protobuf:"bytes,3,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -613,14 +639,15 @@ func (x *ArchivedFile) GetSha256() string {
 	return ""
 }
 
-// Learned from ended generations of the same model; never a promise.
+// An expectation, computed by the gateway from the queue and from ended generations of the same model. It is no
+// promise.
 type Forecast struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1-based place in the gateway's own queue while PENDING, else 0.
+	// The position in the gateway's queue, from 1, while the generation is PENDING. Otherwise 0.
 	QueuePosition int32 `protobuf:"varint,1,opt,name=queue_position,json=queuePosition,proto3" json:"queue_position,omitempty"`
-	// 0 to 1; never falls.
+	// The progress from 0 to 1. It never decreases.
 	Progress float64 `protobuf:"fixed64,2,opt,name=progress,proto3" json:"progress,omitempty"`
-	// Until the end, from the moment this message was made.
+	// The time until the end, from the moment of the message. Absent if it is not known.
 	Remaining     *durationpb.Duration `protobuf:"bytes,3,opt,name=remaining,proto3" json:"remaining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -677,11 +704,13 @@ func (x *Forecast) GetRemaining() *durationpb.Duration {
 	return nil
 }
 
-// Decimal text, as Higgsfield gives it.
+// A price, in decimal numbers as Higgsfield returned them.
 type Cost struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Credits       string                 `protobuf:"bytes,1,opt,name=credits,proto3" json:"credits,omitempty"`
-	Usd           string                 `protobuf:"bytes,2,opt,name=usd,proto3" json:"usd,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The price in Higgsfield's credits. Empty if Higgsfield did not return it.
+	Credits string `protobuf:"bytes,1,opt,name=credits,proto3" json:"credits,omitempty"`
+	// The price in US dollars. Empty if Higgsfield did not return it.
+	Usd           string `protobuf:"bytes,2,opt,name=usd,proto3" json:"usd,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -730,20 +759,20 @@ func (x *Cost) GetUsd() string {
 	return ""
 }
 
-// For support and debugging.
+// Details of the request at Higgsfield, for support and debugging.
 type Upstream struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Higgsfield's request id, or its job set's; empty until accepted.
+	// Higgsfield's id of the request, or of the job set. Empty until Higgsfield has accepted the generation.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// X-Correlation-ID of the submission.
+	// The X-Correlation-ID of the response to the submission. Empty if there is none.
 	CorrelationId string `protobuf:"bytes,2,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	// The last status text Higgsfield gave, also one that the gateway does not know.
+	// Higgsfield's last status, including one that the gateway does not know.
 	Status string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
-	// How often the gateway had asked for the status.
+	// How many times the gateway has polled the status.
 	PollCount int32 `protobuf:"varint,4,opt,name=poll_count,json=pollCount,proto3" json:"poll_count,omitempty"`
-	// What told the last change.
+	// The source of the last change.
 	LastChangeSource ChangeSource `protobuf:"varint,5,opt,name=last_change_source,json=lastChangeSource,proto3,enum=hfgateway.v1.ChangeSource" json:"last_change_source,omitempty"`
-	// Of Higgsfield's final answer, what `outputs` cannot express.
+	// The parts of Higgsfield's final response that outputs cannot express. Absent if there are none.
 	OtherResults  *structpb.Struct `protobuf:"bytes,6,opt,name=other_results,json=otherResults,proto3" json:"other_results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -22,17 +22,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// The generations of Soul. A character or a style works only with the version that it was made for.
+// The versions of Soul. A character or a style works only with the version for which it was made.
 type SoulVersion int32
 
 const (
-	// V1.
+	// Same as SOUL_VERSION_V1.
 	SoulVersion_SOUL_VERSION_UNSPECIFIED SoulVersion = 0
 	// Soul 1 (higgsfield-ai/soul/standard).
 	SoulVersion_SOUL_VERSION_V1 SoulVersion = 1
 	// Soul 2 (higgsfield-ai/soul/v2/standard).
 	SoulVersion_SOUL_VERSION_V2 SoulVersion = 2
-	// Soul Cinema (higgsfield-ai/soul/cinema); has one fixed style.
+	// Soul Cinema (higgsfield-ai/soul/cinema). It has one fixed style.
 	SoulVersion_SOUL_VERSION_CINEMA SoulVersion = 3
 )
 
@@ -79,14 +79,18 @@ func (SoulVersion) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_generation_input_proto_rawDescGZIP(), []int{0}
 }
 
+// The variants of DoP.
 type DopVariant int32
 
 const (
-	// Turbo.
+	// Same as DOP_VARIANT_TURBO.
 	DopVariant_DOP_VARIANT_UNSPECIFIED DopVariant = 0
-	DopVariant_DOP_VARIANT_LITE        DopVariant = 1
-	DopVariant_DOP_VARIANT_STANDARD    DopVariant = 2
-	DopVariant_DOP_VARIANT_TURBO       DopVariant = 3
+	// DoP Lite.
+	DopVariant_DOP_VARIANT_LITE DopVariant = 1
+	// DoP Standard.
+	DopVariant_DOP_VARIANT_STANDARD DopVariant = 2
+	// DoP Turbo.
+	DopVariant_DOP_VARIANT_TURBO DopVariant = 3
 )
 
 // Enum value maps for DopVariant.
@@ -132,13 +136,16 @@ func (DopVariant) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_generation_input_proto_rawDescGZIP(), []int{1}
 }
 
+// The quality of a Speak video.
 type SpeakQuality int32
 
 const (
-	// Mid.
+	// Same as SPEAK_QUALITY_MID.
 	SpeakQuality_SPEAK_QUALITY_UNSPECIFIED SpeakQuality = 0
-	SpeakQuality_SPEAK_QUALITY_MID         SpeakQuality = 1
-	SpeakQuality_SPEAK_QUALITY_HIGH        SpeakQuality = 2
+	// Medium quality.
+	SpeakQuality_SPEAK_QUALITY_MID SpeakQuality = 1
+	// High quality.
+	SpeakQuality_SPEAK_QUALITY_HIGH SpeakQuality = 2
 )
 
 // Enum value maps for SpeakQuality.
@@ -182,11 +189,14 @@ func (SpeakQuality) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_generation_input_proto_rawDescGZIP(), []int{2}
 }
 
-// What to generate. Typed inputs are checked field by field before anything is sent;
-// `model` reaches every model that Higgsfield has or will have.
+// The input of a generation, set by the client. The gateway validates the typed inputs field by field before it sends
+// anything. With `model`, every model that Higgsfield has or will have can be used.
+//
+// URLs are http or https, with at most 2,083 characters. Ids of styles, characters and motions have at most 255 visible
+// ASCII characters.
 type GenerationInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Values may be added.
+	// Required. Later versions may add kinds.
 	//
 	// Types that are valid to be assigned to Kind:
 	//
@@ -277,18 +287,22 @@ type isGenerationInput_Kind interface {
 }
 
 type GenerationInput_Soul struct {
+	// Text to image with Soul.
 	Soul *SoulInput `protobuf:"bytes,1,opt,name=soul,proto3,oneof"`
 }
 
 type GenerationInput_Dop struct {
+	// Image to video with DoP.
 	Dop *DopInput `protobuf:"bytes,2,opt,name=dop,proto3,oneof"`
 }
 
 type GenerationInput_Speak struct {
+	// Speech to video with Speak.
 	Speak *SpeakInput `protobuf:"bytes,3,opt,name=speak,proto3,oneof"`
 }
 
 type GenerationInput_Model struct {
+	// Any model by its id.
 	Model *ModelInput `protobuf:"bytes,4,opt,name=model,proto3,oneof"`
 }
 
@@ -300,12 +314,15 @@ func (*GenerationInput_Speak) isGenerationInput_Kind() {}
 
 func (*GenerationInput_Model) isGenerationInput_Kind() {}
 
-// Any Higgsfield model by its id.
+// The input of any Higgsfield model, by the id of the model.
 type ModelInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Such as "kling-video/v3.0/pro/image-to-video", without a leading slash.
+	// Required. 1 to 6 segments of a-z, 0-9, ".", "_", "-", joined by "/", such as "kling-video/v3.0/pro/image-to-video".
+	// At most 200 characters.
 	ModelId string `protobuf:"bytes,1,opt,name=model_id,json=modelId,proto3" json:"model_id,omitempty"`
-	// Sent as the JSON body. Whole numbers up to 2^53 are written without a fraction; NaN and infinities are refused.
+	// The parameters, sent as the JSON body. At most 5,000 values, nested at most 32 levels deep. Whole numbers up to
+	// 2^53 are written without a fraction; NaN and infinities are refused. The gateway validates the parameters against
+	// the JSON Schema of the model, if it has a recent one.
 	Parameters    *structpb.Struct `protobuf:"bytes,2,opt,name=parameters,proto3" json:"parameters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -355,32 +372,39 @@ func (x *ModelInput) GetParameters() *structpb.Struct {
 	return nil
 }
 
-// Text to image with Soul. Served by the v2 models, which take an idempotency key and can be canceled; width and
-// height, which only v1 knows, send it to POST /v1/text2image/soul.
+// Text to image with Soul. Higgsfield's v2 API serves it, with idempotency keys and cancellation. If width and height
+// are set, it is sent to the v1 API instead (POST /v1/text2image/soul), which has neither.
 type SoulInput struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Prompt  string                 `protobuf:"bytes,1,opt,name=prompt,proto3" json:"prompt,omitempty"`
-	Version SoulVersion            `protobuf:"varint,2,opt,name=version,proto3,enum=hfgateway.v1.SoulVersion" json:"version,omitempty"`
-	// One of 9:16, 16:9, 4:3, 3:4, 1:1, 2:3, 3:2; empty is the model's own default. Not together with width and height.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. What the image shows.
+	Prompt string `protobuf:"bytes,1,opt,name=prompt,proto3" json:"prompt,omitempty"`
+	// The version of Soul. Default: SOUL_VERSION_V1.
+	Version SoulVersion `protobuf:"varint,2,opt,name=version,proto3,enum=hfgateway.v1.SoulVersion" json:"version,omitempty"`
+	// 9:16, 16:9, 4:3, 3:4, 1:1, 2:3 or 3:2. Default: the model's own. Not allowed with width and height.
 	AspectRatio string `protobuf:"bytes,3,opt,name=aspect_ratio,json=aspectRatio,proto3" json:"aspect_ratio,omitempty"`
-	// Pixels; one of v1's 13 pairs. Only V1.
-	Width  int32 `protobuf:"varint,4,opt,name=width,proto3" json:"width,omitempty"`
+	// The width in pixels. Width and height must be one of the 13 sizes of the v1 API: 2048x1152, 2048x1536, 2016x1344,
+	// 1696x960, 1632x1088, the same five in portrait, 1536x1536, 1536x1152 or 1152x1536. Only for SOUL_VERSION_V1.
+	// Default: decided by aspect_ratio.
+	Width int32 `protobuf:"varint,4,opt,name=width,proto3" json:"width,omitempty"`
+	// The height in pixels; see width.
 	Height int32 `protobuf:"varint,5,opt,name=height,proto3" json:"height,omitempty"`
-	// "720p" or "1080p"; empty means "720p".
+	// "720p" or "1080p". Default: "720p".
 	Resolution string `protobuf:"bytes,6,opt,name=resolution,proto3" json:"resolution,omitempty"`
-	// 1 or 4; 0 means 1.
-	BatchSize int32  `protobuf:"varint,7,opt,name=batch_size,json=batchSize,proto3" json:"batch_size,omitempty"`
-	StyleId   string `protobuf:"bytes,8,opt,name=style_id,json=styleId,proto3" json:"style_id,omitempty"`
-	// 0 to 1; needs style_id.
+	// The number of images: 1 or 4. Default: 1.
+	BatchSize int32 `protobuf:"varint,7,opt,name=batch_size,json=batchSize,proto3" json:"batch_size,omitempty"`
+	// The id of a style; see ListSoulStyles. Not allowed for SOUL_VERSION_CINEMA. Default: the model's own.
+	StyleId string `protobuf:"bytes,8,opt,name=style_id,json=styleId,proto3" json:"style_id,omitempty"`
+	// The strength of the style, from 0 to 1. Needs style_id. Default: the model's own.
 	StyleStrength *float64 `protobuf:"fixed64,9,opt,name=style_strength,json=styleStrength,proto3,oneof" json:"style_strength,omitempty"`
-	// A trained character (Soul ID) of the same version.
+	// The id of a trained character (Soul ID) of the same version. Default: none.
 	CharacterId string `protobuf:"bytes,10,opt,name=character_id,json=characterId,proto3" json:"character_id,omitempty"`
-	// 0 to 1; needs character_id.
+	// The strength of the character, from 0 to 1. Needs character_id. Default: the model's own.
 	CharacterStrength *float64 `protobuf:"fixed64,11,opt,name=character_strength,json=characterStrength,proto3,oneof" json:"character_strength,omitempty"`
-	// Only V1.
+	// The URL of a reference image. Only for SOUL_VERSION_V1. Default: none.
 	ImageReferenceUrl string `protobuf:"bytes,12,opt,name=image_reference_url,json=imageReferenceUrl,proto3" json:"image_reference_url,omitempty"`
-	EnhancePrompt     *bool  `protobuf:"varint,13,opt,name=enhance_prompt,json=enhancePrompt,proto3,oneof" json:"enhance_prompt,omitempty"`
-	// 1 to 1,000,000.
+	// Whether Higgsfield may rewrite the prompt. Default: the model's own.
+	EnhancePrompt *bool `protobuf:"varint,13,opt,name=enhance_prompt,json=enhancePrompt,proto3,oneof" json:"enhance_prompt,omitempty"`
+	// The seed, from 1 to 1,000,000. Default: none.
 	Seed          *int32 `protobuf:"varint,14,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -514,20 +538,24 @@ func (x *SoulInput) GetSeed() int32 {
 	return 0
 }
 
-// Image to video with the Director of Photography model. Served by higgsfield-ai/dop/... (v2); several
-// images send it to POST /v1/image2video/dop.
+// Image to video with DoP, the Director of Photography model. Higgsfield's v2 API serves it (higgsfield-ai/dop/...). If
+// there are several images, it is sent to the v1 API instead (POST /v1/image2video/dop), which has no idempotency keys
+// and no cancellation.
 type DopInput struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Variant DopVariant             `protobuf:"varint,1,opt,name=variant,proto3,enum=hfgateway.v1.DopVariant" json:"variant,omitempty"`
-	Prompt  string                 `protobuf:"bytes,2,opt,name=prompt,proto3" json:"prompt,omitempty"`
-	// At least 1.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The variant of DoP. Default: DOP_VARIANT_TURBO.
+	Variant DopVariant `protobuf:"varint,1,opt,name=variant,proto3,enum=hfgateway.v1.DopVariant" json:"variant,omitempty"`
+	// Required. What moves, and how the camera moves.
+	Prompt string `protobuf:"bytes,2,opt,name=prompt,proto3" json:"prompt,omitempty"`
+	// Required. The URLs of the images to start from, at least 1.
 	ImageUrls []string `protobuf:"bytes,3,rep,name=image_urls,json=imageUrls,proto3" json:"image_urls,omitempty"`
-	// The last frame, where wanted.
+	// The URL of the last frame. Default: none.
 	EndImageUrl string `protobuf:"bytes,4,opt,name=end_image_url,json=endImageUrl,proto3" json:"end_image_url,omitempty"`
-	// At most 2.
-	Motions       []*MotionStrength `protobuf:"bytes,5,rep,name=motions,proto3" json:"motions,omitempty"`
-	EnhancePrompt *bool             `protobuf:"varint,6,opt,name=enhance_prompt,json=enhancePrompt,proto3,oneof" json:"enhance_prompt,omitempty"`
-	// 1 to 1,000,000.
+	// The motion presets. At most 2.
+	Motions []*MotionStrength `protobuf:"bytes,5,rep,name=motions,proto3" json:"motions,omitempty"`
+	// Whether Higgsfield may rewrite the prompt. Default: the model's own.
+	EnhancePrompt *bool `protobuf:"varint,6,opt,name=enhance_prompt,json=enhancePrompt,proto3,oneof" json:"enhance_prompt,omitempty"`
+	// The seed, from 1 to 1,000,000. Default: none.
 	Seed          *int32 `protobuf:"varint,7,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -612,10 +640,12 @@ func (x *DopInput) GetSeed() int32 {
 	return 0
 }
 
+// A motion preset and its strength.
 type MotionStrength struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	MotionId string                 `protobuf:"bytes,1,opt,name=motion_id,json=motionId,proto3" json:"motion_id,omitempty"`
-	// 0 to 1; absent means 1.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a motion; see ListMotions.
+	MotionId string `protobuf:"bytes,1,opt,name=motion_id,json=motionId,proto3" json:"motion_id,omitempty"`
+	// The strength of the motion, from 0 to 1. Default: 1.
 	Strength      *float64 `protobuf:"fixed64,2,opt,name=strength,proto3,oneof" json:"strength,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -665,18 +695,23 @@ func (x *MotionStrength) GetStrength() float64 {
 	return 0
 }
 
-// Speech to video with Speak v2, which only v1 has (POST /v1/speak/higgsfield).
+// Speech to video with Speak v2. Only Higgsfield's v1 API has it (POST /v1/speak/higgsfield), without idempotency keys
+// and cancellation.
 type SpeakInput struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	ImageUrl string                 `protobuf:"bytes,1,opt,name=image_url,json=imageUrl,proto3" json:"image_url,omitempty"`
-	// WAV only.
-	AudioUrl string       `protobuf:"bytes,2,opt,name=audio_url,json=audioUrl,proto3" json:"audio_url,omitempty"`
-	Prompt   string       `protobuf:"bytes,3,opt,name=prompt,proto3" json:"prompt,omitempty"`
-	Quality  SpeakQuality `protobuf:"varint,4,opt,name=quality,proto3,enum=hfgateway.v1.SpeakQuality" json:"quality,omitempty"`
-	// 5, 10 or 15; 0 means 5.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The URL of the portrait.
+	ImageUrl string `protobuf:"bytes,1,opt,name=image_url,json=imageUrl,proto3" json:"image_url,omitempty"`
+	// Required. The URL of the speech, a WAV file.
+	AudioUrl string `protobuf:"bytes,2,opt,name=audio_url,json=audioUrl,proto3" json:"audio_url,omitempty"`
+	// Required. How the person looks and acts.
+	Prompt string `protobuf:"bytes,3,opt,name=prompt,proto3" json:"prompt,omitempty"`
+	// The quality of the video. Default: SPEAK_QUALITY_MID.
+	Quality SpeakQuality `protobuf:"varint,4,opt,name=quality,proto3,enum=hfgateway.v1.SpeakQuality" json:"quality,omitempty"`
+	// The duration of the video in seconds: 5, 10 or 15. Default: 5.
 	DurationSeconds int32 `protobuf:"varint,5,opt,name=duration_seconds,json=durationSeconds,proto3" json:"duration_seconds,omitempty"`
-	EnhancePrompt   *bool `protobuf:"varint,6,opt,name=enhance_prompt,json=enhancePrompt,proto3,oneof" json:"enhance_prompt,omitempty"`
-	// 1 to 1,000,000.
+	// Whether Higgsfield may rewrite the prompt. Default: the model's own.
+	EnhancePrompt *bool `protobuf:"varint,6,opt,name=enhance_prompt,json=enhancePrompt,proto3,oneof" json:"enhance_prompt,omitempty"`
+	// The seed, from 1 to 1,000,000. Default: none.
 	Seed          *int32 `protobuf:"varint,7,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

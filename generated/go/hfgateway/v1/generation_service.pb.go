@@ -23,17 +23,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What SubmitGeneration answers with.
+// When SubmitGeneration returns. Each condition also holds for a generation that has ended.
 type WaitFor int32
 
 const (
-	// ACCEPTED.
+	// Same as WAIT_FOR_ACCEPTED.
 	WaitFor_WAIT_FOR_UNSPECIFIED WaitFor = 0
-	// The generation as stored.
+	// When the generation is stored. The call does not wait for Higgsfield.
 	WaitFor_WAIT_FOR_STORED WaitFor = 1
-	// Higgsfield has accepted or refused it.
+	// When Higgsfield has accepted or refused the generation.
 	WaitFor_WAIT_FOR_ACCEPTED WaitFor = 2
-	// It is done.
+	// When the generation has ended.
 	WaitFor_WAIT_FOR_DONE WaitFor = 3
 )
 
@@ -82,24 +82,32 @@ func (WaitFor) EnumDescriptor() ([]byte, []int) {
 
 type SubmitGenerationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 256 KiB.
+	// Required. The model and its parameters, at most 256 KiB.
 	Input *GenerationInput `protobuf:"bytes,1,opt,name=input,proto3" json:"input,omitempty"`
-	// Required: 1 to 255 visible ASCII characters; one for each generation that is meant (a UUID, or the caller's own
-	// order number), kept over retries. Unique in the tenant, for as long as the generation is kept and for 7 days at
-	// least, also after it is deleted. It is compared with input and outputs_ttl as they were sent; of all other fields
-	// the first call's count. Only a refusal frees it (FAILED without accept_time, or nothing stored).
+	// Required. 1 to 255 visible ASCII characters. Use one key for each generation that you want, such as a UUID or an
+	// order number, and the same key for every retry.
+	//
+	// A key is unique in its tenant. It stays used as long as the gateway keeps the generation, and for at least 7 days,
+	// even if the generation is deleted. A repeated call must have the same input and outputs_ttl. Its other fields are
+	// ignored, except wait_for and wait_timeout. A refusal frees the key: then nothing is stored, or the generation is
+	// FAILED without accept_time.
 	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters, none of which steers a terminal.
-	Labels  map[string]string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	WaitFor WaitFor           `protobuf:"varint,4,opt,name=wait_for,json=waitFor,proto3,enum=hfgateway.v1.WaitFor" json:"wait_for,omitempty"`
-	// Default 10 s, at most 1 h, and never longer than the call's own deadline. Running out is no error.
+	// At most 32. A key has 1 to 63 characters of a-z, 0-9, ".", "_", "-", "/". A value has at most 255 characters, and
+	// none that controls a terminal or reverses the direction of text.
+	Labels map[string]string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// When the call returns. Default: WAIT_FOR_ACCEPTED.
+	WaitFor WaitFor `protobuf:"varint,4,opt,name=wait_for,json=waitFor,proto3,enum=hfgateway.v1.WaitFor" json:"wait_for,omitempty"`
+	// How long the call waits, from 0 to 1 hour. Default: 10 s. The wait is shortened so that the response arrives before
+	// the deadline of the call. A timeout is not an error: the response has the generation as it is.
 	WaitTimeout *durationpb.Duration `protobuf:"bytes,5,opt,name=wait_timeout,json=waitTimeout,proto3" json:"wait_timeout,omitempty"`
-	// Canceled by the gateway when it has not started by then: certain while PENDING; in QUEUED Higgsfield decides, as
-	// in CancelGeneration.
+	// The longest time from submission to start, more than 0. After it, the gateway cancels the generation with the
+	// failure START_TIMEOUT_EXCEEDED. That is certain while it is PENDING; in QUEUED Higgsfield decides, as in
+	// CancelGeneration. Default: no limit, but a generation that could not be sent for 24 hours ends as FAILED.
 	StartTimeout *durationpb.Duration `protobuf:"bytes,6,opt,name=start_timeout,json=startTimeout,proto3" json:"start_timeout,omitempty"`
-	// Refuse with UPSTREAM_SATURATED instead of queueing here.
+	// Whether to fail with UPSTREAM_SATURATED if Higgsfield is saturated, instead of queueing in the gateway.
 	FailWhenSaturated bool `protobuf:"varint,7,opt,name=fail_when_saturated,json=failWhenSaturated,proto3" json:"fail_when_saturated,omitempty"`
-	// Ask Higgsfield to delete the outputs earlier than the account's setting: at least 1 h. Refused for v1.
+	// The time after which Higgsfield deletes the outputs: at least 1 hour, in whole seconds. Default: the setting of the
+	// Higgsfield account. Not allowed for inputs that need Higgsfield's v1 API.
 	OutputsTtl    *durationpb.Duration `protobuf:"bytes,8,opt,name=outputs_ttl,json=outputsTtl,proto3" json:"outputs_ttl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -192,9 +200,10 @@ func (x *SubmitGenerationRequest) GetOutputsTtl() *durationpb.Duration {
 }
 
 type SubmitGenerationResponse struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Generation *Generation            `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	// The idempotency_key was known: nothing new was started. The generation is as it is now; wait_for counted.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation with its input, as it is when the call returns.
+	Generation *Generation `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Whether the idempotency_key had been used before, so that the call started nothing.
 	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -245,8 +254,9 @@ func (x *SubmitGenerationResponse) GetReplayed() bool {
 }
 
 type GetGenerationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a generation.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -289,8 +299,9 @@ func (x *GetGenerationRequest) GetId() string {
 }
 
 type GetGenerationResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    *Generation            `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation with its input. A watch token without include_input gets it without input.
+	Generation    *Generation `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -333,12 +344,16 @@ func (x *GetGenerationResponse) GetGeneration() *Generation {
 }
 
 type ListGenerationsRequest struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Filter *GenerationFilter      `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Default 50; more than 500 counts as 500. A page holds at most 2 MiB, so it may be shorter.
-	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	IncludeInput  bool   `protobuf:"varint,4,opt,name=include_input,json=includeInput,proto3" json:"include_input,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which generations to list. Default: all of the tenant.
+	Filter *GenerationFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The largest number of generations in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, so
+	// it can have fewer.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same filter.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Whether to return the inputs.
+	IncludeInput  bool `protobuf:"varint,4,opt,name=include_input,json=includeInput,proto3" json:"include_input,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -401,19 +416,24 @@ func (x *ListGenerationsRequest) GetIncludeInput() bool {
 	return false
 }
 
-// All that is set must match; an empty one matches all of the tenant's.
+// Selects generations of the tenant. A generation must match all fields that are set. An empty filter matches all. At
+// most 64 KiB.
 type GenerationFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 1000; unknown ones match nothing.
-	Ids      []string          `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
-	States   []GenerationState `protobuf:"varint,2,rep,packed,name=states,proto3,enum=hfgateway.v1.GenerationState" json:"states,omitempty"`
-	ModelIds []string          `protobuf:"bytes,3,rep,name=model_ids,json=modelIds,proto3" json:"model_ids,omitempty"`
-	Labels   map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// What became of a submission whose answer was lost. More than one only where earlier ones were refused.
+	// Matches any of these ids; unknown ids match nothing. At most 1,000.
+	Ids []string `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	// Matches any of these states. At most 100.
+	States []GenerationState `protobuf:"varint,2,rep,packed,name=states,proto3,enum=hfgateway.v1.GenerationState" json:"states,omitempty"`
+	// Matches any of these models. At most 100.
+	ModelIds []string `protobuf:"bytes,3,rep,name=model_ids,json=modelIds,proto3" json:"model_ids,omitempty"`
+	// Matches generations that have all of these labels with the same values. At most 32.
+	Labels map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Matches generations submitted with this key. Use it to find a submission whose response was lost. Several match
+	// only if earlier ones were refused.
 	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// Inclusive.
+	// Matches generations created at or after this time.
 	CreatedAfter *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_after,json=createdAfter,proto3" json:"created_after,omitempty"`
-	// Exclusive.
+	// Matches generations created before this time.
 	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -499,9 +519,10 @@ func (x *GenerationFilter) GetCreatedBefore() *timestamppb.Timestamp {
 }
 
 type ListGenerationsResponse struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	Generations []*Generation          `protobuf:"bytes,1,rep,name=generations,proto3" json:"generations,omitempty"`
-	// Empty after the last page.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generations of this page, newest first.
+	Generations []*Generation `protobuf:"bytes,1,rep,name=generations,proto3" json:"generations,omitempty"`
+	// The page_token of the next page. Empty after the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -552,8 +573,9 @@ func (x *ListGenerationsResponse) GetNextPageToken() string {
 }
 
 type CancelGenerationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a generation.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -596,8 +618,9 @@ func (x *CancelGenerationRequest) GetId() string {
 }
 
 type CancelGenerationResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    *Generation            `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation, which is CANCELED.
+	Generation    *Generation `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -641,8 +664,10 @@ func (x *CancelGenerationResponse) GetGeneration() *Generation {
 
 type WaitGenerationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Default 30 s, at most 1 h, and never longer than the call's own deadline.
+	// Required. The id of a generation.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// How long to wait, from 0 to 1 hour. Default: 30 s. The wait is shortened so that the response arrives before the
+	// deadline of the call.
 	Timeout       *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -693,8 +718,9 @@ func (x *WaitGenerationRequest) GetTimeout() *durationpb.Duration {
 }
 
 type WaitGenerationResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    *Generation            `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation, which may not have ended yet.
+	Generation    *Generation `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -738,11 +764,14 @@ func (x *WaitGenerationResponse) GetGeneration() *Generation {
 
 type WatchGenerationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// 0 for all changes; the last revision seen, to resume.
+	// Required. The id of a generation.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The last revision that the client has, from 0 to the newest one. Default: 0, which returns all changes.
 	AfterRevision int32 `protobuf:"varint,2,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
-	IncludeInput  bool  `protobuf:"varint,3,opt,name=include_input,json=includeInput,proto3" json:"include_input,omitempty"`
-	// At least 1 s: sends the forecast alone when it has changed and nothing else was sent for so long. Absent: never.
+	// Whether to return the input.
+	IncludeInput bool `protobuf:"varint,3,opt,name=include_input,json=includeInput,proto3" json:"include_input,omitempty"`
+	// If set, a newer forecast is sent on its own when nothing else was sent for this long. At least 1 s. Default: no
+	// such messages.
 	ForecastInterval *durationpb.Duration `protobuf:"bytes,4,opt,name=forecast_interval,json=forecastInterval,proto3" json:"forecast_interval,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -806,12 +835,13 @@ func (x *WatchGenerationRequest) GetForecastInterval() *durationpb.Duration {
 	return nil
 }
 
-// Skip a message that sets no field known to you.
+// A change, a forecast or a heartbeat. Clients must ignore a message in which they know no field.
 type WatchGenerationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Absent in a heartbeat: one after every 15 s of silence, and one at once where there is nothing to begin with.
+	// The generation at its next revision. Absent in forecasts and heartbeats. A heartbeat is sent after 15 s without a
+	// message, and at once if there is no change to begin with.
 	Generation *Generation `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	// A newer forecast of the last generation sent, which has not changed otherwise.
+	// A newer forecast for the last generation sent, which is otherwise unchanged.
 	Forecast      *Forecast `protobuf:"bytes,2,opt,name=forecast,proto3" json:"forecast,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -862,12 +892,16 @@ func (x *WatchGenerationResponse) GetForecast() *Forecast {
 }
 
 type WatchGenerationsRequest struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Filter *GenerationFilter      `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
-	// The last one seen, to resume without a gap, with the same filter.
-	ResumeToken  string `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
-	IncludeInput bool   `protobuf:"varint,3,opt,name=include_input,json=includeInput,proto3" json:"include_input,omitempty"`
-	// As in WatchGenerationRequest.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which generations to watch, without states and idempotency_key. Default: all of the tenant.
+	Filter *GenerationFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The last resume_token received, to continue without a gap. It is valid only with the same filter. Default: begin
+	// with a snapshot.
+	ResumeToken string `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	// Whether to return the inputs.
+	IncludeInput bool `protobuf:"varint,3,opt,name=include_input,json=includeInput,proto3" json:"include_input,omitempty"`
+	// If set, newer forecasts are sent on their own when nothing else was sent for this long. At least 1 s. Default: no
+	// such messages.
 	ForecastInterval *durationpb.Duration `protobuf:"bytes,4,opt,name=forecast_interval,json=forecastInterval,proto3" json:"forecast_interval,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -931,21 +965,22 @@ func (x *WatchGenerationsRequest) GetForecastInterval() *durationpb.Duration {
 	return nil
 }
 
-// Skip a message that sets no field known to you, but keep its resume_token.
+// A change, forecasts, a mark in the stream or a heartbeat. Clients must ignore a message in which they know no field,
+// but keep its resume_token.
 type WatchGenerationsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Absent in a heartbeat (one after every 15 s of silence).
+	// A generation at its next revision. Absent in other messages, such as the heartbeat after 15 s without a message.
 	Generation *Generation `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	// In every message.
+	// The position of this message in the stream. Set in every message.
 	ResumeToken string `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
-	// All that had happened when the stream was opened has been sent. In one message of each stream.
+	// Whether everything has been sent that had happened when the stream was opened. True in one message of each stream.
 	CaughtUp bool `protobuf:"varint,3,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
-	// Only in the first message: the resume_token was too old, changes are missing (those of generations that are done
-	// by now among them). Forget what you hold, or read it again; what follows is as without a resume_token.
+	// Whether the resume_token was too old, so that changes are missing, including those of generations that have ended.
+	// Only in the first message. Discard what you have, or read it again: a snapshot follows.
 	Reset_ bool `protobuf:"varint,4,opt,name=reset,proto3" json:"reset,omitempty"`
-	// Only in the first message: of filter.ids, those that do not exist.
+	// The ids in filter.ids that do not exist. Only in the first message.
 	MissingIds []string `protobuf:"bytes,5,rep,name=missing_ids,json=missingIds,proto3" json:"missing_ids,omitempty"`
-	// By generation id: newer forecasts of generations that have not changed otherwise.
+	// Newer forecasts by generation id, for generations that are otherwise unchanged.
 	Forecasts     map[string]*Forecast `protobuf:"bytes,6,rep,name=forecasts,proto3" json:"forecasts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1024,8 +1059,9 @@ func (x *WatchGenerationsResponse) GetForecasts() map[string]*Forecast {
 }
 
 type EstimateGenerationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Input         *GenerationInput       `protobuf:"bytes,1,opt,name=input,proto3" json:"input,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The model and its parameters, at most 256 KiB.
+	Input         *GenerationInput `protobuf:"bytes,1,opt,name=input,proto3" json:"input,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1069,9 +1105,9 @@ func (x *EstimateGenerationRequest) GetInput() *GenerationInput {
 
 type EstimateGenerationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Absent for metered models.
+	// The price. Absent for metered models.
 	Cost *Cost `protobuf:"bytes,1,opt,name=cost,proto3" json:"cost,omitempty"`
-	// For metered models: how it is priced.
+	// How a metered model is priced, as text. Empty for other models.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1122,8 +1158,9 @@ func (x *EstimateGenerationResponse) GetDescription() string {
 }
 
 type DeleteGenerationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a generation.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1167,7 +1204,8 @@ func (x *DeleteGenerationRequest) GetId() string {
 
 type DeleteGenerationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Higgsfield has removed its input and files. Else they live until outputs_expire_time.
+	// Whether Higgsfield has removed the input and the outputs. If not, Higgsfield keeps the outputs until
+	// Generation.outputs_expire_time.
 	RemovedUpstream bool `protobuf:"varint,1,opt,name=removed_upstream,json=removedUpstream,proto3" json:"removed_upstream,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -1211,8 +1249,9 @@ func (x *DeleteGenerationResponse) GetRemovedUpstream() bool {
 }
 
 type ExplainGenerationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a generation.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1256,8 +1295,10 @@ func (x *ExplainGenerationRequest) GetId() string {
 
 type ExplainGenerationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As it is now, without its input.
-	Generation    *Generation        `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The generation as it is now, without its input.
+	Generation *Generation `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// The events, oldest first. After a crash of the gateway the last calls to Higgsfield may be missing, but never a
+	// change.
 	Events        []*GenerationEvent `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1307,18 +1348,20 @@ func (x *ExplainGenerationResponse) GetEvents() []*GenerationEvent {
 	return nil
 }
 
-// Something that happened to a generation, or for it.
+// A change of a generation, or an event that concerns it.
 type GenerationEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// The revision it made; 0 when it changed nothing that is shown.
+	// When it happened.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// The revision that it created. 0 if it changed nothing that callers see.
 	Revision int32 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The state from then on; unspecified when it changed nothing that is shown.
-	State  GenerationState `protobuf:"varint,3,opt,name=state,proto3,enum=hfgateway.v1.GenerationState" json:"state,omitempty"`
-	Source ChangeSource    `protobuf:"varint,4,opt,name=source,proto3,enum=hfgateway.v1.ChangeSource" json:"source,omitempty"`
-	// For people. May change.
+	// The state after it. Unspecified if it changed nothing that callers see.
+	State GenerationState `protobuf:"varint,3,opt,name=state,proto3,enum=hfgateway.v1.GenerationState" json:"state,omitempty"`
+	// The cause.
+	Source ChangeSource `protobuf:"varint,4,opt,name=source,proto3,enum=hfgateway.v1.ChangeSource" json:"source,omitempty"`
+	// A text for people, which may change between versions.
 	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
-	// Set where it was a call to Higgsfield.
+	// Set if the event is a call to Higgsfield.
 	UpstreamCall  *UpstreamCall `protobuf:"bytes,6,opt,name=upstream_call,json=upstreamCall,proto3" json:"upstream_call,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1396,16 +1439,20 @@ func (x *GenerationEvent) GetUpstreamCall() *UpstreamCall {
 	return nil
 }
 
+// A call to Higgsfield.
 type UpstreamCall struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Method string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	// Without query.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The HTTP method, such as "POST".
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// The path of the URL, without the query.
 	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
-	// 0 when no answer came.
-	HttpStatus    int32                `protobuf:"varint,3,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
-	CorrelationId string               `protobuf:"bytes,4,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	Duration      *durationpb.Duration `protobuf:"bytes,5,opt,name=duration,proto3" json:"duration,omitempty"`
-	// How often it was made in a row with this outcome; time and duration are those of the first.
+	// The HTTP status of the response. 0 without a response.
+	HttpStatus int32 `protobuf:"varint,3,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	// The X-Correlation-ID of the response. Empty if it had none.
+	CorrelationId string `protobuf:"bytes,4,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	// How long the call took.
+	Duration *durationpb.Duration `protobuf:"bytes,5,opt,name=duration,proto3" json:"duration,omitempty"`
+	// How many times in a row the call was made with this outcome. Time and duration are those of the first call.
 	Times         int32 `protobuf:"varint,6,opt,name=times,proto3" json:"times,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -35,59 +35,150 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Submit generations, follow them, cancel them.
+// Submits generations to Higgsfield, follows them and cancels them.
 //
-// Every RPC of every service can also end with UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED),
-// INVALID_ARGUMENT (INVALID_INPUT), RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, GATEWAY_OVERLOADED), UNAVAILABLE
-// (GATEWAY_UNAVAILABLE) and INTERNAL (INTERNAL). After UNAVAILABLE, and after a call whose answer was lost (a CANCELLED
-// that the caller did not cause is one: a server that ends leaves it to calls it has not taken up), the same call may
-// be repeated as it is: nothing is done twice. A call's deadline or cancellation ends the call, never the generation.
+// Conventions of this package: the client sets the fields of requests, and the gateway sets the fields of responses. A
+// field is optional unless its comment says "Required". Each RPC lists its own errors as CODE (REASON).
+//
+// Errors that every RPC of every service can return:
+//   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key or watch token is missing, wrong, expired or revoked.
+//   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
+//   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
+//   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has reached a limit.
+//   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
+//   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+//   - INTERNAL (INTERNAL): a defect of the gateway.
+//
+// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
+// charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
+// is a lost response, too: a server that shuts down returns it for calls that it has not started.
+//
+// The deadline or cancellation of a call ends the call, never the generation.
 type GenerationServiceClient interface {
-	// Stores the generation durably, then hands it to Higgsfield. Safe to repeat with the same idempotency_key: the same
-	// generation comes back and is charged once. Higgsfield being full or away is no error but PENDING with a delay.
-	// A refusal that comes while the call waits is the call's error (metadata "generation_id"), and in any case the
-	// generation's failure.
-	// Codes: INVALID_ARGUMENT (INPUT_REFUSED), NOT_FOUND (MODEL_UNKNOWN), FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED,
-	// MODEL_UNAVAILABLE), RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS; UPSTREAM_SATURATED with fail_when_saturated),
-	// INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+	// Submits a generation.
+	//
+	// The gateway stores the generation durably, and then sends it to Higgsfield. If Higgsfield is saturated or not
+	// available, the call succeeds, and the generation is PENDING with a delay. The call returns when the condition in
+	// wait_for holds, or after wait_timeout.
+	//
+	// A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
+	// call as well, with the "generation_id" in the metadata.
+	//
+	// Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
+	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
+	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+	//   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+	//
+	// Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
 	SubmitGeneration(ctx context.Context, in *SubmitGenerationRequest, opts ...grpc.CallOption) (*SubmitGenerationResponse, error)
-	// Codes: NOT_FOUND.
+	// Returns a generation with its input.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+	//
+	// Retry: safe.
 	GetGeneration(ctx context.Context, in *GetGenerationRequest, opts ...grpc.CallOption) (*GetGenerationResponse, error)
-	// Newest first. A page_token holds only for the filter that it came with: else INVALID_ARGUMENT.
+	// Lists the tenant's generations, newest first.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the filter is too large, or the page_token belongs to another filter.
+	//
+	// Retry: safe.
 	ListGenerations(ctx context.Context, in *ListGenerationsRequest, opts ...grpc.CallOption) (*ListGenerationsResponse, error)
-	// Succeeds in PENDING (where a submission is on its way, the call waits for its outcome), and again on a canceled
-	// generation; in QUEUED Higgsfield decides, and cannot for what went to v1.
-	// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_CANCELABLE) in any other state; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	// Cancels a generation. The effect depends on its state:
+	//   - PENDING: it ends as CANCELED and costs nothing. If its submission is under way, the call waits for the outcome.
+	//     If the outcome is unknown, the call fails, and the gateway cancels the generation if it turns out to be queued.
+	//   - QUEUED: the gateway asks Higgsfield, which decides. A generation that was sent to Higgsfield's v1 API cannot be
+	//     canceled.
+	//   - CANCELED: the call succeeds again.
+	//   - Any other state: the call fails.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+	//   - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe.
 	CancelGeneration(ctx context.Context, in *CancelGenerationRequest, opts ...grpc.CallOption) (*CancelGenerationResponse, error)
-	// Answers when the generation is done, or at the timeout with what it is by then: see Generation.done.
-	// Codes: NOT_FOUND.
+	// Waits until a generation has ended, and returns it. At the timeout, or if the gateway shuts down, the call returns
+	// the generation as it is; see Generation.done.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+	//
+	// Retry: safe.
 	WaitGeneration(ctx context.Context, in *WaitGenerationRequest, opts ...grpc.CallOption) (*WaitGenerationResponse, error)
-	// Every change after after_revision, each once and in order: at once those that have happened, then the others as
-	// they happen. Ends with OK after the one that is done (at once, when that is not after after_revision); with
-	// UNAVAILABLE when the gateway drains or the stream gets old: resume. Watching costs Higgsfield nothing, however many
-	// watch; leaving ends nothing.
-	// Codes: NOT_FOUND before the first message; INVALID_ARGUMENT for an after_revision that has not happened.
+	// Streams every change with a revision greater than after_revision, exactly once and in order: first the changes that
+	// have already happened, then new ones as they occur.
+	//
+	// The stream ends with OK after the final change, or immediately if the client has it already. It ends with
+	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. Any number of watches causes no
+	// additional calls to Higgsfield.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id. Only before the first message.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): after_revision is greater than the newest revision.
+	//
+	// Retry: safe. To resume without a gap, set after_revision to the last revision received.
 	WatchGeneration(ctx context.Context, in *WatchGenerationRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchGenerationResponse], error)
-	// Many generations on one stream: all that match the filter, later ones included. First the present state of each
-	// that matches and is not done (with filter.ids: done ones too), then caught_up, then every change, each once, in
-	// order for each generation. A token from before that caught_up starts over. With a resume_token: first the changes
-	// since, then caught_up, and every token resumes behind its own message. Ends with OK when all of filter.ids are
-	// done, never for other filters; with UNAVAILABLE as WatchGeneration.
-	// Codes: INVALID_ARGUMENT for a resume_token of another filter, and for filter.states and filter.idempotency_key.
+	// Streams the changes of all generations that match a filter, including ones created later.
+	//
+	// Without a resume_token, the stream begins with a snapshot: the current state of each matching generation that has
+	// not ended. If filter.ids is set, ended ones are included. Then a message has caught_up set, and every later change
+	// follows exactly once, in order for each generation.
+	//
+	// With a resume_token, the stream begins with the changes since that token. Then a message has caught_up set, and new
+	// changes follow. A token that was received before the caught_up of a snapshot starts the snapshot again.
+	//
+	// The stream ends with OK when all generations in filter.ids have ended, and never for other filters. It ends with
+	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
+	//     filter.idempotency_key is set.
+	//
+	// Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
 	WatchGenerations(ctx context.Context, in *WatchGenerationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchGenerationsResponse], error)
-	// Checks the input as SubmitGeneration does, and says what it would cost. Charges nothing, reserves nothing.
-	// Codes: INVALID_ARGUMENT (INPUT_REFUSED), NOT_FOUND (MODEL_UNKNOWN), FAILED_PRECONDITION (MODEL_UNAVAILABLE),
-	// UNAVAILABLE (UPSTREAM_UNAVAILABLE), INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+	// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
+	// are returned as by SubmitGeneration.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
+	//     estimates.
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
+	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+	//
+	// Retry: safe.
 	EstimateGeneration(ctx context.Context, in *EstimateGenerationRequest, opts ...grpc.CallOption) (*EstimateGenerationResponse, error)
-	// Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
-	// (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-	// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
-	// (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
-	// repeats it until it is confirmed.
+	// Deletes an ended generation from the gateway, and its input and outputs from Higgsfield. Higgsfield cannot delete
+	// what was sent to its v1 API. The idempotency_key of the generation stays used. Deleting a deleted generation
+	// succeeds.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+	//   - FAILED_PRECONDITION (NOT_DONE): the generation has not ended.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the generation is deleted in the gateway, but Higgsfield has not confirmed
+	//     the removal yet. The gateway repeats it until Higgsfield does.
+	//   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the store did not confirm the deletion.
+	//
+	// Retry: safe.
 	DeleteGeneration(ctx context.Context, in *DeleteGenerationRequest, opts ...grpc.CallOption) (*DeleteGenerationResponse, error)
-	// The whole story of a generation, oldest first: every change with its cause, every call to Higgsfield with its
-	// outcome. Holds no secrets, and nothing of its input.
-	// Codes: NOT_FOUND.
+	// Returns the history of a generation, oldest event first: every change with its cause, and every call to Higgsfield
+	// with its outcome. It contains no secrets, and nothing of the input.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+	//
+	// Retry: safe.
 	ExplainGeneration(ctx context.Context, in *ExplainGenerationRequest, opts ...grpc.CallOption) (*ExplainGenerationResponse, error)
 }
 
@@ -221,59 +312,150 @@ func (c *generationServiceClient) ExplainGeneration(ctx context.Context, in *Exp
 // All implementations must embed UnimplementedGenerationServiceServer
 // for forward compatibility.
 //
-// Submit generations, follow them, cancel them.
+// Submits generations to Higgsfield, follows them and cancels them.
 //
-// Every RPC of every service can also end with UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED),
-// INVALID_ARGUMENT (INVALID_INPUT), RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, GATEWAY_OVERLOADED), UNAVAILABLE
-// (GATEWAY_UNAVAILABLE) and INTERNAL (INTERNAL). After UNAVAILABLE, and after a call whose answer was lost (a CANCELLED
-// that the caller did not cause is one: a server that ends leaves it to calls it has not taken up), the same call may
-// be repeated as it is: nothing is done twice. A call's deadline or cancellation ends the call, never the generation.
+// Conventions of this package: the client sets the fields of requests, and the gateway sets the fields of responses. A
+// field is optional unless its comment says "Required". Each RPC lists its own errors as CODE (REASON).
+//
+// Errors that every RPC of every service can return:
+//   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key or watch token is missing, wrong, expired or revoked.
+//   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
+//   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
+//   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has reached a limit.
+//   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
+//   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+//   - INTERNAL (INTERNAL): a defect of the gateway.
+//
+// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
+// charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
+// is a lost response, too: a server that shuts down returns it for calls that it has not started.
+//
+// The deadline or cancellation of a call ends the call, never the generation.
 type GenerationServiceServer interface {
-	// Stores the generation durably, then hands it to Higgsfield. Safe to repeat with the same idempotency_key: the same
-	// generation comes back and is charged once. Higgsfield being full or away is no error but PENDING with a delay.
-	// A refusal that comes while the call waits is the call's error (metadata "generation_id"), and in any case the
-	// generation's failure.
-	// Codes: INVALID_ARGUMENT (INPUT_REFUSED), NOT_FOUND (MODEL_UNKNOWN), FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED,
-	// MODEL_UNAVAILABLE), RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS; UPSTREAM_SATURATED with fail_when_saturated),
-	// INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+	// Submits a generation.
+	//
+	// The gateway stores the generation durably, and then sends it to Higgsfield. If Higgsfield is saturated or not
+	// available, the call succeeds, and the generation is PENDING with a delay. The call returns when the condition in
+	// wait_for holds, or after wait_timeout.
+	//
+	// A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
+	// call as well, with the "generation_id" in the metadata.
+	//
+	// Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
+	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
+	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+	//   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+	//
+	// Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
 	SubmitGeneration(context.Context, *SubmitGenerationRequest) (*SubmitGenerationResponse, error)
-	// Codes: NOT_FOUND.
+	// Returns a generation with its input.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+	//
+	// Retry: safe.
 	GetGeneration(context.Context, *GetGenerationRequest) (*GetGenerationResponse, error)
-	// Newest first. A page_token holds only for the filter that it came with: else INVALID_ARGUMENT.
+	// Lists the tenant's generations, newest first.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the filter is too large, or the page_token belongs to another filter.
+	//
+	// Retry: safe.
 	ListGenerations(context.Context, *ListGenerationsRequest) (*ListGenerationsResponse, error)
-	// Succeeds in PENDING (where a submission is on its way, the call waits for its outcome), and again on a canceled
-	// generation; in QUEUED Higgsfield decides, and cannot for what went to v1.
-	// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_CANCELABLE) in any other state; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	// Cancels a generation. The effect depends on its state:
+	//   - PENDING: it ends as CANCELED and costs nothing. If its submission is under way, the call waits for the outcome.
+	//     If the outcome is unknown, the call fails, and the gateway cancels the generation if it turns out to be queued.
+	//   - QUEUED: the gateway asks Higgsfield, which decides. A generation that was sent to Higgsfield's v1 API cannot be
+	//     canceled.
+	//   - CANCELED: the call succeeds again.
+	//   - Any other state: the call fails.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+	//   - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe.
 	CancelGeneration(context.Context, *CancelGenerationRequest) (*CancelGenerationResponse, error)
-	// Answers when the generation is done, or at the timeout with what it is by then: see Generation.done.
-	// Codes: NOT_FOUND.
+	// Waits until a generation has ended, and returns it. At the timeout, or if the gateway shuts down, the call returns
+	// the generation as it is; see Generation.done.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+	//
+	// Retry: safe.
 	WaitGeneration(context.Context, *WaitGenerationRequest) (*WaitGenerationResponse, error)
-	// Every change after after_revision, each once and in order: at once those that have happened, then the others as
-	// they happen. Ends with OK after the one that is done (at once, when that is not after after_revision); with
-	// UNAVAILABLE when the gateway drains or the stream gets old: resume. Watching costs Higgsfield nothing, however many
-	// watch; leaving ends nothing.
-	// Codes: NOT_FOUND before the first message; INVALID_ARGUMENT for an after_revision that has not happened.
+	// Streams every change with a revision greater than after_revision, exactly once and in order: first the changes that
+	// have already happened, then new ones as they occur.
+	//
+	// The stream ends with OK after the final change, or immediately if the client has it already. It ends with
+	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. Any number of watches causes no
+	// additional calls to Higgsfield.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id. Only before the first message.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): after_revision is greater than the newest revision.
+	//
+	// Retry: safe. To resume without a gap, set after_revision to the last revision received.
 	WatchGeneration(*WatchGenerationRequest, grpc.ServerStreamingServer[WatchGenerationResponse]) error
-	// Many generations on one stream: all that match the filter, later ones included. First the present state of each
-	// that matches and is not done (with filter.ids: done ones too), then caught_up, then every change, each once, in
-	// order for each generation. A token from before that caught_up starts over. With a resume_token: first the changes
-	// since, then caught_up, and every token resumes behind its own message. Ends with OK when all of filter.ids are
-	// done, never for other filters; with UNAVAILABLE as WatchGeneration.
-	// Codes: INVALID_ARGUMENT for a resume_token of another filter, and for filter.states and filter.idempotency_key.
+	// Streams the changes of all generations that match a filter, including ones created later.
+	//
+	// Without a resume_token, the stream begins with a snapshot: the current state of each matching generation that has
+	// not ended. If filter.ids is set, ended ones are included. Then a message has caught_up set, and every later change
+	// follows exactly once, in order for each generation.
+	//
+	// With a resume_token, the stream begins with the changes since that token. Then a message has caught_up set, and new
+	// changes follow. A token that was received before the caught_up of a snapshot starts the snapshot again.
+	//
+	// The stream ends with OK when all generations in filter.ids have ended, and never for other filters. It ends with
+	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
+	//     filter.idempotency_key is set.
+	//
+	// Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
 	WatchGenerations(*WatchGenerationsRequest, grpc.ServerStreamingServer[WatchGenerationsResponse]) error
-	// Checks the input as SubmitGeneration does, and says what it would cost. Charges nothing, reserves nothing.
-	// Codes: INVALID_ARGUMENT (INPUT_REFUSED), NOT_FOUND (MODEL_UNKNOWN), FAILED_PRECONDITION (MODEL_UNAVAILABLE),
-	// UNAVAILABLE (UPSTREAM_UNAVAILABLE), INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+	// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
+	// are returned as by SubmitGeneration.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
+	//     estimates.
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
+	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+	//
+	// Retry: safe.
 	EstimateGeneration(context.Context, *EstimateGenerationRequest) (*EstimateGenerationResponse, error)
-	// Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
-	// (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-	// Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
-	// (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
-	// repeats it until it is confirmed.
+	// Deletes an ended generation from the gateway, and its input and outputs from Higgsfield. Higgsfield cannot delete
+	// what was sent to its v1 API. The idempotency_key of the generation stays used. Deleting a deleted generation
+	// succeeds.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+	//   - FAILED_PRECONDITION (NOT_DONE): the generation has not ended.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the generation is deleted in the gateway, but Higgsfield has not confirmed
+	//     the removal yet. The gateway repeats it until Higgsfield does.
+	//   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the store did not confirm the deletion.
+	//
+	// Retry: safe.
 	DeleteGeneration(context.Context, *DeleteGenerationRequest) (*DeleteGenerationResponse, error)
-	// The whole story of a generation, oldest first: every change with its cause, every call to Higgsfield with its
-	// outcome. Holds no secrets, and nothing of its input.
-	// Codes: NOT_FOUND.
+	// Returns the history of a generation, oldest event first: every change with its cause, and every call to Higgsfield
+	// with its outcome. It contains no secrets, and nothing of the input.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+	//
+	// Retry: safe.
 	ExplainGeneration(context.Context, *ExplainGenerationRequest) (*ExplainGenerationResponse, error)
 	mustEmbedUnimplementedGenerationServiceServer()
 }

@@ -25,11 +25,11 @@ const (
 
 type CreateWatchTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required: ids (at most 100), labels, or both. A later generation that matches is included.
+	// Required. Which generations the token allows, including ones created later: ids (at most 100), labels, or both.
 	Filter *GenerationFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Default 15 min, at least 1 s, at most 1 h.
+	// How long the token is valid, from 1 s to 1 hour. Default: 15 minutes.
 	Ttl *durationpb.Duration `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// Without it no generation that the token reads holds its input, whatever a request asks for.
+	// Whether the token allows reading inputs. If not, every response leaves them out.
 	IncludeInput  bool `protobuf:"varint,3,opt,name=include_input,json=includeInput,proto3" json:"include_input,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -88,8 +88,9 @@ func (x *CreateWatchTokenRequest) GetIncludeInput() bool {
 
 type CreateWatchTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "hfw_…". A secret, as an API key is.
-	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The token, "hfw_...". It is a secret, like an API key.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// When the token expires.
 	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

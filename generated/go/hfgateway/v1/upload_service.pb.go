@@ -22,8 +22,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// A message of the client: the header first, once, and then chunks.
 type UploadMediaRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required.
+	//
 	// Types that are valid to be assigned to Part:
 	//
 	//	*UploadMediaRequest_Header
@@ -93,11 +96,12 @@ type isUploadMediaRequest_Part interface {
 }
 
 type UploadMediaRequest_Header struct {
+	// The description of the media. Only in the first message.
 	Header *UploadHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
 }
 
 type UploadMediaRequest_Chunk struct {
-	// At most 1 MiB.
+	// The next bytes of the media, at most 1 MiB.
 	Chunk []byte `protobuf:"bytes,2,opt,name=chunk,proto3,oneof"`
 }
 
@@ -105,11 +109,14 @@ func (*UploadMediaRequest_Header) isUploadMediaRequest_Part() {}
 
 func (*UploadMediaRequest_Chunk) isUploadMediaRequest_Part() {}
 
+// The description of an upload.
 type UploadHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// image/jpeg, image/png, image/webp, image/gif, audio/wav, video/mp4, and what else Higgsfield takes.
+	// Required. The media type in lowercase: image/jpeg, image/png, image/webp, image/gif, audio/wav, video/mp4, or
+	// another that Higgsfield accepts.
 	ContentType string `protobuf:"bytes,1,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	// Bytes, where known: checked against what came.
+	// The size in bytes, from 1 to 5,000,000,000. If it is set, the upload is faster, and fails if the number of bytes
+	// differs. Default: unknown.
 	Size          *int64 `protobuf:"varint,2,opt,name=size,proto3,oneof" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -161,10 +168,11 @@ func (x *UploadHeader) GetSize() int64 {
 
 type UploadMediaResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Url   string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	// Bytes stored.
+	// The URL of the media, for inputs.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The number of bytes stored.
 	Size int64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
-	// Until when Higgsfield keeps the media.
+	// When Higgsfield deletes the media: 7 days after the upload.
 	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -223,7 +231,7 @@ func (x *UploadMediaResponse) GetExpireTime() *timestamppb.Timestamp {
 
 type CreateUploadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As in UploadHeader.
+	// Required. As in UploadHeader.
 	ContentType   string `protobuf:"bytes,1,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -268,13 +276,15 @@ func (x *CreateUploadRequest) GetContentType() string {
 
 type CreateUploadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where the media can be read once it is uploaded.
-	Url           string            `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	UploadUrl     string            `protobuf:"bytes,2,opt,name=upload_url,json=uploadUrl,proto3" json:"upload_url,omitempty"`
+	// The URL of the media, for inputs. It works once the media is uploaded.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The URL to PUT the media to.
+	UploadUrl string `protobuf:"bytes,2,opt,name=upload_url,json=uploadUrl,proto3" json:"upload_url,omitempty"`
+	// The headers that the PUT must have.
 	UploadHeaders map[string]string `protobuf:"bytes,3,rep,name=upload_headers,json=uploadHeaders,proto3" json:"upload_headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Until when upload_url works.
 	UploadExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=upload_expire_time,json=uploadExpireTime,proto3" json:"upload_expire_time,omitempty"`
-	// Until when Higgsfield keeps the media.
+	// When Higgsfield deletes the media.
 	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -27,15 +27,32 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Puts media on Higgsfield's storage; the URL then serves as an input, in as many generations as wanted, until
-// expire_time. Uploading is free; an upload that failed is simply done again.
-// Codes of both: INVALID_ARGUMENT (INPUT_REFUSED: content_type), UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+// Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
+// expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+//
+// The errors that every RPC can return, and the rule for retries, are those of GenerationService.
 type UploadServiceClient interface {
-	// Through the gateway: the header first, then the bytes in order; the end of the stream is the end of the media.
-	// Never more than a chunk in memory. More or fewer bytes than header.size: INVALID_ARGUMENT (INVALID_INPUT), and no
-	// URL.
+	// Uploads media through the gateway.
+	//
+	// The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
+	// if no message arrives for 10 s (60 s over HTTP). The gateway holds one chunk in memory.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty
+	//     or larger than 5 GB, or a message did not arrive in time. There is no URL then.
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+	//
+	// Retry: safe, from the first byte.
 	UploadMedia(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadMediaRequest, UploadMediaResponse], error)
-	// Past the gateway (browsers, large files): PUT the bytes to upload_url with all upload_headers.
+	// Returns a URL to which the client uploads media itself, for browsers and large files. The client sends the bytes in
+	// a PUT to upload_url with all upload_headers, and without credentials.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe. Each call returns another URL.
 	CreateUpload(ctx context.Context, in *CreateUploadRequest, opts ...grpc.CallOption) (*CreateUploadResponse, error)
 }
 
@@ -74,15 +91,32 @@ func (c *uploadServiceClient) CreateUpload(ctx context.Context, in *CreateUpload
 // All implementations must embed UnimplementedUploadServiceServer
 // for forward compatibility.
 //
-// Puts media on Higgsfield's storage; the URL then serves as an input, in as many generations as wanted, until
-// expire_time. Uploading is free; an upload that failed is simply done again.
-// Codes of both: INVALID_ARGUMENT (INPUT_REFUSED: content_type), UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+// Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
+// expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+//
+// The errors that every RPC can return, and the rule for retries, are those of GenerationService.
 type UploadServiceServer interface {
-	// Through the gateway: the header first, then the bytes in order; the end of the stream is the end of the media.
-	// Never more than a chunk in memory. More or fewer bytes than header.size: INVALID_ARGUMENT (INVALID_INPUT), and no
-	// URL.
+	// Uploads media through the gateway.
+	//
+	// The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
+	// if no message arrives for 10 s (60 s over HTTP). The gateway holds one chunk in memory.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty
+	//     or larger than 5 GB, or a message did not arrive in time. There is no URL then.
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+	//
+	// Retry: safe, from the first byte.
 	UploadMedia(grpc.ClientStreamingServer[UploadMediaRequest, UploadMediaResponse]) error
-	// Past the gateway (browsers, large files): PUT the bytes to upload_url with all upload_headers.
+	// Returns a URL to which the client uploads media itself, for browsers and large files. The client sends the bytes in
+	// a PUT to upload_url with all upload_headers, and without credentials.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe. Each call returns another URL.
 	CreateUpload(context.Context, *CreateUploadRequest) (*CreateUploadResponse, error)
 	mustEmbedUnimplementedUploadServiceServer()
 }

@@ -26,18 +26,28 @@ if _version_not_supported:
 
 
 class CallbackServiceStub(object):
-    """Signed webhooks to the tenant's own servers, for who would rather be told than watch.
+    """Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
 
-    A delivery is a POST as Standard Webhooks 1.0.0 has it, of the JSON object {"type", "timestamp", "data"}: the type is
-    "generation." and the state in lower case ("generation.completed"), the timestamp that of the change, and data the
-    Generation at that revision in proto3 JSON, without its input. Headers: webhook-id, the same however often a delivery
-    is repeated; webhook-timestamp; webhook-signature, HMAC-SHA256 ("v1,") once for each secret that counts.
+    Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
+    "data"}:
+    - type: "generation." and the state in lowercase, such as "generation.completed", or "callback.test".
+    - timestamp: the time of the change.
+    - data: the Generation at this revision, in proto3 JSON, without its input.
 
-    Delivered at least once, also over restarts: drop a webhook-id that has been seen. Deliveries for one generation come
-    in the order of their revisions, each after the one before has been taken or given up; between generations there is no
-    order. Any 2xx within 15 s takes a delivery; its body is not read. Anything else, a redirect too, is tried again over
-    about three days; a Retry-After is kept. 410 ends the callback: it is paused, and so is one that takes nothing for
-    three days. What a paused callback did not get is delivered when it goes on, as far as the gateway still keeps it.
+    The headers are webhook-id, which is the same for every attempt of a delivery; webhook-timestamp; and
+    webhook-signature, with one HMAC-SHA256 ("v1,...") for each active secret.
+
+    Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
+    a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
+    one is sent when the one before was accepted or abandoned. There is no order between generations.
+
+    A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
+    response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
+
+    Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
+    resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
     def __init__(self, channel):
@@ -94,87 +104,138 @@ class CallbackServiceStub(object):
 
 
 class CallbackServiceServicer(object):
-    """Signed webhooks to the tenant's own servers, for who would rather be told than watch.
+    """Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
 
-    A delivery is a POST as Standard Webhooks 1.0.0 has it, of the JSON object {"type", "timestamp", "data"}: the type is
-    "generation." and the state in lower case ("generation.completed"), the timestamp that of the change, and data the
-    Generation at that revision in proto3 JSON, without its input. Headers: webhook-id, the same however often a delivery
-    is repeated; webhook-timestamp; webhook-signature, HMAC-SHA256 ("v1,") once for each secret that counts.
+    Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
+    "data"}:
+    - type: "generation." and the state in lowercase, such as "generation.completed", or "callback.test".
+    - timestamp: the time of the change.
+    - data: the Generation at this revision, in proto3 JSON, without its input.
 
-    Delivered at least once, also over restarts: drop a webhook-id that has been seen. Deliveries for one generation come
-    in the order of their revisions, each after the one before has been taken or given up; between generations there is no
-    order. Any 2xx within 15 s takes a delivery; its body is not read. Anything else, a redirect too, is tried again over
-    about three days; a Retry-After is kept. 410 ends the callback: it is paused, and so is one that takes nothing for
-    three days. What a paused callback did not get is delivered when it goes on, as far as the gateway still keeps it.
+    The headers are webhook-id, which is the same for every attempt of a delivery; webhook-timestamp; and
+    webhook-signature, with one HMAC-SHA256 ("v1,...") for each active secret.
+
+    Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
+    a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
+    one is sent when the one before was accepted or abandoned. There is no order between generations.
+
+    A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
+    response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
+
+    Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
+    resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
     def CreateCallback(self, request, context):
-        """For what changes from now on. Safe to repeat with the same idempotency_key, but the secret is told only once.
-        Codes: FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED); RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) beyond 20 of a tenant.
+        """Creates a callback for changes from now on.
+
+        Errors:
+        - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to a callback with other fields.
+        - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has 20 callbacks.
+
+        Retry: safe with the same idempotency_key. The call returns the same callback, but not its secret.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCallback(self, request, context):
-        """Codes: NOT_FOUND.
+        """Returns a callback.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCallbacks(self, request, context):
-        """Newest first.
+        """Lists the tenant's callbacks, newest first.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateCallback(self, request, context):
-        """Changes what is set in the request, and nothing else. Counts for what is taken up for delivery from then on.
-        Codes: NOT_FOUND.
+        """Changes the fields of a callback that are set in the request. A new filter applies to changes that the gateway has
+        not yet prepared for delivery.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCallback(self, request, context):
-        """With its deliveries and secrets; an attempt that is under way is not called back. OK also where it does not exist.
+        """Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
+        callback that does not exist succeeds.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RotateCallbackSecret(self, request, context):
-        """Makes a new secret. Deliveries are signed with the old ones too for 24 h more, so that a receiver can change over.
-        A repeat makes another one, which does no harm: all sign.
-        Codes: NOT_FOUND; RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) while four still sign.
+        """Creates a new secret. For 24 hours, deliveries are also signed with the old secrets, so that the receiver can
+        change over.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
+        - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): four secrets are active. The error says when one expires.
+
+        Retry: safe. Each call creates another secret, and all of them sign.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TestCallback(self, request, context):
-        """Sends one delivery of type "callback.test" now, with an empty Generation as data, and tells what became of it. It is
-        never repeated nor kept, and goes to a paused callback too. That it failed is no error of the call.
-        Codes: NOT_FOUND; RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED) while too many are under way.
+        """Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
+        neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+        call.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
+        - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
+
+        Retry: safe. Each call sends another delivery.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDeliveries(self, request, context):
-        """Newest first: what waits, and for 7 days what was taken or given up.
-        A page_token holds only for the request that it came with: else INVALID_ARGUMENT.
+        """Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+
+        Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
+        - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RedeliverDelivery(self, request, context):
-        """Has it delivered (again) from now on, under the same webhook-id and with a new schedule; after later revisions of its
-        generation, if those were delivered. One that waits is due at once.
-        Codes: NOT_FOUND, also where the generation has been deleted.
+        """Delivers a delivery again, with the same webhook-id and a new series of attempts. It can arrive after later
+        revisions of its generation. A delivery that waits for its next attempt is sent at once.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): the tenant has no delivery with this id, or its generation was deleted.
+        - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): too many deliveries of the callback wait.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,18 +298,28 @@ def add_CallbackServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CallbackService(object):
-    """Signed webhooks to the tenant's own servers, for who would rather be told than watch.
+    """Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
 
-    A delivery is a POST as Standard Webhooks 1.0.0 has it, of the JSON object {"type", "timestamp", "data"}: the type is
-    "generation." and the state in lower case ("generation.completed"), the timestamp that of the change, and data the
-    Generation at that revision in proto3 JSON, without its input. Headers: webhook-id, the same however often a delivery
-    is repeated; webhook-timestamp; webhook-signature, HMAC-SHA256 ("v1,") once for each secret that counts.
+    Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
+    "data"}:
+    - type: "generation." and the state in lowercase, such as "generation.completed", or "callback.test".
+    - timestamp: the time of the change.
+    - data: the Generation at this revision, in proto3 JSON, without its input.
 
-    Delivered at least once, also over restarts: drop a webhook-id that has been seen. Deliveries for one generation come
-    in the order of their revisions, each after the one before has been taken or given up; between generations there is no
-    order. Any 2xx within 15 s takes a delivery; its body is not read. Anything else, a redirect too, is tried again over
-    about three days; a Retry-After is kept. 410 ends the callback: it is paused, and so is one that takes nothing for
-    three days. What a paused callback did not get is delivered when it goes on, as far as the gateway still keeps it.
+    The headers are webhook-id, which is the same for every attempt of a delivery; webhook-timestamp; and
+    webhook-signature, with one HMAC-SHA256 ("v1,...") for each active secret.
+
+    Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
+    a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
+    one is sent when the one before was accepted or abandoned. There is no order between generations.
+
+    A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
+    response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
+
+    Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
+    resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
     @staticmethod

@@ -26,8 +26,14 @@ if _version_not_supported:
 
 
 class CatalogServiceStub(object):
-    """What Higgsfield offers, from the gateway's cache: also while Higgsfield is away. Only before the first answer of
-    Higgsfield: UNAVAILABLE (UPSTREAM_UNAVAILABLE), but for models, which have a built-in list.
+    """Lists what Higgsfield offers. All tenants see the same catalogs.
+
+    Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
+    to 5 s for a list that was never fetched.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, lists
+    other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
+    built-in list.
     """
 
     def __init__(self, channel):
@@ -64,38 +70,70 @@ class CatalogServiceStub(object):
 
 
 class CatalogServiceServicer(object):
-    """What Higgsfield offers, from the gateway's cache: also while Higgsfield is away. Only before the first answer of
-    Higgsfield: UNAVAILABLE (UPSTREAM_UNAVAILABLE), but for models, which have a built-in list.
+    """Lists what Higgsfield offers. All tenants see the same catalogs.
+
+    Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
+    to 5 s for a list that was never fetched.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, lists
+    other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
+    built-in list.
     """
 
     def ListModels(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists models by id: those that Higgsfield lists, and built-in ones.
+
+        Retry: safe.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """Codes: NOT_FOUND (MODEL_UNKNOWN), which does not say that SubmitGeneration would refuse it.
+        """Returns a model with the schema of its parameters.
+
+        Errors:
+        - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMotions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists the motions of DoP by name.
+
+        Errors:
+        - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+        Retry: safe.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSoulStyles(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists the styles of a version of Soul by name.
+
+        Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): the version has no styles to choose from.
+        - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+        Retry: safe.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPresets(self, request, context):
-        """The presets of one model, for those that have a preset_id parameter.
-        Codes: NOT_FOUND (MODEL_UNKNOWN).
+        """Lists the presets of a model by name. The list is empty for a model without a preset_id parameter.
+
+        Errors:
+        - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list of models.
+        - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,8 +176,14 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService(object):
-    """What Higgsfield offers, from the gateway's cache: also while Higgsfield is away. Only before the first answer of
-    Higgsfield: UNAVAILABLE (UPSTREAM_UNAVAILABLE), but for models, which have a built-in list.
+    """Lists what Higgsfield offers. All tenants see the same catalogs.
+
+    Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
+    to 5 s for a list that was never fetched.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, lists
+    other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
+    built-in list.
     """
 
     @staticmethod

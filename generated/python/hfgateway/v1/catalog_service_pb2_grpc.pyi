@@ -27,8 +27,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CatalogServiceStub:
-    """What Higgsfield offers, from the gateway's cache: also while Higgsfield is away. Only before the first answer of
-    Higgsfield: UNAVAILABLE (UPSTREAM_UNAVAILABLE), but for models, which have a built-in list.
+    """Lists what Higgsfield offers. All tenants see the same catalogs.
+
+    Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
+    to 5 s for a list that was never fetched.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, lists
+    other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
+    built-in list.
     """
 
     @_typing.overload
@@ -36,35 +42,107 @@ class CatalogServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CatalogServiceAsyncStub: ...
     ListModels: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListModelsRequest, _catalog_service_pb2.ListModelsResponse]
+    """Lists models by id: those that Higgsfield lists, and built-in ones.
+
+    Retry: safe.
+    """
     GetModel: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.GetModelRequest, _catalog_service_pb2.GetModelResponse]
-    """Codes: NOT_FOUND (MODEL_UNKNOWN), which does not say that SubmitGeneration would refuse it."""
+    """Returns a model with the schema of its parameters.
+
+    Errors:
+      - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
+
+    Retry: safe.
+    """
     ListMotions: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListMotionsRequest, _catalog_service_pb2.ListMotionsResponse]
+    """Lists the motions of DoP by name.
+
+    Errors:
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+    Retry: safe.
+    """
     ListSoulStyles: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListSoulStylesRequest, _catalog_service_pb2.ListSoulStylesResponse]
+    """Lists the styles of a version of Soul by name.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the version has no styles to choose from.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+    Retry: safe.
+    """
     ListPresets: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListPresetsRequest, _catalog_service_pb2.ListPresetsResponse]
-    """The presets of one model, for those that have a preset_id parameter.
-    Codes: NOT_FOUND (MODEL_UNKNOWN).
+    """Lists the presets of a model by name. The list is empty for a model without a preset_id parameter.
+
+    Errors:
+      - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list of models.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+    Retry: safe.
     """
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
-    """What Higgsfield offers, from the gateway's cache: also while Higgsfield is away. Only before the first answer of
-    Higgsfield: UNAVAILABLE (UPSTREAM_UNAVAILABLE), but for models, which have a built-in list.
+    """Lists what Higgsfield offers. All tenants see the same catalogs.
+
+    Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
+    to 5 s for a list that was never fetched.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, lists
+    other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
+    built-in list.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModels: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListModelsRequest, _catalog_service_pb2.ListModelsResponse]  # type: ignore[assignment]
+    """Lists models by id: those that Higgsfield lists, and built-in ones.
+
+    Retry: safe.
+    """
     GetModel: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetModelRequest, _catalog_service_pb2.GetModelResponse]  # type: ignore[assignment]
-    """Codes: NOT_FOUND (MODEL_UNKNOWN), which does not say that SubmitGeneration would refuse it."""
+    """Returns a model with the schema of its parameters.
+
+    Errors:
+      - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
+
+    Retry: safe.
+    """
     ListMotions: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListMotionsRequest, _catalog_service_pb2.ListMotionsResponse]  # type: ignore[assignment]
+    """Lists the motions of DoP by name.
+
+    Errors:
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+    Retry: safe.
+    """
     ListSoulStyles: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListSoulStylesRequest, _catalog_service_pb2.ListSoulStylesResponse]  # type: ignore[assignment]
+    """Lists the styles of a version of Soul by name.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the version has no styles to choose from.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+    Retry: safe.
+    """
     ListPresets: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListPresetsRequest, _catalog_service_pb2.ListPresetsResponse]  # type: ignore[assignment]
-    """The presets of one model, for those that have a preset_id parameter.
-    Codes: NOT_FOUND (MODEL_UNKNOWN).
+    """Lists the presets of a model by name. The list is empty for a model without a preset_id parameter.
+
+    Errors:
+      - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list of models.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+    Retry: safe.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What Higgsfield offers, from the gateway's cache: also while Higgsfield is away. Only before the first answer of
-    Higgsfield: UNAVAILABLE (UPSTREAM_UNAVAILABLE), but for models, which have a built-in list.
+    """Lists what Higgsfield offers. All tenants see the same catalogs.
+
+    Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
+    to 5 s for a list that was never fetched.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, lists
+    other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
+    built-in list.
     """
 
     @_abc_1.abstractmethod
@@ -72,7 +150,11 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _catalog_service_pb2.ListModelsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_catalog_service_pb2.ListModelsResponse, _abc.Awaitable[_catalog_service_pb2.ListModelsResponse]]: ...
+    ) -> _typing.Union[_catalog_service_pb2.ListModelsResponse, _abc.Awaitable[_catalog_service_pb2.ListModelsResponse]]:
+        """Lists models by id: those that Higgsfield lists, and built-in ones.
+
+        Retry: safe.
+        """
 
     @_abc_1.abstractmethod
     def GetModel(
@@ -80,21 +162,42 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_service_pb2.GetModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_service_pb2.GetModelResponse, _abc.Awaitable[_catalog_service_pb2.GetModelResponse]]:
-        """Codes: NOT_FOUND (MODEL_UNKNOWN), which does not say that SubmitGeneration would refuse it."""
+        """Returns a model with the schema of its parameters.
+
+        Errors:
+          - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
+
+        Retry: safe.
+        """
 
     @_abc_1.abstractmethod
     def ListMotions(
         self,
         request: _catalog_service_pb2.ListMotionsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_catalog_service_pb2.ListMotionsResponse, _abc.Awaitable[_catalog_service_pb2.ListMotionsResponse]]: ...
+    ) -> _typing.Union[_catalog_service_pb2.ListMotionsResponse, _abc.Awaitable[_catalog_service_pb2.ListMotionsResponse]]:
+        """Lists the motions of DoP by name.
+
+        Errors:
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+        Retry: safe.
+        """
 
     @_abc_1.abstractmethod
     def ListSoulStyles(
         self,
         request: _catalog_service_pb2.ListSoulStylesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_catalog_service_pb2.ListSoulStylesResponse, _abc.Awaitable[_catalog_service_pb2.ListSoulStylesResponse]]: ...
+    ) -> _typing.Union[_catalog_service_pb2.ListSoulStylesResponse, _abc.Awaitable[_catalog_service_pb2.ListSoulStylesResponse]]:
+        """Lists the styles of a version of Soul by name.
+
+        Errors:
+          - INVALID_ARGUMENT (INVALID_INPUT): the version has no styles to choose from.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+        Retry: safe.
+        """
 
     @_abc_1.abstractmethod
     def ListPresets(
@@ -102,8 +205,13 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_service_pb2.ListPresetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_service_pb2.ListPresetsResponse, _abc.Awaitable[_catalog_service_pb2.ListPresetsResponse]]:
-        """The presets of one model, for those that have a preset_id parameter.
-        Codes: NOT_FOUND (MODEL_UNKNOWN).
+        """Lists the presets of a model by name. The list is empty for a model without a preset_id parameter.
+
+        Errors:
+          - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list of models.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+
+        Retry: safe.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

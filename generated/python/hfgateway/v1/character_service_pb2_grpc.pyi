@@ -27,8 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CharacterServiceStub:
-    """Characters (Soul IDs, custom references): faces that stay the same over generations. Training is paid.
-    Every RPC can also end with UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Trains characters (Higgsfield's Soul IDs, or custom references): the same face in many generations. Training costs
+    credits.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, every
+    RPC can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if Higgsfield sent no usable response.
     """
 
     @_typing.overload
@@ -36,55 +39,133 @@ class CharacterServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CharacterServiceAsyncStub: ...
     CreateCharacter: _grpc.UnaryUnaryMultiCallable[_character_service_pb2.CreateCharacterRequest, _character_service_pb2.CreateCharacterResponse]
-    """Starts training. Safe to repeat with the same idempotency_key, though Higgsfield takes none: a lost answer is
-    looked up there, never sent again.
-    Codes: INVALID_ARGUMENT (INPUT_REFUSED), FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED), RESOURCE_EXHAUSTED
-    (INSUFFICIENT_CREDITS), ABORTED (SUBMISSION_UNRESOLVED), INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+    """Orders the training of a character, and returns it when Higgsfield has accepted the order.
+
+    Higgsfield has no idempotency keys for training. If the response is lost, the gateway looks the character up, and
+    never sends the order again. While the outcome of an order is unknown, other orders with the same name fail with
+    UPSTREAM_UNAVAILABLE, for 15 minutes.
+
+    Errors:
+      - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
+      - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
+      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+      - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+
+    Retry: safe with the same idempotency_key. The call returns the same character, which is charged once.
     """
     GetCharacter: _grpc.UnaryUnaryMultiCallable[_character_service_pb2.GetCharacterRequest, _character_service_pb2.GetCharacterResponse]
-    """Codes: NOT_FOUND."""
+    """Returns a character, read from Higgsfield.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
+
+    Retry: safe.
+    """
     ListCharacters: _grpc.UnaryUnaryMultiCallable[_character_service_pb2.ListCharactersRequest, _character_service_pb2.ListCharactersResponse]
-    """Newest first."""
+    """Lists the tenant's characters, newest first. The list is at most 5 s old.
+
+    Errors:
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe.
+    """
     DeleteCharacter: _grpc.UnaryUnaryMultiCallable[_character_service_pb2.DeleteCharacterRequest, _character_service_pb2.DeleteCharacterResponse]
-    """Again on a deleted one: OK.
-    Codes: NOT_FOUND.
+    """Deletes a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe.
     """
     WatchCharacter: _grpc.UnaryStreamMultiCallable[_character_service_pb2.WatchCharacterRequest, _character_service_pb2.WatchCharacterResponse]
-    """First the present state, then changes. Ends with OK after the one that is done; with UNAVAILABLE when the gateway
-    drains or the stream gets old: watch again.
-    Codes: NOT_FOUND before the first message, or when it is deleted.
+    """Streams the current state of a character, then its changes.
+
+    The stream ends with OK after the end of training. It ends with UNAVAILABLE if the gateway shuts down, and when the
+    stream is about 4 hours old. During an outage of Higgsfield the stream stays open and waits.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): the tenant has no character with this id, or it was deleted.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response to the first read.
+
+    Retry: safe. A new stream begins with the current state.
     """
 
 @_typing.type_check_only
 class CharacterServiceAsyncStub(CharacterServiceStub):
-    """Characters (Soul IDs, custom references): faces that stay the same over generations. Training is paid.
-    Every RPC can also end with UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Trains characters (Higgsfield's Soul IDs, or custom references): the same face in many generations. Training costs
+    credits.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, every
+    RPC can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if Higgsfield sent no usable response.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateCharacter: _aio.UnaryUnaryMultiCallable[_character_service_pb2.CreateCharacterRequest, _character_service_pb2.CreateCharacterResponse]  # type: ignore[assignment]
-    """Starts training. Safe to repeat with the same idempotency_key, though Higgsfield takes none: a lost answer is
-    looked up there, never sent again.
-    Codes: INVALID_ARGUMENT (INPUT_REFUSED), FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED), RESOURCE_EXHAUSTED
-    (INSUFFICIENT_CREDITS), ABORTED (SUBMISSION_UNRESOLVED), INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+    """Orders the training of a character, and returns it when Higgsfield has accepted the order.
+
+    Higgsfield has no idempotency keys for training. If the response is lost, the gateway looks the character up, and
+    never sends the order again. While the outcome of an order is unknown, other orders with the same name fail with
+    UPSTREAM_UNAVAILABLE, for 15 minutes.
+
+    Errors:
+      - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
+      - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
+      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+      - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+
+    Retry: safe with the same idempotency_key. The call returns the same character, which is charged once.
     """
     GetCharacter: _aio.UnaryUnaryMultiCallable[_character_service_pb2.GetCharacterRequest, _character_service_pb2.GetCharacterResponse]  # type: ignore[assignment]
-    """Codes: NOT_FOUND."""
+    """Returns a character, read from Higgsfield.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
+
+    Retry: safe.
+    """
     ListCharacters: _aio.UnaryUnaryMultiCallable[_character_service_pb2.ListCharactersRequest, _character_service_pb2.ListCharactersResponse]  # type: ignore[assignment]
-    """Newest first."""
+    """Lists the tenant's characters, newest first. The list is at most 5 s old.
+
+    Errors:
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe.
+    """
     DeleteCharacter: _aio.UnaryUnaryMultiCallable[_character_service_pb2.DeleteCharacterRequest, _character_service_pb2.DeleteCharacterResponse]  # type: ignore[assignment]
-    """Again on a deleted one: OK.
-    Codes: NOT_FOUND.
+    """Deletes a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe.
     """
     WatchCharacter: _aio.UnaryStreamMultiCallable[_character_service_pb2.WatchCharacterRequest, _character_service_pb2.WatchCharacterResponse]  # type: ignore[assignment]
-    """First the present state, then changes. Ends with OK after the one that is done; with UNAVAILABLE when the gateway
-    drains or the stream gets old: watch again.
-    Codes: NOT_FOUND before the first message, or when it is deleted.
+    """Streams the current state of a character, then its changes.
+
+    The stream ends with OK after the end of training. It ends with UNAVAILABLE if the gateway shuts down, and when the
+    stream is about 4 hours old. During an outage of Higgsfield the stream stays open and waits.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): the tenant has no character with this id, or it was deleted.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response to the first read.
+
+    Retry: safe. A new stream begins with the current state.
     """
 
 class CharacterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Characters (Soul IDs, custom references): faces that stay the same over generations. Training is paid.
-    Every RPC can also end with UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Trains characters (Higgsfield's Soul IDs, or custom references): the same face in many generations. Training costs
+    credits.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, every
+    RPC can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if Higgsfield sent no usable response.
     """
 
     @_abc_1.abstractmethod
@@ -93,10 +174,21 @@ class CharacterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _character_service_pb2.CreateCharacterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_character_service_pb2.CreateCharacterResponse, _abc.Awaitable[_character_service_pb2.CreateCharacterResponse]]:
-        """Starts training. Safe to repeat with the same idempotency_key, though Higgsfield takes none: a lost answer is
-        looked up there, never sent again.
-        Codes: INVALID_ARGUMENT (INPUT_REFUSED), FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED), RESOURCE_EXHAUSTED
-        (INSUFFICIENT_CREDITS), ABORTED (SUBMISSION_UNRESOLVED), INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+        """Orders the training of a character, and returns it when Higgsfield has accepted the order.
+
+        Higgsfield has no idempotency keys for training. If the response is lost, the gateway looks the character up, and
+        never sends the order again. While the outcome of an order is unknown, other orders with the same name fail with
+        UPSTREAM_UNAVAILABLE, for 15 minutes.
+
+        Errors:
+          - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
+          - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
+          - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+          - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
+          - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+
+        Retry: safe with the same idempotency_key. The call returns the same character, which is charged once.
         """
 
     @_abc_1.abstractmethod
@@ -105,7 +197,14 @@ class CharacterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _character_service_pb2.GetCharacterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_character_service_pb2.GetCharacterResponse, _abc.Awaitable[_character_service_pb2.GetCharacterResponse]]:
-        """Codes: NOT_FOUND."""
+        """Returns a character, read from Higgsfield.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
+
+        Retry: safe.
+        """
 
     @_abc_1.abstractmethod
     def ListCharacters(
@@ -113,7 +212,13 @@ class CharacterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _character_service_pb2.ListCharactersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_character_service_pb2.ListCharactersResponse, _abc.Awaitable[_character_service_pb2.ListCharactersResponse]]:
-        """Newest first."""
+        """Lists the tenant's characters, newest first. The list is at most 5 s old.
+
+        Errors:
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+        Retry: safe.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCharacter(
@@ -121,8 +226,13 @@ class CharacterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _character_service_pb2.DeleteCharacterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_character_service_pb2.DeleteCharacterResponse, _abc.Awaitable[_character_service_pb2.DeleteCharacterResponse]]:
-        """Again on a deleted one: OK.
-        Codes: NOT_FOUND.
+        """Deletes a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+        Retry: safe.
         """
 
     @_abc_1.abstractmethod
@@ -131,9 +241,16 @@ class CharacterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _character_service_pb2.WatchCharacterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_character_service_pb2.WatchCharacterResponse], _abc.AsyncIterator[_character_service_pb2.WatchCharacterResponse]]:
-        """First the present state, then changes. Ends with OK after the one that is done; with UNAVAILABLE when the gateway
-        drains or the stream gets old: watch again.
-        Codes: NOT_FOUND before the first message, or when it is deleted.
+        """Streams the current state of a character, then its changes.
+
+        The stream ends with OK after the end of training. It ends with UNAVAILABLE if the gateway shuts down, and when the
+        stream is about 4 hours old. During an outage of Higgsfield the stream stays open and waits.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): the tenant has no character with this id, or it was deleted.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response to the first read.
+
+        Retry: safe. A new stream begins with the current state.
         """
 
 def add_CharacterServiceServicer_to_server(servicer: CharacterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,10 @@ if _version_not_supported:
 
 
 class TokenServiceStub(object):
-    """Called by a backend with its API key, for its browsers: no key has to reach a page.
+    """Creates watch tokens: short-lived credentials with which a browser can watch generations. A backend calls this
+    service with its API key, so that the key never reaches a page.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
     def __init__(self, channel):
@@ -43,16 +46,27 @@ class TokenServiceStub(object):
 
 
 class TokenServiceServicer(object):
-    """Called by a backend with its API key, for its browsers: no key has to reach a page.
+    """Creates watch tokens: short-lived credentials with which a browser can watch generations. A backend calls this
+    service with its API key, so that the key never reaches a page.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
     def CreateWatchToken(self, request, context):
-        """A watch token goes where an API key goes ("authorization: Bearer hfw_…") and allows GetGeneration,
-        ListGenerations, WaitGeneration, WatchGeneration and WatchGenerations of what its filter matches, and nothing else:
-        other RPCs end with PERMISSION_DENIED (NOT_ALLOWED), other generations do not exist for it. It ends at its
-        expire_time, and with the API key that made it; so do the streams that it has opened (UNAUTHENTICATED).
-        Codes: INVALID_ARGUMENT for a filter without ids and labels, and for one with other fields; PERMISSION_DENIED for
-        a caller who has a watch token himself.
+        """Creates a watch token.
+
+        A client sends the token in place of an API key ("authorization: Bearer hfw_..."). It allows GetGeneration,
+        ListGenerations, WaitGeneration, WatchGeneration and WatchGenerations for the generations that match its filter.
+        Other RPCs return PERMISSION_DENIED (NOT_ALLOWED); other generations do not exist for it.
+
+        The token is valid until its expire_time, or until the API key that created it is revoked. Its open streams then
+        end with UNAUTHENTICATED (INVALID_CREDENTIALS).
+
+        Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+        - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
+
+        Retry: safe. Each call creates another token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,7 +89,10 @@ def add_TokenServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TokenService(object):
-    """Called by a backend with its API key, for its browsers: no key has to reach a page.
+    """Creates watch tokens: short-lived credentials with which a browser can watch generations. A backend calls this
+    service with its API key, so that the key never reaches a page.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
     @staticmethod

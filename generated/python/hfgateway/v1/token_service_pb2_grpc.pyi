@@ -27,37 +27,65 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TokenServiceStub:
-    """Called by a backend with its API key, for its browsers: no key has to reach a page."""
+    """Creates watch tokens: short-lived credentials with which a browser can watch generations. A backend calls this
+    service with its API key, so that the key never reaches a page.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TokenServiceAsyncStub: ...
     CreateWatchToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.CreateWatchTokenRequest, _token_service_pb2.CreateWatchTokenResponse]
-    """A watch token goes where an API key goes ("authorization: Bearer hfw_…") and allows GetGeneration,
-    ListGenerations, WaitGeneration, WatchGeneration and WatchGenerations of what its filter matches, and nothing else:
-    other RPCs end with PERMISSION_DENIED (NOT_ALLOWED), other generations do not exist for it. It ends at its
-    expire_time, and with the API key that made it; so do the streams that it has opened (UNAUTHENTICATED).
-    Codes: INVALID_ARGUMENT for a filter without ids and labels, and for one with other fields; PERMISSION_DENIED for
-    a caller who has a watch token himself.
+    """Creates a watch token.
+
+    A client sends the token in place of an API key ("authorization: Bearer hfw_..."). It allows GetGeneration,
+    ListGenerations, WaitGeneration, WatchGeneration and WatchGenerations for the generations that match its filter.
+    Other RPCs return PERMISSION_DENIED (NOT_ALLOWED); other generations do not exist for it.
+
+    The token is valid until its expire_time, or until the API key that created it is revoked. Its open streams then
+    end with UNAUTHENTICATED (INVALID_CREDENTIALS).
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+      - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
+
+    Retry: safe. Each call creates another token.
     """
 
 @_typing.type_check_only
 class TokenServiceAsyncStub(TokenServiceStub):
-    """Called by a backend with its API key, for its browsers: no key has to reach a page."""
+    """Creates watch tokens: short-lived credentials with which a browser can watch generations. A backend calls this
+    service with its API key, so that the key never reaches a page.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateWatchToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.CreateWatchTokenRequest, _token_service_pb2.CreateWatchTokenResponse]  # type: ignore[assignment]
-    """A watch token goes where an API key goes ("authorization: Bearer hfw_…") and allows GetGeneration,
-    ListGenerations, WaitGeneration, WatchGeneration and WatchGenerations of what its filter matches, and nothing else:
-    other RPCs end with PERMISSION_DENIED (NOT_ALLOWED), other generations do not exist for it. It ends at its
-    expire_time, and with the API key that made it; so do the streams that it has opened (UNAUTHENTICATED).
-    Codes: INVALID_ARGUMENT for a filter without ids and labels, and for one with other fields; PERMISSION_DENIED for
-    a caller who has a watch token himself.
+    """Creates a watch token.
+
+    A client sends the token in place of an API key ("authorization: Bearer hfw_..."). It allows GetGeneration,
+    ListGenerations, WaitGeneration, WatchGeneration and WatchGenerations for the generations that match its filter.
+    Other RPCs return PERMISSION_DENIED (NOT_ALLOWED); other generations do not exist for it.
+
+    The token is valid until its expire_time, or until the API key that created it is revoked. Its open streams then
+    end with UNAUTHENTICATED (INVALID_CREDENTIALS).
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+      - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
+
+    Retry: safe. Each call creates another token.
     """
 
 class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Called by a backend with its API key, for its browsers: no key has to reach a page."""
+    """Creates watch tokens: short-lived credentials with which a browser can watch generations. A backend calls this
+    service with its API key, so that the key never reaches a page.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
+    """
 
     @_abc_1.abstractmethod
     def CreateWatchToken(
@@ -65,12 +93,20 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_service_pb2.CreateWatchTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.CreateWatchTokenResponse, _abc.Awaitable[_token_service_pb2.CreateWatchTokenResponse]]:
-        """A watch token goes where an API key goes ("authorization: Bearer hfw_…") and allows GetGeneration,
-        ListGenerations, WaitGeneration, WatchGeneration and WatchGenerations of what its filter matches, and nothing else:
-        other RPCs end with PERMISSION_DENIED (NOT_ALLOWED), other generations do not exist for it. It ends at its
-        expire_time, and with the API key that made it; so do the streams that it has opened (UNAUTHENTICATED).
-        Codes: INVALID_ARGUMENT for a filter without ids and labels, and for one with other fields; PERMISSION_DENIED for
-        a caller who has a watch token himself.
+        """Creates a watch token.
+
+        A client sends the token in place of an API key ("authorization: Bearer hfw_..."). It allows GetGeneration,
+        ListGenerations, WaitGeneration, WatchGeneration and WatchGenerations for the generations that match its filter.
+        Other RPCs return PERMISSION_DENIED (NOT_ALLOWED); other generations do not exist for it.
+
+        The token is valid until its expire_time, or until the API key that created it is revoked. Its open streams then
+        end with UNAUTHENTICATED (INVALID_CREDENTIALS).
+
+        Errors:
+          - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+          - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
+
+        Retry: safe. Each call creates another token.
         """
 
 def add_TokenServiceServicer_to_server(servicer: TokenServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,9 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class UploadServiceStub:
-    """Puts media on Higgsfield's storage; the URL then serves as an input, in as many generations as wanted, until
-    expire_time. Uploading is free; an upload that failed is simply done again.
-    Codes of both: INVALID_ARGUMENT (INPUT_REFUSED: content_type), UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
+    expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
     @_typing.overload
@@ -37,33 +38,69 @@ class UploadServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UploadServiceAsyncStub: ...
     UploadMedia: _grpc.StreamUnaryMultiCallable[_upload_service_pb2.UploadMediaRequest, _upload_service_pb2.UploadMediaResponse]
-    """Through the gateway: the header first, then the bytes in order; the end of the stream is the end of the media.
-    Never more than a chunk in memory. More or fewer bytes than header.size: INVALID_ARGUMENT (INVALID_INPUT), and no
-    URL.
+    """Uploads media through the gateway.
+
+    The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
+    if no message arrives for 10 s (60 s over HTTP). The gateway holds one chunk in memory.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty
+        or larger than 5 GB, or a message did not arrive in time. There is no URL then.
+      - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+
+    Retry: safe, from the first byte.
     """
     CreateUpload: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.CreateUploadRequest, _upload_service_pb2.CreateUploadResponse]
-    """Past the gateway (browsers, large files): PUT the bytes to upload_url with all upload_headers."""
+    """Returns a URL to which the client uploads media itself, for browsers and large files. The client sends the bytes in
+    a PUT to upload_url with all upload_headers, and without credentials.
+
+    Errors:
+      - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe. Each call returns another URL.
+    """
 
 @_typing.type_check_only
 class UploadServiceAsyncStub(UploadServiceStub):
-    """Puts media on Higgsfield's storage; the URL then serves as an input, in as many generations as wanted, until
-    expire_time. Uploading is free; an upload that failed is simply done again.
-    Codes of both: INVALID_ARGUMENT (INPUT_REFUSED: content_type), UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
+    expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadMedia: _aio.StreamUnaryMultiCallable[_upload_service_pb2.UploadMediaRequest, _upload_service_pb2.UploadMediaResponse]  # type: ignore[assignment]
-    """Through the gateway: the header first, then the bytes in order; the end of the stream is the end of the media.
-    Never more than a chunk in memory. More or fewer bytes than header.size: INVALID_ARGUMENT (INVALID_INPUT), and no
-    URL.
+    """Uploads media through the gateway.
+
+    The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
+    if no message arrives for 10 s (60 s over HTTP). The gateway holds one chunk in memory.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty
+        or larger than 5 GB, or a message did not arrive in time. There is no URL then.
+      - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+
+    Retry: safe, from the first byte.
     """
     CreateUpload: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.CreateUploadRequest, _upload_service_pb2.CreateUploadResponse]  # type: ignore[assignment]
-    """Past the gateway (browsers, large files): PUT the bytes to upload_url with all upload_headers."""
+    """Returns a URL to which the client uploads media itself, for browsers and large files. The client sends the bytes in
+    a PUT to upload_url with all upload_headers, and without credentials.
+
+    Errors:
+      - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe. Each call returns another URL.
+    """
 
 class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Puts media on Higgsfield's storage; the URL then serves as an input, in as many generations as wanted, until
-    expire_time. Uploading is free; an upload that failed is simply done again.
-    Codes of both: INVALID_ARGUMENT (INPUT_REFUSED: content_type), UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
+    expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+
+    The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
     @_abc_1.abstractmethod
@@ -72,9 +109,18 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_upload_service_pb2.UploadMediaRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_upload_service_pb2.UploadMediaResponse, _abc.Awaitable[_upload_service_pb2.UploadMediaResponse]]:
-        """Through the gateway: the header first, then the bytes in order; the end of the stream is the end of the media.
-        Never more than a chunk in memory. More or fewer bytes than header.size: INVALID_ARGUMENT (INVALID_INPUT), and no
-        URL.
+        """Uploads media through the gateway.
+
+        The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
+        if no message arrives for 10 s (60 s over HTTP). The gateway holds one chunk in memory.
+
+        Errors:
+          - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty
+            or larger than 5 GB, or a message did not arrive in time. There is no URL then.
+          - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+
+        Retry: safe, from the first byte.
         """
 
     @_abc_1.abstractmethod
@@ -83,6 +129,14 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _upload_service_pb2.CreateUploadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_upload_service_pb2.CreateUploadResponse, _abc.Awaitable[_upload_service_pb2.CreateUploadResponse]]:
-        """Past the gateway (browsers, large files): PUT the bytes to upload_url with all upload_headers."""
+        """Returns a URL to which the client uploads media itself, for browsers and large files. The client sends the bytes in
+        a PUT to upload_url with all upload_headers, and without credentials.
+
+        Errors:
+          - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+        Retry: safe. Each call returns another URL.
+        """
 
 def add_UploadServiceServicer_to_server(servicer: UploadServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -13,66 +13,78 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_hfgateway_v1_callback_service: GenFile;
 
 /**
+ * A callback. The client sets url, filter, every_change and paused; the gateway sets the other fields, and can set
+ * paused.
+ *
  * @generated from message hfgateway.v1.Callback
  */
 export declare type Callback = Message<"hfgateway.v1.Callback"> & {
   /**
+   * The id, assigned by the gateway.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * The URL that the gateway sends deliveries to.
+   *
    * @generated from field: string url = 2;
    */
   url: string;
 
   /**
+   * Which generations are reported. Empty: all of the tenant.
+   *
    * @generated from field: hfgateway.v1.GenerationFilter filter = 3;
    */
   filter?: GenerationFilter | undefined;
 
   /**
-   * Told of every change; else only of ends.
+   * Whether every change is reported. If not, only ends are.
    *
    * @generated from field: bool every_change = 4;
    */
   everyChange: boolean;
 
   /**
-   * Nothing is delivered: the tenant wants it so, or the gateway gave up (see problem). UpdateCallback lets it go on.
+   * Whether nothing is delivered, because the client or the gateway has paused the callback. If it was the gateway,
+   * problem says why. UpdateCallback resumes it.
    *
    * @generated from field: bool paused = 5;
    */
   paused: boolean;
 
   /**
-   * What is wrong with it since when it last took something; unspecified while nothing is.
+   * The latest problem since the receiver last accepted a delivery. Unspecified if there is none.
    *
    * @generated from field: hfgateway.v1.DeliveryProblem problem = 6;
    */
   problem: DeliveryProblem;
 
   /**
-   * The HTTP status of that; 0 where none came.
+   * The HTTP status of the attempt with the problem. 0 without a response.
    *
    * @generated from field: int32 problem_http_status = 7;
    */
   problemHttpStatus: number;
 
   /**
-   * Since when it has taken nothing; absent without a problem.
+   * Since when the receiver has accepted nothing. Absent without a problem.
    *
    * @generated from field: google.protobuf.Timestamp problem_time = 8;
    */
   problemTime?: Timestamp | undefined;
 
   /**
+   * When the callback was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 9;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * Until when secrets from before the last rotation sign as well; absent when they do not.
+   * Until when secrets from before the last rotation sign as well. Absent if none does.
    *
    * @generated from field: google.protobuf.Timestamp old_secrets_expire_time = 10;
    */
@@ -86,71 +98,83 @@ export declare type Callback = Message<"hfgateway.v1.Callback"> & {
 export declare const CallbackSchema: GenMessage<Callback>;
 
 /**
+ * A delivery: one revision of a generation for one callback. Set by the gateway.
+ *
  * @generated from message hfgateway.v1.Delivery
  */
 export declare type Delivery = Message<"hfgateway.v1.Delivery"> & {
   /**
-   * What its webhook-id says.
+   * The id, which is the webhook-id of the delivery.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * The id of the callback.
+   *
    * @generated from field: string callback_id = 2;
    */
   callbackId: string;
 
   /**
-   * Empty for a test.
+   * The id of the generation. Empty for a test.
    *
    * @generated from field: string generation_id = 3;
    */
   generationId: string;
 
   /**
+   * The revision of the generation. 0 for a test.
+   *
    * @generated from field: int32 revision = 4;
    */
   revision: number;
 
   /**
+   * The state of the delivery.
+   *
    * @generated from field: hfgateway.v1.DeliveryState state = 5;
    */
   state: DeliveryState;
 
   /**
-   * Since it was created, or redelivered.
+   * The number of attempts since the delivery was created, or since RedeliverDelivery.
    *
    * @generated from field: int32 attempts = 6;
    */
   attempts: number;
 
   /**
-   * Of the last attempt; unspecified if that succeeded, or there was none.
+   * Why the last attempt failed. Unspecified if it succeeded, or there was none.
    *
    * @generated from field: hfgateway.v1.DeliveryProblem problem = 7;
    */
   problem: DeliveryProblem;
 
   /**
-   * Of the last attempt; 0 where no answer came.
+   * The HTTP status of the last attempt. 0 without a response.
    *
    * @generated from field: int32 http_status = 8;
    */
   httpStatus: number;
 
   /**
+   * When the delivery was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 9;
    */
   createTime?: Timestamp | undefined;
 
   /**
+   * When the last attempt was made. Absent before the first.
+   *
    * @generated from field: google.protobuf.Timestamp last_attempt_time = 10;
    */
   lastAttemptTime?: Timestamp | undefined;
 
   /**
-   * Not before then. Only when PENDING.
+   * The earliest time of the next attempt. Set only in PENDING.
    *
    * @generated from field: google.protobuf.Timestamp next_attempt_time = 11;
    */
@@ -168,26 +192,30 @@ export declare const DeliverySchema: GenMessage<Delivery>;
  */
 export declare type CreateCallbackRequest = Message<"hfgateway.v1.CreateCallbackRequest"> & {
   /**
-   * Required: https, without user and password, at most 2048 characters. http only to addresses that the operator named.
+   * Required. The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed
+   * only for networks that the operator has named.
    *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
-   * Only labels, model_ids and states; an empty one matches everything of the tenant's.
+   * Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
    *
    * @generated from field: hfgateway.v1.GenerationFilter filter = 2;
    */
   filter?: GenerationFilter | undefined;
 
   /**
+   * Whether to report every change. Default: only ends.
+   *
    * @generated from field: bool every_change = 3;
    */
   everyChange: boolean;
 
   /**
-   * Required. As in SubmitGenerationRequest; compared with all other fields; free again when the callback is deleted.
+   * Required. As in SubmitGenerationRequest. A repeated call must have the same fields. Deleting the callback frees the
+   * key.
    *
    * @generated from field: string idempotency_key = 4;
    */
@@ -205,19 +233,22 @@ export declare const CreateCallbackRequestSchema: GenMessage<CreateCallbackReque
  */
 export declare type CreateCallbackResponse = Message<"hfgateway.v1.CreateCallbackResponse"> & {
   /**
+   * The callback as it is now.
+   *
    * @generated from field: hfgateway.v1.Callback callback = 1;
    */
   callback?: Callback | undefined;
 
   /**
-   * "whsec_…", for the receiver to verify with. Empty in a repeat: what was lost is replaced with RotateCallbackSecret.
+   * The secret with which the receiver verifies deliveries, "whsec_...". Only this response has it. Empty if replayed:
+   * use RotateCallbackSecret to replace a lost secret.
    *
    * @generated from field: string secret = 2;
    */
   secret: string;
 
   /**
-   * The idempotency_key was known: nothing new was created. The callback is as it is now.
+   * Whether the idempotency_key had been used before, so that the call created nothing.
    *
    * @generated from field: bool replayed = 3;
    */
@@ -235,6 +266,8 @@ export declare const CreateCallbackResponseSchema: GenMessage<CreateCallbackResp
  */
 export declare type GetCallbackRequest = Message<"hfgateway.v1.GetCallbackRequest"> & {
   /**
+   * Required. The id of a callback.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -251,6 +284,8 @@ export declare const GetCallbackRequestSchema: GenMessage<GetCallbackRequest>;
  */
 export declare type GetCallbackResponse = Message<"hfgateway.v1.GetCallbackResponse"> & {
   /**
+   * The callback as it is now.
+   *
    * @generated from field: hfgateway.v1.Callback callback = 1;
    */
   callback?: Callback | undefined;
@@ -267,13 +302,15 @@ export declare const GetCallbackResponseSchema: GenMessage<GetCallbackResponse>;
  */
 export declare type ListCallbacksRequest = Message<"hfgateway.v1.ListCallbacksRequest"> & {
   /**
-   * Default 50; more than 500 counts as 500.
+   * The largest number of callbacks in a page: 0 means 50, and more than 500 means 500.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * The next_page_token of the previous page. Empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
@@ -290,12 +327,14 @@ export declare const ListCallbacksRequestSchema: GenMessage<ListCallbacksRequest
  */
 export declare type ListCallbacksResponse = Message<"hfgateway.v1.ListCallbacksResponse"> & {
   /**
+   * The callbacks of this page, newest first.
+   *
    * @generated from field: repeated hfgateway.v1.Callback callbacks = 1;
    */
   callbacks: Callback[];
 
   /**
-   * Empty after the last page.
+   * The page_token of the next page. Empty after the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -313,25 +352,29 @@ export declare const ListCallbacksResponseSchema: GenMessage<ListCallbacksRespon
  */
 export declare type UpdateCallbackRequest = Message<"hfgateway.v1.UpdateCallbackRequest"> & {
   /**
+   * Required. The id of a callback.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * False lets it go on, whatever paused it, and forgets the problem.
+   * True pauses the callback. False resumes it, whatever the reason for the pause, and clears the problem.
    *
    * @generated from field: optional bool paused = 2;
    */
   paused?: boolean | undefined;
 
   /**
-   * Replaces the filter; an empty one matches everything of the tenant's.
+   * Replaces the filter. An empty one selects all generations of the tenant.
    *
    * @generated from field: hfgateway.v1.GenerationFilter filter = 3;
    */
   filter?: GenerationFilter | undefined;
 
   /**
+   * Replaces every_change.
+   *
    * @generated from field: optional bool every_change = 4;
    */
   everyChange?: boolean | undefined;
@@ -348,6 +391,8 @@ export declare const UpdateCallbackRequestSchema: GenMessage<UpdateCallbackReque
  */
 export declare type UpdateCallbackResponse = Message<"hfgateway.v1.UpdateCallbackResponse"> & {
   /**
+   * The callback after the change.
+   *
    * @generated from field: hfgateway.v1.Callback callback = 1;
    */
   callback?: Callback | undefined;
@@ -364,6 +409,8 @@ export declare const UpdateCallbackResponseSchema: GenMessage<UpdateCallbackResp
  */
 export declare type DeleteCallbackRequest = Message<"hfgateway.v1.DeleteCallbackRequest"> & {
   /**
+   * Required. The id of a callback.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -392,6 +439,8 @@ export declare const DeleteCallbackResponseSchema: GenMessage<DeleteCallbackResp
  */
 export declare type RotateCallbackSecretRequest = Message<"hfgateway.v1.RotateCallbackSecretRequest"> & {
   /**
+   * Required. The id of a callback.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -408,12 +457,14 @@ export declare const RotateCallbackSecretRequestSchema: GenMessage<RotateCallbac
  */
 export declare type RotateCallbackSecretResponse = Message<"hfgateway.v1.RotateCallbackSecretResponse"> & {
   /**
+   * The callback after the change.
+   *
    * @generated from field: hfgateway.v1.Callback callback = 1;
    */
   callback?: Callback | undefined;
 
   /**
-   * As in CreateCallbackResponse. It is told only here.
+   * The new secret, "whsec_...". Only this response has it.
    *
    * @generated from field: string secret = 2;
    */
@@ -431,6 +482,8 @@ export declare const RotateCallbackSecretResponseSchema: GenMessage<RotateCallba
  */
 export declare type TestCallbackRequest = Message<"hfgateway.v1.TestCallbackRequest"> & {
   /**
+   * Required. The id of a callback.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -447,7 +500,7 @@ export declare const TestCallbackRequestSchema: GenMessage<TestCallbackRequest>;
  */
 export declare type TestCallbackResponse = Message<"hfgateway.v1.TestCallbackResponse"> & {
   /**
-   * DELIVERED or FAILED.
+   * The delivery after its one attempt, DELIVERED or FAILED.
    *
    * @generated from field: hfgateway.v1.Delivery delivery = 1;
    */
@@ -465,33 +518,36 @@ export declare const TestCallbackResponseSchema: GenMessage<TestCallbackResponse
  */
 export declare type ListDeliveriesRequest = Message<"hfgateway.v1.ListDeliveriesRequest"> & {
   /**
-   * Default 50; more than 500 counts as 500.
+   * The largest number of deliveries in a page: 0 means 50, and more than 500 means 500.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+   * page_size may change.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Required.
+   * Required. The id of a callback.
    *
    * @generated from field: string callback_id = 3;
    */
   callbackId: string;
 
   /**
-   * Only for this one.
+   * Lists only the deliveries for this generation. Default: for all.
    *
    * @generated from field: string generation_id = 4;
    */
   generationId: string;
 
   /**
-   * Only those that were given up, or whose last attempt failed.
+   * Whether to list only deliveries that were abandoned, or whose last attempt failed.
    *
    * @generated from field: bool failed_only = 5;
    */
@@ -509,12 +565,14 @@ export declare const ListDeliveriesRequestSchema: GenMessage<ListDeliveriesReque
  */
 export declare type ListDeliveriesResponse = Message<"hfgateway.v1.ListDeliveriesResponse"> & {
   /**
+   * The deliveries of this page, newest first.
+   *
    * @generated from field: repeated hfgateway.v1.Delivery deliveries = 1;
    */
   deliveries: Delivery[];
 
   /**
-   * Empty after the last page.
+   * The page_token of the next page. Empty after the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -532,6 +590,8 @@ export declare const ListDeliveriesResponseSchema: GenMessage<ListDeliveriesResp
  */
 export declare type RedeliverDeliveryRequest = Message<"hfgateway.v1.RedeliverDeliveryRequest"> & {
   /**
+   * Required. The id of a delivery.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -548,6 +608,8 @@ export declare const RedeliverDeliveryRequestSchema: GenMessage<RedeliverDeliver
  */
 export declare type RedeliverDeliveryResponse = Message<"hfgateway.v1.RedeliverDeliveryResponse"> & {
   /**
+   * The delivery, which is PENDING.
+   *
    * @generated from field: hfgateway.v1.Delivery delivery = 1;
    */
   delivery?: Delivery | undefined;
@@ -560,60 +622,62 @@ export declare type RedeliverDeliveryResponse = Message<"hfgateway.v1.RedeliverD
 export declare const RedeliverDeliveryResponseSchema: GenMessage<RedeliverDeliveryResponse>;
 
 /**
- * Why a receiver did not take a delivery. Values may be added.
+ * Why a receiver did not accept a delivery. Later versions may add values.
  *
  * @generated from enum hfgateway.v1.DeliveryProblem
  */
 export enum DeliveryProblem {
   /**
+   * There is no problem.
+   *
    * @generated from enum value: DELIVERY_PROBLEM_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * It answered with a status that is not 2xx.
+   * The status of the response is not 2xx, and none of the following applies.
    *
    * @generated from enum value: DELIVERY_PROBLEM_STATUS = 1;
    */
   STATUS = 1,
 
   /**
-   * It answered with a redirect, which is never followed.
+   * The response is a redirect, which the gateway does not follow.
    *
    * @generated from enum value: DELIVERY_PROBLEM_REDIRECT = 2;
    */
   REDIRECT = 2,
 
   /**
-   * It answered 410: it wants no more.
+   * The response is 410: the receiver wants no more deliveries. The callback is paused.
    *
    * @generated from enum value: DELIVERY_PROBLEM_GONE = 3;
    */
   GONE = 3,
 
   /**
-   * No answer within 15 s.
+   * There was no response within 15 s.
    *
    * @generated from enum value: DELIVERY_PROBLEM_TIMEOUT = 4;
    */
   TIMEOUT = 4,
 
   /**
-   * Its name is unknown, it cannot be reached, or the connection broke.
+   * The host name does not resolve, the host cannot be reached, or the connection was lost.
    *
    * @generated from enum value: DELIVERY_PROBLEM_CONNECTION = 5;
    */
   CONNECTION = 5,
 
   /**
-   * The connection cannot be trusted: its certificate is not valid for the name.
+   * The TLS handshake failed, usually because the certificate is not valid for the host name.
    *
    * @generated from enum value: DELIVERY_PROBLEM_CERTIFICATE = 6;
    */
   CERTIFICATE = 6,
 
   /**
-   * Its name leads to an address that the gateway does not call.
+   * The host name resolves to an address that the gateway does not call, such as a private one.
    *
    * @generated from enum value: DELIVERY_PROBLEM_ADDRESS_REFUSED = 7;
    */
@@ -626,32 +690,34 @@ export enum DeliveryProblem {
 export declare const DeliveryProblemSchema: GenEnum<DeliveryProblem>;
 
 /**
- * Values may be added.
+ * The state of a delivery. Later versions may add values.
  *
  * @generated from enum hfgateway.v1.DeliveryState
  */
 export enum DeliveryState {
   /**
+   * Never sent. A client that reads it has received a value that is newer than its stubs.
+   *
    * @generated from enum value: DELIVERY_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Waits for its first or next attempt.
+   * The delivery waits for its first or next attempt.
    *
    * @generated from enum value: DELIVERY_STATE_PENDING = 1;
    */
   PENDING = 1,
 
   /**
-   * The receiver answered 2xx.
+   * The receiver has accepted the delivery.
    *
    * @generated from enum value: DELIVERY_STATE_DELIVERED = 2;
    */
   DELIVERED = 2,
 
   /**
-   * Given up: all attempts failed. RedeliverDelivery tries again.
+   * All attempts failed, and the gateway has abandoned the delivery. RedeliverDelivery tries again.
    *
    * @generated from enum value: DELIVERY_STATE_FAILED = 3;
    */
@@ -664,25 +730,40 @@ export enum DeliveryState {
 export declare const DeliveryStateSchema: GenEnum<DeliveryState>;
 
 /**
- * Signed webhooks to the tenant's own servers, for who would rather be told than watch.
+ * Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
  *
- * A delivery is a POST as Standard Webhooks 1.0.0 has it, of the JSON object {"type", "timestamp", "data"}: the type is
- * "generation." and the state in lower case ("generation.completed"), the timestamp that of the change, and data the
- * Generation at that revision in proto3 JSON, without its input. Headers: webhook-id, the same however often a delivery
- * is repeated; webhook-timestamp; webhook-signature, HMAC-SHA256 ("v1,") once for each secret that counts.
+ * Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
+ * "data"}:
+ *   - type: "generation." and the state in lowercase, such as "generation.completed", or "callback.test".
+ *   - timestamp: the time of the change.
+ *   - data: the Generation at this revision, in proto3 JSON, without its input.
  *
- * Delivered at least once, also over restarts: drop a webhook-id that has been seen. Deliveries for one generation come
- * in the order of their revisions, each after the one before has been taken or given up; between generations there is no
- * order. Any 2xx within 15 s takes a delivery; its body is not read. Anything else, a redirect too, is tried again over
- * about three days; a Retry-After is kept. 410 ends the callback: it is paused, and so is one that takes nothing for
- * three days. What a paused callback did not get is delivered when it goes on, as far as the gateway still keeps it.
+ * The headers are webhook-id, which is the same for every attempt of a delivery; webhook-timestamp; and
+ * webhook-signature, with one HMAC-SHA256 ("v1,...") for each active secret.
+ *
+ * Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
+ * a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
+ * one is sent when the one before was accepted or abandoned. There is no order between generations.
+ *
+ * A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
+ * response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
+ *
+ * Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
+ * resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+ *
+ * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *
  * @generated from service hfgateway.v1.CallbackService
  */
 export declare const CallbackService: GenService<{
   /**
-   * For what changes from now on. Safe to repeat with the same idempotency_key, but the secret is told only once.
-   * Codes: FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED); RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) beyond 20 of a tenant.
+   * Creates a callback for changes from now on.
+   *
+   * Errors:
+   *   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to a callback with other fields.
+   *   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has 20 callbacks.
+   *
+   * Retry: safe with the same idempotency_key. The call returns the same callback, but not its secret.
    *
    * @generated from rpc hfgateway.v1.CallbackService.CreateCallback
    */
@@ -692,7 +773,12 @@ export declare const CallbackService: GenService<{
     output: typeof CreateCallbackResponseSchema;
   },
   /**
-   * Codes: NOT_FOUND.
+   * Returns a callback.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CallbackService.GetCallback
    */
@@ -702,7 +788,9 @@ export declare const CallbackService: GenService<{
     output: typeof GetCallbackResponseSchema;
   },
   /**
-   * Newest first.
+   * Lists the tenant's callbacks, newest first.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CallbackService.ListCallbacks
    */
@@ -712,8 +800,13 @@ export declare const CallbackService: GenService<{
     output: typeof ListCallbacksResponseSchema;
   },
   /**
-   * Changes what is set in the request, and nothing else. Counts for what is taken up for delivery from then on.
-   * Codes: NOT_FOUND.
+   * Changes the fields of a callback that are set in the request. A new filter applies to changes that the gateway has
+   * not yet prepared for delivery.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CallbackService.UpdateCallback
    */
@@ -723,7 +816,10 @@ export declare const CallbackService: GenService<{
     output: typeof UpdateCallbackResponseSchema;
   },
   /**
-   * With its deliveries and secrets; an attempt that is under way is not called back. OK also where it does not exist.
+   * Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
+   * callback that does not exist succeeds.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CallbackService.DeleteCallback
    */
@@ -733,9 +829,14 @@ export declare const CallbackService: GenService<{
     output: typeof DeleteCallbackResponseSchema;
   },
   /**
-   * Makes a new secret. Deliveries are signed with the old ones too for 24 h more, so that a receiver can change over.
-   * A repeat makes another one, which does no harm: all sign.
-   * Codes: NOT_FOUND; RESOURCE_EXHAUSTED (QUOTA_EXCEEDED) while four still sign.
+   * Creates a new secret. For 24 hours, deliveries are also signed with the old secrets, so that the receiver can
+   * change over.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
+   *   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): four secrets are active. The error says when one expires.
+   *
+   * Retry: safe. Each call creates another secret, and all of them sign.
    *
    * @generated from rpc hfgateway.v1.CallbackService.RotateCallbackSecret
    */
@@ -745,9 +846,15 @@ export declare const CallbackService: GenService<{
     output: typeof RotateCallbackSecretResponseSchema;
   },
   /**
-   * Sends one delivery of type "callback.test" now, with an empty Generation as data, and tells what became of it. It is
-   * never repeated nor kept, and goes to a paused callback too. That it failed is no error of the call.
-   * Codes: NOT_FOUND; RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED) while too many are under way.
+   * Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
+   * neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+   * call.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
+   *   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
+   *
+   * Retry: safe. Each call sends another delivery.
    *
    * @generated from rpc hfgateway.v1.CallbackService.TestCallback
    */
@@ -757,8 +864,13 @@ export declare const CallbackService: GenService<{
     output: typeof TestCallbackResponseSchema;
   },
   /**
-   * Newest first: what waits, and for 7 days what was taken or given up.
-   * A page_token holds only for the request that it came with: else INVALID_ARGUMENT.
+   * Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CallbackService.ListDeliveries
    */
@@ -768,9 +880,14 @@ export declare const CallbackService: GenService<{
     output: typeof ListDeliveriesResponseSchema;
   },
   /**
-   * Has it delivered (again) from now on, under the same webhook-id and with a new schedule; after later revisions of its
-   * generation, if those were delivered. One that waits is due at once.
-   * Codes: NOT_FOUND, also where the generation has been deleted.
+   * Delivers a delivery again, with the same webhook-id and a new series of attempts. It can arrive after later
+   * revisions of its generation. A delivery that waits for its next attempt is sent at once.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no delivery with this id, or its generation was deleted.
+   *   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): too many deliveries of the callback wait.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CallbackService.RedeliverDelivery
    */

@@ -159,7 +159,7 @@ export const DeliveryProblemSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_callback_service, 0);
 
 /**
- * Why a receiver did not take a delivery. Values may be added.
+ * Why a receiver did not accept a delivery. Later versions may add values.
  *
  * @generated from enum hfgateway.v1.DeliveryProblem
  */
@@ -173,7 +173,7 @@ export const DeliveryStateSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_callback_service, 1);
 
 /**
- * Values may be added.
+ * The state of a delivery. Later versions may add values.
  *
  * @generated from enum hfgateway.v1.DeliveryState
  */
@@ -181,18 +181,28 @@ export const DeliveryState = /*@__PURE__*/
   tsEnum(DeliveryStateSchema);
 
 /**
- * Signed webhooks to the tenant's own servers, for who would rather be told than watch.
+ * Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
  *
- * A delivery is a POST as Standard Webhooks 1.0.0 has it, of the JSON object {"type", "timestamp", "data"}: the type is
- * "generation." and the state in lower case ("generation.completed"), the timestamp that of the change, and data the
- * Generation at that revision in proto3 JSON, without its input. Headers: webhook-id, the same however often a delivery
- * is repeated; webhook-timestamp; webhook-signature, HMAC-SHA256 ("v1,") once for each secret that counts.
+ * Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
+ * "data"}:
+ *   - type: "generation." and the state in lowercase, such as "generation.completed", or "callback.test".
+ *   - timestamp: the time of the change.
+ *   - data: the Generation at this revision, in proto3 JSON, without its input.
  *
- * Delivered at least once, also over restarts: drop a webhook-id that has been seen. Deliveries for one generation come
- * in the order of their revisions, each after the one before has been taken or given up; between generations there is no
- * order. Any 2xx within 15 s takes a delivery; its body is not read. Anything else, a redirect too, is tried again over
- * about three days; a Retry-After is kept. 410 ends the callback: it is paused, and so is one that takes nothing for
- * three days. What a paused callback did not get is delivered when it goes on, as far as the gateway still keeps it.
+ * The headers are webhook-id, which is the same for every attempt of a delivery; webhook-timestamp; and
+ * webhook-signature, with one HMAC-SHA256 ("v1,...") for each active secret.
+ *
+ * Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
+ * a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
+ * one is sent when the one before was accepted or abandoned. There is no order between generations.
+ *
+ * A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
+ * response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
+ *
+ * Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
+ * resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+ *
+ * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *
  * @generated from service hfgateway.v1.CallbackService
  */

@@ -14,30 +14,35 @@ import type { SoulVersion } from "./generation_input_pb.js";
 export declare const file_hfgateway_v1_catalog_service: GenFile;
 
 /**
+ * A model.
+ *
  * @generated from message hfgateway.v1.Model
  */
 export declare type Model = Message<"hfgateway.v1.Model"> & {
   /**
-   * What ModelInput.model_id takes.
+   * The id; use it as ModelInput.model_id.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * What the model generates.
+   *
    * @generated from field: hfgateway.v1.MediaKind output_kind = 2;
    */
   outputKind: MediaKind;
 
   /**
-   * Such as "text-to-image".
+   * The tasks of the model, such as "text-to-image".
    *
    * @generated from field: repeated string tasks = 3;
    */
   tasks: string[];
 
   /**
-   * JSON Schema of ModelInput.parameters, where it is known. Only in GetModel, and with include_schema.
+   * The JSON Schema of ModelInput.parameters. Absent if it is not known. Only GetModel returns it, and ListModels with
+   * include_schema.
    *
    * @generated from field: google.protobuf.Struct parameters_schema = 4;
    */
@@ -51,33 +56,41 @@ export declare type Model = Message<"hfgateway.v1.Model"> & {
 export declare const ModelSchema: GenMessage<Model>;
 
 /**
+ * A motion of DoP.
+ *
  * @generated from message hfgateway.v1.Motion
  */
 export declare type Motion = Message<"hfgateway.v1.Motion"> & {
   /**
-   * What MotionStrength.motion_id takes.
+   * The id; use it as MotionStrength.motion_id.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * The name.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * The description. Empty if Higgsfield returns none.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
+   * The URL of a preview. Empty if Higgsfield returns none.
+   *
    * @generated from field: string preview_url = 4;
    */
   previewUrl: string;
 
   /**
-   * Takes a first and a last frame.
+   * Whether the motion can be used with a first and a last frame.
    *
    * @generated from field: bool start_end_frame = 5;
    */
@@ -91,27 +104,35 @@ export declare type Motion = Message<"hfgateway.v1.Motion"> & {
 export declare const MotionSchema: GenMessage<Motion>;
 
 /**
+ * A style of Soul.
+ *
  * @generated from message hfgateway.v1.SoulStyle
  */
 export declare type SoulStyle = Message<"hfgateway.v1.SoulStyle"> & {
   /**
-   * What SoulInput.style_id takes.
+   * The id; use it as SoulInput.style_id.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * The name.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * The description. Empty if Higgsfield returns none.
+   *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
+   * The URL of a preview. Empty if Higgsfield returns none.
+   *
    * @generated from field: string preview_url = 4;
    */
   previewUrl: string;
@@ -124,20 +145,28 @@ export declare type SoulStyle = Message<"hfgateway.v1.SoulStyle"> & {
 export declare const SoulStyleSchema: GenMessage<SoulStyle>;
 
 /**
+ * A preset of a model.
+ *
  * @generated from message hfgateway.v1.Preset
  */
 export declare type Preset = Message<"hfgateway.v1.Preset"> & {
   /**
+   * The id; use it as the parameter preset_id of the model.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * The name.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * The URL of a preview. Empty if Higgsfield returns none.
+   *
    * @generated from field: string preview_url = 3;
    */
   previewUrl: string;
@@ -154,32 +183,38 @@ export declare const PresetSchema: GenMessage<Preset>;
  */
 export declare type ListModelsRequest = Message<"hfgateway.v1.ListModelsRequest"> & {
   /**
-   * Default 100; more than 1000 counts as 1000. A page holds at most 2 MiB, so it may be shorter.
+   * The largest number of models in a page: 0 means 100, and more than 1,000 means 1,000. A page has at most 2 MiB, so
+   * it can have fewer.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * Holds only for the other fields that it came with: else INVALID_ARGUMENT.
+   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields,
+   * including page_size.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Case-insensitive part of the id.
+   * Lists only models whose id contains this text, regardless of case. Default: all.
    *
    * @generated from field: string query = 3;
    */
   query: string;
 
   /**
+   * Lists only models that generate this kind. Default: all.
+   *
    * @generated from field: hfgateway.v1.MediaKind output_kind = 4;
    */
   outputKind: MediaKind;
 
   /**
+   * Whether to return parameters_schema.
+   *
    * @generated from field: bool include_schema = 5;
    */
   includeSchema: boolean;
@@ -196,19 +231,21 @@ export declare const ListModelsRequestSchema: GenMessage<ListModelsRequest>;
  */
 export declare type ListModelsResponse = Message<"hfgateway.v1.ListModelsResponse"> & {
   /**
+   * The models of this page, by id.
+   *
    * @generated from field: repeated hfgateway.v1.Model models = 1;
    */
   models: Model[];
 
   /**
-   * Empty after the last page.
+   * The page_token of the next page. Empty after the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
-   * When the gateway had it from Higgsfield; absent for what only the built-in list knows.
+   * When Higgsfield returned the list to the gateway. Absent if all models of the page are built-in ones.
    *
    * @generated from field: google.protobuf.Timestamp fetch_time = 3;
    */
@@ -226,6 +263,8 @@ export declare const ListModelsResponseSchema: GenMessage<ListModelsResponse>;
  */
 export declare type GetModelRequest = Message<"hfgateway.v1.GetModelRequest"> & {
   /**
+   * Required. The id of a model.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -242,11 +281,15 @@ export declare const GetModelRequestSchema: GenMessage<GetModelRequest>;
  */
 export declare type GetModelResponse = Message<"hfgateway.v1.GetModelResponse"> & {
   /**
+   * The model with its parameters_schema.
+   *
    * @generated from field: hfgateway.v1.Model model = 1;
    */
   model?: Model | undefined;
 
   /**
+   * When Higgsfield returned the model to the gateway. Absent for a built-in model.
+   *
    * @generated from field: google.protobuf.Timestamp fetch_time = 2;
    */
   fetchTime?: Timestamp | undefined;
@@ -263,19 +306,21 @@ export declare const GetModelResponseSchema: GenMessage<GetModelResponse>;
  */
 export declare type ListMotionsRequest = Message<"hfgateway.v1.ListMotionsRequest"> & {
   /**
-   * These as in ListModelsRequest.
+   * As in ListModelsRequest.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * As in ListModelsRequest.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Case-insensitive part of the name.
+   * Lists only motions whose name contains this text, regardless of case. Default: all.
    *
    * @generated from field: string query = 3;
    */
@@ -293,16 +338,22 @@ export declare const ListMotionsRequestSchema: GenMessage<ListMotionsRequest>;
  */
 export declare type ListMotionsResponse = Message<"hfgateway.v1.ListMotionsResponse"> & {
   /**
+   * The motions of this page, by name.
+   *
    * @generated from field: repeated hfgateway.v1.Motion motions = 1;
    */
   motions: Motion[];
 
   /**
+   * The page_token of the next page. Empty after the last page.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
+   * When Higgsfield returned the list to the gateway.
+   *
    * @generated from field: google.protobuf.Timestamp fetch_time = 3;
    */
   fetchTime?: Timestamp | undefined;
@@ -319,26 +370,28 @@ export declare const ListMotionsResponseSchema: GenMessage<ListMotionsResponse>;
  */
 export declare type ListSoulStylesRequest = Message<"hfgateway.v1.ListSoulStylesRequest"> & {
   /**
-   * These as in ListModelsRequest.
+   * As in ListModelsRequest.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * As in ListModelsRequest.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Case-insensitive part of the name.
+   * Lists only styles whose name contains this text, regardless of case. Default: all.
    *
    * @generated from field: string query = 3;
    */
   query: string;
 
   /**
-   * V1 or V2; Soul Cinema has no styles to choose from.
+   * SOUL_VERSION_V1 or SOUL_VERSION_V2. Default: SOUL_VERSION_V1. Soul Cinema has no styles to choose from.
    *
    * @generated from field: hfgateway.v1.SoulVersion version = 4;
    */
@@ -356,16 +409,22 @@ export declare const ListSoulStylesRequestSchema: GenMessage<ListSoulStylesReque
  */
 export declare type ListSoulStylesResponse = Message<"hfgateway.v1.ListSoulStylesResponse"> & {
   /**
+   * The styles of this page, by name.
+   *
    * @generated from field: repeated hfgateway.v1.SoulStyle soul_styles = 1;
    */
   soulStyles: SoulStyle[];
 
   /**
+   * The page_token of the next page. Empty after the last page.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
+   * When Higgsfield returned the list to the gateway.
+   *
    * @generated from field: google.protobuf.Timestamp fetch_time = 3;
    */
   fetchTime?: Timestamp | undefined;
@@ -382,25 +441,29 @@ export declare const ListSoulStylesResponseSchema: GenMessage<ListSoulStylesResp
  */
 export declare type ListPresetsRequest = Message<"hfgateway.v1.ListPresetsRequest"> & {
   /**
-   * These as in ListModelsRequest.
+   * As in ListModelsRequest.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * As in ListModelsRequest.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Case-insensitive part of the name.
+   * Lists only presets whose name contains this text, regardless of case. Default: all.
    *
    * @generated from field: string query = 3;
    */
   query: string;
 
   /**
+   * Required. The id of a model.
+   *
    * @generated from field: string model_id = 4;
    */
   modelId: string;
@@ -417,16 +480,22 @@ export declare const ListPresetsRequestSchema: GenMessage<ListPresetsRequest>;
  */
 export declare type ListPresetsResponse = Message<"hfgateway.v1.ListPresetsResponse"> & {
   /**
+   * The presets of this page, by name.
+   *
    * @generated from field: repeated hfgateway.v1.Preset presets = 1;
    */
   presets: Preset[];
 
   /**
+   * The page_token of the next page. Empty after the last page.
+   *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
+   * When Higgsfield returned the list to the gateway. Absent if the model has no presets.
+   *
    * @generated from field: google.protobuf.Timestamp fetch_time = 3;
    */
   fetchTime?: Timestamp | undefined;
@@ -439,13 +508,23 @@ export declare type ListPresetsResponse = Message<"hfgateway.v1.ListPresetsRespo
 export declare const ListPresetsResponseSchema: GenMessage<ListPresetsResponse>;
 
 /**
- * What Higgsfield offers, from the gateway's cache: also while Higgsfield is away. Only before the first answer of
- * Higgsfield: UNAVAILABLE (UPSTREAM_UNAVAILABLE), but for models, which have a built-in list.
+ * Lists what Higgsfield offers. All tenants see the same catalogs.
+ *
+ * Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
+ * to 5 s for a list that was never fetched.
+ *
+ * The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, lists
+ * other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
+ * built-in list.
  *
  * @generated from service hfgateway.v1.CatalogService
  */
 export declare const CatalogService: GenService<{
   /**
+   * Lists models by id: those that Higgsfield lists, and built-in ones.
+   *
+   * Retry: safe.
+   *
    * @generated from rpc hfgateway.v1.CatalogService.ListModels
    */
   listModels: {
@@ -454,7 +533,12 @@ export declare const CatalogService: GenService<{
     output: typeof ListModelsResponseSchema;
   },
   /**
-   * Codes: NOT_FOUND (MODEL_UNKNOWN), which does not say that SubmitGeneration would refuse it.
+   * Returns a model with the schema of its parameters.
+   *
+   * Errors:
+   *   - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CatalogService.GetModel
    */
@@ -464,6 +548,13 @@ export declare const CatalogService: GenService<{
     output: typeof GetModelResponseSchema;
   },
   /**
+   * Lists the motions of DoP by name.
+   *
+   * Errors:
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+   *
+   * Retry: safe.
+   *
    * @generated from rpc hfgateway.v1.CatalogService.ListMotions
    */
   listMotions: {
@@ -472,6 +563,14 @@ export declare const CatalogService: GenService<{
     output: typeof ListMotionsResponseSchema;
   },
   /**
+   * Lists the styles of a version of Soul by name.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the version has no styles to choose from.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+   *
+   * Retry: safe.
+   *
    * @generated from rpc hfgateway.v1.CatalogService.ListSoulStyles
    */
   listSoulStyles: {
@@ -480,8 +579,13 @@ export declare const CatalogService: GenService<{
     output: typeof ListSoulStylesResponseSchema;
   },
   /**
-   * The presets of one model, for those that have a preset_id parameter.
-   * Codes: NOT_FOUND (MODEL_UNKNOWN).
+   * Lists the presets of a model by name. The list is empty for a model without a preset_id parameter.
+   *
+   * Errors:
+   *   - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list of models.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the list was never fetched.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CatalogService.ListPresets
    */

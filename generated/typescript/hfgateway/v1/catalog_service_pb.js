@@ -112,8 +112,14 @@ export const ListPresetsResponseSchema = /*@__PURE__*/
   messageDesc(file_hfgateway_v1_catalog_service, 13);
 
 /**
- * What Higgsfield offers, from the gateway's cache: also while Higgsfield is away. Only before the first answer of
- * Higgsfield: UNAVAILABLE (UPSTREAM_UNAVAILABLE), but for models, which have a built-in list.
+ * Lists what Higgsfield offers. All tenants see the same catalogs.
+ *
+ * Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
+ * to 5 s for a list that was never fetched.
+ *
+ * The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, lists
+ * other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
+ * built-in list.
  *
  * @generated from service hfgateway.v1.CatalogService
  */

@@ -14,51 +14,63 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_hfgateway_v1_character_service: GenFile;
 
 /**
+ * A character. Set by the gateway from Higgsfield's responses.
+ *
  * @generated from message hfgateway.v1.SoulCharacter
  */
 export declare type SoulCharacter = Message<"hfgateway.v1.SoulCharacter"> & {
   /**
-   * Higgsfield's. What SoulInput.character_id takes.
+   * Higgsfield's id; use it as SoulInput.character_id.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * The name that the client gave.
+   *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
+   * The state of training.
+   *
    * @generated from field: hfgateway.v1.CharacterState state = 3;
    */
   state: CharacterState;
 
   /**
-   * Training has ended.
+   * Whether training has ended. Clients must use this field instead of a list of states.
    *
    * @generated from field: bool done = 4;
    */
   done: boolean;
 
   /**
+   * The version of Soul for which the character was trained. Unspecified if the gateway does not know it.
+   *
    * @generated from field: hfgateway.v1.SoulVersion version = 5;
    */
   version: SoulVersion;
 
   /**
+   * The URL of a thumbnail. Empty if Higgsfield returns none.
+   *
    * @generated from field: string thumbnail_url = 6;
    */
   thumbnailUrl: string;
 
   /**
-   * Set in FAILED.
+   * Why training failed. Set only in FAILED.
    *
    * @generated from field: hfgateway.v1.Failure failure = 7;
    */
   failure?: Failure | undefined;
 
   /**
+   * When Higgsfield created the character. Absent if Higgsfield does not return it.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 8;
    */
   createTime?: Timestamp | undefined;
@@ -75,26 +87,28 @@ export declare const SoulCharacterSchema: GenMessage<SoulCharacter>;
  */
 export declare type CreateCharacterRequest = Message<"hfgateway.v1.CreateCharacterRequest"> & {
   /**
-   * 1 to 100 characters.
+   * Required. The name, 1 to 100 characters.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * 1 to 100.
+   * Required. The URLs of 1 to 100 images of the face, http or https, at most 2,083 characters each.
    *
    * @generated from field: repeated string image_urls = 2;
    */
   imageUrls: string[];
 
   /**
+   * The version of Soul to train for. Default: SOUL_VERSION_V1.
+   *
    * @generated from field: hfgateway.v1.SoulVersion version = 3;
    */
   version: SoulVersion;
 
   /**
-   * Required. As in SubmitGenerationRequest; compared with all other fields.
+   * Required. As in SubmitGenerationRequest. A repeated call must have the same fields.
    *
    * @generated from field: string idempotency_key = 4;
    */
@@ -112,12 +126,14 @@ export declare const CreateCharacterRequestSchema: GenMessage<CreateCharacterReq
  */
 export declare type CreateCharacterResponse = Message<"hfgateway.v1.CreateCharacterResponse"> & {
   /**
+   * The character as it is now.
+   *
    * @generated from field: hfgateway.v1.SoulCharacter character = 1;
    */
   character?: SoulCharacter | undefined;
 
   /**
-   * The idempotency_key was known: nothing new was started.
+   * Whether the idempotency_key had been used before, so that the call started nothing.
    *
    * @generated from field: bool replayed = 2;
    */
@@ -135,6 +151,8 @@ export declare const CreateCharacterResponseSchema: GenMessage<CreateCharacterRe
  */
 export declare type GetCharacterRequest = Message<"hfgateway.v1.GetCharacterRequest"> & {
   /**
+   * Required. The id of a character.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -151,6 +169,8 @@ export declare const GetCharacterRequestSchema: GenMessage<GetCharacterRequest>;
  */
 export declare type GetCharacterResponse = Message<"hfgateway.v1.GetCharacterResponse"> & {
   /**
+   * The character as it is now.
+   *
    * @generated from field: hfgateway.v1.SoulCharacter character = 1;
    */
   character?: SoulCharacter | undefined;
@@ -167,13 +187,15 @@ export declare const GetCharacterResponseSchema: GenMessage<GetCharacterResponse
  */
 export declare type ListCharactersRequest = Message<"hfgateway.v1.ListCharactersRequest"> & {
   /**
-   * Default 50; more than 500 counts as 500.
+   * The largest number of characters in a page: 0 means 50, and more than 500 means 500.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * The next_page_token of the previous page. Empty for the first page.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
@@ -190,12 +212,14 @@ export declare const ListCharactersRequestSchema: GenMessage<ListCharactersReque
  */
 export declare type ListCharactersResponse = Message<"hfgateway.v1.ListCharactersResponse"> & {
   /**
+   * The characters of this page, newest first.
+   *
    * @generated from field: repeated hfgateway.v1.SoulCharacter characters = 1;
    */
   characters: SoulCharacter[];
 
   /**
-   * Empty after the last page.
+   * The page_token of the next page. Empty after the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -213,6 +237,8 @@ export declare const ListCharactersResponseSchema: GenMessage<ListCharactersResp
  */
 export declare type DeleteCharacterRequest = Message<"hfgateway.v1.DeleteCharacterRequest"> & {
   /**
+   * Required. The id of a character.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -241,6 +267,8 @@ export declare const DeleteCharacterResponseSchema: GenMessage<DeleteCharacterRe
  */
 export declare type WatchCharacterRequest = Message<"hfgateway.v1.WatchCharacterRequest"> & {
   /**
+   * Required. The id of a character.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -253,13 +281,13 @@ export declare type WatchCharacterRequest = Message<"hfgateway.v1.WatchCharacter
 export declare const WatchCharacterRequestSchema: GenMessage<WatchCharacterRequest>;
 
 /**
- * Skip a message that sets no field known to you.
+ * A state or a heartbeat. Clients must ignore a message in which they know no field.
  *
  * @generated from message hfgateway.v1.WatchCharacterResponse
  */
 export declare type WatchCharacterResponse = Message<"hfgateway.v1.WatchCharacterResponse"> & {
   /**
-   * Absent in a heartbeat (one after every 15 s of silence).
+   * The character as it is now. Absent in a heartbeat, which is sent after 15 s without a message.
    *
    * @generated from field: hfgateway.v1.SoulCharacter character = 1;
    */
@@ -273,37 +301,49 @@ export declare type WatchCharacterResponse = Message<"hfgateway.v1.WatchCharacte
 export declare const WatchCharacterResponseSchema: GenMessage<WatchCharacterResponse>;
 
 /**
- * Values may be added; SoulCharacter.done says which of them are ends.
+ * The state of training. Later versions may add values; SoulCharacter.done says whether a state is final.
  *
  * @generated from enum hfgateway.v1.CharacterState
  */
 export enum CharacterState {
   /**
+   * The gateway does not know Higgsfield's state.
+   *
    * @generated from enum value: CHARACTER_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
+   * Higgsfield has accepted the order, and reports "not_ready".
+   *
    * @generated from enum value: CHARACTER_STATE_NOT_READY = 1;
    */
   NOT_READY = 1,
 
   /**
+   * Training waits to start.
+   *
    * @generated from enum value: CHARACTER_STATE_QUEUED = 2;
    */
   QUEUED = 2,
 
   /**
+   * Training is running.
+   *
    * @generated from enum value: CHARACTER_STATE_IN_PROGRESS = 3;
    */
   IN_PROGRESS = 3,
 
   /**
+   * Final. The character can be used.
+   *
    * @generated from enum value: CHARACTER_STATE_COMPLETED = 4;
    */
   COMPLETED = 4,
 
   /**
+   * Final. Training failed.
+   *
    * @generated from enum value: CHARACTER_STATE_FAILED = 5;
    */
   FAILED = 5,
@@ -315,17 +355,31 @@ export enum CharacterState {
 export declare const CharacterStateSchema: GenEnum<CharacterState>;
 
 /**
- * Characters (Soul IDs, custom references): faces that stay the same over generations. Training is paid.
- * Every RPC can also end with UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+ * Trains characters (Higgsfield's Soul IDs, or custom references): the same face in many generations. Training costs
+ * credits.
+ *
+ * The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, every
+ * RPC can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if Higgsfield sent no usable response.
  *
  * @generated from service hfgateway.v1.CharacterService
  */
 export declare const CharacterService: GenService<{
   /**
-   * Starts training. Safe to repeat with the same idempotency_key, though Higgsfield takes none: a lost answer is
-   * looked up there, never sent again.
-   * Codes: INVALID_ARGUMENT (INPUT_REFUSED), FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED), RESOURCE_EXHAUSTED
-   * (INSUFFICIENT_CREDITS), ABORTED (SUBMISSION_UNRESOLVED), INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+   * Orders the training of a character, and returns it when Higgsfield has accepted the order.
+   *
+   * Higgsfield has no idempotency keys for training. If the response is lost, the gateway looks the character up, and
+   * never sends the order again. While the outcome of an order is unknown, other orders with the same name fail with
+   * UPSTREAM_UNAVAILABLE, for 15 minutes.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
+   *   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
+   *   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+   *   - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
+   *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+   *
+   * Retry: safe with the same idempotency_key. The call returns the same character, which is charged once.
    *
    * @generated from rpc hfgateway.v1.CharacterService.CreateCharacter
    */
@@ -335,7 +389,13 @@ export declare const CharacterService: GenService<{
     output: typeof CreateCharacterResponseSchema;
   },
   /**
-   * Codes: NOT_FOUND.
+   * Returns a character, read from Higgsfield.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CharacterService.GetCharacter
    */
@@ -345,7 +405,12 @@ export declare const CharacterService: GenService<{
     output: typeof GetCharacterResponseSchema;
   },
   /**
-   * Newest first.
+   * Lists the tenant's characters, newest first. The list is at most 5 s old.
+   *
+   * Errors:
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CharacterService.ListCharacters
    */
@@ -355,8 +420,13 @@ export declare const CharacterService: GenService<{
     output: typeof ListCharactersResponseSchema;
   },
   /**
-   * Again on a deleted one: OK.
-   * Codes: NOT_FOUND.
+   * Deletes a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.CharacterService.DeleteCharacter
    */
@@ -366,9 +436,16 @@ export declare const CharacterService: GenService<{
     output: typeof DeleteCharacterResponseSchema;
   },
   /**
-   * First the present state, then changes. Ends with OK after the one that is done; with UNAVAILABLE when the gateway
-   * drains or the stream gets old: watch again.
-   * Codes: NOT_FOUND before the first message, or when it is deleted.
+   * Streams the current state of a character, then its changes.
+   *
+   * The stream ends with OK after the end of training. It ends with UNAVAILABLE if the gateway shuts down, and when the
+   * stream is about 4 hours old. During an outage of Higgsfield the stream stays open and waits.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id, or it was deleted.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response to the first read.
+   *
+   * Retry: safe. A new stream begins with the current state.
    *
    * @generated from rpc hfgateway.v1.CharacterService.WatchCharacter
    */

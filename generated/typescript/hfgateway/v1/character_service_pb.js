@@ -97,7 +97,7 @@ export const CharacterStateSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_character_service, 0);
 
 /**
- * Values may be added; SoulCharacter.done says which of them are ends.
+ * The state of training. Later versions may add values; SoulCharacter.done says whether a state is final.
  *
  * @generated from enum hfgateway.v1.CharacterState
  */
@@ -105,8 +105,11 @@ export const CharacterState = /*@__PURE__*/
   tsEnum(CharacterStateSchema);
 
 /**
- * Characters (Soul IDs, custom references): faces that stay the same over generations. Training is paid.
- * Every RPC can also end with UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+ * Trains characters (Higgsfield's Soul IDs, or custom references): the same face in many generations. Training costs
+ * credits.
+ *
+ * The errors that every RPC can return, and the rule for retries, are those of GenerationService. In addition, every
+ * RPC can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if Higgsfield sent no usable response.
  *
  * @generated from service hfgateway.v1.CharacterService
  */

@@ -12,49 +12,53 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 export declare const file_hfgateway_v1_error: GenFile;
 
 /**
- * What went wrong, or holds something up. In Generation it stands as a field; every error that the gateway makes (a
- * transport's own, such as an unknown method, has a code only) carries it in
- * google.rpc.Status.details, beside google.rpc.ErrorInfo (domain "hfgateway", the same reason without
- * "ERROR_REASON_", the same metadata) and the standard details that ErrorReason names.
+ * Why a call failed, a generation ended without output, or a generation waits. Set by the gateway.
+ *
+ * It is a field of Generation, and a detail of every error that the gateway returns. google.rpc.Status.details then has
+ * this message, google.rpc.ErrorInfo (domain "hfgateway", the same reason without "ERROR_REASON_", the same metadata),
+ * and the standard details that the comment of the reason names. Errors of the transport itself, such as an unknown
+ * method, have a gRPC code but no details.
  *
  * @generated from message hfgateway.v1.Failure
  */
 export declare type Failure = Message<"hfgateway.v1.Failure"> & {
   /**
+   * The reason. Clients must decide by it.
+   *
    * @generated from field: hfgateway.v1.ErrorReason reason = 1;
    */
   reason: ErrorReason;
 
   /**
-   * For people; never holds a secret. May change: decide by reason.
+   * A text for people, which may change between versions. It never contains a secret.
    *
    * @generated from field: string message = 2;
    */
   message: string;
 
   /**
-   * The fields that were refused.
+   * The fields that were refused. Empty if the refusal names none.
    *
    * @generated from field: repeated hfgateway.v1.FieldViolation field_violations = 3;
    */
   fieldViolations: FieldViolation[];
 
   /**
-   * Whether the same input may succeed later. After a Generation has failed: under a new idempotency_key.
+   * Whether the same input may succeed later. For a generation that has FAILED, use a new idempotency_key.
    *
    * @generated from field: bool retryable = 4;
    */
   retryable: boolean;
 
   /**
-   * How long to wait before that, where known; as in google.rpc.RetryInfo.
+   * How long to wait before a retry, as in google.rpc.RetryInfo. Absent if the gateway does not know.
    *
    * @generated from field: google.protobuf.Duration retry_delay = 5;
    */
   retryDelay?: Duration | undefined;
 
   /**
-   * The variable parts of the message: "generation_id", "limit", "remaining", "state", ...
+   * The variable parts of the message, by name: "generation_id", "limit", "state", "incident" and others.
    *
    * @generated from field: map<string, string> metadata = 6;
    */
@@ -68,11 +72,13 @@ export declare type Failure = Message<"hfgateway.v1.Failure"> & {
 export declare const FailureSchema: GenMessage<Failure>;
 
 /**
+ * A field that was refused.
+ *
  * @generated from message hfgateway.v1.FieldViolation
  */
 export declare type FieldViolation = Message<"hfgateway.v1.FieldViolation"> & {
   /**
-   * A path from the request, in the names of these files: "input.soul.style_strength",
+   * The path of the field in the request, with the names of these files: "input.soul.style_strength",
    * "input.model.parameters.duration", "labels".
    *
    * @generated from field: string field = 1;
@@ -80,6 +86,8 @@ export declare type FieldViolation = Message<"hfgateway.v1.FieldViolation"> & {
   field: string;
 
   /**
+   * What is wrong with it, for people. May change between versions.
+   *
    * @generated from field: string description = 2;
    */
   description: string;
@@ -92,40 +100,42 @@ export declare type FieldViolation = Message<"hfgateway.v1.FieldViolation"> & {
 export declare const FieldViolationSchema: GenMessage<FieldViolation>;
 
 /**
- * The gRPC code stands in brackets, where an RPC can end so; tests read it from here. Values may be added: treat an
- * unknown one by its gRPC code.
+ * The reason of a failure. Its comment begins with the gRPC code in brackets if an RPC can return it; tests compare the
+ * codes with the gateway. Later versions may add values: handle an unknown one by its gRPC code.
  *
  * @generated from enum hfgateway.v1.ErrorReason
  */
 export enum ErrorReason {
   /**
+   * Never sent. A client that reads it has received a value that is newer than its stubs.
+   *
    * @generated from enum value: ERROR_REASON_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * [INVALID_ARGUMENT] The gateway's own check; BadRequest names the fields.
+   * [INVALID_ARGUMENT] The gateway's validation refused the request. BadRequest names the fields.
    *
    * @generated from enum value: ERROR_REASON_INVALID_INPUT = 1;
    */
   INVALID_INPUT = 1,
 
   /**
-   * [INVALID_ARGUMENT] Higgsfield's check; BadRequest names the fields where it did.
+   * [INVALID_ARGUMENT] Higgsfield refused the input. BadRequest names the fields if Higgsfield did.
    *
    * @generated from enum value: ERROR_REASON_INPUT_REFUSED = 2;
    */
   INPUT_REFUSED = 2,
 
   /**
-   * [UNAUTHENTICATED] No API key or token, or one that is wrong, expired or revoked.
+   * [UNAUTHENTICATED] The API key or watch token is missing, wrong, expired or revoked.
    *
    * @generated from enum value: ERROR_REASON_INVALID_CREDENTIALS = 3;
    */
   INVALID_CREDENTIALS = 3,
 
   /**
-   * [PERMISSION_DENIED] The key or token may not do this.
+   * [PERMISSION_DENIED] The API key or watch token may not make this call.
    *
    * @generated from enum value: ERROR_REASON_NOT_ALLOWED = 4;
    */
@@ -139,7 +149,7 @@ export enum ErrorReason {
   FEATURE_NOT_ENABLED = 5,
 
   /**
-   * [NOT_FOUND] Does not exist, or belongs to another tenant.
+   * [NOT_FOUND] The resource does not exist, or belongs to another tenant.
    *
    * @generated from enum value: ERROR_REASON_NOT_FOUND = 6;
    */
@@ -153,121 +163,122 @@ export enum ErrorReason {
   MODEL_UNKNOWN = 7,
 
   /**
-   * [FAILED_PRECONDITION] The model is disabled or blocked at Higgsfield.
+   * [FAILED_PRECONDITION] Higgsfield has disabled or blocked the model.
    *
    * @generated from enum value: ERROR_REASON_MODEL_UNAVAILABLE = 8;
    */
   MODEL_UNAVAILABLE = 8,
 
   /**
-   * [FAILED_PRECONDITION] The idempotency key stands for a different input, or for a deleted generation.
+   * [FAILED_PRECONDITION] The idempotency key was used with a different input, or its resource was deleted.
    *
    * @generated from enum value: ERROR_REASON_IDEMPOTENCY_KEY_REUSED = 9;
    */
   IDEMPOTENCY_KEY_REUSED = 9,
 
   /**
-   * [FAILED_PRECONDITION] Too late to cancel, or Higgsfield cannot; PreconditionFailure names the state.
+   * [FAILED_PRECONDITION] It is too late to cancel, or Higgsfield cannot. PreconditionFailure names the state.
    *
    * @generated from enum value: ERROR_REASON_NOT_CANCELABLE = 10;
    */
   NOT_CANCELABLE = 10,
 
   /**
-   * [FAILED_PRECONDITION] Has not ended yet; PreconditionFailure names the state.
+   * [FAILED_PRECONDITION] The resource has not reached its final state. PreconditionFailure names the state.
    *
    * @generated from enum value: ERROR_REASON_NOT_DONE = 11;
    */
   NOT_DONE = 11,
 
   /**
-   * [RESOURCE_EXHAUSTED] The tenant's own limit; QuotaFailure, and RetryInfo where time helps.
+   * [RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is added if waiting helps.
    *
    * @generated from enum value: ERROR_REASON_QUOTA_EXCEEDED = 12;
    */
   QUOTA_EXCEEDED = 12,
 
   /**
-   * [RESOURCE_EXHAUSTED] The Higgsfield account has no credits left.
+   * [RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits.
    *
    * @generated from enum value: ERROR_REASON_INSUFFICIENT_CREDITS = 13;
    */
   INSUFFICIENT_CREDITS = 13,
 
   /**
-   * [RESOURCE_EXHAUSTED] Higgsfield is full and the caller asked not to queue; RetryInfo. As a delay: its turn has
-   * not come.
+   * [RESOURCE_EXHAUSTED] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
+   * a generation: it waits for its turn.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_SATURATED = 14;
    */
   UPSTREAM_SATURATED = 14,
 
   /**
-   * [RESOURCE_EXHAUSTED] The gateway sheds load, or its queue is full; RetryInfo.
+   * [RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. RetryInfo has the delay.
    *
    * @generated from enum value: ERROR_REASON_GATEWAY_OVERLOADED = 15;
    */
   GATEWAY_OVERLOADED = 15,
 
   /**
-   * [UNAVAILABLE] Higgsfield does not answer, or not sensibly; RetryInfo.
+   * [UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_UNAVAILABLE = 16;
    */
   UPSTREAM_UNAVAILABLE = 16,
 
   /**
-   * [UNAVAILABLE] The gateway is draining or its store is away; RetryInfo.
+   * [UNAVAILABLE] The gateway is shutting down, or its store is not available. RetryInfo has the delay.
    *
    * @generated from enum value: ERROR_REASON_GATEWAY_UNAVAILABLE = 17;
    */
   GATEWAY_UNAVAILABLE = 17,
 
   /**
-   * [INTERNAL] Higgsfield refuses the gateway's credentials: the operator must act.
+   * [INTERNAL] Higgsfield refuses the gateway's credentials. The operator must correct them.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED = 18;
    */
   UPSTREAM_CREDENTIALS_REFUSED = 18,
 
   /**
-   * [INTERNAL] A defect of the gateway.
+   * [INTERNAL] A defect of the gateway. The "incident" in the metadata is its number in the gateway's log.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 19;
    */
   INTERNAL = 19,
 
   /**
-   * [ABORTED] Sent, and no answer came: it may have been done and charged. The same call with the same
-   * idempotency_key finds out and never does it twice. As a failure of a generation: nothing told in time.
+   * [ABORTED] The request was sent to Higgsfield without a usable response, so it may have been executed and charged.
+   * The same call with the same idempotency_key looks again, and never sends it twice. As the failure of a generation:
+   * its outcome could not be found in time.
    *
    * @generated from enum value: ERROR_REASON_SUBMISSION_UNRESOLVED = 20;
    */
   SUBMISSION_UNRESOLVED = 20,
 
   /**
-   * [ABORTED] An agent's session is busy with another turn.
+   * [ABORTED] The session of the agent is busy with another turn.
    *
    * @generated from enum value: ERROR_REASON_SESSION_BUSY = 21;
    */
   SESSION_BUSY = 21,
 
   /**
-   * Never an RPC's error: Higgsfield ended it as failed.
+   * Never the error of an RPC. Higgsfield ended the generation as failed.
    *
    * @generated from enum value: ERROR_REASON_GENERATION_FAILED = 22;
    */
   GENERATION_FAILED = 22,
 
   /**
-   * Never an RPC's error: refused by moderation.
+   * Never the error of an RPC. Higgsfield's moderation refused the generation.
    *
    * @generated from enum value: ERROR_REASON_MODERATED = 23;
    */
   MODERATED = 23,
 
   /**
-   * Never an RPC's error: not started within start_timeout; canceled by the gateway.
+   * Never the error of an RPC. The generation did not start within start_timeout, so the gateway canceled it.
    *
    * @generated from enum value: ERROR_REASON_START_TIMEOUT_EXCEEDED = 24;
    */

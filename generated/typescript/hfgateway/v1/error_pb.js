@@ -32,8 +32,8 @@ export const ErrorReasonSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_error, 0);
 
 /**
- * The gRPC code stands in brackets, where an RPC can end so; tests read it from here. Values may be added: treat an
- * unknown one by its gRPC code.
+ * The reason of a failure. Its comment begins with the gRPC code in brackets if an RPC can return it; tests compare the
+ * codes with the gateway. Later versions may add values: handle an unknown one by its gRPC code.
  *
  * @generated from enum hfgateway.v1.ErrorReason
  */

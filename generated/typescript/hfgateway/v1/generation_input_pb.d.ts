@@ -11,37 +11,48 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
 export declare const file_hfgateway_v1_generation_input: GenFile;
 
 /**
- * What to generate. Typed inputs are checked field by field before anything is sent;
- * `model` reaches every model that Higgsfield has or will have.
+ * The input of a generation, set by the client. The gateway validates the typed inputs field by field before it sends
+ * anything. With `model`, every model that Higgsfield has or will have can be used.
+ *
+ * URLs are http or https, with at most 2,083 characters. Ids of styles, characters and motions have at most 255 visible
+ * ASCII characters.
  *
  * @generated from message hfgateway.v1.GenerationInput
  */
 export declare type GenerationInput = Message<"hfgateway.v1.GenerationInput"> & {
   /**
-   * Values may be added.
+   * Required. Later versions may add kinds.
    *
    * @generated from oneof hfgateway.v1.GenerationInput.kind
    */
   kind: {
     /**
+     * Text to image with Soul.
+     *
      * @generated from field: hfgateway.v1.SoulInput soul = 1;
      */
     value: SoulInput;
     case: "soul";
   } | {
     /**
+     * Image to video with DoP.
+     *
      * @generated from field: hfgateway.v1.DopInput dop = 2;
      */
     value: DopInput;
     case: "dop";
   } | {
     /**
+     * Speech to video with Speak.
+     *
      * @generated from field: hfgateway.v1.SpeakInput speak = 3;
      */
     value: SpeakInput;
     case: "speak";
   } | {
     /**
+     * Any model by its id.
+     *
      * @generated from field: hfgateway.v1.ModelInput model = 4;
      */
     value: ModelInput;
@@ -56,20 +67,23 @@ export declare type GenerationInput = Message<"hfgateway.v1.GenerationInput"> & 
 export declare const GenerationInputSchema: GenMessage<GenerationInput>;
 
 /**
- * Any Higgsfield model by its id.
+ * The input of any Higgsfield model, by the id of the model.
  *
  * @generated from message hfgateway.v1.ModelInput
  */
 export declare type ModelInput = Message<"hfgateway.v1.ModelInput"> & {
   /**
-   * Such as "kling-video/v3.0/pro/image-to-video", without a leading slash.
+   * Required. 1 to 6 segments of a-z, 0-9, ".", "_", "-", joined by "/", such as "kling-video/v3.0/pro/image-to-video".
+   * At most 200 characters.
    *
    * @generated from field: string model_id = 1;
    */
   modelId: string;
 
   /**
-   * Sent as the JSON body. Whole numbers up to 2^53 are written without a fraction; NaN and infinities are refused.
+   * The parameters, sent as the JSON body. At most 5,000 values, nested at most 32 levels deep. Whole numbers up to
+   * 2^53 are written without a fraction; NaN and infinities are refused. The gateway validates the parameters against
+   * the JSON Schema of the model, if it has a recent one.
    *
    * @generated from field: google.protobuf.Struct parameters = 2;
    */
@@ -83,95 +97,107 @@ export declare type ModelInput = Message<"hfgateway.v1.ModelInput"> & {
 export declare const ModelInputSchema: GenMessage<ModelInput>;
 
 /**
- * Text to image with Soul. Served by the v2 models, which take an idempotency key and can be canceled; width and
- * height, which only v1 knows, send it to POST /v1/text2image/soul.
+ * Text to image with Soul. Higgsfield's v2 API serves it, with idempotency keys and cancellation. If width and height
+ * are set, it is sent to the v1 API instead (POST /v1/text2image/soul), which has neither.
  *
  * @generated from message hfgateway.v1.SoulInput
  */
 export declare type SoulInput = Message<"hfgateway.v1.SoulInput"> & {
   /**
+   * Required. What the image shows.
+   *
    * @generated from field: string prompt = 1;
    */
   prompt: string;
 
   /**
+   * The version of Soul. Default: SOUL_VERSION_V1.
+   *
    * @generated from field: hfgateway.v1.SoulVersion version = 2;
    */
   version: SoulVersion;
 
   /**
-   * One of 9:16, 16:9, 4:3, 3:4, 1:1, 2:3, 3:2; empty is the model's own default. Not together with width and height.
+   * 9:16, 16:9, 4:3, 3:4, 1:1, 2:3 or 3:2. Default: the model's own. Not allowed with width and height.
    *
    * @generated from field: string aspect_ratio = 3;
    */
   aspectRatio: string;
 
   /**
-   * Pixels; one of v1's 13 pairs. Only V1.
+   * The width in pixels. Width and height must be one of the 13 sizes of the v1 API: 2048x1152, 2048x1536, 2016x1344,
+   * 1696x960, 1632x1088, the same five in portrait, 1536x1536, 1536x1152 or 1152x1536. Only for SOUL_VERSION_V1.
+   * Default: decided by aspect_ratio.
    *
    * @generated from field: int32 width = 4;
    */
   width: number;
 
   /**
+   * The height in pixels; see width.
+   *
    * @generated from field: int32 height = 5;
    */
   height: number;
 
   /**
-   * "720p" or "1080p"; empty means "720p".
+   * "720p" or "1080p". Default: "720p".
    *
    * @generated from field: string resolution = 6;
    */
   resolution: string;
 
   /**
-   * 1 or 4; 0 means 1.
+   * The number of images: 1 or 4. Default: 1.
    *
    * @generated from field: int32 batch_size = 7;
    */
   batchSize: number;
 
   /**
+   * The id of a style; see ListSoulStyles. Not allowed for SOUL_VERSION_CINEMA. Default: the model's own.
+   *
    * @generated from field: string style_id = 8;
    */
   styleId: string;
 
   /**
-   * 0 to 1; needs style_id.
+   * The strength of the style, from 0 to 1. Needs style_id. Default: the model's own.
    *
    * @generated from field: optional double style_strength = 9;
    */
   styleStrength?: number | undefined;
 
   /**
-   * A trained character (Soul ID) of the same version.
+   * The id of a trained character (Soul ID) of the same version. Default: none.
    *
    * @generated from field: string character_id = 10;
    */
   characterId: string;
 
   /**
-   * 0 to 1; needs character_id.
+   * The strength of the character, from 0 to 1. Needs character_id. Default: the model's own.
    *
    * @generated from field: optional double character_strength = 11;
    */
   characterStrength?: number | undefined;
 
   /**
-   * Only V1.
+   * The URL of a reference image. Only for SOUL_VERSION_V1. Default: none.
    *
    * @generated from field: string image_reference_url = 12;
    */
   imageReferenceUrl: string;
 
   /**
+   * Whether Higgsfield may rewrite the prompt. Default: the model's own.
+   *
    * @generated from field: optional bool enhance_prompt = 13;
    */
   enhancePrompt?: boolean | undefined;
 
   /**
-   * 1 to 1,000,000.
+   * The seed, from 1 to 1,000,000. Default: none.
    *
    * @generated from field: optional int32 seed = 14;
    */
@@ -185,50 +211,57 @@ export declare type SoulInput = Message<"hfgateway.v1.SoulInput"> & {
 export declare const SoulInputSchema: GenMessage<SoulInput>;
 
 /**
- * Image to video with the Director of Photography model. Served by higgsfield-ai/dop/... (v2); several
- * images send it to POST /v1/image2video/dop.
+ * Image to video with DoP, the Director of Photography model. Higgsfield's v2 API serves it (higgsfield-ai/dop/...). If
+ * there are several images, it is sent to the v1 API instead (POST /v1/image2video/dop), which has no idempotency keys
+ * and no cancellation.
  *
  * @generated from message hfgateway.v1.DopInput
  */
 export declare type DopInput = Message<"hfgateway.v1.DopInput"> & {
   /**
+   * The variant of DoP. Default: DOP_VARIANT_TURBO.
+   *
    * @generated from field: hfgateway.v1.DopVariant variant = 1;
    */
   variant: DopVariant;
 
   /**
+   * Required. What moves, and how the camera moves.
+   *
    * @generated from field: string prompt = 2;
    */
   prompt: string;
 
   /**
-   * At least 1.
+   * Required. The URLs of the images to start from, at least 1.
    *
    * @generated from field: repeated string image_urls = 3;
    */
   imageUrls: string[];
 
   /**
-   * The last frame, where wanted.
+   * The URL of the last frame. Default: none.
    *
    * @generated from field: string end_image_url = 4;
    */
   endImageUrl: string;
 
   /**
-   * At most 2.
+   * The motion presets. At most 2.
    *
    * @generated from field: repeated hfgateway.v1.MotionStrength motions = 5;
    */
   motions: MotionStrength[];
 
   /**
+   * Whether Higgsfield may rewrite the prompt. Default: the model's own.
+   *
    * @generated from field: optional bool enhance_prompt = 6;
    */
   enhancePrompt?: boolean | undefined;
 
   /**
-   * 1 to 1,000,000.
+   * The seed, from 1 to 1,000,000. Default: none.
    *
    * @generated from field: optional int32 seed = 7;
    */
@@ -242,16 +275,20 @@ export declare type DopInput = Message<"hfgateway.v1.DopInput"> & {
 export declare const DopInputSchema: GenMessage<DopInput>;
 
 /**
+ * A motion preset and its strength.
+ *
  * @generated from message hfgateway.v1.MotionStrength
  */
 export declare type MotionStrength = Message<"hfgateway.v1.MotionStrength"> & {
   /**
+   * Required. The id of a motion; see ListMotions.
+   *
    * @generated from field: string motion_id = 1;
    */
   motionId: string;
 
   /**
-   * 0 to 1; absent means 1.
+   * The strength of the motion, from 0 to 1. Default: 1.
    *
    * @generated from field: optional double strength = 2;
    */
@@ -265,47 +302,56 @@ export declare type MotionStrength = Message<"hfgateway.v1.MotionStrength"> & {
 export declare const MotionStrengthSchema: GenMessage<MotionStrength>;
 
 /**
- * Speech to video with Speak v2, which only v1 has (POST /v1/speak/higgsfield).
+ * Speech to video with Speak v2. Only Higgsfield's v1 API has it (POST /v1/speak/higgsfield), without idempotency keys
+ * and cancellation.
  *
  * @generated from message hfgateway.v1.SpeakInput
  */
 export declare type SpeakInput = Message<"hfgateway.v1.SpeakInput"> & {
   /**
+   * Required. The URL of the portrait.
+   *
    * @generated from field: string image_url = 1;
    */
   imageUrl: string;
 
   /**
-   * WAV only.
+   * Required. The URL of the speech, a WAV file.
    *
    * @generated from field: string audio_url = 2;
    */
   audioUrl: string;
 
   /**
+   * Required. How the person looks and acts.
+   *
    * @generated from field: string prompt = 3;
    */
   prompt: string;
 
   /**
+   * The quality of the video. Default: SPEAK_QUALITY_MID.
+   *
    * @generated from field: hfgateway.v1.SpeakQuality quality = 4;
    */
   quality: SpeakQuality;
 
   /**
-   * 5, 10 or 15; 0 means 5.
+   * The duration of the video in seconds: 5, 10 or 15. Default: 5.
    *
    * @generated from field: int32 duration_seconds = 5;
    */
   durationSeconds: number;
 
   /**
+   * Whether Higgsfield may rewrite the prompt. Default: the model's own.
+   *
    * @generated from field: optional bool enhance_prompt = 6;
    */
   enhancePrompt?: boolean | undefined;
 
   /**
-   * 1 to 1,000,000.
+   * The seed, from 1 to 1,000,000. Default: none.
    *
    * @generated from field: optional int32 seed = 7;
    */
@@ -319,13 +365,13 @@ export declare type SpeakInput = Message<"hfgateway.v1.SpeakInput"> & {
 export declare const SpeakInputSchema: GenMessage<SpeakInput>;
 
 /**
- * The generations of Soul. A character or a style works only with the version that it was made for.
+ * The versions of Soul. A character or a style works only with the version for which it was made.
  *
  * @generated from enum hfgateway.v1.SoulVersion
  */
 export enum SoulVersion {
   /**
-   * V1.
+   * Same as SOUL_VERSION_V1.
    *
    * @generated from enum value: SOUL_VERSION_UNSPECIFIED = 0;
    */
@@ -346,7 +392,7 @@ export enum SoulVersion {
   V2 = 2,
 
   /**
-   * Soul Cinema (higgsfield-ai/soul/cinema); has one fixed style.
+   * Soul Cinema (higgsfield-ai/soul/cinema). It has one fixed style.
    *
    * @generated from enum value: SOUL_VERSION_CINEMA = 3;
    */
@@ -359,27 +405,35 @@ export enum SoulVersion {
 export declare const SoulVersionSchema: GenEnum<SoulVersion>;
 
 /**
+ * The variants of DoP.
+ *
  * @generated from enum hfgateway.v1.DopVariant
  */
 export enum DopVariant {
   /**
-   * Turbo.
+   * Same as DOP_VARIANT_TURBO.
    *
    * @generated from enum value: DOP_VARIANT_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
+   * DoP Lite.
+   *
    * @generated from enum value: DOP_VARIANT_LITE = 1;
    */
   LITE = 1,
 
   /**
+   * DoP Standard.
+   *
    * @generated from enum value: DOP_VARIANT_STANDARD = 2;
    */
   STANDARD = 2,
 
   /**
+   * DoP Turbo.
+   *
    * @generated from enum value: DOP_VARIANT_TURBO = 3;
    */
   TURBO = 3,
@@ -391,22 +445,28 @@ export enum DopVariant {
 export declare const DopVariantSchema: GenEnum<DopVariant>;
 
 /**
+ * The quality of a Speak video.
+ *
  * @generated from enum hfgateway.v1.SpeakQuality
  */
 export enum SpeakQuality {
   /**
-   * Mid.
+   * Same as SPEAK_QUALITY_MID.
    *
    * @generated from enum value: SPEAK_QUALITY_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
+   * Medium quality.
+   *
    * @generated from enum value: SPEAK_QUALITY_MID = 1;
    */
   MID = 1,
 
   /**
+   * High quality.
+   *
    * @generated from enum value: SPEAK_QUALITY_HIGH = 2;
    */
   HIGH = 2,

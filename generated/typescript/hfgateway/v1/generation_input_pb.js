@@ -60,7 +60,7 @@ export const SoulVersionSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_generation_input, 0);
 
 /**
- * The generations of Soul. A character or a style works only with the version that it was made for.
+ * The versions of Soul. A character or a style works only with the version for which it was made.
  *
  * @generated from enum hfgateway.v1.SoulVersion
  */
@@ -74,6 +74,8 @@ export const DopVariantSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_generation_input, 1);
 
 /**
+ * The variants of DoP.
+ *
  * @generated from enum hfgateway.v1.DopVariant
  */
 export const DopVariant = /*@__PURE__*/
@@ -86,6 +88,8 @@ export const SpeakQualitySchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_generation_input, 2);
 
 /**
+ * The quality of a Speak video.
+ *
  * @generated from enum hfgateway.v1.SpeakQuality
  */
 export const SpeakQuality = /*@__PURE__*/

@@ -14,146 +14,159 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_hfgateway_v1_generation: GenFile;
 
 /**
- * One paid piece of work: an input given to one Higgsfield model, and what became of it.
+ * A generation: one input, submitted to one Higgsfield model and charged at most once, and its results.
+ *
+ * The client sets input, labels and idempotency_key when it submits; they never change. The gateway sets all other
+ * fields. Times are the calendar time of the gateway, to the microsecond.
  *
  * @generated from message hfgateway.v1.Generation
  */
 export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   /**
-   * Assigned by the gateway, sortable by creation (UUIDv7), known before Higgsfield has seen anything.
+   * The id, a UUIDv7. Ids sort by creation time. The gateway assigns it before it sends anything to Higgsfield.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * The state. It never goes back.
+   *
    * @generated from field: hfgateway.v1.GenerationState state = 2;
    */
   state: GenerationState;
 
   /**
-   * It has ended and will not change again. Decide by this, not by a list of states.
+   * Whether the generation has ended and will not change again. Clients must use this field instead of a list of
+   * states.
    *
    * @generated from field: bool done = 3;
    */
   done: boolean;
 
   /**
-   * 1 for the first state, then one more with every change: the resume point of a watch.
+   * 1 when the generation is stored, and one more with every change that callers see. Watches resume from it.
    *
    * @generated from field: int32 revision = 4;
    */
   revision: number;
 
   /**
-   * The model that serves it, such as "higgsfield-ai/soul/standard".
+   * The model that serves the generation, such as "higgsfield-ai/soul/standard".
    *
    * @generated from field: string model_id = 5;
    */
   modelId: string;
 
   /**
-   * Every output with its own state; a batch finishes one output after another. The order never changes.
+   * The outputs, each with its own state. Those of a batch end one by one. Their order never changes.
    *
    * @generated from field: repeated hfgateway.v1.Output outputs = 6;
    */
   outputs: Output[];
 
   /**
-   * Why it ended without output. Only when done: in FAILED, NSFW, LOST, and in CANCELED where the gateway did it.
+   * Why the generation ended without output. Set in FAILED, NSFW and LOST, and in CANCELED if the gateway canceled it.
    *
    * @generated from field: hfgateway.v1.Failure failure = 7;
    */
   failure?: Failure | undefined;
 
   /**
-   * What it waits for. Only in PENDING and UNCERTAIN; no cause to give up.
+   * What the generation waits for. Set only in PENDING and UNCERTAIN. The generation has not failed.
    *
    * @generated from field: hfgateway.v1.Failure delay = 8;
    */
   delay?: Failure | undefined;
 
   /**
-   * Whether CancelGeneration could still succeed.
+   * Whether CancelGeneration may succeed.
    *
    * @generated from field: bool cancelable = 9;
    */
   cancelable: boolean;
 
   /**
-   * What is expected next, when this message was made; absent without a basis for it. No change of its own:
-   * see forecast_interval.
+   * The forecast at the time of the message. Absent if there is no basis for one. A new forecast does not create a
+   * revision; see forecast_interval in the requests of watches.
    *
    * @generated from field: hfgateway.v1.Forecast forecast = 10;
    */
   forecast?: Forecast | undefined;
 
   /**
-   * As it was submitted. Lists and watches leave it out unless include_input is set.
+   * The input as it was submitted. Lists and watches leave it out unless include_input is set.
    *
    * @generated from field: hfgateway.v1.GenerationInput input = 11;
    */
   input?: GenerationInput | undefined;
 
   /**
-   * The caller's own key-values: stored, returned, filterable, never changed, never sent to Higgsfield.
+   * The client's labels. The gateway stores, returns and filters them, and never sends them to Higgsfield.
    *
    * @generated from field: map<string, string> labels = 12;
    */
   labels: { [key: string]: string };
 
   /**
-   * The caller's.
+   * The client's idempotency key.
    *
    * @generated from field: string idempotency_key = 13;
    */
   idempotencyKey: string;
 
   /**
-   * What it was estimated to cost when it was submitted; absent where no estimate was made, or Higgsfield gave no figure.
+   * The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price. This
+   * version of the gateway makes no estimates at submission.
    *
    * @generated from field: hfgateway.v1.Cost estimated_cost = 14;
    */
   estimatedCost?: Cost | undefined;
 
   /**
+   * Details of the request at Higgsfield.
+   *
    * @generated from field: hfgateway.v1.Upstream upstream = 15;
    */
   upstream?: Upstream | undefined;
 
   /**
+   * When the gateway stored the generation.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 16;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When Higgsfield accepted it; absent for what it refused.
+   * When the gateway learned that Higgsfield had accepted the generation. Absent before, and if Higgsfield refused it.
    *
    * @generated from field: google.protobuf.Timestamp accept_time = 17;
    */
   acceptTime?: Timestamp | undefined;
 
   /**
-   * When it was first seen running.
+   * When the gateway first saw the generation running. Absent if it never did.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 18;
    */
   startTime?: Timestamp | undefined;
 
   /**
+   * When the gateway learned that the generation had ended. Set only if done.
+   *
    * @generated from field: google.protobuf.Timestamp end_time = 19;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * Until when Higgsfield keeps the output files.
+   * When Higgsfield deletes the outputs: at most 7 days after the end. Set only in COMPLETED.
    *
    * @generated from field: google.protobuf.Timestamp outputs_expire_time = 20;
    */
   outputsExpireTime?: Timestamp | undefined;
 
   /**
-   * When this revision was made.
+   * When this revision was created.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 21;
    */
@@ -167,6 +180,8 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
 export declare const GenerationSchema: GenMessage<Generation>;
 
 /**
+ * An output file of a generation. Set by the gateway from Higgsfield's responses.
+ *
  * @generated from message hfgateway.v1.Output
  */
 export declare type Output = Message<"hfgateway.v1.Output"> & {
@@ -178,41 +193,44 @@ export declare type Output = Message<"hfgateway.v1.Output"> & {
   state: GenerationState;
 
   /**
+   * The kind of the file.
+   *
    * @generated from field: hfgateway.v1.MediaKind kind = 2;
    */
   kind: MediaKind;
 
   /**
-   * http or https; set when COMPLETED.
+   * Higgsfield's URL of the file, http or https. Set when the output is COMPLETED.
    *
    * @generated from field: string url = 3;
    */
   url: string;
 
   /**
-   * A smaller rendition, where Higgsfield makes one.
+   * The URL of a smaller version of the file. Empty if Higgsfield made none.
    *
    * @generated from field: string preview_url = 4;
    */
   previewUrl: string;
 
   /**
-   * What Higgsfield calls it, such as "image", "video", "fbx".
+   * Higgsfield's name for the output, such as "image", "video" or "fbx".
    *
    * @generated from field: string name = 5;
    */
   name: string;
 
   /**
-   * Where Higgsfield says.
+   * The media type of the file. Empty if Higgsfield did not return one.
    *
    * @generated from field: string content_type = 6;
    */
   contentType: string;
 
   /**
-   * The gateway's own copy, which outlives Higgsfield's. Set some time after the end where the gateway has an archive, and
-   * told by GetGeneration and ListGenerations: no change of its own, so no watch tells of it.
+   * The gateway's copy of the file, which is kept after Higgsfield deletes its own. Set if the gateway has an archive,
+   * some time after the end. Only GetGeneration and ListGenerations return it. It does not create a revision, so
+   * watches do not report it.
    *
    * @generated from field: hfgateway.v1.ArchivedFile archived = 7;
    */
@@ -226,25 +244,27 @@ export declare type Output = Message<"hfgateway.v1.Output"> & {
 export declare const OutputSchema: GenMessage<Output>;
 
 /**
- * A copy in the archive, as it was checked when it was written.
+ * A copy of an output in the gateway's archive. Size and hash were verified when the copy was written.
  *
  * @generated from message hfgateway.v1.ArchivedFile
  */
 export declare type ArchivedFile = Message<"hfgateway.v1.ArchivedFile"> & {
   /**
-   * file, http, https or s3.
+   * The URL of the copy: file, http, https or s3.
    *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
+   * The size in bytes.
+   *
    * @generated from field: int64 size = 2;
    */
   size: bigint;
 
   /**
-   * Lower-case hexadecimal.
+   * The SHA-256 of the content, in lowercase hexadecimal.
    *
    * @generated from field: string sha256 = 3;
    */
@@ -258,27 +278,28 @@ export declare type ArchivedFile = Message<"hfgateway.v1.ArchivedFile"> & {
 export declare const ArchivedFileSchema: GenMessage<ArchivedFile>;
 
 /**
- * Learned from ended generations of the same model; never a promise.
+ * An expectation, computed by the gateway from the queue and from ended generations of the same model. It is no
+ * promise.
  *
  * @generated from message hfgateway.v1.Forecast
  */
 export declare type Forecast = Message<"hfgateway.v1.Forecast"> & {
   /**
-   * 1-based place in the gateway's own queue while PENDING, else 0.
+   * The position in the gateway's queue, from 1, while the generation is PENDING. Otherwise 0.
    *
    * @generated from field: int32 queue_position = 1;
    */
   queuePosition: number;
 
   /**
-   * 0 to 1; never falls.
+   * The progress from 0 to 1. It never decreases.
    *
    * @generated from field: double progress = 2;
    */
   progress: number;
 
   /**
-   * Until the end, from the moment this message was made.
+   * The time until the end, from the moment of the message. Absent if it is not known.
    *
    * @generated from field: google.protobuf.Duration remaining = 3;
    */
@@ -292,17 +313,21 @@ export declare type Forecast = Message<"hfgateway.v1.Forecast"> & {
 export declare const ForecastSchema: GenMessage<Forecast>;
 
 /**
- * Decimal text, as Higgsfield gives it.
+ * A price, in decimal numbers as Higgsfield returned them.
  *
  * @generated from message hfgateway.v1.Cost
  */
 export declare type Cost = Message<"hfgateway.v1.Cost"> & {
   /**
+   * The price in Higgsfield's credits. Empty if Higgsfield did not return it.
+   *
    * @generated from field: string credits = 1;
    */
   credits: string;
 
   /**
+   * The price in US dollars. Empty if Higgsfield did not return it.
+   *
    * @generated from field: string usd = 2;
    */
   usd: string;
@@ -315,48 +340,48 @@ export declare type Cost = Message<"hfgateway.v1.Cost"> & {
 export declare const CostSchema: GenMessage<Cost>;
 
 /**
- * For support and debugging.
+ * Details of the request at Higgsfield, for support and debugging.
  *
  * @generated from message hfgateway.v1.Upstream
  */
 export declare type Upstream = Message<"hfgateway.v1.Upstream"> & {
   /**
-   * Higgsfield's request id, or its job set's; empty until accepted.
+   * Higgsfield's id of the request, or of the job set. Empty until Higgsfield has accepted the generation.
    *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
-   * X-Correlation-ID of the submission.
+   * The X-Correlation-ID of the response to the submission. Empty if there is none.
    *
    * @generated from field: string correlation_id = 2;
    */
   correlationId: string;
 
   /**
-   * The last status text Higgsfield gave, also one that the gateway does not know.
+   * Higgsfield's last status, including one that the gateway does not know.
    *
    * @generated from field: string status = 3;
    */
   status: string;
 
   /**
-   * How often the gateway had asked for the status.
+   * How many times the gateway has polled the status.
    *
    * @generated from field: int32 poll_count = 4;
    */
   pollCount: number;
 
   /**
-   * What told the last change.
+   * The source of the last change.
    *
    * @generated from field: hfgateway.v1.ChangeSource last_change_source = 5;
    */
   lastChangeSource: ChangeSource;
 
   /**
-   * Of Higgsfield's final answer, what `outputs` cannot express.
+   * The parts of Higgsfield's final response that outputs cannot express. Absent if there are none.
    *
    * @generated from field: google.protobuf.Struct other_results = 6;
    */
@@ -370,78 +395,82 @@ export declare type Upstream = Message<"hfgateway.v1.Upstream"> & {
 export declare const UpstreamSchema: GenMessage<Upstream>;
 
 /**
- * Values may be added; Generation.done says which of them are ends. UNSPECIFIED is never sent: who sees it reads a
- * value that is newer than the stub.
+ * The state of a generation. Later versions may add values; Generation.done says whether a state is final.
  *
  * @generated from enum hfgateway.v1.GenerationState
  */
 export enum GenerationState {
   /**
+   * Never the state of a generation. A client that reads it has received a value that is newer than its stubs.
+   *
    * @generated from enum value: GENERATION_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Stored; waiting to be sent, or sent and not answered yet. Canceling is free until it is sent; then the answer
-   * decides, see CancelGeneration.
+   * The generation is stored. Either it waits to be sent, or it was sent and the response is outstanding. Canceling is
+   * free until it is sent. After that the response decides; see CancelGeneration.
    *
    * @generated from enum value: GENERATION_STATE_PENDING = 1;
    */
   PENDING = 1,
 
   /**
-   * Sent, and no answer came: it may be running. What tells is a repeat under the same key where Higgsfield honours it,
-   * its webhook, or an operator; it is never simply sent again.
+   * The generation was sent, but the response was lost or unusable, so Higgsfield may be running it. The gateway
+   * repeats the request only if Higgsfield supports an idempotency key for it. Otherwise a webhook or an operator
+   * resolves it, or it becomes LOST after a time limit (3 hours by default). After a restore of the gateway's store,
+   * generations that may have been sent since the backup are UNCERTAIN until a webhook or an operator resolves them.
    *
    * @generated from enum value: GENERATION_STATE_UNCERTAIN = 2;
    */
   UNCERTAIN = 2,
 
   /**
-   * Accepted by Higgsfield, not started.
+   * Higgsfield has accepted the generation, but not started it.
    *
    * @generated from enum value: GENERATION_STATE_QUEUED = 3;
    */
   QUEUED = 3,
 
   /**
-   * Running: can no longer be canceled.
+   * Higgsfield is running the generation. It can no longer be canceled.
    *
    * @generated from enum value: GENERATION_STATE_IN_PROGRESS = 4;
    */
   IN_PROGRESS = 4,
 
   /**
-   * Ended; at least one output is COMPLETED, the others say what became of them. No outputs at all: Higgsfield's answer
-   * was not understood, see Upstream.other_results.
+   * Final. At least one output is COMPLETED; the others have their own states. If there are no outputs, the gateway did
+   * not understand Higgsfield's response: see Upstream.other_results.
    *
    * @generated from enum value: GENERATION_STATE_COMPLETED = 5;
    */
   COMPLETED = 5,
 
   /**
-   * Ended without output. Higgsfield does not charge for it.
+   * Final. The generation ended without output, or was refused. Higgsfield does not charge for it.
    *
    * @generated from enum value: GENERATION_STATE_FAILED = 6;
    */
   FAILED = 6,
 
   /**
-   * Refused by Higgsfield's moderation. Not charged.
+   * Final. Higgsfield's moderation refused the generation. Higgsfield does not charge for it.
    *
    * @generated from enum value: GENERATION_STATE_NSFW = 7;
    */
   NSFW = 7,
 
   /**
-   * Not charged.
+   * Final. The generation was canceled. Higgsfield does not charge for it.
    *
    * @generated from enum value: GENERATION_STATE_CANCELED = 8;
    */
   CANCELED = 8,
 
   /**
-   * Was UNCERTAIN and nothing told within the time allowed, or Higgsfield no longer knows it. It may have been charged.
+   * Final. The generation was UNCERTAIN and nothing resolved it in time, or Higgsfield no longer knows it. Higgsfield
+   * may have charged for it.
    *
    * @generated from enum value: GENERATION_STATE_LOST = 9;
    */
@@ -454,31 +483,41 @@ export enum GenerationState {
 export declare const GenerationStateSchema: GenEnum<GenerationState>;
 
 /**
+ * The kind of a media file.
+ *
  * @generated from enum hfgateway.v1.MediaKind
  */
 export enum MediaKind {
   /**
+   * The kind is not known.
+   *
    * @generated from enum value: MEDIA_KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
+   * An image.
+   *
    * @generated from enum value: MEDIA_KIND_IMAGE = 1;
    */
   IMAGE = 1,
 
   /**
+   * A video.
+   *
    * @generated from enum value: MEDIA_KIND_VIDEO = 2;
    */
   VIDEO = 2,
 
   /**
+   * A sound file.
+   *
    * @generated from enum value: MEDIA_KIND_AUDIO = 3;
    */
   AUDIO = 3,
 
   /**
-   * Anything else, such as an archive or a 3D model.
+   * Any other file, such as an archive or a 3D model.
    *
    * @generated from enum value: MEDIA_KIND_FILE = 4;
    */
@@ -491,45 +530,55 @@ export enum MediaKind {
 export declare const MediaKindSchema: GenEnum<MediaKind>;
 
 /**
+ * The source of a change. Later versions may add values.
+ *
  * @generated from enum hfgateway.v1.ChangeSource
  */
 export enum ChangeSource {
   /**
+   * Never sent. A client that reads it has received a value that is newer than its stubs.
+   *
    * @generated from enum value: CHANGE_SOURCE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The gateway itself: stored, canceled, a limit of time.
+   * The gateway: it stored or canceled the generation, or a time limit passed.
    *
    * @generated from enum value: CHANGE_SOURCE_GATEWAY = 1;
    */
   GATEWAY = 1,
 
   /**
+   * A webhook of Higgsfield.
+   *
    * @generated from enum value: CHANGE_SOURCE_WEBHOOK = 2;
    */
   WEBHOOK = 2,
 
   /**
+   * A status poll.
+   *
    * @generated from enum value: CHANGE_SOURCE_POLL = 3;
    */
   POLL = 3,
 
   /**
+   * The operator of the gateway.
+   *
    * @generated from enum value: CHANGE_SOURCE_OPERATOR = 4;
    */
   OPERATOR = 4,
 
   /**
-   * Higgsfield's answer to the submission.
+   * Higgsfield's response to the submission.
    *
    * @generated from enum value: CHANGE_SOURCE_SUBMIT = 5;
    */
   SUBMIT = 5,
 
   /**
-   * Higgsfield's answer to a cancel.
+   * Higgsfield's response to a cancellation.
    *
    * @generated from enum value: CHANGE_SOURCE_CANCEL = 6;
    */

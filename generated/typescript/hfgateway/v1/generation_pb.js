@@ -62,8 +62,7 @@ export const GenerationStateSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_generation, 0);
 
 /**
- * Values may be added; Generation.done says which of them are ends. UNSPECIFIED is never sent: who sees it reads a
- * value that is newer than the stub.
+ * The state of a generation. Later versions may add values; Generation.done says whether a state is final.
  *
  * @generated from enum hfgateway.v1.GenerationState
  */
@@ -77,6 +76,8 @@ export const MediaKindSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_generation, 1);
 
 /**
+ * The kind of a media file.
+ *
  * @generated from enum hfgateway.v1.MediaKind
  */
 export const MediaKind = /*@__PURE__*/
@@ -89,6 +90,8 @@ export const ChangeSourceSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_generation, 2);
 
 /**
+ * The source of a change. Later versions may add values.
+ *
  * @generated from enum hfgateway.v1.ChangeSource
  */
 export const ChangeSource = /*@__PURE__*/

@@ -18,58 +18,67 @@ export declare const file_hfgateway_v1_generation_service: GenFile;
  */
 export declare type SubmitGenerationRequest = Message<"hfgateway.v1.SubmitGenerationRequest"> & {
   /**
-   * At most 256 KiB.
+   * Required. The model and its parameters, at most 256 KiB.
    *
    * @generated from field: hfgateway.v1.GenerationInput input = 1;
    */
   input?: GenerationInput | undefined;
 
   /**
-   * Required: 1 to 255 visible ASCII characters; one for each generation that is meant (a UUID, or the caller's own
-   * order number), kept over retries. Unique in the tenant, for as long as the generation is kept and for 7 days at
-   * least, also after it is deleted. It is compared with input and outputs_ttl as they were sent; of all other fields
-   * the first call's count. Only a refusal frees it (FAILED without accept_time, or nothing stored).
+   * Required. 1 to 255 visible ASCII characters. Use one key for each generation that you want, such as a UUID or an
+   * order number, and the same key for every retry.
+   *
+   * A key is unique in its tenant. It stays used as long as the gateway keeps the generation, and for at least 7 days,
+   * even if the generation is deleted. A repeated call must have the same input and outputs_ttl. Its other fields are
+   * ignored, except wait_for and wait_timeout. A refusal frees the key: then nothing is stored, or the generation is
+   * FAILED without accept_time.
    *
    * @generated from field: string idempotency_key = 2;
    */
   idempotencyKey: string;
 
   /**
-   * At most 32; keys of 1 to 63 of a-z, 0-9, ".", "_", "-", "/"; values of at most 255 characters, none of which steers a terminal.
+   * At most 32. A key has 1 to 63 characters of a-z, 0-9, ".", "_", "-", "/". A value has at most 255 characters, and
+   * none that controls a terminal or reverses the direction of text.
    *
    * @generated from field: map<string, string> labels = 3;
    */
   labels: { [key: string]: string };
 
   /**
+   * When the call returns. Default: WAIT_FOR_ACCEPTED.
+   *
    * @generated from field: hfgateway.v1.WaitFor wait_for = 4;
    */
   waitFor: WaitFor;
 
   /**
-   * Default 10 s, at most 1 h, and never longer than the call's own deadline. Running out is no error.
+   * How long the call waits, from 0 to 1 hour. Default: 10 s. The wait is shortened so that the response arrives before
+   * the deadline of the call. A timeout is not an error: the response has the generation as it is.
    *
    * @generated from field: google.protobuf.Duration wait_timeout = 5;
    */
   waitTimeout?: Duration | undefined;
 
   /**
-   * Canceled by the gateway when it has not started by then: certain while PENDING; in QUEUED Higgsfield decides, as
-   * in CancelGeneration.
+   * The longest time from submission to start, more than 0. After it, the gateway cancels the generation with the
+   * failure START_TIMEOUT_EXCEEDED. That is certain while it is PENDING; in QUEUED Higgsfield decides, as in
+   * CancelGeneration. Default: no limit, but a generation that could not be sent for 24 hours ends as FAILED.
    *
    * @generated from field: google.protobuf.Duration start_timeout = 6;
    */
   startTimeout?: Duration | undefined;
 
   /**
-   * Refuse with UPSTREAM_SATURATED instead of queueing here.
+   * Whether to fail with UPSTREAM_SATURATED if Higgsfield is saturated, instead of queueing in the gateway.
    *
    * @generated from field: bool fail_when_saturated = 7;
    */
   failWhenSaturated: boolean;
 
   /**
-   * Ask Higgsfield to delete the outputs earlier than the account's setting: at least 1 h. Refused for v1.
+   * The time after which Higgsfield deletes the outputs: at least 1 hour, in whole seconds. Default: the setting of the
+   * Higgsfield account. Not allowed for inputs that need Higgsfield's v1 API.
    *
    * @generated from field: google.protobuf.Duration outputs_ttl = 8;
    */
@@ -87,12 +96,14 @@ export declare const SubmitGenerationRequestSchema: GenMessage<SubmitGenerationR
  */
 export declare type SubmitGenerationResponse = Message<"hfgateway.v1.SubmitGenerationResponse"> & {
   /**
+   * The generation with its input, as it is when the call returns.
+   *
    * @generated from field: hfgateway.v1.Generation generation = 1;
    */
   generation?: Generation | undefined;
 
   /**
-   * The idempotency_key was known: nothing new was started. The generation is as it is now; wait_for counted.
+   * Whether the idempotency_key had been used before, so that the call started nothing.
    *
    * @generated from field: bool replayed = 2;
    */
@@ -110,6 +121,8 @@ export declare const SubmitGenerationResponseSchema: GenMessage<SubmitGeneration
  */
 export declare type GetGenerationRequest = Message<"hfgateway.v1.GetGenerationRequest"> & {
   /**
+   * Required. The id of a generation.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -126,6 +139,8 @@ export declare const GetGenerationRequestSchema: GenMessage<GetGenerationRequest
  */
 export declare type GetGenerationResponse = Message<"hfgateway.v1.GetGenerationResponse"> & {
   /**
+   * The generation with its input. A watch token without include_input gets it without input.
+   *
    * @generated from field: hfgateway.v1.Generation generation = 1;
    */
   generation?: Generation | undefined;
@@ -142,23 +157,30 @@ export declare const GetGenerationResponseSchema: GenMessage<GetGenerationRespon
  */
 export declare type ListGenerationsRequest = Message<"hfgateway.v1.ListGenerationsRequest"> & {
   /**
+   * Which generations to list. Default: all of the tenant.
+   *
    * @generated from field: hfgateway.v1.GenerationFilter filter = 1;
    */
   filter?: GenerationFilter | undefined;
 
   /**
-   * Default 50; more than 500 counts as 500. A page holds at most 2 MiB, so it may be shorter.
+   * The largest number of generations in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, so
+   * it can have fewer.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
+   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same filter.
+   *
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
 
   /**
+   * Whether to return the inputs.
+   *
    * @generated from field: bool include_input = 4;
    */
   includeInput: boolean;
@@ -171,49 +193,57 @@ export declare type ListGenerationsRequest = Message<"hfgateway.v1.ListGeneratio
 export declare const ListGenerationsRequestSchema: GenMessage<ListGenerationsRequest>;
 
 /**
- * All that is set must match; an empty one matches all of the tenant's.
+ * Selects generations of the tenant. A generation must match all fields that are set. An empty filter matches all. At
+ * most 64 KiB.
  *
  * @generated from message hfgateway.v1.GenerationFilter
  */
 export declare type GenerationFilter = Message<"hfgateway.v1.GenerationFilter"> & {
   /**
-   * At most 1000; unknown ones match nothing.
+   * Matches any of these ids; unknown ids match nothing. At most 1,000.
    *
    * @generated from field: repeated string ids = 1;
    */
   ids: string[];
 
   /**
+   * Matches any of these states. At most 100.
+   *
    * @generated from field: repeated hfgateway.v1.GenerationState states = 2;
    */
   states: GenerationState[];
 
   /**
+   * Matches any of these models. At most 100.
+   *
    * @generated from field: repeated string model_ids = 3;
    */
   modelIds: string[];
 
   /**
+   * Matches generations that have all of these labels with the same values. At most 32.
+   *
    * @generated from field: map<string, string> labels = 4;
    */
   labels: { [key: string]: string };
 
   /**
-   * What became of a submission whose answer was lost. More than one only where earlier ones were refused.
+   * Matches generations submitted with this key. Use it to find a submission whose response was lost. Several match
+   * only if earlier ones were refused.
    *
    * @generated from field: string idempotency_key = 5;
    */
   idempotencyKey: string;
 
   /**
-   * Inclusive.
+   * Matches generations created at or after this time.
    *
    * @generated from field: google.protobuf.Timestamp created_after = 6;
    */
   createdAfter?: Timestamp | undefined;
 
   /**
-   * Exclusive.
+   * Matches generations created before this time.
    *
    * @generated from field: google.protobuf.Timestamp created_before = 7;
    */
@@ -231,12 +261,14 @@ export declare const GenerationFilterSchema: GenMessage<GenerationFilter>;
  */
 export declare type ListGenerationsResponse = Message<"hfgateway.v1.ListGenerationsResponse"> & {
   /**
+   * The generations of this page, newest first.
+   *
    * @generated from field: repeated hfgateway.v1.Generation generations = 1;
    */
   generations: Generation[];
 
   /**
-   * Empty after the last page.
+   * The page_token of the next page. Empty after the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -254,6 +286,8 @@ export declare const ListGenerationsResponseSchema: GenMessage<ListGenerationsRe
  */
 export declare type CancelGenerationRequest = Message<"hfgateway.v1.CancelGenerationRequest"> & {
   /**
+   * Required. The id of a generation.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -270,6 +304,8 @@ export declare const CancelGenerationRequestSchema: GenMessage<CancelGenerationR
  */
 export declare type CancelGenerationResponse = Message<"hfgateway.v1.CancelGenerationResponse"> & {
   /**
+   * The generation, which is CANCELED.
+   *
    * @generated from field: hfgateway.v1.Generation generation = 1;
    */
   generation?: Generation | undefined;
@@ -286,12 +322,15 @@ export declare const CancelGenerationResponseSchema: GenMessage<CancelGeneration
  */
 export declare type WaitGenerationRequest = Message<"hfgateway.v1.WaitGenerationRequest"> & {
   /**
+   * Required. The id of a generation.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Default 30 s, at most 1 h, and never longer than the call's own deadline.
+   * How long to wait, from 0 to 1 hour. Default: 30 s. The wait is shortened so that the response arrives before the
+   * deadline of the call.
    *
    * @generated from field: google.protobuf.Duration timeout = 2;
    */
@@ -309,6 +348,8 @@ export declare const WaitGenerationRequestSchema: GenMessage<WaitGenerationReque
  */
 export declare type WaitGenerationResponse = Message<"hfgateway.v1.WaitGenerationResponse"> & {
   /**
+   * The generation, which may not have ended yet.
+   *
    * @generated from field: hfgateway.v1.Generation generation = 1;
    */
   generation?: Generation | undefined;
@@ -325,24 +366,29 @@ export declare const WaitGenerationResponseSchema: GenMessage<WaitGenerationResp
  */
 export declare type WatchGenerationRequest = Message<"hfgateway.v1.WatchGenerationRequest"> & {
   /**
+   * Required. The id of a generation.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * 0 for all changes; the last revision seen, to resume.
+   * The last revision that the client has, from 0 to the newest one. Default: 0, which returns all changes.
    *
    * @generated from field: int32 after_revision = 2;
    */
   afterRevision: number;
 
   /**
+   * Whether to return the input.
+   *
    * @generated from field: bool include_input = 3;
    */
   includeInput: boolean;
 
   /**
-   * At least 1 s: sends the forecast alone when it has changed and nothing else was sent for so long. Absent: never.
+   * If set, a newer forecast is sent on its own when nothing else was sent for this long. At least 1 s. Default: no
+   * such messages.
    *
    * @generated from field: google.protobuf.Duration forecast_interval = 4;
    */
@@ -356,20 +402,21 @@ export declare type WatchGenerationRequest = Message<"hfgateway.v1.WatchGenerati
 export declare const WatchGenerationRequestSchema: GenMessage<WatchGenerationRequest>;
 
 /**
- * Skip a message that sets no field known to you.
+ * A change, a forecast or a heartbeat. Clients must ignore a message in which they know no field.
  *
  * @generated from message hfgateway.v1.WatchGenerationResponse
  */
 export declare type WatchGenerationResponse = Message<"hfgateway.v1.WatchGenerationResponse"> & {
   /**
-   * Absent in a heartbeat: one after every 15 s of silence, and one at once where there is nothing to begin with.
+   * The generation at its next revision. Absent in forecasts and heartbeats. A heartbeat is sent after 15 s without a
+   * message, and at once if there is no change to begin with.
    *
    * @generated from field: hfgateway.v1.Generation generation = 1;
    */
   generation?: Generation | undefined;
 
   /**
-   * A newer forecast of the last generation sent, which has not changed otherwise.
+   * A newer forecast for the last generation sent, which is otherwise unchanged.
    *
    * @generated from field: hfgateway.v1.Forecast forecast = 2;
    */
@@ -387,24 +434,30 @@ export declare const WatchGenerationResponseSchema: GenMessage<WatchGenerationRe
  */
 export declare type WatchGenerationsRequest = Message<"hfgateway.v1.WatchGenerationsRequest"> & {
   /**
+   * Which generations to watch, without states and idempotency_key. Default: all of the tenant.
+   *
    * @generated from field: hfgateway.v1.GenerationFilter filter = 1;
    */
   filter?: GenerationFilter | undefined;
 
   /**
-   * The last one seen, to resume without a gap, with the same filter.
+   * The last resume_token received, to continue without a gap. It is valid only with the same filter. Default: begin
+   * with a snapshot.
    *
    * @generated from field: string resume_token = 2;
    */
   resumeToken: string;
 
   /**
+   * Whether to return the inputs.
+   *
    * @generated from field: bool include_input = 3;
    */
   includeInput: boolean;
 
   /**
-   * As in WatchGenerationRequest.
+   * If set, newer forecasts are sent on their own when nothing else was sent for this long. At least 1 s. Default: no
+   * such messages.
    *
    * @generated from field: google.protobuf.Duration forecast_interval = 4;
    */
@@ -418,49 +471,50 @@ export declare type WatchGenerationsRequest = Message<"hfgateway.v1.WatchGenerat
 export declare const WatchGenerationsRequestSchema: GenMessage<WatchGenerationsRequest>;
 
 /**
- * Skip a message that sets no field known to you, but keep its resume_token.
+ * A change, forecasts, a mark in the stream or a heartbeat. Clients must ignore a message in which they know no field,
+ * but keep its resume_token.
  *
  * @generated from message hfgateway.v1.WatchGenerationsResponse
  */
 export declare type WatchGenerationsResponse = Message<"hfgateway.v1.WatchGenerationsResponse"> & {
   /**
-   * Absent in a heartbeat (one after every 15 s of silence).
+   * A generation at its next revision. Absent in other messages, such as the heartbeat after 15 s without a message.
    *
    * @generated from field: hfgateway.v1.Generation generation = 1;
    */
   generation?: Generation | undefined;
 
   /**
-   * In every message.
+   * The position of this message in the stream. Set in every message.
    *
    * @generated from field: string resume_token = 2;
    */
   resumeToken: string;
 
   /**
-   * All that had happened when the stream was opened has been sent. In one message of each stream.
+   * Whether everything has been sent that had happened when the stream was opened. True in one message of each stream.
    *
    * @generated from field: bool caught_up = 3;
    */
   caughtUp: boolean;
 
   /**
-   * Only in the first message: the resume_token was too old, changes are missing (those of generations that are done
-   * by now among them). Forget what you hold, or read it again; what follows is as without a resume_token.
+   * Whether the resume_token was too old, so that changes are missing, including those of generations that have ended.
+   * Only in the first message. Discard what you have, or read it again: a snapshot follows.
    *
    * @generated from field: bool reset = 4;
    */
   reset: boolean;
 
   /**
-   * Only in the first message: of filter.ids, those that do not exist.
+   * The ids in filter.ids that do not exist. Only in the first message.
    *
    * @generated from field: repeated string missing_ids = 5;
    */
   missingIds: string[];
 
   /**
-   * By generation id: newer forecasts of generations that have not changed otherwise.
+   * Newer forecasts by generation id, for generations that are otherwise unchanged.
    *
    * @generated from field: map<string, hfgateway.v1.Forecast> forecasts = 6;
    */
@@ -478,6 +532,8 @@ export declare const WatchGenerationsResponseSchema: GenMessage<WatchGenerations
  */
 export declare type EstimateGenerationRequest = Message<"hfgateway.v1.EstimateGenerationRequest"> & {
   /**
+   * Required. The model and its parameters, at most 256 KiB.
+   *
    * @generated from field: hfgateway.v1.GenerationInput input = 1;
    */
   input?: GenerationInput | undefined;
@@ -494,14 +550,14 @@ export declare const EstimateGenerationRequestSchema: GenMessage<EstimateGenerat
  */
 export declare type EstimateGenerationResponse = Message<"hfgateway.v1.EstimateGenerationResponse"> & {
   /**
-   * Absent for metered models.
+   * The price. Absent for metered models.
    *
    * @generated from field: hfgateway.v1.Cost cost = 1;
    */
   cost?: Cost | undefined;
 
   /**
-   * For metered models: how it is priced.
+   * How a metered model is priced, as text. Empty for other models.
    *
    * @generated from field: string description = 2;
    */
@@ -519,6 +575,8 @@ export declare const EstimateGenerationResponseSchema: GenMessage<EstimateGenera
  */
 export declare type DeleteGenerationRequest = Message<"hfgateway.v1.DeleteGenerationRequest"> & {
   /**
+   * Required. The id of a generation.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -535,7 +593,8 @@ export declare const DeleteGenerationRequestSchema: GenMessage<DeleteGenerationR
  */
 export declare type DeleteGenerationResponse = Message<"hfgateway.v1.DeleteGenerationResponse"> & {
   /**
-   * Higgsfield has removed its input and files. Else they live until outputs_expire_time.
+   * Whether Higgsfield has removed the input and the outputs. If not, Higgsfield keeps the outputs until
+   * Generation.outputs_expire_time.
    *
    * @generated from field: bool removed_upstream = 1;
    */
@@ -553,6 +612,8 @@ export declare const DeleteGenerationResponseSchema: GenMessage<DeleteGeneration
  */
 export declare type ExplainGenerationRequest = Message<"hfgateway.v1.ExplainGenerationRequest"> & {
   /**
+   * Required. The id of a generation.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -569,13 +630,16 @@ export declare const ExplainGenerationRequestSchema: GenMessage<ExplainGeneratio
  */
 export declare type ExplainGenerationResponse = Message<"hfgateway.v1.ExplainGenerationResponse"> & {
   /**
-   * As it is now, without its input.
+   * The generation as it is now, without its input.
    *
    * @generated from field: hfgateway.v1.Generation generation = 1;
    */
   generation?: Generation | undefined;
 
   /**
+   * The events, oldest first. After a crash of the gateway the last calls to Higgsfield may be missing, but never a
+   * change.
+   *
    * @generated from field: repeated hfgateway.v1.GenerationEvent events = 2;
    */
   events: GenerationEvent[];
@@ -588,44 +652,48 @@ export declare type ExplainGenerationResponse = Message<"hfgateway.v1.ExplainGen
 export declare const ExplainGenerationResponseSchema: GenMessage<ExplainGenerationResponse>;
 
 /**
- * Something that happened to a generation, or for it.
+ * A change of a generation, or an event that concerns it.
  *
  * @generated from message hfgateway.v1.GenerationEvent
  */
 export declare type GenerationEvent = Message<"hfgateway.v1.GenerationEvent"> & {
   /**
+   * When it happened.
+   *
    * @generated from field: google.protobuf.Timestamp time = 1;
    */
   time?: Timestamp | undefined;
 
   /**
-   * The revision it made; 0 when it changed nothing that is shown.
+   * The revision that it created. 0 if it changed nothing that callers see.
    *
    * @generated from field: int32 revision = 2;
    */
   revision: number;
 
   /**
-   * The state from then on; unspecified when it changed nothing that is shown.
+   * The state after it. Unspecified if it changed nothing that callers see.
    *
    * @generated from field: hfgateway.v1.GenerationState state = 3;
    */
   state: GenerationState;
 
   /**
+   * The cause.
+   *
    * @generated from field: hfgateway.v1.ChangeSource source = 4;
    */
   source: ChangeSource;
 
   /**
-   * For people. May change.
+   * A text for people, which may change between versions.
    *
    * @generated from field: string description = 5;
    */
   description: string;
 
   /**
-   * Set where it was a call to Higgsfield.
+   * Set if the event is a call to Higgsfield.
    *
    * @generated from field: hfgateway.v1.UpstreamCall upstream_call = 6;
    */
@@ -639,40 +707,48 @@ export declare type GenerationEvent = Message<"hfgateway.v1.GenerationEvent"> & 
 export declare const GenerationEventSchema: GenMessage<GenerationEvent>;
 
 /**
+ * A call to Higgsfield.
+ *
  * @generated from message hfgateway.v1.UpstreamCall
  */
 export declare type UpstreamCall = Message<"hfgateway.v1.UpstreamCall"> & {
   /**
+   * The HTTP method, such as "POST".
+   *
    * @generated from field: string method = 1;
    */
   method: string;
 
   /**
-   * Without query.
+   * The path of the URL, without the query.
    *
    * @generated from field: string path = 2;
    */
   path: string;
 
   /**
-   * 0 when no answer came.
+   * The HTTP status of the response. 0 without a response.
    *
    * @generated from field: int32 http_status = 3;
    */
   httpStatus: number;
 
   /**
+   * The X-Correlation-ID of the response. Empty if it had none.
+   *
    * @generated from field: string correlation_id = 4;
    */
   correlationId: string;
 
   /**
+   * How long the call took.
+   *
    * @generated from field: google.protobuf.Duration duration = 5;
    */
   duration?: Duration | undefined;
 
   /**
-   * How often it was made in a row with this outcome; time and duration are those of the first.
+   * How many times in a row the call was made with this outcome. Time and duration are those of the first call.
    *
    * @generated from field: int32 times = 6;
    */
@@ -686,34 +762,34 @@ export declare type UpstreamCall = Message<"hfgateway.v1.UpstreamCall"> & {
 export declare const UpstreamCallSchema: GenMessage<UpstreamCall>;
 
 /**
- * What SubmitGeneration answers with.
+ * When SubmitGeneration returns. Each condition also holds for a generation that has ended.
  *
  * @generated from enum hfgateway.v1.WaitFor
  */
 export enum WaitFor {
   /**
-   * ACCEPTED.
+   * Same as WAIT_FOR_ACCEPTED.
    *
    * @generated from enum value: WAIT_FOR_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The generation as stored.
+   * When the generation is stored. The call does not wait for Higgsfield.
    *
    * @generated from enum value: WAIT_FOR_STORED = 1;
    */
   STORED = 1,
 
   /**
-   * Higgsfield has accepted or refused it.
+   * When Higgsfield has accepted or refused the generation.
    *
    * @generated from enum value: WAIT_FOR_ACCEPTED = 2;
    */
   ACCEPTED = 2,
 
   /**
-   * It is done.
+   * When the generation has ended.
    *
    * @generated from enum value: WAIT_FOR_DONE = 3;
    */
@@ -726,25 +802,51 @@ export enum WaitFor {
 export declare const WaitForSchema: GenEnum<WaitFor>;
 
 /**
- * Submit generations, follow them, cancel them.
+ * Submits generations to Higgsfield, follows them and cancels them.
  *
- * Every RPC of every service can also end with UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED),
- * INVALID_ARGUMENT (INVALID_INPUT), RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, GATEWAY_OVERLOADED), UNAVAILABLE
- * (GATEWAY_UNAVAILABLE) and INTERNAL (INTERNAL). After UNAVAILABLE, and after a call whose answer was lost (a CANCELLED
- * that the caller did not cause is one: a server that ends leaves it to calls it has not taken up), the same call may
- * be repeated as it is: nothing is done twice. A call's deadline or cancellation ends the call, never the generation.
+ * Conventions of this package: the client sets the fields of requests, and the gateway sets the fields of responses. A
+ * field is optional unless its comment says "Required". Each RPC lists its own errors as CODE (REASON).
+ *
+ * Errors that every RPC of every service can return:
+ *   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key or watch token is missing, wrong, expired or revoked.
+ *   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
+ *   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
+ *   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has reached a limit.
+ *   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
+ *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+ *   - INTERNAL (INTERNAL): a defect of the gateway.
+ *
+ * Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
+ * charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
+ * is a lost response, too: a server that shuts down returns it for calls that it has not started.
+ *
+ * The deadline or cancellation of a call ends the call, never the generation.
  *
  * @generated from service hfgateway.v1.GenerationService
  */
 export declare const GenerationService: GenService<{
   /**
-   * Stores the generation durably, then hands it to Higgsfield. Safe to repeat with the same idempotency_key: the same
-   * generation comes back and is charged once. Higgsfield being full or away is no error but PENDING with a delay.
-   * A refusal that comes while the call waits is the call's error (metadata "generation_id"), and in any case the
-   * generation's failure.
-   * Codes: INVALID_ARGUMENT (INPUT_REFUSED), NOT_FOUND (MODEL_UNKNOWN), FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED,
-   * MODEL_UNAVAILABLE), RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS; UPSTREAM_SATURATED with fail_when_saturated),
-   * INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+   * Submits a generation.
+   *
+   * The gateway stores the generation durably, and then sends it to Higgsfield. If Higgsfield is saturated or not
+   * available, the call succeeds, and the generation is PENDING with a delay. The call returns when the condition in
+   * wait_for holds, or after wait_timeout.
+   *
+   * A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
+   * call as well, with the "generation_id" in the metadata.
+   *
+   * Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+   *   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
+   *   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+   *   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
+   *   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+   *   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+   *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+   *
+   * Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
    *
    * @generated from rpc hfgateway.v1.GenerationService.SubmitGeneration
    */
@@ -754,7 +856,12 @@ export declare const GenerationService: GenService<{
     output: typeof SubmitGenerationResponseSchema;
   },
   /**
-   * Codes: NOT_FOUND.
+   * Returns a generation with its input.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.GenerationService.GetGeneration
    */
@@ -764,7 +871,12 @@ export declare const GenerationService: GenService<{
     output: typeof GetGenerationResponseSchema;
   },
   /**
-   * Newest first. A page_token holds only for the filter that it came with: else INVALID_ARGUMENT.
+   * Lists the tenant's generations, newest first.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the filter is too large, or the page_token belongs to another filter.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.GenerationService.ListGenerations
    */
@@ -774,9 +886,20 @@ export declare const GenerationService: GenService<{
     output: typeof ListGenerationsResponseSchema;
   },
   /**
-   * Succeeds in PENDING (where a submission is on its way, the call waits for its outcome), and again on a canceled
-   * generation; in QUEUED Higgsfield decides, and cannot for what went to v1.
-   * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_CANCELABLE) in any other state; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+   * Cancels a generation. The effect depends on its state:
+   *   - PENDING: it ends as CANCELED and costs nothing. If its submission is under way, the call waits for the outcome.
+   *     If the outcome is unknown, the call fails, and the gateway cancels the generation if it turns out to be queued.
+   *   - QUEUED: the gateway asks Higgsfield, which decides. A generation that was sent to Higgsfield's v1 API cannot be
+   *     canceled.
+   *   - CANCELED: the call succeeds again.
+   *   - Any other state: the call fails.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+   *   - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.GenerationService.CancelGeneration
    */
@@ -786,8 +909,13 @@ export declare const GenerationService: GenService<{
     output: typeof CancelGenerationResponseSchema;
   },
   /**
-   * Answers when the generation is done, or at the timeout with what it is by then: see Generation.done.
-   * Codes: NOT_FOUND.
+   * Waits until a generation has ended, and returns it. At the timeout, or if the gateway shuts down, the call returns
+   * the generation as it is; see Generation.done.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.GenerationService.WaitGeneration
    */
@@ -797,11 +925,18 @@ export declare const GenerationService: GenService<{
     output: typeof WaitGenerationResponseSchema;
   },
   /**
-   * Every change after after_revision, each once and in order: at once those that have happened, then the others as
-   * they happen. Ends with OK after the one that is done (at once, when that is not after after_revision); with
-   * UNAVAILABLE when the gateway drains or the stream gets old: resume. Watching costs Higgsfield nothing, however many
-   * watch; leaving ends nothing.
-   * Codes: NOT_FOUND before the first message; INVALID_ARGUMENT for an after_revision that has not happened.
+   * Streams every change with a revision greater than after_revision, exactly once and in order: first the changes that
+   * have already happened, then new ones as they occur.
+   *
+   * The stream ends with OK after the final change, or immediately if the client has it already. It ends with
+   * UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. Any number of watches causes no
+   * additional calls to Higgsfield.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id. Only before the first message.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): after_revision is greater than the newest revision.
+   *
+   * Retry: safe. To resume without a gap, set after_revision to the last revision received.
    *
    * @generated from rpc hfgateway.v1.GenerationService.WatchGeneration
    */
@@ -811,12 +946,23 @@ export declare const GenerationService: GenService<{
     output: typeof WatchGenerationResponseSchema;
   },
   /**
-   * Many generations on one stream: all that match the filter, later ones included. First the present state of each
-   * that matches and is not done (with filter.ids: done ones too), then caught_up, then every change, each once, in
-   * order for each generation. A token from before that caught_up starts over. With a resume_token: first the changes
-   * since, then caught_up, and every token resumes behind its own message. Ends with OK when all of filter.ids are
-   * done, never for other filters; with UNAVAILABLE as WatchGeneration.
-   * Codes: INVALID_ARGUMENT for a resume_token of another filter, and for filter.states and filter.idempotency_key.
+   * Streams the changes of all generations that match a filter, including ones created later.
+   *
+   * Without a resume_token, the stream begins with a snapshot: the current state of each matching generation that has
+   * not ended. If filter.ids is set, ended ones are included. Then a message has caught_up set, and every later change
+   * follows exactly once, in order for each generation.
+   *
+   * With a resume_token, the stream begins with the changes since that token. Then a message has caught_up set, and new
+   * changes follow. A token that was received before the caught_up of a snapshot starts the snapshot again.
+   *
+   * The stream ends with OK when all generations in filter.ids have ended, and never for other filters. It ends with
+   * UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
+   *     filter.idempotency_key is set.
+   *
+   * Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
    *
    * @generated from rpc hfgateway.v1.GenerationService.WatchGenerations
    */
@@ -826,9 +972,19 @@ export declare const GenerationService: GenService<{
     output: typeof WatchGenerationsResponseSchema;
   },
   /**
-   * Checks the input as SubmitGeneration does, and says what it would cost. Charges nothing, reserves nothing.
-   * Codes: INVALID_ARGUMENT (INPUT_REFUSED), NOT_FOUND (MODEL_UNKNOWN), FAILED_PRECONDITION (MODEL_UNAVAILABLE),
-   * UNAVAILABLE (UPSTREAM_UNAVAILABLE), INTERNAL (UPSTREAM_CREDENTIALS_REFUSED).
+   * Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
+   * are returned as by SubmitGeneration.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
+   *     estimates.
+   *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+   *   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
+   *   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.GenerationService.EstimateGeneration
    */
@@ -838,11 +994,18 @@ export declare const GenerationService: GenService<{
     output: typeof EstimateGenerationResponseSchema;
   },
   /**
-   * Removes a generation that is done from the gateway, and its input and files from Higgsfield where Higgsfield can
-   * (not what went to v1). Its idempotency_key stays used. Again on a deleted one: OK.
-   * Codes: NOT_FOUND; FAILED_PRECONDITION (NOT_DONE); UNAVAILABLE (GATEWAY_UNAVAILABLE); UNAVAILABLE
-   * (UPSTREAM_UNAVAILABLE): it is deleted in the gateway, and Higgsfield has not confirmed the removal yet. The gateway
-   * repeats it until it is confirmed.
+   * Deletes an ended generation from the gateway, and its input and outputs from Higgsfield. Higgsfield cannot delete
+   * what was sent to its v1 API. The idempotency_key of the generation stays used. Deleting a deleted generation
+   * succeeds.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+   *   - FAILED_PRECONDITION (NOT_DONE): the generation has not ended.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the generation is deleted in the gateway, but Higgsfield has not confirmed
+   *     the removal yet. The gateway repeats it until Higgsfield does.
+   *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the store did not confirm the deletion.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.GenerationService.DeleteGeneration
    */
@@ -852,9 +1015,13 @@ export declare const GenerationService: GenService<{
     output: typeof DeleteGenerationResponseSchema;
   },
   /**
-   * The whole story of a generation, oldest first: every change with its cause, every call to Higgsfield with its
-   * outcome. Holds no secrets, and nothing of its input.
-   * Codes: NOT_FOUND.
+   * Returns the history of a generation, oldest event first: every change with its cause, and every call to Higgsfield
+   * with its outcome. It contains no secrets, and nothing of the input.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.v1.GenerationService.ExplainGeneration
    */

@@ -181,7 +181,7 @@ export const WaitForSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_generation_service, 0);
 
 /**
- * What SubmitGeneration answers with.
+ * When SubmitGeneration returns. Each condition also holds for a generation that has ended.
  *
  * @generated from enum hfgateway.v1.WaitFor
  */
@@ -189,13 +189,25 @@ export const WaitFor = /*@__PURE__*/
   tsEnum(WaitForSchema);
 
 /**
- * Submit generations, follow them, cancel them.
+ * Submits generations to Higgsfield, follows them and cancels them.
  *
- * Every RPC of every service can also end with UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED),
- * INVALID_ARGUMENT (INVALID_INPUT), RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, GATEWAY_OVERLOADED), UNAVAILABLE
- * (GATEWAY_UNAVAILABLE) and INTERNAL (INTERNAL). After UNAVAILABLE, and after a call whose answer was lost (a CANCELLED
- * that the caller did not cause is one: a server that ends leaves it to calls it has not taken up), the same call may
- * be repeated as it is: nothing is done twice. A call's deadline or cancellation ends the call, never the generation.
+ * Conventions of this package: the client sets the fields of requests, and the gateway sets the fields of responses. A
+ * field is optional unless its comment says "Required". Each RPC lists its own errors as CODE (REASON).
+ *
+ * Errors that every RPC of every service can return:
+ *   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key or watch token is missing, wrong, expired or revoked.
+ *   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
+ *   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
+ *   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has reached a limit.
+ *   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
+ *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+ *   - INTERNAL (INTERNAL): a defect of the gateway.
+ *
+ * Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
+ * charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
+ * is a lost response, too: a server that shuts down returns it for calls that it has not started.
+ *
+ * The deadline or cancellation of a call ends the call, never the generation.
  *
  * @generated from service hfgateway.v1.GenerationService
  */

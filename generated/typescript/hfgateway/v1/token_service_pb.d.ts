@@ -17,21 +17,21 @@ export declare const file_hfgateway_v1_token_service: GenFile;
  */
 export declare type CreateWatchTokenRequest = Message<"hfgateway.v1.CreateWatchTokenRequest"> & {
   /**
-   * Required: ids (at most 100), labels, or both. A later generation that matches is included.
+   * Required. Which generations the token allows, including ones created later: ids (at most 100), labels, or both.
    *
    * @generated from field: hfgateway.v1.GenerationFilter filter = 1;
    */
   filter?: GenerationFilter | undefined;
 
   /**
-   * Default 15 min, at least 1 s, at most 1 h.
+   * How long the token is valid, from 1 s to 1 hour. Default: 15 minutes.
    *
    * @generated from field: google.protobuf.Duration ttl = 2;
    */
   ttl?: Duration | undefined;
 
   /**
-   * Without it no generation that the token reads holds its input, whatever a request asks for.
+   * Whether the token allows reading inputs. If not, every response leaves them out.
    *
    * @generated from field: bool include_input = 3;
    */
@@ -49,13 +49,15 @@ export declare const CreateWatchTokenRequestSchema: GenMessage<CreateWatchTokenR
  */
 export declare type CreateWatchTokenResponse = Message<"hfgateway.v1.CreateWatchTokenResponse"> & {
   /**
-   * "hfw_…". A secret, as an API key is.
+   * The token, "hfw_...". It is a secret, like an API key.
    *
    * @generated from field: string token = 1;
    */
   token: string;
 
   /**
+   * When the token expires.
+   *
    * @generated from field: google.protobuf.Timestamp expire_time = 2;
    */
   expireTime?: Timestamp | undefined;
@@ -68,18 +70,29 @@ export declare type CreateWatchTokenResponse = Message<"hfgateway.v1.CreateWatch
 export declare const CreateWatchTokenResponseSchema: GenMessage<CreateWatchTokenResponse>;
 
 /**
- * Called by a backend with its API key, for its browsers: no key has to reach a page.
+ * Creates watch tokens: short-lived credentials with which a browser can watch generations. A backend calls this
+ * service with its API key, so that the key never reaches a page.
+ *
+ * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *
  * @generated from service hfgateway.v1.TokenService
  */
 export declare const TokenService: GenService<{
   /**
-   * A watch token goes where an API key goes ("authorization: Bearer hfw_…") and allows GetGeneration,
-   * ListGenerations, WaitGeneration, WatchGeneration and WatchGenerations of what its filter matches, and nothing else:
-   * other RPCs end with PERMISSION_DENIED (NOT_ALLOWED), other generations do not exist for it. It ends at its
-   * expire_time, and with the API key that made it; so do the streams that it has opened (UNAUTHENTICATED).
-   * Codes: INVALID_ARGUMENT for a filter without ids and labels, and for one with other fields; PERMISSION_DENIED for
-   * a caller who has a watch token himself.
+   * Creates a watch token.
+   *
+   * A client sends the token in place of an API key ("authorization: Bearer hfw_..."). It allows GetGeneration,
+   * ListGenerations, WaitGeneration, WatchGeneration and WatchGenerations for the generations that match its filter.
+   * Other RPCs return PERMISSION_DENIED (NOT_ALLOWED); other generations do not exist for it.
+   *
+   * The token is valid until its expire_time, or until the API key that created it is revoked. Its open streams then
+   * end with UNAUTHENTICATED (INVALID_CREDENTIALS).
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+   *   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
+   *
+   * Retry: safe. Each call creates another token.
    *
    * @generated from rpc hfgateway.v1.TokenService.CreateWatchToken
    */

@@ -27,7 +27,10 @@ export const CreateWatchTokenResponseSchema = /*@__PURE__*/
   messageDesc(file_hfgateway_v1_token_service, 1);
 
 /**
- * Called by a backend with its API key, for its browsers: no key has to reach a page.
+ * Creates watch tokens: short-lived credentials with which a browser can watch generations. A backend calls this
+ * service with its API key, so that the key never reaches a page.
+ *
+ * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *
  * @generated from service hfgateway.v1.TokenService
  */

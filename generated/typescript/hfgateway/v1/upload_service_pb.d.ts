@@ -12,21 +12,27 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_hfgateway_v1_upload_service: GenFile;
 
 /**
+ * A message of the client: the header first, once, and then chunks.
+ *
  * @generated from message hfgateway.v1.UploadMediaRequest
  */
 export declare type UploadMediaRequest = Message<"hfgateway.v1.UploadMediaRequest"> & {
   /**
+   * Required.
+   *
    * @generated from oneof hfgateway.v1.UploadMediaRequest.part
    */
   part: {
     /**
+     * The description of the media. Only in the first message.
+     *
      * @generated from field: hfgateway.v1.UploadHeader header = 1;
      */
     value: UploadHeader;
     case: "header";
   } | {
     /**
-     * At most 1 MiB.
+     * The next bytes of the media, at most 1 MiB.
      *
      * @generated from field: bytes chunk = 2;
      */
@@ -42,18 +48,22 @@ export declare type UploadMediaRequest = Message<"hfgateway.v1.UploadMediaReques
 export declare const UploadMediaRequestSchema: GenMessage<UploadMediaRequest>;
 
 /**
+ * The description of an upload.
+ *
  * @generated from message hfgateway.v1.UploadHeader
  */
 export declare type UploadHeader = Message<"hfgateway.v1.UploadHeader"> & {
   /**
-   * image/jpeg, image/png, image/webp, image/gif, audio/wav, video/mp4, and what else Higgsfield takes.
+   * Required. The media type in lowercase: image/jpeg, image/png, image/webp, image/gif, audio/wav, video/mp4, or
+   * another that Higgsfield accepts.
    *
    * @generated from field: string content_type = 1;
    */
   contentType: string;
 
   /**
-   * Bytes, where known: checked against what came.
+   * The size in bytes, from 1 to 5,000,000,000. If it is set, the upload is faster, and fails if the number of bytes
+   * differs. Default: unknown.
    *
    * @generated from field: optional int64 size = 2;
    */
@@ -71,19 +81,21 @@ export declare const UploadHeaderSchema: GenMessage<UploadHeader>;
  */
 export declare type UploadMediaResponse = Message<"hfgateway.v1.UploadMediaResponse"> & {
   /**
+   * The URL of the media, for inputs.
+   *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
-   * Bytes stored.
+   * The number of bytes stored.
    *
    * @generated from field: int64 size = 2;
    */
   size: bigint;
 
   /**
-   * Until when Higgsfield keeps the media.
+   * When Higgsfield deletes the media: 7 days after the upload.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 3;
    */
@@ -101,7 +113,7 @@ export declare const UploadMediaResponseSchema: GenMessage<UploadMediaResponse>;
  */
 export declare type CreateUploadRequest = Message<"hfgateway.v1.CreateUploadRequest"> & {
   /**
-   * As in UploadHeader.
+   * Required. As in UploadHeader.
    *
    * @generated from field: string content_type = 1;
    */
@@ -119,18 +131,22 @@ export declare const CreateUploadRequestSchema: GenMessage<CreateUploadRequest>;
  */
 export declare type CreateUploadResponse = Message<"hfgateway.v1.CreateUploadResponse"> & {
   /**
-   * Where the media can be read once it is uploaded.
+   * The URL of the media, for inputs. It works once the media is uploaded.
    *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
+   * The URL to PUT the media to.
+   *
    * @generated from field: string upload_url = 2;
    */
   uploadUrl: string;
 
   /**
+   * The headers that the PUT must have.
+   *
    * @generated from field: map<string, string> upload_headers = 3;
    */
   uploadHeaders: { [key: string]: string };
@@ -143,7 +159,7 @@ export declare type CreateUploadResponse = Message<"hfgateway.v1.CreateUploadRes
   uploadExpireTime?: Timestamp | undefined;
 
   /**
-   * Until when Higgsfield keeps the media.
+   * When Higgsfield deletes the media.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 5;
    */
@@ -157,17 +173,27 @@ export declare type CreateUploadResponse = Message<"hfgateway.v1.CreateUploadRes
 export declare const CreateUploadResponseSchema: GenMessage<CreateUploadResponse>;
 
 /**
- * Puts media on Higgsfield's storage; the URL then serves as an input, in as many generations as wanted, until
- * expire_time. Uploading is free; an upload that failed is simply done again.
- * Codes of both: INVALID_ARGUMENT (INPUT_REFUSED: content_type), UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+ * Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
+ * expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+ *
+ * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *
  * @generated from service hfgateway.v1.UploadService
  */
 export declare const UploadService: GenService<{
   /**
-   * Through the gateway: the header first, then the bytes in order; the end of the stream is the end of the media.
-   * Never more than a chunk in memory. More or fewer bytes than header.size: INVALID_ARGUMENT (INVALID_INPUT), and no
-   * URL.
+   * Uploads media through the gateway.
+   *
+   * The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
+   * if no message arrives for 10 s (60 s over HTTP). The gateway holds one chunk in memory.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty
+   *     or larger than 5 GB, or a message did not arrive in time. There is no URL then.
+   *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+   *
+   * Retry: safe, from the first byte.
    *
    * @generated from rpc hfgateway.v1.UploadService.UploadMedia
    */
@@ -177,7 +203,14 @@ export declare const UploadService: GenService<{
     output: typeof UploadMediaResponseSchema;
   },
   /**
-   * Past the gateway (browsers, large files): PUT the bytes to upload_url with all upload_headers.
+   * Returns a URL to which the client uploads media itself, for browsers and large files. The client sends the bytes in
+   * a PUT to upload_url with all upload_headers, and without credentials.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *
+   * Retry: safe. Each call returns another URL.
    *
    * @generated from rpc hfgateway.v1.UploadService.CreateUpload
    */

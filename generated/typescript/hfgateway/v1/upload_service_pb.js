@@ -47,9 +47,10 @@ export const CreateUploadResponseSchema = /*@__PURE__*/
   messageDesc(file_hfgateway_v1_upload_service, 4);
 
 /**
- * Puts media on Higgsfield's storage; the URL then serves as an input, in as many generations as wanted, until
- * expire_time. Uploading is free; an upload that failed is simply done again.
- * Codes of both: INVALID_ARGUMENT (INPUT_REFUSED: content_type), UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+ * Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
+ * expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+ *
+ * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *
  * @generated from service hfgateway.v1.UploadService
  */

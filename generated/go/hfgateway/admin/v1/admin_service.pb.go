@@ -25,7 +25,10 @@ const (
 
 type ResolveGenerationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Required. The id of a generation of any tenant.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Required.
+	//
 	// Types that are valid to be assigned to Resolution:
 	//
 	//	*ResolveGenerationRequest_RequestId
@@ -112,18 +115,18 @@ type isResolveGenerationRequest_Resolution interface {
 }
 
 type ResolveGenerationRequest_RequestId struct {
-	// Higgsfield's request that it is. Higgsfield is asked first, and must know it. Of a LOST generation, which never
-	// changes again, a new one is made that is bound to the request.
+	// The generation is this request at Higgsfield, a UUID. The gateway asks Higgsfield first, which must know the
+	// request. A LOST generation never changes: the gateway creates a new one, bound to the request.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3,oneof"`
 }
 
 type ResolveGenerationRequest_Lost struct {
-	// It never ran, or nobody will ever know: LOST.
+	// The generation never ran, or its outcome will never be known. It becomes LOST.
 	Lost *Lost `protobuf:"bytes,3,opt,name=lost,proto3,oneof"`
 }
 
 type ResolveGenerationRequest_Resubmit struct {
-	// POST it again.
+	// Send the generation again.
 	Resubmit *Resubmit `protobuf:"bytes,4,opt,name=resubmit,proto3,oneof"`
 }
 
@@ -133,6 +136,7 @@ func (*ResolveGenerationRequest_Lost) isResolveGenerationRequest_Resolution() {}
 
 func (*ResolveGenerationRequest_Resubmit) isResolveGenerationRequest_Resolution() {}
 
+// Declares a generation lost.
 type Lost struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -169,9 +173,11 @@ func (*Lost) Descriptor() ([]byte, []int) {
 	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{1}
 }
 
+// Sends a generation again.
 type Resubmit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Also where a repeat under its key is not safe any more: it may be charged a second time.
+	// Whether to send it even if Higgsfield may no longer know its idempotency key, so that it may be charged a second
+	// time.
 	MayChargeTwice bool `protobuf:"varint,1,opt,name=may_charge_twice,json=mayChargeTwice,proto3" json:"may_charge_twice,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -216,7 +222,7 @@ func (x *Resubmit) GetMayChargeTwice() bool {
 
 type ResolveGenerationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As it is now; the new one where one was made.
+	// The generation as it is now, or the new one if one was created. Without its input.
 	Generation    *v1.Generation `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -296,9 +302,11 @@ func (*ListUnresolvedRequest) Descriptor() ([]byte, []int) {
 }
 
 type ListUnresolvedResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Characters    []*UnresolvedCharacter `protobuf:"bytes,1,rep,name=characters,proto3" json:"characters,omitempty"`
-	Messages      []*UnresolvedMessage   `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The orders of characters, oldest first.
+	Characters []*UnresolvedCharacter `protobuf:"bytes,1,rep,name=characters,proto3" json:"characters,omitempty"`
+	// The messages to agents.
+	Messages      []*UnresolvedMessage `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -347,12 +355,16 @@ func (x *ListUnresolvedResponse) GetMessages() []*UnresolvedMessage {
 	return nil
 }
 
+// An order of a character whose outcome is not known. Set by the gateway.
 type UnresolvedCharacter struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Tenant         string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	Name           string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// When it was sent.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant that sent the order.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The idempotency key of the order.
+	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The name of the character.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// When the order was sent.
 	SendTime      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -416,12 +428,16 @@ func (x *UnresolvedCharacter) GetSendTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// A message to an agent whose outcome is not known. Set by the gateway.
 type UnresolvedMessage struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Tenant         string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	SessionId      string                 `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	// When it was sent.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant that sent the message.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The idempotency key of the message.
+	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The id of the session.
+	SessionId string `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// When the message was sent.
 	SendTime      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -486,9 +502,13 @@ func (x *UnresolvedMessage) GetSendTime() *timestamppb.Timestamp {
 }
 
 type ResolveCharacterRequest struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Tenant         string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The tenant, as in UnresolvedCharacter.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Required. The idempotency key, as in UnresolvedCharacter.
+	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Required.
+	//
 	// Types that are valid to be assigned to Resolution:
 	//
 	//	*ResolveCharacterRequest_CharacterId
@@ -572,11 +592,12 @@ type isResolveCharacterRequest_Resolution interface {
 }
 
 type ResolveCharacterRequest_CharacterId struct {
-	// The character that came of it.
+	// The order created this character.
 	CharacterId string `protobuf:"bytes,3,opt,name=character_id,json=characterId,proto3,oneof"`
 }
 
 type ResolveCharacterRequest_NotTaken struct {
+	// Higgsfield never accepted the order.
 	NotTaken *NotTaken `protobuf:"bytes,4,opt,name=not_taken,json=notTaken,proto3,oneof"`
 }
 
@@ -621,9 +642,13 @@ func (*ResolveCharacterResponse) Descriptor() ([]byte, []int) {
 }
 
 type ResolveMessageRequest struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Tenant         string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The tenant, as in UnresolvedMessage.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Required. The idempotency key, as in UnresolvedMessage.
+	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Required.
+	//
 	// Types that are valid to be assigned to Resolution:
 	//
 	//	*ResolveMessageRequest_MessageId
@@ -707,11 +732,12 @@ type isResolveMessageRequest_Resolution interface {
 }
 
 type ResolveMessageRequest_MessageId struct {
-	// The message that it is.
+	// The message has this id at Higgsfield.
 	MessageId string `protobuf:"bytes,3,opt,name=message_id,json=messageId,proto3,oneof"`
 }
 
 type ResolveMessageRequest_NotTaken struct {
+	// Higgsfield never accepted the message.
 	NotTaken *NotTaken `protobuf:"bytes,4,opt,name=not_taken,json=notTaken,proto3,oneof"`
 }
 
@@ -755,7 +781,8 @@ func (*ResolveMessageResponse) Descriptor() ([]byte, []int) {
 	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{11}
 }
 
-// Higgsfield never took it. The key is free again: a call with it sends, and is charged, anew.
+// Declares that Higgsfield never accepted a request. This frees the idempotency key: a call with it sends the request
+// again, which is charged.
 type NotTaken struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -792,14 +819,18 @@ func (*NotTaken) Descriptor() ([]byte, []int) {
 	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{12}
 }
 
+// An API key without its secret. Set by the gateway.
 type ApiKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Not secret: the part of the key between its first and its second "_".
-	Id     string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The id, which is not secret: the part of the key between its first and its second "_".
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The tenant of the key.
 	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// For people: where it is used, who has it.
-	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// A note for people, such as where the key is used.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// When the key was created.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When the key was revoked. Absent if it is active.
 	RevokeTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -872,9 +903,9 @@ func (x *ApiKey) GetRevokeTime() *timestamppb.Timestamp {
 
 type CreateApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 63 of a-z, 0-9, "-", "_"; the first a letter or digit.
+	// Required. 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// At most 100 characters.
+	// A note for people, at most 100 printable characters.
 	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -925,9 +956,10 @@ func (x *CreateApiKeyRequest) GetName() string {
 }
 
 type CreateApiKeyResponse struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	ApiKey *ApiKey                `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
-	// "hfg_…": told here and never again, for only its hash is stored.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key without its secret.
+	ApiKey *ApiKey `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
+	// The key as a client sends it, "hfg_...". Only this response has it, because the gateway stores only its hash.
 	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1014,8 +1046,9 @@ func (*ListApiKeysRequest) Descriptor() ([]byte, []int) {
 }
 
 type ListApiKeysResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ApiKeys       []*ApiKey              `protobuf:"bytes,1,rep,name=api_keys,json=apiKeys,proto3" json:"api_keys,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The keys, oldest first.
+	ApiKeys       []*ApiKey `protobuf:"bytes,1,rep,name=api_keys,json=apiKeys,proto3" json:"api_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1058,8 +1091,9 @@ func (x *ListApiKeysResponse) GetApiKeys() []*ApiKey {
 }
 
 type RevokeApiKeyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a key.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1102,8 +1136,9 @@ func (x *RevokeApiKeyRequest) GetId() string {
 }
 
 type RevokeApiKeyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ApiKey        *ApiKey                `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The revoked key.
+	ApiKey        *ApiKey `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

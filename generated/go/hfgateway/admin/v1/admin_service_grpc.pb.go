@@ -32,32 +32,66 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
-// public ports; ids of all tenants count.
+// Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+//
+// The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
+// It asks for no credentials. A field of a request is optional unless its comment says "Required".
+//
+// Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
+// available, and INTERNAL (INTERNAL).
 type AdminServiceClient interface {
-	// The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
-	// request_id may name any request of the account.
-	// Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
-	// unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. It is not in GenerationService,
+	// because request_id can name any request of the Higgsfield account.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): there is no generation with this id.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
+	//     not know the request, the request belongs to another generation, or a resubmission is not safe.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
 	ResolveGeneration(ctx context.Context, in *ResolveGenerationRequest, opts ...grpc.CallOption) (*ResolveGenerationResponse, error)
-	// The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
-	// Those that are on their way are among them.
+	// Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
+	// those that are under way.
+	//
+	// Retry: safe.
 	ListUnresolved(ctx context.Context, in *ListUnresolvedRequest, opts ...grpc.CallOption) (*ListUnresolvedResponse, error)
-	// Say what came of a character whose outcome is unknown.
-	// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
-	// Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	// Resolves an order of a character whose outcome is not known.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
+	//     the character, or it has another name, existed before the order, or belongs to another order.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
 	ResolveCharacter(ctx context.Context, in *ResolveCharacterRequest, opts ...grpc.CallOption) (*ResolveCharacterResponse, error)
-	// Say what came of a message to an agent whose outcome is unknown.
-	// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
-	// session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	// Resolves a message to an agent whose outcome is not known.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
+	//     after the send, or belongs to another key.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
 	ResolveMessage(ctx context.Context, in *ResolveMessageRequest, opts ...grpc.CallOption) (*ResolveMessageResponse, error)
-	// A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
+	// Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
+	// the tenant.
+	//
+	// Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
 	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*CreateApiKeyResponse, error)
-	// Oldest first, revoked ones too.
+	// Lists the API keys of all tenants, oldest first, including revoked ones.
+	//
+	// Retry: safe.
 	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
-	// From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
-	// end so within seconds. Again on a revoked one: OK.
-	// Codes: NOT_FOUND.
+	// Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
+	// Their open streams end with it within seconds. Revoking a revoked key succeeds.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): there is no key with this id.
+	//
+	// Retry: safe.
 	RevokeApiKey(ctx context.Context, in *RevokeApiKeyRequest, opts ...grpc.CallOption) (*RevokeApiKeyResponse, error)
 }
 
@@ -143,32 +177,66 @@ func (c *adminServiceClient) RevokeApiKey(ctx context.Context, in *RevokeApiKeyR
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
 //
-// For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
-// public ports; ids of all tenants count.
+// Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+//
+// The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
+// It asks for no credentials. A field of a request is optional unless its comment says "Required".
+//
+// Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
+// available, and INTERNAL (INTERNAL).
 type AdminServiceServer interface {
-	// The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
-	// request_id may name any request of the account.
-	// Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
-	// unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. It is not in GenerationService,
+	// because request_id can name any request of the Higgsfield account.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): there is no generation with this id.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
+	//     not know the request, the request belongs to another generation, or a resubmission is not safe.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
 	ResolveGeneration(context.Context, *ResolveGenerationRequest) (*ResolveGenerationResponse, error)
-	// The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
-	// Those that are on their way are among them.
+	// Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
+	// those that are under way.
+	//
+	// Retry: safe.
 	ListUnresolved(context.Context, *ListUnresolvedRequest) (*ListUnresolvedResponse, error)
-	// Say what came of a character whose outcome is unknown.
-	// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
-	// Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	// Resolves an order of a character whose outcome is not known.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
+	//     the character, or it has another name, existed before the order, or belongs to another order.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
 	ResolveCharacter(context.Context, *ResolveCharacterRequest) (*ResolveCharacterResponse, error)
-	// Say what came of a message to an agent whose outcome is unknown.
-	// Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
-	// session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+	// Resolves a message to an agent whose outcome is not known.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
+	//     after the send, or belongs to another key.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//
+	// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
 	ResolveMessage(context.Context, *ResolveMessageRequest) (*ResolveMessageResponse, error)
-	// A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
+	// Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
+	// the tenant.
+	//
+	// Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
 	CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error)
-	// Oldest first, revoked ones too.
+	// Lists the API keys of all tenants, oldest first, including revoked ones.
+	//
+	// Retry: safe.
 	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
-	// From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
-	// end so within seconds. Again on a revoked one: OK.
-	// Codes: NOT_FOUND.
+	// Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
+	// Their open streams end with it within seconds. Revoking a revoked key succeeds.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): there is no key with this id.
+	//
+	// Retry: safe.
 	RevokeApiKey(context.Context, *RevokeApiKeyRequest) (*RevokeApiKeyResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }

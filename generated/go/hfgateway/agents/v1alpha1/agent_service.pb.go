@@ -22,18 +22,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Values may be added.
+// The state of a session. Later versions may add values.
 type SessionState int32
 
 const (
-	// Also a state that the gateway does not know.
+	// The gateway does not know Higgsfield's state; see Session.upstream_status.
 	SessionState_SESSION_STATE_UNSPECIFIED SessionState = 0
-	SessionState_SESSION_STATE_IDLE        SessionState = 1
+	// No turn is running.
+	SessionState_SESSION_STATE_IDLE SessionState = 1
 	// A turn is running.
 	SessionState_SESSION_STATE_PROCESSING SessionState = 2
-	// The agent has asked something: SendMessage answers it.
+	// The agent has asked a question, which is its last message. SendMessage answers it.
 	SessionState_SESSION_STATE_AWAITING_INPUT SessionState = 3
-	// Has ended, and takes no more messages.
+	// Final. The session accepts no more messages.
 	SessionState_SESSION_STATE_TERMINATED SessionState = 4
 )
 
@@ -82,12 +83,16 @@ func (SessionState) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_agents_v1alpha1_agent_service_proto_rawDescGZIP(), []int{0}
 }
 
+// The author of a message.
 type Role int32
 
 const (
+	// The gateway does not know Higgsfield's role.
 	Role_ROLE_UNSPECIFIED Role = 0
-	Role_ROLE_USER        Role = 1
-	Role_ROLE_ASSISTANT   Role = 2
+	// The user, who sent the message with SendMessage.
+	Role_ROLE_USER Role = 1
+	// The agent.
+	Role_ROLE_ASSISTANT Role = 2
 )
 
 // Enum value maps for Role.
@@ -131,13 +136,18 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_agents_v1alpha1_agent_service_proto_rawDescGZIP(), []int{1}
 }
 
+// The state of a message.
 type MessageState int32
 
 const (
+	// The gateway does not know Higgsfield's state.
 	MessageState_MESSAGE_STATE_UNSPECIFIED MessageState = 0
-	MessageState_MESSAGE_STATE_PROCESSING  MessageState = 1
-	MessageState_MESSAGE_STATE_COMPLETED   MessageState = 2
-	MessageState_MESSAGE_STATE_FAILED      MessageState = 3
+	// The agent is writing the message, or the answer to it.
+	MessageState_MESSAGE_STATE_PROCESSING MessageState = 1
+	// Final. The message is complete.
+	MessageState_MESSAGE_STATE_COMPLETED MessageState = 2
+	// Final. The turn failed.
+	MessageState_MESSAGE_STATE_FAILED MessageState = 3
 )
 
 // Enum value maps for MessageState.
@@ -183,14 +193,20 @@ func (MessageState) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_agents_v1alpha1_agent_service_proto_rawDescGZIP(), []int{2}
 }
 
+// The kind of a media file.
 type AgentMediaKind int32
 
 const (
+	// Not a valid kind.
 	AgentMediaKind_AGENT_MEDIA_KIND_UNSPECIFIED AgentMediaKind = 0
-	AgentMediaKind_AGENT_MEDIA_KIND_IMAGE       AgentMediaKind = 1
-	AgentMediaKind_AGENT_MEDIA_KIND_VIDEO       AgentMediaKind = 2
-	AgentMediaKind_AGENT_MEDIA_KIND_AUDIO       AgentMediaKind = 3
-	AgentMediaKind_AGENT_MEDIA_KIND_FILE        AgentMediaKind = 4
+	// An image.
+	AgentMediaKind_AGENT_MEDIA_KIND_IMAGE AgentMediaKind = 1
+	// A video.
+	AgentMediaKind_AGENT_MEDIA_KIND_VIDEO AgentMediaKind = 2
+	// A sound file.
+	AgentMediaKind_AGENT_MEDIA_KIND_AUDIO AgentMediaKind = 3
+	// Any other file.
+	AgentMediaKind_AGENT_MEDIA_KIND_FILE AgentMediaKind = 4
 )
 
 // Enum value maps for AgentMediaKind.
@@ -238,11 +254,14 @@ func (AgentMediaKind) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_agents_v1alpha1_agent_service_proto_rawDescGZIP(), []int{3}
 }
 
+// A conversation with an agent. Set by the gateway.
 type Session struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	State SessionState           `protobuf:"varint,2,opt,name=state,proto3,enum=hfgateway.agents.v1alpha1.SessionState" json:"state,omitempty"`
-	// Higgsfield's word for the state, also one that the gateway does not know.
+	// Higgsfield's id of the session.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The state of the session.
+	State SessionState `protobuf:"varint,2,opt,name=state,proto3,enum=hfgateway.agents.v1alpha1.SessionState" json:"state,omitempty"`
+	// Higgsfield's own word for the state, including one that the gateway does not know.
 	UpstreamStatus string `protobuf:"bytes,3,opt,name=upstream_status,json=upstreamStatus,proto3" json:"upstream_status,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -299,20 +318,23 @@ func (x *Session) GetUpstreamStatus() string {
 	return ""
 }
 
+// A message of the user or of the agent. Set by the gateway from Higgsfield's responses.
 type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Role  Role                   `protobuf:"varint,2,opt,name=role,proto3,enum=hfgateway.agents.v1alpha1.Role" json:"role,omitempty"`
-	// A user's message is settled together with the one that answers it.
+	// Higgsfield's id of the message.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The author of the message.
+	Role Role `protobuf:"varint,2,opt,name=role,proto3,enum=hfgateway.agents.v1alpha1.Role" json:"role,omitempty"`
+	// The state of the message. A message of the user completes together with the answer to it.
 	State MessageState `protobuf:"varint,3,opt,name=state,proto3,enum=hfgateway.agents.v1alpha1.MessageState" json:"state,omitempty"`
-	// All text of it, one part to a line; cut after 250,000 characters. Grows while the agent writes.
+	// The text, with one part to a line. It grows while the agent writes. Cut after 250,000 characters.
 	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
-	// What the agent's thinking cost, as decimal text; on the user's messages, where Higgsfield tells. The generations it
-	// ran are not in it.
+	// The cost of the agent's reasoning in US dollars, as a decimal number, without the generations that it ran. Set on
+	// messages of the user if Higgsfield returned it.
 	LlmCostUsd string `protobuf:"bytes,5,opt,name=llm_cost_usd,json=llmCostUsd,proto3" json:"llm_cost_usd,omitempty"`
-	// Not set where Higgsfield has not told it yet.
+	// When the message was created. Absent until Higgsfield returns it.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// What the agent let see of its thinking; cut as the text is.
+	// The visible part of the agent's reasoning. Cut after 250,000 characters.
 	Reasoning     string `protobuf:"bytes,7,opt,name=reasoning,proto3" json:"reasoning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -399,7 +421,7 @@ func (x *Message) GetReasoning() string {
 
 type CreateSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. As in SubmitGenerationRequest.
+	// Required. 1 to 255 visible ASCII characters, one key for each session.
 	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -443,9 +465,10 @@ func (x *CreateSessionRequest) GetIdempotencyKey() string {
 }
 
 type CreateSessionResponse struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Session *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// The idempotency_key was known.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session as it is now.
+	Session *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// Whether the idempotency_key had been used before, so that the call created nothing.
 	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -496,8 +519,9 @@ func (x *CreateSessionResponse) GetReplayed() bool {
 }
 
 type GetSessionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a session.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -540,8 +564,9 @@ func (x *GetSessionRequest) GetId() string {
 }
 
 type GetSessionResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session as it is now.
+	Session       *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -584,11 +609,13 @@ func (x *GetSessionResponse) GetSession() *Session {
 }
 
 type SendMessageRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	// 1 to 20,000 characters.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a session.
+	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Required. 1 to 20,000 characters.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
-	// Required. As in SubmitGenerationRequest; compared with session and text.
+	// Required. 1 to 255 visible ASCII characters, one key for each message. A repeated call must have the same
+	// session_id and text.
 	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -646,9 +673,10 @@ func (x *SendMessageRequest) GetIdempotencyKey() string {
 }
 
 type SendMessageResponse struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Message *Message               `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
-	// The idempotency_key was known: nothing was sent by this call.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message as it is now.
+	Message *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	// Whether the idempotency_key had been used before, so that the call sent nothing.
 	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -700,11 +728,15 @@ func (x *SendMessageResponse) GetReplayed() bool {
 
 type ListMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Default 100; more than 1000 counts as 1000.
-	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The largest number of messages in a page: 0 means 100, and more than 1,000 means 1,000. A page has at most 2 MiB,
+	// so it can have fewer.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same session_id and
+	// after_message_id.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Required. The id of a session.
 	SessionId string `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	// Only those after this one.
+	// Lists only messages after this one. Default: all.
 	AfterMessageId string `protobuf:"bytes,4,opt,name=after_message_id,json=afterMessageId,proto3" json:"after_message_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -769,9 +801,10 @@ func (x *ListMessagesRequest) GetAfterMessageId() string {
 }
 
 type ListMessagesResponse struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Messages []*Message             `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
-	// Empty after the last page.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The messages of this page, oldest first.
+	Messages []*Message `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	// The page_token of the next page. Empty after the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -822,8 +855,9 @@ func (x *ListMessagesResponse) GetNextPageToken() string {
 }
 
 type InterruptSessionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a session.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -866,8 +900,9 @@ func (x *InterruptSessionRequest) GetId() string {
 }
 
 type InterruptSessionResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session after the call.
+	Session       *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -910,10 +945,12 @@ func (x *InterruptSessionResponse) GetSession() *Session {
 }
 
 type WatchSessionRequest struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	AfterMessageId string                 `protobuf:"bytes,2,opt,name=after_message_id,json=afterMessageId,proto3" json:"after_message_id,omitempty"`
-	// End with OK when no turn is running any more: IDLE, AWAITING_INPUT or TERMINATED.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a session.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Streams only messages after this one. Default: all.
+	AfterMessageId string `protobuf:"bytes,2,opt,name=after_message_id,json=afterMessageId,proto3" json:"after_message_id,omitempty"`
+	// Whether the stream ends with OK when no turn is running: IDLE, AWAITING_INPUT or TERMINATED.
 	UntilIdle     bool `protobuf:"varint,3,opt,name=until_idle,json=untilIdle,proto3" json:"until_idle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -970,12 +1007,13 @@ func (x *WatchSessionRequest) GetUntilIdle() bool {
 	return false
 }
 
-// What has changed; a message without both is a heartbeat (one after every 15 s of silence). Skip a message that sets no
-// field known to you.
+// A change of the session, a change of a message, or neither: a heartbeat, which is sent after 15 s without a message.
+// Clients must ignore a message in which they know no field.
 type WatchSessionResponse struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Session *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// Added, or changed: the same id replaces what was told of it before.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session as it is now.
+	Session *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// A new or changed message. It replaces an earlier one with the same id.
 	Message       *Message `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1027,8 +1065,9 @@ func (x *WatchSessionResponse) GetMessage() *Message {
 
 type CreateMediaRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the file's name, without a dot, such as "jpeg".
-	Extension     string         `protobuf:"bytes,1,opt,name=extension,proto3" json:"extension,omitempty"`
+	// Required. The extension of the file name without a dot, 1 to 16 letters and digits, such as "jpeg".
+	Extension string `protobuf:"bytes,1,opt,name=extension,proto3" json:"extension,omitempty"`
+	// Required. The kind of the file.
 	Kind          AgentMediaKind `protobuf:"varint,2,opt,name=kind,proto3,enum=hfgateway.agents.v1alpha1.AgentMediaKind" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1080,12 +1119,13 @@ func (x *CreateMediaRequest) GetKind() AgentMediaKind {
 
 type CreateMediaResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What ConfirmMedia takes.
+	// The id, for ConfirmMedia.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Sent with the PUT as Content-Type.
+	// The Content-Type that the PUT must have.
 	ContentType string `protobuf:"bytes,2,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	UploadUrl   string `protobuf:"bytes,3,opt,name=upload_url,json=uploadUrl,proto3" json:"upload_url,omitempty"`
-	// What a message refers to once it is confirmed.
+	// The URL to PUT the file to.
+	UploadUrl string `protobuf:"bytes,3,opt,name=upload_url,json=uploadUrl,proto3" json:"upload_url,omitempty"`
+	// The URL by which messages refer to the file, once it is confirmed.
 	Url           string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1150,9 +1190,11 @@ func (x *CreateMediaResponse) GetUrl() string {
 }
 
 type ConfirmMediaRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Kind          AgentMediaKind         `protobuf:"varint,2,opt,name=kind,proto3,enum=hfgateway.agents.v1alpha1.AgentMediaKind" json:"kind,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id in CreateMediaResponse.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Required. The kind in CreateMediaRequest.
+	Kind          AgentMediaKind `protobuf:"varint,2,opt,name=kind,proto3,enum=hfgateway.agents.v1alpha1.AgentMediaKind" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -33,46 +33,106 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Conversations with Higgsfield's agents, which call models by themselves. Needs an account that Higgsfield has enabled
-// for it. May change between versions, as Higgsfield's own API does.
-// Every RPC can also end with UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (FEATURE_NOT_ENABLED, and
-// NOT_ALLOWED for a watch token), RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS, GATEWAY_OVERLOADED), UNAVAILABLE
-// (UPSTREAM_UNAVAILABLE, GATEWAY_UNAVAILABLE) and INTERNAL (UPSTREAM_CREDENTIALS_REFUSED, INTERNAL).
-// A session belongs to the tenant that created it: to all others it is NOT_FOUND. Where no keys are asked for, sessions
-// that were not created here can be used too.
-// Idempotency keys are remembered for 7 days at least. They are apart from those of generations, and one key stands for
-// one session or one message.
+// Holds conversations with Higgsfield's agents, which call models on their own. Higgsfield must have enabled agents for
+// the account. This API may change between versions, as Higgsfield's own does.
+//
+// A session belongs to the tenant that created it, and is NOT_FOUND for others. If authentication is off, sessions that
+// were created elsewhere can be used as well.
+//
+// Idempotency keys are remembered for at least 7 days, and longer while the outcome of a message is not known. They are
+// separate from those of generations. A key belongs to one session or to one message.
+//
+// A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
+//   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
+//   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+//   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
+//   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
+//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+//   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
+//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+//   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+//   - INTERNAL (INTERNAL): a defect of the gateway.
+//
+// After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
 type AgentServiceClient interface {
-	// A session is free. With the same idempotency_key: the same session; one whose answer was lost is made anew.
-	// Codes: INVALID_ARGUMENT, FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED).
+	// Creates a session, which costs nothing.
+	//
+	// Errors:
+	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to a message.
+	//
+	// Retry: safe with the same idempotency_key. The call returns the same session, or creates another one if
+	// Higgsfield's response was lost.
 	CreateSession(ctx context.Context, in *CreateSessionRequest, opts ...grpc.CallOption) (*CreateSessionResponse, error)
-	// Codes: NOT_FOUND.
+	// Returns a session.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id.
+	//
+	// Retry: safe.
 	GetSession(ctx context.Context, in *GetSessionRequest, opts ...grpc.CallOption) (*GetSessionResponse, error)
-	// A message, or the answer to a question of the agent. Billable, and Higgsfield takes no key for it: a message whose
-	// answer was lost is looked up among the session's messages, and never sent again. With the same idempotency_key: the
-	// message of the first call.
-	// Codes: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED), RESOURCE_EXHAUSTED
-	// (UPSTREAM_SATURATED), ABORTED (SESSION_BUSY: a turn is running, and this message was neither taken nor charged;
-	// SUBMISSION_UNRESOLVED: sent, no answer came, and it is not among the messages yet: call again with the same key to
-	// look again). After all of these but SUBMISSION_UNRESOLVED nothing was charged, and the key is free.
+	// Sends a message, or the answer to a question of the agent. It is charged.
+	//
+	// Higgsfield has no idempotency keys for messages. If the response is lost, the gateway looks the message up in the
+	// session, and never sends it again.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the text.
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id.
+	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another message or to a session.
+	//   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield accepts no more messages at present.
+	//   - ABORTED (SESSION_BUSY): a turn is running.
+	//   - ABORTED (SUBMISSION_UNRESOLVED): the message was sent without a response, and is not in the session yet.
+	//
+	// After any of these errors except SUBMISSION_UNRESOLVED, nothing was charged, and the key is free.
+	//
+	// Retry: safe with the same idempotency_key. The call returns the message of the first call, or looks for it again.
 	SendMessage(ctx context.Context, in *SendMessageRequest, opts ...grpc.CallOption) (*SendMessageResponse, error)
-	// Oldest first.
-	// Codes: INVALID_ARGUMENT, NOT_FOUND.
+	// Lists the messages of a session, oldest first.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id is
+	//     not the id of a message.
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
+	//
+	// Retry: safe.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
-	// Asks the agent to stop its turn; a session without a turn stays as it is.
-	// Codes: NOT_FOUND.
+	// Asks the agent to stop its turn. A session without a running turn is not changed.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id.
+	//
+	// Retry: safe.
 	InterruptSession(ctx context.Context, in *InterruptSessionRequest, opts ...grpc.CallOption) (*InterruptSessionResponse, error)
-	// First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
-	// turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
-	// after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
-	// completed message. While Higgsfield does not answer it only waits.
-	// Codes: INVALID_ARGUMENT, NOT_FOUND.
+	// Streams the session and its messages after after_message_id, then every change of both. The end of a turn follows
+	// the messages of the turn.
+	//
+	// The stream ends with OK when the session is TERMINATED; with until_idle, also when no turn is running. It ends with
+	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. During an outage of Higgsfield the
+	// stream stays open and waits.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id is not the id of a message.
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
+	//
+	// Retry: safe. To resume, set after_message_id to the last completed message received.
 	WatchSession(ctx context.Context, in *WatchSessionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSessionResponse], error)
-	// A place for media that messages refer to: PUT the bytes to upload_url with content_type, then ConfirmMedia.
-	// Codes: INVALID_ARGUMENT.
+	// Returns a URL to which the client uploads a file that messages can refer to. The client sends the bytes in a PUT to
+	// upload_url with the content_type and without credentials, and then calls ConfirmMedia.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the extension or the kind.
+	//
+	// Retry: safe. Each call returns another URL.
 	CreateMedia(ctx context.Context, in *CreateMediaRequest, opts ...grpc.CallOption) (*CreateMediaResponse, error)
-	// Says that the bytes are there.
-	// Codes: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION (NOT_DONE: the bytes are not there).
+	// Confirms that a file was uploaded. Higgsfield verifies it.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the kind.
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no media with this id.
+	//   - FAILED_PRECONDITION (NOT_DONE): the file has not arrived.
+	//
+	// Retry: safe.
 	ConfirmMedia(ctx context.Context, in *ConfirmMediaRequest, opts ...grpc.CallOption) (*ConfirmMediaResponse, error)
 }
 
@@ -177,46 +237,106 @@ func (c *agentServiceClient) ConfirmMedia(ctx context.Context, in *ConfirmMediaR
 // All implementations must embed UnimplementedAgentServiceServer
 // for forward compatibility.
 //
-// Conversations with Higgsfield's agents, which call models by themselves. Needs an account that Higgsfield has enabled
-// for it. May change between versions, as Higgsfield's own API does.
-// Every RPC can also end with UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (FEATURE_NOT_ENABLED, and
-// NOT_ALLOWED for a watch token), RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS, GATEWAY_OVERLOADED), UNAVAILABLE
-// (UPSTREAM_UNAVAILABLE, GATEWAY_UNAVAILABLE) and INTERNAL (UPSTREAM_CREDENTIALS_REFUSED, INTERNAL).
-// A session belongs to the tenant that created it: to all others it is NOT_FOUND. Where no keys are asked for, sessions
-// that were not created here can be used too.
-// Idempotency keys are remembered for 7 days at least. They are apart from those of generations, and one key stands for
-// one session or one message.
+// Holds conversations with Higgsfield's agents, which call models on their own. Higgsfield must have enabled agents for
+// the account. This API may change between versions, as Higgsfield's own does.
+//
+// A session belongs to the tenant that created it, and is NOT_FOUND for others. If authentication is off, sessions that
+// were created elsewhere can be used as well.
+//
+// Idempotency keys are remembered for at least 7 days, and longer while the outcome of a message is not known. They are
+// separate from those of generations. A key belongs to one session or to one message.
+//
+// A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
+//   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
+//   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+//   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
+//   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
+//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+//   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
+//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+//   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+//   - INTERNAL (INTERNAL): a defect of the gateway.
+//
+// After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
 type AgentServiceServer interface {
-	// A session is free. With the same idempotency_key: the same session; one whose answer was lost is made anew.
-	// Codes: INVALID_ARGUMENT, FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED).
+	// Creates a session, which costs nothing.
+	//
+	// Errors:
+	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to a message.
+	//
+	// Retry: safe with the same idempotency_key. The call returns the same session, or creates another one if
+	// Higgsfield's response was lost.
 	CreateSession(context.Context, *CreateSessionRequest) (*CreateSessionResponse, error)
-	// Codes: NOT_FOUND.
+	// Returns a session.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id.
+	//
+	// Retry: safe.
 	GetSession(context.Context, *GetSessionRequest) (*GetSessionResponse, error)
-	// A message, or the answer to a question of the agent. Billable, and Higgsfield takes no key for it: a message whose
-	// answer was lost is looked up among the session's messages, and never sent again. With the same idempotency_key: the
-	// message of the first call.
-	// Codes: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED), RESOURCE_EXHAUSTED
-	// (UPSTREAM_SATURATED), ABORTED (SESSION_BUSY: a turn is running, and this message was neither taken nor charged;
-	// SUBMISSION_UNRESOLVED: sent, no answer came, and it is not among the messages yet: call again with the same key to
-	// look again). After all of these but SUBMISSION_UNRESOLVED nothing was charged, and the key is free.
+	// Sends a message, or the answer to a question of the agent. It is charged.
+	//
+	// Higgsfield has no idempotency keys for messages. If the response is lost, the gateway looks the message up in the
+	// session, and never sends it again.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the text.
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id.
+	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another message or to a session.
+	//   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield accepts no more messages at present.
+	//   - ABORTED (SESSION_BUSY): a turn is running.
+	//   - ABORTED (SUBMISSION_UNRESOLVED): the message was sent without a response, and is not in the session yet.
+	//
+	// After any of these errors except SUBMISSION_UNRESOLVED, nothing was charged, and the key is free.
+	//
+	// Retry: safe with the same idempotency_key. The call returns the message of the first call, or looks for it again.
 	SendMessage(context.Context, *SendMessageRequest) (*SendMessageResponse, error)
-	// Oldest first.
-	// Codes: INVALID_ARGUMENT, NOT_FOUND.
+	// Lists the messages of a session, oldest first.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id is
+	//     not the id of a message.
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
+	//
+	// Retry: safe.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
-	// Asks the agent to stop its turn; a session without a turn stays as it is.
-	// Codes: NOT_FOUND.
+	// Asks the agent to stop its turn. A session without a running turn is not changed.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id.
+	//
+	// Retry: safe.
 	InterruptSession(context.Context, *InterruptSessionRequest) (*InterruptSessionResponse, error)
-	// First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
-	// turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
-	// after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
-	// completed message. While Higgsfield does not answer it only waits.
-	// Codes: INVALID_ARGUMENT, NOT_FOUND.
+	// Streams the session and its messages after after_message_id, then every change of both. The end of a turn follows
+	// the messages of the turn.
+	//
+	// The stream ends with OK when the session is TERMINATED; with until_idle, also when no turn is running. It ends with
+	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. During an outage of Higgsfield the
+	// stream stays open and waits.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id is not the id of a message.
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
+	//
+	// Retry: safe. To resume, set after_message_id to the last completed message received.
 	WatchSession(*WatchSessionRequest, grpc.ServerStreamingServer[WatchSessionResponse]) error
-	// A place for media that messages refer to: PUT the bytes to upload_url with content_type, then ConfirmMedia.
-	// Codes: INVALID_ARGUMENT.
+	// Returns a URL to which the client uploads a file that messages can refer to. The client sends the bytes in a PUT to
+	// upload_url with the content_type and without credentials, and then calls ConfirmMedia.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the extension or the kind.
+	//
+	// Retry: safe. Each call returns another URL.
 	CreateMedia(context.Context, *CreateMediaRequest) (*CreateMediaResponse, error)
-	// Says that the bytes are there.
-	// Codes: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION (NOT_DONE: the bytes are not there).
+	// Confirms that a file was uploaded. Higgsfield verifies it.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the kind.
+	//   - NOT_FOUND (NOT_FOUND): the tenant has no media with this id.
+	//   - FAILED_PRECONDITION (NOT_DONE): the file has not arrived.
+	//
+	// Retry: safe.
 	ConfirmMedia(context.Context, *ConfirmMediaRequest) (*ConfirmMediaResponse, error)
 	mustEmbedUnimplementedAgentServiceServer()
 }

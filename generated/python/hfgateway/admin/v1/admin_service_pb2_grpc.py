@@ -26,8 +26,13 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
-    public ports; ids of all tenants count.
+    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+
+    The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
+    It asks for no credentials. A field of a request is optional unless its comment says "Required".
+
+    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
+    available, and INTERNAL (INTERNAL).
     """
 
     def __init__(self, channel):
@@ -74,64 +79,98 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
-    public ports; ids of all tenants count.
+    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+
+    The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
+    It asks for no credentials. A field of a request is optional unless its comment says "Required".
+
+    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
+    available, and INTERNAL (INTERNAL).
     """
 
     def ResolveGeneration(self, request, context):
-        """The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
-        request_id may name any request of the account.
-        Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
-        unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. It is not in GenerationService,
+        because request_id can name any request of the Higgsfield account.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): there is no generation with this id.
+        - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
+        not know the request, the request belongs to another generation, or a resubmission is not safe.
+        - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+        Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListUnresolved(self, request, context):
-        """The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
-        Those that are on their way are among them.
+        """Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
+        those that are under way.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveCharacter(self, request, context):
-        """Say what came of a character whose outcome is unknown.
-        Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
-        Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        """Resolves an order of a character whose outcome is not known.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
+        - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
+        the character, or it has another name, existed before the order, or belongs to another order.
+        - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+        Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveMessage(self, request, context):
-        """Say what came of a message to an agent whose outcome is unknown.
-        Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
-        session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        """Resolves a message to an agent whose outcome is not known.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+        - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
+        after the send, or belongs to another key.
+        - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+        Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateApiKey(self, request, context):
-        """A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
+        """Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
+        the tenant.
+
+        Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListApiKeys(self, request, context):
-        """Oldest first, revoked ones too.
+        """Lists the API keys of all tenants, oldest first, including revoked ones.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeApiKey(self, request, context):
-        """From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
-        end so within seconds. Again on a revoked one: OK.
-        Codes: NOT_FOUND.
+        """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
+        Their open streams end with it within seconds. Revoking a revoked key succeeds.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): there is no key with this id.
+
+        Retry: safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,8 +223,13 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
-    public ports; ids of all tenants count.
+    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+
+    The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
+    It asks for no credentials. A field of a request is optional unless its comment says "Required".
+
+    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
+    available, and INTERNAL (INTERNAL).
     """
 
     @staticmethod

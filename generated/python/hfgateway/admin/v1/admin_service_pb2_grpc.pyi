@@ -27,8 +27,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
-    public ports; ids of all tenants count.
+    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+
+    The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
+    It asks for no credentials. A field of a request is optional unless its comment says "Required".
+
+    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
+    available, and INTERNAL (INTERNAL).
     """
 
     @_typing.overload
@@ -36,75 +41,147 @@ class AdminServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     ResolveGeneration: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveGenerationRequest, _admin_service_pb2.ResolveGenerationResponse]
-    """The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
-    request_id may name any request of the account.
-    Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
-    unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. It is not in GenerationService,
+    because request_id can name any request of the Higgsfield account.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): there is no generation with this id.
+      - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
+        not know the request, the request belongs to another generation, or a resubmission is not safe.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
     """
     ListUnresolved: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListUnresolvedRequest, _admin_service_pb2.ListUnresolvedResponse]
-    """The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
-    Those that are on their way are among them.
+    """Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
+    those that are under way.
+
+    Retry: safe.
     """
     ResolveCharacter: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveCharacterRequest, _admin_service_pb2.ResolveCharacterResponse]
-    """Say what came of a character whose outcome is unknown.
-    Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
-    Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Resolves an order of a character whose outcome is not known.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
+      - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
+        the character, or it has another name, existed before the order, or belongs to another order.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
     ResolveMessage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveMessageRequest, _admin_service_pb2.ResolveMessageResponse]
-    """Say what came of a message to an agent whose outcome is unknown.
-    Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
-    session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Resolves a message to an agent whose outcome is not known.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+      - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
+        after the send, or belongs to another key.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateApiKeyRequest, _admin_service_pb2.CreateApiKeyResponse]
-    """A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant."""
+    """Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
+    the tenant.
+
+    Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
+    """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListApiKeysRequest, _admin_service_pb2.ListApiKeysResponse]
-    """Oldest first, revoked ones too."""
+    """Lists the API keys of all tenants, oldest first, including revoked ones.
+
+    Retry: safe.
+    """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeApiKeyRequest, _admin_service_pb2.RevokeApiKeyResponse]
-    """From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
-    end so within seconds. Again on a revoked one: OK.
-    Codes: NOT_FOUND.
+    """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
+    Their open streams end with it within seconds. Revoking a revoked key succeeds.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): there is no key with this id.
+
+    Retry: safe.
     """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
-    public ports; ids of all tenants count.
+    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+
+    The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
+    It asks for no credentials. A field of a request is optional unless its comment says "Required".
+
+    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
+    available, and INTERNAL (INTERNAL).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ResolveGeneration: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveGenerationRequest, _admin_service_pb2.ResolveGenerationResponse]  # type: ignore[assignment]
-    """The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
-    request_id may name any request of the account.
-    Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
-    unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. It is not in GenerationService,
+    because request_id can name any request of the Higgsfield account.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): there is no generation with this id.
+      - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
+        not know the request, the request belongs to another generation, or a resubmission is not safe.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
     """
     ListUnresolved: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListUnresolvedRequest, _admin_service_pb2.ListUnresolvedResponse]  # type: ignore[assignment]
-    """The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
-    Those that are on their way are among them.
+    """Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
+    those that are under way.
+
+    Retry: safe.
     """
     ResolveCharacter: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveCharacterRequest, _admin_service_pb2.ResolveCharacterResponse]  # type: ignore[assignment]
-    """Say what came of a character whose outcome is unknown.
-    Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
-    Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Resolves an order of a character whose outcome is not known.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
+      - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
+        the character, or it has another name, existed before the order, or belongs to another order.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
     ResolveMessage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveMessageRequest, _admin_service_pb2.ResolveMessageResponse]  # type: ignore[assignment]
-    """Say what came of a message to an agent whose outcome is unknown.
-    Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
-    session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+    """Resolves a message to an agent whose outcome is not known.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+      - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
+        after the send, or belongs to another key.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+    Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateApiKeyRequest, _admin_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
-    """A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant."""
+    """Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
+    the tenant.
+
+    Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
+    """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListApiKeysRequest, _admin_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
-    """Oldest first, revoked ones too."""
+    """Lists the API keys of all tenants, oldest first, including revoked ones.
+
+    Retry: safe.
+    """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeApiKeyRequest, _admin_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
-    """From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
-    end so within seconds. Again on a revoked one: OK.
-    Codes: NOT_FOUND.
+    """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
+    Their open streams end with it within seconds. Revoking a revoked key succeeds.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): there is no key with this id.
+
+    Retry: safe.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
-    public ports; ids of all tenants count.
+    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+
+    The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
+    It asks for no credentials. A field of a request is optional unless its comment says "Required".
+
+    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
+    available, and INTERNAL (INTERNAL).
     """
 
     @_abc_1.abstractmethod
@@ -113,10 +190,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ResolveGenerationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ResolveGenerationResponse, _abc.Awaitable[_admin_service_pb2.ResolveGenerationResponse]]:
-        """The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
-        request_id may name any request of the account.
-        Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
-        unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. It is not in GenerationService,
+        because request_id can name any request of the Higgsfield account.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): there is no generation with this id.
+          - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
+            not know the request, the request belongs to another generation, or a resubmission is not safe.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+        Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
         """
 
     @_abc_1.abstractmethod
@@ -125,8 +208,10 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListUnresolvedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListUnresolvedResponse, _abc.Awaitable[_admin_service_pb2.ListUnresolvedResponse]]:
-        """The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
-        Those that are on their way are among them.
+        """Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
+        those that are under way.
+
+        Retry: safe.
         """
 
     @_abc_1.abstractmethod
@@ -135,9 +220,15 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ResolveCharacterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ResolveCharacterResponse, _abc.Awaitable[_admin_service_pb2.ResolveCharacterResponse]]:
-        """Say what came of a character whose outcome is unknown.
-        Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
-        Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        """Resolves an order of a character whose outcome is not known.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
+          - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
+            the character, or it has another name, existed before the order, or belongs to another order.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+        Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         """
 
     @_abc_1.abstractmethod
@@ -146,9 +237,15 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ResolveMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ResolveMessageResponse, _abc.Awaitable[_admin_service_pb2.ResolveMessageResponse]]:
-        """Say what came of a message to an agent whose outcome is unknown.
-        Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
-        session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+        """Resolves a message to an agent whose outcome is not known.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+          - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
+            after the send, or belongs to another key.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+
+        Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         """
 
     @_abc_1.abstractmethod
@@ -157,7 +254,11 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_admin_service_pb2.CreateApiKeyResponse]]:
-        """A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant."""
+        """Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
+        the tenant.
+
+        Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
+        """
 
     @_abc_1.abstractmethod
     def ListApiKeys(
@@ -165,7 +266,10 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListApiKeysRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListApiKeysResponse, _abc.Awaitable[_admin_service_pb2.ListApiKeysResponse]]:
-        """Oldest first, revoked ones too."""
+        """Lists the API keys of all tenants, oldest first, including revoked ones.
+
+        Retry: safe.
+        """
 
     @_abc_1.abstractmethod
     def RevokeApiKey(
@@ -173,9 +277,13 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.RevokeApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.RevokeApiKeyResponse, _abc.Awaitable[_admin_service_pb2.RevokeApiKeyResponse]]:
-        """From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
-        end so within seconds. Again on a revoked one: OK.
-        Codes: NOT_FOUND.
+        """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
+        Their open streams end with it within seconds. Revoking a revoked key succeeds.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): there is no key with this id.
+
+        Retry: safe.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

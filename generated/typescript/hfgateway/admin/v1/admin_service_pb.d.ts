@@ -17,17 +17,21 @@ export declare const file_hfgateway_admin_v1_admin_service: GenFile;
  */
 export declare type ResolveGenerationRequest = Message<"hfgateway.admin.v1.ResolveGenerationRequest"> & {
   /**
+   * Required. The id of a generation of any tenant.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Required.
+   *
    * @generated from oneof hfgateway.admin.v1.ResolveGenerationRequest.resolution
    */
   resolution: {
     /**
-     * Higgsfield's request that it is. Higgsfield is asked first, and must know it. Of a LOST generation, which never
-     * changes again, a new one is made that is bound to the request.
+     * The generation is this request at Higgsfield, a UUID. The gateway asks Higgsfield first, which must know the
+     * request. A LOST generation never changes: the gateway creates a new one, bound to the request.
      *
      * @generated from field: string request_id = 2;
      */
@@ -35,7 +39,7 @@ export declare type ResolveGenerationRequest = Message<"hfgateway.admin.v1.Resol
     case: "requestId";
   } | {
     /**
-     * It never ran, or nobody will ever know: LOST.
+     * The generation never ran, or its outcome will never be known. It becomes LOST.
      *
      * @generated from field: hfgateway.admin.v1.Lost lost = 3;
      */
@@ -43,7 +47,7 @@ export declare type ResolveGenerationRequest = Message<"hfgateway.admin.v1.Resol
     case: "lost";
   } | {
     /**
-     * POST it again.
+     * Send the generation again.
      *
      * @generated from field: hfgateway.admin.v1.Resubmit resubmit = 4;
      */
@@ -59,6 +63,8 @@ export declare type ResolveGenerationRequest = Message<"hfgateway.admin.v1.Resol
 export declare const ResolveGenerationRequestSchema: GenMessage<ResolveGenerationRequest>;
 
 /**
+ * Declares a generation lost.
+ *
  * @generated from message hfgateway.admin.v1.Lost
  */
 export declare type Lost = Message<"hfgateway.admin.v1.Lost"> & {
@@ -71,11 +77,14 @@ export declare type Lost = Message<"hfgateway.admin.v1.Lost"> & {
 export declare const LostSchema: GenMessage<Lost>;
 
 /**
+ * Sends a generation again.
+ *
  * @generated from message hfgateway.admin.v1.Resubmit
  */
 export declare type Resubmit = Message<"hfgateway.admin.v1.Resubmit"> & {
   /**
-   * Also where a repeat under its key is not safe any more: it may be charged a second time.
+   * Whether to send it even if Higgsfield may no longer know its idempotency key, so that it may be charged a second
+   * time.
    *
    * @generated from field: bool may_charge_twice = 1;
    */
@@ -93,7 +102,7 @@ export declare const ResubmitSchema: GenMessage<Resubmit>;
  */
 export declare type ResolveGenerationResponse = Message<"hfgateway.admin.v1.ResolveGenerationResponse"> & {
   /**
-   * As it is now; the new one where one was made.
+   * The generation as it is now, or the new one if one was created. Without its input.
    *
    * @generated from field: hfgateway.v1.Generation generation = 1;
    */
@@ -123,11 +132,15 @@ export declare const ListUnresolvedRequestSchema: GenMessage<ListUnresolvedReque
  */
 export declare type ListUnresolvedResponse = Message<"hfgateway.admin.v1.ListUnresolvedResponse"> & {
   /**
+   * The orders of characters, oldest first.
+   *
    * @generated from field: repeated hfgateway.admin.v1.UnresolvedCharacter characters = 1;
    */
   characters: UnresolvedCharacter[];
 
   /**
+   * The messages to agents.
+   *
    * @generated from field: repeated hfgateway.admin.v1.UnresolvedMessage messages = 2;
    */
   messages: UnresolvedMessage[];
@@ -140,26 +153,34 @@ export declare type ListUnresolvedResponse = Message<"hfgateway.admin.v1.ListUnr
 export declare const ListUnresolvedResponseSchema: GenMessage<ListUnresolvedResponse>;
 
 /**
+ * An order of a character whose outcome is not known. Set by the gateway.
+ *
  * @generated from message hfgateway.admin.v1.UnresolvedCharacter
  */
 export declare type UnresolvedCharacter = Message<"hfgateway.admin.v1.UnresolvedCharacter"> & {
   /**
+   * The tenant that sent the order.
+   *
    * @generated from field: string tenant = 1;
    */
   tenant: string;
 
   /**
+   * The idempotency key of the order.
+   *
    * @generated from field: string idempotency_key = 2;
    */
   idempotencyKey: string;
 
   /**
+   * The name of the character.
+   *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
-   * When it was sent.
+   * When the order was sent.
    *
    * @generated from field: google.protobuf.Timestamp send_time = 4;
    */
@@ -173,26 +194,34 @@ export declare type UnresolvedCharacter = Message<"hfgateway.admin.v1.Unresolved
 export declare const UnresolvedCharacterSchema: GenMessage<UnresolvedCharacter>;
 
 /**
+ * A message to an agent whose outcome is not known. Set by the gateway.
+ *
  * @generated from message hfgateway.admin.v1.UnresolvedMessage
  */
 export declare type UnresolvedMessage = Message<"hfgateway.admin.v1.UnresolvedMessage"> & {
   /**
+   * The tenant that sent the message.
+   *
    * @generated from field: string tenant = 1;
    */
   tenant: string;
 
   /**
+   * The idempotency key of the message.
+   *
    * @generated from field: string idempotency_key = 2;
    */
   idempotencyKey: string;
 
   /**
+   * The id of the session.
+   *
    * @generated from field: string session_id = 3;
    */
   sessionId: string;
 
   /**
-   * When it was sent.
+   * When the message was sent.
    *
    * @generated from field: google.protobuf.Timestamp send_time = 4;
    */
@@ -210,21 +239,27 @@ export declare const UnresolvedMessageSchema: GenMessage<UnresolvedMessage>;
  */
 export declare type ResolveCharacterRequest = Message<"hfgateway.admin.v1.ResolveCharacterRequest"> & {
   /**
+   * Required. The tenant, as in UnresolvedCharacter.
+   *
    * @generated from field: string tenant = 1;
    */
   tenant: string;
 
   /**
+   * Required. The idempotency key, as in UnresolvedCharacter.
+   *
    * @generated from field: string idempotency_key = 2;
    */
   idempotencyKey: string;
 
   /**
+   * Required.
+   *
    * @generated from oneof hfgateway.admin.v1.ResolveCharacterRequest.resolution
    */
   resolution: {
     /**
-     * The character that came of it.
+     * The order created this character.
      *
      * @generated from field: string character_id = 3;
      */
@@ -232,6 +267,8 @@ export declare type ResolveCharacterRequest = Message<"hfgateway.admin.v1.Resolv
     case: "characterId";
   } | {
     /**
+     * Higgsfield never accepted the order.
+     *
      * @generated from field: hfgateway.admin.v1.NotTaken not_taken = 4;
      */
     value: NotTaken;
@@ -262,21 +299,27 @@ export declare const ResolveCharacterResponseSchema: GenMessage<ResolveCharacter
  */
 export declare type ResolveMessageRequest = Message<"hfgateway.admin.v1.ResolveMessageRequest"> & {
   /**
+   * Required. The tenant, as in UnresolvedMessage.
+   *
    * @generated from field: string tenant = 1;
    */
   tenant: string;
 
   /**
+   * Required. The idempotency key, as in UnresolvedMessage.
+   *
    * @generated from field: string idempotency_key = 2;
    */
   idempotencyKey: string;
 
   /**
+   * Required.
+   *
    * @generated from oneof hfgateway.admin.v1.ResolveMessageRequest.resolution
    */
   resolution: {
     /**
-     * The message that it is.
+     * The message has this id at Higgsfield.
      *
      * @generated from field: string message_id = 3;
      */
@@ -284,6 +327,8 @@ export declare type ResolveMessageRequest = Message<"hfgateway.admin.v1.ResolveM
     case: "messageId";
   } | {
     /**
+     * Higgsfield never accepted the message.
+     *
      * @generated from field: hfgateway.admin.v1.NotTaken not_taken = 4;
      */
     value: NotTaken;
@@ -310,7 +355,8 @@ export declare type ResolveMessageResponse = Message<"hfgateway.admin.v1.Resolve
 export declare const ResolveMessageResponseSchema: GenMessage<ResolveMessageResponse>;
 
 /**
- * Higgsfield never took it. The key is free again: a call with it sends, and is charged, anew.
+ * Declares that Higgsfield never accepted a request. This frees the idempotency key: a call with it sends the request
+ * again, which is charged.
  *
  * @generated from message hfgateway.admin.v1.NotTaken
  */
@@ -324,34 +370,42 @@ export declare type NotTaken = Message<"hfgateway.admin.v1.NotTaken"> & {
 export declare const NotTakenSchema: GenMessage<NotTaken>;
 
 /**
+ * An API key without its secret. Set by the gateway.
+ *
  * @generated from message hfgateway.admin.v1.ApiKey
  */
 export declare type ApiKey = Message<"hfgateway.admin.v1.ApiKey"> & {
   /**
-   * Not secret: the part of the key between its first and its second "_".
+   * The id, which is not secret: the part of the key between its first and its second "_".
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * The tenant of the key.
+   *
    * @generated from field: string tenant = 2;
    */
   tenant: string;
 
   /**
-   * For people: where it is used, who has it.
+   * A note for people, such as where the key is used.
    *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
+   * When the key was created.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 4;
    */
   createTime?: Timestamp | undefined;
 
   /**
+   * When the key was revoked. Absent if it is active.
+   *
    * @generated from field: google.protobuf.Timestamp revoke_time = 5;
    */
   revokeTime?: Timestamp | undefined;
@@ -368,14 +422,14 @@ export declare const ApiKeySchema: GenMessage<ApiKey>;
  */
 export declare type CreateApiKeyRequest = Message<"hfgateway.admin.v1.CreateApiKeyRequest"> & {
   /**
-   * 1 to 63 of a-z, 0-9, "-", "_"; the first a letter or digit.
+   * Required. 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
    *
    * @generated from field: string tenant = 1;
    */
   tenant: string;
 
   /**
-   * At most 100 characters.
+   * A note for people, at most 100 printable characters.
    *
    * @generated from field: string name = 2;
    */
@@ -393,12 +447,14 @@ export declare const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest>;
  */
 export declare type CreateApiKeyResponse = Message<"hfgateway.admin.v1.CreateApiKeyResponse"> & {
   /**
+   * The key without its secret.
+   *
    * @generated from field: hfgateway.admin.v1.ApiKey api_key = 1;
    */
   apiKey?: ApiKey | undefined;
 
   /**
-   * "hfg_…": told here and never again, for only its hash is stored.
+   * The key as a client sends it, "hfg_...". Only this response has it, because the gateway stores only its hash.
    *
    * @generated from field: string secret = 2;
    */
@@ -428,6 +484,8 @@ export declare const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest>;
  */
 export declare type ListApiKeysResponse = Message<"hfgateway.admin.v1.ListApiKeysResponse"> & {
   /**
+   * The keys, oldest first.
+   *
    * @generated from field: repeated hfgateway.admin.v1.ApiKey api_keys = 1;
    */
   apiKeys: ApiKey[];
@@ -444,6 +502,8 @@ export declare const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse>;
  */
 export declare type RevokeApiKeyRequest = Message<"hfgateway.admin.v1.RevokeApiKeyRequest"> & {
   /**
+   * Required. The id of a key.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -460,6 +520,8 @@ export declare const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest>;
  */
 export declare type RevokeApiKeyResponse = Message<"hfgateway.admin.v1.RevokeApiKeyResponse"> & {
   /**
+   * The revoked key.
+   *
    * @generated from field: hfgateway.admin.v1.ApiKey api_key = 1;
    */
   apiKey?: ApiKey | undefined;
@@ -472,17 +534,28 @@ export declare type RevokeApiKeyResponse = Message<"hfgateway.admin.v1.RevokeApi
 export declare const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse>;
 
 /**
- * For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
- * public ports; ids of all tenants count.
+ * Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+ *
+ * The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
+ * It asks for no credentials. A field of a request is optional unless its comment says "Required".
+ *
+ * Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
+ * available, and INTERNAL (INTERNAL).
  *
  * @generated from service hfgateway.admin.v1.AdminService
  */
 export declare const AdminService: GenService<{
   /**
-   * The way out of UNCERTAIN, and of LOST where the request turned up later. Here and not in GenerationService, for
-   * request_id may name any request of the account.
-   * Codes: NOT_FOUND; INVALID_ARGUMENT where the generation is in no state to be resolved so, or the request is
-   * unknown to Higgsfield or belongs to another generation; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+   * Resolves an UNCERTAIN generation, or a LOST one whose request was found later. It is not in GenerationService,
+   * because request_id can name any request of the Higgsfield account.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): there is no generation with this id.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
+   *     not know the request, the request belongs to another generation, or a resubmission is not safe.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *
+   * Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.ResolveGeneration
    */
@@ -492,8 +565,10 @@ export declare const AdminService: GenService<{
     output: typeof ResolveGenerationResponseSchema;
   },
   /**
-   * The characters and the messages to agents that were sent, and of which nobody knows whether Higgsfield took them.
-   * Those that are on their way are among them.
+   * Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
+   * those that are under way.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.ListUnresolved
    */
@@ -503,9 +578,15 @@ export declare const AdminService: GenService<{
     output: typeof ListUnresolvedResponseSchema;
   },
   /**
-   * Say what came of a character whose outcome is unknown.
-   * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or it is on its way, or the character is unknown to
-   * Higgsfield, has another name or belongs to another order; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+   * Resolves an order of a character whose outcome is not known.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
+   *     the character, or it has another name, existed before the order, or belongs to another order.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *
+   * Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.ResolveCharacter
    */
@@ -515,9 +596,15 @@ export declare const AdminService: GenService<{
     output: typeof ResolveCharacterResponseSchema;
   },
   /**
-   * Say what came of a message to an agent whose outcome is unknown.
-   * Codes: NOT_FOUND; INVALID_ARGUMENT where its outcome is known, or the message is not one of the user's in that
-   * session after this was sent, or belongs to another key; UNAVAILABLE (UPSTREAM_UNAVAILABLE).
+   * Resolves a message to an agent whose outcome is not known.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
+   *     after the send, or belongs to another key.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *
+   * Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.ResolveMessage
    */
@@ -527,7 +614,10 @@ export declare const AdminService: GenService<{
     output: typeof ResolveMessageResponseSchema;
   },
   /**
-   * A new API key for a tenant, which comes to be with its first. Whoever has the key acts as the tenant.
+   * Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
+   * the tenant.
+   *
+   * Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.CreateApiKey
    */
@@ -537,7 +627,9 @@ export declare const AdminService: GenService<{
     output: typeof CreateApiKeyResponseSchema;
   },
   /**
-   * Oldest first, revoked ones too.
+   * Lists the API keys of all tenants, oldest first, including revoked ones.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.ListApiKeys
    */
@@ -547,9 +639,13 @@ export declare const AdminService: GenService<{
     output: typeof ListApiKeysResponseSchema;
   },
   /**
-   * From then on calls with the key, and with watch tokens that it made, end with UNAUTHENTICATED; open streams of both
-   * end so within seconds. Again on a revoked one: OK.
-   * Codes: NOT_FOUND.
+   * Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
+   * Their open streams end with it within seconds. Revoking a revoked key succeeds.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): there is no key with this id.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.RevokeApiKey
    */

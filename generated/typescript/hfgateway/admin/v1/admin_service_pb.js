@@ -153,8 +153,13 @@ export const RevokeApiKeyResponseSchema = /*@__PURE__*/
   messageDesc(file_hfgateway_admin_v1_admin_service, 19);
 
 /**
- * For the operator of one gateway. Served on a socket of its own that only the gateway's user can open, never on its
- * public ports; ids of all tenants count.
+ * Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+ *
+ * The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
+ * It asks for no credentials. A field of a request is optional unless its comment says "Required".
+ *
+ * Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
+ * available, and INTERNAL (INTERNAL).
  *
  * @generated from service hfgateway.admin.v1.AdminService
  */

@@ -12,21 +12,27 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_hfgateway_agents_v1alpha1_agent_service: GenFile;
 
 /**
+ * A conversation with an agent. Set by the gateway.
+ *
  * @generated from message hfgateway.agents.v1alpha1.Session
  */
 export declare type Session = Message$1<"hfgateway.agents.v1alpha1.Session"> & {
   /**
+   * Higgsfield's id of the session.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * The state of the session.
+   *
    * @generated from field: hfgateway.agents.v1alpha1.SessionState state = 2;
    */
   state: SessionState;
 
   /**
-   * Higgsfield's word for the state, also one that the gateway does not know.
+   * Higgsfield's own word for the state, including one that the gateway does not know.
    *
    * @generated from field: string upstream_status = 3;
    */
@@ -40,50 +46,56 @@ export declare type Session = Message$1<"hfgateway.agents.v1alpha1.Session"> & {
 export declare const SessionSchema: GenMessage<Session>;
 
 /**
+ * A message of the user or of the agent. Set by the gateway from Higgsfield's responses.
+ *
  * @generated from message hfgateway.agents.v1alpha1.Message
  */
 export declare type Message = Message$1<"hfgateway.agents.v1alpha1.Message"> & {
   /**
+   * Higgsfield's id of the message.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * The author of the message.
+   *
    * @generated from field: hfgateway.agents.v1alpha1.Role role = 2;
    */
   role: Role;
 
   /**
-   * A user's message is settled together with the one that answers it.
+   * The state of the message. A message of the user completes together with the answer to it.
    *
    * @generated from field: hfgateway.agents.v1alpha1.MessageState state = 3;
    */
   state: MessageState;
 
   /**
-   * All text of it, one part to a line; cut after 250,000 characters. Grows while the agent writes.
+   * The text, with one part to a line. It grows while the agent writes. Cut after 250,000 characters.
    *
    * @generated from field: string text = 4;
    */
   text: string;
 
   /**
-   * What the agent's thinking cost, as decimal text; on the user's messages, where Higgsfield tells. The generations it
-   * ran are not in it.
+   * The cost of the agent's reasoning in US dollars, as a decimal number, without the generations that it ran. Set on
+   * messages of the user if Higgsfield returned it.
    *
    * @generated from field: string llm_cost_usd = 5;
    */
   llmCostUsd: string;
 
   /**
-   * Not set where Higgsfield has not told it yet.
+   * When the message was created. Absent until Higgsfield returns it.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 6;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * What the agent let see of its thinking; cut as the text is.
+   * The visible part of the agent's reasoning. Cut after 250,000 characters.
    *
    * @generated from field: string reasoning = 7;
    */
@@ -101,7 +113,7 @@ export declare const MessageSchema: GenMessage<Message>;
  */
 export declare type CreateSessionRequest = Message$1<"hfgateway.agents.v1alpha1.CreateSessionRequest"> & {
   /**
-   * Required. As in SubmitGenerationRequest.
+   * Required. 1 to 255 visible ASCII characters, one key for each session.
    *
    * @generated from field: string idempotency_key = 1;
    */
@@ -119,12 +131,14 @@ export declare const CreateSessionRequestSchema: GenMessage<CreateSessionRequest
  */
 export declare type CreateSessionResponse = Message$1<"hfgateway.agents.v1alpha1.CreateSessionResponse"> & {
   /**
+   * The session as it is now.
+   *
    * @generated from field: hfgateway.agents.v1alpha1.Session session = 1;
    */
   session?: Session | undefined;
 
   /**
-   * The idempotency_key was known.
+   * Whether the idempotency_key had been used before, so that the call created nothing.
    *
    * @generated from field: bool replayed = 2;
    */
@@ -142,6 +156,8 @@ export declare const CreateSessionResponseSchema: GenMessage<CreateSessionRespon
  */
 export declare type GetSessionRequest = Message$1<"hfgateway.agents.v1alpha1.GetSessionRequest"> & {
   /**
+   * Required. The id of a session.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -158,6 +174,8 @@ export declare const GetSessionRequestSchema: GenMessage<GetSessionRequest>;
  */
 export declare type GetSessionResponse = Message$1<"hfgateway.agents.v1alpha1.GetSessionResponse"> & {
   /**
+   * The session as it is now.
+   *
    * @generated from field: hfgateway.agents.v1alpha1.Session session = 1;
    */
   session?: Session | undefined;
@@ -174,19 +192,22 @@ export declare const GetSessionResponseSchema: GenMessage<GetSessionResponse>;
  */
 export declare type SendMessageRequest = Message$1<"hfgateway.agents.v1alpha1.SendMessageRequest"> & {
   /**
+   * Required. The id of a session.
+   *
    * @generated from field: string session_id = 1;
    */
   sessionId: string;
 
   /**
-   * 1 to 20,000 characters.
+   * Required. 1 to 20,000 characters.
    *
    * @generated from field: string text = 2;
    */
   text: string;
 
   /**
-   * Required. As in SubmitGenerationRequest; compared with session and text.
+   * Required. 1 to 255 visible ASCII characters, one key for each message. A repeated call must have the same
+   * session_id and text.
    *
    * @generated from field: string idempotency_key = 3;
    */
@@ -204,12 +225,14 @@ export declare const SendMessageRequestSchema: GenMessage<SendMessageRequest>;
  */
 export declare type SendMessageResponse = Message$1<"hfgateway.agents.v1alpha1.SendMessageResponse"> & {
   /**
+   * The message as it is now.
+   *
    * @generated from field: hfgateway.agents.v1alpha1.Message message = 1;
    */
   message?: Message | undefined;
 
   /**
-   * The idempotency_key was known: nothing was sent by this call.
+   * Whether the idempotency_key had been used before, so that the call sent nothing.
    *
    * @generated from field: bool replayed = 2;
    */
@@ -227,24 +250,30 @@ export declare const SendMessageResponseSchema: GenMessage<SendMessageResponse>;
  */
 export declare type ListMessagesRequest = Message$1<"hfgateway.agents.v1alpha1.ListMessagesRequest"> & {
   /**
-   * Default 100; more than 1000 counts as 1000.
+   * The largest number of messages in a page: 0 means 100, and more than 1,000 means 1,000. A page has at most 2 MiB,
+   * so it can have fewer.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
+   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same session_id and
+   * after_message_id.
+   *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
+   * Required. The id of a session.
+   *
    * @generated from field: string session_id = 3;
    */
   sessionId: string;
 
   /**
-   * Only those after this one.
+   * Lists only messages after this one. Default: all.
    *
    * @generated from field: string after_message_id = 4;
    */
@@ -262,12 +291,14 @@ export declare const ListMessagesRequestSchema: GenMessage<ListMessagesRequest>;
  */
 export declare type ListMessagesResponse = Message$1<"hfgateway.agents.v1alpha1.ListMessagesResponse"> & {
   /**
+   * The messages of this page, oldest first.
+   *
    * @generated from field: repeated hfgateway.agents.v1alpha1.Message messages = 1;
    */
   messages: Message[];
 
   /**
-   * Empty after the last page.
+   * The page_token of the next page. Empty after the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -285,6 +316,8 @@ export declare const ListMessagesResponseSchema: GenMessage<ListMessagesResponse
  */
 export declare type InterruptSessionRequest = Message$1<"hfgateway.agents.v1alpha1.InterruptSessionRequest"> & {
   /**
+   * Required. The id of a session.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
@@ -301,6 +334,8 @@ export declare const InterruptSessionRequestSchema: GenMessage<InterruptSessionR
  */
 export declare type InterruptSessionResponse = Message$1<"hfgateway.agents.v1alpha1.InterruptSessionResponse"> & {
   /**
+   * The session after the call.
+   *
    * @generated from field: hfgateway.agents.v1alpha1.Session session = 1;
    */
   session?: Session | undefined;
@@ -317,17 +352,21 @@ export declare const InterruptSessionResponseSchema: GenMessage<InterruptSession
  */
 export declare type WatchSessionRequest = Message$1<"hfgateway.agents.v1alpha1.WatchSessionRequest"> & {
   /**
+   * Required. The id of a session.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Streams only messages after this one. Default: all.
+   *
    * @generated from field: string after_message_id = 2;
    */
   afterMessageId: string;
 
   /**
-   * End with OK when no turn is running any more: IDLE, AWAITING_INPUT or TERMINATED.
+   * Whether the stream ends with OK when no turn is running: IDLE, AWAITING_INPUT or TERMINATED.
    *
    * @generated from field: bool until_idle = 3;
    */
@@ -341,19 +380,21 @@ export declare type WatchSessionRequest = Message$1<"hfgateway.agents.v1alpha1.W
 export declare const WatchSessionRequestSchema: GenMessage<WatchSessionRequest>;
 
 /**
- * What has changed; a message without both is a heartbeat (one after every 15 s of silence). Skip a message that sets no
- * field known to you.
+ * A change of the session, a change of a message, or neither: a heartbeat, which is sent after 15 s without a message.
+ * Clients must ignore a message in which they know no field.
  *
  * @generated from message hfgateway.agents.v1alpha1.WatchSessionResponse
  */
 export declare type WatchSessionResponse = Message$1<"hfgateway.agents.v1alpha1.WatchSessionResponse"> & {
   /**
+   * The session as it is now.
+   *
    * @generated from field: hfgateway.agents.v1alpha1.Session session = 1;
    */
   session?: Session | undefined;
 
   /**
-   * Added, or changed: the same id replaces what was told of it before.
+   * A new or changed message. It replaces an earlier one with the same id.
    *
    * @generated from field: hfgateway.agents.v1alpha1.Message message = 2;
    */
@@ -371,13 +412,15 @@ export declare const WatchSessionResponseSchema: GenMessage<WatchSessionResponse
  */
 export declare type CreateMediaRequest = Message$1<"hfgateway.agents.v1alpha1.CreateMediaRequest"> & {
   /**
-   * Of the file's name, without a dot, such as "jpeg".
+   * Required. The extension of the file name without a dot, 1 to 16 letters and digits, such as "jpeg".
    *
    * @generated from field: string extension = 1;
    */
   extension: string;
 
   /**
+   * Required. The kind of the file.
+   *
    * @generated from field: hfgateway.agents.v1alpha1.AgentMediaKind kind = 2;
    */
   kind: AgentMediaKind;
@@ -394,26 +437,28 @@ export declare const CreateMediaRequestSchema: GenMessage<CreateMediaRequest>;
  */
 export declare type CreateMediaResponse = Message$1<"hfgateway.agents.v1alpha1.CreateMediaResponse"> & {
   /**
-   * What ConfirmMedia takes.
+   * The id, for ConfirmMedia.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Sent with the PUT as Content-Type.
+   * The Content-Type that the PUT must have.
    *
    * @generated from field: string content_type = 2;
    */
   contentType: string;
 
   /**
+   * The URL to PUT the file to.
+   *
    * @generated from field: string upload_url = 3;
    */
   uploadUrl: string;
 
   /**
-   * What a message refers to once it is confirmed.
+   * The URL by which messages refer to the file, once it is confirmed.
    *
    * @generated from field: string url = 4;
    */
@@ -431,11 +476,15 @@ export declare const CreateMediaResponseSchema: GenMessage<CreateMediaResponse>;
  */
 export declare type ConfirmMediaRequest = Message$1<"hfgateway.agents.v1alpha1.ConfirmMediaRequest"> & {
   /**
+   * Required. The id in CreateMediaResponse.
+   *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
+   * Required. The kind in CreateMediaRequest.
+   *
    * @generated from field: hfgateway.agents.v1alpha1.AgentMediaKind kind = 2;
    */
   kind: AgentMediaKind;
@@ -460,19 +509,21 @@ export declare type ConfirmMediaResponse = Message$1<"hfgateway.agents.v1alpha1.
 export declare const ConfirmMediaResponseSchema: GenMessage<ConfirmMediaResponse>;
 
 /**
- * Values may be added.
+ * The state of a session. Later versions may add values.
  *
  * @generated from enum hfgateway.agents.v1alpha1.SessionState
  */
 export enum SessionState {
   /**
-   * Also a state that the gateway does not know.
+   * The gateway does not know Higgsfield's state; see Session.upstream_status.
    *
    * @generated from enum value: SESSION_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
+   * No turn is running.
+   *
    * @generated from enum value: SESSION_STATE_IDLE = 1;
    */
   IDLE = 1,
@@ -485,14 +536,14 @@ export enum SessionState {
   PROCESSING = 2,
 
   /**
-   * The agent has asked something: SendMessage answers it.
+   * The agent has asked a question, which is its last message. SendMessage answers it.
    *
    * @generated from enum value: SESSION_STATE_AWAITING_INPUT = 3;
    */
   AWAITING_INPUT = 3,
 
   /**
-   * Has ended, and takes no more messages.
+   * Final. The session accepts no more messages.
    *
    * @generated from enum value: SESSION_STATE_TERMINATED = 4;
    */
@@ -505,20 +556,28 @@ export enum SessionState {
 export declare const SessionStateSchema: GenEnum<SessionState>;
 
 /**
+ * The author of a message.
+ *
  * @generated from enum hfgateway.agents.v1alpha1.Role
  */
 export enum Role {
   /**
+   * The gateway does not know Higgsfield's role.
+   *
    * @generated from enum value: ROLE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
+   * The user, who sent the message with SendMessage.
+   *
    * @generated from enum value: ROLE_USER = 1;
    */
   USER = 1,
 
   /**
+   * The agent.
+   *
    * @generated from enum value: ROLE_ASSISTANT = 2;
    */
   ASSISTANT = 2,
@@ -530,25 +589,35 @@ export enum Role {
 export declare const RoleSchema: GenEnum<Role>;
 
 /**
+ * The state of a message.
+ *
  * @generated from enum hfgateway.agents.v1alpha1.MessageState
  */
 export enum MessageState {
   /**
+   * The gateway does not know Higgsfield's state.
+   *
    * @generated from enum value: MESSAGE_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
+   * The agent is writing the message, or the answer to it.
+   *
    * @generated from enum value: MESSAGE_STATE_PROCESSING = 1;
    */
   PROCESSING = 1,
 
   /**
+   * Final. The message is complete.
+   *
    * @generated from enum value: MESSAGE_STATE_COMPLETED = 2;
    */
   COMPLETED = 2,
 
   /**
+   * Final. The turn failed.
+   *
    * @generated from enum value: MESSAGE_STATE_FAILED = 3;
    */
   FAILED = 3,
@@ -560,30 +629,42 @@ export enum MessageState {
 export declare const MessageStateSchema: GenEnum<MessageState>;
 
 /**
+ * The kind of a media file.
+ *
  * @generated from enum hfgateway.agents.v1alpha1.AgentMediaKind
  */
 export enum AgentMediaKind {
   /**
+   * Not a valid kind.
+   *
    * @generated from enum value: AGENT_MEDIA_KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
+   * An image.
+   *
    * @generated from enum value: AGENT_MEDIA_KIND_IMAGE = 1;
    */
   IMAGE = 1,
 
   /**
+   * A video.
+   *
    * @generated from enum value: AGENT_MEDIA_KIND_VIDEO = 2;
    */
   VIDEO = 2,
 
   /**
+   * A sound file.
+   *
    * @generated from enum value: AGENT_MEDIA_KIND_AUDIO = 3;
    */
   AUDIO = 3,
 
   /**
+   * Any other file.
+   *
    * @generated from enum value: AGENT_MEDIA_KIND_FILE = 4;
    */
   FILE = 4,
@@ -595,22 +676,40 @@ export enum AgentMediaKind {
 export declare const AgentMediaKindSchema: GenEnum<AgentMediaKind>;
 
 /**
- * Conversations with Higgsfield's agents, which call models by themselves. Needs an account that Higgsfield has enabled
- * for it. May change between versions, as Higgsfield's own API does.
- * Every RPC can also end with UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (FEATURE_NOT_ENABLED, and
- * NOT_ALLOWED for a watch token), RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS, GATEWAY_OVERLOADED), UNAVAILABLE
- * (UPSTREAM_UNAVAILABLE, GATEWAY_UNAVAILABLE) and INTERNAL (UPSTREAM_CREDENTIALS_REFUSED, INTERNAL).
- * A session belongs to the tenant that created it: to all others it is NOT_FOUND. Where no keys are asked for, sessions
- * that were not created here can be used too.
- * Idempotency keys are remembered for 7 days at least. They are apart from those of generations, and one key stands for
- * one session or one message.
+ * Holds conversations with Higgsfield's agents, which call models on their own. Higgsfield must have enabled agents for
+ * the account. This API may change between versions, as Higgsfield's own does.
+ *
+ * A session belongs to the tenant that created it, and is NOT_FOUND for others. If authentication is off, sessions that
+ * were created elsewhere can be used as well.
+ *
+ * Idempotency keys are remembered for at least 7 days, and longer while the outcome of a message is not known. They are
+ * separate from those of generations. A key belongs to one session or to one message.
+ *
+ * A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
+ *   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
+ *   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+ *   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
+ *   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
+ *   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+ *   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
+ *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+ *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+ *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+ *   - INTERNAL (INTERNAL): a defect of the gateway.
+ *
+ * After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
  *
  * @generated from service hfgateway.agents.v1alpha1.AgentService
  */
 export declare const AgentService: GenService<{
   /**
-   * A session is free. With the same idempotency_key: the same session; one whose answer was lost is made anew.
-   * Codes: INVALID_ARGUMENT, FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED).
+   * Creates a session, which costs nothing.
+   *
+   * Errors:
+   *   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to a message.
+   *
+   * Retry: safe with the same idempotency_key. The call returns the same session, or creates another one if
+   * Higgsfield's response was lost.
    *
    * @generated from rpc hfgateway.agents.v1alpha1.AgentService.CreateSession
    */
@@ -620,7 +719,12 @@ export declare const AgentService: GenService<{
     output: typeof CreateSessionResponseSchema;
   },
   /**
-   * Codes: NOT_FOUND.
+   * Returns a session.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.agents.v1alpha1.AgentService.GetSession
    */
@@ -630,13 +734,22 @@ export declare const AgentService: GenService<{
     output: typeof GetSessionResponseSchema;
   },
   /**
-   * A message, or the answer to a question of the agent. Billable, and Higgsfield takes no key for it: a message whose
-   * answer was lost is looked up among the session's messages, and never sent again. With the same idempotency_key: the
-   * message of the first call.
-   * Codes: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED), RESOURCE_EXHAUSTED
-   * (UPSTREAM_SATURATED), ABORTED (SESSION_BUSY: a turn is running, and this message was neither taken nor charged;
-   * SUBMISSION_UNRESOLVED: sent, no answer came, and it is not among the messages yet: call again with the same key to
-   * look again). After all of these but SUBMISSION_UNRESOLVED nothing was charged, and the key is free.
+   * Sends a message, or the answer to a question of the agent. It is charged.
+   *
+   * Higgsfield has no idempotency keys for messages. If the response is lost, the gateway looks the message up in the
+   * session, and never sends it again.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the text.
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id.
+   *   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another message or to a session.
+   *   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield accepts no more messages at present.
+   *   - ABORTED (SESSION_BUSY): a turn is running.
+   *   - ABORTED (SUBMISSION_UNRESOLVED): the message was sent without a response, and is not in the session yet.
+   *
+   * After any of these errors except SUBMISSION_UNRESOLVED, nothing was charged, and the key is free.
+   *
+   * Retry: safe with the same idempotency_key. The call returns the message of the first call, or looks for it again.
    *
    * @generated from rpc hfgateway.agents.v1alpha1.AgentService.SendMessage
    */
@@ -646,8 +759,14 @@ export declare const AgentService: GenService<{
     output: typeof SendMessageResponseSchema;
   },
   /**
-   * Oldest first.
-   * Codes: INVALID_ARGUMENT, NOT_FOUND.
+   * Lists the messages of a session, oldest first.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id is
+   *     not the id of a message.
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.agents.v1alpha1.AgentService.ListMessages
    */
@@ -657,8 +776,12 @@ export declare const AgentService: GenService<{
     output: typeof ListMessagesResponseSchema;
   },
   /**
-   * Asks the agent to stop its turn; a session without a turn stays as it is.
-   * Codes: NOT_FOUND.
+   * Asks the agent to stop its turn. A session without a running turn is not changed.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.agents.v1alpha1.AgentService.InterruptSession
    */
@@ -668,11 +791,18 @@ export declare const AgentService: GenService<{
     output: typeof InterruptSessionResponseSchema;
   },
   /**
-   * First the session and the messages after after_message_id, then every change of both; the end of a turn follows the
-   * turn's messages. Goes on until the caller leaves, or ends with OK after the turn where until_idle is set, and always
-   * after TERMINATED; with UNAVAILABLE when the gateway drains or the stream gets old: watch again, after the last
-   * completed message. While Higgsfield does not answer it only waits.
-   * Codes: INVALID_ARGUMENT, NOT_FOUND.
+   * Streams the session and its messages after after_message_id, then every change of both. The end of a turn follows
+   * the messages of the turn.
+   *
+   * The stream ends with OK when the session is TERMINATED; with until_idle, also when no turn is running. It ends with
+   * UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. During an outage of Higgsfield the
+   * stream stays open and waits.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id is not the id of a message.
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
+   *
+   * Retry: safe. To resume, set after_message_id to the last completed message received.
    *
    * @generated from rpc hfgateway.agents.v1alpha1.AgentService.WatchSession
    */
@@ -682,8 +812,13 @@ export declare const AgentService: GenService<{
     output: typeof WatchSessionResponseSchema;
   },
   /**
-   * A place for media that messages refer to: PUT the bytes to upload_url with content_type, then ConfirmMedia.
-   * Codes: INVALID_ARGUMENT.
+   * Returns a URL to which the client uploads a file that messages can refer to. The client sends the bytes in a PUT to
+   * upload_url with the content_type and without credentials, and then calls ConfirmMedia.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the extension or the kind.
+   *
+   * Retry: safe. Each call returns another URL.
    *
    * @generated from rpc hfgateway.agents.v1alpha1.AgentService.CreateMedia
    */
@@ -693,8 +828,14 @@ export declare const AgentService: GenService<{
     output: typeof CreateMediaResponseSchema;
   },
   /**
-   * Says that the bytes are there.
-   * Codes: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION (NOT_DONE: the bytes are not there).
+   * Confirms that a file was uploaded. Higgsfield verifies it.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the kind.
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no media with this id.
+   *   - FAILED_PRECONDITION (NOT_DONE): the file has not arrived.
+   *
+   * Retry: safe.
    *
    * @generated from rpc hfgateway.agents.v1alpha1.AgentService.ConfirmMedia
    */

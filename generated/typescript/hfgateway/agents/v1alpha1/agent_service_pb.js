@@ -144,7 +144,7 @@ export const SessionStateSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_agents_v1alpha1_agent_service, 0);
 
 /**
- * Values may be added.
+ * The state of a session. Later versions may add values.
  *
  * @generated from enum hfgateway.agents.v1alpha1.SessionState
  */
@@ -158,6 +158,8 @@ export const RoleSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_agents_v1alpha1_agent_service, 1);
 
 /**
+ * The author of a message.
+ *
  * @generated from enum hfgateway.agents.v1alpha1.Role
  */
 export const Role = /*@__PURE__*/
@@ -170,6 +172,8 @@ export const MessageStateSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_agents_v1alpha1_agent_service, 2);
 
 /**
+ * The state of a message.
+ *
  * @generated from enum hfgateway.agents.v1alpha1.MessageState
  */
 export const MessageState = /*@__PURE__*/
@@ -182,21 +186,36 @@ export const AgentMediaKindSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_agents_v1alpha1_agent_service, 3);
 
 /**
+ * The kind of a media file.
+ *
  * @generated from enum hfgateway.agents.v1alpha1.AgentMediaKind
  */
 export const AgentMediaKind = /*@__PURE__*/
   tsEnum(AgentMediaKindSchema);
 
 /**
- * Conversations with Higgsfield's agents, which call models by themselves. Needs an account that Higgsfield has enabled
- * for it. May change between versions, as Higgsfield's own API does.
- * Every RPC can also end with UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (FEATURE_NOT_ENABLED, and
- * NOT_ALLOWED for a watch token), RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS, GATEWAY_OVERLOADED), UNAVAILABLE
- * (UPSTREAM_UNAVAILABLE, GATEWAY_UNAVAILABLE) and INTERNAL (UPSTREAM_CREDENTIALS_REFUSED, INTERNAL).
- * A session belongs to the tenant that created it: to all others it is NOT_FOUND. Where no keys are asked for, sessions
- * that were not created here can be used too.
- * Idempotency keys are remembered for 7 days at least. They are apart from those of generations, and one key stands for
- * one session or one message.
+ * Holds conversations with Higgsfield's agents, which call models on their own. Higgsfield must have enabled agents for
+ * the account. This API may change between versions, as Higgsfield's own does.
+ *
+ * A session belongs to the tenant that created it, and is NOT_FOUND for others. If authentication is off, sessions that
+ * were created elsewhere can be used as well.
+ *
+ * Idempotency keys are remembered for at least 7 days, and longer while the outcome of a message is not known. They are
+ * separate from those of generations. A key belongs to one session or to one message.
+ *
+ * A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
+ *   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
+ *   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+ *   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
+ *   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
+ *   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+ *   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
+ *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+ *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+ *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+ *   - INTERNAL (INTERNAL): a defect of the gateway.
+ *
+ * After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
  *
  * @generated from service hfgateway.agents.v1alpha1.AgentService
  */
