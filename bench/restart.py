@@ -11,10 +11,10 @@ import httpx
 from bench import processes
 from bench.figures import Figure, at_most, value
 from bench.load import CALLS_PER_CHANNEL, Effort
-from chaos.history import Recorder, read, told
-from chaos.judgement import Lines
-from chaos.watchers import Watchers, access_to
-from chaos.watches import WATCHING
+from harness.history import Recorder, read, told
+from harness.violations import Lines
+from harness.watch_checker import WATCHING
+from harness.watchers import Watchers, access_to
 from hfgateway_client import AsyncClient, soul
 
 LOOK_EVERY = 0.02

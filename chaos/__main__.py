@@ -8,11 +8,11 @@ import secrets
 import sys
 from pathlib import Path
 
-from chaos.checker import check
-from chaos.history import HistoryError, read
-from chaos.process import NoGatewayError
 from chaos.report import figures, table, verdict
 from chaos.run import Plan, run
+from harness.checker import check
+from harness.gateway_process import NoGatewayError
+from harness.history import HistoryError, read
 
 HISTORIES = Path(".cache/chaos")
 FOUND, BROKEN = 1, 2

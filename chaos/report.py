@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from chaos.checker import INVARIANTS
-from chaos.history import Line
-from chaos.judgement import Violation
-from chaos.watches import ORDER
+from harness.checker import INVARIANTS
+from harness.history import Line
+from harness.violations import Violation
+from harness.watch_checker import ORDER
 
 SHOWN = 3
 """Violations of one invariant that are shown in full."""

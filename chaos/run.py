@@ -13,18 +13,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from chaos.closing import nothing_goes_on, write_finals
-from chaos.customers import LABEL, Customers, prompt_of
-from chaos.history import Recorder, note_ledger
-from chaos.lives import Lives
-from chaos.process import GATEWAY, GatewayProcess
-from chaos.proxy import Proxy
-from chaos.weather import Weather
+from chaos.clients import LABEL, Customers, prompt_of
+from chaos.random_faults import Weather
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from harness.final_states import nothing_goes_on, write_finals
+from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess
+from harness.history import Recorder, note_ledger
+from harness.proxy import Proxy
+from harness.restarts import Lives
 from hfgateway_client import AsyncClient
 
 BETWEEN_CUTS = (0.1, 0.3)
-STARTS_WITHIN = 60.0
 STEP = 0.05
 LONGER_AT_MOST = 5.0
 COMING_AND_GOING = 120.0

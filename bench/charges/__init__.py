@@ -20,8 +20,8 @@ from bench.charges.sandbox import sandbox
 from bench.charges.through_gateway import SETTINGS, Conditions, Setting, through_gateway
 from bench.figures import Figure, Goal, at_most, promised, value
 from bench.load import Effort
-from chaos.checker import KILLED, check
-from chaos.history import Line
+from harness.checker import KILLED, check
+from harness.history import Line
 
 FOLDER = Path(".cache/charges")
 PER_SECOND = 400

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.charges.callers import Told
 from bench.charges.faults import Submission
-from chaos.history import Line
+from harness.history import Line
 
 COLUMNS = (
     "client", "submissions", "POSTs", "charges", "most for one", "charged more than once", "completed",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.charges.faults import Submission
-from bench.sdks import installed
+from harness.sdks import installed
 
 ROOT = Path(__file__).parents[2]
 MODEL = "higgsfield-ai/soul/standard"
@@ -30,7 +30,7 @@ class Told:
 async def python_sdk(url: str, wanted: Sequence[Submission], patience: float) -> dict[str, Told]:
     """By prompt; `patience` is its time limit of a call."""
     client = {"base_url": url, "api_key": "sandbox:sandbox", "timeout": patience}
-    return await _told((sys.executable, "-m", "bench.sdks.subscribe_many"), ROOT, client, wanted)
+    return await _told((sys.executable, "-m", "harness.sdks.subscribe_many"), ROOT, client, wanted)
 
 
 async def javascript_sdk(url: str, wanted: Sequence[Submission], patience: float) -> dict[str, Told]:

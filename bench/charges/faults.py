@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from chaos.weather import AMBIGUOUS, SAD_ENDS, drawn
 from gateway.sandbox.faults import Fault
+from harness.faults import AMBIGUOUS, SAD_ENDS, drawn
 
 PROBABILITY = 0.3
 """Of a fault, for each of the POSTs that can be spoiled."""

@@ -17,12 +17,11 @@ from google.protobuf.json_format import MessageToDict
 
 from bench.charges.faults import Submission
 from bench.charges.sandbox import Sandbox
-from chaos.closing import GOING_ON, none_is_left, nothing_goes_on, write_finals
-from chaos.history import Line, Recorder, note_ledger, read, told
-from chaos.lives import Lives
-from chaos.process import GATEWAY, GatewayProcess
-from chaos.proxy import Proxy
-from chaos.run import STARTS_WITHIN
+from harness.final_states import GOING_ON, none_is_left, nothing_goes_on, write_finals
+from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess
+from harness.history import Line, Recorder, note_ledger, read, told
+from harness.proxy import Proxy
+from harness.restarts import Lives
 from hfgateway_client import AsyncClient, GatewayError, RetryPolicy, soul
 
 AT_ONCE = 90

@@ -19,9 +19,9 @@ from bench.charges.callers import Told
 from bench.charges.faults import KINDS, PROBABILITY, SPOILED_AT_MOST, Submission, kinds, plan, submissions
 from bench.charges.through_gateway import SETTINGS, Conditions
 from bench.figures import Figure, at_most, promised, value
-from chaos.history import Line
-from chaos.weather import AMBIGUOUS
 from gateway.sandbox.faults import Fault, FaultPlan
+from harness.faults import AMBIGUOUS
+from harness.history import Line
 
 ROOT = Path(__file__).parents[2]
 KEYS, WEBHOOKS, NEITHER = SETTINGS

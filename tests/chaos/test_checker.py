@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from chaos.__main__ import main
-from chaos.checker import INVARIANTS, check
-from chaos.history import HistoryError, parse, read
-from chaos.watches import WATCHING
+from harness.checker import INVARIANTS, check
+from harness.history import HistoryError, parse, read
+from harness.watch_checker import WATCHING
 
 Event = dict[str, Any]
 

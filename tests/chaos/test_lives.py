@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos.history import Recorder, read
-from chaos.lives import Lives
-from chaos.process import GatewayProcess, NoGatewayError
+from harness.gateway_process import GatewayProcess, NoGatewayError
+from harness.history import Recorder, read
+from harness.restarts import Lives
 from tests.support.running import eventually
 
 READY = "print('hfgateway: gRPC on 127.0.0.1:1, HTTP on http://127.0.0.1:2, store x', flush=True)"

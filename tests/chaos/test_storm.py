@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from chaos.checker import check
-from chaos.history import Line, read
-from chaos.lives import FAILPOINTS
 from chaos.report import figures
 from chaos.run import Plan, run
 from gateway.failpoints import PLACES
+from harness.checker import check
+from harness.history import Line, read
+from harness.restarts import FAILPOINTS
 from tests.chaos.mistaken import MISTAKES
 
 ENOUGH = 12

@@ -19,12 +19,12 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from chaos.proxy import Proxy
 from gateway.access.keys import ApiKey
 from gateway.app import Gateway
 from gateway.config import read_settings
 from gateway.sandbox.server import SandboxOptions
 from gateway.store.sqlite import SqliteStore
+from harness.proxy import Proxy
 from tests.app.certificates import Authority
 from tests.support.running import CREDENTIALS, USUAL, Running
 

@@ -22,7 +22,7 @@ from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, State, StatusReport
 from gateway.generations.service import Submission
 from gateway.generations.state import Accepted, advance
-from gateway.sandbox.accounts.account import Order
+from gateway.sandbox.accounts.account import SubmitRequest
 from gateway.sandbox.catalog.models import MODELS
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -57,7 +57,7 @@ async def in_flight(running: Timed, count: int) -> None:
     account = running.sandbox.state.accounts["sandbox:sandbox"]
     soul_model = MODELS["higgsfield-ai/soul/standard"]
     core = running.gateway._core
-    requests = [account.submit(Order(soul_model, {"prompt": f"{n}"}))[0].request_id for n in range(count)]
+    requests = [account.submit(SubmitRequest(soul_model, {"prompt": f"{n}"}))[0].request_id for n in range(count)]
 
     async def one(request_id: str) -> None:
         spec = replace(

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from bench.sdks import installed
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from harness.sdks import installed
 
 StartSandbox = Callable[..., Awaitable[Sandbox]]
 

@@ -16,7 +16,7 @@ import pytest
 
 from tools.generate import ROOT
 
-PACKAGES = ("bench", "chaos", "gateway", "hfgateway_client", "tools")
+PACKAGES = ("bench", "chaos", "gateway", "harness", "hfgateway_client", "tools")
 STANDARD = sys.stdlib_module_names - {"sqlite3"}  # the database is a library like any other
 
 
@@ -44,6 +44,11 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 def test_a_circle_is_found() -> None:
     assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"b"}})) == {"b", "c"}
+
+
+def test_benchmarks_and_storms_share_only_the_harness() -> None:
+    layers: list[str | set[str]] = [{"bench", "chaos"}, "harness", "gateway"]
+    assert graph().find_illegal_dependencies_for_layers(layers) == set()
 
 
 def test_every_library_of_the_gateway_is_named_by_a_contract() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.proxy import Proxy
+from harness.proxy import Proxy
 from tests.support.running import Running, run
 
 

@@ -11,15 +11,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from chaos.checker import check
-from chaos.closing import GOING_ON, write_finals
-from chaos.history import Line, Recorder, note_ledger, read, told
-from chaos.process import GatewayProcess
-from chaos.proxy import Proxy
-from chaos.watchers import Access, Watchers, access_to
 from gateway.sandbox.clock import ManualClock
-from gateway.sandbox.faults import Chance, Fault
+from gateway.sandbox.faults import Fault, RandomFaults
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from harness.checker import check
+from harness.final_states import GOING_ON, write_finals
+from harness.gateway_process import GatewayProcess
+from harness.history import Line, Recorder, note_ledger, read, told
+from harness.proxy import Proxy
+from harness.watchers import Access, Watchers, access_to
 from hfgateway.v1.generation_pb2 import Generation
 from hfgateway_client import AsyncClient, soul
 from hfgateway_client.requests import StateName
@@ -36,7 +36,7 @@ RUNNING_AFTER, ENDED_AFTER = 3.0, 600.0
 PATIENT = RetryPolicy(first_delay=0.1, max_delay=0.5, resume_watches_for=PATIENCE)
 
 
-class Talk(Chance):
+class Talk(RandomFaults):
     """Every status call is told something new, until `over`: then the truth."""
 
     def __init__(self, *, over: bool) -> None:

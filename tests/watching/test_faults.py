@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from chaos.history import read
+from harness.history import read
 from hfgateway.v1.generation_pb2 import Generation
 from tests.support.running import PATIENCE
 from tests.watching.stage import LABELS, Stage, changes_told, found_in, is_marker, stage

@@ -11,14 +11,14 @@ from typing import Any
 import grpc
 import pytest
 
-from chaos.history import Recorder, read, told
-from chaos.judgement import Lines
-from chaos.watchers import Watchers, access_to
-from chaos.watches import WATCHING
 from gateway.generations import feed
 from gateway.generations import watch as watch_module
 from gateway.store.restore import restored
 from gateway.store.writer import Writer
+from harness.history import Recorder, read, told
+from harness.violations import Lines
+from harness.watch_checker import WATCHING
+from harness.watchers import Watchers, access_to
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.support.running import PATIENCE, Generation, Running, collected, eventually, soul

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from chaos.proxy import Proxy
+from harness.proxy import Proxy
 from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged
 from hfgateway_client.retry import RetryPolicy
 from tests.support.running import PATIENCE, Running, soul

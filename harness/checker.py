@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from chaos.history import Line
-from chaos.judgement import Invariant, Lines, Violation, violation
-from chaos.watches import WATCHING
+from harness.history import Line
+from harness.violations import Invariant, Lines, Violation, violation
+from harness.watch_checker import WATCHING
 
 UNDECIDED = "UNCERTAIN"
 FREE = frozenset({"FAILED", "NSFW", "CANCELED"})

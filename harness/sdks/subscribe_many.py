@@ -1,4 +1,4 @@
-"""`python -m bench.sdks.subscribe_many`: the Python SDK's subscribe() for many prompts, as `js/subscribe_many.mjs`."""
+"""The Python SDK's subscribe() for many prompts, like `js/subscribe_many.mjs`. Run with `python -m`."""
 
 import asyncio
 import json

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 
-from chaos.history import Recorder, told
+from harness.history import Recorder, told
 from hfgateway_client import AsyncClient, state_name
 from hfgateway_client.requests import StateName
 

@@ -7,8 +7,8 @@ import math
 import random
 from collections.abc import Callable
 
-from chaos.history import Recorder
-from chaos.process import GatewayProcess, NoGatewayError
+from harness.gateway_process import GatewayProcess, NoGatewayError
+from harness.history import Recorder
 
 FAILPOINTS = (
     "before claim", "after claim", "before marked", "after marked", "before submit call", "after submit call",

@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 GATEWAY = (sys.executable, "-m", "gateway")
+STARTS_WITHIN = 60.0
+"""Seconds for a start, even on a busy machine."""
 _READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on http://(\S+), store ")
 
 

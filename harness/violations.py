@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from chaos.history import Line
+from harness.history import Line
 
 
 @dataclass(frozen=True, slots=True)

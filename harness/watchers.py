@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import grpc
 
-from chaos.history import Recorder, told
+from harness.history import Recorder, told
 from hfgateway.v1.generation_pb2 import Generation
 from hfgateway.v1.generation_service_pb2 import GenerationFilter, WatchGenerationRequest, WatchGenerationsRequest
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from chaos.history import Line
-from chaos.judgement import Invariant, Lines, Violation, grouped, violation
+from harness.history import Line
+from harness.violations import Invariant, Lines, Violation, grouped, violation
 
 ORDER = {"PENDING": 0, "UNCERTAIN": 1, "QUEUED": 2, "IN_PROGRESS": 3}
 """States in the order in which a generation goes through them; all others are ends."""

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
-from chaos.history import Recorder
 from gateway.sandbox.faults import Fault, RandomFaults
+from harness.faults import AMBIGUOUS, SAD_ENDS, drawn
+from harness.history import Recorder
 
 SUBMIT_TROUBLE = 0.3
 OTHER_TROUBLE = 0.1
 WEBHOOK_TROUBLE = 0.4
-SAD_ENDS = {"failed": 0.05, "nsfw": 0.05}
-
-_ACTED_ON_OR_NOT = ("500", "502", "503", "504", "408", "html", "reset", "close", "hang")
-"""Of these a coin decides whether the service acted on the call."""
-_ACTED_ON = ("lost", "half", "half_reset", "bad_chunk", "truncated_header", "drip")
 _REFUSALS = ("422", "429")
 """In the documented form: never acted on, or the API would lie."""
-AMBIGUOUS = 4 * _ACTED_ON_OR_NOT + 4 * _ACTED_ON + ("garbage",)
-"""What leaves a client in the dark, each as often as it comes."""
 SUBMIT_FAULTS = AMBIGUOUS + _REFUSALS
 OTHER_FAULTS = ("500", "502", "503", "404", "429", "html", "reset", "close", "half", "garbage", "hang")
 
@@ -36,13 +30,6 @@ WEBHOOK_FAULTS = (
     Fault(on="webhook", body="no JSON at all"),
 )
 """The patched ones are lies: who believes them without asking is wrong."""
-
-
-def drawn(operation: str, kinds: Sequence[str], dice: random.Random) -> Fault:
-    """One fault of those kinds; where it can be either, a coin decides whether the service acts on the call."""
-    kind = dice.choice(kinds)
-    processed = kind in _ACTED_ON or (kind in _ACTED_ON_OR_NOT and dice.random() < 0.5)
-    return Fault(on=operation, kind=kind, processed=processed, headers={"Retry-After": "1"} if kind == "429" else {})
 
 
 class Weather(RandomFaults):

@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from chaos.history import Recorder, told
-from chaos.watchers import Access, Watchers, access_to
+from harness.history import Recorder, told
+from harness.watchers import Access, Watchers, access_to
 from hfgateway.v1.generation_pb2 import Generation
 from hfgateway_client import GatewayError, soul
 from hfgateway_client.requests import WaitForName
