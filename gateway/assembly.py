@@ -16,7 +16,7 @@ from gateway.callbacks.dispatcher import Dispatcher
 from gateway.callbacks.service import TenantCallbacks
 from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
-from gateway.characters.book import Book
+from gateway.characters.registry import Registry
 from gateway.characters.service import Characters
 from gateway.config import PREFIX, WEBHOOK_PATH, SettingError, Settings
 from gateway.core import Core
@@ -328,7 +328,7 @@ async def _characters(ground: _Ground) -> Characters:
         store=kept,
         upstream=known,
         clock=ground.clock,
-        book=Book(known.account, ground.clock, creations, removals, everybodys=ground.settings.auth != "keys"),
+        registry=Registry(known.account, ground.clock, creations, removals, everybodys=ground.settings.auth != "keys"),
         first_pause=ground.settings.poll_min,
         longest_pause=ground.settings.poll_max,
     )

@@ -99,7 +99,7 @@ StartStudio = Callable[..., Awaitable[Studio]]
 
 @pytest.fixture(autouse=True)
 def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.characters.creating.LOOKS", (0.0, 0.01, 0.01))
+    monkeypatch.setattr("gateway.characters.creator.LOOKS", (0.0, 0.01, 0.01))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Creating: trained once for a key, whatever becomes of the answer."""
+"""Creating characters: trained once per key, whatever happens to the response."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.characters.book import SHOWN_AFTER
 from gateway.characters.lookup import WINDOW
+from gateway.characters.registry import SHOWN_AFTER
 from gateway.higgsfield.credentials import Credentials
 from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2 as inputs

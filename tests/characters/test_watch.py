@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.characters.book import SHOWN_AFTER
+from gateway.characters.registry import SHOWN_AFTER
 from hfgateway.v1 import character_service_pb2 as pb
 from tests.characters.conftest import StartStudio, Studio
 from tests.support.running import PATIENCE, collected, eventually
@@ -67,7 +67,7 @@ async def test_all_who_watch_are_told_by_the_one_who_asks(studio: Studio) -> Non
     character_id = (await studio.create()).character.id
     watches = [watched(studio.grpc, character_id) for _ in range(50)]
     await asyncio.gather(*(anext(watch) for watch in watches))
-    (follow,) = studio.gateway._core.characters._following._follows.values()
+    (follow,) = studio.gateway._core.characters._watches._follows.values()
     assert follow.watchers == 50
     studio.clock.advance(60)
     ends = await asyncio.gather(*(collected(watch) for watch in watches))
@@ -78,12 +78,12 @@ async def test_when_nobody_watches_nobody_asks(studio: Studio) -> None:
     character_id = (await studio.create()).character.id
     watches = [watched(studio.grpc, character_id) for _ in range(3)]
     await asyncio.gather(*(anext(watch) for watch in watches))
-    (follow,) = studio.gateway._core.characters._following._follows.values()
+    (follow,) = studio.gateway._core.characters._watches._follows.values()
     for watch in watches:
         await watch.aclose()  # type: ignore[attr-defined]
     assert follow.task is not None
     await eventually(follow.task.cancelled)
-    assert studio.gateway._core.characters._following._follows == {}
+    assert studio.gateway._core.characters._watches._follows == {}
 
 
 async def test_it_outlasts_trouble_of_higgsfield(studio: Studio) -> None:
@@ -151,7 +151,7 @@ async def test_a_drain_asks_to_watch_again(studio: Studio) -> None:
 
 
 async def test_silence_is_broken_by_heartbeats(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.characters.following.HEARTBEAT", 0.02)
+    monkeypatch.setattr("gateway.characters.watch.HEARTBEAT", 0.02)
     character_id = (await studio.create()).character.id
     watch = watched(studio.grpc, character_id)
     assert (await anext(watch)).HasField("character")

@@ -21,7 +21,7 @@ NO_SUCH = "no such character"
 VERSIONS = {SoulVersion.V1: "Soul 1", SoulVersion.V2: "Soul 2", SoulVersion.CINEMA: "Soul Cinema"}
 
 
-class Book:
+class Registry:
     """`everybodys`: there is one tenant, who may also use characters of the account that were made elsewhere."""
 
     def __init__(

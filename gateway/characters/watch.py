@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 
-from gateway.characters import refusals
-from gateway.characters.book import Book
+from gateway.characters import errors
 from gateway.characters.model import Character
 from gateway.characters.ports import CharacterUpstream
+from gateway.characters.registry import Registry
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations.clock import Patience, give, jittered, rest
 from gateway.generations.ports import Clock
@@ -70,13 +70,15 @@ class Follow:
             give(signal)
 
 
-class Following:
+class CharacterWatches:
     """Opens watches. `first` and `longest` are the seconds between questions; `draining` ends all watches."""
 
-    def __init__(self, upstream: CharacterUpstream, clock: Clock, book: Book, *, first: float, longest: float) -> None:
+    def __init__(
+        self, upstream: CharacterUpstream, clock: Clock, registry: Registry, *, first: float, longest: float
+    ) -> None:
         self._upstream = upstream
         self._clock = clock
-        self._book = book
+        self._registry = registry
         self._first = first
         self._longest = max(min(longest, LONGEST), first)
         self._follows: dict[str, Follow] = {}
@@ -118,7 +120,7 @@ class Following:
         """It is no more: end its watches."""
         follow = self._follows.get(character_id)
         if follow is not None:
-            self._finish(character_id, follow, refusals.character_not_found(character_id))
+            self._finish(character_id, follow, errors.character_not_found(character_id))
 
     def wake_all(self) -> None:
         """Have every watch look whether it may go on."""
@@ -159,9 +161,9 @@ class Following:
         pause, silence = self._first, self._first
         while True:
             try:
-                character = await refusals.asked(self._upstream.find(character_id))
-                if character is None and self._book.may_not_show_yet(character_id):
-                    raise refusals.not_shown_yet()
+                character = await errors.asked(self._upstream.find(character_id))
+                if character is None and self._registry.may_not_show_yet(character_id):
+                    raise errors.not_shown_yet()
             except GatewayError as error:
                 if follow.character is None:
                     self._finish(character_id, follow, error)
@@ -170,10 +172,10 @@ class Following:
                 await self._rest(max(silence, error.failure.retry_after or 0.0))
                 continue
             if character is None:
-                self._book.missed(character_id)
-                self._finish(character_id, follow, refusals.character_not_found(character_id))
+                self._registry.missed(character_id)
+                self._finish(character_id, follow, errors.character_not_found(character_id))
                 return
-            self._book.saw(character)
+            self._registry.saw(character)
             pause = self._first if follow.tell(character) else min(pause * LONGER, self._longest)
             silence = self._first
             if character.done:

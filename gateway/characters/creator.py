@@ -1,4 +1,4 @@
-"""Creating characters: sent once for a key, whatever happens; what came of a lost answer is looked up, never guessed.
+"""Creator characters: sent once for a key, whatever happens; what came of a lost answer is looked up, never guessed.
 
 One creation at a time goes to Higgsfield under a name, with the list of that name's characters written down before it
 (`lookup.py` says what for). Sendings run in tasks of their own: a caller's deadline ends its call only.
@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
-from gateway.characters import refusals
-from gateway.characters.book import Book
+from gateway.characters import errors
 from gateway.characters.lookup import WINDOW, came_of
 from gateway.characters.model import Character, Creation, Order, plain_id, plain_name, same_name
 from gateway.characters.ports import CharacterStore, CharacterTakenError, CharacterUpstream, Listing, Trained
+from gateway.characters.registry import Registry
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, upstream_unavailable
 from gateway.generations.clock import Ids, jittered, rest
 from gateway.generations.ports import Clock, NoAnswer, NotTaken, StoreError
@@ -35,7 +35,7 @@ class _Work:
     task: "asyncio.Task[Character]"
 
 
-class Creating:
+class Creator:
     """Creates. `draining` refuses new work; `changed` is called when Higgsfield's list has become another."""
 
     def __init__(
@@ -44,13 +44,13 @@ class Creating:
         store: CharacterStore,
         upstream: CharacterUpstream,
         clock: Clock,
-        book: Book,
+        registry: Registry,
         changed: Callable[[], None],
     ) -> None:
         self._store = store
         self._upstream = upstream
         self._clock = clock
-        self._book = book
+        self._registry = registry
         self._changed = changed
         self._ids = Ids()
         self._under_way: dict[tuple[str, str], _Work] = {}
@@ -64,10 +64,10 @@ class Creating:
             raise gateway_unavailable("the gateway is shutting down")
         fingerprint = order.fingerprint()
         work = self._under_way.get((tenant, order.key))
-        known = self._book.by_key(tenant, order.key)
+        known = self._registry.by_key(tenant, order.key)
         before = work or known
         if before is not None and before.fingerprint != fingerprint:
-            raise refusals.key_reused()
+            raise errors.key_reused()
         if work is None and known is not None and not known.open:
             return await self._present(known), True
         if work is None:
@@ -83,22 +83,22 @@ class Creating:
         await self._tasks.finish(self._resolve(tenant, key, character_id))
 
     async def _resolve(self, tenant: str, key: str, character_id: str | None) -> None:
-        known = self._book.by_key(tenant, key)
+        known = self._registry.by_key(tenant, key)
         if known is None:
             raise GatewayError(Failure(Reason.NOT_FOUND, "no such character"))
         self._require_account(known)
         async with self._name(known.name):  # who sends or looks under this name is done by then
-            creation = self._book.by_key(tenant, key)
+            creation = self._registry.by_key(tenant, key)
             if creation is None or not creation.open:
                 raise invalid_field("idempotency_key", "stands for a character whose outcome is known")
             if character_id is None:
                 await self._stored(lambda: self._store.free(creation.id))
-                self._book.freed(creation)
+                self._registry.freed(creation)
                 return
-            character = await refusals.asked(self._upstream.find(plain_id(character_id)))
+            character = await errors.asked(self._upstream.find(plain_id(character_id)))
             if character is None or not same_name(character.name, creation.name):
                 raise invalid_field("character_id", "is unknown to Higgsfield, or has another name")
-            if character.id in self._book.taken or character.id in creation.known:
+            if character.id in self._registry.taken or character.id in creation.known:
                 raise invalid_field("character_id", "belongs to another order, or was there before")
             await self._bind(creation, character)
 
@@ -110,26 +110,26 @@ class Creating:
         """The character of a creation as it is now."""
         self._require_account(creation)
         character_id = creation.character_id
-        if self._book.gone(character_id):
-            raise refusals.key_reused(deleted=character_id)
-        character = await refusals.asked(self._upstream.find(character_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
-        if character is None and self._book.may_not_show_yet(character_id):
-            raise refusals.not_shown_yet()
+        if self._registry.gone(character_id):
+            raise errors.key_reused(deleted=character_id)
+        character = await errors.asked(self._upstream.find(character_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+        if character is None and self._registry.may_not_show_yet(character_id):
+            raise errors.not_shown_yet()
         if character is None:
-            raise refusals.key_reused(deleted=character_id)
-        self._book.saw(character)
+            raise errors.key_reused(deleted=character_id)
+        self._registry.saw(character)
         return character
 
     async def _train(self, tenant: str, order: Order, fingerprint: bytes) -> Character:
         """Write down, then send."""
         async with self._name(order.name):
-            listing = await refusals.asked(self._upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+            listing = await errors.asked(self._upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
             await self._settle_others(order.name, listing)
             if self.draining:
                 raise gateway_unavailable("the gateway is shutting down: nothing was sent")
             now = self._clock.moment()
-            if any(self._may_still_come(one, now.steady) for one in self._book.under_name(order.name)):
-                raise refusals.name_not_free()
+            if any(self._may_still_come(one, now.steady) for one in self._registry.under_name(order.name)):
+                raise errors.name_not_free()
             creation = Creation(
                 id=self._ids.next(now.wall),
                 tenant=tenant,
@@ -152,7 +152,7 @@ class Creating:
             # It may be stored all the same, and must not look as if it had been sent.
             self._tasks.start(self._stored(lambda: self._store.free(creation.id)))
             raise gateway_unavailable("the store cannot be written: nothing was sent") from error
-        self._book.add(creation)
+        self._registry.add(creation)
 
     async def _send(self, creation: Creation, order: Order) -> Character:
         send_by = creation.sent_at + SEND_WITHIN
@@ -168,8 +168,8 @@ class Creating:
                 return await self._bind(creation, character)
             case NotTaken(failure):
                 await self._stored(lambda: self._store.free(creation.id))
-                self._book.freed(creation)
-                raise refusals.not_trained(replace(failure, retry_after=failure.retry_after or outcome.pause))
+                self._registry.freed(creation)
+                raise errors.not_trained(replace(failure, retry_after=failure.retry_after or outcome.pause))
             case NoAnswer():
                 log.warning("no usable answer to the creation of a character; looking it up", extra=_named(creation))
                 return await self._look(creation)
@@ -178,7 +178,7 @@ class Creating:
         """Look again for what came of an open creation."""
         self._require_account(creation)
         async with self._name(creation.name):
-            now = self._book.by_key(creation.tenant, creation.key)
+            now = self._registry.by_key(creation.tenant, creation.key)
             if now is not None and not now.open:
                 return await self._present(now)  # another one of its name has found it meanwhile
             return await self._look(creation)
@@ -195,19 +195,19 @@ class Creating:
                 return await self._bind(creation, found)
             if self.draining:
                 break
-        raise refusals.unresolved()
+        raise errors.unresolved()
 
     async def _settle_others(self, name: str, listing: Listing) -> None:
         """What came of open creations under the name, where this list tells it: their calls have ended all."""
-        for creation in list(self._book.under_name(name)):
+        for creation in list(self._registry.under_name(name)):
             found = self._came_of(creation, listing) if creation.open else None
             if found is not None:
                 await self._bind(creation, found)
 
     def _came_of(self, creation: Creation, listing: Listing) -> Character | None:
         # By the steady clock: ids follow the wall's, which may have been set back between two processes.
-        later = [one for one in self._book.under_name(creation.name) if one.sent_at > creation.sent_at]
-        return came_of(creation, listing, self._book.taken, later)
+        later = [one for one in self._registry.under_name(creation.name) if one.sent_at > creation.sent_at]
+        return came_of(creation, listing, self._registry.taken, later)
 
     async def _bind(self, creation: Creation, character: Character) -> Character:
         try:
@@ -215,8 +215,8 @@ class Creating:
         except CharacterTakenError:
             named = _named(creation) | {"character_id": character.id}
             log.critical("Higgsfield answered with a character that another creation has", extra=named)
-            raise refusals.unresolved() from None
-        self._book.bound(creation, character)
+            raise errors.unresolved() from None
+        self._registry.bound(creation, character)
         self._changed()
         return character
 
