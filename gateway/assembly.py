@@ -328,7 +328,7 @@ async def _characters(ground: _Ground) -> Characters:
         store=kept,
         upstream=known,
         clock=ground.clock,
-        registry=Registry(known.account, ground.clock, creations, removals, everybodys=ground.settings.auth != "keys"),
+        registry=Registry(known.account, ground.clock, creations, removals, shared=ground.settings.auth != "keys"),
         first_pause=ground.settings.poll_min,
         longest_pause=ground.settings.poll_max,
     )

@@ -1,1 +1,1 @@
-"""Characters: faces that are trained once, for money, and used in many generations (docs/characters.md)."""
+"""Characters: faces that are trained once, for a charge, and used in many generations. See docs/characters.md."""

@@ -1,7 +1,7 @@
-"""Creator characters: sent once for a key, whatever happens; what came of a lost answer is looked up, never guessed.
+"""Creates characters: sends each order once per idempotency key, and looks up the result if the response is lost.
 
-One creation at a time goes to Higgsfield under a name, with the list of that name's characters written down before it
-(`lookup.py` says what for). Sendings run in tasks of their own: a caller's deadline ends its call only.
+One order per name is sent at a time, after the characters with that name were stored (`lookup.py` explains why). Orders
+run in their own tasks, so a caller's deadline ends only its call.
 """
 
 import asyncio
@@ -24,19 +24,19 @@ from gateway.generations.tasks import OwnedTasks
 log = logging.getLogger(__name__)
 
 SEND_WITHIN = 10.0
-"""Seconds from the record to the first byte; what comes later is not sent."""
+"""Seconds from the record to the first byte of the request; after that it is not sent."""
 LOOKS = (0.0, 0.5, 1.5)
-"""Seconds before each look for what came of a lost answer, while a caller waits; a repeated call looks again."""
+"""Seconds before each lookup after a lost response, while the caller waits. A repeated call looks again."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class _InProgress:
     fingerprint: bytes
     task: "asyncio.Task[Character]"
 
 
 class Creator:
-    """Creates. `draining` refuses new work; `changed` is called when Higgsfield's list has become another."""
+    """Creates characters. `changed` is called after a change of Higgsfield's list. `draining` refuses new orders."""
 
     def __init__(
         self,
@@ -53,33 +53,40 @@ class Creator:
         self._registry = registry
         self._changed = changed
         self._ids = Ids()
-        self._under_way: dict[tuple[str, str], _Work] = {}
+        self._in_progress: dict[tuple[str, str], _InProgress] = {}
         self._tasks = OwnedTasks()
         self._names: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.draining = False
 
     async def create(self, tenant: str, order: Order) -> tuple[Character, bool]:
-        """The character, and whether its key was known. The order has no violations. Raises GatewayError."""
+        """Create a character, or find the one of a known key; return it and whether the key was known.
+
+        The order must have no violations. Raises IDEMPOTENCY_KEY_REUSED, SUBMISSION_UNRESOLVED, UPSTREAM_UNAVAILABLE,
+        GATEWAY_UNAVAILABLE, or a refusal of `errors.CALLERS`.
+        """
         if self.draining:
             raise gateway_unavailable("the gateway is shutting down")
         fingerprint = order.fingerprint()
-        work = self._under_way.get((tenant, order.key))
+        running = self._in_progress.get((tenant, order.key))
         known = self._registry.by_key(tenant, order.key)
-        before = work or known
-        if before is not None and before.fingerprint != fingerprint:
+        earlier = running or known
+        if earlier is not None and earlier.fingerprint != fingerprint:
             raise errors.key_reused()
-        if work is None and known is not None and not known.open:
-            return await self._present(known), True
-        if work is None:
-            doing = self._train(tenant, order, fingerprint) if known is None else self._find_out(known)
-            work = _Work(fingerprint, self._tasks.start(doing))
-            self._under_way[tenant, order.key] = work
-            work.task.add_done_callback(lambda _: self._under_way.pop((tenant, order.key)))
-            return await asyncio.shield(work.task), known is not None
-        return await asyncio.shield(work.task), True
+        if running is None and known is not None and not known.open:
+            return await self._current(known), True
+        if running is None:
+            work = self._train(tenant, order, fingerprint) if known is None else self._resume(known)
+            running = _InProgress(fingerprint, self._tasks.start(work))
+            self._in_progress[tenant, order.key] = running
+            running.task.add_done_callback(lambda _: self._in_progress.pop((tenant, order.key)))
+            return await asyncio.shield(running.task), known is not None
+        return await asyncio.shield(running.task), True
 
     async def resolve(self, tenant: str, key: str, character_id: str | None) -> None:
-        """Bind a creation without an outcome to this character, or with None free its key, as an operator says."""
+        """Resolve an open creation for an operator: bind it to a character, or free its key if that is None.
+
+        Raises NOT_FOUND or INVALID_INPUT.
+        """
         await self._tasks.finish(self._resolve(tenant, key, character_id))
 
     async def _resolve(self, tenant: str, key: str, character_id: str | None) -> None:
@@ -87,48 +94,49 @@ class Creator:
         if known is None:
             raise GatewayError(Failure(Reason.NOT_FOUND, "no such character"))
         self._require_account(known)
-        async with self._name(known.name):  # who sends or looks under this name is done by then
+        async with self._name_lock(known.name):  # wait until calls with this name have ended
             creation = self._registry.by_key(tenant, key)
             if creation is None or not creation.open:
-                raise invalid_field("idempotency_key", "stands for a character whose outcome is known")
+                raise invalid_field("idempotency_key", "belongs to a character whose outcome is known")
             if character_id is None:
-                await self._stored(lambda: self._store.free(creation.id))
-                self._registry.freed(creation)
+                await self._until_stored(lambda: self._store.free(creation.id))
+                self._registry.free(creation)
                 return
-            character = await errors.asked(self._upstream.find(plain_id(character_id)))
+            character = await errors.else_unavailable(self._upstream.find(plain_id(character_id)))
             if character is None or not same_name(character.name, creation.name):
                 raise invalid_field("character_id", "is unknown to Higgsfield, or has another name")
             if character.id in self._registry.taken or character.id in creation.known:
-                raise invalid_field("character_id", "belongs to another order, or was there before")
+                raise invalid_field("character_id", "belongs to another order, or existed before the order")
             await self._bind(creation, character)
 
     async def drained(self) -> None:
-        """Wait until nothing is on its way any more, and every outcome is stored."""
+        """Wait until all orders have ended and their outcomes are stored."""
         await self._tasks.drained()
 
-    async def _present(self, creation: Creation) -> Character:
-        """The character of a creation as it is now."""
+    async def _current(self, creation: Creation) -> Character:
+        """Return the current state of a creation's character."""
         self._require_account(creation)
         character_id = creation.character_id
-        if self._registry.gone(character_id):
+        if self._registry.is_deleted(character_id):
             raise errors.key_reused(deleted=character_id)
-        character = await errors.asked(self._upstream.find(character_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+        found = self._upstream.find(character_id)
+        character = await errors.else_unavailable(found, Reason.UPSTREAM_CREDENTIALS_REFUSED)
         if character is None and self._registry.may_not_show_yet(character_id):
             raise errors.not_shown_yet()
         if character is None:
             raise errors.key_reused(deleted=character_id)
-        self._registry.saw(character)
+        self._registry.record_seen(character)
         return character
 
     async def _train(self, tenant: str, order: Order, fingerprint: bytes) -> Character:
-        """Write down, then send."""
-        async with self._name(order.name):
-            listing = await errors.asked(self._upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
-            await self._settle_others(order.name, listing)
+        """Store a creation, then send its order."""
+        async with self._name_lock(order.name):
+            listing = await errors.else_unavailable(self._upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+            await self._resolve_others(order.name, listing)
             if self.draining:
-                raise gateway_unavailable("the gateway is shutting down: nothing was sent")
+                raise gateway_unavailable("the gateway is shutting down; nothing was sent")
             now = self._clock.moment()
-            if any(self._may_still_come(one, now.steady) for one in self._registry.under_name(order.name)):
+            if any(self._may_still_appear(one, now.steady) for one in self._registry.by_name(order.name)):
                 raise errors.name_not_free()
             creation = Creation(
                 id=self._ids.next(now.wall),
@@ -149,9 +157,9 @@ class Creator:
         try:
             await self._store.claim(creation)
         except StoreError as error:
-            # It may be stored all the same, and must not look as if it had been sent.
-            self._tasks.start(self._stored(lambda: self._store.free(creation.id)))
-            raise gateway_unavailable("the store cannot be written: nothing was sent") from error
+            # The creation may be stored nevertheless. Delete it, because its order is not sent.
+            self._tasks.start(self._until_stored(lambda: self._store.free(creation.id)))
+            raise gateway_unavailable("the store is not available; nothing was sent") from error
         self._registry.add(creation)
 
     async def _send(self, creation: Creation, order: Order) -> Character:
@@ -160,30 +168,30 @@ class Creator:
         try:
             outcome = await self._upstream.train(order, lambda: self._clock.moment().steady < send_by)
         except Exception:
-            # A defect of ours between the first byte and the answer: what is not known is not guessed.
-            log.exception("a character could not be created by a defect", extra=_named(creation))
+            # A bug may have hidden the response, so the outcome counts as unknown.
+            log.exception("creating a character failed because of a bug", extra=_log_fields(creation))
             outcome = NoAnswer(Failure(Reason.SUBMISSION_UNRESOLVED, "no answer"), whole=False)
         match outcome:
             case Trained(character):
                 return await self._bind(creation, character)
             case NotTaken(failure):
-                await self._stored(lambda: self._store.free(creation.id))
-                self._registry.freed(creation)
+                await self._until_stored(lambda: self._store.free(creation.id))
+                self._registry.free(creation)
                 raise errors.not_trained(replace(failure, retry_after=failure.retry_after or outcome.pause))
             case NoAnswer():
-                log.warning("no usable answer to the creation of a character; looking it up", extra=_named(creation))
-                return await self._look(creation)
+                log.warning("outcome of creating a character unknown; looking it up", extra=_log_fields(creation))
+                return await self._look_up(creation)
 
-    async def _find_out(self, creation: Creation) -> Character:
-        """Look again for what came of an open creation."""
+    async def _resume(self, creation: Creation) -> Character:
+        """Look up the result of an open creation again."""
         self._require_account(creation)
-        async with self._name(creation.name):
-            now = self._registry.by_key(creation.tenant, creation.key)
-            if now is not None and not now.open:
-                return await self._present(now)  # another one of its name has found it meanwhile
-            return await self._look(creation)
+        async with self._name_lock(creation.name):
+            current = self._registry.by_key(creation.tenant, creation.key)
+            if current is not None and not current.open:
+                return await self._current(current)  # resolved by another call with the name
+            return await self._look_up(creation)
 
-    async def _look(self, creation: Creation) -> Character:
+    async def _look_up(self, creation: Creation) -> Character:
         for pause in LOOKS:
             await self._rest(pause)
             try:
@@ -197,42 +205,41 @@ class Creator:
                 break
         raise errors.unresolved()
 
-    async def _settle_others(self, name: str, listing: Listing) -> None:
-        """What came of open creations under the name, where this list tells it: their calls have ended all."""
-        for creation in list(self._registry.under_name(name)):
+    async def _resolve_others(self, name: str, listing: Listing) -> None:
+        """Bind open creations with a name to their characters in a list. Their calls must have ended."""
+        for creation in list(self._registry.by_name(name)):
             found = self._came_of(creation, listing) if creation.open else None
             if found is not None:
                 await self._bind(creation, found)
 
     def _came_of(self, creation: Creation, listing: Listing) -> Character | None:
-        # By the steady clock: ids follow the wall's, which may have been set back between two processes.
-        later = [one for one in self._registry.under_name(creation.name) if one.sent_at > creation.sent_at]
+        # Compare steady times, not ids: ids follow the wall clock, which may have been set back between two processes.
+        later = [one for one in self._registry.by_name(creation.name) if one.sent_at > creation.sent_at]
         return came_of(creation, listing, self._registry.taken, later)
 
     async def _bind(self, creation: Creation, character: Character) -> Character:
         try:
-            await self._stored(lambda: self._store.bind(creation.id, character.id))
+            await self._until_stored(lambda: self._store.bind(creation.id, character.id))
         except CharacterTakenError:
-            named = _named(creation) | {"character_id": character.id}
-            log.critical("Higgsfield answered with a character that another creation has", extra=named)
+            fields = _log_fields(creation) | {"character_id": character.id}
+            log.critical("Higgsfield returned a character that belongs to another creation", extra=fields)
             raise errors.unresolved() from None
-        self._registry.bound(creation, character)
+        self._registry.bind(creation, character)
         self._changed()
         return character
 
-    def _may_still_come(self, creation: Creation, now: float) -> bool:
-        """Whether something may yet come of an open creation that another of its name could be taken for."""
+    def _may_still_appear(self, creation: Creation, now: float) -> bool:
+        """Return whether the character of an open creation may still appear and be confused with another one."""
         return creation.open and (now - creation.sent_at < WINDOW or not self._clock.agrees())
 
     def _require_account(self, creation: Creation) -> None:
         if creation.account != self._upstream.account:
-            raise upstream_unavailable("the character belongs to a Higgsfield account that is not in use now")
+            raise upstream_unavailable("the character belongs to another Higgsfield account than the configured one")
 
-    def _name(self, name: str) -> asyncio.Lock:
+    def _name_lock(self, name: str) -> asyncio.Lock:
         return self._names.setdefault(plain_name(name), asyncio.Lock())
 
-    async def _stored(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Store it, as often as it takes: what Higgsfield has said must not be forgotten."""
+    async def _until_stored(self, write: Callable[[], Awaitable[None]]) -> None:
         await until_stored(self._clock, "the outcome of a creation", write)
 
     async def _rest(self, seconds: float) -> None:
@@ -240,5 +247,5 @@ class Creator:
             await rest(self._clock, jittered(seconds))
 
 
-def _named(creation: Creation) -> dict[str, str]:
+def _log_fields(creation: Creation) -> dict[str, str]:
     return {"creation_id": creation.id}

@@ -1,4 +1,4 @@
-"""What callers are told where something about a character cannot be done."""
+"""The errors of calls for characters."""
 
 from collections.abc import Awaitable
 from typing import TypeVar
@@ -8,61 +8,65 @@ from gateway.errors import Failure, GatewayError, Reason, printable, upstream_un
 T = TypeVar("T")
 
 CALLERS = frozenset({Reason.INPUT_REFUSED, Reason.INSUFFICIENT_CREDITS, Reason.UPSTREAM_CREDENTIALS_REFUSED})
-"""Why Higgsfield may refuse to train, as CreateCharacter's comment has it; all else is its unavailability."""
+"""The refusals of training that callers get unchanged (see CreateCharacter); others become UPSTREAM_UNAVAILABLE."""
 LOOK_AGAIN = 5.0
-"""Seconds after which it is worth while to have an open creation looked up again."""
+"""Seconds after which a caller should look up an open creation again."""
 NAME_FREE = 30.0
+"""Seconds after which a caller should try again to use a name."""
 
 
 def character_not_found(character_id: str) -> GatewayError:
-    """No such character, or another tenant's: the two cannot be told apart."""
-    named = {"character_id": printable(character_id)}
-    return GatewayError(Failure(Reason.NOT_FOUND, "no such character", metadata=named))
+    """Return NOT_FOUND, for a missing character and for another tenant's alike: a caller cannot tell which."""
+    metadata = {"character_id": printable(character_id)}
+    return GatewayError(Failure(Reason.NOT_FOUND, "no such character", metadata=metadata))
 
 
 def key_reused(*, deleted: str = "") -> GatewayError:
-    """The key stands for another order, or for the character `deleted`."""
+    """Return IDEMPOTENCY_KEY_REUSED: the key belongs to another order, or to the character with the id `deleted`."""
     if deleted:
-        message, named = "the idempotency_key belongs to a character that was deleted", {"character_id": deleted}
+        message, metadata = "the idempotency_key belongs to a character that was deleted", {"character_id": deleted}
     else:
-        message, named = "the idempotency_key was used with another name, other images or another version", {}
-    return GatewayError(Failure(Reason.IDEMPOTENCY_KEY_REUSED, message, metadata=named))
+        message, metadata = "the idempotency_key was used with another name, other images or another version", {}
+    return GatewayError(Failure(Reason.IDEMPOTENCY_KEY_REUSED, message, metadata=metadata))
 
 
 def unresolved() -> GatewayError:
-    """It was sent, and cannot be told apart in Higgsfield's list, or is not there (yet)."""
+    """Return SUBMISSION_UNRESOLVED: the order was sent, but its character is not in the list, or ambiguous."""
     message = (
-        "sent to Higgsfield without an answer, and not found in its list for certain: it may be in training. The same "
-        "call with the same idempotency_key looks again, and never sends it again"
+        "Higgsfield did not answer, and its list does not show for certain whether the character is in training. "
+        "Repeat the call with the same idempotency_key to look it up again; it is never sent again"
     )
     return GatewayError(Failure(Reason.SUBMISSION_UNRESOLVED, message, retryable=True, retry_after=LOOK_AGAIN))
 
 
 def name_not_free() -> GatewayError:
-    """Another creation under this name is open: a second one could not be told from it. Says nothing of whose it is."""
+    """Return UPSTREAM_UNAVAILABLE: another creation with this name is open, and the two could be confused.
+
+    The error does not reveal whether that creation belongs to another tenant.
+    """
     return upstream_unavailable(
-        "the outcome of an earlier creation under this name is not known yet: nothing was sent, try again later",
+        "nothing was sent, because the outcome of an earlier creation with this name is still unknown; try again later",
         retry_after=NAME_FREE,
     )
 
 
 def not_trained(failure: Failure) -> GatewayError:
-    """Higgsfield has certainly not begun to train."""
+    """Return the error for an order that Higgsfield certainly did not accept."""
     if failure.reason in CALLERS:
         return GatewayError(failure)
-    return upstream_unavailable("Higgsfield takes no training now: nothing was sent", retry_after=failure.retry_after)
+    return upstream_unavailable("Higgsfield accepts no training now; nothing was sent", retry_after=failure.retry_after)
 
 
 def not_shown_yet() -> GatewayError:
-    """It was trained moments ago, and Higgsfield does not know it yet."""
-    return upstream_unavailable("Higgsfield does not show the character yet: ask again", retry_after=1.0)
+    """Return UPSTREAM_UNAVAILABLE: the character was created moments ago, and Higgsfield does not show it yet."""
+    return upstream_unavailable("Higgsfield does not show the character yet; try again", retry_after=1.0)
 
 
-async def asked(call: Awaitable[T], *callers: Reason) -> T:
-    """What Higgsfield answers; of its refusals only those are the caller's affair, others its unavailability."""
+async def else_unavailable(call: Awaitable[T], *passed: Reason) -> T:
+    """Return the result of a call; turn its errors into UPSTREAM_UNAVAILABLE, except those in `passed`."""
     try:
         return await call
     except GatewayError as error:
-        if error.failure.reason in {Reason.UPSTREAM_UNAVAILABLE, *callers}:
+        if error.failure.reason in {Reason.UPSTREAM_UNAVAILABLE, *passed}:
             raise
         raise upstream_unavailable(error.failure.message) from error

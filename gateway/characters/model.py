@@ -1,4 +1,4 @@
-"""The values: a character as Higgsfield shows it, what a caller orders, and our record of having sent that order."""
+"""The values of characters: a character at Higgsfield, a caller's order, and the record of a sent order."""
 
 import hashlib
 import re
@@ -12,13 +12,13 @@ from gateway.generations.model import canonical_json
 
 LONGEST_NAME = 100
 MOST_IMAGES = 100
-"""Both from the page of the call (upstream.md 3)."""
+"""The limits of Higgsfield's API (upstream.md 3)."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 class CharacterState(IntEnum):
-    """How far training is; the numbers of `CharacterState` in character_service.proto."""
+    """The progress of training; the numbers of `CharacterState` in character_service.proto."""
 
     UNSPECIFIED = 0
     NOT_READY = 1
@@ -33,7 +33,10 @@ ENDS = frozenset({CharacterState.COMPLETED, CharacterState.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """What Higgsfield tells of one. `version` None: one that we do not know. `create_time` is Higgsfield's, wall."""
+    """A character as Higgsfield reports it. `version` None: a version that this gateway does not know.
+
+    `create_time` is Higgsfield's wall time, None if it is not reported.
+    """
 
     id: str
     name: str
@@ -45,13 +48,13 @@ class Character:
 
     @property
     def done(self) -> bool:
-        """Whether training has ended."""
+        """Whether training has completed or failed."""
         return self.state in ENDS
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a caller wants trained, under an idempotency key."""
+    """A caller's request to train a character, with its idempotency key."""
 
     name: str
     image_urls: tuple[str, ...]
@@ -59,7 +62,7 @@ class Order:
     key: str
 
     def violations(self) -> list[Violation]:
-        """Every field that cannot be right."""
+        """Return all invalid fields."""
         wrong = []
         if not self.name.strip():
             wrong.append(Violation("name", "is required"))
@@ -73,17 +76,20 @@ class Order:
         return wrong
 
     def fingerprint(self) -> bytes:
-        """What tells two orders apart under one key. Declare new fields with `added()`: unset, they change nothing."""
+        """Hash the order, to compare calls with one idempotency key.
+
+        Declare new fields with `added()`, so that stored fingerprints stay valid.
+        """
         content = canonical_json([self.name, list(self.image_urls), self.version.name, *added_values(self)])
         return b"\x01" + hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """One order that may have been sent: durable before its first byte. It is open while `character_id` is empty.
+    """The record of an order, stored before it is sent. It is open, without an outcome, while `character_id` is "".
 
-    `known`: the characters of that name that were there before. `sent_date` is Higgsfield's time of the sending,
-    `sent_at` ours (steady).
+    `known` are the ids of the characters with this name before the order was sent. `sent_date` is the time of sending
+    by Higgsfield's clock, `sent_at` by this gateway's steady clock.
     """
 
     id: str
@@ -100,13 +106,13 @@ class Creation:
 
     @property
     def open(self) -> bool:
-        """Whether it is not known which character came of it."""
+        """Whether the outcome is unknown."""
         return not self.character_id
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A tenant wants a character deleted; `gone` once Higgsfield has said that it is."""
+    """A tenant's request to delete a character; `gone` once Higgsfield has confirmed it."""
 
     account: str
     character_id: str
@@ -115,17 +121,17 @@ class Removal:
 
 
 def plain_name(name: str) -> str:
-    """A name as it is compared: it is not known whether Higgsfield keeps spaces around it, and how it writes an é."""
+    """Normalize a name for comparisons: Higgsfield may strip spaces or change the Unicode normalization."""
     return unicodedata.normalize("NFC", name.strip())
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether Higgsfield may show two names alike."""
+    """Return whether two names may be the same one at Higgsfield."""
     return plain_name(one) == plain_name(other)
 
 
 def plain_id(given: str) -> str:
-    """The id as we compare it; empty for what cannot be one (`list` is a path of the API)."""
+    """Normalize an id for comparisons; "" if the text cannot be an id (`list` is a path of Higgsfield's API)."""
     if _UUID.fullmatch(given):
         return given.lower()
     return given if _ID.fullmatch(given) and given != "list" else ""

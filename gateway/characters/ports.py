@@ -1,4 +1,4 @@
-"""What characters need from outside: their part of the store, and of Higgsfield."""
+"""The ports of characters: their store, and Higgsfield's API for them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from gateway.generations.ports import NoAnswer, NotTaken
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Higgsfield took the order: training has begun, and is charged."""
+    """Higgsfield accepted the order: training has started and is charged."""
 
     character: Character
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All characters of the account at one time, and what Higgsfield's clock showed then (None: it did not say)."""
+    """All characters of the account, and the time of the list by Higgsfield's clock; None if it is not known."""
 
     characters: tuple[Character, ...]
     date: float | None
@@ -28,42 +28,48 @@ class CharacterTakenError(Exception):
 
 
 class CharacterStore(Protocol):
-    """Durable records. What returns has been committed; what raises StoreError may or may not have been."""
+    """Stores creations and removals. Each method returns after its commit.
+
+    If it raises StoreError, the outcome of the commit is unknown.
+    """
 
     async def claim(self, creation: Creation) -> None:
-        """Keep it, before anything of it is sent."""
+        """Store a creation, before its order is sent."""
 
     async def bind(self, creation_id: str, character_id: str) -> None:
-        """This came of it. Raises CharacterTakenError where another creation has that character."""
+        """Store the character of a creation. Raises CharacterTakenError if another creation has it."""
 
     async def free(self, creation_id: str) -> None:
-        """Nothing came of it, for certain: its key may be used again."""
+        """Delete a creation that certainly has no character, so that its key can be used again."""
 
     async def remove(self, removal: Removal) -> None:
-        """Keep that somebody wants a character deleted, or that it is gone."""
+        """Store a removal, requested or confirmed."""
 
     async def creations(self) -> Sequence[Creation]:
-        """All, oldest first."""
+        """Return all creations, oldest first."""
 
     async def removals(self) -> Sequence[Removal]:
-        """All."""
+        """Return all removals."""
 
 
 class CharacterUpstream(Protocol):
-    """Higgsfield's custom references. Calls but `train` raise GatewayError, nearly always UPSTREAM_UNAVAILABLE."""
+    """Higgsfield's custom references. All methods but `train` raise GatewayError, usually UPSTREAM_UNAVAILABLE."""
 
     @property
     def account(self) -> str:
-        """Whose characters these are."""
+        """The account, identified without a secret."""
 
     async def train(self, order: Order, gate: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
-        """POST it once. The gate is asked right before the first byte; never raises for what the other side does."""
+        """POST an order once. Failures are returned, not raised.
+
+        `gate` is called right before the first byte; if it returns False, nothing is sent.
+        """
 
     async def find(self, character_id: str) -> Character | None:
-        """The character as it is; None where Higgsfield knows none."""
+        """Return a character; None if Higgsfield does not know it."""
 
     async def listing(self) -> Listing:
-        """All that there are, read as a whole."""
+        """Return the complete list of characters."""
 
     async def remove(self, character_id: str) -> bool:
-        """Delete it; False where Higgsfield knows none."""
+        """Delete a character; False if Higgsfield does not know it."""

@@ -1,7 +1,6 @@
-"""What this gateway knows of characters without asking: whose they are, for what version, and how they were last seen.
+"""Holds in memory what is known of characters: their tenants, versions, and the states last seen at Higgsfield.
 
-One process has the store to itself, so what is in memory is right about creations and removals. What was seen of
-Higgsfield's side is as old as it says.
+Creations and removals are up to date, because a store belongs to one process. States may be outdated.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,15 +13,19 @@ from gateway.generations.inputs import Input, ModelInput, SoulInput, SoulVersion
 from gateway.generations.ports import Clock
 
 BELIEVED = 15.0
-"""Seconds for which it is believed that training has not ended yet: it takes minutes."""
+"""Seconds for which a state "in training" is taken as current; training takes minutes."""
 SHOWN_AFTER = 15.0
-"""Seconds after an order in which Higgsfield may not know everywhere what it has just taken (upstream.md 6.1)."""
+"""Seconds after an order during which Higgsfield may answer 404 for its character (upstream.md 6.1)."""
 NO_SUCH = "no such character"
 VERSIONS = {SoulVersion.V1: "Soul 1", SoulVersion.V2: "Soul 2", SoulVersion.CINEMA: "Soul Cinema"}
 
 
 class Registry:
-    """`everybodys`: there is one tenant, who may also use characters of the account that were made elsewhere."""
+    """The characters of an account.
+
+    `shared`: all characters of the account may be used, also those that were not created through this gateway. It is
+    set if API keys are not required, so that there is one tenant.
+    """
 
     def __init__(
         self,
@@ -31,11 +34,11 @@ class Registry:
         creations: Iterable[Creation],
         removals: Iterable[Removal],
         *,
-        everybodys: bool,
+        shared: bool,
     ) -> None:
         self._account = account
         self._clock = clock
-        self._everybodys = everybodys
+        self._shared = shared
         self._creations: dict[str, Creation] = {}
         self._by_key: dict[tuple[str, str], str] = {}
         self._by_character: dict[str, str] = {}
@@ -44,94 +47,94 @@ class Registry:
         for creation in creations:
             self.add(creation)
         for removal in removals:
-            self.removing(removal)
+            self.record_removal(removal)
 
     # -- Creations --
 
     def add(self, creation: Creation) -> None:
-        """It is stored."""
+        """Add a stored creation."""
         self._creations[creation.id] = creation
         self._by_key[creation.tenant, creation.key] = creation.id
         if creation.character_id and creation.account == self._account:
             self._by_character[creation.character_id] = creation.id
 
-    def bound(self, creation: Creation, character: Character) -> None:
-        """It is stored that this came of it."""
+    def bind(self, creation: Creation, character: Character) -> None:
+        """Record the character of a creation, after it was stored."""
         self.add(replace(creation, character_id=character.id))
-        self.saw(character)
+        self.record_seen(character)
 
-    def freed(self, creation: Creation) -> None:
-        """It is stored no more."""
+    def free(self, creation: Creation) -> None:
+        """Remove a creation, after it was deleted from the store."""
         del self._creations[creation.id]
         del self._by_key[creation.tenant, creation.key]
 
     def by_key(self, tenant: str, key: str) -> Creation | None:
-        """What the key stands for."""
-        found = self._by_key.get((tenant, key))
-        return None if found is None else self._creations[found]
+        """Return the creation of an idempotency key."""
+        creation_id = self._by_key.get((tenant, key))
+        return None if creation_id is None else self._creations[creation_id]
 
-    def under_name(self, name: str) -> Iterator[Creation]:
-        """The account's creations of that name, oldest first."""
+    def by_name(self, name: str) -> Iterator[Creation]:
+        """Return the account's creations with a name, oldest first."""
         return (one for one in self._creations.values() if one.account == self._account and same_name(one.name, name))
 
     @property
     def taken(self) -> frozenset[str]:
-        """The characters that belong to creations."""
+        """The ids of the characters that belong to creations."""
         return frozenset(self._by_character)
 
     @property
     def open_count(self) -> int:
-        """Creations of which it is not known what came of them, those on their way included."""
+        """The number of creations without an outcome, including those being sent."""
         return sum(creation.open for creation in self._creations.values())
 
     def open(self) -> list[Creation]:
-        """Those creations, oldest first."""
+        """Return the creations without an outcome, oldest first."""
         return [creation for creation in self._creations.values() if creation.open]
 
     # -- Characters --
 
     def exists_for(self, tenant: str, character_id: str) -> bool:
-        """Whether a character may exist for the tenant; for nobody else's it is as one that never was."""
+        """Return whether a character is visible to a tenant. Those of other tenants are not."""
         owner = self._owner(character_id)
-        return self._everybodys if owner is None else owner == tenant
+        return self._shared if owner is None else owner == tenant
 
-    def made_here(self, character_id: str) -> bool:
-        """Whether it came of a creation of ours."""
+    def created_here(self, character_id: str) -> bool:
+        """Return whether a character was created through this gateway."""
         return character_id in self._by_character
 
     def removal(self, character_id: str) -> Removal | None:
-        """The wish to have it deleted, if there was one."""
+        """Return the removal of a character, if one was requested."""
         return self._removals.get(character_id)
 
-    def removing(self, removal: Removal) -> None:
-        """The wish, or its fulfilment, is stored."""
+    def record_removal(self, removal: Removal) -> None:
+        """Record a removal, requested or confirmed, after it was stored."""
         if removal.account == self._account:
             self._removals[removal.character_id] = removal
             if removal.gone:
                 self._seen.pop(removal.character_id, None)
 
-    def saw(self, character: Character) -> None:
-        """Higgsfield has shown it now."""
+    def record_seen(self, character: Character) -> None:
+        """Record a character that Higgsfield has just reported."""
         self._seen[character.id] = (character, self._clock.moment().steady)
 
-    def missed(self, character_id: str) -> None:
-        """Higgsfield does not know it any more."""
+    def record_missing(self, character_id: str) -> None:
+        """Record that Higgsfield no longer knows a character."""
         self._seen.pop(character_id, None)
 
     def may_not_show_yet(self, character_id: str) -> bool:
-        """Whether it was ordered moments ago, so that its being unknown to Higgsfield says nothing."""
+        """Return whether a character was created moments ago, so that a 404 is not conclusive yet."""
         creation = self._by_character.get(character_id)
         return creation is not None and self._clock.moment().steady - self._creations[creation].sent_at < SHOWN_AFTER
 
-    def gone(self, character_id: str) -> bool:
-        """Whether it was deleted through this gateway."""
+    def is_deleted(self, character_id: str) -> bool:
+        """Return whether a character was deleted through this gateway."""
         removal = self._removals.get(character_id)
         return removal is not None and removal.gone
 
     # -- Use --
 
     def violations(self, tenant: str, given: Input) -> list[Violation]:
-        """Why a generation cannot be made with the character that it names; empty where it may."""
+        """Return why an input cannot use its characters, as far as that is known without a request to Higgsfield."""
         version: SoulVersion | None = None
         if isinstance(given, SoulInput):
             named, version = [("input.soul.character_id", given.character_id)], given.version
@@ -139,20 +142,20 @@ class Registry:
             named = list(_characters_in(given.parameters, "input.model.parameters"))
         else:
             return []
-        told = ((at, self._why_not(tenant, plain_id(name) or name, version)) for at, name in named if name)
-        return [Violation(at, why) for at, why in told if why]
+        reasons = ((at, self._refusal(tenant, plain_id(name) or name, version)) for at, name in named if name)
+        return [Violation(at, reason) for at, reason in reasons if reason]
 
-    def _why_not(self, tenant: str, character_id: str, version: SoulVersion | None) -> str:
+    def _refusal(self, tenant: str, character_id: str, version: SoulVersion | None) -> str:
         if not self.exists_for(tenant, character_id):
             return NO_SUCH
-        if self.gone(character_id):
+        if self.is_deleted(character_id):
             return "the character was deleted"
         trained = self._trained_for(character_id)
         if version is not None and trained is not None and trained is not version:
             return f"the character was trained for {VERSIONS[trained]}, not for {VERSIONS[version]}"
-        return self._unready(character_id)
+        return self._training_refusal(character_id)
 
-    def _unready(self, character_id: str) -> str:
+    def _training_refusal(self, character_id: str) -> str:
         if character_id not in self._seen:
             return ""
         character, at = self._seen[character_id]
@@ -173,7 +176,7 @@ class Registry:
 
 
 def _characters_in(value: Any, at: str) -> Iterator[tuple[str, str]]:
-    """The characters that parameters name, however deep, each with its path."""
+    """Yield the path and value of each `custom_reference_id` in parameters, at any depth."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if name == "custom_reference_id" and isinstance(inner, str):

@@ -1,4 +1,4 @@
-"""Follows characters in training: one that asks Higgsfield, however many watch; nobody watches, nobody asks."""
+"""Watches of characters in training. One poller serves all watchers of a character, and stops after the last one."""
 
 import asyncio
 import logging
@@ -16,17 +16,17 @@ from gateway.generations.watch import HEARTBEAT, Stream
 log = logging.getLogger(__name__)
 
 LONGER = 1.5
-"""By how much the time to the next question grows while nothing changes."""
+"""The factor by which the pause between polls grows while nothing changes."""
 LONGEST = 10.0
-"""Seconds between questions at most, whatever the setting for generations is: somebody watches."""
+"""The most seconds between polls. A longer HFGATEWAY_POLL_MAX does not apply, because a caller is waiting."""
 LONGEST_SILENCE = 60.0
-"""The same while Higgsfield does not answer."""
+"""The most seconds between polls while Higgsfield does not answer."""
 
 Signal = asyncio.Future[None]
 
 
-class Follow:
-    """One character that is watched: how it was seen last, and how often that was new. `end`: why nothing follows."""
+class WatchedCharacter:
+    """A character with watchers: its last state and the number of changes. `end` is the error that ends all watches."""
 
     __slots__ = ("changes", "character", "end", "signals", "task", "watchers")
 
@@ -38,8 +38,8 @@ class Follow:
         self.watchers = 0
         self.task: asyncio.Task[None] | None = None
 
-    def tell(self, character: Character) -> bool:
-        """Have it seen; whether it is new."""
+    def update(self, character: Character) -> bool:
+        """Set the state and wake the watchers if it is new; return whether it is."""
         if character == self.character:
             return False
         self.character = character
@@ -48,18 +48,18 @@ class Follow:
         return True
 
     def finish(self, end: GatewayError) -> None:
-        """End every watch with this."""
+        """End every watch with an error."""
         self.end = end
         self.wake()
 
     def signal(self) -> Signal:
-        """A signal for the next news; its owner gives it back with `drop`."""
+        """Return a signal for the next change. Call `drop` when it is no longer needed."""
         signal: Signal = asyncio.get_running_loop().create_future()
         self.signals.append(signal)
         return signal
 
     def drop(self, signal: Signal) -> None:
-        """Forget a signal that nobody waits for."""
+        """Remove a signal."""
         if not signal.done():
             self.signals.remove(signal)
 
@@ -71,7 +71,7 @@ class Follow:
 
 
 class CharacterWatches:
-    """Opens watches. `first` and `longest` are the seconds between questions; `draining` ends all watches."""
+    """All watches of characters. `first` and `longest` are the seconds between polls; `draining` ends all watches."""
 
     def __init__(
         self, upstream: CharacterUpstream, clock: Clock, registry: Registry, *, first: float, longest: float
@@ -81,102 +81,104 @@ class CharacterWatches:
         self._registry = registry
         self._first = first
         self._longest = max(min(longest, LONGEST), first)
-        self._follows: dict[str, Follow] = {}
+        self._watched: dict[str, WatchedCharacter] = {}
         self.draining = False
 
     async def watch(self, character_id: str, check: Callable[[], None]) -> AsyncGenerator[Character | None, None]:
-        """How it is now, then every change, to the end of training; None after each 15 s of silence.
+        """Yield the current state, then every change until training ends; None after each 15 s without a change.
 
-        `check` is called with every heartbeat and wake-up, and may raise what ends the watch. Raises GatewayError.
+        `check` is called at every heartbeat and wake-up; an error that it raises ends the watch. Raises NOT_FOUND,
+        UPSTREAM_UNAVAILABLE if the first poll fails, or INTERNAL.
         """
         stream = Stream(self._clock, check)
-        follow = self._join(character_id)
+        watched = self._join(character_id)
         patience = Patience(HEARTBEAT)
         seen = 0
         try:
             while True:
-                if follow.end is not None:
-                    raise follow.end
-                if seen != follow.changes and follow.character is not None:
-                    seen, character = follow.changes, follow.character
+                if watched.end is not None:
+                    raise watched.end
+                if seen != watched.changes and watched.character is not None:
+                    seen, character = watched.changes, watched.character
                     yield character
                     if character.done:
                         return
                     continue
                 stream.look_around(draining=self.draining)
-                signal = follow.signal()
+                signal = watched.signal()
                 try:
                     await patience.wait(signal)
                 finally:
-                    follow.drop(signal)
-                if seen == follow.changes and follow.end is None:
+                    watched.drop(signal)
+                if seen == watched.changes and watched.end is None:
                     stream.look_around(draining=self.draining)
                     yield None
         finally:
             patience.end()
-            self._leave(character_id, follow)
+            self._leave(character_id, watched)
 
     def deleted(self, character_id: str) -> None:
-        """It is no more: end its watches."""
-        follow = self._follows.get(character_id)
-        if follow is not None:
-            self._finish(character_id, follow, errors.character_not_found(character_id))
+        """End the watches of a deleted character."""
+        watched = self._watched.get(character_id)
+        if watched is not None:
+            self._finish(character_id, watched, errors.character_not_found(character_id))
 
     def wake_all(self) -> None:
-        """Have every watch look whether it may go on."""
-        for follow in self._follows.values():
-            follow.wake()
+        """Wake every watch, so that it checks whether it may continue."""
+        for watched in self._watched.values():
+            watched.wake()
 
-    def _join(self, character_id: str) -> Follow:
-        follow = self._follows.get(character_id)
-        if follow is None:
-            follow = self._follows[character_id] = Follow()
-            follow.task = asyncio.create_task(self._follow(character_id, follow))
-        follow.watchers += 1
-        return follow
+    def _join(self, character_id: str) -> WatchedCharacter:
+        watched = self._watched.get(character_id)
+        if watched is None:
+            watched = self._watched[character_id] = WatchedCharacter()
+            watched.task = asyncio.create_task(self._poll(character_id, watched))
+        watched.watchers += 1
+        return watched
 
-    def _leave(self, character_id: str, follow: Follow) -> None:
-        follow.watchers -= 1
-        if follow.watchers == 0:
-            self._forget(character_id, follow)
+    def _leave(self, character_id: str, watched: WatchedCharacter) -> None:
+        watched.watchers -= 1
+        if watched.watchers == 0:
+            self._forget(character_id, watched)
 
-    def _finish(self, character_id: str, follow: Follow, end: GatewayError) -> None:
-        follow.finish(end)
-        self._forget(character_id, follow)
+    def _finish(self, character_id: str, watched: WatchedCharacter, end: GatewayError) -> None:
+        watched.finish(end)
+        self._forget(character_id, watched)
 
-    def _forget(self, character_id: str, follow: Follow) -> None:
-        if self._follows.get(character_id) is follow:
-            del self._follows[character_id]
-        if follow.task is not None and follow.task is not asyncio.current_task():
-            follow.task.cancel()
+    def _forget(self, character_id: str, watched: WatchedCharacter) -> None:
+        if self._watched.get(character_id) is watched:
+            del self._watched[character_id]
+        if watched.task is not None and watched.task is not asyncio.current_task():
+            watched.task.cancel()
 
-    async def _follow(self, character_id: str, follow: Follow) -> None:
+    async def _poll(self, character_id: str, watched: WatchedCharacter) -> None:
         try:
-            await self._ask_to_the_end(character_id, follow)
+            await self._poll_until_done(character_id, watched)
         except Exception:
-            log.exception("a character could not be followed by a defect")
-            self._finish(character_id, follow, GatewayError(Failure(Reason.INTERNAL, "the watch broke: watch again")))
+            log.exception("watching a character failed because of a bug")
+            error = GatewayError(Failure(Reason.INTERNAL, "the watch failed; watch again"))
+            self._finish(character_id, watched, error)
 
-    async def _ask_to_the_end(self, character_id: str, follow: Follow) -> None:
+    async def _poll_until_done(self, character_id: str, watched: WatchedCharacter) -> None:
         pause, silence = self._first, self._first
         while True:
             try:
-                character = await errors.asked(self._upstream.find(character_id))
+                character = await errors.else_unavailable(self._upstream.find(character_id))
                 if character is None and self._registry.may_not_show_yet(character_id):
                     raise errors.not_shown_yet()
             except GatewayError as error:
-                if follow.character is None:
-                    self._finish(character_id, follow, error)
+                if watched.character is None:
+                    self._finish(character_id, watched, error)
                     return
                 silence = min(2 * silence, LONGEST_SILENCE)
                 await self._rest(max(silence, error.failure.retry_after or 0.0))
                 continue
             if character is None:
-                self._registry.missed(character_id)
-                self._finish(character_id, follow, errors.character_not_found(character_id))
+                self._registry.record_missing(character_id)
+                self._finish(character_id, watched, errors.character_not_found(character_id))
                 return
-            self._registry.saw(character)
-            pause = self._first if follow.tell(character) else min(pause * LONGER, self._longest)
+            self._registry.record_seen(character)
+            pause = self._first if watched.update(character) else min(pause * LONGER, self._longest)
             silence = self._first
             if character.done:
                 return

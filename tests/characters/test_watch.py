@@ -67,8 +67,8 @@ async def test_all_who_watch_are_told_by_the_one_who_asks(studio: Studio) -> Non
     character_id = (await studio.create()).character.id
     watches = [watched(studio.grpc, character_id) for _ in range(50)]
     await asyncio.gather(*(anext(watch) for watch in watches))
-    (follow,) = studio.gateway._core.characters._watches._follows.values()
-    assert follow.watchers == 50
+    (watched_character,) = studio.gateway._core.characters._watches._watched.values()
+    assert watched_character.watchers == 50
     studio.clock.advance(60)
     ends = await asyncio.gather(*(collected(watch) for watch in watches))
     assert [state(messages[-1]) for messages in ends] == ["COMPLETED"] * 50
@@ -78,12 +78,12 @@ async def test_when_nobody_watches_nobody_asks(studio: Studio) -> None:
     character_id = (await studio.create()).character.id
     watches = [watched(studio.grpc, character_id) for _ in range(3)]
     await asyncio.gather(*(anext(watch) for watch in watches))
-    (follow,) = studio.gateway._core.characters._watches._follows.values()
+    (watched_character,) = studio.gateway._core.characters._watches._watched.values()
     for watch in watches:
         await watch.aclose()  # type: ignore[attr-defined]
-    assert follow.task is not None
-    await eventually(follow.task.cancelled)
-    assert studio.gateway._core.characters._watches._follows == {}
+    assert watched_character.task is not None
+    await eventually(watched_character.task.cancelled)
+    assert studio.gateway._core.characters._watches._watched == {}
 
 
 async def test_it_outlasts_trouble_of_higgsfield(studio: Studio) -> None:
