@@ -1,6 +1,6 @@
 """Which commands of the documents a test runs, and why the others are not run."""
 
-RUN = frozenset({"README.md", "clients/python/README.md"})
+RUN = frozenset({"README.md", "docs/command-line.md", "clients/python/README.md"})
 """All shell and Python blocks of these are run by `test_readme.py`, but for the commands below."""
 
 RUN_IN_ORDER = frozenset({"docs/operations.md"})

@@ -23,7 +23,7 @@ from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_pb2, generation_service_pb2
 from tests.docs.commands import NOT_RUN, RUN
-from tests.docs.markdown import SHELLS, Block, blocks, read
+from tests.docs.markdown import ROOT, SHELLS, Block, blocks, read
 from tests.durability.process import GatewayProcess, stub
 
 GRPC, HTTP, SANDBOX = "127.0.0.1:50051", "127.0.0.1:8080", "127.0.0.1:9200"
@@ -93,10 +93,16 @@ async def test_the_python_snippet_generates(block: Block, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("language", ["go", "typescript", "java", "rust"])
-def test_the_quickstart_is_the_one_that_the_clients_own_tests_run(language: str) -> None:
+def test_the_quickstart_is_short(language: str) -> None:
     (quickstart, *_) = blocks(f"clients/{language}/README.md")
-    assert quickstart.text in [block.text for block in blocks("README.md")]
+    assert quickstart.language != "sh"
     assert len(quickstart.text.splitlines()) <= 15
+
+
+def test_the_quickstart_of_another_language_is_the_one_that_its_own_tests_run() -> None:
+    shown = [block for block in blocks("README.md") if block.language in {"go", "ts", "java", "rust"}]
+    assert [block.language for block in shown] == ["ts"]
+    assert shown[0].text == blocks("clients/typescript/README.md")[0].text
 
 
 @pytest.mark.parametrize("block", [b for b in COMMANDS if b not in STARTS], ids=str)
@@ -152,6 +158,13 @@ async def test_two_bad_answers_after_acceptance_are_charged_once(stage: Stage) -
     assert found.generation.state == generation_pb2.GENERATION_STATE_UNCERTAIN
     assert len(stage.sandbox.ledger.charges) == 1
     assert stage.sandbox.ledger.double_charged_prompts == {}
+
+
+def test_the_readme_is_short_and_its_pictures_are_small() -> None:
+    assert len(read("README.md").splitlines()) <= 150
+    pictures = re.findall(r"^!\[.+\]\((docs/images/.+)\)$", read("README.md"), re.MULTILINE)
+    assert len(pictures) == 2
+    assert [name for name in pictures if (ROOT / name).stat().st_size > 150_000] == []
 
 
 def test_the_readme_shows_every_kind_of_block() -> None:

@@ -45,33 +45,57 @@ def times() -> str:
     defaults = config.read_settings({})
     second, third = agenda.LATER_PAUSES[2], agenda.LATER_PAUSES[3]
     rows = [
-        (_told(state.SEND_WITHIN), "`SEND_WITHIN`", "from the mark to the first byte; later nothing is sent"),
-        (_told(defaults.upstream_timeout), "`HFGATEWAY_UPSTREAM_TIMEOUT`", "for one POST in all"),
+        (_told(state.SEND_WITHIN), "`SEND_WITHIN`", "from the marker to the first byte; nothing is sent after it"),
+        (_told(defaults.upstream_timeout), "`HFGATEWAY_UPSTREAM_TIMEOUT`", "for one POST, in total"),
         (
             _told(defaults.upstream_idempotency_window),
             "`HFGATEWAY_UPSTREAM_IDEMPOTENCY_WINDOW`",
-            "from the first send, in which an ambiguous one is repeated",
+            "after the first send, during which an ambiguous POST may be repeated",
         ),
         (
             _told(defaults.uncertain_timeout),
             "`HFGATEWAY_UNCERTAIN_TIMEOUT`",
-            "from the last send until `UNCERTAIN` becomes `LOST`",
+            "after the last send, until `UNCERTAIN` becomes `LOST`",
         ),
-        (_told(client.LAST_LOOK), "`LAST_LOOK`", "after that, for an answer that has come and was not read yet"),
-        (_told(agenda.PAUSE_AFTER_WHOLE_ERROR), "`PAUSE_AFTER_WHOLE_ERROR`", "before the first repeat, after a 5xx"),
-        (_told(agenda.PAUSE_AFTER_SILENCE), "`PAUSE_AFTER_SILENCE`", "the same, after silence, 504, half an answer"),
-        (f"{_told(second)}, {_told(third)}", "`LATER_PAUSES`", "before the second and the third repeat, at least"),
-        (_told(errors.LONGEST_PAUSE), "`LONGEST_PAUSE`", "the longest `Retry-After` that is heeded"),
-        (_told(admission.PROBE_PAUSE), "`PROBE_PAUSE`", "until the next try, where no `Retry-After` says more"),
-        (_told(admission.SLOWLY_FOR), "`SLOWLY_FOR`", "in which what waited is sent at a bounded rate, once it may"),
-        (_told(admission.CREDENTIALS_PAUSE), "`CREDENTIALS_PAUSE`", "between tries while the credentials are refused"),
-        (_told(agenda.WAIT_AT_MOST), "`WAIT_AT_MOST`", "that one waits unsent, without a `start_timeout`"),
-        (_told(follow.GIVE_UP_MISSING), "`GIVE_UP_MISSING`", "of 404 for an accepted one, until it is `LOST`"),
-        (_told(clock.DISAGREEMENT), "`DISAGREEMENT`", "between the two clocks, at which nothing final is decided"),
-        (_told(clock.SETTLED), "`SETTLED`", "that they have to run evenly after that, until they count as agreed"),
-        (_told(core.KEYS_KEPT), "`KEYS_KEPT`", "that a caller's key is remembered at least"),
+        (
+            _told(client.LAST_LOOK),
+            "`LAST_LOOK`",
+            "after the upstream timeout, to read a response that has already arrived",
+        ),
+        (
+            _told(agenda.PAUSE_AFTER_WHOLE_ERROR),
+            "`PAUSE_AFTER_WHOLE_ERROR`",
+            "before the first repeat, after a complete 5xx",
+        ),
+        (
+            _told(agenda.PAUSE_AFTER_SILENCE),
+            "`PAUSE_AFTER_SILENCE`",
+            "before the first repeat, after silence, a 504 or a truncated response",
+        ),
+        (f"{_told(second)}, {_told(third)}", "`LATER_PAUSES`", "at least, before the second and the third repeat"),
+        (_told(errors.LONGEST_PAUSE), "`LONGEST_PAUSE`", "the longest `Retry-After` that is respected"),
+        (_told(admission.PROBE_PAUSE), "`PROBE_PAUSE`", "until the next probe, unless `Retry-After` is longer"),
+        (
+            _told(admission.SLOWLY_FOR),
+            "`SLOWLY_FOR`",
+            "after the gate opens, during which waiting submissions are sent at a limited rate",
+        ),
+        (
+            _told(admission.CREDENTIALS_PAUSE),
+            "`CREDENTIALS_PAUSE`",
+            "between probes while Higgsfield refuses the credentials",
+        ),
+        (_told(agenda.WAIT_AT_MOST), "`WAIT_AT_MOST`", "the longest wait to be sent, without a `start_timeout`"),
+        (_told(follow.GIVE_UP_MISSING), "`GIVE_UP_MISSING`", "of 404 for an accepted generation, until it is `LOST`"),
+        (
+            _told(clock.DISAGREEMENT),
+            "`DISAGREEMENT`",
+            "difference between the wall clock and steady time at which irreversible steps stop",
+        ),
+        (_told(clock.SETTLED), "`SETTLED`", "that both must run evenly before irreversible steps resume"),
+        (_told(core.KEYS_KEPT), "`KEYS_KEPT`", "the shortest time that a caller's key is remembered"),
     ]
-    return _table(("time", "name", "what it is"), rows)
+    return _table(("time", "name", "meaning"), rows)
 
 
 def transitions() -> str:
