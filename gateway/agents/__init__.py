@@ -1,1 +1,1 @@
-"""Conversations with Higgsfield's agents."""
+"""Sessions of Higgsfield's agents: messages, watches and media. See docs/agents.md."""

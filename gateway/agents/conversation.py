@@ -1,7 +1,7 @@
-"""What is known of one session while somebody watches it: one reader of Higgsfield, however many watch.
+"""Polls one session for all its watchers.
 
-A watcher is a number: how many changes it has been told of. The reader asks for the messages after the last one before
-which everything is settled, so that it reads what is new and what may still change, and nothing else.
+A watcher is represented by the number of changes that it has seen. A poll reads the messages after the last settled
+one, so that it gets only new messages and those that may still change.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from gateway.generations.ports import Clock
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 10.0
 BACKOFF = 1.5
 PASSING = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_SATURATED})
-"""Errors of a read that a watch outlasts."""
+"""The errors of a poll that do not end the watches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds between two reads, at first and at the most; unless told as Higgsfield advises (upstream.md 6.3)."""
+    """Seconds between polls, first and longest. The defaults follow Higgsfield's advice (upstream.md 6.3)."""
 
     first: float = FIRST_PAUSE
     longest: float = LONGEST_PAUSE
@@ -35,48 +35,49 @@ class _Row:
 
 
 class Conversation:
-    """One session. `believed` has the last word on its state; `watchers` is kept by who opens and leaves."""
+    """The known state of one session.
+
+    `corrected` returns the session that a transcript shows, or a corrected one if the transcript may be outdated.
+    `watchers` is maintained by `Agents`. `changes` counts the changes so far.
+    """
 
     def __init__(
-        self, session_id: str, api: AgentApi, clock: Clock, pace: Pace, believed: Callable[[str, Transcript], Session]
+        self, session_id: str, api: AgentApi, clock: Clock, pace: Pace, corrected: Callable[[str, Transcript], Session]
     ) -> None:
         self.watchers = 0
         self.changes = 0
         self.failure: Exception | None = None
-        """Why it will not be read any more."""
+        """The error that ended the polling."""
         self._id = session_id
         self._api = api
         self._clock = clock
         self._pace = pace
-        self._believed = believed
+        self._corrected = corrected
         self._session: Session | None = None
         self._session_changed = 0
         self._rows: list[_Row] = []
-        self._since: str | None = None  # rows are known from this message on; None: none were read
+        self._since: str | None = None  # the rows are the messages after this one; None before the first read
         self._read_at = 0.0
         self._reading: asyncio.Task[None] | None = None
         self._poll: asyncio.Task[None] | None = None
         self._alarm: asyncio.Future[None] | None = None
         self._delay = pace.first
         self._not_before = 0.0
-        self._one_at_a_time = asyncio.Lock()  # an older read must not undo a newer one
+        self._one_at_a_time = asyncio.Lock()  # an older read must not overwrite a newer one
         self._signals: set[asyncio.Future[None]] = set()
 
     @property
     def session(self) -> Session:
-        """As it is now; only after `open`."""
+        """The current session. Available after `open`."""
         assert self._session is not None
         return self._session
 
     async def open(self, after: str) -> None:
-        """Make sure that the messages after that one are known, as they are now, and go on reading.
-
-        Raises GatewayError where they cannot be read.
-        """
+        """Read the current messages after one, and start polling. Raises GatewayError if they cannot be read."""
         async with self._one_at_a_time:
-            if self._place(after) is None and self._since is not None:
-                await self._read(self._settled())  # it may be newer than the last read
-            if self._place(after) is None:
+            if self._index_after(after) is None and self._since is not None:
+                await self._read(self._last_settled())  # `after` may be newer than the last read
+            if self._index_after(after) is None:
                 await self._read(after)
         if self._clock.moment().steady - self._read_at >= self._pace.first:
             await self.refresh()
@@ -84,39 +85,39 @@ class Conversation:
             self._poll = asyncio.create_task(self._keep_reading())
 
     async def refresh(self) -> None:
-        """Read what is new; who comes while that is being done waits for the same read."""
+        """Poll once. Concurrent calls share one request. Raises GatewayError."""
         if self._reading is None:
-            self._reading = asyncio.create_task(self._read_on())
+            self._reading = asyncio.create_task(self._read_new())
             self._reading.add_done_callback(self._has_read)
         await asyncio.shield(self._reading)
 
-    def poke(self) -> None:
-        """Something was done: look at once, unless Higgsfield asked for a pause, and quickly for a while."""
+    def poll_soon(self) -> None:
+        """Poll at once, and frequently for a while, because something was done. A Retry-After is still respected."""
         self._delay = self._pace.first
         if self._alarm is not None and self._clock.moment().steady >= self._not_before:
             give(self._alarm)
 
-    def heard(self, session: Session) -> None:
-        """The session is so now, whoever told."""
+    def set_session(self, session: Session) -> None:
+        """Set the session and wake the watchers if it has changed."""
         if session != self._session:
             self.changes += 1
             self._session, self._session_changed = session, self.changes
             self.wake()
 
-    def news(self, seen: int, after: str) -> Sequence[Session | Message]:
-        """Return what has changed since so many changes: the session, and the messages after that one in order.
+    def changes_since(self, seen: int, after: str) -> Sequence[Session | Message]:
+        """Return what has changed after the first `seen` changes: the session, and the messages after one, in order.
 
-        The session is first, unless it has become idle since then: the end of a turn follows its messages.
+        The session comes first, except at the end of a turn, which follows the messages of the turn.
         """
-        first = self._place(after)
+        first = self._index_after(after)
         messages = [row.message for row in self._rows[first:] if row.changed > seen]
         if self._session_changed <= seen:
             return messages
         turn_ended = seen > 0 and self.session.state.resting
         return [*messages, self.session] if turn_ended else [self.session, *messages]
 
-    async def quiet(self, seconds: float) -> None:
-        """Return at the next change, when watchers have to look around, or after so many seconds."""
+    async def wait(self, seconds: float) -> None:
+        """Wait for the next change or wake-up, for at most `seconds`."""
         signal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._signals.add(signal)
         try:
@@ -125,13 +126,13 @@ class Conversation:
             self._signals.discard(signal)
 
     def wake(self) -> None:
-        """Have everybody look around."""
+        """Wake all watchers."""
         signals, self._signals = self._signals, set()
         for signal in signals:
             give(signal)
 
     def stop(self) -> None:
-        """Nobody watches any more."""
+        """Stop polling, after the last watcher has left."""
         for task in (self._poll, self._reading):
             if task is not None:
                 task.cancel()
@@ -146,40 +147,40 @@ class Conversation:
                 await self.refresh()
             except Exception as error:
                 if not isinstance(error, GatewayError) or error.failure.reason not in PASSING:
-                    self.failure = error  # a defect of ours, too: who watches must hear that nothing more comes
+                    self.failure = error  # also a bug: without the error, watchers would wait for ever
                     self.wake()
                     return
                 self._not_before = self._clock.moment().steady + (error.failure.retry_after or 0.0)
 
-    async def _read_on(self) -> None:
+    async def _read_new(self) -> None:
         async with self._one_at_a_time:
-            await self._read(self._settled())
+            await self._read(self._last_settled())
 
     async def _read(self, after: str) -> None:
         transcript = await self._api.messages(self._id, after)
         if self._would_lose(after, transcript.messages):
-            raise upstream_unavailable("Higgsfield does not show the message yet: watch again", retry_after=1.0)
+            raise upstream_unavailable("Higgsfield does not show the message yet; watch again", retry_after=1.0)
         self._read_at = self._clock.moment().steady
         before = self.changes
         self._merge(after, transcript.messages)
         known = Transcript(transcript.session, [row.message for row in self._rows])
-        self.heard(self._believed(self._since or "", known))
+        self.set_session(self._corrected(self._since or "", known))
         if self.changes != before:
             self.wake()
 
     def _would_lose(self, after: str, messages: Sequence[Message]) -> bool:
-        """Whether these messages after one that is not known leave out some that others are still to be told of."""
-        if self._since is None or self._place(after) is not None:
+        """Return whether these messages would replace rows, without containing them, that watchers have not seen."""
+        if self._since is None or self._index_after(after) is not None:
             return False
         return all(message.id != self._since for message in messages)
 
     def _merge(self, after: str, messages: Sequence[Message]) -> None:
-        """What was read takes the place of all that was known after that message."""
-        place = self._place(after)
-        if place is None:
-            place, self._since = 0, after
+        """Replace the rows after a message by the messages that were read."""
+        index = self._index_after(after)
+        if index is None:
+            index, self._since = 0, after
         before = {row.message.id: row for row in self._rows}
-        rows = self._rows[:place]
+        rows = self._rows[:index]
         number = self.changes + 1
         for message in messages:
             known = before.get(message.id)
@@ -189,17 +190,17 @@ class Conversation:
             rows.append(known)
         self._rows = rows
 
-    def _place(self, after: str) -> int | None:
-        """Where the rows after a message begin; None where it, or what came after it, is not known."""
+    def _index_after(self, after: str) -> int | None:
+        """Return the index of the first row after a message; None if the rows do not contain all that follow it."""
         if after == self._since:
             return 0
-        for place, row in enumerate(self._rows, 1):
+        for index, row in enumerate(self._rows, 1):
             if row.message.id == after:
-                return place
+                return index
         return None
 
-    def _settled(self) -> str:
-        """The last message up to which nothing changes any more."""
+    def _last_settled(self) -> str:
+        """Return the last message up to which all messages are final."""
         last = self._since or ""
         for row in self._rows:
             if not row.message.settled:
@@ -210,4 +211,4 @@ class Conversation:
     def _has_read(self, task: "asyncio.Task[None]") -> None:
         self._reading = None
         if not task.cancelled():
-            task.exception()  # each of those who wait is told; there may be none
+            task.exception()  # avoids asyncio's warning; the callers of `refresh` get the exception

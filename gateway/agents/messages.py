@@ -1,39 +1,39 @@
-"""The one way of a message to Higgsfield: recorded, sent once, and looked up where its answer was lost.
+"""Sends messages to Higgsfield: each is recorded, sent once, and looked up if its response is lost.
 
-A message is billable, and Higgsfield takes no key for it: whatever happens, it is not sent a second time. So before the
-POST a row is durable that holds the caller's key, a hash of session and text, and the newest message that was known of
-the session. What comes of the POST is one of three:
+A message is charged, and Higgsfield accepts no idempotency key for it, so the gateway never sends one twice. Before the
+POST it stores a record with the caller's key, a hash of session and text, and the id of the newest known message of the
+session. The POST has one of three outcomes:
 
-- *taken*: Higgsfield answered with the id of the message; the key is bound to it.
-- *certainly not taken*: no connection, or a refusal in the documented form. The row goes, and the key is free. There
-  was no earlier POST under this row, so there is none that the refusal could not speak for; unless something on the way
-  had sent ours twice, which only "busy" could hide. So after that the messages are read once, as below.
-- *not known*: anything else, and also every row without an outcome that a process finds which did not write it. The
-  session's messages after the recorded one are read: a user's message with this text, to which no other key is bound,
-  is it. If there is none the caller is told SUBMISSION_UNRESOLVED, and the same key looks again, and only looks.
+- *Accepted*: Higgsfield returned the id of the message. The key is bound to it.
+- *Not accepted*: the connection failed, or Higgsfield refused in its documented form. The record is deleted and the key
+  is free. This is safe because a record has only one POST. The exception is a proxy that repeats it: the second request
+  would be refused as "busy" because of the first one. After "busy", the message is therefore looked up once.
+- *Unknown*: everything else, including records without an outcome that an earlier process left. The gateway reads the
+  session's messages after the recorded one. A user's message with this text that belongs to no other key is the one. If
+  there is none, the call fails with SUBMISSION_UNRESOLVED; the same key looks it up again and never sends it.
 
-Why looking is sound. One process has the store, and in it one message at a time goes to a session: from the reading of
-the newest message over the record and the POST to its outcome, under one lock. So nothing of ours can come between the
-newest message and the POST, and every message of ours before it was over by then. What the look-up finds is either our
-message, or the same text said to the same session by others: by another program with the account's credentials, or by
-another of our keys whose outcome is not known either. Of these nobody can tell which is which, and it makes no
-difference to what was said or paid: each found message is bound to one key, no key is ever sent again, so as many keys
-are bound as messages were taken. What can go wrong is that a key stays unresolved whose message never came to be. That
-is the price of never paying twice, and its caller may decide to say it again under a new key.
+Why the lookup is sound: a store belongs to one process, and a lock per session covers the reading of the newest
+message, the record, the POST and its outcome. So no other message of this gateway can come between the newest message
+and the POST. A message that the lookup finds is either the right one, or the same text in the same session from
+elsewhere: from another program with the account, or from another key whose outcome is also unknown. These cannot be
+distinguished, but it makes no difference to what was said and charged: each message is bound to one key, and no key is
+sent again, so as many keys are bound as messages were accepted. A key may stay unresolved although its message never
+arrived; its caller can send the message again with a new key.
 
-A look-up that finds nothing proves nothing: a POST that we gave up may be processed later. So no row is ever given up,
-unless an operator says what came of it.
+A lookup that finds nothing proves nothing, because a POST that timed out may be processed later. A record therefore
+stays open until its message is found or an operator resolves it.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from gateway.agents.model import (
     SESSION,
-    Kept,
+    KeyRecord,
     Message,
     MessageState,
     Role,
@@ -52,148 +52,151 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 LOOK_AGAIN = 2.0
-"""Seconds after which a caller is asked to look again for a message."""
+"""Seconds after which a caller should look up a message again."""
 
 
 class Messages:
-    """Sends messages. `taken` hears of each that Higgsfield took, with its session."""
+    """Sends messages. `accepted` is called with the session id and message id of each that Higgsfield accepted."""
 
     def __init__(
         self,
         api: AgentApi,
         store: AgentStore,
         clock: Clock,
-        taken: Callable[[str, str], None],
+        accepted: Callable[[str, str], None],
         tasks: OwnedTasks,
     ) -> None:
         self._api = api
         self._store = store
         self._clock = clock
-        self._taken = taken
+        self._accepted = accepted
         self._tasks = tasks
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.draining = False
 
     async def send(self, tenant: str, session_id: str, text: str, key: str) -> tuple[Message, bool]:
-        """The message, and whether the key was known. Has to run to its end: not in a task that a caller can cancel."""
+        """Send a message, or find the one of a known key; return it and whether the key was known.
+
+        It must not be canceled, so run it in an owned task. Raises GatewayError or StoreError.
+        """
         fingerprint = message_fingerprint(session_id, text)
         lock = self._locks.setdefault(session_id, asyncio.Lock())
         async with lock:
-            kept = await self._store.agent_key(tenant, key)
-            if kept is None:
+            record = await self._store.agent_key(tenant, key)
+            if record is None:
                 if self.draining:
-                    raise gateway_unavailable("the gateway is shutting down: nothing was sent")
-                return await self._send(Kept(tenant, key, fingerprint, session_id), text), False
-            if kept.fingerprint != fingerprint:
-                raise key_reused(kept)
-            if kept.message_id is None:
-                return await self._look_up(kept, text), True
-        return await self._known(kept, kept.message_id, text), True
+                    raise gateway_unavailable("the gateway is shutting down; nothing was sent")
+                return await self._send(KeyRecord(tenant, key, fingerprint, session_id), text), False
+            if record.fingerprint != fingerprint:
+                raise key_reused(record)
+            if record.message_id is None:
+                return await self._look_up(record, text), True
+        return await self._known(record, record.message_id, text), True
 
     async def resolve(self, tenant: str, key: str, message_id: str | None) -> None:
-        """Bind a message without an outcome to a message of its session, or free its key if None.
+        """Resolve a message without an outcome for an operator: bind it to a message of its session, or free its key.
 
-        Only an operator may call this. Must not be canceled, like `send`.
+        `message_id` None frees the key. It must not be canceled, like `send`. Raises NOT_FOUND or INVALID_INPUT.
         """
-        kept = await self._unresolved(tenant, key)
-        async with self._locks.setdefault(kept.session_id, asyncio.Lock()):
-            kept = await self._unresolved(tenant, key)  # a caller may have found it
+        record = await self._unresolved(tenant, key)
+        async with self._locks.setdefault(record.session_id, asyncio.Lock()):
+            record = await self._unresolved(tenant, key)  # a caller may have found it
             if message_id is None:
-                await self._store.free_agent_key(kept)
+                await self._store.free_agent_key(record)
                 return
-            later = (await self._api.messages(kept.session_id, kept.after)).messages
+            later = (await self._api.messages(record.session_id, record.after)).messages
             if not any(message.id == message_id and message.role is Role.USER for message in later):
-                raise invalid_field("message_id", "is no message of the user in that session after it was sent")
-            if not await self._store.bind_agent_message(kept, message_id):
+                raise invalid_field("message_id", "is not a later message of the user in that session")
+            if not await self._store.bind_agent_message(record, message_id):
                 raise invalid_field("message_id", "belongs to another key")
 
-    async def _unresolved(self, tenant: str, key: str) -> Kept:
-        kept = await self._store.agent_key(tenant, key)
-        if kept is None or kept.fingerprint == SESSION:
+    async def _unresolved(self, tenant: str, key: str) -> KeyRecord:
+        record = await self._store.agent_key(tenant, key)
+        if record is None or record.fingerprint == SESSION:
             raise GatewayError(Failure(Reason.NOT_FOUND, "no such message"))
-        if kept.message_id is not None:
-            raise invalid_field("idempotency_key", "stands for a message whose outcome is known")
-        return kept
+        if record.message_id is not None:
+            raise invalid_field("idempotency_key", "belongs to a message whose outcome is known")
+        return record
 
-    async def _send(self, kept: Kept, text: str) -> Message:
-        kept = await self._marked(kept)
-        outcome = await self._api.send(kept.session_id, text)
+    async def _send(self, record: KeyRecord, text: str) -> Message:
+        record = await self._mark(record)
+        outcome = await self._api.send(record.session_id, text)
         match outcome:
             case Sent(message_id):
-                self._taken(kept.session_id, message_id)
-                if await self._stored(self._store.bind_agent_message, kept, message_id):
+                self._accepted(record.session_id, message_id)
+                if await self._until_stored(self._store.bind_agent_message, record, message_id):
                     return Message(message_id, Role.USER, MessageState.PROCESSING, text)
-                log.error("Higgsfield answered with a message that another key has", extra=_named(kept, message_id))
-                raise _unresolved(kept)
+                fields = _log_fields(record, message_id)
+                log.error("Higgsfield returned a message that belongs to another key", extra=fields)
+                raise _unresolved(record)
             case NotTaken(failure):
-                if failure.reason is Reason.SESSION_BUSY and (message := await self._taken_after_all(kept, text)):
+                if failure.reason is Reason.SESSION_BUSY and (message := await self._sent_twice(record, text)):
                     return message
-                await self._stored(self._store.free_agent_key, kept)
+                await self._until_stored(self._store.free_agent_key, record)
                 raise GatewayError(failure)
             case NoAnswer():
-                return await self._look_up(kept, text)
+                return await self._look_up(record, text)
 
-    async def _marked(self, kept: Kept) -> Kept:
-        """The record, durable: with the newest message that there is."""
-        known = await self._store.newest_agent_message(kept.session_id)
-        newer = (await self._api.messages(kept.session_id, known)).messages
-        kept = Kept(kept.tenant, kept.key, kept.fingerprint, kept.session_id, after=newer[-1].id if newer else known)
+    async def _mark(self, record: KeyRecord) -> KeyRecord:
+        """Store the record with the newest message of the session."""
+        known = await self._store.newest_agent_message(record.session_id)
+        newer = (await self._api.messages(record.session_id, known)).messages
+        record = replace(record, after=newer[-1].id if newer else known)
         try:
-            marked = await self._store.mark_agent_message(kept, self._clock.moment().steady)
+            marked = await self._store.mark_agent_message(record, self._clock.moment().steady)
         except StoreError:
-            # It may be stored all the same, and must not look as if the message had been sent.
-            self._tasks.start(self._stored(self._store.free_agent_key, kept))
+            # The record may be stored nevertheless. Delete it, because its message is not sent.
+            self._tasks.start(self._until_stored(self._store.free_agent_key, record))
             raise
         if not marked:
-            raise key_reused(kept)  # used for another session since we looked: those have locks of their own
-        return kept
+            raise key_reused(record)  # the key was just used in another session, which has another lock
+        return record
 
-    async def _look_up(self, kept: Kept, text: str) -> Message:
-        """The message, if it is there by now."""
+    async def _look_up(self, record: KeyRecord, text: str) -> Message:
+        """Return the message if it is in the session now. Raises SUBMISSION_UNRESOLVED."""
         try:
-            message = await self._found(kept, text)
+            message = await self._find(record, text)
         except GatewayError as error:
-            raise _unresolved(kept) from error
+            raise _unresolved(record) from error
         if message is None:
-            raise _unresolved(kept)
-        log.info("a message without an answer was found", extra=_named(kept, message.id))
+            raise _unresolved(record)
+        log.info("a message whose response was lost was found", extra=_log_fields(record, message.id))
         return message
 
-    async def _taken_after_all(self, kept: Kept, text: str) -> Message | None:
-        """The message that keeps the session busy, where that is ours: something on the way had sent it twice."""
+    async def _sent_twice(self, record: KeyRecord, text: str) -> Message | None:
+        """Return the message if it keeps the session busy itself, because a proxy sent it twice."""
         try:
-            return await self._found(kept, text)
+            return await self._find(record, text)
         except GatewayError:
             return None
 
-    async def _found(self, kept: Kept, text: str) -> Message | None:
-        """Our message among those of the session, bound; None where it is not there."""
-        transcript = await self._api.messages(kept.session_id, kept.after)
-        bound = await self._store.bound_agent_messages(kept.session_id)
+    async def _find(self, record: KeyRecord, text: str) -> Message | None:
+        """Find the message in the session and bind the key to it; None if it is not there."""
+        transcript = await self._api.messages(record.session_id, record.after)
+        bound = await self._store.bound_agent_messages(record.session_id)
         for message in transcript.messages:
             if message.role is Role.USER and same_text(message.text, text) and message.id not in bound:
-                if not await self._stored(self._store.bind_agent_message, kept, message.id):
+                if not await self._until_stored(self._store.bind_agent_message, record, message.id):
                     return None
-                self._taken(kept.session_id, message.id)
+                self._accepted(record.session_id, message.id)
                 return message
         return None
 
-    async def _known(self, kept: Kept, message_id: str, text: str) -> Message:
-        """The message of an earlier call, as it is now."""
-        for message in (await self._api.messages(kept.session_id, kept.after)).messages:
+    async def _known(self, record: KeyRecord, message_id: str, text: str) -> Message:
+        """Return the current state of the message of an earlier call."""
+        for message in (await self._api.messages(record.session_id, record.after)).messages:
             if message.id == message_id:
                 return message
         return Message(message_id, Role.USER, MessageState.PROCESSING, text)
 
-    async def _stored(self, write: Callable[..., Awaitable[T]], *values: object) -> T:
-        """Make an outcome durable, as often as it takes: without it the message stays in doubt."""
+    async def _until_stored(self, write: Callable[..., Awaitable[T]], *values: object) -> T:
         return await until_stored(self._clock, "the outcome of a message", lambda: write(*values))
 
 
-def _unresolved(kept: Kept) -> GatewayError:
+def _unresolved(record: KeyRecord) -> GatewayError:
     message = (
-        "sent to Higgsfield, no answer came, and it is not among the messages yet: "
-        "call again with the same idempotency_key to look again"
+        "Higgsfield did not answer, and the message is not in the session yet. "
+        "Repeat the call with the same idempotency_key to look it up again; it is never sent again"
     )
     return GatewayError(
         Failure(
@@ -201,10 +204,10 @@ def _unresolved(kept: Kept) -> GatewayError:
             message,
             retryable=True,
             retry_after=LOOK_AGAIN,
-            metadata={"session_id": kept.session_id},
+            metadata={"session_id": record.session_id},
         )
     )
 
 
-def _named(kept: Kept, message_id: str) -> dict[str, str]:
-    return {"session_id": kept.session_id, "message_id": message_id}
+def _log_fields(record: KeyRecord, message_id: str) -> dict[str, str]:
+    return {"session_id": record.session_id, "message_id": message_id}

@@ -1,4 +1,4 @@
-"""The values: sessions, messages, what a read of a session tells, and what an idempotency key stands for."""
+"""The values of agents: sessions, messages, transcripts, and the records of idempotency keys."""
 
 import hashlib
 import unicodedata
@@ -9,11 +9,11 @@ from enum import IntEnum
 from gateway.errors import Failure, GatewayError, Reason, printable
 
 SESSION = hashlib.sha256(b"\x01session").digest()
-"""The fingerprint of a session's creation: there is nothing in it to be compared."""
+"""The fingerprint of all calls that create a session: they have no arguments to compare."""
 
 
 class SessionState(IntEnum):
-    """The numbers are those of the API; UNKNOWN is what Higgsfield said and we do not know."""
+    """The state of a session; the numbers of the proto. UNKNOWN is a status that this gateway does not know."""
 
     UNKNOWN = 0
     IDLE = 1
@@ -28,7 +28,7 @@ class SessionState(IntEnum):
 
 
 class MessageState(IntEnum):
-    """The same for messages."""
+    """The state of a message; the numbers of the proto. UNKNOWN is a status that this gateway does not know."""
 
     UNKNOWN = 0
     PROCESSING = 1
@@ -37,7 +37,7 @@ class MessageState(IntEnum):
 
 
 class Role(IntEnum):
-    """Who says something."""
+    """The author of a message."""
 
     UNKNOWN = 0
     USER = 1
@@ -45,7 +45,7 @@ class Role(IntEnum):
 
 
 class MediaKind(IntEnum):
-    """What a file is."""
+    """The kind of an uploaded file."""
 
     IMAGE = 1
     VIDEO = 2
@@ -55,7 +55,7 @@ class MediaKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A conversation as it is. `upstream_status` is Higgsfield's word."""
+    """A session. `upstream_status` is the status text of Higgsfield."""
 
     id: str
     state: SessionState
@@ -64,7 +64,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One row of a transcript. `create_time` is wall time."""
+    """A message of a session. `create_time` is wall time, None if it is not reported."""
 
     id: str
     role: Role
@@ -76,13 +76,13 @@ class Message:
 
     @property
     def settled(self) -> bool:
-        """Whether it will not change any more."""
+        """Whether the message is final."""
         return self.state in {MessageState.COMPLETED, MessageState.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What one read told: the session, and its messages after the one that was asked from, oldest first."""
+    """The result of a read: the session, and its messages after the requested one, oldest first."""
 
     session: Session
     messages: Sequence[Message]
@@ -90,14 +90,14 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Higgsfield took the message under this id."""
+    """Higgsfield accepted the message under this id."""
 
     message_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place for a file: `url` is what messages refer to."""
+    """A slot for a file: PUT it to `upload_url`; messages refer to it by `url`."""
 
     id: str
     content_type: str
@@ -106,11 +106,11 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What a tenant's idempotency key stands for: a session, or a message to one.
+class KeyRecord:
+    """The stored use of a tenant's idempotency key, for a session or for a message.
 
-    Of a message `after` is the newest that was known before it was sent, empty where there was none, and `message_id`
-    what Higgsfield calls it, None while that is not known.
+    For a message, `after` is the id of the newest message that was known before it was sent, "" if there was none.
+    `message_id` is its id at Higgsfield, None while the outcome is unknown.
     """
 
     tenant: str
@@ -122,33 +122,39 @@ class Kept:
 
 
 def message_fingerprint(session_id: str, text: str) -> bytes:
-    """What has to be equal for a key to be used again."""
+    """Hash a message, to compare calls with one idempotency key."""
     return hashlib.sha256(b"\x01message\0" + session_id.encode() + b"\0" + text.encode()).digest()
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether Higgsfield may show two texts alike: it is not known how it keeps spaces at the ends, line ends and é."""
-    return _plain(one) == _plain(other)
+    """Return whether two texts may be the same one at Higgsfield.
+
+    It may change surrounding spaces, line ends and the Unicode normalization.
+    """
+    return _normalized(one) == _normalized(other)
 
 
-def _plain(text: str) -> str:
+def _normalized(text: str) -> str:
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n").strip())
 
 
 def session_not_found(session_id: str, after: str = "") -> GatewayError:
-    """No such session, or another tenant's: the two cannot be told apart. Nor, `after` a message, can it."""
+    """Return NOT_FOUND, for a missing session and for another tenant's alike.
+
+    `after`: the message that the call referred to, which may be missing instead.
+    """
     message = "no such session, or no such message in it" if after else "no such session"
     return GatewayError(Failure(Reason.NOT_FOUND, message, metadata={"session_id": printable(session_id)}))
 
 
 def media_not_found(media_id: str) -> GatewayError:
-    """The same for media."""
+    """Return NOT_FOUND, for missing media and for another tenant's alike."""
     return GatewayError(Failure(Reason.NOT_FOUND, "no such media", metadata={"media_id": printable(media_id)}))
 
 
-def key_reused(kept: Kept) -> GatewayError:
-    """The idempotency key stands for something else."""
+def key_reused(record: KeyRecord) -> GatewayError:
+    """Return IDEMPOTENCY_KEY_REUSED: the key belongs to another session or message."""
     message = "the idempotency_key was used for another session, or for another message"
     return GatewayError(
-        Failure(Reason.IDEMPOTENCY_KEY_REUSED, message, metadata={"session_id": printable(kept.session_id)})
+        Failure(Reason.IDEMPOTENCY_KEY_REUSED, message, metadata={"session_id": printable(record.session_id)})
     )

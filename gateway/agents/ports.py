@@ -1,66 +1,66 @@
-"""What conversations need from outside: Higgsfield's Agent API, and a store."""
+"""The ports of agents: Higgsfield's Agent API, and the store."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from gateway.agents.model import Kept, MediaKind, Sent, Session, Slot, Transcript
+from gateway.agents.model import KeyRecord, MediaKind, Sent, Session, Slot, Transcript
 from gateway.generations.ports import NoAnswer, NotTaken
 
 
 class AgentApi(Protocol):
-    """Higgsfield. All but `send` raise GatewayError; what costs nothing may be asked again."""
+    """Higgsfield's Agent API. All methods but `send` raise GatewayError. Free requests may be repeated."""
 
     async def create_session(self) -> Session:
-        """A new session."""
+        """Create a session."""
 
     async def messages(self, session_id: str, after: str) -> Transcript:
-        """The session, and its messages after that one; all for an empty text. NOT_FOUND where there is none."""
+        """Return the session and its messages after one, or all of them if `after` is "". Raises also NOT_FOUND."""
 
     async def send(self, session_id: str, text: str) -> Sent | NotTaken | NoAnswer:
-        """Send a message, once."""
+        """Send a message, once. Failures are returned, not raised."""
 
     async def interrupt(self, session_id: str) -> None:
-        """Stop the turn; nothing happens where none is running."""
+        """Stop the current turn, if there is one."""
 
     async def create_media(self, extension: str, kind: MediaKind) -> Slot:
-        """A place for a file. INPUT_REFUSED where Higgsfield takes none of that kind."""
+        """Create a slot for a file. Raises INPUT_REFUSED if Higgsfield does not accept such files."""
 
     async def confirm_media(self, media_id: str, kind: MediaKind) -> bool:
-        """Whether the bytes are there."""
+        """Return whether the file of a slot was uploaded."""
 
 
 class AgentStore(Protocol):
-    """What has to outlive the process. Raises StoreError."""
+    """Stores the owners of sessions and media, and the records of keys. Its methods raise StoreError."""
 
     async def agent_tenant(self, session_id: str) -> str | None:
-        """Whose session it is; None for one that was not created here."""
+        """Return the tenant of a session; None if it was not created through this gateway."""
 
-    async def agent_key(self, tenant: str, key: str) -> Kept | None:
-        """What the key stands for."""
+    async def agent_key(self, tenant: str, key: str) -> KeyRecord | None:
+        """Return the record of a key."""
 
-    async def keep_agent_session(self, kept: Kept, steady: float) -> bool:
-        """Keep a new session and its key; False, and nothing is kept, where the key is used."""
+    async def keep_agent_session(self, record: KeyRecord, steady: float) -> bool:
+        """Store a new session with its key; False, and nothing is stored, if the key is in use."""
 
-    async def mark_agent_message(self, kept: Kept, steady: float) -> bool:
-        """Keep that a message is about to be sent; False where the key is used."""
+    async def mark_agent_message(self, record: KeyRecord, steady: float) -> bool:
+        """Store that a message is about to be sent; False if the key is in use."""
 
-    async def bind_agent_message(self, kept: Kept, message_id: str) -> bool:
-        """Keep what Higgsfield calls it; False where another key has that message."""
+    async def bind_agent_message(self, record: KeyRecord, message_id: str) -> bool:
+        """Store the id of a message; False if it belongs to another key."""
 
-    async def free_agent_key(self, kept: Kept) -> None:
-        """Forget a message that was certainly not taken."""
+    async def free_agent_key(self, record: KeyRecord) -> None:
+        """Delete the record of a message that was certainly not accepted."""
 
     async def bound_agent_messages(self, session_id: str) -> frozenset[str]:
-        """Which of the session's messages keys stand for."""
+        """Return the ids of the session's messages that belong to keys."""
 
-    async def unresolved_agent_messages(self) -> Sequence[tuple[Kept, float]]:
-        """Messages without an outcome, oldest first, and the wall time at which each was marked."""
+    async def unresolved_agent_messages(self) -> Sequence[tuple[KeyRecord, float]]:
+        """Return the messages without an outcome, oldest first, each with the wall time at which it was marked."""
 
     async def newest_agent_message(self, session_id: str) -> str:
-        """The last of those; empty where there is none."""
+        """Return the newest of the session's messages that belong to keys; "" if there is none."""
 
     async def keep_agent_media(self, tenant: str, media_id: str, steady: float) -> None:
-        """Keep to whom a place was given."""
+        """Store the tenant of a media slot."""
 
     async def has_agent_media(self, tenant: str, media_id: str) -> bool:
-        """Whether that place was given to the tenant."""
+        """Return whether a media slot belongs to the tenant."""

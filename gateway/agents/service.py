@@ -1,4 +1,4 @@
-"""The use cases: sessions, messages, watches and media, for tenants."""
+"""The use cases of agents: sessions, messages, watches and media of a tenant."""
 
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -9,7 +9,7 @@ from gateway.agents.conversation import Conversation, Pace
 from gateway.agents.messages import Messages
 from gateway.agents.model import (
     SESSION,
-    Kept,
+    KeyRecord,
     MediaKind,
     Message,
     Role,
@@ -29,21 +29,25 @@ from gateway.generations.watch import HEARTBEAT, Stream
 
 T = TypeVar("T")
 
-BELIEVED_AFTER = 10.0
-"""Seconds in which a session that took a message counts as at work, while nothing of that shows in what it tells."""
+BUSY_FOR = 10.0
+"""Seconds for which a session counts as PROCESSING after it accepted a message, if reads do not show the message."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """A message that Higgsfield took, and until when a read may be older than that (steady time)."""
+class _Accepted:
+    """A message that Higgsfield accepted, and the steady time until which a read may not show it."""
 
     message_id: str
     until: float
 
 
 class Agents:
-    """Conversations for callers. `shared`: where no keys are asked for, also sessions that were not created here."""
+    """The use cases of agents. The methods raise GatewayError or StoreError; other tenants' sessions are NOT_FOUND.
+
+    `shared`: sessions that were not created through this gateway may be used, too. It is set if API keys are not
+    required, so that there is one tenant.
+    """
 
     def __init__(self, api: AgentApi, store: AgentStore, clock: Clock, pace: Pace, *, shared: bool) -> None:
         self._api = api
@@ -52,66 +56,70 @@ class Agents:
         self._pace = pace
         self._shared = shared
         self._tasks = OwnedTasks()
-        self._messages = Messages(api, store, clock, self._was_taken, self._tasks)
+        self._messages = Messages(api, store, clock, self._message_accepted, self._tasks)
         self._conversations: dict[str, Conversation] = {}
-        self._taken: dict[str, _Taken] = {}
+        self._accepted: dict[str, _Accepted] = {}
 
     @property
     def watched(self) -> int:
-        """How many sessions are read again and again."""
+        """The number of sessions that are polled for watchers."""
         return len(self._conversations)
 
     async def create_session(self, tenant: str, key: str) -> tuple[Session, bool]:
-        """A session, and whether the key was known."""
-        kept = await self._store.agent_key(tenant, key)
-        if kept is None:
+        """Create a session, or find the one of a known key; return it and whether the key was known."""
+        record = await self._store.agent_key(tenant, key)
+        if record is None:
             session = await self._tasks.finish(self._create(tenant, key))
             if session is not None:
                 return session, False
-            kept = await self._store.agent_key(tenant, key)
-        if kept is None or kept.fingerprint != SESSION:
-            raise key_reused(kept or Kept(tenant, key, b"", ""))
-        return await self.session(tenant, kept.session_id), True
+            record = await self._store.agent_key(tenant, key)
+        if record is None or record.fingerprint != SESSION:
+            raise key_reused(record or KeyRecord(tenant, key, b"", ""))
+        return await self.session(tenant, record.session_id), True
 
     async def session(self, tenant: str, session_id: str) -> Session:
-        """The session as it is."""
+        """Return the current state of a session."""
         await self._check(tenant, session_id)
         after = await self._store.newest_agent_message(session_id)
-        return self._believed(after, await self._api.messages(session_id, after))
+        return self._corrected(after, await self._api.messages(session_id, after))
 
     async def send(self, tenant: str, session_id: str, text: str, key: str) -> tuple[Message, bool]:
-        """Send a message once, whatever becomes of this call; and whether the key was known."""
+        """Send a message once, even if the call is canceled; return it and whether the key was known.
+
+        See `Messages.send`.
+        """
         await self._check(tenant, session_id)
         return await self._tasks.finish(self._messages.send(tenant, session_id, text, key))
 
-    async def unresolved(self) -> Sequence[tuple[Kept, float]]:
-        """The messages of all tenants without an outcome, and the wall time of each."""
+    async def unresolved(self) -> Sequence[tuple[KeyRecord, float]]:
+        """Return the messages of all tenants without an outcome, each with its wall time. For operators."""
         return await self._store.unresolved_agent_messages()
 
     async def resolve(self, tenant: str, key: str, message_id: str | None) -> None:
-        """Say what came of one: this message, or nothing (None). For operators. Raises GatewayError."""
+        """Resolve a message without an outcome; see `Messages.resolve`. For operators."""
         await self._tasks.finish(self._messages.resolve(tenant, key, message_id))
 
     async def messages(self, tenant: str, session_id: str, after: str) -> Sequence[Message]:
-        """All messages after that one, oldest first."""
+        """Return all messages after one, oldest first; all of the session if `after` is ""."""
         await self._check(tenant, session_id)
         _check_message(after)
         return (await self._api.messages(session_id, after)).messages
 
     async def interrupt(self, tenant: str, session_id: str) -> Session:
-        """Ask the agent to stop; the session as it is then."""
+        """Stop the agent's current turn; return the session afterwards."""
         await self._check(tenant, session_id)
         await self._api.interrupt(session_id)
-        self._taken.pop(session_id, None)
-        self._poke(session_id)
+        self._accepted.pop(session_id, None)
+        self._poll_soon(session_id)
         return await self.session(tenant, session_id)
 
     async def watch(
         self, tenant: str, session_id: str, after: str, *, until_idle: bool, check: Callable[[], None]
     ) -> AsyncGenerator[Session | Message | None, None]:
-        """The session and the messages after that one, then every change; None after each `HEARTBEAT` of silence.
+        """Yield the session and the messages after one, then every change; None after each HEARTBEAT without a change.
 
-        `check` is called whenever the watch looks around, and may raise what ends it.
+        The watch ends when the session is TERMINATED, or with `until_idle` when no turn is running. `check` is called
+        at every heartbeat and wake-up; an error that it raises ends the watch.
         """
         await self._check(tenant, session_id)
         _check_message(after)
@@ -119,12 +127,12 @@ class Agents:
         conversation = self._join(session_id)
         try:
             await conversation.open(after)
-            seen, told = 0, self._clock.moment().steady
+            seen, yielded_at = 0, self._clock.moment().steady
             while True:
-                news, seen = conversation.news(seen, after), conversation.changes
-                for one in news:
+                changed, seen = conversation.changes_since(seen, after), conversation.changes
+                for one in changed:
                     yield one
-                    told = self._clock.moment().steady
+                    yielded_at = self._clock.moment().steady
                 if conversation.changes > seen:
                     continue
                 state = conversation.session.state
@@ -133,58 +141,58 @@ class Agents:
                 if conversation.failure is not None:
                     raise conversation.failure
                 stream.look_around(draining=self._messages.draining)
-                await conversation.quiet(told + HEARTBEAT - self._clock.moment().steady)
-                if conversation.changes == seen and self._clock.moment().steady - told >= HEARTBEAT:
+                await conversation.wait(yielded_at + HEARTBEAT - self._clock.moment().steady)
+                if conversation.changes == seen and self._clock.moment().steady - yielded_at >= HEARTBEAT:
                     stream.look_around(draining=self._messages.draining)
                     yield None
-                    told = self._clock.moment().steady
+                    yielded_at = self._clock.moment().steady
         finally:
             self._leave(session_id, conversation)
 
     async def create_media(self, tenant: str, extension: str, kind: MediaKind) -> Slot:
-        """A place for a file."""
+        """Create a slot for a file."""
         slot = await self._api.create_media(extension, kind)
         await self._store.keep_agent_media(tenant, slot.id, self._clock.moment().steady)
         return slot
 
     async def confirm_media(self, tenant: str, media_id: str, kind: MediaKind) -> None:
-        """Have Higgsfield look whether the bytes are there. Raises NOT_DONE where they are not."""
+        """Confirm that the file of a slot was uploaded. Raises NOT_DONE if it was not, or NOT_FOUND."""
         if not _ID.fullmatch(media_id) or ".." in media_id:
             raise media_not_found(media_id)
         if not self._shared and not await self._store.has_agent_media(tenant, media_id):
             raise media_not_found(media_id)
         if not await self._api.confirm_media(media_id, kind):
             metadata = {"media_id": media_id, "state": "PENDING"}
-            raise GatewayError(Failure(Reason.NOT_DONE, "the bytes are not there", metadata=metadata))
+            raise GatewayError(Failure(Reason.NOT_DONE, "the file was not uploaded yet", metadata=metadata))
 
     def wake_all(self) -> None:
-        """Have every watch look around."""
+        """Wake every watch, so that it checks whether it may continue."""
         for conversation in self._conversations.values():
             conversation.wake()
 
     def drain(self) -> None:
-        """No new messages; watches end."""
+        """Refuse new messages, and end all watches so that clients resume them elsewhere."""
         self._messages.draining = True
         self.wake_all()
 
     async def drained(self) -> None:
-        """Wait until no message is on its way any more, and every outcome is stored."""
+        """Wait until all messages in progress have ended and their outcomes are stored."""
         await self._tasks.drained()
 
     async def close(self) -> None:
-        """End what is left."""
+        """Stop polling and cancel the remaining tasks."""
         for conversation in self._conversations.values():
             conversation.stop()
         await self._tasks.cancel()
 
     async def _create(self, tenant: str, key: str) -> Session | None:
-        """A new session, kept; None where the key was used meanwhile (then one that is free is left over)."""
+        """Create and store a session; None if the key came into use meanwhile. The unused session costs nothing."""
         session = await self._api.create_session()
-        kept = Kept(tenant, key, SESSION, session.id)
-        return session if await self._store.keep_agent_session(kept, self._clock.moment().steady) else None
+        record = KeyRecord(tenant, key, SESSION, session.id)
+        return session if await self._store.keep_agent_session(record, self._clock.moment().steady) else None
 
     async def _check(self, tenant: str, session_id: str) -> None:
-        """Raise NOT_FOUND where the tenant has no such session."""
+        """Raise NOT_FOUND if the tenant has no such session, and INVALID_INPUT without an id."""
         if not session_id:
             raise invalid_field("id", "is required")
         if not _ID.fullmatch(session_id) or ".." in session_id:
@@ -193,40 +201,39 @@ class Agents:
         if owner != tenant and not (owner is None and self._shared):
             raise session_not_found(session_id)
 
-    def _was_taken(self, session_id: str, message_id: str) -> None:
+    def _message_accepted(self, session_id: str, message_id: str) -> None:
         now = self._clock.moment().steady
-        self._taken = {name: taken for name, taken in self._taken.items() if taken.until > now}
-        self._taken[session_id] = _Taken(message_id, now + BELIEVED_AFTER)
+        self._accepted = {name: accepted for name, accepted in self._accepted.items() if accepted.until > now}
+        self._accepted[session_id] = _Accepted(message_id, now + BUSY_FOR)
         conversation = self._conversations.get(session_id)
         if conversation is not None:
-            conversation.heard(Session(session_id, SessionState.PROCESSING, "processing"))
-        self._poke(session_id)
+            conversation.set_session(Session(session_id, SessionState.PROCESSING, "processing"))
+        self._poll_soon(session_id)
 
-    def _poke(self, session_id: str) -> None:
+    def _poll_soon(self, session_id: str) -> None:
         conversation = self._conversations.get(session_id)
         if conversation is not None:
-            conversation.poke()
+            conversation.poll_soon()
 
-    def _believed(self, after: str, transcript: Transcript) -> Session:
-        """The session of a read of the messages after one; at work where the read is older than a message it took.
+    def _corrected(self, after: str, transcript: Transcript) -> Session:
+        """Return the session of a read; as PROCESSING if the read is older than a message that was accepted.
 
-        A turn is over when there is an answer to its message, or the message is settled (upstream.md 5). Where a read
-        says that no turn runs and shows neither, it is from before the message, and whoever waits for the end of the
-        turn must not take it for that.
+        A turn has ended when its message is answered or settled (upstream.md 5). If a read shows an idle session and
+        neither of these, it predates the message. A caller must not mistake it for the end of the turn.
         """
         session = transcript.session
-        taken = self._taken.get(session.id)
-        if taken is None or not session.state.resting or session.state is SessionState.TERMINATED:
+        accepted = self._accepted.get(session.id)
+        if accepted is None or not session.state.resting or session.state is SessionState.TERMINATED:
             return session
-        if self._clock.moment().steady >= taken.until or _shows_end(taken.message_id, after, transcript.messages):
-            del self._taken[session.id]
+        if self._clock.moment().steady >= accepted.until or _shows_end(accepted.message_id, after, transcript.messages):
+            del self._accepted[session.id]
             return session
         return Session(session.id, SessionState.PROCESSING, session.upstream_status)
 
     def _join(self, session_id: str) -> Conversation:
         conversation = self._conversations.get(session_id)
         if conversation is None or conversation.failure is not None:
-            conversation = Conversation(session_id, self._api, self._clock, self._pace, self._believed)
+            conversation = Conversation(session_id, self._api, self._clock, self._pace, self._corrected)
             self._conversations[session_id] = conversation
         conversation.watchers += 1
         return conversation
@@ -241,7 +248,7 @@ class Agents:
 
 
 def _shows_end(message_id: str, after: str, messages: Sequence[Message]) -> bool:
-    """Whether something after a message answers it, or it is settled itself."""
+    """Return whether messages contain an answer after a message, or show the message as settled."""
     seen = message_id == after
     for message in messages:
         if seen and message.role is Role.ASSISTANT:
@@ -255,4 +262,4 @@ def _shows_end(message_id: str, after: str, messages: Sequence[Message]) -> bool
 
 def _check_message(message_id: str) -> None:
     if message_id and (not _ID.fullmatch(message_id) or ".." in message_id):
-        raise invalid_field("after_message_id", "is no id of a message")
+        raise invalid_field("after_message_id", "is not the id of a message")

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gateway.agents.model import SESSION, Kept
+from gateway.agents.model import SESSION, KeyRecord
 from gateway.store.writer import Effect, Writer
 
 Rows = Callable[..., list[sqlite3.Row]]
@@ -23,47 +23,47 @@ class SqliteAgentStore:
         """Whose session it is."""
         return self._value("read_agent_tenant", session_id)
 
-    async def agent_key(self, tenant: str, key: str) -> Kept | None:
+    async def agent_key(self, tenant: str, key: str) -> KeyRecord | None:
         """What the key stands for."""
         rows = self._rows("read_agent_key", tenant, key)
-        return Kept(*rows[0]) if rows else None
+        return KeyRecord(*rows[0]) if rows else None
 
-    async def keep_agent_session(self, kept: Kept, steady: float) -> bool:
+    async def keep_agent_session(self, record: KeyRecord, steady: float) -> bool:
         """Keep a session and its key, both or none."""
 
         def write(connection: sqlite3.Connection) -> Effect:
-            if not self._claim(connection, kept, steady):
+            if not self._claim(connection, record, steady):
                 return False, None
-            connection.execute(self._sql["insert_agent_session"], (kept.session_id, kept.tenant, steady))
+            connection.execute(self._sql["insert_agent_session"], (record.session_id, record.tenant, steady))
             return True, None
 
         return bool(await self._writer.write("agent session", write))
 
-    async def mark_agent_message(self, kept: Kept, steady: float) -> bool:
+    async def mark_agent_message(self, record: KeyRecord, steady: float) -> bool:
         """Keep that it is about to be sent."""
 
         def write(connection: sqlite3.Connection) -> Effect:
-            return self._claim(connection, kept, steady), None
+            return self._claim(connection, record, steady), None
 
         return bool(await self._writer.write("agent message", write))
 
-    async def bind_agent_message(self, kept: Kept, message_id: str) -> bool:
+    async def bind_agent_message(self, record: KeyRecord, message_id: str) -> bool:
         """Keep what Higgsfield calls it."""
 
         def write(connection: sqlite3.Connection) -> Effect:
             try:
-                connection.execute(self._sql["bind_agent_message"], (message_id, kept.tenant, kept.key))
+                connection.execute(self._sql["bind_agent_message"], (message_id, record.tenant, record.key))
             except sqlite3.IntegrityError:
                 return False, None
             return True, None
 
         return bool(await self._writer.write("agent message bound", write))
 
-    async def free_agent_key(self, kept: Kept) -> None:
+    async def free_agent_key(self, record: KeyRecord) -> None:
         """Forget it."""
 
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["free_agent_key"], (kept.tenant, kept.key))
+            connection.execute(self._sql["free_agent_key"], (record.tenant, record.key))
             return None, None
 
         await self._writer.write("agent message refused", write)
@@ -72,9 +72,9 @@ class SqliteAgentStore:
         """The messages that keys stand for."""
         return frozenset(row[0] for row in self._rows("read_bound_agent_messages", session_id))
 
-    async def unresolved_agent_messages(self) -> Sequence[tuple[Kept, float]]:
+    async def unresolved_agent_messages(self) -> Sequence[tuple[KeyRecord, float]]:
         """Those of which it is not known what Higgsfield calls them."""
-        return [(Kept(*row[:-1]), row[-1]) for row in self._rows("read_unresolved_agent_messages", SESSION)]
+        return [(KeyRecord(*row[:-1]), row[-1]) for row in self._rows("read_unresolved_agent_messages", SESSION)]
 
     async def newest_agent_message(self, session_id: str) -> str:
         """The last of them."""
@@ -110,8 +110,8 @@ class SqliteAgentStore:
 
         await self._writer.write("prune", write)
 
-    def _claim(self, connection: sqlite3.Connection, kept: Kept, steady: float) -> bool:
-        row = (kept.tenant, kept.key, kept.fingerprint, kept.session_id, kept.after, steady)
+    def _claim(self, connection: sqlite3.Connection, record: KeyRecord, steady: float) -> bool:
+        row = (record.tenant, record.key, record.fingerprint, record.session_id, record.after, steady)
         return connection.execute(self._sql["insert_agent_key"], row).rowcount == 1
 
     def _value(self, statement: str, *values: Any) -> str | None:

@@ -333,7 +333,7 @@ async def test_a_defect_of_the_reader_ends_the_watch_with_internal(tmp_path: Pat
         await talk.send(session_id, "a fox")
         watcher = Watcher(talk.watch(session_id))
         await watcher.reaches("PROCESSING")
-        clock.broken = "Conversation._read_on"
+        clock.broken = "Conversation._read_new"
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(RpcFailure) as raised:
                 await watcher.task

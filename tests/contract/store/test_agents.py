@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.agents.model import SESSION, Kept, message_fingerprint
+from gateway.agents.model import SESSION, KeyRecord, message_fingerprint
 
-MESSAGE = Kept("red", "k", message_fingerprint("s", "a fox"), "s", after="m1")
-CREATED = Kept("red", "made", SESSION, "s")
+MESSAGE = KeyRecord("red", "k", message_fingerprint("s", "a fox"), "s", after="m1")
+CREATED = KeyRecord("red", "made", SESSION, "s")
 
 
 @pytest.fixture
