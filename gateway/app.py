@@ -16,7 +16,7 @@ from gateway.descriptors import raise_limit
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.credentials import Credentials
 from gateway.measures import measure
-from gateway.memory import give_back
+from gateway.memory import trim_after_bursts
 from gateway.serving import Ports, listen
 from gateway.telemetry import Telemetry
 
@@ -97,11 +97,11 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
     tune_garbage_collector()
     store = settings.store_path
     print(f"hfgateway: gRPC on {gateway.grpc_address}, HTTP on {gateway.http_address}, store {store}", flush=True)
-    giving_back = asyncio.create_task(give_back())
+    trimming = asyncio.create_task(trim_after_bursts())
     await stop.wait()
     log.info("draining")
     await gateway.stop()
-    giving_back.cancel()
+    trimming.cancel()
 
 
 def tune_garbage_collector() -> None:

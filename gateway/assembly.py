@@ -1,4 +1,4 @@
-"""Puts a core together on its store and its upstream, part by part."""
+"""Builds a `Core` from the settings: opens the store and connects all parts."""
 
 import contextlib
 import os
@@ -56,12 +56,12 @@ from gateway.store.writer import Writer
 from gateway.uploads import Uploads
 
 ClockFrom = Callable[[float], Clock]
-"""Makes the clock, given the latest steady time that is stored."""
+"""Makes a clock from the latest stored steady time."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a core needs of the machine: its clock, its disk and its network. A simulation has its own."""
+    """The clock, disk and network of a core. The simulation replaces them."""
 
     clock_from: ClockFrom = SystemClock
     writer: WriterFrom = Writer
@@ -74,24 +74,24 @@ async def assemble(
     broken: Callable[[Exception], None],
     machine: Machine = Machine(),
 ) -> Core:
-    """Open the store and build the core on it. Raises StoreFileError, and SettingError for an archive that cannot be.
+    """Open the store and build the core. Raises StoreFileError, or SettingError if the archive cannot be used.
 
-    `broken` is called if the disk fails.
+    `broken` is called once if a commit fails on the disk.
     """
-    place = archive_place(settings)
+    archive = archive_storage(settings)
     async with contextlib.AsyncExitStack() as undo:
         store = SqliteStore(settings.store_path, broken, machine.writer)
         undo.push_async_callback(store.close)
         try:
-            core = await _core(_ground(store, settings, credentials, machine), place)
+            core = await _core(_base(store, settings, credentials, machine), archive)
         except StoreError as error:
             raise StoreFileError(f"{settings.store_path}: {error}") from error
         undo.pop_all()
     return core
 
 
-def archive_place(settings: Settings) -> ObjectStorage | None:
-    """Where outputs are copied to; None where they are not. Raises SettingError."""
+def archive_storage(settings: Settings) -> ObjectStorage | None:
+    """Return the storage of the archive; None if it is not configured. Raises SettingError."""
     if settings.archive_url is None:
         return None
     try:
@@ -100,8 +100,8 @@ def archive_place(settings: Settings) -> ObjectStorage | None:
         raise SettingError(PREFIX + "ARCHIVE_URL", str(error)) from error
 
 
-class _Ground(NamedTuple):
-    """What every part is built on."""
+class _Base(NamedTuple):
+    """The parts that all others need."""
 
     store: SqliteStore
     settings: Settings
@@ -110,7 +110,7 @@ class _Ground(NamedTuple):
     recorder: Recorder
 
 
-class _Path(NamedTuple):
+class _Lifecycle(NamedTuple):
     """The parts that a generation passes through, from its submission to its end."""
 
     admission: Admission
@@ -125,7 +125,7 @@ class _Path(NamedTuple):
     deliveries: Deliveries
 
 
-def _ground(store: SqliteStore, settings: Settings, credentials: Credentials, machine: Machine) -> _Ground:
+def _base(store: SqliteStore, settings: Settings, credentials: Credentials, machine: Machine) -> _Base:
     clock = machine.clock_from(store.newest_steady())
     recorder = Recorder(store, clock)
     upstream = HiggsfieldClient(
@@ -135,26 +135,26 @@ def _ground(store: SqliteStore, settings: Settings, credentials: Credentials, ma
         told=recorder.told,
         transport=machine.transport,
     )
-    return _Ground(store, settings, clock, upstream, recorder)
+    return _Base(store, settings, clock, upstream, recorder)
 
 
-async def _core(ground: _Ground, place: ObjectStorage | None) -> Core:
-    store, settings, clock, upstream, recorder = ground
+async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
+    store, settings, clock, upstream, recorder = base
     unfinished = await store.unfinished()
     feed = Feed(unfinished, await store.position())
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), SqliteCatalogs(store), clock)
-    characters = await _characters(ground)
-    path = await _path(ground, feed, catalogs, characters)
+    characters = await _characters(base)
+    lifecycle = await _lifecycle(base, feed, catalogs, characters)
     access = Access(store, clock, await store.api_keys(), store.token_secret(), required=settings.auth == "keys")
     agent_store = store.agents()
     agents = Agents(HiggsfieldAgents(upstream), agent_store, clock, _pace(settings), shared=settings.auth != "keys")
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all):
         access.on_revoke(wake)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
-    archiver = None if place is None else _archiver(ground, place, media, path.finality)
-    receivers, dispatcher, tenant_callbacks = await _callbacks(ground, feed)
-    _listen(ground, feed, path.follower, dispatcher, archiver)
-    await _resume(ground, path, unfinished)
+    archiver = None if archive is None else _archiver(base, archive, media, lifecycle.finality)
+    receivers, dispatcher, tenant_callbacks = await _callbacks(base, feed)
+    _listen(base, feed, lifecycle.follower, dispatcher, archiver)
+    await _resume(base, lifecycle, unfinished)
     storage = HiggsfieldStorage(upstream, timeout=settings.upstream_timeout)
     return Core(
         settings=settings,
@@ -163,17 +163,17 @@ async def _core(ground: _Ground, place: ObjectStorage | None) -> Core:
         upstream=upstream,
         recorder=recorder,
         feed=feed,
-        finality=path.finality,
-        hooks=path.hooks,
-        sender=path.sender,
-        service=path.service,
-        removals=path.removals,
-        follower=path.follower,
-        deliveries=path.deliveries,
-        watches=Watches(store, feed, clock, path.service),
-        forecasts=Forecaster(clock, path.admission, path.paces),
-        stories=Stories(store, path.service, recorder),
-        resolver=_resolver(ground, path),
+        finality=lifecycle.finality,
+        hooks=lifecycle.hooks,
+        sender=lifecycle.sender,
+        service=lifecycle.service,
+        removals=lifecycle.removals,
+        follower=lifecycle.follower,
+        deliveries=lifecycle.deliveries,
+        watches=Watches(store, feed, clock, lifecycle.service),
+        forecasts=Forecaster(clock, lifecycle.admission, lifecycle.paces),
+        stories=Stories(store, lifecycle.service, recorder),
+        resolver=_resolver(base, lifecycle),
         access=access,
         storage=storage,
         uploads=Uploads(storage, clock),
@@ -190,15 +190,15 @@ async def _core(ground: _Ground, place: ObjectStorage | None) -> Core:
     )
 
 
-async def _path(ground: _Ground, feed: Feed, catalogs: Catalogs, characters: Characters) -> _Path:
-    store, settings, clock, upstream, recorder = ground
+async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Characters) -> _Lifecycle:
+    store, settings, clock, upstream, recorder = base
     trust = Trust()
     paces = Paces(settings.poll_min, settings.poll_max)
     paces.learn_all(await store.durations())
     admission = Admission(settings.upstream_concurrency, paces.longest_run)
     sender = Sender(store, upstream, clock, admission)
     rules = _rules(settings, clock)
-    finality = await _finality(ground)
+    finality = await _finality(base)
     hooks = Hooks(None if settings.public_url is None else settings.public_url + WEBHOOK_PATH, store.token_secret())
     removals = Removals(store, upstream, clock)
     service = Generations(
@@ -236,7 +236,7 @@ async def _path(ground: _Ground, feed: Feed, catalogs: Catalogs, characters: Cha
         trust=trust,
         recorder=recorder,
     )
-    return _Path(admission, paces, rules, finality, hooks, sender, removals, service, follower, deliveries)
+    return _Lifecycle(admission, paces, rules, finality, hooks, sender, removals, service, follower, deliveries)
 
 
 def _rules(settings: Settings, clock: Clock) -> Rules:
@@ -248,27 +248,27 @@ def _rules(settings: Settings, clock: Clock) -> Rules:
     )
 
 
-async def _finality(ground: _Ground) -> Finality:
-    finality = Finality(ground.clock, ground.upstream, ground.store, await ground.store.corrections())
+async def _finality(base: _Base) -> Finality:
+    finality = Finality(base.clock, base.upstream, base.store, await base.store.corrections())
     await finality.begin()
-    ground.upstream.when_dated(finality.told)
+    base.upstream.when_dated(finality.told)
     return finality
 
 
-def _resolver(ground: _Ground, path: _Path) -> Resolver:
+def _resolver(base: _Base, lifecycle: _Lifecycle) -> Resolver:
     return Resolver(
-        store=ground.store,
-        upstream=ground.upstream,
-        clock=ground.clock,
-        service=path.service,
-        sender=path.sender,
-        rules=path.rules,
-        finality=path.finality,
+        store=base.store,
+        upstream=base.upstream,
+        clock=base.clock,
+        service=lifecycle.service,
+        sender=lifecycle.sender,
+        rules=lifecycle.rules,
+        finality=lifecycle.finality,
     )
 
 
-async def _callbacks(ground: _Ground, feed: Feed) -> tuple[HttpReceivers, Dispatcher, TenantCallbacks]:
-    store, settings, clock, *_ = ground
+async def _callbacks(base: _Base, feed: Feed) -> tuple[HttpReceivers, Dispatcher, TenantCallbacks]:
+    store, settings, clock, *_ = base
     receivers = HttpReceivers(
         settings.callback_networks + (LOOPBACK if settings.upstream_is_local else ()),
         lambda: clock.moment().wall,
@@ -285,30 +285,30 @@ async def _callbacks(ground: _Ground, feed: Feed) -> tuple[HttpReceivers, Dispat
     return receivers, dispatcher, service
 
 
-def _listen(ground: _Ground, feed: Feed, follower: Follower, dispatcher: Dispatcher, archiver: Archiver | None) -> None:
-    """Have all parts that follow changes notified of those that are stored."""
-    listeners = [feed.publish, follower.noticed, ground.recorder.noticed, dispatcher.noticed]
+def _listen(base: _Base, feed: Feed, follower: Follower, dispatcher: Dispatcher, archiver: Archiver | None) -> None:
+    """Notify all parts that follow changes of each commit."""
+    listeners = [feed.publish, follower.noticed, base.recorder.noticed, dispatcher.noticed]
     if archiver is not None:
         listeners.insert(0, archiver.noticed)
     for listener in listeners:
-        ground.store.listen(listener)
+        base.store.listen(listener)
 
 
-async def _resume(ground: _Ground, path: _Path, unfinished: Sequence[Generation]) -> None:
-    """Hand what an earlier process left to the parts that go on with it."""
-    store = ground.store
-    path.sender.connect(path.service.observe, path.follower.look, await store.latched_accounts())
-    path.follower.resume(unfinished)
-    path.sender.resume([*unfinished, *await store.ended_with_stray()])
+async def _resume(base: _Base, lifecycle: _Lifecycle, unfinished: Sequence[Generation]) -> None:
+    """Hand over the generations that an earlier process left unfinished."""
+    store = base.store
+    lifecycle.sender.connect(lifecycle.service.observe, lifecycle.follower.look, await store.latched_accounts())
+    lifecycle.follower.resume(unfinished)
+    lifecycle.sender.resume([*unfinished, *await store.ended_with_stray()])
 
 
-def _archiver(ground: _Ground, place: ObjectStorage, media: MediaSource, finality: Finality) -> Archiver:
-    settings = ground.settings
+def _archiver(base: _Base, storage: ObjectStorage, media: MediaSource, finality: Finality) -> Archiver:
+    settings = base.settings
     return Archiver(
-        copies=ground.store.copies,
-        storage=place,
+        copies=base.store.copies,
+        storage=storage,
         source=media,
-        clock=ground.clock,
+        clock=base.clock,
         finality=finality,
         concurrency=settings.archive_concurrency,
         bandwidth=settings.archive_bandwidth,
@@ -317,18 +317,18 @@ def _archiver(ground: _Ground, place: ObjectStorage, media: MediaSource, finalit
 
 
 def _pace(settings: Settings) -> Pace:
-    """How often a session of an agent is read, within what is set for all status calls."""
+    """Return the pauses between polls of an agent's session, within HFGATEWAY_POLL_MIN and HFGATEWAY_POLL_MAX."""
     return Pace(*(min(max(pause, settings.poll_min), settings.poll_max) for pause in (FIRST_PAUSE, LONGEST_PAUSE)))
 
 
-async def _characters(ground: _Ground) -> Characters:
-    kept, known = SqliteCharacters(ground.store), HiggsfieldCharacters(ground.upstream)
-    creations, removals = await kept.creations(), await kept.removals()
+async def _characters(base: _Base) -> Characters:
+    store, upstream = SqliteCharacters(base.store), HiggsfieldCharacters(base.upstream)
+    creations, removals = await store.creations(), await store.removals()
     return Characters(
-        store=kept,
-        upstream=known,
-        clock=ground.clock,
-        registry=Registry(known.account, ground.clock, creations, removals, shared=ground.settings.auth != "keys"),
-        first_pause=ground.settings.poll_min,
-        longest_pause=ground.settings.poll_max,
+        store=store,
+        upstream=upstream,
+        clock=base.clock,
+        registry=Registry(upstream.account, base.clock, creations, removals, shared=base.settings.auth != "keys"),
+        first_pause=base.settings.poll_min,
+        longest_pause=base.settings.poll_max,
     )

@@ -1,4 +1,4 @@
-"""Everything that a gateway does, without its ports: its parts, and how they start, drain and close together."""
+"""A gateway without its ports: all parts, and how they start, drain and close together."""
 
 import asyncio
 import contextlib
@@ -40,15 +40,16 @@ from gateway.uploads import Uploads
 log = logging.getLogger(__name__)
 
 PRUNE_EVERY = 3600.0
+"""Seconds between removals of what is older than the retention."""
 HEAL_EVERY = 1.0
-"""Seconds between looks at a store that is in trouble."""
+"""Seconds between checks of a store that failed."""
 KEYS_KEPT = 7 * 86_400.0
-"""Seconds that an idempotency key is remembered at least (generation_service.proto)."""
+"""Seconds for which an idempotency key is remembered at least (generation_service.proto)."""
 
 
 @dataclass
 class Core:
-    """Everything that a gateway does, without its ports. `start` it once, `drain` it, `close` it."""
+    """All parts of a gateway but its ports. Call `start`, `drain` and `close` once each, in this order."""
 
     settings: Settings
     store: SqliteStore
@@ -83,16 +84,19 @@ class Core:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
-        """Continue where an earlier process stopped."""
+        """Start all parts; they continue what an earlier process left."""
         parts = (self.follower, self.recorder, self.dispatcher, self.finality, self.removals)
         for work in (*(part.run() for part in parts), self._prune(), self._heal()):
-            self._go_on_with(work)
+            self._run_until_drain(work)
         if self.archiver is not None:
-            self._go_on_with(self.archiver.run())
+            self._run_until_drain(self.archiver.run())
         await self.deliveries.resume()
 
     async def drain(self) -> None:
-        """Refuse new submissions, end watches so that clients resume elsewhere, and wait for the POSTs under way."""
+        """Refuse new submissions, end watches so that clients resume elsewhere, and wait for POSTs in flight.
+
+        It waits for at most `settings.drain` seconds.
+        """
         self.service.draining = True
         self.follower.stopped_sending = True
         self.feed.wake_all()
@@ -108,7 +112,7 @@ class Core:
                 await self.tenant_callbacks.drained()
                 await self.access.drained()
         except TimeoutError:
-            log.error("submissions are still on their way at the end of HFGATEWAY_DRAIN; the next start recovers them")
+            log.error("submissions are still in flight at the end of HFGATEWAY_DRAIN; the next start recovers them")
         await self.deliveries.drained()
         await self.dispatcher.drained()
         await self.recorder.flush()
@@ -124,10 +128,10 @@ class Core:
         await self.upstream.aclose()
         await self.store.close()
 
-    def _go_on_with(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run this until the drain. An earlier end is logged."""
+    def _run_until_drain(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a part until the drain. If it ends earlier, that is logged as critical."""
         task = asyncio.create_task(work)
-        task.add_done_callback(_heed_end)
+        task.add_done_callback(_log_crash)
         self._tasks.append(task)
 
     async def _stop_tasks(self) -> None:
@@ -136,7 +140,7 @@ class Core:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _heal(self) -> None:
-        """While the store is in trouble, check whether it still is: there may be no calls that would find out."""
+        """Probe a store that failed until it works again, because there may be no calls that would notice."""
         while True:
             await rest(self.clock, HEAL_EVERY)
             if self.store.trouble:
@@ -144,12 +148,12 @@ class Core:
                     await self.store.probe()
 
     async def _prune(self) -> None:
-        """Remove what is older than the retention."""
+        """Remove generations and keys that are older than their retention, every PRUNE_EVERY seconds."""
         while True:
             try:
                 await self._prune_once()
             except Exception:
-                log.exception("ended generations could not be removed")
+                log.exception("pruning failed")
             await rest(self.clock, PRUNE_EVERY)
 
     async def _prune_once(self) -> None:
@@ -158,7 +162,7 @@ class Core:
         if not await self.store.prunable(
             now.after(-self.settings.retention), keys
         ) and not await self.agent_store.prunable(keys):
-            return  # so no time is needed from Higgsfield
+            return  # saves a request for Higgsfield's time
         ended_before = await self.finality.before(self.settings.retention)
         keys_before = await self.finality.before(KEYS_KEPT)
         if ended_before is not None and keys_before is not None:
@@ -166,8 +170,8 @@ class Core:
             await self.agent_store.prune(keys_before)
 
 
-def _heed_end(task: asyncio.Task[None]) -> None:
+def _log_crash(task: asyncio.Task[None]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
-        named = {"task": task.get_coro().__qualname__}  # type: ignore[union-attr]
-        log.critical("a part of the gateway has ended by a defect: restart it", exc_info=error, extra=named)
+        fields = {"task": task.get_coro().__qualname__}  # type: ignore[union-attr]
+        log.critical("a part of the gateway crashed; restart the gateway", exc_info=error, extra=fields)

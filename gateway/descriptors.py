@@ -1,19 +1,19 @@
-"""File descriptors of this process: how many it may open, and how many of them the connections of each port may take.
+"""Limits the file descriptors of this process, and the share of each port's connections.
 
-Every connection takes one, and so do the store and each call to Higgsfield. Where connections could take all of them,
-idle callers would stop everything.
+Each connection uses a descriptor, and so do the store and each call to Higgsfield. Without limits, idle callers could
+use all of them and stop the gateway.
 """
 
 import resource
 from dataclasses import dataclass
 
 ENOUGH = 65_536
-"""The soft limit that is asked for where the hard one allows it."""
+"""The soft limit that is set if the hard limit allows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The most connections of each port. What is left, a quarter, is for the store, Higgsfield and everything else."""
+    """The most connections of each port. The remaining quarter is for the store, Higgsfield and everything else."""
 
     grpc: int
     http: int
@@ -21,7 +21,7 @@ class Connections:
 
 
 def raise_limit() -> None:
-    """Raise the soft limit of this process to what it needs, within its hard limit."""
+    """Raise the soft limit of open files to ENOUGH, or to the hard limit if that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = ENOUGH if hard == resource.RLIM_INFINITY else min(ENOUGH, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -29,7 +29,7 @@ def raise_limit() -> None:
 
 
 def connections() -> Connections:
-    """The shares of the limit as it is now."""
+    """Return the share of each port in the current soft limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     eighth = (ENOUGH if soft == resource.RLIM_INFINITY else min(soft, ENOUGH)) // 8
     return Connections(grpc=3 * eighth, http=2 * eighth, webhooks=eighth)

@@ -7,21 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 EVERY = 5.0
-"""Seconds between two looks."""
+"""Seconds between checks."""
 WORTHWHILE = 1.05
-"""Trim if there is so much more than after the last time: returned memory has to be requested again."""
+"""Trim only if memory has grown by this factor since the last trim, because returned memory must be requested again."""
 
 
 class Memory:
-    """Call `look` from time to time. `resident` is the size of this process in bytes; `trim` returns free memory."""
+    """Decides when to trim. `resident` returns the size of this process in bytes; `trim` returns free memory."""
 
     def __init__(self, resident: Callable[[], int], trim: Callable[[], object]) -> None:
         self._resident = resident
         self._trim = trim
         self._kept = self._before = resident()
 
-    def look(self) -> None:
-        """Give back what is free, if there is more than the last time, and the burst that brought it is over."""
+    def check(self) -> None:
+        """Trim after a burst: if memory has grown since the last trim and no longer grows. Call it regularly."""
         now = self._resident()
         over, self._before = now < WORTHWHILE * self._before, now
         if over and now > WORTHWHILE * self._kept:
@@ -31,15 +31,15 @@ class Memory:
         self._kept = min(self._kept, now)
 
 
-async def give_back() -> None:
-    """Do so until canceled; nothing where the C library has no such function."""
+async def trim_after_bursts() -> None:
+    """Return memory after bursts until canceled. Does nothing if the C library has no `malloc_trim`."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is None:
         return
     memory = Memory(_resident, lambda: trim(0))
     while True:
         await asyncio.sleep(EVERY)
-        await asyncio.to_thread(memory.look)
+        await asyncio.to_thread(memory.check)
 
 
 def _resident() -> int:

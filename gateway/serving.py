@@ -1,4 +1,4 @@
-"""The ports of a gateway: gRPC, HTTP, webhooks, and the operator's socket."""
+"""Opens the ports of a gateway: gRPC, HTTP, webhooks, and the operator's socket."""
 
 import asyncio
 import contextlib
@@ -54,36 +54,36 @@ AGENT_SERVICE = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
 PUBLIC_SERVICES = (
     SERVICE, TOKEN_SERVICE, UPLOAD_SERVICE, CALLBACK_SERVICE, CATALOG_SERVICE, CHARACTER_SERVICE, AGENT_SERVICE,
 )  # fmt: skip
-"""What is served to callers, on both ports."""
+"""The services for callers, on both ports."""
 ADMIN_SERVICE = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
 GRPC_OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
-    # Messages that are too large are refused with details. Beyond this size they are not even read.
+    # Messages above the gateway's own limits are refused with details. Above this size they are not read.
     ("grpc.max_receive_message_length", LARGEST_UPLOAD_REQUEST),
-    # Connections without a handshake or without calls are closed: each port has a limited number.
+    # Close connections without a handshake or without calls, because each port has a limited number.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 300_000),
-    # Clients ping every 20 s at the most; the default of 5 min would end their quiet watches.
+    # Clients ping at most every 20 s. The default of 5 min would end their idle watches.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # What a call that waits unread may hold is 64 KiB; gRPC would let it grow to 4 MiB on a fast line.
+    # A waiting call that is not read may buffer 64 KiB. With the probe, gRPC would let it grow to 4 MiB.
     ("grpc.http2.bdp_probe", 0),
-    # Calls that gRPC has not handed over yet, for each of its queues: a burst of 12,000 watches has to find its place.
+    # Calls that wait in gRPC, per queue. A burst of 12,000 watches must fit.
     ("grpc.server.max_pending_requests", 15_000),
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
-    # Seconds after which it cancels such a call: longer than any burst takes on a slow machine.
+    # Seconds after which gRPC cancels such a call: longer than a burst takes on a slow machine.
     ("grpc.server_max_unrequested_time_in_server", 15),
 )
 HEALTH_EVERY = 0.5
-"""Seconds between updates of what health checks report."""
-LAST_WORDS = 1.0
-"""Seconds for answers that are on their way when everything else is done."""
+"""Seconds between updates of the reported health."""
+STOP_GRACE = 1.0
+"""Seconds for responses that are being sent when the gRPC server stops."""
 
 
 class Ports:
-    """Opens the ports of a core, one after the other; what was opened is closed by the exit stack."""
+    """Opens the ports of a core. The exit stack closes them."""
 
     def __init__(self, core: Core, telemetry: Telemetry, exit_stack: contextlib.AsyncExitStack) -> None:
         self._core = core
@@ -107,11 +107,11 @@ class Ports:
         self._most = connections()
 
     def not_serving(self) -> None:
-        """Tell health checks that this gateway is about to end."""
+        """Report NOT_SERVING to health checks, because the gateway is about to stop."""
         self._health.drain()
 
     async def open_grpc(self) -> str:
-        """Serve gRPC; returns the address."""
+        """Serve gRPC; return the address. Raises SettingError."""
         settings = self._settings
         most = ("grpc.max_allowed_incoming_connections", self._most.grpc)
         server = grpc.aio.server(options=(*GRPC_OPTIONS, most))
@@ -120,8 +120,8 @@ class Ports:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if settings.auth == "none":
             _add_reflection(server, self._served)
-        # For a port in use, gRPC would log its own lines.
-        free_to_listen("GRPC_ADDRESS", settings.grpc_address)
+        # If the port is in use, gRPC would log lines of its own.
+        check_free("GRPC_ADDRESS", settings.grpc_address)
         try:
             tls = None if self._certificates is None else _grpc_tls(self._certificates)
             address = str(settings.grpc_address)
@@ -129,7 +129,7 @@ class Ports:
         except RuntimeError as error:
             raise SettingError(PREFIX + "GRPC_ADDRESS", f"{settings.grpc_address} cannot be used: in use?") from error
         await server.start()
-        self._exit.push_async_callback(server.stop, LAST_WORDS)
+        self._exit.push_async_callback(server.stop, STOP_GRACE)
         self._show()
         self._health.tell(serving=True)
         following = asyncio.create_task(self._follow_health())
@@ -137,8 +137,11 @@ class Ports:
         return str(Address(settings.grpc_address.host, port))
 
     async def open_http(self, listening: socket.socket) -> str:
-        """Serve Connect, gRPC-Web, webhooks and metrics on a socket that listens already; returns the URL."""
-        # gRPC answers already; these imports take as long as all before them.
+        """Serve Connect, gRPC-Web, webhooks, the page and metrics on a listening socket; return the URL.
+
+        Raises SettingError.
+        """
+        # gRPC is already served. These imports take as long as all before them.
         await asyncio.to_thread(_import_late)
         from gateway.rpc.over_connect import ConnectApp
         from gateway.web.events import event_routes
@@ -174,24 +177,24 @@ class Ports:
         return f"{'https' if settings.tls_cert else 'http'}://{Address(host, port)}"
 
     async def open_admin(self) -> None:
-        """Serve the operator on a socket in a folder of our user's own; a file beside the store says where."""
+        """Serve the operator on a Unix socket in a private folder. A file beside the store contains its address."""
         server = grpc.aio.server()
         # Only the operator can open the socket, so there are no keys and no limits.
         handlers = AdminHandlers(self._core.resolver, self._core.access, self._core.characters, self._core.agents)
         add_service(server, ADMIN_SERVICE, handlers, Chain(self._telemetry))
-        address = f"unix:{self._own_folder() / 'admin'}"
+        address = f"unix:{self._private_folder() / 'admin'}"
         server.add_insecure_port(address)
         await server.start()
-        self._exit.push_async_callback(server.stop, LAST_WORDS)
+        self._exit.push_async_callback(server.stop, STOP_GRACE)
         pointer = admin_pointer(self._settings.store_path)
         part = pointer.with_name(pointer.name + ".part")
         part.write_text(address)
-        # In one step: a reader finds the whole address, or no file.
+        # Replace atomically, so that a reader finds the complete address or no file.
         part.replace(pointer)
         self._exit.callback(pointer.unlink, missing_ok=True)
 
     async def _open_mcp(self) -> list[Any]:
-        """The route of MCP."""
+        """Start the MCP endpoint; return its route. Raises SettingError if its library is not installed."""
         try:
             await asyncio.to_thread(importlib.import_module, "gateway.web.mcp")
         except ModuleNotFoundError as error:
@@ -206,31 +209,29 @@ class Ports:
         return [endpoint.route]
 
     async def _follow_health(self) -> None:
-        """Have health checks over gRPC report what /readyz does: not serving while the store is in trouble."""
+        """Report the same health over gRPC as /readyz: NOT_SERVING while the store fails."""
         clock = SystemClock()
         while True:
             await rest(clock, HEALTH_EVERY)
             self._health.tell(serving=not self._core.store.trouble)
 
     def _show(self) -> None:
-        """Metrics of what callers hold."""
-        self._telemetry.watch(
-            "hfgateway_follower_behind_seconds", "By how much status calls are late", self._core.follower.behind
-        )
+        """Register the metrics of the limits."""
+        self._telemetry.watch("hfgateway_follower_behind_seconds", "Delay of status polls", self._core.follower.behind)
         for name, pool in self.limits.pools().items():
-            everybody = pool.everybody
+            total = pool.everybody
             for metric, help_text, read in (
-                (f"places_{name}", f"Calls that hold a place in `{name}`", lambda one=everybody: one.held),
-                (f"queued_{name}", f"Calls that queue for a place in `{name}`", lambda one=everybody: one.queued),
+                (f"places_{name}", f"Calls that hold a place in the pool {name}", lambda one=total: one.held),
+                (f"queued_{name}", f"Calls that wait for a place in the pool {name}", lambda one=total: one.queued),
             ):
                 self._telemetry.watch(f"hfgateway_{metric}", help_text, read)
 
-    def _own_folder(self) -> Path:
-        """A new folder that only our user can enter, for sockets."""
+    def _private_folder(self) -> Path:
+        """Create a folder that only the gateway's user can enter; it is removed at the stop."""
         return Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="hfgateway-")))
 
     async def _open_webhooks(self) -> list[Any]:
-        """The route of webhooks for the HTTP port; none where they are off, or have a port of their own."""
+        """Return the route of webhooks for the HTTP port; none if they are disabled or have a separate port."""
         from gateway.higgsfield.webhooks import Signatures
         from gateway.web.server import WebServer, webhook_app
         from gateway.web.webhook import Proofs, webhook_route
@@ -244,18 +245,18 @@ class Ports:
         route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, door, self._telemetry.bad)
         if settings.webhook_address is None:
             return [route]
-        apart = listen("WEBHOOK_ADDRESS", settings.webhook_address)
-        self._exit.callback(apart.close)
-        server = WebServer(webhook_app([route]), apart, most=self._most.webhooks, bad=self._telemetry.bad)
+        listening = listen("WEBHOOK_ADDRESS", settings.webhook_address)
+        self._exit.callback(listening.close)
+        server = WebServer(webhook_app([route]), listening, most=self._most.webhooks, bad=self._telemetry.bad)
         await server.start()
         self._exit.push_async_callback(server.stop)
         return []
 
 
 def listen(name: str, address: Address) -> socket.socket:
-    """A listening socket for the setting of that name. Raises SettingError."""
+    """Return a listening socket for the address of a setting. Raises SettingError."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only if the socket says that it is TCP.
+    # asyncio disables Nagle's algorithm only if the socket's protocol is TCP.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -268,13 +269,13 @@ def listen(name: str, address: Address) -> socket.socket:
     return listening
 
 
-def free_to_listen(name: str, address: Address) -> None:
+def check_free(name: str, address: Address) -> None:
     """Raise SettingError if the address cannot be bound now."""
     listen(name, address).close()
 
 
 def admin_pointer(store: Path) -> Path:
-    """The file that says where the gateway of a store serves its operator."""
+    """Return the file that contains the address of the operator's socket for a store."""
     return store.with_name(store.name + ".admin")
 
 
@@ -292,7 +293,7 @@ def _certificates(settings: Settings) -> Certificates | None:
 
 
 def _grpc_tls(certificates: Certificates) -> grpc.ServerCredentials:
-    """Credentials that ask for the certificates at each handshake."""
+    """Return gRPC credentials that use the current certificates at each handshake."""
 
     def configuration(loaded: Loaded) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration(
@@ -304,7 +305,7 @@ def _grpc_tls(certificates: Certificates) -> grpc.ServerCredentials:
     def newer() -> grpc.ServerCertificateConfiguration | None:
         nonlocal served
         if (now := certificates.current()) is served:
-            return None  # go on with what there is
+            return None  # keep the current configuration
         served = now
         return configuration(now)
 

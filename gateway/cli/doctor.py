@@ -258,7 +258,7 @@ def _valid_until(cert: Path, key: Path) -> float:
 async def _addresses(settings: Settings) -> Sequence[Finding]:
     """Whether a gateway could listen there, or already does."""
     from gateway.config import SettingError
-    from gateway.serving import free_to_listen
+    from gateway.serving import check_free
 
     findings = []
     for name, address, answers in (
@@ -267,7 +267,7 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
     ):
         about = "grpc" if name.startswith("GRPC") else "http"
         try:
-            free_to_listen(name, address)
+            check_free(name, address)
         except SettingError as error:
             if await answers(address, settings):
                 findings.append(Finding(about, OK, f"{address} is served by a running gateway"))

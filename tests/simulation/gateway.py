@@ -17,7 +17,7 @@ from gateway.generations.clock import SystemClock
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.webhooks import Signatures
 from gateway.rpc.limits import WEBHOOKS, Door
-from gateway.serving import LAST_WORDS
+from gateway.serving import STOP_GRACE
 from gateway.store.files import StoreFileError
 from gateway.web.webhook import Proofs, webhook_route
 from tests.simulation.disk import Disk
@@ -127,7 +127,7 @@ class Server:
         await running.core.drain()
         running.accepts = False
         if running.calls:
-            await asyncio.wait(list(running.calls), timeout=LAST_WORDS)
+            await asyncio.wait(list(running.calls), timeout=STOP_GRACE)
         for task in list(running.calls):
             task.cancel()
         await running.core.close()
