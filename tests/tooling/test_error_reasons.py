@@ -1,8 +1,9 @@
-"""protos/hfgateway/v1/error.proto says which gRPC code goes with which reason, and the gateway's table agrees."""
+"""The comments of the protos agree with the gateway on the gRPC code of each reason, and every RPC has a retry rule."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import grpc
 import pytest
@@ -53,3 +54,20 @@ def test_the_gateway_answers_with_the_documented_codes() -> None:
     from gateway.rpc.errors import CODES
 
     assert {reason: code.name for reason, code in CODES.items()} == documented()
+
+
+@pytest.mark.parametrize("proto", sorted(PROTOS.rglob("*_service.proto")), ids=lambda path: path.stem)
+def test_every_error_of_an_rpc_has_the_code_of_its_reason(proto: Path) -> None:
+    from gateway.rpc.errors import CODES
+
+    pairs = set(re.findall(r"\b([A-Z_]+) \(([A-Z_]+)\)", proto.read_text())) - {("CODE", "REASON")}
+    assert pairs
+    assert {(code, reason) for code, reason in pairs if CODES[reason].name != code} == set()
+
+
+@pytest.mark.parametrize("proto", sorted(PROTOS.rglob("*_service.proto")), ids=lambda path: path.stem)
+def test_every_rpc_has_a_retry_rule(proto: Path) -> None:
+    comments = dict(re.findall(r"((?: *//.*\n)+) *rpc (\w+)\(", proto.read_text()))
+    without = [rpc for comment, rpc in comments.items() if "// Retry: " not in comment]
+    assert comments
+    assert without == []
