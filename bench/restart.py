@@ -11,9 +11,9 @@ import httpx
 from bench import processes
 from bench.figures import Figure, at_most, value
 from bench.load import CALLS_PER_CHANNEL, Effort
-from harness.history import Recorder, read, told
-from harness.violations import Lines
-from harness.watch_checker import WATCHING
+from harness.history import Recorder, generation_fields, read
+from harness.violations import IndexedHistory
+from harness.watch_checker import WATCH_INVARIANTS
 from harness.watchers import Watchers, access_to
 from hfgateway_client import AsyncClient, soul
 
@@ -33,7 +33,7 @@ async def _through(how: str, watches: int) -> list[Figure]:
         with Recorder(history) as recorder:
             seconds, memory = await _restarted(how, watches, recorder, Path(folder))
         lines = read(history)
-    found = [violation for invariant in WATCHING for violation in invariant(Lines(lines))]
+    found = [violation for invariant in WATCH_INVARIANTS for violation in invariant(IndexedHistory(lines))]
     ended = sum(line.what == "watch ended" for line in lines)
     return [
         value(
@@ -72,12 +72,12 @@ async def _restarted(how: str, watches: int, recorder: Recorder, folder: Path) -
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         async with AsyncClient(address) as client:
-            recorder.note("final", **told(await client.get(generation.id)))
+            recorder.record("final", **generation_fields(await client.get(generation.id)))
         return seconds, second.most_memory()
 
 
 async def _told(watchers: Watchers, number: int) -> None:
     while True:
-        if watchers.told >= number:
+        if watchers.received >= number:
             return
         await asyncio.sleep(LOOK_EVERY)

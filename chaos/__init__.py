@@ -1,6 +1,6 @@
-"""A storm over a real gateway, with a recorded history, and a judge that reads it afterwards.
+"""Storms: a real gateway under faults, kills and cut connections, and a checker for its recorded history.
 
-`python -m chaos run` starts a sandbox full of faults and a gateway that is killed again and again, lets clients with
-unsteady connections submit, watch and cancel, and writes down whatever anybody asked and was told. `python -m chaos
-check FILE` judges such a file by the invariants of `checker.py`, now or in a year. docs/chaos.md tells more.
+`python -m chaos run` starts a sandbox with random faults and a gateway that is killed again and again. Clients submit,
+watch and cancel over connections that are cut, and everything they request and receive is recorded. `python -m chaos
+check FILE` checks such a history against the invariants of `harness/checker.py`. See docs/chaos.md.
 """

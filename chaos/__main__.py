@@ -1,4 +1,4 @@
-"""`python -m chaos run`: let storms pass and judge them. `python -m chaos check FILE`: judge an old one again."""
+"""`python -m chaos run`: run storms and check their histories. `python -m chaos check FILE`: check a history again."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from harness.history import HistoryError, read
 
 HISTORIES = Path(".cache/chaos")
 FOUND, BROKEN = 1, 2
-"""Exit codes: a promise was broken; the run, or the file, was no good."""
+"""Exit codes: violations were found; the run failed or the file is not a history."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run, and check; 1 where a promise was broken."""
+    """Run the command; returns 0, or one of the exit codes above."""
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
         if given.command == "check":
             return _judge(given.file)
         if given.history and given.storms > 1:
-            parser.error("--history is for one storm")
+            parser.error("--history needs --storms 1")
         return max(_judge(_run(plan, given.history or HISTORIES / f"{plan.seed}.jsonl")) for plan in plans(given))
     except (HistoryError, NoGatewayError) as error:
         print(f"chaos: {error}", file=sys.stderr)
@@ -35,9 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def plans(given: argparse.Namespace) -> list[Plan]:
-    """The storms that were asked for, of seeds that follow each other. What was not said, a seed decides itself.
+    """Return the plans of the requested storms, with consecutive seeds. The seed decides what no option sets.
 
-    Of two in a row one has webhooks and one has none; of four in a row two have a Higgsfield that honours no keys.
+    Of two consecutive storms one has webhooks. In two of four consecutive storms Higgsfield ignores idempotency keys.
     """
     first = secrets.randbelow(10**6) if given.seed is None else given.seed
     return [
@@ -56,28 +56,30 @@ def plans(given: argparse.Namespace) -> list[Plan]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run", help="let storms pass over a gateway, then judge their histories")
-    running.add_argument("--storms", type=_number, default=1, metavar="N", help="one after the other (%(default)s)")
-    running.add_argument("--seconds", type=float, default=60.0, help="how long each of them lasts (%(default)s)")
-    running.add_argument("--submissions", type=int, default=600, metavar="N", help="in each (%(default)s)")
+    running = commands.add_parser("run", help="run storms against a gateway, then check their histories")
+    running.add_argument("--storms", type=_number, default=1, metavar="N", help="number of storms (%(default)s)")
+    running.add_argument("--seconds", type=float, default=60.0, help="duration of each storm (%(default)s)")
+    running.add_argument("--submissions", type=int, default=600, metavar="N", help="in each storm (%(default)s)")
+    running.add_argument("--seed", type=int, help="random seed of the first storm; timing still differs between runs")
     running.add_argument(
-        "--seed", type=int, help="of all that is drawn in the first; what depends on timing differs all the same"
-    )
-    running.add_argument(
-        "--settle", type=float, default=90.0, metavar="SECONDS", help="at most, after it (%(default)s)"
+        "--settle",
+        type=float,
+        default=90.0,
+        metavar="SECONDS",
+        help="longest wait for the clients after each storm (%(default)s)",
     )
     running.add_argument(
         "--webhooks",
         action=argparse.BooleanOptionalAction,
-        help="webhooks are on: lost, late, doubled, lying (where the seed is even, unless told)",
+        help="send webhooks: some lost, late, duplicated or wrong (default: if the seed is even)",
     )
     running.add_argument(
         "--keyless",
         action=argparse.BooleanOptionalAction,
-        help="Higgsfield honours no idempotency keys (where half the seed is odd, unless told)",
+        help="Higgsfield ignores idempotency keys (default: if half the seed, rounded down, is odd)",
     )
-    running.add_argument("--history", type=Path, metavar="FILE", help=f"where to write ({HISTORIES}/SEED.jsonl)")
-    checking = commands.add_parser("check", help="judge the history of an earlier run")
+    running.add_argument("--history", type=Path, metavar="FILE", help=f"of the history ({HISTORIES}/SEED.jsonl)")
+    checking = commands.add_parser("check", help="check the history of an earlier run")
     checking.add_argument("file", type=Path)
     return parser
 
@@ -85,12 +87,12 @@ def _parser() -> argparse.ArgumentParser:
 def _number(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise ValueError("at least one")
+        raise ValueError("must be at least 1")
     return number
 
 
 def _run(plan: Plan, history: Path) -> Path:
-    how = f"{'with' if plan.webhooks else 'without'} webhooks, keys {'not ' if plan.keyless else ''}honoured"
+    how = f"{'with' if plan.webhooks else 'without'} webhooks, keys {'ignored' if plan.keyless else 'honoured'}"
     print(f"chaos: seed {plan.seed}, {plan.submissions} submissions in {plan.seconds:g} s of storm, {how}", flush=True)
     asyncio.run(run(plan, history))
     return history

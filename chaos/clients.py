@@ -1,4 +1,4 @@
-"""The clients of a storm: each means one generation, submits it until it is told, and watches it in some way."""
+"""The clients of a storm: each submits one generation until it gets a response, and watches it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from harness.history import Recorder, told
+from harness.history import Recorder, generation_fields
 from harness.watchers import Access, Watchers, access_to
 from hfgateway.v1.generation_pb2 import Generation
 from hfgateway_client import GatewayError, soul
@@ -18,22 +18,22 @@ from hfgateway_client.requests import WaitForName
 
 LABEL = "storm"
 CONNECTIONS = 2
-"""For each address."""
+"""Connections to each address."""
 TWICE, CANCELED, AGAIN_AFTER_REFUSAL, UNHURRIED = 0.15, 0.1, 0.5, 0.6
-"""Of the customers: how many submit twice at once, cancel, use a refused key again, wait before they watch."""
+"""The shares of clients that submit twice at once, cancel, reuse a refused key, and wait before they watch."""
 SHORT_OF_TIME = (0.2, 1.0, 5.0, 30.0)
-"""Deadlines of submits, in seconds."""
+"""Deadlines of submissions, in seconds."""
 PATIENT_AFTER = 3
-"""Submits of one key, after which the next only asks for the generation as it is stored."""
+"""After this number of attempts a client waits only until the generation is stored, without a deadline."""
 
 
 def prompt_of(seed: int, index: int) -> str:
-    """What a customer wants; nobody else wants the same."""
+    """Return the unique prompt of a client."""
     return f"picture {index} of storm {seed}"
 
 
-class Customers:
-    """`async with Customers(...)`, then `come`; they leave when all they meant has ended, or when they are told to."""
+class StormClients:
+    """An async context manager; `submit_all` runs the clients until their generations have ended or it is canceled."""
 
     def __init__(self, recorder: Recorder, addresses: Sequence[str], seed: int) -> None:
         self._recorder = recorder
@@ -54,21 +54,21 @@ class Customers:
     ) -> None:
         await self._exit.aclose()
 
-    async def come(self, number: int, seconds: float) -> None:
-        """So many customers, spread over that time; returns when the last has left."""
+    async def submit_all(self, number: int, seconds: float) -> None:
+        """Run `number` clients whose starts are spread over `seconds`; returns when all have finished."""
         async with asyncio.TaskGroup() as together:
             for index in range(number):
-                together.create_task(self._customer(index, seconds))
+                together.create_task(self._client(index, seconds))
 
-    async def oversee(self) -> None:
-        """Watch all of them over each address, for as long as it is let."""
+    async def watch_all(self) -> None:
+        """Watch the generations of all clients over each address, until canceled."""
         labels = {LABEL: str(self._seed)}
         async with asyncio.TaskGroup() as together:
             for access in self._accesses[: len(self._addresses)]:
-                together.create_task(self._watchers.client_overview(access, labels=labels))
-                together.create_task(self._watchers.bare_overview(access, labels=labels))
+                together.create_task(self._watchers.client_watch_many(access, labels=labels))
+                together.create_task(self._watchers.bare_watch_many(access, labels=labels))
 
-    async def _customer(self, index: int, seconds: float) -> None:
+    async def _client(self, index: int, seconds: float) -> None:
         dice = random.Random(f"customer {index} of {self._seed}")
         await asyncio.sleep(dice.uniform(0.0, seconds))
         access = dice.choice(self._accesses)
@@ -84,16 +84,16 @@ class Customers:
                 if dice.random() < UNHURRIED:
                     await asyncio.sleep(dice.uniform(0.0, 2.0))
                 for _ in range(dice.choice((1, 1, 2))):
-                    # Who has seen the end has nothing to resume.
+                    # A finished generation has no revision to resume after.
                     after = dice.choice((0, 0 if generation.done else generation.revision))
                     together.create_task(dice.choice(ways)(dice.choice(self._accesses), generation.id, after))
 
     async def _submit(self, access: Access, key: str, prompt: str, dice: random.Random) -> Generation | None:
-        """Again and again, until it is known what stands for the key; None once it was refused."""
+        """Submit until there is a response; returns the generation, or None if the submission was refused."""
         for attempt in itertools.count():
             call = next(self._calls)
             wishes: tuple[WaitForName, ...] = ("stored", "accepted", "done") if attempt < PATIENT_AFTER else ("stored",)
-            self._recorder.note("submit", call=call, key=key, prompt=prompt)
+            self._recorder.record("submit", call=call, key=key, prompt=prompt)
             try:
                 submission = await access.client.submit(
                     soul(prompt),
@@ -109,20 +109,20 @@ class Customers:
                     return None
                 await asyncio.sleep(dice.uniform(0.0, 0.4))
             else:
-                self._recorder.note("submitted", call=call, **told(submission.generation))
+                self._recorder.record("submitted", call=call, **generation_fields(submission.generation))
                 return submission.generation
-        raise AssertionError("counts for ever")
+        raise AssertionError("unreachable: itertools.count does not end")
 
     async def _cancel(self, access: Access, generation: Generation) -> None:
         call = next(self._calls)
-        self._recorder.note("cancel", call=call, id=generation.id)
+        self._recorder.record("cancel", call=call, id=generation.id)
         try:
             canceled = await access.client.cancel(generation.id)
         except GatewayError as error:
             self._failed("cancel failed", error, call=call)
         else:
-            self._recorder.note("canceled", call=call, **told(canceled))
+            self._recorder.record("canceled", call=call, **generation_fields(canceled))
 
     def _failed(self, what: str, error: GatewayError, **about: object) -> None:
         code = error.code.name if error.code else ""
-        self._recorder.note(what, **about, code=code, reason=error.reason, message=error.message[:200])
+        self._recorder.record(what, **about, code=code, reason=error.reason, message=error.message[:200])

@@ -1,4 +1,4 @@
-"""What the sandbox does to calls and deliveries while the storm lasts: drawn by chance, and written down."""
+"""The faults of the sandbox during a storm: drawn at random, and recorded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUBMIT_TROUBLE = 0.3
 OTHER_TROUBLE = 0.1
 WEBHOOK_TROUBLE = 0.4
 _REFUSALS = ("422", "429")
-"""In the documented form: never acted on, or the API would lie."""
+"""Refusals; the sandbox never processes these calls, as documented."""
 SUBMIT_FAULTS = AMBIGUOUS + _REFUSALS
 OTHER_FAULTS = ("500", "502", "503", "404", "429", "html", "reset", "close", "half", "garbage", "hang")
 
@@ -29,11 +29,11 @@ WEBHOOK_FAULTS = (
     *(Fault(on="webhook", patch={"status": status}) for status in ("failed", "nsfw", "completed") for _ in range(3)),
     Fault(on="webhook", body="no JSON at all"),
 )
-"""The patched ones are lies: who believes them without asking is wrong."""
+"""The patched webhooks report wrong states. A gateway that believes them without a status call is wrong."""
 
 
-class Weather(RandomFaults):
-    """Takes the place of a sandbox's own chance. Once `calm`, no call is spoiled any more."""
+class StormFaults(RandomFaults):
+    """Replaces the random faults of a sandbox. After `calm` is set, there are no more faults."""
 
     def __init__(self, seed: int, recorder: Recorder) -> None:
         super().__init__(SAD_ENDS, seed)
@@ -42,21 +42,21 @@ class Weather(RandomFaults):
         self._dice = random.Random(f"weather {seed}")
 
     def fault(self, operation: str) -> Fault | None:
-        """Draw for one call."""
+        """Draw a fault for one call and record it; None if it has none."""
         trouble = SUBMIT_TROUBLE if operation == "submit" else OTHER_TROUBLE
         if self.calm or self._dice.random() >= trouble:
             return None
         fault = drawn(operation, SUBMIT_FAULTS if operation == "submit" else OTHER_FAULTS, self._dice)
-        self._recorder.note("fault", on=operation, kind=fault.kind, processed=fault.processed)
+        self._recorder.record("fault", on=operation, kind=fault.kind, processed=fault.processed)
         return fault
 
     def webhook_faults(self, prompts: Iterable[str]) -> list[Fault]:
-        """Draw for the deliveries about those prompts."""
+        """Draw and record the faults of the webhooks for these prompts."""
         faults = []
         for prompt in prompts:
             if self._dice.random() < WEBHOOK_TROUBLE:
                 fault = replace(self._dice.choice(WEBHOOK_FAULTS), prompt=prompt)
                 kind = fault.kind or ("nonsense" if fault.body else "lie")
-                self._recorder.note("fault", on="webhook", kind=kind, processed=True, prompt=prompt)
+                self._recorder.record("fault", on="webhook", kind=kind, processed=True, prompt=prompt)
                 faults.append(fault)
         return faults

@@ -1,4 +1,4 @@
-"""What a history comes to, for people: its figures, and what was found in it."""
+"""The summary of a history: its counts and its violations."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from harness.violations import Violation
 from harness.watch_checker import ORDER
 
 SHOWN = 3
-"""Violations of one invariant that are shown in full."""
+"""The number of violations of one invariant that are printed in full."""
 
 
 def figures(lines: Sequence[Line]) -> dict[str, int]:
-    """How much happened."""
+    """Return the counts of a history by their names."""
     count = Counter(line.what for line in lines)
     final = Counter(line["state"] for line in lines if line.what == "final")
     failpoints = sum(1 for line in lines if line.what == "start" and line["failpoint"])
@@ -43,12 +43,12 @@ def figures(lines: Sequence[Line]) -> dict[str, int]:
 
 
 def table(told: dict[str, int]) -> str:
-    """The figures, one on each line."""
+    """Return the counts as text, one on each line."""
     return "\n".join(f"  {number:>8}  {name}" for name, number in told.items())
 
 
 def verdict(violations: Sequence[Violation]) -> str:
-    """What was found; of each kind the first few with their lines."""
+    """Return the violations as text; of each invariant the first few with their lines."""
     if not violations:
         return f"no violation of {len(INVARIANTS)} invariants"
     kinds: defaultdict[str, list[Violation]] = defaultdict(list)

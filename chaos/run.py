@@ -1,4 +1,4 @@
-"""One storm: a sandbox full of faults, a gateway killed again and again, clients that are cut off; then calm."""
+"""One storm: a sandbox with random faults, a gateway that is killed again and again, cut connections; then calm."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from chaos.clients import LABEL, Customers, prompt_of
-from chaos.random_faults import Weather
+from chaos.clients import LABEL, StormClients, prompt_of
+from chaos.random_faults import StormFaults
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from harness.final_states import nothing_goes_on, write_finals
+from harness.final_states import record_final_states, wait_until_settled
 from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess
-from harness.history import Recorder, note_ledger
+from harness.history import Recorder, record_ledger
 from harness.proxy import Proxy
-from harness.restarts import Lives
+from harness.restarts import RestartedGateway
 from hfgateway_client import AsyncClient
 
 BETWEEN_CUTS = (0.1, 0.3)
 STEP = 0.05
 LONGER_AT_MOST = 5.0
-COMING_AND_GOING = 120.0
-"""Seconds in which a storm starts its gateway for good, reads what it says at the end, and stops it."""
-CUSTOMERS_COME_FOR = 0.9
-"""Of the storm's time: the last ones are to see some of it too."""
+START_AND_STOP = 120.0
+"""Seconds for the last start of the gateway, the final states and its stop, as a part of the time limit."""
+SUBMIT_FOR = 0.9
+"""The share of a storm's time in which clients start, so that the last ones still meet faults."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long, how much, and by which chance.
+    """The parameters of a storm.
 
-    `settle` bounds the calm in which UNCERTAIN ones are cleared up: the later repeats come after minutes. After that
-    `linger` bounds the wait for what certainly goes on: a lost webhook is made good by a poll after a minute or two.
+    `seconds` is its duration. `settle` bounds the wait after it for the clients to finish: later repeats of UNCERTAIN
+    submissions come after minutes. `linger` bounds the wait after that for running generations: if a webhook was lost,
+    a poll finds the end after a minute or two.
     """
 
     seconds: float
@@ -45,14 +46,14 @@ class Plan:
     seed: int
     webhooks: bool = False
     keyless: bool = False
-    """Higgsfield honours no idempotency keys, and the gateway is told so: nothing hides a POST too many."""
+    """Higgsfield ignores idempotency keys, and the gateway is configured for that. A duplicate POST is charged."""
     settle: float = 60.0
     linger: float = 150.0
     launcher: Sequence[str] = GATEWAY
 
     @property
     def sandbox(self) -> SandboxOptions:
-        """Quick, roomy and rich: what is to go wrong is the weather's affair."""
+        """The sandbox's options: short generations, a high limit, many credits. StormFaults adds the faults."""
         return SandboxOptions(
             port=0,
             seed=self.seed,
@@ -67,11 +68,11 @@ class Plan:
 
     @property
     def longest(self) -> float:
-        """Seconds after which the storm is stuck: the bounds of all its parts together."""
-        return STARTS_WITHIN + self.seconds * LONGER_AT_MOST + self.settle + 2 * self.linger + COMING_AND_GOING
+        """The time limit of the storm in seconds: the sum of the limits of its parts."""
+        return STARTS_WITHIN + self.seconds * LONGER_AT_MOST + self.settle + 2 * self.linger + START_AND_STOP
 
     def settings(self, upstream: str, webhooks_to: str) -> dict[str, str]:
-        """The gateway's: its own, but for the pace."""
+        """Return the gateway's settings: the defaults, except for addresses and shorter times."""
         settings = {
             "HF_KEY": "sandbox:sandbox",
             "HFGATEWAY_UPSTREAM_URL": upstream,
@@ -84,24 +85,24 @@ class Plan:
 
 
 async def run(plan: Plan, history: Path) -> None:
-    """Let a storm pass; leaves its history and, beside it, the gateway's log.
+    """Run a storm and write its history, with the gateway's log beside it.
 
-    Raises NoGatewayError, or TimeoutError if it does not come to its end.
+    Raises NoGatewayError if the gateway does not start, TimeoutError if the storm exceeds its time limit.
     """
     with Recorder(history) as recorder, TemporaryDirectory(prefix="chaos-") as folder:
         options = {"seconds": plan.seconds, "webhooks": plan.webhooks, "keyless": plan.keyless}
-        recorder.note("run", seed=plan.seed, submissions=plan.submissions, **options)
+        recorder.record("run", seed=plan.seed, submissions=plan.submissions, **options)
         async with (
             asyncio.timeout(plan.longest),
             _stage(plan, recorder, Path(folder), log=history.with_suffix(".log")) as stage,
         ):
             await stage.storm()
             await stage.calm()
-        recorder.note("over")
+        recorder.record("over")
 
 
 class _Stage:
-    """Everybody who takes part."""
+    """All parts of a storm."""
 
     def __init__(
         self,
@@ -109,57 +110,57 @@ class _Stage:
         plan: Plan,
         recorder: Recorder,
         sandbox: Sandbox,
-        weather: Weather,
+        faults: StormFaults,
         gateway: GatewayProcess,
         proxies: tuple[Proxy, Proxy, Proxy],
-        customers: Customers,
+        clients: StormClients,
     ) -> None:
         self._plan = plan
         self._recorder = recorder
         self._sandbox = sandbox
-        self._weather = weather
-        self._lives = Lives(gateway, recorder, plan.seed, self._lead_to)
+        self._faults = faults
+        self._gateway = RestartedGateway(gateway, recorder, plan.seed, self._on_address)
         self._steady, self._shaky, self._webhooks = proxies
-        self._customers = customers
+        self._clients = clients
         self._dice = random.Random(f"cuts {plan.seed}")
-        self._there = asyncio.Event()
+        self._ready = asyncio.Event()
         self._over = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def storm(self) -> None:
-        """Customers come while all goes wrong."""
+        """Run the clients while faults, kills and cuts happen."""
         if self._plan.webhooks:
             prompts = [prompt_of(self._plan.seed, index) for index in range(self._plan.submissions)]
-            self._sandbox.state.plan.add(self._weather.webhook_faults(prompts))
+            self._sandbox.state.plan.add(self._faults.webhook_faults(prompts))
         async with asyncio.TaskGroup() as together:
-            together.create_task(self._lives.many(self._over))
-            with contextlib.suppress(TimeoutError):  # then the calm finds that there is none, and says so
+            together.create_task(self._gateway.restart_until(self._over))
+            with contextlib.suppress(TimeoutError):  # `calm` raises if the gateway does not start
                 async with asyncio.timeout(STARTS_WITHIN):
-                    await self._there.wait()
-            self._begin(self._customers.come(self._plan.submissions, self._plan.seconds * CUSTOMERS_COME_FOR))
-            self._begin(self._customers.oversee())
-            together.create_task(self._cut_again_and_again())
-            await self._pass()
+                    await self._ready.wait()
+            self._start_task(self._clients.submit_all(self._plan.submissions, self._plan.seconds * SUBMIT_FOR))
+            self._start_task(self._clients.watch_all())
+            together.create_task(self._cut_repeatedly())
+            await self._wait_out()
             self._over.set()
 
     async def calm(self) -> None:
-        """Nothing more goes wrong: wait for the ends, and write down what everybody says then."""
-        self._weather.calm = True
+        """Stop the faults, wait until the generations have ended, and record final states and ledger."""
+        self._faults.calm = True
         self._sandbox.state.plan.clear()
         self._sandbox.state.change({"webhook_loss": 0.0})
-        self._recorder.note("calm")
-        await self._lives.last()
-        self._begin(self._lives.keep_alive())
+        self._recorder.record("calm")
+        await self._gateway.start_for_good()
+        self._start_task(self._gateway.keep_alive())
         present = self._tasks[0]
         await asyncio.wait({present}, timeout=self._plan.settle)
         async with AsyncClient(self._steady.address) as client:
-            await nothing_goes_on(client, self._plan.linger)
-            await self.part()
-            await write_finals(self._recorder, client, {LABEL: str(self._plan.seed)}, self._plan.linger)
-        note_ledger(self._recorder, self._sandbox.state.describe(with_entries=True))
+            await wait_until_settled(client, self._plan.linger)
+            await self.stop_clients()
+            await record_final_states(self._recorder, client, {LABEL: str(self._plan.seed)}, self._plan.linger)
+        record_ledger(self._recorder, self._sandbox.state.describe(with_entries=True))
 
-    async def part(self) -> None:
-        """Send home whoever is still there; an error of theirs is one of ours."""
+    async def stop_clients(self) -> None:
+        """Cancel the clients that are still running; raises the error of one that failed."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -167,16 +168,19 @@ class _Stage:
             if isinstance(outcome, Exception):
                 raise outcome
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
 
-    def _lead_to(self, address: str, http_address: str) -> None:
+    def _on_address(self, address: str, http_address: str) -> None:
         self._steady.target = self._shaky.target = address
         self._webhooks.target = http_address
-        self._there.set()
+        self._ready.set()
 
-    async def _pass(self) -> None:
-        """A storm's time is that in which there is a gateway: a busy machine may take as long to start one again."""
+    async def _wait_out(self) -> None:
+        """Wait for the storm's duration, counting only the time in which a gateway answers.
+
+        On a busy machine a restart can take as long as the run.
+        """
         left = self._plan.seconds
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._plan.seconds * LONGER_AT_MOST):
@@ -184,38 +188,38 @@ class _Stage:
                     await asyncio.sleep(STEP)
                     left -= STEP if self._steady.target else 0.0
 
-    async def _cut_again_and_again(self) -> None:
+    async def _cut_repeatedly(self) -> None:
         while not self._over.is_set():
             await asyncio.sleep(self._dice.uniform(*BETWEEN_CUTS))
             if connections := self._shaky.cut():
-                self._recorder.note("cut", connections=connections)
+                self._recorder.record("cut", connections=connections)
 
 
 @asynccontextmanager
 async def _stage(plan: Plan, recorder: Recorder, folder: Path, log: Path) -> AsyncIterator[_Stage]:
     sandbox = Sandbox(plan.sandbox)
-    weather = Weather(plan.seed, recorder)
-    sandbox.state.random_faults = weather
+    faults = StormFaults(plan.seed, recorder)
+    sandbox.state.random_faults = faults
     async with (
         sandbox,
         Proxy() as steady,
         Proxy() as shaky,
         Proxy() as webhooks,
-        Customers(recorder, (steady.address, shaky.address), plan.seed) as customers,
+        StormClients(recorder, (steady.address, shaky.address), plan.seed) as clients,
     ):
         gateway = GatewayProcess(folder / "store.db", log, plan.settings(sandbox.url, webhooks.address), plan.launcher)
         stage = _Stage(
             plan=plan,
             recorder=recorder,
             sandbox=sandbox,
-            weather=weather,
+            faults=faults,
             gateway=gateway,
             proxies=(steady, shaky, webhooks),
-            customers=customers,
+            clients=clients,
         )
         try:
             yield stage
         finally:
-            await stage.part()
+            await stage.stop_clients()
             if gateway.started:
                 await gateway.kill()

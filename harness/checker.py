@@ -1,7 +1,7 @@
-"""The judge: each invariant is a pure function from a history to its violations, with the lines that show them.
+"""The checker: each invariant is a pure function from a history to its violations.
 
-It shares nothing with the gateway but the names of the states, and believes nobody: what the gateway says is held
-against what it said to others, and against the ledger of the sandbox.
+It shares only the names of states with the gateway. It compares the gateway's responses with those to other clients and
+with the sandbox's ledger.
 """
 
 from __future__ import annotations
@@ -10,39 +10,41 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from harness.history import Line
-from harness.violations import Invariant, Lines, Violation, violation
-from harness.watch_checker import WATCHING
+from harness.violations import IndexedHistory, Invariant, Violation, violation
+from harness.watch_checker import WATCH_INVARIANTS
 
 UNDECIDED = "UNCERTAIN"
 FREE = frozenset({"FAILED", "NSFW", "CANCELED"})
-"""Ends that the gateway calls not charged."""
+"""Final states for which the gateway promises that nothing was charged."""
 STATUS = {"COMPLETED": "completed", "FAILED": "failed", "NSFW": "nsfw", "CANCELED": "canceled"}
-"""What the sandbox calls the request of a generation that ended so."""
+"""The sandbox's status of a request by the final state of its generation."""
 KILLED = -9
 DEFECTS = frozenset({"INTERNAL", "INVALID_INPUT", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "INVALID_CREDENTIALS"})
-"""Reasons that no call of a well-behaved client may end with."""
+"""Error reasons that a correct client must never receive."""
 
 
-def charged_once(history: Lines) -> Iterator[Violation]:
-    """No key is charged more than once, refunds aside."""
+def charged_once(history: IndexedHistory) -> Iterator[Violation]:
+    """No key is charged more than once, even if a charge is refunded."""
     keys = {prompt: key for key, prompt in history.prompts.items()}
     for prompt, charges in history.charges.items():
         if len(charges) > 1:
             yield violation(charged_once, f"{keys.get(prompt, prompt)} was charged {len(charges)} times", charges)
 
 
-def every_charge_is_known(history: Lines) -> Iterator[Violation]:
-    """Credits that stayed taken belong to a generation that says so, or that says that it does not know."""
+def every_charge_is_known(history: IndexedHistory) -> Iterator[Violation]:
+    """A charge that is not refunded belongs to a generation that names it, or that is reported as unresolved."""
     for key, prompt in history.prompts.items():
-        finals = history.of_key.get(key, [])
+        finals = history.final_by_key.get(key, [])
         for charge in history.unrefunded(prompt):
             if not any(_open(final) or final["request"] == charge["request"] for final in finals):
-                yield violation(every_charge_is_known, f"nobody knows of a charge for {key}", [charge, *finals])
+                yield violation(
+                    every_charge_is_known, f"no generation accounts for a charge of {key}", [charge, *finals]
+                )
 
 
-def every_key_ends(history: Lines) -> Iterator[Violation]:
-    """What a client was told exists is there at the end, and has ended or is UNCERTAIN in sight."""
-    for name, lines in history.told_of.items():
+def every_key_ends(history: IndexedHistory) -> Iterator[Violation]:
+    """Every generation that a client received exists at the end, and has ended or is UNCERTAIN."""
+    for name, lines in history.shown_by_id.items():
         final = history.final.get(name)
         if final is None:
             yield violation(every_key_ends, f"{name} is gone", lines[-1:])
@@ -50,13 +52,13 @@ def every_key_ends(history: Lines) -> Iterator[Violation]:
             yield violation(every_key_ends, f"{name} is still {final['state']}", [final])
 
 
-def free_means_free(history: Lines) -> Iterator[Violation]:
-    """Who is told FAILED, NSFW or CANCELED was not charged, or got it back."""
+def free_means_free(history: IndexedHistory) -> Iterator[Violation]:
+    """A generation that is FAILED, NSFW or CANCELED was not charged, or was refunded."""
     for line in _ends(history):
         if line["state"] not in FREE:
             continue
-        # After a refusal its key may stand for another generation: that one's charge is no fault of this one.
-        others = [final for final in history.of_key.get(line["key"], []) if final["id"] != line["id"]]
+        # A refused submission releases its key, so another generation with this key may have been charged.
+        others = [final for final in history.final_by_key.get(line["key"], []) if final["id"] != line["id"]]
         theirs = {other["request"] for other in others}
         charged = [
             charge
@@ -67,8 +69,8 @@ def free_means_free(history: Lines) -> Iterator[Violation]:
             yield violation(free_means_free, f"{line['id']} is {line['state']}, and charged", [line, *charged])
 
 
-def ends_are_true(history: Lines) -> Iterator[Violation]:
-    """An end is the one that the request had: nobody is told of another."""
+def ends_are_true(history: IndexedHistory) -> Iterator[Violation]:
+    """The final state of a generation is that of its request at Higgsfield."""
     for line in _ends(history):
         request = history.requests.get(line["request"])
         expected = STATUS.get(line["state"])
@@ -84,21 +86,21 @@ def ends_are_true(history: Lines) -> Iterator[Violation]:
             yield violation(ends_are_true, f"{line['id']} is COMPLETED without a request", [line])
 
 
-def one_generation_for_a_key(history: Lines) -> Iterator[Violation]:
-    """A key stands for one generation; only a refusal frees it for another."""
+def one_generation_for_a_key(history: IndexedHistory) -> Iterator[Violation]:
+    """A key identifies one generation. Only a refused submission releases it for another one."""
     mine = {line["call"]: line["key"] for line in history.of("submit")}
     first: defaultdict[str, dict[str, Line]] = defaultdict(dict)
-    for line in history.told:
+    for line in history.shown:
         key = mine[line["call"]] if line.what == "submitted" else line["key"]
         first[key].setdefault(line["id"], line)
     for key, by_id in first.items():
-        kept = [line for name, line in by_id.items() if not _refused(history.told_of[name])]
+        kept = [line for name, line in by_id.items() if not _refused(history.shown_by_id[name])]
         if len(kept) > 1:
             yield violation(one_generation_for_a_key, f"{key} has {len(kept)} generations", kept)
 
 
-def deliveries_clear_doubts(history: Lines) -> Iterator[Violation]:
-    """Who took a delivery about a generation does not stay in doubt of it."""
+def deliveries_clear_doubts(history: IndexedHistory) -> Iterator[Violation]:
+    """A generation whose webhook was accepted does not stay UNCERTAIN."""
     webhook_faults = [line for line in history.of("fault") if line["on"] == "webhook"]
     astray = {line.fields.get("prompt") for line in webhook_faults if line["kind"] == "foreign_id"}
     taken = {line["request"]: line for line in history.of("delivery") if line["outcome"] == "200"}
@@ -110,22 +112,22 @@ def deliveries_clear_doubts(history: Lines) -> Iterator[Violation]:
                 yield violation(deliveries_clear_doubts, message, [final, charge, taken[charge["request"]]])
 
 
-def no_call_finds_a_defect(history: Lines) -> Iterator[Violation]:
-    """Whatever happens, calls end as the contract says: no defect, nothing unknown that was known before."""
+def no_call_finds_a_defect(history: IndexedHistory) -> Iterator[Violation]:
+    """No call ends with a reason that only a defect of the gateway explains."""
     for line in history.of("submit failed", "cancel failed", "watch failed", "overview failed"):
         if line["reason"] in DEFECTS:
             yield violation(no_call_finds_a_defect, f"a call ended with {line['reason']}", [line])
 
 
-def no_gateway_ends_by_itself(history: Lines) -> Iterator[Violation]:
-    """A process of the gateway ends when it is killed, or, in good order, when it is told to."""
+def no_gateway_ends_by_itself(history: IndexedHistory) -> Iterator[Violation]:
+    """A gateway process ends only by SIGKILL, or with exit code 0 after SIGTERM."""
     stopped = False
     for line in history.of("start", "stop", "ended"):
         if line.what != "ended":
             stopped = line.what == "stop"
         elif line["exit"] != (0 if stopped else KILLED):
-            how = "did not stop in good order" if stopped else "ended by itself"
-            yield violation(no_gateway_ends_by_itself, f"a gateway {how}, with {line['exit']}", [line])
+            how = "did not stop cleanly" if stopped else "ended by itself"
+            yield violation(no_gateway_ends_by_itself, f"a gateway {how}: exit code {line['exit']}", [line])
 
 
 INVARIANTS: tuple[Invariant, ...] = (
@@ -134,7 +136,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     every_key_ends,
     free_means_free,
     ends_are_true,
-    *WATCHING,
+    *WATCH_INVARIANTS,
     one_generation_for_a_key,
     deliveries_clear_doubts,
     no_call_finds_a_defect,
@@ -143,17 +145,17 @@ INVARIANTS: tuple[Invariant, ...] = (
 
 
 def check(lines: Sequence[Line]) -> list[Violation]:
-    """All violations of a history. A file without its last line proves nothing, and is one itself."""
-    history = Lines(lines)
+    """Return all violations of a history. A history without its last line is a violation itself."""
+    history = IndexedHistory(lines)
     if not history.of("over"):
-        return [Violation("history", "it has no last line: the run was interrupted", tuple(lines[-1:]))]
+        return [Violation("history", "the last line is missing: the run was interrupted", tuple(lines[-1:]))]
     return [found for invariant in INVARIANTS for found in invariant(history)]
 
 
-def _ends(history: Lines) -> Iterator[Line]:
-    """The first line that tells of each end."""
+def _ends(history: IndexedHistory) -> Iterator[Line]:
+    """Yield the first line that shows each final state of each generation."""
     seen = set()
-    for line in history.told:
+    for line in history.shown:
         end = (line["id"], line["state"])
         if line["done"] and end not in seen:
             seen.add(end)
@@ -161,7 +163,7 @@ def _ends(history: Lines) -> Iterator[Line]:
 
 
 def _open(line: Line) -> bool:
-    """It says itself that it may have a charge that it does not know of."""
+    """Return whether a generation may have a charge that the gateway does not know."""
     return not line["done"] or line["state"] == "LOST"
 
 

@@ -1,4 +1,4 @@
-"""A gateway in a process of its own, to be killed and started again over the same store."""
+"""A gateway as a process that can be killed and started again with the same store."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ _READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on http://(\S+), store ")
 
 
 class NoGatewayError(RuntimeError):
-    """It does not start."""
+    """The gateway does not start."""
 
 
 class GatewayProcess:
-    """At most one process at a time; the addresses are those of the one that answers."""
+    """A gateway process; at most one runs at a time. `address` and `http_address` are those of the running process.
+
+    `settings` are environment variables, `log` the file for its stderr, and `launcher` the command before `serve`.
+    """
 
     def __init__(self, store: Path, log: Path, settings: dict[str, str], launcher: Sequence[str] = GATEWAY) -> None:
         self._launcher = launcher
@@ -41,7 +44,10 @@ class GatewayProcess:
         self.address = self.http_address = ""
 
     async def start(self, failpoint: str = "") -> bool:
-        """Start it; true once both ports answer, false where it ended before that."""
+        """Start the process. Returns True when both ports answer, False if the process ends before that.
+
+        `failpoint` is the name of the failpoint at which the process kills itself.
+        """
         with self._log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *self._launcher, "serve", cwd=ROOT, env=self._environment | {"HFGATEWAY_FAILPOINT": failpoint},
@@ -59,28 +65,28 @@ class GatewayProcess:
 
     @property
     def started(self) -> bool:
-        """Whether it ever was."""
+        """Whether a process was ever started."""
         return self._process is not None
 
     @property
     def pid(self) -> int:
-        """Of the process, once it was started."""
+        """The id of the process that was started last."""
         assert self._process is not None
         return self._process.pid
 
     async def ended(self) -> int:
-        """Wait for its end; the exit code, -9 where it was killed."""
+        """Wait until the process ends; returns its exit code, -9 if it was killed."""
         assert self._process is not None
         return await self._process.wait()
 
     async def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM and wait; returns the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return await self._process.wait()
 
     async def kill(self) -> int:
-        """kill -9, unless it has ended already; the exit code."""
+        """Send SIGKILL, unless the process has ended, and wait; returns the exit code."""
         assert self._process is not None
         if self._process.returncode is None:
             self._process.kill()

@@ -1,41 +1,43 @@
-"""What happened, one JSON object on each line: what clients asked and were told, what was done, and the ledger.
+"""Histories: JSON Lines files of what clients requested and received, what was done to the system, and the ledger.
 
-Every line has `at` (seconds since the start) and `what`; the other fields depend on `what`:
+Every line has `at` (seconds since the start) and `what`. The other fields depend on `what`:
 
 | `what` | fields | meaning |
 |---|---|---|
 | `run` | `seed`, `submissions`, `seconds`, `webhooks`, `keyless` | the first line |
-| `submit` | `call`, `key`, `prompt` | a client submits under a key; `call` numbers the calls |
-| `submitted` | `call`, and a generation | it was answered |
-| `submit failed` | `call`, `key`, `code`, `reason`, `message` | it was answered with an error, or not at all |
-| `cancel`, `canceled`, `cancel failed` | as above | the same for a cancellation |
-| `watch` | `watch`, `way`, `id`, `after` | a watch of one generation begins behind a revision; it outlasts streams |
-| `saw` | `watch`, and a generation | a message of it |
-| `watch ended` | `watch` | the gateway ended it as complete |
-| `watch failed` | `watch`, `code`, `reason`, `message` | it ended otherwise |
-| `watch left` | `watch` | the run was over first |
-| `overview` | `watch`, `way`, `ids` | a watch of many begins: of these, or of all generations of the run |
-| `news` | `watch`, and a generation | a message of it |
-| `caught up`, `reset` | `watch` | all that had happened was told; what it told is not to be relied on |
-| `missing` | `watch`, `ids` | of its ids, those that do not exist |
-| `overview ended`, `overview failed` | as for `watch` | the same for a watch of many |
-| `overview left` | `watch`, `complete` | nobody reads on; complete: there was nothing more to come |
+| `submit` | `call`, `key`, `prompt` | a client submits with an idempotency key; `call` is the number of the call |
+| `submitted` | `call`, and a generation | the response |
+| `submit failed` | `call`, `key`, `code`, `reason`, `message` | the call failed |
+| `cancel`, `canceled`, `cancel failed` | like `submit` | a cancellation |
+| `watch` | `watch`, `way`, `id`, `after` | a watch of one generation starts after a revision; it outlasts streams |
+| `saw` | `watch`, and a generation | a message of the watch |
+| `watch ended` | `watch` | the gateway completed the watch |
+| `watch failed` | `watch`, `code`, `reason`, `message` | the watch failed |
+| `watch left` | `watch` | the run ended before the watch |
+| `overview` | `watch`, `way`, `ids` | a watch of many starts: of these ids, or of all generations of the run |
+| `news` | `watch`, and a generation | a message of the watch of many |
+| `caught up` | `watch` | the watch of many has sent all changes so far |
+| `reset` | `watch` | the watch of many starts again from the beginning |
+| `missing` | `watch`, `ids` | the ids of the watch of many that do not exist |
+| `overview ended`, `overview failed` | like those of `watch` | the end of a watch of many |
+| `overview left` | `watch`, `complete` | the client left; complete: it had received everything |
 | `start` | `failpoint` | a gateway process starts |
-| `started`, `ended` | `pid`; `exit` | it answers; it has ended, `exit` as the operating system has it |
-| `kill`, `stop` | `pid` | kill -9; SIGTERM |
-| `cut` | `connections` | so many connections of clients were cut |
-| `fault` | `on`, `kind`, `processed`, for webhooks `prompt` | the sandbox spoiled a call, or is to spoil a delivery |
-| `calm` | | from here on nothing is done to the system |
-| `final` | a generation | what the gateway says at the end, one line for each |
-| `explained` | `id`, `story` | what the gateway tells of one, in benchmarks |
-| `charge` | `request`, `prompt`, `credits` | the sandbox's ledger: credits taken |
-| `refund` | `request`, `reason` | and given back |
-| `request` | `request`, `prompt`, `status` | what became of a request at the sandbox |
-| `delivery` | `request`, `outcome` | a webhook that the sandbox sent, and the HTTP status or the error it met |
-| `over` | | the last line: nothing is missing |
+| `started` | `pid` | the gateway process answers |
+| `ended` | `exit` | the gateway process has ended, with this exit code |
+| `kill`, `stop` | `pid` | SIGKILL; SIGTERM |
+| `cut` | `connections` | this number of client connections was cut |
+| `fault` | `on`, `kind`, `processed`, for webhooks `prompt` | the sandbox applies a fault, or plans one for a webhook |
+| `calm` | | from here on no more faults, kills or cuts |
+| `final` | a generation | the gateway's final state of a generation |
+| `explained` | `id`, `story` | the gateway's explanation of a generation; only in benchmarks |
+| `charge` | `request`, `prompt`, `credits` | a charge in the sandbox's ledger |
+| `refund` | `request`, `reason` | a refund in the ledger |
+| `request` | `request`, `prompt`, `status` | the final status of a request at the sandbox |
+| `delivery` | `request`, `outcome` | an attempt to deliver a webhook, and the HTTP status or the error |
+| `over` | | the last line of a complete history |
 
-A generation is `id`, `key` (its own), `revision`, `state`, `done`, `accepted` (it has an accept_time), `request`
-(Higgsfield's id) and `outputs` (their URLs).
+A generation is `id`, `key`, `revision`, `state`, `done`, `accepted` (it has an accept_time), `request` (Higgsfield's
+id) and `outputs` (their URLs).
 """
 
 from __future__ import annotations
@@ -53,12 +55,12 @@ from hfgateway_client import state_name
 
 
 class HistoryError(ValueError):
-    """A file is no history, or not a whole one."""
+    """A file is not a valid history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a history. `number` is that of the line in its file, from 1."""
+    """One line of a history. `number` is its line number in the file, from 1; `at` is in seconds."""
 
     number: int
     at: float
@@ -74,15 +76,15 @@ class Line:
 
 
 class Recorder:
-    """Writes a history while it happens; `with` closes the file."""
+    """Writes a history. A context manager that closes the file."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8")
         self._began = time.monotonic()
 
-    def note(self, what: str, **fields: Any) -> None:
-        """Write a line."""
+    def record(self, what: str, **fields: Any) -> None:
+        """Write one line with the current time."""
         line = {"at": round(time.monotonic() - self._began, 4), "what": what, **fields}
         self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
 
@@ -95,8 +97,8 @@ class Recorder:
         self._file.close()
 
 
-def told(generation: Generation) -> dict[str, Any]:
-    """A generation as a history keeps it."""
+def generation_fields(generation: Generation) -> dict[str, Any]:
+    """Return the fields of a generation in a history."""
     return {
         "id": generation.id,
         "key": generation.idempotency_key,
@@ -109,30 +111,30 @@ def told(generation: Generation) -> dict[str, Any]:
     }
 
 
-def note_ledger(recorder: Recorder, account: Mapping[str, Any]) -> None:
-    """Write down the sandbox's account of everything, as its `GET /__ledger` has it."""
+def record_ledger(recorder: Recorder, account: Mapping[str, Any]) -> None:
+    """Record the sandbox's ledger, as `GET /__ledger` returns it."""
     for one in account["charges"]:
-        recorder.note("charge", request=one["request_id"], prompt=one["prompt"], credits=one["credits"])
+        recorder.record("charge", request=one["request_id"], prompt=one["prompt"], credits=one["credits"])
     for one in account["refunds"]:
-        recorder.note("refund", request=one["request_id"], reason=one["reason"])
+        recorder.record("refund", request=one["request_id"], reason=one["reason"])
     for one in account["requests"]:
-        recorder.note("request", request=one["request_id"], prompt=one["prompt"], status=one["status"])
+        recorder.record("request", request=one["request_id"], prompt=one["prompt"], status=one["status"])
     for one in account["webhooks"]:
-        recorder.note("delivery", request=one["request_id"], outcome=one["outcome"])
+        recorder.record("delivery", request=one["request_id"], outcome=one["outcome"])
 
 
 def read(path: Path) -> list[Line]:
-    """The lines of a file. Raises HistoryError."""
+    """Return the lines of a file; raises HistoryError."""
     try:
         return list(_lines(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise HistoryError(f"{path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise HistoryError(f"{path} is no history: {error}") from error
+        raise HistoryError(f"{path} is not a history: {error}") from error
 
 
 def parse(text: str) -> list[Line]:
-    """The lines of a text."""
+    """Return the lines of a text."""
     return list(_lines(text))
 
 

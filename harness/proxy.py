@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections can be cut: what a client holds when a network, or a gateway, goes away."""
+"""A TCP proxy that can cut its connections, as a failing network or gateway does."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Listens on one port of this machine for as long as it is open, and passes on to `target` as it is by then."""
+    """An async context manager that listens on a loopback port and forwards each new connection to `target`."""
 
     def __init__(self) -> None:
         self.target = ""
-        """host:port; while it is empty, or nobody listens there, connections are closed at once."""
+        """host:port. Connections are closed at once if it is empty or nothing listens there."""
         self.address = ""
         self.allowance: int | None = None
-        """Bytes that a connection may bring from there, after which it ends; those that were brought do arrive."""
+        """The bytes that a connection may receive from the target; then it is closed. None: no limit."""
         self._server: asyncio.Server
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -41,7 +41,7 @@ class Proxy:
             await asyncio.wait(self._tasks)
 
     def cut(self) -> int:
-        """Reset every connection, in the middle of whatever it carries; says how many there were."""
+        """Reset all open connections; returns their number."""
         cut = len(self._open)
         for writer in self._open:
             _reset(writer)
@@ -57,7 +57,7 @@ class Proxy:
         try:
             await self._join(reader, writer)
         except OSError:
-            pass  # a connection that breaks is what this is for
+            pass  # broken connections are expected here
         finally:
             self._open.discard(writer)
             writer.transport.abort()
@@ -76,7 +76,7 @@ class Proxy:
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, allowance: int | None) -> None:
-    """Copy one direction to its end, or so many bytes of it, and end the other side of it."""
+    """Copy one direction until its end, or until `allowance` bytes, and close the writer."""
     left = allowance
     with contextlib.suppress(OSError):
         while piece := await reader.read(_CHUNK if left is None else min(left, _CHUNK)):

@@ -1,4 +1,4 @@
-"""The lives of a gateway process: started over the same store again and again, and killed at some moment of each."""
+"""Starts a gateway process again and again with the same store, and kills it at random times or at failpoints."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ FAILPOINTS = (
     "before claim", "after claim", "before marked", "after marked", "before submit call", "after submit call",
     "after accepted by submit",
 )  # fmt: skip
-"""Where a gateway may be told, at its start, to die: those places of `gateway/failpoints.py` that money goes by."""
+"""The failpoints at which a gateway may kill itself: those of `gateway/failpoints.py` around a submission."""
 WITH_FAILPOINT = 0.3
-LENGTHS = (0.5, 5.0)
-"""Seconds, the least and the most, from a start to kill -9, unless told otherwise."""
+"""The share of starts with a failpoint."""
+RUN_SECONDS = (0.5, 5.0)
+"""The shortest and the longest time from a start to SIGKILL, in seconds."""
 
 
-class Lives:
-    """Starts and kills, each drawn from a seed and written down.
+class RestartedGateway:
+    """Restarts a gateway; the times are drawn from `seed`, and every start and end is recorded.
 
-    `lead_to` is told where each new process listens, gRPC and HTTP, and when it has ended twice "": another process of
-    this machine may get its ports by then, and would be taken for a gateway that has forgotten everything.
+    `on_address` is called with the gRPC and the HTTP address of each new process, and with "" twice when it has ended:
+    another process on this machine could get its ports, and would look like a gateway without its data.
     """
 
     def __init__(
@@ -32,57 +33,57 @@ class Lives:
         gateway: GatewayProcess,
         recorder: Recorder,
         seed: object,
-        lead_to: Callable[[str, str], object],
-        lengths: tuple[float, float] = LENGTHS,
+        on_address: Callable[[str, str], object],
+        run_seconds: tuple[float, float] = RUN_SECONDS,
     ) -> None:
         self._gateway = gateway
         self._recorder = recorder
         self._dice = random.Random(f"lives {seed}")
-        self._lead_to = lead_to
-        self._lengths = lengths
+        self._on_address = on_address
+        self._run_seconds = run_seconds
 
-    async def many(self, over: asyncio.Event, most: float = math.inf) -> None:
-        """One life after the other until it is over; the last ends then, by a kill as all others.
+    async def restart_until(self, over: asyncio.Event, most: float = math.inf) -> None:
+        """Start and kill the gateway until `over` is set; then kill it a last time.
 
-        After so many at most comes one that is left alone until then: where starts are slow, nothing else gets done.
+        After `most` kills it is left running until then, because on a slow machine nothing else would get done.
         """
         while not over.is_set():
             failpoint = self._dice.choice(FAILPOINTS) if most > 0 and self._dice.random() < WITH_FAILPOINT else ""
-            seconds = self._dice.uniform(*self._lengths) if most > 0 else None
+            seconds = self._dice.uniform(*self._run_seconds) if most > 0 else None
             most -= 1
             if await self._start(failpoint):
-                await self._live(over, seconds)
+                await self._run_for(over, seconds)
 
-    async def last(self) -> None:
-        """Start it for good. Raises NoGatewayError where it does not come up."""
+    async def start_for_good(self) -> None:
+        """Start the gateway without a failpoint and without a kill; raises NoGatewayError if it does not start."""
         if not await self._start(""):
-            raise NoGatewayError("the gateway does not start: its log says why")
+            raise NoGatewayError("the gateway does not start; see its log")
 
     async def keep_alive(self) -> None:
-        """Nothing is to end it any more: if it ends all the same that is a finding, and another goes on."""
+        """Start the gateway again whenever it ends. It should not end any more, so the checker reports each end."""
         while True:
             self._ended(await self._gateway.ended())
             await self._start("")
 
     async def _start(self, failpoint: str) -> bool:
-        self._recorder.note("start", failpoint=failpoint)
+        self._recorder.record("start", failpoint=failpoint)
         if not await self._gateway.start(failpoint):
-            self._recorder.note("ended", exit=await self._gateway.ended())
+            self._recorder.record("ended", exit=await self._gateway.ended())
             return False
-        self._recorder.note("started", pid=self._gateway.pid)
-        self._lead_to(self._gateway.address, self._gateway.http_address)
+        self._recorder.record("started", pid=self._gateway.pid)
+        self._on_address(self._gateway.address, self._gateway.http_address)
         return True
 
-    async def _live(self, over: asyncio.Event, seconds: float | None) -> None:
+    async def _run_for(self, over: asyncio.Event, seconds: float | None) -> None:
         ended = asyncio.create_task(self._gateway.ended())
         told = asyncio.create_task(over.wait())
         await asyncio.wait((ended, told), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
         if not ended.done():
-            self._recorder.note("kill", pid=self._gateway.pid)
+            self._recorder.record("kill", pid=self._gateway.pid)
             await self._gateway.kill()
         self._ended(await ended)
 
     def _ended(self, code: int) -> None:
-        self._lead_to("", "")
-        self._recorder.note("ended", exit=code)
+        self._on_address("", "")
+        self._recorder.record("ended", exit=code)

@@ -1,4 +1,4 @@
-"""What judges work with: a history sorted by what they ask of it, and the violations that they find."""
+"""A history indexed for the checker, and the violations that the checker finds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.history import Line
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A promise that was broken, and the lines of the history that show it."""
+    """A violated invariant, and the lines of the history that show it."""
 
     invariant: str
     message: str
@@ -25,8 +25,8 @@ class Violation:
         return f"{self.invariant}: {self.message}\n{shown}"
 
 
-class Lines:
-    """A history, sorted for those who judge it."""
+class IndexedHistory:
+    """The lines of a history, indexed by kind, key, prompt, request and generation."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self.all = lines
@@ -36,83 +36,83 @@ class Lines:
         self._by_what = dict(by_what)
 
     def of(self, *what: str) -> list[Line]:
-        """The lines of one kind or several, in order."""
+        """Return the lines of these kinds in their order."""
         if len(what) == 1:
             return self._by_what.get(what[0], [])
         return sorted((line for one in what for line in self.of(one)), key=lambda line: line.number)
 
     @cached_property
     def prompts(self) -> dict[str, str]:
-        """The prompt of every key."""
+        """The prompts by idempotency key."""
         return {line["key"]: line["prompt"] for line in self.of("submit")}
 
     @cached_property
     def submitted(self) -> dict[str, Line]:
-        """The first submission under each key."""
+        """The first submission by key."""
         return {line["key"]: line for line in reversed(self.of("submit"))}
 
     @cached_property
-    def told(self) -> list[Line]:
-        """Every line in which the gateway showed a generation to somebody."""
+    def shown(self) -> list[Line]:
+        """All lines in which a client received a generation."""
         return self.of("submitted", "canceled", "saw", "news", "final")
 
     @cached_property
-    def told_of(self) -> dict[str, list[Line]]:
-        """The same by generation."""
-        return grouped(self.told, "id")
+    def shown_by_id(self) -> dict[str, list[Line]]:
+        """The lines of `shown` by generation id."""
+        return grouped(self.shown, "id")
 
     @cached_property
     def final(self) -> dict[str, Line]:
-        """What the gateway said of each generation at the end."""
+        """The final state of each generation by its id."""
         return {line["id"]: line for line in self.of("final")}
 
     @cached_property
-    def of_key(self) -> dict[str, list[Line]]:
-        """The same by key: more than one where a refusal has freed it."""
+    def final_by_key(self) -> dict[str, list[Line]]:
+        """The final states by key. A key has more than one generation if a refused submission released it."""
         return grouped(self.of("final"), "key")
 
     @cached_property
     def charges(self) -> dict[str, list[Line]]:
-        """The charges of every prompt."""
+        """The charges by prompt."""
         return grouped(self.of("charge"), "prompt")
 
     @cached_property
     def refunds(self) -> dict[str, Line]:
-        """The refund of every request that has one."""
+        """The refunds by request."""
         return {line["request"]: line for line in self.of("refund")}
 
     @cached_property
     def requests(self) -> dict[str, Line]:
-        """What became of every request at the sandbox."""
+        """The final statuses of requests at the sandbox, by request."""
         return {line["request"]: line for line in self.of("request")}
 
     @cached_property
     def watches(self) -> dict[int, list[Line]]:
-        """The lines of every watch of one generation."""
+        """The lines of the watches of one generation, by the number of the watch."""
         return grouped(self.of("watch", "saw", "watch ended", "watch failed", "watch left"), "watch")
 
     @cached_property
     def overviews(self) -> dict[int, list[Line]]:
-        """The lines of every watch of many."""
+        """The lines of the watches of many, by the number of the watch."""
         kinds = ("overview", "news", "caught up", "reset", "missing", "overview ended", "overview failed")
         return grouped(self.of(*kinds, "overview left"), "watch")
 
     def unrefunded(self, prompt: str) -> list[Line]:
-        """The charges of a prompt that were not given back."""
+        """Return the charges of a prompt that were not refunded."""
         return [charge for charge in self.charges.get(prompt, []) if charge["request"] not in self.refunds]
 
 
-Invariant = Callable[[Lines], Iterator[Violation]]
-"""A pure function from a history to its violations; what it demands is its docstring."""
+Invariant = Callable[[IndexedHistory], Iterator[Violation]]
+"""A pure function from a history to its violations. Its docstring states the invariant."""
 
 
 def violation(invariant: Invariant, message: str, lines: Iterable[Line]) -> Violation:
-    """A violation of that invariant."""
+    """Return a violation of an invariant."""
     return Violation(invariant.__name__, message, tuple(lines))
 
 
 def grouped(lines: Iterable[Line], field: str) -> dict[Any, list[Line]]:
-    """Lines by the value of a field."""
+    """Group lines by the value of a field."""
     groups: defaultdict[Any, list[Line]] = defaultdict(list)
     for line in lines:
         groups[line[field]].append(line)

@@ -1,4 +1,4 @@
-"""What watchers may rely on: no gap, no repeat, no step back, one end, and at the end what the store has."""
+"""The invariants of watches: no gap, no repetition, no step back, one end, and the stored state at the end."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from harness.history import Line
-from harness.violations import Invariant, Lines, Violation, grouped, violation
+from harness.violations import IndexedHistory, Invariant, Violation, grouped, violation
 
 ORDER = {"PENDING": 0, "UNCERTAIN": 1, "QUEUED": 2, "IN_PROGRESS": 3}
-"""States in the order in which a generation goes through them; all others are ends."""
+"""The order of the states of a generation. All other states are final."""
 END = 4
 
 
-def watches_have_no_gap(history: Lines) -> Iterator[Violation]:
-    """Every watch tells each revision after the one it began behind: each once, in order."""
+def watches_have_no_gap(history: IndexedHistory) -> Iterator[Violation]:
+    """A watch sends every revision after the one it started at, exactly once and in order."""
     for watch, lines in history.watches.items():
         opened = [line for line in lines if line.what == "watch"][:1]
         expected = opened[0]["after"] + 1 if opened else None
         for line in (line for line in lines if line.what == "saw"):
             if expected is not None and line["revision"] != expected:
-                message = f"watch {watch} told revision {line['revision']} where {expected} was next"
+                message = f"watch {watch} sent revision {line['revision']}, expected {expected}"
                 yield violation(watches_have_no_gap, message, [*opened, line])
             expected = line["revision"] + 1
 
 
-def overviews_have_no_gap(history: Lines) -> Iterator[Violation]:
-    """A watch of many tells the revisions of each generation once and in order; after a reset it begins anew.
+def overviews_have_no_gap(history: IndexedHistory) -> Iterator[Violation]:
+    """A watch of many sends the revisions of each generation exactly once and in order; a reset starts again.
 
-    What exists when it begins is told from there on, what comes later from its first revision.
+    Generations that exist when it starts are sent from their current revision, later ones from their first.
     """
     for watch, lines in history.overviews.items():
         caught_up = False
@@ -41,56 +41,58 @@ def overviews_have_no_gap(history: Lines) -> Iterator[Violation]:
                 caught_up = True
             elif line.what == "news":
                 before = last.get(line["id"])
-                told = before["revision"] if before else 0
-                if line["revision"] != told + 1 and (before or caught_up):
-                    message = f"overview {watch} told revision {line['revision']} of {line['id']} after {told}"
+                sent = before["revision"] if before else 0
+                if line["revision"] != sent + 1 and (before or caught_up):
+                    message = f"overview {watch} sent revision {line['revision']} of {line['id']} after {sent}"
                     yield violation(overviews_have_no_gap, message, [before, line] if before else [line])
                 last[line["id"]] = line
 
 
-def watches_end_once(history: Lines) -> Iterator[Violation]:
-    """A watch that ends as complete has told one end, as its last message; nothing follows an end."""
+def watches_end_once(history: IndexedHistory) -> Iterator[Violation]:
+    """A completed watch has sent one final state, as its last message. Nothing follows a final state."""
     for watch, lines in history.watches.items():
         saw = [line for line in lines if line.what == "saw"]
         ends = [index for index, line in enumerate(saw) if line["done"]]
         if ends and ends[0] != len(saw) - 1:
-            yield violation(watches_end_once, f"watch {watch} went on after an end", saw[ends[0] :])
+            yield violation(watches_end_once, f"watch {watch} continued after a final state", saw[ends[0] :])
         ended = [index for index, line in enumerate(lines) if line.what == "watch ended"]
         if ended and not ends and not _began_at_the_end(history, lines):
-            yield violation(watches_end_once, f"watch {watch} ended without an end", [*saw[-1:], lines[ended[0]]])
+            yield violation(
+                watches_end_once, f"watch {watch} ended without a final state", [*saw[-1:], lines[ended[0]]]
+            )
         if ended and ended[0] != len(lines) - 1:
-            yield violation(watches_end_once, f"watch {watch} went on when it had ended", lines[ended[0] :])
+            yield violation(watches_end_once, f"watch {watch} continued after its end", lines[ended[0] :])
 
 
-def overviews_end_once(history: Lines) -> Iterator[Violation]:
-    """A watch of many ends as complete when all that were named are done: once, and no other ever does."""
+def overviews_end_once(history: IndexedHistory) -> Iterator[Violation]:
+    """A watch of many completes once, when all its ids are done. A watch without ids never completes."""
     for watch, lines in history.overviews.items():
         ended = [index for index, line in enumerate(lines) if line.what == "overview ended"]
         if not ended:
             continue
         if ended[0] != len(lines) - 1:
-            yield violation(overviews_end_once, f"overview {watch} went on when it had ended", lines[ended[0] :])
+            yield violation(overviews_end_once, f"overview {watch} continued after its end", lines[ended[0] :])
         named = [name for line in lines if line.what == "overview" for name in line.fields.get("ids", ())]
         if not named:
-            yield violation(overviews_end_once, f"overview {watch} ended, and had no ids", [lines[ended[0]]])
+            yield violation(overviews_end_once, f"overview {watch} ended although it had no ids", [lines[ended[0]]])
         missing = {name for line in lines if line.what == "missing" for name in line["ids"]}
-        told = _held(lines)
+        held = _held(lines)
         for name in named:
-            if name not in missing and not (name in told and told[name]["done"]):
-                shown = [told[name]] if name in told else []
-                message = f"overview {watch} ended without the end of {name}"
+            if name not in missing and not (name in held and held[name]["done"]):
+                shown = [held[name]] if name in held else []
+                message = f"overview {watch} ended without the final state of {name}"
                 yield violation(overviews_end_once, message, [*shown, lines[ended[0]]])
 
 
-def watches_outlast_their_streams(history: Lines) -> Iterator[Violation]:
-    """Whatever ends a stream, its watch is resumed; it fails only where the gateway stays away."""
+def watches_outlast_their_streams(history: IndexedHistory) -> Iterator[Violation]:
+    """A watch is resumed when its stream ends. It fails only if the gateway stays unavailable."""
     for line in history.of("watch failed", "overview failed"):
         if line["code"] != "UNAVAILABLE":
             yield violation(watches_outlast_their_streams, f"watch {line['watch']} ended with {line['code']}", [line])
 
 
-def watchers_hold_what_is_stored(history: Lines) -> Iterator[Violation]:
-    """Who has been told all holds, of each generation, what the store has at the end."""
+def watchers_hold_what_is_stored(history: IndexedHistory) -> Iterator[Violation]:
+    """A client that has received everything has the final state of each generation."""
     for watch, lines in history.watches.items():
         saw = [line for line in lines if line.what == "saw"]
         if saw and any(line.what == "watch ended" for line in lines):
@@ -106,13 +108,13 @@ def watchers_hold_what_is_stored(history: Lines) -> Iterator[Violation]:
         for name, final in history.final.items():
             submitted = history.submitted.get(final["key"])
             if name not in held and submitted and submitted.number > lines[0].number:
-                message = f"overview {watch} never told of {name}"
+                message = f"overview {watch} never sent {name}"
                 yield violation(watchers_hold_what_is_stored, message, [submitted, final])
 
 
-def all_agree(history: Lines) -> Iterator[Violation]:
-    """A revision of a generation is the same whoever sees it, whenever."""
-    for name, lines in history.told_of.items():
+def all_agree(history: IndexedHistory) -> Iterator[Violation]:
+    """All clients receive the same content for the same revision."""
+    for name, lines in history.shown_by_id.items():
         for revision, same in grouped(lines, "revision").items():
             first = same[0]
             for other in same[1:]:
@@ -122,9 +124,9 @@ def all_agree(history: Lines) -> Iterator[Violation]:
                     break
 
 
-def states_go_forward(history: Lines) -> Iterator[Violation]:
-    """From revision to revision a generation goes on: never back, never to be sent anew after a doubt."""
-    for name, lines in history.told_of.items():
+def states_go_forward(history: IndexedHistory) -> Iterator[Violation]:
+    """The state of a generation never goes back from one revision to the next."""
+    for name, lines in history.shown_by_id.items():
         by_revision = {line["revision"]: line for line in lines}
         steps = [by_revision[revision] for revision in sorted(by_revision)]
         for before, after in pairwise(steps):
@@ -133,9 +135,9 @@ def states_go_forward(history: Lines) -> Iterator[Violation]:
                 yield violation(states_go_forward, message, [before, after])
 
 
-def ended_is_final(history: Lines) -> Iterator[Violation]:
-    """After its end a generation never changes."""
-    for name, lines in history.told_of.items():
+def ended_is_final(history: IndexedHistory) -> Iterator[Violation]:
+    """A generation does not change after its final state."""
+    for name, lines in history.shown_by_id.items():
         end = next((line for line in lines if line["done"]), None)
         if end is None:
             continue
@@ -145,17 +147,17 @@ def ended_is_final(history: Lines) -> Iterator[Violation]:
                 break
 
 
-def nothing_seen_is_forgotten(history: Lines) -> Iterator[Violation]:
-    """What was shown to anybody is durable: at the end the gateway knows at least as much."""
+def nothing_seen_is_forgotten(history: IndexedHistory) -> Iterator[Violation]:
+    """Everything that a client received is durable: the final revision is not older."""
     for name, final in history.final.items():
-        for line in history.told_of[name]:
+        for line in history.shown_by_id[name]:
             if line["revision"] > final["revision"]:
-                message = f"{name} was shown at revision {line['revision']}, and is at {final['revision']}"
+                message = f"{name} was sent at revision {line['revision']}, and ends at {final['revision']}"
                 yield violation(nothing_seen_is_forgotten, message, [line, final])
                 break
 
 
-WATCHING: tuple[Invariant, ...] = (
+WATCH_INVARIANTS: tuple[Invariant, ...] = (
     watches_have_no_gap,
     overviews_have_no_gap,
     watches_end_once,
@@ -170,7 +172,7 @@ WATCHING: tuple[Invariant, ...] = (
 
 
 def _held(lines: Sequence[Line]) -> dict[str, Line]:
-    """What a watch of many was told last of each generation, since it was told to forget what it held."""
+    """Return the last message for each generation since the last reset."""
     held: dict[str, Line] = {}
     for line in lines:
         if line.what == "reset":
@@ -180,15 +182,15 @@ def _held(lines: Sequence[Line]) -> dict[str, Line]:
     return held
 
 
-def _compared(history: Lines, who: str, line: Line) -> Iterator[Violation]:
+def _compared(history: IndexedHistory, who: str, line: Line) -> Iterator[Violation]:
     final = history.final.get(line["id"])
     if final is not None and (line["revision"], line["state"]) != (final["revision"], final["state"]):
-        message = f"{who} was left with {line['state']} ({line['revision']}) of {line['id']}"
+        message = f"{who} last received {line['state']} ({line['revision']}) of {line['id']}"
         yield violation(watchers_hold_what_is_stored, message, [line, final])
 
 
-def _began_at_the_end(history: Lines, lines: Sequence[Line]) -> bool:
-    """It was opened behind the last revision of what is done: there was nothing left to tell."""
+def _began_at_the_end(history: IndexedHistory, lines: Sequence[Line]) -> bool:
+    """Return whether the watch started at the last revision of a finished generation, so that nothing was left."""
     opened = next((line for line in lines if line.what == "watch"), None)
     final = None if opened is None else history.final.get(opened["id"])
     return opened is not None and final is not None and final["done"] and opened["after"] == final["revision"]

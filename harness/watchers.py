@@ -1,7 +1,7 @@
-"""Those who watch, and write down all that they are told: with the shipped client, or by hand with bare stubs.
+"""Clients that watch generations and record every message: with the Python client, or with gRPC stubs.
 
-A watch has a number and outlasts its streams: it is resumed where it stood, by the client itself or, with a bare stub,
-by the resume point of the last message. Bare stubs hide nothing of what a stream says. `watches.py` judges it.
+A watch has a number and outlasts its streams: the client resumes it itself; with a stub it is resumed at the resume
+point of the last message. With a stub every message of a stream is recorded. `watch_checker.py` checks the records.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import grpc
 
-from harness.history import Recorder, told
+from harness.history import Recorder, generation_fields
 from hfgateway.v1.generation_pb2 import Generation
 from hfgateway.v1.generation_service_pb2 import GenerationFilter, WatchGenerationRequest, WatchGenerationsRequest
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -26,18 +26,18 @@ from hfgateway_client.retry import RetryPolicy, may_repeat
 from hfgateway_client.status import error_from_rpc
 
 BARE_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
-"""Channels to one address share their connection unless they are told not to."""
+"""Without the option, all channels to one address share a connection."""
 
 Last = Callable[[Generation], bool]
-"""Whether it is the last that a watch of many waits for: by then all that was committed before it has been told."""
+"""Returns whether a watch of many ends with this message: all changes committed before it have been received then."""
 
-Leisure = Callable[[], Awaitable[None]]
-"""Awaited after each message, before the next is read: how slow a reader is."""
+AfterMessage = Callable[[], Awaitable[None]]
+"""Awaited after each message before the next one is read, to simulate a slow reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A way to the gateway: the shipped client, and a stub that hides nothing of what a stream says."""
+    """The connections of a watcher: the Python client and a gRPC stub."""
 
     client: AsyncClient
     stub: Any
@@ -45,7 +45,7 @@ class Access:
 
 @asynccontextmanager
 async def access_to(address: str, retry: RetryPolicy | None = None) -> AsyncIterator[Access]:
-    """A connection of its own for the stub, and a client, which shares connections with others to that address."""
+    """Connect to an address. The stub has its own connection; the client may share one with other clients."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(AsyncClient(address, retry=retry))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(address, options=BARE_OPTIONS))
@@ -56,55 +56,55 @@ async def access_to(address: str, retry: RetryPolicy | None = None) -> AsyncIter
 class _Watch:
     number: int
     complete: bool = False
-    """It was left, and there was nothing more to come."""
+    """Whether the client left after it had received everything."""
 
 
 def _none(_: Generation) -> bool:
     return False
 
 
-async def _at_once() -> None:
+async def _no_pause() -> None:
     pass
 
 
 class Watchers:
-    """Every method is one watch, from its opening until it ends, fails, or is canceled.
+    """Each method makes one watch and returns when it ends, fails or is canceled.
 
-    `pause`: seconds after which who watches with a bare stub comes again.
+    `pause` is the time in seconds before a stub opens the next stream.
     """
 
     def __init__(self, recorder: Recorder, pause: float = 0.2) -> None:
         self._recorder = recorder
         self._pause = pause
         self._numbers = itertools.count(1)
-        self.told = 0
-        """Generations that all of them were told, repeats and all."""
+        self.received = 0
+        """The number of generations in all messages, repeats included."""
 
     async def client_watch(self, access: Access, name: str, after: int = 0) -> None:
-        """One generation, as the shipped client watches it."""
+        """Watch one generation with the client."""
         with self._watch("watch", "client", id=name, after=after) as watch:
             async for generation in access.client.watch(name, after_revision=after):
-                self._told("saw", watch, generation)
+                self._record_message("saw", watch, generation)
 
     async def bare_watch(self, access: Access, name: str, after: int = 0) -> None:
-        """By hand: resumed behind the last revision, and whatever comes is written down as it comes."""
+        """Watch one generation with the stub; each stream resumes after the last revision."""
         request = WatchGenerationRequest(id=name, after_revision=after)
         with self._watch("watch", "bare", id=name, after=after) as watch:
-            async for message in self._resumed(access.stub.WatchGeneration, request):
+            async for message in self._messages(access.stub.WatchGeneration, request):
                 if message.HasField("generation"):
                     request.after_revision = message.generation.revision
-                    self._told("saw", watch, message.generation)
+                    self._record_message("saw", watch, message.generation)
 
-    async def client_overview(
+    async def client_watch_many(
         self, access: Access, *, ids: Sequence[str] = (), labels: Mapping[str, str] | None = None, last: Last = _none
     ) -> None:
-        """Many generations, as the shipped client watches them; left after the `last`."""
+        """Watch many generations with the client until `last` returns True."""
         with self._watch("overview", "client", ids=list(ids)) as watch:
             async with aclosing(access.client.watch_many(ids=ids, labels=labels)) as events:
                 async for event in events:
                     match event:
                         case GenerationChanged(generation=generation):
-                            self._told("news", watch, generation)
+                            self._record_message("news", watch, generation)
                             if last(generation):
                                 watch.complete = True
                                 return
@@ -115,7 +115,7 @@ class Watchers:
                         case MissingGenerations(ids=missing):
                             self._note("missing", watch, ids=list(missing))
 
-    async def bare_overview(
+    async def bare_watch_many(
         self,
         access: Access,
         *,
@@ -123,22 +123,25 @@ class Watchers:
         labels: Mapping[str, str] | None = None,
         last: Last = _none,
         include_input: bool = False,
-        leisure: Leisure = _at_once,
+        after_message: AfterMessage = _no_pause,
     ) -> None:
-        """By hand: resumed with the token of the last message; while there is none it starts over, as after a reset."""
+        """Watch many generations with the stub, until `last` returns True.
+
+        Each stream resumes with the token of the last message. Without a token it starts again, as after a reset.
+        """
         wanted = GenerationFilter(ids=ids, labels=labels)
         request = WatchGenerationsRequest(filter=wanted, include_input=include_input)
         with self._watch("overview", "bare", ids=list(ids)) as watch:
-            starts_over = functools.partial(self._note, "reset", watch)
-            async with aclosing(self._resumed(access.stub.WatchGenerations, request, starts_over)) as messages:
+            on_restart = functools.partial(self._note, "reset", watch)
+            async with aclosing(self._messages(access.stub.WatchGenerations, request, on_restart)) as messages:
                 async for message in messages:
                     if message.reset:
                         request.resume_token = ""
-                        starts_over()
+                        on_restart()
                     if message.missing_ids:
                         self._note("missing", watch, ids=list(message.missing_ids))
                     if message.HasField("generation"):
-                        self._told("news", watch, message.generation)
+                        self._record_message("news", watch, message.generation)
                         if last(message.generation):
                             watch.complete = True
                             return
@@ -146,19 +149,19 @@ class Watchers:
                         self._note("caught up", watch)
                     if message.caught_up or request.resume_token:
                         request.resume_token = message.resume_token
-                    await leisure()
+                    await after_message()
 
-    async def _resumed(
-        self, method: Any, request: Any, starts_over: Callable[[], None] | None = None
+    async def _messages(
+        self, method: Any, request: Any, on_restart: Callable[[], None] | None = None
     ) -> AsyncGenerator[Any, None]:
-        """The messages of stream after stream, each opened with the request as it is then, until one is complete.
+        """Yield the messages of one stream after another until a stream is complete.
 
-        Raises GatewayError for what is no cause to come again.
+        Each stream is opened with the current `request`. Raises GatewayError for errors that must not be retried.
         """
         told = False
         while True:
-            if starts_over and told and not request.resume_token:
-                starts_over()
+            if on_restart and told and not request.resume_token:
+                on_restart()
             call = method(request)
             try:
                 async for message in call:
@@ -176,7 +179,7 @@ class Watchers:
 
     @contextmanager
     def _watch(self, what: str, way: Literal["client", "bare"], **about: object) -> Iterator[_Watch]:
-        """Write down how it begins, and how it ends."""
+        """Record the start and the end of a watch."""
         watch = _Watch(next(self._numbers))
         self._note(what, watch, way=way, **about)
         try:
@@ -196,9 +199,9 @@ class Watchers:
     def _left(self, what: str, watch: _Watch) -> None:
         self._note(f"{what} left", watch, **({"complete": watch.complete} if what == "overview" else {}))
 
-    def _told(self, what: str, watch: _Watch, generation: Generation) -> None:
-        self.told += 1
-        self._note(what, watch, **told(generation))
+    def _record_message(self, what: str, watch: _Watch, generation: Generation) -> None:
+        self.received += 1
+        self._note(what, watch, **generation_fields(generation))
 
     def _note(self, what: str, watch: _Watch, **fields: object) -> None:
-        self._recorder.note(what, watch=watch.number, **fields)
+        self._recorder.record(what, watch=watch.number, **fields)

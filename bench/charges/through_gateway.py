@@ -17,11 +17,11 @@ from google.protobuf.json_format import MessageToDict
 
 from bench.charges.faults import Submission
 from bench.charges.sandbox import Sandbox
-from harness.final_states import GOING_ON, none_is_left, nothing_goes_on, write_finals
+from harness.final_states import UNFINISHED, record_final_states, wait_for_none, wait_until_settled
 from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess
-from harness.history import Line, Recorder, note_ledger, read, told
+from harness.history import Line, Recorder, generation_fields, read, record_ledger
 from harness.proxy import Proxy
-from harness.restarts import Lives
+from harness.restarts import RestartedGateway
 from hfgateway_client import AsyncClient, GatewayError, RetryPolicy, soul
 
 AT_ONCE = 90
@@ -102,22 +102,22 @@ class Run:
 
             there, over = asyncio.Event(), asyncio.Event()
 
-            def lead_to(address: str, http_address: str) -> None:
+            def on_address(address: str, http_address: str) -> None:
                 to_grpc.target, to_http.target = address, http_address
                 there.set()
 
             seed = f"{conditions.seed} {self._setting.file}"
-            lives = Lives(gateway, self._recorder, seed, lead_to, conditions.lives)
+            lives = RestartedGateway(gateway, self._recorder, seed, on_address, conditions.lives)
             try:
                 async with AsyncClient(to_grpc.address, retry=EAGER) as client:
                     async with conditions.turns, asyncio.TaskGroup() as together:
-                        together.create_task(lives.many(over, conditions.kills))
+                        together.create_task(lives.restart_until(over, conditions.kills))
                         async with asyncio.timeout(STARTS_WITHIN):
                             await there.wait()
                         await self._come(client)
                         over.set()
-                    self._recorder.note("calm")
-                    await lives.last()
+                    self._recorder.record("calm")
+                    await lives.start_for_good()
                     async with _going_on(lives):
                         await self._end(client)
                         return await self._write_down(client)
@@ -160,7 +160,7 @@ class Run:
         labels = {LABEL: self._setting.file}
         while True:
             call = next(self._calls)
-            self._recorder.note("submit", call=call, key=key, prompt=prompt)
+            self._recorder.record("submit", call=call, key=key, prompt=prompt)
             try:
                 submission = await client.submit(
                     soul(prompt), idempotency_key=key, labels=labels, wait_for="accepted", wait_timeout=WAIT
@@ -168,26 +168,26 @@ class Run:
             except GatewayError as error:
                 code = error.code.name if error.code else ""
                 about = {"code": code, "reason": error.reason, "message": error.message[:200]}
-                self._recorder.note("submit failed", call=call, key=key, **about)
+                self._recorder.record("submit failed", call=call, key=key, **about)
                 await asyncio.sleep(dice.uniform(0.0, 0.4))
             else:
-                self._recorder.note("submitted", call=call, **told(submission.generation))
+                self._recorder.record("submitted", call=call, **generation_fields(submission.generation))
                 return
 
     async def _end(self, client: AsyncClient) -> None:
         conditions = self._conditions
-        await nothing_goes_on(client, conditions.linger)
+        await wait_until_settled(client, conditions.linger)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(conditions.settle):
                 if self._setting.honours_keys:
-                    await none_is_left(client, (*GOING_ON, "UNCERTAIN"))
+                    await wait_for_none(client, (*UNFINISHED, "UNCERTAIN"))
                 elif self._setting.webhooks:
                     await self._charges_are_known(client)
 
     async def _charges_are_known(self, client: AsyncClient) -> None:
         """Return when every webhook was taken, and what is still UNCERTAIN was not charged."""
         while True:
-            await none_is_left(client)
+            await wait_for_none(client)
             if not await self._sandbox.webhooks_to_come():
                 doubts = {self._prompts[one.idempotency_key] async for one in client.list(states=("UNCERTAIN",))}
                 charges = (await self._sandbox.ledger())["charges"]
@@ -197,13 +197,13 @@ class Run:
 
     async def _write_down(self, client: AsyncClient) -> dict[str, Any]:
         labels = {LABEL: self._setting.file}
-        await write_finals(self._recorder, client, labels, self._conditions.linger)
+        await record_final_states(self._recorder, client, labels, self._conditions.linger)
         left = [generation.id async for generation in client.list(labels=labels, states=("UNCERTAIN",))]
         for name in left[:EXPLAINED]:
-            self._recorder.note("explained", id=name, story=MessageToDict(await client.explain(name)))
+            self._recorder.record("explained", id=name, story=MessageToDict(await client.explain(name)))
         ledger = await self._sandbox.ledger()
-        note_ledger(self._recorder, ledger)
-        self._recorder.note("over")
+        record_ledger(self._recorder, ledger)
+        self._recorder.record("over")
         return ledger
 
 
@@ -215,14 +215,14 @@ async def through_gateway(
     log = history.with_suffix(".log")
     with Recorder(history) as recorder, TemporaryDirectory(prefix="charges-") as name:
         how = {"seconds": conditions.spread, "webhooks": setting.webhooks, "keyless": not setting.honours_keys}
-        recorder.note("run", seed=conditions.seed, submissions=len(wanted), **how)
+        recorder.record("run", seed=conditions.seed, submissions=len(wanted), **how)
         log.unlink(missing_ok=True)
         ledger = await Run(setting, sandbox, wanted, conditions, recorder).go(Path(name) / "store.db", log)
     return read(history), ledger
 
 
 @contextlib.asynccontextmanager
-async def _going_on(lives: Lives) -> AsyncIterator[None]:
+async def _going_on(lives: RestartedGateway) -> AsyncIterator[None]:
     """The last life: whatever ends it is written down."""
     alive = asyncio.create_task(lives.keep_alive())
     try:

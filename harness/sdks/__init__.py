@@ -1,1 +1,1 @@
-"""The official SDKs as they are published: where they are installed, and how to let one submit many generations."""
+"""The official SDKs as published: their installation, and programs that submit generations with them."""

@@ -1,4 +1,4 @@
-"""Installs the JavaScript SDK of Higgsfield from its lock file. The Python SDK is one of our own requirements."""
+"""Installs Higgsfield's JavaScript SDK from its lock file. The Python SDK is a development requirement."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ INSTALLED = Path(__file__).parents[2] / ".cache" / "sdk-js"
 
 
 def javascript_version() -> str:
-    """The one that is asked for."""
+    """Return the version in package.json."""
     return str(json.loads((SOURCE / "package.json").read_text())["dependencies"]["@higgsfield/client"])
 
 
 def javascript() -> Path:
-    """The folder in which it stands, with our scripts beside it: installed once per lock file, these copied always."""
+    """Install the SDK if its lock file has changed, copy the scripts beside it, and return the folder."""
     INSTALLED.mkdir(parents=True, exist_ok=True)
     for source in SOURCE.iterdir():
         if source.is_file():

@@ -1,4 +1,4 @@
-"""The Python SDK's subscribe() for many prompts, like `js/subscribe_many.mjs`. Run with `python -m`."""
+"""Calls the Python SDK's subscribe() for many prompts, like `js/subscribe_many.mjs`. Run it with `python -m`."""
 
 import asyncio
 import json
@@ -10,11 +10,11 @@ import httpx
 from higgsfield_client import AsyncClient, HiggsfieldClientError
 
 CALLERS_PER_CLIENT = 25
-"""httpx walks its whole pool for each call, so a client for all callers would be slow: see docs/performance.md."""
+"""httpx scans its whole connection pool for each call, so one client for all would be slow: docs/performance.md."""
 
 
 async def main() -> None:
-    """Let so many callers at once go through the prompts."""
+    """Submit all prompts with `atOnce` concurrent callers; read from stdin as JSON."""
     asked = json.load(sys.stdin)
     prompts: Iterator[str] = iter(asked["prompts"])
     clients = [AsyncClient(**asked["client"]) for _ in range(-(-asked["atOnce"] // CALLERS_PER_CLIENT))]

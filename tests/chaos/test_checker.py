@@ -11,7 +11,7 @@ import pytest
 from chaos.__main__ import main
 from harness.checker import INVARIANTS, check
 from harness.history import HistoryError, parse, read
-from harness.watch_checker import WATCHING
+from harness.watch_checker import WATCH_INVARIANTS
 
 Event = dict[str, Any]
 
@@ -293,7 +293,7 @@ def test_no_mistake_in_what_a_watcher_was_told_goes_unnoticed(mistake: Callable[
     for told in (WATCHED, TOLD):
         begin = usual.index(told[0])
         mistaken = [*usual[:begin], *mistake(told, at), *usual[begin + len(told) :]]
-        assert {one.invariant for one in check(parse(text(*mistaken)))} & {one.__name__ for one in WATCHING}
+        assert {one.invariant for one in check(parse(text(*mistaken)))} & {one.__name__ for one in WATCH_INVARIANTS}
 
 
 def test_a_violation_shows_its_lines() -> None:

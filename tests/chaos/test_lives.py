@@ -8,7 +8,7 @@ import pytest
 
 from harness.gateway_process import GatewayProcess, NoGatewayError
 from harness.history import Recorder, read
-from harness.restarts import Lives
+from harness.restarts import RestartedGateway
 from tests.support.running import eventually
 
 READY = "print('hfgateway: gRPC on 127.0.0.1:1, HTTP on http://127.0.0.1:2, store x', flush=True)"
@@ -25,7 +25,9 @@ class Led:
         self._file = folder / "history.jsonl"
         self.recorder = Recorder(self._file)
         self.process = GatewayProcess(folder / "store.db", folder / "log", {}, (sys.executable, "-c", program))
-        self.lives = Lives(self.process, self.recorder, 1, lambda *addresses: self.to.append(addresses), (0.0, 0.0))
+        self.lives = RestartedGateway(
+            self.process, self.recorder, 1, lambda *addresses: self.to.append(addresses), (0.0, 0.0)
+        )
 
     def kept(self) -> list[str]:
         self.recorder.__exit__(None, None, None)
@@ -39,7 +41,7 @@ async def over() -> asyncio.Event:
 
 async def test_after_each_kill_there_is_nowhere_to_go(tmp_path: Path, over: asyncio.Event) -> None:
     led = Led(tmp_path, STAYS)
-    killing = asyncio.create_task(led.lives.many(over))
+    killing = asyncio.create_task(led.lives.restart_until(over))
     await eventually(lambda: len(led.to) >= 4)
     over.set()
     await killing
@@ -50,7 +52,7 @@ async def test_after_each_kill_there_is_nowhere_to_go(tmp_path: Path, over: asyn
 
 async def test_one_that_is_to_be_left_alone_lives_until_it_is_over(tmp_path: Path, over: asyncio.Event) -> None:
     led = Led(tmp_path, STAYS)
-    killing = asyncio.create_task(led.lives.many(over, most=2))
+    killing = asyncio.create_task(led.lives.restart_until(over, most=2))
     await eventually(lambda: len(led.to) >= 5)
     assert led.process.pid
     over.set()
@@ -60,7 +62,7 @@ async def test_one_that_is_to_be_left_alone_lives_until_it_is_over(tmp_path: Pat
 
 async def test_one_that_ends_by_itself_is_missed_and_followed_by_another(tmp_path: Path) -> None:
     led = Led(tmp_path, ENDS)
-    await led.lives.last()
+    await led.lives.start_for_good()
     alive = asyncio.create_task(led.lives.keep_alive())
     await eventually(lambda: len(led.to) >= 3)
     alive.cancel()
@@ -73,6 +75,6 @@ async def test_one_that_ends_by_itself_is_missed_and_followed_by_another(tmp_pat
 async def test_one_that_does_not_start_leads_nowhere(tmp_path: Path) -> None:
     led = Led(tmp_path, DOES_NOT_START)
     with pytest.raises(NoGatewayError):
-        await led.lives.last()
+        await led.lives.start_for_good()
     assert led.to == []
     assert led.kept() == ["start", "ended"]

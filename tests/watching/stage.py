@@ -15,9 +15,9 @@ from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault, RandomFaults
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from harness.checker import check
-from harness.final_states import GOING_ON, write_finals
+from harness.final_states import UNFINISHED, record_final_states
 from harness.gateway_process import GatewayProcess
-from harness.history import Line, Recorder, note_ledger, read, told
+from harness.history import Line, Recorder, generation_fields, read, record_ledger
 from harness.proxy import Proxy
 from harness.watchers import Access, Watchers, access_to
 from hfgateway.v1.generation_pb2 import Generation
@@ -77,15 +77,15 @@ class Stage:
 
     async def start(self) -> None:
         """Start the gateway, and let the connections through to it."""
-        self._recorder.note("start", failpoint="")
-        assert await self.gateway.start(), "the gateway does not start: its log says why"
-        self._recorder.note("started", pid=self.gateway.pid)
+        self._recorder.record("start", failpoint="")
+        assert await self.gateway.start(), "the gateway does not start; see its log"
+        self._recorder.record("started", pid=self.gateway.pid)
         self.proxy.target = self.gateway.address
 
     async def end(self, how: str) -> None:
         """End it: "kill", or "stop" in good order."""
-        self._recorder.note(how, pid=self.gateway.pid)
-        self._recorder.note("ended", exit=await getattr(self.gateway, how)())
+        self._recorder.record(how, pid=self.gateway.pid)
+        self._recorder.record("ended", exit=await getattr(self.gateway, how)())
 
     async def access(self) -> Access:
         """A way through the proxy, for as long as the stage stands."""
@@ -105,23 +105,23 @@ class Stage:
 
     async def more_is_told(self, number: int) -> None:
         """Return when the watchers together have been told so many generations more."""
-        enough = self.watchers.told + number
-        await eventually(lambda: self.watchers.told >= enough)
+        enough = self.watchers.received + number
+        await eventually(lambda: self.watchers.received >= enough)
 
     def cut(self) -> int:
         """Cut every connection of theirs, and say how many there were."""
         connections = self.proxy.cut()
-        self._recorder.note("cut", connections=connections)
+        self._recorder.record("cut", connections=connections)
         return connections
 
     async def all_end(self) -> None:
         """Let every generation come to its end, then one more that tells who watches many that there were no others."""
         self._talk.over = True
         await self._pass(RUNNING_AFTER, ("PENDING", "QUEUED"))
-        await self._pass(ENDED_AFTER, GOING_ON)
+        await self._pass(ENDED_AFTER, UNFINISHED)
         async with AsyncClient(self.gateway.address) as client:
             await self._submit(client, MARKER, MARKER)
-        await self._pass(ENDED_AFTER, GOING_ON)
+        await self._pass(ENDED_AFTER, UNFINISHED)
 
     async def finish(self) -> None:
         """Have everybody say what they know, once all was told. Watches that are not told all fail the test."""
@@ -129,9 +129,9 @@ class Stage:
         await self.leave()
         assert not hanging, f"{len(hanging)} watches were not told all"
         async with AsyncClient(self.gateway.address) as client:
-            await write_finals(self._recorder, client, LABELS, PATIENCE)
-        note_ledger(self._recorder, self._sandbox.state.describe(with_entries=True))
-        self._recorder.note("over")
+            await record_final_states(self._recorder, client, LABELS, PATIENCE)
+        record_ledger(self._recorder, self._sandbox.state.describe(with_entries=True))
+        self._recorder.record("over")
 
     def memory(self) -> int:
         """Resident bytes of the gateway."""
@@ -157,9 +157,9 @@ class Stage:
 
     async def _submit(self, client: AsyncClient, key: str, prompt: str) -> Generation:
         call = next(self._calls)
-        self._recorder.note("submit", call=call, key=key, prompt=prompt)
+        self._recorder.record("submit", call=call, key=key, prompt=prompt)
         submission = await client.submit(soul(prompt), idempotency_key=key, labels=LABELS)
-        self._recorder.note("submitted", call=call, **told(submission.generation))
+        self._recorder.record("submitted", call=call, **generation_fields(submission.generation))
         return submission.generation
 
 

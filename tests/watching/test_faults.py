@@ -22,8 +22,8 @@ async def overseen(on: Stage) -> None:
     """Watches of all that will be submitted."""
     access = await on.access()
     on.watch(
-        on.watchers.client_overview(access, labels=LABELS, last=is_marker),
-        on.watchers.bare_overview(access, labels=LABELS, last=is_marker),
+        on.watchers.client_watch_many(access, labels=LABELS, last=is_marker),
+        on.watchers.bare_watch_many(access, labels=LABELS, last=is_marker),
     )
 
 
@@ -38,7 +38,7 @@ async def watched(on: Stage, generations: list[Generation]) -> None:
             on.watchers.client_watch(access, generation.id, generation.revision),
             on.watchers.bare_watch(access, generation.id, generation.revision),
         )
-    on.watch(on.watchers.client_overview(access, ids=ids), on.watchers.bare_overview(access, ids=ids))
+    on.watch(on.watchers.client_watch_many(access, ids=ids), on.watchers.bare_watch_many(access, ids=ids))
 
 
 async def test_connections_that_are_cut_every_200_ms_lose_nothing(tmp_path: Path) -> None:
@@ -82,13 +82,18 @@ async def test_a_slow_reader_costs_neither_others_nor_memory(tmp_path: Path) -> 
         in_time = on.watch(*(on.watchers.bare_watch(quick, generation.id) for generation in generations))
 
         async def now_and_then() -> None:
-            enough = on.watchers.told + 200
-            while on.watchers.told < enough and not released.is_set():
+            enough = on.watchers.received + 200
+            while on.watchers.received < enough and not released.is_set():
                 await asyncio.sleep(0.02)
 
-        wanted: dict[str, Any] = {"labels": LABELS, "last": is_marker, "include_input": True, "leisure": now_and_then}
+        wanted: dict[str, Any] = {
+            "labels": LABELS,
+            "last": is_marker,
+            "include_input": True,
+            "after_message": now_and_then,
+        }
         ways = [await on.access() for _ in range(SLOW)]
-        slow = on.watch(*(on.watchers.bare_overview(access, **wanted) for access in ways))
+        slow = on.watch(*(on.watchers.bare_watch_many(access, **wanted) for access in ways))
         await on.more_is_told(500)
         before = on.memory()
         await on.more_is_told(1000)

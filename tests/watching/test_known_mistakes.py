@@ -15,9 +15,9 @@ from gateway.generations import feed
 from gateway.generations import watch as watch_module
 from gateway.store.restore import restored
 from gateway.store.writer import Writer
-from harness.history import Recorder, read, told
-from harness.violations import Lines
-from harness.watch_checker import WATCHING
+from harness.history import Recorder, generation_fields, read
+from harness.violations import IndexedHistory
+from harness.watch_checker import WATCH_INVARIANTS
 from harness.watchers import Watchers, access_to
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -147,19 +147,19 @@ async def test_watches_that_begin_amid_changes_miss_none(running: Running, tmp_p
         watchers = Watchers(recorder)
         async with access_to(running.gateway.grpc_address) as access, asyncio.TaskGroup() as together:
             for _ in range(15):
-                before = watchers.told
+                before = watchers.received
                 for name in ids:
                     newest = (await running.get(name)).revision
                     together.create_task(watchers.bare_watch(access, name, newest))
-                together.create_task(watchers.bare_overview(access, ids=ids))
-                await eventually(lambda before=before: watchers.told >= before + 20)  # type: ignore[misc]
+                together.create_task(watchers.bare_watch_many(access, ids=ids))
+                await eventually(lambda before=before: watchers.received >= before + 20)  # type: ignore[misc]
             talk.over = True
             for name in ids:
                 await running.finish(name)
         for name in ids:
-            recorder.note("final", **told(await running.get(name)))
-    history = Lines(read(tmp_path / "history.jsonl"))
-    assert [str(found) for invariant in WATCHING for found in invariant(history)] == []
+            recorder.record("final", **generation_fields(await running.get(name)))
+    history = IndexedHistory(read(tmp_path / "history.jsonl"))
+    assert [str(found) for invariant in WATCH_INVARIANTS for found in invariant(history)] == []
 
 
 async def test_watches_from_the_newest_revision_miss_no_end_that_comes_while_they_begin(
