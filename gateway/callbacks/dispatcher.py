@@ -34,7 +34,7 @@ READ_AT_ONCE = 200
 LISTED_FOR = 7 * 86_400.0
 """Seconds for which a delivery is listed after it succeeded or failed."""
 POSITION_EVERY, POSITION_AFTER = 5_000, 3600.0
-"""The position of a callback without new deliveries is stored after so many places in the log, or seconds."""
+"""Without new deliveries, the position of a callback is stored after this number of places, or of seconds."""
 STORE_PAUSE = 1.0
 """Seconds before the next try if the store is not available."""
 DRAIN_TIMEOUT = 3.0
@@ -269,7 +269,7 @@ class Dispatcher:
         try:
             async with queue.changing:
                 callback = queue.callback
-                active = callback.id in self.queues and not callback.paused  # both may have changed meanwhile
+                active = callback.id in self.queues and not callback.paused  # both may have changed before the lock
                 if active and queue.waiting < MOST_WAITING and callback.position < self._feed.position:
                     await self._fill_some(queue)
         except StoreError:  # logged by the store

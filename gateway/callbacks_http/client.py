@@ -22,7 +22,7 @@ from gateway.headers import retry_after
 LIMIT = 15.0
 """Seconds for an attempt in total: lookup, connection, request, and the head of the response."""
 LOOKUP_THREADS = 32
-"""Threads for lookups: so many may hang before others have to wait."""
+"""Threads for lookups. Lookups that hang delay others only if all threads are in use."""
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 """Resolves a name to addresses. Raises OSError."""
 

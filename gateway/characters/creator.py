@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from gateway.characters import errors
-from gateway.characters.lookup import WINDOW, came_of
+from gateway.characters.lookup import WINDOW, result_of
 from gateway.characters.model import Character, Creation, Order, plain_id, plain_name, same_name
 from gateway.characters.ports import CharacterStore, CharacterTakenError, CharacterUpstream, Listing, Trained
 from gateway.characters.registry import Registry
@@ -119,8 +119,9 @@ class Creator:
         character_id = creation.character_id
         if self._registry.is_deleted(character_id):
             raise errors.key_reused(deleted=character_id)
-        found = self._upstream.find(character_id)
-        character = await errors.else_unavailable(found, Reason.UPSTREAM_CREDENTIALS_REFUSED)
+        character = await errors.else_unavailable(
+            self._upstream.find(character_id), Reason.UPSTREAM_CREDENTIALS_REFUSED
+        )
         if character is None and self._registry.may_not_show_yet(character_id):
             raise errors.not_shown_yet()
         if character is None:
@@ -198,9 +199,9 @@ class Creator:
                 listing = await self._upstream.listing()
             except GatewayError:
                 continue
-            found = self._came_of(creation, listing)
-            if found is not None:
-                return await self._bind(creation, found)
+            character = self._result_of(creation, listing)
+            if character is not None:
+                return await self._bind(creation, character)
             if self.draining:
                 break
         raise errors.unresolved()
@@ -208,14 +209,14 @@ class Creator:
     async def _resolve_others(self, name: str, listing: Listing) -> None:
         """Bind open creations with a name to their characters in a list. Their calls must have ended."""
         for creation in list(self._registry.by_name(name)):
-            found = self._came_of(creation, listing) if creation.open else None
-            if found is not None:
-                await self._bind(creation, found)
+            character = self._result_of(creation, listing) if creation.open else None
+            if character is not None:
+                await self._bind(creation, character)
 
-    def _came_of(self, creation: Creation, listing: Listing) -> Character | None:
+    def _result_of(self, creation: Creation, listing: Listing) -> Character | None:
         # Compare steady times, not ids: ids follow the wall clock, which may have been set back between two processes.
         later = [one for one in self._registry.by_name(creation.name) if one.sent_at > creation.sent_at]
-        return came_of(creation, listing, self._registry.taken, later)
+        return result_of(creation, listing, self._registry.taken, later)
 
     async def _bind(self, creation: Creation, character: Character) -> Character:
         try:

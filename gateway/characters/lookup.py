@@ -19,7 +19,7 @@ TOLERANCE = 120.0
 """Seconds by which `created_at` may precede the sending, because Higgsfield's clocks may differ."""
 
 
-def came_of(
+def result_of(
     creation: Creation, listing: Listing, taken: Collection[str], later: Iterable[Creation]
 ) -> Character | None:
     """Return the only character that can be the result of a creation; None if there is none, or more than one.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.characters.lookup import TOLERANCE, WINDOW, came_of
+from gateway.characters.lookup import TOLERANCE, WINDOW, result_of
 from gateway.characters.model import Character, CharacterState, Creation, same_name
 from gateway.characters.ports import Listing
 from gateway.generations.inputs import SoulVersion
@@ -20,7 +20,7 @@ OTHER = replace(NEW, id="other")
 
 
 def found(*characters: Character, taken: tuple[str, ...] = (), later: tuple[Creation, ...] = ()) -> str:
-    one = came_of(SENT, Listing(characters, None), taken, later)
+    one = result_of(SENT, Listing(characters, None), taken, later)
     return "" if one is None else one.id
 
 
