@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -39,6 +40,13 @@ class Connection:
         from hfgateway_client import TlsConfig
 
         return TlsConfig(ca=self.tls_ca) if self.tls_ca else self.tls
+
+    @property
+    def local(self) -> bool:
+        """Whether the address of the gateway is a loopback address."""
+        from gateway.config import Address
+
+        return Address(urlsplit(f"//{self.address}").hostname or "", 0).loopback
 
     @contextmanager
     def client(self) -> Iterator[Client]:

@@ -68,4 +68,4 @@ def generate(
         if end.exit_code in (exits.AWAY, exits.UNRESOLVED):
             echo(advice, err=True)
         raise
-    return conclude(generation, save=save, as_json=as_json)
+    return conclude(generation, connection=connection, save=save, as_json=as_json)

@@ -13,6 +13,7 @@ from gateway.cli.output import echo
 from gateway.cli.save import save_outputs
 
 if TYPE_CHECKING:
+    from gateway.cli.connection import Connection
     from gateway.cli.progress import Show
     from hfgateway_client import Client, Generation
 
@@ -25,7 +26,7 @@ def follow_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Follow it no longer than this."
         ),
-        click.option("--save", type=folder, metavar="DIR", help="Save the outputs there, as <id>-<n>.<ext>."),
+        click.option("--save", type=folder, metavar="DIR", help="Save the outputs to this folder, as <id>-<n>.<ext>."),
     ):
         command = option(command)
     return command
@@ -49,7 +50,7 @@ def follow(client: Client, generation: Generation, show: Show, timeout: float | 
     return generation
 
 
-def conclude(generation: Generation, *, save: Path | None, as_json: bool) -> int:
+def conclude(generation: Generation, *, connection: Connection, save: Path | None, as_json: bool) -> int:
     """Say the result: links, or the files they were saved to, on standard output; returns the exit code."""
     from hfgateway_client import GenerationState, error_from_generation
 
@@ -57,7 +58,7 @@ def conclude(generation: Generation, *, save: Path | None, as_json: bool) -> int
         echo(f"error: {error_from_generation(generation)}", err=True)
     results = [output.url for output in generation.outputs if output.url]
     if save is not None:
-        results = [str(path) for path in save_outputs(generation, save)]
+        results = [str(path) for path in save_outputs(generation, save, local=connection.local)]
     for result in results:
         if not as_json:
             echo(result)

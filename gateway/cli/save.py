@@ -5,14 +5,12 @@ from __future__ import annotations
 import mimetypes
 import os
 import re
-import socket
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 
-from gateway import addresses
 from gateway.cli import exits
 from gateway.cli.output import echo
 
@@ -28,19 +26,24 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 _STRONG = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
-def save_outputs(generation: Generation, folder: Path) -> list[Path]:
-    """Write every output that there is as `<id>-<n>.<ext>`; a file with its full name is a whole one.
+def save_outputs(generation: Generation, folder: Path, *, local: bool) -> list[Path]:
+    """Download the outputs of a generation to `<id>-<n>.<ext>` in a folder, and return their paths.
 
-    What broke off lies beside it as `.part`, and is gone on with where the server can tell that it is the same file.
+    A download that breaks off is kept as `.part`. The next attempt, or the next command, resumes it if the server
+    confirms by the ETag that the file is the same. `local`: the gateway runs on this machine, and links may lead to a
+    loopback address. Ends the command if an output cannot be saved.
     """
     import httpx
+
+    from gateway.cli.checked_transport import CheckedTransport, check_redirect
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with httpx.Client(
+        transport=CheckedTransport(local=local),
         follow_redirects=True,
         max_redirects=MOST_REDIRECTS,
-        event_hooks={"response": [_check_redirect]},
+        event_hooks={"response": [check_redirect]},
         timeout=60.0,
     ) as client:
         for number, output in enumerate(generation.outputs, 1):
@@ -68,27 +71,6 @@ def _save(client: httpx.Client, url: str, stem: Path) -> Path:
         else:
             return partial.complete(Path(f"{stem}{suffix}"))
     raise AssertionError("the last attempt returns or raises")
-
-
-def _check_redirect(response: httpx.Response) -> None:
-    """Refuse a redirect from a link to an address that is not public: the link is untrusted."""
-    import httpx
-
-    if not response.has_redirect_location:
-        return
-    came, to = response.url, response.url.join(response.headers["location"])
-    if (to.scheme, to.host, to.port) == (came.scheme, came.host, came.port):
-        return
-    if to.scheme != "https" or not _public(to.host):
-        raise httpx.InvalidURL("its link is redirected to an address that is not public")
-
-
-def _public(host: str) -> bool:
-    try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except OSError:
-        return False
-    return bool(found) and all(addresses.allowed(address, ()) for address in found)
 
 
 class _Partial:

@@ -30,4 +30,4 @@ def watch(
         echo(err=True)
         echo(f"{how_to_go_on(generation_id)}", err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
-    return conclude(generation, save=save, as_json=as_json)
+    return conclude(generation, connection=connection, save=save, as_json=as_json)

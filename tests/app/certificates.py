@@ -37,11 +37,11 @@ class Authority:
         """Its own certificate, for who trusts it."""
         return self.pair.cert
 
-    def signed(self, name: str, days: int = 90) -> Pair:
-        """A certificate for this machine's loopback names, valid for so many days from now."""
+    def signed(self, name: str, days: int = 90, hosts: str = "DNS:localhost,IP:127.0.0.1") -> Pair:
+        """A certificate for this machine's loopback names, or other `hosts`, valid for so many days from now."""
         pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
-        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        extensions.write_text(f"subjectAltName={hosts}\n")
         _openssl("req", *_key(pair.key), "-out", request, "-subj", f"/CN={name}")
         _openssl(
             "x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.pair.key, "-CAcreateserial",

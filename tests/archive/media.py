@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -48,11 +49,13 @@ class File:
 
 
 class MediaServer:
-    """Serves `files` by their paths."""
+    """Serves `files` by their paths; over TLS with `tls`."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.files: dict[str, File] = {}
         self.url = ""
+        self._address = host, port
+        self._tls = tls
 
     def add(self, path: str, content: bytes, **more: Any) -> File:
         self.files[path] = file = File(content, **more)
@@ -63,8 +66,8 @@ class MediaServer:
         application.add_routes([web.get("/{path:.*}", self._file, allow_head=False)])
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = "http://{}:{}".format(*self._runner.addresses[0])
+        await web.TCPSite(self._runner, *self._address, ssl_context=self._tls).start()
+        self.url = "http{}://{}:{}".format("s" if self._tls else "", *self._runner.addresses[0])
         return self
 
     async def __aexit__(

@@ -24,8 +24,12 @@ async def media() -> AsyncIterator[MediaServer]:
 
 
 async def saved(media: MediaServer, folder: Path, path: str = "/a.png") -> list[Path]:
-    generation = Generation(id="g1", outputs=[{"url": f"{media.url}{path}?{SECRET}"}])
-    return await asyncio.to_thread(save_outputs, generation, folder)
+    return await saved_from(f"{media.url}{path}", folder, local=True)
+
+
+async def saved_from(url: str, folder: Path, *, local: bool) -> list[Path]:
+    generation = Generation(id="g1", outputs=[{"url": f"{url}?{SECRET}"}])
+    return await asyncio.to_thread(save_outputs, generation, folder, local=local)
 
 
 def names(folder: Path) -> list[str]:
