@@ -28,7 +28,6 @@ from gateway.generations.feed import Feed
 from gateway.generations.finality import Finality
 from gateway.generations.follow import Follower
 from gateway.generations.forecast import Forecaster
-from gateway.generations.hooks import Hooks
 from gateway.generations.model import Generation
 from gateway.generations.pace import Paces, Trust
 from gateway.generations.ports import Clock, StoreError
@@ -38,6 +37,7 @@ from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.story import Recorder, Stories
 from gateway.generations.watch import Watches
+from gateway.generations.webhook_addresses import WebhookAddresses
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.catalogs import HiggsfieldCatalogs
 from gateway.higgsfield.characters import HiggsfieldCharacters
@@ -117,7 +117,7 @@ class _Lifecycle(NamedTuple):
     paces: Paces
     rules: Rules
     finality: Finality
-    hooks: Hooks
+    webhook_addresses: WebhookAddresses
     sender: Sender
     removals: Removals
     service: Generations
@@ -164,7 +164,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         recorder=recorder,
         feed=feed,
         finality=lifecycle.finality,
-        hooks=lifecycle.hooks,
+        webhook_addresses=lifecycle.webhook_addresses,
         sender=lifecycle.sender,
         service=lifecycle.service,
         removals=lifecycle.removals,
@@ -199,7 +199,9 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
     sender = Sender(store, upstream, clock, admission)
     rules = _rules(settings, clock)
     finality = await _finality(base)
-    hooks = Hooks(None if settings.public_url is None else settings.public_url + WEBHOOK_PATH, store.token_secret())
+    webhook_addresses = WebhookAddresses(
+        None if settings.public_url is None else settings.public_url + WEBHOOK_PATH, store.token_secret()
+    )
     removals = Removals(store, upstream, clock)
     service = Generations(
         store=store,
@@ -209,7 +211,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         admission=admission,
         sender=sender,
         check=catalogs,
-        hooks=hooks,
+        webhook_addresses=webhook_addresses,
         removals=removals,
         refuses=characters.violations,
     )
@@ -236,7 +238,9 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         trust=trust,
         recorder=recorder,
     )
-    return _Lifecycle(admission, paces, rules, finality, hooks, sender, removals, service, follower, deliveries)
+    return _Lifecycle(
+        admission, paces, rules, finality, webhook_addresses, sender, removals, service, follower, deliveries
+    )
 
 
 def _rules(settings: Settings, clock: Clock) -> Rules:

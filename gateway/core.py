@@ -22,7 +22,6 @@ from gateway.generations.feed import Feed
 from gateway.generations.finality import Finality
 from gateway.generations.follow import Follower
 from gateway.generations.forecast import Forecaster
-from gateway.generations.hooks import Hooks
 from gateway.generations.ports import Clock, StoreError
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
@@ -30,6 +29,7 @@ from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.story import Recorder, Stories
 from gateway.generations.watch import Watches
+from gateway.generations.webhook_addresses import WebhookAddresses
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
@@ -58,7 +58,7 @@ class Core:
     feed: Feed
     finality: Finality
     sender: Sender
-    hooks: Hooks
+    webhook_addresses: WebhookAddresses
     service: Generations
     removals: Removals
     follower: Follower

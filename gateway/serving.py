@@ -241,7 +241,9 @@ class Ports:
             return []
         signatures = Signatures(settings.webhook_secrets) if settings.webhook_secrets else None
         door = Door(WEBHOOKS, self._telemetry.refusals("webhook"))
-        proofs = Proofs(signatures, core.hooks.proven, core.upstream.read_delivery, core.upstream.read_job_set)
+        proofs = Proofs(
+            signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set
+        )
         route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, door, self._telemetry.bad)
         if settings.webhook_address is None:
             return [route]

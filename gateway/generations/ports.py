@@ -53,7 +53,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
+class WebhookAddress:
     """The webhook URL of a request. `secret` is what v1 webhooks carry in a header."""
 
     url: str
@@ -132,7 +132,9 @@ class Upstream(Protocol):
     def account(self) -> str:
         """The name of the account for new submissions, without its secret."""
 
-    def prepare(self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: Hook | None) -> Prepared:
+    def prepare(
+        self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None
+    ) -> Prepared:
         """Return the exact request for an input. Makes no call.
 
         `key` is sent as idempotency key on v2. `outputs_ttl` is in seconds; None leaves it to Higgsfield.

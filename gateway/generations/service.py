@@ -22,7 +22,6 @@ from gateway.errors import (
 from gateway.generations.admission import Admission
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Entry, Feed
-from gateway.generations.hooks import Hooks
 from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, violations
 from gateway.generations.model import Generation, GenerationId, IdempotencyKey, Source, Spec, State, UpstreamKey, Wall
 from gateway.generations.ports import (
@@ -39,6 +38,7 @@ from gateway.generations.ports import (
 from gateway.generations.removals import Removals
 from gateway.generations.sender import Sender
 from gateway.generations.state import CancelAsked, Marked, Observation, Reported, advance, contradicts, step
+from gateway.generations.webhook_addresses import WebhookAddresses
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Generations:
         feed: Feed,
         admission: Admission,
         sender: Sender,
-        hooks: Hooks,
+        webhook_addresses: WebhookAddresses,
         removals: Removals,
         check: InputCheck | None = None,
         refuses: Refuses | None = None,
@@ -104,7 +104,7 @@ class Generations:
         self._feed = feed
         self._admission = admission
         self._sender = sender
-        self._hooks = hooks
+        self._webhook_addresses = webhook_addresses
         self._removals = removals
         self._check = check
         self._refuses = refuses
@@ -284,8 +284,8 @@ class Generations:
         """Return what is stored for a submission. Its generation is marked if it can be sent at once."""
         moment = self._clock.moment()
         generation_id = GenerationId(self._ids.next(moment.wall))
-        hook, token_hash = self._hooks.new() or (None, None)
-        prepared = self._upstream.prepare(submission.given, UpstreamKey(generation_id), submission.outputs_ttl, hook)
+        webhook, token_hash = self._webhook_addresses.new() or (None, None)
+        prepared = self._upstream.prepare(submission.given, UpstreamKey(generation_id), submission.outputs_ttl, webhook)
         start = submission.start_timeout
         spec = Spec(
             id=generation_id,

@@ -28,7 +28,7 @@ from gateway.generations.model import (
     UpstreamKey,
     Wall,
 )
-from gateway.generations.ports import Estimate, Hook, NoAnswer, Outcome, Prepared, Removal, Took
+from gateway.generations.ports import Estimate, NoAnswer, Outcome, Prepared, Removal, Took, WebhookAddress
 from gateway.headers import moment
 from gateway.higgsfield import v1, v2
 from gateway.higgsfield.credentials import Credentials
@@ -108,7 +108,9 @@ class HiggsfieldClient:
         """Whether a request pinned to that account and origin can be sent now."""
         return (account, origin) == (self._account, self._origin)
 
-    def prepare(self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: Hook | None) -> Prepared:
+    def prepare(
+        self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None
+    ) -> Prepared:
         """The exact request of a submission. Pure."""
         if only_v1(given) is not None:
             return self._prepare_v1(given, key, webhook)
@@ -128,7 +130,7 @@ class HiggsfieldClient:
         )
         return Prepared(model_id, "v2", v2.weight(given), request)
 
-    def _prepare_v1(self, given: Input, key: UpstreamKey, webhook: Hook | None) -> Prepared:
+    def _prepare_v1(self, given: Input, key: UpstreamKey, webhook: WebhookAddress | None) -> Prepared:
         model_id = v1.model_id(given)
         request = PreparedRequest(
             account=self._account,

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.generations.inputs import SPEAK_SECONDS, DopInput, DopVariant, Input, SoulInput, SpeakInput, SpeakQuality
 from gateway.generations.model import InputKind, canonical_json
-from gateway.generations.ports import Hook
+from gateway.generations.ports import WebhookAddress
 
 SOUL, DOP, SPEAK = "v1/text2image/soul", "v1/image2video/dop", "v1/speak/higgsfield"
 DOP_MODELS = {DopVariant.LITE: "dop-lite", DopVariant.STANDARD: "dop-standard", DopVariant.TURBO: "dop-turbo"}
@@ -47,7 +47,7 @@ def model_id(given: Input) -> str:
     raise ValueError(f"{type(given).__name__} has no place in v1")
 
 
-def body(given: Input, hook: Hook | None) -> bytes:
+def body(given: Input, webhook: WebhookAddress | None) -> bytes:
     """The JSON body: the fields under `params`, and beside them where the end is reported to, and with which secret."""
     match given:
         case SoulInput():
@@ -59,8 +59,8 @@ def body(given: Input, hook: Hook | None) -> bytes:
         case _:
             raise ValueError(f"{type(given).__name__} has no place in v1")
     content: dict[str, Any] = {"params": {name: value for name, value in params.items() if value is not None}}
-    if hook is not None:
-        content["webhook"] = {"url": hook.url, "secret": hook.secret}
+    if webhook is not None:
+        content["webhook"] = {"url": webhook.url, "secret": webhook.secret}
     return canonical_json(content).encode("utf-8", "replace")
 
 

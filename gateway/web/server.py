@@ -41,7 +41,7 @@ _ANSWER_HEADERS = ("grpc-message", "grpc-status", "grpc-status-details-bin", WAR
 
 def web_app(
     services: Sequence[ConnectApp],
-    hooks: Sequence[BaseRoute] = (),
+    webhooks: Sequence[BaseRoute] = (),
     more: Sequence[BaseRoute] = (),
     *,
     ready: Callable[[], str],
@@ -88,12 +88,12 @@ def web_app(
         )
     guarded = Starlette(routes=routes, middleware=middleware)
     # Webhooks come under our public name, and carry their own proof: no guard of callers stands before them.
-    return Starlette(routes=[*hooks, Mount("/", app=guarded)]) if hooks else guarded
+    return Starlette(routes=[*webhooks, Mount("/", app=guarded)]) if webhooks else guarded
 
 
-def webhook_app(hooks: Sequence[BaseRoute]) -> Starlette:
+def webhook_app(webhooks: Sequence[BaseRoute]) -> Starlette:
     """The app of a port that serves webhooks alone."""
-    return Starlette(routes=list(hooks))
+    return Starlette(routes=list(webhooks))
 
 
 _Message = MutableMapping[str, Any]

@@ -98,7 +98,9 @@ class Server:
             self.world.later(0.0, self._ended, running, "failed to start")
             return
         signatures = Signatures((SECRET,)) if self.settings.webhook_secrets else None
-        proofs = Proofs(signatures, core.hooks.proven, core.upstream.read_delivery, core.upstream.read_job_set)
+        proofs = Proofs(
+            signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set
+        )
         door = Door(WEBHOOKS, lambda: None)
         route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, door)
         running.deliver = route.endpoint

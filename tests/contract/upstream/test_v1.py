@@ -24,7 +24,7 @@ from gateway.generations.inputs import (
     violations,
 )
 from gateway.generations.model import Generation, InputKind, MediaKind, Moment, Source, Spec, State
-from gateway.generations.ports import Hook, NoAnswer, NotTaken, Took
+from gateway.generations.ports import NoAnswer, NotTaken, Took, WebhookAddress
 from gateway.generations.state import Accepted, Reported, advance
 from gateway.higgsfield import v1
 from gateway.higgsfield.jobsets import read_job_set, read_job_set_id
@@ -106,7 +106,7 @@ async def test_what_v2_cannot_express_is_sent_under_params_without_a_key(
 ) -> None:
     assert violations(given) == []
     async with higgsfield() as (_, client):
-        prepared = client.prepare(given, "the-id", None, Hook("https://gateway.example/hook", "hush"))
+        prepared = client.prepare(given, "the-id", None, WebhookAddress("https://gateway.example/hook", "hush"))
         bare = client.prepare(given, "the-id", None, None)
     assert (prepared.model_id, prepared.api, prepared.request.path) == (model_id, "v1", f"/{model_id}")
     assert (prepared.request.query, dict(prepared.request.headers)) == ("", {"content-type": "application/json"})
@@ -120,7 +120,7 @@ async def test_what_v2_cannot_express_is_sent_under_params_without_a_key(
 async def test_what_v2_can_express_goes_there_with_a_key(given: Input) -> None:
     assert only_v1(given) is None
     async with higgsfield() as (_, client):
-        prepared = client.prepare(given, "the-id", None, Hook("https://gateway.example/hook", "hush"))
+        prepared = client.prepare(given, "the-id", None, WebhookAddress("https://gateway.example/hook", "hush"))
     assert (prepared.api, prepared.request.headers["idempotency-key"]) == ("v2", "the-id")
     assert b"hush" not in prepared.request.body + prepared.request.query.encode()
 

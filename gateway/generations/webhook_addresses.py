@@ -10,7 +10,7 @@ import hmac
 import secrets
 
 from gateway.generations.model import token_hash
-from gateway.generations.ports import Hook
+from gateway.generations.ports import WebhookAddress
 
 TOKEN_BYTES = 16
 """Random bytes in the path of a webhook URL."""
@@ -18,19 +18,19 @@ _PURPOSE = b"webhook of the v1 API: "
 """Separates these secrets from others that are derived from the same key."""
 
 
-class Hooks:
+class WebhookAddresses:
     """Makes webhook URLs under `base`. `key` is stored, so that all processes of a store share it."""
 
     def __init__(self, base: str | None, key: bytes) -> None:
         self._base = base
         self._key = key
 
-    def new(self) -> tuple[Hook, bytes] | None:
+    def new(self) -> tuple[WebhookAddress, bytes] | None:
         """Return a new webhook URL with its secret, and the hash of its token; None if webhooks are off."""
         if self._base is None:
             return None
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        return Hook(self._base + token, self._secret(token)), token_hash(token)
+        return WebhookAddress(self._base + token, self._secret(token)), token_hash(token)
 
     def proven(self, token: str, secret: str) -> bool:
         """Return whether the secret belongs to the token. The comparison takes constant time."""
