@@ -23,7 +23,6 @@ from gateway.core import Core
 from gateway.generations.admission import Admission
 from gateway.generations.agenda import Rules
 from gateway.generations.clock import SystemClock
-from gateway.generations.deliveries import Deliveries
 from gateway.generations.feed import Feed
 from gateway.generations.finality import Finality
 from gateway.generations.follow import Follower
@@ -38,6 +37,7 @@ from gateway.generations.service import Generations
 from gateway.generations.story import Recorder, Stories
 from gateway.generations.watch import Watches
 from gateway.generations.webhook_addresses import WebhookAddresses
+from gateway.generations.webhook_inbox import WebhookInbox
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.catalogs import HiggsfieldCatalogs
 from gateway.higgsfield.characters import HiggsfieldCharacters
@@ -122,7 +122,7 @@ class _Lifecycle(NamedTuple):
     removals: Removals
     service: Generations
     follower: Follower
-    deliveries: Deliveries
+    webhook_inbox: WebhookInbox
 
 
 def _base(store: SqliteStore, settings: Settings, credentials: Credentials, machine: Machine) -> _Base:
@@ -169,7 +169,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         service=lifecycle.service,
         removals=lifecycle.removals,
         follower=lifecycle.follower,
-        deliveries=lifecycle.deliveries,
+        webhook_inbox=lifecycle.webhook_inbox,
         watches=Watches(store, feed, clock, lifecycle.service),
         forecasts=Forecaster(clock, lifecycle.admission, lifecycle.paces),
         stories=Stories(store, lifecycle.service, recorder),
@@ -228,7 +228,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         trust=trust,
         finality=finality,
     )
-    deliveries = Deliveries(
+    webhook_inbox = WebhookInbox(
         store=store,
         upstream=upstream,
         clock=clock,
@@ -239,7 +239,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         recorder=recorder,
     )
     return _Lifecycle(
-        admission, paces, rules, finality, webhook_addresses, sender, removals, service, follower, deliveries
+        admission, paces, rules, finality, webhook_addresses, sender, removals, service, follower, webhook_inbox
     )
 
 

@@ -17,7 +17,6 @@ from gateway.catalog.service import Catalogs
 from gateway.characters.service import Characters
 from gateway.config import Settings
 from gateway.generations.clock import rest
-from gateway.generations.deliveries import Deliveries
 from gateway.generations.feed import Feed
 from gateway.generations.finality import Finality
 from gateway.generations.follow import Follower
@@ -30,6 +29,7 @@ from gateway.generations.service import Generations
 from gateway.generations.story import Recorder, Stories
 from gateway.generations.watch import Watches
 from gateway.generations.webhook_addresses import WebhookAddresses
+from gateway.generations.webhook_inbox import WebhookInbox
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
@@ -62,7 +62,7 @@ class Core:
     service: Generations
     removals: Removals
     follower: Follower
-    deliveries: Deliveries
+    webhook_inbox: WebhookInbox
     recorder: Recorder
     watches: Watches
     forecasts: Forecaster
@@ -90,7 +90,7 @@ class Core:
             self._run_until_drain(work)
         if self.archiver is not None:
             self._run_until_drain(self.archiver.run())
-        await self.deliveries.resume()
+        await self.webhook_inbox.resume()
 
     async def drain(self) -> None:
         """Refuse new submissions, end watches so that clients resume elsewhere, and wait for POSTs in flight.
@@ -113,7 +113,7 @@ class Core:
                 await self.access.drained()
         except TimeoutError:
             log.error("submissions are still in flight at the end of HFGATEWAY_DRAIN; the next start recovers them")
-        await self.deliveries.drained()
+        await self.webhook_inbox.drained()
         await self.dispatcher.drained()
         await self.recorder.flush()
 

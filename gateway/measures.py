@@ -86,7 +86,7 @@ def _catalogs(core: Core) -> list[_Row]:
 
 def _webhooks(core: Core) -> list[_Row]:
     def reader(outcome: str) -> Callable[[], float]:
-        return lambda: core.deliveries.received.get(outcome, 0)
+        return lambda: core.webhook_inbox.received.get(outcome, 0)
 
     return [
         (f"webhooks_{outcome}", f"Webhooks with a known token and the result {outcome}", reader(outcome))

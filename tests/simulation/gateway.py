@@ -102,7 +102,7 @@ class Server:
             signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set
         )
         door = Door(WEBHOOKS, lambda: None)
-        route = webhook_route(core.store.by_token, core.deliveries.receive, proofs, door)
+        route = webhook_route(core.store.by_token, core.webhook_inbox.receive, proofs, door)
         running.deliver = route.endpoint
         running.accepts = True
 

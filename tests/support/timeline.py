@@ -124,7 +124,7 @@ class Timed(Running):
 
     def _rests(self) -> bool:
         core = self.gateway._core
-        parts = (core.follower._tasks, core.sender.tasks, core.deliveries._tasks, core.dispatcher._tasks)
+        parts = (core.follower._tasks, core.sender.tasks, core.webhook_inbox._tasks, core.dispatcher._tasks)
         conversations = core.agents._conversations.values()
         reading = [one._poll for one in conversations if one._poll and not one._poll.done()]
         working = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.generations import deliveries
+from gateway.generations import webhook_inbox
 from tests.support.running import Running, public_url, run
 
 Start = Callable[..., Awaitable[Running]]
@@ -20,7 +20,7 @@ SELDOM = {"POLL_MIN": 30, "POLL_MAX": 30}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried again soon."""
-    monkeypatch.setattr(deliveries, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(webhook_inbox, "FIRST_PAUSE", 0.02)
 
 
 @pytest.fixture

@@ -152,11 +152,11 @@ async def test_v1_does_not_slow_the_polls_of_v2_down_nor_its_own(start: Start) -
     running.clock.advance(60)
     await running.until(submitted.id, "COMPLETED")
     core = running.gateway._core
-    assert not core.deliveries._trust.arrive
+    assert not core.webhook_inbox._trust.arrive
     queued = await running.submit(soul("of v2"))
     running.clock.advance(60)
     await running.until(queued.id, "COMPLETED")
-    assert core.deliveries._trust.arrive
+    assert core.webhook_inbox._trust.arrive
     partly = await running.submit(sized("a batch"))
     entry = core.feed.entries[partly.id]
     assert entry.poll_at - core.clock.moment().steady <= 33  # the usual pace here, not the minute of a backstop

@@ -40,7 +40,7 @@ class _NotKnownError(Exception):
     """Higgsfield answered 404 for the request that a webhook names."""
 
 
-class Deliveries:
+class WebhookInbox:
     """Stores and processes webhooks. `received` counts them by outcome."""
 
     def __init__(
@@ -118,9 +118,9 @@ class Deliveries:
             try:
                 effect, again = await self._effect(delivery, last_try=not_known + 1 >= TRIES_AT_404)
                 self._count(effect)
-                story = f"webhook: {delivery.status} for request {delivery.request_id}: {effect}"
+                text = f"webhook: {delivery.status} for request {delivery.request_id}: {effect}"
                 self._recorder.note(
-                    delivery.generation_id, Event(self._clock.moment().wall, story, source=Source.WEBHOOK)
+                    delivery.generation_id, Event(self._clock.moment().wall, text, source=Source.WEBHOOK)
                 )
                 await self._store.dealt_with(delivery, again=again)
                 if again and _name(delivery) in self._came_again:
