@@ -21,8 +21,8 @@ from gateway.characters.service import Characters
 from gateway.config import PREFIX, WEBHOOK_PATH, SettingError, Settings
 from gateway.core import Core
 from gateway.generations.admission import Admission
-from gateway.generations.agenda import Rules
 from gateway.generations.clock import SystemClock
+from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Feed
 from gateway.generations.finality import Finality
 from gateway.generations.follow import Follower

@@ -9,7 +9,7 @@ from gateway.characters.model import Character
 from gateway.characters.ports import CharacterUpstream
 from gateway.characters.registry import Registry
 from gateway.errors import Failure, GatewayError, Reason
-from gateway.generations.clock import Patience, give, jittered, rest
+from gateway.generations.clock import WaitTimer, give, jittered, rest
 from gateway.generations.ports import Clock
 from gateway.generations.watch import HEARTBEAT, Stream
 
@@ -92,7 +92,7 @@ class CharacterWatches:
         """
         stream = Stream(self._clock, check)
         watched = self._join(character_id)
-        patience = Patience(HEARTBEAT)
+        timer = WaitTimer(HEARTBEAT)
         seen = 0
         try:
             while True:
@@ -107,14 +107,14 @@ class CharacterWatches:
                 stream.look_around(draining=self.draining)
                 signal = watched.signal()
                 try:
-                    await patience.wait(signal)
+                    await timer.wait(signal)
                 finally:
                     watched.drop(signal)
                 if seen == watched.changes and watched.end is None:
                     stream.look_around(draining=self.draining)
                     yield None
         finally:
-            patience.end()
+            timer.end()
             self._leave(character_id, watched)
 
     def deleted(self, character_id: str) -> None:

@@ -70,7 +70,7 @@ class SystemClock:
             timer.cancel()
 
 
-class Patience:
+class WaitTimer:
     """Waits for one signal after another, each with the same timeout. Call `end` after the last one.
 
     A watcher waits again after every change. One timer serves all its waits and is only examined when it fires, because

@@ -1,6 +1,6 @@
 """The follower: takes the steps that are due for every unfinished generation, with a bounded number of workers.
 
-`agenda` derives which step is due. A heap of due times only says when to look. The follower plans a generation again
+`due_steps` derives which step is due. A heap of due times only says when to look. The follower plans a generation again
 after each of its commits, so that it needs no other input, and a restart goes on from what is stored. If two followers
 ran by accident, the result would be one status call too many.
 """
@@ -15,11 +15,11 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.errors import Failure, GatewayError, Reason
-from gateway.generations import agenda
+from gateway.generations import due_steps
 from gateway.generations.admission import Admission
-from gateway.generations.agenda import Due, Rules, Step
 from gateway.generations.budget import Budget
 from gateway.generations.clock import give, spread
+from gateway.generations.due_steps import Due, Rules, Step
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.finality import ASK_EVERY, Finality
 from gateway.generations.model import FOLLOWED, Generation, GenerationId, Source, State, StatusReport, run_time
@@ -201,10 +201,10 @@ class Follower:
         if entry is None:
             return now.steady
         if not entry.poll_at:
-            entry.poll_at = now.steady + (0.0 if agenda.wants_cancel(generation) else self._gap(generation, 0))
+            entry.poll_at = now.steady + (0.0 if due_steps.wants_cancel(generation) else self._gap(generation, 0))
             self._plan_look(entry)
         at = min(entry.poll_at, entry.look_at) if generation.state is State.QUEUED else entry.poll_at
-        if not agenda.cancels_late_start(generation):
+        if not due_steps.cancels_late_start(generation):
             return at
         # At its start_timeout it is polled in any case, and canceled.
         left = self._left_to_wait(generation)
@@ -228,7 +228,7 @@ class Follower:
 
     def _left_to_wait(self, generation: Generation) -> float:
         """Return the seconds until its wait is over, by the best knowledge of the time."""
-        return agenda.wait_ends(generation) - self._finality.seen_from(generation.spec.created_at).steady
+        return due_steps.wait_ends(generation) - self._finality.seen_from(generation.spec.created_at).steady
 
     def _put(self, name: GenerationId, at: float) -> None:
         if self._due.get(name) != at:
@@ -344,10 +344,11 @@ class Follower:
             case Step.TAKE_BACK if generation.marker is not None:
                 await self._service.observe(generation, Unsent(generation.marker))
             case Step.RECOVER if generation.marker is not None:
-                died = OwnerDied(generation.marker, spread(agenda.PAUSE_AFTER_SILENCE))
+                died = OwnerDied(generation.marker, spread(due_steps.PAUSE_AFTER_SILENCE))
                 await self._service.observe(generation, died)
-            case Step.END_HOPE if self._clock.moment().steady >= due.at:
-                over = [await self._finality.is_over(*hope) for hope in agenda.hopes(generation, self._rules)]
+            case Step.GIVE_UP if self._clock.moment().steady >= due.at:
+                periods = due_steps.resolvable_periods(generation, self._rules)
+                over = [await self._finality.is_over(*period) for period in periods]
                 await self._end(generation, Expired(GAVE_UP, sends=generation.sends), certain=all(over))
             case Step.END_WAIT if self._clock.moment().steady >= due.at:
                 start_timeout = generation.spec.start_by is not None
@@ -364,7 +365,7 @@ class Follower:
     async def _has_waited(self, generation: Generation) -> bool:
         """Return whether its wait is certainly over. Does not need an answer from Higgsfield."""
         since = generation.spec.created_at
-        return await self._finality.is_over(since, agenda.patience(generation), unanswered=True)
+        return await self._finality.is_over(since, due_steps.longest_wait(generation), unanswered=True)
 
     async def _repeat(self, generation: Generation) -> None:
         """Send a generation again if Higgsfield certainly still knows its key."""
@@ -379,7 +380,7 @@ class Follower:
     def _next_due(self, generation: Generation) -> Due | None:
         spec = generation.spec
         moment = self._finality.seen_from(spec.created_at) if generation.waiting else self._clock.moment()
-        return agenda.next_due(
+        return due_steps.next_due(
             generation,
             self._rules,
             self._sender.owner,
@@ -410,8 +411,8 @@ class Follower:
         ran = self._ran(entry, runs, late=began.steady - entry.poll_at)
         entry.seen = None
         try:
-            cancel = agenda.wants_cancel(generation) or (
-                agenda.cancels_late_start(generation) and await self._has_waited(generation)
+            cancel = due_steps.wants_cancel(generation) or (
+                due_steps.cancels_late_start(generation) and await self._has_waited(generation)
             )
             if cancel:
                 await self._upstream.cancel(generation)

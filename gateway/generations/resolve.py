@@ -4,9 +4,9 @@ from dataclasses import replace
 from uuid import UUID
 
 from gateway.errors import Failure, Reason, generation_not_found, invalid_field
-from gateway.generations import agenda
-from gateway.generations.agenda import Rules
+from gateway.generations import due_steps
 from gateway.generations.clock import Ids
+from gateway.generations.due_steps import Rules
 from gateway.generations.finality import Finality
 from gateway.generations.model import (
     Generation,
@@ -117,7 +117,7 @@ class Resolver:
     async def _is_safe(self, generation: Generation) -> bool:
         """Return whether Higgsfield certainly still knows the key."""
         latched = self._sender.latched_off(generation.spec.account)
-        if not agenda.may_repeat(generation, self._rules, self._clock.moment(), latched_off=latched):
+        if not due_steps.may_repeat(generation, self._rules, self._clock.moment(), latched_off=latched):
             return False
         first = generation.first_sent_at
         return first is not None and bool(await self._finality.is_open(first, self._rules.window))

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.errors import GatewayError
-from gateway.generations import agenda
+from gateway.generations import due_steps
 from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE, Admission
 from gateway.generations.clock import jittered, spread
 from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest
@@ -163,7 +163,7 @@ class Sender:
             case NotTaken(failure, again=True):
                 pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause
                 if generation.ambiguous and not outcome.reached:
-                    pause = max(pause, spread(agenda.PAUSE_AFTER_SILENCE))
+                    pause = max(pause, spread(due_steps.PAUSE_AFTER_SILENCE))
                 return Postponed(marker, failure, pause, outcome.reached)
             case NotTaken(failure):
                 return Refused(marker, failure, outcome.final)
@@ -176,8 +176,8 @@ class Sender:
                 return self._unknown(marker, generation.sends, outcome)
 
     def _unknown(self, marker: Marker, sends: int, outcome: NoAnswer) -> Ambiguous:
-        first = agenda.PAUSE_AFTER_WHOLE_ERROR if outcome.whole else agenda.PAUSE_AFTER_SILENCE
-        pause = spread(max(agenda.pause_before_repeat(sends, first), outcome.retry_after or 0.0))
+        first = due_steps.PAUSE_AFTER_WHOLE_ERROR if outcome.whole else due_steps.PAUSE_AFTER_SILENCE
+        pause = spread(max(due_steps.pause_before_repeat(sends, first), outcome.retry_after or 0.0))
         return Ambiguous(marker, outcome.failure, pause)
 
     def _tell_admission(self, generation_id: GenerationId, outcome: Outcome) -> None:
@@ -207,7 +207,7 @@ class Sender:
             marker = generation.marker
             assert marker is not None
             log.error("Higgsfield returned a request that belongs to another generation", extra=_ids(generation))
-            return await self._settle(generation, Ambiguous(marker, UNRESOLVED, agenda.PAUSE_AFTER_SILENCE))
+            return await self._settle(generation, Ambiguous(marker, UNRESOLVED, due_steps.PAUSE_AFTER_SILENCE))
 
     async def heed_stray(self, before: Generation, after: Generation) -> None:
         """Handle a second request of a generation, or one that was found after it had become LOST."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError, gateway_unavailable, invalid_field
-from gateway.generations.clock import Patience, jittered
+from gateway.generations.clock import WaitTimer, jittered
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.model import Change, Generation, GenerationId
 from gateway.generations.ports import Clock, Filter, Store
@@ -84,7 +84,7 @@ class Watches:
         if not 0 <= after_revision <= entry.generation.revision:
             raise invalid_field("after_revision", f"has not happened: the newest is {entry.generation.revision}")
         stream = Stream(self._clock, check)
-        patience = Patience(tick)
+        timer = WaitTimer(tick)
         seen = after_revision
         try:
             if seen == entry.generation.revision and not entry.generation.done:
@@ -107,14 +107,14 @@ class Watches:
                 stream.look_around(draining=self._service.draining)
                 signal = entry.signal()
                 try:
-                    await patience.wait(signal)
+                    await timer.wait(signal)
                 finally:
                     entry.drop(signal)
                 if seen == entry.generation.revision:
                     stream.look_around(draining=self._service.draining)
                     yield None
         finally:
-            patience.end()
+            timer.end()
 
     async def many(
         self, tenant: str, wanted: Filter, resume: Position | None, tick: float, check: Callable[[], None]

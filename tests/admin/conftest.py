@@ -10,7 +10,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from gateway.generations import agenda
+from gateway.generations import due_steps
 from gateway.serving import admin_pointer
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -23,7 +23,7 @@ Start = Callable[..., Awaitable[Running]]
 @pytest.fixture
 async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
     """Start one; the terms are those of `run`."""
-    monkeypatch.setattr(agenda, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Running:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from gateway import config, core
-from gateway.generations import admission, agenda, clock, follow, state
+from gateway.generations import admission, clock, due_steps, follow, state
 from gateway.generations.model import State
 from gateway.higgsfield import client, errors
 from gateway.rpc.errors import CODES
@@ -43,7 +43,7 @@ def reasons() -> str:
 def times() -> str:
     """The times of the submit path, with the names that they have in the code."""
     defaults = config.read_settings({})
-    second, third = agenda.LATER_PAUSES[2], agenda.LATER_PAUSES[3]
+    second, third = due_steps.LATER_PAUSES[2], due_steps.LATER_PAUSES[3]
     rows = [
         (_told(state.SEND_WITHIN), "`SEND_WITHIN`", "from the marker to the first byte; nothing is sent after it"),
         (_told(defaults.upstream_timeout), "`HFGATEWAY_UPSTREAM_TIMEOUT`", "for one POST, in total"),
@@ -63,12 +63,12 @@ def times() -> str:
             "after the upstream timeout, to read a response that has already arrived",
         ),
         (
-            _told(agenda.PAUSE_AFTER_WHOLE_ERROR),
+            _told(due_steps.PAUSE_AFTER_WHOLE_ERROR),
             "`PAUSE_AFTER_WHOLE_ERROR`",
             "before the first repeat, after a complete 5xx",
         ),
         (
-            _told(agenda.PAUSE_AFTER_SILENCE),
+            _told(due_steps.PAUSE_AFTER_SILENCE),
             "`PAUSE_AFTER_SILENCE`",
             "before the first repeat, after silence, a 504 or a truncated response",
         ),
@@ -85,7 +85,7 @@ def times() -> str:
             "`CREDENTIALS_PAUSE`",
             "between probes while Higgsfield refuses the credentials",
         ),
-        (_told(agenda.WAIT_AT_MOST), "`WAIT_AT_MOST`", "the longest wait to be sent, without a `start_timeout`"),
+        (_told(due_steps.WAIT_AT_MOST), "`WAIT_AT_MOST`", "the longest wait to be sent, without a `start_timeout`"),
         (_told(follow.GIVE_UP_MISSING), "`GIVE_UP_MISSING`", "of 404 for an accepted generation, until it is `LOST`"),
         (
             _told(clock.DISAGREEMENT),

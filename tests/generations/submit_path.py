@@ -2,7 +2,7 @@
 
 Two processes share a store (today one takes over from the other, later they are replicas). The world around them may
 crash one, pause one, lose answers, refuse, forget old keys and change the account's credentials, each a few times. What
-a generation becomes is decided by `state.advance`, what may be sent by `agenda.next_due`, which key is free by
+a generation becomes is decided by `state.advance`, what may be sent by `due_steps.next_due`, which key is free by
 `model.frees_key`: the code that runs in production. Only what those decide is modelled as an event.
 
 `explore` walks all reachable states, breadth first, and returns the shortest story that ends badly: two charges for one
@@ -16,8 +16,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gateway.errors import Failure, Reason
-from gateway.generations import agenda, state
-from gateway.generations.agenda import Rules, Step
+from gateway.generations import due_steps, state
+from gateway.generations.due_steps import Rules, Step
 from gateway.generations.model import Api, Generation, Marker, Moment, Spec, State, StatusReport, frees_key
 
 PAST, NOW, LATER = 1_000.0, 1_001.0, 5_000.0
@@ -83,10 +83,10 @@ class Gateway:
     """The decisions under test. A seeded mistake replaces one of them."""
 
     advance: Callable[[Generation, Any, Moment], Generation | None] = state.advance
-    next_due: Callable[..., agenda.Due | None] = agenda.next_due
+    next_due: Callable[..., due_steps.Due | None] = due_steps.next_due
     rules: Rules = field(default_factory=Rules)
     api: Api = "v2"
-    pause: float = agenda.PAUSE_AFTER_SILENCE
+    pause: float = due_steps.PAUSE_AFTER_SILENCE
     heeds_owner: bool = True
     checks_send_by: bool = True
     pins_account: bool = True
@@ -237,7 +237,7 @@ class _Events:
                     f"process {index} finds generation {number} left behind: UNCERTAIN",
                     self._decide(world, number, died),
                 )
-            elif step is Step.END_HOPE and world.expired:
+            elif step is Step.GIVE_UP and world.expired:
                 yield f"generation {number} is given up", self._decide(world, number, state.Expired(REFUSED))
             elif step in {Step.SEND, Step.END_WAIT} and not reachable:
                 yield f"generation {number} has waited too long", self._decide(world, number, state.Expired(REFUSED))

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.generations import agenda, state
-from gateway.generations.agenda import Due, Rules
+from gateway.generations import due_steps, state
+from gateway.generations.due_steps import Due, Rules
 from gateway.generations.model import Api, Generation, Moment, State
 from tests.generations.submit_path import ROUNDS, Gateway, explore, mistaken, start
 
@@ -65,18 +65,18 @@ def silence_is_a_refusal(before: Generation, observation: Any, moment: Moment) -
 
 def repeats_have_no_age(before: Generation, rules: Rules, owner: str, moment: Moment, **known: bool) -> Due | None:
     ageless = replace(rules, window=float("inf"), uncertain_timeout=float("inf"))
-    return agenda.next_due(before, ageless, owner, moment, **known)
+    return due_steps.next_due(before, ageless, owner, moment, **known)
 
 
 def v1_is_repeated_like_v2(before: Generation, rules: Rules, owner: str, moment: Moment, **known: bool) -> Due | None:
     of_v2 = replace(before, spec=replace(before.spec, api="v2"))
-    return agenda.next_due(of_v2, rules, owner, moment, **known)
+    return due_steps.next_due(of_v2, rules, owner, moment, **known)
 
 
 def own_marks_are_always_under_way(
     before: Generation, rules: Rules, owner: str, moment: Moment, *, attempting: bool, **known: bool
 ) -> Due | None:
-    return agenda.next_due(before, rules, owner, moment, attempting=True, **known)
+    return due_steps.next_due(before, rules, owner, moment, attempting=True, **known)
 
 
 MISTAKES = {

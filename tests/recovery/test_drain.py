@@ -11,7 +11,7 @@ import aiohttp
 import grpc.aio
 import pytest
 
-from gateway.generations import agenda
+from gateway.generations import due_steps
 from gateway.generations.ports import StoreError
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -105,7 +105,7 @@ async def test_a_claim_that_is_stored_although_the_store_told_of_an_error_is_sen
 async def test_an_operators_call_that_is_canceled_during_its_commit_still_sends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agenda, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
     async with run(tmp_path, UPSTREAM_IDEMPOTENCY="off") as running:
         running.plan(on="submit", kind="500")
         lost = await running.submit(soul("a fox", wait_for=STORED))

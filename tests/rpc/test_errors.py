@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 
-from gateway.generations import agenda, sender, service
+from gateway.generations import due_steps, sender, service
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.error_pb2 import ErrorReason
 from tests.support.promises import CODES, promises_detail, reasons_of
@@ -548,8 +548,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses that protect Higgsfield, and the size of the queue, made small."""
     monkeypatch.setattr(sender, "CREDENTIALS_PAUSE", 0.05)
     monkeypatch.setattr(sender, "PROBE_PAUSE", 0.05)
-    monkeypatch.setattr(agenda, "PAUSE_AFTER_WHOLE_ERROR", 0.2)
-    monkeypatch.setattr(agenda, "PAUSE_AFTER_SILENCE", 0.2)
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.2)
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_SILENCE", 0.2)
     monkeypatch.setattr(service, "MOST_WAITING", MOST_WAITING)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.generations import agenda
+from gateway.generations import due_steps
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
@@ -42,7 +42,7 @@ def in_short(story: pb.ExplainGenerationResponse) -> list[tuple[str, ...]]:
 
 async def eventful(running: Running, monkeypatch: pytest.MonkeyPatch, **answer: Any) -> Generation:
     """A lost answer, a repeat under its key, polls, and a cancel by the caller."""
-    monkeypatch.setattr(agenda, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
     running.plan(on="submit", kind="502", processed=True, **answer)
     stored = await running.submit(soul(PROMPT, wait_for=pb.WAIT_FOR_STORED, labels={"order": "label-of-the-caller"}))
     queued = await running.until(stored.id, "QUEUED")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.generations import agenda, follow
+from gateway.generations import due_steps, follow
 from gateway.rpc import generations
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -18,7 +18,7 @@ STORED = pb.WAIT_FOR_STORED
 async def test_what_could_not_be_sent_for_too_long_fails_and_frees_its_key(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agenda, "WAIT_AT_MOST", 0.3)
+    monkeypatch.setattr(due_steps, "WAIT_AT_MOST", 0.3)
     running.plan(on="submit", status=429, body={"detail": "full"}, headers={"Retry-After": "60"})
     waiting = await running.submit(soul("patience", "patience", wait_for=STORED))
     failed = await running.until(waiting.id, "FAILED")
@@ -87,4 +87,4 @@ async def test_an_answer_that_drips_ends_at_the_limit_for_the_whole_call(start: 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
     assert (generations.DEFAULT_SUBMIT_WAIT, generations.DEFAULT_WAIT) == (10.0, 30.0)
-    assert (agenda.WAIT_AT_MOST, follow.GIVE_UP_MISSING) == (86_400.0, 86_400.0)
+    assert (due_steps.WAIT_AT_MOST, follow.GIVE_UP_MISSING) == (86_400.0, 86_400.0)

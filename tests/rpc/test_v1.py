@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import PreconditionFailure
 
-from gateway.generations import agenda
+from gateway.generations import due_steps
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
@@ -132,9 +132,9 @@ async def test_a_batch_counts_its_outputs_where_concurrency_is_limited(start: St
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What may be repeated, or given up, is at once."""
-    monkeypatch.setattr(agenda, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
-    monkeypatch.setattr(agenda, "PAUSE_AFTER_SILENCE", 0.0)
-    monkeypatch.setattr(agenda, "LATER_PAUSES", {})
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_SILENCE", 0.0)
+    monkeypatch.setattr(due_steps, "LATER_PAUSES", {})
 
 
 @pytest.mark.usefixtures("at_once")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from gateway.generations import agenda, follow
+from gateway.generations import due_steps, follow
 from gateway.generations.admission import Admission
 from gateway.generations.feed import Feed
 from gateway.generations.finality import Finality
@@ -119,13 +119,13 @@ def a_day_of_404_for_all_is_believed() -> Iterator[None]:
 @mutation("charged 2 times", 195)
 def what_went_to_v1_is_repeated() -> Iterator[None]:
     """A submission without a key is sent again."""
-    real = agenda.may_repeat
+    real = due_steps.may_repeat
 
     def may_repeat(generation: Generation, *arguments: Any, **named: Any) -> bool:
         as_v2 = replace(generation, spec=replace(generation.spec, api="v2"))
         return real(as_v2, *arguments, **named)
 
-    with replaced(agenda, "may_repeat", may_repeat):
+    with replaced(due_steps, "may_repeat", may_repeat):
         yield
 
 

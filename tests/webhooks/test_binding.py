@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.generations import agenda
+from gateway.generations import due_steps
 from gateway.generations.model import Generation as Stored
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Generation, Running, eventually, name_of, soul
@@ -99,7 +99,7 @@ async def test_a_request_that_a_delivery_of_another_has_bound_first_is_not_bound
 
 async def repeated(running: Running, monkeypatch: pytest.MonkeyPatch, **fault: Any) -> Generation:
     """One that Higgsfield, which does not honour its key, made two requests of."""
-    monkeypatch.setattr(agenda, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
     running.plan(on="submit", kind="500", processed=True)
     if fault:
         running.plan(on="submit", **fault)

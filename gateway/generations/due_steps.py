@@ -28,7 +28,7 @@ class Step(Enum):
     RECOVER = "recover"
     POLL = "poll"
     END_WAIT = "end wait"
-    END_HOPE = "end hope"
+    GIVE_UP = "give up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +83,10 @@ def next_due(
         case State.UNCERTAIN if generation.held:
             return None  # until an operator resolves it
         case State.UNCERTAIN:
-            end = hope_ends(generation, rules)
+            end = resolvable_until(generation, rules)
             if reachable and may_repeat(generation, rules, moment, latched_off=latched_off):
                 return Due(Step.SEND, generation.not_before)
-            return Due(Step.END_HOPE, end)
+            return Due(Step.GIVE_UP, end)
         case State.QUEUED | State.IN_PROGRESS:
             return Due(Step.POLL, AT_ONCE)
     return None
@@ -121,23 +121,23 @@ def wait_ends(generation: Generation) -> Steady:
     return Steady(generation.spec.created_at + WAIT_AT_MOST) if start_by is None else start_by
 
 
-def patience(generation: Generation) -> float:
+def longest_wait(generation: Generation) -> float:
     """Return the seconds after its creation for which a generation may wait unsent."""
     return wait_ends(generation) - generation.spec.created_at
 
 
-def hopes(generation: Generation, rules: Rules) -> list[tuple[Steady, float]]:
+def resolvable_periods(generation: Generation, rules: Rules) -> list[tuple[Steady, float]]:
     """Return the periods, as (since, seconds), during which an UNCERTAIN generation may still be resolved."""
     sent_at = generation.sent_at or generation.spec.created_at
-    hopes = [(sent_at, rules.uncertain_timeout)]
+    periods = [(sent_at, rules.uncertain_timeout)]
     if rules.webhooks_since is not None:
-        hopes.append((max(sent_at, rules.webhooks_since), WEBHOOKS_RETRIED))
-    return hopes
+        periods.append((max(sent_at, rules.webhooks_since), WEBHOOKS_RETRIED))
+    return periods
 
 
-def hope_ends(generation: Generation, rules: Rules) -> Steady:
-    """Return the steady time at which the last of these periods ends."""
-    return Steady(max(since + seconds for since, seconds in hopes(generation, rules)))
+def resolvable_until(generation: Generation, rules: Rules) -> Steady:
+    """Return the steady time until which an UNCERTAIN generation may still be resolved."""
+    return Steady(max(since + seconds for since, seconds in resolvable_periods(generation, rules)))
 
 
 def cancels_late_start(generation: Generation) -> bool:
