@@ -17,13 +17,13 @@ from typing import Any
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import due_steps
 from gateway.generations.admission import Admission
-from gateway.generations.budget import Budget
 from gateway.generations.clock import give, spread
 from gateway.generations.due_steps import Due, Rules, Step
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.finality import ASK_EVERY, Finality
 from gateway.generations.model import FOLLOWED, Generation, GenerationId, Source, State, StatusReport, run_time
 from gateway.generations.pace import MOST_LOOKS, POLL_EVERY, Paces, Trust
+from gateway.generations.poll_limit import PollLimit
 from gateway.generations.ports import Clock, Saved, Store, StoreError, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
@@ -81,7 +81,7 @@ class Follower:
         self._paces = paces
         self._trust = trust
         self._finality = finality
-        self._budget = Budget()
+        self._poll_limit = PollLimit()
         self._backoff = StoreBackoff()
         self._heap: list[tuple[float, GenerationId]] = []
         self._due: dict[GenerationId, float] = {}
@@ -279,7 +279,7 @@ class Follower:
                 self._start(name, self._take(entry))
 
     def _start_polls(self) -> None:
-        """Start the polls that are due, in the order of their times, as far as the budget allows.
+        """Start the polls that are due, in the order of their times, as far as the poll limit allows.
 
         The others stay in order, so that each is polled once before any is polled twice.
         """
@@ -288,11 +288,11 @@ class Follower:
             name = next(iter(self._polls))
             entry = self._feed.entries.get(name)
             if entry is not None and name not in self._busy and not self._postpones_look(entry, now):
-                pause = self._budget.holds_up(now)
+                pause = self._poll_limit.holds_up(now)
                 if pause:
                     self._polls_go_on = now + pause
                     return
-                # Poll without another check: the budget has counted the call, and it may be the probe.
+                # Poll without another check: the poll limit has counted the call, and it may be the probe.
                 self._start(name, self._poll(entry))
             del self._polls[name]
 
@@ -421,11 +421,11 @@ class Follower:
             self._poll_failed(entry, error.failure)
             return
         except Exception:
-            self._budget.failed(self._clock.moment().steady)
+            self._poll_limit.failed(self._clock.moment().steady)
             raise
         finally:
             self._answers_take += (self._clock.moment().steady - began.steady - self._answers_take) / WORKERS
-        self._budget.answered(self._clock.moment().steady)
+        self._poll_limit.answered(self._clock.moment().steady)
         entry.errors = 0
         self._note_look(entry, report, began.steady)
         entry.seen = runs
@@ -475,12 +475,12 @@ class Follower:
         pause = self._gap(entry.generation, entry.errors)
         if failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
             log.error("Higgsfield refuses the credentials on a status call")
-            self._budget.answered(now)
+            self._poll_limit.answered(now)
             pause = max(pause, self._paces.longest)
         elif failure.metadata.get("http_status") == "429":
-            self._budget.limited(now, failure.retry_after or 1.0)
+            self._poll_limit.limited(now, failure.retry_after or 1.0)
         else:
-            self._budget.failed(now)
+            self._poll_limit.failed(now)
         entry.poll_at = now + max(pause, failure.retry_after or 0.0)
 
     def _gap(self, generation: Generation, errors: int) -> float:

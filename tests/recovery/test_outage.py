@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.generations import admission, budget, follow
+from gateway.generations import admission, follow, poll_limit
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, State, StatusReport
 from gateway.generations.service import Submission
@@ -199,7 +199,7 @@ async def test_of_five_thousand_each_is_asked_for_once_and_no_second_has_many_ca
         running.sandbox.state.ledger.peak_calls_per_second = 0
     assert await all_end(running) <= WITHIN
     assert running.ledger.status_calls.total() - before == 5_000
-    assert running.ledger.peak_calls_per_second <= 2 * budget.AFTER_A_BREAK
+    assert running.ledger.peak_calls_per_second <= 2 * poll_limit.AFTER_A_BREAK
     assert running.ledger.ignored_retry_after == 0
 
 

@@ -20,7 +20,7 @@ a minute."""
 
 
 @dataclass(slots=True)
-class Budget:
+class PollLimit:
     """Call `holds_up` before each status call, and `answered`, `failed` or `limited` after it.
 
     `rate` is in calls per second; None means no limit. All times are steady.
