@@ -24,7 +24,6 @@ from gateway.generations.admission import Admission
 from gateway.generations.clock import SystemClock
 from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Feed
-from gateway.generations.finality import Finality
 from gateway.generations.follow import Follower
 from gateway.generations.forecast import Forecaster
 from gateway.generations.model import Generation
@@ -35,6 +34,7 @@ from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.story import Recorder, Stories
+from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
 from gateway.generations.webhook_addresses import WebhookAddresses
 from gateway.generations.webhook_inbox import WebhookInbox
@@ -116,7 +116,7 @@ class _Lifecycle(NamedTuple):
     admission: Admission
     paces: Paces
     rules: Rules
-    finality: Finality
+    trusted_time: TrustedTime
     webhook_addresses: WebhookAddresses
     sender: Sender
     removals: Removals
@@ -151,7 +151,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all):
         access.on_revoke(wake)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
-    archiver = None if archive is None else _archiver(base, archive, media, lifecycle.finality)
+    archiver = None if archive is None else _archiver(base, archive, media, lifecycle.trusted_time)
     receivers, dispatcher, tenant_callbacks = await _callbacks(base, feed)
     _listen(base, feed, lifecycle.follower, dispatcher, archiver)
     await _resume(base, lifecycle, unfinished)
@@ -163,7 +163,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         upstream=upstream,
         recorder=recorder,
         feed=feed,
-        finality=lifecycle.finality,
+        trusted_time=lifecycle.trusted_time,
         webhook_addresses=lifecycle.webhook_addresses,
         sender=lifecycle.sender,
         service=lifecycle.service,
@@ -198,7 +198,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
     admission = Admission(settings.upstream_concurrency, paces.longest_run)
     sender = Sender(store, upstream, clock, admission)
     rules = _rules(settings, clock)
-    finality = await _finality(base)
+    trusted_time = await _trusted_time(base)
     webhook_addresses = WebhookAddresses(
         None if settings.public_url is None else settings.public_url + WEBHOOK_PATH, store.token_secret()
     )
@@ -226,7 +226,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         rules=rules,
         paces=paces,
         trust=trust,
-        finality=finality,
+        trusted_time=trusted_time,
     )
     webhook_inbox = WebhookInbox(
         store=store,
@@ -239,7 +239,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         recorder=recorder,
     )
     return _Lifecycle(
-        admission, paces, rules, finality, webhook_addresses, sender, removals, service, follower, webhook_inbox
+        admission, paces, rules, trusted_time, webhook_addresses, sender, removals, service, follower, webhook_inbox
     )
 
 
@@ -252,11 +252,11 @@ def _rules(settings: Settings, clock: Clock) -> Rules:
     )
 
 
-async def _finality(base: _Base) -> Finality:
-    finality = Finality(base.clock, base.upstream, base.store, await base.store.corrections())
-    await finality.begin()
-    base.upstream.when_dated(finality.told)
-    return finality
+async def _trusted_time(base: _Base) -> TrustedTime:
+    trusted_time = TrustedTime(base.clock, base.upstream, base.store, await base.store.corrections())
+    await trusted_time.begin()
+    base.upstream.when_dated(trusted_time.note_date)
+    return trusted_time
 
 
 def _resolver(base: _Base, lifecycle: _Lifecycle) -> Resolver:
@@ -267,7 +267,7 @@ def _resolver(base: _Base, lifecycle: _Lifecycle) -> Resolver:
         service=lifecycle.service,
         sender=lifecycle.sender,
         rules=lifecycle.rules,
-        finality=lifecycle.finality,
+        trusted_time=lifecycle.trusted_time,
     )
 
 
@@ -306,14 +306,14 @@ async def _resume(base: _Base, lifecycle: _Lifecycle, unfinished: Sequence[Gener
     lifecycle.sender.resume([*unfinished, *await store.ended_with_stray()])
 
 
-def _archiver(base: _Base, storage: ObjectStorage, media: MediaSource, finality: Finality) -> Archiver:
+def _archiver(base: _Base, storage: ObjectStorage, media: MediaSource, trusted_time: TrustedTime) -> Archiver:
     settings = base.settings
     return Archiver(
         copies=base.store.copies,
         storage=storage,
         source=media,
         clock=base.clock,
-        finality=finality,
+        trusted_time=trusted_time,
         concurrency=settings.archive_concurrency,
         bandwidth=settings.archive_bandwidth,
         largest=settings.archive_largest,

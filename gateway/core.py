@@ -18,7 +18,6 @@ from gateway.characters.service import Characters
 from gateway.config import Settings
 from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
-from gateway.generations.finality import Finality
 from gateway.generations.follow import Follower
 from gateway.generations.forecast import Forecaster
 from gateway.generations.ports import Clock, StoreError
@@ -27,6 +26,7 @@ from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.story import Recorder, Stories
+from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
 from gateway.generations.webhook_addresses import WebhookAddresses
 from gateway.generations.webhook_inbox import WebhookInbox
@@ -56,7 +56,7 @@ class Core:
     clock: Clock
     upstream: HiggsfieldClient
     feed: Feed
-    finality: Finality
+    trusted_time: TrustedTime
     sender: Sender
     webhook_addresses: WebhookAddresses
     service: Generations
@@ -85,7 +85,7 @@ class Core:
 
     async def start(self) -> None:
         """Start all parts; they continue what an earlier process left."""
-        parts = (self.follower, self.recorder, self.dispatcher, self.finality, self.removals)
+        parts = (self.follower, self.recorder, self.dispatcher, self.trusted_time, self.removals)
         for work in (*(part.run() for part in parts), self._prune(), self._heal()):
             self._run_until_drain(work)
         if self.archiver is not None:
@@ -163,8 +163,8 @@ class Core:
             now.after(-self.settings.retention), keys
         ) and not await self.agent_store.prunable(keys):
             return  # saves a request for Higgsfield's time
-        ended_before = await self.finality.before(self.settings.retention)
-        keys_before = await self.finality.before(KEYS_KEPT)
+        ended_before = await self.trusted_time.before(self.settings.retention)
+        keys_before = await self.trusted_time.before(KEYS_KEPT)
         if ended_before is not None and keys_before is not None:
             await self.store.prune(ended_before, keys_before)
             await self.agent_store.prune(keys_before)

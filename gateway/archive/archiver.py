@@ -19,10 +19,10 @@ from gateway.archive.ports import ArchiveError, CopyStore, ObjectStorage, Refuse
 from gateway.archive.throttle import Throttle
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import give, rest
-from gateway.generations.finality import Finality
 from gateway.generations.model import Generation, State, Steady
 from gateway.generations.ports import Clock, Saved, StoreError
 from gateway.generations.state import OUTPUTS_KEPT
+from gateway.generations.trusted_time import TrustedTime
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Archiver:
         storage: ObjectStorage,
         source: Source,
         clock: Clock,
-        finality: Finality,
+        trusted_time: TrustedTime,
         concurrency: int,
         bandwidth: int,
         largest: int,
@@ -71,7 +71,7 @@ class Archiver:
         self._storage = storage
         self._source = source
         self._clock = clock
-        self._finality = finality
+        self._trusted_time = trusted_time
         self._concurrency = concurrency
         self._throttle = Throttle(clock, bandwidth)
         self._largest = largest
@@ -114,7 +114,7 @@ class Archiver:
     async def _catch_up(self) -> None:
         """Plan the generations that ended before the archive was configured, or right before a crash."""
         await self._copies.adopt_copies(self._storage.name)
-        expired = await self._finality.before(OUTPUTS_KEPT, unanswered=True)
+        expired = await self._trusted_time.before(OUTPUTS_KEPT, unanswered=True)
         async for generations in self._copies.without_copies(-math.inf if expired is None else expired):
             await self._plan(generations)
 
@@ -221,7 +221,7 @@ class Archiver:
 
     async def _expired(self, copy: Copy) -> bool:
         """Return whether Higgsfield has certainly removed the file by its age."""
-        return await self._finality.is_over(Steady(copy.expire_time - OUTPUTS_KEPT), OUTPUTS_KEPT, unanswered=True)
+        return await self._trusted_time.is_over(Steady(copy.expire_time - OUTPUTS_KEPT), OUTPUTS_KEPT, unanswered=True)
 
     def _wake(self) -> None:
         if self._signal is not None:

@@ -20,7 +20,6 @@ from gateway.generations.admission import Admission
 from gateway.generations.clock import give, spread
 from gateway.generations.due_steps import Due, Rules, Step
 from gateway.generations.feed import Entry, Feed
-from gateway.generations.finality import ASK_EVERY, Finality
 from gateway.generations.model import FOLLOWED, Generation, GenerationId, Source, State, StatusReport, run_time
 from gateway.generations.pace import MOST_LOOKS, POLL_EVERY, Paces, Trust
 from gateway.generations.poll_limit import PollLimit
@@ -29,6 +28,7 @@ from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, Missing, OwnerDied, Reported, Unsent
 from gateway.generations.store_backoff import StoreBackoff
+from gateway.generations.trusted_time import ASK_EVERY, TrustedTime
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Follower:
         rules: Rules,
         paces: Paces,
         trust: Trust,
-        finality: Finality,
+        trusted_time: TrustedTime,
     ) -> None:
         self._store = store
         self._upstream = upstream
@@ -80,7 +80,7 @@ class Follower:
         self._rules = rules
         self._paces = paces
         self._trust = trust
-        self._finality = finality
+        self._trusted_time = trusted_time
         self._poll_limit = PollLimit()
         self._backoff = StoreBackoff()
         self._heap: list[tuple[float, GenerationId]] = []
@@ -228,7 +228,7 @@ class Follower:
 
     def _left_to_wait(self, generation: Generation) -> float:
         """Return the seconds until its wait is over, by the best knowledge of the time."""
-        return due_steps.wait_ends(generation) - self._finality.seen_from(generation.spec.created_at).steady
+        return due_steps.wait_ends(generation) - self._trusted_time.seen_from(generation.spec.created_at).steady
 
     def _put(self, name: GenerationId, at: float) -> None:
         if self._due.get(name) != at:
@@ -348,7 +348,7 @@ class Follower:
                 await self._service.observe(generation, died)
             case Step.GIVE_UP if self._clock.moment().steady >= due.at:
                 periods = due_steps.resolvable_periods(generation, self._rules)
-                over = [await self._finality.is_over(*period) for period in periods]
+                over = [await self._trusted_time.is_over(*period) for period in periods]
                 await self._end(generation, Expired(GAVE_UP, sends=generation.sends), certain=all(over))
             case Step.END_WAIT if self._clock.moment().steady >= due.at:
                 start_timeout = generation.spec.start_by is not None
@@ -365,13 +365,13 @@ class Follower:
     async def _has_waited(self, generation: Generation) -> bool:
         """Return whether its wait is certainly over. Does not need an answer from Higgsfield."""
         since = generation.spec.created_at
-        return await self._finality.is_over(since, due_steps.longest_wait(generation), unanswered=True)
+        return await self._trusted_time.is_over(since, due_steps.longest_wait(generation), unanswered=True)
 
     async def _repeat(self, generation: Generation) -> None:
         """Send a generation again if Higgsfield certainly still knows its key."""
         first = generation.first_sent_at
         assert first is not None
-        remembered = await self._finality.is_open(first, self._rules.window)
+        remembered = await self._trusted_time.is_open(first, self._rules.window)
         if remembered:
             await self._mark_and_send(generation)
         else:
@@ -379,7 +379,7 @@ class Follower:
 
     def _next_due(self, generation: Generation) -> Due | None:
         spec = generation.spec
-        moment = self._finality.seen_from(spec.created_at) if generation.waiting else self._clock.moment()
+        moment = self._trusted_time.seen_from(spec.created_at) if generation.waiting else self._clock.moment()
         return due_steps.next_due(
             generation,
             self._rules,
@@ -518,7 +518,7 @@ class Follower:
             log.error("Higgsfield knows none of this account's requests; check the credentials")
         elif now - self._suspected.setdefault(generation.id, now) < CONFIRM_MISSING:
             return
-        elif await self._finality.is_over(since, GIVE_UP_MISSING):
+        elif await self._trusted_time.is_over(since, GIVE_UP_MISSING):
             await self._service.observe(generation, Missing(given_up_since=since))
 
     def _others_answered(self, generation: Generation, since: float) -> bool:

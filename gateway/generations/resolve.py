@@ -7,7 +7,6 @@ from gateway.errors import Failure, Reason, generation_not_found, invalid_field
 from gateway.generations import due_steps
 from gateway.generations.clock import Ids
 from gateway.generations.due_steps import Rules
-from gateway.generations.finality import Finality
 from gateway.generations.model import (
     Generation,
     GenerationId,
@@ -24,6 +23,7 @@ from gateway.generations.ports import Claim, Clock, RequestIdTakenError, Store, 
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import Accepted, Expired
+from gateway.generations.trusted_time import TrustedTime
 
 BY_OPERATOR = Failure(Reason.SUBMISSION_UNRESOLVED, "declared lost by an operator: it may have been charged")
 NOTHING = PreparedRequest(
@@ -44,7 +44,7 @@ class Resolver:
         service: Generations,
         sender: Sender,
         rules: Rules,
-        finality: Finality,
+        trusted_time: TrustedTime,
     ) -> None:
         self._store = store
         self._upstream = upstream
@@ -52,7 +52,7 @@ class Resolver:
         self._service = service
         self._sender = sender
         self._rules = rules
-        self._finality = finality
+        self._trusted_time = trusted_time
         self._ids = Ids()
 
     async def as_request(self, generation_id: GenerationId, request_id: str) -> Generation:
@@ -120,7 +120,7 @@ class Resolver:
         if not due_steps.may_repeat(generation, self._rules, self._clock.moment(), latched_off=latched):
             return False
         first = generation.first_sent_at
-        return first is not None and bool(await self._finality.is_open(first, self._rules.window))
+        return first is not None and bool(await self._trusted_time.is_open(first, self._rules.window))
 
     async def _successor(self, lost: Generation, report: StatusReport) -> Generation:
         """Make a new generation for a request that was found after its generation had become LOST."""

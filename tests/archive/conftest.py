@@ -17,10 +17,10 @@ from gateway.archive.archiver import Archiver
 from gateway.archive.model import ArchivedFile
 from gateway.archive.ports import Checkpoint, ObjectStorage, SourceResponse
 from gateway.generations.clock import SystemClock
-from gateway.generations.finality import Finality
 from gateway.generations.model import Generation, MediaKind, Output, Source, State
 from gateway.generations.ports import Upstream
 from gateway.generations.state import Reported
+from gateway.generations.trusted_time import TrustedTime
 from gateway.higgsfield.media import MediaSource
 from gateway.object_storage.from_url import object_storage
 from gateway.store.sqlite import SqliteStore
@@ -104,7 +104,7 @@ class Stage:
         """Begin to work, as a new process would."""
         self.archiver = Archiver(
             copies=self.store.copies, storage=self.storage, source=self.source, clock=self.clock,
-            finality=Finality(self.clock, cast(Upstream, self), self.store, []), **self.settings | settings,
+            trusted_time=TrustedTime(self.clock, cast(Upstream, self), self.store, []), **self.settings | settings,
         )  # fmt: skip
         self.store.listen(self.archiver.noticed)
         self._task = asyncio.create_task(self.archiver.run())

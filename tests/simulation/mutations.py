@@ -12,7 +12,6 @@ from unittest import mock
 from gateway.generations import due_steps, follow
 from gateway.generations.admission import Admission
 from gateway.generations.feed import Feed
-from gateway.generations.finality import Finality
 from gateway.generations.follow import Follower
 from gateway.generations.model import Generation
 from gateway.generations.ports import Removal
@@ -20,6 +19,7 @@ from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.tasks import OwnedTasks
+from gateway.generations.trusted_time import TrustedTime
 from gateway.higgsfield import client
 from gateway.higgsfield.request_context import send_gate
 from gateway.higgsfield.webhooks import Proof, Signatures
@@ -67,21 +67,21 @@ def replaced(target: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 def the_window_trusts_the_calendar() -> Iterator[None]:
     """Edge 1: what is repeated is as old as the machine's calendar says."""
 
-    async def is_open(self: Finality, since: float, seconds: float) -> bool | None:
+    async def is_open(self: TrustedTime, since: float, seconds: float) -> bool | None:
         return self._clock.moment().steady - since <= seconds
 
-    with replaced(Finality, "is_open", is_open):
+    with replaced(TrustedTime, "is_open", is_open):
         yield
 
 
 @mutation("charged 2 times", 5350, "wrong_calendar")
 def keys_age_by_the_calendar() -> Iterator[None]:
     """Edge 6: a key that was used under a calendar set back is forgotten once that is put right."""
-    with replaced(Finality, "before", _by_the_calendar):
+    with replaced(TrustedTime, "before", _by_the_calendar):
         yield
 
 
-async def _by_the_calendar(self: Finality, seconds: float, *, unanswered: bool = False) -> float | None:
+async def _by_the_calendar(self: TrustedTime, seconds: float, *, unanswered: bool = False) -> float | None:
     return self._clock.moment().steady - seconds
 
 

@@ -4,14 +4,14 @@ Irreversible steps are: giving up a wait, canceling at a start_timeout, LOST, fo
 under a key that Higgsfield may have forgotten.
 
 Within one process the steady clock measures ages exactly. Between two processes only the machine's calendar does, and a
-wrong calendar looks like a long pause. The `Date` of Higgsfield's answers tells the two apart. Therefore a time that an
+wrong calendar looks like a long pause. The `Date` header of Higgsfield's responses tells the two apart. Therefore a time that an
 earlier process stored is compared with both clocks: a step is due when both clocks say so (the earlier one counts), and
 a window is open while both say so (the later one counts). A `Correction` records by how much the steady clock of a
 process was off, so that times stored under a wrong calendar keep their true age after it has been put right. A process
 that ended before it read a Date leaves an unplaced correction, and the age of its times is unknown. A step that depends
 on such a time is due only after the present process has run for long enough.
 
-Reading the Date of each answer costs no call. Higgsfield is asked for the time only before an irreversible step, when a
+Reading the Date of each response costs no call. Higgsfield is asked for the time only before an irreversible step, when a
 Date contradicts what is known, and when the first calls of a process get no answer.
 """
 
@@ -36,7 +36,7 @@ UNCORRECTED = Correction(Steady(-math.inf), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _Reading:
     """The result of asking for the time. `ahead`: our steady time minus theirs; None if there was no Date."""
 
     at: Steady
@@ -44,7 +44,7 @@ class _Heard:
     ahead: float | None = None
 
 
-class Finality:
+class TrustedTime:
     """Compares stored steady times with our clock and with Higgsfield's."""
 
     def __init__(self, clock: Clock, upstream: Upstream, store: Store, corrections: Sequence[Correction]) -> None:
@@ -55,7 +55,7 @@ class Finality:
         self._born = clock.moment().steady
         self._placed = False
         self._doubted = False
-        self._heard: _Heard | None = None
+        self._reading: _Reading | None = None
         self._asking = asyncio.Lock()
         self._wanted: asyncio.Future[None] | None = None
 
@@ -90,12 +90,12 @@ class Finality:
         lived = now - seconds >= self._born
         if lived and unanswered:
             return Steady(now - seconds)
-        heard = await self._hear()
-        if not heard.answered:
+        reading = await self._read()
+        if not reading.answered:
             return None
         if lived:
             return Steady(now - seconds)
-        return None if heard.ahead is None else self._long_ago(now, heard.ahead, seconds)
+        return None if reading.ahead is None else self._long_ago(now, reading.ahead, seconds)
 
     async def is_open(self, since: Steady, seconds: float) -> bool | None:
         """Return whether a window since a stored steady time is certainly open; None while that is unknown."""
@@ -104,10 +104,10 @@ class Finality:
             return False
         if since >= self._born and self._clock.agrees():
             return True
-        heard = await self._hear()
-        if heard.ahead is None:
+        reading = await self._read()
+        if reading.ahead is None:
             return None
-        age = (now - heard.ahead) - self._true(since)
+        age = (now - reading.ahead) - self._true(since)
         # A stored time in Higgsfield's future was stored by a wrong clock, so its age is unknown.
         return -DISAGREEMENT < age <= seconds
 
@@ -118,14 +118,14 @@ class Finality:
             return moment
         if not self._correction_at(since).placed:
             return moment._replace(steady=Steady(min(moment.steady, since + moment.steady - self._born)))
-        heard = self._heard
-        if heard is None or heard.ahead is None:
+        reading = self._reading
+        if reading is None or reading.ahead is None:
             return moment
-        off = heard.ahead - self._ahead_at(since)
+        off = reading.ahead - self._ahead_at(since)
         return moment._replace(steady=Steady(min(moment.steady, moment.steady - off)))
 
-    def told(self, theirs: Wall | None) -> None:
-        """Take notice of the Date of an answer; None if a call got no answer.
+    def note_date(self, theirs: Wall | None) -> None:
+        """Note the Date of a response; None if a call got no response.
 
         A Date that contradicts what is known is verified by asking for the time. The time is also asked for if a call
         fails before any Date was read: otherwise the times that this process stores could never be corrected.
@@ -141,33 +141,33 @@ class Finality:
             self._wanted = asyncio.get_running_loop().create_future()
             await self._clock.wait(self._wanted, None)
             if self._doubted:
-                await self._hear()
+                await self._read()
             else:
                 await self._keep(self._ahead_now(), self._born)
             await rest(self._clock, ASK_EVERY)
 
-    async def _hear(self) -> _Heard:
+    async def _read(self) -> _Reading:
         """Ask for the time, at most every ASK_EVERY seconds."""
         async with self._asking:
-            heard = self._heard
-            if heard is None or self._clock.moment().steady - heard.at >= ASK_EVERY:
-                heard = self._heard = await self._ask()
-            return heard
+            reading = self._reading
+            if reading is None or self._clock.moment().steady - reading.at >= ASK_EVERY:
+                reading = self._reading = await self._ask()
+            return reading
 
-    async def _ask(self) -> _Heard:
+    async def _ask(self) -> _Reading:
         began = self._clock.moment().steady
         try:
             theirs = await self._upstream.time()
         except GatewayError as error:
-            if self._heard is None or self._heard.answered:
-                log.warning("Higgsfield did not tell the time; irreversible steps wait", extra={"error": str(error)})
-            return _Heard(began, answered=False)
+            if self._reading is None or self._reading.answered:
+                log.warning("Higgsfield's time is unavailable; irreversible steps wait", extra={"error": str(error)})
+            return _Reading(began, answered=False)
         ended = self._clock.moment().steady
         if theirs is None:
-            return _Heard(ended, answered=True)
+            return _Reading(ended, answered=True)
         ahead = _certain_part(began - theirs, ended - theirs)
         await self._keep(ahead, ended)
-        return _Heard(ended, answered=True, ahead=ahead)
+        return _Reading(ended, answered=True, ahead=ahead)
 
     async def _keep(self, ahead: float, now: Steady) -> None:
         """Store a new correction. The first one of a process applies from its start, later ones from now on."""
