@@ -33,7 +33,7 @@ from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
-from gateway.generations.story import Recorder, Stories
+from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
 from gateway.generations.webhook_addresses import WebhookAddresses
@@ -132,7 +132,7 @@ def _base(store: SqliteStore, settings: Settings, credentials: Credentials, mach
         settings.upstream_url,
         credentials,
         timeout=settings.upstream_timeout,
-        told=recorder.told,
+        on_call=recorder.record_call,
         transport=machine.transport,
     )
     return _Base(store, settings, clock, upstream, recorder)
@@ -172,7 +172,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         webhook_inbox=lifecycle.webhook_inbox,
         watches=Watches(store, feed, clock, lifecycle.service),
         forecasts=Forecaster(clock, lifecycle.admission, lifecycle.paces),
-        stories=Stories(store, lifecycle.service, recorder),
+        timelines=Timelines(store, lifecycle.service, recorder),
         resolver=_resolver(base, lifecycle),
         access=access,
         storage=storage,

@@ -25,7 +25,7 @@ from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
-from gateway.generations.story import Recorder, Stories
+from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
 from gateway.generations.webhook_addresses import WebhookAddresses
@@ -66,7 +66,7 @@ class Core:
     recorder: Recorder
     watches: Watches
     forecasts: Forecaster
-    stories: Stories
+    timelines: Timelines
     resolver: Resolver
     access: Access
     storage: HiggsfieldStorage

@@ -92,7 +92,9 @@ class Ports:
         self._exit = exit_stack
         self.limits = Limits(core.follower.behind)
         self._chain = Chain(telemetry, core.access, self.limits)
-        self._generations = GenerationHandlers(core.service, core.watches, core.forecasts, core.stories, core.archived)
+        self._generations = GenerationHandlers(
+            core.service, core.watches, core.forecasts, core.timelines, core.archived
+        )
         self._served = {
             SERVICE: self._generations,
             TOKEN_SERVICE: TokenHandlers(core.access),

@@ -18,8 +18,8 @@ from gateway.generations.ports import Clock, Delivered, Delivery, RequestIdTaken
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import Accepted, Reported
-from gateway.generations.story import Recorder
 from gateway.generations.tasks import OwnedTasks
+from gateway.generations.timeline import Recorder
 
 log = logging.getLogger(__name__)
 

@@ -55,7 +55,7 @@ CONNECT_WITHIN = 10.0
 _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 _REQUEST_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 REFERENCES = "/v1/custom-references"
-Told = Callable[[GenerationId, UpstreamCall], None]
+OnCall = Callable[[GenerationId, UpstreamCall], None]
 UPLOAD_REFUSALS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED})
 LAST_LOOK = 0.05
 """Seconds for reading a socket once more at the limit: a loop that stalled has answers it has not seen yet."""
@@ -72,7 +72,7 @@ class HiggsfieldClient:
         timeout: float = 60.0,
         user_agent: str = "hfgateway",
         tls: ssl.SSLContext | bool = True,
-        told: Told | None = None,
+        on_call: OnCall | None = None,
         transport: TransportFrom = LateTransport,
     ) -> None:
         self._origin = origin.rstrip("/")
@@ -80,7 +80,7 @@ class HiggsfieldClient:
         self._credentials = credentials
         self._account = credentials.account
         self._timeout = timeout
-        self._told = told
+        self._on_call = on_call
         self._dated: Callable[[Wall | None], None] | None = None
         self._last_date = ""
         self._connect_within = min(CONNECT_WITHIN, timeout)
@@ -348,10 +348,10 @@ class HiggsfieldClient:
             timer.cancel()
             if answer is None and self._dated is not None:
                 self._dated(None)
-            if self._told is not None and about is not None:
+            if self._on_call is not None and about is not None:
                 status, correlation_id = (answer.status, answer.correlation_id) if answer else (0, "")
                 seconds = time.perf_counter() - start
-                self._told(about, UpstreamCall(method, path, status, correlation_id, began, seconds))
+                self._on_call(about, UpstreamCall(method, path, status, correlation_id, began, seconds))
         return answer
 
     async def _exchange(

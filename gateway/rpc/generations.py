@@ -14,7 +14,7 @@ from gateway.generations.feed import Entry
 from gateway.generations.forecast import Forecaster
 from gateway.generations.model import Forecast, Generation, GenerationId, State
 from gateway.generations.service import Generations
-from gateway.generations.story import Stories
+from gateway.generations.timeline import Timelines
 from gateway.generations.watch import Watches
 from gateway.rpc import convert, tokens, wire
 from gateway.rpc.call import Call
@@ -42,13 +42,13 @@ class GenerationHandlers:
         generations: Generations,
         watches: Watches,
         forecasts: Forecaster,
-        stories: Stories,
+        timelines: Timelines,
         archived: ArchivedFiles,
     ) -> None:
         self._generations = generations
         self._watches = watches
         self._forecasts = forecasts
-        self._stories = stories
+        self._timelines = timelines
         self._archived = archived
 
     async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
@@ -199,8 +199,8 @@ class GenerationHandlers:
         return pb.DeleteGenerationResponse(removed_upstream=removed)
 
     async def explain_generation(self, request: pb.ExplainGenerationRequest, call: Call) -> Message:
-        """The whole story."""
-        entry, events = await self._stories.tell(call.tenant, _id(request.id))
+        """Return the timeline of a generation."""
+        entry, events = await self._timelines.read(call.tenant, _id(request.id))
         answer = pb.ExplainGenerationResponse(events=[wire.event_message(event) for event in events])
         answer.generation.MergeFromString(self._live(entry, include_input=False))
         return answer

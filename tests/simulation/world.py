@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 from gateway import core
-from gateway.generations import story
+from gateway.generations import timeline
 from gateway.generations.ports import StoreError
 from tests.simulation.loop import LIFE, SimulatedLoop
 
@@ -119,7 +119,7 @@ def taken_over(world: World, rhythm: float) -> Iterator[None]:
             patches: list[tuple[Any, str, Any]] = [
                 (os, "urandom", chance.randbytes),
                 (random, "_urandom", chance.randbytes),
-                (story, "FLUSH_EVERY", rhythm),
+                (timeline, "FLUSH_EVERY", rhythm),
                 (core, "HEAL_EVERY", rhythm),
             ]
             for module in _calendars():

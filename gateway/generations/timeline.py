@@ -41,7 +41,7 @@ class Recorder:
         self._unwritten: dict[tuple[str, float], tuple[str, Event]] = {}
         self._writing = asyncio.Lock()
 
-    def told(self, generation_id: GenerationId, call: UpstreamCall) -> None:
+    def record_call(self, generation_id: GenerationId, call: UpstreamCall) -> None:
         """Record an upstream call that was made for a generation."""
         last = self._last.get(generation_id)
         if last is not None and _same(last.call, call):
@@ -63,7 +63,9 @@ class Recorder:
 
     def _write(self, generation_id: GenerationId, row: "_Row") -> None:
         call = row.call
-        self.note(generation_id, Event(call.time, _told_of(call), source=_source_of(call), call=call, times=row.times))
+        self.note(
+            generation_id, Event(call.time, _describe_call(call), source=_source_of(call), call=call, times=row.times)
+        )
 
     def note(self, generation_id: GenerationId, event: Event) -> None:
         """Buffer an event."""
@@ -96,7 +98,7 @@ class Recorder:
                 log.warning("upstream calls were not recorded, because the store refused the write")
 
 
-class Stories:
+class Timelines:
     """Reads timelines."""
 
     def __init__(self, store: Store, service: Generations, recorder: Recorder) -> None:
@@ -104,7 +106,7 @@ class Stories:
         self._service = service
         self._recorder = recorder
 
-    async def tell(self, tenant: str, generation_id: GenerationId) -> tuple[Entry, Sequence[Event]]:
+    async def read(self, tenant: str, generation_id: GenerationId) -> tuple[Entry, Sequence[Event]]:
         """Return a generation and its events, oldest first. Raises NOT_FOUND."""
         entry = await self._service.entry(tenant, generation_id)
         self._recorder.write_out(generation_id)
@@ -119,29 +121,29 @@ class Stories:
 
 
 def _changed(before: Generation | None, after: Generation) -> Event:
-    return Event(after.update_time, _told_of_change(before, after), after.revision, after.state, after.source)
+    return Event(after.update_time, _describe_change(before, after), after.revision, after.state, after.source)
 
 
-def _told_of_change(before: Generation | None, after: Generation) -> str:
+def _describe_change(before: Generation | None, after: Generation) -> str:
     if before is None:
         held_up = f", waiting: {after.delay.message}" if after.delay else ""
         return f"stored, for model {after.spec.model_id}{held_up}"
-    told = []
+    parts = []
     if after.request_id and not before.request_id:
-        told.append(f"accepted by Higgsfield as request {after.request_id}")
+        parts.append(f"accepted by Higgsfield as request {after.request_id}")
     if after.state is not before.state:
-        told.append(f"{before.state.name} -> {after.state.name}")
+        parts.append(f"{before.state.name} -> {after.state.name}")
     if after.delay is not None and after.delay != before.delay:
-        told.append(after.delay.message)
+        parts.append(after.delay.message)
     if after.failure is not None and before.failure is None:
-        told.append(f"{after.failure.reason.name}: {after.failure.message}")
+        parts.append(f"{after.failure.reason.name}: {after.failure.message}")
     if _there(after) != _there(before):
-        told.append(f"{_there(after)} outputs")
+        parts.append(f"{_there(after)} outputs")
     if after.upstream_status != before.upstream_status and after.state is before.state:
-        told.append(f"Higgsfield says {after.upstream_status!r}")
+        parts.append(f"Higgsfield says {after.upstream_status!r}")
     if after.state is State.LOST:
-        told.append("may have been charged")
-    return "; ".join(told) or "changed"
+        parts.append("may have been charged")
+    return "; ".join(parts) or "changed"
 
 
 def _there(generation: Generation) -> int:
@@ -149,7 +151,7 @@ def _there(generation: Generation) -> int:
     return sum(output.state is State.COMPLETED for output in generation.outputs)
 
 
-def _told_of(call: UpstreamCall) -> str:
+def _describe_call(call: UpstreamCall) -> str:
     outcome = f"HTTP {call.http_status}" if call.http_status else "no usable answer"
     return f"{call.method} {call.path}: {outcome}"
 
