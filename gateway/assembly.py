@@ -24,7 +24,7 @@ from gateway.generations.admission import Admission
 from gateway.generations.clock import SystemClock
 from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Feed
-from gateway.generations.follow import Follower
+from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster
 from gateway.generations.model import Generation
 from gateway.generations.pace import Paces, Trust

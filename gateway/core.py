@@ -18,7 +18,7 @@ from gateway.characters.service import Characters
 from gateway.config import Settings
 from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
-from gateway.generations.follow import Follower
+from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster
 from gateway.generations.ports import Clock, StoreError
 from gateway.generations.removals import Removals

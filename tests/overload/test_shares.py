@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.generations.follow import Follower
+from gateway.generations.follower import Follower
 from gateway.rpc import limits
 from gateway.rpc.limits import ASKS, RETRY, Pool
 from gateway.serving import PUBLIC_SERVICES, admin_pointer

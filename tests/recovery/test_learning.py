@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.generations import follow
+from gateway.generations import follower
 from gateway.generations.feed import Entry
-from gateway.generations.follow import Follower
+from gateway.generations.follower import Follower
 from gateway.generations.model import Generation, Spec
 from gateway.generations.pace import POLL_EVERY, Paces
 from tests.recovery.conftest import Start
@@ -115,9 +115,9 @@ async def test_an_end_that_waited_for_a_worker_is_not(start: Start, monkeypatch:
     running = await start(queue_seconds=2.0, image_seconds=5.0)
     await running.submit(soul("a fox"))
     await running.passes(3.5)
-    monkeypatch.setattr(follow, "WORKERS", 0)
+    monkeypatch.setattr(follower, "WORKERS", 0)
     await running.passes(20)
-    monkeypatch.setattr(follow, "WORKERS", 1)
+    monkeypatch.setattr(follower, "WORKERS", 1)
     running.gateway._core.follower._wake()
     assert await ended(running)
     assert await learned(running) == []

@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.generations import admission, follow, poll_limit
+from gateway.generations import admission, follower, poll_limit
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, State, StatusReport
 from gateway.generations.service import Submission
@@ -229,14 +229,14 @@ async def test_what_was_unanswered_at_once_is_not_repeated_at_once(start: Start,
 
 async def test_the_heap_of_times_sheds_what_is_due_no_more(start: Start) -> None:
     running = await start(**MANY)
-    follower = running.gateway._core.follower
+    busy = running.gateway._core.follower
     async with higgsfield_is_away(running):
         await submitted(running, 500)
         await running.passes(60.0, step=COARSE)
     assert await all_accepted(running) <= WITHIN
     await all_end(running)
-    assert follower.following == 0
-    assert len(follower._heap) <= follow.SPARE
+    assert busy.following == 0
+    assert len(busy._heap) <= follower.SPARE
 
 
 async def test_what_waited_to_be_sent_does_not_go_all_at_once(start: Start) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.generations import follow
+from gateway.generations import follower
 from tests.rpc.conftest import Start
 from tests.support.running import eventually, soul
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_more_are_due_than_there_are_workers(start: Start, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    monkeypatch.setattr(follow, "WORKERS", workers)
+    monkeypatch.setattr(follower, "WORKERS", workers)
     running = await start()
     generations = [await running.submit(soul(f"one of many, {number}")) for number in range(10)]
     for generation in generations:
@@ -21,13 +21,13 @@ async def test_more_are_due_than_there_are_workers(start: Start, monkeypatch: py
 async def test_it_says_by_how_much_it_is_late_and_not_where_higgsfield_is(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "WORKERS", 1)
+    monkeypatch.setattr(follower, "WORKERS", 1)
     running = await start()
-    follower = running.gateway._core.follower
-    assert follower.behind() == 0.0
+    busy = running.gateway._core.follower
+    assert busy.behind() == 0.0
     running.plan(on="status", delay=0.2, times=1000)
     for number in range(3):
         await running.submit(soul(f"one of three, {number}"))
-    await eventually(lambda: follower.behind() > 0.1)
-    monkeypatch.setattr(follow, "SLOW_ANSWERS", 0.1)
-    await eventually(lambda: follower.behind() == 0.0 and len(follower._tasks) == 1)
+    await eventually(lambda: busy.behind() > 0.1)
+    monkeypatch.setattr(follower, "SLOW_ANSWERS", 0.1)
+    await eventually(lambda: busy.behind() == 0.0 and len(busy._tasks) == 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.generations import due_steps, follow
+from gateway.generations import due_steps, follower
 from gateway.rpc import generations
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -45,8 +45,8 @@ async def test_what_nobody_tells_of_in_time_is_lost_and_keeps_its_key(start: Sta
 async def test_what_higgsfield_has_forgotten_is_lost_while_it_knows_others(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "GIVE_UP_MISSING", 0.2)
-    monkeypatch.setattr(follow, "CONFIRM_MISSING", 0.2)
+    monkeypatch.setattr(follower, "GIVE_UP_MISSING", 0.2)
+    monkeypatch.setattr(follower, "CONFIRM_MISSING", 0.2)
     forgotten = await running.submit(soul("forgotten"))
     await running.submit(soul("known"))
     running.plan(on="status", prompt="forgotten", status=404, body={"detail": "Not found"}, times=1000)
@@ -58,7 +58,7 @@ async def test_what_higgsfield_has_forgotten_is_lost_while_it_knows_others(
 async def test_while_higgsfield_knows_none_nothing_is_given_up(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "GIVE_UP_MISSING", 0.0)
+    monkeypatch.setattr(follower, "GIVE_UP_MISSING", 0.0)
     running.plan(on="status", status=404, body={"detail": "Not found"}, times=6)
     one = await running.submit(soul("alone"))
     while running.ledger.summary()["status_calls"] < 6:
@@ -87,4 +87,4 @@ async def test_an_answer_that_drips_ends_at_the_limit_for_the_whole_call(start: 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
     assert (generations.DEFAULT_SUBMIT_WAIT, generations.DEFAULT_WAIT) == (10.0, 30.0)
-    assert (due_steps.WAIT_AT_MOST, follow.GIVE_UP_MISSING) == (86_400.0, 86_400.0)
+    assert (due_steps.WAIT_AT_MOST, follower.GIVE_UP_MISSING) == (86_400.0, 86_400.0)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from gateway.generations import due_steps, follow
+from gateway.generations import due_steps, follower
 from gateway.generations.admission import Admission
 from gateway.generations.feed import Feed
-from gateway.generations.follow import Follower
+from gateway.generations.follower import Follower
 from gateway.generations.model import Generation
 from gateway.generations.ports import Removal
 from gateway.generations.sender import Sender
@@ -211,7 +211,7 @@ def a_deletion_raises_no_horizon() -> Iterator[None]:
 def what_the_store_refuses_is_tried_again_at_once() -> Iterator[None]:
     """Edge 15: steps that could not be stored are due still."""
 
-    with replaced(StoreBackoff, "ends", lambda self, now: None), replaced(follow, "PUT_OFF", 0.001):
+    with replaced(StoreBackoff, "ends", lambda self, now: None), replaced(follower, "PUT_OFF", 0.001):
         yield
 
 
