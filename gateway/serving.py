@@ -19,7 +19,6 @@ from gateway.core import Core
 from gateway.descriptors import connections
 from gateway.generations.clock import SystemClock, rest
 from gateway.mcp import INSTALL, needs_install
-from gateway.rpc.access import TokenHandlers
 from gateway.rpc.admin import AdminHandlers
 from gateway.rpc.agents import AgentHandlers
 from gateway.rpc.callbacks import CallbackHandlers
@@ -32,6 +31,7 @@ from gateway.rpc.limits import WEBHOOKS, Door, Limits
 from gateway.rpc.over_grpc import add_service
 from gateway.rpc.requests import LARGEST_UPLOAD_REQUEST
 from gateway.rpc.uploads import UploadHandlers
+from gateway.rpc.watch_tokens import TokenHandlers
 from gateway.telemetry import Telemetry
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.agents.v1alpha1 import agent_service_pb2

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from gateway.agents.model import MediaKind, Message, Session
 from gateway.agents.service import Agents
 from gateway.errors import Violation, invalid_field, invalid_input
-from gateway.rpc import convert, tokens
+from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 
@@ -59,7 +59,7 @@ class AgentHandlers:
         size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
         wanted = f"{call.tenant}\0{session_id}\0{request.after_message_id}"
         digest = hashlib.sha256(wanted.encode()).digest()[:8]
-        after = tokens.read_page_token(request.page_token, digest) or request.after_message_id
+        after = page_tokens.read_page_token(request.page_token, digest) or request.after_message_id
         found = await self._agents.messages(call.tenant, session_id, after)
         answer = pb.ListMessagesResponse()
         total = 0
@@ -67,7 +67,7 @@ class AgentHandlers:
             shown = message_message(message)
             total += shown.ByteSize()
             if index == size or (total > LARGEST_PAGE_BYTES and index):
-                answer.next_page_token = tokens.page_token(found[index - 1].id, digest)
+                answer.next_page_token = page_tokens.page_token(found[index - 1].id, digest)
                 break
             answer.messages.append(shown)
         return answer

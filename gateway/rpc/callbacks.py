@@ -9,7 +9,7 @@ from gateway.callbacks.service import BEGINNING, TenantCallbacks
 from gateway.errors import Violation, invalid_field, invalid_input
 from gateway.generations.model import Moment
 from gateway.generations.ports import Filter
-from gateway.rpc import convert, tokens, wire
+from gateway.rpc import convert, page_tokens, wire
 from gateway.rpc.call import Call
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2
@@ -49,12 +49,12 @@ class CallbackHandlers:
         """A page, newest first."""
         size = _size(request.page_size)
         asked = _hash("callbacks", call.tenant)
-        before = tokens.read_page_token(request.page_token, asked)
+        before = page_tokens.read_page_token(request.page_token, asked)
         older = [one for one in self._callbacks.listed(call.tenant) if before is None or one.id < before]
         last = older[size - 1].id if len(older) > size else None
         return pb.ListCallbacksResponse(
             callbacks=[self._message(callback) for callback in older[:size]],
-            next_page_token=tokens.page_token(last, asked),
+            next_page_token=page_tokens.page_token(last, asked),
         )
 
     async def update_callback(self, request: pb.UpdateCallbackRequest, call: Call) -> pb.UpdateCallbackResponse:
@@ -107,7 +107,7 @@ class CallbackHandlers:
             request.callback_id,
             request.generation_id,
             failed_only=request.failed_only,
-            before=_place(tokens.read_page_token(request.page_token, asked)),
+            before=_place(page_tokens.read_page_token(request.page_token, asked)),
             limit=size + 1,
         )
         last = found[size - 1] if len(found) > size else None
@@ -115,7 +115,7 @@ class CallbackHandlers:
         moment = self._callbacks.moment()
         return pb.ListDeliveriesResponse(
             deliveries=[_delivery(delivery, moment) for delivery in found[:size]],
-            next_page_token=tokens.page_token(place, asked),
+            next_page_token=page_tokens.page_token(place, asked),
         )
 
     async def redeliver_delivery(

@@ -12,7 +12,7 @@ from gateway.catalog.merged import Models
 from gateway.catalog.model import Item, Model, Motion, Preset, SoulStyle
 from gateway.catalog.service import Catalogs
 from gateway.errors import invalid_field
-from gateway.rpc import tokens, wire
+from gateway.rpc import page_tokens, wire
 from gateway.rpc.call import Call
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2, generation_pb2
@@ -124,7 +124,7 @@ class _Page:
         self._size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
         self._query = request.query.casefold()
         self._bound_to = _others(request)
-        self._after = _read_place(tokens.read_page_token(request.page_token, self._bound_to))
+        self._after = _read_place(page_tokens.read_page_token(request.page_token, self._bound_to))
 
     def of(self, items: Sequence[_T]) -> list[_T]:
         """Those of the page, and one more where there is one."""
@@ -145,7 +145,7 @@ class _Page:
             made = message(one)
             total += made.ByteSize()
             if number == self._size or (total > LARGEST_PAGE_BYTES and number):
-                return tokens.page_token(json.dumps(_place(found[number - 1])), self._bound_to)
+                return page_tokens.page_token(json.dumps(_place(found[number - 1])), self._bound_to)
             into.append(made)
         return ""
 

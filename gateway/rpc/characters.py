@@ -7,7 +7,7 @@ from gateway.characters.model import Character, Order
 from gateway.characters.service import Characters, Place
 from gateway.errors import Violation, invalid_field, invalid_input
 from gateway.generations.inputs import SoulVersion
-from gateway.rpc import convert, tokens
+from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
 from gateway.rpc.errors import failure_message
 from hfgateway.v1 import character_service_pb2 as pb
@@ -36,10 +36,10 @@ class CharacterHandlers:
         if request.page_size < 0:
             raise invalid_field("page_size", "must not be negative")
         size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
-        scope = tokens.scope("characters", call.tenant)
-        after = _place(tokens.read_page_token(request.page_token, scope))
+        scope = page_tokens.scope("characters", call.tenant)
+        after = _place(page_tokens.read_page_token(request.page_token, scope))
         found, last = await self._characters.page(call.tenant, after, size)
-        token = tokens.page_token(None if last is None else f"{last[0]!r} {last[1]}", scope)
+        token = page_tokens.page_token(None if last is None else f"{last[0]!r} {last[1]}", scope)
         return pb.ListCharactersResponse(characters=map(_message, found), next_page_token=token)
 
     async def delete_character(self, request: pb.DeleteCharacterRequest, call: Call) -> pb.DeleteCharacterResponse:

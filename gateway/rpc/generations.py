@@ -16,7 +16,7 @@ from gateway.generations.model import Forecast, Generation, GenerationId, State
 from gateway.generations.service import Generations
 from gateway.generations.timeline import Timelines
 from gateway.generations.watch import Watches
-from gateway.rpc import convert, tokens, wire
+from gateway.rpc import convert, page_tokens, wire
 from gateway.rpc.call import Call
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -87,8 +87,8 @@ class GenerationHandlers:
             raise invalid_field("page_size", "must not be negative")
         size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
         wanted = convert.generation_filter(request.filter, call.within)
-        filter_hash = tokens.filter_hash(request.filter, call.tenant, call.within)
-        before = tokens.read_page_token(request.page_token, filter_hash)
+        filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
+        before = page_tokens.read_page_token(request.page_token, filter_hash)
         found, last = await self._generations.page(call.tenant, wanted, before, size)
         archived = await self._archived.of([generation.id for generation in found if generation.done])
         answer = pb.ListGenerationsResponse()
@@ -105,7 +105,7 @@ class GenerationHandlers:
                 last = found[index - 1].id
                 break
             answer.generations.append(generation_pb2.Generation.FromString(content))
-        answer.next_page_token = tokens.page_token(last, filter_hash)
+        answer.next_page_token = page_tokens.page_token(last, filter_hash)
         return answer
 
     async def cancel_generation(self, request: pb.CancelGenerationRequest, call: Call) -> bytes:
@@ -159,11 +159,11 @@ class GenerationHandlers:
             if given:
                 raise invalid_field(f"filter.{name}", "cannot be watched")
         wanted = convert.generation_filter(request.filter, call.within)
-        filter_hash = tokens.filter_hash(request.filter, call.tenant, call.within)
-        resume = tokens.read_resume_token(request.resume_token, filter_hash)
+        filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
+        resume = page_tokens.read_resume_token(request.resume_token, filter_hash)
         async for seen in self._watches.many(call.tenant, wanted, resume, silence.tick, call.check):
             answer = pb.WatchGenerationsResponse(
-                resume_token=tokens.resume_token(seen.at, filter_hash),
+                resume_token=page_tokens.resume_token(seen.at, filter_hash),
                 caught_up=seen.caught_up,
                 reset=seen.reset,
                 missing_ids=seen.missing,
