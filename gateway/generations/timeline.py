@@ -126,7 +126,7 @@ def _changed(before: Generation | None, after: Generation) -> Event:
 
 def _describe_change(before: Generation | None, after: Generation) -> str:
     if before is None:
-        held_up = f", waiting: {after.delay.message}" if after.delay else ""
+        held_up = f"; {after.delay.message}" if after.delay else ""
         return f"stored, for model {after.spec.model_id}{held_up}"
     parts = []
     if after.request_id and not before.request_id:

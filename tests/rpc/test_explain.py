@@ -151,7 +151,7 @@ async def test_what_waits_is_told_with_why(start: Start) -> None:
     await running.submit(soul("the first"))
     waiting = await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))
     (stored,) = (await explain(running.grpc, waiting.id)).events
-    assert "waiting for its turn" in stored.description
+    assert "waiting: the account has reached its concurrency limit" in stored.description
 
 
 async def test_what_is_refused_is_told_with_its_reason(running: Running) -> None:
