@@ -64,7 +64,7 @@ class WatchedCharacter:
             self.signals.remove(signal)
 
     def wake(self) -> None:
-        """Give all signals."""
+        """Wake all watchers."""
         signals, self.signals = self.signals, []
         for signal in signals:
             give(signal)
