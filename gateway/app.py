@@ -12,11 +12,11 @@ from gateway.access.identity import Access
 from gateway.assembly import ClockFrom, Machine, assemble
 from gateway.config import PREFIX, SettingError, Settings
 from gateway.core import Core
-from gateway.descriptors import raise_limit
+from gateway.core_metrics import register_metrics
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.credentials import Credentials
-from gateway.measures import measure
 from gateway.memory import trim_after_bursts
+from gateway.open_files import raise_limit
 from gateway.serving import Ports, listen
 from gateway.telemetry import Telemetry
 
@@ -55,7 +55,7 @@ class Gateway:
         machine = Machine(clock_from=self._clock_from)
         self._core = await assemble(self._settings, self._credentials, _store_broke, machine)
         self._exit.push_async_callback(self._core.close)
-        measure(self._core, telemetry)
+        register_metrics(self._core, telemetry)
         self._ports = Ports(self._core, telemetry, self._exit)
         listening = listen("HTTP_ADDRESS", self._settings.http_address)
         self._exit.callback(listening.close)

@@ -16,9 +16,9 @@ from grpc_health.v1 import health, health_pb2_grpc
 from gateway.certificates import Certificates, Loaded
 from gateway.config import PREFIX, Address, SettingError, Settings
 from gateway.core import Core
-from gateway.descriptors import connections
 from gateway.generations.clock import SystemClock, rest
 from gateway.mcp import INSTALL, needs_install
+from gateway.open_files import connections
 from gateway.rpc.admin import AdminHandlers
 from gateway.rpc.agents import AgentHandlers
 from gateway.rpc.callbacks import CallbackHandlers

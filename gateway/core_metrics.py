@@ -11,7 +11,7 @@ _Row = tuple[str, str, Callable[[], float]]
 """A metric: its name without `hfgateway_`, its help text, and a function that reads its value."""
 
 
-def measure(core: Core, telemetry: Telemetry) -> None:
+def register_metrics(core: Core, telemetry: Telemetry) -> None:
     """Count generations as they end, and register a gauge for each value of the core."""
 
     def count_ends(saved: Sequence[Saved]) -> None:
