@@ -1,4 +1,4 @@
-"""`hfgateway demo`: starts a sandbox and a gateway, generates two outputs, and loses a response without double charge.
+"""`hfgateway demo`: starts a sandbox and a gateway, generates two outputs, and loses a response that is charged once.
 
 It uses only public interfaces: the commands `sandbox` and `serve`, the Python client, and the sandbox's ledger.
 """

@@ -66,7 +66,10 @@ class Agents:
         return len(self._conversations)
 
     async def create_session(self, tenant: str, key: str) -> tuple[Session, bool]:
-        """Create a session, or find the one of a known key; return it and whether the key was known."""
+        """Create a session, or find the one of a known key; return it and whether the key was known.
+
+        Raises IDEMPOTENCY_KEY_REUSED if the key belongs to a message.
+        """
         record = await self._store.agent_key(tenant, key)
         if record is None:
             session = await self._tasks.finish(self._create(tenant, key))

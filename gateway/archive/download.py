@@ -33,7 +33,7 @@ class Download:
         self.etag = ""
 
     async def start(self, after: Checkpoint | None) -> None:
-        """Request the file, or its rest after a checkpoint."""
+        """Request the file, or its rest after a checkpoint. Raises SourceError or RefusedError."""
         self._response = await self._open.enter_async_context(self._source.open(self._url, after))
         if media_type(self._response.content_type) is None:
             raise SourceError("its Content-Type is not one that is archived")

@@ -85,7 +85,7 @@ class _Sanitizer:
         self._nodes = 0
 
     def reduce(self, schema: object, inside: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
-        """Reduce a subschema. `inside` are the references that lead to it."""
+        """Reduce a subschema. `inside` are the references that lead to it. Raises TooLargeError."""
         self._nodes += 1
         if self._nodes > MOST_NODES:
             raise TooLargeError

@@ -133,7 +133,7 @@ class Folder:
         await _off_the_loop(remove)
 
     async def probe(self) -> None:
-        """Write, read and remove a small file."""
+        """Write, read and remove a small file. Raises ArchiveError."""
 
         def probe() -> None:
             content, path = secrets.token_bytes(16), self._partial / f"probe-{secrets.token_hex(4)}"

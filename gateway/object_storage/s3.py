@@ -118,7 +118,7 @@ class Bucket:
             await obstore.delete_async(self._store, key)
 
     async def probe(self) -> None:
-        """Write, read and remove a small object."""
+        """Write, read and remove a small object. Raises ArchiveError."""
         key, content = f".probe-{secrets.token_hex(4)}", secrets.token_bytes(16)
 
         async def chunks() -> AsyncIterator[bytes]:
