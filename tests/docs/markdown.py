@@ -1,4 +1,4 @@
-"""The project's Markdown files, and what they are made of: fenced blocks, links, headings, code spans."""
+"""Parse the project's Markdown files: fenced blocks, links, headings, code spans."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block and where it stands."""
+    """A fenced block, with its file and line."""
 
     file: str
     line: int
@@ -28,7 +28,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The lines of a shell block, without comments, prompts and empty ones; continued lines are one."""
+        """The lines of a shell block without comments, prompts and empty lines. Continued lines are joined."""
         joined = self.text.replace("\\\n", " ")
         plain = (re.sub(r"(^|\s)#\s.*", "", line).removeprefix("$ ").strip() for line in joined.splitlines())
         return [line for line in plain if line]
@@ -38,7 +38,7 @@ class Block:
 
 
 def documents() -> list[str]:
-    """Every Markdown file that belongs to the project, by its path."""
+    """Return the path of every Markdown file of the project."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"],
         cwd=ROOT,
@@ -50,32 +50,32 @@ def documents() -> list[str]:
 
 
 def read(file: str) -> str:
-    """The text of a document."""
+    """Return the text of a document."""
     return (ROOT / file).read_text()
 
 
 def blocks(file: str) -> list[Block]:
-    """Its fenced blocks."""
+    """Return the fenced blocks of a document."""
     text = read(file)
     return [Block(file, text.count("\n", 0, m.start()) + 1, m[1], m[2]) for m in _FENCE.finditer(text)]
 
 
 def prose(file: str) -> str:
-    """Its text without the fenced blocks."""
+    """Return the text of a document without its fenced blocks."""
     return _FENCE.sub("", read(file))
 
 
 def links(file: str) -> Iterator[str]:
-    """Where its links point."""
+    """Return the targets of the links of a document."""
     yield from _LINK.findall(prose(file))
 
 
 def anchors(file: str) -> set[str]:
-    """The anchors of its headings, as forges make them."""
+    """Return the anchors of the headings of a document, as GitHub generates them."""
     headings = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in _HEADING.findall(prose(file)))
     return {heading.strip().replace(" ", "-") for heading in headings}
 
 
 def spans(file: str) -> list[str]:
-    """What stands in backticks."""
+    """Return the code spans of a document."""
     return _SPAN.findall(prose(file))

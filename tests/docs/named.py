@@ -1,4 +1,4 @@
-"""Tests that documents name, as `file.py::test_name`."""
+"""Find tests that documents name as `file.py::test_name`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEST = re.compile(r"`((?:tests|clients/python/tests)/[\w/.]+\.py)::(\w+)`")
 
 @cache
 def defined(file: str) -> frozenset[str]:
-    """The tests in a file: functions, and classes that are given a name there."""
+    """Return the tests in a file: functions, classes, and classes that are assigned to a name."""
     found = set()
     for node in ast.parse((ROOT / file).read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -24,7 +24,7 @@ def defined(file: str) -> frozenset[str]:
 
 
 def missing(text: str) -> list[str]:
-    """Tests that are named in a text and do not exist."""
+    """Return the tests that a text names and that do not exist."""
     named = TEST.findall(text)
     assert len(named) == text.count("::"), "a test is named as `file.py::test_name`"
     return [test for file, test in named if not (ROOT / file).is_file() or test not in defined(file)]

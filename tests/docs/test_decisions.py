@@ -1,4 +1,4 @@
-"""Every decision has a number of its own, a row in the list, and the form of the others."""
+"""Every decision has a unique number, a row in the list, and the same sections."""
 
 from __future__ import annotations
 

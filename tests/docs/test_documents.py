@@ -1,4 +1,4 @@
-"""The documents agree with the repository: links, paths, names of functions, and commands that somebody runs."""
+"""The documents agree with the repository: links, paths, names of functions, and commands that tests run."""
 
 from __future__ import annotations
 
@@ -94,6 +94,14 @@ def test_every_package_and_folder_of_tests_is_on_the_map() -> None:
         if (name := f"{folder.relative_to(ROOT)}/") not in named
     ]
     assert missing == []
+
+
+def test_the_glossary_is_short_and_defines_each_term_once() -> None:
+    section = read("ARCHITECTURE.md").partition("## Glossary")[2].partition("\n## ")[0]
+    terms = re.findall(r"^\| ([^|]+) \| .+ \|$", section, re.MULTILINE)
+    terms = [term for term in terms if term not in {"term", "---"}]
+    assert 20 <= len(terms) <= 25
+    assert len(set(terms)) == len(terms)
 
 
 def test_the_import_contracts_are_named_as_they_are_called() -> None:

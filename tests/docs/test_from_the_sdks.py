@@ -1,4 +1,4 @@
-"""The tables of docs/from-the-sdks.md name all that the installed SDKs offer, and nothing of ours that is not there."""
+"""The tables of docs/from-the-sdks.md name all of the installed SDKs, and nothing that this project does not have."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ SPAN = re.compile(r"`([^`]+)`")
 
 
 def rows() -> list[list[str]]:
-    """The cells of every row of a table of calls."""
+    """Return the cells of every row of a table of calls."""
     lines = [line for line in read(PAGE).splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [row for row in cells if len(row) == 4 and row[0] not in {"call", "---"}]
 
 
 def named(column: int) -> set[str]:
-    """All code spans of a column."""
+    """Return all code spans of a column."""
     return {span for row in rows() for span in SPAN.findall(row[column])}
 
 
 def public(owner: type) -> Iterator[str]:
-    """What a class offers, its base classes' included."""
+    """Return the public names of a class and its base classes."""
     for name, member in inspect.getmembers(owner):
         if not name.startswith("_") and (callable(member) or not isinstance(member, str | int)):
             yield f"{owner.__name__}.{name}"
@@ -65,12 +65,12 @@ REEXPORTED = re.compile(r"^export \{([^}]*)\} from '([^']+)'|^export \* from '([
 BODY = re.compile(r"^export (?:declare )?(?:class|interface) (\w+)[^{]*\{\n(.*?)^\}", re.M | re.S)
 MEMBER = re.compile(r"^    (?:readonly |static |get )*(\w+)\??(?:<[^>]*>)?[:(]", re.M)
 TABLED = {"HiggsfieldClient", "JobSet", "SoulId", "AgentsResource", "ClientConfig", "InputImage", "InputAudio"}
-"""Classes of which every member is named; the members of the others are data."""
+"""Classes of which the page names every member. The members of others are data."""
 DATA = {"JobSet.id", "JobSet.jobs", "SoulId.id", "SoulId.status", "SoulId.name"}
 
 
 def exported(file: Path) -> set[str]:
-    """What a declaration file offers to who imports it, and the members of what is a class."""
+    """Return the names that a declaration file exports, with the members of its classes."""
     text = re.sub(r"/\*.*?\*/", "", file.read_text(), flags=re.S)
     found = set(EXPORTED.findall(text))
     for names, source, everything, local in REEXPORTED.findall(text):

@@ -1,4 +1,4 @@
-"""What the documents take from the code is what the code says."""
+"""The generated parts of the documents are up to date."""
 
 import pytest
 

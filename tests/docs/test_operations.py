@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md, run in the order of the page: backup, restore, resolve, move, upgrade."""
+"""Run the commands of docs/operations.md in order: backup, restore, resolve, move, upgrade."""
 
 from __future__ import annotations
 

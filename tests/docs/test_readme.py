@@ -1,7 +1,7 @@
-"""What the README shows is what happens: its commands and snippets are run, against a sandbox and a gateway.
+"""Run the commands and snippets of the README and of other pages against a sandbox and a gateway.
 
-They are run as they stand, but for the addresses below: those become the ones that are free on this machine. What
-serves until it is stopped is run until it says that it is ready; the ports that it takes come from the environment.
+They run unchanged, except that the addresses below are replaced by free ones. A command that serves runs until it
+reports that it is ready, and takes its ports from the environment.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STARTS = [b for b in COMMANDS if SERVES.match(b.commands[-1])]
 
 @dataclass
 class Stage:
-    """A sandbox and a gateway before it, and how to run something against them."""
+    """A sandbox, a gateway in front of it, and the environment for commands that use them."""
 
     sandbox: Sandbox
     gateway: GatewayProcess
@@ -46,21 +46,21 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """This process's, without settings and proxies from outside; commands are found where Python is."""
+        """The environment without settings and proxies from outside. The PATH has the folder of Python."""
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("HF_", "HFGATEWAY_"))}
         kept = {n: v for n, v in kept.items() if not n.lower().endswith("_proxy")}
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
         return kept | {"PATH": path, "HFGATEWAY_GRPC_ADDRESS": self.gateway.address}
 
     def addressed(self, text: str) -> str:
-        """The text with the addresses of this stage."""
+        """Return the text with the addresses of this stage."""
         real = {GRPC: self.gateway.address, HTTP: self.gateway.http_address, SANDBOX: self.sandbox.url}
         for shown, address in real.items():
             text = text.replace(shown, address.removeprefix("http://"))
         return text
 
     async def run(self, *command: str) -> str:
-        """What it prints; it has to succeed."""
+        """Run a command that must succeed, and return its output."""
         process = await asyncio.create_subprocess_exec(
             *command, cwd=self.folder, env=self.environment, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE, start_new_session=True,
@@ -119,7 +119,7 @@ async def test_the_commands_work(block: Block, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("block", STARTS, ids=str)
-async def test_what_serves_says_that_it_is_ready_and_stops_when_told(block: Block, stage: Stage) -> None:
+async def test_commands_that_serve_report_that_they_are_ready_and_stop(block: Block, stage: Stage) -> None:
     served = SERVES.match(block.commands[-1])
     assert served is not None
     ports = {"HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0", "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0"}
@@ -142,7 +142,7 @@ async def test_what_serves_says_that_it_is_ready_and_stops_when_told(block: Bloc
 
 
 async def test_two_bad_answers_after_acceptance_are_charged_once(stage: Stage) -> None:
-    """The gateway's row in the comparison; those of the SDKs are in tests/sdk."""
+    """The gateway's row in docs/from-the-sdks.md. The rows of the SDKs are in tests/sdk."""
     bad = {"on": "submit", "kind": "502", "processed": True, "times": 2}
     stage.sandbox.state.plan.add([Fault.parse(bad)])
     stored = generation_service_pb2.WAIT_FOR_STORED
@@ -178,7 +178,7 @@ def test_the_excuse_of_make_demo_holds() -> None:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End it and all that it has started: each is a session of its own."""
+    """Kill a process and its children; each command has its own session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()

@@ -1,4 +1,4 @@
-"""Every case that the sandbox is held to has its row, and every row names tests that exist."""
+"""Every conformance case of the sandbox has a row, and every row names tests that exist."""
 
 from __future__ import annotations
 

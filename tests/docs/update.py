@@ -1,4 +1,4 @@
-"""Writes the parts of the documents that come from code: `python -m tests.docs.update`."""
+"""Write the generated parts of the documents: `python -m tests.docs.update`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOT_YET = "not supported yet"
 
 
 def settings() -> str:
-    """Every setting of the gateway."""
+    """Return the table of settings."""
     rows = (
         (f"`{name}`", f"`{default}`" if default else "", meaning + (" (not yet)" if _refused(name) else ""))
         for name, default, meaning in config.settings_table()
@@ -26,7 +26,7 @@ def settings() -> str:
 
 
 def reasons() -> str:
-    """Every reason with its code, the proto's comment, and whether this version gives it."""
+    """Return the table of reasons: code, the proto's comment, and whether this version returns it."""
     given = _given()
     rows = []
     for name, text in _comments().items():
@@ -41,7 +41,7 @@ def reasons() -> str:
 
 
 def times() -> str:
-    """The times of the submit path, with the names that they have in the code."""
+    """Return the table of the times of the submit path, with their names in the code."""
     defaults = config.read_settings({})
     second, third = due_steps.LATER_PAUSES[2], due_steps.LATER_PAUSES[3]
     rows = [
@@ -99,7 +99,7 @@ def times() -> str:
 
 
 def transitions() -> str:
-    """The states that each observation leads to, from each state."""
+    """Return the table of the states that each observation leads to."""
     columns = [State.PENDING, State.UNCERTAIN, State.QUEUED, State.IN_PROGRESS]
 
     def cell(after: frozenset[State] | None) -> str:
@@ -121,17 +121,17 @@ PARTS: dict[tuple[str, str], Callable[[], str]] = {
 
 
 def updated(file: str, name: str) -> str:
-    """The document with that part as it has to be."""
+    """Return the document with an up-to-date part."""
     begin, end = f"<!-- generated: {name} -->\n", "<!-- end -->\n"
     before, _, rest = (ROOT / file).read_text().partition(begin)
     _, found, after = rest.partition(end)
     if not found:
-        raise ValueError(f"{file}: has no place for {name}")
+        raise ValueError(f"{file}: has no marks for {name}")
     return before + begin + PARTS[file, name]() + end + after
 
 
 def main() -> None:
-    """Write what differs."""
+    """Update every document that has changed parts."""
     for file, name in PARTS:
         text = updated(file, name)
         if (ROOT / file).read_text() != text:
@@ -161,7 +161,7 @@ def _comments() -> dict[str, str]:
 
 
 def _given() -> set[str]:
-    """The reasons that some code of the gateway gives; the table of codes does not count."""
+    """Return the reasons that the code of the gateway uses, apart from the table of codes."""
     sources = (path for path in (ROOT / "gateway").rglob("*.py") if path != ROOT / "gateway" / "rpc" / "errors.py")
     return {name for path in sources for name in re.findall(r"\bReason\.([A-Z_]+)\b", path.read_text())}
 
