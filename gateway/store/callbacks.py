@@ -1,10 +1,9 @@
-"""Callbacks and their deliveries in the store of the generations: written by its one writer, read by its reader."""
+"""The port `CallbackStore` on SQLite: callbacks, their secrets and their deliveries."""
 
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem, Secret
 from gateway.generations.model import State
@@ -14,68 +13,62 @@ from gateway.store.writer import Effect, Writer
 
 
 class SqliteCallbacks:
-    """The `CallbackStore` on SQLite. `read` answers a named statement; raises StoreError."""
+    """A part of `SqliteStore`, open as long as it is. `rows` reads the rows of a named statement.
 
-    def __init__(self, writer: Writer, sql: Mapping[str, str], read: Callable[..., Sequence[sqlite3.Row]]) -> None:
+    The methods are described in `gateway/callbacks/ports.py`.
+    """
+
+    def __init__(self, writer: Writer, sql: Mapping[str, str], rows: Callable[..., Sequence[sqlite3.Row]]) -> None:
         self._writer = writer
         self._sql = sql
-        self._read = read
+        self._rows = rows
 
     async def add_callback(self, callback: Callback) -> bool:
-        """Keep a new one, unless its key is known."""
-        c = callback
-        row = (
-            c.id, c.tenant, c.url, _wanted_out(c.wanted), int(c.every_change), c.idempotency_key, c.fingerprint,
-            c.create_time, c.position, *_health(c),
-        )  # fmt: skip
-
         def write(connection: sqlite3.Connection) -> Effect:
-            if connection.execute(self._sql["insert_callback"], row).rowcount == 0:
+            if connection.execute(self._sql["insert_callback"], _callback_row(callback)).rowcount == 0:
                 return False, None
-            self._put_secrets(connection, callback)
+            self._insert_secrets(connection, callback)
             return True, None
 
         return bool(await self._writer.write("callback", write))
 
     async def change_callback(self, callback: Callback, due: float | None = None) -> None:
-        """Store it as it is, with its secrets in place of those before."""
+        of = {"callback_id": callback.id}
 
         def write(connection: sqlite3.Connection) -> Effect:
-            self._update(connection, callback)
-            connection.execute(self._sql["delete_callback_secrets"], (callback.id,))
-            self._put_secrets(connection, callback)
+            connection.execute(self._sql["update_callback"], _callback_row(callback))
+            connection.execute(self._sql["delete_callback_secrets"], of)
+            self._insert_secrets(connection, callback)
             if due is not None:
-                connection.execute(self._sql["hurry_callback_deliveries"], (callback.id, due))
+                connection.execute(self._sql["advance_callback_deliveries"], of | {"due": due})
             return None, None
 
         await self._writer.write("callback changed", write)
 
     async def delete_callback(self, callback_id: str) -> None:
-        """Erase it with all that is its."""
-
         def write(connection: sqlite3.Connection) -> Effect:
             for name in ("delete_callback", "delete_callback_secrets", "delete_callback_deliveries"):
-                connection.execute(self._sql[name], (callback_id,))
+                connection.execute(self._sql[name], {"callback_id": callback_id})
             return None, None
 
         await self._writer.write("callback changed", write)
 
     async def callbacks(self) -> Sequence[Callback]:
-        """All, oldest first."""
         secrets: dict[str, list[Secret]] = {}
-        for callback_id, text, until in self._read("read_callback_secrets"):
-            secrets.setdefault(callback_id, []).append(Secret(text, until))
-        found = [_callback_of(row) for row in self._read("read_callbacks")]
+        for row in self._rows("read_callback_secrets"):
+            secrets.setdefault(row["callback_id"], []).append(Secret(row["secret"], row["until"]))
+        found = [_callback_of(row) for row in self._rows("read_callbacks")]
         return [replace(callback, secrets=tuple(secrets.get(callback.id, ()))) for callback in found]
 
     async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery], settled_before: float) -> None:
-        """New deliveries and the position that they lead to."""
-        rows = [(d.callback_id, d.generation_id, d.revision, d.create_time, d.next_at) for d in taken]
+        rows = [_delivery_row(delivery) for delivery in taken]
+        position = {"id": callback.id, "position": callback.position}
+        settled = {"callback_id": callback.id, "before": settled_before}
 
         def write(connection: sqlite3.Connection) -> Effect:
             connection.executemany(self._sql["insert_callback_delivery"], rows)
-            connection.execute(self._sql["update_callback_position"], (callback.position, callback.id))
-            connection.execute(self._sql["prune_callback_deliveries"], (callback.id, settled_before))
+            connection.execute(self._sql["update_callback_position"], position)
+            connection.execute(self._sql["prune_callback_deliveries"], settled)
             return None, None
 
         await self._writer.write("deliveries taken", write)
@@ -83,84 +76,63 @@ class SqliteCallbacks:
     async def delivery_attempted(
         self, delivery: Delivery, callback: Callback, before: Callback, due: float | None
     ) -> None:
-        """What an attempt came to, for both."""
-
         def write(connection: sqlite3.Connection) -> Effect:
-            self._put(connection, delivery)
+            connection.execute(self._sql["update_callback_delivery"], _delivery_row(delivery))
             if callback != before:
-                self._update(connection, callback)
+                connection.execute(self._sql["update_callback"], _callback_row(callback))
             if due is not None:
-                connection.execute(self._sql["hurry_failed_callback_deliveries"], (callback.id, due))
+                late = {"callback_id": callback.id, "due": due}
+                connection.execute(self._sql["advance_failed_callback_deliveries"], late)
             return None, None
 
         await self._writer.write("delivery attempted", write)
 
     async def redeliver(self, delivery: Delivery) -> None:
-        """It waits again."""
-
         def write(connection: sqlite3.Connection) -> Effect:
-            self._put(connection, delivery)
+            connection.execute(self._sql["update_callback_delivery"], _delivery_row(delivery))
             return None, None
 
         await self._writer.write("redelivery", write)
 
     async def drop_delivery(self, delivery: Delivery) -> None:
-        """Erase it."""
-
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["delete_callback_delivery"], _name(delivery))
+            connection.execute(self._sql["delete_callback_delivery"], _delivery_row(delivery))
             return None, None
 
         await self._writer.write("delivery dropped", write)
 
     async def pending_deliveries(self, callback_id: str) -> Sequence[Delivery]:
-        """Those that wait."""
-        return [_delivery_of(row) for row in self._read("read_waiting_callback_deliveries", callback_id)]
+        rows = self._rows("read_pending_callback_deliveries", callback_id=callback_id)
+        return [_delivery_of(row) for row in rows]
 
     async def delivery(self, callback_id: str, generation_id: str, revision: int) -> Delivery | None:
-        """One of a callback."""
-        rows = self._read("read_callback_delivery", callback_id, generation_id, revision)
+        rows = self._rows(
+            "read_callback_delivery", callback_id=callback_id, generation_id=generation_id, revision=revision
+        )
         return _delivery_of(rows[0]) if rows else None
 
     async def deliveries(
         self, callback_id: str, generation_id: str, *, failed_only: bool, before: tuple[float, str, int], limit: int
     ) -> Sequence[Delivery]:
-        """A page, newest first."""
-        rows = self._read("read_callback_deliveries", callback_id, generation_id, failed_only, *before, limit)
+        time, generation, revision = before
+        rows = self._rows(
+            "read_callback_deliveries",
+            callback_id=callback_id,
+            generation_id=generation_id,
+            failed_only=failed_only,
+            before_time=time,
+            before_generation=generation,
+            before_revision=revision,
+            limit=limit,
+        )
         return [_delivery_of(row) for row in rows]
 
-    def _update(self, connection: sqlite3.Connection, callback: Callback) -> None:
-        changing = (_wanted_out(callback.wanted), int(callback.every_change), callback.position, *_health(callback))
-        connection.execute(self._sql["update_callback"], (*changing, callback.id))
-
-    def _put_secrets(self, connection: sqlite3.Connection, callback: Callback) -> None:
-        rows = [(callback.id, number, one.text, one.until) for number, one in enumerate(callback.secrets)]
+    def _insert_secrets(self, connection: sqlite3.Connection, callback: Callback) -> None:
+        rows = [
+            {"callback_id": callback.id, "number": number, "secret": secret.text, "until": secret.until}
+            for number, secret in enumerate(callback.secrets)
+        ]
         connection.executemany(self._sql["insert_callback_secret"], rows)
-
-    def _put(self, connection: sqlite3.Connection, delivery: Delivery) -> None:
-        d = delivery
-        row = (
-            d.next_at,
-            d.state.value,
-            d.attempts,
-            d.refusals,
-            d.problem and d.problem.value,
-            d.http_status,
-            d.last_attempt_time,
-        )
-        connection.execute(self._sql["update_callback_delivery"], (*row, *_name(d)))
-
-
-def _name(delivery: Delivery) -> tuple[str, str, int]:
-    return delivery.callback_id, delivery.generation_id, delivery.revision
-
-
-def _health(callback: Callback) -> tuple[Any, ...]:
-    c = callback
-    problem = None if c.problem is None else c.problem.value
-    return (
-        int(c.paused), problem, c.problem_status, c.problem_time, c.failing_since, c.failed_at, c.streak, c.held_until,
-    )  # fmt: skip
 
 
 def _wanted_out(wanted: Filter) -> str:
@@ -179,6 +151,29 @@ def _wanted_in(text: str) -> Filter:
         model_ids=frozenset(content["models"]),
         labels=content["labels"],
     )
+
+
+def _callback_row(callback: Callback) -> dict[str, object]:
+    c = callback
+    return {
+        "id": c.id,
+        "tenant": c.tenant,
+        "url": c.url,
+        "wanted": _wanted_out(c.wanted),
+        "every_change": int(c.every_change),
+        "idempotency_key": c.idempotency_key,
+        "fingerprint": c.fingerprint,
+        "create_time": c.create_time,
+        "position": c.position,
+        "paused": int(c.paused),
+        "problem": None if c.problem is None else c.problem.value,
+        "problem_status": c.problem_status,
+        "problem_time": c.problem_time,
+        "failing_since": c.failing_since,
+        "failed_at": c.failed_at,
+        "streak": c.streak,
+        "held_until": c.held_until,
+    }
 
 
 def _callback_of(row: Row) -> Callback:
@@ -201,6 +196,23 @@ def _callback_of(row: Row) -> Callback:
         streak=row["streak"],
         held_until=row["held_until"],
     )
+
+
+def _delivery_row(delivery: Delivery) -> dict[str, object]:
+    d = delivery
+    return {
+        "callback_id": d.callback_id,
+        "generation_id": d.generation_id,
+        "revision": d.revision,
+        "create_time": d.create_time,
+        "next_at": d.next_at,
+        "fate": d.state.value,
+        "attempts": d.attempts,
+        "refusals": d.refusals,
+        "problem": None if d.problem is None else d.problem.value,
+        "http_status": d.http_status,
+        "last_attempt_time": d.last_attempt_time,
+    }
 
 
 def _delivery_of(row: Row) -> Delivery:

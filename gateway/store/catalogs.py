@@ -1,4 +1,4 @@
-"""Catalogs in the SQLite store: a row for each, replaced as a whole."""
+"""The port `CatalogStore` on SQLite: one row for each catalog, its items as JSON."""
 
 import asyncio
 import json
@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 
 
 class SqliteCatalogs:
-    """The `CatalogStore` port over the store's one writer."""
+    """The catalogs in the file of a `SqliteStore`, written by its writer.
+
+    The methods are described in `gateway/catalog/ports.py`.
+    """
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
@@ -34,35 +37,38 @@ class SqliteCatalogs:
         self._sql = store.statements
 
     async def load_catalog(self, account: str, origin: str, name: str) -> StoredCatalog | None:
-        """What was kept last. What cannot be read is as good as never kept: it can be had again."""
-        for row in self._store.rows("read_catalog", account, origin, name):
+        for row in self._store.rows("read_catalog", account=account, origin=origin, name=name):
             try:
                 items = await asyncio.to_thread(_unpacked, name, row["items"])
             except (ValueError, LookupError, TypeError, AttributeError):
-                log.warning("a stored catalog cannot be read, and is asked for again", extra={"catalog": name})
+                log.warning("a stored catalog cannot be read; fetching it again", extra={"catalog": name})
                 return None
             return StoredCatalog(items, row["fetched_at"], row["fetch_time"])
         return None
 
     async def save_catalog(self, account: str, origin: str, name: str, catalog: StoredCatalog) -> None:
-        """Keep it in place of what was kept before."""
-        items = await asyncio.to_thread(_packed, catalog.items)
-        row = (account, origin, name, items, catalog.fetched_at, catalog.fetch_time)
+        items = await asyncio.to_thread(_packed, catalog.items)  # they may be megabytes
+        row = {
+            "account": account,
+            "origin": origin,
+            "name": name,
+            "items": items,
+            "fetched_at": catalog.fetched_at,
+            "fetch_time": catalog.fetch_time,
+        }
 
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["keep_catalog"], row)
+            connection.execute(self._sql["replace_catalog"], row)
             return None, None
 
         await self._writer.write("catalog", write)
 
 
 def _packed(items: Sequence[Item]) -> str:
-    """They may be megabytes: for a thread."""
     return json.dumps([asdict(one) for one in items], ensure_ascii=False)
 
 
 def _unpacked(name: str, text: str) -> tuple[Item, ...]:
-    """The same."""
     return tuple(_item(name, one) for one in json.loads(text))
 
 

@@ -1,4 +1,4 @@
-"""Characters in the SQLite store: what was ordered, what came of it, and what is to be deleted."""
+"""The port `CharacterStore` on SQLite: orders of characters, and characters to be deleted."""
 
 import json
 import sqlite3
@@ -8,12 +8,16 @@ from gateway.characters.model import Creation, Removal
 from gateway.characters.ports import CharacterTakenError
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.ports import StoreError
+from gateway.store.codec import Row
 from gateway.store.sqlite import SqliteStore
 from gateway.store.writer import Effect
 
 
 class SqliteCharacters:
-    """The `CharacterStore` port over the store's one writer."""
+    """The characters in the file of a `SqliteStore`, written by its writer.
+
+    The methods are described in `gateway/characters/ports.py`.
+    """
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
@@ -21,24 +25,18 @@ class SqliteCharacters:
         self._sql = store.statements
 
     async def claim(self, creation: Creation) -> None:
-        """Keep it. Raises StoreError also where the key is being freed at the same time."""
-        row = (
-            creation.id, creation.tenant, creation.key, creation.fingerprint, creation.account, creation.name,
-            creation.version.value, json.dumps(sorted(creation.known)), creation.sent_date, creation.sent_at,
-        )  # fmt: skip
-
         def write(connection: sqlite3.Connection) -> Effect:
-            return connection.execute(self._sql["insert_character"], row).rowcount == 1, None
+            return connection.execute(self._sql["insert_character"], _creation_row(creation)).rowcount == 1, None
 
         if not await self._writer.write("character claim", write):
             raise StoreError("the key was freed at the same time")
 
     async def bind(self, creation_id: str, character_id: str) -> None:
-        """This came of it."""
+        row = {"id": creation_id, "character_id": character_id}
 
         def write(connection: sqlite3.Connection) -> Effect:
             try:
-                connection.execute(self._sql["bind_character"], (character_id, creation_id))
+                connection.execute(self._sql["bind_character"], row)
             except sqlite3.IntegrityError:
                 return False, None
             return True, None
@@ -47,36 +45,51 @@ class SqliteCharacters:
             raise CharacterTakenError(character_id)
 
     async def free(self, creation_id: str) -> None:
-        """Nothing came of it."""
-
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["free_character"], (creation_id,))
+            connection.execute(self._sql["delete_unbound_character"], {"id": creation_id})
             return None, None
 
         await self._writer.write("character freed", write)
 
     async def remove(self, removal: Removal) -> None:
-        """Keep the wish, or that it is fulfilled."""
-        row = (removal.account, removal.character_id, removal.tenant, removal.gone)
+        row = {
+            "account": removal.account,
+            "character_id": removal.character_id,
+            "tenant": removal.tenant,
+            "gone": removal.gone,
+        }
 
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["remove_character"], row)
+            connection.execute(self._sql["insert_removed_character"], row)
             return None, None
 
         step = "character gone" if removal.gone else "character removal"
         await self._writer.write(step, write)
 
     async def creations(self) -> Sequence[Creation]:
-        """All, oldest first."""
-        return [_creation(row) for row in self._store.rows("read_characters")]
+        return [_creation_of(row) for row in self._store.rows("read_characters")]
 
     async def removals(self) -> Sequence[Removal]:
-        """All."""
         rows = self._store.rows("read_removed_characters")
         return [Removal(row["account"], row["character_id"], row["tenant"], bool(row["gone"])) for row in rows]
 
 
-def _creation(row: sqlite3.Row) -> Creation:
+def _creation_row(creation: Creation) -> dict[str, object]:
+    return {
+        "id": creation.id,
+        "tenant": creation.tenant,
+        "idempotency_key": creation.key,
+        "fingerprint": creation.fingerprint,
+        "account": creation.account,
+        "name": creation.name,
+        "version": creation.version.value,
+        "known": json.dumps(sorted(creation.known)),
+        "sent_date": creation.sent_date,
+        "sent_at": creation.sent_at,
+    }
+
+
+def _creation_of(row: Row) -> Creation:
     try:
         return Creation(
             id=row["id"],

@@ -1,7 +1,11 @@
-"""Generations as rows: columns for what is searched or decided by, one JSON text for what a caller sees change."""
+"""Rows of generations, their prepared requests and their events.
+
+Each table has two functions: one returns the columns of a value by name, the other the value in a row. The columns of a
+generation are what statements search by and what the gateway decides by. The column `shown` is a JSON text with all
+that a caller can see change; the log of changes has a copy for each revision.
+"""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -12,6 +16,7 @@ from gateway.errors import NO_METADATA, Failure, Reason, Violation
 from gateway.generations.model import (
     Event,
     Generation,
+    GenerationId,
     InputKind,
     Marker,
     MediaKind,
@@ -25,139 +30,34 @@ from gateway.generations.model import (
 
 
 class Row(Protocol):
-    """A row whose columns are asked for by name."""
+    """A row that is read by the names of its columns."""
 
-    def __getitem__(self, name: str, /) -> Any:
-        """The value of a column."""
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 def _encode(value: dict[str, Any]) -> str:
-    return to_json(value).decode()  # a sixth of the time that json takes, for the same text
+    return to_json(value).decode()  # the same text as json.dumps in a sixth of the time
 
 
-def spec_columns(spec: Spec) -> tuple[Any, ...]:
-    """The columns that never change, in the order of `insert_generation`."""
-    return (
-        spec.id, spec.tenant, spec.model_id, spec.api, spec.account, spec.origin, spec.input,
-        _encode(dict(spec.labels)) if spec.labels else "{}",
-        spec.idempotency_key, spec.create_time, spec.created_at, spec.weight, spec.token_hash, spec.start_by,
-        int(spec.fail_when_saturated),
-    )  # fmt: skip
-
-
-def progress_columns(generation: Generation, text: str) -> tuple[Any, ...]:
-    """The columns that change, in the order of both statements; `text` is what is `shown`."""
-    marker = generation.marker
-    return (
-        generation.version, generation.revision, generation.state.value, int(generation.done),
-        generation.request_id or None, generation.end_time, generation.ended_at, text,
-        marker.owner if marker else None, marker.attempt if marker else None,
-        generation.send_by, generation.sent_at, generation.first_sent_at, generation.sends, int(generation.ambiguous),
-        generation.not_before, int(generation.repeats_over), int(generation.cancel_requested),
-        generation.polls, generation.missing_since, generation.stray_request_id, int(generation.held),
-    )  # fmt: skip
-
-
-def shown(generation: Generation) -> str:
-    """What a caller sees change, without what is empty."""
-    g = generation
-    content: dict[str, Any] = {"s": g.state.value, "f": g.source.value, "u": g.update_time}
-    if g.outputs:
-        content["o"] = [_output_out(output) for output in g.outputs]
-    if g.failure is not None:
-        content["failure"] = _failure_out(g.failure)
-    if g.delay is not None:
-        content["delay"] = _failure_out(g.delay)
-    if g.other_results is not None:
-        content["other"] = dict(g.other_results)
-    for name in _PLAIN:
-        value = getattr(g, name)
-        if value or value == 0.0:
-            content[name] = value
-    return _encode(content)
-
-
-_PLAIN = (
-    "request_id", "correlation_id", "upstream_status", "accept_time", "start_time", "end_time", "outputs_expire_time",
-)  # fmt: skip
-
-
-def shown_fields(text: str) -> dict[str, Any]:
-    """The fields of a Generation that `shown` holds."""
-    content = json.loads(text)
-    fields: dict[str, Any] = {
-        "state": State(content["s"]),
-        "source": Source(content["f"]),
-        "update_time": content["u"],
-        "outputs": tuple(Output(State(state), MediaKind(kind), *texts) for state, kind, *texts in content.get("o", ())),
-        "failure": _failure_in(content.get("failure")),
-        "delay": _failure_in(content.get("delay")),
-        "other_results": content.get("other"),
+def spec_row(spec: Spec) -> dict[str, Any]:
+    """Return the columns of a generation that never change."""
+    return {
+        "id": spec.id,
+        "tenant": spec.tenant,
+        "model_id": spec.model_id,
+        "api": spec.api,
+        "account": spec.account,
+        "origin": spec.origin,
+        "input": spec.input,
+        "labels": _encode(dict(spec.labels)) if spec.labels else "{}",
+        "idempotency_key": spec.idempotency_key,
+        "create_time": spec.create_time,
+        "created_at": spec.created_at,
+        "weight": spec.weight,
+        "token_hash": spec.token_hash,
+        "start_by": spec.start_by,
+        "fail_when_saturated": int(spec.fail_when_saturated),
     }
-    for name in ("request_id", "correlation_id", "upstream_status"):
-        fields[name] = content.get(name, "")
-    for name in ("accept_time", "start_time", "end_time", "outputs_expire_time"):
-        fields[name] = content.get(name)
-    return fields
-
-
-def generation_of(row: Row) -> Generation:
-    """The generation in a row of the table."""
-    return Generation(
-        spec=_spec_of(row),
-        version=row["version"],
-        revision=row["revision"],
-        marker=None if row["owner"] is None else Marker(row["owner"], row["attempt"]),
-        send_by=row["send_by"],
-        sent_at=row["sent_at"],
-        first_sent_at=row["first_sent_at"],
-        sends=row["sends"],
-        ambiguous=bool(row["ambiguous"]),
-        not_before=row["not_before"],
-        repeats_over=bool(row["repeats_over"]),
-        cancel_requested=bool(row["cancel_requested"]),
-        polls=row["polls"],
-        missing_since=row["missing_since"],
-        stray_request_id=row["stray_request_id"],
-        ended_at=row["ended_at"],
-        held=bool(row["held"]),
-        **shown_fields(row["shown"]),
-    )
-
-
-def at_revision(generation: Generation, revision: int, text: str) -> Generation:
-    """The generation as callers saw it at an earlier revision."""
-    return replace(generation, revision=revision, **shown_fields(text))
-
-
-def request_columns(request: PreparedRequest) -> tuple[Any, ...]:
-    """The columns of a prepared request."""
-    return (
-        request.account, request.origin, request.path, request.query, _encode(dict(request.headers)), request.body,
-        request.key, request.kind.value,
-    )  # fmt: skip
-
-
-def request_of(row: Sequence[Any]) -> PreparedRequest:
-    """The prepared request in its columns."""
-    account, origin, path, query, headers, body, key, kind = row
-    return PreparedRequest(account, origin, path, query, json.loads(headers), body, key, InputKind(kind))
-
-
-def event_columns(generation_id: str, event: Event) -> tuple[Any, ...]:
-    """The columns of an event."""
-    call = event.call or UpstreamCall("", "", 0, "", event.time, 0.0)
-    return (
-        generation_id, event.time, event.description, event.source.value, call.method, call.path, call.http_status,
-        call.correlation_id, call.seconds, event.times,
-    )  # fmt: skip
-
-
-def event_of(row: Sequence[Any]) -> Event:
-    """The event in its columns."""
-    time, description, source, method, path, http_status, correlation_id, seconds, times = row
-    call = UpstreamCall(method, path, http_status, correlation_id, time, seconds) if method else None
-    return Event(time, description, source=Source(source), call=call, times=times)
 
 
 def _spec_of(row: Row) -> Spec:
@@ -181,11 +81,171 @@ def _spec_of(row: Row) -> Spec:
     )
 
 
+def progress_row(generation: Generation, text: str) -> dict[str, Any]:
+    """Return the columns of a generation that change. `text` is the value of `shown`.
+
+    `done`, `request_id` and `end_time` are in that text, too: as columns they can be searched and indexed.
+    """
+    g = generation
+    marker = g.marker
+    return {
+        "version": g.version,
+        "revision": g.revision,
+        "state": g.state.value,
+        "done": int(g.done),
+        "request_id": g.request_id or None,
+        "end_time": g.end_time,
+        "ended_at": g.ended_at,
+        "shown": text,
+        "owner": marker.owner if marker else None,
+        "attempt": marker.attempt if marker else None,
+        "send_by": g.send_by,
+        "sent_at": g.sent_at,
+        "first_sent_at": g.first_sent_at,
+        "sends": g.sends,
+        "ambiguous": int(g.ambiguous),
+        "not_before": g.not_before,
+        "repeats_over": int(g.repeats_over),
+        "cancel_requested": int(g.cancel_requested),
+        "polls": g.polls,
+        "missing_since": g.missing_since,
+        "stray_request_id": g.stray_request_id,
+        "held": int(g.held),
+    }
+
+
+def generation_of(row: Row) -> Generation:
+    """Return the generation in a row of the table. Raises ValueError, LookupError or TypeError for a corrupt row."""
+    return Generation(
+        spec=_spec_of(row),
+        version=row["version"],
+        revision=row["revision"],
+        marker=None if row["owner"] is None else Marker(row["owner"], row["attempt"]),
+        send_by=row["send_by"],
+        sent_at=row["sent_at"],
+        first_sent_at=row["first_sent_at"],
+        sends=row["sends"],
+        ambiguous=bool(row["ambiguous"]),
+        not_before=row["not_before"],
+        repeats_over=bool(row["repeats_over"]),
+        cancel_requested=bool(row["cancel_requested"]),
+        polls=row["polls"],
+        missing_since=row["missing_since"],
+        stray_request_id=row["stray_request_id"],
+        ended_at=row["ended_at"],
+        held=bool(row["held"]),
+        **shown_fields(row["shown"]),
+    )
+
+
+def shown(generation: Generation) -> str:
+    """Return the JSON text of all that a caller can see change. Empty fields are left out."""
+    g = generation
+    content: dict[str, Any] = {"s": g.state.value, "f": g.source.value, "u": g.update_time}
+    if g.outputs:
+        content["o"] = [_output_out(output) for output in g.outputs]
+    if g.failure is not None:
+        content["failure"] = _failure_out(g.failure)
+    if g.delay is not None:
+        content["delay"] = _failure_out(g.delay)
+    if g.other_results is not None:
+        content["other"] = dict(g.other_results)
+    for name in _PLAIN:
+        value = getattr(g, name)
+        if value or value == 0.0:
+            content[name] = value
+    return _encode(content)
+
+
+_PLAIN = (
+    "request_id", "correlation_id", "upstream_status", "accept_time", "start_time", "end_time", "outputs_expire_time",
+)  # fmt: skip
+
+
+def shown_fields(text: str) -> dict[str, Any]:
+    """Return the fields of a Generation that a text of `shown` contains."""
+    content = json.loads(text)
+    fields: dict[str, Any] = {
+        "state": State(content["s"]),
+        "source": Source(content["f"]),
+        "update_time": content["u"],
+        "outputs": tuple(Output(State(state), MediaKind(kind), *texts) for state, kind, *texts in content.get("o", ())),
+        "failure": _failure_in(content.get("failure")),
+        "delay": _failure_in(content.get("delay")),
+        "other_results": content.get("other"),
+    }
+    for name in ("request_id", "correlation_id", "upstream_status"):
+        fields[name] = content.get(name, "")
+    for name in ("accept_time", "start_time", "end_time", "outputs_expire_time"):
+        fields[name] = content.get(name)
+    return fields
+
+
+def at_revision(generation: Generation, revision: int, text: str) -> Generation:
+    """Return the generation as callers saw it at an earlier revision. `text` is its `shown` then."""
+    return replace(generation, revision=revision, **shown_fields(text))
+
+
+def request_row(generation_id: GenerationId, request: PreparedRequest) -> dict[str, Any]:
+    """Return the columns of a prepared request."""
+    return {
+        "generation_id": generation_id,
+        "account": request.account,
+        "origin": request.origin,
+        "path": request.path,
+        "query": request.query,
+        "headers": _encode(dict(request.headers)),
+        "body": request.body,
+        "key": request.key,
+        "kind": request.kind.value,
+    }
+
+
+def request_of(row: Row) -> PreparedRequest:
+    """Return the prepared request in a row."""
+    return PreparedRequest(
+        account=row["account"],
+        origin=row["origin"],
+        path=row["path"],
+        query=row["query"],
+        headers=json.loads(row["headers"]),
+        body=row["body"],
+        key=row["key"],
+        kind=InputKind(row["kind"]),
+    )
+
+
+def event_row(generation_id: str, event: Event) -> dict[str, Any]:
+    """Return the columns of an event. Those of the call are empty if it is about none."""
+    call = event.call or UpstreamCall("", "", 0, "", event.time, 0.0)
+    return {
+        "generation_id": generation_id,
+        "time": event.time,
+        "description": event.description,
+        "source": event.source.value,
+        "method": call.method,
+        "path": call.path,
+        "http_status": call.http_status,
+        "correlation_id": call.correlation_id,
+        "seconds": call.seconds,
+        "times": event.times,
+    }
+
+
+def event_of(row: Row) -> Event:
+    """Return the event in a row."""
+    call: UpstreamCall | None = None
+    if row["method"]:
+        call = UpstreamCall(
+            row["method"], row["path"], row["http_status"], row["correlation_id"], row["time"], row["seconds"]
+        )
+    return Event(row["time"], row["description"], source=Source(row["source"]), call=call, times=row["times"])
+
+
 def _output_out(output: Output) -> list[Any]:
-    """An output as a list; its job, which few have, at the end."""
     o = output
-    told = [o.state.value, o.kind.value, o.url, o.preview_url, o.name, o.content_type]
-    return [*told, o.job] if o.job else told
+    fields = [o.state.value, o.kind.value, o.url, o.preview_url, o.name, o.content_type]
+    return [*fields, o.job] if o.job else fields  # few outputs have a job
 
 
 def _failure_out(failure: Failure) -> dict[str, Any]:

@@ -1,12 +1,10 @@
-"""Opening a SQLite store file: one process at a time, the right schema, nothing corrupt, nothing newer."""
+"""Open the file of a store: lock it for one process, check it, and bring its schema up to date."""
 
 import contextlib
 import fcntl
 import logging
 import os
-import re
 import sqlite3
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,26 +18,29 @@ RESTORE = "put a backup in its place and run: hfgateway migrate --restored (docs
 
 
 class StoreFileError(Exception):
-    """The store file cannot be used; the text is one line for the operator."""
+    """The store file cannot be used. The message is one line for the operator."""
 
 
 class InUseError(StoreFileError):
-    """A gateway has it."""
+    """Another gateway has the store open."""
 
 
 class Examined(NamedTuple):
-    """What was found in a store file: how many migrations it has, and why it may not be the newest state."""
+    """The result of checking a store file: the number of its migrations, and why it may not be the newest state."""
 
     schema: int
     doubt: Doubt | None
 
 
 def lock(path: Path) -> contextlib.ExitStack:
-    """Hold a store for as long as this process lives: the file itself, and its name. A crash releases both.
+    """Lock a store, creating its file if there is none. Raises StoreFileError, or InUseError if another process has it.
 
-    The lock on the file refuses a gateway that opens it by another name, or after the side file was removed. The lock
-    on the side file refuses one that finds another file under this name. Close it after the last connection: closing a
-    database file drops the locks that SQLite holds on it in this process.
+    Two files are locked: the store, and `FILE.lock` beside it. The lock on the store refuses a gateway that opens it by
+    another name, or after `FILE.lock` was removed. The lock on `FILE.lock` refuses a gateway that finds another file
+    under this name. The end of the process releases both.
+
+    Close the result after the last connection, because closing the file drops the locks that SQLite holds on it in this
+    process.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -48,7 +49,7 @@ def lock(path: Path) -> contextlib.ExitStack:
             raise StoreFileError(f"{path}: its folder cannot be written ({error.strerror})") from error
         if path.is_dir():
             raise StoreFileError(f"{path}: is a folder, not a file")
-        _only_ours(path)
+        _create_private(path)
         try:
             database = held.enter_context(open(path, "rb"))
         except OSError as error:
@@ -62,7 +63,10 @@ def lock(path: Path) -> contextlib.ExitStack:
 
 
 def in_use(path: Path) -> bool:
-    """Whether a running gateway has the store. Leaves no trace. Not for the process that may be that gateway."""
+    """Return whether another process has the store locked. Changes nothing.
+
+    Must not be called in the process that has it locked: closing the file would drop the locks of SQLite.
+    """
     return _locked(Path(f"{path}.lock")) or _locked(path)
 
 
@@ -78,9 +82,9 @@ def _locked(file: Path) -> bool:
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
-    """The one writing connection: durable at every commit, and the only one that checkpoints.
+    """Open the one writing connection, which is durable at every commit and checkpoints the log.
 
-    What is erased is overwritten, whatever SQLite was built to do: prepared requests hold the tokens of webhooks.
+    Deleted content is overwritten with zeros, because prepared requests contain the tokens of webhooks.
     """
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=1", "wal_autocheckpoint=1000", "secure_delete=1"):
@@ -89,7 +93,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write and never checkpoints."""
+    """Open a connection that cannot write and never checkpoints."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     connection.execute("PRAGMA query_only=1")
     connection.execute("PRAGMA wal_autocheckpoint=0")
@@ -98,14 +102,14 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 
 def prepare(path: Path, *, declared: bool = False) -> sqlite3.Connection:
-    """The writing connection to a file that was checked and whose schema is up to date. Raises StoreFileError.
+    """Check a file, apply the migrations it lacks, and return the writing connection to it. Raises StoreFileError.
 
-    A file that may not be the newest state of its store is refused, unless its state is being `declared`: then its mark
-    is left as it is, so that a start is refused until the declaration is complete.
+    A file that may not be the newest state of its store is refused, unless its state is being `declared`. Its mark then
+    stays as it is, so that every start is refused until the declaration is complete.
     """
     if path.exists() and not os.access(path, os.W_OK):
         raise StoreFileError(f"{path}: is read-only")
-    _only_ours(path)
+    _create_private(path)
     found = examine(path)
     if found.doubt is not None and not declared:
         raise StoreFileError(f"{path}: {found.doubt.text}; {found.doubt.advice}")
@@ -122,14 +126,17 @@ def prepare(path: Path, *, declared: bool = False) -> sqlite3.Connection:
             connection.close()
             raise
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {_told(error)}") from error
+        raise StoreFileError(f"{path}: {_described(error)}") from error
     except OSError as error:
         raise StoreFileError(f"{path}: its mark cannot be written ({error.strerror})") from error
     return connection
 
 
 def examine(path: Path, *, thoroughly: bool = False) -> Examined:
-    """What is in a file that can be used. Changes nothing. Raises StoreFileError."""
+    """Check a file without changing anything. Raises StoreFileError if it cannot be used.
+
+    `thoroughly` also compares the indexes with their tables, which takes longer.
+    """
     if path.is_dir():
         raise StoreFileError(f"{path}: is a folder, not a file")
     _refuse_foreign_log(path)
@@ -138,11 +145,11 @@ def examine(path: Path, *, thoroughly: bool = False) -> Examined:
             schema = _check(connection, path, "integrity_check" if thoroughly else "quick_check")
             return Examined(schema, mark.doubt(path, known(connection)))
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {_told(error)}") from error
+        raise StoreFileError(f"{path}: {_described(error)}") from error
 
 
 def known(connection: sqlite3.Connection) -> Known:
-    """What a store says of itself."""
+    """Return what a store contains about itself."""
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone() is None:
         return Known()
     found = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('epoch', 'commits', 'backup')"))
@@ -150,20 +157,20 @@ def known(connection: sqlite3.Connection) -> Known:
 
 
 def _complete_mark(connection: sqlite3.Connection, path: Path) -> None:
-    """Finish the mark of a store that is opened for the first time, or bring up one that a crash left behind."""
+    """Finish the mark of a new store, or bring up to date a mark that a crash left behind its store."""
     content, store = mark.read(path), known(connection)
     if content is None or content.commits < store.commits:
         mark.create(path, store.epoch, store.commits)
 
 
-def _only_ours(path: Path) -> None:
-    """Make the file, empty and for our user alone: callers' secrets will be in it, which must be kept as they are."""
-    with contextlib.suppress(OSError):  # whatever is wrong, SQLite meets it next, and has words for it
+def _create_private(path: Path) -> None:
+    """Create the file with mode 0600 if there is none, because it will contain callers' secrets in plain text."""
+    with contextlib.suppress(OSError):  # SQLite is next to open the file, and reports the error
         path.touch(mode=0o600, exist_ok=False)
 
 
 def _tighten(path: Path) -> None:
-    """Take the permissions of other users away, which a copy may have been given."""
+    """Set the mode to 0600, because a copy may have been readable for other users."""
     for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         with contextlib.suppress(FileNotFoundError):
             mode = file.stat().st_mode & 0o777
@@ -182,7 +189,10 @@ def _mode(file: Path, mode: int) -> dict[str, str]:
 
 
 def _refuse_foreign_log(path: Path) -> None:
-    """SQLite would replay a log that was left by another file under this name: a file without a log never had one."""
+    """Raise StoreFileError if the log beside a file was left by another file of this name: SQLite would replay it.
+
+    The header of a file tells whether it was ever used with a log.
+    """
     try:
         with open(path, "rb") as file:
             head = file.read(20)
@@ -193,15 +203,8 @@ def _refuse_foreign_log(path: Path) -> None:
         raise StoreFileError(f"{path}: {path.name}-wal is left from another file: remove {path.name}-wal and -shm")
 
 
-def queries() -> dict[str, str]:
-    """The named statements of queries.sql."""
-    text = (resources.files("gateway.store") / "sql" / "sqlite" / "queries.sql").read_text()
-    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
-    return {name: sql.strip().rstrip(";") for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
-
-
 def connect_examiner(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing; where no log is left to be read, it does not even make the files of one."""
+    """Open a connection that writes nothing, and creates no file beside the store if there is no log to read."""
     mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=5.0)
 
@@ -222,18 +225,18 @@ def _check(connection: sqlite3.Connection, path: Path, check: str) -> int:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Apply the migrations that the file lacks; it is copied first if there is anything in it."""
+    """Apply the migrations that the file lacks, after copying it to FILE.schema-N unless it is new."""
     version, missing = migrations.check(connection)
     if version and missing:
         part = Path(f"{path}.schema-{version}.part")
-        part.unlink(missing_ok=True)  # of a start that ended in the middle
-        _only_ours(part)
-        connection.execute("VACUUM INTO ?", (str(part),))
+        part.unlink(missing_ok=True)  # left by an interrupted start
+        _create_private(part)
+        connection.execute("VACUUM INTO :path", {"path": str(part)})
         part.replace(f"{path}.schema-{version}")
     migrations.apply(connection, missing)
 
 
-def _told(error: sqlite3.Error) -> str:
+def _described(error: sqlite3.Error) -> str:
     known = {
         "file is not a database": "is corrupt, or no SQLite file",
         "database disk image is malformed": f"is corrupt; {RESTORE}",

@@ -1,12 +1,13 @@
-"""The high-water mark: a file beside the store that says how far the store has come.
+"""The mark: a file beside the store with the number of its commits, by which a restored or copied store is recognized.
 
-A store counts its commits in `meta`. After each COMMIT, and before anybody is answered, the count is written to the
-mark. So whatever was sent, or promised to a caller, the mark has seen: a store that has fewer commits than its mark, or
-another epoch, is an older copy. The mark is not synced with each commit, which would double the cost of one: it is a
-memory-mapped page, which survives the death of the process, and is synced a second after a commit. A power cut can
-leave it that second behind. It never gets ahead of the store.
+A store counts its commits in the table `meta`. After each COMMIT, and before the write returns, the count is copied to
+the mark. A store is an older copy if it has fewer commits than its mark, or another epoch.
 
-The mark also has the inode of the store's file, because a whole folder can be copied or restored, mark included.
+Syncing the mark with each commit would double the cost of a commit. Instead, the mark is a memory-mapped page, which
+survives a crash of the process, and is synced a second after a commit. A power cut can leave it a second behind the
+store, but never ahead of it.
+
+The mark also contains the inode of the store's file, because a whole folder can be copied, mark included.
 """
 
 import contextlib
@@ -19,14 +20,14 @@ from typing import NamedTuple
 from gateway import failpoints
 
 FORM = struct.Struct("=8s8sQQ")
-"""What it is, the store's epoch, the inode of the store's file, the store's commits."""
+"""The layout of the file: MAGIC, the epoch, the inode of the store's file, the number of commits."""
 MAGIC = b"hfgwmark"
 COUNT = slice(24, 32)
-"""Where the commits are: eight aligned bytes, which are written at once."""
+"""The bytes of the number of commits: eight aligned ones, so that they are written atomically."""
 
 
 class Content(NamedTuple):
-    """What a mark says. `commits` 0: the first start of its store was not finished."""
+    """The content of a mark. `commits` is 0 if the first start of its store did not finish."""
 
     epoch: str
     inode: int
@@ -34,7 +35,10 @@ class Content(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What a store says of itself; its epoch is empty while it has no schema. `backup`: when it was made as one."""
+    """What a store contains about itself.
+
+    `epoch` is "" without a schema. `backup` is the time at which it was made as a backup; "" for any other store.
+    """
 
     epoch: str = ""
     commits: int = 0
@@ -42,9 +46,9 @@ class Known(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """Why a file may not be the newest state of its store.
+    """Why a file may not be the newest state of its store, and what the operator can do about it.
 
-    `newest`: it may be all the same, if the operator says that it was moved. The texts are parts of one line.
+    `newest`: the operator may declare that it is the newest state and was moved. The texts are parts of one line.
     """
 
     text: str
@@ -53,38 +57,38 @@ class Doubt(NamedTuple):
 
 
 class Mark:
-    """The mark of a store that is open."""
+    """The mark of an open store."""
 
     def __init__(self, store: Path) -> None:
-        """Raises OSError, or ValueError for one that is too short."""
+        """Open the mark. Raises OSError, or ValueError if the file is too short."""
         with open(path_of(store), "r+b") as file:
             self._page = mmap.mmap(file.fileno(), FORM.size)
         (self.commits,) = struct.unpack("=Q", self._page[COUNT])
 
     def write(self, commits: int) -> None:
-        """The store has so many commits now."""
+        """Store the number of commits, which survives a crash of this process from now on."""
         failpoints.before("mark")
         self._page[COUNT] = struct.pack("=Q", commits)
         self.commits = commits
         failpoints.after("mark")
 
     def sync(self) -> None:
-        """Have it outlive a power cut, too."""
+        """Sync the mark, so that it survives a power cut, too. Raises OSError."""
         self._page.flush()
 
     def close(self) -> None:
-        """Sync it and let go of it."""
+        """Sync and close the mark. Raises OSError."""
         with contextlib.closing(self._page):
             self.sync()
 
 
 def path_of(store: Path) -> Path:
-    """The mark of a store."""
+    """Return the path of a store's mark."""
     return Path(f"{store}.mark")
 
 
 def read(store: Path) -> Content | None:
-    """What the mark of a store says; None where there is none that can be read."""
+    """Return the content of a store's mark; None if it cannot be read."""
     try:
         magic, epoch, inode, commits = FORM.unpack(path_of(store).read_bytes())
         return Content(epoch.rstrip(b"\0").decode("ascii"), inode, commits) if magic == MAGIC else None
@@ -93,7 +97,7 @@ def read(store: Path) -> Content | None:
 
 
 def create(store: Path, epoch: str, commits: int) -> None:
-    """Make the mark of a store anew, durably and at once. Raises OSError."""
+    """Create or replace the mark of a store, durably and atomically. Raises OSError."""
     path = path_of(store)
     part = path.with_name(path.name + ".part")
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -105,7 +109,7 @@ def create(store: Path, epoch: str, commits: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in it outlive a power cut."""
+    """Sync a folder, so that the names of its files survive a power cut. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -114,17 +118,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def doubt(store: Path, known: Known) -> Doubt | None:
-    """Whether this file may be anything but the newest state of its store, by its mark."""
+    """Return why a file may not be the newest state of its store; None if its mark shows that it is."""
     mark = read(store)
     if known.backup:
         return Doubt(f"is a backup made at {known.backup}", RESTORED)
     if mark is None:
-        # A store that never counted is new, or was written by a gateway without marks.
+        # A store without a count of commits is new, or was written by a gateway that had no marks.
         return Doubt(f"has no mark {path_of(store).name}", MOVED, newest=True) if known.commits else None
     if not mark.commits:
         return None
     if not known.epoch:
-        return Doubt(f"is empty, but its mark {path_of(store).name} tells of {mark.commits} commits", RESTORED)
+        return Doubt(f"is empty, but its mark {path_of(store).name} has {mark.commits} commits", RESTORED)
     if known.epoch != mark.epoch:
         return Doubt(f"is not the store that its mark {path_of(store).name} belongs to", RESTORED)
     if known.commits < mark.commits:

@@ -1,4 +1,4 @@
-"""The schema's migrations: numbered SQL files that are applied in order, each once, and remembered by name."""
+"""The migrations of the schema: numbered SQL files, each applied once, in order, and recorded by name."""
 
 import re
 import secrets
@@ -14,18 +14,24 @@ COUNTED = (
     "0001_pre_first.sql", "0002_pre_catalogs.sql", "0003_pre_characters.sql", "0004_pre_agents.sql",
     "0005_pre_archive.sql", "0007_callbacks.sql", "0008_nothing_scanned.sql",
 )  # fmt: skip
-"""The migrations in the order in which gateways applied them that stored their number only, as `user_version`."""
+"""The first migrations, in the order in which early gateways applied them.
+
+Those stored no names, only the number of applied migrations, as `user_version`.
+"""
 OPTIONAL = 6
-"""The one number that was left out. A file that takes it later is applied to existing stores, too."""
+"""The number that no migration has. A file that gets it later is applied to existing stores, too."""
 NAME = re.compile(r"(\d{4})_\w+\.sql")
 
 
 class MigrationError(Exception):
-    """The files or the store do not add up; the text is one line for the operator."""
+    """The migration files or those of a store are inconsistent. The message is one line for the operator."""
 
 
 def check(connection: sqlite3.Connection) -> tuple[int, Sequence[Traversable]]:
-    """How many migrations a database has, and the files that it lacks. Changes nothing. Raises MigrationError."""
+    """Return the number of a database's migrations and the files that it lacks. Changes nothing.
+
+    Raises MigrationError if a newer gateway wrote the database, or if a migration in between is missing.
+    """
     known = {file.name: file for file in _files()}
     applied = _applied(connection)
     unknown = [name for name in applied if name not in known]
@@ -42,14 +48,14 @@ def check(connection: sqlite3.Connection) -> tuple[int, Sequence[Traversable]]:
 
 
 def apply(connection: sqlite3.Connection, missing: Sequence[Traversable]) -> None:
-    """Apply these files in one transaction, and remember all names that the database has then."""
+    """Apply the missing files in one transaction, and record the names of all migrations of the database."""
     applied = [*_applied(connection), *(file.name for file in missing)]
-    if not missing and _remembers(connection):
+    if not missing and _has_names(connection):
         return
     script = "".join(file.read_text() for file in missing)
     names = ", ".join(f"('{name}')" for name in applied)
     connection.create_function("random_hex", 1, secrets.token_hex)
-    connection.executescript(  # the parts are our own files, their checked names and numbers
+    connection.executescript(  # all parts come from the package, none from a caller
         f"BEGIN EXCLUSIVE; {script} "  # noqa: S608
         "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID; "
         f"INSERT OR IGNORE INTO migrations VALUES {names}; "
@@ -62,30 +68,30 @@ def apply(connection: sqlite3.Connection, missing: Sequence[Traversable]) -> Non
 
 
 def folder() -> Traversable:
-    """Where the files are."""
+    """Return the folder of the migration files."""
     return resources.files("gateway.store") / "sql" / "sqlite" / "migrations"
 
 
 def _applied(connection: sqlite3.Connection) -> list[str]:
-    """The names of what a database has, in order."""
-    if _remembers(connection):
+    """Return the names of a database's migrations in their order."""
+    if _has_names(connection):
         return [str(name) for (name,) in connection.execute("SELECT name FROM migrations ORDER BY name")]
     (count,) = connection.execute("PRAGMA user_version").fetchone()
     return list(COUNTED[:count])
 
 
-def _remembers(connection: sqlite3.Connection) -> bool:
-    """Whether it has the table of names: gateways that counted made none."""
+def _has_names(connection: sqlite3.Connection) -> bool:
+    """Return whether the database has the table of names, which early gateways did not create."""
     found = connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'")
     return found.fetchone() is not None
 
 
 def _files() -> list[Traversable]:
-    """All files in the order of their numbers, which leave none out."""
+    """Return all files in the order of their numbers. Raises MigrationError for a wrong name or number."""
     files = sorted((file for file in folder().iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
     wrong = [file.name for file in files if not NAME.fullmatch(file.name)]
     if wrong:
-        raise MigrationError(f"{wrong[0]} is no name of a migration")
+        raise MigrationError(f"{wrong[0]} is not the name of a migration")
     numbers = [_number(file) for file in files]
     for number in range(1, max(numbers, default=0) + 1):
         if numbers.count(number) > 1:

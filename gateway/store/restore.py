@@ -1,7 +1,7 @@
-"""Backups of a store, and what an operator declares of a store that is not what, or where, its mark says.
+"""Back up a store, and declare a store restored or moved.
 
-Only commands use this, never a gateway. Declaring a store restored begins with a new epoch and ends with a new mark: if
-it is interrupted, every start refuses the store until it is declared again.
+Commands use this module, a gateway does not. Declaring a store restored begins with a new epoch and ends with a new
+mark. If it is interrupted, every start refuses the store until it is declared restored again.
 """
 
 import contextlib
@@ -24,23 +24,27 @@ from gateway.store.writer import Effect
 
 
 class Declared(NamedTuple):
-    """What is held since a store was declared restored, each as it was before; and the time of its last change."""
+    """The result of declaring a store restored.
+
+    `held` has the generations whose submissions are held from now on, as they were before. `newest` is the wall time of
+    the last change in the store; None if there is none.
+    """
 
     held: Sequence[Generation]
     newest: float | None
 
 
 def backup(store: Path, target: Path) -> None:
-    """Copy a store consistently and durably, whether a gateway runs on it or not. Raises StoreFileError.
+    """Copy a store consistently and durably, also while a gateway runs on it.
 
-    Overwrites nothing. The target is empty until the copy is complete.
+    The target is empty until the copy is complete. Raises StoreFileError, also if the target exists.
     """
     store = store.resolve()
     if not store.is_file():
         raise StoreFileError(f"{store}: there is no store")
     with contextlib.ExitStack() as held:
         with contextlib.suppress(InUseError):
-            held.enter_context(files.lock(store))  # no gateway can start
+            held.enter_context(files.lock(store))  # keeps a gateway from starting during the copy
         part = target.with_name(target.name + ".part")
         with _new(target), _new(part):
             try:
@@ -53,7 +57,7 @@ def backup(store: Path, target: Path) -> None:
 
 
 def update(path: Path) -> int:
-    """Apply the migrations that a store lacks; how many it has then. Raises StoreFileError."""
+    """Apply the migrations that a store lacks, and return the number that it has. Raises StoreFileError."""
     path = path.resolve()
     _exists(path)
     with files.lock(path):
@@ -62,7 +66,7 @@ def update(path: Path) -> int:
 
 
 def moved(path: Path) -> None:
-    """Take a file for the newest state of its store, where its mark does not prove otherwise. Raises StoreFileError."""
+    """Declare a file the newest state of its store. Raises StoreFileError if its mark proves otherwise."""
     path = path.resolve()
     _exists(path)
     with files.lock(path):
@@ -73,8 +77,9 @@ def moved(path: Path) -> None:
 
 
 async def restored(path: Path) -> Declared:
-    """Begin a new life of a store that was restored or copied: it sends nothing by itself that may have been sent.
+    """Declare that a store was restored from a backup or copied.
 
+    It gets a new epoch. Submissions that were not accepted are held, because they may have been sent since the backup.
     Raises StoreFileError.
     """
     _exists(path)
@@ -82,7 +87,7 @@ async def restored(path: Path) -> Declared:
     try:
         await _renew_epoch(store)
         held = await _hold(store)
-        newest = next((float(row["time"]) for row in store.rows("newest_change")), None)
+        newest = next((float(row["time"]) for row in store.rows("read_newest_change_time")), None)
     except StoreError as error:
         raise StoreFileError(f"{path}: {error}") from error
     finally:
@@ -98,18 +103,18 @@ def _exists(path: Path) -> None:
 
 
 async def _renew_epoch(store: SqliteStore) -> None:
-    """From now on the mark belongs to another store, and resume tokens to another life."""
+    """Give the store a new epoch, which makes its mark and all resume tokens invalid."""
 
     def write(connection: sqlite3.Connection) -> Effect:
-        connection.execute("DELETE FROM meta WHERE name = 'backup'")
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (secrets.token_hex(4),))
+        connection.execute(store.statements["delete_backup_time"])
+        connection.execute(store.statements["write_epoch"], {"epoch": secrets.token_hex(4)})
         return None, None
 
     await store.writer.write("new epoch", write)
 
 
 async def _hold(store: SqliteStore) -> Sequence[Generation]:
-    """Hold what had not been accepted; what it was before."""
+    """Hold the submissions that were not accepted, and return their generations as they were before."""
     moment = SystemClock(store.newest_steady()).moment()
     held = []
     for generation in await store.unfinished():
@@ -131,7 +136,7 @@ def _renew_mark(path: Path) -> None:
 
 @contextlib.contextmanager
 def _new(path: Path) -> Iterator[None]:
-    """A new file that only our user can read; removed again if what follows fails, or has moved it away."""
+    """Create a file with mode 0600, and remove it if the block fails. Raises StoreFileError if it exists."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError as error:
@@ -146,11 +151,11 @@ def _new(path: Path) -> Iterator[None]:
 
 
 def _copy(store: Path, part: Path) -> None:
-    """A whole copy, which says that it is a backup."""
+    """Copy the store, and store the time in the copy, which marks it as a backup."""
     with contextlib.closing(files.connect_examiner(store)) as connection:
-        connection.execute("VACUUM INTO ?", (str(part),))
+        connection.execute("VACUUM INTO :path", {"path": str(part)})
     with contextlib.closing(sqlite3.connect(part)) as copy, copy:
         made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        copy.execute("INSERT OR REPLACE INTO meta VALUES ('backup', ?)", (made,))
+        copy.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('backup', :made)", {"made": made})
     with open(part, "rb") as copied:
         os.fsync(copied.fileno())

@@ -286,7 +286,7 @@ async def test_another_store_under_the_mark_and_none_at_all_are_recognised(site:
         await submit(gateway, soul("a fox", wait_for=DONE))
         assert await gateway.terminate() == 0
     site.store.rename(site.folder / "kept.db")
-    assert "is empty, but its mark store.db.mark tells of" in await site.refused()
+    assert "is empty, but its mark store.db.mark has" in await site.refused()
     async with GatewayProcess(site.folder, site.sandbox.url, store_url=f"sqlite:///{site.folder / 'new.db'}") as other:
         assert await other.terminate() == 0
     (site.folder / "new.db").rename(site.store)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.archive.model import ArchivedFile, Copy, copies_of
 from gateway.generations.model import Generation
-from gateway.store.archive import SCANNED_AT_ONCE
+from gateway.store.archive import ROWS_AT_ONCE
 from tests.archive.conftest import Stage
 from tests.contract.store import examples
 
@@ -88,11 +88,11 @@ async def test_what_is_deleted_is_to_be_removed_wherever_it_was(stage: Stage) ->
 
 
 async def test_all_that_is_not_planned_is_found_in_pages(stage: Stage) -> None:
-    wanted = await asyncio.gather(*(stage.completed("http://a.test/1.png") for _ in range(2 * SCANNED_AT_ONCE + 1)))
+    wanted = await asyncio.gather(*(stage.completed("http://a.test/1.png") for _ in range(2 * ROWS_AT_ONCE + 1)))
     await planned(stage)
     await stage.store.claim(examples.claim())
     pages = [[one.id for one in page] async for page in stage.store.copies.without_copies(examples.NOW)]
-    assert [len(page) for page in pages] == [SCANNED_AT_ONCE, SCANNED_AT_ONCE, 1]
+    assert [len(page) for page in pages] == [ROWS_AT_ONCE, ROWS_AT_ONCE, 1]
     assert sorted(id_ for page in pages for id_ in page) == [one.id for one in wanted]
     assert [page async for page in stage.store.copies.without_copies(examples.NOW + HOUR)] == []
 

@@ -335,7 +335,7 @@ async def test_what_waits_for_its_turn_is_not_sent_by_a_drain(studio: Studio) ->
 
 async def test_where_it_cannot_be_written_nothing_is_sent(studio: Studio) -> None:
     store = studio.gateway._core.store
-    store._sql["insert_character"] = "INSERT INTO nothing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    store._sql["insert_character"] = "INSERT INTO nothing VALUES (:id)"
     refused = await studio.refused("CreateCharacter", order())
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
     assert studio.sent == []

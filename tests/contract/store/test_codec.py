@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.errors import Failure, Reason, Violation
 from gateway.generations.model import (
     Generation,
+    GenerationId,
     InputKind,
     Marker,
     MediaKind,
@@ -133,7 +134,7 @@ def test_an_earlier_revision_comes_back_as_it_was_seen(now: Generation, then: Ge
 @quick
 @given(requests)
 def test_a_prepared_request_comes_back(request: PreparedRequest) -> None:
-    assert codec.request_of(codec.request_columns(request)) == request
+    assert codec.request_of(codec.request_row(GenerationId("id"), request)) == request
 
 
 def test_a_store_gives_back_what_was_put_into_it(tmp_path: Path) -> None:

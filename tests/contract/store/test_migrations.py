@@ -91,7 +91,7 @@ WRONG: Sequence[tuple[Callable[[Path], None], str]] = [
     (add("0099_far.sql"), "there is no migration"),
     (add("0003_again.sql"), "two migrations have the number 0003"),
     (add("0006_one.sql", "0006_two.sql"), "two migrations have the number 0006"),
-    (add("10_short.sql"), "10_short.sql is no name of a migration"),
+    (add("10_short.sql"), "10_short.sql is not the name of a migration"),
 ]
 
 

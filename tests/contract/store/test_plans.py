@@ -1,4 +1,4 @@
-"""While a gateway serves, no statement reads through a table that grows with what was generated: so SQLite plans it."""
+"""SQLite's query plans: while a gateway serves, no statement scans a table that grows with the generations."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import files, migrations
+from gateway.store import files, migrations, statements
 
-READ_THROUGH = {
-    "newest_steady": "generations",
-    "adopt_copies": "archive_files",
+SCANNED = {
+    "read_newest_steady_time": "generations",
+    "assign_copies": "archive_files",
     "read_characters": "characters",
     "read_removed_characters": "removed_characters",
     "read_api_keys": "api_keys",
     "read_callbacks": "callbacks",
     "read_callback_secrets": "callback_secrets",
-    "read_latched": "accounts",
+    "read_accounts_without_repeats": "accounts",
     "read_corrections": "corrections",
     "read_removals": "removals",
     "read_durations": "durations",
-    "anything_prunable": "durations",
+    "has_prunable": "durations",
     "prune_durations": "durations",
 }
-"""Statements that read a whole table: at the start, once, or one that stays small whatever is generated."""
+"""Statements that may scan a table: they run once, at the start, or the table stays small."""
 
 
 @pytest.fixture
@@ -38,11 +38,10 @@ def store(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def scanned(store: sqlite3.Connection, statement: str) -> set[str]:
-    """The tables that it reads from end to end, without those of whose rows an index keeps a few."""
+    """Return the tables that a statement scans. A scan of a partial index does not count, because it has few rows."""
     tables = {name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     partial = {name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%INDEX%WHERE%'")}
-    numbered = [int(number) for number in re.findall(r"\?(\d+)", statement)]
-    values = [None] * (max(numbered) if numbered else statement.count("?"))
+    values = dict.fromkeys(statements.PARAMETER.findall(statement))
     found = set()
     for *_, detail in store.execute(f"EXPLAIN QUERY PLAN {statement}", values):
         scan = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", detail)
@@ -51,14 +50,14 @@ def scanned(store: sqlite3.Connection, statement: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(files.queries()))
+@pytest.mark.parametrize("name", sorted(statements.load()))
 def test_a_statement_finds_its_rows_by_an_index(store: sqlite3.Connection, name: str) -> None:
-    allowed = {READ_THROUGH[name]} if name in READ_THROUGH else set()
-    assert scanned(store, files.queries()[name]) == allowed
+    allowed = {SCANNED[name]} if name in SCANNED else set()
+    assert scanned(store, statements.load()[name]) == allowed
 
 
 def test_a_statement_without_an_index_would_be_seen(store: sqlite3.Connection) -> None:
-    assert scanned(store, "SELECT 1 FROM changes WHERE time < ?") == {"changes"}
+    assert scanned(store, "SELECT 1 FROM changes WHERE time < :time") == {"changes"}
     assert scanned(store, "SELECT 1 FROM generations ORDER BY id") == {"generations"}
 
 
@@ -77,6 +76,7 @@ def test_keys_that_outlived_their_generations_are_found_after_the_migration(
             columns = "tenant, key, generation_id, fingerprint, used_time"
             connection.execute(f"INSERT INTO keys ({columns}) VALUES ('t', 'k', 'gone', x'', 5)")
     with closing(files.prepare(path)) as connection:
-        assert connection.execute(files.queries()["anything_prunable"], (0, 6)).fetchone() == (1,)
-        assert connection.execute(files.queries()["prune_keys"], (5,)).rowcount == 0
-        assert connection.execute(files.queries()["prune_keys"], (6,)).rowcount == 1
+        sql = statements.load()
+        assert connection.execute(sql["has_prunable"], {"ended_before": 0, "keys_before": 6}).fetchone() == (1,)
+        assert connection.execute(sql["prune_keys"], {"keys_before": 5}).rowcount == 0
+        assert connection.execute(sql["prune_keys"], {"keys_before": 6}).rowcount == 1

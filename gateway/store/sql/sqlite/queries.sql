@@ -1,403 +1,597 @@
--- Every statement of the SQLite store, by name.
+-- Every statement of the SQLite store. Each has a name, a description, and named parameters.
 
--- name: claim_key
-INSERT INTO keys (tenant, key, generation_id, fingerprint, used_at) VALUES (?, ?, ?, ?, ?)
+-- Generations and their keys ------------------------------------------------------------------------------------------
+
+-- name: insert_key
+-- Claim an idempotency key for a new generation. Inserts no row if the tenant has used the key.
+INSERT INTO keys (tenant, key, generation_id, fingerprint, used_at)
+VALUES (:tenant, :key, :generation_id, :fingerprint, :used_at)
 ON CONFLICT (tenant, key) DO NOTHING;
 
 -- name: read_key
-SELECT generation_id, fingerprint, deleted FROM keys WHERE tenant = ? AND key = ?;
+-- Read the generation, the fingerprint and the deletion of a tenant's key.
+SELECT generation_id, fingerprint, deleted FROM keys WHERE tenant = :tenant AND key = :key;
 
--- name: free_key
-DELETE FROM keys WHERE tenant = ? AND key = ? AND generation_id = ?;
+-- name: delete_key
+-- Free the key of a refused generation, so that the caller can use it again.
+DELETE FROM keys WHERE tenant = :tenant AND key = :key AND generation_id = :generation_id;
 
--- name: bury_key
-UPDATE keys SET deleted = 1, orphaned = 1, used_at = ? WHERE tenant = ? AND key = ? AND generation_id = ?;
+-- name: mark_key_deleted
+-- Mark the key of a deleted generation as used up. Its retention starts at the time of the deletion.
+UPDATE keys SET deleted = 1, orphaned = 1, used_at = :used_at
+WHERE tenant = :tenant AND key = :key AND generation_id = :generation_id;
 
--- name: orphan_key
-UPDATE keys SET orphaned = 1 WHERE generation_id = ?;
+-- name: mark_key_removed
+-- Record that Higgsfield removed the data of a deleted generation.
+UPDATE keys SET deleted = 2 WHERE generation_id = :generation_id AND deleted = 1;
+
+-- name: mark_key_orphaned
+-- Record that retention removed the generation of a key.
+UPDATE keys SET orphaned = 1 WHERE generation_id = :generation_id;
 
 -- name: insert_generation
+-- Insert a new generation with all of its columns.
 INSERT INTO generations (
     id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
     token_hash, start_by, fail_when_saturated,
     version, revision, state, done, request_id, end_time, ended_at, shown,
     owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested,
     polls, missing_since, stray_request_id, held
-) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?,?,?);
+) VALUES (
+    :id, :tenant, :model_id, :api, :account, :origin, :input, :labels, :idempotency_key, :create_time, :created_at,
+    :weight, :token_hash, :start_by, :fail_when_saturated,
+    :version, :revision, :state, :done, :request_id, :end_time, :ended_at, :shown,
+    :owner, :attempt, :send_by, :sent_at, :first_sent_at, :sends, :ambiguous, :not_before, :repeats_over,
+    :cancel_requested, :polls, :missing_since, :stray_request_id, :held
+);
 
 -- name: update_generation
+-- Replace the columns that change, unless another write changed the version since it was read.
 UPDATE generations SET
-    version = ?, revision = ?, state = ?, done = ?, request_id = ?, end_time = ?, ended_at = ?, shown = ?,
-    owner = ?, attempt = ?, send_by = ?, sent_at = ?, first_sent_at = ?, sends = ?, ambiguous = ?, not_before = ?,
-    repeats_over = ?, cancel_requested = ?, polls = ?, missing_since = ?, stray_request_id = ?, held = ?
-WHERE id = ? AND version = ?;
+    version = :version, revision = :revision, state = :state, done = :done, request_id = :request_id,
+    end_time = :end_time, ended_at = :ended_at, shown = :shown,
+    owner = :owner, attempt = :attempt, send_by = :send_by, sent_at = :sent_at, first_sent_at = :first_sent_at,
+    sends = :sends, ambiguous = :ambiguous, not_before = :not_before, repeats_over = :repeats_over,
+    cancel_requested = :cancel_requested, polls = :polls, missing_since = :missing_since,
+    stray_request_id = :stray_request_id, held = :held
+WHERE id = :id AND version = :version_before;
 
--- name: insert_request
-INSERT INTO requests (generation_id, account, origin, path, query, headers, body, key, kind)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- name: read_request
-SELECT account, origin, path, query, headers, body, key, kind FROM requests WHERE generation_id = ?;
-
--- name: erase_request
-DELETE FROM requests WHERE generation_id = ?;
-
--- name: insert_change
-INSERT INTO changes (tenant, generation_id, revision, shown, time) VALUES (?, ?, ?, ?, ?);
+-- name: delete_generation
+-- Delete the row of a generation.
+DELETE FROM generations WHERE id = :id;
 
 -- name: read_generation
-SELECT * FROM generations WHERE id = ? AND tenant = ?;
+-- Read a generation of a tenant by its id.
+SELECT * FROM generations WHERE id = :id AND tenant = :tenant;
 
 -- name: read_any_generation
-SELECT * FROM generations WHERE id = ?;
+-- Read a generation of any tenant by its id.
+SELECT * FROM generations WHERE id = :id;
 
--- name: read_by_token
-SELECT * FROM generations WHERE token_hash = ?;
+-- name: read_generation_by_token
+-- Read the generation whose webhook URL contains the token with this hash.
+SELECT * FROM generations WHERE token_hash = :token_hash;
 
--- name: read_by_request
-SELECT id FROM generations WHERE account = ? AND request_id = ?;
+-- name: read_generation_id_by_request
+-- Read the id of the generation that an account's request at Higgsfield belongs to.
+SELECT id FROM generations WHERE account = :account AND request_id = :request_id;
 
--- name: insert_delivery
-INSERT INTO deliveries (generation_id, name, request_id, status, time)
-SELECT ?1, ?2, ?3, ?4, ?5 WHERE (SELECT count(*) FROM deliveries WHERE generation_id = ?1) < ?6
-ON CONFLICT (generation_id, name) DO NOTHING;
-
--- name: knows_delivery
-SELECT 1 FROM deliveries WHERE generation_id = ? AND name = ?;
-
--- name: settle_delivery
-UPDATE deliveries SET dealt = 1 WHERE generation_id = ? AND name = ?;
-
--- name: release_delivery
-UPDATE deliveries SET dealt = 1, name = name || ' ' || hex(randomblob(8)) WHERE generation_id = ? AND name = ?;
-
--- name: read_undealt
-SELECT generation_id, name, request_id, status FROM deliveries WHERE dealt = 0 ORDER BY time;
-
--- name: delete_deliveries
-DELETE FROM deliveries WHERE generation_id = ?;
-
--- name: read_unfinished
-SELECT * FROM generations WHERE done = 0 ORDER BY id;
-
--- name: read_page
-SELECT * FROM generations WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?;
-
--- name: read_by_key
--- The one that the key stands for, and those that were refused under it before.
+-- name: read_generations_by_key
+-- Read the generation that has a key now, and the refused ones that had it before, newest first.
 SELECT * FROM generations WHERE id IN (
-    SELECT generation_id FROM keys WHERE tenant = ?1 AND key = ?2
+    SELECT generation_id FROM keys WHERE tenant = :tenant AND key = :key
     UNION SELECT id FROM generations
-    WHERE tenant = ?1 AND idempotency_key = ?2 AND done = 1 AND request_id IS NULL
+    WHERE tenant = :tenant AND idempotency_key = :key AND done = 1 AND request_id IS NULL
 ) ORDER BY id DESC;
 
+-- name: read_generations_page
+-- Read a page of a tenant's generations before an id, newest first.
+SELECT * FROM generations WHERE tenant = :tenant AND id < :before ORDER BY id DESC LIMIT :limit;
+
+-- name: read_unfinished_generations
+-- Read the generations of all tenants that have not ended, oldest first.
+SELECT * FROM generations WHERE done = 0 ORDER BY id;
+
+-- name: read_ended_with_stray
+-- Read the ended generations that have a second request at Higgsfield.
+SELECT * FROM generations WHERE done = 1 AND stray_request_id <> '';
+
+-- name: insert_request
+-- Store the exact request of a submission.
+INSERT INTO requests (generation_id, account, origin, path, query, headers, body, key, kind)
+VALUES (:generation_id, :account, :origin, :path, :query, :headers, :body, :key, :kind);
+
+-- name: read_request
+-- Read the exact request of a submission that is not settled.
+SELECT account, origin, path, query, headers, body, key, kind FROM requests WHERE generation_id = :generation_id;
+
+-- name: delete_request
+-- Erase the request of a submission once it is settled.
+DELETE FROM requests WHERE generation_id = :generation_id;
+
+-- Changes, positions and deletions ------------------------------------------------------------------------------------
+
+-- name: insert_change
+-- Append a revision of a generation, or its removal (revision 0), to the log of changes.
+INSERT INTO changes (tenant, generation_id, revision, shown, time)
+VALUES (:tenant, :generation_id, :revision, :shown, :time);
+
 -- name: read_history
-SELECT revision, shown FROM changes WHERE generation_id = ? AND revision > ? ORDER BY revision LIMIT ?;
+-- Read a generation's revisions after one of them, oldest first.
+SELECT revision, shown FROM changes
+WHERE generation_id = :generation_id AND revision > :after_revision ORDER BY revision LIMIT :limit;
 
 -- name: read_changes
+-- Read a tenant's changes after a position, each with its generation if there still is one.
 SELECT c.position, c.generation_id, c.revision, c.shown AS change_shown, g.*
 FROM changes c LEFT JOIN generations g ON g.id = c.generation_id
-WHERE c.tenant = ? AND c.position > ? ORDER BY c.position LIMIT ?;
+WHERE c.tenant = :tenant AND c.position > :after_position ORDER BY c.position LIMIT :limit;
 
--- name: read_horizon
-SELECT horizon FROM tenants WHERE tenant = ?;
-
--- name: raise_horizon
-INSERT INTO tenants (tenant, horizon) VALUES (?, ?)
-ON CONFLICT (tenant) DO UPDATE SET horizon = max(horizon, excluded.horizon);
+-- name: delete_changes
+-- Delete all changes of a generation from the log.
+DELETE FROM changes WHERE generation_id = :generation_id;
 
 -- name: read_position
+-- Read the highest position that was ever assigned.
 SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes';
 
--- name: newest_change
+-- name: read_last_position
+-- Read the position of a generation's last change.
+SELECT max(position) FROM changes WHERE generation_id = :generation_id;
+
+-- name: read_newest_change_time
+-- Read the wall time of the newest change.
 SELECT time FROM changes WHERE position = (SELECT max(position) FROM changes);
 
--- name: was_deleted
+-- name: read_horizon
+-- Read the highest position of a tenant's removed changes.
+SELECT horizon FROM tenants WHERE tenant = :tenant;
+
+-- name: raise_horizon
+-- Raise a tenant's horizon to a position, if it is not there yet.
+INSERT INTO tenants (tenant, horizon) VALUES (:tenant, :horizon)
+ON CONFLICT (tenant) DO UPDATE SET horizon = max(horizon, excluded.horizon);
+
+-- name: read_deletion
+-- Read how far a deletion has got: 1 here, 2 at Higgsfield too. Returns no row if nothing was deleted.
 SELECT max(deleted) FROM (
-    SELECT deleted FROM keys WHERE generation_id = ?1 AND tenant = ?2 AND deleted > 0
-    -- The key of a refused one was freed: what tells of it is the trace of its removal.
-    UNION ALL SELECT 1 FROM changes WHERE generation_id = ?1 AND tenant = ?2 AND revision = 0
+    SELECT deleted FROM keys WHERE generation_id = :generation_id AND tenant = :tenant AND deleted > 0
+    -- The key of a refused generation was freed, so only the change that records its removal is left.
+    UNION ALL SELECT 1 FROM changes WHERE generation_id = :generation_id AND tenant = :tenant AND revision = 0
 ) HAVING count(*) > 0;
 
 -- name: insert_removal
-INSERT INTO removals (generation_id, request_id, account, origin) VALUES (?, ?, ?, ?);
+-- Store that the data of a deleted generation has to be removed at Higgsfield.
+INSERT INTO removals (generation_id, request_id, account, origin)
+VALUES (:generation_id, :request_id, :account, :origin);
 
 -- name: read_removals
+-- Read the removals that Higgsfield has not confirmed, oldest generation first.
 SELECT generation_id, request_id, account, origin FROM removals ORDER BY generation_id;
 
 -- name: read_removal
-SELECT generation_id, request_id, account, origin FROM removals WHERE generation_id = ?;
+-- Read the unconfirmed removal of a generation.
+SELECT generation_id, request_id, account, origin FROM removals WHERE generation_id = :generation_id;
 
 -- name: delete_removal
-DELETE FROM removals WHERE generation_id = ?;
+-- Delete a removal once Higgsfield has confirmed it.
+DELETE FROM removals WHERE generation_id = :generation_id;
 
--- name: confirm_removal
-UPDATE keys SET deleted = 2 WHERE generation_id = ? AND deleted = 1;
+-- Retention -----------------------------------------------------------------------------------------------------------
 
--- name: read_ended_with_stray
-SELECT * FROM generations WHERE done = 1 AND stray_request_id <> '';
-
--- name: delete_generation
-DELETE FROM generations WHERE id = ?;
-
--- name: delete_changes
-DELETE FROM changes WHERE generation_id = ?;
-
--- name: prunable
-SELECT id, tenant FROM generations WHERE done = 1 AND ended_at < ? ORDER BY ended_at LIMIT ?;
-
--- name: anything_prunable
-SELECT EXISTS (SELECT 1 FROM generations WHERE done = 1 AND ended_at < ?1)
-    OR EXISTS (SELECT 1 FROM changes WHERE revision = 0 AND time < ?1)
-    OR EXISTS (SELECT 1 FROM keys WHERE orphaned = 1 AND used_at < ?2)
+-- name: has_prunable
+-- Check whether retention would remove anything.
+SELECT EXISTS (SELECT 1 FROM generations WHERE done = 1 AND ended_at < :ended_before)
+    OR EXISTS (SELECT 1 FROM changes WHERE revision = 0 AND time < :ended_before)
+    OR EXISTS (SELECT 1 FROM keys WHERE orphaned = 1 AND used_at < :keys_before)
     OR EXISTS (SELECT 1 FROM durations GROUP BY model_id HAVING count(*) > 600);
 
--- name: last_position_of
-SELECT max(position) FROM changes WHERE generation_id = ?;
+-- name: read_prunable_generations
+-- Read the generations that ended before a steady time, the first to end first.
+SELECT id, tenant FROM generations WHERE done = 1 AND ended_at < :ended_before ORDER BY ended_at LIMIT :limit;
 
--- name: prune_removals
-DELETE FROM changes WHERE revision = 0 AND time < ? RETURNING tenant, position;
+-- name: prune_removal_changes
+-- Delete the changes that record old removals, and return their positions.
+DELETE FROM changes WHERE revision = 0 AND time < :ended_before RETURNING tenant, position;
 
 -- name: prune_keys
-DELETE FROM keys WHERE orphaned = 1 AND used_at < ?;
-
--- name: record_event
-INSERT OR REPLACE INTO events (
-    generation_id, time, description, source, method, path, http_status, correlation_id, seconds, times
-) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
-WHERE EXISTS (SELECT 1 FROM generations WHERE id = ?1); -- what was deleted in between has no story
-
--- name: read_events
-SELECT time, description, source, method, path, http_status, correlation_id, seconds, times
-FROM events WHERE generation_id = ? ORDER BY time;
-
--- name: delete_events
-DELETE FROM events WHERE generation_id = ?;
-
--- name: insert_duration
-INSERT INTO durations (model_id, seconds) VALUES (?, ?);
-
--- name: read_durations
-SELECT model_id, seconds FROM durations ORDER BY id;
+-- Delete the old keys that have no generation any more.
+DELETE FROM keys WHERE orphaned = 1 AND used_at < :keys_before;
 
 -- name: prune_durations
+-- Keep the newest 300 run times of each model.
 DELETE FROM durations WHERE id IN (
     SELECT id FROM (
         SELECT id, row_number() OVER (PARTITION BY model_id ORDER BY id DESC) AS age FROM durations
     ) WHERE age > 300
 );
 
--- name: correct
-INSERT OR REPLACE INTO corrections (since, ahead, placed) VALUES (?, ?, ?);
+-- Webhooks from Higgsfield --------------------------------------------------------------------------------------------
 
--- name: forget_correction
-DELETE FROM corrections WHERE since = ?;
+-- name: insert_webhook
+-- Store a webhook, unless it is a duplicate or the generation has too many.
+INSERT INTO deliveries (generation_id, name, request_id, status, time)
+SELECT :generation_id, :name, :request_id, :status, :time
+WHERE (SELECT count(*) FROM deliveries WHERE generation_id = :generation_id) < :most
+ON CONFLICT (generation_id, name) DO NOTHING;
+
+-- name: has_webhook
+-- Check whether a webhook of this name is stored for a generation.
+SELECT 1 FROM deliveries WHERE generation_id = :generation_id AND name = :name;
+
+-- name: mark_webhook_processed
+-- Mark a webhook as processed. Its duplicates are ignored from now on.
+UPDATE deliveries SET dealt = 1 WHERE generation_id = :generation_id AND name = :name;
+
+-- name: mark_webhook_repeatable
+-- Mark a webhook as processed and free its name, so that a duplicate is processed again.
+UPDATE deliveries SET dealt = 1, name = name || ' ' || hex(randomblob(8))
+WHERE generation_id = :generation_id AND name = :name;
+
+-- name: read_unprocessed_webhooks
+-- Read the webhooks that were not processed, oldest first.
+SELECT generation_id, name, request_id, status FROM deliveries WHERE dealt = 0 ORDER BY time;
+
+-- name: delete_webhooks
+-- Delete all webhooks of a generation.
+DELETE FROM deliveries WHERE generation_id = :generation_id;
+
+-- Events, run times, clocks and accounts ------------------------------------------------------------------------------
+
+-- name: insert_event
+-- Store an event of a generation, in place of one with the same time. Ignores events of deleted generations.
+INSERT OR REPLACE INTO events (
+    generation_id, time, description, source, method, path, http_status, correlation_id, seconds, times
+) SELECT :generation_id, :time, :description, :source, :method, :path, :http_status, :correlation_id, :seconds, :times
+WHERE EXISTS (SELECT 1 FROM generations WHERE id = :generation_id);
+
+-- name: read_events
+-- Read the events of a generation, oldest first.
+SELECT time, description, source, method, path, http_status, correlation_id, seconds, times
+FROM events WHERE generation_id = :generation_id ORDER BY time;
+
+-- name: delete_events
+-- Delete all events of a generation.
+DELETE FROM events WHERE generation_id = :generation_id;
+
+-- name: insert_duration
+-- Store how long a generation of a model ran.
+INSERT INTO durations (model_id, seconds) VALUES (:model_id, :seconds);
+
+-- name: read_durations
+-- Read all stored run times, oldest first.
+SELECT model_id, seconds FROM durations ORDER BY id;
+
+-- name: replace_correction
+-- Store by how much the steady clock was ahead of Higgsfield's from a time on.
+INSERT OR REPLACE INTO corrections (since, ahead, placed) VALUES (:since, :ahead, :placed);
+
+-- name: delete_correction
+-- Delete a correction of the steady clock.
+DELETE FROM corrections WHERE since = :since;
 
 -- name: read_corrections
+-- Read all corrections of the steady clock, oldest first.
 SELECT since, ahead, placed FROM corrections ORDER BY since;
 
--- name: latch_repeats_off
-INSERT INTO accounts (account, repeats_off) VALUES (?, 1) ON CONFLICT (account) DO UPDATE SET repeats_off = 1;
-
--- name: read_latched
-SELECT account FROM accounts WHERE repeats_off = 1;
-
--- name: newest_steady
+-- name: read_newest_steady_time
+-- Read the latest steady time in the store, from which the clock of the next process continues.
 SELECT max(
     coalesce(max(created_at), 0), coalesce(max(sent_at), 0), coalesce((SELECT max(fetched_at) FROM catalogs), 0),
     coalesce((SELECT max(sent_at) FROM characters), 0), coalesce((SELECT max(since) FROM corrections), 0)
 ) FROM generations;
 
--- name: read_catalog
-SELECT items, fetched_at, fetch_time FROM catalogs WHERE account = ? AND origin = ? AND name = ?;
+-- name: turn_repeats_off
+-- Record that submissions of an account must not be repeated.
+INSERT INTO accounts (account, repeats_off) VALUES (:account, 1) ON CONFLICT (account) DO UPDATE SET repeats_off = 1;
 
--- name: keep_catalog
-INSERT OR REPLACE INTO catalogs (account, origin, name, items, fetched_at, fetch_time) VALUES (?, ?, ?, ?, ?, ?);
+-- name: read_accounts_without_repeats
+-- Read the accounts whose submissions must not be repeated.
+SELECT account FROM accounts WHERE repeats_off = 1;
+
+-- name: replace_catalog
+-- Store a catalog in place of the previous one.
+INSERT OR REPLACE INTO catalogs (account, origin, name, items, fetched_at, fetch_time)
+VALUES (:account, :origin, :name, :items, :fetched_at, :fetch_time);
+
+-- name: read_catalog
+-- Read a catalog of an account.
+SELECT items, fetched_at, fetch_time FROM catalogs WHERE account = :account AND origin = :origin AND name = :name;
+
+-- API keys and the store itself ---------------------------------------------------------------------------------------
 
 -- name: insert_api_key
-INSERT INTO api_keys (id, tenant, name, hash, create_time) VALUES (?, ?, ?, ?, ?);
+-- Store a new API key as its hash.
+INSERT INTO api_keys (id, tenant, name, hash, create_time) VALUES (:id, :tenant, :name, :hash, :create_time);
 
 -- name: revoke_api_key
-UPDATE api_keys SET revoke_time = coalesce(revoke_time, ?) WHERE id = ?;
+-- Store when an API key was revoked. The first time is kept.
+UPDATE api_keys SET revoke_time = coalesce(revoke_time, :revoke_time) WHERE id = :id;
 
 -- name: read_api_keys
+-- Read all API keys, revoked ones included.
 SELECT id, tenant, name, hash, create_time, revoke_time FROM api_keys;
 
 -- name: read_token_secret
+-- Read the secret that signs this store's watch tokens.
 SELECT value FROM meta WHERE name = 'token_secret';
 
--- name: probe
-INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', hex(zeroblob(?)));
+-- name: write_probe
+-- Write a number of bytes, to find out whether the disk has room for them.
+INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', hex(zeroblob(:bytes)));
+
+-- name: write_epoch
+-- Store the name of a new history of the store.
+INSERT OR REPLACE INTO meta (name, value) VALUES ('epoch', :epoch);
+
+-- name: delete_backup_time
+-- Turn a restored backup into an ordinary store.
+DELETE FROM meta WHERE name = 'backup';
+
+-- Callbacks to callers' receivers -------------------------------------------------------------------------------------
 
 -- name: insert_callback
+-- Insert a new callback. Inserts no row if the tenant has used the idempotency key.
 INSERT INTO callbacks (
     id, tenant, url, wanted, every_change, idempotency_key, fingerprint, create_time, position,
-    paused, problem, problem_status, problem_time, failing_since, failed_at, streak,
-    held_until
-) VALUES (?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?) ON CONFLICT (tenant, idempotency_key) DO NOTHING;
+    paused, problem, problem_status, problem_time, failing_since, failed_at, streak, held_until
+) VALUES (
+    :id, :tenant, :url, :wanted, :every_change, :idempotency_key, :fingerprint, :create_time, :position,
+    :paused, :problem, :problem_status, :problem_time, :failing_since, :failed_at, :streak, :held_until
+) ON CONFLICT (tenant, idempotency_key) DO NOTHING;
 
 -- name: update_callback
+-- Replace the columns of a callback that can change.
 UPDATE callbacks SET
-    wanted = ?, every_change = ?, position = ?, paused = ?, problem = ?, problem_status = ?, problem_time = ?,
-    failing_since = ?, failed_at = ?, streak = ?, held_until = ?
-WHERE id = ?;
+    wanted = :wanted, every_change = :every_change, position = :position, paused = :paused, problem = :problem,
+    problem_status = :problem_status, problem_time = :problem_time, failing_since = :failing_since,
+    failed_at = :failed_at, streak = :streak, held_until = :held_until
+WHERE id = :id;
 
 -- name: update_callback_position
-UPDATE callbacks SET position = ? WHERE id = ?;
+-- Store the position up to which a callback has deliveries.
+UPDATE callbacks SET position = :position WHERE id = :id;
 
 -- name: delete_callback
-DELETE FROM callbacks WHERE id = ?;
+-- Delete the row of a callback.
+DELETE FROM callbacks WHERE id = :callback_id;
 
 -- name: read_callbacks
+-- Read all callbacks, oldest first.
 SELECT * FROM callbacks ORDER BY id;
 
 -- name: insert_callback_secret
-INSERT INTO callback_secrets (callback_id, number, secret, until) VALUES (?, ?, ?, ?);
+-- Store a secret that signs the deliveries of a callback.
+INSERT INTO callback_secrets (callback_id, number, secret, until) VALUES (:callback_id, :number, :secret, :until);
 
 -- name: delete_callback_secrets
-DELETE FROM callback_secrets WHERE callback_id = ?;
+-- Delete all secrets of a callback.
+DELETE FROM callback_secrets WHERE callback_id = :callback_id;
 
 -- name: read_callback_secrets
+-- Read the secrets of all callbacks, the newest of each first.
 SELECT callback_id, secret, until FROM callback_secrets ORDER BY callback_id, number;
 
 -- name: insert_callback_delivery
+-- Insert a delivery of a callback, unless there is one for this revision.
 INSERT INTO callback_deliveries (
-    callback_id, generation_id, revision, create_time, next_at, fate, attempts, refusals, http_status
-) VALUES (?, ?, ?, ?, ?, 1, 0, 0, 0) ON CONFLICT DO NOTHING;
+    callback_id, generation_id, revision, create_time, next_at, fate, attempts, refusals, problem, http_status,
+    last_attempt_time
+) VALUES (
+    :callback_id, :generation_id, :revision, :create_time, :next_at, :fate, :attempts, :refusals, :problem,
+    :http_status, :last_attempt_time
+) ON CONFLICT DO NOTHING;
 
 -- name: update_callback_delivery
+-- Replace the columns of a delivery that an attempt changes.
 UPDATE callback_deliveries SET
-    next_at = ?, fate = ?, attempts = ?, refusals = ?, problem = ?, http_status = ?, last_attempt_time = ?
-WHERE callback_id = ? AND generation_id = ? AND revision = ?;
+    next_at = :next_at, fate = :fate, attempts = :attempts, refusals = :refusals, problem = :problem,
+    http_status = :http_status, last_attempt_time = :last_attempt_time
+WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision;
 
--- name: hurry_callback_deliveries
-UPDATE callback_deliveries SET next_at = min(next_at, ?2) WHERE callback_id = ?1 AND fate = 1;
+-- name: advance_callback_deliveries
+-- Make a callback's pending deliveries due at a steady time at the latest.
+UPDATE callback_deliveries SET next_at = min(next_at, :due) WHERE callback_id = :callback_id AND fate = 1;
 
--- name: hurry_failed_callback_deliveries
-UPDATE callback_deliveries SET next_at = min(next_at, ?2)
-WHERE callback_id = ?1 AND fate = 1 AND problem IS NOT NULL AND http_status IN (0, 429, 502, 503, 504);
+-- name: advance_failed_callback_deliveries
+-- Make the pending deliveries that an unavailable receiver missed due at a steady time at the latest.
+UPDATE callback_deliveries SET next_at = min(next_at, :due)
+WHERE callback_id = :callback_id AND fate = 1 AND problem IS NOT NULL AND http_status IN (0, 429, 502, 503, 504);
 
 -- name: delete_callback_delivery
-DELETE FROM callback_deliveries WHERE callback_id = ? AND generation_id = ? AND revision = ?;
+-- Delete one delivery of a callback.
+DELETE FROM callback_deliveries
+WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision;
 
 -- name: delete_callback_deliveries
-DELETE FROM callback_deliveries WHERE callback_id = ?;
+-- Delete all deliveries of a callback.
+DELETE FROM callback_deliveries WHERE callback_id = :callback_id;
 
 -- name: prune_callback_deliveries
-DELETE FROM callback_deliveries WHERE callback_id = ?1 AND create_time < ?2 AND fate <> 1 AND last_attempt_time < ?2;
+-- Delete the deliveries of a callback that were settled before a wall time.
+DELETE FROM callback_deliveries
+WHERE callback_id = :callback_id AND create_time < :before AND fate <> 1 AND last_attempt_time < :before;
 
--- name: read_waiting_callback_deliveries
-SELECT * FROM callback_deliveries WHERE callback_id = ? AND fate = 1 ORDER BY generation_id, revision;
+-- name: read_pending_callback_deliveries
+-- Read the pending deliveries of a callback in the order of their revisions.
+SELECT * FROM callback_deliveries WHERE callback_id = :callback_id AND fate = 1 ORDER BY generation_id, revision;
 
 -- name: read_callback_delivery
-SELECT * FROM callback_deliveries WHERE callback_id = ? AND generation_id = ? AND revision = ?;
+-- Read one delivery of a callback.
+SELECT * FROM callback_deliveries
+WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision;
 
 -- name: read_callback_deliveries
+-- Read a page of a callback's deliveries, newest first. An empty generation_id selects those of all generations.
 SELECT * FROM callback_deliveries
-WHERE callback_id = ?1 AND (?2 = '' OR generation_id = ?2) AND (NOT ?3 OR problem IS NOT NULL)
-    AND (create_time, generation_id, revision) < (?4, ?5, ?6)
-ORDER BY create_time DESC, generation_id DESC, revision DESC LIMIT ?7;
+WHERE callback_id = :callback_id AND (:generation_id = '' OR generation_id = :generation_id)
+    AND (NOT :failed_only OR problem IS NOT NULL)
+    AND (create_time, generation_id, revision) < (:before_time, :before_generation, :before_revision)
+ORDER BY create_time DESC, generation_id DESC, revision DESC LIMIT :limit;
 
--- name: plan_copy
+-- Copies of outputs in an archive. state: 0 pending, 1 archived, 2 given up, 3 to be removed --------------------------
+
+-- name: insert_copy
+-- Plan the copy of an output, unless it is planned already or its generation was deleted.
 INSERT INTO archive_files (generation_id, output, url, key, content_type, archive, expire_time)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
-WHERE EXISTS (SELECT 1 FROM generations WHERE id = ?1) -- what was deleted in between is not copied
+SELECT :generation_id, :output, :url, :key, :content_type, :archive, :expire_time
+WHERE EXISTS (SELECT 1 FROM generations WHERE id = :generation_id)
 ON CONFLICT (generation_id, output) DO NOTHING;
 
--- name: adopt_copies
-UPDATE archive_files SET archive = ? WHERE state = 0 AND archive <> ?;
+-- name: assign_copies
+-- Assign the pending copies of other archives to this one.
+UPDATE archive_files SET archive = :archive WHERE state = 0 AND archive <> :archive;
 
--- name: read_ended
+-- name: read_ended_generations
+-- Read a page of ended generations; `wanted` marks those in a state that have no copies.
 SELECT id, ended_at,
-    state = ? AND NOT EXISTS (SELECT 1 FROM archive_files f WHERE f.generation_id = g.id) AS wanted
-FROM generations g WHERE done = 1 AND (ended_at, id) > (?, ?) ORDER BY ended_at, id LIMIT ?;
+    state = :state AND NOT EXISTS (SELECT 1 FROM archive_files f WHERE f.generation_id = g.id) AS wanted
+FROM generations g WHERE done = 1 AND (ended_at, id) > (:ended_after, :after_id) ORDER BY ended_at, id LIMIT :limit;
 
 -- name: read_due_copies
+-- Read the copies and removals that are due. Those after `latest` are too: the clock must have gone back.
 SELECT generation_id, output, url, key, content_type, archive, expire_time, attempts, state FROM archive_files
-WHERE state IN (0, 3) AND archive = ? AND (not_before <= ? OR not_before > ?) ORDER BY not_before LIMIT ?;
+WHERE state IN (0, 3) AND archive = :archive AND (not_before <= :now OR not_before > :latest)
+ORDER BY not_before LIMIT :limit;
 
--- name: read_next_copy
-SELECT min(not_before) FROM archive_files WHERE state IN (0, 3) AND archive = ? AND not_before > ?;
+-- name: read_next_copy_time
+-- Read the steady time at which the next copy or removal is due.
+SELECT min(not_before) FROM archive_files WHERE state IN (0, 3) AND archive = :archive AND not_before > :now;
 
--- name: keep_copy
-UPDATE archive_files SET state = 1, url = '', archived_url = ?, size = ?, sha256 = ?
-WHERE generation_id = ? AND output = ? AND state = 0;
+-- name: mark_copy_archived
+-- Record that a pending copy was made, and erase the URL of its source.
+UPDATE archive_files SET state = 1, url = '', archived_url = :archived_url, size = :size, sha256 = :sha256
+WHERE generation_id = :generation_id AND output = :output AND state = 0;
 
 -- name: postpone_copy
-UPDATE archive_files SET attempts = attempts + 1, not_before = ?1,
-    url = CASE WHEN ?2 THEN '' ELSE url END, state = CASE WHEN ?2 AND state = 0 THEN 2 ELSE state END
-WHERE generation_id = ?3 AND output = ?4;
+-- Count a failed attempt and store the time of the next one; with `give_up`, a pending copy is given up.
+UPDATE archive_files SET attempts = attempts + 1, not_before = :not_before,
+    url = CASE WHEN :give_up THEN '' ELSE url END, state = CASE WHEN :give_up AND state = 0 THEN 2 ELSE state END
+WHERE generation_id = :generation_id AND output = :output;
 
--- name: forget_copy
-DELETE FROM archive_files WHERE generation_id = ? AND output = ?;
+-- name: delete_copy
+-- Delete the row of a file that was removed from the archive.
+DELETE FROM archive_files WHERE generation_id = :generation_id AND output = :output;
 
--- name: forget_settled_copy
-DELETE FROM archive_files WHERE generation_id = ?1 AND output = ?2 AND state IN (1, 2)
-AND NOT EXISTS (SELECT 1 FROM generations WHERE id = ?1);
+-- name: delete_orphaned_copy
+-- Delete the row of a file that was archived or given up, if its generation is gone.
+DELETE FROM archive_files WHERE generation_id = :generation_id AND output = :output AND state IN (1, 2)
+AND NOT EXISTS (SELECT 1 FROM generations WHERE id = :generation_id);
 
 -- name: remove_copies
-UPDATE archive_files SET state = 3, url = '', attempts = 0, not_before = 0 WHERE generation_id = ?;
+-- Have all files of a deleted generation removed from the archive.
+UPDATE archive_files SET state = 3, url = '', attempts = 0, not_before = 0 WHERE generation_id = :generation_id;
 
 -- name: prune_copies
-DELETE FROM archive_files WHERE generation_id = ? AND state IN (1, 2);
+-- Delete the finished rows of a generation. Its archived files stay.
+DELETE FROM archive_files WHERE generation_id = :generation_id AND state IN (1, 2);
 
--- name: read_archived
+-- name: read_archived_files
+-- Read the archived files of the generations in a JSON array of ids.
 SELECT generation_id, output, archived_url, size, sha256 FROM archive_files
-WHERE state = 1 AND generation_id IN (SELECT value FROM json_each(?));
+WHERE state = 1 AND generation_id IN (SELECT value FROM json_each(:generation_ids));
 
 -- name: count_waiting_copies
+-- Count the files that wait to be copied or removed.
 SELECT count(*) FROM archive_files WHERE state IN (0, 3);
 
+-- Characters ----------------------------------------------------------------------------------------------------------
+
 -- name: insert_character
+-- Store an order before it is sent. Inserts no row if the tenant has used the idempotency key.
 INSERT OR IGNORE INTO characters (
     id, tenant, idempotency_key, fingerprint, account, name, version, known, sent_date, sent_at
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+) VALUES (
+    :id, :tenant, :idempotency_key, :fingerprint, :account, :name, :version, :known, :sent_date, :sent_at
+);
 
 -- name: bind_character
-UPDATE characters SET character_id = ? WHERE id = ?;
+-- Store the id of the character that an order created.
+UPDATE characters SET character_id = :character_id WHERE id = :id;
 
--- name: free_character
-DELETE FROM characters WHERE id = ? AND character_id IS NULL;
+-- name: delete_unbound_character
+-- Delete an order that created no character, which frees its key.
+DELETE FROM characters WHERE id = :id AND character_id IS NULL;
 
 -- name: read_characters
+-- Read all orders of characters, oldest first.
 SELECT id, tenant, idempotency_key, fingerprint, account, name, version, known, sent_date, sent_at, character_id
 FROM characters ORDER BY id;
 
--- name: remove_character
-INSERT INTO removed_characters (account, character_id, tenant, gone) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT (account, character_id) DO UPDATE SET gone = max(gone, ?4);
+-- name: insert_removed_character
+-- Store that a character is to be deleted, or that Higgsfield has deleted it. The latter is never undone.
+INSERT INTO removed_characters (account, character_id, tenant, gone) VALUES (:account, :character_id, :tenant, :gone)
+ON CONFLICT (account, character_id) DO UPDATE SET gone = max(gone, :gone);
 
 -- name: read_removed_characters
+-- Read the characters that are to be deleted and those that are.
 SELECT account, character_id, tenant, gone FROM removed_characters;
--- name: read_agent_tenant
-SELECT tenant FROM agent_sessions WHERE id = ?;
--- name: read_agent_key
-SELECT tenant, key, fingerprint, session_id, after_message_id, message_id FROM agent_keys WHERE tenant = ? AND key = ?;
--- name: insert_agent_key
-INSERT INTO agent_keys (tenant, key, fingerprint, session_id, after_message_id, used_at) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (tenant, key) DO NOTHING;
+
+-- Conversations with agents -------------------------------------------------------------------------------------------
+
 -- name: insert_agent_session
-INSERT INTO agent_sessions (id, tenant, created_at) VALUES (?, ?, ?);
+-- Store the tenant of a new session.
+INSERT INTO agent_sessions (id, tenant, created_at) VALUES (:id, :tenant, :created_at);
+
+-- name: read_agent_tenant
+-- Read the tenant of a session.
+SELECT tenant FROM agent_sessions WHERE id = :session_id;
+
+-- name: insert_agent_key
+-- Claim an idempotency key for a session or a message. Inserts no row if the tenant has used the key.
+INSERT INTO agent_keys (tenant, key, fingerprint, session_id, after_message_id, used_at)
+VALUES (:tenant, :key, :fingerprint, :session_id, :after_message_id, :used_at)
+ON CONFLICT (tenant, key) DO NOTHING;
+
+-- name: read_agent_key
+-- Read the record of a tenant's key.
+SELECT tenant, key, fingerprint, session_id, after_message_id, message_id FROM agent_keys
+WHERE tenant = :tenant AND key = :key;
+
 -- name: bind_agent_message
-UPDATE agent_keys SET message_id = ? WHERE tenant = ? AND key = ?;
--- name: free_agent_key
-DELETE FROM agent_keys WHERE tenant = ? AND key = ? AND message_id IS NULL;
+-- Store Higgsfield's id of the message that was sent with a key.
+UPDATE agent_keys SET message_id = :message_id WHERE tenant = :tenant AND key = :key;
+
+-- name: delete_unbound_agent_key
+-- Free the key of a message that Higgsfield did not accept.
+DELETE FROM agent_keys WHERE tenant = :tenant AND key = :key AND message_id IS NULL;
+
 -- name: read_bound_agent_messages
-SELECT message_id FROM agent_keys WHERE session_id = ? AND message_id IS NOT NULL;
+-- Read the ids of the messages of a session that were sent with keys.
+SELECT message_id FROM agent_keys WHERE session_id = :session_id AND message_id IS NOT NULL;
+
 -- name: read_newest_agent_message
-SELECT message_id FROM agent_keys WHERE session_id = ? AND message_id IS NOT NULL ORDER BY used_at DESC LIMIT 1;
--- name: insert_agent_media
-INSERT INTO agent_media (tenant, id, created_at) VALUES (?, ?, ?)
-ON CONFLICT (tenant, id) DO UPDATE SET created_at = excluded.created_at;
--- name: has_agent_media
-SELECT 1 FROM agent_media WHERE tenant = ? AND id = ?;
--- name: any_old_agent_key
-SELECT EXISTS (SELECT 1 FROM agent_keys WHERE used_at < ?1 AND (message_id IS NOT NULL OR fingerprint = ?2))
-    OR EXISTS (SELECT 1 FROM agent_media WHERE created_at < ?1);
--- name: prune_agent_keys
-DELETE FROM agent_keys WHERE used_at < ? AND (message_id IS NOT NULL OR fingerprint = ?);
+-- Read the id of the message of a session that was sent last.
+SELECT message_id FROM agent_keys WHERE session_id = :session_id AND message_id IS NOT NULL
+ORDER BY used_at DESC LIMIT 1;
+
 -- name: read_unresolved_agent_messages
+-- Read the messages whose id at Higgsfield is not known, oldest first. Keys of sessions are no messages.
 SELECT tenant, key, fingerprint, session_id, after_message_id, message_id, used_at FROM agent_keys
-WHERE message_id IS NULL AND fingerprint <> ? ORDER BY used_at;
+WHERE message_id IS NULL AND fingerprint <> :session_fingerprint ORDER BY used_at;
+
+-- name: insert_agent_media
+-- Store the tenant of a media slot.
+INSERT INTO agent_media (tenant, id, created_at) VALUES (:tenant, :id, :created_at)
+ON CONFLICT (tenant, id) DO UPDATE SET created_at = excluded.created_at;
+
+-- name: has_agent_media
+-- Check whether a media slot belongs to a tenant.
+SELECT 1 FROM agent_media WHERE tenant = :tenant AND id = :id;
+
+-- name: has_prunable_agent_rows
+-- Check whether retention would remove any key or media slot.
+SELECT EXISTS (
+        SELECT 1 FROM agent_keys
+        WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint)
+    )
+    OR EXISTS (SELECT 1 FROM agent_media WHERE created_at < :used_before);
+
+-- name: prune_agent_keys
+-- Delete the old keys of sessions and of messages that were sent. Messages without an outcome stay.
+DELETE FROM agent_keys
+WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint);
+
 -- name: prune_agent_media
-DELETE FROM agent_media WHERE created_at < ?;
+-- Delete the old media slots.
+DELETE FROM agent_media WHERE created_at < :used_before;

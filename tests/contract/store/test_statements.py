@@ -1,0 +1,139 @@
+"""The statements of the store: described, with named parameters, and with the columns that the rows in Python have."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.archive.model import Copy
+from gateway.callbacks.model import Callback, Delivery
+from gateway.characters.model import Creation
+from gateway.generations.inputs import SoulVersion
+from gateway.generations.model import Event
+from gateway.generations.ports import Filter
+from gateway.store import archive, callbacks, characters, codec, files, statements
+from tests.contract.store import examples
+
+STATEMENTS = statements.described()
+GENERATION = examples.generation()
+CALLBACK = Callback("c", "tenant", "https://example.invalid", Filter(), False, "key", b"", 0.0, 0)
+CREATION = Creation("id", "red", "k", b"f", "a", "Anna", SoulVersion.CINEMA, frozenset(), 1e9, 2e9)
+
+ROWS: dict[str, tuple[str, Mapping[str, object]]] = {
+    "generations": ("insert_generation", codec.spec_row(GENERATION.spec) | codec.progress_row(GENERATION, "")),
+    "requests": ("insert_request", codec.request_row(GENERATION.id, examples.request(GENERATION))),
+    "events": ("insert_event", codec.event_row(GENERATION.id, Event(0.0, "event"))),
+    "callbacks": ("insert_callback", callbacks._callback_row(CALLBACK)),
+    "callback_deliveries": (
+        "insert_callback_delivery", callbacks._delivery_row(Delivery("c", GENERATION.id, 1, 0.0, 0.0)),
+    ),
+    "archive_files": ("insert_copy", archive._copy_row(Copy("g", 0, "url", "key", "image/png", "archive", 0.0))),
+    "characters": ("insert_character", characters._creation_row(CREATION)),
+}  # fmt: skip
+"""The statement that inserts into each table, and a row of it."""
+
+SET_LATER = {
+    "archive_files": {"state", "attempts", "not_before", "archived_url", "size", "sha256"},
+    "characters": {"character_id"},
+}
+"""Columns that have a default when a row is inserted."""
+
+READERS: dict[Callable[..., Any], str] = {
+    codec.generation_of: "read_generation",
+    codec.request_of: "read_request",
+    codec.event_of: "read_events",
+    callbacks._callback_of: "read_callbacks",
+    callbacks._delivery_of: "read_callback_delivery",
+    archive._copy_of: "read_due_copies",
+    characters._creation_of: "read_characters",
+}
+"""The functions that read rows, and a statement that returns such rows."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(files.prepare(tmp_path / "gateway.db")) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_has_a_description_and_named_parameters(name: str) -> None:
+    description, sql = STATEMENTS[name]
+    assert len(description.split()) > 3
+    assert description.endswith(".")
+    assert "?" not in sql
+
+
+def test_every_name_in_the_file_has_a_statement() -> None:
+    text = (Path(statements.__file__).parent / "sql" / "sqlite" / "queries.sql").read_text()
+    assert re.findall(r"^-- name: (.*)$", text, flags=re.MULTILINE) == list(STATEMENTS)
+
+
+@pytest.mark.parametrize("name", [name for name in STATEMENTS if name.startswith(("insert_", "replace_", "write_"))])
+def test_an_insert_gives_each_column_the_parameter_of_its_name(name: str) -> None:
+    found = re.match(
+        r"INSERT (?:OR \w+ )?INTO (\w+) \(([^)]*)\)\s*(?:VALUES \((.*?)\)(?=$| ON|\n)|SELECT (.*?)\nWHERE)",
+        STATEMENTS[name].sql,
+        flags=re.DOTALL,
+    )
+    assert found is not None
+    columns = [column.strip() for column in found[2].split(",")]
+    values = [value.strip() for value in (found[3] or found[4]).split(",")]
+    if found[1] == "meta":  # a name and its value
+        assert columns == ["name", "value"]
+    else:
+        assert values == [f":{column}" for column in columns]
+
+
+@pytest.mark.parametrize("name", [name for name in STATEMENTS if name.startswith("update_")])
+def test_an_update_gives_each_column_the_parameter_of_its_name(name: str) -> None:
+    found = re.match(r"UPDATE \w+ SET(.*)WHERE", STATEMENTS[name].sql, flags=re.DOTALL)
+    assert found is not None
+    for assignment in found[1].split(","):
+        column, value = assignment.split("=")
+        assert value.strip() == f":{column.strip()}"
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_a_row_has_all_columns_of_its_table_and_is_inserted_with_them(store: sqlite3.Connection, table: str) -> None:
+    name, row = ROWS[table]
+    columns = {column for _, column, *_ in store.execute(f"PRAGMA table_info({table})")}
+    assert set(row) == columns - SET_LATER.get(table, set())
+    assert set(row) == set(statements.PARAMETER.findall(STATEMENTS[name].sql))
+
+
+def test_an_update_of_a_generation_replaces_all_columns_that_change() -> None:
+    parameters = set(statements.PARAMETER.findall(STATEMENTS["update_generation"].sql))
+    assert parameters == set(codec.progress_row(GENERATION, "")) | {"id", "version_before"}
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+def test_a_reader_reads_every_column_that_its_statement_returns(
+    store: sqlite3.Connection, reader: Callable[..., Any]
+) -> None:
+    sql = STATEMENTS[READERS[reader]].sql
+    found = store.execute(sql, dict.fromkeys(statements.PARAMETER.findall(sql), 0))
+    returned = {column for column, *_ in found.description}
+    read = set(re.findall(r'row\["(\w+)"\]', inspect.getsource(reader)))
+    if reader is codec.generation_of:
+        read |= set(re.findall(r'row\["(\w+)"\]', inspect.getsource(codec._spec_of)))
+        returned -= {"state", "done", "request_id", "end_time"}  # which `shown` contains, too
+    assert read == returned
+
+
+def test_execution_by_position_binds_by_name(store: sqlite3.Connection) -> None:
+    sql = "SELECT :b, :a, :b, :long_name"
+    assert statements.execute(store, sql, {"a": 1, "long_name": 3, "b": 2}).fetchone() == (2, 1, 2, 3)
+
+
+@pytest.mark.parametrize("row", [{"a": 1}, {"a": 1, "b": 2, "c": 3}, {"a": 1, "bb": 2}])
+def test_execution_by_position_needs_exactly_the_parameters(store: sqlite3.Connection, row: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="parameters and values differ"):
+        statements.execute(store, "SELECT :a, :b", row)
