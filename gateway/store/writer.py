@@ -1,11 +1,12 @@
-"""The only writing connection: what queues up for it is committed in groups, and a thread waits for the disk.
+"""The one writing connection: it commits writes in groups, and waits for the disk in a thread.
 
-A commit costs as much processor time as the statements of a dozen writes. So a write that comes alone is committed at
-once, and where several come together a group is given a few milliseconds to gather while it is the first one's turn.
-A write is answered after its COMMIT only.
+A commit costs as much processor time as the statements of a dozen writes. A single write is therefore committed at
+once. When several writes arrive together, the next group waits a few milliseconds for more. A write returns only after
+its COMMIT.
 
-Brief writes run on the loop: in the thread, each of their statements would wait for the interpreter and be waited for.
-The thread has the rest, and whatever goes wrong. It and the loop use the connection in turn, never together.
+The statements of brief writes run on the event loop, because in the thread each of them would have to acquire the
+interpreter lock. COMMIT, other writes and failed groups run in the thread. The loop and the thread take turns with the
+connection and never use it at the same time.
 """
 
 import asyncio
@@ -27,21 +28,21 @@ Write = Callable[[sqlite3.Connection], Effect]
 Result = tuple["asyncio.Future[Any]", Effect, Exception | None]
 
 MOST_IN_A_GROUP = 128
-"""So that the loop is soon free again for others."""
+"""Writes in a group at most, so that it does not block the event loop for long."""
 GATHERING = 0.01
-"""Seconds that a group waits for more once several writes came together."""
+"""Seconds that a group waits for more writes, once several arrived together."""
 SYNC_AFTER = 1.0
-"""Seconds from a commit until the mark is synced: what a power cut can take from it."""
-COUNT = "UPDATE meta SET value = ? WHERE name = 'commits'"
+"""Seconds from a commit to the sync of the mark, which a power cut in between can leave behind."""
+COUNT = "UPDATE meta SET value = :commits WHERE name = 'commits'"
 LATE = 10.0
-"""Seconds after which a disk that has not answered a group counts as hung; longer than PATIENCE."""
-SILENT = "the store's disk does not answer"
+"""Seconds for which the disk may be busy with a group until it counts as hung. Longer than PATIENCE."""
+HUNG = "the store's disk does not respond"
 PATIENCE = 5_000
-"""Milliseconds that the thread waits for a file that another program holds."""
+"""Milliseconds that the thread waits for a file that another program has locked."""
 
 
 class Job(NamedTuple):
-    """One write, and who waits for it."""
+    """A write, and the future for its result."""
 
     step: str | None
     write: Write
@@ -50,17 +51,17 @@ class Job(NamedTuple):
 
 
 class Worker(Protocol):
-    """Runs what may block, in the order given, beside the event loop."""
+    """Runs functions that may block, one after the other and in their order, outside the event loop."""
 
     def run(self, work: Callable[[], None]) -> None:
-        """Run it once everything before it has ended."""
+        """Queue a function."""
 
     async def close(self) -> None:
-        """Return when all of it has been run."""
+        """Return when all queued functions have returned."""
 
 
 class WriterThread:
-    """One thread. A piece of work that raises ends it."""
+    """A worker with one thread. A function that raises ends it."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -68,11 +69,9 @@ class WriterThread:
         self._thread.start()
 
     def run(self, work: Callable[[], None]) -> None:
-        """Queue it."""
         self._queue.put(work)
 
     async def close(self) -> None:
-        """Let the thread finish and end."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -82,39 +81,41 @@ class WriterThread:
 
 
 class Writer:
-    """Runs writes in the order given. `told` hears each group on the loop before its futures are resolved.
+    """Runs writes in the order in which they were queued.
 
-    `broken` is called, once, when the disk fails: what is in memory can no longer be trusted to be what is stored.
-    `refused` counts writes that were. If the disk answers nothing for LATE seconds, all that was not begun is refused,
-    and all that comes, until it answers: what waited longer would be done for callers that have gone.
+    `notify` is called on the event loop with each committed group, before its futures are resolved. `broken` is called
+    with the error if the disk fails, because memory may no longer match the store.
+
+    If the disk does not respond to a group for LATE seconds, all queued writes are refused, and new ones until it
+    responds, because their callers would have timed out before they are executed. `refused` counts refused writes.
     """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
-        told: Callable[[Sequence[Saved]], None],
+        notify: Callable[[Sequence[Saved]], None],
         broken: Callable[[Exception], None],
         worker: Callable[[], Worker] = WriterThread,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._told = told
+        self._notify = notify
         self._broken = broken
         self._trouble = ""
         self.refused = 0
         self._waiting: list[Job] = []
         self._busy = False
-        """A group is in the thread."""
+        """Whether a group is in the thread."""
         self._since = 0.0
-        """When it was begun."""
+        """The time of the event loop at which that group began."""
         self._hung = False
-        """That was LATE seconds ago."""
+        """Whether that was more than LATE seconds ago."""
         self._watching: asyncio.TimerHandle | None = None
         self._crowded = False
-        """The last group was of several writes, or others came meanwhile."""
+        """Whether the last group had several writes, or others arrived before it was committed."""
         self._gathering: asyncio.TimerHandle | None = None
         self._closing = False
         self._connection = connection
-        connection.execute("PRAGMA busy_timeout=0")  # the loop never waits for another program
+        connection.execute("PRAGMA busy_timeout=0")  # the event loop must not wait for another program
         self._mark: Mark | None = None
         self._commits = self._changes = 0
         self._syncing: asyncio.TimerHandle | None = None
@@ -123,18 +124,20 @@ class Writer:
 
     @property
     def trouble(self) -> str:
-        """Why a write was refused, from then on until `mended`, or until the disk answers."""
-        return SILENT if self._hung else self._trouble
+        """Why the last refused write was refused, until `mended` or until the disk responds; empty otherwise."""
+        return HUNG if self._hung else self._trouble
 
     def count_in(self, mark: Mark, commits: int) -> None:
-        """Count every commit from now on, in the store and then in its mark; there are so many already."""
+        """Count commits in the store and in its mark from now on. `commits` is their number so far."""
         self._mark, self._commits = mark, commits
 
     def write(self, step: str | None, write: Write, *, brief: bool = False) -> "asyncio.Future[Any]":
-        """Have `write` run inside a transaction; resolved with its result after the commit.
+        """Queue a write, and return the future for its result, which is resolved after COMMIT.
 
-        Failpoints know the step by its name; one without keeps nothing of anybody's. `brief`: a few rows, found by
-        their keys. It may run twice, where the first transaction came to nothing.
+        `write` is called inside a transaction, and again if the first transaction failed. `brief`: it writes a few rows
+        that it finds by their keys. `step` is the name for failpoints; None if it stores nothing that a caller sent.
+
+        The future raises StoreError if the write is refused, or the error that `write` raised if it is not of SQLite.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._hung:
@@ -146,13 +149,13 @@ class Writer:
         return future
 
     def mended(self) -> None:
-        """A write that needed room has been committed: there is no trouble any more."""
+        """Clear `trouble`, after a write that needed space on the disk was committed."""
         if self._trouble:
             self._trouble = ""
             log.info("the store can be written again")
 
     async def close(self) -> None:
-        """Finish what is queued, then close the connection (which checkpoints)."""
+        """Finish the queued writes, then close the connection, which checkpoints the log."""
         self._closing = True
         if not self._busy:
             self._next()
@@ -162,14 +165,14 @@ class Writer:
     # -- On the loop ---------------------------------------------------------------------------------------------------
 
     def _next(self) -> None:
-        """Let a group begin now, or after it has gathered."""
+        """Begin the next group, at once or after it has waited for more writes."""
         if self._crowded and not self._closing:
             self._gathering = self._loop.call_later(GATHERING, self._begin)
         else:
             self._begin()
 
     def _begin(self) -> None:
-        """Take a group, run what can run here, and leave the rest of it to the thread."""
+        """Take a group, run its statements here if all of its writes are brief, and leave the rest to the thread."""
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
@@ -178,8 +181,8 @@ class Writer:
         if not group:  # the writer is being closed
             if self._syncing is not None:
                 self._syncing.cancel()
-            self._worker.run(self._let_go)
-            self._end_of_work()
+            self._worker.run(self._close_files)
+            self._resolve_closed()
             return
         self._busy, self._since = True, self._loop.time()
         if self._watching is None:
@@ -190,25 +193,25 @@ class Writer:
                 self._connection.execute("BEGIN IMMEDIATE")
                 effects = self._run(group)
             except Exception:
-                # Whatever it is, the thread meets it again, with patience, and sorts out whose fault it is.
+                # The thread repeats the group. It waits for a locked file, and finds the write that is at fault.
                 effects = None
         self._worker.run(lambda: self._work(group, effects))
 
     def _finished(self, results: Sequence[Result]) -> None:
-        """The thread has dealt with a group: tell of it, and go on."""
+        """Handle the end of a group: begin the next one, then deliver the results."""
         self._busy = False
         if self._hung:
             self._hung = False
-            log.info("the store's disk answers again")
+            log.info("the store's disk responds again")
         if self._mark is not None and self._syncing is None:
             self._syncing = self._loop.call_later(SYNC_AFTER, self._sync)
         self._crowded = len(results) > 1 or bool(self._waiting)
         if self._waiting or self._closing:
             self._next()
-        self._tell(results)
+        self._resolve(results)
 
     def _watch(self) -> None:
-        """See whether the group that was begun last has been answered. One timer serves many groups."""
+        """Check whether the group in the thread is late. One timer serves many groups."""
         self._watching = None
         if not self._busy or self._hung:
             return
@@ -217,7 +220,7 @@ class Writer:
             self._watching = self._loop.call_later(left, self._watch)
             return
         self._hung = True
-        log.error(SILENT)
+        log.error(HUNG)
         waiting, self._waiting = self._waiting, []
         for job in waiting:
             self._refuse(job.future)
@@ -225,19 +228,19 @@ class Writer:
     def _refuse(self, future: "asyncio.Future[Any]") -> None:
         self.refused += 1
         if not future.done():
-            future.set_exception(StoreError(SILENT))
+            future.set_exception(StoreError(HUNG))
 
-    def _end_of_work(self) -> None:
+    def _resolve_closed(self) -> None:
         if not self._closed.done():
             self._closed.set_result(None)
 
-    def _tell(self, results: Sequence[Result]) -> None:
+    def _resolve(self, results: Sequence[Result]) -> None:
         saved = [effect[1] for _, effect, error in results if error is None and effect[1] is not None]
         if saved:
             try:
-                self._told(saved)
+                self._notify(saved)
             except Exception:
-                # They are stored: whoever waits for them must hear it, whatever a listener made of it.
+                # The writes are stored, so their callers must get the result.
                 log.exception("a listener of the store failed")
         for future, effect, error in results:
             if future.done():
@@ -252,15 +255,15 @@ class Writer:
         self._worker.run(self._sync_mark)
 
     def _run(self, group: list[Job]) -> list[Effect]:
-        """The statements of a group, and the count of its commit: on the loop or in the thread."""
+        """Execute the statements of a group and count its commit. Runs on the event loop or in the thread."""
         self._changes = self._connection.total_changes
         effects = [job.write(self._connection) for job in group]
         if self._counts():
-            self._connection.execute(COUNT, (str(self._commits + 1),))
+            self._connection.execute(COUNT, {"commits": str(self._commits + 1)})
         return effects
 
     def _counts(self) -> bool:
-        """Whether the transaction has changed anything, so that its commit is to be counted."""
+        """Return whether the commit is to be counted, because the transaction changed a row."""
         return self._mark is not None and self._connection.total_changes != self._changes
 
     # -- In the thread -------------------------------------------------------------------------------------------------
@@ -269,18 +272,18 @@ class Writer:
         try:
             self._deliver(self._transact(group) if effects is None else self._end(group, effects))
         except Exception as error:
-            # Not even a rollback works: nobody would ever be answered again.
+            # A rollback failed, too. No write could ever be executed again.
             self._connection.close()
             self._loop.call_soon_threadsafe(self._broken, error)
-            self._loop.call_soon_threadsafe(self._end_of_work)
+            self._loop.call_soon_threadsafe(self._resolve_closed)
             raise
 
     def _transact(self, group: list[Job]) -> list[Result]:
         try:
-            self._roll_back()  # what the loop began
+            self._roll_back()  # the transaction that the event loop began
             self._begin_with_patience()
         except sqlite3.Error as error:
-            # No write is to blame: another program holds the file, say. Each by itself would wait for it anew.
+            # No write is at fault. Another program may have locked the file, and each write would wait for it again.
             return self._refused(group, error)
         try:
             effects = self._run(group)
@@ -303,7 +306,7 @@ class Writer:
         return [(job.future, effect, None) for job, effect in zip(group, effects, strict=True)]
 
     def _commit(self, group: list[Job], effects: list[Effect]) -> None:
-        # Who lost against another write has changed nothing: that is no step.
+        # A write with the result False lost against another one and changed nothing, so it is no step.
         done = zip(group, effects, strict=True)
         steps = [job.step for job, effect in done if job.step is not None and effect[0] is not False]
         for step in steps:
@@ -317,7 +320,7 @@ class Writer:
             failpoints.after(step)
 
     def _failed(self, group: list[Job], error: Exception) -> list[Result]:
-        """Nothing of the group is stored. One faulty write must not fail the others: try each by itself."""
+        """Repeat the writes of a failed group one by one, so that a faulty write does not fail the others."""
         self._roll_back()
         if len(group) == 1 or _disk_fails(error):
             return self._refused(group, error)
@@ -330,7 +333,7 @@ class Writer:
         except OSError as error:
             self._loop.call_soon_threadsafe(self._broken, error)
 
-    def _let_go(self) -> None:
+    def _close_files(self) -> None:
         try:
             if self._mark is not None:
                 self._mark.close()
@@ -351,19 +354,19 @@ class Writer:
             if not self._trouble:
                 log.error("the store cannot be written", extra={"error": str(error)})
             self._trouble = f"the store cannot be written: {error}"
-        return [(job.future, (None, None), _told(error)) for job in group]
+        return [(job.future, (None, None), _for_caller(error)) for job in group]
 
     def _deliver(self, results: Sequence[Result]) -> None:
         self._loop.call_soon_threadsafe(self._finished, results)
 
 
-def _told(error: Exception) -> Exception:
-    """What a writer hears of an error: a defect in its own write as it is, all else as the store's trouble."""
+def _for_caller(error: Exception) -> Exception:
+    """Return a StoreError for an error of SQLite, and any other error, which is a defect of the write, as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
-    told = StoreError("the store cannot be written")
-    told.__cause__ = error
-    return told
+    failed = StoreError("the store cannot be written")
+    failed.__cause__ = error
+    return failed
 
 
 def _disk_fails(error: Exception) -> bool:

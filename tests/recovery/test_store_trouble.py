@@ -217,7 +217,7 @@ async def test_a_disk_that_does_not_answer_is_told_of_and_what_it_has_not_begun_
                         await call
                     assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
             await eventually(lambda: bool(running.gateway._core.store.trouble))
-            assert await readiness(running) == (503, "the store's disk does not answer\n")
+            assert await readiness(running) == (503, "the store's disk does not respond\n")
             for number in range(3):
                 await is_refused(running, f"owl-{number}")
             assert running.gateway._core.store._writer._waiting == []
@@ -229,6 +229,6 @@ async def test_a_disk_that_does_not_answer_is_told_of_and_what_it_has_not_begun_
         await running.start_running(again.id)
         await eventually(lambda: len(running.ledger.submissions) == 2)
         assert sorted(one.prompt for one in running.ledger.charges) == ["begun", "fox 0"]
-        assert said(caplog, "ERROR") == ["the store's disk does not answer"]
-        assert said(caplog, "INFO") == ["the store's disk answers again"]
+        assert said(caplog, "ERROR") == ["the store's disk does not respond"]
+        assert said(caplog, "INFO") == ["the store's disk responds again"]
         await asyncio.gather(first, return_exceptions=True)
