@@ -1,6 +1,6 @@
-"""`python -m bench [name ...] [--quick] [--json FILE]`: measure, and fail where a goal is missed.
+"""`python -m bench [name ...] [--quick] [--json FILE]`: run benchmarks; fails if a goal is missed.
 
-`--submissions` and `--seed` are for `charges`.
+`--submissions` and `--seed` apply to `charges` only.
 """
 
 import argparse
@@ -50,22 +50,22 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
 }
 LONGEST = {"charges": 2400.0, "crowd": 900.0, "goodput": 900.0}
 USUALLY = 300.0
-"""Seconds after which a benchmark is given up."""
+"""The time limit of a benchmark in seconds, if LONGEST has none."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the benchmarks that are named, or all; 1 where a full run missed a goal, or any broke a promise."""
+    """Run the named benchmarks, or all. Returns 1 if a full run misses a goal, or any run breaks a promise."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="only see that everything runs: the figures mean nothing")
-    parser.add_argument("--busy", action="store_true", help="measure beside a process that keeps one core busy")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures into this file too")
-    parser.add_argument("--submissions", type=int, metavar="N", help="by each client of `charges`")
-    parser.add_argument("--seed", type=int, help="of `charges`: of its faults, and of when the gateway is killed")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"one of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="check that everything runs; the figures mean nothing")
+    parser.add_argument("--busy", action="store_true", help="keep one core busy while measuring")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
+    parser.add_argument("--submissions", type=int, metavar="N", help="`charges`: submissions of each client")
+    parser.add_argument("--seed", type=int, help="`charges`: random seed of the faults and kills")
     given = parser.parse_args(arguments)
     for name in given.names:
         if name not in BENCHMARKS:
-            parser.error(f"there is no benchmark {name!r}: choose from {', '.join(BENCHMARKS)}")
+            parser.error(f"unknown benchmark {name!r}: choose from {', '.join(BENCHMARKS)}")
     chosen = {name: number for name in ("submissions", "seed") if (number := getattr(given, name)) is not None}
     effort = dataclasses.replace(QUICK if given.quick else FULL, **chosen)
     found = asyncio.run(_measure(given.names or list(BENCHMARKS), effort, busy=given.busy))

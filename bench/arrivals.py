@@ -1,9 +1,9 @@
-"""A process that calls as the world does: at its own rate, whether or not anybody answers, and not for ever patient.
+"""A process that calls a gateway in an open or in a closed loop.
 
-`python -m bench.arrivals ADDRESS` reads plans as lines of JSON and answers each with a line of what came of it. With a
-`rate`, so many callers come each second, once, and give up after `deadline` seconds (an open loop). With `in_flight`,
-so many callers call again and again (a closed loop), and rest a while where they are refused. Each call submits under
-a fresh key and waits until its generation is done, which takes as long as images do in the benchmark of polls.
+`python -m bench.arrivals ADDRESS` reads plans as lines of JSON and answers each with a line of results. With `rate`,
+that number of callers arrives each second, makes one call, and gives up after `deadline` seconds (an open loop). With
+`in_flight`, that number of callers calls repeatedly (a closed loop), and pauses after a refusal. Each call submits with
+a new key and waits until its generation is done, which takes as long as the images in the benchmark `polls`.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from bench.polls import SEED, TRACES
 from hfgateway.v1 import generation_service_pb2 as pb
 
 CONNECTIONS = 60
-"""Each carries 100 calls; who comes when all are taken waits, as in any client of gRPC."""
+"""Each carries 100 calls. Further callers wait, as in any gRPC client."""
 TURN = 0.002
 REST = 2.0
-"""Seconds, about what the gateway asks of those that it refuses."""
+"""Seconds that a caller pauses after a refusal, about as long as the gateway asks for."""
 OUTCOMES = {0: "ok", 1: "dropped", 4: "missed", 8: "refused", NO_STATUS: "dropped"}
-"""By the status of the call; any other is a fault."""
+"""The outcome by the status of a call. Other statuses are faults."""
 
 
 @dataclass(slots=True)
 class Caller:
-    """Who came when, and the call that is under way."""
+    """A caller: the time of its arrival, and its current call."""
 
     came: float
     connection: Connection | None = None
@@ -43,7 +43,7 @@ class Caller:
 
 
 class Arrivals:
-    """Callers of one gateway."""
+    """The callers of one gateway."""
 
     def __init__(self) -> None:
         self._connections: Sequence[Connection] = ()
@@ -55,11 +55,11 @@ class Arrivals:
         self._submissions = itertools.cycle(_submissions())
 
     async def connect(self, address: str) -> None:
-        """Open all connections."""
+        """Open all connections to the gateway."""
         self._connections = [await connect(address, self._ended) for _ in range(CONNECTIONS)]
 
     async def carry_out(self, plan: dict[str, Any]) -> dict[str, Any]:
-        """What came of a plan between its `lead` and its end: only answers that came in that time count."""
+        """Run a plan; returns the results between its `lead` and its end. Only responses in that time count."""
         asyncio.get_running_loop().call_later(plan["lead"], self._forget)
         self._head = head(SUBMIT, plan["deadline"])
         cpu, start = time.process_time(), time.perf_counter()
@@ -82,7 +82,7 @@ class Arrivals:
         self._seconds.clear()
 
     async def _open(self, start: float, end: float, rate: float, patience: float) -> float:
-        """Callers come at even distances. Returns by how much the latest was started too late."""
+        """Run an open loop with constant gaps between callers; returns the largest delay of a start in seconds."""
         waiting: deque[Caller] = deque()
         patient: deque[Caller] = deque()
         due, behind = start, 0.0
@@ -103,7 +103,7 @@ class Arrivals:
         return behind
 
     async def _closed(self, start: float, end: float, in_flight: int, ramp: float) -> float:
-        """Callers come one after the other, and again as soon as they are answered, or have rested."""
+        """Run a closed loop. Callers start one after another, and call again after a response or a pause."""
         everybody: list[Caller] = []
         ready: deque[Caller] = deque()
         resting: deque[tuple[float, Caller]] = deque()
@@ -132,7 +132,7 @@ class Arrivals:
         return 0.0
 
     def _start(self, caller: Caller) -> bool:
-        """Call, on the first connection that has room."""
+        """Start a call on the next connection with a free slot; returns False if there is none."""
         for _ in self._connections:
             self._turn = (self._turn + 1) % len(self._connections)
             connection = self._connections[self._turn]
@@ -169,12 +169,12 @@ class Arrivals:
         await asyncio.sleep(TURN)
 
     def _within(self, share: float) -> float | None:
-        """The seconds within which that share of the good answers came."""
+        """Return the quantile of the response times of successful calls, in seconds."""
         return sorted(self._seconds)[int(share * (len(self._seconds) - 1))] if self._seconds else None
 
 
 def _submissions() -> list[bytes]:
-    """Submissions that wait for the end, each of a generation that runs for another time."""
+    """Return submissions that wait until their generation is done, with various durations."""
     message = pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_DONE)
     message.wait_timeout.FromSeconds(3600)
     wait: bytes = message.SerializeToString()
@@ -185,7 +185,7 @@ def _submissions() -> list[bytes]:
 
 
 async def main(address: str) -> None:
-    """Carry out plans until there are no more."""
+    """Run plans until the end of stdin."""
     arrivals = Arrivals()
     await arrivals.connect(address)
     print(f"arrivals: on {address}", flush=True)

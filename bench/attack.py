@@ -1,6 +1,7 @@
-"""Attacks by callers without a key, each from a process of its own, and how long one healthy caller's Get takes beside.
+"""Attacks by callers without an API key, each from a separate process, and the duration of another caller's Get.
 
-Bounded in count and time, over loopback only. `python -m bench.attack NAME GRPC HTTP COUNT SECONDS` is one attacker.
+Attacks are limited in number and time and use loopback only. `python -m bench.attack NAME GRPC HTTP COUNT SECONDS` runs
+one attack.
 """
 
 import asyncio
@@ -25,24 +26,24 @@ from bench.load import Call, Effort
 from hfgateway.v1 import generation_service_pb2 as pb
 
 BOMBS, CONNECTIONS, WATCHES = 400, 1_100, 40_000
-"""How many of each: JSON bombs, idle connections to each port, health watches."""
+"""The size of each attack: JSON bombs, idle connections to each port, health watches."""
 SENDERS = 8
 WATCHES_PER_CONNECTION = 1_000
 SETTLE = 20.0
-"""Seconds, at most, in which memory has to return."""
+"""Seconds in which the memory has to be released."""
 _WATCH = "/grpc.health.v1.Health/Watch"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The two ports."""
+    """The addresses of the two ports."""
 
     grpc: str
     http: str
 
 
 async def bombs(target: Target, count: int, _: float) -> None:
-    """4 KB of gzip each, which unpack to 2 million values of JSON."""
+    """Send requests of 4 KB gzip that expand to 2 million JSON values."""
     packed = gzip.compress(b"[" + b"1," * 2_000_000 + b"1]")
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     left = iter(range(count))
@@ -59,7 +60,7 @@ async def bombs(target: Target, count: int, _: float) -> None:
 
 
 async def connections(target: Target, count: int, seconds: float) -> None:
-    """So many to each port, which say nothing and come again when they are closed."""
+    """Open idle connections to each port, and open them again when they are closed."""
     end = time.perf_counter() + seconds
 
     async def hold(address: str) -> None:
@@ -77,7 +78,7 @@ async def connections(target: Target, count: int, seconds: float) -> None:
 
 
 async def watches(target: Target, count: int, seconds: float) -> None:
-    """So many health watches, opened at once and held; those that are refused are not opened again."""
+    """Open health watches at once and hold them. Those that are refused are not opened again."""
     request = health_pb2.HealthCheckRequest().SerializeToString()
     options = (("grpc.use_local_subchannel_pool", 1),)
     channels = [
@@ -103,7 +104,7 @@ _NAMES = {"bombs": "4 KB JSON bombs", "connections": "idle connections to each p
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Each attack in turn, on one gateway."""
+    """Run each attack in turn on one gateway."""
     scale = min(1.0, effort.burst / 10_000)
     counts = {"bombs": BOMBS, "connections": CONNECTIONS, "watches": WATCHES}
     figures: list[Figure] = []
@@ -123,7 +124,7 @@ async def run(effort: Effort) -> list[Figure]:
                 echo = bare_channel.unary_unary(ANSWER)
                 await bare_channel.unary_unary(KEEP)(b"x" * 500)
                 calls = [get, lambda: echo(b"x" * 40)]
-                await _p99s(calls, asyncio.sleep(2 * effort.seconds))  # what is first done once is done
+                await _p99s(calls, asyncio.sleep(2 * effort.seconds))  # a warm-up: first calls are slower
                 figures.append(_beside("nothing", await _p99s(calls, asyncio.sleep(2 * effort.seconds)), None))
                 for name in ATTACKS:
                     count = round(counts[name] * scale)
@@ -139,7 +140,7 @@ async def run(effort: Effort) -> list[Figure]:
 
 
 async def _key(settings: dict[str, str]) -> str:
-    """A new API key, made before the gateway runs."""
+    """Create an API key before the gateway starts."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", "keys", "create", "--tenant", "bench",
         cwd=processes.ROOT, env=dict(settings), stdout=asyncio.subprocess.PIPE,
@@ -149,7 +150,7 @@ async def _key(settings: dict[str, str]) -> str:
 
 
 async def _getter(channel: grpc.aio.Channel, key: str) -> Call:
-    """Gets a generation of its own, again and again over one connection."""
+    """A caller that gets its own generation repeatedly over one connection."""
     metadata = (("authorization", f"Bearer {key}"),)
     answer = await channel.unary_unary(SUBMIT)(with_key(model_submission()), metadata=metadata)
     name = pb.SubmitGenerationResponse.FromString(answer).generation.id
@@ -158,7 +159,7 @@ async def _getter(channel: grpc.aio.Channel, key: str) -> Call:
 
 
 async def _p99s(calls: Sequence[Call], meanwhile: Coroutine[Any, Any, object]) -> list[float]:
-    """How long each of these calls took, the 99th of a hundred in ms, made in turn until the other thing has ended."""
+    """Make the calls in turn until `meanwhile` has ended; returns the 99th percentile of each in ms."""
     ending = asyncio.create_task(meanwhile)
     taken: list[list[float]] = [[] for _ in calls]
     while not ending.done():
@@ -172,7 +173,7 @@ async def _p99s(calls: Sequence[Call], meanwhile: Coroutine[Any, Any, object]) -
 
 
 def _beside(about: str, found: Sequence[float], goal: Goal | None) -> Figure:
-    """A Get of ours, and a bare server's echo in the same time: what of it is the machine's."""
+    """Return a figure of the gateway's Get, with the echo of a bare server at the same time as its baseline."""
     ours, bare = found
     return Figure(f"Get beside {about}, p99", "ms", ours, bare, Judged.VALUE, ours, goal)
 
@@ -182,14 +183,14 @@ async def _attack(name: str, target: Target, count: int, seconds: float) -> None
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=processes.ROOT)
     try:
         if await process.wait():
-            raise RuntimeError(f"the attack {name} broke off")
+            raise RuntimeError(f"the attack {name} failed")
     finally:
         if process.returncode is None:
             process.kill()
 
 
 async def _settled(gateway: processes.Server, before: int) -> int:
-    """Resident bytes, once they are back or have had their time."""
+    """Return the resident memory in bytes when it has been released, or after SETTLE seconds."""
     end = time.perf_counter() + SETTLE
     while (now := gateway.memory()) > 1.05 * before and time.perf_counter() < end:  # noqa: ASYNC110
         await asyncio.sleep(0.5)

@@ -1,7 +1,7 @@
-"""A bare grpc.aio server, the floor under the gateway: bytes in, bytes out, one event for all streams.
+"""A bare grpc.aio server, the lower bound for the gateway: bytes in, bytes out, one event for all streams.
 
-`Keep` keeps the bytes it is given, `Answer` answers with them and `Echo` with its request; `Watch` streams what is
-kept, once at its beginning and once for every `Publish`. It loads what no server like the gateway can do without.
+`Keep` stores bytes, `Answer` returns them, and `Echo` returns its request. `Watch` streams the stored bytes, once at
+its start and once for each `Publish`. The server imports the libraries that the gateway cannot do without.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ OPTIONS = (
 
 
 class Baseline:
-    """The handlers."""
+    """The handlers of the bare server."""
 
     def __init__(self) -> None:
         self._kept = b""

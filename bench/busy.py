@@ -1,4 +1,4 @@
-"""A process that keeps one core busy until it is killed: `python -m bench --busy` measures beside it."""
+"""A process that keeps one core busy until it is killed, for `python -m bench --busy`."""
 
 if __name__ == "__main__":
     while True:

@@ -1,4 +1,4 @@
-"""What is called, as bytes: neither the client nor the bare server spends time on messages."""
+"""Methods and requests as bytes, so that neither the client nor the bare server spends time on messages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ FIELDS: Mapping[str, Any] = {
 
 
 def model_submission(prompt: str = PROMPT) -> bytes:
-    """A submission in the form that every model takes, without its key."""
+    """Return a submission of a model input, without an idempotency key."""
     parameters = Struct()
     parameters.update({"prompt": prompt, **FIELDS})
     model = generation_input_pb2.ModelInput(model_id=MODEL, parameters=parameters)
@@ -38,13 +38,13 @@ def model_submission(prompt: str = PROMPT) -> bytes:
 
 
 def soul_submission() -> bytes:
-    """The same in the model's typed form."""
+    """Return the same submission as a typed Soul input."""
     soul = generation_input_pb2.SoulInput(prompt=PROMPT, **FIELDS)
     return _submission(generation_input_pb2.GenerationInput(soul=soul))
 
 
 def with_key(submission: bytes) -> bytes:
-    """The submission under a key of its own: messages one after the other are one message."""
+    """Append a new idempotency key: concatenated protobuf messages merge into one."""
     key: bytes = pb.SubmitGenerationRequest(idempotency_key=str(uuid4())).SerializeToString()
     return submission + key
 

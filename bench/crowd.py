@@ -1,7 +1,7 @@
-"""Crowd: many watches opened at once, beside a bare server; and what another tenant feels of it.
+"""Crowd: many watches are opened at once, compared with a bare server, and their effect on another tenant.
 
-The watches of one tenant are more than it may have. Meanwhile another tenant watches and submits, again and again: what
-counts is the longest that one of its calls takes.
+One tenant opens more watches than its limit. At the same time another tenant watches and submits repeatedly; the
+longest of its calls counts.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from hfgateway.v1 import generation_service_pb2 as pb
 
 CONNECTIONS = (1, 10, 100)
 MORE = 1.2
-"""A tenant opens so many times what the others do: more than it may have."""
+"""The factor by which a tenant opens more watches than in the first part: more than its limit."""
 LOOK_EVERY = 0.2
 KEYS = ("gateway", "keys", "create", "--tenant")
 
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """What came of many watches: seconds until all had a message, those that got none, KB of memory for each."""
+    """The result of many watches: seconds until all had a message, the number without one, KB of memory for each."""
 
     seconds: float
     lost: int
@@ -41,7 +41,7 @@ class Crowd:
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Fresh servers each time, in turn."""
+    """Measure gateway and bare server in turn, with new processes in each round."""
     ours: dict[int, list[Crowd]] = {connections: [] for connections in CONNECTIONS}
     bare: dict[int, list[Crowd]] = {connections: [] for connections in CONNECTIONS}
     others = []
@@ -96,7 +96,7 @@ async def _ours(connections: int, count: int) -> Crowd:
 
 
 async def _beside_a_crowd(count: int) -> tuple[float, float]:
-    """The longest that a watch and a submission of another tenant take, in seconds."""
+    """Return the longest watch and the longest submission of another tenant, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         crowded, other = [await _key(Path(folder), tenant) for tenant in ("crowd", "other")]
         async with (
@@ -118,7 +118,7 @@ async def _beside_a_crowd(count: int) -> tuple[float, float]:
 
 
 async def _again_and_again(crowd: "asyncio.Task[Any]", call: Any) -> float:
-    """The longest that a call takes while the crowd comes; for ever where it fails."""
+    """Return the longest duration of a call while the watches are opened; infinity if a call fails."""
     longest = 0.0
 
     async def one() -> None:
@@ -139,7 +139,7 @@ async def _again_and_again(crowd: "asyncio.Task[Any]", call: Any) -> float:
 
 
 class _Signed:
-    """A method, called with a key."""
+    """A method that is called with an API key."""
 
     def __init__(self, method: Any, authorization: str) -> None:
         self._method = method
@@ -150,7 +150,7 @@ class _Signed:
 
 
 async def _watchable(submit: Any) -> bytes:
-    """A request that watches a generation which was submitted for that."""
+    """Submit a generation and return the request that watches it."""
     answer: Awaitable[bytes] = submit(with_key(model_submission()))
     generation = pb.SubmitGenerationResponse.FromString(await answer).generation
     request = pb.WatchGenerationRequest(id=generation.id, after_revision=generation.revision - 1)

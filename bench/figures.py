@@ -1,4 +1,4 @@
-"""What a benchmark finds: figures beside their baselines and goals, as a table and as JSON."""
+"""The results of benchmarks: figures with their baselines and goals, as a table and as JSON."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ COLUMNS = ("figure", "gateway", "baseline", "judged", "goal", "")
 
 
 class Judged(Enum):
-    """What of a figure its goal is for."""
+    """The value that is compared with the goal of a figure."""
 
     RATIO = "ratio to the baseline"
     EXCESS = "excess over the baseline"
@@ -19,15 +19,15 @@ class Judged(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A bound, and on which side of it to be."""
+    """A bound: an upper one if `upper` is set, otherwise a lower one."""
 
     bound: float
     upper: bool
     promise: bool = False
-    """It holds however small the run: a quick one fails too where it is missed."""
+    """Whether it applies to runs of any size: a quick run fails too if it is missed."""
 
     def met(self, value: float) -> bool:
-        """Whether a value is as good as demanded."""
+        """Return whether a value meets the goal."""
         return value <= self.bound if self.upper else value >= self.bound
 
     def __str__(self) -> str:
@@ -35,23 +35,23 @@ class Goal:
 
 
 def at_least(bound: float) -> Goal:
-    """A goal from below."""
+    """Return a goal with a lower bound."""
     return Goal(bound, upper=False)
 
 
 def at_most(bound: float) -> Goal:
-    """A goal from above."""
+    """Return a goal with an upper bound."""
     return Goal(bound, upper=True)
 
 
 def promised(bound: float) -> Goal:
-    """What no run may exceed, however quick."""
+    """Return an upper bound that also applies to quick runs."""
     return Goal(bound, upper=True, promise=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One finding. `value` is what the goal is for; without a goal it is told for the record only."""
+    """One result. `value` is compared with the goal; without a goal it is only reported."""
 
     name: str
     unit: str
@@ -63,11 +63,11 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Whether it is as good as demanded."""
+        """Whether the goal is met; True without a goal."""
         return self.goal is None or self.goal.met(self.value)
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for a file."""
+        """Return all fields for a JSON file."""
         return asdict(self) | {"judged": self.judged.value, "goal": self.goal and str(self.goal), "met": self.met}
 
 
@@ -80,17 +80,17 @@ def ratio(name: str, unit: str, ours: Sequence[float], baseline: Sequence[float]
 
 
 def excess(name: str, unit: str, ours: float, baseline: float, goal: Goal | None = None) -> Figure:
-    """Judged by what it adds to the baseline."""
+    """Return a figure that is judged by its excess over the baseline."""
     return Figure(name, unit, ours, baseline, Judged.EXCESS, ours - baseline, goal)
 
 
 def value(name: str, unit: str, ours: float, goal: Goal | None = None) -> Figure:
-    """Judged by itself."""
+    """Return a figure that is judged by its own value."""
     return Figure(name, unit, ours, None, Judged.VALUE, ours, goal)
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """The figures as a Markdown table: what the screen shows can go into docs/performance.md as it is."""
+    """Return the figures as a Markdown table, in the format of docs/performance.md."""
     rows = [COLUMNS, *(_row(figure) for figure in figures)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [f"| {' | '.join(map(str.ljust, row, widths))} |" for row in rows]

@@ -1,4 +1,4 @@
-"""50,000 generations in flight in one process: what following them costs in memory and CPU, and after a restart."""
+"""50,000 generations in flight in one process: the memory and CPU time of following them, and the time of a restart."""
 
 import asyncio
 import heapq
@@ -30,7 +30,7 @@ NOTHING = PreparedRequest("", "", "", "", {}, b"", UpstreamKey(""), InputKind.NO
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Fill a store, start on it, and let it poll."""
+    """Fill a store, start a core on it, and let it poll."""
     count = MANY if effort.rounds > 1 else FEW
     with tempfile.TemporaryDirectory() as folder:
         async with processes.running(processes.UPSTREAM) as higgsfield:
@@ -58,7 +58,7 @@ def _broken(error: Exception) -> None:
 
 
 async def _fill(folder: Path, origin: str, count: int) -> None:
-    """Generations that were accepted and have not ended."""
+    """Return accepted generations that have not ended."""
     core = await _open(folder, origin)
     now = core.clock.moment()
 
@@ -83,7 +83,7 @@ async def _fill(folder: Path, origin: str, count: int) -> None:
 
 
 async def _restarted(folder: Path, origin: str, count: int) -> list[Figure]:
-    """The time from nothing to all followed, the memory of index and schedule, the cost of the schedule for a poll."""
+    """Measure the time of a restart, the memory of index and schedule, and the schedule's CPU time for each poll."""
     began = time.perf_counter()
     core = await _open(folder, origin, HFGATEWAY_POLL_MIN="3600", HFGATEWAY_POLL_MAX="3600")
     seconds = time.perf_counter() - began
@@ -107,7 +107,7 @@ async def _restarted(folder: Path, origin: str, count: int) -> list[Figure]:
 
 
 def _schedule_cost(core: Core) -> float:
-    """Taking the earliest out of the heap and putting it back behind, as after each poll."""
+    """Return the CPU time of taking the earliest poll and scheduling the next one, in microseconds."""
     follower = core.follower
     names = list(core.feed.entries)
     rounds = 100_000
@@ -120,7 +120,7 @@ def _schedule_cost(core: Core) -> float:
 
 
 async def _polls(folder: Path, origin: str, seconds: float) -> Figure:
-    """Status calls a second of one core: all are due at once, and the real adapter asks a server of its own process."""
+    """Measure the status calls per second of one core: all are due at once; the real adapter calls a local server."""
     core = await _open(folder, origin, HFGATEWAY_POLL_MIN="0.05", HFGATEWAY_POLL_MAX="0.05")
     tune_garbage_collector()  # as `serve` does
     for entry in core.feed.entries.values():

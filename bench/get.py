@@ -1,4 +1,4 @@
-"""Get: a live generation, answered from memory, beside a bare server that answers with the same bytes."""
+"""Get of a live generation, which is served from memory, compared with a bare server that returns the same bytes."""
 
 import tempfile
 from pathlib import Path
@@ -13,7 +13,7 @@ IN_FLIGHT = 50
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Its rate and its cost."""
+    """Measure its rate and its CPU time."""
     ours, floor = [], []
     with tempfile.TemporaryDirectory() as folder:
         async with (

@@ -1,10 +1,10 @@
-"""Goodput: generations that end in time for their callers, while more callers come than the gateway can serve.
+"""Goodput: generations that end within their callers' deadlines while more callers arrive than the gateway can serve.
 
-Each call submits and waits until its generation is done: a whole life, with polls and commits, of a length that images
-have. Capacity is the most that the same gateway is seen to do: closed loops find what keeps a core busy, then callers
-come twice as fast, and again, until that brings no more (a busy gateway polls later, which is cheaper). Then
-callers come at multiples of it, from a process of their own (`bench/arrivals.py`), each once and patient for `PATIENCE`
-seconds; and somebody asks for the status of one that lives on.
+Each call submits and waits until its generation is done: a full generation with polls and commits, as long as images
+take. The capacity is the highest rate that the same gateway reaches: closed loops find the load that keeps a core busy,
+then the arrival rate is doubled until that has no effect (a busy gateway polls later, which is cheaper). Then callers
+arrive at multiples of the capacity, from a separate process (`bench/arrivals.py`), each once and with a deadline of
+`PATIENCE` seconds. At the same time an observer calls Get for a running generation.
 """
 
 import asyncio
@@ -30,27 +30,27 @@ from bench.processes import Server
 from hfgateway.v1 import generation_service_pb2 as pb
 
 PATIENCE = 20.0
-"""In units of an effort's seconds, as the other times are: 40 s in full runs. A life takes 14 s on the average."""
+"""In units of an effort's `seconds`, like the other times: 40 s in full runs. A generation takes 14 s on average."""
 LEAD, COUNTED = 15.0, 15.0
-"""To get going, and what counts: two lives, for what is admitted at once also ends at once, and load comes in waves."""
+"""The warm-up and the measured time: two generations long, because calls admitted together also end together."""
 FIRST_CALLERS = 2_000
 ALL_OF_A_CORE, ENOUGH = 0.95, 1.2
-"""Cores that the gateway uses when it can do no more, and that as many callers are tried for as would take more."""
+"""The cores that a saturated gateway uses, and the cores for which callers are added when searching the capacity."""
 TIMES = (1, 2, 5)
 GROWS = 1.1
-"""What twice as many callers must bring for still more to be tried."""
+"""The gain by which twice the callers must raise the rate for the search to continue."""
 LOOK_EVERY = 0.1
 SOON = 0.25
-"""Seconds within which a submission is stored by a gateway that is not overloaded."""
+"""Seconds in which a gateway that is not overloaded stores a submission."""
 RECOVERED_WITHIN = 60.0
 MOST_MEMORY = 650.0
-"""MB: 12,000 calls that are open at 22 KB each, 12,000 that wait in gRPC at 18, and 130 for all else."""
+"""MB: 12,000 open calls of 22 KB, 12,000 calls of 18 KB that wait in gRPC, and 130 MB for everything else."""
 SANDBOX = (*processes.SANDBOX, "--concurrency-limit=1000000")
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What came of one load, each second: `good` answers, of which so many for each second of the gateway's CPU."""
+    """The result of one load: `good` responses per second, and per second of the gateway's CPU time."""
 
     good: float
     good_per_cpu: float
@@ -61,17 +61,17 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A gateway, the process of its callers, and connections for who looks on."""
+    """A gateway, the process of its callers, and connections for the observer."""
 
     gateway: Server
     callers: Server
     lookers: Channels
     live: bytes
-    """What asks for the status of a generation that lives on."""
+    """Gets a generation that does not end."""
     effort: Effort
 
     async def load(self, **plan: float) -> Phase:
-        """One load: some seconds to get going, then some that count."""
+        """Run one load: the warm-up, then the measured time."""
         lead, counted, patience = (self.effort.seconds * units for units in (LEAD, COUNTED, PATIENCE))
         content = {"lead": lead, "seconds": lead + counted, "deadline": patience} | plan
         looking = asyncio.create_task(self._look())
@@ -84,19 +84,19 @@ class Scene:
         statuses, memory = await looking
         good = told["counts"].get("ok", 0)
         if not good and self.effort.rounds > 1:
-            raise RuntimeError(f"nobody was served: {told}")
-        good = max(good, 1)  # in a quick run nothing has the time to end
+            raise RuntimeError(f"no call succeeded: {told}")
+        good = max(good, 1)  # in a quick run no generation has time to end
         return Phase(good / counted, good / used, memory, statuses, told)
 
     async def capacity(self) -> Phase:
-        """The most that any load gets out of the gateway."""
+        """Return the highest rate that the gateway reaches under any load."""
         best = await self._busy()
         while (more := await self._then_rest(rate=2 * best.good)).good > GROWS * best.good and self.effort.rounds > 1:
             best = more
         return max(best, more, key=lambda phase: phase.good)
 
     async def _busy(self) -> Phase:
-        """As many callers as keep a core busy."""
+        """Return the number of callers that keeps a core busy."""
         callers = FIRST_CALLERS
         phase = await self._then_rest(in_flight=callers)
         busy = phase.good / phase.good_per_cpu
@@ -110,7 +110,7 @@ class Scene:
         return phase
 
     async def rest(self) -> float:
-        """Seconds until a lone submission is stored at once again."""
+        """Return the seconds until a single submission is stored without delay again."""
         submit = self.lookers.unary(SUBMIT)
         request = model_submission() + pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_STORED).SerializeToString()
         start = time.perf_counter()
@@ -122,7 +122,7 @@ class Scene:
         return time.perf_counter() - start
 
     async def _look(self) -> tuple[list[float], int]:
-        """Until canceled: how long status calls take in ms (for ever where they fail), and the most resident memory."""
+        """Record the durations of Get calls in ms (infinity if they fail) and the peak memory, until canceled."""
         get = self.lookers.unary(GET)
         statuses, memory = [], 0
         with contextlib.suppress(asyncio.CancelledError):
@@ -139,14 +139,14 @@ class Scene:
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """At the capacity, twice and five times as much."""
+    """Measure one, two and five times the capacity."""
     async with _scene(effort) as scene:
         capacity = await scene.capacity()
         floods, recovered = [], []
         for times in TIMES:
             floods.append(await scene.load(rate=times * capacity.good))
             recovered.append(await scene.rest())
-    # What one of the floods does better is the peak then.
+    # If one of the floods reaches a higher rate, that is the peak.
     good = max(one.good for one in (capacity, *floods))
     per_cpu = max(one.good_per_cpu for one in (capacity, *floods))
     figures = [value("capacity", "generations/s", capacity.good)]
@@ -160,12 +160,12 @@ async def run(effort: Effort) -> list[Figure]:
 
 
 def beyond(times: int) -> Goal | None:
-    """The goal for so many times the capacity; at the capacity itself there is none, for each poll comes in time."""
+    """Return the goal at a multiple of the capacity; None at the capacity itself, where all polls are on time."""
     return at_least(0.8) if times > 1 else None
 
 
 def _rest(flood: Phase, recovered: list[float]) -> list[Figure]:
-    """What else is told of the worst of the floods."""
+    """Return the other figures of the largest flood."""
     statuses, counts = sorted(flood.statuses), flood.told["counts"]
     came = max(counts.get("came", 0), 1)
     name = f"at {TIMES[-1]} times the capacity"

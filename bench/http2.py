@@ -1,7 +1,7 @@
-"""Just enough of HTTP/2 to make unary gRPC calls for a few microseconds each: the load must not be what is slow.
+"""A minimal HTTP/2 client for unary gRPC calls that spends a few microseconds on each, so that the load is not slow.
 
-Headers are literals, encoded once; of an answer only its status is read. A client of gRPC costs as much as a server,
-and on two cores there would be none left to be measured.
+Headers are literals that are encoded once, and only the status of a response is read. A gRPC client needs as much CPU
+time as a server, and would leave no core for the gateway on a machine with two.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _FIRST_WINDOW = 65_535
 _STATUS = b"grpc-status"
 _CANCEL = 8
 NO_STATUS = -1
-"""In place of a status: the server reset the call, or the connection was lost."""
+"""Replaces the status if the server reset the call or the connection was lost."""
 
 
 class _Type(IntEnum):
@@ -38,7 +38,7 @@ _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 
 
 def head(method: str, deadline: float) -> bytes:
-    """The headers of a call, as they are sent: no table is used for them, so that they are the same each time."""
+    """Return the encoded headers of a call. They use no header table, so that they are the same each time."""
     fields = {
         ":path": method,
         ":authority": "localhost",
@@ -64,7 +64,7 @@ def _frame(kind: _Type, flags: int, stream: int, content: bytes = b"") -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """Makes calls; `ended` is told the status of each. What is started goes out with `flush`."""
+    """A connection; `ended` is called with each call and its status. `flush` sends the calls that were started."""
 
     def __init__(self, ended: Callable[[object, int], None]) -> None:
         self._ended = ended
@@ -72,13 +72,13 @@ class Connection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._calls: dict[int, object] = {}
         self._next = 1
-        self._most_calls = _LARGEST_WINDOW  # a server that names no limit has none
+        self._most_calls = _LARGEST_WINDOW  # without a SETTINGS entry there is no limit
         self._window = _FIRST_WINDOW
         self._transport: asyncio.Transport
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start(self, head: bytes, message: bytes, call: object) -> int | None:
-        """Start a call and return its number; None where the server takes no more on this connection now."""
+        """Start a call and return its stream number; None if the connection has reached its limit of calls."""
         size = 5 + len(message)
         if len(self._calls) >= self._most_calls or size > self._window:
             return None
@@ -91,12 +91,12 @@ class Connection(asyncio.Protocol):
         return number
 
     def cancel(self, number: int) -> None:
-        """Give a call up."""
+        """Cancel a call."""
         if self._calls.pop(number, None) is not None:
             self._out.append(_frame(_Type.RST_STREAM, 0, number, struct.pack(">I", _CANCEL)))
 
     def flush(self) -> None:
-        """Send what was started."""
+        """Send the started calls."""
         if self._out:
             self._transport.write(b"".join(self._out))
             self._out.clear()
@@ -151,13 +151,13 @@ class Connection(asyncio.Protocol):
 
 
 def _status(trailers: bytes) -> int:
-    """The number behind the name of the header: the server was asked to use no table."""
+    """Return the number after the header's name; the server was asked not to use a header table."""
     at = trailers.find(_STATUS) + len(_STATUS)
     return int(trailers[at + 1 : at + 1 + trailers[at]])
 
 
 async def connect(address: str, ended: Callable[[object, int], None]) -> Connection:
-    """A connection that is ready for calls."""
+    """Connect to an address; returns a connection that is ready for calls."""
     host, port = address.rsplit(":", 1)
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(lambda: Connection(ended), host, int(port))

@@ -1,4 +1,4 @@
-"""The load: so many callers in flight for so long, each calling again as soon as it is answered."""
+"""Load: a number of callers for a number of seconds. Each calls again as soon as it gets its response."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import grpc
 from bench.processes import Server
 
 CALLS_PER_CHANNEL = 90
-"""A connection of gRPC carries 100 calls at once where nobody asks for more."""
+"""gRPC servers allow 100 concurrent calls on a connection by default."""
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 
 Call = Callable[[], Awaitable[object]]
@@ -21,7 +21,7 @@ Call = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much of everything. `seconds` is the length of one load, of which every round has one or two a side."""
+    """The size of a run. `seconds` is the duration of one load; a round has one or two loads on each side."""
 
     rounds: int
     seconds: float
@@ -32,14 +32,14 @@ class Effort:
     unread_changes: int
     burst: int
     submissions: int
-    """Of each client of the benchmark of charges."""
+    """Submissions of each client in `charges`."""
     patience: float
-    """Seconds that these clients wait for an answer."""
+    """Seconds after which these clients time out."""
     settle: float
-    """Seconds, at most, in which the gateway may clear up what is UNCERTAIN; 0 demands nothing of that."""
+    """Seconds in which the gateway must resolve UNCERTAIN generations; 0 means that it does not have to."""
     seed: int = 20_261_120
     upload: int = 1 << 30
-    """Bytes of the file that is uploaded."""
+    """The size of the uploaded file in bytes."""
 
 
 FULL = Effort(
@@ -54,41 +54,41 @@ QUICK = Effort(
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a load: calls per second, and microseconds of the server's processor time for each."""
+    """The result of a load: calls per second, and the server's CPU time for each call in microseconds."""
 
     rate: float
     cpu: float
 
 
 class Channels:
-    """Connections to one server, enough for so many calls at once. Requests and answers are bytes."""
+    """Connections to one server, enough for `calls` concurrent calls. Requests and responses are bytes."""
 
     def __init__(self, address: str, calls: int) -> None:
         needed = -(-calls // CALLS_PER_CHANNEL)
         self._channels = [grpc.aio.insecure_channel(address, options=_OPTIONS) for _ in range(needed)]
 
     def unary(self, method: str) -> Any:
-        """The method, on one of the channels."""
+        """Return a unary method on the first channel."""
         return self._channels[0].unary_unary(method)
 
     def callers(self, method: str, request: Callable[[], bytes], in_flight: int) -> list[Call]:
-        """So many callers of a unary method, spread over the channels."""
+        """Return `in_flight` callers of a unary method, distributed over the channels."""
         methods = [channel.unary_unary(method) for channel in self._channels]
         return [_caller(methods[index % len(methods)], request) for index in range(in_flight)]
 
     def streams(self, method: str, request: bytes, count: int) -> list[Any]:
-        """So many streams, opened, spread over the channels."""
+        """Open `count` streams, distributed over the channels."""
         methods = [channel.unary_stream(method) for channel in self._channels]
         return [methods[index % len(methods)](request) for index in range(count)]
 
     async def close(self) -> None:
-        """End all calls."""
+        """Close the channels, which ends all calls."""
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
 
 @contextlib.asynccontextmanager
 async def channels(server: Server, calls: int) -> AsyncIterator[Channels]:
-    """Channels for as long as they are needed."""
+    """Open channels for `calls` concurrent calls, and close them at the end."""
     opened = Channels(server.address, calls)
     try:
         yield opened
@@ -97,13 +97,13 @@ async def channels(server: Server, calls: int) -> AsyncIterator[Channels]:
 
 
 async def drive(callers: Sequence[Call], seconds: float, server: Server) -> Load:
-    """Let every caller call again and again until the time is over; `server` is whose processor time counts."""
+    """Let every caller call repeatedly for `seconds`, and measure the CPU time of `server`."""
     end = time.perf_counter() + seconds
     return await _load(callers, lambda: time.perf_counter() < end, server)
 
 
 async def count(callers: Sequence[Call], calls: int, server: Server) -> Load:
-    """Let them call so often, all together."""
+    """Let the callers make `calls` calls in total."""
     left = iter(range(calls))
     return await _load(callers, lambda: next(left, None) is not None, server)
 
@@ -125,7 +125,7 @@ async def _load(callers: Sequence[Call], more: Callable[[], bool], server: Serve
 
 
 async def alternating(calls: dict[str, Call], rounds: int) -> dict[str, float]:
-    """The median time of each call alone, in ms, made in turn."""
+    """Make the calls in turn, one at a time; returns the median duration of each in ms."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():

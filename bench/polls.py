@@ -1,7 +1,7 @@
-"""Status calls for each generation, and how late its end is noticed, beside the loops of the official SDKs.
+"""Status calls per generation and the delay until its end is noticed, compared with the loops of the official SDKs.
 
-Simulated on one recorded trace of durations: calls are free here, so what is compared is the schedule alone. The first
-three hundred of the trace are what the gateway has learned from; the rest is what it is measured by.
+Only the schedules are compared: they are simulated on one trace of durations, and calls take no time. The gateway
+learns from the first 300 durations and is measured on the others.
 """
 
 import math
@@ -17,14 +17,14 @@ MEASURED = 4000
 PYTHON_SDK, JS_SDK = 0.5, 2.0
 """Seconds between the polls of the official SDKs (upstream.md 9)."""
 TRACES = {"images": (12.0, 0.5, 6.0, 1.0), "videos": (90.0, 0.6, 16.0, 3.0)}
-"""Median and sigma of log-normal durations, and the goals: calls, and seconds of mean delay."""
+"""Median and sigma of log-normal durations, and the goals: status calls, and the mean delay in seconds."""
 WEBHOOK_CALLS = 0.3
 
 Gap = Callable[[float], float]
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Each trace with and without webhooks."""
+    """Simulate each trace with and without webhooks."""
     figures = []
     for name, (median, sigma, calls_goal, delay_goal) in TRACES.items():
         trace = _trace(median, sigma)
@@ -51,14 +51,17 @@ def _trace(median: float, sigma: float) -> list[float]:
 
 
 def _gateway(learned: Sequence[float], *, webhooks: bool) -> Gap:
-    """The gateway's pace with its default bounds."""
+    """Return the gateway's schedule with its default bounds."""
     paces = Paces(shortest=1.0, longest=30.0)
     paces.learn_all(("model", duration) for duration in learned)
     return lambda elapsed: paces.gap("model", elapsed, 0, webhooks=webhooks)
 
 
 def _asked(durations: Sequence[float], gap: Gap, *, told_by_webhook: bool = False) -> tuple[float, float]:
-    """Mean calls, the one that finds the end included, and the mean delay of that one; a webhook ends without one."""
+    """Return the mean number of calls, including the one that finds the end, and its mean delay.
+
+    With a webhook no call is needed to find the end.
+    """
     calls, delay = 0, 0.0
     for duration in durations:
         at = gap(0.0)

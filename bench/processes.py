@@ -1,4 +1,4 @@
-"""The processes under test: started on free loopback ports, measured from outside, killed at the end."""
+"""The processes under test: started on free loopback ports, measured from outside, and killed at the end."""
 
 import asyncio
 import contextlib
@@ -22,52 +22,52 @@ _ADDRESS = re.compile(r"\b(?:on|at) (?:http://)?(127\.0\.0\.1:\d+)")
 
 
 class Server:
-    """A process that serves."""
+    """A server process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.address = ""
 
     async def ready(self) -> None:
-        """Wait for the line that says where it listens."""
+        """Wait for the line with its address; raises RuntimeError if the process prints another line or ends."""
         assert self._process.stdout is not None
         async with asyncio.timeout(READY_WITHIN):
             line = (await self._process.stdout.readline()).decode()
         found = _ADDRESS.search(line)
         if found is None:
-            raise RuntimeError(f"a process under test did not start: {line.strip() or 'it said nothing'}")
+            raise RuntimeError(f"a process under test did not start: {line.strip() or 'no output'}")
         self.address = found[1]
 
     async def ask(self, line: str) -> str:
-        """The line with which it answers one."""
+        """Write a line to its stdin and return the next line of its stdout."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(line.encode() + b"\n")
         answer = (await self._process.stdout.readline()).decode()
         if not answer:
-            raise RuntimeError(f"a process under test ended instead of answering {line!r}")
+            raise RuntimeError(f"a process under test ended after the input {line!r}")
         return answer
 
     async def line(self) -> str:
-        """The next line that it writes."""
+        """Return the next line of its stdout."""
         assert self._process.stdout is not None
         async with asyncio.timeout(READY_WITHIN):
             return (await self._process.stdout.readline()).decode().strip()
 
     def cpu(self) -> float:
-        """Seconds of processor time that all its threads have used, to the nanosecond."""
+        """Return the CPU time of all its threads in seconds, with a resolution of nanoseconds."""
         return time.clock_gettime(~self._process.pid << 3 | 2)  # what clock_getcpuclockid(3) computes
 
     def memory(self) -> int:
-        """Resident bytes."""
+        """Return its resident memory in bytes."""
         return self._status("VmRSS")
 
     def most_memory(self) -> int:
-        """The most resident bytes that it ever had, or since that was forgotten."""
+        """Return its peak resident memory in bytes, since its start or `forget_most_memory`."""
         return self._status("VmHWM")
 
     def forget_most_memory(self) -> None:
-        """Let the most begin anew, with what it has now."""
+        """Reset the peak to the current memory."""
         Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
 
     def _status(self, name: str) -> int:
@@ -77,12 +77,12 @@ class Server:
         return int(found[1]) * 1024
 
     async def stop(self) -> None:
-        """Have it end in good order, and wait for that."""
+        """Send SIGTERM and wait until it has ended."""
         self._process.terminate()
         await self._process.wait()
 
     async def kill(self) -> None:
-        """End it at once: nothing that it holds is wanted. May be called again."""
+        """Send SIGKILL and wait. Idempotent."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
@@ -90,9 +90,9 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def spawned(arguments: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[Server]:
-    """`python -m` with these arguments, untouched by the settings of whoever measures. It may not be ready yet.
+    """Run `python -m` with these arguments and without the caller's HF_ and HFGATEWAY_ variables. Does not wait.
 
-    Its modules are compiled once and not at each start, as those of an installed gateway are.
+    Bytecode is written, as in an installed gateway, so that modules are not compiled at each start.
     """
     ours = ("HFGATEWAY_", "HF_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
@@ -109,14 +109,14 @@ async def spawned(arguments: Sequence[str], environment: Mapping[str, str]) -> A
 
 @contextlib.asynccontextmanager
 async def running(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> AsyncIterator[Server]:
-    """The same, once it is ready."""
+    """Run a process like `spawned`, and wait until it is ready."""
     async with spawned(arguments, environment or {}) as server:
         await server.ready()
         yield server
 
 
 def gateway_settings(upstream_address: str, folder: Path, grpc_address: str = ANY_PORT) -> dict[str, str]:
-    """The environment of a gateway under test. It never polls: its polls would fall into the measurements."""
+    """Return the environment of a gateway under test. It does not poll, which would disturb the measurements."""
     return {
         "HFGATEWAY_UPSTREAM_URL": f"http://{upstream_address}",
         "HF_KEY": "sandbox:sandbox",
@@ -130,7 +130,7 @@ def gateway_settings(upstream_address: str, folder: Path, grpc_address: str = AN
 
 
 def free_address() -> str:
-    """A loopback address on which nobody listened a moment ago."""
+    """Return a loopback address with a free port. Another process may take it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"

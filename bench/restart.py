@@ -1,4 +1,4 @@
-"""Ten thousand watches through a restart: each is resumed, ends once, is told nothing twice; how long that takes."""
+"""Ten thousand watches during a restart: each must be resumed, end once and repeat nothing; measures the time."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ ENDED_WITHIN = 120.0
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Once in good order, and once by kill -9."""
+    """Measure a restart after SIGTERM and one after SIGKILL."""
     return [figure for how in ("SIGTERM", "kill -9") for figure in await _through(how, effort.burst)]
 
 
@@ -45,7 +45,7 @@ async def _through(how: str, watches: int) -> list[Figure]:
 
 
 async def _restarted(how: str, watches: int, recorder: Recorder, folder: Path) -> tuple[float, int]:
-    """The seconds from the end of the one gateway to the end of the last watch, and the most memory of the other."""
+    """Return the seconds from the first gateway's end to that of the last watch, and the second's peak memory."""
     address = processes.free_address()
     async with processes.running(processes.UPSTREAM) as higgsfield, contextlib.AsyncExitStack() as stack:
         settings = processes.gateway_settings(higgsfield.address, folder, address)

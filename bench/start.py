@@ -1,4 +1,4 @@
-"""Start: from nothing to the first answered call, and the memory of a gateway that is up, beside a bare server's."""
+"""Start: the time from spawn to the first response, and the memory of a started gateway, beside a bare server's."""
 
 import asyncio
 import socket
@@ -21,14 +21,14 @@ NOBODY = "127.0.0.1:9"
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Milliseconds to the first answer, and megabytes once all is up."""
+    """Milliseconds until the first response, and megabytes of memory when both ports are open."""
 
     taken: float
     memory: float
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Fresh processes in turn; the first of each are not counted, for they may have to compile their modules."""
+    """Measure new processes in turn. The first of each are not counted, because they may compile modules."""
     ours, bare = [], []
     for _ in range(1 + 2 * effort.rounds):
         address = processes.free_address()
@@ -60,7 +60,7 @@ async def _started(arguments: Sequence[str], environment: Mapping[str, str], add
 
 
 async def _listens(address: str) -> None:
-    """Until the port is there: a channel that tries too early tries again a second later only."""
+    """Wait until the port is open: a channel that connects too early retries only after a second."""
     host, port = address.rsplit(":", 1)
     async with asyncio.timeout(processes.READY_WITHIN):
         while True:

@@ -1,7 +1,7 @@
-"""Submit: checked, made durable twice, POSTed and answered.
+"""Submit: a submission is validated, stored twice, POSTed and answered.
 
-Its server CPU stands beside an echo of the same bytes, its rate beside a bare httpx client, and the latency of a lone
-one beside the sum of what it cannot do without. docs/performance.md defines each.
+Its server CPU is compared with an echo of the same bytes, its rate with a bare httpx client, and the latency of a
+single call with the sum of the operations that it needs. docs/performance.md defines each comparison.
 """
 
 import contextlib
@@ -25,19 +25,19 @@ from hfgateway.v1 import generation_service_pb2 as pb
 
 DELAY = 0.1
 LONE_DELAY = 0.02
-"""Seconds that the upstream takes for a lone submission, for a second figure: meanwhile all threads go to sleep."""
+"""Seconds that the upstream takes for a single submission, for a second figure: all threads sleep during the delay."""
 FEW, MANY, MOST = 50, 200, 500
 WARM, SOME, QUEUED = 500, 1_000, 9_500
-"""Submissions that wait for their turn: some after the warm-up are held against the last ones. 10,000 may wait."""
+"""Waiting submissions: those after the warm-up are compared with the last ones. The limit is 10,000."""
 FOR_EVER = 3600.0
 BODY = json.dumps({"prompt": PROMPT, **FIELDS}).encode()
 HEADERS = {"authorization": "Key sandbox:sandbox", "content-type": "application/json", "accept": "application/json"}
 PATIENCE = 60.0
-"""Seconds that the bare client waits for a connection of its pool: its own limit is reached at 200 in flight."""
+"""Seconds that the bare client waits for a connection: at 200 in flight its pool reaches its limit."""
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Its cost, its rate, its latency when it is alone, and its cost in a queue; each on a fresh gateway."""
+    """Measure CPU time, rate, the latency of a single call, and the cost in a long queue, each on a new gateway."""
     figures = []
     for part in (_costs, _rates, _lone):
         async with _scene() as scene:
@@ -48,7 +48,7 @@ async def run(effort: Effort) -> list[Figure]:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A gateway, what it submits to, and the bare server beside it."""
+    """A gateway, its upstream, and the bare server."""
 
     higgsfield: Server
     gateway: Server
@@ -58,15 +58,15 @@ class Scene:
     folder: Path
 
     def submitting(self, submission: bytes, in_flight: int) -> list[Call]:
-        """Callers that submit, each time under a fresh key."""
+        """Return callers that submit, each time with a new key."""
         return self.to_gateway.callers(SUBMIT, functools.partial(with_key, submission), in_flight)
 
     def echoing(self, submission: bytes, in_flight: int) -> list[Call]:
-        """Callers that have the same bytes echoed."""
+        """Return callers whose requests, with the same bytes, are echoed."""
         return self.to_bare.callers(ECHO, functools.partial(with_key, submission), in_flight)
 
     def posting(self, client: httpx.AsyncClient, in_flight: int) -> list[Call]:
-        """Callers that POST what the gateway would."""
+        """Return callers that make the POSTs of the gateway."""
         url = f"http://{self.higgsfield.address}/{MODEL}"
 
         async def post() -> None:
@@ -76,7 +76,7 @@ class Scene:
         return [post] * in_flight
 
     async def answer_after(self, seconds: float) -> None:
-        """Let the upstream take so long for each submission."""
+        """Set the time in seconds that the upstream takes for each submission."""
         async with httpx.AsyncClient() as client:
             await client.put(f"http://{self.higgsfield.address}/delay/{seconds}")
 
@@ -98,7 +98,7 @@ async def _scene(**terms: str) -> AsyncIterator[Scene]:
 
 
 async def _costs(scene: Scene, effort: Effort) -> list[Figure]:
-    """Over an upstream that answers at once."""
+    """Measure the CPU time, with an upstream that answers at once."""
     model, soul = model_submission(), soul_submission()
     sides = {
         "echo": (scene.echoing(model, FEW), scene.bare),
@@ -119,7 +119,7 @@ async def _costs(scene: Scene, effort: Effort) -> list[Figure]:
 
 
 async def _rates(scene: Scene, effort: Effort) -> list[Figure]:
-    """Over an upstream that takes its time, as the real one does."""
+    """Measure the rate, with an upstream that is as slow as the real one."""
     model = model_submission()
     few, many, most = (scene.submitting(model, in_flight) for in_flight in (FEW, MANY, MOST))
     await scene.answer_after(DELAY)
@@ -143,7 +143,7 @@ async def _rates(scene: Scene, effort: Effort) -> list[Figure]:
 
 
 async def _lone(scene: Scene, effort: Effort) -> list[Figure]:
-    """Over an upstream that answers at once, and over one that takes its time."""
+    """Measure a single call, with an upstream that answers at once and with a slow one."""
     name = "a lone Submit, beside its RPC + POST + 2 commits"
     at_once = await _lone_over(scene, effort, name)
     await scene.answer_after(LONE_DELAY)
@@ -151,7 +151,7 @@ async def _lone(scene: Scene, effort: Effort) -> list[Figure]:
 
 
 async def _lone_over(scene: Scene, effort: Effort, name: str) -> Figure:
-    """One at a time, beside its RPC, its POST and two commits, each alone."""
+    """Measure single calls, and separately an RPC, a POST and two commits."""
     model = model_submission()
     (submit,), (echo,) = scene.submitting(model, 1), scene.echoing(model, 1)
     database = _database(scene.folder / "floor.db")
@@ -170,7 +170,7 @@ async def _lone_over(scene: Scene, effort: Effort, name: str) -> Figure:
 
 
 async def _queued(scene: Scene, effort: Effort) -> list[Figure]:
-    """Behind few and behind many that wait for their turn, each answered with its place among them."""
+    """Measure submissions that join a short and a long queue, and get their position in the response."""
     await scene.answer_after(FOR_EVER)
     stored = model_submission() + pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_STORED).SerializeToString()
     callers = scene.submitting(stored, FEW)
@@ -185,7 +185,7 @@ async def _queued(scene: Scene, effort: Effort) -> list[Figure]:
 
 
 def _database(path: Path) -> sqlite3.Connection:
-    """Every statement is a durable transaction of its own."""
+    """Open a database in which each statement is a durable transaction."""
     database = sqlite3.connect(path, isolation_level=None)
     table = "CREATE TABLE IF NOT EXISTS rows (content BLOB)"
     for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", table):

@@ -1,7 +1,7 @@
-"""Uploads: a file of a GiB through a gateway to the sandbox's storage, beside a PUT that goes there by itself.
+"""Uploads: a file of 1 GiB through a gateway to the sandbox's storage, compared with a PUT directly to the storage.
 
-What counts is that the file leaves no trace in the gateway's memory. The storage hashes what comes, which is compared
-with what was sent.
+The goal is that the gateway's memory does not grow with the file. The storage hashes the file, and the hash is compared
+with that of the sent bytes.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ MOST_GROWTH = 32.0
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """In turn, on one gateway; what it grows by is taken over all of its uploads."""
+    """Measure uploads and PUTs in turn on one gateway. The growth of memory is that of all uploads."""
     with tempfile.TemporaryDirectory() as folder:
         async with (
             processes.running(processes.SANDBOX) as sandbox,
@@ -38,7 +38,7 @@ async def run(effort: Effort) -> list[Figure]:
             aiohttp.ClientSession(f"http://{sandbox.address}") as session,
         ):
             stub = UploadServiceStub(channel)
-            await _through(stub, 8 * MEBI, told=True)  # what is imported with the first is no growth
+            await _through(stub, 8 * MEBI, told=True)  # the imports of the first upload do not count as growth
             before = gateway.memory()
             gateway.forget_most_memory()
             bare, ours = [], []
@@ -61,7 +61,7 @@ async def run(effort: Effort) -> list[Figure]:
 
 
 async def _through(stub: UploadServiceStub, size: int, *, told: bool) -> tuple[float, str]:
-    """MB/s through the gateway, and the URL."""
+    """Upload through the gateway; returns MB/s and the URL."""
 
     async def parts() -> AsyncIterator[pb.UploadMediaRequest]:
         yield pb.UploadMediaRequest(header=pb.UploadHeader(content_type=TYPE, size=size if told else None))
@@ -76,7 +76,7 @@ async def _through(stub: UploadServiceStub, size: int, *, told: bool) -> tuple[f
 
 
 async def _past(session: aiohttp.ClientSession, size: int) -> float:
-    """MB/s of a PUT without anything between."""
+    """PUT directly to the storage; returns MB/s."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(size // len(PIECE)):
@@ -93,7 +93,7 @@ async def _past(session: aiohttp.ClientSession, size: int) -> float:
 
 
 async def _arrived(session: aiohttp.ClientSession, url: str, size: int) -> None:
-    """Raise where the storage has something else than was sent."""
+    """Raise AssertionError if the storage has other bytes than were sent."""
     wanted = hashlib.sha256()
     for _ in range(size // len(PIECE)):
         wanted.update(PIECE)

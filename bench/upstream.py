@@ -1,9 +1,12 @@
-"""A stand-in for Higgsfield that costs a few microseconds for each request: it accepts all, and nothing ends by itself.
+"""A minimal replacement for Higgsfield that spends a few microseconds on each request.
 
-`PUT /delay/SECONDS` sets after how long submissions are answered. Every status call tells another text, so that it is a
-change for the gateway, until `PUT /steady/1`, or `PUT /ended/1`, after which everything is completed; a cancel call is
-accepted and without effect. `GET /told` lists the requests since the last such call, with the URLs at which their ends
-are to be told.
+It accepts every submission, and generations do not end by themselves:
+
+- `PUT /delay/SECONDS` delays the responses to submissions.
+- Each status call returns another status text, which is a change for the gateway. `PUT /steady/1` makes the text
+  constant; after `PUT /ended/1` every generation is completed.
+- A cancel call is accepted and has no effect.
+- `GET /told` lists the requests since the last such call, with their webhook URLs.
 """
 
 import asyncio
@@ -17,7 +20,7 @@ _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
 class Higgsfield:
-    """What all connections share."""
+    """The state that all connections share."""
 
     def __init__(self) -> None:
         self.delay = self.steady = self.ended = 0.0
@@ -25,7 +28,7 @@ class Higgsfield:
         self._told: list[tuple[str, str]] = []
 
     def answer(self, method: str, path: str) -> tuple[bytes, float]:
-        """The answer to a request, and the seconds to let pass before it."""
+        """Return the response body for a request, and the delay before it in seconds."""
         parts = path.split("/")
         if method == "PUT":
             setattr(self, parts[1], float(parts[2]))
@@ -49,7 +52,7 @@ class Higgsfield:
 
 
 class Connection(asyncio.Protocol):
-    """One kept-alive connection, without pipelining."""
+    """One keep-alive connection. Pipelining is not supported."""
 
     def __init__(self, higgsfield: Higgsfield) -> None:
         self._higgsfield = higgsfield

@@ -1,4 +1,4 @@
-"""Watch: what a stream costs, how fast a change reaches all, what one that never reads costs."""
+"""Watch: the cost of a stream, the time until a change reaches all streams, the cost of one that is never read."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from bench.processes import Server
 from hfgateway.v1 import generation_service_pb2 as pb
 
 WARMING = 90
-"""Streams that are open before memory is looked at: the first ones bring what all share."""
+"""Streams that are opened before memory is measured, because the first ones allocate what all share."""
 NEVER_READ = 20
 LONG_PROMPT = "a lighthouse " * 8_000
 READ_WITHIN = 60.0
@@ -29,7 +29,7 @@ Change = Callable[[], Awaitable[None]]
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """All of it, on fresh servers each time: memory that was used once is not used a second time."""
+    """Measure everything on new servers in each round, because freed memory would be reused."""
     ours, bare = [], []
     for _ in range(effort.servers):
         fan, message = await _gateway_fan(effort)
@@ -55,7 +55,7 @@ async def run(effort: Effort) -> list[Figure]:
 
 @dataclass(frozen=True, slots=True)
 class Fan:
-    """What the streams of a server cost: bytes of memory each; for every change, messages/s and CPU us/message."""
+    """The cost of a server's streams: memory of each in bytes; for each change messages/s and CPU us/message."""
 
     memory: float
     rates: list[float]
@@ -64,7 +64,7 @@ class Fan:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A gateway with one generation: how to watch it, its first message, and a way to change it."""
+    """A gateway with one generation: the request of a watch, its first message, and a function that changes it."""
 
     gateway: Server
     request: bytes
@@ -73,7 +73,7 @@ class Watched:
 
 
 class Readers:
-    """Streams that are read as fast as they come."""
+    """Streams that are read without delay."""
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
@@ -85,20 +85,20 @@ class Readers:
         return len(self._tasks)
 
     async def add(self, streams: Sequence[Any]) -> None:
-        """Read these too; returns when each has brought its first message."""
+        """Add streams; returns when each has received its first message."""
         self._expect(len(streams))
         self._tasks += [asyncio.create_task(self._read(stream)) for stream in streams]
         await self._wait()
 
     async def all_told(self, change: Change) -> float:
-        """Make a change; the seconds between the first and the last stream that brought it."""
+        """Make a change; returns the seconds between its arrival on the first and on the last stream."""
         self._expect(len(self._tasks))
         await change()
         await self._wait()
         return self._last - self._first
 
     async def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -136,7 +136,7 @@ async def _watched(prompt: str = PROMPT, *, include_input: bool = False) -> Asyn
             cancel = pb.CancelGenerationRequest(id=generation.id).SerializeToString()
 
             async def change() -> None:
-                # The stand-in cancels nothing, but has another status to tell whenever it is asked.
+                # The upstream cancels nothing, but returns a new status for each status call.
                 with contextlib.suppress(grpc.aio.AioRpcError):
                     await one.unary(CANCEL)(cancel)
 
@@ -181,7 +181,7 @@ async def _fan(server: Server, method: str, request: bytes, change: Change, effo
 
 
 async def _kept_for_nobody(effort: Effort) -> float:
-    """The share that stays in the gateway's memory of the long messages that its watchers do not read."""
+    """Return the share of unread long messages that the gateway keeps in memory."""
     async with (
         _watched(LONG_PROMPT, include_input=True) as watched,
         channels(watched.gateway, NEVER_READ) as silent,

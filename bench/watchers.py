@@ -1,8 +1,8 @@
 """A process that opens many watches at once and keeps them open.
 
-`python -m bench.watchers ADDRESS CONNECTIONS [AUTHORIZATION]` connects, then reads lines of JSON: `method`, `request`
-(hex) and `count`. It answers each with a line: the number of streams that were `opened`, which brought a message, the
-`seconds` until the last of them had, and how those ended that were lost.
+`python -m bench.watchers ADDRESS CONNECTIONS [AUTHORIZATION]` connects, then reads lines of JSON with `method`,
+`request` (hex) and `count`. It answers each line with a line: the number of streams `opened`, which means that they
+received a message, the `seconds` until the last of them did, and the errors of the streams that were lost.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ PATIENCE = 60.0
 
 
 class Watchers:
-    """Streams over some connections."""
+    """Streams on a number of connections."""
 
     def __init__(self, address: str, connections: int, authorization: str) -> None:
         self._channels = [grpc.aio.insecure_channel(address, options=OPTIONS) for _ in range(connections)]
@@ -27,11 +27,11 @@ class Watchers:
         self._streams: list[Any] = []
 
     async def connect(self) -> None:
-        """Connect them all: connections are not what is measured."""
+        """Open all connections, so that this time is not measured."""
         await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
 
     async def open(self, method: str, request: bytes, count: int) -> dict[str, Any]:
-        """Open so many streams at once, and wait for the first message of each."""
+        """Open `count` streams at once, and wait for the first message of each."""
         methods = [channel.unary_stream(method) for channel in self._channels]
         start = time.perf_counter()
         self._streams = [methods[n % len(methods)](request, metadata=self._metadata) for n in range(count)]
@@ -39,7 +39,7 @@ class Watchers:
         return {"seconds": time.perf_counter() - start, "opened": ends.count(""), "lost": Counter(filter(None, ends))}
 
     async def _first(self, stream: Any) -> str:
-        """An empty text once it has brought a message, or how it ended without one."""
+        """Return "" when the stream has received a message, or the error with which it ended before."""
         try:
             async with asyncio.timeout(PATIENCE):
                 message = await stream.read()
@@ -51,7 +51,7 @@ class Watchers:
 
 
 async def main(address: str, connections: int, authorization: str) -> None:
-    """Carry out what comes, until there is no more."""
+    """Handle lines until the end of stdin."""
     watchers = Watchers(address, connections, authorization)
     await watchers.connect()
     print(f"watchers: on {address}", flush=True)

@@ -1,8 +1,8 @@
-"""How fast webhooks are answered: at a steady rate, alone and while submissions load the gateway.
+"""Response times of webhooks at a constant rate, without other load and while submissions load the gateway.
 
-The rate is kept whatever the answers take (an open loop), as Higgsfield keeps it. Each delivery is signed, for a
-generation of its own that it ends; an answer is given when the delivery is durable. Beside it stand the same POSTs to
-the bare upstream, which does nothing with them: what these take is the machine's and the benchmark's own.
+The rate does not depend on the response times (an open loop), like Higgsfield's. Each webhook is signed and ends
+another generation; the gateway responds when it has stored the webhook. For comparison the same POSTs go to the bare
+upstream, which does nothing with them: their time is that of the machine and the benchmark.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from bench.processes import Server
 from gateway.sandbox.webhooks.signing import signed_headers
 
 RATE = 200
-"""Deliveries a second."""
+"""Webhooks per second."""
 LOAD = 20
-"""Callers that submit, each again as soon as it is answered."""
+"""Callers that submit in a closed loop."""
 SECRET = "whsec_" + "QUJDREVGR0g" * 4
 OFFERED = 1_000.0
-"""Milliseconds within which an answer is promised; Higgsfield waits for ten seconds."""
+"""The goal for a response in milliseconds; Higgsfield waits for ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A gateway that takes webhooks, and what tells where they have to go."""
+    """A gateway that accepts webhooks, and the upstream that lists their URLs."""
 
     higgsfield: Server
     gateway: Server
@@ -44,7 +44,7 @@ class Scene:
     session: aiohttp.ClientSession
 
     async def submitted(self, count: int) -> list[tuple[str, str]]:
-        """So many accepted generations: their requests, and where their ends are to be told."""
+        """Submit `count` generations; returns their request ids and webhook URLs."""
         await self._told()
         submit = self.to_gateway.unary(SUBMIT)
         for start in range(0, count, 50):
@@ -57,7 +57,7 @@ class Scene:
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Alone, then under load; each on a fresh gateway."""
+    """Measure without other load and under load, each on a new gateway."""
     figures = []
     for busy in (False, True):
         async with _scene() as scene:
@@ -99,7 +99,7 @@ async def _load(scene: Scene, seconds: float) -> None:
 
 
 async def _delivered(scene: Scene, told: Sequence[tuple[str, str]]) -> list[tuple[int, float]]:
-    """Deliver each at its time; the status and the milliseconds of each answer."""
+    """Send each webhook at its time; returns the status and the response time in ms of each."""
     began = time.perf_counter()
 
     async def deliver(number: int, request_id: str, url: str) -> tuple[int, float]:

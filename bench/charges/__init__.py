@@ -1,7 +1,7 @@
-"""Charges for each submission under faults: the gateway, killed again and again, beside the official SDKs.
+"""Charges under faults: the gateway, which is killed again and again, compared with the official SDKs.
 
-Five clients submit the same, each to a sandbox of its own in which the same goes wrong. What they were charged says the
-ledger of that sandbox. Here the goals are promises: one submission charged twice is one too many.
+Five clients make the same submissions, each to its own sandbox with the same faults. The sandbox's ledger says what
+they were charged. The goals are promises: they hold for runs of any size.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ from harness.history import Line
 
 FOLDER = Path(".cache/charges")
 PER_SECOND = 400
-"""Callers of the gateway that come in a second, at most."""
+"""The highest number of callers of the gateway that start in a second."""
 LEAST_SPREAD = 3.0
 LIVES, SHORT_LIVES = (1.0, 15.0), (0.5, 3.0)
-"""Seconds that a gateway lives, the least and the most; a quick run lasts a few only."""
+"""The shortest and the longest time between kills of the gateway in seconds, in a full and in a quick run."""
 KILLS, FEW_KILLS = 20, 1
 LINGER = 150.0
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """The SDKs, then the gateway in all its settings; the table of all of them is printed on the way."""
+    """Run the SDKs, then the gateway in all settings, and print a table of all."""
     wanted = submissions(effort.submissions, effort.seed)
     folder = FOLDER / f"{effort.seed}-{os.getpid()}"
     conditions = Conditions(
@@ -51,7 +51,7 @@ async def run(effort: Effort) -> list[Figure]:
     began = time.monotonic()
     with_sdks = asyncio.gather(*(through_sdk(name, wanted, effort.patience) for name in _sdks()))
     if effort.settle:
-        await with_sdks  # at once with the others it would only slow them down; a quick run is mostly waiting
+        await with_sdks  # run together they would slow each other down; a quick run mostly waits
     with_gateways = asyncio.gather(*(gateway(setting, wanted, conditions, folder) for setting in SETTINGS))
     sdks, gateways = await with_sdks, await with_gateways
     print(f"\n{table([*sdks, *(found for found, _ in gateways)])}", flush=True)
@@ -69,7 +69,7 @@ async def run(effort: Effort) -> list[Figure]:
 
 
 async def through_sdk(name: str, wanted: Sequence[Submission], patience: float) -> Row:
-    """One of the SDKs, before a sandbox of its own."""
+    """Run an SDK against its own sandbox."""
     async with sandbox(wanted) as higgsfield:
         told = await SDKS[name](higgsfield.url, wanted, patience)
         return row(name, wanted, told, await higgsfield.ledger())
@@ -78,7 +78,7 @@ async def through_sdk(name: str, wanted: Sequence[Submission], patience: float) 
 async def gateway(
     setting: Setting, wanted: Sequence[Submission], conditions: Conditions, folder: Path
 ) -> tuple[Row, list[Line]]:
-    """The gateway in one setting, before a sandbox of its own, and the history of that."""
+    """Run the gateway in one setting against its own sandbox; returns its row and its history."""
     async with sandbox(wanted, honours_keys=setting.honours_keys) as higgsfield:
         history, ledger = await through_gateway(setting, higgsfield, wanted, conditions, folder)
     print(_lives(setting, history), flush=True)
@@ -88,7 +88,7 @@ async def gateway(
 def promises(
     setting: Setting, found: Row, history: Sequence[Line], sdks: Sequence[Row], *, settled: bool
 ) -> list[Figure]:
-    """What is promised of a gateway in this setting, beside what was found of it, and of the better one of the SDKs."""
+    """Return the figures of a setting with their goals; the baseline is the better one of the SDKs."""
 
     def beside(about: str, unit: str, field: str, goal: Goal) -> Figure:
         best = min((float(getattr(sdk, field)) for sdk in sdks), default=None)
@@ -104,10 +104,10 @@ def promises(
     figures = [
         beside("most charges for a submission", "charges", "most", promised(1)),
         beside("charged more than once", "submissions", "more_than_once", promised(0)),
-        beside("charged, and nobody was told", "charges", "untold", promised(0)),
+        beside("charged, and no caller was told", "charges", "untold", promised(0)),
         beside("charged, and called an error", "submissions", "error_charged", promised(0)),
         alone("neither ended nor UNCERTAIN", "submissions", found.neither, promised(0)),
-        alone("what the judge of storms finds", "violations", len(violations), promised(0)),
+        alone("violations found by the checker", "violations", len(violations), promised(0)),
         alone("kills", "kills", _kills(history)),
     ]
     if settled and setting.honours_keys:
@@ -121,7 +121,7 @@ def promises(
 def _sdks() -> list[str]:
     if shutil.which("node"):
         return list(SDKS)
-    print("!!! LEFT OUT: the JavaScript SDK: node is not installed", flush=True)
+    print("!!! SKIPPED: the JavaScript SDK: node is not installed", flush=True)
     return [name for name in SDKS if "JavaScript" not in name]
 
 

@@ -1,4 +1,4 @@
-"""What a run comes to for each client: what it was charged by the ledger, and what its callers were told."""
+"""The result of a run for each client: its charges in the ledger, compared with what its callers were told."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from harness.history import Line
 COLUMNS = (
     "client", "submissions", "POSTs", "charges", "most for one", "charged more than once", "completed",
     "failed, given back", "UNCERTAIN, charged", "UNCERTAIN, not charged", "an error, charged",
-    "an error, not charged", "neither of these", "charges nobody was told of",
+    "an error, not charged", "neither of these", "charges unknown to callers",
 )  # fmt: skip
 GIVEN_BACK = frozenset({"failed", "nsfw"})
 UNCERTAIN = "uncertain"
@@ -20,7 +20,7 @@ UNCERTAIN = "uncertain"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One client; each submission is in one of the columns from `completed` to `neither`."""
+    """One client. Each submission is counted in one of the fields from `completed` to `neither`."""
 
     client: str
     submissions: int
@@ -36,11 +36,11 @@ class Row:
     error_free: int
     neither: int
     untold: int
-    """Charges that stayed, of requests that no caller knows of and that nobody calls UNCERTAIN."""
+    """Charges without a refund for requests that no caller knows of and that are not reported as UNCERTAIN."""
 
 
 def row(client: str, wanted: Sequence[Submission], told: Mapping[str, Told], ledger: Mapping[str, Any]) -> Row:
-    """Hold what callers were told against the ledger."""
+    """Compare the outcomes that callers received with the ledger."""
     given_back = {refund["request_id"] for refund in ledger["refunds"]}
     charges = Counter(charge["prompt"] for charge in ledger["charges"])
     kept = [charge for charge in ledger["charges"] if charge["request_id"] not in given_back]
@@ -65,14 +65,14 @@ def row(client: str, wanted: Sequence[Submission], told: Mapping[str, Told], led
 
 
 def told_by_gateway(history: Sequence[Line]) -> dict[str, Told]:
-    """By prompt, what the gateway says of each generation at the end. Who was never answered was told nothing."""
+    """Return the gateway's final state of each generation by prompt. Callers without a response have none."""
     prompts = {line["key"]: line["prompt"] for line in history if line.what == "submit"}
     finals = (line for line in history if line.what == "final")
     return {prompts[line["key"]]: Told(line["state"].lower(), line["request"]) for line in finals}
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table, clients from left to right: there are more figures than clients."""
+    """Return the rows as a Markdown table with a column for each client."""
     cells = [[_cell(value) for value in astuple(one)] for one in rows]
     lines = [[name, *column] for name, *column in zip(COLUMNS, *cells, strict=True)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -90,7 +90,7 @@ def _end(told: Told, *, paid: bool) -> str:
     if told.status == "completed" and paid:
         return "completed"
     if told.status in GIVEN_BACK:
-        # Other charges than its own may have stayed: those are counted as charges that nobody was told of.
+        # Charges of other requests may remain: they are counted as `untold`.
         return "given back"
     return "neither"
 

@@ -1,4 +1,4 @@
-"""The official SDKs as callers: each submission is one call of subscribe(), whose own loop repeats as it likes."""
+"""The official SDKs as callers: each submission is one call of subscribe(), which retries by its own rules."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a caller was told at the end: the status of a request, or an error."""
+    """The outcome that a caller received: the status of a request, or an error."""
 
     status: str = ""
     request: str = ""
@@ -28,13 +28,13 @@ class Told:
 
 
 async def python_sdk(url: str, wanted: Sequence[Submission], patience: float) -> dict[str, Told]:
-    """By prompt; `patience` is its time limit of a call."""
+    """Return the outcomes by prompt. `patience` is the timeout of a call in seconds."""
     client = {"base_url": url, "api_key": "sandbox:sandbox", "timeout": patience}
     return await _told((sys.executable, "-m", "harness.sdks.subscribe_many"), ROOT, client, wanted)
 
 
 async def javascript_sdk(url: str, wanted: Sequence[Submission], patience: float) -> dict[str, Told]:
-    """The same. It asks for the status four times as often as it would, which changes nothing about submissions."""
+    """Return the outcomes by prompt. It polls four times as often as by default, which does not affect submissions."""
     folder = await asyncio.to_thread(installed.javascript)
     client = {"baseURL": url, "credentials": "sandbox:sandbox", "timeout": 1000 * patience, "pollInterval": 500}
     return await _told(("node", "--require=./guard.cjs", "subscribe_many.mjs"), folder, client, wanted)
@@ -55,7 +55,7 @@ async def _told(
         "prompts": [submission.prompt for submission in wanted],
         "atOnce": min(AT_ONCE, len(wanted)),
     }
-    # Both read credentials from the environment, and their HTTP libraries proxies.
+    # Both read credentials from the environment, and their HTTP libraries read proxy settings.
     kept = {n: v for n, v in os.environ.items() if not n.startswith("HF_") and not n.lower().endswith("_proxy")}
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env=kept, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -67,6 +67,6 @@ async def _told(
             process.kill()
             await process.wait()
     if process.returncode:
-        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+        raise RuntimeError(f"{command[0]} ended with exit code {process.returncode}")
     lines = (json.loads(line) for line in out.decode().splitlines())
     return {line.pop("prompt"): Told(**line) for line in lines}

@@ -1,7 +1,7 @@
-"""The submissions of a run, and what happens to each at Higgsfield: functions of the seed and their number alone.
+"""The submissions of a run and the faults of their POSTs. Both depend only on the seed and the submission's number.
 
-So whoever submits meets the same. Refusals are left out, for they say for certain that nothing was charged; so is the
-answer that drips, for a client that waits gets it whole.
+So every client meets the same faults. There are no refusals, because it is certain that they are not charged, and no
+slow responses (`drip`), because a client that waits receives them completely.
 """
 
 import random
@@ -13,35 +13,35 @@ from gateway.sandbox.faults import Fault
 from harness.faults import AMBIGUOUS, SAD_ENDS, drawn
 
 PROBABILITY = 0.3
-"""Of a fault, for each of the POSTs that can be spoiled."""
+"""The probability of a fault for each of the first SPOILED_AT_MOST POSTs of a submission."""
 SPOILED_AT_MOST = 2
-"""POSTs of one submission that can be spoiled, from its first on.
+"""The number of POSTs of a submission that can have faults.
 
-After two comes a clean one: the gateway's third repeat, five minutes after its second, is not waited for in each run.
+The third POST has none: the gateway's third repeat comes five minutes after its second, too long for each run.
 """
 KINDS = tuple(kind for kind in AMBIGUOUS if kind != "drip")
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What one caller wants, and the faults of its POSTs in their order; none where a POST is answered truly."""
+    """The prompt of one caller, and the faults of its POSTs in their order; None for a POST without a fault."""
 
     prompt: str
     faults: tuple[Fault | None, ...]
 
 
 def submissions(number: int, seed: int) -> list[Submission]:
-    """So many."""
+    """Return `number` submissions."""
     return [_submission(index, seed) for index in range(number)]
 
 
 def plan(wanted: Sequence[Submission]) -> list[dict[str, object]]:
-    """The faults as `POST /__plan` takes them: a POST that is answered truly, and has faults after it, is one too."""
+    """Return the faults in the format of `POST /__plan`. A POST without a fault before one with a fault is an entry."""
     return list(_entries(wanted))
 
 
 def kinds(wanted: Sequence[Submission]) -> Counter[str]:
-    """How often each kind is planned, and how often the service acts on the POST all the same."""
+    """Count the planned faults by kind, and by whether the sandbox processes the POST."""
     return Counter(
         f"{fault.kind}{' after acting' if fault.processed else ''}"
         for submission in wanted

@@ -1,4 +1,4 @@
-"""A Higgsfield of one's own for each client: `hfgateway sandbox` as a process, with the plan, the terms, the ledger."""
+"""A sandbox for each client: `hfgateway sandbox` as a process, with its fault plan, settings and ledger."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
@@ -10,7 +10,7 @@ from bench import processes
 from bench.charges.faults import Submission, plan
 
 PACE = 5
-"""The sandbox's clock is so much faster: an image takes half a second, a webhook comes again after one, two, four."""
+"""The time scale of the sandbox: an image takes 0.5 s, and a webhook is retried after 1, 2 and 4 s."""
 TERMS = {
     "queue_seconds": 0.1 * PACE,
     "image_seconds": 0.4 * PACE,
@@ -18,32 +18,32 @@ TERMS = {
     "credits": 10**9,
     "webhook_timeout": 2.0,
 }
-"""Quick, roomy and rich: what is to go wrong is in the plan."""
+"""The account settings: short generations, a high limit and many credits. All faults are in the plan."""
 PATIENCE = 60.0
 
 
 class Sandbox:
-    """Where it is, and what it has seen."""
+    """A client of the sandbox's control endpoints."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
         self.url = str(client.base_url).rstrip("/")
 
     async def ledger(self) -> dict[str, Any]:
-        """All of it."""
+        """Return the whole ledger."""
         answer = await self._client.get("/__ledger")
         found: dict[str, Any] = answer.raise_for_status().json()
         return found
 
     async def webhooks_to_come(self) -> int:
-        """Deliveries that were neither taken nor given up."""
+        """Return the number of webhooks that are neither delivered nor given up."""
         answer = await self._client.get("/__ledger", params={"summary": 1})
         return int(answer.raise_for_status().json()["webhook_pending"])
 
 
 @contextlib.asynccontextmanager
 async def sandbox(wanted: Sequence[Submission], *, honours_keys: bool = True) -> AsyncIterator[Sandbox]:
-    """One that has the faults of these submissions before it."""
+    """Start a sandbox with the faults of these submissions."""
     async with (
         processes.running((*processes.SANDBOX, f"--time-scale={PACE}")) as server,
         httpx.AsyncClient(base_url=f"http://{server.address}", trust_env=False, timeout=PATIENCE) as client,

@@ -1,6 +1,6 @@
-"""The same submissions through the gateway, by its shipped client, while the gateway is killed again and again.
+"""The same submissions through the gateway, with the Python client, while the gateway is killed again and again.
 
-Whatever is asked and told is written into a history, as of a storm, and the judge of storms reads it.
+All requests and responses are recorded in a history, which the checker of storms reads.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ from harness.restarts import RestartedGateway
 from hfgateway_client import AsyncClient, GatewayError, RetryPolicy, soul
 
 AT_ONCE = 90
-"""A connection of gRPC carries 100 calls."""
+"""Concurrent callers; a gRPC connection carries 100 calls."""
 WAIT = 1.0
-"""Seconds in which a caller would like to hear of an acceptance; after that it is content with what is stored."""
+"""Seconds that a caller waits for the acceptance; then it accepts a generation that is only stored."""
 EAGER = RetryPolicy(max_delay=0.5)
-"""Who waited for longer while the gateway is down would come less often just before a kill."""
+"""With longer delays, fewer calls would be under way when the gateway is killed."""
 LABEL = "charges"
 LOOK_EVERY = 1.0
 EXPLAINED = 5
-"""Of those that are left UNCERTAIN: what happened to them stands in the history."""
+"""The number of UNCERTAIN generations whose explanation is recorded in the history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a gateway can rely on, and what is promised for that."""
+    """A setting of the gateway: what it can rely on at Higgsfield."""
 
     name: str
     file: str
@@ -55,28 +55,28 @@ SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """How the run goes. Times in seconds."""
+    """The conditions of a run. Times are in seconds."""
 
     seed: int
     patience: float
-    """The time limit of one call to Higgsfield."""
+    """The timeout of a call to Higgsfield."""
     spread: float
-    """In which the callers come, at least: the gateway is killed until the last of them is answered."""
+    """The shortest time in which the callers start. The gateway is killed until the last of them has a response."""
     linger: float
-    """At most, until nothing goes on any more once the kills are over."""
+    """The longest wait after the kills until no generation is running."""
     settle: float
-    """At most, after that, until nothing is UNCERTAIN that must not be."""
+    """The longest wait after that until no generation is UNCERTAIN that must not be."""
     lives: tuple[float, float]
-    """From a start to kill -9, the least and the most."""
+    """The shortest and the longest time from a start to SIGKILL."""
     kills: int
-    """While callers come, at most."""
+    """The highest number of kills."""
     turns: asyncio.Semaphore
-    """How many settings have their callers at once: a gateway that shares its cores is killed more often on its way."""
+    """Limits the settings that run at once: on shared cores a gateway gets less done between two kills."""
     launcher: Sequence[str] = GATEWAY
 
 
 class Run:
-    """One setting, from the first caller to the ledger."""
+    """The run of one setting."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Run:
         self._prompts = {f"key-{number}": submission.prompt for number, submission in enumerate(wanted)}
 
     async def go(self, store: Path, log: Path) -> dict[str, Any]:
-        """Let all of them come, wait for the ends, write them down; the sandbox's ledger."""
+        """Run all callers, wait until the generations have ended, and record them; returns the sandbox's ledger."""
         conditions = self._conditions
         async with Proxy() as to_grpc, Proxy() as to_http:
             gateway = GatewayProcess(store, log, self._settings(to_http.address), conditions.launcher)
@@ -138,7 +138,7 @@ class Run:
         return settings | ({"HFGATEWAY_PUBLIC_URL": f"http://{webhooks_to}"} if self._setting.webhooks else {})
 
     async def _come(self, client: AsyncClient) -> None:
-        """All callers, so many at once, and not faster than they are to come."""
+        """Run all callers, at most AT_ONCE at a time and spread over `spread` seconds."""
         turns = iter(self._prompts.items())
         began = asyncio.get_running_loop().time()
         apart = self._conditions.spread / len(self._prompts)
@@ -155,7 +155,7 @@ class Run:
                 together.create_task(caller())
 
     async def _submit(self, client: AsyncClient, key: str, prompt: str) -> None:
-        """Ask under one key until it is answered, as a caller does whose generation matters to him."""
+        """Submit with one key until there is a response."""
         dice = random.Random(f"{key} of {self._conditions.seed}")
         labels = {LABEL: self._setting.file}
         while True:
@@ -185,7 +185,7 @@ class Run:
                     await self._charges_are_known(client)
 
     async def _charges_are_known(self, client: AsyncClient) -> None:
-        """Return when every webhook was taken, and what is still UNCERTAIN was not charged."""
+        """Wait until no webhook is pending and no UNCERTAIN generation was charged."""
         while True:
             await wait_for_none(client)
             if not await self._sandbox.webhooks_to_come():
@@ -210,7 +210,7 @@ class Run:
 async def through_gateway(
     setting: Setting, sandbox: Sandbox, wanted: Sequence[Submission], conditions: Conditions, folder: Path
 ) -> tuple[list[Line], dict[str, Any]]:
-    """The history, which lies in the folder beside the gateway's log, and the ledger."""
+    """Run a setting; returns its history, which is written to `folder` with the gateway's log, and the ledger."""
     history = folder / f"{conditions.seed}-{setting.file}.jsonl"
     log = history.with_suffix(".log")
     with Recorder(history) as recorder, TemporaryDirectory(prefix="charges-") as name:
@@ -223,7 +223,7 @@ async def through_gateway(
 
 @contextlib.asynccontextmanager
 async def _going_on(lives: RestartedGateway) -> AsyncIterator[None]:
-    """The last life: whatever ends it is written down."""
+    """Keep the gateway running and record it if it ends."""
     alive = asyncio.create_task(lives.keep_alive())
     try:
         yield

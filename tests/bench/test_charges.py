@@ -51,7 +51,7 @@ async def test_the_gateway_charges_once_where_both_sdks_charge_more_often(tmp_pa
         most = figures[f"{setting.name}: most charges for a submission"]
         assert most["value"] == 1
         assert most["baseline"] > 1  # of the better SDK: so both of them were charged more often
-        assert figures[f"{setting.name}: charged, and nobody was told"]["baseline"] > 0
+        assert figures[f"{setting.name}: charged, and no caller was told"]["baseline"] > 0
         assert figures[f"{setting.name}: neither ended nor UNCERTAIN"]["value"] == 0
         assert figures[f"{setting.name}: kills"]["value"] > 0
 
@@ -64,7 +64,7 @@ async def test_a_gateway_that_repeats_under_a_fresh_key_breaks_the_promise(tmp_p
     )  # fmt: skip
     found, history = await gateway(NEITHER, submissions(40, SEED), conditions, tmp_path)
     assert found.most > 1
-    assert {"most charges for a submission", "charged more than once", "what the judge of storms finds"} <= {
+    assert {"most charges for a submission", "charged more than once", "violations found by the checker"} <= {
         *_missed(promises(NEITHER, found, history, [], settled=False))
     }
 
@@ -175,7 +175,7 @@ def test_the_better_sdk_stands_beside() -> None:
     sdks = [replace(FAULTLESS, most=3, untold=5), replace(FAULTLESS, most=2, untold=7)]
     figures = {figure.name: figure for figure in promises(KEYS, FAULTLESS, OVER, sdks, settled=True)}
     assert figures[f"{KEYS.name}: most charges for a submission"].baseline == 2
-    assert figures[f"{KEYS.name}: charged, and nobody was told"].baseline == 5
+    assert figures[f"{KEYS.name}: charged, and no caller was told"].baseline == 5
     assert figures[f"{KEYS.name}: left UNCERTAIN"].baseline is None
 
 
@@ -185,10 +185,10 @@ def test_the_better_sdk_stands_beside() -> None:
     [
         ({"most": 2}, "most charges for a submission"),
         ({"more_than_once": 1}, "charged more than once"),
-        ({"untold": 1}, "charged, and nobody was told"),
+        ({"untold": 1}, "charged, and no caller was told"),
         ({"neither": 1}, "neither ended nor UNCERTAIN"),
         ({"error_charged": 1}, "charged, and called an error"),
-        ({"history": []}, "what the judge of storms finds"),
+        ({"history": []}, "violations found by the checker"),
     ],
 )
 def test_each_broken_promise_is_missed_in_every_setting(setting: Any, changes: dict[str, Any], promise: str) -> None:
