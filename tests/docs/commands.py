@@ -11,7 +11,7 @@ NOT_RUN = {
     "make test": "runs this test",
     "make simulate SEEDS=1000": "runs `python -m tests.simulation`; tests/simulation does so with fewer seeds",
     "make simulate SEEDS=5000-9999": "the same",
-    "python -m tests.simulation --replay 901": "tests/simulation/test_replay.py does the same in the process of the test",
+    "python -m tests.simulation --replay 901": "tests/simulation/test_replay.py does the same in its process",
     "make chaos": "runs `python -m chaos`; tests/chaos does so for a shorter time",
     "make soak": "the same, for up to 20 minutes",
     'hfgateway keys create --tenant shop --name "order service"': "tests/access/test_keys.py runs the command",
