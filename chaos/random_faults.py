@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gateway.sandbox.faults import Fault, RandomFaults
-from harness.faults import AMBIGUOUS, SAD_ENDS, drawn
+from harness.faults import AMBIGUOUS, FAILURE_RATES, draw_fault
 from harness.history import Recorder
 
 SUBMIT_TROUBLE = 0.3
@@ -36,7 +36,7 @@ class StormFaults(RandomFaults):
     """Replaces the random faults of a sandbox. After `calm` is set, there are no more faults."""
 
     def __init__(self, seed: int, recorder: Recorder) -> None:
-        super().__init__(SAD_ENDS, seed)
+        super().__init__(FAILURE_RATES, seed)
         self.calm = False
         self._recorder = recorder
         self._dice = random.Random(f"weather {seed}")
@@ -46,7 +46,7 @@ class StormFaults(RandomFaults):
         trouble = SUBMIT_TROUBLE if operation == "submit" else OTHER_TROUBLE
         if self.calm or self._dice.random() >= trouble:
             return None
-        fault = drawn(operation, SUBMIT_FAULTS if operation == "submit" else OTHER_FAULTS, self._dice)
+        fault = draw_fault(operation, SUBMIT_FAULTS if operation == "submit" else OTHER_FAULTS, self._dice)
         self._recorder.record("fault", on=operation, kind=fault.kind, processed=fault.processed)
         return fault
 

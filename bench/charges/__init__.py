@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.charges.account import Row, row, table, told_by_gateway
+from bench.charges.account import Row, outcomes_from_history, row, table
 from bench.charges.callers import SDKS
 from bench.charges.faults import PROBABILITY, SPOILED_AT_MOST, Submission, kinds, submissions
 from bench.charges.sandbox import sandbox
@@ -82,7 +82,7 @@ async def gateway(
     async with sandbox(wanted, honours_keys=setting.honours_keys) as higgsfield:
         history, ledger = await through_gateway(setting, higgsfield, wanted, conditions, folder)
     print(_lives(setting, history), flush=True)
-    return row(setting.name, wanted, told_by_gateway(history), ledger), history
+    return row(setting.name, wanted, outcomes_from_history(history), ledger), history
 
 
 def promises(

@@ -1,11 +1,11 @@
-"""The result of a run for each client: its charges in the ledger, compared with what its callers were told."""
+"""The result of a run for each client: its charges in the ledger, compared with the outcomes that its callers received."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from bench.charges.callers import Told
+from bench.charges.callers import CallerOutcome
 from bench.charges.faults import Submission
 from harness.history import Line
 
@@ -39,13 +39,15 @@ class Row:
     """Charges without a refund for requests that no caller knows of and that are not reported as UNCERTAIN."""
 
 
-def row(client: str, wanted: Sequence[Submission], told: Mapping[str, Told], ledger: Mapping[str, Any]) -> Row:
+def row(
+    client: str, wanted: Sequence[Submission], outcomes: Mapping[str, CallerOutcome], ledger: Mapping[str, Any]
+) -> Row:
     """Compare the outcomes that callers received with the ledger."""
     given_back = {refund["request_id"] for refund in ledger["refunds"]}
     charges = Counter(charge["prompt"] for charge in ledger["charges"])
     kept = [charge for charge in ledger["charges"] if charge["request_id"] not in given_back]
     paid = {charge["prompt"] for charge in kept}
-    ends = Counter(_end(told.get(one.prompt, Told()), paid=one.prompt in paid) for one in wanted)
+    ends = Counter(_end(outcomes.get(one.prompt, CallerOutcome()), paid=one.prompt in paid) for one in wanted)
     return Row(
         client,
         submissions=len(wanted),
@@ -60,15 +62,17 @@ def row(client: str, wanted: Sequence[Submission], told: Mapping[str, Told], led
         error_charged=ends["error, charged"],
         error_free=ends["error, free"],
         neither=ends["neither"],
-        untold=sum(not _knows(told.get(charge["prompt"], Told()), charge["request_id"]) for charge in kept),
+        untold=sum(
+            not _knows(outcomes.get(charge["prompt"], CallerOutcome()), charge["request_id"]) for charge in kept
+        ),
     )
 
 
-def told_by_gateway(history: Sequence[Line]) -> dict[str, Told]:
+def outcomes_from_history(history: Sequence[Line]) -> dict[str, CallerOutcome]:
     """Return the gateway's final state of each generation by prompt. Callers without a response have none."""
     prompts = {line["key"]: line["prompt"] for line in history if line.what == "submit"}
     finals = (line for line in history if line.what == "final")
-    return {prompts[line["key"]]: Told(line["state"].lower(), line["request"]) for line in finals}
+    return {prompts[line["key"]]: CallerOutcome(line["state"].lower(), line["request"]) for line in finals}
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -81,22 +85,22 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(shown)
 
 
-def _end(told: Told, *, paid: bool) -> str:
+def _end(outcome: CallerOutcome, *, paid: bool) -> str:
     charged = "charged" if paid else "free"
-    if told.error or (told.status == "failed" and not told.request):
+    if outcome.error or (outcome.status == "failed" and not outcome.request):
         return f"error, {charged}"
-    if told.status == UNCERTAIN:
+    if outcome.status == UNCERTAIN:
         return f"uncertain, {charged}"
-    if told.status == "completed" and paid:
+    if outcome.status == "completed" and paid:
         return "completed"
-    if told.status in GIVEN_BACK:
+    if outcome.status in GIVEN_BACK:
         # Charges of other requests may remain: they are counted as `untold`.
         return "given back"
     return "neither"
 
 
-def _knows(told: Told, request: str) -> bool:
-    return told.status == UNCERTAIN or told.request == request
+def _knows(outcome: CallerOutcome, request: str) -> bool:
+    return outcome.status == UNCERTAIN or outcome.request == request
 
 
 def _cell(value: object) -> str:

@@ -19,7 +19,7 @@ AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CallerOutcome:
     """The outcome that a caller received: the status of a request, or an error."""
 
     status: str = ""
@@ -27,20 +27,20 @@ class Told:
     error: str = ""
 
 
-async def python_sdk(url: str, wanted: Sequence[Submission], patience: float) -> dict[str, Told]:
+async def python_sdk(url: str, wanted: Sequence[Submission], patience: float) -> dict[str, CallerOutcome]:
     """Return the outcomes by prompt. `patience` is the timeout of a call in seconds."""
     client = {"base_url": url, "api_key": "sandbox:sandbox", "timeout": patience}
     return await _told((sys.executable, "-m", "harness.sdks.subscribe_many"), ROOT, client, wanted)
 
 
-async def javascript_sdk(url: str, wanted: Sequence[Submission], patience: float) -> dict[str, Told]:
+async def javascript_sdk(url: str, wanted: Sequence[Submission], patience: float) -> dict[str, CallerOutcome]:
     """Return the outcomes by prompt. It polls four times as often as by default, which does not affect submissions."""
     folder = await asyncio.to_thread(installed.javascript)
     client = {"baseURL": url, "credentials": "sandbox:sandbox", "timeout": 1000 * patience, "pollInterval": 500}
     return await _told(("node", "--require=./guard.cjs", "subscribe_many.mjs"), folder, client, wanted)
 
 
-SDKS: dict[str, Callable[[str, Sequence[Submission], float], Awaitable[dict[str, Told]]]] = {
+SDKS: dict[str, Callable[[str, Sequence[Submission], float], Awaitable[dict[str, CallerOutcome]]]] = {
     f"Python SDK {metadata.version('higgsfield-client')}": python_sdk,
     f"JavaScript SDK {installed.javascript_version()}": javascript_sdk,
 }
@@ -48,7 +48,7 @@ SDKS: dict[str, Callable[[str, Sequence[Submission], float], Awaitable[dict[str,
 
 async def _told(
     command: Sequence[str], folder: Path, client: dict[str, Any], wanted: Sequence[Submission]
-) -> dict[str, Told]:
+) -> dict[str, CallerOutcome]:
     asked = {
         "client": client,
         "endpoint": MODEL,
@@ -69,4 +69,4 @@ async def _told(
     if process.returncode:
         raise RuntimeError(f"{command[0]} ended with exit code {process.returncode}")
     lines = (json.loads(line) for line in out.decode().splitlines())
-    return {line.pop("prompt"): Told(**line) for line in lines}
+    return {line.pop("prompt"): CallerOutcome(**line) for line in lines}

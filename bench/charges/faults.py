@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.sandbox.faults import Fault
-from harness.faults import AMBIGUOUS, SAD_ENDS, drawn
+from harness.faults import AMBIGUOUS, FAILURE_RATES, draw_fault
 
 PROBABILITY = 0.3
 """The probability of a fault for each of the first SPOILED_AT_MOST POSTs of a submission."""
@@ -52,15 +52,15 @@ def kinds(wanted: Sequence[Submission]) -> Counter[str]:
 
 def _submission(index: int, seed: int) -> Submission:
     dice = random.Random(f"submission {index} of {seed}")
-    end = dice.random()
-    word = " [fail]" if end < SAD_ENDS["failed"] else " [nsfw]" if end < SAD_ENDS["failed"] + SAD_ENDS["nsfw"] else ""
-    prompt = f"picture {index} of {seed}{word}"
+    end, failed = dice.random(), FAILURE_RATES["failed"]
+    directive = " [fail]" if end < failed else " [nsfw]" if end < failed + FAILURE_RATES["nsfw"] else ""
+    prompt = f"picture {index} of {seed}{directive}"
     faults = (_fault(dice, prompt) for _ in range(SPOILED_AT_MOST))
     return Submission(prompt, tuple(faults))
 
 
 def _fault(dice: random.Random, prompt: str) -> Fault | None:
-    return replace(drawn("submit", KINDS, dice), prompt=prompt) if dice.random() < PROBABILITY else None
+    return replace(draw_fault("submit", KINDS, dice), prompt=prompt) if dice.random() < PROBABILITY else None
 
 
 def _entries(wanted: Sequence[Submission]) -> Iterator[dict[str, object]]:

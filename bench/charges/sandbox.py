@@ -9,11 +9,11 @@ import httpx
 from bench import processes
 from bench.charges.faults import Submission, plan
 
-PACE = 5
+TIME_SCALE = 5
 """The time scale of the sandbox: an image takes 0.5 s, and a webhook is retried after 1, 2 and 4 s."""
-TERMS = {
-    "queue_seconds": 0.1 * PACE,
-    "image_seconds": 0.4 * PACE,
+SETTINGS = {
+    "queue_seconds": 0.1 * TIME_SCALE,
+    "image_seconds": 0.4 * TIME_SCALE,
     "concurrency_limit": 5000,
     "credits": 10**9,
     "webhook_timeout": 2.0,
@@ -45,11 +45,11 @@ class Sandbox:
 async def sandbox(wanted: Sequence[Submission], *, honours_keys: bool = True) -> AsyncIterator[Sandbox]:
     """Start a sandbox with the faults of these submissions."""
     async with (
-        processes.running((*processes.SANDBOX, f"--time-scale={PACE}")) as server,
+        processes.running((*processes.SANDBOX, f"--time-scale={TIME_SCALE}")) as server,
         httpx.AsyncClient(base_url=f"http://{server.address}", trust_env=False, timeout=PATIENCE) as client,
     ):
         for path, content in (
-            ("/__account", TERMS | {"honour_keys": honours_keys}),
+            ("/__account", SETTINGS | {"honour_keys": honours_keys}),
             ("/__plan", {"faults": plan(wanted)}),
         ):
             (await client.post(path, json=content)).raise_for_status()

@@ -14,8 +14,8 @@ import pytest
 
 from bench import __main__ as command
 from bench.charges import gateway, promises
-from bench.charges.account import COLUMNS, Row, row, table, told_by_gateway
-from bench.charges.callers import Told
+from bench.charges.account import COLUMNS, Row, outcomes_from_history, row, table
+from bench.charges.callers import CallerOutcome
 from bench.charges.faults import KINDS, PROBABILITY, SPOILED_AT_MOST, Submission, kinds, plan, submissions
 from bench.charges.through_gateway import SETTINGS, Conditions
 from bench.figures import Figure, at_most, promised, value
@@ -109,15 +109,15 @@ PROMPTS = (
     "silence", "running",
 )  # fmt: skip
 TOLD = {
-    "once": Told("completed", "r1"),
-    "thrice": Told("completed", "r2"),
-    "moderated": Told("nsfw", "r5"),
-    "in doubt and paid": Told("uncertain"),
-    "in doubt for free": Told("uncertain"),
-    "error but paid": Told(error="ReadTimeout"),
-    "error": Told(error="ReadTimeout"),
-    "given back": Told(error="ReadTimeout"),
-    "running": Told("queued", "r9"),
+    "once": CallerOutcome("completed", "r1"),
+    "thrice": CallerOutcome("completed", "r2"),
+    "moderated": CallerOutcome("nsfw", "r5"),
+    "in doubt and paid": CallerOutcome("uncertain"),
+    "in doubt for free": CallerOutcome("uncertain"),
+    "error but paid": CallerOutcome(error="ReadTimeout"),
+    "error": CallerOutcome(error="ReadTimeout"),
+    "given back": CallerOutcome(error="ReadTimeout"),
+    "running": CallerOutcome("queued", "r9"),
 }
 
 
@@ -146,7 +146,7 @@ def test_every_submission_is_told_in_its_column() -> None:
 
 
 def test_completed_without_a_charge_and_failed_without_a_request_are_no_ends_as_promised() -> None:
-    told = {"a": Told("completed", "r1"), "b": Told("failed", "")}
+    told = {"a": CallerOutcome("completed", "r1"), "b": CallerOutcome("failed", "")}
     found = row("client", [Submission("a", ()), Submission("b", ())], told, ledger({"r2": "b"}))
     assert (found.completed, found.given_back, found.neither, found.error_charged) == (0, 0, 1, 1)
 
@@ -157,7 +157,7 @@ def test_what_the_gateway_says_at_the_end_is_what_its_callers_know() -> None:
         Line(2, 0.0, "submit", {"call": 2, "key": "never stored", "prompt": "wolf"}),
         Line(3, 0.0, "final", {"key": "k", "state": "UNCERTAIN", "request": ""}),
     ]
-    assert told_by_gateway(lines) == {"fox": Told("uncertain", "")}
+    assert outcomes_from_history(lines) == {"fox": CallerOutcome("uncertain", "")}
 
 
 FAULTLESS = Row(

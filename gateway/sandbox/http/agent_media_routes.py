@@ -40,8 +40,7 @@ class AgentMediaRoutes:
         self._slots: dict[str, _Slot] = {}
         self._numbers = itertools.count(1)
 
-    def table(self) -> list[web.AbstractRouteDef]:
-        """Return the routes."""
+    def routes(self) -> list[web.AbstractRouteDef]:
         return [
             web.post("/v1/agent/media", self.create_slot, name="agent_media"),
             web.post("/v1/agent/media/{media_id}/confirm", self.confirm, name="agent_confirm"),

@@ -27,8 +27,7 @@ class AgentRoutes:
     def __init__(self, state: SandboxState) -> None:
         self._state = state
 
-    def table(self) -> list[web.AbstractRouteDef]:
-        """Return the routes."""
+    def routes(self) -> list[web.AbstractRouteDef]:
         session = "/v1/agent/sessions/{session_id}"
         return [
             web.post("/v1/agent/sessions", self.create, name="agent_session"),

@@ -18,8 +18,7 @@ _PATH = "/v1/custom-references"
 class CharacterRoutes:
     """Create, list, read and delete characters. Faults match calls by the names of the routes."""
 
-    def table(self) -> list[web.AbstractRouteDef]:
-        """Return the routes."""
+    def routes(self) -> list[web.AbstractRouteDef]:
         return [
             web.post(_PATH, self.create, name="train"),
             web.get(f"{_PATH}/list", self.list, name="characters", allow_head=False),

@@ -22,8 +22,7 @@ class ControlRoutes:
         self._state = state
         self._webhook_sender = webhook_sender
 
-    def table(self) -> list[web.AbstractRouteDef]:
-        """Return the routes."""
+    def routes(self) -> list[web.AbstractRouteDef]:
         return [
             web.get("/__ledger", self.ledger),
             web.post("/__plan", _explaining(self.plan)),

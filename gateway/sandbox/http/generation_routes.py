@@ -25,8 +25,8 @@ class GenerationRoutes:
     def __init__(self, state: SandboxState) -> None:
         self._state = state
 
-    def table(self) -> list[web.AbstractRouteDef]:
-        """Return the routes. The last one matches any path."""
+    def routes(self) -> list[web.AbstractRouteDef]:
+        """Return the routes. The last one matches every path, so these routes are added last."""
         return [
             web.get("/models", self.models, name="models", allow_head=False),
             web.get("/requests/{request_id}/status", self.status, name="status", allow_head=False),

@@ -33,8 +33,7 @@ class MediaRoutes:
         self._state = state
         self._files: OrderedDict[str, asyncio.Future[bytes]] = OrderedDict()
 
-    def table(self) -> list[web.AbstractRouteDef]:
-        """Return the routes."""
+    def routes(self) -> list[web.AbstractRouteDef]:
         return [
             web.get("/media/examples/{name}", self.example),
             web.get("/media/{request_id}/{name}", self.download),

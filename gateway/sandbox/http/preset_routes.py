@@ -15,8 +15,7 @@ _STUDIO = "marketing-studio/image"
 class PresetRoutes:
     """Read-only lists, identical for every account. Faults match calls by the names of the routes."""
 
-    def table(self) -> list[web.AbstractRouteDef]:
-        """Return the routes."""
+    def routes(self) -> list[web.AbstractRouteDef]:
         return [
             web.get("/v1/motions", self.motions, name="motions", allow_head=False),
             web.get("/v1/text2image/soul-styles", self.styles, name="styles", allow_head=False),

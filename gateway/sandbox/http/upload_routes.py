@@ -50,8 +50,7 @@ class UploadRoutes:
         self._slots: dict[str, _Slot] = {}
         self._folder: Path | None = None
 
-    def table(self) -> list[web.AbstractRouteDef]:
-        """Return the routes."""
+    def routes(self) -> list[web.AbstractRouteDef]:
         return [
             web.post("/files/generate-upload-url", self.create_slot, name="upload"),
             web.put("/storage/{name}", self.put),

@@ -30,8 +30,7 @@ class JobSetRoutes:
     def __init__(self, state: SandboxState) -> None:
         self._state = state
 
-    def table(self) -> list[web.AbstractRouteDef]:
-        """Return the routes."""
+    def routes(self) -> list[web.AbstractRouteDef]:
         paths = "|".join(V1_MODELS)
         return [
             web.get("/v1/job-sets/{request_id}", self.status, name="v1.status", allow_head=False),
