@@ -1,4 +1,4 @@
-"""The result of a run for each client: its charges in the ledger, compared with the outcomes that its callers received."""
+"""The result of a run for each client: its charges in the ledger and the outcomes that its callers received."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
