@@ -1,1 +1,1 @@
-"""The HTTP port: Connect and gRPC-Web, health, metrics."""
+"""The HTTP port: Connect, gRPC-Web, MCP, server-sent events, webhooks, the live page, health and metrics."""

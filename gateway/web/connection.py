@@ -1,4 +1,4 @@
-"""One HTTP connection: uvicorn's, but not for ever in the hands of a client that does not finish what it began."""
+"""The protocol of an HTTP connection: uvicorn's, with limits on the size of a head and the time to send a request."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,109 +7,107 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.telemetry import Bad
-from gateway.web.places import Place
+from gateway.web.connection_limit import Slot
 
 HEAD_WITHIN = 5.0
-"""Seconds for the head of a request, and for what is left of a body that was answered already."""
+"""Seconds for the head of a request, and for the rest of a body whose request was answered early."""
 BODY_WITHIN = 60.0
-"""Seconds for the body of a request: the largest takes half of them over a slow line. Webhooks have less."""
+"""Seconds for the body of a request. The largest body takes half of them over a slow line. Webhooks have less."""
 LARGEST_HEAD = 16 * 1024
-"""Bytes of URL and headers, as of gRPC's metadata."""
+"""Bytes of the URL and the headers; the limit of gRPC's metadata is the same."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Connection(HttpToolsProtocol):
-    """Closes where a client owes the rest of a request for too long, or where a head does not come to an end.
+    """Closes the connection if the client takes too long to send a request, or if its head is too large.
 
-    uvicorn bounds only the silence between two requests, and any byte ends that. While an answer is on its way nothing
-    is owed, however long it takes: a watch lasts for hours.
+    uvicorn limits only the idle time between two requests, and a single byte ends that timeout. There is no timeout
+    while a response is being sent, because a watch lasts for hours.
+
+    `slot` is the slot of the connection; `bad` counts refused requests.
     """
 
-    def __init__(self, *arguments: Any, place: Place, bad: Callable[[Bad], None], **named: Any) -> None:
+    def __init__(self, *arguments: Any, slot: Slot, bad: Callable[[Bad], None], **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._place = place
+        self._slot = slot
         self._bad = bad
-        self._owed: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._head: int | None = 0
-        """Bytes of the head that is being read; None from its end to that of its request."""
-        self._said = 0
-        """Bytes of the URL and headers that were read whole."""
+        """Bytes received of the head that is being read; None from the end of a head to the end of its request."""
+        self._parsed = 0
+        """Bytes of the URL and the headers that have been parsed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A head is owed from the beginning."""
         super().connection_made(transport)
-        self._place.idle(transport.abort)
-        self._owes(HEAD_WITHIN)
+        self._slot.idle(transport.abort)
+        self._start_timer(HEAD_WITHIN)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody owes anything any more."""
-        self._paid()
-        self._place.leave()
+        self._stop_timer()
+        self._slot.release()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """The first byte of a head begins its time; the others do not prolong it."""
+        """Start the timer with the first byte of a head; later bytes do not restart it."""
         if self._head is not None:
             self._head += len(data)
-            if self._owed is None and not self._answering:
-                self._owes(HEAD_WITHIN)
+            if self._timer is None and not self._answering:
+                self._start_timer(HEAD_WITHIN)
         super().data_received(data)
         if self._head is not None and self._head > LARGEST_HEAD and not self.transport.is_closing():
-            # One header may be longer than all that came by now: nothing of it was counted.
+            # A header that is still incomplete has not been counted by the parser's callbacks.
             self._refuse_head()
 
     def on_message_begin(self) -> None:
-        """A head begins; others may have come in the same bytes."""
+        """Count anew: the same bytes may contain several heads."""
         super().on_message_begin()
-        self._said = 0
+        self._parsed = 0
 
     def on_url(self, url: bytes) -> None:
-        """The first part of a head."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Any other. Applications read them as UTF-8."""
+        """Count a header, and refuse it if it is not UTF-8, as applications decode headers as UTF-8."""
         self._count(len(name) + len(value))
         if not (name.isascii() and value.isascii()):
             (name + value).decode()
         super().on_header(name, value)
 
     def send_400_response(self, msg: str) -> None:
-        """What the parser raised at is told, and the connection ends."""
-        if self._said > LARGEST_HEAD:
+        """Answer a request at which the parser raised, and close the connection."""
+        if self._parsed > LARGEST_HEAD:
             self._refuse_head()
         else:
             self._bad(Bad.ENCODING)
             super().send_400_response(msg)
 
     def on_headers_complete(self) -> None:
-        """A request can be handled; its body is owed."""
         self._head = None
-        self._place.busy()
-        self._owes(BODY_WITHIN)
+        self._slot.busy()
+        self._start_timer(BODY_WITHIN)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """A request was read whole. Where it was answered before, uvicorn has no timer running."""
+        """Stop the timer of the body. If the request was answered early, uvicorn runs no timer for the next one."""
         self._head = 0
-        self._paid()
+        self._stop_timer()
         super().on_message_complete()
         if not self._answering:
-            self._owes(HEAD_WITHIN)
+            self._start_timer(HEAD_WITHIN)
 
     def on_response_complete(self) -> None:
-        """A request was answered. uvicorn bounds the silence after it, but not what is left of this or the next."""
+        """Limit the time for the rest of this request or of the next head; uvicorn limits only an idle connection."""
         super().on_response_complete()
         if not self._answering:
-            self._place.idle(self.transport.abort)
+            self._slot.idle(self.transport.abort)
         if self._head != 0 and not self._answering:
-            self._owes(HEAD_WITHIN)
+            self._start_timer(HEAD_WITHIN)
 
     def _count(self, size: int) -> None:
-        self._said += size
-        if self._said > LARGEST_HEAD:
-            raise ValueError("the head is too large")  # for the parser it is a faulty request then
+        self._parsed += size
+        if self._parsed > LARGEST_HEAD:
+            raise ValueError("the head is too large")  # the parser reports it as an invalid request
 
     def _refuse_head(self) -> None:
         self._bad(Bad.SIZE)
@@ -120,19 +118,19 @@ class Connection(HttpToolsProtocol):
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _owes(self, seconds: float) -> None:
-        self._paid()
-        self._owed = self.loop.call_later(seconds, self._overdue)
+    def _start_timer(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds, self._timed_out)
 
-    def _paid(self) -> None:
-        if self._owed is not None:
-            self._owed.cancel()
-            self._owed = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _overdue(self) -> None:
-        self._owed = None
+    def _timed_out(self) -> None:
+        self._timer = None
         if self.pipeline:
-            self._owes(BODY_WITHIN)  # it is we who read nothing, while another request is answered
+            self._start_timer(BODY_WITHIN)  # the gateway reads nothing while it answers an earlier request
         elif self._head is None or not self._answering:
             if self._head != 0:
                 self._bad(Bad.SLOW)

@@ -1,11 +1,12 @@
-"""Server-sent events: one generation's changes for an `EventSource`, which resumes by `Last-Event-ID`.
+"""Server-sent events: the changes of one generation for an `EventSource`, which resumes by `Last-Event-ID`.
 
-`GET /v1/generations/{id}/events` sends each change as an event named `change`, whose id is the revision and whose data
-is the Generation as JSON, without its input. After the one that is done the stream ends, and who comes again with its
-id is answered 204, which tells an EventSource to stop.
+`GET /v1/generations/{id}/events` sends each change as an event named `change`. Its id is the revision, and its data is
+the Generation as JSON, without the input. The stream ends after the final change. A request with the id of that event
+is answered with 204, which stops an EventSource.
 
-An EventSource can send no headers, so a page may put its watch token (and no API key) into a cookie that script cannot
-read: `POST /v1/session` with the token in `authorization`. The cookie counts on this route alone.
+An EventSource cannot send headers. A page therefore exchanges its watch token for a cookie that scripts cannot read:
+`POST /v1/session` with the token in `authorization`. API keys are not accepted there, and the cookie is valid on the
+events route only.
 """
 
 import json
@@ -38,15 +39,15 @@ _STATUS = {
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-class Watching(Protocol):
+class WatchHandler(Protocol):
     """The handler of WatchGeneration."""
 
     def watch_generation(self, request: pb.WatchGenerationRequest, call: Call) -> AsyncGenerator[bytes, None]:
-        """Every change after a revision."""
+        """Stream every change after a revision, as encoded responses."""
 
 
-def event_routes(handlers: Watching, chain: Chain, access: Access, *, secure: bool) -> list[Route]:
-    """The routes. `secure`: the port talks TLS, so cookies are for TLS only."""
+def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure: bool) -> list[Route]:
+    """Return the routes for events and for the session cookie. `secure`: the port uses TLS, and so does the cookie."""
     guard = chain.guard(WATCH)
 
     async def events(request: Request) -> Response:
@@ -56,20 +57,20 @@ def event_routes(handlers: Watching, chain: Chain, access: Access, *, secure: bo
                 call.waits()
                 asked = pb.WatchGenerationRequest(id=request.path_params["id"], after_revision=_last_revision(request))
                 messages = handlers.watch_generation(asked, call)
-                # The first tells whether there is anything to stream at all: refusals have a status of their own.
+                # The first message is read before the response starts, so that a refusal has its own HTTP status.
                 first = await anext(messages, None)
                 if first is None:
                     return Response(status_code=204, headers=_HEADERS)
                 stream = _stream(first, messages, opening.pop_all())
         except RpcError as error:
-            return _come_back(error) if error.code is Code.RESOURCE_EXHAUSTED else _refused(error)
+            return _retry_later(error) if error.code is Code.RESOURCE_EXHAUSTED else _refused(error)
         return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
     async def session(request: Request) -> Response:
         secret = _authorization(request, cookies=False).partition(" ")[2].strip()
         try:
             if not secret.startswith(TOKEN_PREFIX):
-                raise invalid_credentials("a watch token is required; an API key does not belong into a browser")
+                raise invalid_credentials("a watch token is required; an API key does not belong in a browser")
             identity = access.identify(f"Bearer {secret}", "WatchGeneration")
         except GatewayError as error:
             return _refused(chain.wire_form(error, request.url.path))
@@ -85,7 +86,7 @@ def event_routes(handlers: Watching, chain: Chain, access: Access, *, secure: bo
 
 
 async def _stream(first: bytes, messages: AsyncGenerator[bytes, None], guard: ExitStack) -> AsyncIterator[str]:
-    """The events; an end before the generation's ends the stream, and the EventSource comes again."""
+    """Stream the events. If the watch fails, the stream ends and the EventSource reconnects."""
     try:
         with guard:
             async with aclosing(messages):
@@ -129,8 +130,8 @@ def _described(error: RpcError) -> dict[str, Any]:
     return {"code": error.code.name.lower(), "message": error.message, "failure": failure}
 
 
-def _come_back(refusal: RpcError) -> Response:
-    """An empty stream that says when to come again: an EventSource gives up for good at any status but 200."""
+def _retry_later(refusal: RpcError) -> Response:
+    """Return an empty stream with the time to reconnect, because an EventSource does not reconnect after an error."""
     (retry,) = (detail.retry_delay for detail in refusal.details if isinstance(detail, RetryInfo))
     return Response(f"retry: {retry.ToMilliseconds()}\n\n", media_type="text/event-stream", headers=_HEADERS)
 

@@ -1,6 +1,7 @@
-"""Guards the HTTP port while no keys are asked for: whoever reaches it may spend money, so no web page shall.
+"""Protects the HTTP port of a gateway without API keys from web pages of other sites.
 
-A page of another site could call by its own origin, or by a name that it had rebound to this machine.
+Without keys, every caller that reaches the port may spend money. A page of another site could call it from its own
+origin, or under a name that it has rebound to this machine.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,11 @@ from gateway.telemetry import Bad
 
 
 class LocalCallersOnly:
-    """ASGI middleware: serves calls that name this machine, and that no page made but ours and the allowed ones."""
+    """ASGI middleware that refuses foreign requests.
+
+    The Host header must name this machine. An Origin header must be the gateway's own or one of `allowed_origins`.
+    `bad` counts refused requests.
+    """
 
     def __init__(self, app: Any, *, allowed_origins: Sequence[str], bad: Callable[[Bad], None]) -> None:
         self._app = app
@@ -22,14 +27,13 @@ class LocalCallersOnly:
         self._bad = bad
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Refuse, or go on."""
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin", "")
         answer = None
         if not _is_local(host):
-            answer = PlainTextResponse("this host is not served here\n", status_code=400)
+            answer = PlainTextResponse("the gateway does not serve this host\n", status_code=400)
         elif origin and origin not in self._allowed_origins and origin.partition("://")[2] != host:
-            answer = PlainTextResponse("this origin may not call\n", status_code=403)
+            answer = PlainTextResponse("this origin is not allowed\n", status_code=403)
         if answer is None:
             await self._app(scope, receive, send)
             return
@@ -38,6 +42,5 @@ class LocalCallersOnly:
 
 
 def _is_local(host: str) -> bool:
-    """Whether a Host header names this machine."""
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     return name.endswith(".localhost") or Address(name, 0).loopback

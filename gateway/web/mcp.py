@@ -1,4 +1,4 @@
-"""MCP over streamable HTTP, at `/mcp`: each request stands for itself, so there are no sessions to keep or to steal."""
+"""MCP over streamable HTTP, at `/mcp`. Each request is independent, so there are no sessions to store or to hijack."""
 
 import asyncio
 import logging
@@ -21,12 +21,12 @@ from gateway.rpc.errors import failure_message
 from gateway.rpc.over_mcp import HandledPort, Methods
 
 PATH = "/mcp"
-LOOKING = "GetGeneration"
-"""What whoever may call anything may call, watch tokens included."""
+ALLOWED_TO_ALL = "GetGeneration"
+"""A method that every valid credential may call, including watch tokens."""
 
 
 class McpEndpoint:
-    """An ASGI app. `start` it before it is called, `stop` it after."""
+    """The ASGI app. `start` it before the first request, and `stop` it after the last one."""
 
     def __init__(
         self,
@@ -45,30 +45,29 @@ class McpEndpoint:
 
     @property
     def route(self) -> Route:
-        """Where it is served."""
         return Route(PATH, self)
 
     async def start(self) -> None:
-        """Return when it can be called."""
-        # It tells of every request's beginning and end.
+        """Return when requests can be served."""
+        # The library logs the start and the end of each request at INFO.
         logging.getLogger("mcp").setLevel(logging.WARNING)
         self._running = asyncio.create_task(self._run())
         await self._ready.wait()
 
     async def stop(self) -> None:
-        """End what is still under way."""
+        """Cancel the requests that are still being served."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def _run(self) -> None:
-        """A task of its own: the library's tasks have to be left where they were entered."""
+        """Run the library's task group, which must be left by the task that entered it."""
         async with self._manager.run():
             self._ready.set()
             await asyncio.get_running_loop().create_future()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Let in who may come in; then the library serves."""
+        """Refuse a request without valid credentials or from another origin; pass any other one to the library."""
         request = Request(scope, receive)
         refused = self._refusal(request)
         if refused is not None:
@@ -78,16 +77,16 @@ class McpEndpoint:
 
     def _refusal(self, request: Request) -> Response | None:
         if request.method != "POST":
-            # There is nothing to tell that is not the answer to a request.
+            # Without sessions, the server sends no messages except responses.
             return Response(status_code=405, headers={"allow": "POST"})
         origin, host = request.headers.get("origin", ""), request.headers.get("host", "")
-        # The scheme may be that of a proxy in front.
+        # The scheme is not compared: a proxy in front of the gateway may terminate TLS.
         if origin and origin not in self._allowed_origins and origin.partition("://")[2] != host:
-            return Response("this origin may not call\n", status_code=403)
+            return Response("this origin is not allowed\n", status_code=403)
         try:
-            self._access.identify(_authorization(request), LOOKING)
+            self._access.identify(_authorization(request), ALLOWED_TO_ALL)
         except GatewayError as error:
-            # Strangers do not even learn which tools there are.
+            # Without valid credentials, not even the list of tools is returned.
             failure = words.failure_json(failure_message(error.failure))
             return JSONResponse({"error": failure}, status_code=401, headers={"www-authenticate": "Bearer"})
         return None

@@ -1,4 +1,4 @@
-"""The live page at `/`: three files that were built before, and a policy that lets them load nothing else."""
+"""The live page at `/`: three prebuilt files, and a content security policy that lets them load no other code."""
 
 import hashlib
 from importlib import resources
@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 _TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 _HEADERS = {
-    # Results lie on Higgsfield's hosts; everything else is ours.
+    # Outputs are loaded from Higgsfield's hosts, everything else from this gateway.
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data: http: https:; "
         "media-src http: https:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -21,7 +21,7 @@ _HEADERS = {
 
 
 def page_routes() -> list[Route]:
-    """`/`, and what the page loads."""
+    """Return the routes of the page and of its files."""
     return [_route("/", "index.html"), _route("/page/app.css", "app.css"), _route("/page/app.js", "app.js")]
 
 

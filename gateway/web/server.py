@@ -22,16 +22,16 @@ from gateway.rpc.call import WARNING
 from gateway.rpc.over_connect import ConnectApp
 from gateway.telemetry import Bad
 from gateway.web.connection import HEAD_WITHIN, Connection
+from gateway.web.connection_limit import ConnectionLimit, Slot
 from gateway.web.local import LocalCallersOnly
-from gateway.web.places import Place, Places
 
 log = logging.getLogger(__name__)
 
 ACCEPT_AGAIN = 0.5
-"""Seconds until the next connection is accepted, where there was no file descriptor for one."""
+"""Seconds until the next attempt to accept a connection, after there was no file descriptor for one."""
 Count = Callable[[Bad], None]
-LAST_WORDS = 2.0
-"""Seconds for answers that are on their way when the port closes."""
+DRAIN = 2.0
+"""Seconds for responses that are being sent when the port closes."""
 _CALL_HEADERS = (
     "authorization", "connect-protocol-version", "connect-timeout-ms", "content-type", "grpc-timeout", "last-event-id",
     "mcp-method", "mcp-name", "mcp-protocol-version", "x-grpc-web", "x-user-agent",
@@ -50,9 +50,12 @@ def web_app(
     foreign_hosts: bool = False,
     bad: Count = lambda _: None,
 ) -> Starlette:
-    """The app. `ready` tells why the gateway is not, or an empty text; `foreign_hosts`: any name may reach us.
+    """Return the app of the HTTP port.
 
-    `bad` counts what is refused.
+    `services` are served under their paths, `webhooks` are the routes of webhooks, and `more` are further routes.
+    `ready` returns why the gateway is not ready, or an empty string; `exposition` returns the metrics in Prometheus's
+    text format. Pages of `allowed_origins` may call (CORS). With `foreign_hosts`, requests may name any host. `bad`
+    counts refused requests.
     """
 
     async def healthz(_: Request) -> Response:
@@ -87,20 +90,20 @@ def web_app(
             )
         )
     guarded = Starlette(routes=routes, middleware=middleware)
-    # Webhooks come under our public name, and carry their own proof: no guard of callers stands before them.
+    # Webhooks name the public host and prove themselves, so the middleware for callers does not apply to them.
     return Starlette(routes=[*webhooks, Mount("/", app=guarded)]) if webhooks else guarded
 
 
 def webhook_app(webhooks: Sequence[BaseRoute]) -> Starlette:
-    """The app of a port that serves webhooks alone."""
+    """Return the app of a port that serves only webhooks."""
     return Starlette(routes=list(webhooks))
 
 
 _Message = MutableMapping[str, Any]
 
 
-def mortal(app: Any) -> Any:
-    """The app with failpoints around all that it sends; without one to come, the app itself."""
+def with_failpoints(app: Any) -> Any:
+    """Return the app with failpoints around every message that it sends; the app itself if no failpoint is armed."""
     if not failpoints.ARMED:
         return app
 
@@ -125,43 +128,42 @@ def mortal(app: Any) -> Any:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the gateway, accepts connections as far as there are places, and ends as soon as it is told to.
+    """uvicorn's server, which leaves signals to the gateway, limits its connections, and stops without delay.
 
-    asyncio's own accepting writes thousands of lines at once where there are no file descriptors left, and does not
-    count connections before their TLS handshake; uvicorn's own end takes up to 0.2 s more.
+    It accepts connections itself: asyncio would log thousands of lines at once when no file descriptors are left, and
+    would not count connections before their TLS handshake. uvicorn's own main loop takes up to 0.2 s longer to stop.
     """
 
-    _told: asyncio.Event | None = None
+    _stopping: asyncio.Event | None = None
     _accepting: asyncio.Task[None]
 
-    def __init__(self, config: uvicorn.Config, listening: socket.socket, places: Places, bad: Count) -> None:
+    def __init__(self, config: uvicorn.Config, listening: socket.socket, limit: ConnectionLimit, bad: Count) -> None:
         super().__init__(config)
         self._listening = listening
-        self._places = places
+        self._limit = limit
         self._bad = bad
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    def end(self) -> None:
-        """Have it end."""
+    def request_stop(self) -> None:
         self.should_exit = True
-        if self._told is not None:
-            self._told.set()
+        if self._stopping is not None:
+            self._stopping.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._accepting = asyncio.create_task(self._accept())
         self.started = True
 
     async def main_loop(self) -> None:
-        self._told, counter = asyncio.Event(), 0
+        self._stopping, counter = asyncio.Event(), 0
         while not await self.on_tick(counter):
-            # As many ticks as there would have been: every tenth renews the Date that answers carry.
+            # uvicorn ticks ten times a second; every tenth tick renews the Date header.
             counter += 10
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
-                    await self._told.wait()
+                    await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._accepting.cancel()
@@ -171,16 +173,16 @@ class _Uvicorn(uvicorn.Server):
         for connection in list(open_ones):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORDS):
+            async with asyncio.timeout(DRAIN):
                 while tasks:
                     await asyncio.wait(tasks)
-                while open_ones:  # noqa: ASYNC110 - nobody tells when one closes
+                while open_ones:  # noqa: ASYNC110 - uvicorn does not signal that a connection has closed
                     await asyncio.sleep(0.01)
         for task in tasks:
             task.cancel()
 
     async def _accept(self) -> None:
-        """Accept until the end; where there is no file descriptor left, again after a while."""
+        """Accept connections until canceled. Without a free file descriptor, try again after ACCEPT_AGAIN seconds."""
         loop = asyncio.get_running_loop()
         opening: set[asyncio.Task[None]] = set()
         while True:
@@ -189,40 +191,40 @@ class _Uvicorn(uvicorn.Server):
             except (ConnectionAbortedError, InterruptedError):
                 continue
             except OSError as error:
-                log.error("no connection can be accepted now", extra={"error": error.strerror})
+                log.error("cannot accept a connection", extra={"error": error.strerror})
                 await asyncio.sleep(ACCEPT_AGAIN)
                 continue
-            place = self._places.take()
-            if place is None:
+            slot = self._limit.take()
+            if slot is None:
                 accepted.close()
-                log.warning("a port has as many connections as it may have: others are refused")
+                log.warning("connection refused: the port has reached its limit of connections, and none is idle")
                 continue
-            task = loop.create_task(self._open(accepted, place))
-            place.idle(task.cancel)
+            task = loop.create_task(self._open(accepted, slot))
+            slot.idle(task.cancel)
             opening.add(task)
             task.add_done_callback(opening.discard)
 
-    async def _open(self, accepted: socket.socket, place: Place) -> None:
-        """Serve the connection, once its TLS handshake is done if it has one."""
+    async def _open(self, accepted: socket.socket, slot: Slot) -> None:
+        """Start to serve a connection; with TLS, after the handshake."""
         config = self.config
 
         def connection() -> asyncio.Protocol:
-            return Connection(config, self.server_state, {}, place=place, bad=self._bad)
+            return Connection(config, self.server_state, {}, slot=slot, bad=self._bad)
 
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 connection, accepted, ssl=config.ssl, ssl_handshake_timeout=HEAD_WITHIN if config.ssl else None
             )
-        except OSError:  # of TLS, too: the other side speaks it wrongly, or not at all
+        except OSError:  # includes errors of TLS
             self._bad(Bad.ENCODING)
-            place.leave()
+            slot.release()
         except BaseException:
-            place.leave()
+            slot.release()
             raise
 
 
 class WebServer:
-    """Serves an app on a socket that is listening already, to so many connections at once."""
+    """Serves an app on a listening socket, to at most `most` connections at once. `bad` counts refused requests."""
 
     def __init__(
         self,
@@ -233,9 +235,8 @@ class WebServer:
         most: int = 1024,
         bad: Count = lambda _: None,
     ) -> None:
-        """`bad` counts what is refused."""
         config = uvicorn.Config(
-            mortal(app),
+            with_failpoints(app),
             http=Connection,
             ws="none",
             lifespan="off",
@@ -246,17 +247,17 @@ class WebServer:
         config.load()
         if certificates is not None:
             config.ssl = certificates.context()
-        self._places = Places(most, bad)
-        self._server = _Uvicorn(config, listening, self._places, bad)
+        self._limit = ConnectionLimit(most, bad)
+        self._server = _Uvicorn(config, listening, self._limit, bad)
         self._task: asyncio.Task[None] | None = None
 
     @property
     def connections(self) -> int:
-        """How many are open."""
-        return self._places.taken
+        """The number of open connections."""
+        return self._limit.open_connections
 
     async def start(self) -> None:
-        """Return when it answers."""
+        """Return when requests are answered. Raises the error of a server that fails to start."""
         self._task = asyncio.create_task(self._server.serve())
         while not self._server.started:
             if self._task.done():
@@ -265,7 +266,7 @@ class WebServer:
             await asyncio.sleep(0.001)
 
     async def stop(self) -> None:
-        """Stop accepting, finish what is open within two seconds, end."""
-        self._server.end()
+        """Stop accepting connections, and finish open requests within DRAIN seconds."""
+        self._server.request_stop()
         if self._task is not None:
             await self._task

@@ -1,8 +1,8 @@
-"""Where Higgsfield delivers: token, size, proof; then it is kept and answered, and has its effect later.
+"""Receives Higgsfield's webhooks: checks token, size and proof, stores the webhook, and answers. It is processed later.
 
-The proof is a signature for what went to v2, and for v1 the secret that was given with the submission. An unknown
-token, a wrong proof and a body that is no delivery are answered alike: 404. Trouble of our own is a 5xx, for then it is
-delivered again; a 4xx would lose it.
+A webhook of the v2 API proves itself by a signature, one of the v1 API by the secret that was sent with the submission.
+An unknown token, a wrong proof and an invalid body are all answered with 404. If the gateway itself fails, it answers
+with 5xx, so that Higgsfield delivers again; a webhook that gets a 4xx would be lost.
 """
 
 import asyncio
@@ -28,7 +28,9 @@ from gateway.telemetry import Bad
 log = logging.getLogger(__name__)
 
 LARGEST_BODY = 256 * 1024
+"""Bytes."""
 BODY_WITHIN = 5.0
+"""Seconds."""
 
 ByToken = Callable[[bytes], Awaitable[Generation | None]]
 Receive = Callable[[Delivery], Awaitable[bool]]
@@ -37,10 +39,11 @@ Read = Callable[[bytes], StatusReport | None]
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """How deliveries are read and prove themselves.
+    """How webhooks are verified and parsed.
 
-    `signatures`: those of the account, where it has a secret; `secret`: whether a text is the secret that was given to
-    v1 for the token of a path. The other two read what a delivery of v2, or of v1, says.
+    `signatures` verifies the signatures of the account; None if no secret is configured. `secret` takes the token of a
+    path and a text, and returns whether the text is the secret that was sent to the v1 API. `read` parses a webhook of
+    the v2 API, and `read_job_set` one of the v1 API; both return None for an invalid body.
     """
 
     signatures: Signatures | None
@@ -52,14 +55,16 @@ class Proofs:
 def webhook_route(
     by_token: ByToken, receive: Receive, proofs: Proofs, door: Door, bad: Callable[[Bad], None] = lambda _: None
 ) -> Route:
-    """The route of deliveries. With signatures, one of v2 must have one; a stale one makes it a hint to ask.
+    """Return the route of webhooks.
 
-    `bad` counts refusals.
+    If signatures are configured, a webhook of the v2 API must be signed. With a stale signature it is not believed, and
+    only causes a status call. `by_token` finds a generation by the hash of its token, `receive` stores a webhook, and
+    `door` limits how many are read at once. `bad` counts refused webhooks.
     """
 
     async def deliver(request: Request) -> Response:
         try:
-            # Before the body is read: one with an unknown token takes no place.
+            # The token is checked before the body is read, so that an unknown token takes no slot.
             generation = await by_token(token_hash(request.path_params["token"]))
             if generation is None:
                 return unknown()
@@ -80,8 +85,8 @@ def webhook_route(
             return PlainTextResponse("too slow\n", status_code=503)
         if body is None:
             return unknown()
-        judge = _of_v1 if generation.spec.api == "v1" else _of_v2
-        delivery = judge(request, body, generation, proofs)
+        parse = _of_v1 if generation.spec.api == "v1" else _of_v2
+        delivery = parse(request, body, generation, proofs)
         if delivery is None:
             return unknown()
         if not await receive(delivery):
@@ -98,11 +103,11 @@ def webhook_route(
 def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Delivery | None:
     proof = None if proofs.signatures is None else proofs.signatures.judge(request.headers, body, time.time())
     if proof is Proof.NONE:
-        log.warning("a webhook is not signed by our secret", extra={"generation_id": generation.id})
+        log.warning("a webhook has no valid signature", extra={"generation_id": generation.id})
         return None
     report = proofs.read(body)
     if report is None:
-        log.warning("a webhook could not be read", extra={"generation_id": generation.id})
+        log.warning("a webhook could not be parsed", extra={"generation_id": generation.id})
         return None
     name = request.headers.get("webhook-id", "") if proof is not None else ""
     return Delivery(
@@ -115,16 +120,16 @@ def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs
 
 
 def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Delivery | None:
-    """A hint to ask, whatever it says: neither its form nor a proof of its content is documented.
+    """Return a webhook of the v1 API, which only causes a status call: neither its form nor a proof is documented.
 
-    The secret must be there, or the signature that is to take its place one day.
+    It must carry the secret of its generation, or a signature.
     """
     given = request.headers.get(DELIVERY_HEADER, "")
     signed = (
         proofs.signatures is not None and proofs.signatures.judge(request.headers, body, time.time()) is not Proof.NONE
     )
     if not (proofs.secret(request.path_params["token"], given) or signed):
-        log.warning("a webhook does not have the secret of its generation", extra={"generation_id": generation.id})
+        log.warning("a webhook lacks the secret of its generation", extra={"generation_id": generation.id})
         return None
     name = read_job_set_id(body, generation.request_id)
     if name is None:

@@ -145,7 +145,7 @@ async def test_a_newcomer_is_refused_while_all_are_served() -> None:
         for writer in (one, other):
             writer.write(GET % b"hold")
         async with asyncio.timeout(PATIENCE):
-            while web._places._idle or web.connections < 2:
+            while web._limit._idle or web.connections < 2:
                 await asyncio.sleep(0.01)
         async with connected(address) as (refused, _):
             assert await refused.read() == b""
