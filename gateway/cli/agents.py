@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from hfgateway_client import Client
     from hfgateway_client.agents import Change, Message, Turn
 
-_session = click.option("--session", "session_id", metavar="ID", help="Go on with this session; a new one if not said.")
-_timeout = click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Follow a turn no longer.")
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print every change as a line of JSON, nothing else.")
+_session = click.option("--session", "session_id", metavar="ID", help="Continue this session; default: a new one.")
+_timeout = click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop following a turn after this time."
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print only JSON, a line for each change.")
 
 
 @click.group()
 def agents() -> None:
-    """Talk to Higgsfield's agents, which generate by themselves. Every message is paid."""
+    """Talk to Higgsfield's agents, which can generate images and videos. Every message is charged."""
 
 
 @agents.command()
@@ -38,17 +40,17 @@ def agents() -> None:
 def ask(
     *, connection: Connection, text: str, session_id: str | None, key: str | None, timeout: float | None, as_json: bool
 ) -> int:
-    """Say TEXT, and print the answer as it is written. On a terminal, questions can be answered.
+    """Send TEXT, and print the answer as it is written. On a terminal you can answer the agent's questions.
 
-    Exit codes: 0 answered; 1 failed, or asked back with nobody there to answer; 2 usage; 3 refused; 4 gateway away;
-    5 it cannot be told whether it was sent; 130 Ctrl-C (the turn goes on).
+    Exit codes: 0 answered; 1 failed, or the agent asks a question without a terminal to answer it; 2 usage; 3 refused;
+    4 the gateway does not answer; 5 unknown whether the message was sent; 130 Ctrl-C (the turn continues).
     """
     talk = _Talk(connection, session_id, timeout, as_json=as_json)
     turn = talk.say(text, key)
     while turn.is_question and sys.stdin.isatty() and not as_json:
         turn = talk.say(click.prompt("", prompt_suffix="> ", err=True))
     if turn.is_question:
-        echo(f"it asks: answer with {talk.command('ANSWER')}", err=True)
+        echo(f"The agent asks a question. Answer with: {talk.command('ANSWER')}", err=True)
     return exits.ENDED_OTHERWISE if turn.is_question or turn.failed or not turn.messages else exits.COMPLETED
 
 
@@ -58,18 +60,18 @@ def ask(
 @_as_json
 @client_options
 def chat(*, connection: Connection, session_id: str | None, timeout: float | None, as_json: bool) -> int:
-    """Talk, a line at a time, until there are no more; exit codes as of `ask`, 0 at the end."""
+    """Send each line of standard input as a message. Exit codes: 0 at the end of input, otherwise those of `ask`."""
     talk = _Talk(connection, session_id, timeout, as_json=as_json)
     while (line := _line()) is not None:
         if line.strip():
             talk.say(line)
     if talk.session_id:
-        echo(f"go on with {talk.command()}", err=True)
+        echo(f"Continue with: {talk.command()}", err=True)
     return exits.COMPLETED
 
 
 class _Talk:
-    """One conversation: says something and shows what comes of it."""
+    """A conversation: sends messages and shows the answers."""
 
     def __init__(self, connection: Connection, session_id: str | None, timeout: float | None, *, as_json: bool) -> None:
         self.session_id = session_id or ""
@@ -78,7 +80,7 @@ class _Talk:
         self._as_json = as_json
 
     def say(self, text: str, key: str | None = None) -> Turn:
-        """Say it and follow the turn to its end; the way to go on is told where that is cut short."""
+        """Send a message and follow its turn until it ends. If interrupted, print the command that continues."""
         from hfgateway_client import new_idempotency_key
 
         key = new_idempotency_key() if key is None else key
@@ -95,43 +97,44 @@ class _Talk:
             raise click.exceptions.Exit(exits.INTERRUPTED) from None
         except click.exceptions.Exit as end:
             if self.session_id and end.exit_code in (exits.AWAY, exits.UNRESOLVED):
-                echo(f"it may have been sent. {self._advice(text, key)}", err=True)
+                echo(f"The message may have been sent. {self._advice(text, key)}", err=True)
             raise
         finally:
             shown.end()
 
     def command(self, *arguments: str) -> str:
-        """The command that goes on with this session."""
+        """Return the command that continues this session."""
         name = "ask" if arguments else "chat"
         return shlex.join(["hfgateway", "agents", name, "--session", self.session_id, *arguments])
 
     def _turn(self, client: Client, text: str, key: str, show: Callable[[Change], None]) -> Turn:
         turn = client.agents.ask(self.session_id, text, on_change=show, idempotency_key=key, timeout=self._timeout)
         if turn.sent.replayed:
-            echo("the key was known: nothing was sent", err=True)
+            echo("The key was used before: nothing was sent again.", err=True)
         return turn
 
     def _advice(self, text: str, key: str) -> str:
         again = self.command("--key", key, text)
-        return f"To find out, and never pay twice: {again}"
+        return f"To find out without being charged twice: {again}"
 
 
 class _Shown:
     """Writes answers as they grow: text to standard output, thoughts to standard error."""
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[str, str]] = {}
+        self._printed: dict[str, tuple[str, str]] = {}
+        """Text and thoughts of each message, as far as they have been printed."""
         self._column = ""
 
     def __call__(self, change: Change) -> None:
-        """Show what is new in it."""
+        """Print what a change adds."""
         from hfgateway_client.agents import Message
 
         if isinstance(change, Message):
             self._message(change)
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the current line."""
         if self._column:
             echo()
             self._column = ""
@@ -141,26 +144,26 @@ class _Shown:
 
         if message.role != Role.ROLE_ASSISTANT:
             return
-        text, thoughts = self._told.get(message.id, ("", ""))
-        self._told[message.id] = message.text, message.reasoning
-        for line in _news(thoughts, message.reasoning).splitlines():
+        text, thoughts = self._printed.get(message.id, ("", ""))
+        self._printed[message.id] = message.text, message.reasoning
+        for line in _added(thoughts, message.reasoning).splitlines():
             if line.strip():
                 echo(line, err=True, dim=True)
         if self._column not in {"", message.id}:
             self.end()
-        if news := _news(text, message.text):
+        if added := _added(text, message.text):
             rewritten = text and not message.text.startswith(text)
-            echo_lines(f"\n{news}" if rewritten else news, nl=False)
+            echo_lines(f"\n{added}" if rewritten else added, nl=False)
             self._column = message.id
 
 
-def _news(before: str, now: str) -> str:
-    """What was added; all of it where it is another text."""
+def _added(before: str, now: str) -> str:
+    """Return what was appended to a text; the whole text if it was rewritten."""
     return now.removeprefix(before) if now.startswith(before) else now
 
 
 def _line() -> str | None:
-    """The next line, asked for on a terminal; None at the end."""
+    """Read a line, with a prompt on a terminal; None at the end of input."""
     if sys.stdin.isatty():
         echo("> ", nl=False, err=True)
     line = sys.stdin.readline()

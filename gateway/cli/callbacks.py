@@ -1,4 +1,4 @@
-"""`hfgateway callbacks`: webhooks to servers of one's own."""
+"""`hfgateway callbacks`: webhooks to the user's own servers."""
 
 from __future__ import annotations
 
@@ -20,27 +20,41 @@ if TYPE_CHECKING:
 
     from hfgateway.v1.callback_service_pb2 import Callback, Delivery
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON, and nothing else.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 
 
 @click.group()
 def callbacks() -> None:
-    """Have ends of generations told to servers of your own, signed."""
+    """Send signed webhooks to your own servers when generations end."""
 
 
 @callbacks.command()
 @click.argument("url", metavar="URL")
-@click.option("--every-change", is_flag=True, help="Told of every change; else only of ends.")
+@click.option("--every-change", is_flag=True, help="Send every change; default: only ends.")
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice(STATES, case_sensitive=False), help="May be repeated."
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(STATES, case_sensitive=False),
+    help="Only this state. May be repeated.",
 )
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=read_labels, help="May be repeated.")
-@click.option("--model", "model_ids", multiple=True, metavar="ID", help="May be repeated.")
-@click.option("--key", "idempotency_key", metavar="TEXT", help="With the same key only one is created.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=read_labels,
+    help="Only generations with this label. May be repeated.",
+)
+@click.option("--model", "model_ids", multiple=True, metavar="ID", help="Only this model. May be repeated.")
+@click.option("--key", "idempotency_key", metavar="TEXT", help="Idempotency key: a key creates one callback only.")
 @_as_json
 @client_options
 def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) -> None:
-    """Have URL told of all that matches, from now on; prints the id, then the secret to verify with, once."""
+    """Send webhooks about matching generations to URL from now on.
+
+    Prints the id of the callback, and then the secret that verifies the signatures. The secret is shown only once.
+    """
     with connection.client() as client:
         made = client.create_callback(url, **wanted)
     if as_json:
@@ -49,14 +63,14 @@ def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) ->
         print_json(CreateCallbackResponse(callback=made.callback, secret=made.secret, replayed=made.replayed))
         return
     echo(made.id)
-    echo(made.secret or "(the secret was shown when it was created: see `callbacks rotate`)")
+    echo(made.secret or "(the secret was shown when the callback was created; `callbacks rotate` makes a new one)")
 
 
 @callbacks.command(name="list")
 @_as_json
 @client_options
 def list_callbacks(connection: Connection, as_json: bool) -> None:
-    """One line for each: id, whether it works, what it is told of, its URL."""
+    """List callbacks, a line for each: id, health, what it receives, URL."""
     with connection.client() as client:
         for callback in client.list_callbacks():
             _print(callback, as_json, *_cells(callback))
@@ -66,7 +80,7 @@ def list_callbacks(connection: Connection, as_json: bool) -> None:
 @click.argument("callback_id", metavar="ID")
 @client_options
 def delete(connection: Connection, callback_id: str) -> None:
-    """Have nothing told by the callback ID any more."""
+    """Delete the callback ID."""
     with connection.client() as client:
         client.delete_callback(callback_id)
     echo(f"{callback_id} deleted")
@@ -76,7 +90,7 @@ def delete(connection: Connection, callback_id: str) -> None:
 @click.argument("callback_id", metavar="ID")
 @client_options
 def pause(connection: Connection, callback_id: str) -> None:
-    """Have nothing told by the callback ID until it is resumed."""
+    """Pause the callback ID. Deliveries wait until it is resumed."""
     with connection.client() as client:
         client.update_callback(callback_id, paused=True)
     echo(f"{callback_id} paused")
@@ -86,7 +100,7 @@ def pause(connection: Connection, callback_id: str) -> None:
 @click.argument("callback_id", metavar="ID")
 @client_options
 def resume(connection: Connection, callback_id: str) -> None:
-    """Let the callback ID go on; what waits for it is delivered at once."""
+    """Resume the callback ID. Waiting deliveries are sent at once."""
     with connection.client() as client:
         client.update_callback(callback_id, paused=False)
     echo(f"{callback_id} resumed")
@@ -96,7 +110,7 @@ def resume(connection: Connection, callback_id: str) -> None:
 @click.argument("callback_id", metavar="ID")
 @client_options
 def rotate(connection: Connection, callback_id: str) -> None:
-    """Print a new secret, once; the old ones sign too for 24 h more."""
+    """Make a new secret for the callback ID and print it once. Old secrets sign as well for another 24 h."""
     with connection.client() as client:
         echo(client.rotate_callback_secret(callback_id))
 
@@ -106,7 +120,7 @@ def rotate(connection: Connection, callback_id: str) -> None:
 @_as_json
 @client_options
 def test(connection: Connection, callback_id: str, as_json: bool) -> None:
-    """Send a test by the callback ID, and say what became of it (exit code 1 where it was not taken)."""
+    """Send a test event to the callback ID, and print the outcome. The exit code is 1 if the delivery failed."""
     with connection.client() as client:
         delivery = client.test_callback(callback_id)
     _print(delivery, as_json, _outcome(delivery))
@@ -116,12 +130,12 @@ def test(connection: Connection, callback_id: str, as_json: bool) -> None:
 
 @callbacks.command()
 @click.argument("callback_id", metavar="ID")
-@click.option("--failed", "failed_only", is_flag=True, help="Only those whose last attempt failed.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many at most.")
+@click.option("--failed", "failed_only", is_flag=True, help="Only deliveries whose last attempt failed.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most this many.")
 @_as_json
 @client_options
 def deliveries(*, connection: Connection, callback_id: str, failed_only: bool, limit: int, as_json: bool) -> None:
-    """One line for each delivery of the callback ID, newest first: its id, and what became of it."""
+    """List the deliveries of the callback ID, newest first, a line for each: id and outcome."""
     with connection.client() as client:
         found = client.list_deliveries(callback_id, failed_only=failed_only, page_size=min(limit, 500))
         for delivery in islice(found, limit):
@@ -132,7 +146,7 @@ def deliveries(*, connection: Connection, callback_id: str, failed_only: bool, l
 @click.argument("delivery_id", metavar="DELIVERY")
 @client_options
 def redeliver(connection: Connection, delivery_id: str) -> None:
-    """Have DELIVERY made again, under the same webhook-id."""
+    """Repeat DELIVERY, with the same webhook-id."""
     with connection.client() as client:
         client.redeliver(delivery_id)
     echo(f"{delivery_id} is due")
@@ -156,12 +170,12 @@ def _cells(callback: Callback) -> tuple[str, ...]:
 def _outcome(delivery: Delivery) -> str:
     from hfgateway.v1.callback_service_pb2 import DeliveryState
 
-    told = DeliveryState.Name(delivery.state).removeprefix("DELIVERY_STATE_")
+    outcome = DeliveryState.Name(delivery.state).removeprefix("DELIVERY_STATE_")
     if delivery.problem:
-        told += f": {_problem(delivery.problem, delivery.http_status)}"
+        outcome += f": {_problem(delivery.problem, delivery.http_status)}"
     if delivery.HasField("next_attempt_time"):
-        told += f", next attempt {_time(delivery.next_attempt_time)}"
-    return told
+        outcome += f", next attempt {_time(delivery.next_attempt_time)}"
+    return outcome
 
 
 def _problem(problem: Any, status: int) -> str:

@@ -1,4 +1,4 @@
-"""Commands that show what Higgsfield offers: `models`, `motions`, `styles`, `presets`."""
+"""Commands that show Higgsfield's catalogs: `models`, `motions`, `styles`, `presets`."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 KINDS = ["image", "video", "audio", "file"]
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON, and nothing else.")
-_limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show so many at most.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+_limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show at most this many.")
 _query = click.argument("query", default="")
 
 
 @click.command()
 @_query
-@click.option("--output", type=click.Choice(KINDS, case_sensitive=False), help="Only models that make these.")
-@click.option("--show", "model_id", metavar="ID", help="Show this one model, with the parameters that it takes.")
+@click.option("--output", type=click.Choice(KINDS, case_sensitive=False), help="Only models with this kind of output.")
+@click.option("--show", "model_id", metavar="ID", help="Show this model and its parameters.")
 @_limit
 @_as_json
 @client_options
 def models(
     *, connection: Connection, query: str, output: Any, model_id: str | None, limit: int | None, as_json: bool
 ) -> None:
-    """Show the models whose id has QUERY in it. There may be others that can be called."""
+    """List the models whose id contains QUERY. Models that are not listed may work as well."""
     if model_id is not None and (query or output):
-        raise click.UsageError("--show shows one model, whatever QUERY and --output say")
+        raise click.UsageError("--show cannot be combined with QUERY or --output")
     with connection.client() as client:
         if model_id is not None:
             found = [client.get_model(model_id)]
@@ -56,7 +56,7 @@ def models(
 @_as_json
 @client_options
 def motions(connection: Connection, query: str, limit: int | None, as_json: bool) -> None:
-    """Show the motions whose name has QUERY in it."""
+    """List the motions whose name contains QUERY."""
     with connection.client() as client:
         found = list(islice(client.list_motions(query), limit))
     if as_json:
@@ -68,12 +68,12 @@ def motions(connection: Connection, query: str, limit: int | None, as_json: bool
 
 @click.command()
 @_query
-@click.option("--soul", type=click.Choice(["1", "2"]), default="1", show_default=True, help="Of which Soul.")
+@click.option("--soul", type=click.Choice(["1", "2"]), default="1", show_default=True, help="The version of Soul.")
 @_limit
 @_as_json
 @client_options
 def styles(connection: Connection, query: str, soul: str, limit: int | None, as_json: bool) -> None:
-    """Show the styles of Soul whose name has QUERY in it. Those of Soul 1 do not work with Soul 2."""
+    """List the styles of Soul whose name contains QUERY. Styles of Soul 1 do not work with Soul 2."""
     with connection.client() as client:
         found = list(islice(client.list_soul_styles(query, version="v2" if soul == "2" else "v1"), limit))
     if as_json:
@@ -89,7 +89,7 @@ def styles(connection: Connection, query: str, soul: str, limit: int | None, as_
 @_as_json
 @client_options
 def presets(*, connection: Connection, model_id: str, query: str, limit: int | None, as_json: bool) -> None:
-    """Show the presets of MODEL whose name has QUERY in it, for its parameter preset_id."""
+    """List the presets of MODEL whose name contains QUERY, for its parameter preset_id."""
     with connection.client() as client:
         found = list(islice(client.list_presets(model_id, query), limit))
     if as_json:
@@ -110,14 +110,14 @@ def _kind(model: Model) -> str:
 
 
 def _describe(model: Model) -> None:
-    """What is known of it, and a row for each parameter, required ones first."""
+    """Print a model, and a row for each parameter, required ones first."""
     from google.protobuf.json_format import MessageToDict
 
     for name, value in (("id", model.id), ("output", _kind(model)), ("tasks", " ".join(model.tasks))):
         if value:
             echo(f"{name:<9} {value}")
     if not model.HasField("parameters_schema"):
-        echo("what it takes is not known")
+        echo("its parameters are not known")
         return
     schema = MessageToDict(model.parameters_schema)
     if schema.get("description"):
@@ -135,7 +135,7 @@ def _parameters(schema: Mapping[str, Any]) -> Iterator[Sequence[str]]:
 
 
 def _values(schema: Mapping[str, Any]) -> str:
-    """A schema in few words: what people need to know before they try."""
+    """Return the allowed values of a schema as a short text."""
     if "enum" in schema:
         return " ".join(str(_whole(value)) for value in schema["enum"])
     kinds = schema.get("type", "")
@@ -152,5 +152,5 @@ def _values(schema: Mapping[str, Any]) -> str:
 
 
 def _whole(value: Any) -> Any:
-    """Numbers of a Struct are fractions; people write whole ones without."""
+    """Return whole floats as integers, because a Struct holds only floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

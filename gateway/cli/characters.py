@@ -1,4 +1,4 @@
-"""`hfgateway characters`: faces that stay the same over generations."""
+"""`hfgateway characters`: trains and manages characters, which keep a face the same over several generations."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ if TYPE_CHECKING:
 VERSIONS = ("v1", "v2", "cinema")
 HEADINGS = ("ID", "STATE", "VERSION", "CREATED", "NAME")
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON, and nothing else.")
-_timeout = click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Follow it no longer.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+_timeout = click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop following after this time."
+)
 
 
 @click.group()
 def characters() -> None:
-    """Train, list and delete characters (Soul IDs). Training is paid."""
+    """Train, list and delete characters (Soul IDs). Training is charged."""
 
 
 @characters.command()
 @click.argument("name")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE_URL_OR_FILE...")
-@click.option("--version", type=click.Choice(VERSIONS), help="The version of Soul that it is for; v1 if not said.")
-@click.option("--wait", is_flag=True, help="Follow training to its end.")
+@click.option("--version", type=click.Choice(VERSIONS), help="The version of Soul; default: v1.")
+@click.option("--wait", is_flag=True, help="Follow the training until it ends.")
 @click.option("--key", metavar="KEY", help="Idempotency key: the same key is never trained, or charged, twice.")
 @_timeout
 @_as_json
@@ -53,10 +55,10 @@ def create(
     timeout: float | None,
     as_json: bool,
 ) -> int:
-    """Have a character NAME trained from images, and print its id. Files are uploaded first.
+    """Train a character NAME from images, and print its id. Files are uploaded first.
 
-    Exit codes: 0 created, or with --wait trained; 1 training failed; 2 usage; 3 refused; 4 gateway away; 5 it cannot be
-    told whether it was created; 130 Ctrl-C (training goes on).
+    Exit codes: 0 created, or with --wait trained; 1 training failed; 2 usage; 3 refused; 4 the gateway does not answer;
+    5 unknown whether it was created; 130 Ctrl-C (training continues).
     """
     from hfgateway_client import new_idempotency_key
 
@@ -64,18 +66,18 @@ def create(
     advice = ""
     try:
         with connection.client() as client:
-            # Refused before the first upload, or there would be files that nobody asks for.
+            # All images are checked before the first upload, so that no unused file is uploaded.
             types = [_content_type(image) for image in images]
             urls = [_url(client, *pair) for pair in zip(images, types, strict=True)]
             again = ["hfgateway", "characters", "create", name, *urls, *(["--version", version] if version else [])]
             advice = (
-                "it may have been created. To find out, and never pay twice, repeat it so: "
+                "The character may have been created. To find out without being charged twice: "
                 f"{shlex.join([*again, '--key', key])}"
             )
             made = client.create_character(name, urls, version=version, idempotency_key=key)  # type: ignore[arg-type]  # a choice
             if made.replayed:
-                echo("the key was known: nothing new was started", err=True)
-            advice = _how_to_go_on(made.id)
+                echo("The key was used before: nothing new was started.", err=True)
+            advice = _watch_advice(made.id)
             if not wait:
                 _print(made.character, as_json=as_json)
                 return exits.COMPLETED
@@ -96,14 +98,14 @@ def create(
 @_as_json
 @client_options
 def watch(*, connection: Connection, character_id: str, timeout: float | None, as_json: bool) -> int:
-    """Follow the training of the character ID to its end, and print its id; exit codes as of `create`."""
+    """Follow the training of the character ID until it ends, and print its id. The exit codes are those of `create`."""
     try:
         with connection.client() as client:
-            client.get_character(character_id)  # a gateway that is away is said at once
+            client.get_character(character_id)  # fails at once if no gateway answers
             return _follow(client, character_id, timeout, as_json=as_json)
     except KeyboardInterrupt:
         echo(err=True)
-        echo(f"{_how_to_go_on(character_id)}", err=True)
+        echo(_watch_advice(character_id), err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
 
 
@@ -119,18 +121,18 @@ def get(*, connection: Connection, character_id: str, as_json: bool) -> None:
         print_json(character)
         return
     names = ("id", "state", "version", "created", "name")
-    told = [*zip(names, _row(character), strict=True), ("failure", plain(character.failure.message))]
-    for title, value in told:
+    lines = [*zip(names, _row(character), strict=True), ("failure", plain(character.failure.message))]
+    for title, value in lines:
         if value:
             echo(f"{title:<9} {value}")
 
 
 @characters.command(name="list")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many at most.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most this many.")
 @_as_json
 @client_options
 def list_characters(*, connection: Connection, limit: int, as_json: bool) -> None:
-    """Show characters, newest first."""
+    """List characters, newest first."""
     with connection.client() as client:
         found = list(islice(client.list_characters(page_size=min(limit, 500)), limit))
     if not as_json:
@@ -144,7 +146,7 @@ def list_characters(*, connection: Connection, limit: int, as_json: bool) -> Non
 @click.argument("character_ids", nargs=-1, required=True, metavar="ID...")
 @client_options
 def delete(*, connection: Connection, character_ids: Iterable[str]) -> None:
-    """Delete characters; what they cost stays spent. One that is deleted already is no error."""
+    """Delete characters. Their cost is not refunded. It is no error if a character is already deleted."""
     with connection.client() as client:
         for character_id in character_ids:
             client.delete_character(character_id)
@@ -165,11 +167,11 @@ def _follow(client: Client, character_id: str, timeout: float | None, *, as_json
     except DeadlineExceeded:
         if timeout is None:
             raise
-        echo(f"not trained after {timeout:g} s; {_how_to_go_on(character_id)}", err=True)
+        echo(f"Still training after {timeout:g} s. {_watch_advice(character_id)}", err=True)
     if character is None or not character.done:
         return exits.ENDED_OTHERWISE
     if character_state_name(character) != "COMPLETED":
-        echo(f"error: {plain(character.failure.message) or 'training has failed'}", err=True)
+        echo(f"error: {plain(character.failure.message) or 'the training failed'}", err=True)
         return exits.ENDED_OTHERWISE
     if not as_json:
         echo(character.id)
@@ -177,14 +179,14 @@ def _follow(client: Client, character_id: str, timeout: float | None, *, as_json
 
 
 def _content_type(image: str) -> str:
-    """Of a file; empty for a URL. Raises UsageError for what is neither."""
+    """Return the content type of a file; empty for a URL. Raises UsageError for anything else."""
     if image.startswith(("https://", "http://")):
         return ""
     if not Path(image).is_file():
-        raise click.UsageError(f"{image}: is no file, and no http or https URL")
+        raise click.UsageError(f"{image} is neither a file nor an http or https URL")
     content_type = mimetypes.guess_type(image)[0] or ""
     if not content_type.startswith("image/"):
-        raise click.UsageError(f"{image}: its name is not that of an image")
+        raise click.UsageError(f"{image} does not have the name of an image")
     return content_type
 
 
@@ -200,7 +202,7 @@ def _print(character: SoulCharacter, *, as_json: bool) -> None:
     if as_json:
         print_json(character)
         return
-    echo(_how_to_go_on(character.id), err=True)
+    echo(_watch_advice(character.id), err=True)
     echo(character.id)
 
 
@@ -211,5 +213,5 @@ def _row(character: SoulCharacter) -> tuple[str, ...]:
     return character.id, character_state_name(character), version, created(character), plain(character.name)
 
 
-def _how_to_go_on(character_id: str) -> str:
-    return f"training goes on. Watch it: hfgateway characters watch {character_id}"
+def _watch_advice(character_id: str) -> str:
+    return f"The training continues. Watch it with: hfgateway characters watch {character_id}"

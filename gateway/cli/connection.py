@@ -1,4 +1,4 @@
-"""How every client command reaches its gateway, and what it says when that goes wrong: one line, no traceback."""
+"""The connection options of client commands. An error of the connection is printed as one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gateway.cli.output import echo
 if TYPE_CHECKING:
     from hfgateway_client import Client, GatewayError, TlsConfig
 
-# A person is waiting: a gateway that does not answer within this is said to be away.
 _PATIENCE = 3.0
+"""Seconds for which calls are repeated, because a person is waiting. Then the gateway counts as unavailable."""
 _abandoned: list[Client] = []
-"""Clients that Ctrl-C took us away from. They are neither closed nor collected: where it came while gRPC was starting a
-call, both would wait for that call for ever. The process ends in a moment (`gateway.__main__`)."""
+"""Clients interrupted by Ctrl-C. They are neither closed nor collected: if gRPC was starting a call, either would
+wait for that call forever. The process ends soon afterwards (`gateway.__main__`)."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """The options that all client commands have."""
+    """The connection options of a client command."""
 
     address: str
     api_key: str
@@ -36,7 +36,7 @@ class Connection:
 
     @property
     def trust(self) -> bool | TlsConfig:
-        """Whether to talk TLS, and whom to trust, as clients are told."""
+        """The client's argument `tls`: whether TLS is used, or which authority is trusted."""
         from hfgateway_client import TlsConfig
 
         return TlsConfig(ca=self.tls_ca) if self.tls_ca else self.tls
@@ -50,7 +50,7 @@ class Connection:
 
     @contextmanager
     def client(self) -> Iterator[Client]:
-        """A client whose errors end the command with their exit code."""
+        """Open a client. Its errors are printed and end the command with their exit code."""
         from hfgateway_client import Client, GatewayError, RetryPolicy
 
         retry = RetryPolicy(repeat_calls_for=_PATIENCE)
@@ -78,7 +78,7 @@ class Connection:
 
 
 def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a connection; the command gets them as its argument ``connection``."""
+    """Add the connection options. The command receives them as the argument `connection`."""
 
     @click.option(
         "--gateway",
@@ -88,15 +88,15 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         show_envvar=True,
         metavar="HOST:PORT",
-        help="Where the gateway is.",
+        help="The address of the gateway.",
     )
-    @click.option("--api-key", envvar="HFGATEWAY_API_KEY", show_envvar=True, metavar="KEY", help="Who is calling.")
-    @click.option("--tls", is_flag=True, help="Talk TLS, and trust the public authorities.")
+    @click.option("--api-key", envvar="HFGATEWAY_API_KEY", show_envvar=True, metavar="KEY", help="The API key.")
+    @click.option("--tls", is_flag=True, help="Use TLS, and trust the public authorities.")
     @click.option(
         "--tls-ca",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Talk TLS, and trust this authority.",
+        help="Use TLS, and trust this authority (a PEM file).",
     )
     @functools.wraps(command)
     def with_connection(

@@ -1,7 +1,7 @@
-"""`hfgateway doctor`: looks at everything that a gateway needs before it starts, and says what to do about it.
+"""`hfgateway doctor`: checks everything that a gateway needs to start, and says how to correct what is wrong.
 
-It changes nothing, starts nothing, leaves nothing behind, and asks Higgsfield for the status of a request that does not
-exist: that costs nothing, and its refusal tells whether the address and the credentials are right.
+It changes nothing and leaves nothing behind. It asks Higgsfield for the status of a request that does not exist, which
+costs nothing: the kind of refusal shows whether the address and the credentials are valid.
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ if TYPE_CHECKING:
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 PATIENCE = 10.0
+"""Seconds for each check of another server."""
 CLOCK_OFF = 60.0
+"""Seconds by which the clock may differ from Higgsfield's without a warning."""
 LITTLE_ROOM, NO_ROOM = 1 << 30, 64 << 20
-"""Bytes free on the store's disk, below which it is worth a word, and below which it will not be long."""
+"""Bytes free on the store's disk: less than the first is a warning, less than the second is a problem."""
 RENEW_WITHIN = 14 * 86_400.0
+"""A certificate that expires within this number of seconds is a warning."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found out about one thing; `advice` is what to do, empty where nothing is."""
+    """The result of one check. `status` is OK, WARNING or PROBLEM; `advice` says what to do, and may be empty."""
 
     about: str
     status: str
@@ -50,13 +53,15 @@ class Finding:
 
 @click.command()
 @click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file; the environment goes before it."
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file with settings; environment variables override it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(config: Path | None, as_json: bool) -> int:
     """Check settings, credentials, store, Higgsfield, clock, TLS and addresses. Changes nothing and costs nothing.
 
-    The exit code is 0 when a gateway can run (warnings allowed), 1 otherwise.
+    The exit code is 0 if a gateway can run, even with warnings, and 1 otherwise.
     """
     findings = examine(config)
     healthy = all(finding.status != PROBLEM for finding in findings)
@@ -70,7 +75,7 @@ def doctor(config: Path | None, as_json: bool) -> int:
 
 
 def examine(config: Path | None) -> list[Finding]:
-    """Everything there is to say. Without readable settings there is nothing else to look at."""
+    """Run all checks. If the settings are invalid, the checks that need them are skipped."""
     from gateway.config import SettingError, read_settings
     from gateway.higgsfield.credentials import CredentialsError, read_credentials
 
@@ -78,16 +83,18 @@ def examine(config: Path | None) -> list[Finding]:
     try:
         settings = read_settings(os.environ, config)
     except SettingError as error:
-        findings.append(Finding("settings", PROBLEM, str(error), "correct it; nothing that needs settings was checked"))
+        findings.append(
+            Finding("settings", PROBLEM, str(error), "correct it; checks that need the settings were skipped")
+        )
     else:
         findings += [Finding("settings", WARNING, text, "correct or unset it") for text in settings.warnings]
-        findings.append(Finding("settings", OK, "can be read"))
+        findings.append(Finding("settings", OK, "valid"))
     try:
         credentials = read_credentials(os.environ)
     except CredentialsError as error:
-        findings.append(Finding("credentials", PROBLEM, str(error), "see them at Higgsfield, under API keys"))
+        findings.append(Finding("credentials", PROBLEM, str(error), "find them at Higgsfield, under API keys"))
     else:
-        findings.append(Finding("credentials", OK, f"are there, for account {credentials.account}"))
+        findings.append(Finding("credentials", OK, f"set, for account {credentials.account}"))
     if settings is not None:
         findings += _store(settings.store_path)
         findings += asyncio.run(_archive(settings))
@@ -102,14 +109,14 @@ def examine(config: Path | None) -> list[Finding]:
 
 
 def _store(path: Path) -> Iterator[Finding]:
-    """The file as the next start will find it; one that a gateway holds is left alone."""
+    """Check the file as the next start would. The file of a running gateway is not opened."""
     from gateway.store.files import StoreFileError, examine, in_use
 
     yield _folder(path.parent)
     if in_use(path):
-        yield Finding("store", OK, f"{path} is in use by a running gateway, and was not touched")
+        yield Finding("store", OK, f"{path} is in use by a running gateway, and was not opened")
     elif not path.exists():
-        yield Finding("store", OK, f"{path} will be made by the first start")
+        yield Finding("store", OK, f"{path} will be created by the first start")
     else:
         try:
             schema, doubt = examine(path, thoroughly=True)
@@ -117,33 +124,35 @@ def _store(path: Path) -> Iterator[Finding]:
             advice = "see docs/operations.md, or set HFGATEWAY_STORE_URL to another file"
             yield Finding("store", PROBLEM, str(error), advice)
         else:
-            yield Finding("store", OK, f"{path} is whole, schema {schema}")
+            yield Finding("store", OK, f"{path} is intact, schema {schema}")
             if doubt is not None:
                 yield Finding("store", PROBLEM, f"{path} {doubt.text}", doubt.advice)
             if not os.access(path, os.W_OK):
-                yield Finding("store", PROBLEM, f"{path} is read-only", "let the gateway's user write it")
+                yield Finding("store", PROBLEM, f"{path} is read-only", "make it writable for the gateway's user")
     if path.exists() and path.stat().st_mode & 0o077:
-        advice = f"run: chmod 600 {path} (the next start does)"
+        advice = f"run: chmod 600 {path} (the next start does it as well)"
         yield Finding("store", WARNING, f"other users can access {path}", advice)
 
 
 def _folder(folder: Path) -> Finding:
-    """Whether a file can be made there, and how much room there is for it to grow."""
+    """Check that a file can be created in a folder, and how much disk space is left."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             free = shutil.disk_usage(folder).free
     except OSError as error:
         return Finding(
-            "disk", PROBLEM, f"cannot create a file in {folder} ({error.strerror})", "make the folder, writable"
+            "disk", PROBLEM, f"cannot create a file in {folder} ({error.strerror})", "create the folder, writable"
         )
     room = f"{free / (1 << 30):.1f} GiB free in {folder}"
     if free >= LITTLE_ROOM:
         return Finding("disk", OK, room)
-    return Finding("disk", WARNING if free >= NO_ROOM else PROBLEM, room, "make room: without it nothing is accepted")
+    return Finding(
+        "disk", WARNING if free >= NO_ROOM else PROBLEM, room, "free some space: a full disk stops submissions"
+    )
 
 
 async def _archive(settings: Settings) -> list[Finding]:
-    """Whether outputs can be copied: a small file is written there, read, and removed."""
+    """Check that outputs can be copied: write a small file, read it and remove it."""
     from gateway.archive.ports import ArchiveError
     from gateway.object_storage.from_url import object_storage
 
@@ -165,7 +174,7 @@ async def _archive(settings: Settings) -> list[Finding]:
 
 
 async def _upstream(settings: Settings, credentials: Credentials) -> list[Finding]:
-    """Ask for the status of a request that nobody made, by the same transport as the gateway's."""
+    """Ask for the status of a request that does not exist, over the gateway's own transport."""
     import httpx
 
     from gateway.higgsfield.transport import AioTransport
@@ -178,21 +187,23 @@ async def _upstream(settings: Settings, credentials: Credentials) -> list[Findin
         ) as client:
             answer = await client.get(f"{url}/requests/{uuid4()}/status")
     except httpx.TransportError as error:
-        advice = "check HFGATEWAY_UPSTREAM_URL, the name service and the firewall"
+        advice = "check HFGATEWAY_UPSTREAM_URL, DNS and the firewall"
         return [Finding("higgsfield", PROBLEM, f"{url} cannot be reached ({type(error).__name__})", advice)]
-    return [_judged(url, answer), *_clock(answer.headers.get("date", ""))]
+    return [_judge_response(url, answer), *_clock(answer.headers.get("date", ""))]
 
 
-def _judged(url: str, answer: httpx.Response) -> Finding:
+def _judge_response(url: str, answer: httpx.Response) -> Finding:
     status = answer.status_code
     if status == 404 and _is_json(answer):
-        return Finding("higgsfield", OK, f"{url} answers and takes the credentials")
+        return Finding("higgsfield", OK, f"{url} answers and accepts the credentials")
     if status == 401:
-        return Finding("higgsfield", PROBLEM, f"{url} refuses the credentials", "set HF_KEY to those of the account")
+        return Finding(
+            "higgsfield", PROBLEM, f"{url} refuses the credentials", "set HF_KEY to the credentials of the account"
+        )
     if status >= 500 or status == 429:
         return Finding("higgsfield", WARNING, f"{url} answers HTTP {status}", "try again later")
-    advice = "is HFGATEWAY_UPSTREAM_URL the address of the API?"
-    return Finding("higgsfield", PROBLEM, f"{url} answers HTTP {status}, not as the API does", advice)
+    advice = "check that HFGATEWAY_UPSTREAM_URL is the address of the API"
+    return Finding("higgsfield", PROBLEM, f"{url} answers HTTP {status}, unlike the API", advice)
 
 
 def _is_json(answer: httpx.Response) -> bool:
@@ -203,28 +214,28 @@ def _is_json(answer: httpx.Response) -> bool:
 
 
 def _clock(date: str) -> list[Finding]:
-    """The local clock beside Higgsfield's; times that are shown, and the age of webhooks, depend on it."""
+    """Compare the local clock with Higgsfield's. The times that are shown and the age of webhooks depend on it."""
     try:
         off = time.time() - parsedate_to_datetime(date).timestamp()
     except ValueError:
-        return [Finding("clock", OK, "could not be compared: the answer had no date")]
+        return [Finding("clock", OK, "not compared: the response has no date")]
     if abs(off) <= CLOCK_OFF:
         return [Finding("clock", OK, "agrees with Higgsfield's")]
     direction = "ahead of" if off > 0 else "behind"
-    return [Finding("clock", WARNING, f"is {abs(off):.0f} s {direction} Higgsfield's", "have it set by NTP")]
+    return [Finding("clock", WARNING, f"is {abs(off):.0f} s {direction} Higgsfield's", "synchronize it with NTP")]
 
 
 # -- TLS ---------------------------------------------------------------------------------------------------------------
 
 
 def _tls(settings: Settings) -> list[Finding]:
-    """That the files can be loaded was checked with the settings; here is for how long they will do."""
+    """Check when the certificate expires. That the files can be loaded was checked with the settings."""
     if settings.tls_cert is None or settings.tls_key is None:
         return []
     try:
         left = _valid_until(settings.tls_cert, settings.tls_key) - time.time()
     except ssl.SSLCertVerificationError as error:
-        return [Finding("tls", PROBLEM, f"no client takes the certificate: {error.verify_message}", "renew it")]
+        return [Finding("tls", PROBLEM, f"clients reject the certificate: {error.verify_message}", "renew it")]
     days = f"the certificate is valid for {left / 86_400:.0f} days"
     if left < RENEW_WITHIN:
         return [Finding("tls", WARNING, days, "renew it")]
@@ -232,7 +243,10 @@ def _tls(settings: Settings) -> list[Finding]:
 
 
 def _valid_until(cert: Path, key: Path) -> float:
-    """When the certificate expires, seen by a client that trusts just this one: a handshake in memory."""
+    """Return when the certificate expires: the wall time that a client sees in a handshake in memory.
+
+    Raises ssl.SSLCertVerificationError if a client that trusts only this certificate rejects it.
+    """
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_context.load_cert_chain(cert, key)
     client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -256,7 +270,7 @@ def _valid_until(cert: Path, key: Path) -> float:
 
 
 async def _addresses(settings: Settings) -> Sequence[Finding]:
-    """Whether a gateway could listen there, or already does."""
+    """Check that a gateway could listen at its addresses, or already does."""
     from gateway.config import SettingError
     from gateway.serving import check_free
 
@@ -272,14 +286,16 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
             if await answers(address, settings):
                 findings.append(Finding(about, OK, f"{address} is served by a running gateway"))
             else:
-                findings.append(Finding(about, PROBLEM, str(error), "end the other program, or choose another address"))
+                findings.append(
+                    Finding(about, PROBLEM, str(error), "stop the other program, or choose another address")
+                )
         else:
             findings.append(Finding(about, OK, f"{address} is free"))
     return findings
 
 
 async def _answers_grpc(address: Address, settings: Settings) -> bool:
-    """Whether a gateway's health service answers; behind TLS, whether its certificate is shown."""
+    """Return whether a gateway's health service answers; with TLS, whether the gateway's certificate is presented."""
     if settings.tls_cert is not None:
         return await asyncio.to_thread(_shows_certificate, address, settings.tls_cert)
     import grpc
@@ -297,7 +313,7 @@ async def _answers_grpc(address: Address, settings: Settings) -> bool:
 
 
 async def _answers_http(address: Address, settings: Settings) -> bool:
-    """Whether a gateway's health page answers; behind TLS, whether its certificate is shown."""
+    """Return whether a gateway's metrics are served; with TLS, whether the gateway's certificate is presented."""
     if settings.tls_cert is not None:
         return await asyncio.to_thread(_shows_certificate, address, settings.tls_cert)
     import httpx
@@ -319,7 +335,7 @@ def _shows_certificate(address: Address, cert: Path) -> bool:
 
 
 def _certificates(file: Path) -> list[bytes]:
-    """Those of a PEM file."""
+    """Return the certificates of a PEM file, in DER."""
     end = "-----END CERTIFICATE-----"
     begin = end.replace("END", "BEGIN")
     parts = (part.partition(begin) for part in file.read_text().split(end))

@@ -1,4 +1,4 @@
-"""Exit codes of the client commands, for scripts to decide by."""
+"""The exit codes of the client commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 
 def of_generation(generation: Generation) -> int:
-    """By what became of it; of one that still runs, ENDED_OTHERWISE: it has not completed."""
+    """Return the exit code for a generation; ENDED_OTHERWISE if it still runs."""
     from hfgateway_client import GenerationState as State
     from hfgateway_client import error_from_generation
     from hfgateway_client.errors import GenerationRefused
@@ -32,7 +32,7 @@ def of_generation(generation: Generation) -> int:
 
 
 def of_error(error: GatewayError) -> int:
-    """By what a call ended with."""
+    """Return the exit code for the error of a call."""
     from hfgateway_client.errors import DeadlineExceeded, SubmissionUnresolved, Unavailable
 
     if isinstance(error, (Unavailable, DeadlineExceeded)):

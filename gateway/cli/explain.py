@@ -1,4 +1,4 @@
-"""`hfgateway explain`: the whole story of a generation, oldest first."""
+"""`hfgateway explain`: the history of a generation, oldest event first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("generation_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="Print lines of JSON, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 @client_options
 def explain(connection: Connection, generation_id: str, as_json: bool) -> None:
-    """Tell what happened to the generation ID: its changes with their causes, and every call to Higgsfield."""
+    """Show the history of the generation ID: its changes with their causes, and every call to Higgsfield."""
     with connection.client() as client:
-        story = client.explain(generation_id)
-    for event in story.events:
+        history = client.explain(generation_id)
+    for event in history.events:
         if as_json:
             from google.protobuf.json_format import MessageToJson
 
@@ -31,18 +31,18 @@ def explain(connection: Connection, generation_id: str, as_json: bool) -> None:
 
 
 def _line(event: GenerationEvent) -> str:
-    """One event for a person; what changed what is shown stands out by its revision."""
+    """Format an event for a terminal. Changes are marked with their revision."""
     from hfgateway.v1.generation_pb2 import ChangeSource
 
     moment = event.time.ToDatetime().isoformat(sep=" ", timespec="milliseconds")
     mark = f"#{event.revision}" if event.revision else ""
     source = ChangeSource.Name(event.source).removeprefix("CHANGE_SOURCE_").lower()
-    told = event.description
+    text = event.description
     if event.HasField("upstream_call"):
         call = event.upstream_call
-        told += f" in {call.duration.ToNanoseconds() / 1e9:.3f} s"
+        text += f" in {call.duration.ToNanoseconds() / 1e9:.3f} s"
         if call.times > 1:
-            told += f", {call.times} times"
+            text += f", {call.times} times"
         if call.correlation_id:
-            told += f" ({call.correlation_id})"
-    return f"{moment}  {mark:4} {source:8} {told}"
+            text += f" ({call.correlation_id})"
+    return f"{moment}  {mark:4} {source:8} {text}"

@@ -1,4 +1,4 @@
-"""`hfgateway generate`: submit once, follow to the end."""
+"""`hfgateway generate`: submits a generation once, and follows it until it ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import input_options, read_labels
-from gateway.cli.outcome import conclude, follow, follow_options, how_to_go_on, warn
+from gateway.cli.outcome import conclude, follow, follow_options, warn, watch_advice
 from gateway.cli.output import echo
 from gateway.cli.upload import upload_first
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.command()
 @input_options
 @click.option("--key", metavar="KEY", help="Idempotency key: the same key is never generated, or charged, twice.")
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=read_labels, help="May be repeated.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="KEY=VALUE", callback=read_labels, help="A label. May be repeated."
+)
 @follow_options
 @client_options
 def generate(
@@ -34,35 +36,38 @@ def generate(
     timeout: float | None,
     as_json: bool,
 ) -> int:
-    """Generate what PROMPT says, and print the links to the outputs.
+    """Generate an image or a video from PROMPT, and print the links to the outputs.
 
-    Exit codes: 0 completed, 1 ended otherwise, 2 usage, 3 refused, 4 gateway away, 5 it cannot be told whether it was
-    generated, 130 Ctrl-C (which cancels nothing).
+    Exit codes: 0 completed; 1 ended otherwise; 2 usage; 3 refused; 4 the gateway does not answer; 5 unknown whether it
+    was generated; 130 Ctrl-C (which cancels nothing).
     """
     from gateway.cli.progress import showing
     from hfgateway_client import new_idempotency_key
 
     key = new_idempotency_key() if key is None else key
-    advice = "nothing was submitted"
-    again = f"it may have been submitted. To find out, and never pay twice, repeat this command with --key {key}"
+    advice = "Nothing was submitted."
+    again = (
+        "The generation may have been submitted. To find out without being charged twice, repeat this command with "
+        f"--key {key}"
+    )
     try:
         with connection.client() as client:
             message = upload_first(client, input)
             if message is not input:
                 again += ", with the links in place of the files"
-            # From the moment of the submit on, whatever ends this command, the way to go on has to be said.
+            # From here on, the command must say how to continue, however it ends.
             advice = again
             with showing(as_json=as_json) as show:
                 submission = client.submit(message, idempotency_key=key, labels=labels, wait_for="stored")
-                advice = how_to_go_on(submission.id)
+                advice = watch_advice(submission.id)
                 for warning in submission.warnings:
                     warn(warning)
                 generation = follow(client, submission.generation, show, timeout)
             if submission.replayed:
-                echo("the key was known: nothing new was started", err=True)
+                echo("The key was used before: nothing new was started.", err=True)
     except KeyboardInterrupt:
         echo(err=True)
-        echo(f"{advice}", err=True)
+        echo(advice, err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
     except click.exceptions.Exit as end:
         if end.exit_code in (exits.AWAY, exits.UNRESOLVED):

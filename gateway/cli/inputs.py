@@ -1,4 +1,4 @@
-"""Reads what to generate from the command line; the gateway, not this, judges the values."""
+"""Parses the input of a generation from the command line. The gateway validates the values."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say what to generate; the command gets it as its argument ``input``."""
+    """Add the options of an input. The command receives it as the argument `input`."""
 
     @click.argument("prompt")
-    @click.option("--soul", is_flag=True, help="Text to image with Soul; what you get when you name nothing else.")
+    @click.option("--soul", is_flag=True, help="Text to image with Soul (the default).")
     @click.option("--dop", is_flag=True, help="Image to video; needs --image.")
     @click.option("--speak", is_flag=True, help="Speech to video; needs --image and --audio.")
-    @click.option("--model", "model_id", metavar="ID", help="Any Higgsfield model by its id.")
+    @click.option("--model", "model_id", metavar="ID", help="Any other Higgsfield model, by its id.")
     @click.option(
         "--image",
         "images",
         multiple=True,
         metavar="URL|FILE",
         callback=_read_media,
-        help="An image to start from; a file of yours is uploaded first. May be repeated.",
+        help="An image to start from. A local file is uploaded first. May be repeated.",
     )
     @click.option("--audio", metavar="URL|FILE", callback=_read_one, help="The speech, a WAV file.")
     @click.option(
@@ -38,7 +38,7 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         metavar="NAME=JSON",
         callback=_read_parameters,
-        help="A parameter of the model, such as -p seed=7 or -p aspect_ratio=16:9; text needs no quotes.",
+        help="A parameter of the model, such as -p seed=7 or -p aspect_ratio=16:9. Text needs no quotes.",
     )
     @functools.wraps(command)
     def with_input(
@@ -74,21 +74,21 @@ def build(
     audio: str | Path | None,
     parameters: Mapping[str, Any],
 ) -> AnyInput:
-    """The input, or a usage error that says which option is wrong."""
+    """Return the input. Raises UsageError if options do not fit together."""
     import hfgateway_client as client
 
     if audio and kind != "speak":
-        raise click.UsageError("--audio goes with --speak")
+        raise click.UsageError("--audio needs --speak")
     if kind == "model":
         if images:
-            raise click.UsageError("models name their images differently: -p image_url=URL, or as the model has it")
+            raise click.UsageError("--image cannot be used with --model: use the model's own parameter, -p NAME=URL")
         return _call(client.model, model_id, **{"prompt": prompt, **parameters})
     if kind == "dop":
         if not images:
             raise click.UsageError("--dop needs --image")
         return _call(client.dop, prompt, images, **parameters)
     if len(images) > 1:
-        raise click.UsageError(f"--{kind} takes one --image")
+        raise click.UsageError(f"--{kind} accepts one --image only")
     if kind == "speak":
         if not (images and audio):
             raise click.UsageError("--speak needs --image and --audio")
@@ -115,7 +115,7 @@ def _url_or_file(value: str) -> str | Path:
 
 
 def read_labels(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Callback of `--label KEY=VALUE`."""
+    """Parse the values of `--label KEY=VALUE`."""
     return dict(_split(value, "KEY=VALUE") for value in values)
 
 
@@ -145,7 +145,7 @@ def _call(function: Callable[..., AnyInput], *arguments: Any, **parameters: Any)
         known = [name for name, one in signature.parameters.items() if one.kind is inspect.Parameter.KEYWORD_ONLY]
         wrong = sorted(set(parameters) - set(known))
         raise click.UsageError(
-            f"-p {wrong[0]}: {function.__name__} has {', '.join(known)} (and what has an option of its own)"
+            f"-p {wrong[0]}: {function.__name__} has the parameters {', '.join(known)}, and those with their own option"
         ) from None
     try:
         return function(*arguments, **parameters)

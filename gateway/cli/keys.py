@@ -1,4 +1,4 @@
-"""`hfgateway keys`: who may call. Through the running gateway of a store, or on the store itself where none runs."""
+"""`hfgateway keys`: manages API keys, through the running gateway of a store, or in the store if none runs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Answer = TypeVar("Answer")
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke the API keys of the store that HFGATEWAY_STORE_URL names."""
+    """Create, list and revoke the API keys of the store that HFGATEWAY_STORE_URL names."""
 
 
 @keys.command()
-@click.option("--tenant", required=True, metavar="NAME", help="Whose key it is: a-z, 0-9, - and _.")
-@click.option("--name", default="", metavar="TEXT", help="Where it is used, for people.")
+@click.option("--tenant", required=True, metavar="NAME", help="The tenant of the key: a-z, 0-9, - and _.")
+@click.option("--name", default="", metavar="TEXT", help="A note, for example where the key is used.")
 def create(tenant: str, name: str) -> int:
-    """Make a key and print it, once: it cannot be shown again."""
+    """Create a key and print it. It cannot be shown again."""
     from gateway.cli.operator import PATIENCE, ask, running_gateway, store_path
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -47,7 +47,7 @@ def create(tenant: str, name: str) -> int:
 
 @keys.command(name="list")
 def list_keys() -> int:
-    """One line for each key: id, tenant, when it was made, whether it is revoked, its name."""
+    """List keys, a line for each: id, tenant, creation time, active or revoked, name."""
     from gateway.cli.operator import PATIENCE, ask, running_gateway, store_path
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -74,7 +74,7 @@ def list_keys() -> int:
 @keys.command()
 @click.argument("key_id", metavar="ID")
 def revoke(key_id: str) -> int:
-    """Make the key ID good for nothing: its calls, its watch tokens and their open streams end within seconds."""
+    """Revoke the key ID. Its calls, its watch tokens and their open streams end within seconds."""
     from gateway.cli.operator import PATIENCE, ask, running_gateway, store_path
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -90,7 +90,7 @@ def revoke(key_id: str) -> int:
 
 
 def _on_store(path: Path, act: Callable[[Access], Awaitable[Answer]]) -> Answer:
-    """Do it on the file itself, which no gateway holds; trouble ends the command with one line."""
+    """Act on the store of a gateway that does not run. An error is printed and ends the command."""
     from gateway.access.identity import Access
     from gateway.errors import GatewayError
     from gateway.generations.clock import SystemClock

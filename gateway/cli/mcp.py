@@ -1,4 +1,4 @@
-"""`hfgateway mcp`: the tools for a language model's client, over stdio, in front of a gateway that runs."""
+"""`hfgateway mcp`: serves the MCP tools over stdio, for a running gateway."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 MISSING = f"this command needs a library that is not installed: {INSTALL}"
 _T = TypeVar("_T")
 FORECAST_EVERY = 2.0
+"""Seconds between forecasts of a generation that is watched."""
 _PATIENCE = 10.0
-"""Seconds in which a call is repeated to a gateway that is away: who waits behind the tool has limits of its own."""
+"""Seconds for which a call is repeated if the gateway does not answer. The MCP client has time limits of its own."""
 
 
 @click.command()
@@ -39,11 +40,11 @@ _PATIENCE = 10.0
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     multiple=True,
     metavar="DIR",
-    help="Let media below this folder be uploaded; may be repeated. Without it, no file is read.",
+    help="Allow uploads of media below this folder. May be repeated. Without this option, no file is read.",
 )
 @client_options
 def mcp(*, connection: Connection, folders: tuple[Path, ...]) -> None:
-    """Serve the gateway's tools to an MCP client over standard input and output."""
+    """Serve the gateway's tools to an MCP client, over standard input and output."""
     import asyncio
 
     try:
@@ -72,13 +73,12 @@ async def _serve(connection: Connection, folders: tuple[Path, ...]) -> None:
 
 
 class ClientPort:
-    """A gateway elsewhere, by way of the Python client, which repeats and resumes by itself."""
+    """Implements `GatewayPort` with the Python client, which repeats calls and resumes watches."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
     async def submit(self, request: pb.SubmitGenerationRequest) -> pb.SubmitGenerationResponse:
-        """Submit; what is not in the request is left out."""
         from hfgateway.v1 import generation_service_pb2 as pb
 
         start_timeout = request.start_timeout.ToMicroseconds() / 1e6 if request.HasField("start_timeout") else None
@@ -93,7 +93,6 @@ class ClientPort:
         return pb.SubmitGenerationResponse(generation=submission.generation, replayed=submission.replayed)
 
     async def watch(self, generation: Generation) -> AsyncGenerator[Generation | Forecast, None]:
-        """Its changes and its forecasts."""
         from hfgateway_client import ForecastsChanged, GenerationChanged
 
         news = self._client.watch_many(ids=[generation.id], forecast_interval=FORECAST_EVERY)
@@ -106,18 +105,16 @@ class ClientPort:
                         yield event.forecasts[generation.id]
 
     async def get(self, generation_id: str) -> Generation:
-        """As it is now."""
         with _refusals():
             return await self._client.get(generation_id)
 
     async def list(self, matching: pb.GenerationFilter, limit: int) -> Sequence[Generation]:
-        """The newest that match."""
         from hfgateway.v1.generation_pb2 import GenerationState
 
         names = [GenerationState.Name(state).removeprefix("GENERATION_STATE_") for state in matching.states]
         generations = self._client.list(
             ids=matching.ids,
-            states=names,  # type: ignore[arg-type]  # all of them are names of states
+            states=names,  # type: ignore[arg-type]  # these are the literals of the states
             model_ids=matching.model_ids,
             labels=matching.labels,
             idempotency_key=matching.idempotency_key,
@@ -128,44 +125,35 @@ class ClientPort:
         return await _first(limit, generations)
 
     async def cancel(self, generation_id: str) -> Generation:
-        """Cancel it."""
         with _refusals():
             return await self._client.cancel(generation_id)
 
     async def estimate(self, given: GenerationInput) -> pb.EstimateGenerationResponse:
-        """What it would cost."""
         with _refusals():
             return await self._client.estimate(given)
 
     async def list_models(self, query: str, kind: str, limit: int) -> Sequence[catalog.Model]:
-        """Of the catalog."""
         name: Any = kind.removeprefix("MEDIA_KIND_").lower() or None
         return await _first(limit, self._client.list_models(query, output_kind=name, page_size=limit))
 
     async def get_model(self, model_id: str) -> catalog.Model:
-        """Of the catalog."""
         with _refusals():
             return await self._client.get_model(model_id)
 
     async def list_motions(self, query: str, limit: int) -> Sequence[catalog.Motion]:
-        """Of the catalog."""
         return await _first(limit, self._client.list_motions(query, page_size=limit))
 
     async def list_soul_styles(self, query: str, version: str, limit: int) -> Sequence[catalog.SoulStyle]:
-        """Of the catalog."""
         name: Any = version.removeprefix("SOUL_VERSION_").lower()
         return await _first(limit, self._client.list_soul_styles(query, version=name, page_size=limit))
 
     async def list_presets(self, model_id: str, query: str, limit: int) -> Sequence[catalog.Preset]:
-        """Of the catalog."""
         return await _first(limit, self._client.list_presets(model_id, query, page_size=limit))
 
     async def list_characters(self, limit: int) -> Sequence[character.SoulCharacter]:
-        """The newest."""
         return await _first(limit, self._client.list_characters(page_size=limit))
 
     async def upload(self, media: bytes | Path, content_type: str) -> UploadMediaResponse:
-        """From the arguments, or from a file that may be read."""
         with _refusals():
             return await self._client.upload(media, content_type)
 
@@ -183,7 +171,7 @@ async def _first(limit: int, items: AsyncGenerator[_T, None]) -> list[_T]:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """The client's errors as the tools know them."""
+    """Translate the client's errors to RefusedError."""
     from gateway.mcp.port import RefusedError
     from hfgateway.v1 import error_pb2
     from hfgateway_client import GatewayError

@@ -1,4 +1,4 @@
-"""How an operator's commands reach the running gateway of a store, over its own socket."""
+"""Connects the operator's commands to the running gateway of a store, over its admin socket."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 PATIENCE = 90.0
-"""Seconds for a call: it may have to ask Higgsfield."""
+"""Seconds for a call, which may have to wait for Higgsfield."""
 
 
 def store_path() -> Path:
-    """The store that the settings name; ends the command with one line where they are wrong."""
+    """Return the store that the settings name. If they are invalid, the error is printed and ends the command."""
     from gateway.config import SettingError, read_settings
 
     try:
@@ -33,11 +33,11 @@ def store_path() -> Path:
 
 
 def running_gateway(store: Path) -> str | None:
-    """The address of the operator's socket of the gateway that runs on a store; None where none does."""
+    """Return the address of the admin socket of the gateway that runs on a store; None if none runs."""
     from gateway.serving import admin_pointer
     from gateway.store.files import in_use
 
-    # One that was killed leaves its pointer behind, but not the lock.
+    # A gateway that was killed leaves the file with its address behind, but not the lock.
     if not in_use(store):
         return None
     try:
@@ -47,7 +47,7 @@ def running_gateway(store: Path) -> str | None:
 
 
 def ask(address: str, call: Callable[[AdminServiceStub], Answer]) -> Answer:
-    """Make one call; its error ends the command with one line."""
+    """Make a call. Its error is printed and ends the command."""
     import grpc
 
     from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub

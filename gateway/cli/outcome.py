@@ -1,4 +1,4 @@
-"""What commands about generations have in common: how one is followed, and what is said beside it and at its end."""
+"""What `generate` and `watch` share: following a generation, and printing its outcome."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def follow_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what both commands can be told about following: `save`, `timeout`, `as_json`."""
+    """Add the options `save`, `timeout` and `as_json`."""
     folder = click.Path(file_okay=False, path_type=Path)
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print every change as a line of JSON, and nothing else."),
+        click.option("--json", "as_json", is_flag=True, help="Print only JSON, a line for each change."),
         click.option(
-            "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Follow it no longer than this."
+            "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop following after this time."
         ),
         click.option("--save", type=folder, metavar="DIR", help="Save the outputs to this folder, as <id>-<n>.<ext>."),
     ):
@@ -33,7 +33,7 @@ def follow_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def follow(client: Client, generation: Generation, show: Show, timeout: float | None) -> Generation:
-    """Show every change until it is done, or until the timeout: then it is returned as it was seen last."""
+    """Show every change until the generation ends or the timeout expires. Returns its last known state."""
     from hfgateway_client.errors import DeadlineExceeded
 
     show(generation)
@@ -46,12 +46,12 @@ def follow(client: Client, generation: Generation, show: Show, timeout: float | 
     except DeadlineExceeded:
         if timeout is None:
             raise
-        echo(f"still running after {timeout:g} s; {how_to_go_on(generation.id)}", err=True)
+        echo(f"Still running after {timeout:g} s. {watch_advice(generation.id)}", err=True)
     return generation
 
 
 def conclude(generation: Generation, *, connection: Connection, save: Path | None, as_json: bool) -> int:
-    """Say the result: links, or the files they were saved to, on standard output; returns the exit code."""
+    """Print the links, or with `save` the files, to standard output. Returns the exit code."""
     from hfgateway_client import GenerationState, error_from_generation
 
     if generation.done and generation.state != GenerationState.GENERATION_STATE_COMPLETED:
@@ -67,11 +67,10 @@ def conclude(generation: Generation, *, connection: Connection, save: Path | Non
     return exits.of_generation(generation)
 
 
-def how_to_go_on(generation_id: str) -> str:
-    """For whoever leaves early: nothing is lost, nothing is canceled."""
-    return f"the generation goes on. Watch it: hfgateway watch {generation_id}"
+def watch_advice(generation_id: str) -> str:
+    """Return how to continue if the command ends before the generation."""
+    return f"The generation continues. Watch it with: hfgateway watch {generation_id}"
 
 
 def warn(warning: str) -> None:
-    """Say what the gateway doubts about an input: Higgsfield decides."""
     echo(f"warning: {warning}", err=True)

@@ -1,4 +1,4 @@
-"""What commands print. Text from outside may hold anything, so control characters are shown and never sent."""
+"""Prints text. Control characters are escaped, because text from other servers may contain anything."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import click
 
 
 def plain(text: str) -> str:
-    """The text in one line, without anything that a terminal would obey: what is not printable is escaped."""
+    """Return the text as one line, with all characters escaped that are not printable."""
     return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True, dim: bool = False) -> None:
-    """Print one line; a line break in it is shown and not made, so that no value looks like another line."""
+    """Print one line. Line breaks in it are escaped, so that a value cannot look like another line."""
     shown = plain(text)
     click.echo(click.style(shown, dim=True) if dim else shown, err=err, nl=nl)
 
 
 def echo_cells(cells: tuple[str, ...] | list[str]) -> None:
-    """Print one line of columns, divided by tabs."""
+    """Print one line of columns, separated by tabs."""
     click.echo("\t".join(map(plain, cells)))
 
 
 def echo_lines(text: str, *, nl: bool = True) -> None:
-    """Print a text that may have lines."""
+    """Print a text of several lines."""
     click.echo("\n".join(map(plain, text.split("\n"))), nl=nl)
 
 

@@ -1,6 +1,7 @@
-"""Shows how a generation gets on: moving on a terminal, a line for each change elsewhere, or JSON for programs.
+"""Shows the progress of a generation: live on a terminal, otherwise a line for each change, or JSON for programs.
 
-All of it but JSON goes to standard error: standard output is for results, so that `$(hfgateway generate ...)` works.
+Except for JSON, progress goes to standard error. Standard output is for results, so that `$(hfgateway generate ...)`
+works.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Show = Callable[["Generation"], None]
 
 @contextmanager
 def showing(*, as_json: bool) -> Iterator[Show]:
-    """The function to call with a generation whenever it has changed."""
+    """Yield a function to call with the generation after each change."""
     if as_json:
         yield print_json
         return
@@ -36,27 +37,26 @@ def showing(*, as_json: bool) -> Iterator[Show]:
     from rich.live import Live
 
     picture = Picture()
-    # Drawn again and again by a thread of rich's, so that the time passes on the screen.
+    # A thread of rich's redraws it, so that the elapsed time is updated.
     with Live(console=console, get_renderable=picture.draw, refresh_per_second=8, transient=False):
         yield picture.show
 
 
 def print_json(message: Message) -> None:
-    """One line of proto3 JSON on standard output."""
+    """Print a message as one line of proto3 JSON to standard output."""
     from google.protobuf.json_format import MessageToJson
 
     echo(MessageToJson(message, indent=None))
 
 
 class Lines:
-    """A line for each change, and one for each output as it comes."""
+    """Prints a line for each change, and one for each new output."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._shown: set[str] = set()
 
     def show(self, generation: Generation) -> None:
-        """Say what is new."""
         from hfgateway_client import state_name
 
         line = f"{state_name(generation)}  {generation.id}"
@@ -75,7 +75,7 @@ class Lines:
 
 
 class Picture:
-    """State, time and outputs, drawn in place."""
+    """Draws state, elapsed time and outputs in place."""
 
     def __init__(self) -> None:
         from rich.spinner import Spinner
@@ -85,11 +85,9 @@ class Picture:
         self._generation: Generation | None = None
 
     def show(self, generation: Generation) -> None:
-        """Draw this from now on."""
         self._generation = generation
 
     def draw(self) -> RenderableType:
-        """The picture of now."""
         from rich.console import Group
         from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""Commands that ask one thing and print the answer: `get`, `list`, `cancel`, `estimate`."""
+"""Commands that make one call and print the response: `get`, `list`, `cancel`, `estimate`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STATES = ["PENDING", "UNCERTAIN", "QUEUED", "IN_PROGRESS", "COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST"]
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON, and nothing else.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 
 
 @click.command()
@@ -38,18 +38,29 @@ def get(connection: Connection, generation_id: str, as_json: bool) -> None:
 @_as_json
 @client_options
 def cancel(connection: Connection, generation_id: str, as_json: bool) -> None:
-    """Cancel the generation ID; refused (exit code 3) where it is too late."""
+    """Cancel the generation ID. Refused with exit code 3 if it is too late."""
     with connection.client() as client:
         _print(client.cancel(generation_id), as_json)
 
 
 @click.command(name="list")
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice(STATES, case_sensitive=False), help="May be repeated."
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(STATES, case_sensitive=False),
+    help="Only this state. May be repeated.",
 )
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=read_labels, help="May be repeated.")
-@click.option("--model", "model_ids", multiple=True, metavar="ID", help="May be repeated.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many at most.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=read_labels,
+    help="Only generations with this label. May be repeated.",
+)
+@click.option("--model", "model_ids", multiple=True, metavar="ID", help="Only this model. May be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most this many.")
 @_as_json
 @client_options
 def list_generations(
@@ -61,7 +72,7 @@ def list_generations(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show the generations that match all that is given, newest first."""
+    """List the generations that match all options, newest first."""
     with connection.client() as client:
         found = client.list(states=states, labels=labels, model_ids=model_ids, page_size=min(limit, 500))
         generations = list(islice(found, limit))
@@ -77,7 +88,7 @@ def list_generations(
 @_as_json
 @client_options
 def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
-    """Say what generating PROMPT would cost. Charges nothing."""
+    """Estimate the cost of a generation from PROMPT. Charges nothing."""
     with connection.client() as client:
         answer = client.estimate(upload_first(client, input), on_warning=warn)
     if as_json:

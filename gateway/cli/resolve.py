@@ -1,4 +1,4 @@
-"""`hfgateway resolve`: an operator's way out of UNCERTAIN, through the running gateway of a store."""
+"""`hfgateway resolve`: resolves UNCERTAIN generations, through the running gateway of a store."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--as-request", metavar="REQUEST_ID", help="It is this request of Higgsfield's.")
-@click.option("--lost", is_flag=True, help="It never ran, or nobody will ever know.")
-@click.option("--resubmit", is_flag=True, help="POST it again under its key.")
-@click.option("--may-charge-twice", is_flag=True, help="With --resubmit: also where Higgsfield may not know the key.")
+@click.option("--as-request", metavar="REQUEST_ID", help="The generation is this request at Higgsfield.")
+@click.option("--lost", is_flag=True, help="The generation never ran, or its outcome will never be known.")
+@click.option("--resubmit", is_flag=True, help="Send the generation again with its key.")
+@click.option("--may-charge-twice", is_flag=True, help="With --resubmit: even if Higgsfield may not know the key.")
 def resolve(ids: tuple[str, ...], as_request: str | None, lost: bool, resubmit: bool, may_charge_twice: bool) -> int:
-    """Resolve the UNCERTAIN generations ID, in the gateway whose store HFGATEWAY_STORE_URL names.
+    """Resolve the UNCERTAIN generations ID in the running gateway of the store that HFGATEWAY_STORE_URL names.
 
-    The command prints each generation that it resolved, and stops at the first that cannot be resolved.
+    The command prints each resolved generation, and stops at the first one that cannot be resolved.
     """
     from gateway.cli.operator import running_gateway, store_path
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     if sum((as_request is not None, lost, resubmit)) != 1 or (may_charge_twice and not resubmit):
-        raise click.UsageError("say one of --as-request, --lost and --resubmit")
+        raise click.UsageError("use exactly one of --as-request, --lost and --resubmit")
     if as_request is not None and len(ids) > 1:
-        raise click.UsageError("--as-request is for one generation")
+        raise click.UsageError("--as-request resolves only one generation")
     store = store_path()
     address = running_gateway(store)
     if address is None:

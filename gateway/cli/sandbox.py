@@ -1,4 +1,4 @@
-"""`hfgateway sandbox`: a Higgsfield of one's own."""
+"""`hfgateway sandbox`: runs a local imitation of Higgsfield."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ import click
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=9200, show_default=True, help="0 takes a free one.")
-@click.option("--latency", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Added to every answer.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9200, show_default=True, help="0 picks a free port.")
+@click.option(
+    "--latency", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Added to every response."
+)
 @click.option(
     "--fail",
     "faults",
     multiple=True,
     metavar="KIND=P",
-    help="How often calls or generations go wrong, 0 to 1; KIND is 500, 502, 503, 429, reset, lost, hang, html, half, "
-    "nsfw or failed. May be repeated.",
+    help="The probability, 0 to 1, that a call or a generation fails. KIND is 500, 502, 503, 429, reset, lost, hang, "
+    "html, half, nsfw or failed. May be repeated.",
 )
 @click.option("--time-scale", type=float, default=1.0, show_default=True, help="N generates N times faster.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same faults and pictures for the same seed.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same faults and images.")
 @click.option(
     "--concurrency-mode",
     type=click.Choice(["queue", "legacy"]),
     default="queue",
     show_default=True,
-    help="What a full account does: queue, or refuse as the older API.",
+    help="What happens at the concurrency limit: submissions are queued, or refused as by the older API.",
 )
 @click.option("--concurrency-limit", type=click.IntRange(min=1), default=4, show_default=True)
 @click.option(
@@ -32,15 +34,15 @@ import click
     type=click.Choice(["flat", "envelope"]),
     default="flat",
     show_default=True,
-    help="What a webhook looks like: the status answer itself, or with the files under payload.",
+    help="The body of a webhook: the status response itself, or with the files under payload.",
 )
-@click.option("--webhook-secret", default="", metavar="whsec_…", help="Signs webhooks; several are divided by spaces.")
+@click.option("--webhook-secret", default="", metavar="whsec_…", help="Signs webhooks. Separate several by spaces.")
 @click.option(
     "--webhook-retry",
     type=click.Choice(["5xx", "until_2xx"]),
     default="5xx",
     show_default=True,
-    help="What makes a webhook come again: network errors, time-outs and 5xx, or everything but 2xx.",
+    help="When a webhook is repeated: after network errors, timeouts and 5xx, or after everything except 2xx.",
 )
 @click.option(
     "--webhook-timeout",
@@ -48,11 +50,17 @@ import click
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="In which a receiver has to answer.",
+    help="The time that a receiver has to answer.",
 )
-@click.option("--webhook-canceled", is_flag=True, help="Also tell of cancellations.")
+@click.option("--webhook-canceled", is_flag=True, help="Also send webhooks for cancellations.")
 @click.option("--webhook-duplicates", is_flag=True, help="Deliver every webhook twice at once.")
-@click.option("--webhook-loss", type=click.FloatRange(0, 1), default=0.0, metavar="P", help="How often one is lost.")
+@click.option(
+    "--webhook-loss",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="P",
+    help="The probability that a webhook is lost.",
+)
 def sandbox(
     *,
     host: str,
@@ -71,11 +79,11 @@ def sandbox(
     webhook_duplicates: bool,
     webhook_loss: float,
 ) -> int:
-    """Serve the Higgsfield REST API, free of charge: real small media, real queues, and an exact ledger of what was
-    charged at GET /__ledger.
+    """Serve an imitation of the Higgsfield REST API, free of charge: small real media files, queues, and at
+    GET /__ledger an exact ledger of charges.
 
-    Words in a prompt make a generation misbehave: [fail] [nsfw] [slow=5] [http=503] [lost]. [fail=1] and [nsfw=2] are
-    about so many of the jobs of a batch of v1.
+    Tags in a prompt cause faults: [fail] [nsfw] [slow=5] [http=503] [lost]. With a number, [fail=1] and [nsfw=2] affect
+    that many jobs of a v1 batch.
     """
     from gateway.sandbox.server import SandboxOptions, run
 

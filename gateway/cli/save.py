@@ -1,4 +1,4 @@
-"""Downloads outputs. They are plain links: no credentials go with the requests."""
+"""Downloads outputs, without credentials, because their links may lead to any host."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def save_outputs(generation: Generation, folder: Path, *, local: bool) -> list[P
             try:
                 paths.append(_save(client, output.url, folder / f"{_safe(generation.id)}-{number}"))
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                echo(f"error: output {number} cannot be saved: {_told(error)}", err=True)
-                echo(f"try again: hfgateway watch {generation.id} --save {folder}", err=True)
+                echo(f"error: output {number} cannot be saved: {_describe(error)}", err=True)
+                echo(f"Try again with: hfgateway watch {generation.id} --save {folder}", err=True)
                 raise click.exceptions.Exit(exits.ENDED_OTHERWISE) from None
     return paths
 
@@ -74,21 +74,21 @@ def _save(client: httpx.Client, url: str, stem: Path) -> Path:
 
 
 class _Partial:
-    """What there is of a file, with the tag of the version that it is of: without one it is begun anew."""
+    """A partial download, with the ETag of its version. Without an ETag the download starts anew."""
 
     def __init__(self, stem: Path) -> None:
         self._file = Path(f"{stem}.part")
         self._note = Path(f"{stem}.part.etag")
 
     def etag(self) -> str:
-        """The version of what there is; empty where nothing can be gone on with."""
+        """Return the ETag of the partial download; empty if there is nothing to resume."""
         try:
             return self._note.read_text() if self._file.stat().st_size else ""
         except OSError:
             return ""
 
     def fetch(self, client: httpx.Client, url: str) -> str:
-        """Get the file, or its rest, and check its size; returns the end of its name."""
+        """Download the file, or the rest of it, and check its size. Returns the suffix of its name."""
         import httpx
 
         etag = self.etag()
@@ -96,16 +96,16 @@ class _Partial:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-", "If-Range": etag} if etag else {})
         with client.stream("GET", url, headers=headers) as response:
             if response.status_code == 416 and etag:
-                self._note.unlink()  # what there is cannot be a part of it
+                self._note.unlink()  # the partial download does not belong to this file
                 return self.fetch(client, url)
             response.raise_for_status()
-            told = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-            if response.status_code == 206 and (told is None or int(told[1]) != size):
-                raise httpx.RemoteProtocolError("another part came than was asked for")
+            content_range = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+            if response.status_code == 206 and (content_range is None or int(content_range[1]) != size):
+                raise httpx.RemoteProtocolError("the response is not the requested part")
             if response.status_code != 206:
                 self._note.unlink(missing_ok=True)
                 size = 0
-            length = int(told[2]) if told else int(response.headers.get("content-length", -1))
+            length = int(content_range[2]) if content_range else int(response.headers.get("content-length", -1))
             with self._file.open("ab" if size else "wb") as file:
                 if not size and _STRONG.fullmatch(response.headers.get("etag", "")):
                     self._note.write_text(response.headers["etag"])
@@ -114,11 +114,11 @@ class _Partial:
                 file.flush()
                 os.fsync(file.fileno())
             if length not in (-1, size):
-                raise httpx.RemoteProtocolError(f"{size} bytes came, and {length} were told")
+                raise httpx.RemoteProtocolError(f"received {size} bytes of {length}")
             return _suffix(url, response.headers.get("content-type", ""))
 
     def complete(self, path: Path) -> Path:
-        """It is whole: give it its name."""
+        """Rename the complete download."""
         self._file.replace(path)
         self._note.unlink(missing_ok=True)
         return path
@@ -135,8 +135,8 @@ def _safe(generation_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", generation_id)
 
 
-def _told(error: Exception) -> str:
-    """What went wrong; the texts of some errors hold the URL, whose query may be a signature."""
+def _describe(error: Exception) -> str:
+    """Return the text of an error without URLs, whose query may be a signature."""
     import httpx
 
     if isinstance(error, httpx.HTTPStatusError):

@@ -1,4 +1,4 @@
-"""`hfgateway serve`: run the gateway."""
+"""`hfgateway serve`: runs the gateway."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from gateway.cli.exits import USAGE
 
 @click.command()
 @click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file; the environment goes before it."
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file with settings; environment variables override it.",
 )
 def serve(config: Path | None) -> int:
-    """Run the gateway until SIGTERM. Settings come from the environment: see the table in the docs."""
+    """Run the gateway until SIGTERM. Settings are environment variables, which docs/settings.md lists."""
     import asyncio
 
     from gateway import app

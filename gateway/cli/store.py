@@ -1,4 +1,4 @@
-"""`hfgateway backup` and `hfgateway migrate`: what an operator does with a store as a file."""
+"""`hfgateway backup` and `hfgateway migrate`: copy, update and declare the file of a store."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def backup(file: Path) -> int:
 
 
 @click.command()
-@click.option("--restored", is_flag=True, help="It is a backup or a copy: hold what may have been sent since.")
-@click.option("--moved", is_flag=True, help="It is the newest state, and no gateway has run on a copy of it.")
+@click.option("--restored", is_flag=True, help="The store is a backup or a copy: hold what may have been sent since.")
+@click.option("--moved", is_flag=True, help="The store is the newest state, and no gateway has run on a copy of it.")
 def migrate(restored: bool, moved: bool) -> int:
     """Update the store that HFGATEWAY_STORE_URL names to this version, while no gateway runs on it."""
     from gateway.cli.operator import store_path
     from gateway.store import restore
 
     if restored and moved:
-        raise click.UsageError("say one of --restored and --moved")
+        raise click.UsageError("use only one of --restored and --moved")
     store = store_path()
     if restored:
-        _tell(store, _on_file(lambda: asyncio.run(restore.restored(store))))
+        _report(store, _on_file(lambda: asyncio.run(restore.restored(store))))
         return 0
     if moved:
         _on_file(lambda: restore.moved(store))
@@ -53,7 +53,7 @@ def migrate(restored: bool, moved: bool) -> int:
     return 0
 
 
-def _tell(store: Path, declared: restore.Declared) -> None:
+def _report(store: Path, declared: restore.Declared) -> None:
     if declared.newest is not None:
         newest = datetime.fromtimestamp(declared.newest, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         print(f"{store}: the last change in it is of {newest}")
@@ -64,7 +64,7 @@ def _tell(store: Path, declared: restore.Declared) -> None:
 
 
 def _on_file(act: Callable[[], Answer]) -> Answer:
-    """Do it; trouble with a file ends the command with one line."""
+    """Act on a file. An error is printed and ends the command."""
     from gateway.store.files import StoreFileError
 
     try:

@@ -1,4 +1,4 @@
-"""Generations as people read them: one in lines, many in columns; and columns for other things."""
+"""Formats a generation as lines, and lists of generations and other messages as tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADINGS = ("ID", "STATE", "MODEL", "CREATED", "OUTPUTS", "LABELS")
 
 
 def describe(generation: Generation) -> Iterator[tuple[str, str]]:
-    """What is known about one, as names and values; what is not known is left out."""
+    """Return the known fields of a generation as names and values."""
     from hfgateway_client import state_name
 
     lines = [
@@ -38,12 +38,11 @@ def describe(generation: Generation) -> Iterator[tuple[str, str]]:
 
 
 def print_table(generations: Sequence[Generation]) -> None:
-    """Generations in columns."""
     print_rows(HEADINGS, [_row(generation) for generation in generations])
 
 
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal; elsewhere columns divided by tabs, for `cut` and `awk`."""
+    """Print a table on a terminal, otherwise columns separated by tabs, for `cut` and `awk`."""
     if not sys.stdout.isatty():
         for row in rows:
             echo_cells(list(row))
@@ -75,7 +74,7 @@ def _row(generation: Generation) -> tuple[str, ...]:
 
 
 def created(thing: Generation | SoulCharacter) -> str:
-    """When it was made; empty where that is not known."""
+    """Return the creation time; empty if it is not known."""
     if not thing.HasField("create_time"):
         return ""
     return thing.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")

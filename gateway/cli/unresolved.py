@@ -32,10 +32,10 @@ def list_unresolved() -> int:
 @unresolved.command()
 @click.argument("tenant")
 @click.argument("key")
-@click.option("--as-character", metavar="ID", help="This character came of it.")
+@click.option("--as-character", metavar="ID", help="The id of the character that was created.")
 @click.option("--not-taken", is_flag=True, help="Higgsfield never took it: a call with the key is charged anew.")
 def character(tenant: str, key: str, as_character: str | None, not_taken: bool) -> int:
-    """Say what came of the character that TENANT ordered under KEY."""
+    """Set the outcome of the character that TENANT requested with KEY."""
     from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -54,10 +54,10 @@ def character(tenant: str, key: str, as_character: str | None, not_taken: bool) 
 @unresolved.command()
 @click.argument("tenant")
 @click.argument("key")
-@click.option("--as-message", metavar="ID", help="It is this message.")
+@click.option("--as-message", metavar="ID", help="The id of the message that was sent.")
 @click.option("--not-taken", is_flag=True, help="Higgsfield never took it: a call with the key is charged anew.")
 def message(tenant: str, key: str, as_message: str | None, not_taken: bool) -> int:
-    """Say what came of the message to an agent that TENANT sent under KEY."""
+    """Set the outcome of the message to an agent that TENANT sent with KEY."""
     from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -74,7 +74,7 @@ def message(tenant: str, key: str, as_message: str | None, not_taken: bool) -> i
 
 
 def _gateway() -> str:
-    """The operator's address of the running gateway; ends the command where there is none."""
+    """Return the address of the admin socket. If no gateway runs, that is printed and ends the command."""
     from gateway.cli.operator import running_gateway, store_path
 
     store = store_path()

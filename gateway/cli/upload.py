@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--type", "content_type", metavar="TYPE", help="Such as image/png; by its name unless given.")
+@click.option(
+    "--type", "content_type", metavar="TYPE", help="The content type, such as image/png; default: by the file's name."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print URL, size and expire time as JSON.")
 @client_options
 def upload(connection: Connection, file: Path, content_type: str | None, as_json: bool) -> None:
     """Upload FILE to Higgsfield's storage, free of charge, and print the URL to use as an input.
 
-    It goes through the gateway in pieces. An upload that breaks off is made again; where it fails for good, no file is
-    left.
+    The file goes through the gateway in pieces. An upload that breaks off is repeated. If it fails for good, no file is
+    left behind.
     """
     from gateway.cli.progress import print_json
 
@@ -31,7 +33,7 @@ def upload(connection: Connection, file: Path, content_type: str | None, as_json
         try:
             uploaded = client.upload(file, content_type)
         except ValueError as error:
-            raise click.UsageError(f"{error}; say it with --type") from None
+            raise click.UsageError(f"{error}; set it with --type") from None
     if as_json:
         print_json(uploaded)
     else:
@@ -39,7 +41,10 @@ def upload(connection: Connection, file: Path, content_type: str | None, as_json
 
 
 def upload_first(client: Client, input: AnyInput) -> GenerationInput:
-    """The input with the URLs of its files, each of which is told: to repeat the command with the same input."""
+    """Upload the files of an input, and return the input with their URLs.
+
+    The URLs are printed, so that the command can be repeated with the same input.
+    """
     from hfgateway_client import LocalInput
 
     try:

@@ -114,7 +114,7 @@ async def test_higgsfield_away_or_unwilling_is_told_apart(doctor: Doctor) -> Non
     assert (await doctor())["higgsfield"] == [("warning", f"{doctor.sandbox.url} answers HTTP 503")]
     doctor.plan(status=404, body="<html>no such page</html>")
     (other,) = (await doctor())["higgsfield"]
-    assert other == ("problem", f"{doctor.sandbox.url} answers HTTP 404, not as the API does")
+    assert other == ("problem", f"{doctor.sandbox.url} answers HTTP 404, unlike the API")
 
 
 @pytest.mark.parametrize(("off", "words"), [(-3600, "ahead of"), (3600, "behind")])
@@ -130,7 +130,7 @@ async def test_a_store_is_looked_at_and_left_as_it_is(doctor: Doctor, tmp_path: 
     file = tmp_path / "store.db"
     await filled(file)
     before, names = file.read_bytes(), set(os.listdir(tmp_path))
-    assert (await doctor())["store"] == [("ok", f"{file} is whole, schema {len(list(migrations.folder().iterdir()))}")]
+    assert (await doctor())["store"] == [("ok", f"{file} is intact, schema {len(list(migrations.folder().iterdir()))}")]
 
     file.chmod(0o400)
     found = await doctor(launcher=CONFINED)

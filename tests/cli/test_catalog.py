@@ -67,7 +67,7 @@ async def test_a_model_of_which_nothing_more_is_known(gateway: ScriptedGateway, 
     known = await hfgateway("models", "--show", "a/b")
     unknown = await hfgateway("models", "--show", "no/such")
 
-    assert known.out.splitlines() == ["id        a/b", "what it takes is not known"]
+    assert known.out.splitlines() == ["id        a/b", "its parameters are not known"]
     assert (unknown.code, unknown.out) == (3, "")
     assert "Traceback" not in unknown.err
 

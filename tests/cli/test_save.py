@@ -116,7 +116,7 @@ async def test_a_part_that_was_not_asked_for_is_refused(
     media.add("/a.png", CONTENT, faults=[wrong] * ATTEMPTS)
     with pytest.raises(click.exceptions.Exit):
         await saved(media, tmp_path)
-    assert "another part" in capsys.readouterr().err
+    assert "not the requested part" in capsys.readouterr().err
     assert "g1-1.png" not in names(tmp_path)
 
 
