@@ -238,7 +238,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def _described(error: sqlite3.Error) -> str:
     known = {
-        "file is not a database": "is corrupt, or no SQLite file",
+        "file is not a database": "is corrupt, or not a SQLite file",
         "database disk image is malformed": f"is corrupt; {RESTORE}",
         "attempt to write a readonly database": "is read-only",
         "unable to open database file": "cannot be opened",

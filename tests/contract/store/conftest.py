@@ -1,4 +1,4 @@
-"""The engines that the behaviours of a store are tried on. Another engine is another row of ENGINES."""
+"""The engines on which the tests of the port `Store` run. To add an engine, add it to ENGINES."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gateway.store.sqlite import SqliteStore
 
 
 class Engine(Protocol):
-    """Opens one store, and the same again once it was closed."""
+    """Opens a store, and opens it again after it was closed."""
 
     async def open(self) -> Store:
-        """The store; closed by `close`, at the latest with its engine."""
+        """Open the store. The fixture closes it after the test."""
 
     async def close(self) -> None:
-        """Close what is open; nothing if nothing is."""
+        """Close the store if it is open."""
 
 
 class SqliteEngine:
-    """SQLite in a file."""
+    """A SQLite file."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "store.db"

@@ -1,4 +1,4 @@
-"""Generations, claims and requests to store, and the steps that lead them on."""
+"""Generations, claims and requests for tests of stores, and the steps of a generation."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _numbers = itertools.count(1)
 
 
 def moment(after: float = 0.0) -> Moment:
-    """So many seconds after the time of all examples."""
+    """Return the moment `after` seconds after NOW."""
     return Moment(NOW + after, NOW + after)
 
 
 def generation(**spec: Any) -> Generation:
-    """One that waits, with an id behind those of all before it; named are parts of its Spec."""
+    """Return a pending generation, whose id sorts after all earlier ones. `spec` replaces fields of its Spec."""
     number = next(_numbers)
     given: dict[str, Any] = {
         "id": f"00000000-0000-7000-8000-{number:012x}",
@@ -53,7 +53,6 @@ def generation(**spec: Any) -> Generation:
 
 
 def request(of: Generation) -> PreparedRequest:
-    """The prepared request of a generation."""
     spec = of.spec
     headers = {"idempotency-key": of.id}
     return PreparedRequest(
@@ -62,39 +61,39 @@ def request(of: Generation) -> PreparedRequest:
 
 
 def claim(of: Generation | None = None, fingerprint: bytes = b"input", **spec: Any) -> Claim:
-    """A claim for it."""
+    """Return a claim for a generation, or for a new one with these fields of its Spec."""
     of = of or generation(**spec)
     return Claim(of, request(of), fingerprint)
 
 
 def after(before: Generation, observation: Observation, at: float = 1.0) -> Generation:
-    """What an observation makes of it, which must be something new."""
+    """Return the generation after an observation, which must change it."""
     result = advance(before, observation, moment(at))
     assert result is not None
     return result
 
 
 def marked(before: Generation) -> Generation:
-    """It is being sent."""
+    """Return the generation with the marker of an attempt."""
     return after(before, Marked("owner"))
 
 
 def accepted(before: Generation, request_id: str) -> Generation:
-    """Its POST was accepted: it is queued."""
+    """Return the generation after its POST was accepted: queued."""
     return after(before, Accepted(report(request_id, State.QUEUED)))
 
 
 def refused(before: Generation) -> Generation:
-    """Its POST was refused: it has failed, and was never accepted."""
+    """Return the generation after its POST was refused: failed, and never accepted."""
     assert before.marker is not None
     return after(before, Refused(before.marker, REFUSAL))
 
 
 def reported(before: Generation, state: State, at: float = 2.0, source: Source = Source.POLL) -> Generation:
-    """Higgsfield told this state of its request."""
+    """Return the generation after Higgsfield reported a state of its request."""
     return after(before, Reported(report(before.request_id, state), source), at)
 
 
 def report(request_id: str, state: State | None) -> StatusReport:
-    """A status of a request."""
+    """Return a report of a request; None is a status that the gateway does not know."""
     return StatusReport(request_id, state.name.lower() if state else "paused", state)

@@ -1,4 +1,4 @@
-"""What every store keeps of conversations with agents, and what it lets go of."""
+"""The port `AgentStore`: sessions, records of idempotency keys, and media slots."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_a_message_is_marked_once_and_bound_for_good(agents: Any) -> None:
     assert await agents.newest_agent_message("s") == ""
 
     assert await agents.bind_agent_message(MESSAGE, "m2")
-    await agents.free_agent_key(MESSAGE)  # too late: what is bound stays
+    await agents.free_agent_key(MESSAGE)  # too late: a bound record stays
 
     assert await agents.agent_key("red", "k") == replace(MESSAGE, message_id="m2")
     assert await agents.bound_agent_messages("s") == {"m2"}
@@ -48,7 +48,7 @@ async def test_a_message_belongs_to_one_key(agents: Any) -> None:
     assert await agents.bind_agent_message(MESSAGE, "m2")
     assert not await agents.bind_agent_message(other, "m2")
     assert (await agents.agent_key("blue", "k")).message_id is None
-    # In another session the same id is another message's.
+    # The ids of messages are unique within a session only.
     elsewhere = replace(MESSAGE, key="l", session_id="t")
     await agents.mark_agent_message(elsewhere, 1.0)
     assert await agents.bind_agent_message(elsewhere, "m2")

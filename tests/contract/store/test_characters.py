@@ -1,4 +1,4 @@
-"""Characters in the store: what a claim, a binding and a removal leave, also after it was opened again."""
+"""The port `CharacterStore`: claims, bindings and removals, also after the store was opened again."""
 
 from __future__ import annotations
 

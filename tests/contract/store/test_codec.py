@@ -1,4 +1,4 @@
-"""Whatever a generation holds, a store gives it back: every field, any text, any number."""
+"""Property tests: a store returns every field of a generation as it was stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gateway.generations.ports import Claim
 from gateway.store import codec
 from gateway.store.sqlite import SqliteStore
 
-# What can come in: protobuf and the reader of Higgsfield's JSON refuse lone surrogates.
+# Protobuf and the parser of Higgsfield's JSON reject lone surrogates, so none can reach a store.
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 seconds = st.floats(min_value=0, max_value=4e9, allow_nan=False)
 counts = st.integers(min_value=0, max_value=2**31)
@@ -98,7 +98,7 @@ generations = st.builds(
     stray_request_id=texts,
     ended_at=st.none() | seconds,
     held=st.booleans(),
-    ran=st.none(),  # is of no use later, and not stored
+    ran=st.none(),  # not stored
 )
 requests = st.builds(
     PreparedRequest,
@@ -109,7 +109,7 @@ quick = settings(deadline=None, max_examples=60)
 
 
 def test_the_strategies_leave_no_field_out() -> None:
-    """A field with a default that no strategy names would be tried with its default only."""
+    """A strategy that leaves a field out would test it with its default value only."""
     for kind, strategy in [(Spec, specs), (Generation, generations), (Failure, failures)]:
         named = set(strategy.wrapped_strategy.kwargs)  # type: ignore[attr-defined]
         assert named == {field.name for field in dataclasses.fields(kind)}
@@ -138,7 +138,7 @@ def test_a_prepared_request_comes_back(request: PreparedRequest) -> None:
 
 
 def test_a_store_gives_back_what_was_put_into_it(tmp_path: Path) -> None:
-    """Through the columns of real tables, whose types are strict."""
+    """Test the columns of real tables, whose types are strict."""
     loop = asyncio.Runner()
     path = tmp_path / "store.db"
     with loop:

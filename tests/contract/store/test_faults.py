@@ -1,6 +1,6 @@
-"""A store in trouble says so: nothing is acknowledged that is not stored, nothing is sent, and it mends by itself.
+"""Faults of the store: it refuses writes, acknowledges nothing that is not stored, and recovers by itself.
 
-The trouble is real: another connection's lock, a file system without room, a file that may not grow.
+The faults are real: a lock of another connection, a full file system, a limit of the file's size.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples
 from tests.durability.process import GatewayProcess, stub
 
-# A small file system of its own, seen by nobody else and gone with its last process.
+# A small file system in a private mount namespace, which disappears with its last process.
 SMALL_DISK = (
     "unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-root-user",)),
     "sh", "-c", 'mount -t tmpfs -o size=16m none "$0" && exec "$@"',
@@ -40,7 +40,7 @@ import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-"""Larger than a store that has just been made, smaller than its log becomes before a checkpoint."""
+"""The limit is larger than a new store, and smaller than its log becomes before a checkpoint."""
 MANY = 200
 
 
@@ -52,7 +52,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> tuple[str, ...]:
-    """What starts a process that sees a small disk at `tmp_path`."""
+    """Return the command prefix for a process that has a small disk at `tmp_path`."""
     launcher = (*SMALL_DISK, str(tmp_path))
     tried = subprocess.run([*launcher, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
@@ -62,7 +62,7 @@ def small_disk(tmp_path: Path) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def held(path: Path) -> AsyncIterator[None]:
-    """Another program's transaction holds the file."""
+    """Lock the file with a transaction of another connection."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         yield
@@ -70,16 +70,16 @@ async def held(path: Path) -> AsyncIterator[None]:
 
 
 def submission(key: str) -> pb.SubmitGenerationRequest:
-    """One that answers as soon as it is stored."""
+    """Return a submission that returns once it is stored."""
     request = pb.SubmitGenerationRequest(idempotency_key=key, wait_for=pb.WAIT_FOR_STORED)
     request.input.soul.prompt = f"{key} " + "a long story " * 200
     return request
 
 
 async def submit(channel: grpc.aio.Channel, key: str) -> str | None:
-    """The id of the generation that was stored; None where the gateway said that it could not store one.
+    """Return the id of the stored generation; None if the gateway reported that it could not store one.
 
-    Raises AioRpcError where no gateway said anything.
+    Raises AioRpcError if no gateway responded.
     """
     try:
         answer = await stub(channel).SubmitGeneration(submission(key), timeout=60)
@@ -92,7 +92,7 @@ async def submit(channel: grpc.aio.Channel, key: str) -> str | None:
 
 
 def reason(error: grpc.aio.AioRpcError) -> int:
-    """The reason that the gateway gave for an error, if it did."""
+    """Return the reason in the details of an error."""
     failure = error_pb2.Failure()
     packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
     assert isinstance(packed, bytes)
@@ -103,7 +103,7 @@ def reason(error: grpc.aio.AioRpcError) -> int:
 
 
 async def completed(channel: grpc.aio.Channel, generation_id: str) -> bool:
-    """Whether it comes to a good end."""
+    """Return whether the generation completes."""
     answer = await stub(channel).WaitGeneration(pb.WaitGenerationRequest(id=generation_id, timeout={"seconds": 60}))
     return bool(answer.generation.HasField("end_time") and answer.generation.outputs)
 
@@ -114,7 +114,7 @@ async def test_a_file_that_another_program_holds_refuses_writes_together_and_rec
     claims = [examples.claim() for _ in range(30)]
     try:
         async with held(tmp_path / "store.db"):
-            # One wait for the lock each would take minutes.
+            # If each write waited for the lock, this would take minutes.
             refused = await asyncio.gather(*map(store.claim, claims), return_exceptions=True)
             assert {type(one) for one in refused} == {StoreError}
             assert await store.get("tenant", before.generation_id) == before.generation
@@ -157,7 +157,7 @@ async def test_a_full_disk_refuses_and_room_is_all_it_takes(
 
         ballast = Path(f"/proc/{gateway.pid}/root{tmp_path}/ballast")
         fill(ballast)
-        # The log still has room that was its own before.
+        # The log can still reuse the space that it has.
         for number in range(MANY):
             stored[f"key-{number}"] = await submit(channel, f"key-{number}")
             if stored[f"key-{number}"] is None:
@@ -186,7 +186,7 @@ def make_room(ballast: Path) -> None:
 
 
 def fill(ballast: Path) -> None:
-    """Write until there is no room for a byte."""
+    """Write until the disk is full."""
     with open(ballast, "wb", buffering=0) as file:
         for size in (1 << 16, 1 << 10, 1):
             try:

@@ -1,4 +1,4 @@
-"""Migrations are applied by name, each once; a set of files or a store that does not add up is refused in one line."""
+"""Migrations: each is applied once, by name; inconsistent files or stores are refused with a one-line message."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ COUNTED = (
     "0001_pre_first.sql", "0002_pre_catalogs.sql", "0003_pre_characters.sql", "0004_pre_agents.sql",
     "0005_pre_archive.sql", "0007_callbacks.sql", "0008_nothing_scanned.sql",
 )  # fmt: skip
-"""What a store of a gateway that counted its migrations had applied, in this order."""
+"""The migrations of early gateways, which stored only their number, in the order in which they were applied."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project's migrations, which the gateway takes instead."""
+    """Make the gateway use a copy of the migrations."""
     copied = tmp_path / "migrations"
     shutil.copytree(migrations.folder(), copied)
     monkeypatch.setattr(migrations, "folder", lambda: copied)
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def counted_store(path: Path, folder: Path, count: int) -> None:
-    """A store as a gateway left it that kept the number of its migrations and not their names."""
+    """Create a store as an early gateway did, with the number of its migrations but without their names."""
     script = "".join((folder / name).read_text() for name in COUNTED[:count])
     with closing(sqlite3.connect(path)) as store:
         store.executescript(
@@ -61,7 +61,7 @@ def test_a_file_for_the_number_that_was_left_out_is_applied_to_an_existing_store
     path = tmp_path / "store.db"
     counted_store(path, folder, len(COUNTED))
     (folder / "0006_late.sql").write_text("CREATE TABLE late (id INTEGER PRIMARY KEY) STRICT;")
-    for _ in range(2):  # once is enough
+    for _ in range(2):  # applied only once
         files.prepare(path).close()
     with closing(sqlite3.connect(path)) as store:
         assert store.execute("SELECT count(*) FROM late").fetchone() == (0,)

@@ -1,4 +1,4 @@
-"""What every store does, whatever it is made of: the promises of the port, one test each."""
+"""The port `Store`: one test for each promise. They run on every engine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DAY = 86_400.0
 
 
 async def stored(store: Store, **spec: Any) -> Generation:
-    """A generation that waits, claimed."""
+    """Claim a pending generation."""
     claimed = await store.claim(examples.claim(**spec))
     assert claimed.new
     assert claimed.generation is not None
@@ -39,34 +39,34 @@ async def stored(store: Store, **spec: Any) -> Generation:
 
 
 async def saved(store: Store, before: Generation, after: Generation) -> Generation:
-    """Its next version, stored."""
+    """Store the next version of a generation."""
     assert await store.save(before, after)
     return after
 
 
 async def queued(store: Store, request_id: str, **spec: Any) -> Generation:
-    """One that Higgsfield has accepted."""
+    """Store a generation that Higgsfield has accepted."""
     waiting = await stored(store, **spec)
     sending = await saved(store, waiting, examples.marked(waiting))
     return await saved(store, sending, examples.accepted(sending, request_id))
 
 
 async def completed(store: Store, request_id: str, at: float = 2.0, **spec: Any) -> Generation:
-    """One that has ended well, so many seconds after NOW."""
+    """Store a generation that completed `at` seconds after NOW."""
     running = await queued(store, request_id, **spec)
-    # A webhook tells when it ended: what is learned from.
+    # A webhook reports the time of the end, so that the run time is stored.
     return await saved(store, running, examples.reported(running, State.COMPLETED, at, Source.WEBHOOK))
 
 
 async def failed(store: Store, **spec: Any) -> Generation:
-    """One that was refused."""
+    """Store a generation that was refused."""
     waiting = await stored(store, **spec)
     sending = await saved(store, waiting, examples.marked(waiting))
     return await saved(store, sending, examples.refused(sending))
 
 
 def seen(change: Change) -> tuple[object, ...]:
-    """A change as its callers see it: what they do not see is, in the log, that of today."""
+    """Return the visible fields of a change. Its other fields have the current values."""
     now = change.generation
     assert now is not None
     return change.position, change.tenant, change.generation_id, now.revision, now.state, now.update_time
@@ -142,7 +142,7 @@ async def test_of_two_saves_from_one_version_the_second_loses(store: Store) -> N
     second = examples.after(before, CancelAsked())
     assert list(await asyncio.gather(store.save(before, first), store.save(before, second))) == [True, False]
     assert await store.get("tenant", before.id) == first
-    assert len(await all_changes(store)) == 1  # a mark is nothing that callers see
+    assert len(await all_changes(store)) == 1  # callers do not see the marker
 
 
 async def test_a_generation_that_was_deleted_cannot_be_saved(store: Store) -> None:
@@ -221,7 +221,7 @@ async def test_a_write_that_fails_does_not_fail_those_beside_it(store: Store) ->
     outcomes = await asyncio.gather(*map(store.claim, (first, faulty, last)), return_exceptions=True)
     assert isinstance(outcomes[1], StoreError)
     assert {generation.id for generation in await store.unfinished()} == {first.generation.id, last.generation.id}
-    # Nothing of it was stored: not even its key.
+    # Nothing of the claim was stored, not even its key.
     key = faulty.generation.spec.idempotency_key
     assert (await store.claim(examples.claim(idempotency_key=key))).new
 
@@ -300,7 +300,7 @@ async def test_listeners_hear_every_commit_in_order_and_before_its_writer(store:
     told = [seen(one.change) for one in heard if one.change is not None]
     assert told == [seen(change) for change in await all_changes(store)]
     assert len(heard) == 60
-    assert len(told) == 40  # marks are told too, and are no changes
+    assert len(told) == 40  # listeners get markers, too, but they are no changes
 
 
 async def test_what_was_not_committed_is_not_told(store: Store) -> None:
@@ -332,7 +332,7 @@ async def test_unfinished_are_all_that_have_not_ended_oldest_first(store: Store)
 
 
 async def pages(store: Store, wanted: Filter, size: int) -> list[str]:
-    """All ids that a caller gets who reads page by page."""
+    """Return the ids on all pages."""
     ids: list[str] = []
     before: str | None = None
     while True:
@@ -506,9 +506,9 @@ async def test_it_is_known_whether_there_is_anything_to_prune(store: Store) -> N
     assert not await store.prunable(*strict)
     ended = await completed(store, "ended", at=1.0)
     assert (await store.prunable(*generous), await store.prunable(*strict)) == (False, True)
-    await store.delete(ended, at_upstream=False, steady=NOW)  # leaves the trace of its removal
+    await store.delete(ended, at_upstream=False, steady=NOW)  # leaves the change that records its removal
     assert (await store.prunable(*generous), await store.prunable(NOW + DAY, NOW)) == (False, True)
-    await store.prune(NOW + DAY, NOW)  # leaves its key
+    await store.prune(NOW + DAY, NOW)  # leaves its key only
     assert (await store.prunable(NOW + DAY, NOW), await store.prunable(NOW, NOW + DAY)) == (False, True)
     await store.prune(*strict)
     assert not await store.prunable(*strict)
@@ -597,7 +597,7 @@ async def test_a_store_that_is_opened_again_holds_the_same(store: Store, engine:
 async def test_what_was_answered_is_stored_though_the_store_closes_at_once(store: Store, engine: Engine) -> None:
     claims = [examples.claim() for _ in range(20)]
     writes = [asyncio.ensure_future(store.claim(claim)) for claim in claims]
-    await asyncio.sleep(0)  # let them be handed over
+    await asyncio.sleep(0)  # lets the writes be queued
     await engine.close()
     assert all(claimed.new for claimed in await asyncio.gather(*writes))
     assert len(await (await engine.open()).unfinished()) == 20

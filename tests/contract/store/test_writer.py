@@ -1,4 +1,4 @@
-"""How writes become groups: a lone one goes at once, several gather, and the loop waits for nobody."""
+"""Groups of writes: a single write is committed at once, several together, and the event loop never blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.contract.store.test_faults import held
 
 
 class Watched:
-    """A writer over a table of names, and the groups that it committed."""
+    """A writer to a table of names, which records the groups that it commits."""
 
     def __init__(self, path: Path) -> None:
         self.connection = connection = files.connect_writer(path)
@@ -39,11 +39,11 @@ class Watched:
             self._group = []
 
     def add(self, name: str, *, brief: bool = True) -> asyncio.Future[Any]:
-        """Store a name, which must be new."""
+        """Queue the insertion of a name; fails if the table has it."""
         return self.writer.write(None, inserting(name), brief=brief)
 
     def stored(self) -> list[str]:
-        """All names, in their order."""
+        """Return all names in the order of their insertion."""
         with sqlite3.connect(self._path) as reader:
             return [name for (name,) in reader.execute("SELECT name FROM names ORDER BY rowid")]
 
@@ -69,7 +69,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
 
 
 class Timers:
-    """Takes down for what the loop is asked to call later."""
+    """Records the delays that are passed to `call_later`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[float] = []
@@ -144,7 +144,7 @@ async def test_only_the_thread_waits_for_another_program(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def patience() -> int:
-        """Milliseconds for which a statement on the loop would wait."""
+        """Return how long a statement on the event loop would wait, in milliseconds."""
         return int(watched.connection.execute("PRAGMA busy_timeout").fetchone()[0])
 
     monkeypatch.setattr("gateway.store.writer.PATIENCE", 1)

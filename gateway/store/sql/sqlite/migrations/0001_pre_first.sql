@@ -1,11 +1,11 @@
--- The first schema. Times that end in _time are wall clock, all others the steady clock; both in seconds.
+-- The first schema. Times whose names end in _time are wall time, all others steady time. Both are in seconds.
 
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row for each generation. `shown` is what a caller sees change, `input` the caller's message as it was sent.
+-- Generations. shown: a JSON text of all that a caller can see change. input: the caller's protobuf message.
 CREATE TABLE generations (
     id TEXT PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -46,7 +46,7 @@ CREATE TABLE generations (
     stray_request_id TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- A request of Higgsfield's belongs to one generation.
+-- A request at Higgsfield belongs to one generation.
 CREATE UNIQUE INDEX generations_request ON generations (account, request_id) WHERE request_id IS NOT NULL;
 CREATE UNIQUE INDEX generations_token ON generations (token_hash) WHERE token_hash IS NOT NULL;
 CREATE INDEX generations_unfinished ON generations (id) WHERE done = 0;
@@ -54,7 +54,7 @@ CREATE INDEX generations_tenant ON generations (tenant, id);
 CREATE INDEX generations_key ON generations (tenant, idempotency_key);
 CREATE INDEX generations_ended ON generations (end_time) WHERE done = 1;
 
--- The exact request of a submission, until it is settled.
+-- The exact request of each submission that is not settled.
 CREATE TABLE requests (
     generation_id TEXT PRIMARY KEY,
     account TEXT NOT NULL,
@@ -67,8 +67,8 @@ CREATE TABLE requests (
     kind TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What an idempotency key stands for. Outlives its generation.
--- deleted: 0 no, 1 here, 2 at Higgsfield too. used_time: when it was claimed, or its generation deleted.
+-- Idempotency keys, which outlive their generations. deleted: 0 no, 1 here, 2 at Higgsfield too.
+-- used_time: the time at which the key was claimed, or its generation deleted.
 CREATE TABLE keys (
     tenant TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -80,7 +80,7 @@ CREATE TABLE keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX keys_generation ON keys (generation_id);
 
--- The log: each revision of each generation, and its removal (revision 0). Positions are never given twice.
+-- The log of changes: each revision of each generation, and its removal (revision 0). Positions are never reused.
 CREATE TABLE changes (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant TEXT NOT NULL,
@@ -92,7 +92,7 @@ CREATE TABLE changes (
 CREATE UNIQUE INDEX changes_generation ON changes (generation_id, revision);
 CREATE INDEX changes_tenant ON changes (tenant, position);
 
--- Webhooks that came, each once. dealt: it has had its effect.
+-- Webhooks from Higgsfield, without duplicates. dealt: 1 once it is processed.
 CREATE TABLE deliveries (
     generation_id TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -104,13 +104,13 @@ CREATE TABLE deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_undealt ON deliveries (time) WHERE dealt = 0;
 
--- The highest position whose change retention has removed.
+-- horizon: the highest position of a tenant's removed changes.
 CREATE TABLE tenants (
     tenant TEXT PRIMARY KEY,
     horizon INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What happened for a generation beside its changes: calls to Higgsfield, webhooks.
+-- Events of a generation that are no changes: calls to Higgsfield, webhooks.
 CREATE TABLE events (
     generation_id TEXT NOT NULL,
     time REAL NOT NULL,
@@ -125,7 +125,7 @@ CREATE TABLE events (
     PRIMARY KEY (generation_id, time)
 ) STRICT, WITHOUT ROWID;
 
--- How long generations ran, for the pace of polls and for forecasts.
+-- Run times of generations, for the intervals of polls and for forecasts.
 CREATE TABLE durations (
     id INTEGER PRIMARY KEY,
     model_id TEXT NOT NULL,
@@ -133,13 +133,13 @@ CREATE TABLE durations (
 ) STRICT;
 CREATE INDEX durations_model ON durations (model_id, id);
 
--- repeats_off: keys were seen not to be honoured for this account.
+-- repeats_off: 1 once a second request showed that Higgsfield does not honour idempotency keys of the account.
 CREATE TABLE accounts (
     account TEXT PRIMARY KEY,
     repeats_off INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Who may call. hash: SHA-256 of the key, which is not kept.
+-- API keys of callers. hash: the SHA-256 of the key, which is not stored.
 CREATE TABLE api_keys (
     id TEXT PRIMARY KEY,
     tenant TEXT NOT NULL,

@@ -1,4 +1,4 @@
--- What Higgsfield offers an account, as it told it last. items: JSON; fetched_at is steady time, fetch_time wall clock.
+-- The newest catalogs of each account. items: JSON. fetched_at is steady time, fetch_time wall time.
 CREATE TABLE catalogs (
     account TEXT NOT NULL,
     origin TEXT NOT NULL,

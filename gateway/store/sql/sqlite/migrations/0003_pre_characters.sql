@@ -1,5 +1,5 @@
--- Orders of characters that may have been sent: written before the first byte, kept for as long as the store.
--- known: the ids of that name that were there before. sent_date: Higgsfield's clock; sent_at: the steady one.
+-- Orders of characters, stored before they are sent and never removed.
+-- known: the ids of the characters with this name before that. sent_date is Higgsfield's time, sent_at steady time.
 CREATE TABLE characters (
     id TEXT PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -15,10 +15,10 @@ CREATE TABLE characters (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX characters_key ON characters (tenant, idempotency_key);
 
--- A character of Higgsfield's belongs to one order.
+-- A character at Higgsfield belongs to one order.
 CREATE UNIQUE INDEX characters_id ON characters (account, character_id) WHERE character_id IS NOT NULL;
 
--- Characters that somebody wants deleted. gone: Higgsfield has said that they are.
+-- Characters that a caller deleted. gone: 1 once Higgsfield has confirmed it.
 CREATE TABLE removed_characters (
     account TEXT NOT NULL,
     character_id TEXT NOT NULL,

@@ -1,14 +1,15 @@
--- Conversations with Higgsfield's agents. What is said in them is not kept here.
+-- Conversations with Higgsfield's agents. The messages themselves are not stored.
 
--- Sessions that were created here, and whose they are.
+-- Sessions that were created through this gateway.
 CREATE TABLE agent_sessions (
     id TEXT PRIMARY KEY,
     tenant TEXT NOT NULL,
     create_time REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What an idempotency key stands for: a session, or a message to one. fingerprint: of what was asked for.
--- after_message_id: the newest message known before this one was sent. message_id: NULL while it is not known.
+-- Records of idempotency keys, each of a session or of a message.
+-- after_message_id: the newest message that was known before this one was sent.
+-- message_id: the id at Higgsfield, NULL while the outcome is unknown.
 CREATE TABLE agent_keys (
     tenant TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -24,7 +25,7 @@ CREATE TABLE agent_keys (
 CREATE UNIQUE INDEX agent_keys_message ON agent_keys (session_id, message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX agent_keys_used ON agent_keys (used_time);
 
--- Places for media, and to whom they were given.
+-- Media slots.
 CREATE TABLE agent_media (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,

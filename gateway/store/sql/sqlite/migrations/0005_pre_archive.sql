@@ -1,6 +1,6 @@
--- Outputs that are to be copied to an archive, or were. state: 0 waits, 1 archived, 2 given up, 3 to be removed.
--- archive: the URL of the archive it belongs to. url is erased once it has served: its query may be a signature.
--- A row outlives its generation while there is something to be done.
+-- Copies of outputs in an archive. state: 0 pending, 1 archived, 2 given up, 3 to be removed.
+-- archive: the URL of the archive. url: the source, erased after the copy because its query may be a signature.
+-- A row outlives its generation until its copy or removal is finished.
 CREATE TABLE archive_files (
     generation_id TEXT NOT NULL,
     output INTEGER NOT NULL,

@@ -1,6 +1,6 @@
--- Webhooks to callers. Times that end in _time are wall clock, all others the steady clock; both in seconds.
+-- Webhooks to callers. Times whose names end in _time are wall time, all others steady time. Both are in seconds.
 
--- position: all changes of the tenant up to there have been taken up.
+-- position: the changes of the tenant up to this position have their deliveries.
 CREATE TABLE callbacks (
     id TEXT PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE callbacks (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX callbacks_key ON callbacks (tenant, idempotency_key);
 
--- What deliveries are signed with; kept as it is, for a hash cannot sign (docs/decisions/0021). The newest has number 0.
+-- Secrets that sign deliveries, in plain text because a hash cannot sign (docs/decisions/0021). 0 is the newest.
 CREATE TABLE callback_secrets (
     callback_id TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE callback_secrets (
     PRIMARY KEY (callback_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- What was taken up for a callback. fate: 1 waits, 2 delivered, 3 given up.
+-- Deliveries of callbacks. fate: 1 pending, 2 delivered, 3 given up.
 CREATE TABLE callback_deliveries (
     callback_id TEXT NOT NULL,
     generation_id TEXT NOT NULL,

@@ -1,6 +1,6 @@
--- Retention goes by steady times, which can be corrected: a calendar that was set wrong ages nothing.
+-- Retention uses steady times, so that a wrong wall clock removes nothing too early.
 
--- From `since` on the steady clock was so many seconds ahead of Higgsfield's.
+-- From `since` on, the steady clock was `ahead` seconds ahead of Higgsfield's.
 CREATE TABLE corrections (
     since REAL PRIMARY KEY,
     ahead REAL NOT NULL

@@ -1,5 +1,5 @@
--- held: the store was restored, and what became of the submission since the backup is for the operator to find out.
+-- held: 1 if the store was restored and the submission may have been sent since the backup. The operator decides.
 ALTER TABLE generations ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 
--- How many commits the store has had; from now on they are counted (gateway/store/mark.py).
+-- The number of commits of the store, counted from now on (gateway/store/mark.py).
 INSERT INTO meta (name, value) VALUES ('commits', '1');

@@ -1,2 +1,2 @@
--- placed: a Date of Higgsfield's has confirmed how far the clock of that process was ahead. Until then it is a guess.
+-- placed: 1 once a Date header of Higgsfield has confirmed `ahead`. Until then `ahead` is an estimate.
 ALTER TABLE corrections ADD COLUMN placed INTEGER NOT NULL DEFAULT 1;
