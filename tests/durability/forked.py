@@ -1,6 +1,6 @@
-"""Gateways that are forked from a process that has loaded their modules: as real as others, for a fifth of the time.
+"""Gateways that are forked from a process with loaded modules, in a fifth of the time of a new process.
 
-Where a process is started hundreds of times, nearly all of that time would be Python's imports.
+The kill tests start hundreds of processes, and would spend nearly all of their time on imports.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ LOADED = (
     "grpc_reflection.v1alpha.reflection", "gateway.app", "gateway.cli.serve", "gateway.higgsfield.transport",
     "gateway.higgsfield.webhooks", "gateway.rpc.over_connect", "gateway.web.server", "gateway.web.webhook",
 )  # fmt: skip
-"""What a gateway imports late."""
+"""Modules that a gateway imports late."""
 
 
 class ForkedGateway(GatewayProcess):
-    """The same in use. `late`: its connections always come too late for `send_by`."""
+    """A `GatewayProcess` that is forked. `late`: its connections are always established after `send_by`."""
 
     def __init__(self, folder: Path, upstream: str, *, late: bool = False, **settings: str) -> None:
         super().__init__(folder, upstream, **settings)
@@ -36,7 +36,7 @@ class ForkedGateway(GatewayProcess):
         self._forked: multiprocessing.process.BaseProcess | None = None
 
     async def start(self) -> None:
-        """Start, and wait until both ports answer. Raises AssertionError with what it said instead."""
+        """Start, and wait until both ports are open. Raises AssertionError with the output if it fails."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__, *LOADED])
         reading, writing = context.Pipe(duplex=False)
@@ -51,19 +51,19 @@ class ForkedGateway(GatewayProcess):
         self.address, self.http_address = told[1], told[2]
 
     async def kill(self) -> None:
-        """kill -9, unless it has ended already: its number may be another's by now."""
+        """Send SIGKILL, unless the process has ended, because its id may belong to another one."""
         if self._forked is not None and self._forked.exitcode is None:
             self._forked.kill()
             await self.ended()
 
     async def terminate(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM, and return the exit code."""
         assert self._forked is not None
         self._forked.terminate()
         return await self.ended()
 
     async def ended(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for the end of the process, and return the exit code."""
         assert self._forked is not None
         loop, over = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._forked.sentinel, over.set)
@@ -76,20 +76,20 @@ class ForkedGateway(GatewayProcess):
         return self._forked.exitcode
 
     async def errors(self) -> str:
-        """What it, and those before it, wrote to stderr until its end."""
+        """Return what this process and the earlier ones wrote to stderr, once it has ended."""
         await self.ended()
         return self._log.read_text()
 
     @property
     def pid(self) -> int:
-        """Of the process, once started."""
+        """The process id, once started."""
         assert self._forked is not None
         assert self._forked.pid is not None
         return self._forked.pid
 
 
 async def _line(reading: Connection) -> str:
-    """The first line that comes out of a pipe; what there is where it is closed before."""
+    """Return the first line from a pipe, or what was written before the pipe was closed."""
     reader = asyncio.StreamReader()
     pipe = os.fdopen(os.dup(reading.fileno()), "rb", buffering=0)
     reading.close()
@@ -103,7 +103,7 @@ async def _line(reading: Connection) -> str:
 
 
 def _serve(environment: Mapping[str, str], out: Connection, log: Path, late: bool) -> None:
-    """`hfgateway serve`, in the forked process: nothing but imports has happened in it."""
+    """Run `hfgateway serve` in the forked process, in which only modules were imported."""
     assert len(os.listdir("/proc/self/task")) == 1, "what is forked must have no threads"
     os.environ.clear()
     os.environ.update(environment)

@@ -1,7 +1,7 @@
-"""The lives of one gateway: killed at a named place, started again over the same store, and what must be true then.
+"""Run a scenario with a gateway that is killed at a failpoint and restarted on the same store, and check the result.
 
-Its customer is the shipped client, to which a kill is a connection that broke: it repeats its submission under the same
-key and resumes its watch, and what it saw before the kill must still be so afterwards.
+The caller is the shipped client. To it, a kill is a broken connection: it retries the submission with the same key and
+resumes the watch. What it saw before the kill must still be true afterwards.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from tests.durability.forked import ForkedGateway
 
 KEY = "one-key"
 AT_WORK = "while Higgsfield is at work"
-"""Not a place of the code: killed from outside, as soon as a submission was charged that is not answered."""
+"""No failpoint: the process is killed from outside, between the charge of a submission and its response."""
 PATIENCE = 100.0
-"""Seconds in which all must have ended: what was in doubt is repeated after half a minute."""
+"""Seconds in which a scenario must end. Uncertain submissions are repeated after half a minute."""
 REACHED_WITHIN = 20.0
-"""Seconds, after the customer has got all it wanted, in which the process must have come by the place."""
+"""Seconds after the end of the scenario in which the process must reach the failpoint."""
 LONG_AGO = 4_000
 """Seconds, longer than the shortest retention."""
 ENDS = {"completed": "COMPLETED", "canceled": "CANCELED", "failed": "FAILED", "nsfw": "NSFW"}
-"""Higgsfield's words for an end, and ours."""
+"""The final states by Higgsfield's statuses."""
 
 
 class Stage:
-    """A sandbox, a store, and the gateways that follow one another at the same addresses."""
+    """A sandbox, a store, and the gateways that run on it one after the other, at the same addresses."""
 
     def __init__(
         self,
@@ -63,14 +63,14 @@ class Stage:
         self._gateway: ForkedGateway | None = None
 
     async def start(self, failpoint: str = "", *, late: bool = False) -> ForkedGateway:
-        """The next process, once it answers; AssertionError where it ends before that."""
+        """Start the next process, and wait until it serves. Raises AssertionError if it ends before that."""
         armed = {"failpoint": failpoint} if failpoint else {}
         self._gateway = ForkedGateway(self._folder, self.sandbox.url, late=late, **self._settings, **armed)
         await self._gateway.start()
         return self._gateway
 
     async def die(self, place: str, customer: asyncio.Task[None], *, late: bool = False) -> None:
-        """One life, from its start to its kill at that place; AssertionError where it does not come by."""
+        """Start a process and wait until it is killed at a failpoint. Raises AssertionError if it does not reach it."""
         if place == AT_WORK:
             gateway = await self.start()
             await self.becomes(lambda: len(self.sandbox.ledger.charges) > 0)
@@ -80,7 +80,7 @@ class Stage:
         try:
             await self.start(place, late=late)
         except AssertionError as error:
-            refusal = error  # there are places before it answers
+            refusal = error  # a failpoint may be before the ports are open
         assert self._gateway is not None
         end = asyncio.create_task(self._gateway.ended())
         try:
@@ -93,30 +93,30 @@ class Stage:
             raise AssertionError(f"{place}: nothing came by") from None
         finally:
             end.cancel()
-            await asyncio.wait({end})  # it watches the process by a number that who closes the stage needs again
+            await asyncio.wait({end})  # it must stop watching the sentinel of the process, which `close` watches next
         if code != -signal.SIGKILL:
             raise refusal or AssertionError(f"{place}: ended with {code}")
 
     async def close(self) -> None:
-        """Kill what runs."""
+        """Kill the running process."""
         await self.client.close()
         if self._gateway is not None:
             await self._gateway.kill()
 
-    # -- What a customer does --
+    # -- Calls of the scenarios --
 
     async def submit(self, prompt: str, *, v1: bool = False, **more: Any) -> Submission:
-        """Submit under the key, to either API; answers that got lost are asked for again."""
+        """Submit with KEY; the client retries if the response is lost."""
         wanted = soul(prompt, width=1536, height=1536, batch_size=4) if v1 else soul(prompt)
         return await self.client.submit(wanted, idempotency_key=KEY, **more)
 
     async def create_character(self, name: str) -> NewCharacter:
-        """Have one trained under the key; answers that got lost are asked for again."""
+        """Train a character with KEY; the client retries if the response is lost."""
         image = "https://example.invalid/a.jpg"
         return await self.client.create_character(name, [image], idempotency_key=KEY, timeout=15.0)
 
     async def follow(self, generation_id: str) -> Generation:
-        """Watch it to its end, over every restart: no revision is left out, and none is told otherwise later."""
+        """Watch a generation to its end. No revision may be missing, and a second watch must return the same ones."""
         seen = [generation async for generation in self.client.watch(generation_id)]
         assert [generation.revision for generation in seen] == list(range(1, len(seen) + 1))
         again = [generation async for generation in self.client.watch(generation_id)]
@@ -124,19 +124,19 @@ class Stage:
         return seen[-1]
 
     async def until(self, generation_id: str, state: str) -> None:
-        """Return once it is in that state."""
+        """Return once a generation is in a state."""
         async for generation in self.client.watch(generation_id):
             if state_name(generation) == state:
                 return
 
     async def resolve(self, generation_id: str, **resolution: Any) -> Generation:
-        """As the operator's command does."""
+        """Resolve a generation as the operator's command does."""
         request = admin_service_pb2.ResolveGenerationRequest(id=generation_id, **resolution)
         generation: Generation = (await self.ask("ResolveGeneration", request)).generation
         return generation
 
     async def ask(self, method: str, request: Message) -> Any:
-        """What the operator's socket answers; asked again where the gateway was killed meanwhile."""
+        """Return the response of the operator's socket; retry if the gateway was killed."""
         while True:
             pointer = self._folder / "store.db.admin"
             try:
@@ -147,27 +147,27 @@ class Stage:
                     raise
                 await asyncio.sleep(0.05)
 
-    # -- What is so --
+    # -- Checks of the result --
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """What the store has in its file."""
+        """Return the rows of a query in the store."""
         with closing(sqlite3.connect(f"file:{self._folder / 'store.db'}?mode=ro", uri=True)) as store:
             return store.execute(statement).fetchall()
 
     def make_old(self) -> None:
-        """Let everything in the store have ended long ago; nothing may have it open."""
+        """Move all ends LONG_AGO seconds back. No process may have the store open."""
         with closing(sqlite3.connect(self._folder / "store.db")) as store, store:
             store.execute(f"UPDATE generations SET ended_at = ended_at - {LONG_AGO}")
 
     async def becomes(self, holds: Callable[[], bool]) -> None:
-        """Return once it holds."""
+        """Return once a condition holds."""
         while not holds():
             await asyncio.sleep(0.05)
 
     async def judge(self, charges: Sequence[int], beside: Sequence[int]) -> None:
-        """Charged as often as it may be, every generation ended, every end that of its request, and nothing left over.
+        """Check the number of charges, that every generation ended as its request did, and that nothing is left over.
 
-        So many requests belong to no generation that there is: of what was deleted nothing is said.
+        `beside` has the allowed numbers of requests without a generation. Deleted requests are not checked.
         """
         account = self.sandbox.state.describe(with_entries=True)
         assert account["charge_count"] in charges, account
@@ -190,15 +190,15 @@ Play = Callable[[Stage], Awaitable[None]]
 
 
 async def _nothing(_: Stage) -> None:
-    """Nothing has to be there before."""
+    """Prepare nothing."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What a customer does, and the places that the first process must come by while it does.
+    """The calls of a caller, and the failpoints that the gateway reaches during them.
 
-    `ready` comes before; `earlier` are places at which processes before that one die. In the end there is one of so
-    many `charges`, and of so many requests `beside` the generations.
+    `ready` prepares the store. `earlier` are failpoints at which earlier processes are killed. `charges` has the
+    allowed numbers of charges, `beside` those of requests without a generation.
     """
 
     play: Play
@@ -215,7 +215,7 @@ class Scenario:
 
 @asynccontextmanager
 async def stage(scenario: Scenario, place: str, folder: Path) -> AsyncIterator[Stage]:
-    """A stage for a scenario, before its first process."""
+    """Yield the stage of a scenario, before its first process is started."""
     quick: dict[str, Any] = {"queue_seconds": 0.05, "image_seconds": 0.05, "training_seconds": 0.05}
     options = SandboxOptions(port=0, **(quick | dict(scenario.options)))
     folder.mkdir()
@@ -231,7 +231,7 @@ async def stage(scenario: Scenario, place: str, folder: Path) -> AsyncIterator[S
 
 @contextmanager
 def reserved() -> Any:
-    """An address for one process after the other: bound and not listened on, it is given to nobody else."""
+    """Yield a free address. It stays bound, so that no other process gets it between two gateways."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
@@ -239,9 +239,10 @@ def reserved() -> Any:
 
 
 async def live(scenario: Scenario, place: str, folder: Path, turns: asyncio.Semaphore) -> None:
-    """Play it with a process that dies at the place and one that goes on; AssertionError where a promise is broken.
+    """Run a scenario with a process that is killed at a failpoint and one that continues.
 
-    A turn ends when the second process answers: what is left is mostly waiting, and all may wait at the same time.
+    `turns` limits the scenarios that start processes at the same time; the rest is mostly waiting. Raises
+    AssertionError if a promise is broken.
     """
     async with stage(scenario, place, folder) as opened:
         async with turns:

@@ -1,4 +1,4 @@
-"""A gateway in a process of its own, that tests may kill."""
+"""A gateway in its own process, which tests can kill."""
 
 import asyncio
 import os
@@ -15,13 +15,13 @@ from hfgateway.v1 import generation_service_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 100.0
-"""Seconds in which it starts, or ends."""
+"""Seconds in which a process must start or end."""
 READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on (\S+), store (.+)\n")
-"""The line that says where it answers."""
+"""The line with the addresses that it prints when it is ready."""
 
 
 class GatewayProcess:
-    """`async with GatewayProcess(folder, upstream) as gateway`: started when its line is printed, killed at the end."""
+    """A context manager that starts a gateway, waits until it is ready, and kills it at the end."""
 
     def __init__(
         self, folder: Path, upstream: str, *, launcher: Sequence[str] = (sys.executable,), **settings: str
@@ -51,7 +51,7 @@ class GatewayProcess:
         await self.kill()
 
     async def start(self) -> None:
-        """Start, and wait until both ports answer. Raises AssertionError with what it said instead."""
+        """Start, and wait until both ports are open. Raises AssertionError with the output if it fails."""
         self._process = await asyncio.create_subprocess_exec(
             *self._launcher, "-m", "gateway", "serve", cwd=ROOT, env=self._environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -65,19 +65,19 @@ class GatewayProcess:
         self.address, self.http_address = told[1], told[2]
 
     async def kill(self) -> None:
-        """kill -9."""
+        """Send SIGKILL."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
         await self.ended()
 
     async def terminate(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM, and return the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return await self.ended()
 
     async def ended(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for the end of the process, and return the exit code."""
         assert self._process is not None
         async with asyncio.timeout(PATIENCE):
             await self._process.communicate()
@@ -85,22 +85,22 @@ class GatewayProcess:
         return self._process.returncode
 
     async def errors(self) -> str:
-        """What it wrote to stderr until its end."""
+        """Return what the process wrote to stderr, once it has ended."""
         assert self._process is not None
         _, errors = await self._process.communicate()
         return errors.decode()
 
     @property
     def pid(self) -> int:
-        """Of the process, once started."""
+        """The process id, once started."""
         assert self._process is not None
         return self._process.pid
 
     def channel(self) -> grpc.aio.Channel:
-        """A channel to it."""
+        """Return a channel to the gateway."""
         return grpc.aio.insecure_channel(self.address)
 
 
 def stub(channel: grpc.aio.Channel) -> generation_service_pb2_grpc.GenerationServiceStub:
-    """The service on a channel."""
+    """Return the stub of the GenerationService."""
     return generation_service_pb2_grpc.GenerationServiceStub(channel)

@@ -1,4 +1,4 @@
-"""What customers do while the gateway is killed, and which places each story comes by: together all there are."""
+"""The scenarios of the kill tests, and the failpoints that each one reaches. Together they reach all failpoints."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ T = TypeVar("T")
 PICTURE = bytes(range(256)) * 2_000
 PROMPT = "a fox"
 LOST = "a fox [lost]"
-"""Processed and charged, and its answer lost."""
+"""A submission that is processed and charged, and whose response is lost."""
 TOLD = {"public_url": "http://{http}", "poll_min": "30", "poll_max": "30"}
-"""Ends are told by webhooks; nobody asks for them."""
+"""Settings with which the gateway learns of ends by webhooks, because it hardly polls."""
 NO_REPEATS = {"upstream_idempotency": "off"}
 NOBODY_KNOWS = (errors.SubmissionUnresolved, errors.DeadlineExceeded)
-"""What a client that asks again and again ends with."""
+"""The errors of a client whose retries cannot determine the outcome."""
 IN_AN_HOUR = formatdate(time.time() + 3600, usegmt=True)
-"""What Higgsfield's answers say where its calendar is another one."""
+"""A Date header of Higgsfield with a wrong clock."""
 HURRIED = {"queue_seconds": 0.5, "image_seconds": 0.5, "time_scale": 10.0}
-"""Webhooks that found nobody come again after half a second."""
+"""Options with which webhooks that failed are sent again after half a second."""
 
 
 async def from_price_to_deletion(stage: Stage) -> None:
-    """Somebody who asks for everything."""
+    """Get an estimate, submit, watch and delete."""
     await stage.client.estimate(submission(PROMPT).input)
     stored = await stage.submit(PROMPT)
     done = await stage.follow(stored.id)
@@ -56,21 +56,21 @@ async def from_price_to_deletion(stage: Stage) -> None:
 
 
 async def completed(stage: Stage) -> None:
-    """Somebody who wants a picture and gets it."""
+    """Submit and watch to the end."""
     stored = await stage.submit(PROMPT)
     done = await stage.follow(stored.id)
     assert state_name(done) == "COMPLETED"
 
 
 async def told_of_its_end(stage: Stage) -> None:
-    """One of which only a webhook tells: it must not get lost between its 2xx and its effect."""
+    """Receive the end by webhook only, which must not be lost after its 2xx response."""
     stored = await stage.submit(LOST, wait_for="stored")
     done = await stage.follow(stored.id)
     assert state_name(done) == "COMPLETED"
 
 
 async def over_http(stage: Stage) -> None:
-    """The same as `completed`, by a client of Connect that somebody has written quickly."""
+    """Do the same as `completed` with a simple Connect client."""
     transport = ConnectTransport(f"http://{stage.http_address}", codec="proto")
     try:
         stored = await _again(lambda: transport.call("SubmitGeneration", submission(PROMPT, KEY)))
@@ -90,7 +90,7 @@ async def over_http(stage: Stage) -> None:
 
 
 async def canceled(stage: Stage) -> None:
-    """Somebody who changes his mind while the submission is on its way, and says so until he is heard."""
+    """Cancel during the submission, and retry until the generation has ended."""
     stored = await stage.submit(PROMPT, wait_for="stored")
     while not (await stage.client.get(stored.id)).done:
         with suppress(errors.NotCancelable):
@@ -101,7 +101,7 @@ async def canceled(stage: Stage) -> None:
 
 
 async def refused(stage: Stage) -> None:
-    """Somebody whose input is refused, and who may use the key again."""
+    """Submit an input that is refused, and retry with the same key."""
     try:
         stored = await stage.submit(PROMPT)
     except errors.InputRefused:
@@ -110,7 +110,7 @@ async def refused(stage: Stage) -> None:
 
 
 async def resolved(stage: Stage) -> None:
-    """One that its operator gives up, and then finds."""
+    """Resolve an uncertain generation as lost, then with its request."""
     stored = await stage.submit(LOST, wait_for="stored")
     await stage.until(stored.id, "UNCERTAIN")
     given_up = await stage.resolve(stored.id, lost={})
@@ -122,19 +122,19 @@ async def resolved(stage: Stage) -> None:
 
 
 async def given_up(stage: Stage) -> None:
-    """One of which nothing is ever heard: said to be lost, and spent."""
+    """Lose a response without any webhook: the generation ends as LOST, and is charged."""
     stored = await stage.submit(LOST, wait_for="stored")
     assert state_name(await stage.follow(stored.id)) == "LOST"
 
 
 async def given_up_or_completed(stage: Stage) -> None:
-    """One that nothing protects from a second charge but that it is not sent a second time."""
+    """Submit without idempotency keys: nothing is sent a second time."""
     stored = await stage.submit(PROMPT, wait_for="stored")
     assert state_name(await stage.follow(stored.id)) in {"LOST", "COMPLETED"}
 
 
 async def of_v1(stage: Stage) -> None:
-    """One that went to v1, which knows no keys: whatever the settings are, it is not sent a second time."""
+    """Submit to v1, which has no idempotency keys: nothing is sent a second time."""
     stored = await stage.submit(PROMPT, v1=True, wait_for="stored")
     done = await stage.follow(stored.id)
     assert state_name(done) in {"LOST", "COMPLETED"}
@@ -144,14 +144,14 @@ async def of_v1(stage: Stage) -> None:
 
 
 async def of_v1_and_told(stage: Stage) -> None:
-    """One of v1 whose answer was lost, and of which its webhook tells."""
+    """Lose the response of v1; the webhook reports the request."""
     stored = await stage.submit(LOST, v1=True, wait_for="stored")
     assert state_name(await stage.follow(stored.id)) == "COMPLETED"
     assert len(stage.sandbox.ledger.submissions) == 1
 
 
 async def sent_twice(stage: Stage) -> None:
-    """One that Higgsfield, against its word, makes two requests of: once seen, that is not forgotten."""
+    """Higgsfield creates two requests for one key: repeats stay off for the account."""
     stored = await stage.submit(PROMPT, wait_for="stored")
     await stage.becomes(lambda: len(stage.sandbox.ledger.charges) == 2)
     first = stage.sandbox.ledger.submissions[0]
@@ -168,7 +168,7 @@ async def sent_twice(stage: Stage) -> None:
 
 
 async def uploaded(stage: Stage) -> None:
-    """Somebody who uploads, and does it again where it broke: a whole file is there in the end, or none."""
+    """Upload a file, and retry: the file is complete or does not exist."""
     while True:
         try:
             upload = await stage.client.upload(PICTURE, "image/png", size=len(PICTURE))
@@ -181,7 +181,7 @@ async def uploaded(stage: Stage) -> None:
 
 
 async def archived_and_removed(stage: Stage) -> None:
-    """Somebody whose picture is kept when Higgsfield has let go of it, until it is deleted."""
+    """Archive an output, then delete the generation with its copy."""
     stored = await stage.submit(PROMPT)
     done = await stage.follow(stored.id)
     while not (await stage.client.get(done.id)).outputs[0].HasField("archived"):
@@ -195,7 +195,7 @@ async def archived_and_removed(stage: Stage) -> None:
 
 
 async def called_back(stage: Stage) -> None:
-    """Somebody whose server is told of every change, signed and in order, whatever dies on the way."""
+    """Receive every change by callback, signed and in order."""
     async with Receiver() as receiver:
         receiver.plan.append(500)
         made = await stage.client.create_callback(receiver.url, every_change=True, idempotency_key=KEY)
@@ -228,7 +228,7 @@ async def called_back(stage: Stage) -> None:
 
 
 async def looked_up(stage: Stage) -> None:
-    """Somebody who wants to know what motions there are: told once, it is told for good."""
+    """List the motions, which are stored from then on."""
     while True:
         try:
             motions = [motion.id async for motion in stage.client.list_motions()]
@@ -241,12 +241,12 @@ async def looked_up(stage: Stage) -> None:
 
 
 async def a_conversation(stage: Stage) -> None:
-    """Somebody who talks to an agent: what he says is said, and charged, once."""
+    """Send a message to an agent: it is sent and charged once."""
     agents = stage.client.agents
     session = await agents.create_session(idempotency_key="session")
     assert (await agents.create_session(idempotency_key="session")).id == session.id
     sent = await _say(stage, session.id, KEY)
-    if sent is None:  # it never went out, and nobody can tell: he says it again, knowing that
+    if sent is None:  # it was never sent, but that is unknown: the user decides to send it again
         assert stage.sandbox.ledger.agent_charges == []
         sent = await _say(stage, session.id, "another-key")
     assert sent is not None
@@ -263,7 +263,7 @@ async def a_conversation(stage: Stage) -> None:
 
 
 async def told_that_it_is_busy(stage: Stage) -> None:
-    """Somebody whose message was refused, and who may use the key again unless that was forgotten."""
+    """Send a message that is refused, and retry with the key, unless the refusal was not stored."""
     session = await stage.client.agents.create_session()
     try:
         sent = await _say(stage, session.id, KEY)
@@ -278,7 +278,7 @@ async def told_that_it_is_busy(stage: Stage) -> None:
 
 
 async def _say(stage: Stage, session_id: str, key: str) -> SentMessage | None:
-    """Say it until it is known what became of it; None where that cannot be told."""
+    """Send a message, and retry until the outcome is known; return None if it cannot be determined."""
     while True:
         try:
             return await stage.client.agents.send(session_id, PROMPT, idempotency_key=key, timeout=3.0)
@@ -289,7 +289,7 @@ async def _say(stage: Stage, session_id: str, key: str) -> SentMessage | None:
 
 
 async def shown_to_an_agent(stage: Stage) -> None:
-    """Somebody who brings a picture, and does it again where that broke."""
+    """Upload media for an agent, and retry."""
     while True:
         try:
             url = await stage.client.agents.upload_media(PICTURE, extension="png")
@@ -302,7 +302,7 @@ async def shown_to_an_agent(stage: Stage) -> None:
 
 
 async def keys_made_and_revoked(stage: Stage) -> None:
-    """An operator whose keys are there once they were told, and gone once they were revoked."""
+    """Create and revoke an API key."""
     made = await stage.ask("CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="shop"))
     await stage.ask("RevokeApiKey", admin_pb.RevokeApiKeyRequest(id=made.api_key.id))
     listed = await stage.ask("ListApiKeys", admin_pb.ListApiKeysRequest())
@@ -312,7 +312,7 @@ async def keys_made_and_revoked(stage: Stage) -> None:
 
 
 async def trained(stage: Stage) -> None:
-    """Somebody who has a character trained, sees it done, and finds it again."""
+    """Train a character, watch it to the end, and find it again."""
     made = await stage.create_character("Anna")
     seen = [character async for character in stage.client.watch_character(made.id)]
     assert character_state_name(seen[-1]) == "COMPLETED"
@@ -322,7 +322,7 @@ async def trained(stage: Stage) -> None:
 
 
 async def trained_or_not_known(stage: Stage) -> None:
-    """One that may have been sent: it is found, or it is said that nobody knows; it is never sent again."""
+    """Train a character with an unknown outcome: it is found or unresolved, and never sent again."""
     with suppress(*NOBODY_KNOWS):
         made = await stage.create_character("Anna")
         assert (await stage.client.get_character(made.id)).name == "Anna"
@@ -331,18 +331,18 @@ async def trained_or_not_known(stage: Stage) -> None:
 
 
 async def training_refused(stage: Stage) -> None:
-    """Somebody whose images are refused, and who may use the key again; the second time he is not refused."""
+    """Train with images that are refused the first time, and retry with the same key."""
     try:
         made = await stage.create_character("Anna")
     except errors.InputRefused:
         made = await stage.create_character("Anna")
     except NOBODY_KNOWS:
-        return  # killed before the refusal was stored: nobody knows any more, and nothing was charged
+        return  # killed before the refusal was stored: the outcome is unknown, and nothing was charged
     assert (await stage.client.get_character(made.id)).name == "Anna"
 
 
 async def character_deleted(stage: Stage) -> None:
-    """Somebody who deletes a character, and is told so however often he asks."""
+    """Delete a character, twice."""
     made = await stage.create_character("Anna")
     for _ in range(2):
         await stage.client.delete_character(made.id)
@@ -354,7 +354,7 @@ async def character_deleted(stage: Stage) -> None:
 
 
 async def one_has_ended(stage: Stage) -> None:
-    """An earlier process has brought one to its end, long ago."""
+    """Complete a generation in an earlier process, long ago."""
     gateway = await stage.start()
     await completed(stage)
     assert await gateway.terminate() == 0
@@ -362,7 +362,7 @@ async def one_has_ended(stage: Stage) -> None:
 
 
 async def forgotten(stage: Stage) -> None:
-    """Somebody who comes back when his generation is gone: its key does not buy another one."""
+    """Retry after retention removed the generation: its key creates no other one."""
 
     async def until_it_is_gone() -> None:
         while (await stage.submit(PROMPT)).replayed:
@@ -373,7 +373,7 @@ async def forgotten(stage: Stage) -> None:
 
 
 async def _again(call: Callable[[], Awaitable[T]]) -> T:
-    """What a call answers, made again where its connection broke."""
+    """Return the response of a call; retry it if the connection breaks."""
     while True:
         try:
             return await call()
@@ -384,17 +384,17 @@ async def _again(call: Callable[[], Awaitable[T]]) -> T:
 
 
 def around(*steps: str) -> tuple[str, ...]:
-    """Before and after each."""
+    """Return the failpoints before and after each step."""
     return tuple(f"{when} {step}" for step in steps for when in ("before", "after"))
 
 
 def all_of(*calls: str) -> tuple[str, ...]:
-    """Before, amid and after each."""
+    """Return the failpoints before, amid and after each call."""
     return tuple(f"{when} {call}" for call in calls for when in ("before", "amid", "after"))
 
 
 SCENARIOS = {
-    # Those that leave a POST in doubt come first: they wait for half a minute.
+    # Scenarios with an uncertain POST come first, because they wait for half a minute.
     "late": Scenario(completed, around("unsent"), late=True),
     "left behind": Scenario(completed, around("owner died"), earlier=("after claim",)),
     "sent twice": Scenario(

@@ -1,13 +1,16 @@
-"""Every commit and every write to a socket has a place to be killed at, and a story that comes by it.
+"""Every commit and every write to a socket has failpoints, and every failpoint has a scenario that reaches it.
 
-The code is read, not run. What that proves: nothing but the store's one writer and its migration can commit, and both
-do so between two places; each write that the writer is given has a name of its own, and each kind of news that
-`observe()` stores as well; every request to Higgsfield is sent by one class and named by who calls it; every answer
-of a handler is handed to gRPC by one of four functions, and to HTTP through one wrapper. That a place is come by is
-proved by its story in `test_kill.py`, which fails where its process is not killed.
+These tests read the code and do not run it. They prove that:
 
-What it does not prove: that a story comes by a place in every situation in which the gateway can. And what answers
-without the core has no place: gRPC's health checks and reflection.
+- only the store's writer and its migration commit, both between two failpoints;
+- each write to the store has a name, and so has each observation that `observe()` stores;
+- one class sends all requests to Higgsfield, and its callers name them;
+- one of four functions passes each response of a handler to gRPC, and one wrapper passes it to HTTP.
+
+`test_kill.py` proves that the scenarios reach the failpoints: a test fails if its process is not killed.
+
+They do not prove that a scenario reaches a failpoint in every situation in which the gateway can. Responses without the
+core have no failpoints: gRPC's health checks and reflection.
 """
 
 from __future__ import annotations
@@ -36,12 +39,12 @@ SERVING = [
     if path.relative_to(GATEWAY).parts[0] not in ("sandbox", "cli", "demo.py", "__main__.py")
     and path != GATEWAY / "store" / "restore.py"
 ]
-"""What `hfgateway serve` consists of: the sandbox and the commands, with what they alone do, are other processes."""
+"""The modules of `hfgateway serve`. The sandbox and the commands run in other processes."""
 OBSERVATIONS = {kind.__name__: kind for kind in get_args(state.Observation)}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-# -- Reading -----------------------------------------------------------------------------------------------------------
+# -- Parsing -----------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -50,7 +53,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def functions(path: Path) -> Iterator[Function]:
-    """All of a module, those of classes too, but none inside another."""
+    """Yield the functions and methods of a module, without nested ones."""
     for node in tree(path).body:
         for one in [node, *(node.body if isinstance(node, ast.ClassDef) else ())]:
             if isinstance(one, Function):
@@ -62,20 +65,20 @@ def function(module: str, name: str) -> Function:
 
 
 def calls(node: ast.AST, name: str) -> list[ast.Call]:
-    """The calls of something whose dotted name is this, or ends with it after a dot."""
+    """Return the calls of a function whose dotted name is `name` or ends with it."""
     found = (one for one in ast.walk(node) if isinstance(one, ast.Call))
     return [one for one in found if f".{ast.unparse(one.func)}".endswith(f".{name}")]
 
 
 def callers(name: str) -> set[str]:
-    """The functions, as "module.py name", in which something is called by that name."""
+    """Return the functions, as "module.py name", that call a function by this name."""
     return {
         f"{path.relative_to(GATEWAY)} {one.name}" for path in SERVING for one in functions(path) if calls(one, name)
     }
 
 
 def texts(value: ast.expr, inside: ast.AST) -> set[str]:
-    """The constants or members of enums that an argument may be: itself, or what its name was assigned in there."""
+    """Return the constants or members of enums that an argument can be, directly or by assignment to its name."""
     if isinstance(value, ast.Name):
         assigned = (one for one in ast.walk(inside) if isinstance(one, ast.Assign))
         values = [one.value for one in assigned if value.id in {ast.unparse(target) for target in one.targets}]
@@ -87,15 +90,15 @@ def texts(value: ast.expr, inside: ast.AST) -> set[str]:
     return {value.attr} if isinstance(value, ast.Attribute) else set()
 
 
-# -- What the code has -------------------------------------------------------------------------------------------------
+# -- Failpoints in the code --------------------------------------------------------------------------------------------
 
 
 def news() -> set[str]:
-    """What `observe()` may store: for each observation that is made somewhere, by each source that it is given."""
+    """Return the steps that `observe()` may store: one for each observation in the code and each of its sources."""
     found = set()
     for path in SERVING:
         if path.name == "state.py":
-            continue  # the table hands observations on, and stores none
+            continue  # passes observations on and stores none
         for one in functions(path):
             for name, kind in OBSERVATIONS.items():
                 for call in calls(one, name):
@@ -104,7 +107,7 @@ def news() -> set[str]:
 
 
 def sources(call: ast.Call, kind: Any, inside: Function) -> set[Source | None]:
-    """Where the observation that is made here may come from; None where its kind does not say."""
+    """Return the possible sources of an observation; None if its kind has no source."""
     fields = kind.__dataclass_fields__
     if "source" not in fields:
         return {None}
@@ -116,7 +119,7 @@ def sources(call: ast.Call, kind: Any, inside: Function) -> set[Source | None]:
 
 
 def writes() -> set[str]:
-    """What the store's writer is given by name."""
+    """Return the names of all writes to the store."""
     found = set()
     for path in sorted((GATEWAY / "store").glob("*.py")):
         for one in functions(path):
@@ -130,7 +133,7 @@ def writes() -> set[str]:
 
 
 def requests() -> set[str]:
-    """What the adapters name their requests."""
+    """Return the names of all requests."""
     found = set()
     for path in sorted((GATEWAY / "higgsfield").glob("*.py")):
         for one in functions(path):
@@ -142,7 +145,7 @@ def requests() -> set[str]:
 
 
 def in_the_code() -> set[str]:
-    """Every place that the code has."""
+    """Return all failpoints in the code."""
     found = {
         f"{when} {step}"
         for path in SERVING
@@ -155,7 +158,7 @@ def in_the_code() -> set[str]:
     return found | {f"{when} {call}" for call in requests() for when in ("before", "amid", "after")}
 
 
-# -- What must hold ----------------------------------------------------------------------------------------------------
+# -- Tests -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_list_holds_every_place_of_the_code() -> None:
@@ -191,7 +194,7 @@ def test_only_the_writer_gets_a_connection_that_can_write() -> None:
     opening = function("store/sqlite.py", "__init__")
     uses = [one for one in ast.walk(opening) if isinstance(one, ast.Name) and one.id == "writing"]
     given = [argument for call in calls(opening, "writer") for argument in call.args if argument in uses]
-    assert (len(uses), len(given)) == (2, 1)  # made, and given away
+    assert (len(uses), len(given)) == (2, 1)  # created and passed on
 
 
 def test_everything_that_is_saved_is_saved_by_name() -> None:
@@ -209,7 +212,7 @@ def test_every_request_is_sent_by_the_one_class_with_places() -> None:
         for one in ast.walk(tree(path))
         if isinstance(one, ast.Import) and any(name.name == "aiohttp" for name in one.names)
     }
-    # The others are for the storage, the outputs and callbacks alone, and have their places around their one request.
+    # The others send only requests to the storage, for outputs and for callbacks, each between its failpoints.
     assert importing == {
         "higgsfield/transport.py",
         "higgsfield/uploads.py",

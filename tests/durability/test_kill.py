@@ -1,4 +1,4 @@
-"""kill -9 at every place of `gateway/failpoints.py`, with a restart: charged once, never lost, told right."""
+"""Kill the gateway at each failpoint and restart it: generations are charged once, not lost, and correctly reported."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.durability.scenarios import SCENARIOS
 from tests.support.running import eventually
 
 AT_ONCE = 4
-"""Processes that start or work at the same time; those that only wait are not counted."""
+"""Processes that start or work at the same time, without those that only wait."""
 LIVES = {f"{place} ({name})": (scenario, place) for name, scenario in SCENARIOS.items() for place in scenario.places}
 Outcomes = dict[str, BaseException | None]
 
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    """What became of the lives that were asked for; all at the same time, for some wait for half a minute."""
+    """Run all selected scenarios concurrently, because some wait for half a minute."""
     items = [item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())]
     return asyncio.run(lived([item.callspec.params["name"] for item in items], tmp_path_factory.mktemp("lives")))
 
@@ -35,14 +35,14 @@ async def lived(names: list[str], folder: Path) -> Outcomes:
     return dict(zip(names, await asyncio.gather(*lives, return_exceptions=True), strict=True))
 
 
-@pytest.mark.timeout(1200)  # the first of them waits for all lives
+@pytest.mark.timeout(1200)  # the first test waits for all scenarios
 @pytest.mark.parametrize("name", LIVES)
 def test_killed_there_it_is_charged_once_and_ends(name: str, outcomes: Outcomes) -> None:
     failure = outcomes[name]
     assert failure is None, "".join(traceback.format_exception(failure))
 
 
-# -- Moments that are no places ----------------------------------------------------------------------------------------
+# -- Kills without a failpoint -----------------------------------------------------------------------------------------
 
 
 def submission(key: str) -> generation_service_pb2.SubmitGenerationRequest:

@@ -1,4 +1,4 @@
-"""Restarts under load, with the shipped client: its user sees no error, every change once, and one charge each."""
+"""Restarts under load: the shipped client sees no error, every change once, and one charge for each generation."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ USERS, EACH, RESTARTS = 8, 4, 3
 
 
 async def user(client: AsyncClient, number: int, seen: dict[str, list[int]]) -> None:
-    """Somebody who generates one image after the other and watches each to its end."""
+    """Generate images one after the other, and watch each to its end."""
     for turn in range(EACH):
 
         def progress(generation: Generation) -> None:
