@@ -161,11 +161,11 @@ def in_the_code() -> set[str]:
 # -- Tests -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_list_holds_every_place_of_the_code() -> None:
+def test_the_list_has_every_failpoint_in_the_code() -> None:
     assert in_the_code() == failpoints.PLACES
 
 
-def test_every_place_has_a_story_that_comes_by() -> None:
+def test_every_failpoint_has_a_scenario_that_reaches_it() -> None:
     assert {place for scenario in SCENARIOS.values() for place in scenario.places} - {AT_WORK} == failpoints.PLACES
 
 

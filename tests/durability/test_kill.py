@@ -37,7 +37,7 @@ async def lived(names: list[str], folder: Path) -> Outcomes:
 
 @pytest.mark.timeout(1200)  # the first test waits for all scenarios
 @pytest.mark.parametrize("name", LIVES)
-def test_killed_there_it_is_charged_once_and_ends(name: str, outcomes: Outcomes) -> None:
+def test_a_killed_gateway_charges_once_and_finishes(name: str, outcomes: Outcomes) -> None:
     failure = outcomes[name]
     assert failure is None, "".join(traceback.format_exception(failure))
 
@@ -55,7 +55,7 @@ def options() -> SandboxOptions:
     return SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)
 
 
-async def test_a_drain_lets_the_post_come_to_its_end(tmp_path: Path) -> None:
+async def test_a_drain_waits_for_the_response_of_a_post(tmp_path: Path) -> None:
     async with Sandbox(options()) as sandbox:
         sandbox.state.plan.add([Fault.parse({"on": "submit", "delay": 1.0})])
         async with GatewayProcess(tmp_path, sandbox.url) as gateway, gateway.channel() as channel:

@@ -18,7 +18,7 @@ async def agents(store: Any) -> Any:
     return store.agents()
 
 
-async def test_a_session_and_its_key_are_kept_together(agents: Any) -> None:
+async def test_a_session_and_its_key_are_stored_together(agents: Any) -> None:
     assert await agents.keep_agent_session(CREATED, 1.0)
     assert not await agents.keep_agent_session(replace(CREATED, session_id="t"), 2.0)
     assert await agents.agent_key("red", "made") == CREATED
@@ -27,7 +27,7 @@ async def test_a_session_and_its_key_are_kept_together(agents: Any) -> None:
     assert await agents.keep_agent_session(replace(CREATED, tenant="blue", session_id="u"), 3.0)
 
 
-async def test_a_message_is_marked_once_and_bound_for_good(agents: Any) -> None:
+async def test_a_message_is_marked_once_and_stays_bound(agents: Any) -> None:
     assert await agents.mark_agent_message(MESSAGE, 1.0)
     assert not await agents.mark_agent_message(replace(MESSAGE, after="m9"), 2.0)
     assert await agents.agent_key("red", "k") == MESSAGE
@@ -54,7 +54,7 @@ async def test_a_message_belongs_to_one_key(agents: Any) -> None:
     assert await agents.bind_agent_message(elsewhere, "m2")
 
 
-async def test_the_newest_is_the_one_that_was_sent_last(agents: Any) -> None:
+async def test_the_newest_message_is_the_last_one_sent(agents: Any) -> None:
     for number, key in enumerate(("a", "b", "c")):
         kept = replace(MESSAGE, key=key)
         await agents.mark_agent_message(kept, float(number))
@@ -70,14 +70,14 @@ async def test_a_refused_message_leaves_no_trace(agents: Any) -> None:
     assert await agents.mark_agent_message(MESSAGE, 2.0)
 
 
-async def test_media_belong_to_who_was_given_the_place(agents: Any) -> None:
+async def test_a_media_slot_belongs_to_its_tenant(agents: Any) -> None:
     await agents.keep_agent_media("red", "m1.png", 1.0)
     await agents.keep_agent_media("red", "m1.png", 2.0)
     assert await agents.has_agent_media("red", "m1.png")
     assert not await agents.has_agent_media("blue", "m1.png")
 
 
-async def test_old_keys_and_places_go_and_sessions_stay(agents: Any) -> None:
+async def test_prune_removes_old_keys_and_media_slots_but_no_sessions(agents: Any) -> None:
     await agents.keep_agent_session(CREATED, 1.0)
     await agents.mark_agent_message(MESSAGE, 5.0)
     await agents.keep_agent_media("red", "old.png", 1.0)
@@ -94,7 +94,7 @@ async def test_old_keys_and_places_go_and_sessions_stay(agents: Any) -> None:
     assert [await agents.has_agent_media("red", name) for name in ("old.png", "new.png")] == [False, True]
 
 
-async def test_it_is_there_after_a_restart(engine: Any) -> None:
+async def test_sessions_and_keys_survive_a_restart(engine: Any) -> None:
     agents = (await engine.open()).agents()
     await agents.keep_agent_session(CREATED, 1.0)
     await agents.mark_agent_message(MESSAGE, 1.0)

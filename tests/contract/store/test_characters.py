@@ -33,9 +33,7 @@ def characters(store: SqliteStore) -> SqliteCharacters:
     return SqliteCharacters(store)
 
 
-async def test_what_is_claimed_is_there_when_it_is_opened_again(
-    store: SqliteStore, characters: SqliteCharacters, tmp_path: Path
-) -> None:
+async def test_claims_survive_a_restart(store: SqliteStore, characters: SqliteCharacters, tmp_path: Path) -> None:
     await characters.claim(CREATION)
     await characters.bind("1", "c")
     await characters.claim(replace(CREATION, id="2", key="l", known=frozenset()))
@@ -59,7 +57,7 @@ async def test_a_key_is_claimed_once_for_a_tenant(characters: SqliteCharacters) 
     assert [one.id for one in await characters.creations()] == ["1", "3"]
 
 
-async def test_a_character_belongs_to_one_creation_of_its_account(characters: SqliteCharacters) -> None:
+async def test_a_character_belongs_to_one_order_of_its_account(characters: SqliteCharacters) -> None:
     for number, account in (("1", "a"), ("2", "a"), ("3", "b")):
         await characters.claim(replace(CREATION, id=number, key=number, account=account))
     await characters.bind("1", "c")
@@ -69,7 +67,7 @@ async def test_a_character_belongs_to_one_creation_of_its_account(characters: Sq
     assert [one.character_id for one in await characters.creations()] == ["c", "", "c"]
 
 
-async def test_only_what_is_open_can_be_freed_and_then_the_key_is_free(characters: SqliteCharacters) -> None:
+async def test_only_an_open_order_can_be_freed_and_its_key_reused(characters: SqliteCharacters) -> None:
     await characters.claim(CREATION)
     await characters.free("1")
     assert await characters.creations() == []
@@ -79,19 +77,19 @@ async def test_only_what_is_open_can_be_freed_and_then_the_key_is_free(character
     assert [one.id for one in await characters.creations()] == ["2"]
 
 
-async def test_what_is_gone_stays_gone(characters: SqliteCharacters) -> None:
+async def test_a_confirmed_deletion_is_never_undone(characters: SqliteCharacters) -> None:
     wish = Removal("a", "c", "red")
     for removal in (wish, replace(wish, gone=True), wish):
         await characters.remove(removal)
     assert await characters.removals() == [replace(wish, gone=True)]
 
 
-async def test_the_clock_goes_on_from_the_last_sending(store: SqliteStore, characters: SqliteCharacters) -> None:
+async def test_the_clock_continues_from_the_last_order(store: SqliteStore, characters: SqliteCharacters) -> None:
     await characters.claim(CREATION)
     assert store.newest_steady() == 2e9
 
 
-async def test_a_row_that_cannot_be_read_is_told(store: SqliteStore, characters: SqliteCharacters) -> None:
+async def test_a_corrupt_row_raises_a_store_error(store: SqliteStore, characters: SqliteCharacters) -> None:
     await characters.claim(replace(CREATION))
     await store.writer.write(None, lambda one: (one.execute("UPDATE characters SET known = '['"), None))
     with pytest.raises(StoreError):

@@ -108,7 +108,7 @@ requests = st.builds(
 quick = settings(deadline=None, max_examples=60)
 
 
-def test_the_strategies_leave_no_field_out() -> None:
+def test_the_strategies_cover_every_field() -> None:
     """A strategy that leaves a field out would test it with its default value only."""
     for kind, strategy in [(Spec, specs), (Generation, generations), (Failure, failures)]:
         named = set(strategy.wrapped_strategy.kwargs)  # type: ignore[attr-defined]
@@ -117,14 +117,14 @@ def test_the_strategies_leave_no_field_out() -> None:
 
 @quick
 @given(generations)
-def test_what_a_caller_sees_change_comes_back(generation: Generation) -> None:
+def test_visible_fields_are_read_as_they_were_written(generation: Generation) -> None:
     fields = codec.shown_fields(codec.shown(generation))
     assert fields == {name: getattr(generation, name) for name in fields}
 
 
 @quick
 @given(generations, generations, counts)
-def test_an_earlier_revision_comes_back_as_it_was_seen(now: Generation, then: Generation, revision: int) -> None:
+def test_an_earlier_revision_is_read_as_callers_saw_it(now: Generation, then: Generation, revision: int) -> None:
     found = codec.at_revision(now, revision, codec.shown(then))
     assert found.spec == now.spec
     assert found.revision == revision
@@ -133,11 +133,11 @@ def test_an_earlier_revision_comes_back_as_it_was_seen(now: Generation, then: Ge
 
 @quick
 @given(requests)
-def test_a_prepared_request_comes_back(request: PreparedRequest) -> None:
+def test_a_prepared_request_is_read_as_it_was_written(request: PreparedRequest) -> None:
     assert codec.request_of(codec.request_row(GenerationId("id"), request)) == request
 
 
-def test_a_store_gives_back_what_was_put_into_it(tmp_path: Path) -> None:
+def test_a_store_returns_what_was_stored(tmp_path: Path) -> None:
     """Test the columns of real tables, whose types are strict."""
     loop = asyncio.Runner()
     path = tmp_path / "store.db"

@@ -108,7 +108,7 @@ async def completed(channel: grpc.aio.Channel, generation_id: str) -> bool:
     return bool(answer.generation.HasField("end_time") and answer.generation.outputs)
 
 
-async def test_a_file_that_another_program_holds_refuses_writes_together_and_recovers(tmp_path: Path) -> None:
+async def test_writes_to_a_locked_file_are_refused_together_until_it_is_released(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.db", lambda error: None)
     before = await store.claim(examples.claim())
     claims = [examples.claim() for _ in range(30)]
@@ -123,7 +123,7 @@ async def test_a_file_that_another_program_holds_refuses_writes_together_and_rec
         await store.close()
 
 
-async def test_a_writer_without_its_connection_refuses(tmp_path: Path) -> None:
+async def test_a_writer_without_its_connection_refuses_writes(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "store.db", check_same_thread=False, isolation_level=None)
     writer = Writer(connection, lambda saved: None, lambda error: None)
     connection.close()
@@ -133,7 +133,7 @@ async def test_a_writer_without_its_connection_refuses(tmp_path: Path) -> None:
     await writer.close()
 
 
-async def test_while_the_store_is_held_nothing_is_sent(tmp_path: Path, sandbox: Sandbox) -> None:
+async def test_nothing_is_sent_while_the_store_is_locked(tmp_path: Path, sandbox: Sandbox) -> None:
     async with GatewayProcess(tmp_path, sandbox.url) as gateway, gateway.channel() as channel:
         async with held(tmp_path / "store.db"):
             assert await submit(channel, "held") is None
@@ -146,7 +146,7 @@ async def test_while_the_store_is_held_nothing_is_sent(tmp_path: Path, sandbox: 
 
 
 @pytest.mark.toolchain("unshare")
-async def test_a_full_disk_refuses_and_room_is_all_it_takes(
+async def test_writes_to_a_full_disk_are_refused_until_there_is_space(
     tmp_path: Path, sandbox: Sandbox, small_disk: tuple[str, ...]
 ) -> None:
     launcher = (*small_disk, sys.executable)
@@ -196,7 +196,7 @@ def fill(ballast: Path) -> None:
                 continue
 
 
-async def test_a_disk_that_fails_ends_the_process_and_loses_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
+async def test_an_io_error_ends_the_process_and_loses_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
     stored = {}
     launcher = (sys.executable, "-c", NO_LARGE_FILES)
     async with GatewayProcess(tmp_path, sandbox.url, launcher=launcher) as gateway, gateway.channel() as channel:
@@ -219,7 +219,7 @@ async def test_a_disk_that_fails_ends_the_process_and_loses_nothing(tmp_path: Pa
     assert sandbox.ledger.summary()["double_charged_prompts"] == {}
 
 
-async def test_a_migration_that_was_killed_while_it_made_its_copy_is_begun_anew(
+async def test_a_migration_that_was_killed_during_its_copy_starts_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = SqliteStore(tmp_path / "store.db", lambda error: None)

@@ -48,7 +48,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("count", range(1, len(COUNTED) + 1))
-def test_a_store_that_only_counted_gets_the_names_and_what_it_lacks(tmp_path: Path, folder: Path, count: int) -> None:
+def test_an_early_store_gets_names_and_missing_migrations(tmp_path: Path, folder: Path, count: int) -> None:
     path = tmp_path / "store.db"
     counted_store(path, folder, count)
     files.prepare(path).close()
@@ -57,7 +57,7 @@ def test_a_store_that_only_counted_gets_the_names_and_what_it_lacks(tmp_path: Pa
         assert store.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone() == ("01234567",)
 
 
-def test_a_file_for_the_number_that_was_left_out_is_applied_to_an_existing_store(tmp_path: Path, folder: Path) -> None:
+def test_a_migration_with_the_unused_number_is_applied_to_an_existing_store(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "store.db"
     counted_store(path, folder, len(COUNTED))
     (folder / "0006_late.sql").write_text("CREATE TABLE late (id INTEGER PRIMARY KEY) STRICT;")
@@ -68,7 +68,7 @@ def test_a_file_for_the_number_that_was_left_out_is_applied_to_an_existing_store
     assert applied(path) == names(folder)
 
 
-def test_a_new_file_is_applied_to_a_store_that_knows_its_names(tmp_path: Path, folder: Path) -> None:
+def test_a_new_migration_is_applied_to_an_existing_store(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "store.db"
     files.prepare(path).close()
     number = max(int(name[:4]) for name in names(folder)) + 1
@@ -109,7 +109,7 @@ def test_gaps_and_duplicates_are_refused(
     assert str(path) in str(refused.value)
 
 
-def test_a_migration_that_is_not_known_means_a_newer_gateway(tmp_path: Path) -> None:
+def test_a_store_with_an_unknown_migration_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     files.prepare(path).close()
     with closing(sqlite3.connect(path)) as store, store:
@@ -119,7 +119,7 @@ def test_a_migration_that_is_not_known_means_a_newer_gateway(tmp_path: Path) -> 
             use(path)
 
 
-def test_a_store_that_lacks_one_before_its_last_is_refused(tmp_path: Path) -> None:
+def test_a_store_with_a_gap_in_its_migrations_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     files.prepare(path).close()
     with closing(sqlite3.connect(path)) as store, store:
@@ -128,7 +128,7 @@ def test_a_store_that_lacks_one_before_its_last_is_refused(tmp_path: Path) -> No
         files.prepare(path)
 
 
-def test_a_count_beyond_the_names_means_a_newer_gateway(tmp_path: Path, folder: Path) -> None:
+def test_a_store_with_more_migrations_than_names_is_refused(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "store.db"
     counted_store(path, folder, len(COUNTED))
     with closing(sqlite3.connect(path)) as store:

@@ -56,14 +56,12 @@ def test_a_statement_finds_its_rows_by_an_index(store: sqlite3.Connection, name:
     assert scanned(store, statements.load()[name]) == allowed
 
 
-def test_a_statement_without_an_index_would_be_seen(store: sqlite3.Connection) -> None:
+def test_a_scan_is_detected(store: sqlite3.Connection) -> None:
     assert scanned(store, "SELECT 1 FROM changes WHERE time < :time") == {"changes"}
     assert scanned(store, "SELECT 1 FROM generations ORDER BY id") == {"generations"}
 
 
-def test_keys_that_outlived_their_generations_are_found_after_the_migration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_orphaned_keys_of_older_stores_can_be_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tmp_path / "before"
     shutil.copytree(str(migrations.folder()), before)
     for file in before.glob("*.sql"):

@@ -88,13 +88,13 @@ async def test_a_claim_stores_the_generation_and_its_prepared_request(store: Sto
     assert await store.request(claim.generation.id) == claim.request
 
 
-async def test_a_claim_may_carry_the_mark_of_its_first_post(store: Store) -> None:
+async def test_a_claim_can_include_the_marker_of_its_first_post(store: Store) -> None:
     marked = examples.marked(examples.generation())
     await store.claim(examples.claim(marked))
     assert await store.get("tenant", marked.id) == marked
 
 
-async def test_a_key_stands_for_its_generation(store: Store) -> None:
+async def test_a_second_claim_with_a_key_returns_its_generation(store: Store) -> None:
     first = await stored(store, idempotency_key="key")
     again = await store.claim(examples.claim(idempotency_key="key"))
     assert again == Claimed(first, new=False, generation_id=first.id)
@@ -107,7 +107,7 @@ async def test_a_key_with_another_input_is_a_conflict(store: Store) -> None:
     assert again == Claimed(first, new=False, generation_id=first.id, conflict=True)
 
 
-async def test_what_a_key_stands_for_can_be_asked_without_claiming_it(store: Store) -> None:
+async def test_a_key_can_be_looked_up_without_a_claim(store: Store) -> None:
     assert await store.known("tenant", "key", b"input") is None
     first = await stored(store, idempotency_key="key")
     assert await store.known("tenant", "key", b"input") == Claimed(first, new=False, generation_id=first.id)
@@ -119,13 +119,13 @@ async def test_what_a_key_stands_for_can_be_asked_without_claiming_it(store: Sto
     assert len(await store.unfinished()) == 1
 
 
-async def test_keys_of_tenants_have_nothing_to_do_with_each_other(store: Store) -> None:
+async def test_keys_of_different_tenants_are_independent(store: Store) -> None:
     first = await stored(store, idempotency_key="key", tenant="one")
     second = await stored(store, idempotency_key="key", tenant="another")
     assert first.id != second.id
 
 
-async def test_of_many_claims_at_once_with_one_key_one_wins(store: Store) -> None:
+async def test_one_of_many_concurrent_claims_with_a_key_wins(store: Store) -> None:
     claims = [examples.claim(idempotency_key="key") for _ in range(50)]
     outcomes = await asyncio.gather(*map(store.claim, claims))
     (winner,) = [outcome.generation_id for outcome in outcomes if outcome.new]
@@ -136,7 +136,7 @@ async def test_of_many_claims_at_once_with_one_key_one_wins(store: Store) -> Non
 # -- The save: conditional, and what goes with it ----------------------------------------------------------------------
 
 
-async def test_of_two_saves_from_one_version_the_second_loses(store: Store) -> None:
+async def test_the_second_save_of_a_version_fails(store: Store) -> None:
     before = await stored(store)
     first = examples.marked(before)
     second = examples.after(before, CancelAsked())
@@ -145,7 +145,7 @@ async def test_of_two_saves_from_one_version_the_second_loses(store: Store) -> N
     assert len(await all_changes(store)) == 1  # callers do not see the marker
 
 
-async def test_a_generation_that_was_deleted_cannot_be_saved(store: Store) -> None:
+async def test_a_deleted_generation_cannot_be_saved(store: Store) -> None:
     ended = await completed(store, "request")
     await store.delete(ended, at_upstream=False, steady=NOW)
     assert not await store.save(ended, replace(ended, version=ended.version + 1))
@@ -166,7 +166,7 @@ async def test_the_prepared_request_is_kept_until_the_submission_is_settled(stor
 
 
 @pytest.mark.parametrize("end", ["canceled", "refused", "lost"])
-async def test_every_end_of_a_submission_erases_its_prepared_request(end: str, store: Store) -> None:
+async def test_every_outcome_of_a_submission_erases_its_prepared_request(end: str, store: Store) -> None:
     if end == "refused":
         ended = await failed(store)
     else:
@@ -215,7 +215,7 @@ async def test_another_account_may_have_the_same_request_id(store: Store) -> Non
     assert (await queued(store, "request", account="another")).state is State.QUEUED
 
 
-async def test_a_write_that_fails_does_not_fail_those_beside_it(store: Store) -> None:
+async def test_a_failed_write_does_not_fail_other_writes(store: Store) -> None:
     first, last = examples.claim(), examples.claim()
     faulty = examples.claim(id=first.generation.id)
     outcomes = await asyncio.gather(*map(store.claim, (first, faulty, last)), return_exceptions=True)
@@ -229,7 +229,7 @@ async def test_a_write_that_fails_does_not_fail_those_beside_it(store: Store) ->
 # -- The log: positions, history, listeners ----------------------------------------------------------------------------
 
 
-async def test_history_is_every_revision_after_one(store: Store) -> None:
+async def test_history_returns_every_later_revision(store: Store) -> None:
     ended = await completed(store, "request")
     revisions = await store.history(ended.id, 0, 100)
     assert [(g.revision, g.state) for g in revisions] == [(1, State.PENDING), (2, State.QUEUED), (3, State.COMPLETED)]
@@ -240,7 +240,7 @@ async def test_history_is_every_revision_after_one(store: Store) -> None:
     assert await store.history(examples.generation().id, 0, 100) == []
 
 
-async def test_changes_come_in_the_order_of_their_commits_and_by_tenant(store: Store) -> None:
+async def test_changes_of_a_tenant_are_in_the_order_of_their_commits(store: Store) -> None:
     first = await stored(store)
     other = await stored(store, tenant="another")
     second = await stored(store)
@@ -257,7 +257,7 @@ async def test_changes_come_in_the_order_of_their_commits_and_by_tenant(store: S
     assert await store.position() == positions[-1]
 
 
-async def test_what_was_committed_before_has_been_announced(store: Store) -> None:
+async def test_announced_returns_after_the_listeners_got_all_earlier_commits(store: Store) -> None:
     heard: list[Saved] = []
     store.listen(heard.extend)
     claims = [asyncio.create_task(store.claim(examples.claim())) for _ in range(3)]
@@ -267,7 +267,7 @@ async def test_what_was_committed_before_has_been_announced(store: Store) -> Non
     await asyncio.gather(*claims)
 
 
-async def test_positions_are_never_given_twice(store: Store, engine: Engine) -> None:
+async def test_positions_are_never_reused(store: Store, engine: Engine) -> None:
     ended = await completed(store, "request")
     await store.delete(ended, at_upstream=False, steady=NOW)
     before = await store.position()
@@ -281,7 +281,7 @@ async def test_positions_are_never_given_twice(store: Store, engine: Engine) -> 
     assert [change.position for change in await all_changes(store)] == [before + 1]
 
 
-async def test_listeners_hear_every_commit_in_order_and_before_its_writer(store: Store) -> None:
+async def test_listeners_get_every_commit_in_order_and_before_its_writer(store: Store) -> None:
     heard: list[Saved] = []
     store.listen(heard.extend)
 
@@ -303,7 +303,7 @@ async def test_listeners_hear_every_commit_in_order_and_before_its_writer(store:
     assert len(told) == 40  # listeners get markers, too, but they are no changes
 
 
-async def test_what_was_not_committed_is_not_told(store: Store) -> None:
+async def test_listeners_do_not_get_failed_writes(store: Store) -> None:
     before = await stored(store)
     heard: list[Saved] = []
     store.listen(heard.extend)
@@ -318,12 +318,12 @@ async def test_what_was_not_committed_is_not_told(store: Store) -> None:
 # -- Reading -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_generation_is_its_tenants_own(store: Store) -> None:
+async def test_a_generation_is_visible_to_its_tenant_only(store: Store) -> None:
     generation = await stored(store)
     assert await store.get("another", generation.id) is None
 
 
-async def test_unfinished_are_all_that_have_not_ended_oldest_first(store: Store) -> None:
+async def test_unfinished_generations_are_returned_oldest_first(store: Store) -> None:
     waiting = await stored(store, tenant="another")
     await completed(store, "ended")
     running = await queued(store, "running")
@@ -344,14 +344,14 @@ async def pages(store: Store, wanted: Filter, size: int) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [1, 3, 250, 1_000])
-async def test_pages_are_newest_first_and_leave_nothing_out(size: int, store: Store) -> None:
+async def test_pages_are_newest_first_and_complete(size: int, store: Store) -> None:
     made = [examples.claim() for _ in range(450 if size > 100 else 10)]
     await asyncio.gather(*map(store.claim, made))
     await stored(store, tenant="another")
     assert await pages(store, Filter(), size) == [claim.generation.id for claim in reversed(made)]
 
 
-async def test_a_page_is_not_disturbed_by_what_comes_meanwhile(store: Store) -> None:
+async def test_pages_are_stable_while_generations_are_added(store: Store) -> None:
     first, second = await stored(store), await stored(store)
     page, before = await store.page("tenant", Filter(), None, 1)
     assert [generation.id for generation in page] == [second.id]
@@ -360,7 +360,7 @@ async def test_a_page_is_not_disturbed_by_what_comes_meanwhile(store: Store) -> 
     assert [generation.id for generation in page] == [first.id]
 
 
-async def test_filters_must_all_match(store: Store) -> None:
+async def test_all_fields_of_a_filter_must_match(store: Store) -> None:
     red = await stored(store, labels={"colour": "red", "size": "s"}, create_time=NOW)
     blue = await stored(store, labels={"colour": "blue", "size": "s"}, create_time=NOW + 10, model_id="another/model")
     done = await completed(store, "request", create_time=NOW + 20, idempotency_key="done")
@@ -384,7 +384,7 @@ async def test_filters_must_all_match(store: Store) -> None:
 # -- Removal -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_delete_leaves_a_trace_and_a_used_key(store: Store) -> None:
+async def test_a_delete_leaves_a_change_and_a_used_key(store: Store) -> None:
     ended = await completed(store, "request", idempotency_key="key")
     position = await store.position()
     heard: list[Saved] = []
@@ -413,7 +413,7 @@ async def test_a_second_delete_changes_nothing(store: Store) -> None:
     assert await store.removals() == removals
 
 
-async def test_a_removal_outlives_the_process_until_it_is_confirmed(store: Store, engine: Engine) -> None:
+async def test_a_removal_is_stored_until_it_is_confirmed(store: Store, engine: Engine) -> None:
     ended = await completed(store, "request")
     await store.delete(ended, at_upstream=True, steady=NOW)
     await engine.close()
@@ -429,7 +429,7 @@ async def test_a_removal_outlives_the_process_until_it_is_confirmed(store: Store
     assert await store.deleted("tenant", ended.id) is True
 
 
-async def test_a_delete_is_known_also_where_the_key_was_freed_before(store: Store) -> None:
+async def test_the_delete_of_a_generation_without_its_key_is_recorded(store: Store) -> None:
     refused = await failed(store, idempotency_key="key")
     await store.delete(refused, at_upstream=False, steady=NOW)
     assert await store.deleted("tenant", refused.id) is False
@@ -442,7 +442,7 @@ async def test_a_request_of_a_deleted_generation_may_be_bound_again(store: Store
     assert (await queued(store, "request")).request_id == "request"
 
 
-async def test_prune_removes_what_ended_long_ago_and_raises_the_horizon(store: Store) -> None:
+async def test_prune_removes_old_generations_and_raises_the_horizon(store: Store) -> None:
     old = await completed(store, "old", at=1.0)
     young = await completed(store, "young", at=DAY)
     running = await queued(store, "running")
@@ -460,7 +460,7 @@ async def test_prune_removes_what_ended_long_ago_and_raises_the_horizon(store: S
     assert await store.prune(ended_before=NOW + DAY, keys_before=0.0) == 0
 
 
-async def test_prune_removes_more_than_fits_in_one_go(store: Store) -> None:
+async def test_prune_removes_more_than_one_batch(store: Store) -> None:
     claims = [examples.claim() for _ in range(450)]
     await asyncio.gather(*map(store.claim, claims))
     await asyncio.gather(
@@ -470,7 +470,7 @@ async def test_prune_removes_more_than_fits_in_one_go(store: Store) -> None:
     assert await pages(store, Filter(), 100) == []
 
 
-async def test_prune_forgets_removals_and_raises_the_horizon_over_them(store: Store) -> None:
+async def test_prune_removes_old_removals_and_raises_the_horizon(store: Store) -> None:
     ended = await completed(store, "request", at=1.0)
     await store.delete(ended, at_upstream=False, steady=NOW)
     removal = await store.position()
@@ -479,7 +479,7 @@ async def test_prune_forgets_removals_and_raises_the_horizon_over_them(store: St
     assert await store.horizon("tenant") == removal
 
 
-async def test_keys_outlive_what_was_pruned_for_as_long_as_is_promised(store: Store) -> None:
+async def test_keys_of_pruned_generations_are_kept_for_their_retention(store: Store) -> None:
     ended = await completed(store, "request", at=1.0, idempotency_key="key")
     await store.prune(ended_before=NOW + DAY, keys_before=NOW)
     again = await store.claim(examples.claim(idempotency_key="key"))
@@ -489,7 +489,7 @@ async def test_keys_outlive_what_was_pruned_for_as_long_as_is_promised(store: St
     assert (await store.claim(examples.claim(idempotency_key="key"))).new
 
 
-async def test_a_key_outlives_the_deletion_of_its_generation_as_long_as_its_pruning(store: Store) -> None:
+async def test_keys_of_deleted_generations_are_kept_for_their_retention(store: Store) -> None:
     ended = await completed(store, "request", at=1.0, idempotency_key="key")
     await store.delete(ended, at_upstream=False, steady=NOW + 20 * DAY)
     await store.prune(ended_before=0.0, keys_before=NOW + 20 * DAY)
@@ -499,7 +499,7 @@ async def test_a_key_outlives_the_deletion_of_its_generation_as_long_as_its_prun
     assert (await store.claim(examples.claim(idempotency_key="key"))).new
 
 
-async def test_it_is_known_whether_there_is_anything_to_prune(store: Store) -> None:
+async def test_prunable_returns_whether_prune_would_remove_anything(store: Store) -> None:
     generous, strict = (NOW, NOW), (NOW + DAY, NOW + DAY)
     assert not await store.prunable(*strict)
     await queued(store, "running")
@@ -514,7 +514,7 @@ async def test_it_is_known_whether_there_is_anything_to_prune(store: Store) -> N
     assert not await store.prunable(*strict)
 
 
-async def test_durations_beyond_those_that_are_learned_from_are_something_to_prune(store: Store) -> None:
+async def test_prune_keeps_the_newest_run_times_of_a_model(store: Store) -> None:
     await asyncio.gather(*(completed(store, f"request {number}", at=5.0) for number in range(650)))
     assert await store.prunable(0.0, 0.0)
     await store.prune(0.0, 0.0)
@@ -531,7 +531,7 @@ async def test_a_key_is_kept_as_long_as_its_generation(store: Store) -> None:
 # -- What is kept ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_second_request_latches_repeats_off_by_account_and_for_good(store: Store, engine: Engine) -> None:
+async def test_a_second_request_turns_repeats_off_for_its_account_permanently(store: Store, engine: Engine) -> None:
     for account in ("one", "one", "two"):
         known = await queued(store, f"first {len(await store.unfinished())}", account=account)
         await saved(store, known, examples.after(known, Accepted(examples.report("second", State.QUEUED))))
@@ -539,7 +539,7 @@ async def test_a_second_request_latches_repeats_off_by_account_and_for_good(stor
     assert await (await engine.open()).latched_accounts() == {"one", "two"}
 
 
-async def test_a_request_that_turns_up_after_hope_was_given_up_latches_nothing(store: Store) -> None:
+async def test_a_late_request_of_a_lost_generation_does_not_turn_repeats_off(store: Store) -> None:
     waiting = await stored(store)
     sending = await saved(store, waiting, examples.marked(waiting))
     assert sending.marker is not None
@@ -554,7 +554,7 @@ def delivery(of: Generation, name: str) -> Delivery:
     return Delivery(of.id, name, "request", "completed")
 
 
-async def test_a_delivery_is_kept_once_and_after_a_crash_until_it_is_dealt_with(store: Store, engine: Engine) -> None:
+async def test_a_webhook_is_stored_once_until_it_is_processed(store: Store, engine: Engine) -> None:
     told = delivery(await queued(store, "request"), "request:completed")
     assert [await store.deliver(told, NOW), await store.deliver(told, NOW)] == [Delivered.KEPT, Delivered.KNOWN]
     await engine.close()
@@ -565,7 +565,7 @@ async def test_a_delivery_is_kept_once_and_after_a_crash_until_it_is_dealt_with(
     assert await store.deliver(told, NOW) is Delivered.KNOWN
 
 
-async def test_a_delivery_that_was_not_confirmed_may_come_again_and_counts_to_what_is_kept(store: Store) -> None:
+async def test_an_unconfirmed_webhook_is_accepted_again_and_counts_towards_the_limit(store: Store) -> None:
     told = delivery(await queued(store, "request"), "request:completed")
     for _ in range(MOST_DELIVERIES):
         assert await store.deliver(told, NOW) is Delivered.KEPT
@@ -577,7 +577,7 @@ async def test_a_delivery_that_was_not_confirmed_may_come_again_and_counts_to_wh
     assert await store.deliver(other, NOW) is Delivered.KEPT
 
 
-async def test_a_store_that_is_opened_again_holds_the_same(store: Store, engine: Engine) -> None:
+async def test_the_content_survives_a_restart(store: Store, engine: Engine) -> None:
     waiting = await stored(store, labels={"for": "später"})
     ended = await completed(store, "request")
     gone = await completed(store, "gone", tenant="another")
@@ -594,7 +594,7 @@ async def test_a_store_that_is_opened_again_holds_the_same(store: Store, engine:
     assert await store.deleted("another", gone.id) is False
 
 
-async def test_what_was_answered_is_stored_though_the_store_closes_at_once(store: Store, engine: Engine) -> None:
+async def test_queued_writes_are_stored_when_the_store_is_closed(store: Store, engine: Engine) -> None:
     claims = [examples.claim() for _ in range(20)]
     writes = [asyncio.ensure_future(store.claim(claim)) for claim in claims]
     await asyncio.sleep(0)  # lets the writes be queued

@@ -83,9 +83,7 @@ class Timers:
         monkeypatch.setattr(loop, "call_later", call_later)
 
 
-async def test_writes_that_come_alone_are_committed_one_by_one_and_wait_for_no_timer(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_single_writes_are_committed_at_once(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     timers = Timers(monkeypatch)
     for name in "abc":
         assert await watched.add(name) == name
@@ -93,14 +91,14 @@ async def test_writes_that_come_alone_are_committed_one_by_one_and_wait_for_no_t
     assert GATHERING not in timers.asked
 
 
-async def test_writes_that_come_together_are_one_group_behind_the_first(watched: Watched) -> None:
+async def test_writes_behind_a_first_one_are_committed_as_a_group(watched: Watched) -> None:
     futures = [watched.add(name) for name in names("n", 50)]
     assert await asyncio.gather(*futures) == names("n", 50)
     assert [len(group) for group in watched.groups] == [1, 49]
     assert watched.stored() == names("n", 50)
 
 
-async def test_who_comes_while_a_group_gathers_belongs_to_it(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_writes_join_a_group_that_has_not_begun(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "GATHERING", 1.0)
     await asyncio.gather(*map(watched.add, "abc"))
 
@@ -112,7 +110,7 @@ async def test_who_comes_while_a_group_gathers_belongs_to_it(watched: Watched, m
     assert watched.groups == [["a"], ["b", "c"], ["d", "e", "f"]]
 
 
-async def test_no_group_is_so_large_that_the_loop_would_stand_still(watched: Watched) -> None:
+async def test_the_size_of_a_group_is_limited(watched: Watched) -> None:
     many = 3 * MOST_IN_A_GROUP
     await asyncio.gather(*map(watched.add, names("n", many)))
     assert max(map(len, watched.groups)) == MOST_IN_A_GROUP
@@ -133,14 +131,14 @@ async def test_brief_and_long_writes_keep_their_order(watched: Watched) -> None:
     assert watched.stored() == names("n", 30)
 
 
-async def test_a_write_waits_until_another_program_lets_go_of_the_file(watched: Watched, tmp_path: Path) -> None:
+async def test_a_write_waits_for_a_locked_file(watched: Watched, tmp_path: Path) -> None:
     async with held(tmp_path / "names.db"):
         future = watched.add("a")
     assert await future == "a"
     assert watched.writer.trouble == ""
 
 
-async def test_only_the_thread_waits_for_another_program(
+async def test_only_the_thread_waits_for_a_locked_file(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def patience() -> int:
@@ -157,7 +155,7 @@ async def test_only_the_thread_waits_for_another_program(
     assert patience() == 0
 
 
-async def test_what_still_gathers_is_stored_when_the_writer_is_closed(tmp_path: Path) -> None:
+async def test_a_group_that_has_not_begun_is_stored_when_the_writer_is_closed(tmp_path: Path) -> None:
     watched = Watched(tmp_path / "names.db")
     await asyncio.gather(*map(watched.add, "abc"))
     last = watched.add("d")
