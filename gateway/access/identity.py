@@ -7,9 +7,9 @@ from typing import Protocol
 from gateway.access import keys, tokens
 from gateway.access.keys import ApiKey
 from gateway.access.tokens import WatchToken
+from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.ports import Clock, Filter, StoreError
-from gateway.generations.tasks import OwnedTasks
 
 DEFAULT_TENANT = "default"
 """The tenant of all calls if API keys are not required."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from gateway.agents.model import Message, Session, Transcript
 from gateway.agents.ports import AgentApi
+from gateway.concurrency import Signals, Wakeup
 from gateway.errors import GatewayError, Reason, upstream_unavailable
-from gateway.generations.clock import give, jittered
+from gateway.generations.clock import jittered
 from gateway.generations.ports import Clock
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 10.0
@@ -60,11 +61,11 @@ class Conversation:
         self._read_at = 0.0
         self._reading: asyncio.Task[None] | None = None
         self._poll: asyncio.Task[None] | None = None
-        self._alarm: asyncio.Future[None] | None = None
+        self._wakeup = Wakeup()
         self._delay = pace.first
         self._not_before = 0.0
         self._one_at_a_time = asyncio.Lock()  # an older read must not overwrite a newer one
-        self._signals: set[asyncio.Future[None]] = set()
+        self._signals = Signals()
 
     @property
     def session(self) -> Session:
@@ -94,8 +95,8 @@ class Conversation:
     def poll_soon(self) -> None:
         """Poll at once, and frequently for a while, because something was done. A Retry-After is still respected."""
         self._delay = self._pace.first
-        if self._alarm is not None and self._clock.moment().steady >= self._not_before:
-            give(self._alarm)
+        if self._clock.moment().steady >= self._not_before:
+            self._wakeup.wake()
 
     def set_session(self, session: Session) -> None:
         """Set the session and wake the watchers if it has changed."""
@@ -118,18 +119,15 @@ class Conversation:
 
     async def wait(self, seconds: float) -> None:
         """Wait for the next change or wake-up, for at most `seconds`."""
-        signal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._signals.add(signal)
+        signal = self._signals.signal()
         try:
             await self._clock.wait(signal, seconds)
         finally:
-            self._signals.discard(signal)
+            self._signals.drop(signal)
 
     def wake(self) -> None:
         """Wake all watchers."""
-        signals, self._signals = self._signals, set()
-        for signal in signals:
-            give(signal)
+        self._signals.wake()
 
     def stop(self) -> None:
         """Stop polling, after the last watcher has left."""
@@ -139,10 +137,10 @@ class Conversation:
 
     async def _keep_reading(self) -> None:
         while True:
-            self._alarm = asyncio.get_running_loop().create_future()
+            signal = self._wakeup.signal()
             pause = max(jittered(self._delay), self._not_before - self._clock.moment().steady)
             self._delay = min(self._delay * BACKOFF, self._pace.longest)
-            await self._clock.wait(self._alarm, pause)
+            await self._clock.wait(signal, pause)
             try:
                 await self.refresh()
             except Exception as error:

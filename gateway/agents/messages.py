@@ -43,10 +43,10 @@ from gateway.agents.model import (
     same_text,
 )
 from gateway.agents.ports import AgentApi, AgentStore
+from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field
 from gateway.generations.ports import Clock, NoAnswer, NotTaken, StoreError
 from gateway.generations.store_backoff import until_stored
-from gateway.generations.tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
 

@@ -22,9 +22,9 @@ from gateway.agents.model import (
     session_not_found,
 )
 from gateway.agents.ports import AgentApi, AgentStore
+from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, invalid_field
 from gateway.generations.ports import Clock
-from gateway.generations.tasks import OwnedTasks
 from gateway.generations.watch import HEARTBEAT, Stream
 
 T = TypeVar("T")

@@ -3,13 +3,13 @@
 The plan is in the store, so a restart continues it. A few files are copied at a time; a failed attempt is repeated.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import logging
 import math
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import PurePosixPath
 
 from gateway.archive.download import Download
@@ -17,8 +17,9 @@ from gateway.archive.media_types import SUFFIXES
 from gateway.archive.model import ArchivedFile, Copy, copies_of
 from gateway.archive.ports import ArchiveError, CopyStore, ObjectStorage, RefusedError, Source, SourceError
 from gateway.archive.throttle import Throttle
+from gateway.concurrency import OwnedTasks, Wakeup
 from gateway.errors import gateway_unavailable
-from gateway.generations.clock import give, rest
+from gateway.generations.clock import rest
 from gateway.generations.model import Generation, State, Steady
 from gateway.generations.ports import Clock, Saved, StoreError
 from gateway.generations.state import OUTPUTS_KEPT
@@ -76,8 +77,9 @@ class Archiver:
         self._throttle = Throttle(clock, bandwidth)
         self._largest = largest
         self._ended: list[Generation] = []
-        self._busy: dict[tuple[str, int], asyncio.Task[None]] = {}
-        self._signal: asyncio.Future[None] | None = None
+        self._busy: set[tuple[str, int]] = set()
+        self._tasks = OwnedTasks()
+        self._wakeup = Wakeup()
         self.archived = self.bytes = self.failures = self.given_up = 0
 
     def noticed(self, saved: Sequence[Saved]) -> None:
@@ -85,17 +87,17 @@ class Archiver:
         for one in saved:
             generation = one.generation
             if generation is None:
-                self._wake()
+                self._wakeup.wake()
             elif generation.state is State.COMPLETED and one.change is not None:
                 self._ended.append(generation)
-                self._wake()
+                self._wakeup.wake()
 
     async def run(self) -> None:
         """Work until canceled, starting with what an earlier process left."""
         caught_up = False
         try:
             while True:
-                self._signal = asyncio.get_running_loop().create_future()
+                signal = self._wakeup.signal()
                 pause: float | None
                 try:
                     if not caught_up:
@@ -105,11 +107,9 @@ class Archiver:
                     pause = await self._start_due()
                 except StoreError:
                     pause = STORE_PAUSE
-                await self._clock.wait(self._signal, pause)
+                await self._clock.wait(signal, pause)
         finally:
-            for task in self._busy.values():
-                task.cancel()
-            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+            await self._tasks.cancel()
 
     async def _catch_up(self) -> None:
         """Plan the generations that ended before the archive was configured, or right before a crash."""
@@ -145,15 +145,14 @@ class Archiver:
         # Copies in progress are still due in the store, so ask for that many more.
         due = await self._copies.due_copies(self._storage.name, now, LONGEST_PAUSE, free + len(self._busy))
         for copy in [copy for copy in due if copy.name not in self._busy][:free]:
-            task = asyncio.create_task(self._work(copy))
-            self._busy[copy.name] = task
-            task.add_done_callback(lambda _, name=copy.name: self._finished(name))  # type: ignore[misc]
+            self._busy.add(copy.name)
+            self._tasks.start(self._work(copy), ended=partial(self._finished, copy.name))
         at = await self._copies.next_copy(self._storage.name, now)
         return None if at is None else max(at - now, 0.0)
 
     def _finished(self, name: tuple[str, int]) -> None:
-        del self._busy[name]
-        self._wake()
+        self._busy.discard(name)
+        self._wakeup.wake()
 
     async def _work(self, copy: Copy) -> None:
         """Make one attempt at a file and store its outcome."""
@@ -222,10 +221,6 @@ class Archiver:
     async def _expired(self, copy: Copy) -> bool:
         """Return whether Higgsfield has certainly removed the file by its age."""
         return await self._trusted_time.is_over(Steady(copy.expire_time - OUTPUTS_KEPT), OUTPUTS_KEPT, unanswered=True)
-
-    def _wake(self) -> None:
-        if self._signal is not None:
-            give(self._signal)
 
 
 class _Digest:

@@ -15,12 +15,11 @@ from dataclasses import replace
 from gateway.callbacks import schedule, signing
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
-from gateway.generations.clock import give
-from gateway.generations.feed import Feed, Signal
+from gateway.concurrency import OwnedTasks, Wakeup
+from gateway.generations.feed import Feed
 from gateway.generations.model import Change
 from gateway.generations.ports import Clock, Saved, Store, StoreError
 from gateway.generations.store_backoff import until_stored
-from gateway.generations.tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +153,7 @@ class Dispatcher:
         self._tasks = OwnedTasks()
         self._woken: dict[str, None] = {}
         self._alarms: list[tuple[float, str]] = []
-        self._signal: Signal | None = None
+        self._wakeup = Wakeup()
         self.queues: dict[str, CallbackQueue] = {}
         self._of_tenant: dict[str, set[str]] = {}
         self.delivered = self.failed = self.skipped = 0
@@ -200,8 +199,7 @@ class Dispatcher:
     def wake(self, callback_id: str) -> None:
         """Let the loop examine a callback in its next round."""
         self._woken[callback_id] = None
-        if self._signal is not None:
-            give(self._signal)
+        self._wakeup.wake()
 
     async def deliverable(self, delivery: Delivery) -> bool:
         """Return whether the revision of a delivery still exists. Raises StoreError."""
@@ -210,11 +208,11 @@ class Dispatcher:
     async def run(self) -> None:
         """Create and send deliveries until canceled."""
         while True:
-            self._signal = asyncio.get_running_loop().create_future()
+            signal = self._wakeup.signal()
             await self._round()
             if not self._woken or len(self._tasks) >= MOST_AT_ONCE:
                 now = self._clock.moment().steady
-                await self._clock.wait(self._signal, self._alarms[0][0] - now if self._alarms else None)
+                await self._clock.wait(signal, self._alarms[0][0] - now if self._alarms else None)
 
     async def drained(self) -> None:
         """Wait up to DRAIN_TIMEOUT seconds for the attempts to end, then cancel them."""

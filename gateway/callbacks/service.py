@@ -13,13 +13,13 @@ from gateway.callbacks import signing
 from gateway.callbacks.dispatcher import MOST_WAITING, CallbackQueue, Dispatcher
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Secret, id_parts
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
+from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, invalid_field, printable
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
 from gateway.generations.inputs import added_values
 from gateway.generations.model import Moment, canonical_json
 from gateway.generations.ports import Clock, Filter
-from gateway.generations.tasks import OwnedTasks
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,8 +9,9 @@ import logging
 
 from gateway.catalog.model import StoredCatalog
 from gateway.catalog.ports import CatalogSource, CatalogStore
+from gateway.concurrency import Signals
 from gateway.errors import GatewayError, upstream_unavailable
-from gateway.generations.clock import give, jittered
+from gateway.generations.clock import jittered
 from gateway.generations.ports import Clock, StoreError
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class CachedCatalog:
         self._failures_in_a_row = 0
         self._failure = upstream_unavailable("this list has not been fetched from Higgsfield yet")
         self._refreshing: asyncio.Task[None] | None = None
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._signals = Signals()
 
     async def current(self) -> StoredCatalog | None:
         """Return the catalog at once; None if it was never fetched. If it is old, start a refresh."""
@@ -57,12 +58,11 @@ class CachedCatalog:
             left = until - self._clock.moment().steady
             if left <= 0:
                 break
-            signal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.add(signal)
+            signal = self._signals.signal()
             try:
                 await self._clock.wait(signal, left)
             finally:
-                self._waiters.discard(signal)
+                self._signals.drop(signal)
             catalog = self._catalog
         return catalog
 
@@ -107,8 +107,7 @@ class CachedCatalog:
             self._failed(upstream_unavailable("Higgsfield's list could not be read"))
         finally:
             self._refreshing = None
-            for signal in self._waiters:
-                give(signal)
+            self._signals.wake()
 
     async def _fetch(self) -> None:
         reading = await self._source.read(self.name)

@@ -15,11 +15,11 @@ from gateway.characters.lookup import WINDOW, result_of
 from gateway.characters.model import Character, Creation, Order, plain_id, plain_name, same_name
 from gateway.characters.ports import CharacterStore, CharacterTakenError, CharacterUpstream, Listing, Trained
 from gateway.characters.registry import Registry
+from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, upstream_unavailable
 from gateway.generations.clock import Ids, jittered, rest
 from gateway.generations.ports import Clock, NoAnswer, NotTaken, StoreError
 from gateway.generations.store_backoff import until_stored
-from gateway.generations.tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
 

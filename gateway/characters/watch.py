@@ -8,8 +8,9 @@ from gateway.characters import errors
 from gateway.characters.model import Character
 from gateway.characters.ports import CharacterUpstream
 from gateway.characters.registry import Registry
+from gateway.concurrency import Signals
 from gateway.errors import Failure, GatewayError, Reason
-from gateway.generations.clock import WaitTimer, give, jittered, rest
+from gateway.generations.clock import WaitTimer, jittered, rest
 from gateway.generations.ports import Clock
 from gateway.generations.watch import HEARTBEAT, Stream
 
@@ -22,19 +23,17 @@ LONGEST = 10.0
 LONGEST_SILENCE = 60.0
 """The most seconds between polls while Higgsfield does not answer."""
 
-Signal = asyncio.Future[None]
 
-
-class WatchedCharacter:
+class WatchedCharacter(Signals):
     """A character with watchers: its last state and the number of changes. `end` is the error that ends all watches."""
 
-    __slots__ = ("changes", "character", "end", "signals", "task", "watchers")
+    __slots__ = ("changes", "character", "end", "task", "watchers")
 
     def __init__(self) -> None:
+        super().__init__()
         self.character: Character | None = None
         self.changes = 0
         self.end: GatewayError | None = None
-        self.signals: list[Signal] = []
         self.watchers = 0
         self.task: asyncio.Task[None] | None = None
 
@@ -51,23 +50,6 @@ class WatchedCharacter:
         """End every watch with an error."""
         self.end = end
         self.wake()
-
-    def signal(self) -> Signal:
-        """Return a signal for the next change. Call `drop` when it is no longer needed."""
-        signal: Signal = asyncio.get_running_loop().create_future()
-        self.signals.append(signal)
-        return signal
-
-    def drop(self, signal: Signal) -> None:
-        """Remove a signal."""
-        if not signal.done():
-            self.signals.remove(signal)
-
-    def wake(self) -> None:
-        """Wake all watchers."""
-        signals, self.signals = self.signals, []
-        for signal in signals:
-            give(signal)
 
 
 class CharacterWatches:

@@ -7,6 +7,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
+from gateway.concurrency import Signal, give
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock
 
@@ -58,7 +59,7 @@ class SystemClock:
             self._apart, self._apart_since = apart, now.steady
         return abs(self._apart) < DISAGREEMENT or now.steady - self._apart_since >= SETTLED
 
-    async def wait(self, signal: "asyncio.Future[None]", seconds: float | None) -> None:
+    async def wait(self, signal: Signal, seconds: float | None) -> None:
         """Return when the signal is given, or after `seconds`; None waits for the signal only."""
         if seconds is None:
             await signal
@@ -83,10 +84,10 @@ class WaitTimer:
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._until = 0.0
-        self._signal: asyncio.Future[None] | None = None
+        self._signal: Signal | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def wait(self, signal: "asyncio.Future[None]") -> None:
+    async def wait(self, signal: Signal) -> None:
         """Return when the signal is given, or after the timeout."""
         self._signal = signal
         self._until = self._loop.time() + self._seconds
@@ -107,12 +108,6 @@ class WaitTimer:
             self._timer = self._loop.call_at(self._until, self._rings)
         else:
             give(self._signal)
-
-
-def give(signal: "asyncio.Future[None]") -> None:
-    """Give a signal, once."""
-    if not signal.done():
-        signal.set_result(None)
 
 
 class Ids:

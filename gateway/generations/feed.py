@@ -4,38 +4,36 @@ The feed is updated after each commit, by the store's announcements. It only wak
 newer than its position, from here or from the store.
 """
 
-import asyncio
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from gateway.generations.clock import give
+from gateway.concurrency import Signal, Signals
 from gateway.generations.model import Change, Generation, GenerationId
 from gateway.generations.ports import Saved
 
 RECENT = 10_000
 """Changes kept in memory. A watcher that is further behind reads from the store."""
 
-Signal = asyncio.Future[None]
 
+class Entry(Signals):
+    """A live generation, with the signals of its watchers.
 
-class Entry:
-    """A live generation. `full` and `bare` cache its encoded message, with and without input, until it changes.
-
-    `polls` counts its status calls. `asked` is set when a caller has read its state. `poll_at`, `look_at`, `looks`,
-    `errors` and `seen` belong to the follower.
+    `full` and `bare` cache its encoded message, with and without input, until it changes. `polls` counts its status
+    calls. `asked` is set when a caller has read its state. `poll_at`, `look_at`, `looks`, `errors` and `seen` belong to
+    the follower.
     """
 
     __slots__ = (
-        "asked", "bare", "errors", "full", "generation", "look_at", "looks", "poll_at", "polls", "seen", "signals",
+        "asked", "bare", "errors", "full", "generation", "look_at", "looks", "poll_at", "polls", "seen",
     )  # fmt: skip
 
     def __init__(self, generation: Generation) -> None:
+        super().__init__()
         self.generation = generation
         self.full: bytes | None = None
         self.bare: bytes | None = None
-        self.signals: list[Signal] | None = None
         self.polls = generation.polls
         self.asked = False
         self.poll_at = 0.0
@@ -61,25 +59,6 @@ class Entry:
         """Drop the encoded messages, because what they show has changed."""
         self.full = self.bare = None
 
-    def signal(self) -> Signal:
-        """Return a signal for the next change. The caller returns it with `drop` when it stops waiting."""
-        signal: Signal = asyncio.get_running_loop().create_future()
-        if self.signals is None:
-            self.signals = []
-        self.signals.append(signal)
-        return signal
-
-    def drop(self, signal: Signal) -> None:
-        """Forget a signal."""
-        if self.signals and not signal.done():
-            self.signals.remove(signal)
-
-    def wake(self) -> None:
-        """Give all signals, once."""
-        signals, self.signals = self.signals, None
-        for signal in signals or ():
-            give(signal)
-
 
 class Feed:
     """The live entries by id, and the recent changes of all tenants in the order of their positions."""
@@ -89,7 +68,7 @@ class Feed:
         self.position = position
         self._recent: deque[Change] = deque(maxlen=RECENT)
         self._since = position
-        self._tenants: dict[str, list[Signal]] = {}
+        self._tenants: dict[str, Signals] = {}
 
     def publish(self, saved: Sequence[Saved]) -> None:
         """Apply a committed transaction."""
@@ -99,8 +78,9 @@ class Feed:
             if one.change is not None:
                 tenants.add(one.change.tenant)
         for tenant in tenants:
-            for signal in self._tenants.pop(tenant, ()):
-                give(signal)
+            signals = self._tenants.get(tenant)
+            if signals is not None:
+                signals.wake()
 
     def recent(self, tenant: str, after: int, limit: int) -> list[Change] | None:
         """Return a tenant's changes after a position, oldest first; None if memory no longer has all of them."""
@@ -117,28 +97,23 @@ class Feed:
 
     def signal(self, tenant: str) -> Signal:
         """Return a signal for the tenant's next change. The caller returns it with `drop`."""
-        signal: Signal = asyncio.get_running_loop().create_future()
-        self._tenants.setdefault(tenant, []).append(signal)
-        return signal
+        return self._tenants.setdefault(tenant, Signals()).signal()
 
     def drop(self, tenant: str, signal: Signal) -> None:
         """Forget a signal."""
-        waiting = self._tenants.get(tenant)
-        if waiting and not signal.done():
-            waiting.remove(signal)
+        self._tenants[tenant].drop(signal)
 
     def watched(self, entry: Entry) -> bool:
         """Return whether a caller waits for changes of the entry, or has read its state."""
-        return entry.asked or bool(entry.signals) or bool(self._tenants.get(entry.generation.tenant))
+        signals = self._tenants.get(entry.generation.tenant)
+        return entry.asked or entry.awaited or (signals is not None and signals.awaited)
 
     def wake_all(self) -> None:
         """Wake every watcher, so that it can notice that the gateway drains."""
         for entry in self.entries.values():
             entry.wake()
         for signals in self._tenants.values():
-            for signal in signals:
-                give(signal)
-        self._tenants.clear()
+            signals.wake()
 
     def _take(self, one: Saved) -> None:
         generation = one.generation

@@ -5,7 +5,6 @@ after each of its commits, so that it needs no other input, and a restart goes o
 ran by accident, the result would be one status call too many.
 """
 
-import asyncio
 import heapq
 import logging
 import math
@@ -14,10 +13,11 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gateway.concurrency import OwnedTasks, Wakeup
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import due_steps
 from gateway.generations.admission import Admission
-from gateway.generations.clock import give, spread
+from gateway.generations.clock import spread
 from gateway.generations.due_steps import Due, Rules, Step
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.model import FOLLOWED, Generation, GenerationId, Source, State, StatusReport, run_time
@@ -90,8 +90,8 @@ class Follower:
         self._polls: dict[GenerationId, float] = {}
         self._polls_go_on = 0.0
         self._answers_take = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._signal: asyncio.Future[None] | None = None
+        self._tasks = OwnedTasks()
+        self._wakeup = Wakeup()
         self._sleeps_until = 0.0
         self._known_at: float | None = None
         self._suspected: dict[GenerationId, float] = {}
@@ -128,7 +128,7 @@ class Follower:
             if generation.done and one.change is not None:
                 self._learn(generation)
             if generation.done or self._admission.waiting:
-                self._wake()  # the next one may be sent
+                self._wakeup.wake()  # the next one may be sent
 
     def look(self, generation_id: GenerationId) -> None:
         """Plan a generation again after its attempt has ended."""
@@ -136,7 +136,7 @@ class Follower:
         if entry is not None:
             self._tell_admission(entry.generation)
             self._plan(entry.generation)
-        self._wake()  # its slot may be free again
+        self._wakeup.wake()  # its slot may be free again
 
     async def run(self) -> None:
         """Take steps when they are due, until canceled."""
@@ -144,15 +144,14 @@ class Follower:
             self._admit()
             self._start_due()
             self._start_polls()
-            self._signal = asyncio.get_running_loop().create_future()
+            signal = self._wakeup.signal()
             idle = self._idle_for()
             self._sleeps_until = float("inf") if idle is None else self._clock.moment().steady + idle
-            await self._clock.wait(self._signal, idle)
+            await self._clock.wait(signal, idle)
 
     async def drained(self) -> None:
         """Wait for the steps under way. Cancel `run` first, so that it starts no new ones."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.drained()
 
     @property
     def following(self) -> int:
@@ -236,7 +235,7 @@ class Follower:
             heapq.heappush(self._heap, (at, name))
             self._shed()
             if at < self._sleeps_until:
-                self._wake()
+                self._wakeup.wake()
 
     def _forget(self, name: GenerationId) -> None:
         """Forget a generation without a next step."""
@@ -302,14 +301,7 @@ class Follower:
     def _start(self, name: GenerationId, work: Coroutine[Any, Any, None]) -> None:
         self._backoff.begins(self._clock.moment().steady)
         self._busy.add(name)
-        task = asyncio.create_task(self._finish(name, work))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Release the worker and look for the next step."""
-        self._tasks.discard(task)
-        self._wake()
+        self._tasks.start(self._finish(name, work), ended=self._wakeup.wake)
 
     async def _finish(self, name: GenerationId, work: Coroutine[Any, Any, None]) -> None:
         """Run a step, and plan its generation again even if the step fails."""
@@ -547,10 +539,6 @@ class Follower:
 
     def _wakes_at(self) -> float | None:
         return None if self.stopped_sending else self._admission.wakes_at(self._clock.moment().steady)
-
-    def _wake(self) -> None:
-        if self._signal is not None:
-            give(self._signal)
 
 
 NOT_STARTED = Failure(

@@ -4,11 +4,11 @@ A deletion is recorded in the commit that removes the generation here. DELETE is
 repeated until it is confirmed, also after a restart: one request at a time, with growing pauses after failures.
 """
 
-import asyncio
 import logging
 
+from gateway.concurrency import Wakeup
 from gateway.errors import GatewayError
-from gateway.generations.clock import give, rest, spread
+from gateway.generations.clock import rest, spread
 from gateway.generations.ports import Clock, Removal, Store, StoreError, Upstream
 
 log = logging.getLogger(__name__)
@@ -24,12 +24,11 @@ class Removals:
         self._store = store
         self._upstream = upstream
         self._clock = clock
-        self._recorded: asyncio.Future[None] | None = None
+        self._wakeup = Wakeup()
 
     def wake(self) -> None:
         """Look for recorded removals."""
-        if self._recorded is not None:
-            give(self._recorded)
+        self._wakeup.wake()
 
     async def remove(self, removal: Removal) -> None:
         """Remove it and record that Higgsfield has confirmed it. Raises GatewayError, StoreError."""
@@ -40,7 +39,7 @@ class Removals:
         """Repeat unconfirmed removals, for ever."""
         pause = FIRST_PAUSE
         while True:
-            self._recorded = asyncio.get_running_loop().create_future()
+            recorded = self._wakeup.signal()
             try:
                 removals = await self._store.removals()
             except StoreError:
@@ -48,7 +47,7 @@ class Removals:
                 continue
             reachable = [one for one in removals if self._upstream.reaches(one.account, one.origin)]
             if not reachable:
-                await self._clock.wait(self._recorded, None)
+                await self._clock.wait(recorded, None)
                 await rest(self._clock, FIRST_PAUSE)  # the call that recorded it tries first
             for removal in reachable:
                 if await self._repeat(removal):

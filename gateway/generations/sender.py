@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
+from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
 from gateway.generations import due_steps
 from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE, Admission
@@ -37,7 +38,6 @@ from gateway.generations.state import (
     step,
 )
 from gateway.generations.store_backoff import until_stored
-from gateway.generations.tasks import OwnedTasks
 
 log = logging.getLogger(__name__)
 

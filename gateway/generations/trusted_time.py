@@ -22,8 +22,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.concurrency import Wakeup
 from gateway.errors import GatewayError
-from gateway.generations.clock import DISAGREEMENT, give, rest
+from gateway.generations.clock import DISAGREEMENT, rest
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock, Correction, Store, StoreError, Upstream
 
@@ -57,7 +58,7 @@ class TrustedTime:
         self._doubted = False
         self._reading: _Reading | None = None
         self._asking = asyncio.Lock()
-        self._wanted: asyncio.Future[None] | None = None
+        self._wakeup = Wakeup()
 
     async def begin(self) -> None:
         """Store that the clock of this process is not known yet. Call it before any other time is stored."""
@@ -131,15 +132,13 @@ class TrustedTime:
         fails before any Date was read: otherwise the times that this process stores could never be corrected.
         """
         self._doubted = theirs is None or abs(self._ahead_of(theirs) - self._ahead_now()) >= DISAGREEMENT
-        wanted = not self._placed or (self._doubted and theirs is not None)
-        if wanted and self._wanted is not None:
-            give(self._wanted)
+        if not self._placed or (self._doubted and theirs is not None):
+            self._wakeup.wake()
 
     async def run(self) -> None:
         """Ask for the time if a Date is missing or contradicts what is known, and store the correction."""
         while True:
-            self._wanted = asyncio.get_running_loop().create_future()
-            await self._clock.wait(self._wanted, None)
+            await self._clock.wait(self._wakeup.signal(), None)
             if self._doubted:
                 await self._read()
             else:

@@ -9,6 +9,7 @@ does not cover the path, so a genuine webhook for one generation could be replay
 import asyncio
 import logging
 
+from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
 from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
@@ -18,7 +19,6 @@ from gateway.generations.ports import Clock, Delivered, Delivery, RequestIdTaken
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import Accepted, Reported
-from gateway.generations.tasks import OwnedTasks
 from gateway.generations.timeline import Recorder
 
 log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.concurrency import give
 from gateway.generations.feed import RECENT, Feed
 from gateway.generations.model import Change, Generation, Spec, State
 from gateway.generations.ports import Saved
@@ -147,6 +148,18 @@ async def test_signals_that_were_dropped_are_not_given() -> None:
     assert [s.done() for s in (kept, dropped, others_kept, others_dropped)] == [True, False, True, False]
     entry.drop(kept)
     feed.drop("tenant", others_kept)  # after it was given: nothing to forget
+
+
+async def test_a_signal_that_a_timeout_gave_is_forgotten() -> None:
+    feed = Feed([live()], START)
+    entry = feed.entries["id"]
+    one, of_tenant = entry.signal(), feed.signal("tenant")
+    assert feed.watched(entry)
+    give(one)
+    give(of_tenant)
+    entry.drop(one)
+    feed.drop("tenant", of_tenant)
+    assert not feed.watched(entry)
 
 
 async def test_another_tenants_change_wakes_nobody_here() -> None:

@@ -118,6 +118,6 @@ async def test_an_end_that_waited_for_a_worker_is_not(start: Start, monkeypatch:
     monkeypatch.setattr(follower, "WORKERS", 0)
     await running.passes(20)
     monkeypatch.setattr(follower, "WORKERS", 1)
-    running.gateway._core.follower._wake()
+    running.gateway._core.follower._wakeup.wake()
     assert await ended(running)
     assert await learned(running) == []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
+from gateway.concurrency import OwnedTasks
 from gateway.generations import due_steps, follower
 from gateway.generations.admission import Admission
 from gateway.generations.feed import Feed
@@ -18,7 +19,6 @@ from gateway.generations.ports import Removal
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.store_backoff import StoreBackoff
-from gateway.generations.tasks import OwnedTasks
 from gateway.generations.trusted_time import TrustedTime
 from gateway.higgsfield import client
 from gateway.higgsfield.request_context import send_gate

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from gateway.generations.clock import SystemClock, give
+from gateway.concurrency import give
+from gateway.generations.clock import SystemClock
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import SandboxOptions
 from tests.support.running import PATIENCE, USUAL, Running

@@ -1,0 +1,118 @@
+"""Helpers for asyncio: tasks that a drain awaits, and signals that wake waiting tasks."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Signal = asyncio.Future[None]
+"""What one task waits for. It is given once."""
+
+
+def give(signal: Signal) -> None:
+    """Wake the task that waits for a signal. Does nothing if the signal was given or the wait was canceled."""
+    if not signal.done():
+        signal.set_result(None)
+
+
+class Signals:
+    """The signals of all tasks that wait for one event.
+
+    It holds no other object while no task waits: every generation in memory inherits from it.
+    """
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: dict[Signal, None] | None = None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a task waits."""
+        return bool(self._waiting)
+
+    def signal(self) -> Signal:
+        """Return a signal for the next `wake`. The caller returns it with `drop` when it stops waiting."""
+        signal: Signal = asyncio.get_running_loop().create_future()
+        if self._waiting is None:
+            self._waiting = {}
+        self._waiting[signal] = None
+        return signal
+
+    def drop(self, signal: Signal) -> None:
+        """Forget a signal, if it has not been given by `wake`."""
+        if self._waiting is not None:
+            self._waiting.pop(signal, None)
+
+    def wake(self) -> None:
+        """Give all signals, in the order in which they were made."""
+        waiting, self._waiting = self._waiting, None
+        for signal in waiting or ():
+            give(signal)
+
+
+class Wakeup:
+    """Wakes the loop of one task, which calls `signal` at the start of each round and waits for it at the end."""
+
+    __slots__ = ("_signal",)
+
+    def __init__(self) -> None:
+        self._signal: Signal | None = None
+
+    def signal(self) -> Signal:
+        """Return a signal for the next `wake`, in place of the one before."""
+        self._signal = asyncio.get_running_loop().create_future()
+        return self._signal
+
+    def wake(self) -> None:
+        """Give the signal. Does nothing before the first round."""
+        if self._signal is not None:
+            give(self._signal)
+
+
+class OwnedTasks:
+    """A set of running tasks that a drain awaits.
+
+    They outlive the calls that start them, so that a submission or a write is always finished. Canceling the caller of
+    `finish` does not cancel its task.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __iter__(self) -> "Iterator[asyncio.Task[Any]]":
+        return iter(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, T], ended: Callable[[], None] | None = None) -> "asyncio.Task[T]":
+        """Start a task. `ended` is called when it has left the set."""
+
+        def done(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled():
+                task.exception()  # otherwise asyncio logs it as never retrieved if the caller has left
+            if ended is not None:
+                ended()
+
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(done)
+        return task
+
+    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in a task and return its result. The task goes on if the caller is canceled."""
+        return await asyncio.shield(self.start(work))
+
+    async def drained(self) -> None:
+        """Wait until no task is left."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def cancel(self) -> None:
+        """Cancel all tasks and wait for their end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
