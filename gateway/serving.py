@@ -133,7 +133,7 @@ class Ports:
         await server.start()
         self._exit.push_async_callback(server.stop, STOP_GRACE)
         self._show()
-        self._health.tell(serving=True)
+        self._health.set(serving=True)
         following = asyncio.create_task(self._follow_health())
         self._exit.callback(following.cancel)
         return str(Address(settings.grpc_address.host, port))
@@ -215,7 +215,7 @@ class Ports:
         clock = SystemClock()
         while True:
             await rest(clock, HEALTH_EVERY)
-            self._health.tell(serving=not self._core.store.trouble)
+            self._health.set(serving=not self._core.store.trouble)
 
     def _show(self) -> None:
         """Register the metrics of the limits."""

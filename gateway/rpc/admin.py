@@ -1,4 +1,4 @@
-"""AdminService: what an operator of this gateway can do, for generations of all tenants."""
+"""The handlers of AdminService: the actions of an operator, for all tenants."""
 
 from gateway.access.identity import Access
 from gateway.access.keys import ApiKey
@@ -15,7 +15,7 @@ GENERATION = 1
 
 
 class AdminHandlers:
-    """The service, on a socket that only the operator can open."""
+    """Served on a socket that only the operator can open."""
 
     def __init__(self, resolver: Resolver, access: Access, characters: Characters, agents: Agents) -> None:
         self._resolver = resolver
@@ -24,14 +24,14 @@ class AdminHandlers:
         self._agents = agents
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
-        """Lead a generation out of UNCERTAIN."""
+        """Resolve an UNCERTAIN generation."""
         if not request.id:
             raise invalid_field("id", "is required")
         generation = await self._resolve(request)
         return wire.embedded(GENERATION, wire.shown(generation, include_input=False))
 
     async def list_unresolved(self, _: pb.ListUnresolvedRequest, __: Call) -> pb.ListUnresolvedResponse:
-        """Characters and messages of which nobody knows what came of them."""
+        """List the characters and messages with an unknown outcome."""
         answer = pb.ListUnresolvedResponse()
         for creation in self._characters.unresolved():
             character = answer.characters.add(tenant=creation.tenant, idempotency_key=creation.key, name=creation.name)
@@ -42,28 +42,28 @@ class AdminHandlers:
         return answer
 
     async def resolve_character(self, request: pb.ResolveCharacterRequest, _: Call) -> pb.ResolveCharacterResponse:
-        """What came of a character."""
-        found = _what_came(request.WhichOneof("resolution"), request.character_id, "character_id")
+        """Resolve a character with an unknown outcome."""
+        found = _outcome(request.WhichOneof("resolution"), request.character_id, "character_id")
         await self._characters.resolve(request.tenant, request.idempotency_key, found)
         return pb.ResolveCharacterResponse()
 
     async def resolve_message(self, request: pb.ResolveMessageRequest, _: Call) -> pb.ResolveMessageResponse:
-        """What came of a message."""
-        found = _what_came(request.WhichOneof("resolution"), request.message_id, "message_id")
+        """Resolve a message with an unknown outcome."""
+        found = _outcome(request.WhichOneof("resolution"), request.message_id, "message_id")
         await self._agents.resolve(request.tenant, request.idempotency_key, found)
         return pb.ResolveMessageResponse()
 
     async def create_api_key(self, request: pb.CreateApiKeyRequest, _: Call) -> pb.CreateApiKeyResponse:
-        """A new key, told once."""
+        """Create an API key. Its secret is only in this response."""
         key, secret = await self._access.create_key(request.tenant, request.name)
         return pb.CreateApiKeyResponse(api_key=api_key_message(key), secret=secret)
 
     async def list_api_keys(self, _: pb.ListApiKeysRequest, __: Call) -> pb.ListApiKeysResponse:
-        """All keys, without what opens anything."""
+        """List all API keys, without their secrets."""
         return pb.ListApiKeysResponse(api_keys=[api_key_message(key) for key in self._access.listed()])
 
     async def revoke_api_key(self, request: pb.RevokeApiKeyRequest, _: Call) -> pb.RevokeApiKeyResponse:
-        """Good for nothing any more."""
+        """Revoke an API key."""
         if not request.id:
             raise invalid_field("id", "is required")
         return pb.RevokeApiKeyResponse(api_key=api_key_message(await self._access.revoke_key(request.id)))
@@ -80,8 +80,8 @@ class AdminHandlers:
         raise invalid_field("resolution", "is required: one of request_id, lost, resubmit")
 
 
-def _what_came(resolution: str | None, found: str, field: str) -> str | None:
-    """The id that it is; None where nothing came of it."""
+def _outcome(resolution: str | None, found: str, field: str) -> str | None:
+    """Return the id that was found, or None for `not_taken`."""
     if resolution is None:
         raise invalid_field("resolution", f"is required: one of {field}, not_taken")
     if resolution == "not_taken":
@@ -92,7 +92,7 @@ def _what_came(resolution: str | None, found: str, field: str) -> str | None:
 
 
 def api_key_message(key: ApiKey) -> pb.ApiKey:
-    """What may be shown of a key."""
+    """Return the message for a key, which holds no secret."""
     message = pb.ApiKey(id=key.id, tenant=key.tenant, name=key.name)
     message.create_time.FromMicroseconds(round(key.create_time * 1e6))
     if key.revoke_time is not None:

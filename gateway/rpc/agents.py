@@ -1,4 +1,4 @@
-"""AgentService: convert in, one call of the core, convert out."""
+"""The handlers of AgentService."""
 
 import hashlib
 import re
@@ -19,13 +19,13 @@ _EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
 
 
 class AgentHandlers:
-    """The service, for every transport."""
+    """Handles the RPCs of the service, independent of the transport."""
 
     def __init__(self, agents: Agents) -> None:
         self._agents = agents
 
     async def create_session(self, request: pb.CreateSessionRequest, call: Call) -> pb.CreateSessionResponse:
-        """A session for a key."""
+        """Create a session, once for an idempotency key."""
         wrong: list[Violation] = []
         key = convert.idempotency_key(request.idempotency_key, "session", wrong)
         if wrong:
@@ -34,12 +34,12 @@ class AgentHandlers:
         return pb.CreateSessionResponse(session=session_message(session), replayed=replayed)
 
     async def get_session(self, request: pb.GetSessionRequest, call: Call) -> pb.GetSessionResponse:
-        """The session as it is now."""
+        """Return the current state of a session."""
         session = await self._agents.session(call.tenant, _required(request.id, "id"))
         return pb.GetSessionResponse(session=session_message(session))
 
     async def send_message(self, request: pb.SendMessageRequest, call: Call) -> pb.SendMessageResponse:
-        """One message for one key."""
+        """Send a message, once for an idempotency key."""
         wrong: list[Violation] = []
         if not request.session_id:
             wrong.append(Violation("session_id", "is required"))
@@ -52,7 +52,7 @@ class AgentHandlers:
         return pb.SendMessageResponse(message=message_message(message), replayed=replayed)
 
     async def list_messages(self, request: pb.ListMessagesRequest, call: Call) -> pb.ListMessagesResponse:
-        """A page of at most 2 MiB, oldest first."""
+        """Return a page of messages, oldest first, of at most 2 MiB."""
         if request.page_size < 0:
             raise invalid_field("page_size", "must not be negative")
         session_id = _required(request.session_id, "session_id")
@@ -73,14 +73,14 @@ class AgentHandlers:
         return answer
 
     async def interrupt_session(self, request: pb.InterruptSessionRequest, call: Call) -> pb.InterruptSessionResponse:
-        """Stop the turn."""
+        """Stop the turn that is running."""
         session = await self._agents.interrupt(call.tenant, _required(request.id, "id"))
         return pb.InterruptSessionResponse(session=session_message(session))
 
     async def watch_session(
         self, request: pb.WatchSessionRequest, call: Call
     ) -> AsyncGenerator[pb.WatchSessionResponse, None]:
-        """The session, its messages, and every change of both."""
+        """Stream the session and its messages, and then every change of both."""
         changes = self._agents.watch(
             call.tenant,
             _required(request.id, "id"),
@@ -99,7 +99,7 @@ class AgentHandlers:
                         yield pb.WatchSessionResponse()
 
     async def create_media(self, request: pb.CreateMediaRequest, call: Call) -> pb.CreateMediaResponse:
-        """A place for a file."""
+        """Return a URL to which the client uploads a file."""
         if not _EXTENSION.fullmatch(request.extension):
             raise invalid_field("extension", "must be 1 to 16 letters and digits, without a dot")
         slot = await self._agents.create_media(call.tenant, request.extension, _kind(request.kind))
@@ -108,13 +108,12 @@ class AgentHandlers:
         )
 
     async def confirm_media(self, request: pb.ConfirmMediaRequest, call: Call) -> pb.ConfirmMediaResponse:
-        """The bytes are there."""
+        """Confirm that a file was uploaded."""
         await self._agents.confirm_media(call.tenant, _required(request.id, "id"), _kind(request.kind))
         return pb.ConfirmMediaResponse()
 
 
 def session_message(session: Session) -> pb.Session:
-    """The message of the API."""
     return pb.Session(
         id=session.id,
         state=session.state.value,  # type: ignore[arg-type]  # the numbers are those of SessionState
@@ -123,7 +122,6 @@ def session_message(session: Session) -> pb.Session:
 
 
 def message_message(message: Message) -> pb.Message:
-    """The message of the API."""
     shown = pb.Message(
         id=message.id,
         role=message.role.value,  # type: ignore[arg-type]  # the numbers are those of Role

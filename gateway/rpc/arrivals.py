@@ -1,4 +1,4 @@
-"""Bounds how long a call waits for its request, with one timer for all calls: one for each would cost 3 % of a Get."""
+"""The timeout for reading requests. One timer serves all calls; a timer for each call would cost 3 % of a Get."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -10,15 +10,15 @@ T = TypeVar("T")
 
 
 class Arrivals:
-    """The calls that wait for a request, or for its next part."""
+    """The calls that wait for a request, or for the next message of a stream."""
 
     def __init__(self) -> None:
         self._since: dict[asyncio.Task[object], float] = {}
-        """When each began to wait. All may wait equally long, so the first is always the first that is due."""
+        """The time at which each call began to wait. The first one is due first, because all have the same timeout."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def within(self, arrival: Awaitable[T]) -> T:
-        """Return what arrives. Raises TimeoutError after BODY_WITHIN seconds."""
+        """Return the result of `arriving`. Raises TimeoutError after BODY_WITHIN seconds."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         self._since[task] = loop.time()
@@ -34,7 +34,7 @@ class Arrivals:
             self._since.pop(task, None)
 
     def _sweep(self) -> None:
-        """Cancel the calls that are due, and wait for the next one."""
+        """Cancel the calls that are due, and set the timer for the next one."""
         loop = asyncio.get_running_loop()
         self._timer = None
         while self._since:

@@ -1,4 +1,4 @@
-"""What a handler knows of its call, the same for every transport."""
+"""The context of a call that handlers receive, independent of the transport."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,57 +10,57 @@ from gateway.generations.ports import Filter
 from gateway.rpc.limits import Place
 
 WARNING = "hfgateway-warning"
-"""The name of the header that warnings are answered in: of HTTP, of gRPC's initial metadata. One for each."""
+"""The response header, or key of gRPC's initial metadata, for warnings. It is repeated for each warning."""
 MOST_WARNINGS = 10
 LONGEST_WARNING = 300
 
 
 @dataclass(slots=True)
 class Call:
-    """One call. `remaining`: seconds until its deadline, None without one. `access` None: everybody may everything."""
+    """One call. `remaining` is in seconds; None means no deadline. If `access` is None, no credentials are checked."""
 
     method: str
     remaining: float | None
     identity: Identity = ANONYMOUS
     access: Access | None = None
     place: Place | None = None
-    """What it holds; None where nothing is bounded."""
+    """The place that the call holds; None if calls are not limited."""
     warnings: tuple[str, ...] = ()
-    """Warnings that are sent with the answer, in ASCII."""
+    """Warnings for the response, in ASCII."""
 
     @property
     def tenant(self) -> str:
-        """Whose generations there are for it."""
+        """The tenant of the caller."""
         return self.identity.tenant
 
     @property
     def within(self) -> Filter | None:
-        """What else a generation must match to exist for it."""
+        """The filter of the caller's watch token: other generations do not exist for this call. None without one."""
         return self.identity.within
 
     def sees(self, generation: Generation) -> bool:
-        """Whether the tenant's generation exists for this call."""
+        """Return whether the tenant's generation exists for this call."""
         within = self.identity.within
         return within is None or within.matches(generation)
 
     def waits(self, kept: int = 0) -> None:
-        """Only an event is missing from now on: the call makes room for others. Raises GATEWAY_OVERLOADED.
+        """Exchange the call's place for one in `waits`, before it waits for an event. Raises GATEWAY_OVERLOADED.
 
-        `kept` is the number of bytes of its request that are kept while it waits.
+        `kept` is the number of bytes of the request that stay in memory while the call waits.
         """
         if self.place is not None:
             self.place.wait(self.identity, kept)
 
     def may_wait(self) -> bool:
-        """The same; False where the caller has too many calls that wait."""
+        """Do the same as `waits`, but return False if the caller has too many waiting calls."""
         return self.place is None or self.place.may_wait(self.identity)
 
     def warn(self, doubted: Sequence[Violation]) -> None:
-        """Tell the caller that these fields may be wrong."""
-        told = (f"{one.field}: {one.description}" for one in doubted[:MOST_WARNINGS])
-        self.warnings = tuple(text.encode("ascii", "backslashreplace").decode()[:LONGEST_WARNING] for text in told)
+        """Add warnings to the response about fields that may be wrong."""
+        texts = (f"{one.field}: {one.description}" for one in doubted[:MOST_WARNINGS])
+        self.warnings = tuple(text.encode("ascii", "backslashreplace").decode()[:LONGEST_WARNING] for text in texts)
 
     def check(self) -> None:
-        """Raise INVALID_CREDENTIALS if the caller's credentials are no longer valid. For calls that last."""
+        """Raise INVALID_CREDENTIALS if the caller's credentials are no longer valid. Long calls repeat this check."""
         if self.access is not None:
             self.access.check(self.identity)

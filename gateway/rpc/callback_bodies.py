@@ -1,4 +1,4 @@
-"""What deliveries to callers say: JSON with a type, a time and a Generation, as callback_service.proto promises."""
+"""The bodies of callback deliveries: JSON with a type, a time and a Generation (see callback_service.proto)."""
 
 import json
 from typing import Any
@@ -10,15 +10,15 @@ from gateway.rpc.wire import generation_message, timestamp
 
 
 class JsonBodies:
-    """The `Bodies` in proto3 JSON."""
+    """Implements `Bodies` in proto3 JSON."""
 
     def of(self, generation: Generation) -> bytes:
-        """The generation at its revision, without its input."""
+        """Return the body for one revision of a generation, without its input."""
         data = MessageToDict(generation_message(generation, generation.polls))
         return _body(f"generation.{generation.state.name.lower()}", generation.update_time, data)
 
     def of_test(self, wall: float) -> bytes:
-        """An empty generation."""
+        """Return the body of a test delivery, with an empty generation."""
         return _body("callback.test", wall, {})
 
 

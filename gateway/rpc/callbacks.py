@@ -1,4 +1,4 @@
-"""CallbackService: webhooks to callers."""
+"""The handlers of CallbackService."""
 
 import hashlib
 
@@ -19,13 +19,13 @@ _MATCHED = frozenset({"labels", "model_ids", "states"})
 
 
 class CallbackHandlers:
-    """The service, for every transport."""
+    """Handles the RPCs of the service, independent of the transport."""
 
     def __init__(self, callbacks: TenantCallbacks) -> None:
         self._callbacks = callbacks
 
     async def create_callback(self, request: pb.CreateCallbackRequest, call: Call) -> pb.CreateCallbackResponse:
-        """A new one, and its secret."""
+        """Create a callback and return its secret; a replay returns no secret."""
         wrong: list[Violation] = []
         key = convert.idempotency_key(request.idempotency_key, "callback", wrong)
         if not request.url:
@@ -42,11 +42,10 @@ class CallbackHandlers:
         return pb.CreateCallbackResponse(callback=self._message(callback), secret=secret, replayed=not secret)
 
     async def get_callback(self, request: pb.GetCallbackRequest, call: Call) -> pb.GetCallbackResponse:
-        """The callback."""
         return pb.GetCallbackResponse(callback=self._message(self._callbacks.get(call.tenant, _id(request.id))))
 
     async def list_callbacks(self, request: pb.ListCallbacksRequest, call: Call) -> pb.ListCallbacksResponse:
-        """A page, newest first."""
+        """Return a page of callbacks, newest first."""
         size = _size(request.page_size)
         asked = _hash("callbacks", call.tenant)
         before = page_tokens.read_page_token(request.page_token, asked)
@@ -58,7 +57,7 @@ class CallbackHandlers:
         )
 
     async def update_callback(self, request: pb.UpdateCallbackRequest, call: Call) -> pb.UpdateCallbackResponse:
-        """Change what is set."""
+        """Change the fields that are set."""
         callback = await self._callbacks.update(
             call.tenant,
             _id(request.id),
@@ -69,19 +68,19 @@ class CallbackHandlers:
         return pb.UpdateCallbackResponse(callback=self._message(callback))
 
     async def delete_callback(self, request: pb.DeleteCallbackRequest, call: Call) -> pb.DeleteCallbackResponse:
-        """Remove it."""
+        """Delete a callback with its deliveries."""
         await self._callbacks.delete(call.tenant, _id(request.id))
         return pb.DeleteCallbackResponse()
 
     async def rotate_callback_secret(
         self, request: pb.RotateCallbackSecretRequest, call: Call
     ) -> pb.RotateCallbackSecretResponse:
-        """A new secret."""
+        """Replace the signing secret and return the new one."""
         callback, secret = await self._callbacks.rotate(call.tenant, _id(request.id))
         return pb.RotateCallbackSecretResponse(callback=self._message(callback), secret=secret)
 
     async def test_callback(self, request: pb.TestCallbackRequest, call: Call) -> pb.TestCallbackResponse:
-        """One delivery, now."""
+        """Send a test delivery now and return its outcome."""
         tested = await self._callbacks.test(call.tenant, _id(request.id))
         taken = tested.outcome.problem is None
         message = pb.Delivery(
@@ -97,7 +96,7 @@ class CallbackHandlers:
         return pb.TestCallbackResponse(delivery=message)
 
     async def list_deliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:
-        """A page, newest first."""
+        """Return a page of deliveries, newest first."""
         size = _size(request.page_size)
         if not request.callback_id:
             raise invalid_field("callback_id", "is required")
@@ -121,7 +120,7 @@ class CallbackHandlers:
     async def redeliver_delivery(
         self, request: pb.RedeliverDeliveryRequest, call: Call
     ) -> pb.RedeliverDeliveryResponse:
-        """Have it made again."""
+        """Send a delivery again."""
         delivery = await self._callbacks.redeliver(call.tenant, _id(request.id))
         return pb.RedeliverDeliveryResponse(delivery=_delivery(delivery, self._callbacks.moment()))
 
@@ -167,7 +166,7 @@ def _delivery(delivery: Delivery, moment: Moment) -> pb.Delivery:
 
 
 def _shown(steady: float, moment: Moment) -> Timestamp:
-    """A steady time on the calendar."""
+    """Convert a steady time to wall time."""
     shown = wire.timestamp(moment.wall + steady - moment.steady)
     assert shown is not None
     return shown
@@ -175,7 +174,7 @@ def _shown(steady: float, moment: Moment) -> Timestamp:
 
 def _wanted(message: generation_service_pb2.GenerationFilter) -> Filter:
     wrong = [
-        Violation(f"filter.{field.name}", "cannot limit a callback: labels, model_ids and states can")
+        Violation(f"filter.{field.name}", "is not supported for callbacks: use labels, model_ids or states")
         for field, _ in message.ListFields()
         if field.name not in _MATCHED
     ]
@@ -197,7 +196,7 @@ def _size(asked: int) -> int:
 
 
 def _hash(*parts: str) -> bytes:
-    """What a page token belongs to."""
+    """Return the hash that binds a page token to a request."""
     return hashlib.sha256("\0".join(parts).encode()).digest()[:8]
 
 
@@ -208,4 +207,4 @@ def _place(token: str | None) -> tuple[float, str, int]:
         time, generation_id, revision = token.split(" ")
         return float(time), generation_id, int(revision)
     except ValueError:
-        raise invalid_field("page_token", "is not one that this gateway gave") from None
+        raise invalid_field("page_token", "was not issued by this gateway") from None

@@ -1,4 +1,4 @@
-"""CatalogService: pages of what Higgsfield offers, from the gateway's cache."""
+"""The handlers of CatalogService: pages of Higgsfield's catalogs, from the gateway's cache."""
 
 import asyncio
 import hashlib
@@ -20,24 +20,24 @@ from hfgateway.v1 import generation_input_pb2, generation_pb2
 DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
 LARGEST_PAGE_BYTES = 2 * 1024 * 1024
 PATIENCE = 5.0
-"""Seconds that a call waits for what Higgsfield was never asked before."""
+"""Seconds for which a call waits for a catalog that was never fetched."""
 MARGIN, MARGIN_SHARE = 0.1, 0.05
 AT_ONCE = 10
-"""Schemas made into messages before other work gets its turn; each takes a good part of a millisecond."""
+"""Schemas that are converted before other tasks get a turn. Each takes most of a millisecond."""
 _T = TypeVar("_T", Model, Motion, SoulStyle, Preset)
 
 
 class CatalogHandlers:
-    """The service, for every transport."""
+    """Handles the RPCs of the service, independent of the transport."""
 
     def __init__(self, catalogs: Catalogs) -> None:
         self._catalogs = catalogs
         self._made_of: Models | None = None
         self._messages: dict[str, pb.Model] = {}
-        """With their schemas, of the newest models."""
+        """Messages with schemas, cached for the current list of models."""
 
     async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
-        """A page of models, by id."""
+        """Return a page of models, sorted by id."""
         if request.output_kind not in generation_pb2.MediaKind.values():
             raise invalid_field("output_kind", "is not a value this gateway knows")
         page = _Page(request)
@@ -54,7 +54,7 @@ class CatalogHandlers:
         return answer
 
     async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
-        """One model, with its schema."""
+        """Return a model with its schema."""
         model_id = _required("id", request.id)
         models = await self._models(call)
         entry = models.get(model_id)
@@ -63,7 +63,7 @@ class CatalogHandlers:
         return pb.GetModelResponse(model=self._with_schema(entry.model), fetch_time=fetch_time)
 
     async def list_motions(self, request: pb.ListMotionsRequest, call: Call) -> pb.ListMotionsResponse:
-        """A page of motions, by name."""
+        """Return a page of motions, sorted by name."""
         page = _Page(request)
         listed = await self._catalogs.motions(_patience(call))
         answer = pb.ListMotionsResponse(fetch_time=wire.timestamp(listed.fetch_time))
@@ -71,7 +71,7 @@ class CatalogHandlers:
         return answer
 
     async def list_soul_styles(self, request: pb.ListSoulStylesRequest, call: Call) -> pb.ListSoulStylesResponse:
-        """A page of the styles of one generation of Soul, by name."""
+        """Return a page of the styles of one version of Soul, sorted by name."""
         page = _Page(request)
         if request.version not in generation_input_pb2.SoulVersion.values():
             raise invalid_field("version", "is not a value this gateway knows")
@@ -84,7 +84,7 @@ class CatalogHandlers:
         return answer
 
     async def list_presets(self, request: pb.ListPresetsRequest, call: Call) -> pb.ListPresetsResponse:
-        """A page of a model's presets, by name."""
+        """Return a page of a model's presets, sorted by name."""
         page = _Page(request)
         listed = await self._catalogs.presets(_required("model_id", request.model_id), _patience(call))
         answer = pb.ListPresetsResponse(fetch_time=wire.timestamp(listed.fetch_time))
@@ -98,7 +98,7 @@ class CatalogHandlers:
         return models
 
     async def _make_schemas(self, models: Sequence[Model]) -> None:
-        """Have the messages of those that are about to be sent, without keeping others waiting."""
+        """Convert the schemas of the models on a page in advance, and give other tasks turns in between."""
         missing = [one for one in models if one.id not in self._messages]
         for number, model in enumerate(missing, 1):
             self._with_schema(model)
@@ -116,7 +116,7 @@ class CatalogHandlers:
 
 
 class _Page:
-    """What a request wants of a sorted list. Raises INVALID_INPUT."""
+    """The page of a sorted list that a request asks for. Raises INVALID_INPUT."""
 
     def __init__(self, request: Any) -> None:
         if request.page_size < 0:
@@ -127,7 +127,7 @@ class _Page:
         self._after = _read_place(page_tokens.read_page_token(request.page_token, self._bound_to))
 
     def of(self, items: Sequence[_T]) -> list[_T]:
-        """Those of the page, and one more where there is one."""
+        """Return the items of the page, and the first item of the next page if there is one."""
         matching = (one for one in items if self._query in one.name.casefold())
         found: list[_T] = []
         for one in matching:
@@ -138,7 +138,7 @@ class _Page:
         return found
 
     def fill(self, into: Any, items: Sequence[_T], message: Callable[[_T], Message]) -> str:
-        """Put the page's messages into a repeated field; the token of the next page."""
+        """Add the page's messages to a repeated field, and return the token of the next page."""
         found = self.of(items)
         total = 0
         for number, one in enumerate(found):
@@ -151,7 +151,7 @@ class _Page:
 
 
 def _place(item: Item) -> list[str]:
-    """Where it stands in its list, as the list is sorted."""
+    """Return the sort key of an item."""
     return [item.id, ""] if isinstance(item, Model) else [item.name.casefold(), item.id]
 
 
@@ -161,12 +161,12 @@ def _read_place(text: str | None) -> list[str] | None:
     try:
         name, item_id = json.loads(text)
     except (ValueError, TypeError):
-        raise invalid_field("page_token", "is not one that this gateway gave") from None
+        raise invalid_field("page_token", "was not issued by this gateway") from None
     return [str(name), str(item_id)]
 
 
 def _others(request: Any) -> bytes:
-    """Eight bytes that stand for everything in a request but its token."""
+    """Return a hash of all fields of a request except its page token."""
     plain = type(request)()
     plain.CopyFrom(request)
     plain.DiscardUnknownFields()

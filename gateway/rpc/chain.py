@@ -1,4 +1,4 @@
-"""Surrounds every handler on every transport: identifies the caller, counts calls, and catches our own defects."""
+"""The guard around each call, on every transport: it identifies the caller, counts calls and converts exceptions."""
 
 import logging
 import secrets
@@ -26,29 +26,29 @@ Gathering = Callable[[AsyncIterator[Any], Call], Awaitable[Answer]]
 
 
 class Chain:
-    """Guards calls. An adapter runs each one `with chain.guard(method)():`, as handler and conversion together.
+    """Makes the guards. An adapter runs the handler and its conversions in `with chain.guard(method)():`.
 
-    A context manager and no wrapper around the handler: a layer of generators would cost every open stream a kilobyte.
+    It is a context manager, because a generator that wraps the handler would cost a kilobyte for each open stream.
     """
 
     def __init__(self, telemetry: Telemetry, access: Access | None = None, limits: Limits | None = None) -> None:
-        """The operator's socket has neither `access`, which asks for keys, nor `limits` of what callers may hold."""
+        """`access` checks keys and `limits` bounds calls; the operator's socket has neither."""
         self._telemetry = telemetry
         self.access = access
         self._limits = limits
 
     def identify(self, method: str, authorization: str) -> Identity:
-        """The caller of a method. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
+        """Return the caller of a method. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
         return ANONYMOUS if self.access is None else self.access.identify(authorization, method.rpartition("/")[2])
 
     def guard(self, method: str) -> "Callable[[], Guard]":
-        """Makes the guards of one method's calls."""
+        """Return a factory for the guards of one method's calls."""
         metrics, refusals = self._telemetry.calls(method), self._telemetry.refusals(method)
         entrance = None if self._limits is None else self._limits.entrance(method, refusals)
         return lambda: Guard(self, method, metrics, entrance)
 
     def wire_form(self, error: Exception, method: str) -> RpcError:
-        """The error as its caller may see it: text of ours, or an incident number and nothing else."""
+        """Convert an exception to the caller's error. A bug is logged, and the caller gets an incident number."""
         if isinstance(error, GatewayError):
             if isinstance(error, BadRequestError):
                 self._telemetry.bad(error.bad)
@@ -58,15 +58,15 @@ class Chain:
         if isinstance(error, StoreError):
             return rpc_error(gateway_unavailable("the store is not available").failure)
         incident = secrets.token_hex(6)
-        log.exception("a call failed by a defect", extra={"method": method, "incident": incident})
+        log.exception("a call failed because of a bug", extra={"method": method, "incident": incident})
         message = f"internal error, incident {incident}"
         return rpc_error(Failure(Reason.INTERNAL, message, metadata={"incident": incident}))
 
 
 class Guard:
-    """Around one call: counts it, and turns whatever ends it into an RpcError; cancellation passes.
+    """The context of one call: counts it, and converts exceptions to RpcError. Cancellation is not converted.
 
-    Ask for the `call` first: no byte of a request is read for an unknown caller, or without a place.
+    Await `call` first, because no byte of a request may be read for an unknown caller, or without a place.
     """
 
     __slots__ = ("_chain", "_entrance", "_method", "_metrics", "_place", "_start")
@@ -83,7 +83,7 @@ class Guard:
         return self
 
     async def call(self, authorization: str, remaining: float | None) -> Call:
-        """The call of a known caller, with a place. Raises INVALID_CREDENTIALS, NOT_ALLOWED, GATEWAY_OVERLOADED."""
+        """Identify the caller and take a place. Raises INVALID_CREDENTIALS, NOT_ALLOWED, GATEWAY_OVERLOADED."""
         identity = self._chain.identify(self._method, authorization)
         if self._entrance is not None:
             self._place = await self._entrance.enter(identity)

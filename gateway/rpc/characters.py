@@ -1,4 +1,4 @@
-"""CharacterService: convert in, one call of the core, convert out."""
+"""The handlers of CharacterService."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -16,23 +16,23 @@ DEFAULT_PAGE, LARGEST_PAGE = 50, 500
 
 
 class CharacterHandlers:
-    """The service, for every transport."""
+    """Handles the RPCs of the service, independent of the transport."""
 
     def __init__(self, characters: Characters) -> None:
         self._characters = characters
 
     async def create_character(self, request: pb.CreateCharacterRequest, call: Call) -> pb.CreateCharacterResponse:
-        """Have one trained."""
+        """Start the training of a character, once for an idempotency key."""
         character, replayed = await self._characters.create(call.tenant, _order(request))
         return pb.CreateCharacterResponse(character=_message(character), replayed=replayed)
 
     async def get_character(self, request: pb.GetCharacterRequest, call: Call) -> pb.GetCharacterResponse:
-        """One as it is."""
+        """Return the current state of a character."""
         character = await self._characters.get(call.tenant, _id(request.id))
         return pb.GetCharacterResponse(character=_message(character))
 
     async def list_characters(self, request: pb.ListCharactersRequest, call: Call) -> pb.ListCharactersResponse:
-        """A page, newest first."""
+        """Return a page of characters, newest first."""
         if request.page_size < 0:
             raise invalid_field("page_size", "must not be negative")
         size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
@@ -43,14 +43,14 @@ class CharacterHandlers:
         return pb.ListCharactersResponse(characters=map(_message, found), next_page_token=token)
 
     async def delete_character(self, request: pb.DeleteCharacterRequest, call: Call) -> pb.DeleteCharacterResponse:
-        """Have one deleted."""
+        """Delete a character at Higgsfield."""
         await self._characters.delete(call.tenant, _id(request.id))
         return pb.DeleteCharacterResponse()
 
     async def watch_character(
         self, request: pb.WatchCharacterRequest, call: Call
     ) -> AsyncGenerator[pb.WatchCharacterResponse, None]:
-        """One as it is now, and as it changes, to the end of training."""
+        """Stream the current state of a character and every change until its training ends."""
         changes = self._characters.watch(call.tenant, _id(request.id), call.check)
         async with contextlib.aclosing(changes):
             async for character in changes:
@@ -88,14 +88,14 @@ def _message(character: Character) -> pb.SoulCharacter:
 
 
 def _place(text: str | None) -> Place | None:
-    """What a page token of ours holds; one with its hash is one of ours."""
+    """Return the position that a page token holds. Raises INVALID_INPUT."""
     if text is None:
         return None
     create_time, _, character_id = text.partition(" ")
     try:
         return float(create_time), character_id
     except ValueError:
-        raise invalid_field("page_token", "is not one that this gateway gave") from None
+        raise invalid_field("page_token", "was not issued by this gateway") from None
 
 
 def _id(given: str) -> str:

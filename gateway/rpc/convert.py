@@ -1,4 +1,4 @@
-"""Requests as values of the core, checked: every wrong field is named by its path in the protos."""
+"""Converts requests to values of the core, and validates them. Violations name fields by their paths in the protos."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -29,20 +29,20 @@ from hfgateway.v1 import generation_input_pb2, generation_service_pb2
 LARGEST_INPUT = 256 * 1024
 HOUR = 3600.0
 LARGEST_FILTER = 64 * 1024
-"""Bytes of a filter as a message: room for MOST_IDS ids."""
+"""The most bytes of an encoded filter, which is enough for MOST_IDS ids."""
 MOST_IDS = 1000
 MOST_MODELS = 100
 MOST_LABELS = 32
 _KEY = re.compile("[!-~]{1,255}")
 _WAITS = frozenset(generation_service_pb2.WaitFor.values())
 _LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/")
-# Control characters, line separators, and what reverses the direction of text.
+# Control characters, line separators, and characters that change the direction of text.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _E = TypeVar("_E", SoulVersion, DopVariant, SpeakQuality)
 
 
 def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Warn) -> Submission:
-    """What is submitted; `warn` is heard by its caller. Raises INVALID_INPUT with every field wrong by itself."""
+    """Return the submission. `warn` is called with doubtful fields. Raises INVALID_INPUT with all violations."""
     wrong: list[Violation] = []
     given, message = checked_input(request.input)
     key = idempotency_key(request.idempotency_key, "generation", wrong)
@@ -67,16 +67,16 @@ def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Wa
 
 
 def idempotency_key(key: str, what: str, wrong: list[Violation]) -> str:
-    """The key, for a `what`; what is wrong with it is added to `wrong`."""
+    """Return an idempotency key. Appends a violation to `wrong` if it is invalid; `what` names the thing it is for."""
     if not key:
-        wrong.append(Violation("idempotency_key", f"is required: one for each {what} that is meant"))
+        wrong.append(Violation("idempotency_key", f"is required: use one for each new {what}"))
     elif not _KEY.fullmatch(key):
         wrong.append(Violation("idempotency_key", "must be 1 to 255 visible ASCII characters"))
     return key
 
 
 def checked_input(message: generation_input_pb2.GenerationInput) -> tuple[Input, bytes]:
-    """The input as a value, and as it was sent. Raises INVALID_INPUT."""
+    """Return the input as a value, and its encoded bytes. Raises INVALID_INPUT."""
     kind = message.WhichOneof("kind")
     if kind is None:
         raise invalid_field("input", "is required, with one of soul, dop, speak, model")
@@ -95,7 +95,7 @@ def seconds(
     most: float | None = None,
     positive: bool = False,
 ) -> float:
-    """A duration in seconds; what is wrong with it is added to `wrong`."""
+    """Return a duration in seconds. Appends a violation to `wrong` if it is out of range."""
     value: float = given.seconds + given.nanos / 1_000_000_000
     if value < 0 or abs(given.nanos) >= 1_000_000_000 or given.seconds > 315_576_000_000:
         wrong.append(Violation(field, "must not be negative, and a valid duration"))
@@ -109,7 +109,7 @@ def seconds(
 
 
 def generation_filter(message: generation_service_pb2.GenerationFilter, within: Filter | None = None) -> Filter:
-    """Which generations are meant, of those that exist for who asks. Raises INVALID_INPUT."""
+    """Return the filter of a request, restricted to `within`. Raises INVALID_INPUT."""
     wrong = _too_much(message)
     if wrong:
         raise invalid_input(wrong)
@@ -136,7 +136,7 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
 
 
 def _too_much(message: generation_service_pb2.GenerationFilter) -> list[Violation]:
-    """What is larger than a filter may be: a watch keeps its filter for as long as it is open."""
+    """Return violations if a filter is too large. A watch keeps its filter in memory while it is open."""
     if message.ByteSize() > LARGEST_FILTER:
         return [Violation("filter", f"is larger than {LARGEST_FILTER // 1024} KiB")]
     counts = {"ids": MOST_IDS, "states": MOST_MODELS, "model_ids": MOST_MODELS, "labels": MOST_LABELS}
@@ -151,7 +151,7 @@ def _too_much(message: generation_service_pb2.GenerationFilter) -> list[Violatio
 
 
 def parameters(struct: Struct) -> dict[str, Any]:
-    """A Struct as JSON data; whole numbers up to 2^53 lose their fraction."""
+    """Convert a Struct to JSON data. Whole numbers up to 2^53 become integers."""
     return {name: _plain(value) for name, value in struct.fields.items()}
 
 

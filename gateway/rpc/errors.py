@@ -1,4 +1,4 @@
-"""The one table from a failure to its wire form: code, reason and details, the same over every transport."""
+"""Converts failures to errors of RPCs: code, reason and details, the same for every transport."""
 
 from dataclasses import replace
 from enum import Enum
@@ -21,7 +21,7 @@ DOMAIN = "hfgateway"
 
 
 class Code(Enum):
-    """The codes of gRPC; the names of both gRPC and Connect derive from these."""
+    """The status codes of gRPC. Connect's names are derived from them."""
 
     OK = 0
     CANCELLED = 1
@@ -65,13 +65,13 @@ CODES: dict[str, Code] = {
     "SUBMISSION_UNRESOLVED": Code.ABORTED,
     "SESSION_BUSY": Code.ABORTED,
 }
-"""The code of each reason that an RPC can end with; error.proto says the same, and a test compares."""
+"""The code for each reason with which an RPC can fail. A test compares it with error.proto."""
 
 _WAITS = frozenset(
     {Reason.UPSTREAM_SATURATED, Reason.GATEWAY_OVERLOADED, Reason.UPSTREAM_UNAVAILABLE, Reason.GATEWAY_UNAVAILABLE}
 )
 WAIT = 1.0
-"""Seconds that a caller is asked to wait for these where nobody said more."""
+"""The default retry delay in seconds for the reasons above."""
 _RESOURCES = {
     "generation_id": "hfgateway.v1.Generation",
     "character_id": "hfgateway.v1.SoulCharacter",
@@ -81,13 +81,13 @@ _RESOURCES = {
     "media_id": "hfgateway.agents.v1alpha1.CreateMediaResponse",
     "model_id": "model",
 }
-"""What a name in the metadata of a NOT_FOUND is the name of."""
+"""The resource types of the metadata keys that a NOT_FOUND can have."""
 _MISSING = {Reason.NOT_FOUND: "generation_id", Reason.MODEL_UNKNOWN: "model_id"}
-"""What is missing where the metadata name nothing."""
+"""The key whose resource type is used if the metadata names no resource."""
 
 
 class RpcError(Exception):
-    """A call's end in wire terms: every transport sends it as it is."""
+    """The error of a call as transports send it: code, message and details."""
 
     def __init__(self, code: Code, message: str, details: tuple[Message, ...]) -> None:
         super().__init__(message)
@@ -97,12 +97,12 @@ class RpcError(Exception):
 
 
 def rpc_error(failure: Failure) -> RpcError:
-    """The wire form of a failure."""
+    """Return the error for a failure."""
     return RpcError(CODES[failure.reason.name], failure.message, _details(failure))
 
 
 def failure_message(failure: Failure) -> error_pb2.Failure:
-    """The failure as the message of the API."""
+    """Return the Failure message for a failure."""
     return error_pb2.Failure(
         reason=failure.reason.value,  # type: ignore[arg-type]  # the numbers are those of ErrorReason
         message=failure.message,
@@ -116,7 +116,7 @@ def failure_message(failure: Failure) -> error_pb2.Failure:
 
 
 def duration(seconds: float | None) -> Duration | None:
-    """So many seconds as a message."""
+    """Convert seconds to a Duration; None stays None."""
     if seconds is None:
         return None
     whole = int(seconds)

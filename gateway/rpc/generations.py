@@ -1,4 +1,4 @@
-"""GenerationService: convert in, one call of the core, convert out. Answers may be bytes serialised before."""
+"""The handlers of GenerationService. Their responses may be bytes that were encoded earlier."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
@@ -26,7 +26,7 @@ DEFAULT_WAIT = 30.0
 DEFAULT_PAGE, LARGEST_PAGE = 50, 500
 LARGEST_PAGE_BYTES = 2 * 1024 * 1024
 GENERATION = 1
-"""The field number of the generation in every response that has one."""
+"""The field number of the generation in all responses that contain one."""
 FORECAST = 2
 """The field number of the forecast in WatchGenerationResponse."""
 REPLAYED = b"\x10\x01"
@@ -35,7 +35,7 @@ MARGIN, MARGIN_SHARE = 0.1, 0.05
 
 
 class GenerationHandlers:
-    """The service, for every transport."""
+    """Handles the RPCs of the service, independent of the transport."""
 
     def __init__(
         self,
@@ -52,12 +52,12 @@ class GenerationHandlers:
         self._archived = archived
 
     async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
-        """Submit, then wait for as much as the call wants and has time for."""
+        """Submit a generation, then wait as `wait_for` asks, within `wait_timeout` and the call's deadline."""
         submission = convert.submission(request, call.warn)
         wait_for = request.wait_for
         wait = _wait(request.wait_timeout if request.HasField("wait_timeout") else None, DEFAULT_SUBMIT_WAIT, call)
         generation, replayed = await self._generations.submit(call.tenant, submission)
-        del request, submission  # it may wait for an hour: what it does not need is not kept
+        del request, submission  # the call may wait for an hour, so free the request
         if wait_for != pb.WAIT_FOR_STORED:
             enough = _done if wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
             if not enough(generation) and call.may_wait():
@@ -69,7 +69,7 @@ class GenerationHandlers:
         return answer + REPLAYED if replayed else answer
 
     async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
-        """The generation, from memory while it lives."""
+        """Return a generation, from memory if it has not ended."""
         entry = self._generations.live(call.tenant, GenerationId(request.id))
         if entry is None or call.within is not None:
             entry = await self._entry(call, request.id)
@@ -82,7 +82,7 @@ class GenerationHandlers:
         return wire.embedded(GENERATION, self._live(entry, include_input=include_input))
 
     async def list_generations(self, request: pb.ListGenerationsRequest, call: Call) -> Message:
-        """A page, newest first, of at most 2 MiB."""
+        """Return a page of generations, newest first, of at most 2 MiB."""
         if request.page_size < 0:
             raise invalid_field("page_size", "must not be negative")
         size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
@@ -109,12 +109,12 @@ class GenerationHandlers:
         return answer
 
     async def cancel_generation(self, request: pb.CancelGenerationRequest, call: Call) -> bytes:
-        """Cancel, or say why not."""
+        """Cancel a generation. Raises NOT_CANCELABLE if Higgsfield cannot stop it any more."""
         generation = await self._generations.cancel(call.tenant, _id(request.id))
         return wire.embedded(GENERATION, self._full(call, generation))
 
     async def wait_generation(self, request: pb.WaitGenerationRequest, call: Call) -> bytes:
-        """The generation when it is done, or as it is when the time is over."""
+        """Wait until a generation has ended, or for `wait_timeout`, and return it."""
         wait = _wait(request.timeout if request.HasField("timeout") else None, DEFAULT_WAIT, call, "timeout")
         if call.within is not None:
             await self._entry(call, request.id)
@@ -123,21 +123,21 @@ class GenerationHandlers:
         return wire.embedded(GENERATION, self._full(call, generation))
 
     async def watch_generation(self, request: pb.WatchGenerationRequest, call: Call) -> AsyncGenerator[bytes, None]:
-        """Every change after a revision, once and in order."""
-        silence = _Silence(_interval(request))
+        """Stream every change after a revision, exactly once and in order."""
+        heartbeats = _Heartbeats(_interval(request))
         generation_id, include_input = _id(request.id), request.include_input and call.identity.include_input
         if call.within is not None:
             await self._entry(call, generation_id)
-        changes = self._watches.one(call.tenant, generation_id, request.after_revision, silence.tick, call.check)
-        del request  # a stream may be open for hours: what it does not need is not kept
+        changes = self._watches.one(call.tenant, generation_id, request.after_revision, heartbeats.tick, call.check)
+        del request  # the stream may be open for hours, so free the request
         async for seen in changes:
             if seen is None:
-                forecast = silence.newer(generation_id, self._forecast_of(generation_id, call))
+                forecast = heartbeats.newer(generation_id, self._forecast_of(generation_id, call))
                 if forecast is not None:
-                    silence.broken()
+                    heartbeats.reset()
                     yield wire.embedded(FORECAST, wire.forecast_message(forecast).SerializeToString())
-                elif silence.lasts():
-                    silence.broken()
+                elif heartbeats.is_due():
+                    heartbeats.reset()
                     yield b""
                 continue
             generation, entry = seen
@@ -145,15 +145,15 @@ class GenerationHandlers:
                 content = self._live(entry, include_input=include_input)
             else:
                 content = wire.shown(generation, include_input=include_input)
-            if silence.listens:
-                silence.told(generation_id, self._forecast_of(generation_id, call))
-            silence.broken()
+            if heartbeats.wants_forecasts:
+                heartbeats.record_sent(generation_id, self._forecast_of(generation_id, call))
+            heartbeats.reset()
             yield wire.embedded(GENERATION, content)
             del seen, generation, entry, content
 
     async def watch_generations(self, request: pb.WatchGenerationsRequest, call: Call) -> AsyncIterator[Message]:
-        """What matches now, then every change of it."""
-        silence = _Silence(_interval(request))
+        """Stream the current state of all matching generations, and then every change."""
+        heartbeats = _Heartbeats(_interval(request))
         refused = {"states": request.filter.states, "idempotency_key": request.filter.idempotency_key}
         for name, given in refused.items():
             if given:
@@ -161,7 +161,7 @@ class GenerationHandlers:
         wanted = convert.generation_filter(request.filter, call.within)
         filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
         resume = page_tokens.read_resume_token(request.resume_token, filter_hash)
-        async for seen in self._watches.many(call.tenant, wanted, resume, silence.tick, call.check):
+        async for seen in self._watches.many(call.tenant, wanted, resume, heartbeats.tick, call.check):
             answer = pb.WatchGenerationsResponse(
                 resume_token=page_tokens.resume_token(seen.at, filter_hash),
                 caught_up=seen.caught_up,
@@ -171,20 +171,20 @@ class GenerationHandlers:
             if seen.generation is not None:
                 content = self._shown(call, seen.generation, include_input=request.include_input)
                 answer.generation.MergeFromString(content)
-                if silence.listens:
-                    silence.told(seen.generation.id, self._forecast_of(seen.generation.id, call))
+                if heartbeats.wants_forecasts:
+                    heartbeats.record_sent(seen.generation.id, self._forecast_of(seen.generation.id, call))
             elif seen.empty:
-                for generation in self._watches.present(call.tenant, wanted) if silence.listens else ():
-                    forecast = silence.newer(generation.id, self._forecasts.of(generation))
+                for generation in self._watches.present(call.tenant, wanted) if heartbeats.wants_forecasts else ():
+                    forecast = heartbeats.newer(generation.id, self._forecasts.of(generation))
                     if forecast is not None:
                         answer.forecasts[generation.id].CopyFrom(wire.forecast_message(forecast))
-                if not answer.forecasts and not silence.lasts():
+                if not answer.forecasts and not heartbeats.is_due():
                     continue
-            silence.broken()
+            heartbeats.reset()
             yield answer
 
     async def estimate_generation(self, request: pb.EstimateGenerationRequest, call: Call) -> Message:
-        """What the input would cost."""
+        """Return the price of an input."""
         given, _message = convert.checked_input(request.input)
         estimate = await self._generations.estimate(given, call.warn)
         answer = pb.EstimateGenerationResponse(description=estimate.description)
@@ -194,7 +194,7 @@ class GenerationHandlers:
         return answer
 
     async def delete_generation(self, request: pb.DeleteGenerationRequest, call: Call) -> Message:
-        """Remove what is done."""
+        """Delete a generation that has ended."""
         removed = await self._generations.delete(call.tenant, _id(request.id))
         return pb.DeleteGenerationResponse(removed_upstream=removed)
 
@@ -206,7 +206,7 @@ class GenerationHandlers:
         return answer
 
     async def _entry(self, call: Call, generation_id: str) -> Entry:
-        """The generation's entry, where it exists for who calls. Raises NOT_FOUND."""
+        """Return the entry of a generation that exists for the caller. Raises NOT_FOUND."""
         entry = await self._generations.entry(call.tenant, _id(generation_id))
         if not call.sees(entry.generation):
             raise generation_not_found(generation_id)
@@ -223,7 +223,7 @@ class GenerationHandlers:
         include_input: bool,
         archived: Mapping[int, ArchivedFile] = wire.NOTHING_ARCHIVED,
     ) -> bytes:
-        """Serialised; from the live entry's cache where that shows just this version."""
+        """Return the encoded generation, from the cache of its live entry if that has the same version."""
         include_input = include_input and call.identity.include_input
         entry = self._generations.live(call.tenant, generation.id)
         if entry is not None and entry.generation.revision == generation.revision:
@@ -231,7 +231,7 @@ class GenerationHandlers:
         return wire.shown(generation, include_input=include_input, archived=archived)
 
     def _live(self, entry: Entry, *, include_input: bool) -> bytes:
-        """A live entry, with what is expected of it now behind it."""
+        """Return the encoded generation of a live entry, with its current forecast appended."""
         content = wire.full(entry) if include_input else wire.bare(entry)
         return content + wire.forecast_field(self._forecasts.of(entry.generation))
 
@@ -240,44 +240,44 @@ class GenerationHandlers:
         return None if entry is None else self._forecasts.of(entry.generation)
 
 
-class _Silence:
-    """What a watch does while nothing changes: newer forecasts where they are wanted, else a heartbeat in time."""
+class _Heartbeats:
+    """What a watch sends while nothing changes: newer forecasts if the client asked for them, else heartbeats."""
 
-    __slots__ = ("_seconds", "_told", "tick")
+    __slots__ = ("_seconds", "_sent", "tick")
 
     def __init__(self, interval: float | None) -> None:
         self.tick = watch.HEARTBEAT if interval is None else min(interval, watch.HEARTBEAT)
-        self._seconds = watch.HEARTBEAT  # nothing was said yet: what is empty is said at once
-        self._told: dict[str, Forecast] | None = None if interval is None else {}
+        self._seconds = watch.HEARTBEAT  # the first heartbeat is due at once
+        self._sent: dict[str, Forecast] | None = None if interval is None else {}
 
     @property
-    def listens(self) -> bool:
-        """Whether newer forecasts are wanted."""
-        return self._told is not None
+    def wants_forecasts(self) -> bool:
+        """Whether the client asked for forecasts."""
+        return self._sent is not None
 
-    def told(self, name: str, forecast: Forecast | None) -> None:
-        """A generation was sent with this forecast: it is not new any more."""
-        if self._told is None:
+    def record_sent(self, name: str, forecast: Forecast | None) -> None:
+        """Record that a generation was sent with this forecast."""
+        if self._sent is None:
             return
         if forecast is None:
-            self._told.pop(name, None)
+            self._sent.pop(name, None)
         else:
-            self._told[name] = forecast
+            self._sent[name] = forecast
 
     def newer(self, name: str, forecast: Forecast | None) -> Forecast | None:
-        """The forecast, if it is wanted and says something new."""
-        if self._told is None or forecast is None or self._told.get(name) == forecast:
+        """Return the forecast if the client asked for forecasts and it differs from the last one; otherwise None."""
+        if self._sent is None or forecast is None or self._sent.get(name) == forecast:
             return None
-        self._told[name] = forecast
+        self._sent[name] = forecast
         return forecast
 
-    def lasts(self) -> bool:
-        """One more tick without a word; whether it is time for a heartbeat."""
+    def is_due(self) -> bool:
+        """Count a tick without a message; return whether a heartbeat is due."""
         self._seconds += self.tick
         return self._seconds >= watch.HEARTBEAT
 
-    def broken(self) -> None:
-        """Something was sent."""
+    def reset(self) -> None:
+        """Start again to count, because a message was sent."""
         self._seconds = 0.0
 
 
@@ -296,7 +296,7 @@ def _id(given: str) -> GenerationId:
 
 
 def _wait(given: Duration | None, default: float, call: Call, field: str = "wait_timeout") -> float:
-    """Seconds to wait: what was asked for, never so long that the answer would miss the call's own deadline."""
+    """Return the seconds to wait: as requested, but short enough to respond before the call's deadline."""
     wrong: list[Violation] = []
     wanted = default if given is None else convert.seconds(given, field, wrong, most=convert.HOUR)
     if wrong:

@@ -1,4 +1,4 @@
-"""The standard health service of gRPC. It needs no key, so what anybody may hold of it is bounded."""
+"""The standard health service of gRPC. It needs no API key, so its watches are limited."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -13,7 +13,7 @@ from gateway.rpc.over_grpc import abort
 from gateway.telemetry import Bad
 
 MOST_WATCHES = 100
-"""Watches at once, of all callers together: load balancers hold one each."""
+"""Concurrent watches of all callers together. A load balancer needs one."""
 LONGEST_NAME = 255
 
 _SERVING: int = health_pb2.HealthCheckResponse.SERVING
@@ -22,7 +22,7 @@ _UNKNOWN: int = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Health:
-    """Tells one status for all `services`, and for the server as a whole. `bad` counts watches that are refused."""
+    """Reports one status for all `services` and for the server. `bad` counts refused watches."""
 
     def __init__(self, services: Iterable[str], bad: Callable[[Bad], None]) -> None:
         self._services = frozenset((*services, ""))
@@ -32,8 +32,8 @@ class Health:
         self._changed = asyncio.Event()
         self._watches = 0
 
-    def tell(self, *, serving: bool) -> None:
-        """Tell this from now on, unless the gateway drains."""
+    def set(self, *, serving: bool) -> None:
+        """Set the status, unless the gateway drains."""
         status = _SERVING if serving and not self._draining else _NOT_SERVING
         if status != self._status:
             self._status = status
@@ -41,26 +41,26 @@ class Health:
             self._changed = asyncio.Event()
 
     def drain(self) -> None:
-        """Tell for good that the gateway does not serve."""
+        """Set the status to NOT_SERVING for good."""
         self._draining = True
-        self.tell(serving=False)
+        self.set(serving=False)
 
     async def Check(self, request: Any, context: Any) -> health_pb2.HealthCheckResponse:  # noqa: N802 - gRPC's name
-        """The status now; NOT_FOUND for a service that there is not."""
+        """Return the status of a service. Fails with NOT_FOUND for an unknown one."""
         status = self._status_of(request.service)
         if status == _UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND)
         return health_pb2.HealthCheckResponse(status=status)
 
     async def List(self, request: Any, context: Any) -> health_pb2.HealthListResponse:  # noqa: N802 - gRPC's name
-        """The status of every service."""
+        """Return the status of every service."""
         now = health_pb2.HealthCheckResponse(status=self._status)
         return health_pb2.HealthListResponse(statuses=dict.fromkeys(self._services, now))
 
     async def Watch(  # noqa: N802 - gRPC's name
         self, request: Any, context: Any
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """The status now, and whenever it changes, until the caller or its connection ends."""
+        """Stream the status, now and after each change, until the caller cancels or disconnects."""
         if self._watches >= MOST_WATCHES:
             self._bad(Bad.HEALTH)
             await abort(context, _FULL)
@@ -70,11 +70,11 @@ class Health:
             await abort(context, _LONG)
         self._watches += 1
         try:
-            told: int | None = None
+            sent: int | None = None
             while True:
                 changed = self._changed
-                if (status := self._status_of(name)) != told:
-                    told = status
+                if (status := self._status_of(name)) != sent:
+                    sent = status
                     yield health_pb2.HealthCheckResponse(status=status)
                 await changed.wait()
         finally:
@@ -85,6 +85,6 @@ class Health:
 
 
 _FULL: RpcError = rpc_error(
-    Failure(Reason.GATEWAY_OVERLOADED, f"there are {MOST_WATCHES} health watches: use Check", retryable=True)
+    Failure(Reason.GATEWAY_OVERLOADED, f"too many health watches ({MOST_WATCHES}): use Check", retryable=True)
 )
 _LONG: RpcError = rpc_error(invalid_field("service", f"must be at most {LONGEST_NAME} characters").failure)

@@ -1,14 +1,14 @@
-"""Bounds what callers may hold, for every transport: a watch token and a tenant first, all callers together second.
+"""Limits concurrent calls, for every transport: of each watch token, of each tenant, and of all callers together.
 
-A call takes a place before its request is read, and holds it until it ends:
+A call takes a place in a pool before its request is read, and holds it until it ends:
 
-- in `submits`, a submission, and in `opens`, a watch;
-- in `asks`, a call for which Higgsfield may be asked, and in `answers`, any other;
-- in `waits`, as soon as only an event is missing: a watch whose request is read, a submission that is stored.
+- `submits` for submissions, `opens` for watches;
+- `asks` for calls that may cause a call to Higgsfield, `answers` for all others;
+- `waits` for calls that only wait for an event: a watch whose request was read, or a submission that is stored.
 
-A call that finds no place queues, and callers take turns, so a caller with many calls delays only itself. A call that
-finds no room to queue or to wait is refused, and so is a submission while the gateway is late with what it has. Health
-checks and the operator's socket are not bounded.
+If no place is free, the call queues. Callers take turns, so a caller with many calls delays only itself. A call is
+refused if the queue or `waits` is full. A submission is also refused while the gateway is behind with its status calls.
+Health checks and the operator's socket are not limited.
 """
 
 import asyncio
@@ -27,24 +27,24 @@ ASKS = frozenset({
     "TestCallback", "CreateSession", "GetSession", "SendMessage", "ListMessages", "InterruptSession", "CreateMedia",
     "ConfirmMedia",
 })  # fmt: skip
-"""RPCs that may ask Higgsfield, by their names without the service."""
+"""The names of RPCs that may cause a call to Higgsfield, without the service."""
 KEPT = 4096
-"""Bytes of its request that a call may keep in a place of `waits`; for more it takes several."""
+"""Bytes of its request that a call may keep in memory per place in `waits`. For more, it takes several places."""
 WEBHOOKS = 1_000
 WEBHOOKS_OF_ONE_TOKEN = 10
-"""Webhooks that are read at the same time: of all generations, and of one."""
+"""Webhooks that are read concurrently: for all generations, and for one."""
 BODY_WITHIN = 10.0
-"""Seconds in which a request, or the next part of an upload, has to arrive."""
+"""Seconds within which a request, or the next part of an upload, must arrive."""
 LATE = 1.0
-"""Seconds by which status calls are late from which on no submission is let in: those before it need the time."""
+"""If status calls are late by this many seconds, submissions are refused, so that the gateway can catch up."""
 RETRY = (1.0, 3.0)
-"""Seconds after which refused callers are asked to come back, spread evenly over them."""
+"""The range of retry delays in seconds for refused callers, over which they are spread."""
 _SPREAD = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many calls one watch token, one tenant and all callers together may hold."""
+    """The most calls of one watch token, of one tenant, and of all callers together."""
 
     token: int
     tenant: int
@@ -52,15 +52,15 @@ class Bounds:
 
 
 WORKING = Bounds(token=16, tenant=128, everybody=256)
-"""Of each kind but `waits`."""
+"""Places in each pool except `waits`."""
 QUEUED = Bounds(token=100, tenant=1_000, everybody=2_000)
-"""Calls that queue for such a place. A longer queue would only make each of them late."""
+"""Calls that may queue for such a place. A longer queue would only delay each of them."""
 WAITING = Bounds(token=1_000, tenant=12_000, everybody=24_000)
-"""Of `waits`, and of the calls that queue in `opens`: a burst of watches has to find its place."""
+"""Places in `waits`, and calls that may queue in `opens`, because watches arrive in bursts."""
 
 
 class Account:
-    """What one caller holds in a pool. A tenant also holds what its tokens hold, and the root what all tenants hold."""
+    """The places that one caller holds in a pool. Those of a watch token count for its tenant, and all for the root."""
 
     __slots__ = ("held", "key", "most", "most_queued", "parent", "queue", "queued", "turns")
 
@@ -73,17 +73,17 @@ class Account:
         self.queued = 0
         self.queue: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self.turns: OrderedDict[Account, None] = OrderedDict()
-        """The parts, and the account itself, whose calls queue: first the one whose turn is next."""
+        """The children with queued calls, and the account itself if it has some, in the order of their turns."""
 
     def up(self) -> "Iterator[Account]":
-        """The account, its parent, and so on."""
+        """Yield the account and its ancestors."""
         account: Account | None = self
         while account is not None:
             yield account
             account = account.parent
 
     def take(self, places: int = 1) -> bool:
-        """Take places, unless that goes beyond a bound on any level."""
+        """Take places and return True, or return False if that would exceed a limit on any level."""
         account: Account | None = self
         while account is not None:
             if account.held + places > account.most:
@@ -93,14 +93,14 @@ class Account:
         return True
 
     def hold(self, places: int) -> None:
-        """Hold so many more places."""
+        """Take places without checking limits."""
         account: Account | None = self
         while account is not None:
             account.held += places
             account = account.parent
 
-    def line_up(self) -> "asyncio.Future[None] | None":
-        """Queue for a place; None where a bound is reached on any level."""
+    def enqueue(self) -> "asyncio.Future[None] | None":
+        """Queue for a place. Returns None if a queue is full on any level."""
         if any(account.queued >= account.most_queued for account in self.up()):
             return None
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -113,7 +113,7 @@ class Account:
         return future
 
     def leave_queue(self, future: "asyncio.Future[None]") -> None:
-        """Do not queue any more."""
+        """Leave the queue without a place."""
         del self.queue[future]
         if not self.queue:
             del self.turns[self]
@@ -123,7 +123,7 @@ class Account:
                 del account.parent.turns[account]
 
     def next(self) -> "tuple[Account, asyncio.Future[None]] | None":
-        """The next call that may have a place, of this account and its parts; the turn goes to the next of them."""
+        """Return the queued call that is next in turn for this account, and move the turn on. None if there is none."""
         if self.held >= self.most:
             return None
         for _ in range(len(self.turns)):
@@ -136,7 +136,7 @@ class Account:
 
 
 class Pool:
-    """Places of one sort. `everybody` holds them all."""
+    """The places of one kind. `everybody` is the root account."""
 
     def __init__(self, most: Bounds, most_queued: Bounds) -> None:
         self._most = most
@@ -146,7 +146,7 @@ class Pool:
         self._tokens: dict[str, Account] = {}
 
     def account(self, identity: Identity) -> Account:
-        """The account of a caller."""
+        """Return the account of a caller."""
         tenant = self._tenants.get(identity.tenant)
         if tenant is None:
             tenant = Account(self._most.tenant, self._most_queued.tenant, self.everybody, identity.tenant)
@@ -160,11 +160,11 @@ class Pool:
         return token
 
     async def enter(self, identity: Identity) -> Account | None:
-        """Take a place, queueing for it; None where there is no room to queue. Give it back with `leave`."""
+        """Take a place, waiting in the queue if needed; None if the queue is full. Return the place with `leave`."""
         account = self.account(identity)
         if not account.queue and account.take():
             return account
-        future = account.line_up()
+        future = account.enqueue()
         if future is None:
             return None
         try:
@@ -174,12 +174,12 @@ class Pool:
                 account.leave_queue(future)
                 self._forget(account)
             elif not future.cancelled():
-                self.leave(account)  # its turn had come
+                self.leave(account)  # it already has a place
             raise
         return account
 
     def try_enter(self, identity: Identity, places: int) -> Account | None:
-        """Take places; None where there are not as many."""
+        """Take places without waiting. Returns None if there are not enough."""
         account = self.account(identity)
         if account.take(places):
             return account
@@ -187,7 +187,7 @@ class Pool:
         return None
 
     def leave(self, account: Account, places: int = 1) -> None:
-        """Give places back. One goes to the next call that queues."""
+        """Return places. One is given to the next queued call."""
         account.hold(-places)
         self._forget(account)
         while self.everybody.queued and (found := self.everybody.next()) is not None:
@@ -204,10 +204,10 @@ class Pool:
 
 
 class Limits:
-    """The places of one gateway."""
+    """The pools of a gateway."""
 
     def __init__(self, behind: Callable[[], float] = lambda: 0.0) -> None:
-        """`behind` says by how many seconds status calls are late."""
+        """`behind` returns by how many seconds status calls are late."""
         self._behind = behind
         self.submits = Pool(WORKING, QUEUED)
         self.opens = Pool(WORKING, WAITING)
@@ -216,7 +216,7 @@ class Limits:
         self.waits = Pool(WAITING, Bounds(0, 0, 0))
 
     def entrance(self, method: str, refused: Callable[[], None]) -> "Entrance":
-        """The way in for calls of a method, named in full; `refused` counts."""
+        """Return the entrance for a method, given by its full name. `refused` is called for each refused call."""
         name = method.rpartition("/")[2]
         if name == "SubmitGeneration":
             pool = self.submits
@@ -227,12 +227,12 @@ class Limits:
         return Entrance(pool, self.waits, refused, self._behind if pool is self.submits else None)
 
     def pools(self) -> Mapping[str, Pool]:
-        """Each kind of places by its name."""
+        """Return the pools by name."""
         return {name: pool for name, pool in vars(self).items() if isinstance(pool, Pool)}
 
 
 class Entrance:
-    """The way in for the calls of one method."""
+    """Lets calls of one method in, or refuses them."""
 
     __slots__ = ("_behind", "_pool", "_refused", "waits")
 
@@ -245,7 +245,7 @@ class Entrance:
         self._behind = behind
 
     async def enter(self, identity: Identity) -> "Place":
-        """A place for a call, perhaps after others. Raises GATEWAY_OVERLOADED."""
+        """Take a place for a call, after queued ones. Raises GATEWAY_OVERLOADED."""
         if self._behind is not None and self._behind() > LATE:
             raise self.refusal(_LATE)
         account = await self._pool.enter(identity)
@@ -254,13 +254,13 @@ class Entrance:
         return Place(self, self._pool, account)
 
     def refusal(self, failures: Iterator[Failure]) -> GatewayError:
-        """What to raise for a call that is refused."""
+        """Count a refused call and return its error."""
         self._refused()
         return GatewayError(next(failures))
 
 
 class Place:
-    """What one call holds."""
+    """The place that a call holds."""
 
     __slots__ = ("_account", "_entrance", "_places", "_pool")
 
@@ -271,7 +271,7 @@ class Place:
         self._places = 1
 
     def may_wait(self, identity: Identity, kept: int = 0) -> bool:
-        """Hold a place in `waits` instead, or more for many bytes that are `kept`. If it is full, return False."""
+        """Exchange the place for one in `waits`, or several if many bytes are `kept`; return False if it is full."""
         waits, places = self._entrance.waits, 1 + kept // KEPT
         account = waits.try_enter(identity, places)
         if account is None:
@@ -281,17 +281,16 @@ class Place:
         return True
 
     def wait(self, identity: Identity, kept: int) -> None:
-        """The same. Raises GATEWAY_OVERLOADED if it is full."""
+        """Do the same, but raise GATEWAY_OVERLOADED if `waits` is full."""
         if not self.may_wait(identity, kept):
             raise self._entrance.refusal(_FULL)
 
     def leave(self) -> None:
-        """Give it back."""
         self._pool.leave(self._account, self._places)
 
 
 class Door:
-    """Bounds the webhooks that are read at the same time: of one generation, whose token a path names, and of all."""
+    """Limits the webhooks that are read concurrently: for each generation, and in total."""
 
     def __init__(self, most: int, refused: Callable[[], None]) -> None:
         self._most = most
@@ -300,7 +299,7 @@ class Door:
         self._of: Counter[str] = Counter()
 
     def enter(self, generation_id: str) -> bool:
-        """Take a place; False if there is none."""
+        """Take a place. Returns False if there is none."""
         if self._held >= self._most or self._of[generation_id] >= WEBHOOKS_OF_ONE_TOKEN:
             self._refused()
             return False
@@ -309,7 +308,6 @@ class Door:
         return True
 
     def leave(self, generation_id: str) -> None:
-        """Give it back."""
         self._held -= 1
         self._of[generation_id] -= 1
         if not self._of[generation_id]:
@@ -317,15 +315,15 @@ class Door:
 
 
 def _failures(message: str) -> Iterator[Failure]:
-    """The same again and again, each time with another delay."""
+    """Yield the failure for ever, with retry delays spread over RETRY."""
     first, last = RETRY
     delays = [first + (last - first) * number / _SPREAD for number in range(_SPREAD)]
     random.shuffle(delays)
-    message += ": nothing was done, come back later"
+    message += ": nothing was done; retry later"
     return itertools.cycle(
         [Failure(Reason.GATEWAY_OVERLOADED, message, retryable=True, retry_after=delay) for delay in delays]
     )
 
 
-_FULL = _failures("too many calls of this caller are under way")
+_FULL = _failures("too many concurrent calls of this caller")
 _LATE = _failures("the gateway is overloaded")

@@ -1,4 +1,4 @@
-"""Serves the same handlers over Connect and gRPC-Web, as an ASGI app. The only module that imports connectrpc."""
+"""Serves the handlers over Connect and gRPC-Web, as an ASGI app. The only module that imports connectrpc."""
 
 import asyncio
 import zlib
@@ -38,7 +38,7 @@ from gateway.telemetry import Bad
 
 
 class Encoded:
-    """An answer as it is given to a codec: a message, or its serialised bytes."""
+    """A response for a codec: a message, or its encoded bytes."""
 
     __slots__ = ("answer", "message_class")
 
@@ -47,12 +47,12 @@ class Encoded:
         self.message_class = message_class
 
     def message(self) -> Message:
-        """The answer as a message."""
+        """Return the response as a message."""
         return self.message_class.FromString(self.answer) if isinstance(self.answer, bytes) else self.answer
 
 
 class _BinaryCodec:
-    """Protobuf's binary form."""
+    """Protobuf's binary encoding."""
 
     def name(self) -> str:
         return "proto"
@@ -66,7 +66,7 @@ class _BinaryCodec:
 
 
 class _JsonCodec:
-    """Protobuf's JSON form; unknown fields are ignored, unknown names of enum values are refused."""
+    """Protobuf's JSON encoding. Unknown fields are ignored; unknown names of enum values are refused."""
 
     def name(self) -> str:
         return "json"
@@ -78,7 +78,7 @@ class _JsonCodec:
         try:
             known = _known_fields(json_object(data), message_class.DESCRIPTOR)  # one of two stub classes
             return json_format.ParseDict(known, message_class(), max_recursion_depth=DEEPEST)
-        # For a value of the wrong type, the parser does not always raise its own error.
+        # The parser does not always raise its own error for a value of the wrong type.
         except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
             why = printable(str(error), 300) if isinstance(error, json_format.ParseError) else "is not JSON"
             name = message_class.DESCRIPTOR.full_name
@@ -86,7 +86,7 @@ class _JsonCodec:
 
 
 class _OneGzip(GzipCompression):
-    """Gzip of a single member: with many members, the rest would be copied after each."""
+    """Gzip with a single member. With many members, the rest would be copied after each one."""
 
     def decompress(self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
         most = LARGEST_UPLOAD_REQUEST if read_max_bytes is None else read_max_bytes
@@ -103,7 +103,7 @@ class _OneGzip(GzipCompression):
 
 
 def _known_fields(content: Any, message: Any) -> Any:
-    """JSON without the fields that a message does not have.
+    """Return JSON without the fields that the message does not have.
 
     The option of json_format that ignores them also ignores unknown names of enum values: the gateway would then start
     another generation than the requested one.
@@ -123,13 +123,13 @@ def _known_value(value: Any, field: FieldDescriptor) -> Any:
 
 
 _CALL: ContextVar[Call] = ContextVar("call")
-"""The call that the current task serves, once its caller is identified."""
+"""The call that the current task serves, after its caller was identified."""
 
 
 class _Entrance(MetadataInterceptor[Guard]):
-    """Surrounds each call: identifies its caller and takes a place for it before the request is read.
+    """The interceptor of each call: identifies the caller and takes a place before the request is read.
 
-    Every error is turned into its wire form here, including those that the library finds in a request.
+    It converts every error, including those that the library finds in a request.
     """
 
     def __init__(self, service: ServiceDescriptor, chain: Chain) -> None:
@@ -162,7 +162,7 @@ class _Entrance(MetadataInterceptor[Guard]):
             raise _connect_error(wire_form) from error
 
     def _cause(self, error: Exception | None) -> BaseException | None:
-        """The error that ended a call. The library wraps errors of codecs, and raises its own."""
+        """Return the error that ended a call. The library wraps errors of codecs, and raises errors itself."""
         if not isinstance(error, ConnectError):
             return error
         if isinstance(error.__cause__, GatewayError):
@@ -171,13 +171,13 @@ class _Entrance(MetadataInterceptor[Guard]):
             return too_large(self._most)
         if error.code in (ConnectCode.INVALID_ARGUMENT, ConnectCode.UNIMPLEMENTED):
             return BadRequestError(Bad.ENCODING, error.message)
-        return asyncio.CancelledError()  # the caller left, or its deadline passed
+        return asyncio.CancelledError()  # the caller disconnected, or its deadline passed
 
 
 CODECS: tuple[Codec[Any, Any], ...] = (_BinaryCodec(), _JsonCodec())
-"""Both forms of messages, as this port reads and writes them."""
+"""The encodings that this port reads and writes."""
 COMPRESSIONS = (_OneGzip(),)
-"""The compressions that are accepted."""
+"""The accepted compressions."""
 
 
 class ConnectApp(ConnectASGIApplication[object]):
@@ -199,7 +199,7 @@ class ConnectApp(ConnectASGIApplication[object]):
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve a call. Answer calls of plain gRPC with 415: it needs HTTP/2, and has its own port."""
+        """Serve a call. Plain gRPC gets 415, because it needs HTTP/2 and has its own port."""
         content_type = dict(scope["headers"]).get(b"content-type", b"")
         if content_type == b"application/grpc" or content_type.startswith(b"application/grpc+"):
             self._bad(Bad.ENCODING)
@@ -212,12 +212,12 @@ class ConnectApp(ConnectASGIApplication[object]):
 
     @property
     def path(self) -> str:
-        """The prefix of its RPCs' paths."""
+        """The path prefix of the service's RPCs."""
         return f"/{self._full_name}"
 
 
 def _largest(service: ServiceDescriptor) -> int:
-    """The most bytes that a message to the service may have."""
+    """Return the most bytes of a message to the service."""
     return max(largest(GetMessageClass(method.input_type)) for method in service.methods)
 
 
@@ -239,7 +239,7 @@ def _endpoints(service: ServiceDescriptor, handlers: object) -> dict[str, Any]:
 
 
 def method_info(service: ServiceDescriptor, method: MethodDescriptor, output: type[Message]) -> MethodInfo[Any, Any]:
-    """The description of the RPC that the library needs."""
+    """Return the library's description of an RPC."""
     return MethodInfo(
         name=method.name,
         service_name=service.full_name,
@@ -258,7 +258,7 @@ def _kind(method: MethodDescriptor) -> StreamType:
 
 
 def _answered(handler: Unary | Gathering, output: type[Message]) -> Callable[..., Any]:
-    """Serves an RPC of one answer, to one request or to a stream of them."""
+    """Return the function that serves an RPC with a single response, to one request or a stream of requests."""
 
     async def serve(request: Any, context: "RequestContext[Any, Any]") -> Encoded:
         call = _CALL.get()

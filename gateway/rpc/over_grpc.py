@@ -1,7 +1,7 @@
-"""Serves handlers over grpc.aio: every RPC of a service descriptor is bound to the method of its name.
+"""Serves the handlers over grpc.aio. Every RPC of a service descriptor is bound to the method with its name.
 
-All are bound as if their requests were streams: gRPC then calls us before it reads the request, so that no byte is read
-for an unknown caller, and none before the call has its place.
+All RPCs are registered with streaming requests. gRPC then calls the method before it reads the request, so that no byte
+is read for an unknown caller, or before the call has a place.
 """
 
 import re
@@ -28,15 +28,15 @@ STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def method_name(method: MethodDescriptor) -> str:
-    """The Python name of an RPC: SubmitGeneration is submit_generation."""
+    """Return the Python name of an RPC: submit_generation for SubmitGeneration."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
 
 
 def add_service(server: grpc.aio.Server, service: ServiceDescriptor, handlers: object, chain: Chain) -> None:
-    """Serve all RPCs of a service. Raises AttributeError where one has no handler."""
+    """Serve all RPCs of a service. Raises AttributeError if one has no handler."""
     bound = _bound(service, handlers, chain)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, bound),))
-    # Calls that may arrive in floods have their own queues, so that a status call does not wait behind them.
+    # Calls that arrive in bursts get their own queues in gRPC, so that a status call does not wait behind them.
     apart = {name: handler for name, handler in bound.items() if name in OWN_QUEUE}
     server.add_registered_method_handlers(service.full_name, apart)
 
@@ -123,7 +123,7 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
 
 
 async def _body(context: "grpc.aio.ServicerContext[bytes, bytes]", arrivals: Arrivals) -> Any:
-    """The next message of a request. Raises INVALID_INPUT if it does not arrive in time."""
+    """Return the next message of a request. Raises INVALID_INPUT if it does not arrive in time."""
     try:
         return await arrivals.within(context.read())
     except TimeoutError:
@@ -138,13 +138,13 @@ async def _requests(
 
 
 def _end_with_a_failpoint(context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
-    """Arm the failpoint after the answer by a callback: a handler itself runs only until its answer is sent."""
+    """Reach the failpoint after the response in a callback, because a handler runs only until its response is sent."""
     if failpoints.ARMED:
         context.add_done_callback(lambda _: failpoints.after("gRPC answer"))
 
 
 def _decoded(request_class: type[Message], raw: Any) -> Message:
-    """The request of these bytes, or of what was read at the end of a stream without any."""
+    """Decode a request. At the end of an empty stream, `raw` is gRPC's end marker."""
     if raw is grpc.aio.EOF:
         raise invalid_field("request", "is missing")
     return message_of(raw, request_class)
@@ -164,12 +164,12 @@ def _authorization(context: "grpc.aio.ServicerContext[bytes, bytes]") -> str:
 
 def _remaining(context: "grpc.aio.ServicerContext[bytes, bytes]") -> float | None:
     remaining = context.time_remaining()
-    # grpc reports a call without a deadline as one that ends in centuries.
+    # gRPC reports a deadline centuries ahead for a call without one.
     return None if remaining is None or remaining > 1e9 else remaining
 
 
 async def abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: RpcError) -> None:
-    """End a call with the error and its details."""
+    """End a call with an error and its details."""
     failpoints.before("gRPC answer")
     await context.abort(STATUS_CODES[error.code.value], error.message, _trailers(error))
 

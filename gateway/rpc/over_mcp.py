@@ -1,4 +1,4 @@
-"""The handlers as the tools of MCP call them: no hop between, and the same guards as everywhere."""
+"""Calls the handlers in the same process for the tools of MCP, with the same guard as the other transports."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -22,11 +22,11 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 
 FORECAST_EVERY = 2
-"""Seconds between forecasts that go out as progress."""
+"""Seconds between forecasts that are reported as progress."""
 
 
 class Methods:
-    """All RPCs by name, to be called for whoever asks."""
+    """All RPCs by name."""
 
     def __init__(self, served: Mapping[ServiceDescriptor, object], chain: Chain) -> None:
         self._methods = {
@@ -36,13 +36,13 @@ class Methods:
         }
 
     async def call(self, name: str, request: Message | AsyncIterator[Message], authorization: str) -> Any:
-        """The answer of an RPC that has one. Raises RefusedError."""
+        """Call an RPC with a single response. Raises RefusedError."""
         method = self._methods[name]
         async with method.entered(authorization) as call:
             return method.decoded(await method.handler(request, call))
 
     async def stream(self, name: str, request: Message, authorization: str) -> AsyncGenerator[Any, None]:
-        """The answers of an RPC that has many. Raises RefusedError."""
+        """Call an RPC with a stream of responses. Raises RefusedError."""
         method = self._methods[name]
         async with method.entered(authorization) as call:
             call.waits()
@@ -59,7 +59,7 @@ class _Method:
 
     @asynccontextmanager
     async def entered(self, authorization: str) -> AsyncIterator[Call]:
-        """Around one call, as the adapters of the other transports have it."""
+        """The guard of one call. Raises RefusedError."""
         try:
             with self._guard() as entered:
                 yield await entered.call(authorization, None)
@@ -67,12 +67,12 @@ class _Method:
             raise _refused(error) from error
 
     def decoded(self, answer: Message | bytes) -> Message:
-        """The answer as a message."""
+        """Return the response as a message."""
         return self._output.FromString(answer) if isinstance(answer, bytes) else answer
 
 
 class HandledPort:
-    """The gateway of this process, for one caller."""
+    """Implements the port of the tools with the handlers of this process, for one caller."""
 
     def __init__(self, methods: Methods, authorization: str) -> None:
         self._methods = methods
@@ -149,14 +149,14 @@ class HandledPort:
         return await self._pages("ListCharacters", character.ListCharactersRequest(), "characters", limit)
 
     async def upload(self, media: bytes | Path, content_type: str) -> upload_service_pb2.UploadMediaResponse:
-        """UploadMedia, of bytes: a file's path means nothing here, for it would be one of the gateway's own."""
+        """UploadMedia for bytes. Paths are not accepted: they would name files of the gateway's machine."""
         if isinstance(media, Path):
-            raise TypeError("no files are read for callers")
+            raise TypeError("paths are not accepted: pass the bytes")
         answer: upload_service_pb2.UploadMediaResponse = await self._call("UploadMedia", _parts(media, content_type))
         return answer
 
     async def _pages(self, name: str, request: Any, field: str, limit: int) -> Sequence[Any]:
-        """So many of a list at most; pages may be shorter than they were asked for."""
+        """Return at most `limit` items of a list. A page may be shorter than requested."""
         found: list[Message] = []
         request.page_size = limit
         while True:

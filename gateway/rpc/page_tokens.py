@@ -1,4 +1,4 @@
-"""Page and resume tokens: opaque to callers, and bound to the filter that they came with."""
+"""Page tokens and resume tokens. They are opaque to callers, and valid only with the filter of their request."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ _VERSION = 1
 
 
 def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, within: Filter | None = None) -> bytes:
-    """Eight bytes that tell filters of callers apart; the order of repeated fields does not count."""
+    """Return a hash of a caller's filter. The order of repeated fields does not matter."""
     plain = generation_service_pb2.GenerationFilter()
     plain.CopyFrom(message)
     plain.ids[:] = sorted(set(message.ids))
@@ -28,37 +28,37 @@ def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, w
 
 
 def resume_token(at: Position, wanted: bytes) -> str:
-    """The token of a place in the log."""
+    """Return the token for a position in the log."""
     return _text(_RESUME.pack(_VERSION, wanted, at.epoch.encode(), at.position, at.settled))
 
 
 def read_resume_token(token: str, wanted: bytes) -> Position | None:
-    """The place that a token names; None for no token. Raises INVALID_INPUT for one of another filter."""
+    """Return the position of a token; None for an empty one. Raises INVALID_INPUT if it belongs to another filter."""
     if not token:
         return None
     content = _bytes(token)
     if content is None or len(content) != _RESUME.size:
-        raise invalid_field("resume_token", "is not one that this gateway gave")
+        raise invalid_field("resume_token", "was not issued by this gateway")
     version, of_filter, epoch, position, settled = _RESUME.unpack(content)
     if version != _VERSION:
-        raise invalid_field("resume_token", "is not one that this gateway gave")
+        raise invalid_field("resume_token", "was not issued by this gateway")
     if of_filter != wanted:
         raise invalid_field("resume_token", "belongs to another filter")
     return Position(epoch.decode("ascii", "replace"), position, settled)
 
 
 def page_token(last: str | None, wanted: bytes) -> str:
-    """The token of the page after the generation `last`; empty where there is none."""
+    """Return the token for the page after the item `last`; empty if `last` is None."""
     return "" if last is None else _text(_PAGE.pack(_VERSION, wanted) + last.encode())
 
 
 def read_page_token(token: str, wanted: bytes) -> str | None:
-    """The generation to go on from; None for the first page. Raises INVALID_INPUT for one of another filter."""
+    """Return the last item before the page; None for the first page. Raises INVALID_INPUT, as `read_resume_token`."""
     if not token:
         return None
     content = _bytes(token)
     if content is None or len(content) <= _PAGE.size or content[0] != _VERSION:
-        raise invalid_field("page_token", "is not one that this gateway gave")
+        raise invalid_field("page_token", "was not issued by this gateway")
     _, of_filter = _PAGE.unpack(content[: _PAGE.size])
     if of_filter != wanted:
         raise invalid_field("page_token", "belongs to another filter")
@@ -66,7 +66,7 @@ def read_page_token(token: str, wanted: bytes) -> str | None:
 
 
 def scope(*limits: str) -> bytes:
-    """Eight bytes that tell apart for whom, and for what, a page token was made."""
+    """Return a hash of the values to which a page token is bound, such as the tenant."""
     return hashlib.sha256("\0".join(limits).encode()).digest()[:8]
 
 

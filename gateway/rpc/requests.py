@@ -1,4 +1,4 @@
-"""How much one request may hold. Checked before it is decoded, so that a small request cannot cost much."""
+"""Limits the size of requests. They are checked before decoding, so that a small request cannot cost much."""
 
 import json
 import re
@@ -11,20 +11,20 @@ from gateway.telemetry import Bad
 from gateway.uploads import LARGEST_CHUNK
 
 LARGEST_REQUEST = 512 * 1024
-"""Bytes of a message, as it is sent and unpacked: an input of 256 KiB, and what surrounds and escapes it."""
+"""The most bytes of a message, compressed and decompressed: an input of 256 KiB, with its envelope and escapes."""
 LARGEST_UPLOAD_REQUEST = LARGEST_CHUNK * 3 // 2
-"""The same for `UploadMedia`: a chunk, also in the base64 of JSON."""
+"""The most bytes of a message of `UploadMedia`: a chunk, also as base64 in JSON."""
 MOST_VALUES = 5_000
-"""Values in JSON or in a Struct, each field and each item: no call needs a tenth of them."""
+"""The most values in JSON or in a Struct, counting fields and items. No call needs a tenth of them."""
 DEEPEST = 64
-"""Levels of JSON."""
-# A text, also one without its end. Possessive, so that no input makes it look at a character twice.
+"""The most levels of JSON."""
+# A string, also one that is not terminated. Possessive, so that no input makes it read a character twice.
 _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_A_BRACKET = re.compile(r"[^\[\]{}]+")
 
 
 class BadRequestError(GatewayError):
-    """A request that is refused for its form; `bad` is the reason it is counted under."""
+    """A malformed request. `bad` is the label under which it is counted."""
 
     def __init__(self, bad: Bad, description: str, field: str = "request") -> None:
         violation = Violation(field, description)
@@ -33,23 +33,23 @@ class BadRequestError(GatewayError):
 
 
 def too_large(largest: int) -> BadRequestError:
-    """The message has more bytes than it may have."""
+    """Return the error for a message with too many bytes."""
     return BadRequestError(Bad.SIZE, f"is larger than {largest // 1024} KiB")
 
 
 def too_many_values(field: str = "request") -> BadRequestError:
-    """There are more values than there may be."""
+    """Return the error for too many values."""
     return BadRequestError(Bad.VALUES, f"holds more than {MOST_VALUES} values", field)
 
 
 def largest(message_class: type[Message]) -> int:
-    """The most bytes that a message of this class may have."""
+    """Return the most bytes of a message of this class."""
     uploads = message_class.DESCRIPTOR.full_name == "hfgateway.v1.UploadMediaRequest"
     return LARGEST_UPLOAD_REQUEST if uploads else LARGEST_REQUEST
 
 
 def message_of(data: bytes, message_class: type[Message]) -> Message:
-    """The message of these bytes in protobuf's binary form. Raises BadRequestError."""
+    """Decode a message from protobuf's binary encoding. Raises BadRequestError."""
     if len(data) > largest(message_class):
         raise too_large(largest(message_class))
     try:
@@ -59,7 +59,7 @@ def message_of(data: bytes, message_class: type[Message]) -> Message:
 
 
 def json_object(data: bytes | bytearray) -> dict[str, Any]:
-    """The JSON object of these bytes. Raises BadRequestError for one that holds too much, ValueError for none."""
+    """Parse a JSON object. Raises BadRequestError if it is too large, ValueError if it is not a JSON object."""
     text = data.decode()
     if text.count(",") + text.count("{") + text.count("[") > DEEPEST:
         _check_shape(_TEXT.sub("", text))
@@ -70,7 +70,7 @@ def json_object(data: bytes | bytearray) -> dict[str, Any]:
 
 
 def _check_shape(structure: str) -> None:
-    """Refuse JSON, given without its texts, that holds too many values or levels."""
+    """Refuse JSON with too many values or levels. `structure` is the JSON without its strings."""
     if structure.count(",") + structure.count("{") + structure.count("[") > MOST_VALUES:
         raise too_many_values()
     depth = 0
@@ -79,4 +79,4 @@ def _check_shape(structure: str) -> None:
         if depth > DEEPEST:
             raise BadRequestError(Bad.VALUES, f"is nested deeper than {DEEPEST} levels")
         if depth < 0:
-            return  # it is no JSON
+            return  # it is not JSON

@@ -1,4 +1,4 @@
-"""UploadService: media to Higgsfield's storage, through the gateway or past it."""
+"""The handlers of UploadService: media for Higgsfield's storage, sent through the gateway or directly."""
 
 from collections.abc import AsyncIterator
 
@@ -9,13 +9,13 @@ from hfgateway.v1 import upload_service_pb2 as pb
 
 
 class UploadHandlers:
-    """The service, for every transport."""
+    """Handles the RPCs of the service, independent of the transport."""
 
     def __init__(self, uploads: Uploads) -> None:
         self._uploads = uploads
 
     async def upload_media(self, requests: AsyncIterator[pb.UploadMediaRequest], _: Call) -> pb.UploadMediaResponse:
-        """A header, then the bytes."""
+        """Upload a file: a header, followed by its bytes in chunks."""
         first = await anext(requests, None)
         if first is None or first.WhichOneof("part") != "header":
             raise invalid_field("header", "must come first")
@@ -26,7 +26,7 @@ class UploadHandlers:
         return answer
 
     async def create_upload(self, request: pb.CreateUploadRequest, _: Call) -> pb.CreateUploadResponse:
-        """A place to put it, for who holds the bytes."""
+        """Return a URL to which the client uploads a file directly."""
         offered = await self._uploads.offer(request.content_type)
         slot = offered.slot
         answer = pb.CreateUploadResponse(url=slot.url, upload_url=slot.upload_url, upload_headers=slot.headers)

@@ -1,4 +1,4 @@
-"""TokenService: watch tokens for browsers, made by backends."""
+"""The handlers of TokenService: backends create watch tokens for browsers."""
 
 from gateway.access.identity import Access, not_allowed
 from gateway.errors import Violation, invalid_input
@@ -11,22 +11,22 @@ MOST_IDS = 100
 
 
 class TokenHandlers:
-    """The service, for every transport."""
+    """Handles the RPCs of the service, independent of the transport."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
 
     async def create_watch_token(self, request: pb.CreateWatchTokenRequest, call: Call) -> pb.CreateWatchTokenResponse:
-        """A token that allows watching what the filter matches."""
+        """Create a token that allows watching the generations that match the filter."""
         if call.within is not None:
-            raise not_allowed("a watch token makes no others")
+            raise not_allowed("a watch token cannot create watch tokens")
         wrong: list[Violation] = []
         ttl = DEFAULT_TTL
         if request.HasField("ttl"):
             ttl = convert.seconds(request.ttl, "ttl", wrong, least=1.0, most=LONGEST_TTL)
         for field, _ in request.filter.ListFields():
             if field.name not in {"ids", "labels"}:
-                wrong.append(Violation(f"filter.{field.name}", "cannot limit a token: ids and labels can"))
+                wrong.append(Violation(f"filter.{field.name}", "is not supported for tokens: use ids or labels"))
         if not request.filter.ids and not request.filter.labels:
             wrong.append(Violation("filter", "ids or labels are required"))
         if len(request.filter.ids) > MOST_IDS:
@@ -37,6 +37,6 @@ class TokenHandlers:
         token, expire_time = self._access.watch_token(
             call.identity, within, ttl=ttl, include_input=request.include_input
         )
-        answer = pb.CreateWatchTokenResponse(token=token)
-        answer.expire_time.FromMicroseconds(round(expire_time * 1e6))
-        return answer
+        response = pb.CreateWatchTokenResponse(token=token)
+        response.expire_time.FromMicroseconds(round(expire_time * 1e6))
+        return response

@@ -1,4 +1,4 @@
-"""Generations as bytes: made once for each version and shared by every call and watch that shows it."""
+"""Encodes generations. Each version is encoded once, and the bytes are shared by all calls and watches."""
 
 import json
 import math
@@ -18,21 +18,21 @@ from hfgateway.v1 import generation_pb2, generation_service_pb2
 
 FORECAST_FIELD = generation_pb2.Generation.FORECAST_FIELD_NUMBER
 DEEPEST = 24
-"""Levels of a Struct: each takes up to three of the hundred that readers of protobuf's binary form allow."""
+"""The most levels of a Struct. Each uses up to three of the hundred levels that protobuf decoders allow."""
 NOTHING_ARCHIVED: Mapping[int, ArchivedFile] = MappingProxyType({})
 LARGEST_NUMBER = int(sys.float_info.max)
 INPUT_FIELD = generation_pb2.Generation.INPUT_FIELD_NUMBER
 
 
 def full(entry: Entry) -> bytes:
-    """The serialised Generation of an entry, with its input."""
+    """Return the encoded Generation of an entry, with its input."""
     if entry.full is None:
         entry.full = bare(entry) + embedded(INPUT_FIELD, entry.generation.spec.input)
     return entry.full
 
 
 def bare(entry: Entry) -> bytes:
-    """The serialised Generation of an entry, without its input."""
+    """Return the encoded Generation of an entry, without its input."""
     if entry.bare is None:
         entry.bare = generation_message(entry.generation, entry.polls).SerializeToString()
     return entry.bare
@@ -41,7 +41,7 @@ def bare(entry: Entry) -> bytes:
 def shown(
     generation: Generation, *, include_input: bool, archived: Mapping[int, ArchivedFile] = NOTHING_ARCHIVED
 ) -> bytes:
-    """The serialised form of a generation that has no live entry, or at an earlier revision."""
+    """Return the encoded Generation without a live entry, or at an earlier revision."""
     message = generation_message(generation, generation.polls)
     for index, file in archived.items():
         if index < len(message.outputs):
@@ -53,21 +53,19 @@ def shown(
 
 
 def forecast_message(forecast: Forecast) -> generation_pb2.Forecast:
-    """The message of the API."""
     return generation_pb2.Forecast(
         queue_position=forecast.queue_position, progress=forecast.progress, remaining=duration(forecast.remaining)
     )
 
 
 def forecast_field(forecast: Forecast | None) -> bytes:
-    """The forecast as a field to be put behind a serialised Generation; nothing where there is none."""
+    """Return the forecast as a field to append to an encoded Generation; empty if there is none."""
     if forecast is None:
         return b""
     return embedded(FORECAST_FIELD, forecast_message(forecast).SerializeToString())
 
 
 def event_message(event: Event) -> generation_service_pb2.GenerationEvent:
-    """The message of the API."""
     message = generation_service_pb2.GenerationEvent(
         time=timestamp(event.time),
         revision=event.revision,
@@ -86,12 +84,12 @@ def event_message(event: Event) -> generation_service_pb2.GenerationEvent:
 
 
 def embedded(field: int, message: bytes) -> bytes:
-    """A serialised message as a field of another one: concatenated fields are one message."""
+    """Encode a message as a field of another message. Concatenated fields are one message."""
     return _varint(field << 3 | 2) + _varint(len(message)) + message
 
 
 def generation_message(generation: Generation, polls: int) -> generation_pb2.Generation:
-    """The message of the API, without input."""
+    """Return the Generation message, without the input."""
     g, spec = generation, generation.spec
     message = generation_pb2.Generation(
         id=spec.id,
@@ -129,7 +127,7 @@ def generation_message(generation: Generation, polls: int) -> generation_pb2.Gen
 
 
 def timestamp(seconds: float | None) -> Timestamp | None:
-    """Wall clock seconds as a message, to the microsecond."""
+    """Convert wall time in seconds to a Timestamp, to the microsecond; None stays None."""
     if seconds is None:
         return None
     micros = round(seconds * 1_000_000)
@@ -154,7 +152,7 @@ def _struct(content: Mapping[str, Any]) -> Struct:
 
 
 def _expressible(value: Any, depth: int) -> Any:
-    """JSON can carry what a Struct cannot: what is nested too deep, or too large for a number, is shown as text."""
+    """Convert values that a Struct cannot hold, such as deep nesting or large numbers, to text."""
     if isinstance(value, dict | list) and depth == 0:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, dict):
