@@ -27,16 +27,16 @@ class Removals:
         self._wakeup = Wakeup()
 
     def wake(self) -> None:
-        """Look for recorded removals."""
+        """Wake `run`, because a removal was recorded."""
         self._wakeup.wake()
 
     async def remove(self, removal: Removal) -> None:
-        """Remove it and record that Higgsfield has confirmed it. Raises GatewayError, StoreError."""
+        """Send the DELETE, and record the removal as confirmed. Raises GatewayError, StoreError."""
         await self._upstream.delete(removal)
         await self._store.removed(removal)
 
     async def run(self) -> None:
-        """Repeat unconfirmed removals, for ever."""
+        """Repeat unconfirmed removals until canceled."""
         pause = FIRST_PAUSE
         while True:
             recorded = self._wakeup.signal()

@@ -1,4 +1,4 @@
-"""Higgsfield's Agent API, `/v1/agent` (upstream.md 5): what is asked, and answers read tolerantly."""
+"""Higgsfield's Agent API, `/v1/agent` (upstream.md 5). Responses are parsed tolerantly."""
 
 import json
 import re
@@ -41,15 +41,15 @@ from gateway.higgsfield.uploads import fit_for_files
 
 BASE = "/v1/agent"
 LARGEST_TRANSCRIPT = 16 << 20
-"""Bytes of one answer with messages."""
+"""The most bytes of a response with messages."""
 LONGEST_TEXT = 250_000
-"""Characters of a text that are shown: two of them, of four bytes each, fit into a message of gRPC."""
+"""The most characters of a text. Two texts with four bytes per character fit into a gRPC message."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SESSION_STATES = {state.name.lower(): state for state in SessionState if state}
 _MESSAGE_STATES = {state.name.lower(): state for state in MessageState if state}
 _ROLES = {role.name.lower(): role for role in Role if role}
 _TOLD = frozenset({Reason.INSUFFICIENT_CREDITS, Reason.FEATURE_NOT_ENABLED, Reason.UPSTREAM_CREDENTIALS_REFUSED})
-"""What a call may be refused for besides; all else of a call without input is Higgsfield's trouble."""
+"""The reasons that are reported as they are. Any other refusal of a call without input is a fault of Higgsfield."""
 
 
 class _Row(BaseModel):
@@ -90,13 +90,13 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class HiggsfieldAgents:
-    """The `AgentApi` over HTTP, with the transport and the table of judgements of submissions."""
+    """Implements `AgentApi` over HTTP, with the transport and the error table of submissions."""
 
     def __init__(self, client: HiggsfieldClient) -> None:
         self._client = client
 
     async def create_session(self) -> Session:
-        """A new session, with nothing configured."""
+        """Create a session with the default configuration. Raises GatewayError."""
         answer = await self._ask("POST", "/sessions", {"config": {}}, name="agent session call")
         if not 200 <= answer.status < 300:
             raise self._refused(answer, _TOLD)
@@ -104,7 +104,7 @@ class HiggsfieldAgents:
         return self._session(_checked(read.session_id), read.status)
 
     async def messages(self, session_id: str, after: str) -> Transcript:
-        """The state, and the messages after that one; rows that cannot be read are left out."""
+        """Return the session and the messages after one. Unreadable messages are skipped. Raises GatewayError."""
         answer = await self._ask(
             "GET",
             f"/sessions/{session_id}/messages",
@@ -114,14 +114,14 @@ class HiggsfieldAgents:
         )
         if answer.status != 200:
             if after and answer.status in {400, 422} and documented(answer) is not None:
-                raise invalid_field("after_message_id", "is no message of this session")
+                raise invalid_field("after_message_id", "is not a message of this session")
             raise self._refused(answer, _TOLD, not_found=session_not_found(session_id, after))
         read = _read(_MessagesAnswer, answer)
         messages = [message for row in read.messages if (message := self._message(row)) is not None]
         return Transcript(self._session(session_id, read.status), messages)
 
     async def send(self, session_id: str, text: str) -> Sent | NotTaken | NoAnswer:
-        """POST it, once."""
+        """POST a message once, and return its outcome."""
         path = f"{BASE}/sessions/{session_id}/messages"
         try:
             with certain_until_asked(lambda: True):
@@ -140,27 +140,27 @@ class HiggsfieldAgents:
         return self._not_sent(session_id, judge_submission(answer, InputKind.NONE, self._client.secrets, AGENT_REASONS))
 
     async def interrupt(self, session_id: str) -> None:
-        """Stop the turn. That none is running is no error, whatever it is told as: no code of it is documented."""
+        """Stop the turn. It is no error if none is running; the code for it is not documented. Raises GatewayError."""
         answer = await self._ask("POST", f"/sessions/{session_id}/interrupt", name="agent interrupt call")
         nothing_to_stop = answer.status in {400, 409, 422} and documented(answer) is not None
         if not 200 <= answer.status < 300 and not nothing_to_stop:
             raise self._refused(answer, _TOLD, not_found=session_not_found(session_id))
 
     async def create_media(self, extension: str, kind: MediaKind) -> Slot:
-        """A place for a file, at a place that files are sent to."""
+        """Return an upload slot for a file. Raises GatewayError."""
         wanted = {"extension": extension, "type": kind.name.lower()}
         answer = await self._ask("POST", "/media", wanted, name="agent media call")
         if not 200 <= answer.status < 300:
             raise self._refused(answer, _TOLD | {Reason.INPUT_REFUSED})
         read = _read(_SlotAnswer, answer)
         if not all(fit_for_files(url, local=self._client.local) for url in (read.upload_url, read.url)):
-            raise upstream_unavailable("Higgsfield's place for media is none that files are sent to")
+            raise upstream_unavailable("Higgsfield's upload URL for media is not allowed")
         if not read.content_type.isprintable():
             raise _not_understood()
         return Slot(_checked(read.id), read.content_type, read.upload_url, read.url)
 
     async def confirm_media(self, media_id: str, kind: MediaKind) -> bool:
-        """Only the one word that is documented says that the bytes are there."""
+        """Confirm an upload. Only the documented status counts as confirmed. Raises GatewayError."""
         wanted = {"type": kind.name.lower()}
         answer = await self._ask("POST", f"/media/{media_id}/confirm", wanted, name="agent confirm call")
         if not 200 <= answer.status < 300:
@@ -175,25 +175,27 @@ class HiggsfieldAgents:
         except httpx.TransportError as error:
             raise upstream_unavailable("Higgsfield cannot be reached") from error
 
-    def _refused(self, answer: Answer, told: frozenset[Reason], not_found: GatewayError | None = None) -> GatewayError:
-        """What a refusal of a call means, of the reasons that it can have."""
+    def _refused(
+        self, answer: Answer, passed_on: frozenset[Reason], not_found: GatewayError | None = None
+    ) -> GatewayError:
+        """Return the error for a refusal. Reasons outside `passed_on` become UPSTREAM_UNAVAILABLE."""
         error = judge_call(answer, InputKind.NONE, self._client.secrets, AGENT_REASONS)
         reason = error.failure.reason
         if reason is Reason.NOT_FOUND and not_found is not None:
             return not_found
-        if reason in told or reason is Reason.UPSTREAM_UNAVAILABLE:
+        if reason in passed_on or reason is Reason.UPSTREAM_UNAVAILABLE:
             return error
         return upstream_unavailable(f"Higgsfield answered with HTTP status {answer.status}")
 
     def _not_sent(self, session_id: str, judged: NotTaken | NoAnswer) -> NotTaken | NoAnswer:
-        """The judgement, in words for a message."""
+        """Reword an outcome of the submission table for a message."""
         if isinstance(judged, NoAnswer):
             return judged
         failure = judged.failure
         if failure.reason is Reason.NOT_FOUND:
             failure = session_not_found(session_id).failure
         elif failure.reason is Reason.UPSTREAM_SATURATED:
-            failure = replace(failure, message="Higgsfield takes no more messages now: nothing was sent")
+            failure = replace(failure, message="Higgsfield accepts no more messages now: nothing was sent")
         elif failure.reason is Reason.INPUT_REFUSED:
             failure = replace(failure, violations=(Violation("text", failure.message),))
         metadata = {**failure.metadata, "session_id": session_id}
@@ -212,7 +214,7 @@ class HiggsfieldAgents:
             return None
         role = _ROLES.get(read.role, Role.UNKNOWN)
         text, reasoning = _texts(read.message)
-        # A user's is what a caller said, and has to be found again word by word.
+        # A user's text stays unchanged, because lost messages are found by their text.
         secrets = () if role is Role.USER else self._client.secrets
         cost = "" if read.llm_cost_usd is None else examined(str(read.llm_cost_usd), self._client.secrets)
         return Message(
@@ -227,7 +229,7 @@ class HiggsfieldAgents:
 
 
 def _shown(text: str, secrets: tuple[str, ...]) -> str:
-    """What was said, as it was: only our secrets go, and what no message can hold."""
+    """Return a text without the gateway's secrets and without characters that no message can hold."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "[removed]")
@@ -236,7 +238,7 @@ def _shown(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def _texts(body: object) -> tuple[str, str]:
-    """A message's text and its reasoning: a user's has one text, an agent's parts, of which each has a line."""
+    """Return a message's text and reasoning. A user's body is one text; an agent's has parts, each on its own line."""
     if isinstance(body, str):
         return body, ""
     if not isinstance(body, dict):
@@ -253,18 +255,18 @@ def _texts(body: object) -> tuple[str, str]:
 
 def _read(model: type[_Model], answer: Answer) -> _Model:
     try:
-        # By json, which forgives what somebody's text may hold and pydantic's own reader does not: half a character.
+        # Parsed by json, because pydantic's parser refuses lone surrogates, which a text may contain.
         return model.model_validate(json.loads(answer.body))
     except (ValueError, RecursionError) as error:
         raise _not_understood() from error
 
 
 def _checked(name: str) -> str:
-    """An id that may stand in a path."""
+    """Return an id that is safe in a path. Raises GatewayError."""
     if not _ID.fullmatch(name) or ".." in name:
         raise _not_understood()
     return name
 
 
 def _not_understood() -> GatewayError:
-    return upstream_unavailable("Higgsfield's answer about agents was not understood")
+    return upstream_unavailable("Higgsfield's response about agents could not be read")

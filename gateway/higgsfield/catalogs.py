@@ -1,7 +1,7 @@
-"""Higgsfield's lists, read tolerantly: what is more is ignored, what is wrong skipped and counted (upstream.md 2.1, 3).
+"""Higgsfield's catalogs, parsed tolerantly: unknown fields are ignored, unreadable items are skipped and counted.
 
-None of the shapes is promised by Higgsfield: `GET /models` and the presets are known from what others saw, the v1
-lists from the official JavaScript SDK.
+Higgsfield documents none of the formats (upstream.md 2.1, 3). `GET /models` and the presets are known from observation,
+the v1 lists from the official JavaScript SDK.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.examine import examined
 
 STUDIO = "marketing-studio/image"
-"""The presets of all its models are in one list, at an address of its own."""
+"""The presets of all models of this family are one list, at a different path."""
 DEEPEST_SCHEMA = 24
-"""Levels of a schema: three times as many are those of its message, and decoders refuse more than a hundred."""
+"""The most levels of a schema. Its message has three times as many, and decoders refuse more than a hundred."""
 LARGEST_SCHEMA = 256 * 1024
 _ID = re.compile(r"[\x21-\x7e]{1,255}")
 _PLACES = {
@@ -62,31 +62,31 @@ class _Row(BaseModel):
 
 
 class HiggsfieldCatalogs:
-    """The `Source` of catalogs, as the client's account sees them."""
+    """Implements `CatalogSource` for the client's account."""
 
     def __init__(self, client: HiggsfieldClient) -> None:
         self._client = client
 
     @property
     def account(self) -> str:
-        """Whose catalogs these are."""
+        """The name of the account."""
         return self._client.account
 
     @property
     def origin(self) -> str:
-        """Where they come from."""
+        """The origin of the API."""
         return self._client.origin
 
     async def read(self, name: str) -> Reading:
-        """The catalog of that name, asked for once."""
+        """Fetch a catalog by its name. Raises GatewayError."""
         path, query = _PLACES[name] if name in _PLACES else _place_of_presets(name.removeprefix(PRESETS))
         body = await self._client.catalog(path, query)
-        # It may be megabytes, and others have nothing to wait for.
+        # Parse in a thread, because the body may have megabytes.
         return await asyncio.to_thread(read_catalog, name, body, self._client.secrets)
 
 
 def read_catalog(name: str, body: bytes, secrets: tuple[str, ...] = ()) -> Reading:
-    """The items of an answer: a bare array, or an object with `items`. Raises GatewayError where it is neither."""
+    """Parse a catalog: an array, or an object with `items`. Raises GatewayError if it is neither."""
     rows = _rows(body)
     kind = _READERS.get(name, _preset)
     found: dict[str, Item] = {}
@@ -99,7 +99,7 @@ def read_catalog(name: str, body: bytes, secrets: tuple[str, ...] = ()) -> Readi
         else:
             found.setdefault(item.id, item)
     if rows and not found:
-        raise upstream_unavailable("Higgsfield's list was not understood: no item of it could be read")
+        raise upstream_unavailable("Higgsfield's list could not be read: no item is valid")
     return Reading(tuple(found.values()), skipped)
 
 
@@ -116,7 +116,7 @@ def _rows(body: bytes) -> list[Any]:
         content = None
     rows = content.get("items") if isinstance(content, dict) else content
     if not isinstance(rows, list):
-        raise upstream_unavailable("Higgsfield's list was not understood")
+        raise upstream_unavailable("Higgsfield's list could not be read")
     return rows
 
 
@@ -173,7 +173,7 @@ def _url(value: object) -> str:
 
 
 def _kind(value: object) -> MediaKind:
-    """Anything that is told and is none of the usual is a file."""
+    """Return the kind of output: FILE for an unfamiliar word, UNKNOWN without one."""
     return _KINDS.get(value.lower(), MediaKind.FILE) if isinstance(value, str) and value else MediaKind.UNKNOWN
 
 
@@ -183,7 +183,7 @@ def _tasks(value: object, secrets: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _schema(value: object) -> dict[str, Any] | None:
-    """The schema, where it is one that can be passed on."""
+    """Return the schema; None if it is missing or cannot be encoded in a message."""
     if not isinstance(value, dict) or not _passable(value, DEEPEST_SCHEMA):
         return None
     try:
@@ -194,7 +194,7 @@ def _schema(value: object) -> dict[str, Any] | None:
 
 
 def _passable(value: object, levels: int) -> bool:
-    """Whether it is no deeper than that, and its numbers are such as a message can hold."""
+    """Return whether a value has at most so many levels, and only numbers that a message can hold."""
     if isinstance(value, int):
         return value.bit_length() < 1000
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

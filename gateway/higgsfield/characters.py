@@ -1,4 +1,4 @@
-"""Higgsfield's custom references (upstream.md 3): the characters' `CharacterUpstream` over the REST client."""
+"""Higgsfield's custom references (upstream.md 3). Implements `CharacterUpstream` over the REST client."""
 
 import json
 from collections.abc import Callable
@@ -32,14 +32,14 @@ _WORDS = {version: word for word, version in VERSIONS.items()}
 _STATES = {state.name.lower(): state for state in CharacterState if state is not CharacterState.UNSPECIFIED}
 _OWN_NAMES = {"input_images": "image_urls", "model_version": "version"}
 PAGE = 20
-"""Items on a page: the one size that is documented."""
+"""Items on a page. No other size is documented."""
 MOST_PAGES = 500
 READINGS = 3
-"""How often the list is read anew because it changed in between."""
+"""How many times the list is read again because it changed while it was read."""
 
 
 class Reference(BaseModel):
-    """One custom reference; all but its id is forgiven where it is missing or strange."""
+    """A custom reference. All fields except the id may be missing or malformed."""
 
     id: str
     name: Any = None
@@ -51,7 +51,7 @@ class Reference(BaseModel):
 
 
 class Page(BaseModel):
-    """One page of the list."""
+    """A page of the list."""
 
     total: int | None = None
     total_pages: int | None = None
@@ -59,7 +59,7 @@ class Page(BaseModel):
 
 
 class HiggsfieldCharacters:
-    """Speaks for one account."""
+    """The characters of one account."""
 
     def __init__(self, client: HiggsfieldClient) -> None:
         self._client = client
@@ -67,11 +67,11 @@ class HiggsfieldCharacters:
 
     @property
     def account(self) -> str:
-        """Whose characters these are."""
+        """The name of the account."""
         return self._client.account
 
     async def train(self, order: Order, gate: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
-        """POST it once."""
+        """POST a creation once, and return its outcome."""
         images = [{"type": "image_url", "image_url": url} for url in order.image_urls]
         wanted = {"name": order.name, "input_images": images, "model_version": _WORDS[order.version]}
         try:
@@ -87,7 +87,7 @@ class HiggsfieldCharacters:
         return replace(judged, failure=_in_our_names(judged.failure)) if isinstance(judged, NotTaken) else judged
 
     async def find(self, character_id: str) -> Character | None:
-        """The character as it is."""
+        """Return a character, or None if Higgsfield does not know it. Raises GatewayError."""
         answer = await self._client.read_reference(character_id)
         if _unknown(answer):
             return None
@@ -95,11 +95,11 @@ class HiggsfieldCharacters:
             raise self._refused(answer)
         character = self._read(_parsed(answer))
         if character is None or character.id != character_id:
-            raise upstream_unavailable("Higgsfield's answer about a character was not understood")
+            raise upstream_unavailable("Higgsfield's response about a character could not be read")
         return character
 
     async def listing(self) -> Listing:
-        """All that there are; read again where the number of them changed meanwhile."""
+        """Return all characters. Read the list again if their number changed meanwhile. Raises GatewayError."""
         for _ in range(READINGS):
             listing = await self._listing()
             if listing is not None:
@@ -107,7 +107,7 @@ class HiggsfieldCharacters:
         raise upstream_unavailable("Higgsfield's list of characters changes while it is read")
 
     async def remove(self, character_id: str) -> bool:
-        """Delete it."""
+        """Delete a character. Raises GatewayError."""
         answer = await self._client.delete_reference(character_id)
         if _unknown(answer):
             return False
@@ -127,7 +127,7 @@ class HiggsfieldCharacters:
             try:
                 page = Page.model_validate(_parsed(answer))
             except ValidationError as error:
-                raise upstream_unavailable("Higgsfield's list of characters was not understood") from error
+                raise upstream_unavailable("Higgsfield's list of characters could not be read") from error
             for item in page.items:
                 character = self._read(item)
                 count += character is None or character.id not in found
@@ -151,7 +151,7 @@ class HiggsfieldCharacters:
         shown = thumbnail.startswith(("https://", "http://")) and thumbnail.isprintable()
         return Character(
             id=character_id,
-            name=_text(read.name)[:1000].encode("utf-8", "replace").decode(),  # as it is: names are compared
+            name=_text(read.name)[:1000].encode("utf-8", "replace").decode(),  # unchanged, because names are compared
             state=state,
             version=VERSIONS.get(_text(read.model_version)),
             thumbnail_url=thumbnail if shown else "",
@@ -179,17 +179,17 @@ def _text(value: object) -> str:
 
 
 def _unknown(answer: Answer) -> bool:
-    """Higgsfield's own word that there is no such character; a page of something on the way says nothing."""
+    """Return whether this is Higgsfield's own 404 for a character. A 404 of an intermediary proves nothing."""
     return answer.status == 404 and documented(answer) is not None
 
 
 def _in_our_names(failure: Failure) -> Failure:
-    """The failure with the fields as CreateCharacterRequest has them."""
+    """Return the failure with the field paths of CreateCharacterRequest."""
     return replace(failure, violations=tuple(Violation(_own(one.field), one.description) for one in failure.violations))
 
 
 def _own(path: str) -> str:
-    """Such as `image_urls[2]` for `input.character.input_images[2].image_url`."""
+    """Map a path, for example `input.character.input_images[2].image_url` to `image_urls[2]`."""
     path = path.removeprefix("input.character").removeprefix(".").removesuffix(".image_url")
     name, bracket, rest = path.partition("[")
     return _OWN_NAMES.get(name, name) + bracket + rest

@@ -1,4 +1,4 @@
-"""The core's `Upstream`: Higgsfield's REST API over httpx. Sends credentials to the configured origin only."""
+"""Implements `Upstream` with Higgsfield's REST API. Credentials are sent to the configured origin only."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ from gateway.higgsfield.webhooks import read_delivery
 
 MAX_ANSWER = 1 << 20
 LARGEST_CATALOG = 8 << 20
-"""Bytes: hundreds of models with their schemas come in one answer."""
+"""The most bytes of a catalog. One response has hundreds of models with their schemas."""
 CONNECT_WITHIN = 10.0
 _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 _REQUEST_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -58,11 +58,11 @@ REFERENCES = "/v1/custom-references"
 OnCall = Callable[[GenerationId, UpstreamCall], None]
 UPLOAD_REFUSALS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED})
 LAST_LOOK = 0.05
-"""Seconds for reading a socket once more at the limit: a loop that stalled has answers it has not seen yet."""
+"""Seconds for a last read of the socket after the timeout: a response may be there if the event loop stalled."""
 
 
 class HiggsfieldClient:
-    """Speaks to one origin with one account's credentials. `timeout` is the total for a call, in seconds."""
+    """The client for one origin and one account. `timeout` is the total time of a call, in seconds."""
 
     def __init__(
         self,
@@ -90,28 +90,28 @@ class HiggsfieldClient:
             "Accept": "application/json",
             "Accept-Encoding": "identity",
         }
-        # The transport itself and no AsyncClient around it: nothing of what that adds (cookies, redirects, proxies,
-        # authentication) may happen here, and it costs as much as the call.
+        # The transport is used without httpx.AsyncClient: its cookies, redirects, proxies and authentication are not
+        # wanted here, and it would double the cost of a call.
         self._transport = transport(headers, tls)
 
     @property
     def account(self) -> str:
-        """The account that new submissions go to."""
+        """The account for new submissions."""
         return self._account
 
     @property
     def origin(self) -> str:
-        """Where they go."""
+        """The origin for new submissions."""
         return self._origin
 
     def reaches(self, account: str, origin: str) -> bool:
-        """Whether a request pinned to that account and origin can be sent now."""
+        """Return whether requests for that account and origin can be sent with the present settings."""
         return (account, origin) == (self._account, self._origin)
 
     def prepare(
         self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None
     ) -> Prepared:
-        """The exact request of a submission. Pure."""
+        """Return the exact request for a submission. Makes no call."""
         if only_v1(given) is not None:
             return self._prepare_v1(given, key, webhook)
         model_id = v2.model_id(given)
@@ -145,7 +145,7 @@ class HiggsfieldClient:
         return Prepared(model_id, "v1", v1.weight(given), request)
 
     async def submit(self, request: PreparedRequest, gate: Callable[[], bool]) -> Outcome:
-        """POST a prepared request once; the gate is asked right before the first byte."""
+        """POST a prepared request once. The gate is called right before the first byte."""
         try:
             with certain_until_asked(gate):
                 answer = await self._call(
@@ -169,51 +169,51 @@ class HiggsfieldClient:
         return judge_submission(answer, request.kind, self._credentials.secrets)
 
     async def status(self, generation: Generation) -> StatusReport | None:
-        """The status of its request; None for a 404."""
+        """Return the status of the generation's request; None for a 404. Raises GatewayError."""
         return await self.look_up(generation, generation.request_id)
 
     async def look_up(self, generation: Generation, request_id: str) -> StatusReport | None:
-        """The status of any request of the account, by the API that the generation went to; None for a 404."""
+        """Return the status of any request, by the API of the generation; None for a 404. Raises GatewayError."""
         api = generation.spec.api
         path = self._request_path(request_id, "/status") if api == "v2" else f"/v1/job-sets/{_plain_id(request_id)}"
         answer = await self._ask("GET", path, name="status call", about=generation.id)
         if answer.status == 404 and documented(answer) is not None:
-            return None  # Higgsfield's own word; a page of something on the way says nothing
+            return None  # Higgsfield's own 404; that of an intermediary proves nothing
         if answer.status != 200:
             raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
         report = self._read(answer, api)
         if report is None or report.request_id != request_id:
-            raise upstream_unavailable("Higgsfield's status answer was not understood")
+            raise upstream_unavailable("Higgsfield's status response could not be read")
         return report
 
     def read_delivery(self, body: bytes) -> StatusReport | None:
-        """What a webhook of v2 says; None where it is none."""
+        """Parse the body of a v2 webhook; None if it is not one."""
         return read_delivery(body, self._credentials.secrets)
 
     def read_job_set(self, body: bytes) -> StatusReport | None:
-        """What a webhook of v1 says, if it is a job set."""
+        """Parse the body of a v1 webhook; None if it is not a job set."""
         return read_job_set(body, "", self._credentials.secrets)
 
     async def cancel(self, generation: Generation) -> None:
-        """Ask to cancel its request; what is answered proves nothing."""
+        """Ask Higgsfield to cancel the generation's request. The response proves nothing."""
         await self.cancel_request(generation, generation.request_id)
 
     async def cancel_request(self, generation: Generation, request_id: str) -> None:
-        """Ask to cancel any request of the generation's account, one of v2. Only "later" is an answer to heed."""
+        """Ask Higgsfield to cancel a v2 request of the account. Raises GatewayError for 429 or no response."""
         path = self._request_path(request_id, "/cancel")
         answer = await self._ask("POST", path, name="cancel call", about=generation.id)
         if answer.status == 429:
             raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
 
     async def delete(self, removal: Removal) -> None:
-        """Have Higgsfield remove the request's data; a 404 says that it is gone."""
+        """Delete the data of a request at Higgsfield. A 404 means that it is deleted. Raises GatewayError."""
         answer = await self._ask("DELETE", self._request_path(removal.request_id, ""), name="delete call")
         gone = answer.status == 404 and documented(answer) is not None
         if not (200 <= answer.status < 300 or gone):
             raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
 
     async def estimate(self, given: Input) -> Estimate:
-        """The price of an input for this account."""
+        """Return the price of an input for this account. Raises GatewayError."""
         headers = {"content-type": "application/json"}
         path = f"/estimate/{v2.model_id(given)}"
         answer = await self._ask("POST", path, v2.body(given), headers, name="estimate call")
@@ -222,7 +222,7 @@ class HiggsfieldClient:
         try:
             price = EstimateAnswer.model_validate_json(answer.body)
         except ValidationError as error:
-            raise upstream_unavailable("Higgsfield's estimate was not understood") from error
+            raise upstream_unavailable("Higgsfield's estimate could not be read") from error
         secrets = self._credentials.secrets
         return Estimate(
             credits="" if price.credits is None else examined(str(price.credits), secrets),
@@ -231,7 +231,7 @@ class HiggsfieldClient:
         )
 
     async def upload_slot(self, content_type: str) -> bytes:
-        """What Higgsfield answers to the wish for an upload slot. Raises GatewayError (`content_type` is the field)."""
+        """Return the response to a request for an upload slot. Raises GatewayError; its field is `content_type`."""
         headers = {"content-type": "application/json"}
         body = json.dumps({"content_type": content_type}).encode()
         answer = await self._ask("POST", "/files/generate-upload-url", body, headers, name="upload call")
@@ -243,46 +243,46 @@ class HiggsfieldClient:
             raise GatewayError(replace(error.failure, violations=(violation,)))
         if error.failure.reason in UPLOAD_REFUSALS:
             raise error
-        raise upstream_unavailable("Higgsfield gives no place for uploads now")
+        raise upstream_unavailable("Higgsfield offers no upload slots now")
 
     async def catalog(self, path: str, query: str) -> bytes:
-        """A list of what Higgsfield offers, as it answers it. Raises GatewayError."""
+        """Return the body of a catalog. Raises GatewayError."""
         answer = await self._ask("GET", path, query=query, most=LARGEST_CATALOG, name="catalog call")
         if answer.status != 200:
             raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
         return answer.body
 
     async def create_reference(self, body: bytes, gate: Callable[[], bool]) -> Answer:
-        """Have a character trained, once: what it costs is charged. Raises httpx.TransportError."""
+        """POST a character creation once. It is charged. Raises httpx.TransportError."""
         headers = {"content-type": "application/json"}
         with certain_until_asked(gate):
             return await self._call("POST", REFERENCES, body, headers, "", name="train call", about=None)
 
     async def read_reference(self, reference_id: str) -> Answer:
-        """What Higgsfield says of a character."""
+        """Return Higgsfield's response for a character. Raises GatewayError."""
         return await self._ask("GET", f"{REFERENCES}/{reference_id}", name="character call")
 
     async def list_references(self, page: int, size: int) -> Answer:
-        """One page of the account's characters."""
+        """Return Higgsfield's response for a page of the account's characters. Raises GatewayError."""
         query = urlencode({"page": page, "page_size": size})
         return await self._ask("GET", f"{REFERENCES}/list", query=query, name="characters call")
 
     async def delete_reference(self, reference_id: str) -> Answer:
-        """Have a character deleted."""
+        """DELETE a character, and return Higgsfield's response. Raises GatewayError."""
         return await self._ask("DELETE", f"{REFERENCES}/{reference_id}", name="character removal call")
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be in a text of Higgsfield's that is passed on."""
+        """The secrets to remove from Higgsfield's texts."""
         return self._credentials.secrets
 
     @property
     def local(self) -> bool:
-        """Whether Higgsfield is on this machine: a sandbox."""
+        """Whether the origin is on this machine, as a sandbox is."""
         return self._base.scheme == "http"
 
     async def time(self) -> Wall | None:
-        """What an answer about a request that nobody made says that the time is."""
+        """Return the Date of a response to a status call for the nil id; None without one. Raises GatewayError."""
         answer = await self._ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
         return _wall(moment(answer.date))
 
@@ -293,7 +293,7 @@ class HiggsfieldClient:
     async def call(
         self, method: str, path: str, content: object = None, query: str = "", *, name: str, most: int = MAX_ANSWER
     ) -> Answer:
-        """One request of another part of the API, with JSON unless `content` is None. Raises httpx.TransportError."""
+        """Make a call to another part of the API. `content` becomes a JSON body. Raises httpx.TransportError."""
         body = b"" if content is None else json.dumps(content).encode()
         headers = {} if content is None else {"content-type": "application/json"}
         return await self._call(method, path, body, headers, query, name=name, about=None, most=most)
@@ -327,16 +327,16 @@ class HiggsfieldClient:
         about: GenerationId | None,
         most: int = MAX_ANSWER,
     ) -> Answer:
-        """One request with a total limit, at which the socket is looked at once more before it counts as silent.
+        """Make one request with a total timeout. After it the socket is read once more before the call fails.
 
-        Failpoints know it by its name; the story tells it of the generation it is about.
+        Failpoints use its `name`; `about` is the generation whose timeline records it.
         """
         sending.set(name)
         began, start = Wall(time.time()), time.perf_counter()
         answer: Answer | None = None
         loop = asyncio.get_running_loop()
         limit = asyncio.timeout(None)
-        # In two steps: what is in the socket already is read between them, however long the loop stood still.
+        # The timeout has two steps. The loop reads the socket between them, even after a long stall.
         timer = loop.call_later(self._timeout, lambda: limit.reschedule(loop.time() + LAST_LOOK))
         try:
             async with limit:
@@ -398,7 +398,7 @@ class HiggsfieldClient:
 
 @contextlib.contextmanager
 def certain_until_asked(gate: Gate) -> Iterator[None]:
-    """Have the gate asked before the first byte. A failure before that is one of the connection: nothing was sent.
+    """Call the gate before the first byte. A failure before that counts as a connection failure: nothing was sent.
 
     Raises httpx.TransportError, as the call within does.
     """
@@ -421,14 +421,14 @@ def certain_until_asked(gate: Gate) -> Iterator[None]:
 
 
 def _plain_id(request_id: str) -> str:
-    """An id as it may stand in a path. Raises ValueError for what is none."""
+    """Return an id that is safe in a path. Raises ValueError if it is not a request id."""
     return request_id if _REQUEST_ID.fullmatch(request_id) else str(UUID(request_id))
 
 
 def _target(path: str, query: str) -> str:
-    """What stands in the request line: the origin is fixed, so this is all that a path could steer.
+    """Return the request target. The origin is fixed, so a path can change only this.
 
-    Credentials go with it: a path that is not made of plain segments is a defect of ours, and is not sent.
+    The request carries credentials, so a path without plain segments is a bug and is not sent.
     """
     if not _PATH.fullmatch(path) or ".." in path:
         raise AssertionError("a request would leave the paths of the API")

@@ -1,4 +1,4 @@
-"""The Higgsfield credentials: read in the forms that the official SDKs use, never shown."""
+"""Reads the Higgsfield credentials, in the forms of the official SDKs. They are never shown."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 class CredentialsError(ValueError):
-    """Credentials are missing or contradict each other; the text names variables, never values."""
+    """Credentials are missing or contradict each other. The message names variables, never values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +23,19 @@ class Credentials:
 
     @property
     def account(self) -> str:
-        """A name for the account these belong to, that tells nothing of them."""
+        """The name of the account: a hash, which does not reveal the credentials."""
         return hashlib.sha256(f"hfgateway-account\0{self.key_id}".encode()).hexdigest()[:16]
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must appear in no output."""
+        """The strings that must not appear in any output."""
         return (f"{self.key_id}:{self.secret}", self.secret)
 
 
 def read_credentials(environment: Mapping[str, str]) -> Credentials:
-    """The credentials of the environment: `HF_KEY`, or `HF_CREDENTIALS`, or a key and a secret apart.
+    """Read the credentials from `HF_KEY`, `HF_CREDENTIALS`, or `HF_API_KEY` and `HF_API_SECRET`.
 
-    Raises CredentialsError where there are none, where they are malformed, or where two forms differ.
+    Raises CredentialsError if there are none, if they are malformed, or if two forms differ.
     """
     found: dict[str, Credentials] = {}
     for name in ("HF_KEY", "HF_CREDENTIALS"):

@@ -1,4 +1,4 @@
-"""One table from what came back over HTTP to what it means, for submissions and for all other calls (upstream.md 6)."""
+"""Maps HTTP responses and failures to outcomes, for submissions and for all other calls (upstream.md 6)."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from gateway.higgsfield import v1, v2
 from gateway.higgsfield.examine import examined
 
 CONCURRENCY_TEXT = "maximum number of concurrent requests"
-"""The one 400 that means: later (upstream.md 6.1)."""
+"""The text of the only 400 that means "retry later" (upstream.md 6.1)."""
 LONGEST_PAUSE = 300.0
 CERTAIN_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -31,9 +31,9 @@ REASONS = {
     423: Reason.MODEL_UNAVAILABLE,
     429: Reason.UPSTREAM_SATURATED,
 }
-"""What the statuses of refusals mean where generations are spoken of."""
+"""The reason for each documented status of a refusal, for generations."""
 AGENT_REASONS = REASONS | {403: Reason.FEATURE_NOT_ENABLED, 404: Reason.NOT_FOUND, 409: Reason.SESSION_BUSY}
-"""The same on the Agent API (upstream.md 5)."""
+"""The reason for each documented status of a refusal, for the Agent API (upstream.md 5)."""
 _MESSAGES = {
     Reason.INPUT_REFUSED: "Higgsfield refused the input",
     Reason.UPSTREAM_CREDENTIALS_REFUSED: "Higgsfield refuses the gateway's credentials: its operator must act",
@@ -52,7 +52,7 @@ _RETRYABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole HTTP answer, its body within bounds."""
+    """A complete HTTP response with a bounded body."""
 
     status: int
     content_type: str
@@ -63,7 +63,7 @@ class Answer:
 
 
 def documented(answer: Answer) -> dict[str, Any] | None:
-    """The error object of the documented shape, or None: then the answer may come from anything on the way."""
+    """Return the documented error object; None if there is none, so that an intermediary may have sent the response."""
     if "html" in answer.content_type.lower():
         return None
     try:
@@ -80,9 +80,9 @@ def documented(answer: Answer) -> dict[str, Any] | None:
 def judge_submission(
     answer: Answer, input_kind: InputKind, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
 ) -> NotTaken | NoAnswer:
-    """What an answer that is no acceptance says of a submission: certain only in the documented form.
+    """Return the outcome of a submission that was not accepted. It is certain only for documented error objects.
 
-    `reasons` are those of the API that was called; all of their statuses are certain.
+    `reasons` maps the refusal statuses of the called API; each of them is certain.
     """
     content = documented(answer) if answer.status in reasons else None
     if content is None:
@@ -95,7 +95,7 @@ def judge_submission(
 
 
 def judge_submission_error(error: httpx.TransportError) -> NotTaken | NoAnswer:
-    """What a failure below HTTP says of a submission."""
+    """Return the outcome of a submission that failed below HTTP."""
     if isinstance(error, CERTAIN_ERRORS):
         failure = upstream_unavailable("Higgsfield cannot be reached: waiting", retry_after=None).failure
         return NotTaken(failure, again=True, pause=None, reached=False)
@@ -109,7 +109,7 @@ def refusal(
     secrets: tuple[str, ...],
     reasons: Mapping[int, Reason] = REASONS,
 ) -> Failure:
-    """The failure that a documented error stands for."""
+    """Return the failure for a documented error object."""
     reason = reasons[answer.status]
     metadata = {"http_status": str(answer.status)}
     detail = content.get("detail")
@@ -135,7 +135,7 @@ def refusal(
 def judge_call(
     answer: Answer, input_kind: InputKind, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
 ) -> GatewayError:
-    """The error of a call that moves no money (status, cancel, delete, estimate) and was not answered with success."""
+    """Return the error for an unsuccessful response to a call that charges nothing, such as status or cancel."""
     content = documented(answer)
     if content is not None and answer.status in reasons and answer.status != 429:
         return GatewayError(refusal(answer, content, input_kind, secrets, reasons))
@@ -147,7 +147,7 @@ def judge_call(
 
 
 def unresolved(status: int | None) -> Failure:
-    """The delay of a submission whose outcome is not known."""
+    """Return the delay of a submission with an unknown outcome."""
     told = "no usable answer came" if status is None else f"the answer was HTTP status {status}"
     return Failure(
         Reason.SUBMISSION_UNRESOLVED,
@@ -157,7 +157,7 @@ def unresolved(status: int | None) -> Failure:
 
 
 def pause(retry_after: str | None) -> float | None:
-    """Seconds that Higgsfield's Retry-After asks for, at most five minutes; None without one."""
+    """Return Higgsfield's Retry-After in seconds, at most five minutes; None without one."""
     seconds = headers.retry_after(retry_after, time.time())
     return None if seconds is None else min(seconds, LONGEST_PAUSE)
 

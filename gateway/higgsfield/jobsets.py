@@ -1,6 +1,6 @@
-"""Job sets, the answers of the v1 API, read tolerantly: one output for each job, and an end only when all have ended.
+"""Parses job sets, the responses of the v1 API, tolerantly. Each job is one output.
 
-A job set has no status of its own (upstream.md 3.2). Its jobs end one by one, each in a way of its own.
+A job set has no status (upstream.md 3.2). Its jobs end separately, and it ends when all of them have ended.
 """
 
 from collections.abc import Sequence
@@ -15,28 +15,28 @@ from gateway.higgsfield.examine import examined
 from gateway.higgsfield.payloads import STATES, failure_of, is_link
 
 MOST_JOBS = 100
-"""Jobs that are read of one set: no batch has more than four."""
+"""The most jobs that are read. No batch has more than four."""
 LONGEST_ID = 100
 _OBJECT = TypeAdapter(dict[str, Any])
 _KINDS = {"image": MediaKind.IMAGE, "video": MediaKind.VIDEO, "audio": MediaKind.AUDIO}
 _KNOWN = frozenset({"id", "type", "created_at", "jobs", "input_params"})
-"""Fields of a job set that are read, or say nothing of its results. What was put in is not shown as a result."""
+"""Fields that are parsed or unrelated to the results. The input must not be shown as a result."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One job as it was told; `state` is None where its status word is not known to us."""
+    """A job. `state` is None if its status is unknown to the gateway."""
 
     status: str
     state: State | None
     output: Output
     error: object = None
     unread: Any = None
-    """Results of a completed job in which no file was found."""
+    """The results of a completed job if no file was found in them."""
 
 
 def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:
-    """The report in an answer's body, its texts without the secrets; None where it is not a job set."""
+    """Parse a job set, and remove the secrets from its texts; None if the body is not a job set."""
     content = _object(text)
     name = _uuid(content.get("id"))
     if name is None:
@@ -61,9 +61,9 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
 
 
 def read_job_set_id(body: bytes, known: str) -> str | None:
-    """The job set that a delivery is about: the one it names, else `known`; None where it names none and none is known.
+    """Return the id of the job set that a webhook names, or `known` if it names none; None if both are missing.
 
-    What Higgsfield delivers for v1 is not documented: a job set most likely, at the top or inside.
+    The body of v1 webhooks is not documented. It is probably a job set, at the top level or nested.
     """
     content = _object(body)
     for part in _objects(content):
@@ -75,7 +75,7 @@ def read_job_set_id(body: bytes, known: str) -> str | None:
 
 
 def _object(text: bytes) -> dict[str, Any]:
-    """The object in a text, empty where it is none that can be read, and stored."""
+    """Parse an object; return an empty one if it cannot be parsed or stored."""
     try:
         return _OBJECT.validate_json(text)
     except ValidationError:
@@ -83,7 +83,7 @@ def _object(text: bytes) -> dict[str, Any]:
 
 
 def _state(jobs: Sequence[_Job]) -> State | None:
-    """One state for all: an end when each has ended, by the rule of a batch. None where only its words are unknown."""
+    """Return the state of the set: an end if all jobs have ended. None if none has started and a status is unknown."""
     states = [job.state for job in jobs]
     known = {state for state in states if state is not None}
     if None in states or not states or not all(state.ended for state in known):
@@ -97,7 +97,7 @@ def _state(jobs: Sequence[_Job]) -> State | None:
 
 
 def _named(jobs: Sequence[object]) -> dict[str, object]:
-    """Jobs by their ids; by their place where they have none, or that of another."""
+    """Return the jobs by id, or by index if the id is missing or a duplicate."""
     named: dict[str, object] = {}
     for number, job in enumerate(jobs):
         told = job.get("id") if isinstance(job, dict) else None
@@ -136,7 +136,7 @@ def _file(results: object, name: str) -> dict[str, Any] | None:
 
 
 def _kind(file: dict[str, Any] | None, *types: object) -> MediaKind:
-    """By the type of its file, or before there is one by what such jobs make: `text2image_soul`, `image2video`."""
+    """Return the kind of output by the file's type, or before there is a file by the job's type (`image2video`)."""
     told = file.get("type") if file is not None else None
     if isinstance(told, str) and told:
         return _KINDS.get(told.lower(), MediaKind.FILE)
@@ -145,7 +145,7 @@ def _kind(file: dict[str, Any] | None, *types: object) -> MediaKind:
 
 
 def _objects(content: object, depth: int = 3) -> list[dict[str, Any]]:
-    """The objects in it, the outer ones first, and not those of lists: jobs are none that a delivery is about."""
+    """Return nested objects, outer ones first. Lists are skipped, because the id of a job is not that of its set."""
     if not isinstance(content, dict) or not depth:
         return []
     return [content, *(part for value in content.values() for part in _objects(value, depth - 1))]

@@ -1,8 +1,8 @@
-"""Output files from wherever Higgsfield keeps them: plain GETs without credentials, to hosts of the internet only.
+"""Downloads output files, with plain GETs without credentials, from public addresses only.
 
-The URLs come from Higgsfield's answers, and their hosts change. So each address is judged in the moment before it is
-connected to, whatever name led there: what is private is refused, and no redirect is followed. Files of this machine
-are for a Higgsfield on this machine.
+The URLs come from Higgsfield's responses, and their hosts change. Each address is therefore checked right before the
+connection: private addresses are refused, and redirects are not followed. If Higgsfield is on this machine, as a
+sandbox, files of this machine are allowed.
 """
 
 import re
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from gateway import addresses, failpoints
 from gateway.archive.ports import Checkpoint, SourceError, SourceResponse
 
-if TYPE_CHECKING:  # its import would double the time to the first answered call
+if TYPE_CHECKING:  # its import would double the start-up time
     import aiohttp
 
 CHUNK = 128 * 1024
-"""Bytes that are passed on at a time."""
+"""The size of chunks in bytes."""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})")
 
 
 class MediaSource:
-    """The `Source` of the archive. `timeout` bounds each silence, in seconds: a large file may take long."""
+    """Implements `Source` of the archive. `timeout` is the most seconds without progress; files may be large."""
 
     def __init__(self, *, timeout: float, local: bool) -> None:
         self._timeout = timeout
@@ -32,7 +32,7 @@ class MediaSource:
 
     @asynccontextmanager
     async def open(self, url: str, after: Checkpoint | None) -> AsyncIterator[SourceResponse]:
-        """Ask for a file, or for what follows a part of it if it still is the same file (RFC 9110, 13.1.5)."""
+        """Request a file, or the rest of it after a part if it is unchanged (RFC 9110, 13.1.5). Raises SourceError."""
         import aiohttp
         from yarl import URL
 
@@ -42,7 +42,7 @@ class MediaSource:
         try:
             target = URL(url, encoded=True)
             if target.scheme not in ("https", "http") or (target.scheme == "http" and not self._local):
-                raise SourceError("its URL is none that files are fetched from")
+                raise SourceError("its URL is not allowed")
             failpoints.before("media call")
             async with self._opened().get(target, headers=headers, allow_redirects=False) as response:
                 failpoints.amid("media call")
@@ -51,7 +51,7 @@ class MediaSource:
             raise _trouble(error) from error
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
@@ -70,7 +70,7 @@ class MediaSource:
         return self._session
 
     def _socket(self, address: "aiohttp.AddrInfoType") -> socket.socket:
-        """A socket for an address that may be connected to, and will be: nobody looks the name up again."""
+        """Return a socket for an allowed address. The connection uses this address without another DNS lookup."""
         family, kind, protocol, _, where = address
         host = str(where[0])
         if not addresses.allowed(host, addresses.LOOPBACK if self._local else ()):
@@ -82,18 +82,18 @@ def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None) -> Sou
     if response.status not in (200, 206):
         raise SourceError(f"HTTP status {response.status}")
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise SourceError("it comes encoded, though that was not asked for")
+        raise SourceError("it is compressed, which was not requested")
     etag = response.headers.get("ETag", "")
     strong = etag if re.fullmatch(r'"[\x21\x23-\x7e]*"', etag) else ""
     offset, size = 0, response.content_length
     if response.status == 206:
         told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if told is None or after is None or int(told[1]) != after.size:
-            raise SourceError("another part of it came than was asked for")
+            raise SourceError("another part of it was returned than requested")
         offset, size = int(told[1]), int(told[2])
         strong = strong or after.etag
     elif size is None and response.headers.get("Transfer-Encoding", "").lower() != "chunked":
-        raise SourceError("it does not say where it ends")
+        raise SourceError("the response has no length")
     return SourceResponse(offset, size, strong, _chunks(response), response.headers.get("Content-Type", ""))
 
 
@@ -109,7 +109,7 @@ async def _chunks(response: "aiohttp.ClientResponse") -> AsyncIterator[bytes]:
 
 
 def _trouble(error: Exception) -> SourceError:
-    """What went wrong, by its kind: texts of errors hold the URL, whose query may be a signature."""
+    """Return an error by its class. Messages of errors contain the URL, and its query may be a signature."""
     cause = getattr(error, "os_error", error)
     told = " (not a public address)" if "not public" in str(cause) else ""
     return SourceError(f"{type(error).__name__}{told}")

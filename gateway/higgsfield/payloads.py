@@ -1,4 +1,4 @@
-"""What Higgsfield answers, read tolerantly: unknown fields are kept, missing ones forgiven (upstream.md 2.2)."""
+"""Parses v2 responses tolerantly: unknown fields are kept, and fields may be missing (upstream.md 2.2)."""
 
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
@@ -19,7 +19,7 @@ STATES = {
     "canceled": State.CANCELED,
     "cancelled": State.CANCELED,
 }
-"""What Higgsfield's words for a status mean, of a request and of a job alike."""
+"""The state for each status word of Higgsfield, for requests and for jobs."""
 _MEDIA = {
     "images": MediaKind.IMAGE,
     "image": MediaKind.IMAGE,
@@ -34,13 +34,13 @@ _MEDIA = {
     "ply": MediaKind.FILE,
 }
 LAST_MOMENT = 253_402_300_799.0
-"""The end of the year 9999: later times cannot be shown."""
+"""The end of the year 9999. A Timestamp cannot hold later times."""
 _DATE = TypeAdapter(datetime)
 _OURS = frozenset({"status", "request_id", "status_url", "cancel_url", "error", "expires_at"})
 
 
 class RequestStatus(BaseModel):
-    """The one object of the v2 API: answer of a submission and of a status call."""
+    """The response to a v2 submission or status call."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -51,7 +51,7 @@ class RequestStatus(BaseModel):
 
 
 class EstimateAnswer(BaseModel):
-    """A price in decimal texts, or the description of a metered one."""
+    """A price as decimal strings, or the description of a metered price."""
 
     credits: str | int | float | None = None
     usd: str | int | float | None = None
@@ -59,7 +59,7 @@ class EstimateAnswer(BaseModel):
 
 
 def read_status(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:
-    """The report in an answer's body, its texts without the secrets; None where it is not one."""
+    """Parse a response, and remove the secrets from its texts; None if it is not a status."""
     try:
         answer = RequestStatus.model_validate_json(text)
     except ValidationError:
@@ -81,7 +81,7 @@ def read_status(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ())
 
 
 def read_request_id(text: bytes, name: str = "request_id") -> str:
-    """A request id that can still be found, by its name, in an answer that is otherwise broken, or nothing."""
+    """Return the request id in a truncated response, found by its field name; empty if there is none."""
     marker = text.find(f'"{name}"'.encode())
     if marker < 0:
         return ""
@@ -93,7 +93,7 @@ def read_request_id(text: bytes, name: str = "request_id") -> str:
 
 
 def _outputs(fields: dict[str, Any]) -> tuple[tuple[Output, ...], frozenset[str]]:
-    """The files that an answer lists, each once, and the names of the fields that were understood."""
+    """Return the files of a response, without duplicates, and the names of the fields that were parsed."""
     found: dict[str, Output] = {}
     understood = set()
     for name in (name for name in _MEDIA if name in fields):
@@ -108,7 +108,7 @@ def _outputs(fields: dict[str, Any]) -> tuple[tuple[Output, ...], frozenset[str]
 
 
 def is_link(url: object) -> TypeGuard[str]:
-    """Whether it may be shown as the URL of a file: no script, no file of this machine."""
+    """Return whether a value is safe to show as a file's URL: http or https, no script and no local file."""
     return isinstance(url, str) and url.startswith(("http://", "https://")) and url.isprintable()
 
 
@@ -129,7 +129,7 @@ def _output(name: str, kind: MediaKind, item: object) -> Output | None:
 
 
 def failure_of(state: State | None, error: object, secrets: tuple[str, ...]) -> Failure | None:
-    """Why what ended in that state has no output; None where it has one, or was canceled."""
+    """Return the failure for an end state; None for a completed or canceled one."""
     if state is State.FAILED:
         said = examined(error, secrets) if isinstance(error, str) and error.strip() else ""
         return Failure(Reason.GENERATION_FAILED, said or "Higgsfield ended it as failed", retryable=True)
@@ -139,7 +139,7 @@ def failure_of(state: State | None, error: object, secrets: tuple[str, ...]) -> 
 
 
 def read_moment(moment: object) -> Wall | None:
-    """A date in any usual form, as wall time; None where it cannot be read, which must not hide a state."""
+    """Parse a date in any common form to wall time; None if it cannot be read, which must not hide the state."""
     if moment is None:
         return None
     try:

@@ -1,10 +1,11 @@
-"""An httpx transport over aiohttp whose errors say what is certain.
+"""An httpx transport over aiohttp whose errors say whether a request may have been processed.
 
-httpx's own pool walks all its connections for every request, which costs ten times the request itself at 200 in flight
-(`bench/`, docs/decisions/0004). What matters more: a submission may be repeated only when it is certain that not one
-byte of it was sent, so this transport raises `ConnectError`, `ConnectTimeout` and `PoolTimeout` for such failures only.
-Everything it does not know is a `ReadError`: ambiguous. It repeats no POST (a GET or DELETE goes out a second time
-where an idle connection turns out to be closed), follows no redirect, keeps no cookies.
+A submission may be repeated only if no byte of it was sent. This transport therefore raises `ConnectError`,
+`ConnectTimeout` and `PoolTimeout` only in that case. Every failure with an unknown outcome is a `ReadError`.
+
+It never repeats a POST. A GET or DELETE is sent a second time if an idle connection turns out to be closed. It does not
+follow redirects or keep cookies. It is also faster: the pool of httpx walks all its connections for every request,
+which at 200 in flight costs ten times the request itself (`bench/`, docs/decisions/0004).
 """
 
 import ssl
@@ -23,7 +24,7 @@ _KEPT_BY_US = frozenset({b"cookie", b"connection"})
 
 
 class Reply(NamedTuple):
-    """A whole answer; names of headers in any case."""
+    """A complete response. The names of headers are case-insensitive."""
 
     status: int
     headers: Mapping[str, str]
@@ -33,9 +34,9 @@ class Reply(NamedTuple):
 class AioTransport(httpx.AsyncBaseTransport):
     """Sends each request over aiohttp.
 
-    `headers` go with every request. `limit` bounds the open connections (0: none); `keepalive` is how long an idle one
-    may be used again, in seconds: short, because a request that meets a connection just closed by the other side looks
-    like a lost answer.
+    `headers` are sent with every request. `limit` is the most open connections; 0 means no limit. An idle connection is
+    reused for at most `keepalive` seconds. That is short, because a request on a connection that the other side has
+    just closed looks like a lost response.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class AioTransport(httpx.AsyncBaseTransport):
         connect: float,
         most: int,
     ) -> Reply:
-        """Send a request to the origin of `url` for the `target`, and read the answer as it comes over the wire.
+        """Send a request for `target` to the origin of `url`, and read the response without decoding it.
 
-        Raises an `httpx.TransportError` whose class says whether the request can have been processed. An answer that is
-        encoded, or longer than `most` bytes, is such an error too. `connect` limits the seconds until there is a
-        connection; who calls limits the whole.
+        Raises an `httpx.TransportError` whose class says whether the request may have been processed; also if the
+        response is compressed or longer than `most` bytes. `connect` limits the seconds until there is a connection.
+        The caller limits the total.
         """
         response = await self._send(method, _destination(url, target), headers, body, _timeout(connect, None))
         content = response.content
@@ -86,7 +87,7 @@ class AioTransport(httpx.AsyncBaseTransport):
         return Reply(response.status, response.headers, received)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The same for who speaks httpx: its time limits and its way to read."""
+        """Implements httpx's interface, with its timeouts and its streams."""
         limits = request.extensions.get("timeout", {})
         headers = {
             name.decode("ascii"): value.decode("ascii")
@@ -103,7 +104,7 @@ class AioTransport(httpx.AsyncBaseTransport):
         return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
@@ -132,7 +133,7 @@ class AioTransport(httpx.AsyncBaseTransport):
 
 
 def _destination(origin: httpx.URL, target: str) -> yarl.URL:
-    """The URL, put together: parsing one anew costs more than sending it, and every status call has another."""
+    """Build the URL from its parts. Parsing would cost more than sending, and each status call has a different URL."""
     path, _, query = target.partition("?")
     authority = origin.netloc.decode("ascii")
     return yarl.URL.build(scheme=origin.scheme, authority=authority, path=path, query_string=query, encoded=True)
@@ -140,12 +141,12 @@ def _destination(origin: httpx.URL, target: str) -> yarl.URL:
 
 @lru_cache(maxsize=64)
 def _timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    # `connect` covers the look-up of the name, too; `sock_connect` does not.
+    # `connect` includes the DNS lookup; `sock_connect` does not.
     return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=read)
 
 
 def _let_go(response: aiohttp.ClientResponse) -> None:
-    """Give its connection back; one with an answer that was not read to its end is of no use to anybody."""
+    """Release the connection, or close it if the response was not read to its end."""
     if response.content.at_eof():
         response.release()
     else:
@@ -153,10 +154,10 @@ def _let_go(response: aiohttp.ClientResponse) -> None:
 
 
 def certain_or_not(error: Exception) -> httpx.TransportError:
-    """The httpx error for a failure: connect errors only where no byte of the request can have left."""
+    """Return the httpx error for a failure. It is a connect error only if no byte of the request can have been sent."""
     if isinstance(error, aiohttp.ConnectionTimeoutError | _GateClosedError):
         return httpx.ConnectTimeout("no connection in time")
-    if isinstance(error, aiohttp.ClientConnectorError):  # DNS, refused, TLS: before a byte of HTTP
+    if isinstance(error, aiohttp.ClientConnectorError):  # DNS, connection refused or TLS: before any byte of HTTP
         return httpx.ConnectError(type(error).__name__)
     if isinstance(error, TimeoutError):
         return httpx.ReadTimeout("no answer in time")
@@ -166,11 +167,11 @@ def certain_or_not(error: Exception) -> httpx.TransportError:
 
 
 class _GateClosedError(aiohttp.ClientError):
-    """The gate said no: nothing was sent."""
+    """The gate returned False, so nothing was sent."""
 
 
 class _GatedConnector(aiohttp.TCPConnector):
-    """Asks the gate between having a connection and using it."""
+    """Calls the gate when a connection is open and before it is used."""
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> aiohttp.connector.Connection:
         connection = await super().connect(req, traces, timeout)
@@ -182,7 +183,7 @@ class _GatedConnector(aiohttp.TCPConnector):
 
 
 class _Request(aiohttp.ClientRequest):
-    """Has a place to be killed at before its first byte, and one after its last."""
+    """A request with failpoints before its first byte and after its last one."""
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         failpoints.before(sending.get())
@@ -192,13 +193,13 @@ class _Request(aiohttp.ClientRequest):
         return response
 
     async def write_bytes(self, *arguments: Any) -> None:
-        """The rest of one with a body, in a task of its own."""
+        """Write the rest of a request with a body. Runs in its own task."""
         await super().write_bytes(*arguments)
         failpoints.amid(sending.get())
 
 
 class _Body(httpx.AsyncByteStream):
-    """The answer's bytes as they come."""
+    """The bytes of the response as they arrive."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response

@@ -1,4 +1,4 @@
-"""Higgsfield's storage: a slot from the API, then one PUT to somewhere else, without credentials (upstream.md 4)."""
+"""Uploads to Higgsfield's storage: a slot from the API, then one PUT without credentials (upstream.md 4)."""
 
 import asyncio
 import re
@@ -13,11 +13,11 @@ from gateway.errors import upstream_unavailable
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.uploads import Slot
 
-if TYPE_CHECKING:  # its import would double the time to the first answered call
+if TYPE_CHECKING:  # its import would double the start-up time
     import aiohttp
 
 SLOT_SECONDS = 3600.0
-"""How long an upload URL works where it does not say so itself (the documentation's figure)."""
+"""Seconds for which an upload URL is valid if it does not say so itself (Higgsfield's documentation)."""
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NOT_PASSED_ON = frozenset({"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection"})
 
@@ -30,7 +30,7 @@ class _SlotAnswer(BaseModel):
 
 
 class HiggsfieldStorage:
-    """The `Storage` of uploads. `timeout` bounds each silence, in seconds: a large file may take long."""
+    """Implements `Storage`. `timeout` is the most seconds without progress, because a large file may take long."""
 
     def __init__(self, client: HiggsfieldClient, *, timeout: float) -> None:
         self._client = client
@@ -38,21 +38,21 @@ class HiggsfieldStorage:
         self._session: aiohttp.ClientSession | None = None
 
     async def slot(self, content_type: str) -> Slot:
-        """A place for one file."""
+        """Return an upload slot for one file. Raises GatewayError."""
         body = await self._client.upload_slot(content_type)
         try:
             answer = _SlotAnswer.model_validate_json(body)
         except ValidationError as error:
-            raise upstream_unavailable("Higgsfield's upload slot was not understood") from error
-        # An old service tells no headers: then the content type alone was signed.
+            raise upstream_unavailable("Higgsfield's upload slot could not be read") from error
+        # An older service returns no headers: then only the content type was signed.
         told = answer.upload_headers or {"Content-Type": content_type}
         headers = {name: value for name, value in told.items() if _may_pass(name, value)}
         if not all(fit_for_files(url, local=self._client.local) for url in (answer.upload_url, answer.public_url)):
-            raise upstream_unavailable("Higgsfield's upload slot is at no place that files are sent to")
+            raise upstream_unavailable("Higgsfield's upload URL is not allowed")
         return Slot(answer.public_url, answer.upload_url, headers, _seconds(answer.upload_url))
 
     async def put(self, slot: Slot, size: int, chunks: AsyncIterator[bytes]) -> None:
-        """One PUT, never repeated: its source cannot be read twice."""
+        """PUT the file once. It is never repeated, because its source cannot be read twice. Raises GatewayError."""
         import aiohttp
         from yarl import URL
 
@@ -71,10 +71,10 @@ class HiggsfieldStorage:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if source.failure is not None:
                 raise source.failure from error
-            raise upstream_unavailable("Higgsfield's storage did not take the file") from error
+            raise upstream_unavailable("Higgsfield's storage did not accept the file") from error
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
@@ -92,7 +92,7 @@ class HiggsfieldStorage:
 
 
 class _Source:
-    """Chunks for aiohttp, which wraps what they raise: `failure` is what it was."""
+    """Chunks for aiohttp. It wraps errors of the source, so `failure` keeps the original one."""
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
@@ -111,7 +111,7 @@ class _Source:
 
 
 def fit_for_files(url: str, *, local: bool) -> bool:
-    """Files go over https, to no user's host; plain http only where Higgsfield itself is on this machine (`local`)."""
+    """Return whether files may be sent to a URL: https without user info. With `local`, a sandbox, http is allowed."""
     try:
         parts = urlsplit(url)
         named = bool(parts.hostname) and parts.username is None and (parts.port or 1) > 0

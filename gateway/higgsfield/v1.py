@@ -1,6 +1,6 @@
-"""Higgsfield's v1 API: paths, bodies and field names of the inputs that v2 cannot express (upstream.md 3), pure.
+"""Paths, bodies and field names of the inputs that only Higgsfield's v1 API can express (upstream.md 3).
 
-An answer is a job set, read by `jobsets`. No idempotency key, cancel, deletion or estimate of v1 is documented.
+A response is a job set; see `jobsets`. Idempotency keys, cancel, deletion and estimates are not documented for v1.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SOUL, DOP, SPEAK = "v1/text2image/soul", "v1/image2video/dop", "v1/speak/higgsfi
 DOP_MODELS = {DopVariant.LITE: "dop-lite", DopVariant.STANDARD: "dop-standard", DopVariant.TURBO: "dop-turbo"}
 QUALITIES = {SpeakQuality.MID: "mid", SpeakQuality.HIGH: "high"}
 DELIVERY_HEADER = "x-webhook-secret-key"
-"""In which a delivery carries the secret of its `webhook` object (upstream.md 7.3)."""
+"""The header in which a webhook carries the secret of its `webhook` object (upstream.md 7.3)."""
 
 _OWN_NAMES: Mapping[InputKind, Mapping[str, str]] = {
     InputKind.V1_SOUL: {
@@ -36,7 +36,7 @@ KINDS = {InputKind.V1_SOUL: "soul", InputKind.V1_DOP: "dop", InputKind.V1_SPEAK:
 
 
 def model_id(given: Input) -> str:
-    """What serves the input: the path of the call without its first slash. Raises ValueError where that is v2 alone."""
+    """Return the model id: the path of the call without its first slash. Raises ValueError if only v2 has the input."""
     match given:
         case SoulInput():
             return SOUL
@@ -48,7 +48,7 @@ def model_id(given: Input) -> str:
 
 
 def body(given: Input, webhook: WebhookAddress | None) -> bytes:
-    """The JSON body: the fields under `params`, and beside them where the end is reported to, and with which secret."""
+    """Return the JSON body: the fields under `params`, and the webhook's URL and secret beside them."""
     match given:
         case SoulInput():
             params = _soul(given)
@@ -65,12 +65,12 @@ def body(given: Input, webhook: WebhookAddress | None) -> bytes:
 
 
 def weight(given: Input) -> int:
-    """How many of the account's concurrent generations it takes: a batch counts its outputs."""
+    """Return how many of the account's concurrent generations an input uses: a batch counts its outputs."""
     return (given.batch_size or 1) if isinstance(given, SoulInput) else 1
 
 
 def field_path(kind: InputKind, location: list[str | int]) -> str:
-    """The path, in the names of the protos, of a field that Higgsfield names by its place in the body."""
+    """Return the path in the protos of a field that Higgsfield names by its location in the body."""
     if location[:1] == ["body"]:
         location = location[1:]
     if location[:1] == ["params"]:
@@ -78,10 +78,10 @@ def field_path(kind: InputKind, location: list[str | int]) -> str:
     path = f"input.{KINDS[kind]}"
     for part in location:
         if part in ("image_url", "audio_url") and path.endswith(("]", "_url")):
-            continue  # a URL is an object there, and a text here
+            continue  # a URL is an object in v1 and a string in the protos
         named = _OWN_NAMES[kind].get(part, part) if isinstance(part, str) else part
         if isinstance(named, int) and path.endswith("_url"):
-            continue  # a list there, and one text here
+            continue  # a list in v1 and a single string in the protos
         path += f"[{named}]" if isinstance(named, int) else f".{named}"
     return path
 

@@ -1,4 +1,4 @@
-"""Higgsfield's v2 API: model ids, bodies and field names of the inputs (upstream.md 2), as pure functions."""
+"""Model ids, bodies and field names of the inputs in Higgsfield's v2 API (upstream.md 2). Pure functions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ _OWN_NAMES: Mapping[InputKind, Mapping[str, str]] = {
 
 
 def model_id(given: Input) -> str:
-    """The v2 model that serves the input."""
+    """Return the v2 model for an input. Raises ValueError if there is none."""
     match given:
         case SoulInput():
             return SOUL_MODELS[given.version]
@@ -36,12 +36,12 @@ def model_id(given: Input) -> str:
 
 
 def kind(given: Input) -> InputKind:
-    """The name of the input's kind in `GenerationInput`."""
+    """Return the kind of an input, as named in `GenerationInput`."""
     return {SoulInput: InputKind.SOUL, DopInput: InputKind.DOP, ModelInput: InputKind.MODEL}[type(given)]
 
 
 def body(given: Input) -> bytes:
-    """The JSON body: the model's own fields, what was not given left out (null and absent differ there)."""
+    """Return the JSON body: the fields of the model. Fields that are not set are omitted, because null differs."""
     match given:
         case SoulInput():
             fields = _soul(given)
@@ -55,7 +55,7 @@ def body(given: Input) -> bytes:
 
 
 def weight(given: Input) -> int:
-    """How many of the account's concurrent generations it takes: a batch counts its outputs."""
+    """Return how many of the account's concurrent generations an input uses: a batch counts its outputs."""
     if isinstance(given, SoulInput):
         return given.batch_size or 1
     if isinstance(given, ModelInput):
@@ -65,7 +65,7 @@ def weight(given: Input) -> int:
 
 
 def field_path(input_kind: InputKind, location: list[str | int]) -> str:
-    """The path, in the names of the protos, of a field that Higgsfield names by its place in the body."""
+    """Return the path in the protos of a field that Higgsfield names by its location in the body."""
     parts = [part for index, part in enumerate(location) if not (index == 0 and part == "body")]
     if input_kind is InputKind.MODEL:
         path = "input.model.parameters"

@@ -1,4 +1,4 @@
-"""Higgsfield's deliveries: both payload shapes, and Standard Webhooks signatures (upstream.md 7)."""
+"""Parses Higgsfield's webhooks, in both forms, and verifies Standard Webhooks signatures (upstream.md 7)."""
 
 import base64
 import binascii
@@ -13,26 +13,26 @@ from gateway.generations.model import StatusReport
 from gateway.higgsfield.payloads import read_status
 
 TOLERANCE = 300.0
-"""Seconds by which a delivery's clock may differ from ours."""
+"""The most seconds between the time of a signature and the gateway's clock."""
 
 
 class Proof(Enum):
-    """What a signature proves."""
+    """The result of a verification."""
 
     NONE = 0
     STALE = 1
-    """One of the secrets signed it, at another time than our calendar shows: a replay, or our calendar is wrong."""
+    """Signed with one of the secrets at a different time: a replay, or the gateway's calendar is wrong."""
     VALID = 2
 
 
 class Signatures:
-    """Verifies deliveries with an account's secrets, two while they are rotated."""
+    """Verifies webhooks with an account's secrets. There are two during a rotation."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._keys = [_key(secret) for secret in secrets]
 
     def judge(self, headers: Mapping[str, str], body: bytes, wall: float) -> Proof:
-        """Whether one of the secrets signed this body under this id, and when."""
+        """Verify the signature of a body and its id, and the time of the signature."""
         name, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
         if not name or not re.fullmatch("[0-9]{1,15}", sent) or not self._signed(name, sent, headers, body):
             return Proof.NONE
@@ -42,13 +42,13 @@ class Signatures:
         signed = f"{name}.{sent}.".encode() + body
         given = [part[3:] for part in headers.get("webhook-signature", "").split() if part.startswith("v1,")]
         expected = [base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in self._keys]
-        # Every pair is compared: which one matched must not show in the time it took.
+        # Every pair is compared, so that the time does not reveal which one matched.
         matches = [hmac.compare_digest(one.encode(), other) for one in given for other in map(str.encode, expected)]
         return any(matches)
 
 
 def read_delivery(body: bytes, secrets: tuple[str, ...] = ()) -> StatusReport | None:
-    """What a delivery says, flat or with its outputs in `payload`; None where it is no delivery."""
+    """Parse a webhook, flat or with its outputs in `payload`; None if it is not one."""
     try:
         content = json.loads(body)
         if not isinstance(content, dict):
@@ -57,7 +57,7 @@ def read_delivery(body: bytes, secrets: tuple[str, ...] = ()) -> StatusReport | 
         if isinstance(inner, dict):
             content = {name: value for name, value in inner.items() if name not in content} | content
         text = json.dumps(content).encode()
-    except (ValueError, RecursionError):  # deeper than can be read, or than can be written again
+    except (ValueError, RecursionError):  # nested too deeply to be parsed or encoded
         return None
     return read_status(text, "", secrets)
 
@@ -68,7 +68,7 @@ def _key(secret: str) -> bytes:
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except binascii.Error as error:
-        raise ValueError("must be whsec_ and base64") from error
+        raise ValueError("must be whsec_ followed by base64") from error
     if not 16 <= len(key) <= 75:
         raise ValueError("has a key of the wrong length")
     return key

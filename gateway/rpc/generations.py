@@ -277,7 +277,7 @@ class _Heartbeats:
         return self._seconds >= watch.HEARTBEAT
 
     def reset(self) -> None:
-        """Start again to count, because a message was sent."""
+        """Restart the count, because a message was sent."""
         self._seconds = 0.0
 
 
