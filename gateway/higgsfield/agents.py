@@ -35,8 +35,8 @@ from gateway.higgsfield.errors import (
     judge_submission_error,
     unresolved,
 )
-from gateway.higgsfield.examine import examined
 from gateway.higgsfield.payloads import read_moment
+from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.uploads import fit_for_files
 
 BASE = "/v1/agent"
@@ -203,7 +203,7 @@ class HiggsfieldAgents:
 
     def _session(self, session_id: str, status: str) -> Session:
         state = _SESSION_STATES.get(status, SessionState.UNKNOWN)
-        return Session(session_id, state, examined(status, self._client.secrets)[:100])
+        return Session(session_id, state, redacted(status, self._client.secrets)[:100])
 
     def _message(self, row: object) -> Message | None:
         try:
@@ -216,7 +216,7 @@ class HiggsfieldAgents:
         text, reasoning = _texts(read.message)
         # A user's text stays unchanged, because lost messages are found by their text.
         secrets = () if role is Role.USER else self._client.secrets
-        cost = "" if read.llm_cost_usd is None else examined(str(read.llm_cost_usd), self._client.secrets)
+        cost = "" if read.llm_cost_usd is None else redacted(str(read.llm_cost_usd), self._client.secrets)
         return Message(
             id=read.message_id,
             role=role,

@@ -29,7 +29,7 @@ from gateway.errors import upstream_unavailable
 from gateway.generations.inputs import MAX_URL, MODEL_ID
 from gateway.generations.model import MediaKind
 from gateway.higgsfield.client import HiggsfieldClient
-from gateway.higgsfield.examine import examined
+from gateway.higgsfield.redact import redacted
 
 STUDIO = "marketing-studio/image"
 """The presets of all models of this family are one list, at a different path."""
@@ -164,7 +164,7 @@ def _told(row: _Row, secrets: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _text(value: object, secrets: tuple[str, ...]) -> str:
-    return examined(value, secrets) if isinstance(value, str) else ""
+    return redacted(value, secrets) if isinstance(value, str) else ""
 
 
 def _url(value: object) -> str:
@@ -179,7 +179,7 @@ def _kind(value: object) -> MediaKind:
 
 def _tasks(value: object, secrets: tuple[str, ...]) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-    return tuple(examined(one, secrets)[:100] for one in given[:20] if isinstance(one, str) and one)
+    return tuple(redacted(one, secrets)[:100] for one in given[:20] if isinstance(one, str) and one)
 
 
 def _schema(value: object) -> dict[str, Any] | None:

@@ -24,8 +24,8 @@ from gateway.higgsfield.errors import (
     judge_submission_error,
     unresolved,
 )
-from gateway.higgsfield.examine import examined
 from gateway.higgsfield.payloads import read_moment
+from gateway.higgsfield.redact import redacted
 
 VERSIONS = {"v1": SoulVersion.V1, "v2": SoulVersion.V2, "cinema": SoulVersion.CINEMA}
 _WORDS = {version: word for word, version in VERSIONS.items()}
@@ -160,7 +160,7 @@ class HiggsfieldCharacters:
         )
 
     def _failure(self, reason: object) -> Failure:
-        said = examined(reason, self._secrets) if isinstance(reason, str) and reason.strip() else ""
+        said = redacted(reason, self._secrets) if isinstance(reason, str) and reason.strip() else ""
         return Failure(Reason.GENERATION_FAILED, said or "Higgsfield ended the training as failed", retryable=True)
 
     def _refused(self, answer: Answer) -> GatewayError:

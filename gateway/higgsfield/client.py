@@ -41,10 +41,10 @@ from gateway.higgsfield.errors import (
     pause,
     unresolved,
 )
-from gateway.higgsfield.examine import examined
 from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status
+from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.request_context import Gate, send_gate, sending
 from gateway.higgsfield.webhooks import read_delivery
 
@@ -225,9 +225,9 @@ class HiggsfieldClient:
             raise upstream_unavailable("Higgsfield's estimate could not be read") from error
         secrets = self._credentials.secrets
         return Estimate(
-            credits="" if price.credits is None else examined(str(price.credits), secrets),
-            usd="" if price.usd is None else examined(str(price.usd), secrets),
-            description=examined(price.pricing_description or "", secrets),
+            credits="" if price.credits is None else redacted(str(price.credits), secrets),
+            usd="" if price.usd is None else redacted(str(price.usd), secrets),
+            description=redacted(price.pricing_description or "", secrets),
         )
 
     async def upload_slot(self, content_type: str) -> bytes:
@@ -373,7 +373,7 @@ class HiggsfieldClient:
             status=reply.status,
             content_type=told.get("content-type", ""),
             retry_after=pause(told.get("retry-after")),
-            correlation_id=examined(told.get("x-correlation-id", ""), self._credentials.secrets)[:128],
+            correlation_id=redacted(told.get("x-correlation-id", ""), self._credentials.secrets)[:128],
             body=reply.body,
             date=date,
         )

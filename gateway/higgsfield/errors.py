@@ -14,7 +14,7 @@ from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_un
 from gateway.generations.model import InputKind
 from gateway.generations.ports import NoAnswer, NotTaken
 from gateway.higgsfield import v1, v2
-from gateway.higgsfield.examine import examined
+from gateway.higgsfield.redact import redacted
 
 CONCURRENCY_TEXT = "maximum number of concurrent requests"
 """The text of the only 400 that means "retry later" (upstream.md 6.1)."""
@@ -120,7 +120,7 @@ def refusal(
     violations: tuple[Violation, ...] = ()
     if reason is Reason.INPUT_REFUSED:
         violations = _violations(detail, input_kind, secrets)
-        said = examined(detail, secrets) if isinstance(detail, str) else "; ".join(v.description for v in violations)
+        said = redacted(detail, secrets) if isinstance(detail, str) else "; ".join(v.description for v in violations)
         message = f"{message}: {said}" if said else message
     return Failure(
         reason,
@@ -172,8 +172,8 @@ def _violations(detail: object, input_kind: InputKind, secrets: tuple[str, ...])
         location = item.get("loc")
         message = item.get("msg")
         parts = [part for part in location if isinstance(part, str | int)] if isinstance(location, list) else []
-        description = examined(message, secrets) if isinstance(message, str) else "was refused"
-        found.append(Violation(examined(_field_path(input_kind, parts)), description))
+        description = redacted(message, secrets) if isinstance(message, str) else "was refused"
+        found.append(Violation(redacted(_field_path(input_kind, parts)), description))
     return tuple(found)
 
 

@@ -11,8 +11,8 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport
-from gateway.higgsfield.examine import examined
 from gateway.higgsfield.payloads import STATES, failure_of, is_link
+from gateway.higgsfield.redact import redacted
 
 MOST_JOBS = 100
 """The most jobs that are read. No batch has more than four."""
@@ -111,7 +111,7 @@ def _job(name: str, job: object, set_type: object, secrets: tuple[str, ...]) -> 
     told = content.get("status")
     word = told if isinstance(told, str) else ""
     state = STATES.get(word)
-    status = word if state is not None else examined(word, secrets)[:40] or "unknown"
+    status = word if state is not None else redacted(word, secrets)[:40] or "unknown"
     results = content.get("results")
     raw, preview = (_file(results, name) for name in ("raw", "min"))
     file = raw or preview

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gateway.errors import Failure, Reason, printable
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport, Wall
-from gateway.higgsfield.examine import examined
+from gateway.higgsfield.redact import redacted
 
 STATES = {
     "queued": State.QUEUED,
@@ -70,7 +70,7 @@ def read_status(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ())
     rest = {name: value for name, value in extra.items() if name not in understood and name not in _OURS}
     return StatusReport(
         request_id=RequestId(str(answer.request_id)),
-        status=examined(answer.status, secrets)[:100] if state is None else answer.status,
+        status=redacted(answer.status, secrets)[:100] if state is None else answer.status,
         state=state,
         outputs=outputs,
         failure=failure_of(state, answer.error, secrets),
@@ -131,7 +131,7 @@ def _output(name: str, kind: MediaKind, item: object) -> Output | None:
 def failure_of(state: State | None, error: object, secrets: tuple[str, ...]) -> Failure | None:
     """Return the failure for an end state; None for a completed or canceled one."""
     if state is State.FAILED:
-        said = examined(error, secrets) if isinstance(error, str) and error.strip() else ""
+        said = redacted(error, secrets) if isinstance(error, str) and error.strip() else ""
         return Failure(Reason.GENERATION_FAILED, said or "Higgsfield ended it as failed", retryable=True)
     if state is State.NSFW:
         return Failure(Reason.MODERATED, "refused by Higgsfield's moderation")

@@ -27,8 +27,8 @@ from gateway.generations.state import TRANSITIONS, Accepted, Observation, Report
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import Answer, documented, judge_call, judge_submission
-from gateway.higgsfield.examine import examined
 from gateway.higgsfield.payloads import read_request_id, read_status
+from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.webhooks import read_delivery
 from gateway.rpc import wire
 from gateway.store.codec import at_revision, shown
@@ -126,7 +126,7 @@ def assert_presentable(text: str) -> None:
 @pytest.mark.parametrize("part", ["http://", "https://a?", "key ", "bearer ", "a:b ", "\ud800", "{"])
 def test_the_longest_answer_of_one_kind_is_examined_before_the_test_ends(part: str) -> None:
     text = part * ((1 << 20) // len(part))
-    assert_presentable(examined(text, SECRETS))
+    assert_presentable(redacted(text, SECRETS))
     body = json.dumps({"status": "failed", "request_id": ID, "error": text, "detail": text}).encode()
     assert_survived(Case(400, "application/json", body))
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.errors import Reason
 from gateway.generations.model import MediaKind, State
-from gateway.higgsfield.examine import examined
 from gateway.higgsfield.payloads import read_request_id, read_status
+from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.webhooks import read_delivery
 
 ID = "d7e6c0f3-6699-4f6c-bb45-2ad7fd9158ff"
@@ -110,7 +110,7 @@ def test_any_bytes_are_survived(text: bytes) -> None:
 
 @given(st.text(max_size=600))
 def test_examined_text_is_printable_and_short(text: str) -> None:
-    shown = examined(text + " Authorization: Key abc:def https://h/x?sig=1 end", secrets=("abc",))
+    shown = redacted(text + " Authorization: Key abc:def https://h/x?sig=1 end", secrets=("abc",))
     assert shown.isprintable()
     assert len(shown) <= 501
     assert "def" not in shown[len(text) :]
@@ -126,9 +126,9 @@ def test_a_date_that_cannot_be_shown_hides_nothing(expires: object) -> None:
 
 @pytest.mark.parametrize("padding", ["https://h/?" + "x" * 3_970, "word " * 798])
 def test_what_is_cut_off_shows_no_beginning_of_a_secret(padding: str) -> None:
-    shown = examined(padding + " Key abcdefgh:ijklmnop " + "more " * 1_000)
+    shown = redacted(padding + " Key abcdefgh:ijklmnop " + "more " * 1_000)
     assert "abc" not in shown
-    assert examined(" " * 10_000) == examined("\n" * 10_000) == ""
+    assert redacted(" " * 10_000) == redacted("\n" * 10_000) == ""
 
 
 def test_a_deep_webhook_is_none() -> None:

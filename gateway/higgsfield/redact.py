@@ -10,7 +10,7 @@ _LOOKED_AT = 4_000
 _CREDENTIALS = re.compile(r"(?i)\b(key\s+[^\s:]+:|bearer\s+|basic\s+)[^\s,;\"']+")
 
 
-def examined(text: str, secrets: tuple[str, ...] = ()) -> str:
+def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
     """Return a text without known secrets, credentials and URL queries, printable and at most 500 characters."""
     if not text:
         return text
