@@ -1,9 +1,9 @@
-"""The gateway's tools for language models, over the Model Context Protocol: the same ones over HTTP and over stdio."""
+"""The gateway's tools for language models (Model Context Protocol). HTTP and stdio offer the same tools."""
 
 INSTALL = "pip install 'hfgateway[mcp]'"
-"""What brings the library that this package needs and the rest of the gateway does not."""
+"""The command that installs the MCP library, which only this package needs."""
 
 
 def needs_install(error: ModuleNotFoundError) -> bool:
-    """Whether it is for want of that library that something could not be imported."""
+    """Return whether an import failed because the MCP library is not installed."""
     return (error.name or "").partition(".")[0] in {"mcp", "mcp_types"}

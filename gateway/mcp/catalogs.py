@@ -1,22 +1,21 @@
-"""Tools for what there is to choose from: models, motions, styles, presets and characters."""
+"""Tools that list models, motions, styles, presets and characters."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from google.protobuf.message import Message
 
-from gateway.mcp import schema, words
+from gateway.mcp import render, schema
 from gateway.mcp.port import GatewayPort
-from gateway.mcp.tool import Report, Told, Tool, an_object, limit_of
+from gateway.mcp.tool import Report, Tool, ToolResult, an_object, limit_of
 from hfgateway.v1 import generation_pb2
 
 DEFAULT_LIMIT, LARGEST_LIMIT = 50, 200
-_QUERY = {"type": "string", "description": "A part of the name; of upper or lower case."}
+_QUERY = {"type": "string", "description": "A part of the name; case does not matter."}
 _LIMIT = limit_of(DEFAULT_LIMIT, LARGEST_LIMIT)
 
 
 def catalog_tools() -> tuple[Tool, ...]:
-    """To look, and nothing else."""
     return *_model_tools(), *_preset_tools(), _character_tool()
 
 
@@ -26,12 +25,16 @@ def _model_tools() -> tuple[Tool, ...]:
         Tool(
             "list_models",
             "List models",
-            "Lists the ids of Higgsfield's models, for input.model.model_id of generate, and what each makes. Others "
-            "may work as well.",
+            "Lists the ids of Higgsfield's models, for input.model.model_id of generate, and what each of them makes. "
+            "Models that are not listed may work as well.",
             an_object(
                 {
-                    "query": _QUERY | {"description": "A part of the id; of upper or lower case."},
-                    "output_kind": {"type": "string", "enum": kinds, "description": "Only those that make this."},
+                    "query": _QUERY | {"description": "A part of the id; case does not matter."},
+                    "output_kind": {
+                        "type": "string",
+                        "enum": kinds,
+                        "description": "Only models with this kind of output.",
+                    },
                     "limit": _LIMIT,
                 }
             ),
@@ -39,8 +42,8 @@ def _model_tools() -> tuple[Tool, ...]:
         ),
         Tool(
             "get_model",
-            "Look at a model",
-            "Tells which parameters a model takes, as a JSON Schema of input.model.parameters of generate.",
+            "Get a model",
+            "Returns the parameters of a model, as a JSON Schema of input.model.parameters of generate.",
             an_object({"id": {"type": "string", "minLength": 1, "description": "The model's id."}}, "id"),
             _get_model,
         ),
@@ -53,21 +56,21 @@ def _preset_tools() -> tuple[Tool, ...]:
         Tool(
             "list_motions",
             "List motions",
-            "Lists the motion presets for input.dop.motions of generate: how the camera moves.",
+            "Lists the motion presets for input.dop.motions of generate. A motion is a movement of the camera.",
             an_object({"query": _QUERY, "limit": _LIMIT}),
             _list_motions,
         ),
         Tool(
             "list_soul_styles",
             "List styles",
-            "Lists the styles for input.soul.style_id of generate. A style works with its own version of Soul only.",
+            "Lists the styles for input.soul.style_id of generate. A style works only with its version of Soul.",
             an_object(
                 {
                     "query": _QUERY,
                     "version": {
                         "type": "string",
                         "enum": versions,
-                        "description": "SOUL_VERSION_V1 unless given. Soul Cinema has no styles to choose from.",
+                        "description": "Default: SOUL_VERSION_V1. Soul Cinema has no styles.",
                     },
                     "limit": _LIMIT,
                 }
@@ -95,45 +98,45 @@ def _character_tool() -> Tool:
     return Tool(
         "list_characters",
         "List characters",
-        "Lists the trained characters (Soul IDs) for input.soul.character_id of generate, newest first. One works "
-        "with its own version of Soul, and only once it is COMPLETED.",
+        "Lists the characters (Soul IDs) for input.soul.character_id of generate, newest first. A character works "
+        "only with its version of Soul, and only if its state is COMPLETED.",
         an_object({"limit": _LIMIT}),
         _list_characters,
     )
 
 
-async def _list_models(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
+async def _list_models(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     kind = arguments.get("output_kind", "")
     found = await gateway.list_models(arguments.get("query", ""), kind, _limit(arguments))
     return _listed("models", found, (f"{one.id} ({', '.join(one.tasks)})" for one in found), arguments)
 
 
-async def _get_model(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
-    model = words.as_json(await gateway.get_model(arguments["id"]))
+async def _get_model(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
+    model = render.as_json(await gateway.get_model(arguments["id"]))
     known = model.get("parameters_schema", {}).get("properties")
-    names = f"takes {', '.join(known)}" if known else "has parameters that are not known here"
-    return Told(f"{model['id']} {names}.", {"model": model})
+    text = f"has the parameters {', '.join(known)}" if known else "has parameters that the gateway does not know"
+    return ToolResult(f"{model['id']} {text}.", {"model": model})
 
 
-async def _list_motions(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
+async def _list_motions(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     found = await gateway.list_motions(arguments.get("query", ""), _limit(arguments))
     return _listed("motions", found, (f"{one.name}: {one.id} {one.description}" for one in found), arguments)
 
 
-async def _list_soul_styles(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
+async def _list_soul_styles(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     version = arguments.get("version", "SOUL_VERSION_V1")
     found = await gateway.list_soul_styles(arguments.get("query", ""), version, _limit(arguments))
     return _listed("soul_styles", found, (f"{one.name}: {one.id} {one.description}" for one in found), arguments)
 
 
-async def _list_presets(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
+async def _list_presets(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     found = await gateway.list_presets(arguments["model_id"], arguments.get("query", ""), _limit(arguments))
     return _listed("presets", found, (f"{one.name}: {one.id}" for one in found), arguments)
 
 
-async def _list_characters(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
+async def _list_characters(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     found = await gateway.list_characters(_limit(arguments))
-    content = [words.as_json(one) for one in found]
+    content = [render.as_json(one) for one in found]
     lines = [f"{one['name']}: {one['id']} {one['state'].removeprefix('CHARACTER_STATE_')}" for one in content]
     return _listed("characters", found, lines, arguments, "")
 
@@ -144,8 +147,8 @@ def _limit(arguments: Mapping[str, Any]) -> int:
 
 def _listed(
     name: str, found: Iterable[Message], lines: Iterable[str], arguments: Mapping[str, Any], more: str = "Give a query."
-) -> Told:
-    content = [words.as_json(one) for one in found]
+) -> ToolResult:
+    content = [render.as_json(one) for one in found]
     text = "\n".join(line.rstrip() for line in lines) or "Nothing matches."
     rest = f"\nThere may be more. {more}".rstrip() if len(content) == _limit(arguments) else ""
-    return Told(text + rest, {name: content})
+    return ToolResult(text + rest, {name: content})

@@ -1,4 +1,4 @@
-"""Files that a tool may read: media below folders that a person has named, and nothing else of the machine."""
+"""The files that a tool may read: media below the folders that the user has named, and no others."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,22 +10,26 @@ CONTENT_TYPES = {
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif",
     ".wav": "audio/wav", ".mp4": "video/mp4",
 }  # fmt: skip
-"""What may be uploaded, by the ending of its name."""
+"""Content types by suffix. Other files are not uploaded."""
 
 
 class Files:
-    """The media below some folders."""
+    """Finds media below some folders."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = [folder.resolve(strict=True) for folder in folders]
 
     @property
-    def described(self) -> str:
-        """The folders, for who is to name a file."""
+    def description(self) -> str:
+        """The folders, as text."""
         return " or ".join(map(str, self._folders))
 
-    def found(self, named: str) -> tuple[Path, str]:
-        """The file and its content type. What lies outside, also by way of a link, is as if it did not exist."""
+    def find(self, named: str) -> tuple[Path, str]:
+        """Return a file and its content type.
+
+        Raises RefusedError if there is no such file below the folders. A file outside them, even behind a link, is
+        reported like one that does not exist.
+        """
         for folder in self._folders:
             try:
                 file = (folder / named).resolve(strict=True)
@@ -37,4 +41,4 @@ class Files:
             if content_type is None:
                 raise invalid([Violation("path", f"must end in {', '.join(CONTENT_TYPES)}")])
             return file, content_type
-        raise invalid([Violation("path", f"is no file below {self.described}")])
+        raise invalid([Violation("path", f"is not a file below {self.description}")])

@@ -1,4 +1,4 @@
-"""Tools to generate, and for what was generated. A repeated call is one generation, with a key and without."""
+"""Tools for generations. A repeated call of `generate` finds the same generation, with or without a key."""
 
 import asyncio
 import hashlib
@@ -8,44 +8,43 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from gateway.mcp import schema, words
+from gateway.mcp import render, schema
 from gateway.mcp.port import GatewayPort, RefusedError
-from gateway.mcp.tool import Report, Told, Tool, an_object, limit_of, read, refusal
+from gateway.mcp.tool import Report, Tool, ToolResult, an_object, limit_of, read, refusal
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 
 Generation = generation_pb2.Generation
 DEFAULT_WAIT, LONGEST_WAIT = 45, 3600
-"""Seconds. Most clients give a tool 60 s."""
+"""Seconds that a tool waits for a generation. The default is below 60 s, the time limit of most clients."""
 DEFAULT_LIMIT, LARGEST_LIMIT = 20, 100
 
 
 def generation_tools() -> tuple[Tool, ...]:
-    """To generate, and what goes with it."""
     given = schema.fields_schema(GenerationInput.DESCRIPTOR)
     return (
         _generate_tool(given),
         Tool(
             "wait_generation",
             "Wait for a generation",
-            "Waits until a generation has ended, for wait_seconds at most, and tells what became of it, with the links "
-            "to its outputs. Costs nothing; call it again where it is not done yet.",
+            "Waits until a generation has ended, for at most wait_seconds, and returns its outcome with the links to "
+            "its outputs. Costs nothing. Call it again if the generation is not done.",
             an_object({"id": _ID, "wait_seconds": _wait(DEFAULT_WAIT)}, "id"),
             _wait_generation,
         ),
         Tool(
             "get_generation",
-            "Look at a generation",
-            "Tells what a generation is now: its state, its outputs, what it waits for or why it failed, its input.",
+            "Get a generation",
+            "Returns the current state of a generation, its outputs, why it waits or failed, and its input.",
             an_object({"id": _ID}, "id"),
             _get,
         ),
         Tool(
             "list_generations",
             "List generations",
-            "Lists generations that match all that is given, newest first, without their inputs. What became of a "
-            "generate whose answer was lost can be found by filter.idempotency_key.",
+            "Lists the generations that match all filters, newest first, without their inputs. If the answer of "
+            "generate was lost, find its generation with filter.idempotency_key.",
             an_object(
                 {
                     "filter": schema.fields_schema(pb.GenerationFilter.DESCRIPTOR),
@@ -57,8 +56,8 @@ def generation_tools() -> tuple[Tool, ...]:
         Tool(
             "cancel_generation",
             "Cancel a generation",
-            "Cancels a generation that has not started, which is then free of charge. Refused with NOT_CANCELABLE "
-            "where it is too late.",
+            "Cancels a generation that has not started; it is then not charged. Refused with NOT_CANCELABLE if it is "
+            "too late.",
             an_object({"id": _ID}, "id"),
             _cancel,
             changes=True,
@@ -67,7 +66,7 @@ def generation_tools() -> tuple[Tool, ...]:
         Tool(
             "estimate_generation",
             "Estimate the cost",
-            "Checks an input as generate does and says what it would cost. Generates and charges nothing.",
+            "Checks an input as generate does, and returns what it would cost. Generates and charges nothing.",
             an_object({"input": given | {"description": "As in generate."}}, "input"),
             _estimate,
         ),
@@ -78,12 +77,12 @@ def _generate_tool(given: dict[str, Any]) -> Tool:
     return Tool(
         "generate",
         "Generate an image or a video",
-        "Generates images or a video with a Higgsfield model, which costs credits, and waits for the result for "
-        "wait_seconds at most. If it is not done by then, nothing is lost: go on with wait_generation and the id. "
-        "It is safe to repeat: after a timeout or an error call again with exactly the same arguments, and the "
-        "generation that was started then comes back (replayed is true); it is never charged twice. For the same "
+        "Generates images or a video with a Higgsfield model, which costs credits, and waits at most wait_seconds for "
+        "the result. If it is not done by then, nothing is lost: continue with wait_generation and the id. Repeating "
+        "a call is safe: after a timeout or an error, call again with exactly the same arguments. The answer is then "
+        "the generation that was already started (replayed is true), which is never charged twice. For the same "
         "reason, another result for the same input needs an idempotency_key of its own, such as take-2. Do not "
-        "change the key to get around a timeout. Links in the answer expire after some days.",
+        "change the key because of a timeout. Links in the answer expire after some days.",
         an_object(
             {
                 "input": given | {"description": "What to generate: one of soul, dop, speak and model."},
@@ -91,20 +90,20 @@ def _generate_tool(given: dict[str, Any]) -> Tool:
                     "type": "string",
                     "minLength": 1,
                     "maxLength": 255,
-                    "description": "Names this one generation, 1 to 255 visible ASCII characters; the same key "
-                    "never generates, or costs, twice. Unless given, it is made from the input: the same input is "
-                    "the same generation.",
+                    "description": "Identifies this generation: 1 to 255 visible ASCII characters. The same key "
+                    "never generates, or costs, twice. By default the key is made from the input, so the same input "
+                    "is the same generation.",
                 },
                 "wait_seconds": _wait(DEFAULT_WAIT),
                 "labels": {
                     "type": "object",
                     "additionalProperties": {"type": "string"},
-                    "description": "To find it by in list_generations.",
+                    "description": "Labels, by which list_generations can find the generation.",
                 },
                 "start_timeout_seconds": {
                     "type": "number",
                     "minimum": 1,
-                    "description": "Cancel it where it has not started by then; free of charge.",
+                    "description": "Cancel the generation, free of charge, if it has not started after this time.",
                 },
             },
             "input",
@@ -122,11 +121,11 @@ def _wait(default: int) -> dict[str, Any]:
         "type": "number",
         "minimum": 0,
         "maximum": LONGEST_WAIT,
-        "description": f"{default} unless given, 0 not to wait. Keep it below the time that your client gives a tool.",
+        "description": f"Default: {default}; 0 does not wait. Keep it below your client's time limit for a tool.",
     }
 
 
-async def _generate(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> Told:
+async def _generate(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> ToolResult:
     request = pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_STORED, labels=arguments.get("labels", {}))
     request.input.CopyFrom(read(GenerationInput(), arguments["input"], "input"))
     request.idempotency_key = key = arguments.get("idempotency_key") or key_of(request.input)
@@ -136,83 +135,89 @@ async def _generate(gateway: GatewayPort, arguments: Mapping[str, Any], report: 
         submitted = await gateway.submit(request)
     except RefusedError as refused:
         again = f"Call generate again with the same arguments and idempotency_key {key}: nothing is charged twice."
-        return refusal(refused, again if refused.passes else "", idempotency_key=key)
+        return refusal(refused, again if refused.repeatable else "", idempotency_key=key)
     more = {"idempotency_key": key, "replayed": submitted.replayed}
-    told = await _followed(gateway, submitted.generation, arguments, report)
-    known = f"Nothing new was started: this is the generation that the key {key} already stands for.\n"
-    return replace(told, text=(known if submitted.replayed else "") + told.text, content=told.content | more)
+    result = await _followed(gateway, submitted.generation, arguments, report)
+    known = f"Nothing new was started: the key {key} already belongs to this generation.\n"
+    return replace(result, text=(known if submitted.replayed else "") + result.text, content=result.content | more)
 
 
-async def _wait_generation(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> Told:
+async def _wait_generation(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> ToolResult:
     return await _followed(gateway, await gateway.get(arguments["id"]), arguments, report)
 
 
-async def _followed(gateway: GatewayPort, generation: Generation, arguments: Mapping[str, Any], report: Report) -> Told:
-    """What became of it in the time; an end without outputs is an error, for who reads may try something else."""
+async def _followed(
+    gateway: GatewayPort, generation: Generation, arguments: Mapping[str, Any], report: Report
+) -> ToolResult:
+    """Wait for a generation, and return its state. An end without outputs is an error, so that the model can react."""
     interrupted = ""
     try:
         generation = await _follow(gateway, generation, arguments.get("wait_seconds", DEFAULT_WAIT), report)
     except _InterruptedError as interruption:
         generation = interruption.generation
-        if not interruption.refused.passes:
-            return refusal(interruption.refused, f"The generation {generation.id} goes on.")
-        interrupted = f"The gateway could not go on telling: {words.told(interruption.refused.failure)}"
-    content = {"generation": words.as_json(generation)}
+        if not interruption.refused.repeatable:
+            return refusal(interruption.refused, f"The generation {generation.id} continues.")
+        interrupted = f"Watching was interrupted: {render.failure_line(interruption.refused.failure)}"
+    content = {"generation": render.as_json(generation)}
     if generation.done and generation.state != generation_pb2.GENERATION_STATE_COMPLETED:
         return _ended(generation, content)
-    go_on = "" if generation.done else f"It goes on. Call wait_generation with id {generation.id}, as often as needed."
-    return Told("\n".join(filter(None, (words.summary(generation), interrupted, go_on))), content)
+    advice = ""
+    if not generation.done:
+        advice = f"The generation continues. Call wait_generation with id {generation.id}, as often as needed."
+    return ToolResult("\n".join(filter(None, (render.summary(generation), interrupted, advice))), content)
 
 
-def _ended(generation: Generation, content: dict[str, Any]) -> Told:
-    """It ended without outputs: why, and how to try again."""
+def _ended(generation: Generation, content: dict[str, Any]) -> ToolResult:
+    """Return why a generation ended without outputs, and how to try again."""
     if generation.state == generation_pb2.GENERATION_STATE_LOST:
-        advice = "It may have been charged. To try again, call generate with a new idempotency_key: that is charged."
+        advice = (
+            "It may have been charged. To try again, call generate with a new idempotency_key, which is charged again."
+        )
     elif generation.state == generation_pb2.GENERATION_STATE_FAILED and not generation.HasField("accept_time"):
-        advice = "Nothing was charged, and its idempotency_key may be used again."
+        advice = "Nothing was charged, and the idempotency_key can be used again."
     else:
         advice = "It was not charged. To try the same input again, call generate with a new idempotency_key."
-    why = {"error": words.failure_json(generation.failure)}
-    return Told(f"{words.summary(generation)}\n{advice}", why | content, failed=True)
+    why = {"error": render.failure_json(generation.failure)}
+    return ToolResult(f"{render.summary(generation)}\n{advice}", why | content, failed=True)
 
 
-async def _get(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
+async def _get(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     generation = await gateway.get(arguments["id"])
-    return Told(words.summary(generation), {"generation": words.as_json(generation)})
+    return ToolResult(render.summary(generation), {"generation": render.as_json(generation)})
 
 
-async def _list(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
+async def _list(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     matching = read(pb.GenerationFilter(), arguments.get("filter", {}), "filter")
     limit = int(arguments.get("limit", DEFAULT_LIMIT))
     found = await gateway.list(matching, limit)
     more = "\nThere may be more: give filter.created_before." if len(found) == limit else ""
     text = "\n".join(
-        f"{words.state_name(one)} {one.id} {one.model_id} {one.create_time.ToJsonString()}" for one in found
+        f"{render.state_name(one)} {one.id} {one.model_id} {one.create_time.ToJsonString()}" for one in found
     )
-    return Told((text or "Nothing matches.") + more, {"generations": [words.as_json(one) for one in found]})
+    return ToolResult((text or "Nothing matches.") + more, {"generations": [render.as_json(one) for one in found]})
 
 
-async def _cancel(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
+async def _cancel(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     generation = await gateway.cancel(arguments["id"])
-    return Told(words.summary(generation), {"generation": words.as_json(generation)})
+    return ToolResult(render.summary(generation), {"generation": render.as_json(generation)})
 
 
-async def _estimate(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
+async def _estimate(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     answer = await gateway.estimate(read(GenerationInput(), arguments["input"], "input"))
     usd = f" ({answer.cost.usd} USD)" if answer.cost.usd else ""
     cost = f"It would cost {answer.cost.credits} credits{usd}." if answer.HasField("cost") else ""
     unknown = "The price depends on what is generated."
-    return Told(cost or answer.description or unknown, words.as_json(answer))
+    return ToolResult(cost or answer.description or unknown, render.as_json(answer))
 
 
 def key_of(given: GenerationInput) -> str:
-    """The key of a call that brings none: the same input is the same generation, however often a client asks."""
-    content = json.dumps(words.as_json(given), sort_keys=True, separators=(",", ":"))
+    """Return the key for a call without one. The same input has the same key, so a repeated call is not charged."""
+    content = json.dumps(render.as_json(given), sort_keys=True, separators=(",", ":"))
     return f"mcp-{hashlib.sha256(content.encode()).hexdigest()}"
 
 
 class _InterruptedError(Exception):
-    """Following ended too early: what it was then, and why."""
+    """A watch failed. Holds the last known state of the generation, and the reason."""
 
     def __init__(self, generation: Generation, refused: RefusedError) -> None:
         super().__init__()
@@ -221,9 +226,9 @@ class _InterruptedError(Exception):
 
 
 async def _follow(gateway: GatewayPort, generation: Generation, seconds: float, report: Report) -> Generation:
-    """The generation when it is done, or as it was seen last. Raises _InterruptedError."""
+    """Return the generation when it is done, or its last known state after that time. Raises _InterruptedError."""
     progress = _Progress(report)
-    await progress.tell(generation, generation.forecast if generation.HasField("forecast") else None)
+    await progress.report(generation, generation.forecast if generation.HasField("forecast") else None)
     if generation.done or not seconds:
         return generation
     try:
@@ -235,7 +240,7 @@ async def _follow(gateway: GatewayPort, generation: Generation, seconds: float, 
                 else:
                     generation = seen
                     forecast = seen.forecast if seen.HasField("forecast") else None
-                await progress.tell(generation, forecast)
+                await progress.report(generation, forecast)
     except TimeoutError:
         if not limit.expired():
             raise
@@ -245,16 +250,15 @@ async def _follow(gateway: GatewayPort, generation: Generation, seconds: float, 
 
 
 class _Progress:
-    """Tells how far it is. The protocol wants each figure larger than the last, whatever is known."""
+    """Reports progress. MCP demands that each value is larger than the last one."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._told: float | None = None
+        self._last: float | None = None
 
-    async def tell(self, generation: Generation, forecast: generation_pb2.Forecast | None) -> None:
-        """What is expected now."""
+    async def report(self, generation: Generation, forecast: generation_pb2.Forecast | None) -> None:
         known = 1.0 if generation.done else min(forecast.progress, 0.99) if forecast is not None else 0.0
-        if self._told is not None and known <= self._told:
-            known = self._told + (1.0 - self._told) / 100
-        self._told = known
-        await self._report(known, words.expectation(generation, forecast))
+        if self._last is not None and known <= self._last:
+            known = self._last + (1.0 - self._last) / 100
+        self._last = known
+        await self._report(known, render.progress(generation, forecast))

@@ -1,4 +1,4 @@
-"""Media for generations to start from."""
+"""The tool that uploads media as inputs of generations."""
 
 import base64
 import binascii
@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.errors import Violation
-from gateway.mcp import words
+from gateway.mcp import render
 from gateway.mcp.files import Files
 from gateway.mcp.port import GatewayPort, invalid
-from gateway.mcp.tool import Report, Told, Tool, an_object
+from gateway.mcp.tool import Report, Tool, ToolResult, an_object
 
 LARGEST_MEDIA: Final = 3_000_000
-"""Bytes of an upload in an argument; as base64 they fit into the 4 MiB of a request."""
+"""Bytes of an upload in an argument. Encoded as base64 it fits into a request, which may have 4 MiB."""
 
 
 def upload_tool(files: Files | None) -> Tool:
-    """The tool; media comes in the arguments, and from `files` only where a person has named their folder."""
+    """Return the tool. It takes media from its arguments, and with `files` also from the folders of the user."""
     properties: dict[str, Any] = {
         "data": {
             "type": "string",
             "contentEncoding": "base64",
-            "description": f"The media as base64, of {LARGEST_MEDIA // 1_000_000} MB at most.",
+            "description": f"The media as base64, at most {LARGEST_MEDIA // 1_000_000} MB.",
         },
         "content_type": {
             "type": "string",
@@ -29,13 +29,13 @@ def upload_tool(files: Files | None) -> Tool:
         },
     }
     if files is not None:
-        properties["path"] = {"type": "string", "description": f"A file below {files.described}, instead of data."}
+        properties["path"] = {"type": "string", "description": f"A file below {files.description}, instead of data."}
 
-    async def upload(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> Told:
+    async def upload(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
         if files is not None and "path" in arguments:
             if len(arguments) > 1:
-                raise invalid([Violation("path", "stands for itself, without data and content_type")])
-            media, content_type = files.found(arguments["path"])
+                raise invalid([Violation("path", "cannot be combined with data or content_type")])
+            media, content_type = files.find(arguments["path"])
             answer = await gateway.upload(media, content_type)
         else:
             missing = [Violation(name, "is required") for name in ("data", "content_type") if name not in arguments]
@@ -43,13 +43,13 @@ def upload_tool(files: Files | None) -> Tool:
                 raise invalid(missing)
             answer = await gateway.upload(_decoded(arguments["data"]), arguments["content_type"])
         until = answer.expire_time.ToJsonString()
-        return Told(f"{answer.url}\nHiggsfield keeps it until {until}.", words.as_json(answer))
+        return ToolResult(f"{answer.url}\nHiggsfield keeps it until {until}.", render.as_json(answer))
 
     return Tool(
         "upload_media",
-        "Upload an image, a speech or a video",
-        "Puts media where Higgsfield's models find it, free of charge. The url in the answer serves as an input of "
-        "generate, as often as wanted.",
+        "Upload an image, speech or a video",
+        "Uploads media to Higgsfield's storage, free of charge. Use the url in the answer as an input of generate, any "
+        "number of times.",
         an_object(properties),
         upload,
         changes=True,

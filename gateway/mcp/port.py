@@ -1,4 +1,4 @@
-"""What the tools need of a gateway, whatever way they reach it, and how it says no."""
+"""The port through which the tools call a gateway, and the error of a refused call."""
 
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from hfgateway.v1.generation_input_pb2 import GenerationInput
 
 
 class RefusedError(Exception):
-    """A call that was not carried out: the name of its gRPC code, and what the gateway told of it."""
+    """A call was refused or failed. `code` is the name of its gRPC code, `failure` the details from the gateway."""
 
     def __init__(self, code: str, failure: error_pb2.Failure) -> None:
         super().__init__(failure.message)
@@ -20,62 +20,62 @@ class RefusedError(Exception):
         self.failure = failure
 
     @property
-    def passes(self) -> bool:
-        """Whether the same call may succeed later, and does nothing twice."""
+    def repeatable(self) -> bool:
+        """Whether the same call may succeed later. Repeating it does nothing twice."""
         return self.code == "UNAVAILABLE" or self.failure.retryable
 
 
 class GatewayPort(Protocol):
-    """A gateway, as one caller reaches it. Everything raises RefusedError."""
+    """A gateway, with the credentials of one caller. All methods raise RefusedError."""
 
     async def submit(
         self, request: generation_service_pb2.SubmitGenerationRequest
     ) -> generation_service_pb2.SubmitGenerationResponse:
-        """Submit under the request's key."""
+        """Submit a generation with the key of the request."""
 
     def watch(
         self, generation: generation_pb2.Generation
     ) -> AsyncGenerator[generation_pb2.Generation | generation_pb2.Forecast, None]:
-        """Its changes from this revision on and newer forecasts in between; ends when it is done."""
+        """Stream the changes after this revision, and new forecasts, until the generation is done."""
 
     async def get(self, generation_id: str) -> generation_pb2.Generation:
-        """As it is now."""
+        """Return the current state of a generation."""
 
     async def list(
         self, matching: generation_service_pb2.GenerationFilter, limit: int
     ) -> Sequence[generation_pb2.Generation]:
-        """The newest that match, so many at most."""
+        """Return the newest generations that match, at most `limit`."""
 
     async def cancel(self, generation_id: str) -> generation_pb2.Generation:
-        """Cancel it."""
+        """Cancel a generation, and return it."""
 
     async def estimate(self, given: GenerationInput) -> generation_service_pb2.EstimateGenerationResponse:
-        """What it would cost."""
+        """Estimate the cost of an input."""
 
     async def list_models(self, query: str, kind: str, limit: int) -> Sequence[catalog.Model]:
-        """Models whose id has `query` in it, by id, so many at most; `kind` is a MediaKind's name, or empty."""
+        """Return at most `limit` models whose id contains `query`, by id. `kind`: the name of a MediaKind, or empty."""
 
     async def get_model(self, model_id: str) -> catalog.Model:
-        """One model, with the schema of its parameters."""
+        """Return a model with the schema of its parameters."""
 
     async def list_motions(self, query: str, limit: int) -> Sequence[catalog.Motion]:
-        """Motions whose name has `query` in it, by name."""
+        """Return at most `limit` motions whose name contains `query`, by name."""
 
     async def list_soul_styles(self, query: str, version: str, limit: int) -> Sequence[catalog.SoulStyle]:
-        """Styles of a SoulVersion, by its name, whose own name has `query` in it, by name."""
+        """Return at most `limit` styles whose name contains `query`, by name. `version`: the name of a SoulVersion."""
 
     async def list_presets(self, model_id: str, query: str, limit: int) -> Sequence[catalog.Preset]:
-        """Presets of a model whose name has `query` in it, by name."""
+        """Return at most `limit` presets of a model whose name contains `query`, by name."""
 
     async def list_characters(self, limit: int) -> Sequence[character.SoulCharacter]:
-        """The newest characters, so many at most."""
+        """Return the newest characters, at most `limit`."""
 
     async def upload(self, media: bytes | Path, content_type: str) -> upload_service_pb2.UploadMediaResponse:
-        """Put media on Higgsfield's storage."""
+        """Upload media to Higgsfield's storage."""
 
 
 def invalid(wrong: Sequence[Violation]) -> RefusedError:
-    """What the gateway says of wrong fields."""
+    """Return the error for invalid fields, in the form in which the gateway reports it."""
     failure = error_pb2.Failure(
         reason=error_pb2.ERROR_REASON_INVALID_INPUT,
         message="; ".join(f"{one.field}: {one.description}" for one in wrong),

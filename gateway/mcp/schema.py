@@ -1,6 +1,6 @@
-"""JSON Schemas of the tools' arguments, made from the protos, so that no field can be forgotten or named otherwise.
+"""JSON Schemas of the tools' arguments, generated from the protos, so that no field can be missing or misnamed.
 
-What a field is for stands in `MEANINGS`: comments of the protos are not in their descriptors.
+`MEANINGS` describes the fields, because the descriptors do not contain the comments of the protos.
 """
 
 import math
@@ -19,47 +19,47 @@ MEANINGS: Mapping[str, str] = {
     "GenerationInput.dop": "Image to video with the Director of Photography model.",
     "GenerationInput.speak": "A portrait and a speech (WAV) to a video of the person speaking.",
     "GenerationInput.model": "Any other Higgsfield model, by its id.",
-    "ModelInput.model_id": "Such as kling-video/v3.0/pro/image-to-video, without a leading slash.",
-    "ModelInput.parameters": "The model's own parameters, as its documentation names them.",
+    "ModelInput.model_id": "The model's id, such as kling-video/v3.0/pro/image-to-video, without a leading slash.",
+    "ModelInput.parameters": "The model's parameters; see get_model.",
     "SoulInput.prompt": "What the image shows.",
-    "SoulInput.version": "V1 unless given. A style or a character works with the version it was made for only.",
+    "SoulInput.version": "Default: V1. A style or a character works only with the version it was made for.",
     "SoulInput.aspect_ratio": "9:16, 16:9, 4:3, 3:4, 1:1, 2:3 or 3:2. Not together with width and height.",
-    "SoulInput.width": "Pixels; width and height are one of the 13 pairs of Soul V1. Rather use aspect_ratio.",
+    "SoulInput.width": "Pixels. Width and height must be one of the 13 pairs of Soul V1. Prefer aspect_ratio.",
     "SoulInput.height": "See width.",
-    "SoulInput.resolution": "720p (unless given) or 1080p.",
-    "SoulInput.batch_size": "How many images: 1 (unless given) or 4.",
+    "SoulInput.resolution": "720p (default) or 1080p.",
+    "SoulInput.batch_size": "The number of images: 1 (default) or 4.",
     "SoulInput.style_id": "The id of a Soul style.",
     "SoulInput.style_strength": "0 to 1; needs style_id.",
     "SoulInput.character_id": "The id of a trained character (Soul ID) of the same version.",
     "SoulInput.character_strength": "0 to 1; needs character_id.",
-    "SoulInput.image_reference_url": "An image to go by. Only V1.",
+    "SoulInput.image_reference_url": "The URL of a reference image. Only V1.",
     "SoulInput.enhance_prompt": "Let Higgsfield rewrite the prompt.",
-    "SoulInput.seed": "1 to 1000000: the same seed and input give similar results.",
-    "DopInput.variant": "Turbo unless given.",
-    "DopInput.prompt": "What moves, and how the camera does.",
-    "DopInput.image_urls": "URLs of the images to start from, one at least; see upload_media.",
-    "DopInput.end_image_url": "The last frame, where one is wanted.",
+    "SoulInput.seed": "1 to 1000000. The same seed and input give similar results.",
+    "DopInput.variant": "Default: Turbo.",
+    "DopInput.prompt": "What moves, and how the camera moves.",
+    "DopInput.image_urls": "URLs of the images to start from, at least one; see upload_media.",
+    "DopInput.end_image_url": "The URL of an image for the last frame.",
     "DopInput.motions": "At most 2 motion presets.",
     "DopInput.enhance_prompt": "Let Higgsfield rewrite the prompt.",
     "DopInput.seed": "1 to 1000000.",
     "MotionStrength.motion_id": "The id of a motion preset.",
-    "MotionStrength.strength": "0 to 1; 1 unless given.",
-    "SpeakInput.image_url": "The portrait.",
-    "SpeakInput.audio_url": "The speech, a WAV file.",
+    "MotionStrength.strength": "0 to 1; default: 1.",
+    "SpeakInput.image_url": "The URL of the portrait.",
+    "SpeakInput.audio_url": "The URL of the speech, a WAV file.",
     "SpeakInput.prompt": "How the person looks and acts.",
-    "SpeakInput.quality": "Mid unless given.",
-    "SpeakInput.duration_seconds": "5 (unless given), 10 or 15.",
+    "SpeakInput.quality": "Default: Mid.",
+    "SpeakInput.duration_seconds": "5 (default), 10 or 15.",
     "SpeakInput.enhance_prompt": "Let Higgsfield rewrite the prompt.",
     "SpeakInput.seed": "1 to 1000000.",
-    "GenerationFilter.ids": "These generations.",
-    "GenerationFilter.states": "In one of these states.",
-    "GenerationFilter.model_ids": "Of one of these models.",
-    "GenerationFilter.labels": "With all of these labels.",
-    "GenerationFilter.idempotency_key": "What became of a call with this key.",
-    "GenerationFilter.created_after": "Created then or later, such as 2026-01-31T12:00:00Z.",
-    "GenerationFilter.created_before": "Created earlier; the create_time of the last one listed, for those before it.",
+    "GenerationFilter.ids": "Only these generations.",
+    "GenerationFilter.states": "Only generations in one of these states.",
+    "GenerationFilter.model_ids": "Only generations of one of these models.",
+    "GenerationFilter.labels": "Only generations with all of these labels.",
+    "GenerationFilter.idempotency_key": "Only the generation with this key.",
+    "GenerationFilter.created_after": "Created at this time or later, such as 2026-01-31T12:00:00Z.",
+    "GenerationFilter.created_before": "Created before this time. For the next page: create_time of the last entry.",
 }
-"""By message and field."""
+"""Descriptions by message and field."""
 _SCALARS = {
     FieldDescriptor.TYPE_STRING: "string",
     FieldDescriptor.TYPE_BOOL: "boolean",
@@ -68,14 +68,14 @@ _SCALARS = {
 }
 _MOST_VIOLATIONS = 20
 MOST_VALUES = 5_000
-"""Values in the arguments of one call, each field and each item: all of them are looked at while nobody else is served.
+"""Limit of values in the arguments of a call: fields and items. Validation blocks the event loop.
 
-No call needs a tenth of them; two million fit into a request, and would take half a minute.
+No call needs a tenth of them. A request has room for two million, which would take half a minute.
 """
 
 
 def fields_schema(message: Any) -> dict[str, Any]:  # one of two stub classes
-    """The schema of a message in JSON. Raises KeyError for a field without a meaning, or of a type not met before."""
+    """Return the schema of a message in JSON. Raises KeyError for a field without a meaning or of an unknown type."""
     schema: dict[str, Any] = {
         "type": "object",
         "properties": {
@@ -84,7 +84,7 @@ def fields_schema(message: Any) -> dict[str, Any]:  # one of two stub classes
         },
         "additionalProperties": False,
     }
-    # A choice is all that such a message holds: just one of its fields.
+    # A message with a oneof contains nothing else, so exactly one of its fields is set.
     if any(not choice.name.startswith("_") for choice in message.oneofs):
         schema |= {"minProperties": 1, "maxProperties": 1}
     return schema
@@ -110,12 +110,12 @@ def _value_schema(field: FieldDescriptor) -> dict[str, Any]:
 
 
 def names(enum: EnumDescriptor) -> list[str]:
-    """The names of its values, but for the one that says nothing."""
+    """Return the names of the values, except the unspecified one."""
     return [value.name for value in enum.values if value.number]
 
 
 def violations(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[Violation]:
-    """What is wrong with a tool's arguments, field by field."""
+    """Return what is wrong with a tool's arguments, field by field."""
     values = list(islice(_values(arguments), MOST_VALUES + 1))
     if len(values) > MOST_VALUES:
         return [Violation("arguments", f"hold more than {MOST_VALUES} values")]
@@ -123,12 +123,12 @@ def violations(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[
         return [Violation("arguments", "hold a number that is not finite")]
     found: list[Violation] = []
     for error in Draft202012Validator(schema).iter_errors(arguments):
-        found.extend(_told(error))
+        found.extend(_of_error(error))
     return sorted(found, key=lambda violation: violation.field)[:_MOST_VIOLATIONS]
 
 
 def _values(arguments: Mapping[str, Any]) -> Iterator[Any]:
-    """Every value in it, however deep."""
+    """Yield every value, at any depth."""
     inside: list[Iterator[Any]] = [iter(arguments.values())]
     while inside:
         for value in inside[-1]:
@@ -140,7 +140,7 @@ def _values(arguments: Mapping[str, Any]) -> Iterator[Any]:
             inside.pop()
 
 
-def _told(error: ValidationError) -> Iterator[Violation]:
+def _of_error(error: ValidationError) -> Iterator[Violation]:
     path = ""
     for part in error.absolute_path:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
@@ -149,11 +149,13 @@ def _told(error: ValidationError) -> Iterator[Violation]:
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
         for name in sorted(set(given) - set(known)):
-            yield Violation(printable(f"{below}{name}", 100), f"is no field here; there are {', '.join(known)}")
+            yield Violation(
+                printable(f"{below}{name}", 100), f"is not a known field; the fields are {', '.join(known)}"
+            )
     elif error.validator == "required":
         for name in sorted(set(error.schema["required"]) - set(given)):
             yield Violation(f"{below}{name}", "is required")
     elif error.validator in {"minProperties", "maxProperties"}:
-        yield Violation(path, f"must have just one of {', '.join(error.schema['properties'])}")
+        yield Violation(path, f"must have exactly one of {', '.join(error.schema['properties'])}")
     else:
         yield Violation(printable(path, 100), printable(error.message, 200))

@@ -1,4 +1,4 @@
-"""The tools as an MCP server: the only module that knows the library, but for what opens its transports."""
+"""Serves the tools over MCP. Only this module and the two that open transports use the MCP library."""
 
 import logging
 import secrets
@@ -17,16 +17,16 @@ from hfgateway.v1 import error_pb2
 log = logging.getLogger(__name__)
 
 Context = Any
-"""The library's context of one request."""
+"""The library's context of a request."""
 INSTRUCTIONS = (
     "Generates images and videos with Higgsfield through a gateway that never charges twice for one generation. "
-    "Start with generate; where it is not done in time, go on with wait_generation. Repeat a call that timed out or "
+    "Start with generate. If it is not done in time, continue with wait_generation. Repeat a call that timed out or "
     "failed with exactly the same arguments."
 )
 
 
 def mcp_server(tools: Iterable[Tool], port_of: Callable[[Context], GatewayPort]) -> "Server[Any]":
-    """The server. `port_of` gives the gateway as the caller of a request reaches it."""
+    """Return the server. `port_of` returns the gateway with the credentials of the caller of a request."""
     known = {tool.name: tool for tool in tools}
     listed = types.ListToolsResult(tools=[_described(tool) for tool in known.values()])
 
@@ -36,7 +36,7 @@ def mcp_server(tools: Iterable[Tool], port_of: Callable[[Context], GatewayPort])
     async def call_tool(context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         tool = known.get(params.name)
         if tool is None:
-            raise MCPError(code=types.INVALID_PARAMS, message="there is no such tool")
+            raise MCPError(code=types.INVALID_PARAMS, message="unknown tool")
 
         async def report(progress: float, message: str) -> None:
             await context.session.report_progress(progress, 1.0, message)
@@ -56,21 +56,21 @@ def mcp_server(tools: Iterable[Tool], port_of: Callable[[Context], GatewayPort])
 
 async def _answer(tool: Tool, port: GatewayPort, arguments: dict[str, Any], report: Report) -> types.CallToolResult:
     try:
-        told = await tool(port, arguments, report)
+        result = await tool(port, arguments, report)
     except Exception:
-        # What an exception says is for the log alone: the library would send it to the caller.
+        # The exception is only logged. The library would send its text to the caller.
         incident = secrets.token_hex(6)
-        log.exception("a tool failed by a defect", extra={"tool": tool.name, "incident": incident})
+        log.exception("a tool failed unexpectedly", extra={"tool": tool.name, "incident": incident})
         failure = error_pb2.Failure(
             reason=error_pb2.ERROR_REASON_INTERNAL,
             message=f"internal error, incident {incident}",
             metadata={"incident": incident},
         )
-        told = refusal(RefusedError("INTERNAL", failure))
+        result = refusal(RefusedError("INTERNAL", failure))
     return types.CallToolResult(
-        content=[types.TextContent(type="text", text=told.text)],
-        structured_content=told.content,
-        is_error=told.failed,
+        content=[types.TextContent(type="text", text=result.text)],
+        structured_content=result.content,
+        is_error=result.failed,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a tool is: what it is called and takes, what it does with a gateway, and how it says what came of it."""
+"""The type of tools, and of their results."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Any
 from google.protobuf import json_format
 
 from gateway.errors import Violation, printable
-from gateway.mcp import schema, words
+from gateway.mcp import render, schema
 from gateway.mcp.port import GatewayPort, RefusedError, invalid
 
 Report = Callable[[float, str], Awaitable[None]]
-"""Tells the caller how far it is, 0 to 1, and in words."""
+"""Reports progress to the caller: a number from 0 to 1, and a text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A tool's answer, for who reads and for programs. `failed`: it is why there is none."""
+class ToolResult:
+    """The result of a tool: `text` for the model, `content` as JSON. `failed`: the result is an error."""
 
     text: str
     content: dict[str, Any]
@@ -25,19 +25,23 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool. `changes`: it does more than look; `ends`: it ends something; `repeatable`: twice is as once."""
+    """A tool.
+
+    `arguments` is the JSON Schema of its arguments. `changes`: it is not read-only. `ends`: it cancels something.
+    `repeatable`: a second call with the same arguments has no further effect.
+    """
 
     name: str
     title: str
     description: str
     arguments: dict[str, Any]
-    run: "Callable[[GatewayPort, Mapping[str, Any], Report], Awaitable[Told]]"
+    run: "Callable[[GatewayPort, Mapping[str, Any], Report], Awaitable[ToolResult]]"
     changes: bool = False
     ends: bool = False
     repeatable: bool = True
 
-    async def __call__(self, gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> Told:
-        """Check the arguments, then do it; refusals are answers too."""
+    async def __call__(self, gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> ToolResult:
+        """Check the arguments and run the tool. A refused call is returned as a result."""
         wrong = schema.violations(self.arguments, arguments)
         try:
             if wrong:
@@ -47,14 +51,14 @@ class Tool:
             return refusal(refused)
 
 
-def refusal(refused: RefusedError, advice: str = "", **more: Any) -> Told:
-    """A refusal as an answer: what it says, what to do about it, and more for programs."""
-    text = words.told(refused.failure) + (f"\n{advice}" if advice else "")
-    return Told(text, {"error": words.error_json(refused), **more}, failed=True)
+def refusal(refused: RefusedError, advice: str = "", **more: Any) -> ToolResult:
+    """Return a refused call as a result: its failure and advice as text, and `more` in the JSON."""
+    text = render.failure_line(refused.failure) + (f"\n{advice}" if advice else "")
+    return ToolResult(text, {"error": render.error_json(refused), **more}, failed=True)
 
 
 def an_object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    """The schema of arguments, or of what is in one."""
+    """Return the schema of an object with these properties and no others."""
     return {
         "type": "object",
         "properties": properties,
@@ -64,12 +68,17 @@ def an_object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
 
 
 def limit_of(default: int, most: int) -> dict[str, Any]:
-    """How many of a list are wanted."""
-    return {"type": "integer", "minimum": 1, "maximum": most, "description": f"{default} unless given."}
+    """Return the schema of an argument `limit`."""
+    return {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": most,
+        "description": f"The number of entries; default: {default}.",
+    }
 
 
 def read(message: Any, content: Mapping[str, Any], field: str) -> Any:
-    """The content as a message, where its schema could not tell that it is none."""
+    """Parse JSON into a message. Raises RefusedError for values that the schema cannot exclude."""
     try:
         return json_format.ParseDict(dict(content), message)
     except (json_format.ParseError, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""All tools, in the order in which they are listed."""
+"""The list of all tools."""
 
 from gateway.mcp.catalogs import catalog_tools
 from gateway.mcp.files import Files
@@ -8,5 +8,5 @@ from gateway.mcp.tool import Tool
 
 
 def all_tools(files: Files | None = None) -> tuple[Tool, ...]:
-    """The tools; with `files`, media can be uploaded from there as well."""
+    """Return all tools, in the order of their listing. With `files`, media can be uploaded from there as well."""
     return (*generation_tools(), upload_tool(files), *catalog_tools())

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from gateway.access.identity import Access
 from gateway.errors import GatewayError
-from gateway.mcp import words
+from gateway.mcp import render
 from gateway.mcp.server import mcp_server
 from gateway.mcp.tools import all_tools
 from gateway.rpc.chain import Chain
@@ -87,7 +87,7 @@ class McpEndpoint:
             self._access.identify(_authorization(request), ALLOWED_TO_ALL)
         except GatewayError as error:
             # Without valid credentials, not even the list of tools is returned.
-            failure = words.failure_json(failure_message(error.failure))
+            failure = render.failure_json(failure_message(error.failure))
             return JSONResponse({"error": failure}, status_code=401, headers={"www-authenticate": "Bearer"})
         return None
 

@@ -18,7 +18,7 @@ from gateway.mcp.media import LARGEST_MEDIA
 from gateway.mcp.port import GatewayPort
 from gateway.mcp.schema import MOST_VALUES, violations
 from gateway.mcp.server import mcp_server
-from gateway.mcp.tool import Report, Told, Tool
+from gateway.mcp.tool import Report, Tool, ToolResult
 from gateway.mcp.tools import all_tools
 from gateway.serving import PUBLIC_SERVICES
 from hfgateway.v1 import generation_input_pb2, generation_service_pb2
@@ -79,7 +79,7 @@ def test_an_upload_fits_into_a_request() -> None:
 
 
 async def test_a_defect_is_told_as_an_incident_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    async def broken(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> Told:
+    async def broken(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> ToolResult:
         raise RuntimeError("a secret of the store")
 
     tool = Tool("broken", "", "", {"type": "object"}, broken)
@@ -90,7 +90,7 @@ async def test_a_defect_is_told_as_an_incident_and_nothing_else(caplog: pytest.L
     incident = result.structured_content["error"]["metadata"]["incident"]
     assert result.structured_content["error"]["reason"] == "INTERNAL"
     assert "secret" not in str(result)
-    assert [record.__dict__["incident"] for record in caplog.records if "defect" in record.message] == [incident]
+    assert [record.__dict__["incident"] for record in caplog.records if "unexpectedly" in record.message] == [incident]
 
 
 def test_of_large_arguments_no_more_is_looked_at_than_is_allowed() -> None:

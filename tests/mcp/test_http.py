@@ -89,7 +89,7 @@ async def test_a_key_that_is_revoked_opens_nothing_any_more(start: Start) -> Non
         await running.gateway.access.revoke_key(listed.id)
         refused = await waiting
         assert error(refused)["reason"] == "INVALID_CREDENTIALS"
-        assert "goes on" in text(refused)
+        assert "continues" in text(refused)
         with pytest.raises(MCPError):
             await client.call_tool("list_generations", {})
 

@@ -180,7 +180,7 @@ async def test_bad_input_is_told_field_by_field_and_sent_nowhere(start: Start, c
             assert [field for field in fields if field not in named] == [], (name, named)
             assert all(violation["description"] for violation in told_of["field_violations"])
         unknown = await client.call_tool("get_generation", {"id": "no-such-id"})
-        with pytest.raises(MCPError, match="no such tool"):
+        with pytest.raises(MCPError, match="unknown tool"):
             await client.call_tool("delete_everything", {})
     assert error(unknown)["reason"] == "NOT_FOUND"
     assert running.ledger.submissions == []
@@ -286,7 +286,7 @@ async def test_files_are_read_below_the_folder_that_was_named_and_nowhere_else(s
         both = await client.call_tool("upload_media", {"path": "deep/fox.PNG", "data": "eA=="})
     assert str(folder) in str(tool.input_schema)
     assert [await stored(told(result)["url"]) for result in (below, absolute)] == [b"a fox", b"a fox"]
-    assert set(refusals[:5] + refusals[6:]) == {f"is no file below {folder}"}
+    assert set(refusals[:5] + refusals[6:]) == {f"is not a file below {folder}"}
     assert refusals[5].startswith("must end in .jpg")
     assert error(both)["reason"] == "INVALID_INPUT"
 

@@ -1,4 +1,4 @@
-"""What a model reads: generations and refusals as text, and as the JSON that stands beside it."""
+"""Renders generations and failures for a language model, as text and as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,58 +13,58 @@ State = generation_pb2.GenerationState
 
 
 def as_json(message: Message) -> dict[str, Any]:
-    """A message in the API's own JSON, with the names of the protos, which arguments and violations have too."""
+    """Return a message in the API's JSON, with the field names of the protos, which arguments and violations use."""
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
 def state_name(generation: generation_pb2.Generation) -> str:
-    """Its state, without the prefix."""
+    """Return the name of the state, without its prefix."""
     return _name(State, generation.state, "GENERATION_STATE_")
 
 
 def summary(generation: generation_pb2.Generation) -> str:
-    """A generation in a few lines, its links among them."""
+    """Return a few lines about a generation, with its links."""
     lines = [f"{state_name(generation)}: generation {generation.id} with {generation.model_id}"]
     if generation.HasField("failure"):
-        lines.append(f"It failed: {told(generation.failure)}")
+        lines.append(f"It failed: {failure_line(generation.failure)}")
     if generation.HasField("delay"):
-        lines.append(f"It waits: {told(generation.delay)}")
+        lines.append(f"It waits: {failure_line(generation.delay)}")
     for number, output in enumerate(generation.outputs, 1):
         lines.append(f"Output {number}: {output.url or _name(State, output.state, 'GENERATION_STATE_')}")
     if generation.HasField("outputs_expire_time"):
-        lines.append(f"The outputs can be had until {generation.outputs_expire_time.ToJsonString()}.")
+        lines.append(f"The outputs are available until {generation.outputs_expire_time.ToJsonString()}.")
     return "\n".join(lines)
 
 
-def expectation(generation: generation_pb2.Generation, forecast: generation_pb2.Forecast | None) -> str:
-    """What is going on, in a few words."""
-    words = [state_name(generation)]
+def progress(generation: generation_pb2.Generation, forecast: generation_pb2.Forecast | None) -> str:
+    """Return a line about the progress of a generation."""
+    parts = [state_name(generation)]
     if generation.HasField("delay"):
-        words.append(generation.delay.message)
+        parts.append(generation.delay.message)
     if forecast is not None and forecast.queue_position:
-        words.append(f"number {forecast.queue_position} in the gateway's queue")
+        parts.append(f"number {forecast.queue_position} in the gateway's queue")
     if forecast is not None and forecast.HasField("remaining"):
-        words.append(f"about {forecast.remaining.ToSeconds()} s left")
-    return ", ".join(words)
+        parts.append(f"about {forecast.remaining.ToSeconds()} s left")
+    return ", ".join(parts)
 
 
-def told(failure: error_pb2.Failure) -> str:
-    """A failure in one line: its reason, its message, and the fields that the message does not name."""
+def failure_line(failure: error_pb2.Failure) -> str:
+    """Return a failure as one line: its reason, its message, and the fields that the message does not mention."""
     fields = [f"{one.field}: {one.description}" for one in failure.field_violations]
     more = [text for text in fields if text not in failure.message]
     line = f"{reason_name(failure)}: {failure.message}" + (f" ({'; '.join(more)})" if more else "")
     if failure.HasField("retry_delay"):
-        line += f" Wait {failure.retry_delay.ToTimedelta().total_seconds():.3g} s before you try again."
+        line += f" Try again after {failure.retry_delay.ToTimedelta().total_seconds():.3g} s."
     return line
 
 
 def error_json(refused: RefusedError) -> dict[str, Any]:
-    """A refusal for programs: code, reason without its prefix, fields, and when to come again."""
-    return failure_json(refused.failure) | {"code": refused.code, "retryable": refused.passes}
+    """Return a refused call as JSON: `failure_json` with the code of the call."""
+    return failure_json(refused.failure) | {"code": refused.code, "retryable": refused.repeatable}
 
 
 def failure_json(failure: error_pb2.Failure) -> dict[str, Any]:
-    """A failure for programs."""
+    """Return a failure as JSON: reason without its prefix, message, fields, and the delay before a retry."""
     content: dict[str, Any] = {
         "reason": reason_name(failure),
         "message": failure.message,
@@ -78,7 +78,7 @@ def failure_json(failure: error_pb2.Failure) -> dict[str, Any]:
 
 
 def reason_name(failure: error_pb2.Failure) -> str:
-    """The reason, without the prefix; UNKNOWN where none is given."""
+    """Return the reason without its prefix; UNKNOWN if there is none."""
     if failure.reason == error_pb2.ERROR_REASON_UNSPECIFIED:
         return "UNKNOWN"
     return _name(error_pb2.ErrorReason, failure.reason, "ERROR_REASON_")
