@@ -169,7 +169,7 @@ def test_every_failpoint_has_a_scenario_that_reaches_it() -> None:
     assert {place for scenario in SCENARIOS.values() for place in scenario.places} - {AT_WORK} == failpoints.PLACES
 
 
-def test_only_the_writer_and_the_migration_commit_and_both_between_two_places() -> None:
+def test_only_the_writer_and_the_migration_commit_both_between_failpoints() -> None:
     committing = {}
     for path in SERVING:
         for one in functions(path):
@@ -183,7 +183,7 @@ def test_only_the_writer_and_the_migration_commit_and_both_between_two_places() 
         assert before.lineno < commit.lineno < after.lineno
 
 
-def test_only_the_writer_gets_a_connection_that_can_write() -> None:
+def test_only_the_writer_has_a_connection_that_can_write() -> None:
     assert callers("sqlite3.connect") == {
         "store/files.py connect_writer", "store/files.py connect_reader", "store/files.py connect_examiner",
     }  # fmt: skip
@@ -197,7 +197,7 @@ def test_only_the_writer_gets_a_connection_that_can_write() -> None:
     assert (len(uses), len(given)) == (2, 1)  # created and passed on
 
 
-def test_everything_that_is_saved_is_saved_by_name() -> None:
+def test_every_save_has_a_name() -> None:
     saving = {"generations/service.py observe", "generations/sender.py _mark_and_send"}
     assert callers("_store.save") == saving
     for one in saving:
@@ -205,7 +205,7 @@ def test_everything_that_is_saved_is_saved_by_name() -> None:
         assert ast.unparse(save.args[2]).startswith("step(")
 
 
-def test_every_request_is_sent_by_the_one_class_with_places() -> None:
+def test_one_class_with_failpoints_sends_every_request() -> None:
     importing = {
         str(path.relative_to(GATEWAY))
         for path in SERVING
@@ -231,7 +231,7 @@ def test_every_request_is_sent_by_the_one_class_with_places() -> None:
         assert callers(f"httpx.{client}") == set()
 
 
-def test_every_answer_is_given_by_a_function_with_places() -> None:
+def test_every_response_is_sent_by_a_function_with_failpoints() -> None:
     adapter = "rpc/over_grpc.py"
     for kind in ("unary_unary", "unary_stream", "stream_unary", "stream_stream"):
         assert callers(f"grpc.{kind}_rpc_method_handler") <= {f"{adapter} _bound"}
@@ -241,11 +241,11 @@ def test_every_answer_is_given_by_a_function_with_places() -> None:
         assert calls(function(adapter, name), "_end_with_a_failpoint"), name
     assert callers("uvicorn.Config") == {"web/server.py __init__"}
     (config,) = (call for one in functions(GATEWAY / "web/server.py") for call in calls(one, "uvicorn.Config"))
-    assert ast.unparse(config.args[0]) == "mortal(app)"
+    assert ast.unparse(config.args[0]) == "with_failpoints(app)"
 
 
 @pytest.mark.parametrize("when", ["before", "amid", "after"])
-def test_a_process_dies_at_the_place_that_it_is_told_and_at_no_other(when: str) -> None:
+def test_a_process_is_killed_at_the_armed_failpoint_only(when: str) -> None:
     comes_by = "from gateway import failpoints as f; f.before('{0}'); f.amid('{0}'); f.after('{0}'); print('alive')"
     for step, told in (("submit call", (-9, "")), ("cancel call", (0, "alive\n"))):
         ended = subprocess.run(
