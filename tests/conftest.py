@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 from tests.support.watchdog import Watchdog
 
@@ -178,6 +179,29 @@ class Lines(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
         return LONGEST_FIRST[LINES[file]][0] if file in LINES else file
+
+    def schedule(self) -> None:
+        super().schedule()
+        # A worker begins its last test when it has been told that no other follows. xdist forgets to tell this to one
+        # that replaces a crashed worker and gets a single test.
+        for node in self.nodes:
+            self._reschedule(node)
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Return the test that a worker crashed in, and hand out the tests that it had not begun.
+
+        xdist would hand out the crashed test again, and files whose tests have all ended, which never end again.
+        """
+        units = self.assigned_work.pop(node)
+        pending = [test for unit in units.values() for test, ended in unit.items() if not ended]
+        if not pending:
+            return None
+        for name, unit in units.items():
+            if rest := {test: False for test in unit if test in pending[1:]}:
+                self.workqueue[name] = rest
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return pending[0]
 
 
 def cores() -> int:

@@ -40,6 +40,11 @@ class Watchdog:
         self._watched = ""
         self._watch("the start of the run", LONGEST if self._controls else LIMIT)
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        if not self._controls:
+            self._rest()  # a worker may have nothing to do for as long as others run their last tests
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         mark = item.get_closest_marker("timeout")

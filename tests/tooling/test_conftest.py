@@ -17,7 +17,9 @@ CONFTEST = ROOT / "tests" / "conftest.py"
 PREAMBLE = "import asyncio, contextlib, os, socket, tempfile, threading\nimport pytest\n"
 
 
-def run_pytest(directory: Path, test: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(
+    directory: Path, test: str, *arguments: str, timeout: float = 300, **environment: str
+) -> subprocess.CompletedProcess[str]:
     shutil.copy(CONFTEST, directory / "conftest.py")
     (directory / "test_it.py").write_text(PREAMBLE + test)
     (directory / "pytest.ini").write_text(
@@ -33,6 +35,7 @@ def run_pytest(directory: Path, test: str, *arguments: str, **environment: str) 
         capture_output=True,
         text=True,
         check=False,
+        timeout=timeout,
     )
 
 
@@ -156,6 +159,14 @@ def test_one_worker_runs_the_files_of_a_line_and_the_longest_lines_begin(tmp_pat
     (worker,) = {worker for worker, name in told if name in names}
     ours = [name for teller, name in told if teller == worker]
     assert ours[: 3 * len(line)] == [name for name in names for _ in range(3)]
+
+
+def test_a_run_goes_on_after_a_worker_has_crashed(tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / f"test_{number}.py").write_text("def test_it():\n    pass\n")
+    crash = "def test_before(): pass\ndef test_crash(): os._exit(1)\ndef test_after(): pass\n"
+    ended = run_pytest(tmp_path, crash, "-n", "2", timeout=120)
+    assert "1 failed, 6 passed" in ended.stdout, ended.stdout
 
 
 def test_the_files_that_begin_exist_and_are_named_once() -> None:
