@@ -201,7 +201,7 @@ class Lines(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
                 self.workqueue[name] = rest
         for other in self.assigned_work:
             self._reschedule(other)
-        return pending[0]
+        return str(pending[0])
 
 
 def cores() -> int:

@@ -97,8 +97,8 @@ class WebhookInbox:
 
     async def drained(self) -> None:
         """Stop processing; the next process resumes it."""
+        await self._receiving.drained()  # first, because it starts to process what it stores
         await self._tasks.cancel()
-        await self._receiving.drained()
 
     def _start(self, delivery: Delivery) -> None:
         task = self._tasks.start(self._deal(delivery))

@@ -36,6 +36,7 @@ SYNC_AFTER = 1.0
 COUNT = "UPDATE meta SET value = :commits WHERE name = 'commits'"
 LATE = 10.0
 """Seconds for which the disk may be busy with a group until it counts as hung. Longer than PATIENCE."""
+CLOSED = "the store is closed"
 HUNG = "the store's disk does not respond"
 PATIENCE = 5_000
 """Milliseconds that the thread waits for a file that another program has locked."""
@@ -114,6 +115,8 @@ class Writer:
         """Whether the last group had several writes, or others arrived before it was committed."""
         self._gathering: asyncio.TimerHandle | None = None
         self._closing = False
+        self._ended = False
+        """The thread closes the connection, or has closed it. Using it now could crash the process."""
         self._connection = connection
         connection.execute("PRAGMA busy_timeout=0")  # the event loop must not wait for another program
         self._mark: Mark | None = None
@@ -140,7 +143,7 @@ class Writer:
         The future raises StoreError if the write is refused, or the error that `write` raised if it is not of SQLite.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
-        if self._hung:
+        if self._hung or self._ended:
             self._refuse(future)
             return future
         self._waiting.append(Job(step, write, brief, future))
@@ -181,6 +184,7 @@ class Writer:
         if not group:  # the writer is being closed
             if self._syncing is not None:
                 self._syncing.cancel()
+            self._ended = True
             self._worker.run(self._close_files)
             self._resolve_closed()
             return
@@ -228,7 +232,7 @@ class Writer:
     def _refuse(self, future: "asyncio.Future[Any]") -> None:
         self.refused += 1
         if not future.done():
-            future.set_exception(StoreError(HUNG))
+            future.set_exception(StoreError(CLOSED if self._ended else HUNG))
 
     def _resolve_closed(self) -> None:
         if not self._closed.done():

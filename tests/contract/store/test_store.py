@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -601,6 +602,16 @@ async def test_queued_writes_are_stored_when_the_store_is_closed(store: Store, e
     await engine.close()
     assert all(claimed.new for claimed in await asyncio.gather(*writes))
     assert len(await (await engine.open()).unfinished()) == 20
+
+
+async def test_a_write_after_the_close_is_refused(store: Store, engine: Engine) -> None:
+    closing = asyncio.ensure_future(engine.close())
+    while not closing.done():
+        with contextlib.suppress(StoreError):
+            await store.claim(examples.claim())
+        await asyncio.sleep(0)  # a refusal does not wait
+    with pytest.raises(StoreError):
+        await store.claim(examples.claim())
 
 
 async def test_a_late_acceptance_of_an_ended_generation_is_kept(store: Store) -> None:

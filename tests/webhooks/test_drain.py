@@ -1,0 +1,53 @@
+"""A webhook that arrives while the gateway stops."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from gateway.generations.clock import SystemClock
+from gateway.generations.model import GenerationId, RequestId
+from gateway.generations.ports import Delivered, Delivery
+from gateway.generations.webhook_inbox import WebhookInbox
+
+DELIVERY = Delivery(GenerationId("id"), "name", RequestId("request"), "completed")
+
+
+class SlowStore:
+    """A store with one slow commit. It records the calls after its close."""
+
+    def __init__(self) -> None:
+        self.asked, self.commit, self.closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.called_after_close: list[str] = []
+
+    async def deliver(self, _delivery: Delivery, _wall: float) -> Delivered:
+        self.asked.set()
+        await self.commit.wait()
+        return Delivered.KEPT
+
+    async def any(self, _generation_id: str) -> None:
+        await self.closed.wait()
+
+    async def dealt_with(self, delivery: Delivery, *, again: bool) -> None:
+        if self.closed.is_set():
+            self.called_after_close.append(f"{delivery.name} {again}")
+
+
+async def test_a_webhook_that_is_stored_during_a_drain_is_not_processed_after_it() -> None:
+    store: Any = SlowStore()
+    unused: Any = SimpleNamespace(entries={}, note=lambda *_: None)
+    inbox = WebhookInbox(
+        store=store, upstream=unused, clock=SystemClock(), feed=unused, service=unused, sender=unused, trust=unused,
+        recorder=unused,
+    )  # fmt: skip
+    async with asyncio.timeout(10):
+        receiving = asyncio.ensure_future(inbox.receive(DELIVERY))
+        await store.asked.wait()
+        draining = asyncio.ensure_future(inbox.drained())
+        await asyncio.sleep(0)  # the drain begins
+        store.commit.set()
+        await draining
+        store.closed.set()
+        assert await receiving, "it was stored, so Higgsfield gets a 200"
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+    assert store.called_after_close == []
