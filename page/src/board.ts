@@ -1,4 +1,4 @@
-/** What there is to see: every generation that was told of, in its column and its order. Knows no document. */
+/** The generations that the page shows, by column and in order. Does not use the DOM. */
 
 import { type Forecast, type Generation, GenerationState as State } from "@hfgateway/client/browser";
 
@@ -6,7 +6,7 @@ export type Column = "running" | "waiting" | "ended";
 
 export const COLUMNS: readonly Column[] = ["running", "waiting", "ended"];
 
-/** Ended ones beyond this are let go of, oldest first: a page may be open for weeks. */
+/** Limit of ended generations. The oldest are dropped, because a page may be open for weeks. */
 export const MOST_ENDED = 200;
 
 export function columnOf(generation: Generation): Column {
@@ -17,18 +17,19 @@ export function columnOf(generation: Generation): Column {
 export class Board {
   readonly #generations = new Map<string, Generation>();
 
-  /** Takes over what was told, unless something newer is known. Says whether that changes what is to be seen. */
-  tell(generation: Generation): boolean {
+  /** Stores a generation, and returns true, unless a newer revision is known. */
+  update(generation: Generation): boolean {
     const known = this.#generations.get(generation.id);
     if (known && known.revision > generation.revision) return false;
-    // Changes come without what a list or an earlier change has told of the input.
+    // A change may lack the input, which a list or an earlier change contained.
     if (known?.input && !generation.input) generation.input = known.input;
     this.#generations.set(generation.id, generation);
     this.#prune();
     return true;
   }
 
-  foresee(id: string, forecast: Forecast): Generation | undefined {
+  /** Stores a forecast, and returns its generation if that is known. */
+  updateForecast(id: string, forecast: Forecast): Generation | undefined {
     const known = this.#generations.get(id);
     if (known && !known.done) known.forecast = forecast;
     return known;
@@ -42,7 +43,7 @@ export class Board {
     return this.#generations.get(id);
   }
 
-  /** The generations of a column: ended ones by their end, newest first; others by their age, oldest first. */
+  /** Returns the generations of a column: ended ones by end time, newest first; others by creation, oldest first. */
   column(column: Column): Generation[] {
     const found = [...this.#generations.values()].filter((one) => columnOf(one) === column);
     return column === "ended" ? found.sort(byEnd) : found.sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -59,13 +60,13 @@ function byEnd(a: Generation, b: Generation): number {
   return second! - first! || (a.id < b.id ? 1 : -1);
 }
 
-/** "team=red, order=7" as labels. Throws an Error that says what is wrong with it. */
+/** Parses labels such as "team=red, order=7". Throws an Error with a message for the user. */
 export function parseLabels(text: string): Record<string, string> {
   const labels: Record<string, string> = {};
   for (const part of text.split(",")) {
     if (!part.trim()) continue;
     const [name = "", ...rest] = part.split("=");
-    if (!name.trim() || rest.length === 0) throw new Error(`“${part.trim()}” is no label: write name=value`);
+    if (!name.trim() || rest.length === 0) throw new Error(`“${part.trim()}” is not a label: write name=value`);
     labels[name.trim()] = rest.join("=").trim();
   }
   return labels;

@@ -1,27 +1,27 @@
-/** The line to the gateway, as a page sees it: the client resumes a broken stream by itself, and says nothing of it. */
+/** Observes the connection to the gateway, because the client resumes a broken stream without notice. */
 
 import { connect, type Protocol } from "@hfgateway/client/browser";
 
 export type LineState = "connecting" | "live" | "reconnecting";
 
-/** The Connect protocol, with somebody told how its streams fare. */
-export function watchedLine(told: (state: LineState) => void): Protocol {
+/** Returns the Connect protocol, with a callback for the state of its streams. */
+export function observedLine(onState: (state: LineState) => void): Protocol {
   return (baseUrl) => {
     const transport = connect(baseUrl);
     let state: LineState = "connecting";
     const become = (next: LineState) => {
-      if (next !== state) told(next);
+      if (next !== state) onState(next);
       state = next;
     };
-    told(state);
+    onState(state);
     return {
       unary: (...call) => transport.unary(...call),
       async stream(...call) {
         try {
           const response = await transport.stream(...call);
-          // Headers alone are the gateway's word that it is there: a watch may have nothing to tell for a while.
+          // The headers show that the gateway answers; the first message of a watch may take a while.
           become("live");
-          return { ...response, message: heard(response.message, () => become("reconnecting")) };
+          return { ...response, message: observed(response.message, () => become("reconnecting")) };
         } catch (error) {
           become("reconnecting");
           throw error;
@@ -31,11 +31,11 @@ export function watchedLine(told: (state: LineState) => void): Protocol {
   };
 }
 
-async function* heard<T>(messages: AsyncIterable<T>, broke: () => void): AsyncGenerator<T, void, undefined> {
+async function* observed<T>(messages: AsyncIterable<T>, onError: () => void): AsyncGenerator<T, void, undefined> {
   try {
     yield* messages;
   } catch (error) {
-    broke();
+    onError();
     throw error;
   }
 }

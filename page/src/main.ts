@@ -1,4 +1,4 @@
-/** Joins everything: asks who looks where the gateway wants to know, watches, and shows what is told. */
+/** Starts the page: asks for a credential if the gateway demands one, watches, and shows the changes. */
 
 import {
   createClient,
@@ -8,7 +8,7 @@ import {
   InvalidCredentials,
 } from "@hfgateway/client/browser";
 import { Board, parseLabels } from "./board.js";
-import { type LineState, watchedLine } from "./line.js";
+import { type LineState, observedLine } from "./line.js";
 import { forget, mayAct, remember, rememberedCredential } from "./session.js";
 import { showStory } from "./story.js";
 import { part, View, wording } from "./view.js";
@@ -20,7 +20,7 @@ const LINE: Record<LineState, string> = { connecting: "Connecting…", live: "Li
 
 const board = new Board();
 const view = new View(board, {
-  cancel: (id) => void act((client) => client.cancel(id).then(seen)),
+  cancel: (id) => void act((client) => client.cancel(id).then(show)),
   story: (id) => void act((client) => client.explain(id).then(showStory)),
 });
 
@@ -30,8 +30,8 @@ let client: GatewayClient | undefined;
 let watching = new AbortController();
 let drawing = 0;
 
-/** Begins anew: with another credential, or another filter. */
-function begin(): void {
+/** Starts to watch, or starts again with another credential or filter. */
+function start(): void {
   watching.abort();
   watching = new AbortController();
   board.clear();
@@ -39,33 +39,33 @@ function begin(): void {
   part("login").hidden = true;
   part("forget").hidden = !credential;
   part("board").hidden = false;
-  complain("");
+  showError("");
   void client?.close();
   client = createClient({
     apiKey: credential || undefined,
-    protocol: watchedLine(showLine),
-    // A page that is open stays open: over a night, and over any restart.
+    protocol: observedLine(showLine),
+    // An open page resumes after any outage, however long.
     retry: { resumeWatchesForMs: Number.POSITIVE_INFINITY },
   });
   draw();
   const { signal } = watching;
   void watch(client, signal).catch((error: unknown) => {
-    // Another watch has taken its place: nobody waits for this one.
+    // If the watch was aborted, another one has replaced it.
     if (!signal.aborted) failed(error);
   });
 }
 
 async function watch(client: GatewayClient, signal: AbortSignal): Promise<void> {
   const options = { labels, includeInput: true, forecastIntervalMs: FORECAST_EVERY_MS, signal };
-  let told = false;
+  let complete = false;
   for await (const event of client.watchMany(options)) {
     switch (event.type) {
       case "changed":
-        seen(event.generation);
+        show(event.generation);
         break;
       case "forecasts":
         for (const [id, forecast] of Object.entries(event.forecasts)) {
-          const generation = board.foresee(id, forecast);
+          const generation = board.updateForecast(id, forecast);
           if (generation) view.drawForecast(generation);
         }
         break;
@@ -73,14 +73,14 @@ async function watch(client: GatewayClient, signal: AbortSignal): Promise<void> 
         board.clear();
         break;
       case "caughtUp":
-        // What ended before: once the stream is there nothing that ends now can be missed.
+        // Read the ended generations only now: from here on, the stream reports every end.
         await readEnded(client, signal);
-        told = true;
+        complete = true;
         break;
       case "missing":
         break;
     }
-    if (told) draw();
+    if (complete) draw();
   }
 }
 
@@ -88,22 +88,22 @@ async function readEnded(client: GatewayClient, signal: AbortSignal): Promise<vo
   let left = ENDED_AT_FIRST;
   const options = { states: ENDED_STATES, labels, includeInput: true, pageSize: ENDED_AT_FIRST, signal };
   for await (const generation of client.list(options)) {
-    board.tell(generation);
+    board.update(generation);
     left -= 1;
     if (left <= 0) break;
   }
 }
 
-function seen(generation: Generation): void {
+function show(generation: Generation): void {
   const before = board.get(generation.id)?.state;
-  if (!board.tell(generation)) return;
+  if (!board.update(generation)) return;
   if (before !== undefined && before !== generation.state) {
     part("announcements").textContent = `${wording(generation.state)}: ${generation.modelId}`;
   }
   draw();
 }
 
-/** Once a frame, however much is told. */
+/** Draws at most once per frame. */
 function draw(): void {
   drawing ||= requestAnimationFrame(() => {
     drawing = 0;
@@ -112,7 +112,7 @@ function draw(): void {
 }
 
 async function act(action: (client: GatewayClient) => Promise<void>): Promise<void> {
-  complain("");
+  showError("");
   try {
     if (client) await action(client);
   } catch (error) {
@@ -122,15 +122,15 @@ async function act(action: (client: GatewayClient) => Promise<void>): Promise<vo
 
 function failed(error: unknown): void {
   if (error instanceof InvalidCredentials) {
-    askWhoLooks(error);
+    askForCredential(error);
   } else if (error instanceof GatewayError) {
-    complain(error.message);
+    showError(error.message);
   } else {
     throw error;
   }
 }
 
-function askWhoLooks(error: InvalidCredentials): void {
+function askForCredential(error: InvalidCredentials): void {
   watching.abort();
   const had = credential;
   credential = "";
@@ -140,16 +140,16 @@ function askWhoLooks(error: InvalidCredentials): void {
   showLine("connecting");
   part("line").textContent = "Not connected";
   part("login").hidden = false;
-  part("login-why").textContent = had ? why(error) : "This gateway asks who looks.";
+  part("login-why").textContent = had ? why(error) : "This gateway requires an API key or a watch token.";
   (part("credential") as HTMLInputElement).focus();
 }
 
 function why(error: InvalidCredentials): string {
-  if (error.metadata["expired"]) return "Your watch token has expired. Ask for a new one where you got it.";
-  return `That did not work: ${error.message}.`;
+  if (error.metadata["expired"]) return "Your watch token has expired. Get a new one from where you got it.";
+  return `The login failed: ${error.message}.`;
 }
 
-function complain(text: string): void {
+function showError(text: string): void {
   part("trouble").textContent = text;
   part("trouble").hidden = !text;
 }
@@ -166,26 +166,26 @@ part("login-form").addEventListener("submit", (event) => {
   credential = input.value.trim();
   input.value = "";
   remember(credential);
-  begin();
+  start();
 });
 
 part("forget").addEventListener("click", () => {
   forget();
   credential = "";
-  begin();
+  start();
 });
 
 part("filter-form").addEventListener("submit", (event) => {
   event.preventDefault();
   try {
     labels = parseLabels((part("labels") as HTMLInputElement).value);
-    begin();
+    start();
   } catch (error) {
-    complain(error instanceof Error ? error.message : String(error));
+    showError(error instanceof Error ? error.message : String(error));
   }
 });
 
 part("story-close").addEventListener("click", () => (part("story") as HTMLDialogElement).close());
 
-begin();
+start();
 

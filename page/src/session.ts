@@ -1,12 +1,12 @@
-/** Who looks: an API key or a watch token, kept for as long as the tab is open, or nobody where the gateway asks nobody. */
+/** The credential of the tab: an API key or a watch token, kept while the tab is open; empty if none is needed. */
 
 const KEPT_AS = "hfgateway.credential";
 
-/** What the page was opened with, or what it was told before. A token may come in the fragment, which no server sees. */
+/** Returns the token of the URL's fragment, which is not sent to a server, or else the credential that was entered. */
 export function rememberedCredential(): string {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) {
-    // Out of the address bar, the history and whatever copies them.
+    // Remove the token from the address bar and the history.
     history.replaceState(null, "", location.pathname + location.search);
     remember(given);
   }
@@ -21,7 +21,7 @@ export function forget(): void {
   sessionStorage.removeItem(KEPT_AS);
 }
 
-/** A watch token can only look. */
+/** Returns whether the credential allows more than reading; a watch token does not. */
 export function mayAct(credential: string): boolean {
   return !credential.startsWith("hfw_");
 }

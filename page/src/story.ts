@@ -1,4 +1,4 @@
-/** One generation's story: every change with its cause, every call to Higgsfield with its outcome. */
+/** Shows the history of a generation: every change with its cause, and every call to Higgsfield with its outcome. */
 
 import {
   durationMs,

@@ -1,4 +1,4 @@
-/** Draws the board. A generation keeps its element for as long as it is on the page, so that players go on playing. */
+/** Draws the board. A generation keeps its element while it is on the page, so that videos are not interrupted. */
 
 import {
   durationMs,
@@ -29,7 +29,7 @@ export class View {
     this.#counts = byColumn((column) => part(`${column}-count`));
   }
 
-  /** Whether what needs more than looking is offered. */
+  /** Whether buttons are shown that need more than permission to read. */
   mayAct = true;
 
   draw(): void {
@@ -49,9 +49,9 @@ export class View {
     for (const id of this.#cards.keys()) if (!shown.has(id)) this.#cards.delete(id);
   }
 
-  /** Only what is expected of it has changed. */
+  /** Draws a changed forecast. */
   drawForecast(generation: Generation): void {
-    this.#cards.get(generation.id)?.foresee(generation);
+    this.#cards.get(generation.id)?.showForecast(generation);
   }
 
   #card(generation: Generation): Card {
@@ -102,11 +102,11 @@ class Card {
     this.#cancel.setAttribute("aria-label", `Cancel: ${this.#title.textContent}`);
     this.#story.hidden = !mayAct;
     this.#story.setAttribute("aria-label", `Story: ${this.#title.textContent}`);
-    this.foresee(generation);
+    this.showForecast(generation);
     this.#showOutputs(generation.outputs);
   }
 
-  foresee(generation: Generation): void {
+  showForecast(generation: Generation): void {
     const { forecast } = generation;
     this.#bar.hidden = generation.done || !forecast || forecast.progress <= 0;
     this.#bar.value = forecast?.progress ?? 0;
@@ -119,7 +119,7 @@ class Card {
 
   #showOutputs(outputs: readonly Output[]): void {
     const signature = JSON.stringify(outputs.map((output) => [output.url, output.previewUrl, output.kind]));
-    // A new element would start a film again.
+    // A new element would restart a video.
     if (signature === this.#shownOutputs) return;
     this.#shownOutputs = signature;
     this.#outputs.replaceChildren(...outputs.filter((output) => output.url).map(media));
@@ -159,7 +159,7 @@ function media(output: Output, index: number): HTMLElement {
   }
 }
 
-/** Results are on somebody else's host: it learns nothing of us, and cannot touch this page. */
+/** Outputs are on another host. It gets no referrer, and cannot access this page. */
 function linkTo(url: string): HTMLAnchorElement {
   const link = element("a", "result");
   if (/^https?:/i.test(url)) link.href = url;
@@ -211,7 +211,7 @@ export function wording(state: State): string {
   return WORDING[state] ?? stateName({ state });
 }
 
-/** Puts elements into a list in this order, and moves only those that are elsewhere. */
+/** Puts the elements into a list in this order, and moves only those that are in another place. */
 function place(list: HTMLElement, elements: readonly HTMLElement[]): void {
   elements.forEach((wanted, index) => {
     const there = list.children[index];
