@@ -213,7 +213,7 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Webhook:
     """A webhook for a generation. Duplicates have the same `name`. `report` is its content if it is signed."""
 
     generation_id: GenerationId
@@ -223,7 +223,7 @@ class Delivery:
     report: StatusReport | None = None
 
 
-class Delivered(Enum):
+class WebhookReceipt(Enum):
     """The result of storing a webhook."""
 
     KEPT = 1
@@ -402,16 +402,16 @@ class Store(Protocol):
     async def by_request(self, account: str, request_id: RequestId) -> GenerationId | None:
         """Return the id of the generation that an upstream request belongs to; None if there is none."""
 
-    async def deliver(self, delivery: Delivery, wall: Wall) -> Delivered:
+    async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
         """Store a webhook, unless it is a duplicate or there are MOST_DELIVERIES already."""
 
-    async def dealt_with(self, delivery: Delivery, *, again: bool = False) -> None:
+    async def finish_webhook(self, webhook: Webhook, *, again: bool = False) -> None:
         """Mark a webhook as processed. Duplicates of it are ignored from now on, unless `again` is set.
 
         It still counts towards MOST_DELIVERIES.
         """
 
-    async def undealt(self) -> Sequence[Delivery]:
+    async def unprocessed_webhooks(self) -> Sequence[Webhook]:
         """Return the stored webhooks that were not processed."""
 
     async def record(self, events: Sequence[tuple[str, Event]]) -> None:

@@ -15,7 +15,7 @@ from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
 from gateway.generations.model import Event, Generation, GenerationId, Source
 from gateway.generations.pace import Trust
-from gateway.generations.ports import Clock, Delivered, Delivery, RequestIdTakenError, Store, StoreError, Upstream
+from gateway.generations.ports import Clock, RequestIdTakenError, Store, StoreError, Upstream, Webhook, WebhookReceipt
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import Accepted, Reported
@@ -65,34 +65,34 @@ class WebhookInbox:
         self._recorder = recorder
         self._tasks = OwnedTasks()
         self._receiving = OwnedTasks()
-        self._dealing: dict[tuple[GenerationId, str], asyncio.Task[None]] = {}
+        self._processing: dict[tuple[GenerationId, str], asyncio.Task[None]] = {}
         self._came_again: set[tuple[GenerationId, str]] = set()
         self.received: dict[str, int] = {}
 
     async def resume(self) -> None:
         """Process the webhooks that an earlier process stored and did not finish."""
-        for delivery in await self._store.undealt():
-            self._start(delivery)
+        for webhook in await self._store.unprocessed_webhooks():
+            self._start(webhook)
 
-    async def receive(self, delivery: Delivery) -> bool:
+    async def receive(self, webhook: Webhook) -> bool:
         """Store a webhook and start to process it. Returns False if too many are stored for its generation.
 
         Raises StoreError if it may not be stored; Higgsfield must then deliver it again.
         """
-        return await self._receiving.finish(self._receive(delivery))
+        return await self._receiving.finish(self._receive(webhook))
 
-    async def _receive(self, delivery: Delivery) -> bool:
-        kept = await self._store.deliver(delivery, self._clock.moment().wall)
-        if kept is Delivered.KEPT:
-            self._start(delivery)
+    async def _receive(self, webhook: Webhook) -> bool:
+        kept = await self._store.store_webhook(webhook, self._clock.moment().wall)
+        if kept is WebhookReceipt.KEPT:
+            self._start(webhook)
             return True
-        if kept is Delivered.TOO_MANY:
+        if kept is WebhookReceipt.TOO_MANY:
             self._count("too_many")
             return False
         self._count("duplicate")
-        if _name(delivery) in self._dealing:
+        if _name(webhook) in self._processing:
             # Higgsfield's response to the status call for the first one may be older than this one.
-            self._came_again.add(_name(delivery))
+            self._came_again.add(_name(webhook))
         return True
 
     async def drained(self) -> None:
@@ -100,59 +100,59 @@ class WebhookInbox:
         await self._receiving.drained()  # first, because it starts to process what it stores
         await self._tasks.cancel()
 
-    def _start(self, delivery: Delivery) -> None:
-        task = self._tasks.start(self._deal(delivery))
-        self._dealing[_name(delivery)] = task
-        task.add_done_callback(lambda done: self._ended(done, _name(delivery)))
+    def _start(self, webhook: Webhook) -> None:
+        task = self._tasks.start(self._process(webhook))
+        self._processing[_name(webhook)] = task
+        task.add_done_callback(lambda done: self._ended(done, _name(webhook)))
 
     def _ended(self, task: asyncio.Task[None], name: tuple[GenerationId, str]) -> None:
-        if self._dealing.get(name) is task:
-            del self._dealing[name]
+        if self._processing.get(name) is task:
+            del self._processing[name]
             self._came_again.discard(name)
 
-    async def _deal(self, delivery: Delivery) -> None:
+    async def _process(self, webhook: Webhook) -> None:
         """Process a webhook, and retry while Higgsfield or the store is unavailable."""
         pause = FIRST_PAUSE
         not_known = 0
         while True:
             try:
-                effect, again = await self._effect(delivery, last_try=not_known + 1 >= TRIES_AT_404)
+                effect, again = await self._effect(webhook, last_try=not_known + 1 >= TRIES_AT_404)
                 self._count(effect)
-                text = f"webhook: {delivery.status} for request {delivery.request_id}: {effect}"
+                text = f"webhook: {webhook.status} for request {webhook.request_id}: {effect}"
                 self._recorder.note(
-                    delivery.generation_id, Event(self._clock.moment().wall, text, source=Source.WEBHOOK)
+                    webhook.generation_id, Event(self._clock.moment().wall, text, source=Source.WEBHOOK)
                 )
-                await self._store.dealt_with(delivery, again=again)
-                if again and _name(delivery) in self._came_again:
-                    self._came_again.discard(_name(delivery))
-                    await self._receive(delivery)
+                await self._store.finish_webhook(webhook, again=again)
+                if again and _name(webhook) in self._came_again:
+                    self._came_again.discard(_name(webhook))
+                    await self._receive(webhook)
             except (GatewayError, StoreError, _NotKnownError) as error:
                 not_known += isinstance(error, _NotKnownError)
                 retry_after = error.failure.retry_after if isinstance(error, GatewayError) else None
                 await rest(self._clock, max(pause, retry_after or 0.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except Exception:
-                log.exception("a webhook failed in the gateway", extra={"generation_id": delivery.generation_id})
+                log.exception("a webhook failed in the gateway", extra={"generation_id": webhook.generation_id})
                 return
             else:
                 return
 
-    async def _effect(self, delivery: Delivery, *, last_try: bool) -> _Effect:
-        entry = self._feed.entries.get(delivery.generation_id)
-        generation = entry.generation if entry else await self._store.any(delivery.generation_id)
+    async def _effect(self, webhook: Webhook, *, last_try: bool) -> _Effect:
+        entry = self._feed.entries.get(webhook.generation_id)
+        generation = entry.generation if entry else await self._store.any(webhook.generation_id)
         if generation is None:
             return "gone", False
-        if generation.request_id == delivery.request_id:
-            return await self._own(generation, delivery)
+        if generation.request_id == webhook.request_id:
+            return await self._own(generation, webhook)
         if not generation.sends or generation.stray_request_id:
             return "ignored", False
-        return await self._bind(generation, delivery, last_try=last_try)
+        return await self._bind(generation, webhook, last_try=last_try)
 
-    async def _own(self, generation: Generation, delivery: Delivery) -> _Effect:
-        report = delivery.report
+    async def _own(self, generation: Generation, webhook: Webhook) -> _Effect:
+        report = webhook.report
         if generation.done:
             self._arrived(generation)
-            if report is None and delivery.status != generation.upstream_status:
+            if report is None and webhook.status != generation.upstream_status:
                 report = await self._upstream.status(generation)
             if report is not None:
                 await self._service.observe(generation, Reported(report, Source.WEBHOOK))
@@ -167,13 +167,13 @@ class WebhookInbox:
         self._arrived(generation)
         return "counted", False
 
-    async def _bind(self, generation: Generation, delivery: Delivery, *, last_try: bool) -> _Effect:
+    async def _bind(self, generation: Generation, webhook: Webhook, *, last_try: bool) -> _Effect:
         """Bind a request that may be the generation's first one, or a second one."""
-        owner = await self._store.by_request(generation.spec.account, delivery.request_id)
+        owner = await self._store.by_request(generation.spec.account, webhook.request_id)
         if owner is not None:
             log.warning("a webhook names another generation's request", extra={"generation_id": generation.id})
             return "foreign", False
-        report = await self._upstream.look_up(generation, delivery.request_id)
+        report = await self._upstream.look_up(generation, webhook.request_id)
         if report is None and not last_try:
             # The 404 may be temporary, and the webhook was answered, so it will not be delivered again.
             raise _NotKnownError
@@ -185,7 +185,7 @@ class WebhookInbox:
             return "foreign", False
         await self._sender.heed_stray(generation, after)
         self._arrived(generation)
-        if after.request_id != delivery.request_id:
+        if after.request_id != webhook.request_id:
             return "stray", False
         return "bound", not after.done
 
@@ -198,5 +198,5 @@ class WebhookInbox:
         self.received[what] = self.received.get(what, 0) + 1
 
 
-def _name(delivery: Delivery) -> tuple[GenerationId, str]:
-    return delivery.generation_id, delivery.name
+def _name(webhook: Webhook) -> tuple[GenerationId, str]:
+    return webhook.generation_id, webhook.name

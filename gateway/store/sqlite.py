@@ -27,14 +27,14 @@ from gateway.generations.ports import (
     Claim,
     Claimed,
     Correction,
-    Delivered,
-    Delivery,
     Filter,
     Listener,
     Removal,
     RequestIdTakenError,
     Saved,
     StoreError,
+    Webhook,
+    WebhookReceipt,
 )
 from gateway.store import files, statements
 from gateway.store.agents import SqliteAgentStore
@@ -401,23 +401,23 @@ class SqliteStore:
         row = self._one("read_generation_id_by_request", account=account, request_id=request_id)
         return None if row is None else GenerationId(row["id"])
 
-    async def deliver(self, delivery: Delivery, wall: Wall) -> Delivered:
-        name = {"generation_id": delivery.generation_id, "name": delivery.name}
-        content = {"request_id": delivery.request_id, "status": delivery.status, "time": wall}
+    async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
+        name = {"generation_id": webhook.generation_id, "name": webhook.name}
+        content = {"request_id": webhook.request_id, "status": webhook.status, "time": wall}
 
         def write(connection: sqlite3.Connection) -> Effect:
             row = name | content | {"most": MOST_DELIVERIES}
             if connection.execute(self._sql["insert_webhook"], row).rowcount == 1:
-                return Delivered.KEPT, None
+                return WebhookReceipt.KEPT, None
             known = connection.execute(self._sql["has_webhook"], name).fetchone()
-            return Delivered.TOO_MANY if known is None else Delivered.KNOWN, None
+            return WebhookReceipt.TOO_MANY if known is None else WebhookReceipt.KNOWN, None
 
-        result: Delivered = await self._writer.write("delivery", write, brief=True)
+        result: WebhookReceipt = await self._writer.write("delivery", write, brief=True)
         return result
 
-    async def dealt_with(self, delivery: Delivery, *, again: bool = False) -> None:
+    async def finish_webhook(self, webhook: Webhook, *, again: bool = False) -> None:
         sql = self._sql["mark_webhook_repeatable" if again else "mark_webhook_processed"]
-        name = {"generation_id": delivery.generation_id, "name": delivery.name}
+        name = {"generation_id": webhook.generation_id, "name": webhook.name}
 
         def write(connection: sqlite3.Connection) -> Effect:
             connection.execute(sql, name)
@@ -425,9 +425,9 @@ class SqliteStore:
 
         await self._writer.write("delivery dealt with", write, brief=True)
 
-    async def undealt(self) -> Sequence[Delivery]:
+    async def unprocessed_webhooks(self) -> Sequence[Webhook]:
         # Without the reports, which are not stored: the status is read from Higgsfield instead.
-        return [Delivery(**row) for row in self.rows("read_unprocessed_webhooks")]
+        return [Webhook(**row) for row in self.rows("read_unprocessed_webhooks")]
 
     async def record(self, events: Sequence[tuple[str, Event]]) -> None:
         rows = [event_row(generation_id, event) for generation_id, event in events]

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from gateway.config import WEBHOOK_PATH
 from gateway.generations.model import Generation, RequestId, StatusReport, token_hash
-from gateway.generations.ports import Delivery, StoreError
+from gateway.generations.ports import StoreError, Webhook
 from gateway.higgsfield.jobsets import read_job_set_id
 from gateway.higgsfield.v1 import DELIVERY_HEADER
 from gateway.higgsfield.webhooks import Proof, Signatures
@@ -33,7 +33,7 @@ BODY_WITHIN = 5.0
 """Seconds."""
 
 ByToken = Callable[[bytes], Awaitable[Generation | None]]
-Receive = Callable[[Delivery], Awaitable[bool]]
+Receive = Callable[[Webhook], Awaitable[bool]]
 Read = Callable[[bytes], StatusReport | None]
 
 
@@ -62,7 +62,7 @@ def webhook_route(
     `door` limits how many are read at once. `bad` counts refused webhooks.
     """
 
-    async def deliver(request: Request) -> Response:
+    async def receive_webhook(request: Request) -> Response:
         try:
             # The token is checked before the body is read, so that an unknown token takes no slot.
             generation = await by_token(token_hash(request.path_params["token"]))
@@ -86,10 +86,10 @@ def webhook_route(
         if body is None:
             return unknown()
         parse = _of_v1 if generation.spec.api == "v1" else _of_v2
-        delivery = parse(request, body, generation, proofs)
-        if delivery is None:
+        webhook = parse(request, body, generation, proofs)
+        if webhook is None:
             return unknown()
-        if not await receive(delivery):
+        if not await receive(webhook):
             return _later()
         return PlainTextResponse("ok\n")
 
@@ -97,10 +97,10 @@ def webhook_route(
         bad(Bad.WEBHOOK)
         return PlainTextResponse("not found\n", status_code=404)
 
-    return Route(WEBHOOK_PATH + "{token}", deliver, methods=["POST"])
+    return Route(WEBHOOK_PATH + "{token}", receive_webhook, methods=["POST"])
 
 
-def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Delivery | None:
+def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:
     proof = None if proofs.signatures is None else proofs.signatures.judge(request.headers, body, time.time())
     if proof is Proof.NONE:
         log.warning("a webhook has no valid signature", extra={"generation_id": generation.id})
@@ -110,7 +110,7 @@ def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs
         log.warning("a webhook could not be parsed", extra={"generation_id": generation.id})
         return None
     name = request.headers.get("webhook-id", "") if proof is not None else ""
-    return Delivery(
+    return Webhook(
         generation_id=generation.id,
         name=name[:255] or f"{report.request_id}:{report.status}",
         request_id=report.request_id,
@@ -119,7 +119,7 @@ def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs
     )
 
 
-def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Delivery | None:
+def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:
     """Return a webhook of the v1 API, which only causes a status call: neither its form nor a proof is documented.
 
     It must carry the secret of its generation, or a signature.
@@ -136,7 +136,7 @@ def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs
         log.warning("a webhook names no job set", extra={"generation_id": generation.id})
         return None
     report = proofs.read_job_set(body)
-    return Delivery(
+    return Webhook(
         generation_id=generation.id,
         name=hashlib.sha256(body).hexdigest(),
         request_id=RequestId(name),

@@ -20,7 +20,7 @@ from tests.webhooks.conftest import Start
 async def no_delivery_is_pending(running: Running) -> None:
     """Return when the gateway has processed every delivery that it keeps."""
     async with asyncio.timeout(PATIENCE):
-        while await running.gateway._core.store.undealt():
+        while await running.gateway._core.store.unprocessed_webhooks():
             await asyncio.sleep(0.01)
 
 

@@ -14,14 +14,14 @@ from gateway.generations.model import Change, Generation, Source, State
 from gateway.generations.ports import (
     MOST_DELIVERIES,
     Claimed,
-    Delivered,
-    Delivery,
     Filter,
     Removal,
     RequestIdTakenError,
     Saved,
     Store,
     StoreError,
+    Webhook,
+    WebhookReceipt,
 )
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired
 from tests.contract.store import examples
@@ -551,31 +551,34 @@ async def test_a_late_request_of_a_lost_generation_does_not_turn_repeats_off(sto
     assert await store.latched_accounts() == frozenset()
 
 
-def delivery(of: Generation, name: str) -> Delivery:
-    return Delivery(of.id, name, "request", "completed")
+def webhook(of: Generation, name: str) -> Webhook:
+    return Webhook(of.id, name, "request", "completed")
 
 
 async def test_a_webhook_is_stored_once_until_it_is_processed(store: Store, engine: Engine) -> None:
-    told = delivery(await queued(store, "request"), "request:completed")
-    assert [await store.deliver(told, NOW), await store.deliver(told, NOW)] == [Delivered.KEPT, Delivered.KNOWN]
+    told = webhook(await queued(store, "request"), "request:completed")
+    assert [await store.store_webhook(told, NOW), await store.store_webhook(told, NOW)] == [
+        WebhookReceipt.KEPT,
+        WebhookReceipt.KNOWN,
+    ]
     await engine.close()
     store = await engine.open()
-    assert list(await store.undealt()) == [told]
-    await store.dealt_with(told)
-    assert list(await store.undealt()) == []
-    assert await store.deliver(told, NOW) is Delivered.KNOWN
+    assert list(await store.unprocessed_webhooks()) == [told]
+    await store.finish_webhook(told)
+    assert list(await store.unprocessed_webhooks()) == []
+    assert await store.store_webhook(told, NOW) is WebhookReceipt.KNOWN
 
 
 async def test_an_unconfirmed_webhook_is_accepted_again_and_counts_towards_the_limit(store: Store) -> None:
-    told = delivery(await queued(store, "request"), "request:completed")
+    told = webhook(await queued(store, "request"), "request:completed")
     for _ in range(MOST_DELIVERIES):
-        assert await store.deliver(told, NOW) is Delivered.KEPT
-        assert list(await store.undealt()) == [told]
-        await store.dealt_with(told, again=True)
-        assert list(await store.undealt()) == []
-    assert await store.deliver(told, NOW) is Delivered.TOO_MANY
-    other = delivery(await queued(store, "another"), "request:completed")
-    assert await store.deliver(other, NOW) is Delivered.KEPT
+        assert await store.store_webhook(told, NOW) is WebhookReceipt.KEPT
+        assert list(await store.unprocessed_webhooks()) == [told]
+        await store.finish_webhook(told, again=True)
+        assert list(await store.unprocessed_webhooks()) == []
+    assert await store.store_webhook(told, NOW) is WebhookReceipt.TOO_MANY
+    other = webhook(await queued(store, "another"), "request:completed")
+    assert await store.store_webhook(other, NOW) is WebhookReceipt.KEPT
 
 
 async def test_the_content_survives_a_restart(store: Store, engine: Engine) -> None:
