@@ -123,7 +123,7 @@ class _Shown:
 
     def __init__(self) -> None:
         self._printed: dict[str, tuple[str, str]] = {}
-        """Text and thoughts of each message, as far as they have been printed."""
+        """The printed text and thoughts of each message."""
         self._column = ""
 
     def __call__(self, change: Change) -> None:

@@ -1,4 +1,4 @@
-"""How outputs are downloaded: their links lead to public addresses only, or to a local gateway's own machine."""
+"""The HTTP transport for downloads of outputs, which connects only to addresses that it has checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `generate` and `watch` share: following a generation, and printing its outcome."""
+"""Follows a generation and prints its outcome, for `generate` and `watch`."""
 
 from __future__ import annotations
 

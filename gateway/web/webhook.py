@@ -39,7 +39,7 @@ Read = Callable[[bytes], StatusReport | None]
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """How webhooks are verified and parsed.
+    """The functions that verify and parse webhooks.
 
     `signatures` verifies the signatures of the account; None if no secret is configured. `secret` takes the token of a
     path and a text, and returns whether the text is the secret that was sent to the v1 API. `read` parses a webhook of
