@@ -6,10 +6,10 @@ from typing import Any
 
 from gateway.generations.clock import SystemClock
 from gateway.generations.model import GenerationId, RequestId
-from gateway.generations.ports import Delivered, Delivery
+from gateway.generations.ports import Webhook, WebhookReceipt
 from gateway.generations.webhook_inbox import WebhookInbox
 
-DELIVERY = Delivery(GenerationId("id"), "name", RequestId("request"), "completed")
+WEBHOOK = Webhook(GenerationId("id"), "name", RequestId("request"), "completed")
 
 
 class SlowStore:
@@ -19,17 +19,17 @@ class SlowStore:
         self.asked, self.commit, self.closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.called_after_close: list[str] = []
 
-    async def deliver(self, _delivery: Delivery, _wall: float) -> Delivered:
+    async def store_webhook(self, _webhook: Webhook, _wall: float) -> WebhookReceipt:
         self.asked.set()
         await self.commit.wait()
-        return Delivered.KEPT
+        return WebhookReceipt.KEPT
 
     async def any(self, _generation_id: str) -> None:
         await self.closed.wait()
 
-    async def dealt_with(self, delivery: Delivery, *, again: bool) -> None:
+    async def finish_webhook(self, webhook: Webhook, *, again: bool) -> None:
         if self.closed.is_set():
-            self.called_after_close.append(f"{delivery.name} {again}")
+            self.called_after_close.append(f"{webhook.name} {again}")
 
 
 async def test_a_webhook_that_is_stored_during_a_drain_is_not_processed_after_it() -> None:
@@ -40,7 +40,7 @@ async def test_a_webhook_that_is_stored_during_a_drain_is_not_processed_after_it
         recorder=unused,
     )  # fmt: skip
     async with asyncio.timeout(10):
-        receiving = asyncio.ensure_future(inbox.receive(DELIVERY))
+        receiving = asyncio.ensure_future(inbox.receive(WEBHOOK))
         await store.asked.wait()
         draining = asyncio.ensure_future(inbox.drained())
         await asyncio.sleep(0)  # the drain begins
