@@ -85,7 +85,7 @@ async def test_no_redirect_is_followed() -> None:
     [
         ({"Content-Range": "bytes 3-5/6"}, "another part"),
         ({"Content-Range": "nonsense"}, "another part"),
-        ({"Content-Encoding": "br"}, "encoded"),
+        ({"Content-Encoding": "br"}, "compressed"),
     ],
 )
 async def test_a_part_that_was_not_asked_for_is_none(headers: dict[str, Any], why: str) -> None:
