@@ -27,6 +27,7 @@ from gateway.errors import GatewayError
 from gateway.generations.clock import DISAGREEMENT, rest
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock, Correction, Store, StoreError, Upstream
+from gateway.generations.store_backoff import until_stored
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,10 @@ class TrustedTime:
         self._wakeup = Wakeup()
 
     async def begin(self) -> None:
-        """Store that the clock of this process is not known yet. Call it before any other time is stored."""
+        """Store that the clock of this process is not known yet, with as many attempts as it takes.
+
+        Call it before any other time is stored: a time that no correction covers would get a wrong age.
+        """
         known = self._corrections
         if known and not known[-1].placed:
             return  # covers the times of this process as well
@@ -70,7 +74,9 @@ class TrustedTime:
             for before, one in itertools.pairwise(known)
             if one.ahead == before.ahead and one.placed and before.placed
         ]
-        await self._store_correction(Correction(self._born, self._ahead_now(), placed=False), forget=same)
+        unplaced = Correction(self._born, self._ahead_now(), placed=False)
+        await until_stored(self._clock, "that the clock is not known yet", lambda: self._store.correct(unplaced, same))
+        self._replace(unplaced, same)
 
     async def is_over(self, since: Steady, seconds: float, *, unanswered: bool = False) -> bool:
         """Return whether so many seconds have certainly passed since a stored steady time; see `before`."""
@@ -105,6 +111,8 @@ class TrustedTime:
             return False
         if since >= self._born and self._clock.agrees():
             return True
+        if not self._correction_at(since).placed:
+            return False  # the age is unknown, and remains so
         reading = await self._read()
         if reading.ahead is None:
             return None
@@ -178,15 +186,18 @@ class TrustedTime:
             log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
         self._placed = await self._store_correction(Correction(now if self._placed else self._born, ahead))
 
-    async def _store_correction(self, correction: Correction, forget: Sequence[Steady] = ()) -> bool:
+    async def _store_correction(self, correction: Correction) -> bool:
         try:
-            await self._store.correct(correction, forget)
+            await self._store.correct(correction)
         except StoreError:
             log.warning("clock correction could not be stored; will retry")
             return self._placed
+        self._replace(correction)
+        return True
+
+    def _replace(self, correction: Correction, forget: Sequence[Steady] = ()) -> None:
         replaced = {correction.since, *forget}
         self._corrections = [*(one for one in self._corrections if one.since not in replaced), correction]
-        return True
 
     def _ahead_of(self, theirs: Wall) -> float:
         return self._clock.moment().steady - theirs
