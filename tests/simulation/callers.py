@@ -28,11 +28,12 @@ class LeftError(Exception):
 
 @dataclass
 class Sight:
-    """A generation as it was shown."""
+    """A generation as it was shown. `began` is when the call was made."""
 
     at: float
     channel: str
     generation: Generation
+    began: float
 
 
 @dataclass
@@ -219,7 +220,7 @@ class Customer:
                             continue
                         generation = message[0]
                         pause = 5.0
-                        self._see("watch", generation)
+                        self._see("watch", generation, self.world.now)
                         if generation.revision != seen + 1:
                             history.gaps.append(Gap(self.world.now, name, seen, generation.revision))
                         seen = generation.revision
@@ -263,6 +264,7 @@ class Customer:
         pause = 0.5
         for _ in range(attempts):
             retry_after: float | None = None
+            began = self.world.now
             try:
                 generation = await self._leaving(self.server.call(work))
             except GatewayError as error:
@@ -274,7 +276,7 @@ class Customer:
             except (NotConnectedError, LeftError):
                 pass
             else:
-                self._see(channel, generation)
+                self._see(channel, generation, began)
                 return generation
             await self.world.sleep(max(pause, retry_after or 0.0) * (0.5 + self._rng.random()))
             pause = min(2 * pause, 600.0)
@@ -292,9 +294,9 @@ class Customer:
         await asyncio.wait([task])
         raise LeftError
 
-    def _see(self, channel: str, generation: Generation) -> None:
+    def _see(self, channel: str, generation: Generation, began: float) -> None:
         self.world.tell(self.history.key, channel, generation.id[-6:], generation.revision, generation.state.name)
-        self.history.sights.append(Sight(self.world.now, channel, generation))
+        self.history.sights.append(Sight(self.world.now, channel, generation, began))
 
 
 class Watcher:

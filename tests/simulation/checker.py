@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.errors import Reason
 from gateway.generations.model import Generation, State
-from tests.simulation.callers import History, Model
+from tests.simulation.callers import History, Model, Sight
 from tests.simulation.higgsfield import Ledger, Post, Request
 from tests.simulation.world import DAY
 
@@ -183,15 +183,17 @@ class _Judge:
     def _never_back(self, history: History) -> Iterator[str]:
         if self.evidence.restores:
             return  # the restored store does not know what was shown after the copy was made
-        ended: dict[str, Generation] = {}
+        ended: dict[str, Sight] = {}
         content: dict[tuple[str, int], tuple[object, ...]] = {}
         for sight in history.sights:
             generation = sight.generation
             end = ended.get(generation.id)
-            if end is not None and sight.channel != "watch" and generation.state is not end.state:
-                yield f"was shown as {end.state.name}, and later as {generation.state.name}"
+            # A call that began before the end was shown may still return the state before it.
+            later = end is not None and sight.channel != "watch" and sight.began >= end.at
+            if end is not None and later and generation.state is not end.generation.state:
+                yield f"was shown as {end.generation.state.name}, and later as {generation.state.name}"
             if generation.done:
-                ended.setdefault(generation.id, generation)
+                ended.setdefault(generation.id, sight)
             shown = (generation.state, generation.request_id, generation.outputs, generation.failure)
             if content.setdefault((generation.id, generation.revision), shown) != shown:
                 yield f"revision {generation.revision} was shown with two contents"
