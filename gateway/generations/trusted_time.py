@@ -111,8 +111,6 @@ class TrustedTime:
             return False
         if since >= self._born and self._clock.agrees():
             return True
-        if not self._correction_at(since).placed:
-            return False  # the age is unknown, and remains so
         reading = await self._read()
         if reading.ahead is None:
             return None

@@ -1,4 +1,4 @@
-"""Decisions by age about times whose clock was never known."""
+"""What a process stores about its clock before anything else."""
 
 import asyncio
 from collections.abc import Sequence
@@ -39,20 +39,10 @@ class Corrections:
         self.stored.append(correction)
 
 
-class Higgsfield:
-    """Its clock agrees with ours."""
-
-    def __init__(self, clock: FixedClock) -> None:
-        self.clock = clock
-
-    async def time(self) -> Wall:
-        return self.clock.moment().wall
-
-
-def trusted(clock: FixedClock, store: Corrections, *known: Correction) -> TrustedTime:
-    upstream: Any = Higgsfield(clock)
+def trusted(clock: FixedClock, store: Corrections) -> TrustedTime:
     any_store: Any = store
-    return TrustedTime(clock, upstream, any_store, known)
+    unused: Any = None
+    return TrustedTime(clock, unused, any_store, ())
 
 
 async def test_a_process_stores_that_its_clock_is_not_known_before_anything_else() -> None:
@@ -60,12 +50,3 @@ async def test_a_process_stores_that_its_clock_is_not_known_before_anything_else
     async with asyncio.timeout(10):
         await trusted(FixedClock(1000.0), store).begin()
     assert store.stored == [Correction(Steady(1000.0), 0.0, placed=False)]
-
-
-async def test_no_window_is_open_for_a_time_whose_clock_was_never_known() -> None:
-    for placed in (True, False):
-        clock = FixedClock(1000.0)
-        known = [Correction(Steady(0.0), 0.0), Correction(Steady(900.0), 0.0, placed=placed)]
-        time = trusted(clock, Corrections(0), *known)
-        clock.now = 1010.0
-        assert await time.is_open(Steady(950.0), 120.0) is placed
