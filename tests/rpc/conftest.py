@@ -1,4 +1,4 @@
-"""A gateway before a sandbox, started anew for each test with terms of its own."""
+"""Fixtures that start a gateway and a sandbox for each test, with the settings that the test asks for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Start = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Start one; the terms are those of `run`."""
+    """Return a function that starts a gateway; it takes the arguments of `run`."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Running:
@@ -28,17 +28,17 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def running(start: Start) -> Running:
-    """One with the usual terms."""
+    """A gateway with the default settings."""
     return await start()
 
 
 @pytest.fixture(params=TRANSPORTS)
 def client(running: Running, request: pytest.FixtureRequest) -> Transport:
-    """A client of that one, over each transport in turn."""
+    """A client of the running gateway, over each transport in turn."""
     return running.transports[request.param]
 
 
 @pytest.fixture
 def grpc(running: Running) -> Transport:
-    """A client for what the transport makes no difference to."""
+    """A gRPC client, for behaviour that does not depend on the transport."""
     return running.grpc

@@ -1,4 +1,4 @@
-"""CancelGeneration: free while pending, Higgsfield's decision while queued, and no more after that."""
+"""CancelGeneration: free while pending, decided by Higgsfield while queued, refused afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def cancel(client: Transport, generation_id: str) -> Generation:
     return answer.generation
 
 
-async def test_what_waits_here_is_canceled_for_free(start: Start) -> None:
+async def test_a_pending_generation_is_canceled_for_free(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     await running.submit(soul("the first"))
     for name, client in running.transports.items():
@@ -35,7 +35,7 @@ async def test_what_waits_here_is_canceled_for_free(start: Start) -> None:
     assert running.ledger.cancels == []
 
 
-async def test_what_is_queued_is_canceled_at_higgsfield(running: Running, client: Transport) -> None:
+async def test_a_queued_generation_is_canceled_at_higgsfield(running: Running, client: Transport) -> None:
     queued = await running.submit(soul("a fox"))
     canceled = await cancel(client, queued.id)
     assert (name_of(canceled), canceled.done) == ("CANCELED", True)
@@ -43,7 +43,7 @@ async def test_what_is_queued_is_canceled_at_higgsfield(running: Running, client
     assert [one.reason for one in running.ledger.refunds] == ["canceled"]
 
 
-async def test_again_on_a_canceled_one_is_ok(running: Running, grpc: Transport) -> None:
+async def test_canceling_a_canceled_generation_again_is_ok(running: Running, grpc: Transport) -> None:
     queued = await running.submit(soul("a fox"))
     first = await cancel(grpc, queued.id)
     again = await cancel(grpc, queued.id)
@@ -51,7 +51,7 @@ async def test_again_on_a_canceled_one_is_ok(running: Running, grpc: Transport) 
     assert len(running.ledger.refunds) == 1
 
 
-async def test_many_cancels_at_once_are_one(running: Running) -> None:
+async def test_concurrent_cancels_are_refunded_once(running: Running) -> None:
     queued = await running.submit(soul("a fox"))
     canceled = await asyncio.gather(*(cancel(client, queued.id) for client in running.transports.values()))
     assert {(name_of(one), one.revision) for one in canceled} == {("CANCELED", canceled[0].revision)}
@@ -59,7 +59,7 @@ async def test_many_cancels_at_once_are_one(running: Running) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 3])
-async def test_a_cancel_while_the_submission_is_on_its_way_waits_for_its_outcome(
+async def test_a_cancel_during_the_submission_waits_for_its_outcome(
     running: Running, grpc: Transport, times: int
 ) -> None:
     running.plan(on="submit", delay=0.2)
@@ -70,7 +70,7 @@ async def test_a_cancel_while_the_submission_is_on_its_way_waits_for_its_outcome
     assert len(running.ledger.charges) == len(running.ledger.refunds) == 1
 
 
-async def test_a_cancel_of_what_is_then_refused_ends_canceled(running: Running) -> None:
+async def test_a_cancel_before_the_submission_is_refused_ends_canceled(running: Running) -> None:
     running.plan(on="submit", delay=0.3, status=422, body={"detail": "no"})
     waiting = asyncio.create_task(running.submit(soul("a fox")))
     await eventually(lambda: bool(running.ledger.submissions))
@@ -80,7 +80,7 @@ async def test_a_cancel_of_what_is_then_refused_ends_canceled(running: Running) 
     assert running.ledger.charges == []
 
 
-async def test_a_cancel_of_what_is_then_full_ends_canceled(running: Running) -> None:
+async def test_a_cancel_before_a_429_ends_canceled_without_a_retry(running: Running) -> None:
     running.plan(on="submit", delay=0.3, status=429, body={"detail": "full"}, headers={"Retry-After": "60"})
     stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
     await eventually(lambda: bool(running.ledger.submissions))
@@ -88,7 +88,7 @@ async def test_a_cancel_of_what_is_then_full_ends_canceled(running: Running) -> 
     assert len(running.ledger.submissions) == 1
 
 
-async def test_a_cancel_of_what_is_then_lost_is_refused_and_names_the_state(start: Start) -> None:
+async def test_a_cancel_before_the_response_is_lost_is_refused_with_the_state(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     running.plan(on="submit", delay=0.3, kind="500", processed=True)
     stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
@@ -99,7 +99,7 @@ async def test_a_cancel_of_what_is_then_lost_is_refused_and_names_the_state(star
     assert raised.value.failure.metadata["state"] == "UNCERTAIN"
 
 
-async def test_a_cancel_that_higgsfield_does_not_follow_is_refused(running: Running, grpc: Transport) -> None:
+async def test_a_cancel_without_effect_at_higgsfield_is_refused(running: Running, grpc: Transport) -> None:
     queued = await running.submit(soul("a fox"))
     running.plan(on="cancel", status=202, body="")
     with pytest.raises(RpcFailure) as raised:
@@ -112,7 +112,9 @@ async def test_a_cancel_that_higgsfield_does_not_follow_is_refused(running: Runn
 @pytest.mark.parametrize(
     "answer", [{"status": 400, "body": {"detail": "no"}}, {"kind": "500"}, {"kind": "html"}, {"kind": "lost"}], ids=str
 )
-async def test_the_status_decides_and_not_the_answer_to_the_cancel(running: Running, answer: dict[str, object]) -> None:
+async def test_the_status_decides_and_not_the_response_to_the_cancel(
+    running: Running, answer: dict[str, object]
+) -> None:
     queued = await running.submit(soul("a fox"))
     running.plan(on="cancel", processed=True, **answer)
     assert name_of(await cancel(running.grpc, queued.id)) == "CANCELED"
@@ -124,13 +126,15 @@ async def test_the_status_decides_and_not_the_answer_to_the_cancel(running: Runn
         {"kind": "500"},
         {"kind": "html"},
         {"kind": "half"},
-        {"kind": "close", "times": 2},  # a kept connection that is closed proves nothing: it is asked once more
+        {"kind": "close", "times": 2},  # a kept-alive connection that closes proves nothing: the client retries once
         {"status": 401, "body": {"detail": "Invalid credentials"}},
         {"status": 422, "body": {"detail": "no"}},
     ],
     ids=str,
 )
-async def test_no_word_on_the_status_is_unavailable_and_safe_to_repeat(start: Start, answer: dict[str, object]) -> None:
+async def test_a_cancel_whose_status_call_fails_is_unavailable_and_repeatable(
+    start: Start, answer: dict[str, object]
+) -> None:
     running = await start(POLL_MIN=30, POLL_MAX=30)
     queued = await running.submit(soul("a fox"))
     running.plan(on="status", **answer)
@@ -140,7 +144,7 @@ async def test_no_word_on_the_status_is_unavailable_and_safe_to_repeat(start: St
     assert name_of(await cancel(running.grpc, queued.id)) == "CANCELED"
 
 
-async def test_a_canceled_one_makes_room_for_the_next(start: Start) -> None:
+async def test_a_cancel_frees_a_slot_for_the_next_generation(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     first = await running.submit(soul("the first"))
     second = await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))

@@ -1,4 +1,4 @@
-"""What holds for the whole: every RPC served, health, reflection, hosts, and nothing told that is not ours."""
+"""The service as a whole: every RPC is served, health, reflection, hosts, and no internals in errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.transports import SERVICE, TRANSPORTS, RpcFailure, Transport,
 CANARY = "canary-of-a-defect"
 
 
-def test_every_rpc_has_a_handler_and_no_handler_is_left_over() -> None:
+def test_every_rpc_has_a_handler_and_every_handler_an_rpc() -> None:
     handlers = {name for name in vars(GenerationHandlers) if not name.startswith("_")}
     assert handlers == {method_name(method) for method in SERVICE.methods}
 
@@ -51,12 +51,12 @@ async def health(running: Running, name: str) -> int:
         return int(answer.status)
 
 
-async def test_health_says_serving_for_the_server_and_the_service(running: Running) -> None:
+async def test_health_reports_serving_for_the_server_and_the_service(running: Running) -> None:
     for name in ("", SERVICE.full_name):
         assert await health(running, name) == health_pb2.HealthCheckResponse.SERVING
 
 
-async def test_health_says_not_serving_and_readyz_why_while_it_drains(running: Running) -> None:
+async def test_health_and_readyz_report_a_drain(running: Running) -> None:
     running.plan(on="submit", delay=0.5)
     call = asyncio.create_task(running.submit(soul("a fox")))
     await running.calls_open("SubmitGeneration", 1)
@@ -74,7 +74,7 @@ async def test_health_says_not_serving_and_readyz_why_while_it_drains(running: R
     assert len(running.ledger.charges) == 1
 
 
-async def test_reflection_tells_of_the_service_and_its_files(running: Running) -> None:
+async def test_reflection_lists_the_service_and_describes_its_files(running: Running) -> None:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
         requests = [
@@ -96,7 +96,7 @@ async def http(running: Running, path: str, **headers: str) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
-async def test_calls_that_name_a_foreign_host_are_refused(running: Running) -> None:
+async def test_requests_with_a_foreign_host_header_are_refused(running: Running) -> None:
     url = f"{running.gateway.http_address}/{SERVICE.full_name}/SubmitGeneration"
     body = soul("a fox").SerializeToString()
     for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1"):
@@ -106,17 +106,17 @@ async def test_calls_that_name_a_foreign_host_are_refused(running: Running) -> N
     assert running.ledger.submissions == []
 
 
-async def test_calls_that_name_this_machine_are_served(running: Running) -> None:
+async def test_requests_with_a_loopback_host_header_are_served(running: Running) -> None:
     for host in ("localhost:8080", "127.0.0.1", "gateway.localhost"):
         assert (await http(running, "/healthz", host=host))[0] == 200
 
 
-async def test_no_call_can_be_made_by_get(running: Running) -> None:
+async def test_rpcs_by_http_get_are_refused(running: Running) -> None:
     status, _ = await http(running, f"/{SERVICE.full_name}/GetGeneration?message=e30&encoding=json&connect=v1")
     assert status in {404, 405, 415}
 
 
-async def test_metrics_count_calls_and_hold_nothing_of_them(running: Running, client: Transport) -> None:
+async def test_metrics_count_calls_without_their_contents(running: Running, client: Transport) -> None:
     request = soul("canary of a prompt", "canary-of-a-key", labels={"canary": "of-a-label"})
     await client.call("SubmitGeneration", request)
     with pytest.raises(RpcFailure):
@@ -142,7 +142,7 @@ async def test_an_unknown_method_is_unimplemented(running: Running) -> None:
 
 
 class Defective:
-    """Handlers of which every one has the same defect."""
+    """Handlers that all raise the same exception."""
 
     def __getattr__(self, name: str) -> Any:
         return self._stream if name.startswith("watch_") else self._unary
@@ -157,7 +157,7 @@ class Defective:
 
 @contextlib.asynccontextmanager
 async def defective_gateway() -> AsyncIterator[dict[str, Transport]]:
-    """Both ports, served as the gateway serves them, with handlers that fail."""
+    """Serve handlers that fail on both ports, set up as the gateway sets them up."""
     chain = Chain(Telemetry())
     server = grpc.aio.server()
     add_service(server, SERVICE, Defective(), chain)
@@ -178,7 +178,7 @@ async def defective_gateway() -> AsyncIterator[dict[str, Transport]]:
         await server.stop(0)
 
 
-async def test_a_defect_is_told_as_an_incident_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_internal_error_shows_only_an_incident_id(caplog: pytest.LogCaptureFixture) -> None:
     async with defective_gateway() as clients, asyncio.timeout(PATIENCE):
         for client in clients.values():
             for method in SERVICE.methods:
@@ -195,9 +195,9 @@ async def test_a_defect_is_told_as_an_incident_and_nothing_else(caplog: pytest.L
                 assert logged.__dict__["incident"] == incident
 
 
-async def test_what_is_written_to_a_connection_leaves_at_once() -> None:
-    # asyncio switches Nagle's algorithm off only where it sees that a socket is one of TCP. With it, the second part
-    # of an answer waits for the acknowledgement of the first, which comes after 40 ms.
+async def test_http_connections_have_nagle_switched_off() -> None:
+    # asyncio switches Nagle's algorithm off only for sockets that it recognises as TCP. With the algorithm on, the
+    # second part of a response waits 40 ms for the acknowledgement of the first.
     accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
     listening = _listen("HTTP_ADDRESS", Address("127.0.0.1", 0))
     server = await asyncio.start_server(lambda _, writer: accepted.set_result(writer), sock=listening)

@@ -1,4 +1,4 @@
-"""DeleteGeneration: what is done is removed here, and at Higgsfield where that is possible."""
+"""DeleteGeneration: an ended generation is removed from the store, and at Higgsfield if it exists there."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ async def refused(running: Running, generation_id: str) -> RpcFailure:
 
 
 def removed(running: Running) -> bool:
-    """Whether Higgsfield has confirmed all removals."""
+    """Return true if Higgsfield has confirmed all removals."""
     return not running.gateway._core.store.rows("read_removals")
 
 
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Repeat removals at once."""
+    """Repeat removals without a pause."""
     monkeypatch.setattr(removals, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(removals, "LONGEST_PAUSE", 0.01)
 
@@ -43,7 +43,7 @@ async def completed(running: Running, prompt: str = "a fox") -> str:
     return stored.id
 
 
-async def test_it_goes_here_and_at_higgsfield(running: Running, client: Transport) -> None:
+async def test_a_deletion_removes_the_generation_here_and_at_higgsfield(running: Running, client: Transport) -> None:
     generation_id = await completed(running)
     assert await delete(client, generation_id)
     assert (await refused(running, generation_id)).reason == "NOT_FOUND"
@@ -51,14 +51,14 @@ async def test_it_goes_here_and_at_higgsfield(running: Running, client: Transpor
     assert [one.outcome for one in running.ledger.deletes] == ["200"]
 
 
-async def test_again_is_ok_and_tells_the_same(running: Running, grpc: Transport) -> None:
+async def test_deleting_twice_is_ok_with_the_same_response(running: Running, grpc: Transport) -> None:
     generation_id = await completed(running)
     assert await delete(grpc, generation_id)
     assert await delete(grpc, generation_id)
     assert len(running.ledger.deletes) == 1
 
 
-async def test_again_after_a_restart_is_ok(running: Running) -> None:
+async def test_deleting_again_after_a_restart_is_ok(running: Running) -> None:
     generation_id = await completed(running)
     await delete(running.grpc, generation_id)
     await running.stop_gateway()
@@ -66,13 +66,13 @@ async def test_again_after_a_restart_is_ok(running: Running) -> None:
     assert await delete(running.grpc, generation_id)
 
 
-async def test_what_higgsfield_no_longer_has_counts_as_removed(running: Running) -> None:
+async def test_a_404_of_higgsfield_counts_as_removed(running: Running) -> None:
     generation_id = await completed(running)
     running.plan(on="delete", status=404, body={"detail": "Not found"})
     assert await delete(running.grpc, generation_id)
 
 
-async def test_what_was_refused_goes_here_only(running: Running, grpc: Transport) -> None:
+async def test_a_refused_generation_is_deleted_here_only(running: Running, grpc: Transport) -> None:
     running.plan(on="submit", status=422, body={"detail": "no"})
     with pytest.raises(RpcFailure) as raised:
         await running.submit(soul("a fox"))
@@ -83,7 +83,7 @@ async def test_what_was_refused_goes_here_only(running: Running, grpc: Transport
     assert (await refused(running, generation_id)).reason == "NOT_FOUND"
 
 
-async def test_what_was_never_sent_goes_here_only(start: Start) -> None:
+async def test_a_generation_that_was_never_sent_is_deleted_here_only(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     await running.submit(soul("the first"))
     waiting = await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))
@@ -92,7 +92,7 @@ async def test_what_was_never_sent_goes_here_only(start: Start) -> None:
     assert not await delete(running.grpc, waiting.id)
 
 
-async def test_its_key_stays_used(running: Running, grpc: Transport) -> None:
+async def test_the_key_of_a_deleted_generation_stays_used(running: Running, grpc: Transport) -> None:
     await delete(grpc, await completed(running))
     with pytest.raises(RpcFailure) as raised:
         await grpc.call("SubmitGeneration", soul("a fox", "one-key"))
@@ -105,14 +105,14 @@ async def test_its_key_stays_used(running: Running, grpc: Transport) -> None:
     [
         {"kind": "500"},
         {"kind": "html"},
-        {"kind": "close", "times": 2},  # a kept connection that is closed proves nothing: it is asked once more
+        {"kind": "close", "times": 2},  # a kept-alive connection that closes proves nothing: the client retries once
         {"kind": "lost", "times": 2},
         {"status": 400, "body": {"detail": "Request is not finished"}},
         {"status": 401, "body": {"detail": "Invalid credentials"}},
     ],
     ids=str,
 )
-async def test_what_higgsfield_does_not_confirm_is_not_shown_and_repeated(
+async def test_an_unconfirmed_deletion_hides_the_generation_and_is_repeatable(
     running: Running, answer: dict[str, object]
 ) -> None:
     generation_id = await completed(running)
@@ -124,7 +124,9 @@ async def test_what_higgsfield_does_not_confirm_is_not_shown_and_repeated(
     assert await delete(running.grpc, generation_id)
 
 
-async def test_the_gateway_repeats_it_by_itself(running: Running, grpc: Transport, short_pauses: None) -> None:
+async def test_the_gateway_retries_an_unconfirmed_deletion_by_itself(
+    running: Running, grpc: Transport, short_pauses: None
+) -> None:
     generation_id = await completed(running)
     running.plan(on="delete", kind="500", times=4)
     with pytest.raises(RpcFailure):
@@ -134,7 +136,9 @@ async def test_the_gateway_repeats_it_by_itself(running: Running, grpc: Transpor
     assert len(running.ledger.deletes) == 5
 
 
-async def test_nothing_goes_at_higgsfield_before_the_wish_is_recorded(running: Running, grpc: Transport) -> None:
+async def test_nothing_is_deleted_at_higgsfield_before_the_store_has_recorded_it(
+    running: Running, grpc: Transport
+) -> None:
     generation_id = await completed(running)
     with commits("delete") as deletions:
         deletions.fail_from(1)
@@ -146,7 +150,7 @@ async def test_nothing_goes_at_higgsfield_before_the_wish_is_recorded(running: R
     assert await delete(grpc, generation_id)
 
 
-async def test_what_the_store_refuses_to_confirm_is_repeated(
+async def test_a_removal_whose_confirmation_is_not_stored_is_repeated(
     running: Running, grpc: Transport, short_pauses: None
 ) -> None:
     generation_id = await completed(running)
@@ -160,7 +164,7 @@ async def test_what_the_store_refuses_to_confirm_is_repeated(
     assert await delete(grpc, generation_id)
 
 
-async def test_what_is_not_confirmed_is_repeated_after_a_restart(running: Running) -> None:
+async def test_an_unconfirmed_deletion_is_repeated_after_a_restart(running: Running) -> None:
     generation_id = await completed(running)
     running.plan(on="delete", kind="lost", times=2)
     with pytest.raises(RpcFailure):

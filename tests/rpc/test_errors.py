@@ -1,4 +1,4 @@
-"""Every way to be refused, over every transport: the same code, reason and details, and nothing is lost."""
+"""Every refusal, over every transport: the same code, reason and details, and the gateway keeps working."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_REACHABLE_YET = {
 }
 
 SECRET_TEXT = "refused: Key sandbox:sandbox at https://files.example/a.png?token=canary-token"
-"""What an upstream may be careless enough to say."""
+"""An upstream error text that contains secrets."""
 SECRETS = ("sandbox:sandbox", "canary", "Traceback", 'File "', ".py", "Error:")
 MOST_WAITING = 8
 NOBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -41,7 +41,7 @@ NOBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 @dataclass(frozen=True)
 class Case:
-    """One row over one transport: its keys and prompts are its own."""
+    """One row over one transport, with a key and a prompt that no other case uses."""
 
     running: Running
     row: str
@@ -56,7 +56,7 @@ class Case:
         return f"a fox for {self.row} over {self.transport}"
 
     def good(self, **fields: Any) -> pb.SubmitGenerationRequest:
-        """A submission in which nothing is wrong."""
+        """Return a valid submission."""
         return soul(self.prompt, self.key, **fields)
 
     async def in_state(self, state: str) -> str:
@@ -667,13 +667,13 @@ def _values(told: object, name: str) -> Iterator[str]:
 
 
 def _settled_lines(text: str) -> Iterator[str]:
-    """Without lines of waiting times, which have jitter."""
+    """Leave out the lines with delays, which have jitter, and incident ids."""
     return (line for line in text.splitlines() if "nanos:" not in line and "incident" not in line)
 
 
 @dataclass(frozen=True)
 class Held:
-    """An answer of Higgsfield that is no refusal: the submission is OK, held up, and then goes through."""
+    """A response of Higgsfield that does not refuse: the submission returns OK, is delayed, and is then accepted."""
 
     name: str
     state: str
@@ -703,7 +703,7 @@ HELD = [
 
 
 @pytest.mark.parametrize("held", HELD, ids=str)
-async def test_what_is_no_refusal_is_ok_with_a_delay_and_settles_with_one_charge(tmp_path: Path, held: Held) -> None:
+async def test_a_temporary_failure_is_ok_with_a_delay_and_charged_once(tmp_path: Path, held: Held) -> None:
     async with run(tmp_path, UPSTREAM_TIMEOUT=2 if held.name == "nothing" else 5) as running:
         cases = [Case(running, held.name, name) for name in TRANSPORTS]
         stored = await asyncio.gather(*(_stored(held, case) for case in cases))
@@ -726,7 +726,7 @@ async def _held(held: Held, case: Case, generation_id: str) -> None:
         async for one in client.stream("WatchGeneration", pb.WatchGenerationRequest(id=generation_id)):
             seen.append(one.generation)
             if one.generation.HasField("accept_time"):
-                running.clock.advance(60)  # it ends: a limit learned from a 429 would hold back the others
+                running.clock.advance(60)  # end it: a limit learned from a 429 would hold back the others
     assert seen[-1].HasField("accept_time")
     delays = {
         (name_of(one), ErrorReason.Name(one.delay.reason).removeprefix("ERROR_REASON_"))
@@ -738,7 +738,7 @@ async def _held(held: Held, case: Case, generation_id: str) -> None:
     assert not any(secret in str(one.delay) for one in seen for secret in SECRETS)
 
 
-def test_every_reason_that_the_service_names_has_a_row_or_a_cause_why_not() -> None:
+def test_every_documented_reason_has_a_row_or_an_excuse() -> None:
     covered = {row.reason for row in ROWS}
     assert not covered & set(NOT_REACHABLE_YET)
     promised = frozenset().union(*(reasons_of(method.name) for method in SERVICE.methods))
@@ -746,7 +746,7 @@ def test_every_reason_that_the_service_names_has_a_row_or_a_cause_why_not() -> N
 
 
 @pytest.mark.parametrize("method", [method.name for method in SERVICE.methods])
-def test_every_reason_that_an_rpc_names_itself_has_a_row_and_no_row_has_another(method: str) -> None:
+def test_the_rows_of_an_rpc_are_exactly_its_documented_reasons(method: str) -> None:
     common = frozenset.intersection(*(reasons_of(one.name) for one in SERVICE.methods))
     covered = {row.reason for row in ROWS if row.method == method}
     assert covered <= reasons_of(method)

@@ -1,4 +1,4 @@
-"""EstimateGeneration: the input is checked as for a submission, priced, and nothing else."""
+"""EstimateGeneration: checks the input like a submission and returns a price, without side effects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def estimate(client: Transport, request: pb.SubmitGenerationRequest) -> pb
     return answer
 
 
-async def test_the_price_is_told_as_higgsfield_gives_it(running: Running, client: Transport) -> None:
+async def test_the_price_is_returned_as_higgsfield_gives_it(running: Running, client: Transport) -> None:
     request = soul("a fox")
     request.input.soul.batch_size = 4
     answer = await estimate(client, request)
@@ -30,21 +30,21 @@ async def test_a_metered_model_has_a_description_and_no_cost(running: Running, g
     assert "credits per second" in answer.description
 
 
-async def test_nothing_is_stored_charged_or_reserved(running: Running, grpc: Transport) -> None:
+async def test_an_estimate_stores_and_charges_nothing(running: Running, grpc: Transport) -> None:
     await estimate(grpc, soul("a fox"))
     assert running.ledger.submissions == []
     assert running.ledger.charges == []
     assert not (await grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations
 
 
-async def test_what_a_submission_would_refuse_is_refused(running: Running, grpc: Transport) -> None:
+async def test_an_estimate_refuses_what_a_submission_would_refuse(running: Running, grpc: Transport) -> None:
     for model_id, reason in (("no/such-model", "MODEL_UNKNOWN"), ("../models", "INVALID_INPUT")):
         with pytest.raises(RpcFailure) as raised:
             await estimate(grpc, model(model_id, {"prompt": "a fox"}, "k"))
         assert raised.value.reason == reason
 
 
-async def test_a_description_is_told_without_secrets(running: Running, grpc: Transport) -> None:
+async def test_a_price_description_has_its_secrets_removed(running: Running, grpc: Transport) -> None:
     said = "asked as sandbox:sandbox, see https://files.example/?token=canary"
     running.plan(on="estimate", body={"type": "description", "pricing_description": said})
     answer = await estimate(grpc, soul("a fox"))
@@ -52,7 +52,7 @@ async def test_a_description_is_told_without_secrets(running: Running, grpc: Tra
 
 
 @pytest.mark.parametrize("status", [402, 403])
-async def test_an_account_without_credits_is_no_reason_to_know_no_price(running: Running, status: int) -> None:
+async def test_an_estimate_without_credits_is_unavailable(running: Running, status: int) -> None:
     running.plan(on="estimate", status=status, body={"detail": "not_enough_credits"})
     with pytest.raises(RpcFailure) as raised:
         await estimate(running.grpc, soul("a fox"))

@@ -1,4 +1,4 @@
-"""ExplainGeneration: every change with its cause and every call with its outcome, in order, and nothing secret."""
+"""ExplainGeneration: every change with its cause and every call with its outcome, in order, without secrets."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ async def explain(client: Transport, generation_id: str) -> pb.ExplainGeneration
     return answer
 
 
-def told(event: pb.GenerationEvent) -> tuple[str, ...]:
-    """An event in short: a call by its method, end and status, a change by its revision, state and cause."""
+def shortened(event: pb.GenerationEvent) -> tuple[str, ...]:
+    """Shorten an event: a call to its method, path end and status, a change to its revision, state and cause."""
     source = generation_pb2.ChangeSource.Name(event.source).removeprefix("CHANGE_SOURCE_")
     if event.HasField("upstream_call"):
         call = event.upstream_call
@@ -37,11 +37,11 @@ def told(event: pb.GenerationEvent) -> tuple[str, ...]:
 
 
 def in_short(story: pb.ExplainGenerationResponse) -> list[tuple[str, ...]]:
-    return [told(event) for event in story.events]
+    return [shortened(event) for event in story.events]
 
 
 async def eventful(running: Running, monkeypatch: pytest.MonkeyPatch, **answer: Any) -> Generation:
-    """A lost answer, a repeat under its key, polls, and a cancel by the caller."""
+    """Return a generation with a lost response, a retry under its key, polls, and a cancel by the caller."""
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
     running.plan(on="submit", kind="502", processed=True, **answer)
     stored = await running.submit(soul(PROMPT, wait_for=pb.WAIT_FOR_STORED, labels={"order": "label-of-the-caller"}))
@@ -51,7 +51,7 @@ async def eventful(running: Running, monkeypatch: pytest.MonkeyPatch, **answer: 
     return await running.get(stored.id)
 
 
-async def test_the_story_is_told_in_order_with_causes_and_calls(
+async def test_changes_and_calls_are_listed_in_order_with_causes(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canceled = await eventful(running, monkeypatch)
@@ -75,7 +75,7 @@ async def test_the_story_is_told_in_order_with_causes_and_calls(
     assert not story.generation.HasField("input")
 
 
-async def test_calls_are_told_with_their_correlation_ids_and_repeated_ones_together(
+async def test_calls_have_correlation_ids_and_equal_polls_are_one_event(
     running: Running, grpc: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canceled = await eventful(running, monkeypatch)
@@ -91,7 +91,7 @@ async def test_calls_are_told_with_their_correlation_ids_and_repeated_ones_toget
     assert any(canceled.upstream.request_id in text for text in descriptions)
 
 
-async def test_it_tells_nothing_of_the_input_and_no_secret(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_explanation_contains_no_input_and_no_secret(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     running = await start(**public_url(), credentials="sandbox:sandbox")
     canceled = await eventful(running, monkeypatch, body={"detail": f"{PROMPT} for Key sandbox:sandbox"})
     for client in running.transports.values():
@@ -105,7 +105,7 @@ async def test_it_tells_nothing_of_the_input_and_no_secret(start: Start, monkeyp
         assert token not in text
 
 
-async def test_polls_of_another_outcome_are_told_apart(running: Running) -> None:
+async def test_polls_with_different_outcomes_are_separate_events(running: Running) -> None:
     queued = await running.submit(soul("a fox"))
     request_id = queued.upstream.request_id
     await eventually(lambda: running.ledger.status_calls[request_id] >= 2)
@@ -119,7 +119,7 @@ async def test_polls_of_another_outcome_are_told_apart(running: Running) -> None
     assert sum(call.times for call in polls) == running.ledger.status_calls[request_id]
 
 
-async def test_a_call_without_an_answer_has_no_status(running: Running) -> None:
+async def test_a_call_without_a_response_has_no_status(running: Running) -> None:
     queued = await running.submit(soul("a fox"))
     running.plan(on="cancel", kind="lost")
     await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=queued.id))
@@ -128,7 +128,7 @@ async def test_a_call_without_an_answer_has_no_status(running: Running) -> None:
     assert (call.http_status, call.correlation_id, call.times) == (0, "", 1)
 
 
-async def test_a_webhook_is_part_of_the_story(start: Start) -> None:
+async def test_a_webhook_is_an_event(start: Start) -> None:
     running = await start(**public_url(), POLL_MIN=30, POLL_MAX=30)
     queued = await running.submit(soul("a fox"))
     await running.finish(queued.id)
@@ -138,7 +138,7 @@ async def test_a_webhook_is_part_of_the_story(start: Start) -> None:
     assert any(event.description.startswith("webhook: completed") for event in story.events)
 
 
-async def test_it_is_told_the_same_after_a_restart(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_explanation_is_the_same_after_a_restart(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     canceled = await eventful(running, monkeypatch)
     before = await explain(running.grpc, canceled.id)
     await running.stop_gateway()
@@ -146,7 +146,7 @@ async def test_it_is_told_the_same_after_a_restart(running: Running, monkeypatch
     assert (await explain(running.grpc, canceled.id)).events == before.events
 
 
-async def test_what_waits_is_told_with_why(start: Start) -> None:
+async def test_a_waiting_generation_is_explained_by_the_concurrency_limit(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     await running.submit(soul("the first"))
     waiting = await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))
@@ -154,7 +154,7 @@ async def test_what_waits_is_told_with_why(start: Start) -> None:
     assert "waiting: the account has reached its concurrency limit" in stored.description
 
 
-async def test_what_is_refused_is_told_with_its_reason(running: Running) -> None:
+async def test_a_refused_generation_is_explained_with_its_reason(running: Running) -> None:
     running.plan(on="submit", status=422, body={"detail": "this cannot be"})
     with pytest.raises(RpcFailure) as raised:
         await running.submit(soul("a fox"))
@@ -163,7 +163,7 @@ async def test_what_is_refused_is_told_with_its_reason(running: Running) -> None
     assert "INPUT_REFUSED" in story.events[-1].description
 
 
-async def test_of_what_is_not_there_nothing_is_told(running: Running) -> None:
+async def test_an_unknown_generation_is_not_found(running: Running) -> None:
     for client in running.transports.values():
         for wrong in ("unknown", "00000000-0000-0000-0000-000000000000"):
             with pytest.raises(RpcFailure) as raised:
@@ -171,7 +171,7 @@ async def test_of_what_is_not_there_nothing_is_told(running: Running) -> None:
             assert (raised.value.code, raised.value.reason) == ("NOT_FOUND", "NOT_FOUND")
 
 
-async def test_of_what_was_deleted_nothing_is_told(running: Running) -> None:
+async def test_a_deleted_generation_has_no_explanation_and_no_events(running: Running) -> None:
     queued = await running.submit(soul("a fox"))
     await running.finish(queued.id)
     await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=queued.id))
@@ -189,7 +189,7 @@ async def test_an_id_is_required(running: Running) -> None:
         assert raised.value.fields == ["id"]
 
 
-async def test_words_of_higgsfields_are_told_without_what_cannot_be_printed(running: Running) -> None:
+async def test_descriptions_contain_printable_characters_only(running: Running) -> None:
     queued = await running.submit(soul("a fox"))
     running.plan(on="status", patch={"status": "p\u00e4used\n\x00<b>"})
     await eventually(lambda: running.ledger.status_calls[queued.upstream.request_id] >= 2)
@@ -198,7 +198,9 @@ async def test_words_of_higgsfields_are_told_without_what_cannot_be_printed(runn
     assert all(event.description.isprintable() for event in story.events)
 
 
-async def test_what_is_being_written_belongs_to_the_story(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_explanation_waits_for_events_that_are_being_written(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, recorder = running.gateway._core.store, running.gateway._core.recorder
     record, write_out = store.record, recorder.write_out
     begun, goes_on, asked = asyncio.Event(), asyncio.Event(), asyncio.Event()

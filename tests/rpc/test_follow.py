@@ -1,4 +1,4 @@
-"""Following many with few workers: everybody is asked for, and nobody waits for an event that never comes."""
+"""The follower with few workers: every generation is polled, and no worker waits for an event that never comes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from tests.support.running import eventually, soul
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-async def test_more_are_due_than_there_are_workers(start: Start, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+async def test_few_workers_poll_every_due_generation(
+    start: Start, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
     monkeypatch.setattr(follower, "WORKERS", workers)
     running = await start()
     generations = [await running.submit(soul(f"one of many, {number}")) for number in range(10)]
@@ -18,9 +20,7 @@ async def test_more_are_due_than_there_are_workers(start: Start, monkeypatch: py
         assert (await running.finish(generation.id)).done
 
 
-async def test_it_says_by_how_much_it_is_late_and_not_where_higgsfield_is(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_lateness_excludes_the_time_of_slow_responses(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "WORKERS", 1)
     running = await start()
     busy = running.gateway._core.follower

@@ -1,4 +1,4 @@
-"""Forecasts: computed when they are read, sent alone only when they say something new, and never a revision."""
+"""Forecasts: computed when they are read, sent alone only when they change, and never a revision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVERY_SECOND = {"seconds": 1}
 
 
 async def queue(running: Running, *prompts: str) -> list[Generation]:
-    """One that runs, and those that wait behind it in their order."""
+    """Submit a generation that runs; return those that wait behind it, in order."""
     await running.submit(soul("the one that runs"))
     return [await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED)) for prompt in prompts]
 
@@ -38,7 +38,7 @@ async def cancel(running: Running, generation: Generation) -> None:
 
 
 async def experienced(start: Start, **terms: Any) -> Running:
-    """A gateway that has seen enough of a model to know how long it takes: a poll that is first teaches nothing."""
+    """Start a gateway that has learned a model's run time by webhooks: an end found by a first poll is not learned."""
     secret = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET, "POLL_MIN": 30, "POLL_MAX": 30}
     running = await start(**(secret | public_url() | terms))
     for number in range(ENOUGH):
@@ -48,7 +48,7 @@ async def experienced(start: Start, **terms: Any) -> Running:
     return running
 
 
-async def test_places_in_the_queue_are_told_as_they_will_go(start: Start) -> None:
+async def test_queue_positions_follow_the_order_of_sending(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     first, second, third = await queue(running, "first", "second", "third")
     for client in running.transports.values():
@@ -61,12 +61,12 @@ async def test_places_in_the_queue_are_told_as_they_will_go(start: Start) -> Non
 
 
 async def another_tenants(running: Running, prompt: str) -> None:
-    """A submission of somebody else: until there are keys, no call can make one."""
+    """Submit for another tenant, without an RPC: this gateway runs without keys."""
     wanted = Submission(SoulInput(prompt), b"", prompt, {})
     await running.gateway._core.service.submit("another", wanted)
 
 
-async def test_places_count_the_turns_of_other_tenants(start: Start) -> None:
+async def test_queue_positions_count_the_turns_of_other_tenants(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     (first,) = await queue(running, "first")
     for prompt in ("their first", "their second"):
@@ -82,7 +82,7 @@ async def test_places_count_the_turns_of_other_tenants(start: Start) -> None:
     ]  # fmt: skip
 
 
-async def test_what_waits_for_another_account_has_no_place_and_takes_none(start: Start) -> None:
+async def test_a_generation_of_another_account_has_no_queue_position(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1, credentials="sandbox:sandbox other:secret", image_seconds=10**6)
     (theirs,) = await queue(running, "for the account before")
     await running.stop_gateway()
@@ -98,7 +98,7 @@ async def test_what_waits_for_another_account_has_no_place_and_takes_none(start:
     assert [await position(running.grpc, one) for one in (theirs, *mine[1:])] == [1, 0, 0]
 
 
-async def test_what_another_account_was_told_holds_back_nothing_of_this_one(start: Start) -> None:
+async def test_a_retry_after_for_another_account_delays_nothing(start: Start) -> None:
     running = await start(credentials="sandbox:sandbox other:secret")
     running.plan(on="submit", kind="429", headers={"Retry-After": "300"})
     held_up = await running.submit(soul("for the account before", wait_for=pb.WAIT_FOR_STORED))
@@ -110,7 +110,7 @@ async def test_what_another_account_was_told_holds_back_nothing_of_this_one(star
     assert name_of(await running.get(held_up.id)) == "PENDING"
 
 
-async def test_submit_wait_and_list_tell_it_too(start: Start) -> None:
+async def test_submit_wait_and_list_return_queue_positions(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     first, second = await queue(running, "first", "second")
     assert (first.forecast.queue_position, second.forecast.queue_position) == (1, 2)
@@ -120,14 +120,14 @@ async def test_submit_wait_and_list_tell_it_too(start: Start) -> None:
     assert waited.generation.forecast.queue_position == 2
 
 
-async def test_without_a_history_nothing_is_expected_of_what_runs(running: Running) -> None:
+async def test_without_a_history_a_running_generation_has_no_forecast(running: Running) -> None:
     queued = await running.submit(soul("a fox"))
     assert not queued.HasField("forecast")
     done = await running.finish(queued.id)
     assert not done.HasField("forecast")
 
 
-async def test_with_a_history_the_end_is_expected_and_the_queue_reckoned_with(start: Start) -> None:
+async def test_with_a_history_the_forecast_has_progress_and_remaining_time(start: Start) -> None:
     running = await experienced(start, UPSTREAM_CONCURRENCY=1)
     queued = await running.submit(soul("a fox"))
     waiting = await running.submit(soul("an owl", wait_for=pb.WAIT_FOR_STORED))
@@ -139,7 +139,7 @@ async def test_with_a_history_the_end_is_expected_and_the_queue_reckoned_with(st
     assert not done.HasField("forecast")
 
 
-async def test_progress_never_falls_while_it_runs(start: Start) -> None:
+async def test_progress_never_falls_while_a_generation_runs(start: Start) -> None:
     running = await experienced(start)
     queued = await running.submit(soul("a fox"))
     shown = [(await running.get(queued.id)).forecast.progress for _ in range(50)]
@@ -154,7 +154,7 @@ async def nexts(stream: AsyncIterator[Any], count: int) -> list[Any]:
         return [await anext(stream) for _ in range(count)]
 
 
-async def test_a_watch_tells_a_forecast_alone_only_when_it_is_newer(
+async def test_a_watch_sends_a_forecast_alone_only_when_it_changes(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "HEARTBEAT", 1.0)
@@ -189,7 +189,7 @@ async def test_without_an_interval_no_forecast_is_sent_alone(start: Start, monke
     assert await nexts(one, 3) == [pb.WatchGenerationResponse()] * 3
 
 
-async def test_a_watch_of_many_tells_the_newer_ones_together(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watch_of_many_sends_changed_forecasts_together(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "HEARTBEAT", 1.0)
     running = await start(UPSTREAM_CONCURRENCY=1)
     first, second, third = await queue(running, "first", "second", "third")

@@ -1,4 +1,4 @@
-"""GetGeneration and ListGenerations: what became of generations, newest first, page by page."""
+"""GetGeneration and ListGenerations: results, filters and pages, newest first."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ async def ids(client: Transport, **wanted: Any) -> list[str]:
 
 
 async def submitted(running: Running, count: int, **fields: Any) -> list[Generation]:
-    """Newest first, as they are listed."""
+    """Submit generations; return them newest first, as they are listed."""
     stored = [await running.submit(soul(f"fox {number}", **fields)) for number in range(count)]
     return stored[::-1]
 
 
-async def test_get_tells_what_submit_told(running: Running, client: Transport) -> None:
+async def test_get_returns_the_same_as_submit(running: Running, client: Transport) -> None:
     stored = await running.submit(soul("a fox", labels={"color": "red"}))
     answer = await client.call("GetGeneration", pb.GetGenerationRequest(id=stored.id))
     answer.generation.upstream.poll_count = stored.upstream.poll_count
     assert answer.generation == stored
 
 
-async def test_a_completed_one_has_its_outputs_until_they_expire(running: Running, client: Transport) -> None:
+async def test_a_completed_generation_has_outputs_with_an_expiry(running: Running, client: Transport) -> None:
     request = soul("a fox")
     request.input.soul.batch_size = 4
     stored = await running.submit(request)
@@ -57,7 +57,7 @@ async def test_a_completed_one_has_its_outputs_until_they_expire(running: Runnin
     assert not generation.HasField("failure")
 
 
-async def test_a_video_is_told_as_one(running: Running) -> None:
+async def test_a_video_output_has_the_kind_video(running: Running) -> None:
     request = pb.SubmitGenerationRequest(idempotency_key="k")
     request.input.dop.prompt = "a fox"
     request.input.dop.image_urls.append("https://files.example/a.png")
@@ -71,7 +71,7 @@ async def test_a_video_is_told_as_one(running: Running) -> None:
     ("[fail] a fox", "FAILED", "ERROR_REASON_GENERATION_FAILED"),
     ("[nsfw] a fox", "NSFW", "ERROR_REASON_MODERATED"),
 ])  # fmt: skip
-async def test_an_end_without_output_says_why_and_costs_nothing(
+async def test_a_failed_generation_has_a_reason_and_is_refunded(
     running: Running, prompt: str, end: str, reason: str
 ) -> None:
     stored = await running.submit(soul(prompt))
@@ -87,7 +87,7 @@ def _rest(generation: Generation) -> dict[str, Any]:
     return {"message": generation.failure.message, "retryable": generation.failure.retryable}
 
 
-async def test_an_unknown_status_is_kept_as_text_only(running: Running) -> None:
+async def test_an_unknown_status_is_shown_as_text_and_changes_no_state(running: Running) -> None:
     stored = await running.submit(soul("a fox"))
     running.plan(on="status", patch={"status": "paused"}, times=1000)
     async with asyncio.timeout(PATIENCE):
@@ -97,7 +97,7 @@ async def test_an_unknown_status_is_kept_as_text_only(running: Running) -> None:
                 break
 
 
-async def test_what_outputs_cannot_express_is_kept_and_readable(running: Running, client: Transport) -> None:
+async def test_unknown_result_fields_are_kept_in_other_results(running: Running, client: Transport) -> None:
     nested: Any = "leaf"
     for _ in range(60):
         nested = [nested]
@@ -114,7 +114,7 @@ async def test_what_outputs_cannot_express_is_kept_and_readable(running: Running
     assert "deep" in results
 
 
-async def test_what_higgsfield_says_is_told_without_secrets(running: Running, client: Transport) -> None:
+async def test_failure_messages_have_their_secrets_removed(running: Running, client: Transport) -> None:
     said = "sandbox:sandbox was refused by https://files.example/a.png?token=canary\nat gateway.py"
     stored = await running.submit(soul("a fox"))
     running.plan(
@@ -128,7 +128,7 @@ async def test_what_higgsfield_says_is_told_without_secrets(running: Running, cl
     assert "sandbox:sandbox" not in str(generation)
 
 
-async def test_a_script_is_no_output(running: Running) -> None:
+async def test_a_javascript_url_is_not_an_output(running: Running) -> None:
     stored = await running.submit(soul("a fox"))
     running.plan(on="status", patch={"status": "completed", "images": [{"url": "javascript:alert(1)"}]}, times=1000)
     ended = await running.until(stored.id, "COMPLETED")
@@ -136,7 +136,7 @@ async def test_a_script_is_no_output(running: Running) -> None:
     assert "images" in ended.upstream.other_results
 
 
-async def test_newest_first_with_and_without_input(running: Running, client: Transport) -> None:
+async def test_a_list_is_newest_first_with_and_without_input(running: Running, client: Transport) -> None:
     stored = await submitted(running, 3)
     bare = (await page(client)).generations
     assert [one.id for one in bare] == [one.id for one in stored]
@@ -145,7 +145,7 @@ async def test_newest_first_with_and_without_input(running: Running, client: Tra
     assert [one.input for one in whole] == [one.input for one in stored]
 
 
-async def test_pages_hold_everything_once(running: Running, grpc: Transport) -> None:
+async def test_pages_contain_every_generation_once(running: Running, grpc: Transport) -> None:
     stored = [one.id for one in await submitted(running, 7)]
     seen: list[str] = []
     token = ""
@@ -186,7 +186,7 @@ async def test_a_page_holds_2_mib_at_most(running: Running, grpc: Transport) -> 
     assert seen == [one.id for one in reversed(stored)]
 
 
-async def test_all_that_is_set_must_match(running: Running, grpc: Transport) -> None:
+async def test_all_fields_of_a_filter_must_match(running: Running, grpc: Transport) -> None:
     red = await running.submit(soul("a fox", labels={"color": "red", "size": "s"}))
     await running.finish(red.id)
     blue = await running.submit(soul("a badger", labels={"color": "blue", "size": "s"}))
@@ -204,14 +204,14 @@ async def test_all_that_is_set_must_match(running: Running, grpc: Transport) -> 
     assert await ids(grpc, ids=[red.id], states=[QUEUED]) == []
 
 
-async def test_after_is_inclusive_and_before_is_not(running: Running, client: Transport) -> None:
+async def test_created_after_is_inclusive_and_created_before_is_exclusive(running: Running, client: Transport) -> None:
     newest, middle, oldest = await submitted(running, 3)
     time: Timestamp = middle.create_time
     assert await ids(client, created_after=time) == [newest.id, middle.id]
     assert await ids(client, created_before=time) == [oldest.id]
 
 
-async def test_the_order_in_which_a_filter_is_written_does_not_matter_to_its_token(running: Running) -> None:
+async def test_a_page_token_accepts_the_same_filter_in_another_order(running: Running) -> None:
     newest, oldest = await submitted(running, 2)
     wanted = pb.GenerationFilter(ids=[newest.id, oldest.id])
     first = await page(running.grpc, filter=wanted, page_size=1)

@@ -1,4 +1,4 @@
-"""Callers that leave: a call's end is never a generation's."""
+"""Canceled calls and deadlines: they end the call and never the generation."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.support.transports import RpcFailure
 
 @contextmanager
 def held(store: Path) -> Iterator[None]:
-    """Another program holds the store: what is written meanwhile waits."""
+    """Lock the store like another program would: writes wait until the lock is released."""
     with closing(sqlite3.connect(store, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         yield
         other.execute("ROLLBACK")
 
 
-async def test_who_leaves_while_its_claim_is_being_stored_loses_nothing(running: Running) -> None:
+async def test_a_submit_canceled_during_its_commit_loses_nothing(running: Running) -> None:
     admission = running.gateway._core.service._admission
     with held(running.store_path):
         call = asyncio.create_task(running.submit(soul("gone", "gone")))
@@ -40,7 +40,7 @@ async def test_who_leaves_while_its_claim_is_being_stored_loses_nothing(running:
     assert running.ledger.summary()["charge_count"] == 1
 
 
-async def test_who_leaves_while_its_post_is_on_the_way_loses_nothing(running: Running) -> None:
+async def test_a_submit_canceled_during_its_post_loses_nothing(running: Running) -> None:
     running.plan(on="submit", delay=0.2)
     call = asyncio.create_task(running.submit(soul("gone", "gone")))
     await eventually(lambda: running.ledger.summary()["submissions_seen"] == 1)
@@ -53,7 +53,7 @@ async def test_who_leaves_while_its_post_is_on_the_way_loses_nothing(running: Ru
 
 
 async def assert_all_whole(running: Running, keys: list[str]) -> None:
-    """Fail unless each key has one generation that Higgsfield accepted after one POST, and no slot is left over."""
+    """Fail unless each key has one generation, accepted after one POST, and no slot is leaked."""
     for key in keys:
         again = await running.grpc.call("SubmitGeneration", soul(key, key, wait_for=pb.WAIT_FOR_ACCEPTED))
         assert name_of(again.generation) == "QUEUED"
@@ -62,13 +62,13 @@ async def assert_all_whole(running: Running, keys: list[str]) -> None:
     assert running.gateway._core.service._admission.running == len(keys)
 
 
-async def test_a_deadline_at_any_moment_leaves_no_half_a_submission(running: Running) -> None:
+async def test_a_deadline_at_any_moment_leaves_no_partial_submission(running: Running) -> None:
     running.plan(on="submit", delay=0.02, times=40)
     keys = [f"key-{number}" for number in range(40)]
 
     async def leaves(number: int) -> str:
         client = running.transports["grpc" if number % 2 else "connect-json"]
-        # Over gRPC the first ones end before anything can have been stored, however fast the machine is.
+        # Over gRPC, the first deadlines expire before anything can be stored, even on a fast machine.
         seconds = 0.0001 * number if number % 2 and number < 20 else 0.001 * (number + 1)
         try:
             await client.call("SubmitGeneration", soul(keys[number], keys[number]), timeout=seconds)
@@ -83,14 +83,14 @@ async def test_a_deadline_at_any_moment_leaves_no_half_a_submission(running: Run
     await assert_all_whole(running, keys)
 
 
-async def test_a_call_that_is_cut_off_at_any_step_leaves_no_half_a_submission(running: Running) -> None:
+async def test_a_cancel_at_any_step_leaves_no_partial_submission(running: Running) -> None:
     service = running.gateway._core.service
     keys = [f"key-{number}" for number in range(30)]
     for steps, key in enumerate(keys):
         wanted = Submission(SoulInput(key), soul(key, key).input.SerializeToString(), key, {})
         call = asyncio.create_task(service.submit("default", wanted))
         for _ in range(steps):
-            # The commit is made by a thread: every few turns of the loop it gets some time.
+            # A thread makes the commit: every few turns of the loop, give it some time.
             await asyncio.sleep(0.0005 if _ % 4 == 3 else 0)
         call.cancel()
         with suppress(asyncio.CancelledError):

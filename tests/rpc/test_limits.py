@@ -1,4 +1,4 @@
-"""Limits of time: what waits too long, what is forgotten over there, what nobody ever tells of."""
+"""Time limits: a submission that waits too long, an unresolved outcome, a request that Higgsfield forgot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.transports import RpcFailure
 STORED = pb.WAIT_FOR_STORED
 
 
-async def test_what_could_not_be_sent_for_too_long_fails_and_frees_its_key(
+async def test_a_generation_that_waits_too_long_fails_and_frees_its_key(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(due_steps, "WAIT_AT_MOST", 0.3)
@@ -29,7 +29,7 @@ async def test_what_could_not_be_sent_for_too_long_fails_and_frees_its_key(
     assert running.ledger.summary()["charge_count"] == 0
 
 
-async def test_what_nobody_tells_of_in_time_is_lost_and_keeps_its_key(start: Start) -> None:
+async def test_a_generation_unresolved_in_time_is_lost_and_keeps_its_key(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off", UNCERTAIN_TIMEOUT="1")
     running.plan(on="submit", kind="502", processed=True)
     sent = await running.submit(soul("lost", "lost", wait_for=STORED))
@@ -42,7 +42,7 @@ async def test_what_nobody_tells_of_in_time_is_lost_and_keeps_its_key(start: Sta
     assert running.ledger.summary()["charge_count"] == 1
 
 
-async def test_what_higgsfield_has_forgotten_is_lost_while_it_knows_others(
+async def test_a_forgotten_request_is_lost_if_higgsfield_knows_others(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "GIVE_UP_MISSING", 0.2)
@@ -55,7 +55,7 @@ async def test_what_higgsfield_has_forgotten_is_lost_while_it_knows_others(
     assert lost.failure.reason == error_pb2.ERROR_REASON_SUBMISSION_UNRESOLVED
 
 
-async def test_while_higgsfield_knows_none_nothing_is_given_up(
+async def test_while_every_status_call_is_a_404_nothing_is_given_up(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "GIVE_UP_MISSING", 0.0)
@@ -67,10 +67,10 @@ async def test_while_higgsfield_knows_none_nothing_is_given_up(
 
 
 DRIP = {"kind": "drip", "delay": 0.5}
-"""A byte every half second: no single read takes long, and the whole answer would take minutes."""
+"""One byte every half second: no single read takes long, but the whole response would take minutes."""
 
 
-async def test_an_answer_that_drips_ends_at_the_limit_for_the_whole_call(start: Start) -> None:
+async def test_a_dripping_response_ends_at_the_total_timeout(start: Start) -> None:
     running = await start(UPSTREAM_TIMEOUT=2, UPSTREAM_IDEMPOTENCY="off")
     polled = await running.submit(soul("polled"))
     for on, prompt in (("status", "polled"), ("submit", "sent"), ("estimate", "priced")):
@@ -85,6 +85,6 @@ async def test_an_answer_that_drips_ends_at_the_limit_for_the_whole_call(start: 
     assert name_of(await running.get(polled.id)) == "QUEUED"
 
 
-def test_the_defaults_are_those_of_the_contract() -> None:
+def test_the_default_limits_are_those_of_the_contract() -> None:
     assert (generations.DEFAULT_SUBMIT_WAIT, generations.DEFAULT_WAIT) == (10.0, 30.0)
     assert (due_steps.WAIT_AT_MOST, follower.GIVE_UP_MISSING) == (86_400.0, 86_400.0)

@@ -1,4 +1,4 @@
-"""What is counted of calls, as Prometheus reads it."""
+"""The metrics of calls, as Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ METHOD = "/a.Service/Method"
 
 
 def samples(telemetry: Telemetry) -> dict[tuple[str, str], float]:
-    """All samples of the method by their name and the one other label, if any."""
+    """Return the method's samples by name and the value of the other label, if there is one."""
     found = {}
     for family in text_string_to_metric_families(telemetry.exposition().decode()):
         for sample in family.samples:
@@ -22,7 +22,7 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, str], float]:
     return found
 
 
-def test_calls_are_counted_by_code_and_while_they_are_open() -> None:
+def test_calls_are_counted_by_code_and_open_calls_by_a_gauge() -> None:
     telemetry = Telemetry()
     metrics = telemetry.calls(METHOD)
     first, second, _third = metrics.begin(), metrics.begin(), metrics.begin()
@@ -33,7 +33,7 @@ def test_calls_are_counted_by_code_and_while_they_are_open() -> None:
     assert (found["hfgateway_rpc_total", "OK"], found["hfgateway_rpc_total", "NOT_FOUND"]) == (1, 1)
 
 
-def test_a_call_is_in_all_buckets_that_it_kept() -> None:
+def test_a_call_counts_in_every_bucket_above_its_duration() -> None:
     telemetry = Telemetry()
     metrics = telemetry.calls(METHOD)
     took = [30.0, 600.0, 7200.0]  # far from any bound: a machine that stalls changes no bucket

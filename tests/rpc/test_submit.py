@@ -1,4 +1,4 @@
-"""SubmitGeneration: stored first, safe to repeat, charged once, and told as far as the caller wants to wait."""
+"""SubmitGeneration: stored first, safe to repeat, charged once, and answered at the state the caller waits for."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ async def submit(client: Transport, request: pb.SubmitGenerationRequest | bytes)
 
 
 def sent(running: Running, generation: generation_pb2.Generation) -> Any:
-    """What Higgsfield holds of it."""
+    """Return the sandbox's record of the generation."""
     found = running.sandbox.state.generation(generation.upstream.request_id)
     assert found is not None
     return found
 
 
-async def test_an_accepted_generation_tells_all_of_itself(running: Running, client: Transport) -> None:
+async def test_an_accepted_generation_is_returned_complete(running: Running, client: Transport) -> None:
     request = soul("a fox", "order-1", labels={"color": "red"})
     request.input.soul.seed = 7
     request.input.soul.aspect_ratio = "16:9"
@@ -54,13 +54,13 @@ async def test_an_accepted_generation_tells_all_of_itself(running: Running, clie
     assert not generation.outputs
 
 
-async def test_ids_are_known_at_once_and_sort_by_creation(running: Running) -> None:
+async def test_ids_are_uuid7_and_sort_by_creation(running: Running) -> None:
     ids = [(await running.submit(soul(f"fox {n}", wait_for=pb.WAIT_FOR_STORED))).id for n in range(5)]
     assert ids == sorted(ids)
     assert {UUID(one).version for one in ids} == {7}
 
 
-async def test_one_key_is_one_generation_and_one_charge_however_many_submit_it_at_once(running: Running) -> None:
+async def test_concurrent_submits_with_one_key_are_charged_once(running: Running) -> None:
     calls = [submit(running.transports[name], soul("a fox", "one-key")) for name in TRANSPORTS for _ in range(8)]
     answers = await asyncio.gather(*calls)
     assert len({answer.generation.id for answer in answers}) == 1
@@ -68,7 +68,7 @@ async def test_one_key_is_one_generation_and_one_charge_however_many_submit_it_a
     assert len(running.ledger.submissions) == len(running.ledger.charges) == 1
 
 
-async def test_a_repeat_gets_the_generation_as_it_is_now(running: Running, client: Transport) -> None:
+async def test_a_repeat_returns_the_current_generation(running: Running, client: Transport) -> None:
     first = await submit(client, soul("a fox"))
     await running.finish(first.generation.id)
     again = await submit(client, soul("a fox"))
@@ -78,7 +78,7 @@ async def test_a_repeat_gets_the_generation_as_it_is_now(running: Running, clien
     assert len(running.ledger.submissions) == 1
 
 
-async def test_wait_for_counts_for_a_repeat_too(running: Running) -> None:
+async def test_wait_for_applies_to_a_repeat(running: Running) -> None:
     first = await running.submit(soul("a fox"))
     waiting = asyncio.create_task(submit(running.grpc, soul("a fox", wait_for=pb.WAIT_FOR_DONE)))
     running.clock.advance(60)
@@ -87,7 +87,7 @@ async def test_wait_for_counts_for_a_repeat_too(running: Running) -> None:
     assert (answer.generation.id, name_of(answer.generation)) == (first.id, "COMPLETED")
 
 
-async def test_all_but_input_and_outputs_ttl_counts_from_the_first_call_only(running: Running) -> None:
+async def test_a_repeat_changes_neither_labels_nor_start_timeout(running: Running) -> None:
     first = await running.submit(soul("a fox", "one-key", labels={"color": "red"}))
     other = soul("a fox", "one-key", labels={"color": "blue"}, wait_for=pb.WAIT_FOR_STORED, fail_when_saturated=True)
     other.start_timeout.FromSeconds(1)
@@ -108,7 +108,7 @@ async def test_inputs_are_compared_by_content_and_not_by_encoding(running: Runni
         assert again.generation.id == first.id
 
 
-async def test_a_field_that_is_given_differs_from_one_that_is_not(running: Running) -> None:
+async def test_an_explicit_false_differs_from_an_absent_field(running: Running) -> None:
     await running.submit(soul("a fox", "one-key"))
     given = soul("a fox", "one-key")
     given.input.soul.enhance_prompt = False
@@ -117,7 +117,7 @@ async def test_a_field_that_is_given_differs_from_one_that_is_not(running: Runni
     assert raised.value.reason == "IDEMPOTENCY_KEY_REUSED"
 
 
-async def test_unknown_fields_of_json_are_ignored(running: Running) -> None:
+async def test_unknown_json_fields_are_ignored(running: Running) -> None:
     motion = {"motion_id": str(UUID(int=7)), "later": 1}
     dop = {"prompt": "a fox", "image_urls": ["https://files.example/a.png"], "motions": [motion], "mood": "happy"}
     request = {"idempotency_key": "k", "later": {}, "input": {"dop": dop}, "labels": {"later": "x"}, "waitFor": None}
@@ -128,7 +128,7 @@ async def test_unknown_fields_of_json_are_ignored(running: Running) -> None:
 
 
 @pytest.mark.parametrize(("prompt", "end"), [("[fail] a fox", "FAILED"), ("[nsfw] a fox", "NSFW")])
-async def test_an_end_after_acceptance_does_not_free_the_key(running: Running, prompt: str, end: str) -> None:
+async def test_a_failure_after_acceptance_does_not_free_the_key(running: Running, prompt: str, end: str) -> None:
     first = await running.submit(soul(prompt))
     await running.finish(first.id, end)
     again = await submit(running.grpc, soul(prompt))
@@ -145,7 +145,7 @@ async def test_a_cancel_does_not_free_the_key(running: Running) -> None:
     assert (again.generation.id, name_of(again.generation)) == (first.id, "CANCELED")
 
 
-async def test_a_freed_key_starts_anew_and_a_list_by_key_shows_both(running: Running) -> None:
+async def test_a_freed_key_starts_a_new_generation_and_the_list_shows_both(running: Running) -> None:
     running.plan(on="submit", status=422, body={"detail": "no"})
     with pytest.raises(RpcFailure) as raised:
         await running.submit(soul("a fox", "one-key"))
@@ -157,7 +157,7 @@ async def test_a_freed_key_starts_anew_and_a_list_by_key_shows_both(running: Run
     assert [name_of(one) for one in listed] == ["QUEUED", "FAILED"]
 
 
-async def test_a_refusal_that_nobody_waits_for_is_the_generations_failure(running: Running, grpc: Transport) -> None:
+async def test_a_refusal_after_the_call_returned_fails_the_generation(running: Running, grpc: Transport) -> None:
     running.plan(on="submit", status=423, body={"detail": "blocked"})
     answer = await submit(grpc, soul("a fox", wait_for=pb.WAIT_FOR_STORED))
     generation = await running.until(answer.generation.id, "FAILED")
@@ -165,7 +165,7 @@ async def test_a_refusal_that_nobody_waits_for_is_the_generations_failure(runnin
     assert not generation.HasField("accept_time")
 
 
-async def test_stored_is_answered_before_higgsfield_has_said_anything(start: Start) -> None:
+async def test_wait_for_stored_returns_before_higgsfield_responds(start: Start) -> None:
     running = await start(DRAIN=0.1)
     running.plan(on="submit", kind="hang", times=4)
     for name, client in running.transports.items():
@@ -175,7 +175,7 @@ async def test_stored_is_answered_before_higgsfield_has_said_anything(start: Sta
     assert running.ledger.charges == []
 
 
-async def test_done_is_answered_when_it_is(running: Running, grpc: Transport) -> None:
+async def test_wait_for_done_returns_at_the_end(running: Running, grpc: Transport) -> None:
     call = asyncio.create_task(submit(grpc, soul("a fox", wait_for=pb.WAIT_FOR_DONE)))
     await eventually(lambda: bool(running.ledger.charges))
     running.clock.advance(60)
@@ -185,14 +185,14 @@ async def test_done_is_answered_when_it_is(running: Running, grpc: Transport) ->
 
 
 @pytest.mark.parametrize("wait_for", [pb.WAIT_FOR_ACCEPTED, pb.WAIT_FOR_DONE])
-async def test_a_wait_that_runs_out_is_no_error(running: Running, grpc: Transport, wait_for: Any) -> None:
+async def test_a_wait_timeout_is_not_an_error(running: Running, grpc: Transport, wait_for: Any) -> None:
     request = soul("a fox", wait_for=wait_for)
     request.wait_timeout.FromMilliseconds(100)
     assert not (await submit(grpc, request)).generation.done
 
 
-async def test_the_call_answers_before_its_own_deadline(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What is left for the answer to travel: nearly all of the deadline, so that a slow machine meets it.
+async def test_a_submit_returns_before_its_own_deadline(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Reserve nearly all of the deadline for sending the response, so that a slow machine meets it.
     monkeypatch.setattr(generations, "MARGIN", 59.9)
 
     async def answered(client: Transport) -> bool:
@@ -204,7 +204,7 @@ async def test_the_call_answers_before_its_own_deadline(running: Running, monkey
     assert await asyncio.gather(*map(answered, running.transports.values())) == [False] * len(TRANSPORTS)
 
 
-async def test_a_caller_that_leaves_ends_its_call_and_not_the_generation(running: Running) -> None:
+async def test_canceling_a_submit_call_does_not_end_the_generation(running: Running) -> None:
     for name, client in running.transports.items():
         running.plan(on="submit", prompt=f"over {name}", delay=0.2)
         call = asyncio.create_task(submit(client, soul(f"over {name}")))
@@ -220,7 +220,7 @@ def _charged(running: Running) -> list[str]:
     return [one.prompt for one in running.ledger.charges]
 
 
-async def test_an_answer_that_was_lost_is_uncertain_until_told(start: Start) -> None:
+async def test_a_lost_response_leaves_the_generation_uncertain(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     for name, client in running.transports.items():
         running.plan(on="submit", prompt=f"over {name}", kind="lost")
@@ -237,7 +237,7 @@ async def test_an_answer_that_was_lost_is_uncertain_until_told(start: Start) -> 
     assert len(running.ledger.submissions) == len(running.ledger.charges) == len(TRANSPORTS)
 
 
-async def test_what_stays_uncertain_for_too_long_is_lost(start: Start) -> None:
+async def test_a_generation_that_stays_uncertain_too_long_is_lost(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off", UNCERTAIN_TIMEOUT=1)
     running.plan(on="submit", kind="lost")
     stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
@@ -251,7 +251,7 @@ async def test_what_stays_uncertain_for_too_long_is_lost(start: Start) -> None:
     assert len(running.ledger.submissions) == 1
 
 
-async def test_what_was_refused_while_draining_may_be_repeated_as_it_is(running: Running) -> None:
+async def test_a_submit_refused_by_a_drain_can_be_repeated_with_its_key(running: Running) -> None:
     running.plan(on="submit", prompt="on its way", delay=0.5)
     stored = await running.submit(soul("on its way", wait_for=pb.WAIT_FOR_STORED))
     await eventually(lambda: bool(running.ledger.charges))
@@ -267,7 +267,7 @@ async def test_what_was_refused_while_draining_may_be_repeated_as_it_is(running:
     assert running.ledger.double_charged_prompts == {}
 
 
-async def test_many_submits_of_one_key_that_is_refused_are_all_told_so(running: Running) -> None:
+async def test_a_refusal_reaches_all_concurrent_submits_with_the_key(running: Running) -> None:
     running.plan(on="submit", delay=0.2, status=422, body={"detail": "no"})
     calls = [submit(client, soul("a fox", "one-key")) for client in running.transports.values() for _ in range(3)]
     told = await asyncio.gather(*calls, return_exceptions=True)
@@ -276,7 +276,7 @@ async def test_many_submits_of_one_key_that_is_refused_are_all_told_so(running: 
     assert len(accepted) == len(running.ledger.charges) <= 1
 
 
-async def test_higgsfield_being_away_is_pending_with_a_delay(start: Start) -> None:
+async def test_while_higgsfield_is_unreachable_a_generation_is_pending(start: Start) -> None:
     running = await start()
     await running.sandbox.stop()
     for name, client in running.transports.items():
@@ -294,7 +294,7 @@ async def test_higgsfield_being_away_is_pending_with_a_delay(start: Start) -> No
 WAIT_NOT: dict[str, Any] = {"wait_for": pb.WAIT_FOR_STORED}
 
 
-async def test_outputs_ttl_is_higgsfields_affair(running: Running, grpc: Transport) -> None:
+async def test_outputs_ttl_is_passed_to_higgsfield(running: Running, grpc: Transport) -> None:
     request = soul("a fox")
     request.outputs_ttl.FromSeconds(3600)
     answer = await submit(grpc, request)
@@ -303,7 +303,7 @@ async def test_outputs_ttl_is_higgsfields_affair(running: Running, grpc: Transpo
     assert again.replayed
 
 
-async def test_what_is_the_callers_own_never_reaches_higgsfield(running: Running) -> None:
+async def test_keys_and_labels_of_the_caller_are_not_sent_to_higgsfield(running: Running) -> None:
     generation = await running.submit(soul("a fox", "callers-own-key", labels={"color": "canary"}))
     assert sent(running, generation).parameters == {
         "prompt": "a fox", "resolution": "720p", "batch_size": 1,
@@ -313,7 +313,7 @@ async def test_what_is_the_callers_own_never_reaches_higgsfield(running: Running
     assert not running.ledger.foreign_headers
 
 
-async def test_limits_are_inclusive(running: Running, grpc: Transport) -> None:
+async def test_the_limits_of_a_submission_are_inclusive(running: Running, grpc: Transport) -> None:
     labels = {f"{number:02}".ljust(63, "a"): "r" * 255 for number in range(32)}
     request = soul("x" * (256 * 1024 - 8), "k" * 255, labels=labels)
     request.wait_timeout.FromSeconds(3600)
@@ -333,7 +333,7 @@ async def test_whole_numbers_are_sent_without_a_fraction(running: Running) -> No
     assert repr(sent(running, generation).parameters["seed"]) == "2147483647"
 
 
-async def test_what_can_be_submitted_can_be_read(running: Running, client: Transport) -> None:
+async def test_an_accepted_nested_input_can_be_read_back(running: Running, client: Transport) -> None:
     accepted = [depth for depth in (10, 28, 29, 30, 31, 32, 33, 60) if await _nested_is_read_back(client, depth)]
     assert 10 in accepted
     assert 60 not in accepted
@@ -358,7 +358,7 @@ async def _nested_is_read_back(client: Transport, depth: int) -> bool:
     return True
 
 
-async def test_what_does_not_start_in_time_is_canceled_unsent_while_pending(start: Start) -> None:
+async def test_a_start_timeout_cancels_a_pending_generation_unsent(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     await running.submit(soul("the first"))
     request = soul("the second", wait_for=pb.WAIT_FOR_STORED)
@@ -371,7 +371,7 @@ async def test_what_does_not_start_in_time_is_canceled_unsent_while_pending(star
     assert (await submit(running.grpc, request)).replayed
 
 
-async def test_what_does_not_start_in_time_is_canceled_at_higgsfield_while_queued(tmp_path: Path) -> None:
+async def test_a_start_timeout_cancels_a_queued_generation_at_higgsfield(tmp_path: Path) -> None:
     async with run_timed(tmp_path, queue_seconds=1000.0) as timed:
         request = soul("a fox")
         request.start_timeout.FromSeconds(60)
@@ -383,7 +383,7 @@ async def test_what_does_not_start_in_time_is_canceled_at_higgsfield_while_queue
         assert len(timed.ledger.refunds) == 1
 
 
-async def test_what_has_started_in_time_runs_on(tmp_path: Path) -> None:
+async def test_a_start_timeout_does_not_end_a_started_generation(tmp_path: Path) -> None:
     async with run_timed(tmp_path, image_seconds=1000.0) as timed:
         request = soul("a fox")
         request.start_timeout.FromSeconds(60)
@@ -393,7 +393,7 @@ async def test_what_has_started_in_time_runs_on(tmp_path: Path) -> None:
         assert timed.ledger.cancels == []
 
 
-async def test_a_known_key_is_no_new_work_where_higgsfield_is_full(running: Running) -> None:
+async def test_a_known_key_is_answered_while_higgsfield_is_saturated(running: Running) -> None:
     first = await running.submit(soul("a fox"))
     running.plan(on="submit", prompt="full", status=429, body={"detail": "full"}, headers={"Retry-After": "60"})
     full = await running.submit(soul("full", wait_for=pb.WAIT_FOR_STORED))
@@ -405,7 +405,7 @@ async def test_a_known_key_is_no_new_work_where_higgsfield_is_full(running: Runn
     assert again.generation.id == first.id
 
 
-async def test_the_queue_moves_on_when_one_ends(start: Start) -> None:
+async def test_the_next_generation_is_sent_when_one_ends(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     first = await running.submit(soul("the first"))
     second = await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))

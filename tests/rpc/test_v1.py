@@ -1,4 +1,4 @@
-"""What only Higgsfield's v1 API can serve: sent once, shown output by output, over when all of it is."""
+"""Generations of Higgsfield's v1 API: sent once, shown output by output, and ended with the last output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def several(prompt: str) -> pb.SubmitGenerationRequest:
 
 
 async def until(running: Running, generation_id: str, wanted: list[str]) -> Generation:
-    """The generation at its first revision with outputs in these states."""
+    """Return the generation at its first revision with outputs in these states."""
     async with asyncio.timeout(PATIENCE):
         async for generation in running.history(generation_id):
             if states(generation) == wanted:
@@ -39,9 +39,7 @@ async def until(running: Running, generation_id: str, wanted: list[str]) -> Gene
     raise AssertionError("it ended without them")
 
 
-async def test_a_batch_of_four_is_shown_output_by_output_and_ends_with_the_last(
-    running: Running, client: Transport
-) -> None:
+async def test_a_batch_is_shown_output_by_output_and_ends_with_the_last(running: Running, client: Transport) -> None:
     answer: pb.SubmitGenerationResponse = await client.call("SubmitGeneration", sized("a fox"))
     generation = answer.generation
     assert (name_of(generation), generation.cancelable, states(generation)) == ("QUEUED", False, ["QUEUED"] * 4)
@@ -75,7 +73,7 @@ async def test_a_batch_of_four_is_shown_output_by_output_and_ends_with_the_last(
         ("[fail]", "FAILED", ["FAILED"] * 4),
     ],
 )
-async def test_a_batch_ends_as_its_best_output_does(
+async def test_the_state_of_a_batch_is_that_of_its_best_output(
     running: Running, words: str, state: str, outputs: list[str]
 ) -> None:
     submitted = await running.submit(sized(f"a fox {words}"))
@@ -86,14 +84,14 @@ async def test_a_batch_ends_as_its_best_output_does(
 
 
 @pytest.mark.parametrize("submission", [several("zoom in"), spoken("says hello")])
-async def test_videos_of_v1_are_single_outputs(running: Running, submission: pb.SubmitGenerationRequest) -> None:
+async def test_a_v1_video_is_a_single_output(running: Running, submission: pb.SubmitGenerationRequest) -> None:
     submitted = await running.submit(submission)
     ended = await running.finish(submitted.id)
     assert [(output.kind, output.name) for output in ended.outputs] == [(generation_pb2.MEDIA_KIND_VIDEO, "video")]
     assert ended.outputs[0].url.endswith("/0.webm")
 
 
-async def test_an_unknown_job_status_is_followed_on(running: Running) -> None:
+async def test_polling_continues_after_an_unknown_job_status(running: Running) -> None:
     submitted = await running.submit(sized("a fox"))
     jobs = [{"id": f"{n}", "status": "resting", "results": None} for n in range(4)]
     running.plan(on="status", patch={"jobs": jobs}, times=3)
@@ -105,7 +103,7 @@ async def test_an_unknown_job_status_is_followed_on(running: Running) -> None:
     assert name_of(await running.finish(submitted.id)) == "COMPLETED"
 
 
-async def test_a_key_is_one_generation_in_v1_too(running: Running, grpc: Transport) -> None:
+async def test_a_v1_key_identifies_one_generation(running: Running, grpc: Transport) -> None:
     first = await running.submit(sized("a fox", key="order-1"))
     again: pb.SubmitGenerationResponse = await grpc.call("SubmitGeneration", sized("a fox", key="order-1"))
     assert again.replayed
@@ -116,7 +114,7 @@ async def test_a_key_is_one_generation_in_v1_too(running: Running, grpc: Transpo
     assert len(running.ledger.charges) == 1
 
 
-async def test_a_batch_counts_its_outputs_where_concurrency_is_limited(start: Start) -> None:
+async def test_a_batch_takes_one_slot_per_output(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=5)
     await running.submit(sized("four"))
     waiting = await running.submit(sized("four more", wait_for=pb.WAIT_FOR_STORED))
@@ -131,7 +129,7 @@ async def test_a_batch_counts_its_outputs_where_concurrency_is_limited(start: St
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What may be repeated, or given up, is at once."""
+    """Repeat, or give up, without a pause."""
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_SILENCE", 0.0)
     monkeypatch.setattr(due_steps, "LATER_PAUSES", {})
@@ -140,7 +138,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("submission", [sized("of v1"), several("of v1"), spoken("of v1")])
 @pytest.mark.parametrize("kind", ["502", "lost"])
-async def test_an_answer_that_is_lost_after_acceptance_is_uncertain_and_never_sent_again(
+async def test_a_lost_v1_response_is_uncertain_and_never_sent_again(
     running: Running, submission: pb.SubmitGenerationRequest, kind: str
 ) -> None:
     running.plan(on="submit", kind=kind, processed=True, prompt="of v1")
@@ -148,7 +146,7 @@ async def test_an_answer_that_is_lost_after_acceptance_is_uncertain_and_never_se
     submission.wait_for = pb.WAIT_FOR_STORED
     uncertain = await running.until((await running.submit(submission)).id, "UNCERTAIN")
     assert not uncertain.cancelable
-    # The same of v2 is repeated, and finished: so there was time to repeat this one.
+    # The v2 request was retried and finished in this time, so the v1 request had time for a retry.
     repeated = await running.submit(soul("of v2"))
     await running.finish(repeated.id)
     assert (await running.get(uncertain.id)).revision == uncertain.revision
@@ -162,7 +160,7 @@ async def test_an_answer_that_is_lost_after_acceptance_is_uncertain_and_never_se
     assert running.ledger.submissions[0].idempotency_key is None
 
 
-async def test_what_was_certainly_not_taken_is_sent_later(running: Running) -> None:
+async def test_a_v1_submission_answered_with_429_is_sent_later(running: Running) -> None:
     running.plan(on="submit", kind="429", headers={"Retry-After": "0"})
     submitted = await running.submit(sized("a fox"))
     assert name_of(submitted) == "QUEUED"
@@ -170,7 +168,7 @@ async def test_what_was_certainly_not_taken_is_sent_later(running: Running) -> N
     assert len(running.ledger.charges) == 1
 
 
-async def test_one_that_was_accepted_is_followed_after_a_restart(running: Running) -> None:
+async def test_an_accepted_v1_generation_is_polled_after_a_restart(running: Running) -> None:
     submitted = await running.submit(sized("a fox"))
     running.clock.advance(2.5)
     seen = await until(running, submitted.id, ["COMPLETED", "IN_PROGRESS", "QUEUED", "QUEUED"])
@@ -182,7 +180,7 @@ async def test_one_that_was_accepted_is_followed_after_a_restart(running: Runnin
     assert ended.outputs[0] == seen.outputs[0]
 
 
-# -- What v1 has not ---------------------------------------------------------------------------------------------------
+# -- Operations that v1 lacks ------------------------------------------------------------------------------------------
 
 
 async def cancel(running: Running, generation_id: str) -> Generation:
@@ -192,7 +190,7 @@ async def cancel(running: Running, generation_id: str) -> Generation:
     return answer.generation
 
 
-async def test_what_went_there_cannot_be_canceled_and_says_why(running: Running, client: Transport) -> None:
+async def test_a_queued_v1_generation_cannot_be_canceled(running: Running, client: Transport) -> None:
     queued = await running.submit(sized("a fox"))
     with pytest.raises(RpcFailure) as raised:
         await client.call("CancelGeneration", pb.CancelGenerationRequest(id=queued.id))
@@ -205,7 +203,7 @@ async def test_what_went_there_cannot_be_canceled_and_says_why(running: Running,
     assert name_of(await running.get(queued.id)) == "QUEUED"
 
 
-async def test_what_waits_for_it_is_canceled_for_free(start: Start) -> None:
+async def test_a_pending_v1_generation_is_canceled_for_free(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=4)
     await running.submit(sized("the first"))
     waiting = await running.submit(sized("the second", wait_for=pb.WAIT_FOR_STORED))
@@ -214,7 +212,7 @@ async def test_what_waits_for_it_is_canceled_for_free(start: Start) -> None:
     assert [one.prompt for one in running.ledger.submissions] == ["the first"]
 
 
-async def test_a_cancel_on_its_way_is_refused_once_it_is_accepted(running: Running) -> None:
+async def test_a_cancel_during_a_v1_submission_is_refused_on_acceptance(running: Running) -> None:
     running.plan(on="submit", delay=0.2)
     stored = await running.submit(sized("a fox", wait_for=pb.WAIT_FOR_STORED))
     await eventually(lambda: bool(running.ledger.charges))
@@ -225,7 +223,7 @@ async def test_a_cancel_on_its_way_is_refused_once_it_is_accepted(running: Runni
     assert name_of(await running.finish(stored.id)) == "COMPLETED"
 
 
-async def test_a_start_timeout_ends_a_wait_here_and_nothing_there(start: Start) -> None:
+async def test_a_start_timeout_ends_only_pending_v1_generations(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=4)
     soon = Duration(nanos=200_000_000)
     first = await running.submit(sized("the first", start_timeout=soon))
@@ -237,7 +235,7 @@ async def test_a_start_timeout_ends_a_wait_here_and_nothing_there(start: Start) 
     assert name_of(await running.finish(first.id)) == "COMPLETED"
 
 
-async def test_it_is_deleted_here_only(running: Running, grpc: Transport) -> None:
+async def test_a_v1_generation_is_deleted_here_only(running: Running, grpc: Transport) -> None:
     submitted = await running.submit(sized("a fox"))
     await running.finish(submitted.id)
     for _ in range(2):
@@ -249,7 +247,7 @@ async def test_it_is_deleted_here_only(running: Running, grpc: Transport) -> Non
     assert raised.value.code == "NOT_FOUND"
 
 
-async def test_its_story_tells_of_job_sets(running: Running, grpc: Transport) -> None:
+async def test_the_explanation_of_a_v1_generation_lists_job_set_calls(running: Running, grpc: Transport) -> None:
     submitted = await running.submit(sized("a fox [nsfw=1]"))
     await running.finish(submitted.id)
     story: Any = await grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=submitted.id))

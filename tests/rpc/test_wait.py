@@ -1,4 +1,4 @@
-"""WaitGeneration: the generation when it is done, or at the timeout as it is by then."""
+"""WaitGeneration: returns the ended generation, or the current one at the timeout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def wait(
     return answer.generation
 
 
-async def test_the_answer_comes_when_it_is_done(running: Running, client: Transport) -> None:
+async def test_a_wait_returns_at_the_end_of_the_generation(running: Running, client: Transport) -> None:
     stored = await running.submit(soul("a fox"))
     call = asyncio.create_task(wait(client, stored.id))
     running.clock.advance(60)
@@ -30,27 +30,27 @@ async def test_the_answer_comes_when_it_is_done(running: Running, client: Transp
     assert (name_of(ended), ended.done, ended.input) == ("COMPLETED", True, stored.input)
 
 
-async def test_it_comes_at_once_when_it_is_done_already(running: Running, grpc: Transport) -> None:
+async def test_a_wait_for_an_ended_generation_returns_at_once(running: Running, grpc: Transport) -> None:
     stored = await running.submit(soul("a fox"))
     ended = await running.finish(stored.id)
     assert (await wait(grpc, stored.id, 3600)).revision == ended.revision
 
 
-async def test_a_timeout_is_no_error(running: Running, grpc: Transport) -> None:
+async def test_a_wait_timeout_is_not_an_error(running: Running, grpc: Transport) -> None:
     stored = await running.submit(soul("a fox"))
     for timeout in (0, 0.05):
         assert name_of(await wait(grpc, stored.id, timeout)) == "QUEUED"
 
 
-async def test_the_call_answers_before_its_own_deadline(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What is left for the answer to travel: nearly all of the deadline, so that a slow machine meets it.
+async def test_a_wait_returns_before_its_own_deadline(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Reserve nearly all of the deadline for sending the response, so that a slow machine meets it.
     monkeypatch.setattr(generations, "MARGIN", 59.9)
     stored = await running.submit(soul("a fox"))
     calls = [wait(client, stored.id, 3600, deadline=60.0) for client in running.transports.values()]
     assert {name_of(one) for one in await asyncio.gather(*calls)} == {"QUEUED"}
 
 
-async def test_many_wait_for_one_at_the_cost_of_one(running: Running) -> None:
+async def test_many_waits_for_one_generation_cost_no_extra_polls(running: Running) -> None:
     stored = await running.submit(soul("a fox"))
     calls = [asyncio.create_task(wait(client, stored.id)) for client in running.transports.values() for _ in range(25)]
     calls[0].cancel()
@@ -61,7 +61,7 @@ async def test_many_wait_for_one_at_the_cost_of_one(running: Running) -> None:
     assert running.ledger.peak_calls <= 2
 
 
-async def test_a_drain_ends_a_wait_with_what_there_is(running: Running) -> None:
+async def test_a_drain_ends_a_wait_with_the_current_state(running: Running) -> None:
     stored = await running.submit(soul("a fox"))
     calls = [asyncio.create_task(wait(client, stored.id)) for client in running.transports.values()]
     await running.calls_open("WaitGeneration", len(calls))

@@ -1,4 +1,4 @@
-"""WatchGeneration: every change once and in order, resumable at any revision, and an end when there is nothing more."""
+"""WatchGeneration: every change once and in order, resumable at any revision; ends after the last change."""
 
 from __future__ import annotations
 
@@ -26,55 +26,55 @@ def watching(
 
 
 async def watched(client: Transport, generation_id: str, after: int = 0, **fields: Any) -> list[Generation]:
-    """All changes, to the end; heartbeats left out."""
+    """Return all changes up to the end, without heartbeats."""
     answers = await collected(watching(client, generation_id, after, **fields))
     return [answer.generation for answer in answers if answer.HasField("generation")]
 
 
-async def lived(running: Running, prompt: str = "a fox") -> Generation:
-    """One that has been through all states of a good life."""
+async def completed_generation(running: Running, prompt: str = "a fox") -> Generation:
+    """Return a generation that went through every state to COMPLETED."""
     stored = await running.submit(soul(prompt))
     await running.start_running(stored.id)
     return await running.finish(stored.id)
 
 
-GOOD_LIFE = ["PENDING", "QUEUED", "IN_PROGRESS", "COMPLETED"]
+STATES_TO_COMPLETED = ["PENDING", "QUEUED", "IN_PROGRESS", "COMPLETED"]
 
 
-async def test_every_revision_comes_once_and_in_order(running: Running, client: Transport) -> None:
+async def test_a_watch_sends_every_revision_once_and_in_order(running: Running, client: Transport) -> None:
     stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
     watch = asyncio.create_task(watched(client, stored.id))
     await running.start_running(stored.id)
     await running.finish(stored.id)
     seen = await watch
     assert [one.revision for one in seen] == [1, 2, 3, 4]
-    assert [name_of(one) for one in seen] == GOOD_LIFE
+    assert [name_of(one) for one in seen] == STATES_TO_COMPLETED
     assert [one.done for one in seen] == [False, False, False, True]
     assert all(one.update_time.ToNanoseconds() <= seen[-1].update_time.ToNanoseconds() for one in seen)
     assert seen[-1].start_time == seen[2].update_time
 
 
-async def test_what_has_happened_comes_at_once_and_ends_with_what_is_done(running: Running, client: Transport) -> None:
-    ended = await lived(running)
+async def test_a_watch_of_an_ended_generation_replays_its_changes_and_ends(running: Running, client: Transport) -> None:
+    ended = await completed_generation(running)
     whole = await watched(client, ended.id)
-    assert [name_of(one) for one in whole] == GOOD_LIFE
+    assert [name_of(one) for one in whole] == STATES_TO_COMPLETED
     for after in range(4):
         assert await watched(client, ended.id, after) == whole[after:]
 
 
-async def test_at_the_last_revision_of_what_is_done_it_ends_at_once(running: Running, grpc: Transport) -> None:
-    ended = await lived(running)
+async def test_a_watch_after_the_last_revision_ends_at_once(running: Running, grpc: Transport) -> None:
+    ended = await completed_generation(running)
     assert await watched(grpc, ended.id, ended.revision) == []
 
 
-async def test_a_watch_from_now_tells_only_what_follows(running: Running, grpc: Transport) -> None:
+async def test_a_watch_after_the_current_revision_sends_only_later_changes(running: Running, grpc: Transport) -> None:
     stored = await running.submit(soul("a fox"))
     watch = asyncio.create_task(watched(grpc, stored.id, stored.revision))
     await running.finish(stored.id)
     assert [name_of(one) for one in await watch] == ["COMPLETED"]
 
 
-async def test_a_long_past_comes_whole(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_history_is_replayed_whole(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch_module, "READ_AT_ONCE", 2)
     stored = await running.submit(soul("a fox"))
     for number in range(7):
@@ -86,14 +86,14 @@ async def test_a_long_past_comes_whole(running: Running, monkeypatch: pytest.Mon
         assert [one.revision for one in seen] == list(range(after + 1, 11))
 
 
-async def test_the_input_comes_when_it_is_asked_for(running: Running, grpc: Transport) -> None:
-    ended = await lived(running)
+async def test_a_watch_includes_the_input_on_request(running: Running, grpc: Transport) -> None:
+    ended = await completed_generation(running)
     assert not any(one.HasField("input") for one in await watched(grpc, ended.id))
     for one in await watched(grpc, ended.id, include_input=True):
         assert one.input == soul("a fox").input
 
 
-async def test_delays_are_changes_too(start: Start) -> None:
+async def test_a_watch_shows_delays(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     first = await running.submit(soul("the first"))
     second = await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))
@@ -106,7 +106,7 @@ async def test_delays_are_changes_too(start: Start) -> None:
     assert [one.revision for one in seen] == list(range(1, len(seen) + 1))
 
 
-async def test_silence_is_broken_by_heartbeats(
+async def test_an_idle_watch_sends_heartbeats(
     running: Running, client: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch_module, "HEARTBEAT", 0.05)
@@ -120,7 +120,7 @@ async def test_silence_is_broken_by_heartbeats(
     assert [name_of(one) for one in seen] == ["COMPLETED"]
 
 
-async def test_many_watch_one_at_the_cost_of_one(running: Running) -> None:
+async def test_many_watches_of_one_generation_cost_no_extra_polls(running: Running) -> None:
     stored = await running.submit(soul("a fox"))
     watches = [
         asyncio.create_task(watched(client, stored.id)) for client in running.transports.values() for _ in range(25)
@@ -129,12 +129,12 @@ async def test_many_watch_one_at_the_cost_of_one(running: Running) -> None:
     await running.start_running(stored.id)
     running.clock.advance(60)
     told = await asyncio.gather(*watches)
-    assert {tuple(name_of(one) for one in seen) for seen in told} == {tuple(GOOD_LIFE)}
+    assert {tuple(name_of(one) for one in seen) for seen in told} == {tuple(STATES_TO_COMPLETED)}
     assert running.ledger.peak_calls <= 2
     assert len(running.ledger.submissions) == 1
 
 
-async def test_leaving_ends_nothing(running: Running, client: Transport) -> None:
+async def test_canceling_a_watch_ends_neither_others_nor_the_generation(running: Running, client: Transport) -> None:
     stored = await running.submit(soul("a fox"))
     watch = asyncio.create_task(watched(client, stored.id))
     stays = asyncio.create_task(watched(running.grpc, stored.id))
@@ -143,16 +143,16 @@ async def test_leaving_ends_nothing(running: Running, client: Transport) -> None
     await running.calls_open("WatchGeneration", 1)
     await running.start_running(stored.id)
     running.clock.advance(60)
-    assert [name_of(one) for one in await stays] == GOOD_LIFE
+    assert [name_of(one) for one in await stays] == STATES_TO_COMPLETED
 
 
-async def test_an_unknown_one_is_not_found_before_the_first_message(running: Running, grpc: Transport) -> None:
+async def test_a_watch_of_an_unknown_generation_is_not_found(running: Running, grpc: Transport) -> None:
     with pytest.raises(RpcFailure) as raised:
         await anext(watching(grpc, "nobody"))
     assert raised.value.reason == "NOT_FOUND"
 
 
-async def test_a_drain_ends_it_and_another_gateway_goes_on(running: Running) -> None:
+async def test_a_drain_ends_a_watch_and_the_next_gateway_resumes_it(running: Running) -> None:
     stored = await running.submit(soul("a fox"))
     seen: dict[str, list[Generation]] = {name: [] for name in running.transports}
 
@@ -175,11 +175,11 @@ async def test_a_drain_ends_it_and_another_gateway_goes_on(running: Running) -> 
     for client, rest in zip(running.transports.values(), await asyncio.gather(*resumed), strict=True):
         whole = seen[client.name] + rest
         assert [one.revision for one in whole] == [1, 2, 3, 4]
-        assert [name_of(one) for one in whole] == GOOD_LIFE
+        assert [name_of(one) for one in whole] == STATES_TO_COMPLETED
     assert len(running.ledger.charges) == 1
 
 
-async def test_an_old_stream_ends_and_is_resumed(
+async def test_a_watch_at_its_maximum_age_ends_and_can_be_resumed(
     running: Running, grpc: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch_module, "OLDEST_STREAM", 0.1)
@@ -192,15 +192,15 @@ async def test_an_old_stream_ends_and_is_resumed(
     assert [name_of(one) for one in await watched(grpc, stored.id, stored.revision)] == ["COMPLETED"]
 
 
-async def test_a_removal_ends_a_watch_that_is_behind(running: Running) -> None:
-    ended = await lived(running)
+async def test_a_watch_of_a_deleted_generation_is_not_found(running: Running) -> None:
+    ended = await completed_generation(running)
     await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=ended.id))
     with pytest.raises(RpcFailure) as raised:
         await watched(running.grpc, ended.id, 2)
     assert raised.value.reason == "NOT_FOUND"
 
 
-async def test_many_changes_are_each_seen_once(running: Running, grpc: Transport) -> None:
+async def test_many_quick_changes_are_each_sent_once(running: Running, grpc: Transport) -> None:
     stored = await running.submit(soul("a fox"))
     for number in range(20):
         running.plan(on="status", patch={"status": f"phase {number}"})

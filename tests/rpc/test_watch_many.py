@@ -1,4 +1,4 @@
-"""WatchGenerations: the present, then every change of all that match, without a gap over any number of streams."""
+"""WatchGenerations: the current state, then every change of the matching generations, without a gap across streams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.running import PATIENCE, Generation, Running, collected, even
 from tests.support.transports import RpcFailure, Transport
 
 Message = pb.WatchGenerationsResponse
-NOBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
+UNKNOWN_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 def watching(client: Transport, token: str = "", **wanted: Any) -> AsyncGenerator[Message, None]:
@@ -40,13 +40,13 @@ async def until_caught_up(stream: AsyncGenerator[Message, None]) -> list[Message
 
 
 async def caught_up(client: Transport, token: str = "", **wanted: Any) -> list[Message]:
-    """All messages of a stream that is left when it has caught up."""
+    """Return the messages of a stream up to `caught_up`, then cancel it."""
     async with contextlib.aclosing(watching(client, token, **wanted)) as stream:
         return await until_caught_up(stream)
 
 
 async def ended_with(stream: AsyncGenerator[Message, None], generation_id: str) -> list[Message]:
-    """The messages up to the end of that generation."""
+    """Return the messages up to the end of the generation."""
     messages = []
     async with asyncio.timeout(PATIENCE):
         async for message in stream:
@@ -64,15 +64,13 @@ def changes(messages: Iterable[Message]) -> list[tuple[str, int, str]]:
     ]
 
 
-async def lived(running: Running, prompt: str, **fields: Any) -> Generation:
+async def completed_generation(running: Running, prompt: str, **fields: Any) -> Generation:
     stored = await running.submit(soul(prompt, **fields))
     return await running.finish(stored.id)
 
 
-async def test_first_the_present_of_what_is_not_done_then_caught_up_then_changes(
-    running: Running, client: Transport
-) -> None:
-    await lived(running, "done before")
+async def test_a_watch_of_many_sends_current_states_caught_up_then_changes(running: Running, client: Transport) -> None:
+    await completed_generation(running, "done before")
     present = await running.submit(soul("present"))
     async with contextlib.aclosing(watching(client)) as stream:
         first = await until_caught_up(stream)
@@ -89,12 +87,12 @@ async def test_first_the_present_of_what_is_not_done_then_caught_up_then_changes
     assert not any(message.generation.HasField("input") for message in first + rest)
 
 
-async def test_nothing_to_tell_is_told_by_caught_up(running: Running, grpc: Transport) -> None:
+async def test_a_watch_without_matches_sends_only_caught_up(running: Running, grpc: Transport) -> None:
     (message,) = await caught_up(grpc)
     assert message == Message(caught_up=True, resume_token=message.resume_token)
 
 
-async def test_only_what_matches_is_told(running: Running, grpc: Transport) -> None:
+async def test_a_watch_sends_only_matching_generations(running: Running, grpc: Transport) -> None:
     red = await running.submit(soul("red", labels={"color": "red"}))
     async with contextlib.aclosing(watching(grpc, labels={"color": "red"})) as stream:
         first = await until_caught_up(stream)
@@ -105,32 +103,30 @@ async def test_only_what_matches_is_told(running: Running, grpc: Transport) -> N
     assert {name for name, _, _ in changes(first + rest)} == {red.id, later.id}
 
 
-async def test_ids_are_told_in_any_state_and_the_stream_ends_when_all_are_done(
-    running: Running, client: Transport
-) -> None:
-    done = await lived(running, "done")
+async def test_a_watch_of_ids_includes_ended_ones_and_ends_when_all_end(running: Running, client: Transport) -> None:
+    done = await completed_generation(running, "done")
     alive = await running.submit(soul("alive"))
     await running.submit(soul("another"))
-    watch = asyncio.create_task(collected(watching(client, ids=[done.id, alive.id, NOBODY])))
+    watch = asyncio.create_task(collected(watching(client, ids=[done.id, alive.id, UNKNOWN_ID])))
     await running.calls_open("WatchGenerations", 1)
     await running.finish(alive.id)
     messages = await watch
     assert sorted(changes(messages)[:2]) == sorted([(done.id, done.revision, "COMPLETED"), (alive.id, 2, "QUEUED")])
     assert changes(messages)[2:] == [(alive.id, 3, "COMPLETED")]
-    assert [list(message.missing_ids) for message in messages] == [[NOBODY]] + [[]] * (len(messages) - 1)
+    assert [list(message.missing_ids) for message in messages] == [[UNKNOWN_ID]] + [[]] * (len(messages) - 1)
     assert [message.caught_up for message in messages].count(True) == 1
 
 
-async def test_ids_that_are_all_done_end_the_stream_at_once(running: Running, grpc: Transport) -> None:
-    done = await lived(running, "done")
+async def test_a_watch_of_ids_that_have_all_ended_ends_at_once(running: Running, grpc: Transport) -> None:
+    done = await completed_generation(running, "done")
     messages = await collected(watching(grpc, ids=[done.id]))
     assert changes(messages) == [(done.id, done.revision, "COMPLETED")]
     assert messages[-1].caught_up
-    (only,) = [m for m in await collected(watching(grpc, ids=[NOBODY])) if m.missing_ids]
-    assert list(only.missing_ids) == [NOBODY]
+    (only,) = [m for m in await collected(watching(grpc, ids=[UNKNOWN_ID])) if m.missing_ids]
+    assert list(only.missing_ids) == [UNKNOWN_ID]
 
 
-async def test_a_resume_tells_what_happened_since_and_nothing_twice(running: Running, client: Transport) -> None:
+async def test_a_resumed_watch_sends_later_changes_and_nothing_twice(running: Running, client: Transport) -> None:
     first = await running.submit(soul("the first"))
     token = (await caught_up(client))[-1].resume_token
     second = await running.submit(soul("the second"))
@@ -145,10 +141,10 @@ async def test_a_resume_tells_what_happened_since_and_nothing_twice(running: Run
     assert changes(await caught_up(client, messages[-1].resume_token)) == []
 
 
-async def test_every_token_of_a_stream_resumes_right_behind_its_message(running: Running) -> None:
+async def test_every_resume_token_continues_right_after_its_message(running: Running) -> None:
     token = (await caught_up(running.grpc))[-1].resume_token
     for number in range(3):
-        await lived(running, f"fox {number}")
+        await completed_generation(running, f"fox {number}")
     messages = await caught_up(running.grpc, token)
     whole = changes(messages)
     assert len(whole) == 9
@@ -179,9 +175,9 @@ async def test_a_token_from_before_a_restore_resets(running: Running, grpc: Tran
     assert not any(message.reset for message in again)
 
 
-async def test_a_token_older_than_what_is_kept_resets(running: Running, grpc: Transport) -> None:
+async def test_a_token_older_than_the_retention_resets(running: Running, grpc: Transport) -> None:
     token = (await caught_up(grpc))[-1].resume_token
-    old = await lived(running, "old")
+    old = await completed_generation(running, "old")
     alive = await running.submit(soul("alive"))
     await running.stop_gateway()
     with contextlib.closing(sqlite3.connect(running.store_path)) as connection:
@@ -195,8 +191,8 @@ async def test_a_token_older_than_what_is_kept_resets(running: Running, grpc: Tr
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["from memory", "from the store"])
-async def test_what_ended_and_was_deleted_meanwhile_resets(running: Running, restarted: bool) -> None:
-    """Else who resumes would show it as running for ever."""
+async def test_a_resume_after_an_end_and_a_deletion_resets(running: Running, restarted: bool) -> None:
+    """Without a reset, the client would show the deleted generation as running forever."""
     stored = await running.submit(soul("a fox"))
     alive = await running.submit(soul("alive"))
     token = (await caught_up(running.grpc))[-1].resume_token
@@ -215,7 +211,7 @@ async def test_what_ended_and_was_deleted_meanwhile_resets(running: Running, res
 
 
 async def eventually_gone(running: Running, generation_id: str) -> None:
-    """Retention is at work right after the start."""
+    """Wait until retention, which runs right after the start, has removed the generation."""
     async with asyncio.timeout(PATIENCE):
         while (await running.grpc.call("ListGenerations", _by_id(generation_id))).generations:
             await asyncio.sleep(0.01)
@@ -225,8 +221,8 @@ def _by_id(generation_id: str) -> pb.ListGenerationsRequest:
     return pb.ListGenerationsRequest(filter=pb.GenerationFilter(ids=[generation_id]))
 
 
-async def test_a_reset_with_ids_tells_them_in_any_state(running: Running) -> None:
-    done = await lived(running, "done")
+async def test_a_reset_of_a_watch_of_ids_includes_ended_ones(running: Running) -> None:
+    done = await completed_generation(running, "done")
     alive = await running.submit(soul("alive"))
     ids = [done.id, alive.id]
     token = (await caught_up(running.grpc, ids=ids))[-1].resume_token
@@ -238,7 +234,7 @@ async def test_a_reset_with_ids_tells_them_in_any_state(running: Running) -> Non
     assert sorted(name for name, _, _ in changes(messages)) == sorted(ids)
 
 
-async def test_a_drain_ends_it_and_another_gateway_goes_on_without_a_gap(running: Running) -> None:
+async def test_a_drain_ends_a_watch_of_many_and_the_next_gateway_resumes_it(running: Running) -> None:
     stored = await running.submit(soul("a fox"))
     seen: dict[str, list[Message]] = {name: [] for name in running.transports}
 
@@ -266,7 +262,7 @@ async def test_a_drain_ends_it_and_another_gateway_goes_on_without_a_gap(running
         assert not any(message.reset for message in again)
 
 
-async def test_silence_is_broken_by_heartbeats_that_have_tokens(
+async def test_heartbeats_of_an_idle_watch_have_resume_tokens(
     running: Running, client: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch_module, "HEARTBEAT", 0.05)
@@ -279,7 +275,9 @@ async def test_silence_is_broken_by_heartbeats_that_have_tokens(
     assert len(await caught_up(client, message.resume_token)) == 1
 
 
-async def test_changes_of_others_are_silence_too(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_changes_that_do_not_match_do_not_suppress_heartbeats(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watch_module, "HEARTBEAT", 0.2)
     beaten = asyncio.Event()
 
@@ -302,7 +300,7 @@ async def test_changes_of_others_are_silence_too(running: Running, monkeypatch: 
 
 @pytest.mark.parametrize("kept", [5, 1000])
 @pytest.mark.parametrize("restarted", [False, True])
-async def test_a_backlog_comes_whole_from_memory_and_from_the_store(
+async def test_a_backlog_is_complete_from_memory_and_from_the_store(
     start: Start, monkeypatch: pytest.MonkeyPatch, kept: int, restarted: bool
 ) -> None:
     monkeypatch.setattr(feed, "RECENT", kept)
@@ -310,7 +308,7 @@ async def test_a_backlog_comes_whole_from_memory_and_from_the_store(
     running = await start()
     token = (await caught_up(running.grpc))[-1].resume_token
     for number in range(3):
-        await lived(running, f"fox {number}")
+        await completed_generation(running, f"fox {number}")
     alive = await running.submit(soul("alive"))
     if restarted:
         await running.stop_gateway()
@@ -324,10 +322,10 @@ async def test_a_backlog_comes_whole_from_memory_and_from_the_store(
         assert changes(rest) == changes(messages[index + 1 :])
 
 
-async def test_a_deleted_one_is_told_no_more(running: Running, grpc: Transport) -> None:
+async def test_a_deleted_generation_is_not_sent_on_resume(running: Running, grpc: Transport) -> None:
     token = (await caught_up(grpc))[-1].resume_token
-    gone = await lived(running, "gone")
-    stays = await lived(running, "stays")
+    gone = await completed_generation(running, "gone")
+    stays = await completed_generation(running, "stays")
     await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=gone.id))
     messages = await caught_up(grpc, token)
     assert messages[0].reset
@@ -335,8 +333,8 @@ async def test_a_deleted_one_is_told_no_more(running: Running, grpc: Transport) 
     assert name_of(await running.get(stays.id)) == "COMPLETED"
 
 
-async def test_a_watch_of_ids_ends_when_the_last_is_removed(running: Running) -> None:
-    gone = await lived(running, "gone")
+async def test_a_watch_of_ids_ends_though_one_was_deleted(running: Running) -> None:
+    gone = await completed_generation(running, "gone")
     alive = await running.submit(soul("alive"))
     watch = asyncio.create_task(collected(watching(running.grpc, ids=[gone.id, alive.id])))
     await running.calls_open("WatchGenerations", 1)
@@ -345,14 +343,14 @@ async def test_a_watch_of_ids_ends_when_the_last_is_removed(running: Running) ->
     assert changes(await watch)[-1] == (alive.id, 3, "COMPLETED")
 
 
-async def test_the_input_comes_when_it_is_asked_for(running: Running, grpc: Transport) -> None:
+async def test_a_watch_of_many_includes_the_input_on_request(running: Running, grpc: Transport) -> None:
     await running.submit(soul("a fox"))
     stream = grpc.stream("WatchGenerations", pb.WatchGenerationsRequest(include_input=True))
     async with contextlib.aclosing(stream):  # type: ignore[type-var]
         assert (await anext(stream)).generation.input == soul("a fox").input
 
 
-async def test_many_generations_at_once_lose_no_change(running: Running) -> None:
+async def test_a_watch_of_many_concurrent_generations_loses_no_change(running: Running) -> None:
     async with contextlib.aclosing(watching(running.grpc)) as stream:
         await until_caught_up(stream)
         prompts = [f"fox {number}" for number in range(150)]

@@ -1,4 +1,4 @@
-"""A watch that is resumed where nothing has happened says at once that it is through."""
+"""A resumed watch without new changes sends an empty message at once."""
 
 from __future__ import annotations
 
