@@ -1,12 +1,12 @@
-"""An exhaustive model of the submit path: every order of events of one intent, over the decisions of the gateway.
+"""An exhaustive model of the submit path: every order of events of one intent, with the production decisions.
 
-Two processes share a store (today one takes over from the other, later they are replicas). The world around them may
-crash one, pause one, lose answers, refuse, forget old keys and change the account's credentials, each a few times. What
-a generation becomes is decided by `state.advance`, what may be sent by `due_steps.next_due`, which key is free by
-`model.frees_key`: the code that runs in production. Only what those decide is modelled as an event.
+Two processes share a store (one takes over from the other). The environment may kill a process, pause one, lose
+responses, refuse, forget old keys and change the account's credentials, each a few times. The production code decides:
+`state.advance` computes the next state, `due_steps.next_due` the next step, and `model.frees_key` which key is free.
+The model only supplies the events.
 
-`explore` walks all reachable states, breadth first, and returns the shortest story that ends badly: two charges for one
-intent, a generation reported as free that was charged, or one that nothing can move any more.
+`explore` visits all reachable states, breadth first, and returns the shortest counterexample: two charges for one
+intent, a charged generation that is reported as free, or a generation that is stuck.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ ROUNDS = {"crashes": 1, "pauses": 1, "refusals": 1, "losses": 2, "expiries": 1, 
 
 
 class Job(NamedTuple):
-    """What the model keeps of a Generation: all that a decision can depend on, times reduced to what they mean."""
+    """The fields of a Generation that a decision can depend on, with times reduced to their meaning."""
 
     state: State = State.PENDING
     marker: tuple[str, int] | None = None
@@ -41,7 +41,7 @@ class Job(NamedTuple):
 
 
 class Process(NamedTuple):
-    """One gateway process: what it is about to do, and for which marker."""
+    """A gateway process: its next action, and the marker it acts for."""
 
     up: bool = True
     life: int = 0
@@ -53,7 +53,7 @@ class Process(NamedTuple):
 
 
 class Post(NamedTuple):
-    """One POST on the wire: `there` while Higgsfield has not decided, then its answer is on the way back."""
+    """A POST on the wire: `there` until Higgsfield decides, then its response is on the way back."""
 
     job: int
     content: int
@@ -64,7 +64,7 @@ class Post(NamedTuple):
 
 
 class World(NamedTuple):
-    """Everything: the store, the processes, the wire, and what Higgsfield has booked."""
+    """The whole state: the store, the processes, the wire, and Higgsfield's charges."""
 
     jobs: tuple[Job, ...]
     key_free: bool
@@ -94,13 +94,13 @@ class Gateway:
 
 
 def start(processes: int = 2, unconfirmed: int = 0) -> World:
-    """Nothing submitted yet. So many marks will be stored without a confirmation."""
+    """Return a world before any submission, in which `unconfirmed` markers may be stored without a confirmation."""
     budget = tuple(sorted((ROUNDS | {"unconfirmed": unconfirmed}).items()))
     return World((), True, (Process(),) * processes, (), (), (), 2, budget)
 
 
 def explore(gateway: Gateway, world: World | None = None, bound: int = 2_000_000) -> tuple[int, str | None, list[str]]:
-    """How many states there are, and the shortest bad end, if any: its name and its story."""
+    """Return the number of states and, if there is one, the shortest counterexample: its name and its events."""
     first = start() if world is None else world
     events = _Events(gateway)
     came_from: dict[World, tuple[World, str] | None] = {first: None}
@@ -112,27 +112,27 @@ def explore(gateway: Gateway, world: World | None = None, bound: int = 2_000_000
         wrong = bad(here)
         following = [] if wrong else list(events.of(here))
         if not following and not wrong and stuck(here):
-            wrong = "a generation that nothing can move any more"
+            wrong = "a generation is stuck"
         if wrong:
             return count, wrong, _story(came_from, here)
         if count > bound:
             raise AssertionError("the model has grown beyond its bound")
-        for told, there in ((told, _tidy(there)) for told, there in following):
+        for event, there in ((event, _tidy(there)) for event, there in following):
             if there not in came_from:
-                came_from[there] = (here, told)
+                came_from[there] = (here, event)
                 queue.append(there)
     return count, None, []
 
 
 def _tidy(world: World) -> World:
-    """Without answers that nobody is left to read: worlds that differ only in those are one."""
+    """Drop responses that no process will read: worlds that differ only in those are equal."""
     reading = {(_owner(i, p), p.attempt) for i, p in enumerate(world.processes) if p.up and p.doing == "waiting"}
     wire = tuple(sorted(post for post in world.wire if post.phase == "there" or (post.owner, post.attempt) in reading))
     return world if wire == world.wire else world._replace(wire=wire)
 
 
 def bad(world: World) -> str | None:
-    """What must never be."""
+    """Return the broken promise, if there is one."""
     if len(world.charges) > 1:
         return "one intent is charged twice"
     for index, job in enumerate(world.jobs):
@@ -142,24 +142,24 @@ def bad(world: World) -> str | None:
 
 
 def stuck(world: World) -> bool:
-    """Whether something is left that should have come to an end."""
+    """Return true if a generation is left that should have been resolved."""
     return any(job.state in {State.PENDING, State.UNCERTAIN} or job.marker for job in world.jobs)
 
 
 def _story(came_from: dict[World, tuple[World, str] | None], end: World) -> list[str]:
-    told = []
+    lines = []
     step = came_from[end]
     while step is not None:
-        told.append(step[1])
+        lines.append(step[1])
         step = came_from[step[0]]
-    return told[::-1]
+    return lines[::-1]
 
 
 Event = tuple[str, World]
 
 
 class _Events:
-    """All that can happen next in a world."""
+    """The events that can happen next in a world."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
@@ -213,7 +213,7 @@ class _Events:
         owner = _owner(index, process)
         for number, job in enumerate(world.jobs):
             reachable = job.account == world.account or not self.gateway.pins_account
-            attempting = False  # an idle process works on no attempt, whatever marker it finds
+            attempting = False  # an idle process has no attempt of its own in progress
             step = self._due(job, owner, world.expired, reachable, attempting)
             if step is Step.SEND and not job.resting:
                 there = self._decide(world, number, state.Marked(owner))
@@ -226,7 +226,7 @@ class _Events:
                         ),
                     )
                     if unconfirmed := _spend(there, "unconfirmed"):
-                        yield f"process {index} marks generation {number}, and hears of an error", unconfirmed
+                        yield f"process {index} marks generation {number}, and gets an error", unconfirmed
             elif step is Step.TAKE_BACK and job.marker is not None:
                 there = self._decide(world, number, state.Unsent(Marker(*job.marker)))
                 if there != world:
@@ -243,7 +243,7 @@ class _Events:
                 yield f"generation {number} has waited too long", self._decide(world, number, state.Expired(REFUSED))
 
     def _may_recover(self, world: World, marker: tuple[str, int]) -> bool:
-        """The owner is gone; or the other processes take it for gone because it shows no life."""
+        """Return true if the owner has ended, or looks ended because it is paused."""
         if not self.gateway.heeds_owner:
             return True
         index, life = int(marker[0][1]), int(marker[0][3:])
@@ -315,13 +315,13 @@ class _Events:
                 yield "Higgsfield runs both POSTs at once: two charges", self._book(both, post, 2)
 
     def _book(self, world: World, post: Post, times: int) -> World:
-        """So many charges; v1 does not look at keys, and remembers none."""
+        """Add charges; v1 neither reads nor remembers keys."""
         new = ((post.job, post.account, post.content),) if self.gateway.api == "v2" else ()
         return world._replace(charges=world.charges + (post.job,) * times, known_keys=world.known_keys + new)
 
     def _time(self, world: World) -> Iterator[Event]:
         for index, job in enumerate(world.jobs):
-            # What the pauses are for: when one is over, Higgsfield has done with the POSTs before it.
+            # The purpose of a pause: at its end, Higgsfield has finished with the POSTs before it.
             if job.resting and not any(post.job == index and post.phase == "there" for post in world.wire):
                 yield f"the pause of generation {index} is over", _put(world, index, job._replace(resting=False))
         if world.jobs and not _sending(world) and (there := _spend(world, "expiries")):
@@ -333,7 +333,7 @@ class _Events:
             yield "the operator sets another account's credentials", there._replace(account=1)
 
     def _decide(self, world: World, index: int, observation: Any) -> World:
-        """Let the production code decide what the observation makes of a generation."""
+        """Apply the observation to the generation with the production code."""
         before = world.jobs[index]
         after, freed = self._advance(before, observation, world.expired)
         return _put(world, index, after)._replace(key_free=world.key_free or freed)
@@ -420,7 +420,7 @@ def _twins(one: Post, other: Post) -> bool:
 
 
 def _sending(world: World) -> bool:
-    """The assumption about keys: they are kept longer than the window and one call."""
+    """Return true if a POST may arrive: Higgsfield is assumed to keep keys for longer than the window and one call."""
     return any(post.phase == "there" for post in world.wire) or any(
         process.doing == "marked" and process.in_time for process in world.processes
     )
@@ -435,5 +435,5 @@ def _spend(world: World, what: str) -> World | None:
 
 
 def mistaken(**changes: Any) -> Gateway:
-    """A gateway with a seeded mistake."""
+    """Return a gateway with a seeded mistake."""
     return replace(Gateway(), **changes)

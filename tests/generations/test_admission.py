@@ -1,4 +1,4 @@
-"""Who goes next: first come, first served, within the limit, and through a gate that opens by a probe."""
+"""Admission: first come, first served, within the limit, and behind a gate that a probe opens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AWAY = Failure(Reason.UPSTREAM_UNAVAILABLE, "away", retryable=True)
 
 
 def waiting(number: int, weight: int = 1) -> Generation:
-    """One that came as the so-many-th: ids sort by the time of their making."""
+    """Return a pending generation; ids sort by creation, so `number` gives its place in the order."""
     spec = Spec(
         id=f"{number:06}", tenant="tenant", model_id="example/model", api="v2", account="account",
         origin="https://api.example.invalid", input=b"", labels={}, idempotency_key=f"{number}", create_time=NOW,
@@ -60,13 +60,13 @@ def canceled(generation: Generation) -> Generation:
 
 
 class Room:
-    """An admission and the generations it decides about; `go` sends whoever may."""
+    """An admission and the generations it decides about; `send_due` sends all that it admits."""
 
     def __init__(self, limit: int = 0) -> None:
         self.admission = Admission(limit)
         self.known: dict[str, Generation] = {}
 
-    def come(self, *generations: Generation) -> None:
+    def add(self, *generations: Generation) -> None:
         for generation in generations:
             self.noticed(generation)
 
@@ -74,8 +74,8 @@ class Room:
         self.known[generation.id] = generation
         self.admission.noticed(generation)
 
-    def go(self, now: float = NOW) -> list[int]:
-        """The numbers of those that go now, in their order; each is marked, as the follower does."""
+    def send_due(self, now: float = NOW) -> list[int]:
+        """Send all that may be sent now, marked as the follower marks them; return their numbers in order."""
         gone = []
         while (name := self.admission.next(now)) is not None:
             self.noticed(marked(self.known[name]))
@@ -83,13 +83,13 @@ class Room:
         return gone
 
     def take(self, number: int) -> None:
-        """Higgsfield took it."""
+        """Higgsfield accepts the submission."""
         generation = self.known[f"{number:06}"]
         self.admission.answered(generation.id, NOW, usable=True)
         self.noticed(running(generation))
 
     def turn_away(self, number: int, failure: Failure, opens_at: float, now: float = NOW) -> None:
-        """Higgsfield did not take it for now: it waits again."""
+        """Higgsfield postpones the submission, which waits again."""
         generation = self.known[f"{number:06}"]
         self.admission.close(generation.id, failure, now, opens_at - now)
         self.noticed(replace(generation, marker=None, sends=0))
@@ -101,164 +101,164 @@ class Room:
 # -- Order and limit ---------------------------------------------------------------------------------------------------
 
 
-def test_without_a_limit_all_go_at_once_in_their_order() -> None:
+def test_without_a_limit_all_are_sent_at_once_in_order() -> None:
     room = Room()
-    room.come(waiting(3), waiting(1), waiting(2))
-    assert room.go() == [1, 2, 3]
+    room.add(waiting(3), waiting(1), waiting(2))
+    assert room.send_due() == [1, 2, 3]
 
 
-def test_a_limit_holds_back_those_that_came_later() -> None:
+def test_a_limit_delays_later_generations() -> None:
     room = Room(limit=2)
-    room.come(*map(waiting, range(5)))
-    assert room.go() == [0, 1]
+    room.add(*map(waiting, range(5)))
+    assert room.send_due() == [0, 1]
     assert [room.admission.position(f"{number:06}") for number in range(5)] == [0, 0, 1, 2, 3]
     assert room.admission.waiting == 3
     room.take(0)
-    assert room.go() == []
+    assert room.send_due() == []
     room.end(0)
-    assert room.go() == [2]
+    assert room.send_due() == [2]
 
 
-def test_a_batch_counts_its_outputs_and_is_not_overtaken() -> None:
+def test_a_batch_takes_a_slot_per_output_and_is_not_overtaken() -> None:
     room = Room(limit=4)
-    room.come(waiting(1, weight=2), waiting(2, weight=4), waiting(3))
-    assert room.go() == [1]  # the third would have room, and waits for its turn
+    room.add(waiting(1, weight=2), waiting(2, weight=4), waiting(3))
+    assert room.send_due() == [1]  # there are slots for the third, but it waits for its turn
     room.end(1)
-    assert room.go() == [2]
+    assert room.send_due() == [2]
     room.end(2)
-    assert room.go() == [3]
+    assert room.send_due() == [3]
 
 
-def test_what_is_larger_than_the_limit_goes_alone() -> None:
+def test_a_batch_larger_than_the_limit_is_sent_alone() -> None:
     room = Room(limit=2)
-    room.come(waiting(1), waiting(2, weight=4), waiting(3))
-    assert room.go() == [1]
+    room.add(waiting(1), waiting(2, weight=4), waiting(3))
+    assert room.send_due() == [1]
     room.end(1)
-    assert room.go() == [2]
+    assert room.send_due() == [2]
     assert room.admission.holds_up("tenant", 1, NOW) == TURN
     room.end(2)
-    assert room.go() == [3]
+    assert room.send_due() == [3]
 
 
-def test_a_new_submission_never_goes_before_one_that_waits() -> None:
+def test_a_new_submission_never_overtakes_a_waiting_one() -> None:
     room = Room(limit=1)
     assert room.admission.holds_up("tenant", 1, NOW) is None
-    room.come(waiting(1))
+    room.add(waiting(1))
     assert room.admission.holds_up("tenant", 1, NOW) == TURN
-    assert room.go() == [1]
+    assert room.send_due() == [1]
     assert room.admission.holds_up("tenant", 1, NOW) == TURN
     room.end(1)
     assert room.admission.holds_up("tenant", 1, NOW) is None
 
 
-def test_who_is_canceled_while_waiting_is_passed_over() -> None:
+def test_a_canceled_generation_is_skipped() -> None:
     room = Room(limit=1)
-    room.come(waiting(1), waiting(2), waiting(3))
-    assert room.go() == [1]
+    room.add(waiting(1), waiting(2), waiting(3))
+    assert room.send_due() == [1]
     room.noticed(canceled(room.known["000002"]))
     room.end(1)
-    assert room.go() == [3]
+    assert room.send_due() == [3]
 
 
-def test_who_stays_behind_gives_back_its_room_and_keeps_its_place() -> None:
+def test_a_generation_not_sent_returns_its_slot_and_keeps_its_place() -> None:
     room = Room(limit=1)
-    room.come(waiting(1), waiting(2))
+    room.add(waiting(1), waiting(2))
     name = room.admission.next(NOW)
     assert name == "000001"
     room.admission.stays_behind(name)
     room.noticed(waiting(1))
-    assert room.go() == [1]
+    assert room.send_due() == [1]
 
 
-def test_what_an_earlier_process_left_running_takes_its_room() -> None:
+def test_running_generations_of_an_earlier_process_take_slots() -> None:
     room = Room(limit=2)
-    room.come(running(waiting(1)), replace(waiting(2), state=State.UNCERTAIN, ambiguous=True), waiting(3))
-    assert room.go() == []
+    room.add(running(waiting(1)), replace(waiting(2), state=State.UNCERTAIN, ambiguous=True), waiting(3))
+    assert room.send_due() == []
     room.end(2)
-    assert room.go() == [3]
+    assert room.send_due() == [3]
 
 
 # -- The gate ----------------------------------------------------------------------------------------------------------
 
 
 def closed(failure: Failure = FULL, opens_at: float = NOW + PROBE_PAUSE) -> Room:
-    """A room whose first was turned away and waits again, before a second and a third."""
+    """Return a room with a closed gate: the first generation was postponed and waits, before two others."""
     room = Room()
-    room.come(waiting(1))
-    assert room.go() == [1]
+    room.add(waiting(1))
+    assert room.send_due() == [1]
     room.turn_away(1, failure, opens_at)
-    room.come(waiting(2), waiting(3))
+    room.add(waiting(2), waiting(3))
     return room
 
 
-def test_while_the_gate_is_closed_nobody_goes() -> None:
+def test_a_closed_gate_admits_nothing() -> None:
     room = closed()
-    assert room.go(NOW + PROBE_PAUSE - 0.1) == []
+    assert room.send_due(NOW + PROBE_PAUSE - 0.1) == []
     assert room.admission.holds_up("tenant", 1, NOW) == FULL
     assert room.admission.wakes_at(NOW) == NOW + PROBE_PAUSE
 
 
-def test_when_its_time_comes_one_goes_as_a_probe() -> None:
+def test_after_the_pause_one_probe_is_sent() -> None:
     room = closed()
     later = NOW + PROBE_PAUSE
-    assert room.go(later) == [1]
+    assert room.send_due(later) == [1]
     assert room.admission.holds_up("tenant", 1, later) == FULL
-    assert room.admission.wakes_at(NOW) is None  # only the probe's answer can help
+    assert room.admission.wakes_at(NOW) is None  # only the probe's response can open the gate
     room.take(1)
-    assert room.go(later) == [2, 3]
+    assert room.send_due(later) == [2, 3]
     assert room.admission.holds_up("tenant", 1, later) is None
 
 
-def test_a_probe_that_is_turned_away_closes_the_gate_anew() -> None:
+def test_a_postponed_probe_closes_the_gate_again() -> None:
     room = closed()
     later = NOW + PROBE_PAUSE
-    assert room.go(later) == [1]
+    assert room.send_due(later) == [1]
     room.turn_away(1, FULL, later + PROBE_PAUSE, later)
-    assert room.go(later) == []
+    assert room.send_due(later) == []
     assert room.admission.wakes_at(later) == later + PROBE_PAUSE
-    assert room.go(later + PROBE_PAUSE) == [1]
+    assert room.send_due(later + PROBE_PAUSE) == [1]
 
 
-def test_a_probe_without_an_answer_opens_nothing() -> None:
+def test_a_probe_without_a_response_leaves_the_gate_closed() -> None:
     room = closed()
     later = NOW + PROBE_PAUSE
-    assert room.go(later) == [1]
+    assert room.send_due(later) == [1]
     room.admission.answered("000001", later, usable=False)
     room.noticed(replace(room.known["000001"], state=State.UNCERTAIN, ambiguous=True, marker=None))
-    assert room.go(later) == []  # what is uncertain too helps nobody
-    assert room.go(later + PROBE_PAUSE) == [2]  # the next probe, alone
+    assert room.send_due(later) == []  # the end of the uncertain probe is unknown, so the gate stays closed
+    assert room.send_due(later + PROBE_PAUSE) == [2]  # the next probe, alone
     room.take(2)
-    assert room.go(later + PROBE_PAUSE) == [3]
+    assert room.send_due(later + PROBE_PAUSE) == [3]
 
 
-def test_behind_a_gate_that_opens_so_many_go_in_a_second_and_after_a_minute_all() -> None:
+def test_an_opened_gate_limits_the_rate_for_a_minute() -> None:
     room = closed()
     opened = NOW + PROBE_PAUSE
-    room.come(*map(waiting, range(4, 20_000)))
-    assert room.go(opened) == [1]
+    room.add(*map(waiting, range(4, 20_000)))
+    assert room.send_due(opened) == [1]
     room.admission.answered("000001", opened, usable=True)
     room.noticed(running(room.known["000001"]))
-    assert len(room.go(opened)) == AT_ONCE
+    assert len(room.send_due(opened)) == AT_ONCE
     assert room.admission.holds_up("tenant", 1, opened) == TURN
     wakes_at = room.admission.wakes_at(opened)
     assert wakes_at is not None
     assert opened < wakes_at <= opened + 1 / SLOWLY
     for second in range(int(SLOWLY_FOR) - 1):
-        gone = sum(len(room.go(opened + second + part / 10)) for part in range(1, 11))
+        gone = sum(len(room.send_due(opened + second + part / 10)) for part in range(1, 11))
         assert SLOWLY - 2 <= gone <= SLOWLY + 2
-    assert len(room.go(opened + SLOWLY_FOR)) > 10_000
+    assert len(room.send_due(opened + SLOWLY_FOR)) > 10_000
 
 
-def test_where_nothing_was_closed_nothing_is_slow() -> None:
+def test_a_gate_that_never_closed_limits_no_rate() -> None:
     room = Room()
-    room.come(*map(waiting, range(1_000)))
-    assert len(room.go()) == 1_000
+    room.add(*map(waiting, range(1_000)))
+    assert len(room.send_due()) == 1_000
 
 
-def test_silences_in_a_row_close_the_gate() -> None:
+def test_several_timeouts_in_a_row_close_the_gate() -> None:
     room = Room()
-    room.come(*map(waiting, range(1, SILENCES + 1)))
-    assert len(room.go()) == SILENCES
+    room.add(*map(waiting, range(1, SILENCES + 1)))
+    assert len(room.send_due()) == SILENCES
     for number in range(1, SILENCES + 1):
         assert room.admission.holds_up("tenant", 1, NOW) is None
         room.admission.answered(f"{number:06}", NOW, usable=False)
@@ -270,63 +270,63 @@ def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
     room = closed(FULL_FOR_LONG, NOW + 60.0)
     room.turn_away(1, AWAY, NOW + PROBE_PAUSE)
     assert room.admission.holds_up("tenant", 1, NOW + PROBE_PAUSE) == FULL_FOR_LONG
-    assert room.go(NOW + 60.0) == [1]
+    assert room.send_due(NOW + 60.0) == [1]
 
 
-def test_a_probe_that_was_not_sent_leaves_its_part_to_another() -> None:
+def test_a_probe_that_was_not_sent_is_replaced_by_the_next() -> None:
     room = closed()
     later = NOW + PROBE_PAUSE
     name = room.admission.next(later)
     assert name == "000001"
     room.admission.stays_behind(name)
     room.noticed(canceled(room.known[name]))
-    assert room.go(later) == [2]
+    assert room.send_due(later) == [2]
 
 
-def test_the_end_of_one_that_ran_lets_the_next_be_tried_at_once() -> None:
+def test_the_end_of_a_running_generation_sends_a_probe_at_once() -> None:
     room = closed()
-    room.come(running(waiting(0)))
-    assert room.go() == []
+    room.add(running(waiting(0)))
+    assert room.send_due() == []
     room.end(0)
-    assert room.go() == [1]
+    assert room.send_due() == [1]
 
 
-def test_retry_after_is_kept_whatever_ends_meanwhile() -> None:
+def test_retry_after_is_kept_though_a_generation_ends() -> None:
     room = closed(FULL_FOR_LONG, NOW + 60.0)
-    room.come(running(waiting(0)))
+    room.add(running(waiting(0)))
     room.end(0)
-    assert room.go(NOW + 59.9) == []
+    assert room.send_due(NOW + 59.9) == []
     assert room.admission.wakes_at(NOW) == NOW + 60.0
-    assert room.go(NOW + 60.0) == [1]
+    assert room.send_due(NOW + 60.0) == [1]
 
 
-def test_a_gate_whose_time_has_come_wakes_nobody_while_there_is_no_room() -> None:
+def test_a_gate_ready_for_a_probe_does_not_wake_a_full_account() -> None:
     room = Room()
-    room.come(*map(waiting, range(3)))
-    assert len(room.go()) == 3
+    room.add(*map(waiting, range(3)))
+    assert len(room.send_due()) == 3
     room.take(0)
     room.take(1)
     room.turn_away(2, replace(FULL, metadata={"limit": "2"}), NOW + PROBE_PAUSE)
     later = NOW + PROBE_PAUSE + 1.0
-    assert room.go(later) == []
-    assert room.admission.wakes_at(later) == NOW + QUIET  # asked at once, the follower would go round in circles
+    assert room.send_due(later) == []
+    assert room.admission.wakes_at(later) == NOW + QUIET  # an immediate wake-up would make the follower spin
     room.end(0)
-    assert room.go(later) == [2]
+    assert room.send_due(later) == [2]
 
 
-def test_where_nothing_is_reached_an_end_proves_nothing() -> None:
+def test_an_end_sends_no_probe_while_higgsfield_is_unreachable() -> None:
     room = closed(AWAY)
-    room.come(running(waiting(0)))
+    room.add(running(waiting(0)))
     room.end(0)
-    assert room.go() == []
+    assert room.send_due() == []
 
 
-def test_an_empty_room_behind_a_closed_gate_wakes_nobody() -> None:
+def test_a_closed_gate_without_waiting_generations_has_no_wake_up() -> None:
     room = closed()
     for number in (1, 2, 3):
         room.noticed(canceled(room.known[f"{number:06}"]))
     assert room.admission.wakes_at(NOW) is None
-    # The next that comes after its time is the probe.
+    # The next submission after the pause is the probe.
     assert room.admission.holds_up("tenant", 1, NOW) == FULL
     assert room.admission.holds_up("tenant", 1, NOW + PROBE_PAUSE) is None
 
@@ -339,23 +339,23 @@ def of_tenant(tenant: str, number: int) -> Generation:
     return replace(generation, spec=replace(generation.spec, tenant=tenant))
 
 
-def test_the_number_that_higgsfield_names_is_the_limit() -> None:
+def test_the_limit_named_by_higgsfield_is_used() -> None:
     room = Room()
-    room.come(*map(waiting, range(5)))
-    assert len(room.go()) == 5
+    room.add(*map(waiting, range(5)))
+    assert len(room.send_due()) == 5
     for number in range(4):
         room.take(number)
     room.turn_away(4, replace(FULL, metadata={"limit": "4"}), NOW + PROBE_PAUSE)
     room.end(0)
-    assert room.go() == [4]
+    assert room.send_due() == [4]
     room.take(4)
     assert room.admission.holds_up("tenant", 1, NOW) == TURN
 
 
-def test_else_what_ran_is_the_limit_and_grows_by_one_in_a_quiet_minute() -> None:
+def test_a_limit_learned_from_a_429_grows_by_one_each_quiet_minute() -> None:
     room = Room()
-    room.come(*map(waiting, range(3)))
-    assert len(room.go()) == 3
+    room.add(*map(waiting, range(3)))
+    assert len(room.send_due()) == 3
     room.take(0)
     room.take(1)
     room.turn_away(2, FULL, NOW + PROBE_PAUSE)
@@ -365,29 +365,29 @@ def test_else_what_ran_is_the_limit_and_grows_by_one_in_a_quiet_minute() -> None
     assert room.admission.limit(NOW + 2 * QUIET) == 4
 
 
-def test_a_refusal_while_nothing_of_ours_runs_teaches_nothing() -> None:
+def test_a_429_while_nothing_runs_teaches_no_limit() -> None:
     assert closed().admission.limit(NOW) is None
 
 
 def test_tenants_take_turns() -> None:
     room = Room(limit=1)
-    room.come(of_tenant("a", 1), of_tenant("a", 2), of_tenant("a", 3), of_tenant("b", 4), of_tenant("c", 5))
+    room.add(of_tenant("a", 1), of_tenant("a", 2), of_tenant("a", 3), of_tenant("b", 4), of_tenant("c", 5))
     places = {number: room.admission.position(f"{number:06}") for number in range(1, 6)}
     assert places == {1: 1, 4: 2, 5: 3, 2: 4, 3: 5}
     order = []
-    while gone := room.go():
+    while gone := room.send_due():
         order += gone
         room.end(gone[0])
     assert order == sorted(places, key=lambda number: places[number])
 
 
-def test_while_several_tenants_wait_nobody_fills_higgsfields_own_queue() -> None:
+def test_with_several_tenants_higgsfields_queue_is_not_filled() -> None:
     room = Room()
-    room.come(running(waiting(0)), of_tenant("a", 1), of_tenant("b", 2))
-    room.come(*(of_tenant("a", number) for number in range(3, 20)))
-    gone = room.go()
+    room.add(running(waiting(0)), of_tenant("a", 1), of_tenant("b", 2))
+    room.add(*(of_tenant("a", number) for number in range(3, 20)))
+    gone = room.send_due()
     assert gone[:2] == [1, 2]
-    # Twice what was seen to run is less than four; once b waits no more, a has the account for itself.
+    # Twice the observed concurrency is less than four; once b no longer waits, a may use the whole account.
     assert room.admission.running >= 4
 
 
@@ -396,19 +396,19 @@ def test_while_several_tenants_wait_nobody_fills_higgsfields_own_queue() -> None
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=20), st.sets(st.integers(0, 19)), st.integers(0, 5))
-def test_places_are_the_order_in_which_all_go(tenants: list[str], leavers: set[int], gone_before: int) -> None:
-    """Whoever has gone before, and wherever in the queue somebody is canceled."""
+def test_positions_are_the_order_of_sending(tenants: list[str], leavers: set[int], gone_before: int) -> None:
+    """For any generations sent before, and any cancels in the queue."""
     room = Room(limit=1)
-    room.come(*(of_tenant(tenant, number) for number, tenant in enumerate(tenants)))
+    room.add(*(of_tenant(tenant, number) for number, tenant in enumerate(tenants)))
     for _ in range(min(gone_before, len(tenants))):
-        room.end(*room.go())
+        room.end(*room.send_due())
     for name, generation in list(room.known.items()):
         if int(name) in leavers and generation.waiting:
             room.noticed(canceled(generation))
     waiting_now = [name for name, generation in room.known.items() if generation.waiting]
     places = {room.admission.position(name): int(name) for name in waiting_now}
     order = []
-    while gone := room.go():
+    while gone := room.send_due():
         order += gone
         room.end(*gone)
     assert order == [places[place] for place in range(1, len(waiting_now) + 1)]
@@ -417,22 +417,24 @@ def test_places_are_the_order_in_which_all_go(tenants: list[str], leavers: set[i
 
 @settings(deadline=None, max_examples=60)
 @given(st.data(), st.integers(1, 6), st.lists(st.integers(1, 4), min_size=1, max_size=25))
-def test_over_many_the_order_is_kept_and_the_limit_too(data: Any, limit: int, weights: list[int]) -> None:
-    """Whatever ends, is turned away or is canceled in whatever order."""
+def test_any_sequence_of_outcomes_keeps_the_order_and_the_limit(data: Any, limit: int, weights: list[int]) -> None:
+    """For any sequence of acceptances, ends and postponements."""
     room = Room(limit)
     now, sent, gone = NOW, [0], 0
     for number, weight in enumerate(weights, start=1):
-        room.come(waiting(number, weight))
+        room.add(waiting(number, weight))
     while room.admission.waiting or gone:
-        for number in room.go(now):
-            assert number > max(sent) or number in sent, "somebody was overtaken"
+        for number in room.send_due(now):
+            assert number > max(sent) or number in sent, "a generation was overtaken"
             sent.append(number)
         on_their_way = [int(g.id) for g in room.known.values() if g.marker or g.state is State.IN_PROGRESS]
         used = sum(weights[number - 1] for number in on_their_way)
         assert used <= limit or len(on_their_way) == 1
         gone = len(on_their_way)
         if not gone:
-            assert not room.admission.waiting or room.admission.wakes_at(now) is not None, "nobody goes for ever"
+            assert not room.admission.waiting or room.admission.wakes_at(now) is not None, (
+                "nothing would ever be sent again"
+            )
             now += PROBE_PAUSE
             continue
         number = data.draw(st.sampled_from(on_their_way))

@@ -1,4 +1,4 @@
-"""The feed: exact at the edge of what it remembers, and nobody who waits is forgotten or woken for nothing."""
+"""The feed: exact at the edges of its memory; every waiter is woken by a change, and only by a change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.generations.model import Change, Generation, Spec, State
 from gateway.generations.ports import Saved
 
 START = 500
-"""The position of the store when the feed is made: what came before is not in memory."""
+"""The position of the store when the feed is created: earlier changes are not in memory."""
 
 
 def live(name: str = "id", tenant: str = "tenant") -> Generation:
@@ -25,12 +25,12 @@ def live(name: str = "id", tenant: str = "tenant") -> Generation:
 
 
 def saved(generation: Generation, position: int) -> Saved:
-    """Its commit at a position."""
+    """Return the generation's commit at a position."""
     return Saved(generation.id, generation, Change(position, generation.tenant, generation.id, generation))
 
 
 def changed(generation: Generation, **changes: object) -> Generation:
-    """Its next revision."""
+    """Return the generation's next revision."""
     number = {"version": generation.version + 1, "revision": generation.revision + 1}
     return replace(generation, **(number | changes))  # type: ignore[arg-type]
 
@@ -41,7 +41,7 @@ def positions(feed: Feed, after: int, limit: int = 10 * RECENT, tenant: str = "t
 
 
 def filled(count: int) -> Feed:
-    """A feed that has heard of so many changes since its start."""
+    """Return a feed that has published `count` changes since its start."""
     feed = Feed(position=START)
     feed.publish([saved(live(), START + number) for number in range(1, count + 1)])
     return feed
@@ -51,7 +51,7 @@ def filled(count: int) -> Feed:
 
 
 @pytest.mark.parametrize("count", [0, 1, RECENT - 1, RECENT, RECENT + 1, 2 * RECENT + 7])
-def test_recent_is_exact_at_both_edges(count: int) -> None:
+def test_recent_returns_exactly_the_remembered_changes(count: int) -> None:
     feed = filled(count)
     newest = START + count
     oldest_known = max(START, newest - RECENT)  # the last position that is not in memory
@@ -64,8 +64,8 @@ def test_recent_is_exact_at_both_edges(count: int) -> None:
         assert positions(feed, newest - 1) == [newest]
 
 
-def test_positions_may_have_gaps_also_at_the_edge() -> None:
-    """Another tenant's, or those of commits that were undone: what was dropped counts, not how much."""
+def test_recent_is_exact_if_positions_have_gaps() -> None:
+    """Gaps are positions of other tenants or of rolled-back commits: what counts is the last dropped position."""
     feed = Feed(position=0)
     feed.publish([saved(live(), 3 * number) for number in range(1, RECENT + 2)])
     dropped = 3
@@ -76,18 +76,18 @@ def test_positions_may_have_gaps_also_at_the_edge() -> None:
         assert (found[0], len(found)) == (6, RECENT)
 
 
-def test_recent_is_the_tenants_own_oldest_first_and_limited() -> None:
+def test_recent_returns_the_tenants_changes_oldest_first_up_to_a_limit() -> None:
     feed = Feed(position=START)
     tenants = ["tenant", "another"] * 10
     feed.publish([saved(live(tenant=tenant), START + n) for n, tenant in enumerate(tenants, start=1)])
     assert positions(feed, START) == [START + n for n in range(1, 21, 2)]
     assert positions(feed, START, limit=3) == [START + 1, START + 3, START + 5]
     assert positions(feed, START, tenant="another") == [START + n for n in range(2, 21, 2)]
-    assert positions(feed, START, tenant="nobody") == []
+    assert positions(feed, START, tenant="unknown") == []
 
 
 @pytest.mark.parametrize("step", [199, RECENT])
-def test_a_watcher_that_reads_on_misses_nothing_and_sees_nothing_twice(step: int) -> None:
+def test_reading_in_steps_returns_every_change_once(step: int) -> None:
     feed = filled(RECENT)
     after, seen = START, []
     while found := positions(feed, after, step):
@@ -99,7 +99,7 @@ def test_a_watcher_that_reads_on_misses_nothing_and_sees_nothing_twice(step: int
 # -- Entries -----------------------------------------------------------------------------------------------------------
 
 
-def test_entries_are_those_that_have_not_ended() -> None:
+def test_entries_are_the_generations_that_have_not_ended() -> None:
     old, young = live("old"), live("young")
     feed = Feed([old], START)
     feed.publish([saved(young, START + 1)])
@@ -107,10 +107,10 @@ def test_entries_are_those_that_have_not_ended() -> None:
     feed.publish([saved(changed(old, state=State.COMPLETED), START + 2), Saved("young", None, None)])
     assert feed.entries == {}
     feed.publish([saved(changed(old, state=State.COMPLETED), START + 3)])
-    assert feed.entries == {}  # a late note on an ended one brings nothing back
+    assert feed.entries == {}  # a late commit of an ended generation does not restore its entry
 
 
-async def test_a_change_wakes_who_waits_and_a_mark_nobody() -> None:
+async def test_a_change_wakes_waiters_and_a_marker_does_not() -> None:
     generation = live()
     feed = Feed([generation], START)
     entry = feed.entries["id"]
@@ -127,17 +127,17 @@ async def test_a_change_wakes_who_waits_and_a_mark_nobody() -> None:
     assert [entry.full, entry.bare] == [None, None]
 
 
-async def test_the_end_wakes_who_waits_though_the_entry_goes() -> None:
+async def test_an_end_wakes_waiters_though_its_entry_is_removed() -> None:
     generation = live()
     feed = Feed([generation], START)
     entry = feed.entries["id"]
     signal = entry.signal()
     feed.publish([saved(changed(generation, state=State.FAILED), START + 1)])
     assert signal.done()
-    assert entry.generation.done  # who holds the entry sees the end
+    assert entry.generation.done  # a waiter that holds the entry sees the end
 
 
-async def test_signals_that_were_dropped_are_not_given() -> None:
+async def test_dropped_signals_are_not_set() -> None:
     feed = Feed([live()], START)
     entry = feed.entries["id"]
     kept, dropped = entry.signal(), entry.signal()
@@ -147,10 +147,10 @@ async def test_signals_that_were_dropped_are_not_given() -> None:
     feed.publish([saved(changed(live()), START + 1)])
     assert [s.done() for s in (kept, dropped, others_kept, others_dropped)] == [True, False, True, False]
     entry.drop(kept)
-    feed.drop("tenant", others_kept)  # after it was given: nothing to forget
+    feed.drop("tenant", others_kept)  # already set: there is nothing to drop
 
 
-async def test_a_signal_that_a_timeout_gave_is_forgotten() -> None:
+async def test_a_signal_set_by_a_timeout_can_be_dropped() -> None:
     feed = Feed([live()], START)
     entry = feed.entries["id"]
     one, of_tenant = entry.signal(), feed.signal("tenant")
@@ -162,14 +162,14 @@ async def test_a_signal_that_a_timeout_gave_is_forgotten() -> None:
     assert not feed.watched(entry)
 
 
-async def test_another_tenants_change_wakes_nobody_here() -> None:
+async def test_a_change_of_another_tenant_does_not_wake_a_waiter() -> None:
     feed = Feed(position=START)
     mine = feed.signal("tenant")
     feed.publish([saved(live(tenant="another"), START + 1)])
     assert not mine.done()
 
 
-async def test_a_drain_wakes_everybody() -> None:
+async def test_a_drain_wakes_all_waiters() -> None:
     feed = Feed([live()], START)
     signals = [feed.entries["id"].signal(), feed.signal("tenant"), feed.signal("another")]
     feed.wake_all()

@@ -1,4 +1,4 @@
-"""What an input is recognised by under a key: it stays the same across versions of the gateway."""
+"""Fingerprints, by which a key recognises its input, stay the same across versions of the gateway."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STORED_BY_0_1: list[tuple[Input, str]] = [
     (SpeakInput(IMAGE, AUDIO, "hi"), "01221ba6afe57f6c3fd5dd3834eea288377b18515929327f46785eab7f1ac5a0e9"),
     (ModelInput("a/b", {"x": 1.0}), "01154bfb5e37998198d06b284c7e954d33b04fc72d0ac07631c44f6bb9b9700b76"),
 ]
-"""Fingerprints as they are in the stores of the first version."""
+"""Fingerprints as the first version stored them."""
 
 
 @pytest.fixture
@@ -37,15 +37,15 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
 
 @pytest.mark.parametrize(("given", "stored"), STORED_BY_0_1, ids=lambda value: type(value).__name__)
-def test_what_the_first_version_stored_is_still_recognised(given: Input, stored: str) -> None:
-    """A new field breaks this: declare it with `added()`."""
+def test_fingerprints_of_the_first_version_still_match(given: Input, stored: str) -> None:
+    """If a new field breaks this test, declare the field with `added()`."""
     assert inputs.is_same(bytes.fromhex(stored), given, None)
     assert inputs.is_same(fingerprint(given, None), given, None)
     assert not inputs.is_same(bytes.fromhex(stored), given, 60.0)
 
 
 @pytest.mark.parametrize("given", [given for given, _ in STORED_BY_0_1[:3]], ids=lambda value: type(value).__name__)
-def test_a_new_field_that_is_not_given_changes_nothing(given: Any) -> None:
+def test_a_new_field_that_is_absent_changes_no_fingerprint(given: Any) -> None:
     added = inputs.added
     new = [("tempo", str, added("")), ("echo", bool, added(False)), ("layers", tuple, added(()))]
     kind = make_dataclass(type(given).__name__, new, bases=(type(given),), frozen=True)
@@ -56,7 +56,7 @@ def test_a_new_field_that_is_not_given_changes_nothing(given: Any) -> None:
         assert not inputs.is_same(stored, kind(**known, tempo="fast"), None)
 
 
-def test_what_is_given_is_told_apart() -> None:
+def test_different_inputs_have_different_fingerprints() -> None:
     fox = SoulInput("a fox")
     different = [
         fox,

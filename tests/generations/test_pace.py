@@ -1,4 +1,4 @@
-"""The pace of polls: within its bounds, always on, never back; cheap and prompt on what it has learned."""
+"""The pace of polls: within its bounds, always forward, and cheap and prompt for a known model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.webhooks import SECRET
 
 SHORTEST, LONGEST = 1.0, 30.0
 LEAST, MOST = 0.9, 1.1
-"""The jitter, as parts of a gap."""
+"""The bounds of the jitter, as factors of a gap."""
 
 durations = st.floats(min_value=1e-6, max_value=1e5) | st.integers(min_value=1, max_value=600).map(float)
 histories = st.lists(durations, min_size=ENOUGH, max_size=80) | st.builds(
@@ -31,12 +31,12 @@ def learned(history: list[float], shortest: float = SHORTEST, longest: float = L
     return paces
 
 
-# -- What holds for any history ----------------------------------------------------------------------------------------
+# -- For any history ---------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None)
 @given(history=histories, elapsed=elapsed_times, errors=st.integers(min_value=0, max_value=40))
-def test_gaps_stay_within_their_bounds(history: list[float], elapsed: float, errors: int) -> None:
+def test_gaps_between_polls_stay_within_their_bounds(history: list[float], elapsed: float, errors: int) -> None:
     paces = learned(history)
     for model_id in ("model", "unknown"):
         gap = paces.gap(model_id, elapsed, errors, webhooks=False)
@@ -45,7 +45,7 @@ def test_gaps_stay_within_their_bounds(history: list[float], elapsed: float, err
 
 @settings(deadline=None)
 @given(history=histories, elapsed=elapsed_times)
-def test_while_ends_are_told_gaps_are_a_minute_at_least(history: list[float], elapsed: float) -> None:
+def test_with_webhooks_gaps_between_polls_are_at_least_a_minute(history: list[float], elapsed: float) -> None:
     gap = learned(history).gap("model", elapsed, 0, webhooks=True)
     assert LEAST * BACKSTOP_EVERY <= gap <= MOST * (BACKSTOP_EVERY + max(history))
 
@@ -53,14 +53,14 @@ def test_while_ends_are_told_gaps_are_a_minute_at_least(history: list[float], el
 @settings(deadline=None)
 @given(history=histories, elapsed=elapsed_times)
 @example(history=[5.0] * ENOUGH, elapsed=5.0)
-def test_the_next_poll_is_later_than_now(history: list[float], elapsed: float) -> None:
+def test_the_next_poll_is_in_the_future(history: list[float], elapsed: float) -> None:
     following = schedule(sorted(history), LONGEST).next_after(elapsed)
     assert following is None or following > elapsed
 
 
 @settings(deadline=None)
 @given(history=histories)
-def test_polls_are_in_order_no_gap_is_too_long_and_the_last_end_is_seen(history: list[float]) -> None:
+def test_polls_are_ordered_without_long_gaps_to_the_last_known_end(history: list[float]) -> None:
     history.sort()
     polls = schedule(history, LONGEST).polls
     assert all(earlier < later for earlier, later in pairwise((0.0, *polls)))
@@ -71,7 +71,7 @@ def test_polls_are_in_order_no_gap_is_too_long_and_the_last_end_is_seen(history:
 @settings(deadline=None)
 @given(history=histories, moments=st.lists(elapsed_times, min_size=2, max_size=50))
 @example(history=[1.0] * (ENOUGH - 1) + [1000.0], moments=[0.9999, 1.0, 1.0001, 999.0, 1001.0])
-def test_progress_is_a_share_that_never_falls(history: list[float], moments: list[float]) -> None:
+def test_progress_is_between_0_and_1_and_never_falls(history: list[float], moments: list[float]) -> None:
     known = schedule(sorted(history), LONGEST)
     shown = [known.progress(elapsed) for elapsed in sorted({*moments, 0.0, *history})]
     assert all(earlier <= later for earlier, later in pairwise(shown))
@@ -81,7 +81,7 @@ def test_progress_is_a_share_that_never_falls(history: list[float], moments: lis
 
 @settings(deadline=None)
 @given(history=histories, elapsed=elapsed_times)
-def test_the_expected_end_is_ahead_and_one_that_was_seen(history: list[float], elapsed: float) -> None:
+def test_the_expected_run_time_is_a_longer_one_from_the_history(history: list[float], elapsed: float) -> None:
     total = schedule(sorted(history), LONGEST).total(elapsed)
     assert total is None or (total > elapsed and total in history)
     assert (total is None) == (elapsed >= max(history))
@@ -89,7 +89,7 @@ def test_the_expected_end_is_ahead_and_one_that_was_seen(history: list[float], e
 
 @settings(deadline=None)
 @given(history=st.lists(st.just(0.0) | durations, min_size=ENOUGH, max_size=60))
-def test_what_took_no_time_at_all_is_nothing_to_learn_from(history: list[float]) -> None:
+def test_run_times_of_zero_are_not_learned(history: list[float]) -> None:
     for paces in (learned(history), Paces(SHORTEST, LONGEST)):
         for duration in history:
             paces.learn("model", duration)
@@ -100,7 +100,7 @@ def test_what_took_no_time_at_all_is_nothing_to_learn_from(history: list[float])
 # -- Learning ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_little_history_is_none() -> None:
+def test_a_short_history_is_not_used() -> None:
     paces = learned([12.0] * (ENOUGH - 1))
     assert paces.known("model") is None
     assert LEAST * POLL_EVERY <= paces.gap("model", 11.0, 0, webhooks=False) <= MOST * POLL_EVERY
@@ -109,7 +109,7 @@ def test_a_little_history_is_none() -> None:
     assert paces.known("another") is None
 
 
-def test_it_follows_a_model_that_has_become_slower() -> None:
+def test_the_schedule_follows_a_model_that_became_slower() -> None:
     paces = learned([10.0] * REMEMBERED)
     for _ in range(REMEMBERED):
         paces.learn("model", 100.0)
@@ -118,7 +118,7 @@ def test_it_follows_a_model_that_has_become_slower() -> None:
     assert set(known.durations) == {100.0}
 
 
-def test_news_counts_after_a_few() -> None:
+def test_new_run_times_count_after_a_few_ends() -> None:
     paces = learned([10.0] * ENOUGH)
     for _ in range(LEARN_EVERY):
         paces.learn("model", 50.0)
@@ -127,14 +127,14 @@ def test_news_counts_after_a_few() -> None:
     assert known.durations.count(50.0) == LEARN_EVERY
 
 
-def test_errors_in_a_row_make_it_slower() -> None:
+def test_errors_in_a_row_lengthen_the_gaps() -> None:
     paces = learned([12.0] * ENOUGH)
     gaps = [paces.gap("model", 11.0, errors, webhooks=False) for errors in (1, 3, 20)]
     assert gaps == sorted(gaps)
     assert gaps[-1] >= LEAST * LONGEST
 
 
-async def test_what_was_learned_survives_a_restart(tmp_path: Path) -> None:
+async def test_learned_run_times_survive_a_restart(tmp_path: Path) -> None:
     secret = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
     async with run(tmp_path, **public_url(), **secret) as running:
         for number in range(3 * ENOUGH):
@@ -143,7 +143,7 @@ async def test_what_was_learned_survives_a_restart(tmp_path: Path) -> None:
             await running.until(queued.id, "COMPLETED")
             if queued.HasField("forecast"):
                 break
-            # On a busy machine a poll may find an end before its webhook arrives. That end does not count.
+            # On a busy machine a poll may find an end before its webhook arrives. Such an end is not learned.
         assert number >= ENOUGH
         for _ in range(2):
             queued = await running.submit(soul(f"an owl of {running.gateway.grpc_address}"))
@@ -152,19 +152,21 @@ async def test_what_was_learned_survives_a_restart(tmp_path: Path) -> None:
             await running.start_gateway()
 
 
-# -- What it is worth --------------------------------------------------------------------------------------------------
+# -- The cost in calls and delay ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("median", "sigma", "most_calls", "most_delay"), [(12, 0.5, 6.0, 1.0), (90, 0.6, 16.0, 3.0)], ids=["image", "video"]
 )
-def test_it_costs_few_calls_and_little_delay(median: float, sigma: float, most_calls: float, most_delay: float) -> None:
+def test_learned_polls_cost_few_calls_and_little_delay(
+    median: float, sigma: float, most_calls: float, most_delay: float
+) -> None:
     trace = random.Random(2026)
 
     def draw() -> float:
         return median * trace.lognormvariate(0.0, sigma)
 
-    random.seed(2026)  # of the jitter
+    random.seed(2026)  # seed the jitter
     paces = learned([draw() for _ in range(REMEMBERED)])
     calls, delay, count = 0, 0.0, 4_000
     for _ in range(count):

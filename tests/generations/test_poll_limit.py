@@ -1,4 +1,4 @@
-"""How much Higgsfield is asked: halved when it says so, a probe at a time while it is away, and back again."""
+"""The rate limit of polls: halved by a 429, one probe at a time during an outage, and recovering afterwards."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NOW = 1_000.0
 
 
 def asks(limit: PollLimit, since: float, seconds: float, every: float = 0.01) -> int:
-    """How many calls go through in that time, where somebody always wants one."""
+    """Return how many calls pass in that time under constant demand."""
     return sum(limit.holds_up(since + number * every) == 0.0 for number in range(int(seconds / every)))
 
 
 def busy() -> PollLimit:
-    """One through which a hundred calls a second went for ten seconds."""
+    """Return a limit that has passed a hundred calls per second for ten seconds."""
     limit = PollLimit()
     assert asks(limit, NOW - 10.0, 10.0) == 1_000
     return limit
@@ -41,13 +41,13 @@ def broken(at: float = NOW) -> PollLimit:
 # -- Too many ----------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_binds_until_somebody_complains() -> None:
+def test_without_a_429_there_is_no_rate_limit() -> None:
     limit = PollLimit()
     assert all(limit.holds_up(NOW) == 0.0 for _ in range(10_000))
     assert limit.rate is None
 
 
-def test_too_many_halves_what_was_asked_and_keeps_retry_after() -> None:
+def test_a_429_halves_the_rate_and_retry_after_is_kept() -> None:
     limit = busy()
     limit.limited(NOW, retry_after=7.0)
     assert limit.rate is not None
@@ -58,7 +58,7 @@ def test_too_many_halves_what_was_asked_and_keeps_retry_after() -> None:
     assert limit.holds_up(NOW + 7.0) == 0.0
 
 
-def test_it_halves_again_and_never_stops() -> None:
+def test_repeated_429s_halve_the_rate_to_its_minimum() -> None:
     limit = busy()
     for number in range(20):
         limit.limited(NOW + number, retry_after=1.0)
@@ -73,14 +73,14 @@ def test_a_shorter_retry_after_does_not_cut_a_longer_one() -> None:
     assert limit.holds_up(NOW + 5.0) == 25.0
 
 
-def test_under_a_limit_a_second_has_no_more_than_the_rate_and_the_rest_of_the_one_before() -> None:
+def test_a_limited_rate_is_not_exceeded() -> None:
     limit = busy()
     limit.limited(NOW, retry_after=1.0)
     assert limit.rate is not None
     assert asks(limit, NOW + 1.0, 8.0) <= limit.rate * 9 + 1
 
 
-def test_it_grows_back_until_it_binds_no_more() -> None:
+def test_the_rate_grows_back_until_it_is_unlimited() -> None:
     limit = busy()
     limit.limited(NOW, retry_after=1.0)
     rates = []
@@ -93,10 +93,10 @@ def test_it_grows_back_until_it_binds_no_more() -> None:
     assert rates[-1] is None
 
 
-# -- Away --------------------------------------------------------------------------------------------------------------
+# -- Outages -----------------------------------------------------------------------------------------------------------
 
 
-def test_some_failures_in_a_row_leave_one_probe_at_a_time() -> None:
+def test_failures_in_a_row_allow_one_probe_at_a_time() -> None:
     limit = broken()
     assert limit.broken
     assert limit.holds_up(NOW) == FIRST_BREAK
@@ -105,7 +105,7 @@ def test_some_failures_in_a_row_leave_one_probe_at_a_time() -> None:
     assert all(limit.holds_up(later) > 0.0 for _ in range(100))
 
 
-def test_failures_with_an_answer_between_them_do_not_count_together() -> None:
+def test_a_response_resets_the_count_of_failures() -> None:
     limit = PollLimit()
     for _ in range(3 * FAILURES_IN_A_ROW):
         limit.failed(NOW)
@@ -113,7 +113,7 @@ def test_failures_with_an_answer_between_them_do_not_count_together() -> None:
     assert not limit.broken
 
 
-def test_probes_that_fail_come_later_and_later_and_go_on() -> None:
+def test_failed_probes_lengthen_the_pause_up_to_a_maximum() -> None:
     limit, now, pauses = broken(), NOW, []
     for _ in range(12):
         pauses.append(limit.holds_up(now))
@@ -124,7 +124,7 @@ def test_probes_that_fail_come_later_and_later_and_go_on() -> None:
     assert (pauses[0], pauses[-1]) == (FIRST_BREAK, LONGEST_BREAK)
 
 
-def test_after_a_probe_that_succeeds_the_others_follow_spread_out() -> None:
+def test_after_a_successful_probe_calls_resume_at_a_limited_rate() -> None:
     limit = broken()
     assert limit.holds_up(NOW + FIRST_BREAK) == 0.0
     limit.answered(NOW + FIRST_BREAK)
@@ -133,7 +133,7 @@ def test_after_a_probe_that_succeeds_the_others_follow_spread_out() -> None:
     assert asks(limit, NOW + FIRST_BREAK + 1.0, 1.0, every=0.001) in range(95, 105)
 
 
-def test_what_was_learned_of_a_limit_outlasts_a_break() -> None:
+def test_a_learned_rate_is_kept_across_an_outage() -> None:
     limit = busy()
     for number in range(3):
         limit.limited(NOW + number, retry_after=0.0)
@@ -146,7 +146,7 @@ def test_what_was_learned_of_a_limit_outlasts_a_break() -> None:
     assert limit.rate == learned
 
 
-def test_a_probe_that_is_told_too_many_is_an_answer_too() -> None:
+def test_a_probe_answered_with_429_ends_the_outage() -> None:
     limit = broken()
     assert limit.holds_up(NOW + FIRST_BREAK) == 0.0
     limit.limited(NOW + FIRST_BREAK, retry_after=3.0)
@@ -162,7 +162,7 @@ events = st.lists(
 
 @settings(deadline=None)
 @given(events)
-def test_whatever_happens_a_call_goes_through_some_day(happened: list[tuple[float, str]]) -> None:
+def test_after_any_sequence_of_outcomes_a_call_passes_eventually(happened: list[tuple[float, str]]) -> None:
     limit, now, under_way = PollLimit(), NOW, 0
     for pause, event in happened:
         now += pause
@@ -172,9 +172,9 @@ def test_whatever_happens_a_call_goes_through_some_day(happened: list[tuple[floa
             under_way -= 1
             limit.limited(now, 5.0) if event == "limited" else getattr(limit, event)(now)
     for _ in range(under_way):
-        limit.failed(now)  # every call comes to an end, and is told of
+        limit.failed(now)  # every call ends, and its outcome is reported
     waits = 0
     while wait := limit.holds_up(now):
         waits += 1
-        assert waits < 100, "no call goes through any more"
+        assert waits < 100, "no call passes any more"
         now += max(wait, 1e-3)  # the rest of a wait may be less than the clock's resolution

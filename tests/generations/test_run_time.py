@@ -1,4 +1,4 @@
-"""What is learned of how long generations run: only ends that were noticed when they came."""
+"""Run times are learned only from ends that were noticed when they happened."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.generations.pace import BACKSTOP_EVERY, ENOUGH, LATEST_BACKSTOP, Pa
 
 SPEC = Spec("id", "tenant", "model", "v2", "account", "origin", b"", {}, "key", 0.0, 0.0)
 ENDED = Generation(SPEC, state=State.COMPLETED, accept_time=100.0, end_time=112.0, source=Source.POLL, ran=11.0)
-TOLD = replace(SPEC, token_hash=b"hash")
+WITH_WEBHOOK = replace(SPEC, token_hash=b"hash")
 
 
 @pytest.mark.parametrize(
@@ -22,16 +22,16 @@ TOLD = replace(SPEC, token_hash=b"hash")
         (replace(ENDED, state=State.CANCELED), None),
         (replace(ENDED, accept_time=None), None),
         (replace(ENDED, ran=None), None),
-        (replace(ENDED, spec=TOLD, source=Source.WEBHOOK), 12.0),
-        # A webhook should have told: this end may be long past.
-        (replace(ENDED, spec=TOLD, source=Source.POLL), None),
+        (replace(ENDED, spec=WITH_WEBHOOK, source=Source.WEBHOOK), 12.0),
+        # The webhook did not arrive, so the end may be long past.
+        (replace(ENDED, spec=WITH_WEBHOOK, source=Source.POLL), None),
     ],
 )
-def test_run_times(ended: Generation, seconds: float | None) -> None:
+def test_only_promptly_noticed_ends_have_a_run_time(ended: Generation, seconds: float | None) -> None:
     assert run_time(ended) == seconds
 
 
-def test_the_backstop_has_a_bound() -> None:
+def test_the_backstop_interval_is_bounded() -> None:
     paces = Paces(shortest=1.0, longest=30.0)
     paces.learn_all([("model", 1_000_000.0)] * ENOUGH)
     assert paces.gap("model", 0.0, 0, webhooks=True) <= 1.1 * (LATEST_BACKSTOP + BACKSTOP_EVERY)

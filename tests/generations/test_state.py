@@ -1,4 +1,4 @@
-"""Every kind of observation in any order, true or stale: the table keeps its promises."""
+"""Every kind of observation in any order, current or outdated: the state machine keeps its invariants."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gateway.generations.model import (
     frees_key,
 )
 
-# The edges of the design, written down a second time.
+# The transitions of the design, written down independently of the code.
 EDGES = {
     State.PENDING: {State.UNCERTAIN, State.QUEUED, State.IN_PROGRESS, *ENDED} - {State.LOST},
     State.UNCERTAIN: {State.QUEUED, State.IN_PROGRESS, *ENDED},
@@ -41,7 +41,7 @@ UNSEEN = frozenset(
         "sends", "ambiguous", "not_before", "repeats_over", "cancel_requested", "missing_since", "stray_request_id",
     }
 )  # fmt: skip
-"""What callers do not see, or what only says of a change when it was and whence it came."""
+"""Fields that callers do not see, and those that hold only the time and the source of a change."""
 SEEN = frozenset(field.name for field in dataclasses.fields(Generation)) - UNSEEN
 
 IDS = ("first", "second", "third")
@@ -73,17 +73,17 @@ def start(**spec: Any) -> Generation:
 
 
 class Observations(RuleBasedStateMachine):
-    """A generation, and whatever may be observed of it; `markers` are those of all its attempts."""
+    """A generation and all possible observations; `markers` are those of all its attempts."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 1.0
         self.generation = start()
-        self.markers = [Marker("nobody", 1)]
+        self.markers = [Marker("unknown", 1)]
         self.was_ambiguous = False
 
     def observe(self, observation: state.Observation) -> tuple[Generation, Generation]:
-        """Let it be observed; both versions, the same twice where there was nothing new."""
+        """Apply the observation; return the versions before and after, which are the same object if nothing changed."""
         self.now += 1.0
         before = self.generation
         after = state.advance(before, observation, Moment(self.now, self.now))
@@ -95,7 +95,7 @@ class Observations(RuleBasedStateMachine):
         return before, after
 
     def judge(self, before: Generation, after: Generation) -> None:
-        """What holds for every step, whatever was observed."""
+        """Check the invariants of every step, for any observation."""
         assert after.spec == before.spec
         assert after.version == before.version + 1
         changed = {name for name in SEEN if getattr(before, name) != getattr(after, name)}
@@ -117,7 +117,7 @@ class Observations(RuleBasedStateMachine):
     def marked(self, owner: str) -> None:
         before, after = self.observe(state.Marked(owner))
         if before is not after:
-            assert after.marker not in self.markers, "an attempt has a marker of its own"
+            assert after.marker not in self.markers, "every attempt has a new marker"
             assert after.marker is not None
             self.markers.append(after.marker)
 
@@ -172,7 +172,7 @@ class Observations(RuleBasedStateMachine):
             assert after.stray_request_id == (before.stray_request_id or name)
             assert after.revision == before.revision
         else:
-            # However late it comes, and whatever was thought of its attempt.
+            # An acceptance applies however late it arrives, in any state of its attempt.
             assert (after.request_id, after.accept_time, after.marker) == (name, self.now, None)
             assert after.state is (report.state or State.QUEUED)
         assert (after.accept_time is None) == (not after.request_id)
@@ -190,7 +190,7 @@ class Observations(RuleBasedStateMachine):
             assert after.state is report.state or before.state is State.IN_PROGRESS
 
     @rule(report=reports)
-    def reported_with_a_status_that_nobody_knows(self, report: StatusReport) -> None:
+    def reported_with_an_unknown_status(self, report: StatusReport) -> None:
         unknown = replace(report, status="paused", state=None, outputs=())
         before, after = self.observe(state.Reported(unknown, Source.POLL))
         changed = {name for name in SEEN if getattr(before, name) != getattr(after, name)}
@@ -223,10 +223,10 @@ class Observations(RuleBasedStateMachine):
     def expired(self) -> None:
         before, after = self.observe(state.Expired(FAILURE))
         assert before is after or after.state in {State.FAILED, State.LOST}
-        assert before is after or before.marker is None, "what is on its way is waited for"
+        assert before is after or before.marker is None, "a submission on the wire does not expire"
 
     @invariant()
-    def its_parts_fit_together(self) -> None:
+    def fields_are_consistent(self) -> None:
         generation = self.generation
         assert generation.sends >= 0
         if generation.waiting:
@@ -246,15 +246,15 @@ class Observations(RuleBasedStateMachine):
             assert generation.delay is None
 
     def any_marker(self, data: st.DataObject) -> Marker:
-        """Of any attempt there was: most often of the present one."""
+        """Draw the marker of any attempt so far, most often that of the current one."""
         present = [] if self.generation.marker is None else [self.generation.marker] * 3
         return data.draw(st.sampled_from(self.markers + present))
 
     def of_its_attempt(self, marker: Marker, observation: state.Observation) -> tuple[Generation, Generation]:
-        """An outcome that counts only while its own attempt is the present one."""
-        stands = self.generation.marker == marker
+        """Apply an outcome that counts only if its attempt is the current one."""
+        is_current = self.generation.marker == marker
         before, after = self.observe(observation)
-        assert (before is not after) == stands
+        assert (before is not after) == is_current
         return before, after
 
 
@@ -263,7 +263,7 @@ def differs(one: Generation, other: Generation, name: str) -> bool:
 
 
 class Impatient(Observations):
-    """The same for one whose caller does not want it to wait."""
+    """The same observations of a v1 generation with `fail_when_saturated`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -309,7 +309,7 @@ def reachable() -> dict[type[state.Observation], dict[State, set[State]]]:
             if after is None:
                 continue
             found.setdefault(type(observation), {}).setdefault(before.state, set()).add(after.state)
-            # Counters would make every version a new one.
+            # Counters would make every version a new one, so bound them.
             same = replace(after, version=1, revision=1, sends=min(after.sends, 2))
             if same.marker is not None:
                 same = replace(same, marker=Marker("one", 1))
@@ -319,7 +319,7 @@ def reachable() -> dict[type[state.Observation], dict[State, set[State]]]:
     return found
 
 
-def test_the_table_holds_exactly_the_transitions_that_can_happen() -> None:
+def test_the_table_lists_exactly_the_reachable_transitions() -> None:
     assert reachable() == state.TRANSITIONS
 
 
@@ -331,7 +331,7 @@ def test_the_transitions_are_those_of_the_design() -> None:
     assert edges == EDGES | {end: set() for end in ENDED}
 
 
-def test_what_is_not_in_the_table_is_a_defect_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transition_outside_the_table_is_an_assertion_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def back(generation: Generation, observation: Any, moment: Moment) -> Generation:
         return generation.evolve(moment, state=State.PENDING)
 

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: nothing is charged twice, reported wrong, or left behind."""
+"""In every order of events, no generation is charged twice, reported wrong, or stuck."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,16 +14,16 @@ from tests.generations.submit_path import ROUNDS, Gateway, explore, mistaken, st
 def test_no_order_of_events_breaks_a_promise() -> None:
     count, wrong, story = explore(Gateway())
     assert wrong is None, "\n".join(story)
-    assert count > 100_000  # the model has not become trivial
+    assert count > 100_000  # the model is not trivial
 
 
-def test_nor_where_keys_are_not_repeated() -> None:
+def test_no_order_of_events_breaks_a_promise_without_repeats() -> None:
     count, wrong, story = explore(Gateway(rules=Rules(repeats=False)))
     assert wrong is None, "\n".join(story)
     assert count > 10_000
 
 
-def test_nor_in_v1_which_has_no_keys() -> None:
+def test_no_order_of_events_breaks_a_promise_in_v1() -> None:
     count, wrong, story = explore(Gateway(api="v1"))
     assert wrong is None, "\n".join(story)
     assert count > 10_000
@@ -83,16 +83,16 @@ MISTAKES = {
     "a submission to v1 is repeated": mistaken(api="v1", next_due=v1_is_repeated_like_v2),
     "a refusal of v1 is taken as proof after silence": mistaken(api="v1", advance=silence_is_a_refusal),
     "a refusal of a repeat is taken as proof": mistaken(advance=refusal_is_always_certain),
-    "a full Higgsfield is taken as proof": mistaken(advance=busy_is_always_certain),
-    "canceling is free while a POST is on its way": mistaken(advance=canceling_is_always_free),
-    "a stale outcome speaks for a newer attempt": mistaken(advance=stale_outcomes_count),
-    "an attempt that was given up stays marked": mistaken(advance=unsent_marks_stay),
+    "a saturated account is taken as proof": mistaken(advance=busy_is_always_certain),
+    "canceling is free while a POST is on the wire": mistaken(advance=canceling_is_always_free),
+    "a stale outcome applies to a newer attempt": mistaken(advance=stale_outcomes_count),
+    "an abandoned attempt stays marked": mistaken(advance=unsent_marks_stay),
     "silence is taken as a refusal": mistaken(advance=silence_is_a_refusal),
-    "repeats have no age": mistaken(next_due=repeats_have_no_age),
-    "a repeat does not wait until the attempt before is over": mistaken(pause=0.0),
+    "repeats have no age limit": mistaken(next_due=repeats_have_no_age),
+    "a repeat does not wait for the end of the attempt before": mistaken(pause=0.0),
     "a starting process takes over what a living one is sending": mistaken(heeds_owner=False),
     "nothing stops a paused process from sending late": mistaken(checks_send_by=False),
-    "a repeat uses the credentials of today": mistaken(pins_account=False),
+    "a repeat uses the current credentials": mistaken(pins_account=False),
     "a refusal counts as certain, and the request is rebuilt after a restart": mistaken(
         advance=refusal_is_always_certain, keeps_request=False
     ),
@@ -103,11 +103,11 @@ MISTAKES = {
 def test_the_model_finds_each_seeded_mistake(mistake: str) -> None:
     _, wrong, story = explore(MISTAKES[mistake])
     assert wrong is not None, mistake
-    assert len(story) < 25  # the shortest story: short enough to be read
+    assert len(story) < 25  # the shortest counterexample is short enough to read
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_a_mark_whose_commit_was_not_confirmed_is_explored_too(api: Api) -> None:
+def test_no_order_breaks_a_promise_with_an_unconfirmed_marker(api: Api) -> None:
     count, wrong, story = explore(Gateway(api=api), start(processes=1, unconfirmed=1))
     assert wrong is None, "\n".join(story)
     assert count > 10_000
@@ -117,7 +117,7 @@ def test_a_mark_whose_commit_was_not_confirmed_is_explored_too(api: Api) -> None
     assert len(story) < 25
 
 
-def test_one_process_after_the_other_is_explored_too() -> None:
+def test_no_order_breaks_a_promise_with_one_process_at_a_time() -> None:
     count, wrong, story = explore(Gateway(), start(processes=1))
     assert wrong is None, "\n".join(story)
     assert count > 10_000

@@ -1,4 +1,4 @@
-"""What a process stores about its clock before anything else."""
+"""A starting process first stores that its clock is not known."""
 
 import asyncio
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def trusted(clock: FixedClock, store: Corrections) -> TrustedTime:
     return TrustedTime(clock, unused, any_store, ())
 
 
-async def test_a_process_stores_that_its_clock_is_not_known_before_anything_else() -> None:
+async def test_a_process_first_stores_that_its_clock_is_not_known() -> None:
     store = Corrections(refusals=3)
     async with asyncio.timeout(10):
         await trusted(FixedClock(1000.0), store).begin()
