@@ -1,4 +1,4 @@
-"""A gateway that Higgsfield can reach, and that asks for nothing by itself: what it learns, it was told."""
+"""A gateway that Higgsfield can reach and that hardly polls: it learns of changes by webhook."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tests.support.running import Running, public_url, run
 
 Start = Callable[..., Awaitable[Running]]
 SELDOM = {"POLL_MIN": 30, "POLL_MAX": 30}
-"""Polls that no test lives to see."""
+"""Poll gaps longer than any test."""
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tried again is tried again soon."""
+    """Retry after a short pause."""
     monkeypatch.setattr(webhook_inbox, "FIRST_PAUSE", 0.02)
 
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Start one; the terms are those of `run`."""
+    """Return a function that starts a gateway; it takes the arguments of `run`."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Running:

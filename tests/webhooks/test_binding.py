@@ -1,4 +1,4 @@
-"""What a delivery may bind: only a request that Higgsfield knows and that no other generation has."""
+"""Deliveries bind a generation only to a request that Higgsfield knows and that no other generation has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("terms", [{}, SIGNED], ids=["unsigned", "signed"]
 
 
 async def lost(running: Running, prompt: str) -> Generation:
-    """One whose answer was lost."""
+    """Return an UNCERTAIN generation, whose response was lost."""
     running.plan(on="submit", kind="500", processed=True, prompt=prompt)
     stored = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
     await running.until(stored.id, "UNCERTAIN")
@@ -27,7 +27,7 @@ async def lost(running: Running, prompt: str) -> Generation:
 
 
 async def stored(running: Running, generation_id: str) -> Stored:
-    """The generation with what is not shown, as the store has it."""
+    """Return the generation as stored, with the fields that callers do not see."""
     found = await running.gateway._core.store.any(generation_id)
     assert found is not None
     return found
@@ -60,9 +60,7 @@ async def test_a_request_that_higgsfield_does_not_know_binds_nothing(start: Star
 
 
 @BOTH
-async def test_a_lost_answer_is_bound_to_what_higgsfield_says_and_not_to_what_is_told(
-    start: Start, terms: dict[str, Any]
-) -> None:
+async def test_an_uncertain_generation_is_bound_with_the_state_of_a_poll(start: Start, terms: dict[str, Any]) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off", **terms)
     uncertain = await lost(running, "an owl")
     body = told(request_of(running, "an owl"), "failed", error="forged")
@@ -72,7 +70,7 @@ async def test_a_lost_answer_is_bound_to_what_higgsfield_says_and_not_to_what_is
     assert (name_of(bound), bound.upstream.request_id) == ("QUEUED", request_of(running, "an owl"))
 
 
-async def test_an_unsigned_lie_about_its_own_request_changes_nothing(start: Start) -> None:
+async def test_a_forged_unsigned_delivery_changes_nothing(start: Start) -> None:
     running = await start(POLL_MIN=0.05, POLL_MAX=0.05)
     queued = await running.submit(soul("a fox"))
     await post(path_of(running, "a fox"), told(queued.upstream.request_id, images=[{"url": "https://evil.invalid/"}]))
@@ -82,11 +80,11 @@ async def test_an_unsigned_lie_about_its_own_request_changes_nothing(start: Star
     assert "evil" not in done.outputs[0].url
 
 
-async def test_a_request_that_a_delivery_of_another_has_bound_first_is_not_bound_twice(start: Start) -> None:
+async def test_a_request_is_not_bound_to_two_generations(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     first, second = await lost(running, "a fox"), await lost(running, "an owl")
     body = told(request_of(running, "a fox"))
-    await post(path_of(running, "an owl"), body)  # before its own delivery comes, nobody can know better
+    await post(path_of(running, "an owl"), body)  # the gateway cannot know the right generation yet
     await running.metric_becomes("hfgateway_webhooks_bound", 1)
     await post(path_of(running, "a fox"), body)
     await running.metric_becomes("hfgateway_webhooks_foreign", 1)
@@ -98,7 +96,7 @@ async def test_a_request_that_a_delivery_of_another_has_bound_first_is_not_bound
 
 
 async def repeated(running: Running, monkeypatch: pytest.MonkeyPatch, **fault: Any) -> Generation:
-    """One that Higgsfield, which does not honour its key, made two requests of."""
+    """Return a generation that was charged twice because Higgsfield ignores its key."""
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
     running.plan(on="submit", kind="500", processed=True)
     if fault:
@@ -109,7 +107,7 @@ async def repeated(running: Running, monkeypatch: pytest.MonkeyPatch, **fault: A
 
 
 async def assert_repeats_are_off(running: Running) -> None:
-    """A lost answer is not repeated any more, by this process and by the next."""
+    """Fail if a lost response is still repeated, by this process or the next."""
     for prompt in ("after it", "after a restart"):
         sent = len(running.ledger.submissions)
         uncertain = await lost(running, prompt)
@@ -122,7 +120,7 @@ async def assert_repeats_are_off(running: Running) -> None:
         await running.start_gateway()
 
 
-async def test_a_second_request_by_a_late_answer_is_taken_back_and_ends_repeats(
+async def test_a_second_request_found_by_a_late_response_is_canceled(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = await start(honour_keys=False)
@@ -138,7 +136,7 @@ async def test_a_second_request_by_a_late_answer_is_taken_back_and_ends_repeats(
     await assert_repeats_are_off(running)
 
 
-async def test_a_second_request_by_a_webhook_is_kept_and_ends_repeats(
+async def test_a_second_request_found_by_a_webhook_is_recorded(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = await start(honour_keys=False)
@@ -154,9 +152,7 @@ async def test_a_second_request_by_a_webhook_is_kept_and_ends_repeats(
     await assert_repeats_are_off(running)
 
 
-async def test_a_second_request_of_one_that_has_ended_is_canceled_by_the_next_process(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_next_process_cancels_a_second_request(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     running = await start(honour_keys=False)
     running.plan(on="webhook", kind="lose")
     submitted = await repeated(running, monkeypatch)
@@ -174,9 +170,7 @@ async def test_a_second_request_of_one_that_has_ended_is_canceled_by_the_next_pr
     assert [cancel.request_id for cancel in running.ledger.cancels[asked:]] == [first]
 
 
-async def test_a_second_request_that_turns_up_after_the_end_is_kept_and_ends_repeats(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_second_request_found_after_the_end_is_recorded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     running = await start(honour_keys=False)
     running.plan(on="webhook", kind="lose")
     submitted = await repeated(running, monkeypatch)
@@ -192,7 +186,7 @@ async def test_a_second_request_that_turns_up_after_the_end_is_kept_and_ends_rep
     await assert_repeats_are_off(running)
 
 
-async def test_news_after_lost_is_kept_and_changes_nothing_that_is_shown(start: Start) -> None:
+async def test_a_webhook_after_lost_is_recorded_and_changes_no_state(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     uncertain = await lost(running, "a fox")
     given_up = await running.gateway._core.resolver.lost(uncertain.id)

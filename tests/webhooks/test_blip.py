@@ -1,4 +1,4 @@
-"""A webhook is answered once and comes no second time: a moment of 404 for its request must cost nothing."""
+"""A webhook that was answered is not sent again, so a short 404 of its request must not lose it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.support.running import soul
 from tests.webhooks.conftest import Start
 
 
-async def test_a_404_for_a_moment_does_not_throw_a_webhook_away(start: Start) -> None:
+async def test_a_temporary_404_does_not_lose_a_webhook(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     running.plan(on="submit", kind="500", processed=True, prompt="an owl")
     running.plan(on="status", status=404, body={"detail": "Not found"}, times=3)

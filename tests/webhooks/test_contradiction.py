@@ -1,4 +1,4 @@
-"""Two ends of one request: the first that is durable stands, and that there was another is counted and logged."""
+"""Two contradictory ends of a request: the first stored one is kept, the other is counted and logged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ OFTEN = {"POLL_MIN": 0.05, "POLL_MAX": 0.05}
 COUNTED = "hfgateway_ends_contradicted"
 
 
-def named(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """The generations of which the log says so."""
+def logged_ids(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the ids of the generations with a logged contradiction."""
     said = "Higgsfield reports another final state than before; the first one is kept"
     return [record.__dict__["generation_id"] for record in caplog.records if record.getMessage() == said]
 
 
-async def test_a_webhook_that_contradicts_what_a_poll_has_found(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_webhook_that_contradicts_an_earlier_poll_is_counted(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     running = await start(**(SIGNED | OFTEN))
     running.plan(on="webhook", kind="lose")
     queued = await running.submit(soul("a fox"))
@@ -31,15 +33,17 @@ async def test_a_webhook_that_contradicts_what_a_poll_has_found(start: Start, ca
     assert (await post(path_of(running, "a fox"), body, signed(body))).status == 200
     await running.metric_becomes(COUNTED, 1)
     assert await running.get(queued.id) == done
-    assert named(caplog) == [queued.id]
+    assert logged_ids(caplog) == [queued.id]
 
 
-async def test_a_poll_that_contradicts_what_a_webhook_has_told(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_poll_that_contradicts_an_earlier_webhook_is_counted(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     running = await start(**(SIGNED | OFTEN))
     running.plan(on="webhook", kind="lose")
     queued = await running.submit(soul("a fox"))
     await eventually(lambda: running.ledger.status_calls.total() > 0)
-    running.plan(on="status", delay=1.0)  # the next answer is made at once, and comes when it is too late
+    running.plan(on="status", delay=1.0)  # the next response is computed at once and arrives too late
     running.clock.advance(60)
     await eventually(lambda: len(running.sandbox.state.plan) == 0)
     body = told(queued.upstream.request_id, "failed", error="no")
@@ -47,10 +51,10 @@ async def test_a_poll_that_contradicts_what_a_webhook_has_told(start: Start, cap
     failed = await running.until(queued.id, "FAILED")
     await running.metric_becomes(COUNTED, 1)
     assert (await running.get(queued.id)).revision == failed.revision
-    assert named(caplog) == [queued.id]
+    assert logged_ids(caplog) == [queued.id]
 
 
-async def test_the_same_end_again_contradicts_nothing(start: Start) -> None:
+async def test_a_repeated_end_is_not_a_contradiction(start: Start) -> None:
     running = await start(**SIGNED)
     queued = await running.submit(soul("a fox"))
     await running.finish(queued.id)
@@ -63,8 +67,8 @@ async def test_the_same_end_again_contradicts_nothing(start: Start) -> None:
     assert await running.get(queued.id) == done
 
 
-async def claims_another_end(running: Running) -> str:
-    """A generation has completed, and somebody who knows its path says that it failed."""
+async def forge_another_end(running: Running) -> str:
+    """Complete a generation, then post an unsigned delivery to its path that says it failed."""
     queued = await running.submit(soul("a fox"))
     await running.finish(queued.id)
     done = await running.get(queued.id)
@@ -77,23 +81,25 @@ async def claims_another_end(running: Running) -> str:
     return queued.id
 
 
-async def test_an_unsigned_lie_contradicts_nothing(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_forged_unsigned_end_is_not_a_contradiction(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     running = await start()
-    await claims_another_end(running)
+    await forge_another_end(running)
     assert await running.metric(COUNTED) == 0
-    assert named(caplog) == []
+    assert logged_ids(caplog) == []
 
 
-async def test_an_unsigned_hint_that_is_true_is_counted(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unsigned_contradiction_confirmed_by_a_poll_is_counted(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     running = await start()
     running.plan(on="status")
     running.plan(on="status", patch={"status": "failed", "error": "after all"})
-    generation_id = await claims_another_end(running)
+    generation_id = await forge_another_end(running)
     assert await running.metric(COUNTED) == 1
-    assert named(caplog) == [generation_id]
+    assert logged_ids(caplog) == [generation_id]
 
 
-async def test_an_unsigned_hint_of_the_end_that_is_known_is_not_asked_about(start: Start) -> None:
+async def test_an_unsigned_delivery_of_the_known_end_causes_no_poll(start: Start) -> None:
     running = await start(**OFTEN)
     running.plan(on="webhook", kind="lose")
     queued = await running.submit(soul("a fox"))

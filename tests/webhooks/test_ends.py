@@ -1,4 +1,4 @@
-"""Ends that are told instead of asked for: of accepted generations, and of those whose answer was lost."""
+"""Ends by webhook instead of by poll: of accepted generations, and of those whose response was lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
 
 @pytest.mark.parametrize("shape", ["flat", "envelope"])
 @pytest.mark.parametrize(("terms", "asked"), [(UNSIGNED, 1), (SIGNED, 0)], ids=["unsigned", "signed"])
-async def test_an_end_is_told_and_asked_for_only_where_it_is_not_signed(
+async def test_an_end_by_webhook_is_polled_only_if_it_is_unsigned(
     start: Start, shape: str, terms: dict[str, Any], asked: int
 ) -> None:
     running = await start(webhook_shape=shape, **terms)
@@ -45,7 +45,7 @@ async def test_an_end_is_told_and_asked_for_only_where_it_is_not_signed(
 
 @pytest.mark.parametrize("shape", ["flat", "envelope"])
 @pytest.mark.parametrize("terms", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
-async def test_a_bad_end_is_told_as_what_it_is(start: Start, shape: str, terms: dict[str, Any]) -> None:
+async def test_a_failure_by_webhook_has_its_state_and_message(start: Start, shape: str, terms: dict[str, Any]) -> None:
     running = await start(webhook_shape=shape, **terms)
     for wish, state in (("[fail]", "FAILED"), ("[nsfw]", "NSFW")):
         queued = await running.submit(soul(f"a fox {wish}"))
@@ -55,7 +55,7 @@ async def test_a_bad_end_is_told_as_what_it_is(start: Start, shape: str, terms: 
 
 
 @pytest.mark.parametrize("terms", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
-async def test_an_end_before_the_answer_to_the_submission_counts_once(start: Start, terms: dict[str, Any]) -> None:
+async def test_a_webhook_before_the_submit_response_counts_once(start: Start, terms: dict[str, Any]) -> None:
     running = await start(queue_seconds=0.0, **terms)
     running.plan(on="webhook", kind="early")
     running.plan(on="submit", delay=0.5)
@@ -70,14 +70,14 @@ LOSSES = (
     "lost", "500", "502", "503", "504", "408", "html", "reset", "close", "half", "half_reset", "bad_chunk",
     "truncated_header", "garbage", "hang",
 )  # fmt: skip
-"""Every way in which an answer can get lost."""
+"""Every way in which a response can be lost."""
 
 
 @pytest.mark.parametrize("terms", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
-async def test_a_hundred_lost_answers_are_all_found(
+async def test_a_hundred_lost_responses_are_all_resolved_by_webhooks(
     start: Start, monkeypatch: pytest.MonkeyPatch, terms: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(admission, "SILENCES", 1_000)  # they come all at once: nothing is to be held back
+    monkeypatch.setattr(admission, "SILENCES", 1_000)  # all are sent at once, so that the gate stays open
     running = await start(UPSTREAM_IDEMPOTENCY="off", UPSTREAM_TIMEOUT=2, credits=Decimal(10_000), **terms)
     requests = [soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED) for number in range(100)]
     for number in range(100):
@@ -95,7 +95,7 @@ async def test_a_hundred_lost_answers_are_all_found(
     assert await running.metric("hfgateway_generations_uncertain") == 0
 
 
-async def test_what_was_found_at_its_end_teaches_nothing_of_how_long_it_took(
+async def test_run_times_are_not_learned_from_resolved_uncertain_ones(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "SILENCES", 1_000)
@@ -112,7 +112,7 @@ async def test_what_was_found_at_its_end_teaches_nothing_of_how_long_it_took(
 
 
 @pytest.mark.parametrize("wish", ["", " [lost]"], ids=["accepted", "lost"])
-async def test_a_delivery_before_its_time_does_not_use_up_the_true_one(start: Start, wish: str) -> None:
+async def test_a_premature_delivery_does_not_suppress_the_real_one(start: Start, wish: str) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     prompt = f"a fox{wish}"
     submitted = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
@@ -125,10 +125,10 @@ async def test_a_delivery_before_its_time_does_not_use_up_the_true_one(start: St
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
 
 
-async def test_the_true_one_may_come_while_higgsfield_is_asked_about_one_before_its_time(start: Start) -> None:
+async def test_the_real_delivery_may_arrive_during_the_poll_of_a_premature_one(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
-    running.plan(on="status", delay=1.0)  # it says what was true when it was asked
+    running.plan(on="status", delay=1.0)  # the response has the state of the time of the request
     await post(path_of(running, "a fox"), told(queued.upstream.request_id))
     await eventually(lambda: running.ledger.status_calls.total() == 1)
     running.clock.advance(60)
@@ -138,7 +138,7 @@ async def test_the_true_one_may_come_while_higgsfield_is_asked_about_one_before_
     assert running.ledger.status_calls.total() == 2
 
 
-async def test_however_often_one_comes_before_its_time_higgsfield_is_asked_a_few_times_only(start: Start) -> None:
+async def test_many_premature_deliveries_cause_few_polls(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     answers = []

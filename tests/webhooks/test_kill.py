@@ -1,4 +1,4 @@
-"""kill -9 between the answer to a delivery and its effect: the next process takes it up."""
+"""kill -9 between the response to a delivery and its effect: the next process handles the delivery."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.durability.process import GatewayProcess, stub
 from tests.support.running import eventually, public_url, soul
 
 
-async def test_what_was_answered_for_and_did_not_take_effect_takes_it_after_a_restart(tmp_path: Path) -> None:
+async def test_a_webhook_answered_before_a_kill_takes_effect_after_it(tmp_path: Path) -> None:
     clock = ManualClock()
     settings = public_url() | {"UPSTREAM_IDEMPOTENCY": "off", "POLL_MIN": "30", "POLL_MAX": "30"}
     async with Sandbox(SandboxOptions(port=0), clock) as sandbox:

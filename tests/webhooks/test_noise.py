@@ -1,4 +1,4 @@
-"""Deliveries that come twice, late, out of order, broken, too large, too slow, or while our own store is away."""
+"""Deliveries that arrive twice, late, out of order, broken, too large, too slow, or while the store is locked."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ BOTH = pytest.mark.parametrize(("terms", "asked"), [({}, 1), (SIGNED, 0)], ids=[
 
 
 async def all_answered(running: Running, attempts: int) -> list[str]:
-    """What the receiver answered to so many attempts."""
+    """Return the outcomes of the attempts, once there are this many."""
     await eventually(lambda: len(running.ledger.webhook_attempts) >= attempts)
     return sorted(one.outcome for one in running.ledger.webhook_attempts)
 
 
 @BOTH
-async def test_a_duplicate_changes_nothing_and_costs_nothing(start: Start, terms: dict[str, Any], asked: int) -> None:
+async def test_a_duplicate_delivery_changes_nothing_and_causes_no_poll(
+    start: Start, terms: dict[str, Any], asked: int
+) -> None:
     running = await start(webhook_duplicates=True, **terms)
     queued = await running.submit(soul("a fox"))
     done = await running.finish(queued.id)
@@ -41,7 +43,7 @@ async def test_a_duplicate_changes_nothing_and_costs_nothing(start: Start, terms
 @pytest.mark.parametrize(
     ("terms", "asked", "answers"), [({}, 1, ["200", "200"]), (SIGNED, 0, ["200", "200"])], ids=["unsigned", "signed"]
 )
-async def test_a_replay_changes_nothing_and_costs_nothing(
+async def test_a_replayed_delivery_changes_nothing_and_causes_no_poll(
     start: Start, terms: dict[str, Any], asked: int, answers: list[str]
 ) -> None:
     running = await start(**terms)
@@ -54,7 +56,9 @@ async def test_a_replay_changes_nothing_and_costs_nothing(
 
 
 @BOTH
-async def test_out_of_order_and_late_each_counts_for_its_own(start: Start, terms: dict[str, Any], asked: int) -> None:
+async def test_late_deliveries_out_of_order_each_end_their_generation(
+    start: Start, terms: dict[str, Any], asked: int
+) -> None:
     running = await start(**terms)
     running.plan(on="webhook", kind="out_of_order", prompt="the first")
     running.plan(on="webhook", kind="delay", delay=100, prompt="the last")
@@ -69,7 +73,7 @@ async def test_out_of_order_and_late_each_counts_for_its_own(start: Start, terms
 
 
 def broken(request_id: str) -> dict[str, bytes]:
-    """Bodies that are no delivery, by what is wrong with them."""
+    """Return malformed bodies by their fault."""
     true = told(request_id)
     return {
         "nothing": b"",
@@ -90,7 +94,7 @@ def broken(request_id: str) -> dict[str, bytes]:
     }
 
 
-async def test_what_is_no_delivery_is_answered_like_an_unknown_token(start: Start) -> None:
+async def test_a_malformed_delivery_is_answered_like_an_unknown_token(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     path = path_of(running, "a fox")
@@ -112,7 +116,7 @@ async def test_odd_numbers_in_a_delivery_do_not_hide_an_end(start: Start) -> Non
 
 
 async def raw(running: Running, head: str, *parts: bytes) -> bytes:
-    """Send a request piece by piece, and leave it open; what is answered."""
+    """Send a request in parts without ending it; return the status line of the response."""
     address = urlsplit(running.gateway.http_address)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
@@ -127,7 +131,7 @@ async def raw(running: Running, head: str, *parts: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("size", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
-async def test_a_body_that_does_not_come_to_an_end_is_to_be_delivered_again(
+async def test_an_unfinished_delivery_is_answered_with_503(
     start: Start, monkeypatch: pytest.MonkeyPatch, size: str
 ) -> None:
     monkeypatch.setattr(webhook, "BODY_WITHIN", 0.2)
@@ -140,7 +144,7 @@ async def test_a_body_that_does_not_come_to_an_end_is_to_be_delivered_again(
     await running.finish(queued.id)
 
 
-async def test_an_endless_body_is_cut_off(start: Start) -> None:
+async def test_an_endless_delivery_is_cut_off(start: Start) -> None:
     running = await start()
     await running.submit(soul("a fox"))
     path = urlsplit(path_of(running, "a fox")).path
@@ -149,7 +153,7 @@ async def test_an_endless_body_is_cut_off(start: Start) -> None:
     assert b" 404 " in await raw(running, head, *[chunk] * 5)
 
 
-async def test_a_sender_that_leaves_in_the_middle_harms_nobody(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_aborted_delivery_has_no_effect(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     address = urlsplit(path_of(running, "a fox"))
@@ -163,7 +167,7 @@ async def test_a_sender_that_leaves_in_the_middle_harms_nobody(start: Start, cap
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-async def test_while_the_store_is_away_it_is_to_be_delivered_again_and_then_counts(start: Start) -> None:
+async def test_a_delivery_while_the_store_is_locked_counts_when_repeated(start: Start) -> None:
     running = await start(**SIGNED)
     queued: Generation = await running.submit(soul("a fox"))
     with closing(sqlite3.connect(running.store_path, isolation_level=None)) as other:
@@ -178,7 +182,7 @@ async def test_while_the_store_is_away_it_is_to_be_delivered_again_and_then_coun
     assert running.ledger.status_calls.total() == 0
 
 
-async def test_while_higgsfield_is_away_a_hint_waits_and_then_counts(start: Start) -> None:
+async def test_an_unsigned_delivery_waits_for_an_outage_to_end(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     running.plan(on="status", kind="503", headers={"Retry-After": "0"})
@@ -188,7 +192,7 @@ async def test_while_higgsfield_is_away_a_hint_waits_and_then_counts(start: Star
     assert running.ledger.status_calls.total() == 2
 
 
-async def test_what_is_too_much_to_be_kept_is_not_answered_as_if_it_were(start: Start) -> None:
+async def test_deliveries_beyond_the_limit_are_answered_with_503(start: Start) -> None:
     running = await start()
     await running.submit(soul("a fox"))
     path = path_of(running, "a fox")

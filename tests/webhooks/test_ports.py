@@ -1,4 +1,4 @@
-"""Where deliveries are taken: under any host name on the HTTP port, or on a port that serves nothing else."""
+"""Webhooks are served under any host name on the HTTP port, or on a separate port that serves nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ELSEWHERE = (
 )  # fmt: skip
 
 
-async def test_a_port_of_its_own_serves_webhooks_and_nothing_else(start: Start) -> None:
+async def test_a_separate_port_serves_webhooks_and_nothing_else(start: Start) -> None:
     address = free_address()
     running = await start(WEBHOOK_ADDRESS=address, PUBLIC_URL=f"http://{address}")
     queued = await running.submit(soul("a fox"))
@@ -31,7 +31,7 @@ async def test_a_port_of_its_own_serves_webhooks_and_nothing_else(start: Start) 
     await running.finish(queued.id)
 
 
-async def test_on_the_http_port_they_come_under_any_name_and_calls_do_not(start: Start) -> None:
+async def test_the_http_port_accepts_any_host_name_for_webhooks_only(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     named = {"Host": "gateway.example.com"}
@@ -43,13 +43,13 @@ async def test_on_the_http_port_they_come_under_any_name_and_calls_do_not(start:
         assert response.status == 400
 
 
-async def test_the_url_that_is_told_has_the_public_path_before_it(start: Start) -> None:
+async def test_webhook_urls_include_the_path_of_the_public_url(start: Start) -> None:
     running = await start(PUBLIC_URL="http://gateway.example.com/behind/")
     await running.submit(soul("a fox"))
     assert path_of(running, "a fox").startswith("http://gateway.example.com/behind/webhooks/higgsfield/")
 
 
-async def test_without_a_public_url_nothing_is_told_and_nothing_taken(start: Start) -> None:
+async def test_without_a_public_url_there_are_no_webhooks(start: Start) -> None:
     running = await start(PUBLIC_URL="")
     await running.submit(soul("a fox"))
     assert [one.webhook for one in running.ledger.submissions] == [None]
@@ -59,7 +59,7 @@ async def test_without_a_public_url_nothing_is_told_and_nothing_taken(start: Sta
 @pytest.mark.parametrize(
     "secret", ["whsec_" + "A" * 25, "whsec_" + "A" * 200, "whsec_QUJD"], ids=["odd", "long", "short"]
 )
-def test_a_secret_that_is_no_key_is_refused_by_name_and_not_repeated(secret: str) -> None:
+def test_an_invalid_secret_is_refused_by_name_without_its_value(secret: str) -> None:
     with pytest.raises(SettingError, match="HFGATEWAY_WEBHOOK_SECRET") as raised:
         read_settings({"HFGATEWAY_PUBLIC_URL": "https://gateway.example.com", "HFGATEWAY_WEBHOOK_SECRET": secret})
     assert secret not in str(raised.value)

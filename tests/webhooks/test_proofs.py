@@ -1,4 +1,4 @@
-"""Who may deliver: who knows the token, and the secret where there is one; to all others nothing is there."""
+"""Authentication of deliveries: by the token, and by a signature if there is a secret; otherwise 404."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.webhooks.conftest import Start
 
 
 async def accepted(running: Running) -> tuple[Generation, str, bytes]:
-    """One that runs, where its end is to be told, and what is to be told."""
+    """Return a queued generation, its webhook URL, and the body of its delivery."""
     queued = await running.submit(soul("a fox"))
     return queued, path_of(running, "a fox"), told(queued.upstream.request_id)
 
 
-async def test_an_unknown_token_is_nothing_and_nobody_is_asked(start: Start) -> None:
+async def test_an_unknown_token_is_a_404_and_causes_no_poll(start: Start) -> None:
     running = await start()
     queued, path, body = await accepted(running)
     base, _, token = path.rpartition("/")
@@ -28,7 +28,7 @@ async def test_an_unknown_token_is_nothing_and_nobody_is_asked(start: Start) -> 
 
 
 def badly_signed(body: bytes) -> dict[str, dict[str, str]]:
-    """Headers by what is wrong with them."""
+    """Return invalid headers by their fault."""
     good = signed(body)
     return {
         "none": {},
@@ -62,7 +62,7 @@ async def test_a_bad_signature_is_answered_like_an_unknown_token(start: Start) -
 
 
 @pytest.mark.parametrize("age", [290.0, -290.0])
-async def test_a_signature_of_a_clock_that_differs_a_little_counts(start: Start, age: float) -> None:
+async def test_a_signature_with_a_small_clock_difference_is_valid(start: Start, age: float) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
     queued, path, body = await accepted(running)
     assert (await post(path, body, signed(body, age=age))).status == 200
@@ -70,8 +70,8 @@ async def test_a_signature_of_a_clock_that_differs_a_little_counts(start: Start,
 
 
 @pytest.mark.parametrize("age", [86_400.0, -310.0], ids=["of yesterday", "from the future"])
-async def test_a_signature_of_another_time_is_a_hint_to_ask(start: Start, age: float) -> None:
-    """A calendar of ours that is wrong must not lose a delivery: it would never come again."""
+async def test_a_signature_with_a_wrong_time_causes_a_poll(start: Start, age: float) -> None:
+    """If the gateway's clock is wrong, the delivery must not be lost: it would not be sent again."""
     running = await start(WEBHOOK_SECRET=SECRET)
     queued, path, body = await accepted(running)
     assert (await post(path, body, signed(body, age=age))).status == 200
@@ -84,14 +84,14 @@ async def test_a_signature_of_another_time_is_a_hint_to_ask(start: Start, age: f
 
 
 @pytest.mark.parametrize("signs", [SECRET, OTHER_SECRET, f"{OTHER_SECRET} {SECRET}"], ids=["old", "new", "both"])
-async def test_while_it_is_rotated_either_secret_will_do(start: Start, signs: str) -> None:
+async def test_during_a_rotation_either_secret_is_valid(start: Start, signs: str) -> None:
     running = await start(webhook_secret=signs, WEBHOOK_SECRET=f"{SECRET},{OTHER_SECRET}")
     queued = await running.submit(soul("a fox"))
     await running.finish(queued.id)
     assert running.ledger.status_calls.total() == 0
 
 
-async def test_a_signature_by_two_secrets_will_do_for_who_knows_one(start: Start) -> None:
+async def test_a_signature_by_two_secrets_is_valid_with_one_of_them(start: Start) -> None:
     running = await start(webhook_secret=f"{OTHER_SECRET} {SECRET}", WEBHOOK_SECRET=SECRET)
     queued = await running.submit(soul("a fox"))
     await running.finish(queued.id)
@@ -105,7 +105,7 @@ async def test_without_a_secret_a_signature_proves_nothing(start: Start) -> None
     assert running.ledger.status_calls.total() == 1
 
 
-async def test_a_signed_delivery_at_the_path_of_another_binds_nothing(start: Start) -> None:
+async def test_a_signed_delivery_to_another_generations_path_binds_nothing(start: Start) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
     mine, _, body = await accepted(running)
     other = await running.submit(soul("an owl"))
@@ -115,7 +115,7 @@ async def test_a_signed_delivery_at_the_path_of_another_binds_nothing(start: Sta
     assert await running.get(other.id) == other
 
 
-async def test_what_is_signed_twice_under_one_id_counts_once(start: Start) -> None:
+async def test_a_delivery_signed_twice_with_one_id_counts_once(start: Start) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
     queued, path, body = await accepted(running)
     assert (await post(path, body, signed(body))).status == 200

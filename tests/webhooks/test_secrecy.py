@@ -1,4 +1,4 @@
-"""The token of a webhook's path, which is all that an unsigned delivery proves itself by, is told to nobody else."""
+"""The token in a webhook's path, the only proof of an unsigned delivery, is sent to Higgsfield only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from tests.support.webhooks import path_of, post, told
 from tests.webhooks.conftest import Start
 
 
-async def test_the_token_is_in_no_log_metric_story_or_error(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_token_is_in_no_log_metric_explanation_or_error(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     running.plan(on="submit", status=422, body={"detail": "no"}, prompt="refused")
@@ -32,19 +34,19 @@ async def test_the_token_is_in_no_log_metric_story_or_error(start: Start, caplog
     running.clock.advance(60)
     for one in (done, lost):
         await running.until(one.id, "COMPLETED")
-    told_of = [await running.metrics(), str(raised.value)]
+    texts = [await running.metrics(), str(raised.value)]
     for one in (done, lost):
-        told_of.append(str(await running.get(one.id)))
-        told_of.append(str(await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=one.id))))
-    told_of += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records]
-    told_of.append(caplog.text)
+        texts.append(str(await running.get(one.id)))
+        texts.append(str(await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=one.id))))
+    texts += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records]
+    texts.append(caplog.text)
     for url in urls:
         token = url.rpartition("/")[2]
         assert len(token) >= 22
-        assert not [text for text in told_of if token in text]
+        assert not [text for text in texts if token in text]
 
 
-async def test_what_is_settled_leaves_only_the_hash_of_its_token_in_the_store(start: Start) -> None:
+async def test_a_resolved_submission_keeps_only_the_hash_of_its_token(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     running.plan(on="submit", status=422, body={"detail": "no"}, prompt="refused")
     with pytest.raises(Exception, match="no"):
@@ -62,7 +64,7 @@ async def test_what_is_settled_leaves_only_the_hash_of_its_token_in_the_store(st
         assert hashlib.sha256(token.encode()).digest() in dump
 
 
-async def test_what_is_not_settled_still_has_it_to_send_the_same_again(start: Start) -> None:
+async def test_an_unresolved_submission_keeps_its_token_for_repeats(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     await running.submit(soul("the first"))
     await running.submit(soul("the second", wait_for=pb.WAIT_FOR_STORED))

@@ -1,4 +1,4 @@
-"""Connections that are opened and not used, or never finished: closed in time, and nobody else is."""
+"""Connections that stay unused or send unfinished requests are closed in time, and no others are."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def connected(address: str) -> AsyncIterator[Wire]:
 
 
 async def closed(wire: Wire, byte: bytes = b"") -> bytes:
-    """Say that byte again and again until the other side hangs up; what it said before."""
+    """Send the byte repeatedly until the gateway closes the connection; return what it sent before."""
     reader, writer = wire
 
     async def drip() -> None:
@@ -61,7 +61,7 @@ async def closed(wire: Wire, byte: bytes = b"") -> bytes:
 
 
 async def answered(wire: Wire, request: bytes = READY) -> bytes:
-    """The body of the answer to a request, which leaves the connection open."""
+    """Send a request and return the body of the response; the connection stays open."""
     reader, writer = wire
     writer.write(request)
     async with asyncio.timeout(PATIENCE):
@@ -71,13 +71,13 @@ async def answered(wire: Wire, request: bytes = READY) -> bytes:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("own_port", [False, True], ids=["HTTP port", "port of its own"])
+@pytest.mark.parametrize("own_port", [False, True], ids=["HTTP port", "separate port"])
 @pytest.mark.parametrize(
     ("begun", "more"),
     [(b"", b""), (b"\r\n", b"\r\n"), (b"POST /", b"x"), (HEAD, b""), (HEAD + b"X-Slow: ", b"x")],
     ids=["nothing", "empty lines", "half a line", "half a head", "a head without end"],
 )
-async def test_who_does_not_finish_a_head_is_hung_up_on(
+async def test_a_connection_with_an_unfinished_head_is_closed(
     start: Start, own_port: bool, begun: bytes, more: bytes
 ) -> None:
     apart = free_address()
@@ -88,7 +88,7 @@ async def test_who_does_not_finish_a_head_is_hung_up_on(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_the_same_after_a_request_that_was_answered(start: Start) -> None:
+async def test_an_unfinished_head_after_a_request_closes_the_connection(start: Start) -> None:
     running = await start()
     for begun, more in ((b"\r\n", b"\r\n"), (HEAD, b""), (HEAD + b"X-Slow: ", b"x")):
         async with connected(running.gateway.http_address) as wire:
@@ -98,7 +98,9 @@ async def test_the_same_after_a_request_that_was_answered(start: Start) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_body_that_goes_on_after_its_answer_is_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_continues_after_its_response_is_cut_off(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(webhook, "BODY_WITHIN", 0.05)
     running = await start()
     await running.submit(soul("a fox"))
@@ -112,7 +114,7 @@ async def test_a_body_that_goes_on_after_its_answer_is_cut_off(start: Start, mon
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("more", [b"", b"x"], ids=["silent", "slow"])
 @pytest.mark.parametrize("path", ["/readyz", f"/{SERVICE.full_name}/GetGeneration"])
-async def test_who_does_not_finish_a_body_is_hung_up_on(
+async def test_a_connection_with_an_unfinished_body_is_closed(
     start: Start, monkeypatch: pytest.MonkeyPatch, path: str, more: bytes
 ) -> None:
     monkeypatch.setattr(connection, "BODY_WITHIN", 0.2)
@@ -123,7 +125,7 @@ async def test_who_does_not_finish_a_body_is_hung_up_on(
         assert b" 200 " not in await closed(wire, more)
 
 
-async def test_a_head_may_not_be_large(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_head_is_refused_with_431(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_WITHIN", 3600.0)
     running = await start()
     async with connected(running.gateway.http_address) as wire:
@@ -132,13 +134,15 @@ async def test_a_head_may_not_be_large(start: Start, monkeypatch: pytest.MonkeyP
 
 
 async def time_passes(running: Running) -> None:
-    """Return when somebody else was hung up on."""
+    """Return when another, idle connection was closed."""
     async with connected(running.gateway.http_address) as wire:
         assert await closed(wire) == b""
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_request_behind_a_watch_does_not_end_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unfinished_request_behind_a_watch_does_not_end_the_watch(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection, "BODY_WITHIN", 0.2)
     running = await start()
     queued = await running.submit(soul("a fox"))
@@ -158,7 +162,7 @@ async def test_a_request_behind_a_watch_does_not_end_it(start: Start, monkeypatc
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_watch_and_an_idle_connection_outlast_it(start: Start) -> None:
+async def test_a_watch_and_a_kept_alive_connection_stay_open(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     watch = running.transports["connect-proto"].stream("WatchGeneration", pb.WatchGenerationRequest(id=queued.id))
@@ -174,7 +178,7 @@ async def test_a_watch_and_an_idle_connection_outlast_it(start: Start) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_head_that_began_before_the_last_answer_may_still_be_finished(start: Start) -> None:
+async def test_a_head_begun_before_the_last_response_can_be_finished(start: Start) -> None:
     running = await start()
     async with connected(running.gateway.http_address) as wire:
         wire[1].write(READY + READY[:-2])

@@ -1,4 +1,4 @@
-"""With webhooks on, Higgsfield tells only of ends: of a start the gateway asks once, if a caller wants to know."""
+"""Webhooks report only ends, so the gateway polls for a start, once, if a caller is interested."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ async def accepted(running: Timed, prompt: str) -> str:
 
 
 async def ended(running: Timed, generation_id: str) -> list[Generation]:
-    """Let time pass to its end; every revision."""
+    """Let time pass to the end of the generation; return every revision."""
     await running.passes(QUEUED_FOR + RUNS_FOR)
     await eventually(lambda: not running.live())
     return [generation async for generation in running.history(generation_id)]
 
 
-async def test_a_watcher_is_told_of_the_start_for_about_one_call_more(running: Timed) -> None:
+async def test_a_watch_shows_the_start_at_the_cost_of_about_one_poll(running: Timed) -> None:
     for number in range(COUNT):
         before = running.ledger.status_calls.total()
         name = await accepted(running, f"fox {number}")
@@ -56,7 +56,7 @@ async def test_a_watcher_is_told_of_the_start_for_about_one_call_more(running: T
     assert running.ledger.status_calls.total() <= 1.3 * COUNT
 
 
-async def test_who_asks_whether_it_can_be_canceled_is_told_the_truth_soon(running: Timed) -> None:
+async def test_reading_a_queued_generation_refreshes_cancelable(running: Timed) -> None:
     name = await accepted(running, "a fox")
     await running.passes(QUEUED_FOR + 1.0)
     assert (await running.get(name)).cancelable
@@ -67,7 +67,7 @@ async def test_who_asks_whether_it_can_be_canceled_is_told_the_truth_soon(runnin
     assert running.ledger.status_calls.total() == 1
 
 
-async def test_while_nobody_wants_to_know_nothing_is_asked(running: Timed) -> None:
+async def test_without_watchers_and_readers_a_start_is_not_polled(running: Timed) -> None:
     name = await accepted(running, "a fox")
     history = await ended(running, name)
     assert [name_of(one) for one in history][-2:] == ["QUEUED", "COMPLETED"]

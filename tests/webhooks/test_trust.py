@@ -1,4 +1,4 @@
-"""While ends are told nobody asks; when one was not told, all are asked for again."""
+"""While webhooks arrive, polls rest; after a missing webhook, every generation is polled again."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.webhooks.conftest import Start
 OFTEN = {"POLL_MIN": 0.05, "POLL_MAX": 0.05, "webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
 
 
-async def is_asked_for(running: Running, prompt: str) -> Generation:
-    """Submit one, and return when it has been asked for a few times."""
+async def repeatedly_polled(running: Running, prompt: str) -> Generation:
+    """Submit a generation, and return it when it has been polled a few times."""
     queued = await running.submit(soul(prompt))
     await eventually(lambda: running.ledger.status_calls[queued.upstream.request_id] >= 3)
     return queued
 
 
-async def told(running: Running, prompt: str) -> Generation:
-    """Submit one, and have its end told."""
-    # A poll that happens to be on its way at this moment has not seen the end yet.
+async def ended_by_webhook(running: Running, prompt: str) -> Generation:
+    """Submit a generation, and return it when a webhook has ended it."""
+    # A poll that is in flight at this moment does not see the end yet.
     running.plan(on="status", prompt=prompt, patch={"status": "queued"}, times=20)
     queued = await running.submit(soul(prompt))
     running.clock.advance(60)
@@ -31,8 +31,8 @@ async def told(running: Running, prompt: str) -> Generation:
     return done
 
 
-async def told_before_asked(running: Running, prompt: str) -> Generation:
-    """Submit until a webhook comes before the poll that is due any moment: from then on they are trusted."""
+async def webhook_before_poll(running: Running, prompt: str) -> Generation:
+    """Submit until a webhook arrives before the poll that is due: from then on, webhooks are trusted."""
     for number in range(50):
         queued = await running.submit(soul(f"{prompt} {number}"))
         running.clock.advance(60)
@@ -42,16 +42,16 @@ async def told_before_asked(running: Running, prompt: str) -> Generation:
     raise AssertionError("no webhook ever came first")
 
 
-async def test_polls_rest_while_ends_are_told_and_begin_again_when_one_is_not(
+async def test_polls_rest_while_webhooks_arrive_and_resume_after_a_missing_one(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = await start(**OFTEN)
-    await is_asked_for(running, "before anything was told")
-    await told_before_asked(running, "the first that is told")
+    await repeatedly_polled(running, "before anything was told")
+    await webhook_before_poll(running, "the first that is told")
 
     quiet = await running.submit(soul("quiet [slow=100000]"))
     for number in range(30):
-        await told(running, f"fox {number}")
+        await ended_by_webhook(running, f"fox {number}")
     assert running.ledger.status_calls[quiet.upstream.request_id] == 0
 
     monkeypatch.setattr(pace, "BACKSTOP_EVERY", 0.1)
@@ -62,15 +62,15 @@ async def test_polls_rest_while_ends_are_told_and_begin_again_when_one_is_not(
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_POLL
 
     monkeypatch.setattr(pace, "BACKSTOP_EVERY", 3600.0)
-    await is_asked_for(running, "after one was not told")
-    await told_before_asked(running, "told again")
+    await repeatedly_polled(running, "after one was not told")
+    await webhook_before_poll(running, "told again")
     again = await running.submit(soul("quiet again [slow=100000]"))
     for number in range(30):
-        await told(running, f"owl {number}")
+        await ended_by_webhook(running, f"owl {number}")
     assert running.ledger.status_calls[again.upstream.request_id] == 0
 
 
-async def test_a_webhook_after_the_poll_that_found_the_end_is_trusted_again(start: Start) -> None:
+async def test_a_late_webhook_restores_trust(start: Start) -> None:
     running = await start(**OFTEN)
     running.plan(on="webhook", kind="delay", delay=100.0)
     queued = await running.submit(soul("a fox"))
@@ -81,6 +81,6 @@ async def test_a_webhook_after_the_poll_that_found_the_end_is_trusted_again(star
     await running.metric_becomes("hfgateway_webhooks_late", 1)
     quiet = await running.submit(soul("quiet [slow=100000]"))
     for number in range(30):
-        await told(running, f"fox {number}")
+        await ended_by_webhook(running, f"fox {number}")
     assert running.ledger.status_calls[quiet.upstream.request_id] == 0
     assert (await running.get(queued.id)).revision == done.revision

@@ -1,4 +1,4 @@
-"""Deliveries of the v1 API: proven by the secret of their submission, and a hint to ask, whatever they say."""
+"""Deliveries of the v1 API: authenticated by the secret of the submission; any content causes a poll."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ HEADER = "X-Webhook-Secret-Key"
 
 
 def secret_of(running: Running, prompt: str) -> str:
-    """The secret that Higgsfield was given with this prompt."""
+    """Return the secret that was sent to Higgsfield with this prompt."""
     found = running.sandbox.state.generation(request_of(running, prompt))
     assert found is not None
     return found.webhook_secret
 
 
 async def deliver(running: Running, prompt: str, body: bytes, **headers: str) -> int:
-    """Deliver with the right secret, or with other headers."""
+    """Post a delivery with the right secret, or with the given headers."""
     proof = headers or {HEADER: secret_of(running, prompt)}
     return (await post(path_of(running, prompt), body, proof)).status
 
 
 async def lost(running: Running, prompt: str) -> Generation:
-    """One whose answer was lost after it was accepted."""
+    """Return an UNCERTAIN generation, accepted by Higgsfield with a lost response."""
     running.plan(on="submit", kind="502", processed=True, prompt=prompt)
     running.plan(on="webhook", kind="lose", prompt=prompt)
     stored = await running.submit(sized(prompt, wait_for=pb.WAIT_FOR_STORED))
@@ -43,17 +43,17 @@ def named(job_set_id: str, **more: Any) -> bytes:
     return json.dumps({"id": job_set_id, "jobs": [], **more}).encode()
 
 
-async def test_its_own_delivery_tells_the_end_without_a_poll(start: Start) -> None:
+async def test_a_v1_delivery_ends_a_generation_with_one_confirming_poll(start: Start) -> None:
     running = await start()
     submitted = await running.submit(sized("a fox"))
     running.clock.advance(60)
     ended = await running.until(submitted.id, "COMPLETED")
     assert len(ended.outputs) == 4
-    assert running.ledger.status_calls.total() == 1  # the one that confirmed it
+    assert running.ledger.status_calls.total() == 1  # the poll that confirmed the end
     assert [attempt.outcome for attempt in running.ledger.webhook_attempts] == ["200"]
 
 
-async def test_a_lost_answer_is_bound_by_its_delivery_and_charged_once(start: Start) -> None:
+async def test_a_v1_delivery_binds_a_lost_response_charged_once(start: Start) -> None:
     running = await start()
     running.plan(on="submit", kind="502", processed=True)
     stored = await running.submit(sized("a fox", wait_for=pb.WAIT_FOR_STORED))
@@ -65,7 +65,7 @@ async def test_a_lost_answer_is_bound_by_its_delivery_and_charged_once(start: St
 
 
 @pytest.mark.parametrize("state", ["QUEUED", "UNCERTAIN"])
-async def test_a_wrong_secret_changes_nothing_and_nobody_is_asked(start: Start, state: str) -> None:
+async def test_a_delivery_with_a_wrong_secret_changes_nothing(start: Start, state: str) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
     one = await lost(running, "a fox") if state == "UNCERTAIN" else await running.submit(sized("a fox"))
     other = await running.submit(sized("another"))
@@ -81,7 +81,7 @@ async def test_a_wrong_secret_changes_nothing_and_nobody_is_asked(start: Start, 
         "in capitals": {HEADER: right.upper()},
         "beyond ASCII": {HEADER: "\u00fc" * 64},
         "the token": {HEADER: token},
-        "what everybody can make of the token": {HEADER: hashlib.sha256(token.encode()).hexdigest()},
+        "derived from the token": {HEADER: hashlib.sha256(token.encode()).hexdigest()},
         "that of another": {HEADER: secret_of(running, "another")},
         "in another header": {"X-Webhook-Secret": right},
         "a signature of another secret": signed(body, OTHER_SECRET),
@@ -93,7 +93,7 @@ async def test_a_wrong_secret_changes_nothing_and_nobody_is_asked(start: Start, 
     assert name_of(await running.get(other.id)) == "QUEUED"
 
 
-async def test_a_signature_of_the_account_is_a_proof_as_well(start: Start) -> None:
+async def test_a_v1_delivery_signed_with_the_account_secret_is_valid(start: Start) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
     uncertain = await lost(running, "a fox")
     body = named(request_of(running, "a fox"))
@@ -105,7 +105,7 @@ STRANGE: list[bytes] = [b"", b"{}", b"[]", b"<html>", b"\xff", b'{"status": "com
 
 
 @pytest.mark.parametrize("body", STRANGE)
-async def test_whatever_it_says_it_is_a_reason_to_ask(start: Start, body: bytes) -> None:
+async def test_a_v1_delivery_with_any_body_causes_a_poll(start: Start, body: bytes) -> None:
     running = await start()
     running.plan(on="webhook", kind="lose")
     submitted = await running.submit(sized("a fox"))
@@ -114,7 +114,7 @@ async def test_whatever_it_says_it_is_a_reason_to_ask(start: Start, body: bytes)
     await running.until(submitted.id, "COMPLETED")
 
 
-async def test_what_it_says_is_not_believed(start: Start) -> None:
+async def test_the_content_of_a_v1_delivery_is_not_trusted(start: Start) -> None:
     running = await start()
     submitted = await running.submit(sized("a fox"))
     evil = {"raw": {"type": "image", "url": "https://evil.invalid/"}}
@@ -128,7 +128,7 @@ async def test_what_it_says_is_not_believed(start: Start) -> None:
     assert "evil" not in str(ended)
 
 
-async def test_a_job_set_that_is_not_known_or_belongs_to_another_binds_nothing(start: Start) -> None:
+async def test_an_unknown_or_foreign_job_set_binds_nothing(start: Start) -> None:
     running = await start()
     other, uncertain = await running.submit(sized("another")), await lost(running, "a fox")
     assert await deliver(running, "a fox", named(other.upstream.request_id)) == 200
@@ -138,7 +138,7 @@ async def test_a_job_set_that_is_not_known_or_belongs_to_another_binds_nothing(s
     assert (await running.get(uncertain.id)).revision == uncertain.revision
 
 
-async def test_one_that_names_nothing_cannot_tell_what_an_unknown_one_became(start: Start) -> None:
+async def test_a_delivery_without_an_id_cannot_bind_an_uncertain_generation(start: Start) -> None:
     running = await start()
     uncertain = await lost(running, "a fox")
     assert await deliver(running, "a fox", b"{}") == 404
@@ -146,7 +146,7 @@ async def test_one_that_names_nothing_cannot_tell_what_an_unknown_one_became(sta
     assert running.ledger.status_calls.total() == 0
 
 
-async def test_v1_does_not_slow_the_polls_of_v2_down_nor_its_own(start: Start) -> None:
+async def test_v1_deliveries_slow_down_no_polls(start: Start) -> None:
     running = await start()
     submitted = await running.submit(sized("a fox"))
     running.clock.advance(60)
@@ -159,10 +159,10 @@ async def test_v1_does_not_slow_the_polls_of_v2_down_nor_its_own(start: Start) -
     assert core.webhook_inbox._trust.arrive
     partly = await running.submit(sized("a batch"))
     entry = core.feed.entries[partly.id]
-    assert entry.poll_at - core.clock.moment().steady <= 33  # the usual pace here, not the minute of a backstop
+    assert entry.poll_at - core.clock.moment().steady <= 33  # the configured gap, not the minute of a backstop
 
 
-async def test_the_secret_is_in_no_log_story_or_metric_and_goes_with_the_token(
+async def test_the_v1_secret_is_not_exposed_and_removed_with_the_token(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -191,7 +191,7 @@ async def test_the_secret_is_in_no_log_story_or_metric_and_goes_with_the_token(
     assert token.encode() not in dump
 
 
-async def test_the_next_process_knows_the_secret_too(start: Start) -> None:
+async def test_the_v1_secret_survives_a_restart(start: Start) -> None:
     running = await start()
     uncertain = await lost(running, "a fox")
     await running.stop_gateway()
