@@ -1,4 +1,4 @@
-"""A gateway before a sandbox whose calendar is right, and what callers do with characters."""
+"""A gateway and a sandbox with the real date, and helpers for calls about characters."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ REFERENCES = "/v1/custom-references"
 
 
 class Studio(Running):
-    """Made for characters: training takes 1 s and 9 s of a time that the test moves."""
+    """A running gateway for characters. A training queues for 1 s and runs for 9 s of a clock that the test moves."""
 
     def __init__(self, folder: Path, options: SandboxOptions, settings: dict[str, str]) -> None:
         self.ahead = 0.0
-        """By how much the gateway's clocks have been moved."""
+        """Seconds by which the gateway's clocks have been moved forward."""
         clock = ManualClock()
-        clock.epoch = datetime.now(UTC)  # type: ignore[misc]  # when a character was made is compared with when it was sent
+        clock.epoch = datetime.now(UTC)  # type: ignore[misc]  # creation times are compared with send times
         super().__init__(folder, options, settings, clock, self._clock_of_gateway)
 
     def _clock_of_gateway(self, not_before: float) -> SystemClock:
@@ -39,29 +39,29 @@ class Studio(Running):
         )
 
     async def create(self, name: str = "Anna", key: str = "", by: Transport | None = None, **more: Any) -> Any:
-        """What CreateCharacter answers."""
+        """Call CreateCharacter."""
         return await (by or self.grpc).call("CreateCharacter", order(name, key, **more))
 
     async def refused(self, method: str, request: Any, by: Transport | None = None) -> RpcFailure:
-        """How a call is refused."""
+        """Return the error of a call that must fail."""
         with pytest.raises(RpcFailure) as raised:
             await (by or self.grpc).call(method, request)
         return raised.value
 
     async def show(self, character_id: str, by: Transport | None = None) -> pb.SoulCharacter:
-        """The character as it is."""
+        """Return the character with GetCharacter."""
         answer: pb.GetCharacterResponse = await (by or self.grpc).call(
             "GetCharacter", pb.GetCharacterRequest(id=character_id)
         )
         return answer.character
 
     async def names(self, by: Transport | None = None) -> list[str]:
-        """What is listed."""
+        """Return the names of the listed characters."""
         answer = await (by or self.grpc).call("ListCharacters", pb.ListCharactersRequest())
         return [character.name for character in answer.characters]
 
     async def elsewhere(self, method: str, path: str = "", **options: Any) -> Any:
-        """What somebody does past the gateway, with the same account."""
+        """Send a request to Higgsfield without the gateway, with the same account."""
         headers = {"Authorization": "Key sandbox:sandbox"}
         url = self.sandbox.url + REFERENCES + path
         async with aiohttp.ClientSession() as session, session.request(method, url, headers=headers, **options) as said:
@@ -69,27 +69,27 @@ class Studio(Running):
             return await said.json()
 
     async def make_elsewhere(self, name: str, version: str = "v1") -> str:
-        """The id of a character made in the console."""
+        """Create a character without the gateway, as in the console; return its id."""
         body = {"name": name, "input_images": [{"type": "image_url", "image_url": URL}], "model_version": version}
         return str((await self.elsewhere("POST", json=body))["id"])
 
     @property
     def sent(self) -> list[str]:
-        """The names of all POSTs that were made."""
+        """The names in all POSTs so far."""
         return [training.name for training in self.ledger.trainings]
 
     @property
     def paid(self) -> list[str]:
-        """The ids of all characters that were charged."""
+        """The ids of all charged characters."""
         return [charge.request_id for charge in self.ledger.charges if charge.model == "custom-reference"]
 
     async def until_paid(self, count: int) -> None:
-        """Return once so many are charged."""
+        """Wait until this many characters are charged."""
         await eventually(lambda: len(self.paid) == count)
 
 
 def order(name: str = "Anna", key: str = "", **more: Any) -> pb.CreateCharacterRequest:
-    """An order, by default under a key made of the name."""
+    """Return a CreateCharacter request, by default with a key derived from the name."""
     more.setdefault("image_urls", [URL])
     return pb.CreateCharacterRequest(name=name, idempotency_key=key or f"key-of-{name}".replace(" ", "-"), **more)
 
@@ -104,7 +104,7 @@ def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[StartStudio]:
-    """Start one: capital names are settings of the gateway without their prefix, the others options of the sandbox."""
+    """Return a function that starts a studio: uppercase arguments are settings, others sandbox options."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Studio:
@@ -121,11 +121,11 @@ async def start(tmp_path: Path) -> AsyncIterator[StartStudio]:
 
 @pytest.fixture
 async def studio(start: StartStudio) -> Studio:
-    """One with the usual terms."""
+    """A studio with the default settings."""
     return await start()
 
 
 @pytest.fixture(params=TRANSPORTS)
 def client(studio: Studio, request: pytest.FixtureRequest) -> Transport:
-    """A client of that one, over each transport in turn."""
+    """A client of the studio's gateway, over each transport in turn."""
     return studio.transports[request.param]

@@ -35,7 +35,7 @@ async def test_a_character_is_trained_and_shown(studio: Studio, client: Transpor
     assert (shown.state, shown.done, shown.id) == (pb.CHARACTER_STATE_COMPLETED, True, character.id)
 
 
-async def test_a_failed_training_says_why(studio: Studio) -> None:
+async def test_a_failed_training_has_a_message(studio: Studio) -> None:
     character = (await studio.create("[fail] Anna")).character
     studio.clock.advance(60)
     failed = await studio.show(character.id)
@@ -43,21 +43,21 @@ async def test_a_failed_training_says_why(studio: Studio) -> None:
     assert "asked to fail" in failed.failure.message
 
 
-async def test_the_same_key_trains_once(studio: Studio, client: Transport) -> None:
+async def test_a_repeat_with_the_same_key_trains_once(studio: Studio, client: Transport) -> None:
     first = await studio.create(by=client)
     again = await studio.create(by=client)
     assert (again.replayed, again.character.id) == (True, first.character.id)
     assert studio.sent == ["Anna"]
 
 
-async def test_the_same_key_at_the_same_time_trains_once(studio: Studio) -> None:
+async def test_concurrent_calls_with_the_same_key_train_once(studio: Studio) -> None:
     answers = await asyncio.gather(*(studio.create() for _ in range(10)))
     assert len({answer.character.id for answer in answers}) == 1
     assert sorted(answer.replayed for answer in answers) == [False] + [True] * 9
     assert studio.sent == ["Anna"]
 
 
-async def test_the_same_key_after_a_restart_trains_once(studio: Studio) -> None:
+async def test_a_repeat_after_a_restart_trains_once(studio: Studio) -> None:
     first = await studio.create()
     await studio.stop_gateway()
     await studio.start_gateway()
@@ -82,7 +82,7 @@ async def test_the_same_key_with_other_fields_is_refused(studio: Studio, changed
     assert studio.sent == ["Anna"]
 
 
-async def test_one_that_higgsfield_does_not_show_yet_is_not_said_to_be_deleted(studio: Studio) -> None:
+async def test_a_404_of_a_new_character_is_not_reported_as_a_deletion(studio: Studio) -> None:
     character = (await studio.create("Anna", "one")).character
     get = pb.GetCharacterRequest(id=character.id)
     for method, request in (("CreateCharacter", order("Anna", "one")), ("GetCharacter", get)):
@@ -97,7 +97,7 @@ async def test_one_that_higgsfield_does_not_show_yet_is_not_said_to_be_deleted(s
     assert studio.sent == ["Anna"]
 
 
-async def test_no_version_is_version_1(studio: Studio) -> None:
+async def test_the_default_version_is_version_1(studio: Studio) -> None:
     await studio.create("Anna", "one")
     assert (await studio.create("Anna", "one", version=inputs.SOUL_VERSION_V1)).replayed
 
@@ -114,7 +114,7 @@ async def test_no_version_is_version_1(studio: Studio) -> None:
         (order("x", "k", version=99), ["version"]),
     ],
 )
-async def test_every_wrong_field_is_named_and_nothing_is_sent(
+async def test_every_invalid_field_is_named_and_nothing_is_sent(
     studio: Studio, request_: pb.CreateCharacterRequest, fields: list[str]
 ) -> None:
     refused = await studio.refused("CreateCharacter", request_)
@@ -136,7 +136,7 @@ async def test_every_wrong_field_is_named_and_nothing_is_sent(
     ],
     ids=lambda value: value["kind"] if isinstance(value, dict) else "",
 )
-async def test_a_certain_refusal_frees_the_key(
+async def test_a_definite_refusal_frees_the_key(
     studio: Studio, fault: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     studio.plan(on="train", **fault)
@@ -152,7 +152,7 @@ async def test_a_certain_refusal_frees_the_key(
     assert len(studio.paid) == 1
 
 
-async def test_without_higgsfield_nothing_is_sent_and_the_key_is_free(studio: Studio) -> None:
+async def test_an_unreachable_higgsfield_frees_the_key(studio: Studio) -> None:
     await studio.sandbox.stop()
     refused = await studio.refused("CreateCharacter", order())
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
@@ -177,7 +177,7 @@ AMBIGUOUS = [
 
 
 @pytest.mark.parametrize("fault", AMBIGUOUS, ids=str)
-async def test_what_came_of_a_lost_answer_is_looked_up_and_not_sent_again(
+async def test_a_character_with_a_lost_response_is_found_and_not_sent_again(
     studio: Studio, fault: dict[str, Any]
 ) -> None:
     await studio.make_elsewhere("Anna")
@@ -189,7 +189,9 @@ async def test_what_came_of_a_lost_answer_is_looked_up_and_not_sent_again(
 
 
 @pytest.mark.parametrize("fault", [one | {"processed": False} for one in AMBIGUOUS[::3]], ids=str)
-async def test_what_is_not_found_stays_open_and_is_never_sent_again(studio: Studio, fault: dict[str, Any]) -> None:
+async def test_a_character_not_found_stays_unresolved_and_is_not_sent_again(
+    studio: Studio, fault: dict[str, Any]
+) -> None:
     await studio.make_elsewhere("Anna")
     studio.plan(on="train", **fault)
     for _ in range(2):
@@ -199,7 +201,7 @@ async def test_what_is_not_found_stays_open_and_is_never_sent_again(studio: Stud
     assert studio.sent == ["Anna", "Anna"]
 
 
-async def test_an_open_one_stays_open_over_a_restart(studio: Studio) -> None:
+async def test_an_unresolved_character_stays_unresolved_after_a_restart(studio: Studio) -> None:
     studio.plan(on="train", kind="502")
     for _ in range(2):
         assert (await studio.refused("CreateCharacter", order())).reason == "SUBMISSION_UNRESOLVED"
@@ -209,16 +211,16 @@ async def test_an_open_one_stays_open_over_a_restart(studio: Studio) -> None:
     assert studio.sent == ["Anna"]
 
 
-async def test_what_shows_late_is_found_by_the_same_key(studio: Studio) -> None:
+async def test_a_character_that_appears_late_is_found_by_a_repeat(studio: Studio) -> None:
     studio.plan(on="train", kind="504")
     assert (await studio.refused("CreateCharacter", order())).reason == "SUBMISSION_UNRESOLVED"
-    late = await studio.make_elsewhere("Anna")  # it was on its way all the time
+    late = await studio.make_elsewhere("Anna")  # stands in for the delayed creation
     found = await studio.create()
     assert (found.character.id, found.replayed) == (late, True)
     assert (await studio.create()).character.id == late
 
 
-async def test_nothing_is_taken_for_it_while_two_could_be(studio: Studio) -> None:
+async def test_no_character_is_bound_while_two_could_match(studio: Studio) -> None:
     studio.plan(on="characters")
     studio.plan(on="characters", kind="500", times=3)
     studio.plan(on="train", kind="502", processed=True)
@@ -231,7 +233,7 @@ async def test_nothing_is_taken_for_it_while_two_could_be(studio: Studio) -> Non
     assert (await studio.create()).character.id == own
 
 
-async def test_two_of_one_name_whose_answers_are_lost_are_two(studio: Studio) -> None:
+async def test_two_lost_responses_with_one_name_bind_two_characters(studio: Studio) -> None:
     studio.plan(on="train", kind="502", processed=True, times=2)
     first, second = await asyncio.gather(studio.create("Anna", "one"), studio.create("Anna", "two"))
     assert {first.character.id, second.character.id} == set(studio.paid)
@@ -240,7 +242,7 @@ async def test_two_of_one_name_whose_answers_are_lost_are_two(studio: Studio) ->
     assert studio.sent == ["Anna", "Anna"]
 
 
-async def test_while_one_is_open_no_other_of_its_name_is_sent(studio: Studio) -> None:
+async def test_an_unresolved_character_blocks_others_of_its_name(studio: Studio) -> None:
     studio.plan(on="train", kind="502")
     assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
 
@@ -251,13 +253,13 @@ async def test_while_one_is_open_no_other_of_its_name_is_sent(studio: Studio) ->
     assert (await studio.create("Bo", "three")).character.name == "Bo"
 
 
-async def test_a_later_one_is_found_also_after_the_wall_clock_was_set_back(studio: Studio) -> None:
+async def test_a_later_character_is_found_after_the_clock_was_set_back(studio: Studio) -> None:
     studio.plan(on="train", kind="502")
     assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
     await studio.stop_gateway()
     studio.ahead -= 7200
     await studio.start_gateway()
-    for _ in range(2):  # the clocks are seen to be apart, and then to have stayed so
+    for _ in range(2):  # the first check sees the clocks differ, the second that they still do
         studio.ahead += WINDOW + 1
         studio.gateway._core.clock.agrees()  # type: ignore[attr-defined]
 
@@ -268,7 +270,7 @@ async def test_a_later_one_is_found_also_after_the_wall_clock_was_set_back(studi
     assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
 
 
-async def test_an_open_one_never_gets_what_came_of_a_later_one(studio: Studio) -> None:
+async def test_an_unresolved_key_is_not_bound_to_a_later_character(studio: Studio) -> None:
     studio.plan(on="train", kind="502")
     assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
     studio.ahead += WINDOW + 1
@@ -282,7 +284,7 @@ async def test_an_open_one_never_gets_what_came_of_a_later_one(studio: Studio) -
     assert len(studio.sent) == 2
 
 
-async def test_the_next_of_its_name_settles_an_open_one(studio: Studio) -> None:
+async def test_the_next_creation_with_its_name_resolves_an_unresolved_one(studio: Studio) -> None:
     studio.plan(on="train", kind="504")
     assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
     late = await studio.make_elsewhere("Anna")
@@ -292,14 +294,14 @@ async def test_the_next_of_its_name_settles_an_open_one(studio: Studio) -> None:
     assert second.id == studio.paid[-1] != late
 
 
-async def test_an_answer_that_names_anothers_character_is_not_believed(studio: Studio) -> None:
+async def test_a_response_with_the_id_of_another_character_is_not_trusted(studio: Studio) -> None:
     first = (await studio.create("Anna", "one")).character
     studio.plan(on="train", patch={"id": first.id}, processed=True)
     assert (await studio.refused("CreateCharacter", order("Bo", "two"))).reason == "SUBMISSION_UNRESOLVED"
     assert (await studio.create("Bo", "two")).character.id == studio.paid[-1]
 
 
-async def test_who_leaves_ends_only_his_call(studio: Studio) -> None:
+async def test_canceling_a_create_call_does_not_cancel_the_training(studio: Studio) -> None:
     studio.plan(on="train", delay=2.0, processed=True)
     call = asyncio.create_task(studio.create())
     await studio.until_paid(1)
@@ -308,7 +310,7 @@ async def test_who_leaves_ends_only_his_call(studio: Studio) -> None:
     assert studio.sent == ["Anna"]
 
 
-async def test_a_drain_lets_it_come_to_its_end(studio: Studio) -> None:
+async def test_a_drain_waits_for_a_create_call_in_flight(studio: Studio) -> None:
     studio.plan(on="train", delay=2.0, processed=True)
     call = asyncio.create_task(studio.create())
     await studio.until_paid(1)
@@ -320,7 +322,7 @@ async def test_a_drain_lets_it_come_to_its_end(studio: Studio) -> None:
     assert studio.sent == ["Anna"]
 
 
-async def test_what_waits_for_its_turn_is_not_sent_by_a_drain(studio: Studio) -> None:
+async def test_a_drain_does_not_send_waiting_create_calls(studio: Studio) -> None:
     studio.plan(on="train", delay=2.0, processed=True)
     first = asyncio.create_task(studio.create("Anna", "one"))
     await studio.until_paid(1)
@@ -333,7 +335,7 @@ async def test_what_waits_for_its_turn_is_not_sent_by_a_drain(studio: Studio) ->
     assert studio.sent == ["Anna"]
 
 
-async def test_where_it_cannot_be_written_nothing_is_sent(studio: Studio) -> None:
+async def test_a_failed_store_write_sends_nothing(studio: Studio) -> None:
     store = studio.gateway._core.store
     store._sql["insert_character"] = "INSERT INTO nothing VALUES (:id)"
     refused = await studio.refused("CreateCharacter", order())
@@ -341,7 +343,7 @@ async def test_where_it_cannot_be_written_nothing_is_sent(studio: Studio) -> Non
     assert studio.sent == []
 
 
-async def test_with_another_account_nothing_is_said_of_it(start: Any) -> None:
+async def test_a_repeat_with_another_account_is_unavailable(start: Any) -> None:
     studio = await start(credentials="sandbox:sandbox other:pair")
     await studio.create()
     await studio.stop_gateway()

@@ -1,4 +1,4 @@
-"""What an order is recognised by under its key: it stays the same across versions of the gateway."""
+"""Fingerprints, by which a key recognises its order, stay the same across versions of the gateway."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ORDER = Order("Ada", ("https://e.example/a.png",), SoulVersion.V2, "key")
 STORED_BY_0_1 = "01910cc94bea3206f6ab036676ed11d11881b1b9ef96ce8b165315347b1ac16612"
 
 
-def test_what_the_first_version_stored_is_still_recognised() -> None:
-    """A new field breaks this: declare it with `added()`."""
+def test_fingerprints_of_the_first_version_still_match() -> None:
+    """If a new field breaks this test, declare the field with `added()`."""
     assert ORDER.fingerprint().hex() == STORED_BY_0_1
 
 
-def test_a_new_field_counts_only_if_it_is_given() -> None:
+def test_a_new_field_changes_the_fingerprint_only_if_set() -> None:
     fields = [("gender", str, added("")), ("hidden", bool, added(False)), ("tags", tuple[str, ...], added(()))]
     later = make_dataclass("Order", fields, bases=(Order,), frozen=True)
     known = {name: getattr(ORDER, name) for name in ORDER.__dataclass_fields__}
@@ -29,6 +29,6 @@ def test_a_new_field_counts_only_if_it_is_given() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(Order.__dataclass_fields__.keys() - {"key"}))
-def test_every_field_counts(name: str) -> None:
+def test_every_field_changes_the_fingerprint(name: str) -> None:
     values = {"name": "Eva", "image_urls": ("https://e.example/b.png",), "version": SoulVersion.V1}
     assert replace(ORDER, **{name: values[name]}).fingerprint() != ORDER.fingerprint()

@@ -1,4 +1,4 @@
-"""What is there and what is not: lists with pages, deletions, and whose characters are whose."""
+"""ListCharacters with its pages, DeleteCharacter, and the isolation of tenants."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_a_list_has_pages_newest_first(studio: Studio, client: Transport) 
     assert request.page_token == ""
 
 
-async def test_the_list_is_read_page_by_page_and_the_same_for_a_while(studio: Studio) -> None:
+async def test_the_upstream_list_is_read_in_pages_and_cached_briefly(studio: Studio) -> None:
     await several(studio, 45)
     assert len(await studio.names()) == 45
     await studio.make_elsewhere("the 46th")
@@ -43,20 +43,20 @@ async def test_the_list_is_read_page_by_page_and_the_same_for_a_while(studio: St
     assert (await studio.names())[0] == "the 47th"
 
 
-async def test_a_list_that_changes_while_it_is_read_is_read_again(studio: Studio) -> None:
+async def test_an_upstream_list_that_changes_during_a_read_is_read_again(studio: Studio) -> None:
     await several(studio, 3)
     studio.plan(on="characters", patch={"total": 4})
     assert len(await studio.names()) == 3
 
 
-async def test_a_list_that_never_stands_still_is_not_made_up(studio: Studio) -> None:
+async def test_an_upstream_list_that_keeps_changing_is_unavailable(studio: Studio) -> None:
     studio.plan(on="characters", patch={"total": 4}, times=3)
     refused = await studio.refused("ListCharacters", pb.ListCharactersRequest())
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
     assert await studio.names() == []
 
 
-async def test_wrong_pages_are_refused(studio: Studio) -> None:
+async def test_invalid_page_fields_are_refused(studio: Studio) -> None:
     for request, field in (
         (pb.ListCharactersRequest(page_size=-1), "page_size"),
         (pb.ListCharactersRequest(page_token="AAAA"), "page_token"),
@@ -64,7 +64,7 @@ async def test_wrong_pages_are_refused(studio: Studio) -> None:
         assert (await studio.refused("ListCharacters", request)).fields == [field]
 
 
-async def test_strange_items_do_not_hide_the_others(studio: Studio) -> None:
+async def test_malformed_items_do_not_hide_the_others(studio: Studio) -> None:
     item = {
         "id": UNKNOWN.upper(),
         "name": "a\u0000b \ud800",
@@ -79,7 +79,7 @@ async def test_strange_items_do_not_hide_the_others(studio: Studio) -> None:
     assert not found.done
 
 
-async def test_a_deleted_one_is_gone_for_good_and_deleting_again_is_ok(studio: Studio, client: Transport) -> None:
+async def test_a_deleted_character_is_not_found_and_its_key_stays_used(studio: Studio, client: Transport) -> None:
     character = (await studio.create(by=client)).character
     request = pb.DeleteCharacterRequest(id=character.id)
     for _ in range(2):
@@ -106,7 +106,7 @@ async def test_deleting_again_is_ok_after_a_restart(studio: Studio) -> None:
         assert (await studio.refused("GetCharacter", pb.GetCharacterRequest(id=character_id))).code == "NOT_FOUND"
 
 
-async def test_a_deletion_whose_answer_is_lost_is_done_by_asking_again(studio: Studio) -> None:
+async def test_a_deletion_with_a_lost_response_can_be_repeated(studio: Studio) -> None:
     for character_id in (await studio.make_elsewhere("Bo"), (await studio.create()).character.id):
         studio.plan(on="delete_character", kind="502", processed=True)
         request = pb.DeleteCharacterRequest(id=character_id)
@@ -114,7 +114,7 @@ async def test_a_deletion_whose_answer_is_lost_is_done_by_asking_again(studio: S
         await studio.grpc.call("DeleteCharacter", request)
 
 
-async def test_a_deletion_that_higgsfield_refuses_is_not_said_to_be_done(studio: Studio) -> None:
+async def test_a_deletion_that_fails_at_higgsfield_is_not_reported_as_done(studio: Studio) -> None:
     character = (await studio.create()).character
     studio.plan(on="delete_character", kind="500")
     request = pb.DeleteCharacterRequest(id=character.id)
@@ -123,7 +123,7 @@ async def test_a_deletion_that_higgsfield_refuses_is_not_said_to_be_done(studio:
     assert (await studio.create()).replayed
 
 
-async def test_what_never_was_cannot_be_deleted_however_often(studio: Studio) -> None:
+async def test_deleting_an_unknown_character_is_not_found_each_time(studio: Studio) -> None:
     for _ in range(2):
         for name in (UNKNOWN, "list", "../requests", "x" * 500):
             refused = await studio.refused("DeleteCharacter", pb.DeleteCharacterRequest(id=name))
@@ -131,21 +131,21 @@ async def test_what_never_was_cannot_be_deleted_however_often(studio: Studio) ->
     assert (await studio.refused("DeleteCharacter", pb.DeleteCharacterRequest())).fields == ["id"]
 
 
-async def test_a_page_of_something_on_the_way_is_not_taken_for_a_404(studio: Studio) -> None:
+async def test_an_html_404_of_a_proxy_is_not_a_missing_character(studio: Studio) -> None:
     character = (await studio.create()).character
     studio.plan(on="character", kind="html", status=404)
     refused = await studio.refused("GetCharacter", pb.GetCharacterRequest(id=character.id))
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
 
 
-async def test_without_keys_the_accounts_others_are_there_too(studio: Studio) -> None:
+async def test_without_keys_all_characters_of_the_account_are_shown(studio: Studio) -> None:
     made = await studio.make_elsewhere("from the console")
     assert (await studio.show(made)).name == "from the console"
     await studio.create("Anna")
     assert set(await studio.names()) == {"from the console", "Anna"}
 
 
-async def test_with_keys_everybody_has_his_own_only(start: StartStudio) -> None:
+async def test_with_keys_a_tenant_sees_only_its_characters(start: StartStudio) -> None:
     studio = await start(AUTH="keys")
     red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
     made = await studio.make_elsewhere("from the console")

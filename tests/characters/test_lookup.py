@@ -1,4 +1,4 @@
-"""The rule that finds what came of a lost answer: it never guesses."""
+"""The rule that finds the character of a lost response: it never guesses."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def found(*characters: Character, taken: tuple[str, ...] = (), later: tuple[Crea
     return "" if one is None else one.id
 
 
-def test_the_one_new_character_of_the_name_is_it() -> None:
+def test_the_only_new_character_of_the_name_matches() -> None:
     assert found(NEW) == "new"
     assert found(replace(NEW, name=" Anna "), replace(NEW, id="old")) == "new"
 
 
-def test_two_ways_to_write_a_letter_are_one_name() -> None:
+def test_names_are_compared_in_unicode_normal_form() -> None:
     assert same_name("Ren\u00e9e", "Rene\u0301e ")
     assert not same_name("Renee", "Ren\u00e9e")
 
@@ -47,26 +47,26 @@ def test_two_ways_to_write_a_letter_are_one_name() -> None:
     ],
     ids=str,
 )
-def test_what_differs_is_not(changes: dict[str, object]) -> None:
+def test_a_character_that_differs_does_not_match(changes: dict[str, object]) -> None:
     assert found(replace(NEW, **changes)) == ""  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("at", [1000 - TOLERANCE, 1000 + WINDOW])
-def test_the_limits_of_the_window_belong_to_it(at: float) -> None:
+def test_the_time_window_includes_its_limits(at: float) -> None:
     assert found(replace(NEW, create_time=at)) == "new"
 
 
 @pytest.mark.parametrize("changes", [{}, {"version": None}, {"create_time": None}], ids=str)
-def test_of_two_none_is_taken(changes: dict[str, object]) -> None:
+def test_two_candidates_match_none(changes: dict[str, object]) -> None:
     assert found(NEW, replace(OTHER, **changes)) == ""  # type: ignore[arg-type]
 
 
-def test_what_belongs_to_others_is_left_to_them() -> None:
+def test_a_character_bound_to_another_key_does_not_match() -> None:
     assert found(NEW, OTHER, taken=("other",)) == "new"
     assert found(NEW, taken=("new",)) == ""
 
 
-def test_what_a_later_creation_did_not_know_is_not_of_an_earlier_one() -> None:
+def test_a_character_known_to_a_later_creation_is_of_the_earlier_one() -> None:
     later = replace(SENT, id="3", known=frozenset({"old", "new"}))
     assert found(NEW, OTHER, later=(later,)) == "new"
     assert found(OTHER, later=(later,)) == ""

@@ -1,4 +1,4 @@
-"""Characters of which nobody knows what came of them: an operator lists them, and says what did."""
+"""Unresolved characters: an operator lists and resolves them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TENANT = "default"
 
 
 async def unresolved(studio: Studio, *, taken: bool) -> None:
-    """The order of Anna, whose answer was lost and which is not to be found."""
+    """Leave the creation of Anna unresolved: its response was lost, and the lookup fails."""
     studio.plan(on="train", kind="504", processed=taken)
     if taken:
         studio.plan(on="characters", kind="")
@@ -27,7 +27,7 @@ def resolution(**how: object) -> pb.ResolveCharacterRequest:
     return pb.ResolveCharacterRequest(tenant=TENANT, idempotency_key="key-of-Anna", **how)  # type: ignore[arg-type]
 
 
-async def test_one_that_was_not_taken_may_be_ordered_again_under_its_key(studio: Studio) -> None:
+async def test_a_character_resolved_as_not_taken_can_be_created_again(studio: Studio) -> None:
     await unresolved(studio, taken=False)
     assert await listed(studio) == [(TENANT, "key-of-Anna", "Anna")]
     await operator.ask(studio, "ResolveCharacter", resolution(not_taken={}))
@@ -37,7 +37,7 @@ async def test_one_that_was_not_taken_may_be_ordered_again_under_its_key(studio:
     assert studio.paid == [answer.character.id]
 
 
-async def test_one_that_was_taken_is_bound(studio: Studio) -> None:
+async def test_a_character_resolved_with_an_id_is_bound(studio: Studio) -> None:
     await unresolved(studio, taken=True)
     (paid,) = studio.paid
     await operator.ask(studio, "ResolveCharacter", resolution(character_id=paid))
@@ -47,7 +47,7 @@ async def test_one_that_was_taken_is_bound(studio: Studio) -> None:
     assert studio.paid == [paid]
 
 
-async def test_what_stands_against_it_is_refused(studio: Studio) -> None:
+async def test_contradictory_character_resolutions_are_refused(studio: Studio) -> None:
     before = await studio.make_elsewhere("Anna")
     await unresolved(studio, taken=False)
     other = await studio.create("Berta")
@@ -57,7 +57,7 @@ async def test_what_stands_against_it_is_refused(studio: Studio) -> None:
             resolution(),
             resolution(character_id=before),
             resolution(character_id=other.character.id),
-            resolution(character_id="nobody-knows-it"),
+            resolution(character_id="unknown-id"),
             pb.ResolveCharacterRequest(tenant=TENANT, idempotency_key="key-of-Berta", not_taken={}),
             pb.ResolveCharacterRequest(tenant="another", idempotency_key="key-of-Anna", not_taken={}),
         )
@@ -66,7 +66,7 @@ async def test_what_stands_against_it_is_refused(studio: Studio) -> None:
     assert await listed(studio) == [(TENANT, "key-of-Anna", "Anna")]
 
 
-async def test_by_the_command_line(studio: Studio) -> None:
+async def test_a_character_is_resolved_by_the_command_line(studio: Studio) -> None:
     await unresolved(studio, taken=False)
     done = await operator.command(studio, "unresolved", "list")
     assert done.out.split("\t")[:3] == ["character", TENANT, "key-of-Anna"]

@@ -1,4 +1,4 @@
-"""Generations with characters: what is known to be wrong is refused before it costs anything, and without asking."""
+"""Generations with characters: known errors are refused before a charge, and without an upstream call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def refused_here(studio: Studio, request: generation_service_pb2.SubmitGen
     return refused.message
 
 
-async def test_a_trained_one_is_used_with_its_version(studio: Studio) -> None:
+async def test_a_trained_character_is_used_with_its_own_version_only(studio: Studio) -> None:
     character = (await studio.create(version=V2)).character
     studio.clock.advance(60)
     await studio.show(character.id)
@@ -42,7 +42,7 @@ async def test_a_trained_one_is_used_with_its_version(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("seen", [True, False])
-async def test_one_in_training_is_refused_as_long_as_that_is_sure(studio: Studio, seen: bool) -> None:
+async def test_a_character_known_to_be_in_training_is_refused(studio: Studio, seen: bool) -> None:
     character_id = (await studio.create()).character.id if seen else await studio.make_elsewhere("Anna")
     if not seen:
         await studio.names()
@@ -52,7 +52,7 @@ async def test_one_in_training_is_refused_as_long_as_that_is_sure(studio: Studio
     assert (await studio.submit(picture(character_id))).upstream.request_id
 
 
-async def test_a_failed_one_is_refused(studio: Studio) -> None:
+async def test_a_failed_character_is_refused(studio: Studio) -> None:
     character = (await studio.create("[fail] Anna")).character
     studio.clock.advance(60)
     await studio.show(character.id)
@@ -60,7 +60,7 @@ async def test_a_failed_one_is_refused(studio: Studio) -> None:
     assert "failed" in await refused_here(studio, picture(character.id), FIELD)
 
 
-async def test_a_deleted_one_is_refused_also_after_a_restart(studio: Studio) -> None:
+async def test_a_deleted_character_is_refused_before_and_after_a_restart(studio: Studio) -> None:
     character = (await studio.create()).character
     await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character.id))
     assert "deleted" in await refused_here(studio, picture(character.id), FIELD)
@@ -69,7 +69,7 @@ async def test_a_deleted_one_is_refused_also_after_a_restart(studio: Studio) -> 
     assert "deleted" in await refused_here(studio, picture(character.id), FIELD)
 
 
-async def test_a_submission_that_was_made_is_told_again_after_its_character_went(studio: Studio) -> None:
+async def test_a_repeat_after_its_character_was_deleted_is_replayed(studio: Studio) -> None:
     character = (await studio.create()).character
     studio.clock.advance(60)
     await studio.show(character.id)
@@ -78,7 +78,7 @@ async def test_a_submission_that_was_made_is_told_again_after_its_character_went
     assert (await studio.submit(picture(character.id, key="one"))).id == made.id
 
 
-async def test_without_keys_higgsfield_decides_about_unknown_ones(studio: Studio) -> None:
+async def test_without_keys_unknown_characters_are_passed_to_higgsfield(studio: Studio) -> None:
     refused = await studio.refused("SubmitGeneration", picture(UNKNOWN))
     assert (refused.reason, refused.fields) == ("INPUT_REFUSED", [FIELD])
     elsewhere = await studio.make_elsewhere("Anna")
@@ -86,14 +86,14 @@ async def test_without_keys_higgsfield_decides_about_unknown_ones(studio: Studio
     assert (await studio.submit(picture(elsewhere))).upstream.request_id
 
 
-async def test_with_keys_another_tenants_is_as_one_that_never_was(start: StartStudio) -> None:
+async def test_another_tenants_character_is_reported_as_unknown(start: StartStudio) -> None:
     studio = await start(AUTH="keys")
     red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
     character_id = (await studio.create(by=red)).character.id
     studio.clock.advance(60)
     await studio.show(character_id, red)
 
-    told = set()
+    descriptions = set()
     for name in (character_id, character_id.upper(), UNKNOWN, "not-an-id"):
         for request, field in (
             (picture(name, V2), FIELD),
@@ -109,13 +109,13 @@ async def test_with_keys_another_tenants_is_as_one_that_never_was(start: StartSt
             with pytest.raises(RpcFailure) as refused:
                 await blue.call("SubmitGeneration", request)
             assert (refused.value.code, refused.value.fields) == ("INVALID_ARGUMENT", [field])
-            told.add(refused.value.failure.field_violations[0].description)
-    assert told == {"no such character"}
+            descriptions.add(refused.value.failure.field_violations[0].description)
+    assert descriptions == {"no such character"}
     assert studio.ledger.submissions == []
     assert (await red.call("SubmitGeneration", picture(character_id))).generation.upstream.request_id
 
 
-async def test_a_key_that_is_free_again_opens_nothing(start: StartStudio) -> None:
+async def test_a_freed_key_gives_no_access_to_another_tenants_character(start: StartStudio) -> None:
     studio = await start(AUTH="keys")
     red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
     character_id = (await studio.create(by=red)).character.id
@@ -133,7 +133,7 @@ async def test_a_key_that_is_free_again_opens_nothing(start: StartStudio) -> Non
     assert len(studio.ledger.submissions) == sent
 
 
-async def test_a_key_whose_generation_was_deleted_is_told_as_that(studio: Studio) -> None:
+async def test_a_repeat_of_a_deleted_generation_is_a_reused_key(studio: Studio) -> None:
     character = (await studio.create()).character
     studio.clock.advance(60)
     await studio.show(character.id)

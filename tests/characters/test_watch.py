@@ -1,4 +1,4 @@
-"""Watching: the present state, then changes, to the end of training; one asks for all who watch."""
+"""WatchCharacter: the current state, then changes up to the end of training; one poller serves all watchers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def state(message: Any) -> str:
     return NAMES.Name(message.character.state).removeprefix("CHARACTER_STATE_")
 
 
-async def test_it_tells_the_present_state_then_every_change_and_ends(studio: Studio, client: Transport) -> None:
+async def test_a_watch_sends_the_state_then_every_change_and_ends(studio: Studio, client: Transport) -> None:
     character = (await studio.create(by=client)).character
     seen = []
     async with asyncio.timeout(PATIENCE):
@@ -37,7 +37,7 @@ async def test_it_tells_the_present_state_then_every_change_and_ends(studio: Stu
     assert seen == ["NOT_READY", "QUEUED", "IN_PROGRESS", "COMPLETED"]
 
 
-async def test_one_that_higgsfield_does_not_show_for_a_moment_is_followed_on(studio: Studio) -> None:
+async def test_a_temporary_404_does_not_end_a_watch(studio: Studio) -> None:
     character = (await studio.create()).character
     watch = watched(studio.grpc, character.id)
     assert state(await anext(watch)) == "NOT_READY"
@@ -47,14 +47,14 @@ async def test_one_that_higgsfield_does_not_show_for_a_moment_is_followed_on(stu
     assert [state(message) async for message in watch] == ["COMPLETED"]
 
 
-async def test_one_that_is_done_is_told_once(studio: Studio) -> None:
+async def test_a_watch_of_an_ended_character_sends_one_message(studio: Studio) -> None:
     character_id = await studio.make_elsewhere("[fail] Anna")
     studio.clock.advance(60)
     (message,) = await collected(watched(studio.grpc, character_id))
     assert (state(message), message.character.done) == ("FAILED", True)
 
 
-async def test_one_asks_however_many_watch(start: StartStudio) -> None:
+async def test_many_watchers_of_one_character_cause_one_poll(start: StartStudio) -> None:
     studio = await start(POLL_MIN="3600", POLL_MAX="3600")
     character_id = (await studio.create()).character.id
     watches = [watched(studio.grpc, character_id) for _ in range(50)]
@@ -63,7 +63,7 @@ async def test_one_asks_however_many_watch(start: StartStudio) -> None:
     assert studio.ledger.character_calls == {character_id: 1}
 
 
-async def test_all_who_watch_are_told_by_the_one_who_asks(studio: Studio) -> None:
+async def test_one_poller_serves_all_watchers_of_a_character(studio: Studio) -> None:
     character_id = (await studio.create()).character.id
     watches = [watched(studio.grpc, character_id) for _ in range(50)]
     await asyncio.gather(*(anext(watch) for watch in watches))
@@ -74,7 +74,7 @@ async def test_all_who_watch_are_told_by_the_one_who_asks(studio: Studio) -> Non
     assert [state(messages[-1]) for messages in ends] == ["COMPLETED"] * 50
 
 
-async def test_when_nobody_watches_nobody_asks(studio: Studio) -> None:
+async def test_without_watchers_a_character_is_not_polled(studio: Studio) -> None:
     character_id = (await studio.create()).character.id
     watches = [watched(studio.grpc, character_id) for _ in range(3)]
     await asyncio.gather(*(anext(watch) for watch in watches))
@@ -86,7 +86,7 @@ async def test_when_nobody_watches_nobody_asks(studio: Studio) -> None:
     assert studio.gateway._core.characters._watches._watched == {}
 
 
-async def test_it_outlasts_trouble_of_higgsfield(studio: Studio) -> None:
+async def test_a_watch_survives_upstream_errors(studio: Studio) -> None:
     character_id = (await studio.create()).character.id
     watch = watched(studio.grpc, character_id)
     await anext(watch)
@@ -96,7 +96,7 @@ async def test_it_outlasts_trouble_of_higgsfield(studio: Studio) -> None:
     assert state((await collected(watch))[-1]) == "COMPLETED"
 
 
-async def test_who_is_asked_to_wait_waits(studio: Studio) -> None:
+async def test_the_poller_obeys_retry_after(studio: Studio) -> None:
     character_id = (await studio.create()).character.id
     watch = watched(studio.grpc, character_id)
     await anext(watch)
@@ -108,11 +108,11 @@ async def test_who_is_asked_to_wait_waits(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("here", [True, False])
-async def test_it_ends_when_the_character_is_deleted(studio: Studio, here: bool) -> None:
+async def test_a_watch_ends_when_its_character_is_deleted(studio: Studio, here: bool) -> None:
     character_id = (await studio.create()).character.id
     watches = [watched(studio.grpc, character_id) for _ in range(2)]
     await asyncio.gather(*(anext(watch) for watch in watches))
-    studio.ahead += SHOWN_AFTER  # until then it might only not be shown yet
+    studio.ahead += SHOWN_AFTER  # until then, a 404 may mean that the character is not shown yet
     if here:
         await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character_id))
     else:
@@ -124,13 +124,13 @@ async def test_it_ends_when_the_character_is_deleted(studio: Studio, here: bool)
 
 
 @pytest.mark.parametrize("name", ["0199aaaa-0000-4000-8000-000000000000", "list", "no/such"])
-async def test_what_does_not_exist_is_not_watched(studio: Studio, client: Transport, name: str) -> None:
+async def test_a_watch_of_an_unknown_character_is_not_found(studio: Studio, client: Transport, name: str) -> None:
     with pytest.raises(RpcFailure) as refused:
         await collected(watched(client, name))
     assert (refused.value.code, refused.value.reason) == ("NOT_FOUND", "NOT_FOUND")
 
 
-async def test_where_the_present_state_cannot_be_told_it_says_so(studio: Studio) -> None:
+async def test_a_watch_without_a_known_state_is_unavailable(studio: Studio) -> None:
     character_id = (await studio.create()).character.id
     studio.plan(on="character", kind="503")
     with pytest.raises(RpcFailure) as refused:
@@ -139,7 +139,7 @@ async def test_where_the_present_state_cannot_be_told_it_says_so(studio: Studio)
     assert state(await anext(watched(studio.grpc, character_id))) == "NOT_READY"
 
 
-async def test_a_drain_asks_to_watch_again(studio: Studio) -> None:
+async def test_a_drain_ends_a_watch_with_a_retry_delay(studio: Studio) -> None:
     character_id = (await studio.create()).character.id
     watch = watched(studio.grpc, character_id)
     await anext(watch)
@@ -150,7 +150,7 @@ async def test_a_drain_asks_to_watch_again(studio: Studio) -> None:
     assert ended.value.has(RetryInfo)
 
 
-async def test_silence_is_broken_by_heartbeats(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_watch_of_a_character_sends_heartbeats(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.characters.watch.HEARTBEAT", 0.02)
     character_id = (await studio.create()).character.id
     watch = watched(studio.grpc, character_id)
@@ -159,7 +159,7 @@ async def test_silence_is_broken_by_heartbeats(studio: Studio, monkeypatch: pyte
         assert not (await anext(watch)).HasField("character")
 
 
-async def test_a_revoked_key_watches_no_longer(start: StartStudio) -> None:
+async def test_revoking_a_key_ends_its_watches(start: StartStudio) -> None:
     studio = await start(AUTH="keys", POLL_MIN="3600", POLL_MAX="3600")
     caller = studio.caller("grpc", await studio.key("red"))
     watch = watched(caller, (await studio.create(by=caller)).character.id)
