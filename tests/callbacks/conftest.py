@@ -1,4 +1,4 @@
-"""A receiver on a real socket, and gateways that call it back."""
+"""A receiver on a real socket, and gateways that deliver to it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts a gateway with other settings."""
+    """Return a function that starts a gateway; it takes the arguments of `run`."""
     async with AsyncExitStack() as stack:
 
         async def started(**terms: Any) -> Running:
@@ -42,7 +42,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def timed(tmp_path: Path) -> AsyncIterator[Timed]:
-    """A gateway whose hours pass when the test says so."""
+    """A gateway with a clock that the test advances."""
     async with run_timed(tmp_path) as running:
         yield running
 

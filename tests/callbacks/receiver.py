@@ -1,4 +1,4 @@
-"""A receiver of webhooks on a real socket, as bad as a test wants it, and the calls that a tenant makes."""
+"""A webhook receiver on a real socket with programmable faults, and helpers for the callback RPCs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.support.transports import Transport
 HANG = object()
 CLOSE = object()
 Answer = object
-"""A status, (status, headers), the first bytes of an answer that goes no further, HANG for none at all, or CLOSE."""
+"""A status, (status, headers), the first bytes of an unfinished response, HANG for no response, or CLOSE."""
 
 
 @dataclass(frozen=True)
 class Got:
-    """One attempt as it came in: names of headers in lower case."""
+    """One received attempt, with header names in lower case."""
 
     target: str
     headers: Mapping[str, str]
@@ -50,20 +50,20 @@ class Got:
         return name_of(self.generation)
 
     def verify(self, secret: str) -> Any:
-        """As the published library does, which raises where the signature is none."""
+        """Verify with the published library, which raises an error if the signature is invalid."""
         return Webhook(secret).verify(self.body, dict(self.headers))
 
     def signed_by(self, secret: str) -> bool:
-        """Whether one of its signatures is what the published library makes with this secret, whatever the time."""
+        """Return true if the published library makes one of the signatures with this secret, at any time."""
         sent = datetime.fromtimestamp(int(self.headers["webhook-timestamp"]), UTC)
         expected = Webhook(secret).sign(self.id, sent, self.body.decode())
         return expected in self.headers["webhook-signature"].split(" ")
 
 
 class Receiver:
-    """Answers with what was planned, then as usual; keeps all that it got. Speaks plain HTTP, or TLS.
+    """Responds as planned, then with `usual`, and records every attempt. Serves plain HTTP, or TLS.
 
-    What holds the text `refuses` is answered with 400. `taken` is what it answered with 2xx.
+    A body that contains the text `refuses` is answered with 400. `taken` are the attempts answered with 2xx.
     """
 
     def __init__(self, tls: Any = None) -> None:
@@ -100,13 +100,13 @@ class Receiver:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def gets(self, count: int) -> list[Got]:
-        """What came, once there is so much of it."""
+        """Return all attempts, once there are at least `count`."""
         async with asyncio.timeout(PATIENCE), self._came:
             await self._came.wait_for(lambda: len(self.got) >= count)
         return self.got
 
     async def gets_one(self, holds: Callable[[Got], bool]) -> Got:
-        """The first that is so, once it has come."""
+        """Return the first attempt that satisfies the condition, once it has arrived."""
         async with asyncio.timeout(PATIENCE), self._came:
             await self._came.wait_for(lambda: any(map(holds, self.got)))
         return next(filter(holds, self.got))
@@ -150,8 +150,8 @@ class Receiver:
         if 200 <= status < 300:
             self.taken.append(got)
         content = "" if status in {204, 304} else "ok"
-        told = {"Content-Length": len(content), **more} if content else more
-        lines = [f"HTTP/1.1 {status} so", *(f"{name}: {value}" for name, value in told.items())]
+        sent = {"Content-Length": len(content), **more} if content else more
+        lines = [f"HTTP/1.1 {status} so", *(f"{name}: {value}" for name, value in sent.items())]
         writer.write(("\r\n".join(lines) + "\r\n\r\n" + content).encode())
         await writer.drain()
 
@@ -165,7 +165,7 @@ async def create(
     client: Transport | None = None,
     **filter: Any,
 ) -> pb.CreateCallbackResponse:
-    """A new callback of the tenant."""
+    """Create a callback of the tenant."""
     request = pb.CreateCallbackRequest(url=url, every_change=every_change, idempotency_key=key)
     if filter:
         json_format.ParseDict(filter, request.filter)
@@ -174,20 +174,20 @@ async def create(
 
 
 async def state_of(running: Running, callback_id: str) -> pb.Callback:
-    """The callback as it is."""
+    """Return the callback with GetCallback."""
     answer: pb.GetCallbackResponse = await running.grpc.call("GetCallback", pb.GetCallbackRequest(id=callback_id))
     return answer.callback
 
 
 async def deliveries(running: Running, callback_id: str, **more: Any) -> list[pb.Delivery]:
-    """Its deliveries, newest first."""
+    """Return the callback's deliveries, newest first."""
     request = pb.ListDeliveriesRequest(callback_id=callback_id, **more)
     answer: pb.ListDeliveriesResponse = await running.grpc.call("ListDeliveries", request)
     return list(answer.deliveries)
 
 
 async def until(running: Running, callback_id: str, holds: Callable[[list[pb.Delivery]], bool]) -> list[pb.Delivery]:
-    """Its deliveries, once that is so: what a receiver has answered is stored a moment later."""
+    """Return the deliveries once the condition holds: a response is stored a moment after it was sent."""
     async with asyncio.timeout(PATIENCE):
         while not holds(found := await deliveries(running, callback_id)):
             await asyncio.sleep(0.01)
@@ -195,14 +195,14 @@ async def until(running: Running, callback_id: str, holds: Callable[[list[pb.Del
 
 
 async def settles(running: Running, callback_id: str, count: int) -> list[pb.Delivery]:
-    """Its deliveries, once so many were taken."""
+    """Return the deliveries once at least `count` are delivered."""
     return await until(
         running, callback_id, lambda found: sum(one.state == pb.DELIVERY_STATE_DELIVERED for one in found) >= count
     )
 
 
 async def change(running: Running, callback_id: str, **more: Any) -> pb.Callback:
-    """Change the callback."""
+    """Call UpdateCallback."""
     answer: pb.UpdateCallbackResponse = await running.grpc.call(
         "UpdateCallback", pb.UpdateCallbackRequest(id=callback_id, **more)
     )
@@ -210,6 +210,6 @@ async def change(running: Running, callback_id: str, **more: Any) -> pb.Callback
 
 
 async def finished(running: Running, prompt: str, **more: Any) -> Generation:
-    """A generation that has come to its end."""
+    """Submit a generation; return it when it has completed."""
     generation = await running.submit(soul(prompt, **more))
     return await running.finish(generation.id)

@@ -1,4 +1,4 @@
-"""No callback leads into the gateway's own networks: not by its URL, not by DNS, not by a redirect, at no attempt."""
+"""Callbacks never reach internal networks: not by URL, by DNS or by redirect, on any attempt."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PUBLIC = (
 
 
 def wrapped(inner: IPv4Address) -> list[IPv6Address]:
-    """Every form in which IPv6 carries it."""
+    """Return every IPv6 form of the IPv4 address."""
     number = int(inner)
     return [
         IPv6Address(0xFFFF << 32 | number),
@@ -54,12 +54,12 @@ def wrapped(inner: IPv4Address) -> list[IPv6Address]:
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_what_is_not_the_internet_is_refused(text: str) -> None:
+def test_addresses_that_are_not_public_are_refused(text: str) -> None:
     assert not allowed(text, ())
 
 
 @pytest.mark.parametrize("text", PUBLIC)
-def test_what_is_the_internet_is_not(text: str) -> None:
+def test_public_addresses_are_allowed(text: str) -> None:
     assert allowed(text, ())
 
 
@@ -68,7 +68,7 @@ def test_what_is_the_internet_is_not(text: str) -> None:
         lambda net: st.integers(0, net.num_addresses - 1).map(lambda n: net[n])
     )
 )
-def test_no_wrapping_lets_an_inner_address_through(inner: IPv4Address) -> None:
+def test_no_ipv6_form_of_an_internal_address_is_allowed(inner: IPv4Address) -> None:
     assert not allowed(str(inner), ())
     assert [str(one) for one in wrapped(inner) if allowed(str(one), ())] == []
 
@@ -106,7 +106,7 @@ URLS = {
 }
 
 
-async def test_urls_that_lead_inside_are_refused_when_they_are_told(
+async def test_urls_with_internal_addresses_are_refused_on_creation(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(assembly, "LOOPBACK", ())
@@ -122,7 +122,7 @@ async def test_urls_that_lead_inside_are_refused_when_they_are_told(
 
 
 def names(*answers: Sequence[str]) -> tuple[Lookup, list[str]]:
-    """A resolver that answers so, the last one for ever; and whom it was asked for."""
+    """Return a resolver with these responses, the last one repeated, and the list of its queries."""
     asked: list[str] = []
 
     async def lookup(host: str) -> Sequence[str]:
@@ -151,7 +151,7 @@ async def receivers(
 @pytest.mark.parametrize(
     "found", [["127.0.0.1"], ["::1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"], ["64:ff9b::7f00:1"], []], ids=str
 )
-async def test_a_name_that_leads_inside_is_not_called(receiver: Receiver, found: list[str]) -> None:
+async def test_a_name_that_resolves_to_an_internal_address_is_not_called(receiver: Receiver, found: list[str]) -> None:
     async with receivers(answers=[found], ports=[receiver.port]) as (outside, asked):
         outcome = await outside.post(f"https://hooks.example:{receiver.port}/", {}, b"{}")
     assert outcome == Outcome(Problem.ADDRESS_REFUSED)
@@ -160,7 +160,7 @@ async def test_a_name_that_leads_inside_is_not_called(receiver: Receiver, found:
     assert receiver.most_open == 0
 
 
-async def test_plain_http_goes_to_named_networks_only(receiver: Receiver) -> None:
+async def test_plain_http_is_sent_to_configured_networks_only(receiver: Receiver) -> None:
     url = f"http://hooks.example:{receiver.port}/"
     async with receivers(LOOPBACK, answers=[["8.8.8.8"], ["127.0.0.1"]]) as (outside, _):
         assert await outside.post(url, {}, b"{}") == Outcome(Problem.ADDRESS_REFUSED)
@@ -168,7 +168,7 @@ async def test_plain_http_goes_to_named_networks_only(receiver: Receiver) -> Non
     assert [got.headers["host"] for got in receiver.got] == [f"hooks.example:{receiver.port}"]
 
 
-async def test_a_name_is_looked_up_and_checked_for_each_attempt(timed: Timed, receiver: Receiver) -> None:
+async def test_a_name_is_resolved_and_checked_for_each_attempt(timed: Timed, receiver: Receiver) -> None:
     lookup, asked = names(["127.0.0.1"], ["10.0.0.1"], ["127.0.0.1"])
     timed.gateway._core.receivers._lookup = lookup
     receiver.plan.append(500)
@@ -185,7 +185,7 @@ async def test_a_name_is_looked_up_and_checked_for_each_attempt(timed: Timed, re
     assert (await state_of(timed, made.callback.id)).problem == pb.DELIVERY_PROBLEM_UNSPECIFIED
 
 
-async def test_who_answers_must_prove_the_name_whatever_the_address(tmp_path: Path) -> None:
+async def test_the_certificate_must_match_the_name_at_any_address(tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     pair = authority.signed("receiver")
     serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -204,14 +204,14 @@ async def test_who_answers_must_prove_the_name_whatever_the_address(tmp_path: Pa
         assert named[:2] == ["localhost", "hooks.example"]
 
 
-async def test_no_proxy_of_the_environment_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_from_the_environment_are_not_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
         assert await outside.post(receiver.url, {}, b"{}") == Outcome(http_status=200)
 
 
-async def test_networks_that_the_operator_names_may_be_called(
+async def test_networks_configured_by_the_operator_can_be_called(
     start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(assembly, "LOOPBACK", ())
@@ -225,7 +225,7 @@ async def test_networks_that_the_operator_names_may_be_called(
 
 
 @pytest.mark.parametrize("port", [22, 25, 80, 6379, 9200])
-async def test_no_callback_leads_to_another_port(port: int) -> None:
+async def test_other_ports_are_refused(port: int) -> None:
     async def lookup(_: str) -> Sequence[str]:
         return ["8.8.8.8"]
 
@@ -235,7 +235,7 @@ async def test_no_callback_leads_to_another_port(port: int) -> None:
         assert "ports 443, 8443" in strict.refusal(f"https://shop.example:{port}/hook")
         assert "ports 443, 8443" in with_networks.refusal(f"https://8.8.8.8:{port}/hook")
         assert not with_networks.refusal(f"https://127.0.0.1:{port}/hook")
-        # A name may lead into a network of the operator: that is known when it is looked up.
+        # A name may resolve to an address in a configured network, so it is checked after the lookup.
         assert not with_networks.refusal(f"https://shop.example:{port}/hook")
         refused = await with_networks.post(f"https://shop.example:{port}/hook", {}, b"")
         assert refused == Outcome(Problem.ADDRESS_REFUSED)

@@ -1,4 +1,4 @@
-"""`hfgateway callbacks`, as a process against a gateway; and the Python client's side of receiving."""
+"""`hfgateway callbacks` as a process against a gateway, and the Python client's `verify_webhook`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.running import PATIENCE, Running
 
 
 async def command(running: Running, *arguments: str) -> tuple[int, list[str]]:
-    """Its exit code, and the lines that it prints."""
+    """Run the command; return its exit code and the lines of its output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", "callbacks", *arguments,
         env={**os.environ, "HFGATEWAY_GRPC_ADDRESS": running.gateway.grpc_address},
@@ -27,7 +27,7 @@ async def command(running: Running, *arguments: str) -> tuple[int, list[str]]:
     return process.returncode, out.decode().splitlines()
 
 
-async def test_a_callback_from_its_creation_to_its_end(running: Running, receiver: Receiver) -> None:
+async def test_the_command_covers_the_whole_life_of_a_callback(running: Running, receiver: Receiver) -> None:
     code, (name, secret) = await command(running, "create", receiver.url, "--label", "team=red", "--key", "one")
     assert code == 0
     assert await command(running, "test", name) == (0, ["DELIVERED"])
@@ -54,7 +54,7 @@ async def test_a_callback_from_its_creation_to_its_end(running: Running, receive
     assert (await command(running, "test", name))[0] == 3
 
 
-async def test_a_receiver_needs_nothing_but_the_client(running: Running, receiver: Receiver) -> None:
+async def test_the_python_client_creates_callbacks_and_verifies_webhooks(running: Running, receiver: Receiver) -> None:
     def created() -> tuple[str, str]:
         with Client(running.gateway.grpc_address) as client:
             made = client.create_callback(receiver.url, every_change=True, states=["COMPLETED"])

@@ -1,4 +1,4 @@
-"""What a receiver gets, as the published library of Standard Webhooks reads it: what, in which order, and for whom."""
+"""Deliveries, read by the published library of Standard Webhooks: contents, order and filters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
 
 
-async def test_an_end_is_told_signed_and_without_the_input(running: Running, receiver: Receiver) -> None:
+async def test_an_end_is_delivered_signed_and_without_the_input(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
     generation = await finished(running, "a fox in the snow", labels={"order": "7"})
     (got,) = await receiver.gets(1)
@@ -47,7 +47,7 @@ async def test_an_end_is_told_signed_and_without_the_input(running: Running, rec
     assert not delivery.HasField("next_attempt_time")
 
 
-async def test_what_was_changed_on_the_way_is_not_taken_for_ours(running: Running, receiver: Receiver) -> None:
+async def test_a_modified_delivery_fails_verification(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
     await finished(running, "a fox")
     (got,) = await receiver.gets(1)
@@ -61,7 +61,7 @@ async def test_what_was_changed_on_the_way_is_not_taken_for_ours(running: Runnin
         got.verify((await create(running, receiver.url, key="two")).secret)
 
 
-async def test_only_ends_are_told_unless_every_change_is_wanted(running: Running, receiver: Receiver) -> None:
+async def test_only_ends_are_delivered_unless_every_change_is_requested(running: Running, receiver: Receiver) -> None:
     await create(running, receiver.url)
     everything = await create(running, receiver.url + "&every", every_change=True, key="two")
     stored = await running.submit(soul("a fox"))
@@ -69,15 +69,15 @@ async def test_only_ends_are_told_unless_every_change_is_wanted(running: Running
     done = await running.finish(stored.id)
     await receiver.gets(1 + done.revision)
 
-    told = [got for got in receiver.got if got.target.endswith("&every")]
-    assert [got.generation.revision for got in told] == list(range(1, done.revision + 1))
-    assert [got.event["type"] for got in told][-2:] == ["generation.in_progress", "generation.completed"]
-    assert [got.state for got in receiver.got if got not in told] == ["COMPLETED"]
+    every = [got for got in receiver.got if got.target.endswith("&every")]
+    assert [got.generation.revision for got in every] == list(range(1, done.revision + 1))
+    assert [got.event["type"] for got in every][-2:] == ["generation.in_progress", "generation.completed"]
+    assert [got.state for got in receiver.got if got not in every] == ["COMPLETED"]
     assert len({got.id for got in receiver.got}) == 1 + done.revision
     assert len(await settles(running, everything.callback.id, done.revision)) == done.revision
 
 
-async def test_a_revision_waits_for_the_one_before(running: Running, receiver: Receiver) -> None:
+async def test_a_revision_is_delivered_after_the_one_before(running: Running, receiver: Receiver) -> None:
     receiver.plan.append(HANG)
     made = await create(running, receiver.url, every_change=True)
     stored = await running.submit(soul("a fox"))
@@ -88,7 +88,7 @@ async def test_a_revision_waits_for_the_one_before(running: Running, receiver: R
     assert [got.generation.revision for got in receiver.got if got.generation.id == stored.id] == [1]
 
     receiver.usual = 200
-    receiver.let_go.set()  # it closes without an answer: the first revision is sent again before the second
+    receiver.let_go.set()  # closes without a response, so the first revision is sent again before the second
     await change(running, made.callback.id, paused=True)
     await change(running, made.callback.id, paused=False)
     await receiver.gets_one(lambda got: got.generation.id == stored.id and got.generation.done)
@@ -105,7 +105,7 @@ async def test_a_revision_waits_for_the_one_before(running: Running, receiver: R
     ],
     ids=["labels", "model", "states"],
 )
-async def test_a_filter_is_kept(running: Running, receiver: Receiver, filter: dict[str, object]) -> None:
+async def test_a_filter_selects_the_deliveries(running: Running, receiver: Receiver, filter: dict[str, object]) -> None:
     made = await create(running, receiver.url, **filter)
     everything = await create(running, receiver.url + "&all", key="two")
     running.plan(on="submit", kind="422") if "states" in filter else None
@@ -122,7 +122,7 @@ async def test_a_filter_is_kept(running: Running, receiver: Receiver, filter: di
     assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [wanted.id]
 
 
-async def test_another_filter_counts_for_what_comes_after_it(running: Running, receiver: Receiver) -> None:
+async def test_a_changed_filter_applies_to_later_changes(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url, labels={"team": "red"})
     await finished(running, "a fox", labels={"team": "blue"})
     update = pb.UpdateCallbackRequest(id=made.callback.id)
@@ -136,7 +136,7 @@ async def test_another_filter_counts_for_what_comes_after_it(running: Running, r
     assert [got.generation.id for got in receiver.got] == [owl.id]
 
 
-async def test_a_restart_delivers_the_rest(running: Running, receiver: Receiver) -> None:
+async def test_a_restart_delivers_the_pending_deliveries(running: Running, receiver: Receiver) -> None:
     receiver.usual = 503
     made = await create(running, receiver.url)
     done = [await finished(running, f"fox {number}") for number in range(5)]
@@ -152,7 +152,7 @@ async def test_a_restart_delivers_the_rest(running: Running, receiver: Receiver)
     assert (await state_of(running, made.callback.id)).problem == pb.DELIVERY_PROBLEM_UNSPECIFIED
 
 
-async def test_a_backlog_is_bounded_and_nothing_of_it_is_lost(
+async def test_a_backlog_is_bounded_without_losing_deliveries(
     start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "MOST_WAITING", 3)
@@ -172,7 +172,7 @@ async def test_a_backlog_is_bounded_and_nothing_of_it_is_lost(
     assert {one.generation_id for one in await settles(running, made.callback.id, 8)} == {one.id for one in done}
 
 
-async def test_a_slow_receiver_harms_no_other_and_is_not_crowded(running: Running, receiver: Receiver) -> None:
+async def test_a_slow_receiver_has_few_connections_and_delays_no_other(running: Running, receiver: Receiver) -> None:
     receiver.usual = HANG
     await create(running, receiver.url)
     async with Receiver() as quick:
@@ -185,7 +185,7 @@ async def test_a_slow_receiver_harms_no_other_and_is_not_crowded(running: Runnin
         assert quick.most_open <= dispatcher.AT_ONCE
 
 
-async def test_what_was_deleted_before_is_not_told(running: Running, receiver: Receiver) -> None:
+async def test_a_generation_deleted_before_its_delivery_is_skipped(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
     await change(running, made.callback.id, paused=True)
     gone = await finished(running, "a fox")
@@ -196,9 +196,7 @@ async def test_what_was_deleted_before_is_not_told(running: Running, receiver: R
     assert [got.generation.id for got in receiver.got] == [kept.id]
 
 
-async def test_a_delivery_whose_generation_was_deleted_meanwhile_is_dropped(
-    running: Running, receiver: Receiver
-) -> None:
+async def test_a_pending_delivery_of_a_deleted_generation_is_dropped(running: Running, receiver: Receiver) -> None:
     receiver.usual = 500
     made = await create(running, receiver.url)
     gone = await finished(running, "a fox")
@@ -210,7 +208,7 @@ async def test_a_delivery_whose_generation_was_deleted_meanwhile_is_dropped(
     assert len(receiver.got) == 1
 
 
-async def test_a_deleted_callback_is_told_nothing_more(running: Running, receiver: Receiver) -> None:
+async def test_a_deleted_callback_gets_no_deliveries(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
     other = await create(running, receiver.url + "&other", key="two")
     await running.grpc.call("DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id))
@@ -223,9 +221,7 @@ async def test_a_deleted_callback_is_told_nothing_more(running: Running, receive
     assert (refused.value.reason, refused.value.failure.metadata["callback_id"]) == ("NOT_FOUND", made.callback.id)
 
 
-async def test_what_was_taken_is_not_sent_again_while_the_store_refuses_to_note_it(
-    timed: Timed, receiver: Receiver
-) -> None:
+async def test_a_delivery_is_not_repeated_while_its_result_cannot_be_stored(timed: Timed, receiver: Receiver) -> None:
     made = await create(timed, receiver.url)
     stored = await timed.submit(soul("a fox"))
     with commits("delivery attempted") as attempts:

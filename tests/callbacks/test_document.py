@@ -1,4 +1,4 @@
-"""The receiver of docs/callbacks.md, run as it stands."""
+"""The receiver of docs/callbacks.md, run unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.running import PATIENCE, Running, soul
 (EXAMPLE,) = (block for block in blocks("docs/callbacks.md") if block.language == "python")
 
 
-async def test_the_receiver_of_the_document_takes_what_is_ours_and_nothing_else(running: Running) -> None:
+async def test_the_documented_receiver_accepts_only_signed_deliveries(running: Running) -> None:
     address = free_address()
     made = await create(running, f"http://{address}/")
     other = await create(running, f"http://{address}/", key="two")

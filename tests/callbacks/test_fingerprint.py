@@ -1,4 +1,4 @@
-"""What a callback is recognised by under its key: it stays the same across versions of the gateway."""
+"""Fingerprints, by which a key recognises its callback, stay the same across versions of the gateway."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ STORED_BY_0_1 = [
 
 
 @pytest.mark.parametrize(("wanted", "every_change", "stored"), STORED_BY_0_1)
-def test_what_the_first_version_stored_is_still_recognised(wanted: Filter, every_change: bool, stored: str) -> None:
-    """A new field breaks this: declare it with `added()`."""
+def test_fingerprints_of_the_first_version_still_match(wanted: Filter, every_change: bool, stored: str) -> None:
+    """If a new field breaks this test, declare the field with `added()`."""
     assert fingerprint(URL, wanted, every_change=every_change).hex() == stored
 
 
 @pytest.mark.parametrize("wanted", [Filter(), FILTER])
-def test_a_new_field_counts_only_if_it_is_given(wanted: Filter) -> None:
+def test_a_new_field_changes_the_fingerprint_only_if_set(wanted: Filter) -> None:
     later = make_dataclass("Filter", [("kinds", tuple[str, ...], added(()))], bases=(Filter,), frozen=True)
     known = {name: getattr(wanted, name) for name in Filter.__dataclass_fields__}
     stored = fingerprint(URL, wanted, every_change=False)
@@ -38,7 +38,7 @@ def test_a_new_field_counts_only_if_it_is_given(wanted: Filter) -> None:
 @pytest.mark.parametrize(
     "change", [{"labels": {}}, {"model_ids": frozenset()}, {"states": frozenset()}], ids=lambda change: str(*change)
 )
-def test_every_field_counts(change: dict[str, Any]) -> None:
+def test_every_field_changes_the_fingerprint(change: dict[str, Any]) -> None:
     stored = fingerprint(URL, FILTER, every_change=False)
     assert fingerprint(URL, replace(FILTER, **change), every_change=False) != stored
     assert fingerprint(URL, FILTER, every_change=True) != stored

@@ -1,4 +1,4 @@
-"""Callers who leave while the store takes its time: what it has kept is what holds, as if they had waited."""
+"""Calls that time out during a slow commit: the commit takes effect as if the caller had waited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.transports import RpcFailure
 
 @asynccontextmanager
 async def slow_store(running: Running) -> AsyncIterator[None]:
-    """What is written meanwhile is committed afterwards."""
+    """Hold all commits until the end of the block."""
     store, go_on = running.gateway._core.store, threading.Event()
 
     def hold(_: Any) -> tuple[None, None]:
@@ -33,8 +33,8 @@ async def slow_store(running: Running) -> AsyncIterator[None]:
         await store.announced()
 
 
-async def impatient(running: Running, method: str, request: Any) -> None:
-    """Call, and leave before the store has answered."""
+async def timed_out(running: Running, method: str, request: Any) -> None:
+    """Make a call whose deadline expires before its commit."""
     async with slow_store(running):
         with pytest.raises(RpcFailure) as raised:
             await running.grpc.call(method, request, timeout=2.0)
@@ -46,35 +46,35 @@ async def listed(running: Running) -> list[Any]:
     return list((await running.grpc.call("ListCallbacks", pb.ListCallbacksRequest())).callbacks)
 
 
-async def test_a_callback_that_was_kept_is_told(running: Running, receiver: Receiver) -> None:
-    await impatient(running, "CreateCallback", pb.CreateCallbackRequest(url=receiver.url, idempotency_key="one"))
+async def test_a_callback_of_a_timed_out_call_gets_deliveries(running: Running, receiver: Receiver) -> None:
+    await timed_out(running, "CreateCallback", pb.CreateCallbackRequest(url=receiver.url, idempotency_key="one"))
     assert len(await listed(running)) == 1
     await finished(running, "a fox")
     await receiver.gets(1)
 
 
-async def test_a_new_secret_that_was_kept_signs(running: Running, receiver: Receiver) -> None:
+async def test_a_rotation_of_a_timed_out_call_takes_effect(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
-    await impatient(running, "RotateCallbackSecret", pb.RotateCallbackSecretRequest(id=made.callback.id))
+    await timed_out(running, "RotateCallbackSecret", pb.RotateCallbackSecretRequest(id=made.callback.id))
     assert (await state_of(running, made.callback.id)).HasField("old_secrets_expire_time")
 
 
-async def test_a_change_that_was_kept_holds(running: Running, receiver: Receiver) -> None:
+async def test_an_update_of_a_timed_out_call_takes_effect(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
-    await impatient(running, "UpdateCallback", pb.UpdateCallbackRequest(id=made.callback.id, paused=True))
+    await timed_out(running, "UpdateCallback", pb.UpdateCallbackRequest(id=made.callback.id, paused=True))
     assert (await state_of(running, made.callback.id)).paused
 
 
-async def test_a_deleted_callback_is_told_nothing_more(running: Running, receiver: Receiver) -> None:
+async def test_a_deletion_of_a_timed_out_call_takes_effect(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
-    await impatient(running, "DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id))
+    await timed_out(running, "DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id))
     assert await listed(running) == []
 
 
-async def test_a_delivery_that_is_to_be_made_again_is(running: Running, receiver: Receiver) -> None:
+async def test_a_redelivery_of_a_timed_out_call_takes_effect(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
     await finished(running, "a fox")
     (delivery,) = await settles(running, made.callback.id, 1)
-    await impatient(running, "RedeliverDelivery", pb.RedeliverDeliveryRequest(id=delivery.id))
+    await timed_out(running, "RedeliverDelivery", pb.RedeliverDeliveryRequest(id=delivery.id))
     first, second = await receiver.gets(2)
     assert first.id == second.id

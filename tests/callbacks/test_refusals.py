@@ -1,4 +1,4 @@
-"""Receivers that do not take what they are sent: when it comes again, when it is given up, and what is told of it."""
+"""Failed deliveries: when they are repeated, when they are abandoned, and what the callback shows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.support.timeline import Timed
 
 DAY = 86_400.0
 COARSE = 300.0
-"""Seconds in one step, where days pass."""
+"""Seconds per step in tests that cover days."""
 
 
 async def ended(timed: Timed, prompt: str = "a fox") -> Generation:
-    """A generation that has come to its end, in as few seconds as it takes."""
+    """Submit a generation; return it when it has ended."""
     stored = await timed.submit(soul(prompt))
     await timed.passes(60.0, until=lambda: stored.id not in timed.live())
     return await timed.get(stored.id)
 
 
-async def test_what_was_not_taken_comes_again_under_the_same_id(timed: Timed, receiver: Receiver) -> None:
+async def test_a_failed_delivery_is_repeated_with_the_same_id(timed: Timed, receiver: Receiver) -> None:
     receiver.plan.append(500)
     made = await create(timed, receiver.url)
     await ended(timed)
@@ -66,9 +66,9 @@ async def test_what_was_not_taken_comes_again_under_the_same_id(timed: Timed, re
         ((308, {}), "REDIRECT", 308),
         (304, "REDIRECT", 304),
     ],
-    ids=["400", "503", "closes", "hangs", "no end of its head", "a long head", "no HTTP", "301", "308", "304"],
+    ids=["400", "503", "closes", "hangs", "an unfinished head", "a long head", "no HTTP", "301", "308", "304"],
 )
-async def test_anything_but_2xx_is_a_failure_and_no_redirect_is_followed(
+async def test_any_response_but_2xx_fails_and_redirects_are_not_followed(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, case: tuple[object, str, int]
 ) -> None:
     answer, problem, status = case
@@ -86,13 +86,13 @@ async def test_anything_but_2xx_is_a_failure_and_no_redirect_is_followed(
         assert second.got == []
 
 
-async def test_nobody_listening_is_a_failure(running: Running) -> None:
+async def test_a_refused_connection_is_a_failure(running: Running) -> None:
     made = await create(running, f"http://{free_address()}/")
     tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
     assert tested.delivery.problem == pb.DELIVERY_PROBLEM_CONNECTION
 
 
-async def test_what_a_receiver_says_beside_its_status_is_not_read(running: Running, receiver: Receiver) -> None:
+async def test_the_body_of_a_receivers_response_is_not_read(running: Running, receiver: Receiver) -> None:
     receiver.usual = b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n" + b"x" * 100_000
     made = await create(running, receiver.url)
     tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
@@ -100,14 +100,14 @@ async def test_what_a_receiver_says_beside_its_status_is_not_read(running: Runni
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
-async def test_any_2xx_takes_it(running: Running, receiver: Receiver, status: int) -> None:
+async def test_any_2xx_response_counts_as_delivered(running: Running, receiver: Receiver, status: int) -> None:
     receiver.usual = status
     made = await create(running, receiver.url)
     tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
     assert (tested.delivery.state, tested.delivery.http_status) == (pb.DELIVERY_STATE_DELIVERED, status)
 
 
-async def test_410_ends_the_callback_until_its_owner_says_otherwise(timed: Timed, receiver: Receiver) -> None:
+async def test_410_pauses_the_callback_until_its_owner_resumes_it(timed: Timed, receiver: Receiver) -> None:
     receiver.plan.append(410)
     made = await create(timed, receiver.url)
     first = await ended(timed)
@@ -126,7 +126,9 @@ async def test_410_ends_the_callback_until_its_owner_says_otherwise(timed: Timed
 
 @pytest.mark.parametrize("dated", [False, True], ids=["seconds", "date"])
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_retry_after_is_kept_for_everything(timed: Timed, receiver: Receiver, status: int, dated: bool) -> None:
+async def test_a_retry_after_holds_all_deliveries_of_the_callback(
+    timed: Timed, receiver: Receiver, status: int, dated: bool
+) -> None:
     wait = 1_000.0
     made = await create(timed, receiver.url)
     stored = await timed.submit(soul("a fox"))
@@ -144,9 +146,7 @@ async def test_a_retry_after_is_kept_for_everything(timed: Timed, receiver: Rece
     assert len(await settles(timed, made.callback.id, 2)) == 2
 
 
-async def test_one_that_is_never_taken_is_given_up_after_three_days_and_harms_no_other(
-    timed: Timed, receiver: Receiver
-) -> None:
+async def test_a_refused_delivery_fails_after_three_days_and_delays_no_other(timed: Timed, receiver: Receiver) -> None:
     made = await create(timed, receiver.url)
     receiver.usual = 400
     poison = await ended(timed)
@@ -175,7 +175,7 @@ async def test_one_that_is_never_taken_is_given_up_after_three_days_and_harms_no
     assert receiver.got[-1].id == receiver.got[0].id
 
 
-async def test_a_receiver_that_is_away_for_days_is_paused_and_loses_nothing(timed: Timed, receiver: Receiver) -> None:
+async def test_a_receiver_down_for_days_is_paused_and_loses_nothing(timed: Timed, receiver: Receiver) -> None:
     receiver.usual = 503
     made = await create(timed, receiver.url)
     done = [await ended(timed, f"fox {number}") for number in range(3)]
@@ -196,7 +196,7 @@ async def test_a_receiver_that_is_away_for_days_is_paused_and_loses_nothing(time
     assert len(receiver.got) == attempts + 3
 
 
-async def test_when_it_is_back_all_that_waited_comes_at_once(timed: Timed, receiver: Receiver) -> None:
+async def test_a_recovered_receiver_gets_all_pending_deliveries(timed: Timed, receiver: Receiver) -> None:
     made = await create(timed, receiver.url)
     receiver.usual = 503
     for number in range(3):
@@ -210,7 +210,7 @@ async def test_when_it_is_back_all_that_waited_comes_at_once(timed: Timed, recei
     assert len(await settles(timed, made.callback.id, 3)) == 3
 
 
-async def test_a_restart_begins_no_schedule_anew(timed: Timed, receiver: Receiver) -> None:
+async def test_a_restart_keeps_the_retry_schedule(timed: Timed, receiver: Receiver) -> None:
     receiver.usual = (429, {"Retry-After": "3000"})
     await create(timed, receiver.url)
     await ended(timed)
@@ -224,7 +224,7 @@ async def test_a_restart_begins_no_schedule_anew(timed: Timed, receiver: Receive
     assert len(receiver.got) == 2
 
 
-async def test_a_test_is_told_at_once_and_kept_nowhere(running: Running, receiver: Receiver) -> None:
+async def test_a_test_delivery_is_immediate_and_not_stored(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
     await change(running, made.callback.id, paused=True)
     tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))

@@ -1,4 +1,4 @@
-"""The retry policy by itself, and the order in which a queue returns deliveries."""
+"""The retry policy in isolation, and the order in which a queue returns deliveries."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def delivery(generation: str = "generation", revision: int = 1, at: float = NOW)
 
 
 @given(st.lists(st.tuples(OUTCOMES, st.floats(0, 200_000), st.floats(0, 1)), max_size=60))
-def test_whatever_comes_of_attempts(history: list[tuple[Outcome, float, float]]) -> None:
+def test_any_sequence_of_outcomes_keeps_the_retry_policy(history: list[tuple[Outcome, float, float]]) -> None:
     one, waits, at, last = callback(), delivery(), 0.0, 0.0
     for outcome, pause, chance in history:
         if waits.state is not DeliveryState.PENDING or one.paused:
@@ -62,19 +62,19 @@ def test_whatever_comes_of_attempts(history: list[tuple[Outcome, float, float]])
             assert (one.problem, one.failing_since, one.streak, one.held_until) == (None, None, 0, 0.0)
             assert result.recovered == (before.streak >= schedule.OUTAGE_AFTER)
             continue
-        # Never at once, never before the receiver said, never more than a day later than the longest pause.
+        # Never at once, never before Retry-After, and at most a day later than the longest pause.
         if waits.state is DeliveryState.PENDING:
             assert waits.next_at - (NOW + at) >= 0.9 * schedule.FIRST_HOLD
             assert waits.next_at - (NOW + at) >= min(outcome.retry_after or 0.0, schedule.LONGEST_RETRY_AFTER)
         assert waits.next_at - (NOW + at) <= max(schedule.LONGEST_RETRY_AFTER, 1.1 * max(schedule.PAUSES)) + 86_400.0
-        # Given up only after ten refusals of its own; paused only after days.
+        # A delivery fails only after ten refusals; a callback is paused only after days.
         assert (waits.state is DeliveryState.FAILED) == (waits.refusals == len(schedule.PAUSES) + 1)
         assert one.failing_since is not None
         assert one.paused == (NOW + at - one.failing_since >= schedule.PATIENCE)
         assert not (one.paused and quiet)
 
 
-def test_an_outage_costs_no_delivery_its_attempts() -> None:
+def test_an_outage_does_not_use_up_the_attempts_of_a_delivery() -> None:
     one, waits = callback(), delivery()
     for number in range(200):
         result = schedule.after(one, waits, AWAY, moment(number * 900.0), 0.5)
@@ -84,7 +84,7 @@ def test_an_outage_costs_no_delivery_its_attempts() -> None:
     assert one.held_until == waits.next_at == NOW + 199 * 900.0 + schedule.LONGEST_HOLD
 
 
-def test_holds_grow_to_a_limit_and_one_success_ends_them() -> None:
+def test_holds_grow_to_a_limit_and_end_with_a_success() -> None:
     one, waits, holds = callback(), delivery(), []
     for _ in range(12):
         one = schedule.after(one, waits, AWAY, moment(), 0.5).callback
@@ -94,13 +94,13 @@ def test_holds_grow_to_a_limit_and_one_success_ends_them() -> None:
     assert schedule.after(one, waits, TAKEN, moment(), 0.5).callback.held_until == 0.0
 
 
-def test_a_longer_hold_is_not_cut_short_by_another_failure() -> None:
+def test_another_failure_does_not_shorten_a_longer_hold() -> None:
     held = schedule.after(callback(), delivery(), BUSY, moment(), 0.5).callback
     after = schedule.after(held, delivery("other"), AWAY, moment(1.0), 0.5).callback
     assert after.held_until == held.held_until == NOW + 7_200.0
 
 
-def test_a_failure_long_after_another_is_no_failure_for_days() -> None:
+def test_two_distant_failures_are_not_a_failure_for_days() -> None:
     one = schedule.after(callback(), delivery(), REFUSED, moment(), 0.5).callback
     late = schedule.after(one, delivery("other"), REFUSED, moment(30 * 86_400.0), 0.5).callback
     assert (late.paused, late.failing_since) == (False, NOW + 30 * 86_400.0)
@@ -110,7 +110,7 @@ def test_a_failure_long_after_another_is_no_failure_for_days() -> None:
     assert schedule.after(one, delivery("other"), REFUSED, moment(80 * 3600.0), 0.5).callback.paused
 
 
-def test_gone_pauses_at_once() -> None:
+def test_410_pauses_a_callback_at_once() -> None:
     result = schedule.after(callback(), delivery(), Outcome(Problem.GONE, 410), moment(), 0.5)
     assert (result.callback.paused, result.delivery.state) == (True, DeliveryState.PENDING)
 
@@ -123,11 +123,11 @@ def test_gone_pauses_at_once() -> None:
         ("Tue, 99999999999 Nov 2023 22:15:00 GMT", None),
     ],
 )  # fmt: skip
-def test_a_retry_after_is_read_in_both_forms(value: str | None, seconds: float | None) -> None:
+def test_retry_after_is_read_as_seconds_and_as_a_date(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, NOW) == seconds
 
 
-def test_an_id_says_what_it_is_of() -> None:
+def test_a_delivery_id_contains_callback_generation_and_revision() -> None:
     assert id_parts(delivery("generation", 12).id) == ("callback", "generation", 12)
     for wrong in ("", "a_b", "a_b_c", "a_b_1_2", "a_b_-1", "a_b_１", "a_b_1" + "0" * 20):
         assert id_parts(wrong) is None
@@ -142,7 +142,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(0, 
 def test_a_queue_returns_due_deliveries_in_order_and_counts_them(
     steps: list[tuple[int, int, int, bool]],
 ) -> None:
-    """Against a plain set of what waits: one of each generation at a time, the lowest revision first."""
+    """Compare with a plain dict of pending deliveries: one per generation at a time, the lowest revision first."""
     queue, waits, flying, now = CallbackQueue(callback()), {}, {}, NOW
     for generation, revision, kind, well in steps:
         name = str(generation)

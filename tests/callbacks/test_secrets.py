@@ -1,4 +1,4 @@
-"""Secrets: told once, rotated without a gap, kept to themselves; and what a repeat of a call does."""
+"""Secrets: returned once, rotated without a gap and never exposed; repeats, limits and pages of the RPCs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ async def rotate(running: Running, callback_id: str) -> pb.RotateCallbackSecretR
     return answer
 
 
-async def one_more(timed: Timed, prompt: str) -> None:
+async def end_one(timed: Timed, prompt: str) -> None:
     stored = await timed.submit(soul(prompt))
     await timed.passes(60.0, until=lambda: stored.id not in timed.live())
     await timed.settled()
 
 
-async def test_both_sign_for_a_day_and_then_only_the_new_one(timed: Timed, receiver: Receiver) -> None:
+async def test_both_secrets_sign_for_a_day_and_then_only_the_new_one(timed: Timed, receiver: Receiver) -> None:
     made = await create(timed, receiver.url)
     old = made.secret
     assert not made.callback.HasField("old_secrets_expire_time")
@@ -38,19 +38,19 @@ async def test_both_sign_for_a_day_and_then_only_the_new_one(timed: Timed, recei
     until = rotated.callback.old_secrets_expire_time.ToMicroseconds() / 1e6
     assert until == pytest.approx(timed.time.wall() + ROTATION, abs=1.0)
 
-    await one_more(timed, "a fox")
+    await end_one(timed, "a fox")
     await timed.stop_gateway()
     await timed.start_gateway()
-    await one_more(timed, "an owl")
+    await end_one(timed, "an owl")
     await timed.passes(ROTATION, step=600.0)
-    await one_more(timed, "a hare")
+    await end_one(timed, "a hare")
     signed = [(got.signed_by(old), got.signed_by(new)) for got in receiver.got]
     assert signed == [(True, True), (True, True), (False, True)]
     assert len(receiver.got[0].headers["webhook-signature"].split()) == 2
     assert not (await state_of(timed, made.callback.id)).HasField("old_secrets_expire_time")
 
 
-async def test_a_published_verifier_takes_either_while_it_is_rotated(running: Running, receiver: Receiver) -> None:
+async def test_the_published_verifier_accepts_either_secret_in_a_rotation(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
     new = (await rotate(running, made.callback.id)).secret
     await finished(running, "a fox")
@@ -58,7 +58,7 @@ async def test_a_published_verifier_takes_either_while_it_is_rotated(running: Ru
     assert got.verify(made.secret) == got.verify(new)
 
 
-async def test_so_many_secrets_sign_at_most(timed: Timed, receiver: Receiver) -> None:
+async def test_the_number_of_signing_secrets_is_limited(timed: Timed, receiver: Receiver) -> None:
     made = await create(timed, receiver.url)
     for _ in range(MOST_SECRETS - 1):
         await rotate(timed, made.callback.id)
@@ -70,7 +70,7 @@ async def test_so_many_secrets_sign_at_most(timed: Timed, receiver: Receiver) ->
     assert (await rotate(timed, made.callback.id)).secret
 
 
-async def test_a_repeat_creates_nothing_and_tells_no_secret(running: Running, receiver: Receiver) -> None:
+async def test_a_repeated_create_returns_the_callback_without_its_secret(running: Running, receiver: Receiver) -> None:
     first = await create(running, receiver.url, labels={"team": "red"})
     await change(running, first.callback.id, paused=True)
     again = await create(running, receiver.url, labels={"team": "red"})
@@ -86,7 +86,7 @@ async def test_a_repeat_creates_nothing_and_tells_no_secret(running: Running, re
     assert (await create(running, receiver.url)).secret
 
 
-async def test_a_tenant_has_so_many_callbacks_and_they_are_listed(running: Running, receiver: Receiver) -> None:
+async def test_callbacks_of_a_tenant_are_limited_and_listed_in_pages(running: Running, receiver: Receiver) -> None:
     made = [(await create(running, receiver.url, key=str(number))).callback.id for number in range(MOST_CALLBACKS)]
     with pytest.raises(RpcFailure) as refused:
         await create(running, receiver.url, key="one-more")
@@ -102,7 +102,7 @@ async def test_a_tenant_has_so_many_callbacks_and_they_are_listed(running: Runni
     assert listed == made[::-1]
 
 
-async def test_deliveries_come_in_pages(running: Running, receiver: Receiver) -> None:
+async def test_deliveries_are_listed_in_pages(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url, every_change=True)
     done = await finished(running, "a fox")
     await settles(running, made.callback.id, done.revision)
@@ -133,20 +133,20 @@ async def test_deliveries_come_in_pages(running: Running, receiver: Receiver) ->
     ],
     ids=["no url", "no key", "page size", "no callback", "no id"],
 )
-async def test_what_is_missing_is_named(running: Running, request_: object, fields: list[str]) -> None:
+async def test_missing_fields_are_named(running: Running, request_: object, fields: list[str]) -> None:
     method = type(request_).__name__.removesuffix("Request")
     with pytest.raises(RpcFailure) as refused:
         await running.grpc.call(method, request_)  # type: ignore[arg-type]
     assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", fields)
 
 
-async def test_only_labels_models_and_states_limit_a_callback(running: Running, receiver: Receiver) -> None:
+async def test_a_callback_filter_accepts_only_labels_models_and_states(running: Running, receiver: Receiver) -> None:
     with pytest.raises(RpcFailure) as refused:
         await create(running, receiver.url, ids=["x"], idempotencyKey="y", labels={"a": "b"})
     assert sorted(refused.value.fields) == ["filter.idempotency_key", "filter.ids"]
 
 
-async def test_no_secret_and_no_url_is_logged_measured_or_told(
+async def test_secrets_and_urls_are_in_no_log_metric_or_response(
     running: Running, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -157,12 +157,12 @@ async def test_no_secret_and_no_url_is_logged_measured_or_told(
     await finished(running, "a fox")
     await receiver.gets(1)
     tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
-    told = [str(await state_of(running, made.callback.id)), str(tested), await running.metrics()]
-    told += [str(record.__dict__) for record in caplog.records]
+    texts = [str(await state_of(running, made.callback.id)), str(tested), await running.metrics()]
+    texts += [str(record.__dict__) for record in caplog.records]
     canaries = [made.secret.removeprefix("whsec_"), new.removeprefix("whsec_")]
-    assert [canary for canary in canaries if any(canary in text for text in told)] == []
-    assert [text for text in told[1:] if "canary-of-a-token" in text] == []
-    assert "hfgateway_callbacks_failed" in told[2]
+    assert [canary for canary in canaries if any(canary in text for text in texts)] == []
+    assert [text for text in texts[1:] if "canary-of-a-token" in text] == []
+    assert "hfgateway_callbacks_failed" in texts[2]
 
 
 async def test_only_the_gateways_user_reads_the_store(running: Running, receiver: Receiver) -> None:

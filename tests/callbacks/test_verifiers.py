@@ -1,4 +1,4 @@
-"""The published libraries of other languages verify what the gateway signs, and refuse what was changed."""
+"""The published libraries of other languages accept the gateway's signatures and reject modified deliveries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCES = Path(__file__).parent / "verifiers"
 
 @pytest.fixture
 def javascript() -> list[str]:
-    """The library from its lock file, with our script beside it."""
+    """Install the library from its lock file, and copy the script next to it."""
     folder = generate.CACHE / "callback-verifier-js"
     lock = (SOURCES / "js" / "package-lock.json").read_bytes()
     with generate.install_once(folder, lock) as stale:
@@ -42,7 +42,7 @@ def golang(tmp_path: Path) -> list[str]:
 
 
 async def verified(program: list[str], secret: str, got: Got, **other: Any) -> bool:
-    """What the program says of it; `other` stands in place of what was sent."""
+    """Return the program's verdict on the delivery, with the fields in `other` replaced."""
     sent = {"secret": secret, "headers": dict(got.headers), "body": got.body.decode(), **other}
     process = await asyncio.create_subprocess_exec(
         *program, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -61,7 +61,7 @@ async def verified(program: list[str], secret: str, got: Got, **other: Any) -> b
         pytest.param("golang", marks=pytest.mark.toolchain("go")),
     ],
 )
-async def test_the_library_of_another_language_verifies(
+async def test_libraries_of_other_languages_verify_deliveries(
     running: Running, receiver: Receiver, request: pytest.FixtureRequest, language: str
 ) -> None:
     program = request.getfixturevalue(language)
