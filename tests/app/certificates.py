@@ -1,4 +1,4 @@
-"""Certificates for tests, made by the openssl binary: an authority, and what it signs."""
+"""Certificates for tests, made by the openssl binary: an authority, and the certificates it signs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Authority:
 
     @classmethod
     def made(cls, folder: Path, name: str = "authority") -> Authority:
-        """A new one, that trusts itself."""
+        """Create an authority with a self-signed certificate."""
         pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
         _openssl(
             "req", "-x509", *_key(pair.key), "-out", pair.cert, "-days", "2", "-subj", f"/CN={name}",
@@ -34,11 +34,11 @@ class Authority:
 
     @property
     def cert(self) -> Path:
-        """Its own certificate, for who trusts it."""
+        """The certificate of the authority, for its clients to trust."""
         return self.pair.cert
 
     def signed(self, name: str, days: int = 90, hosts: str = "DNS:localhost,IP:127.0.0.1") -> Pair:
-        """A certificate for this machine's loopback names, or other `hosts`, valid for so many days from now."""
+        """Sign a certificate for the loopback names, or for other `hosts`, that expires in `days` days."""
         pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName={hosts}\n")

@@ -1,4 +1,4 @@
-"""`python -m gateway` as a process of its own that is expected to end, whatever was set for it."""
+"""Run `python -m gateway` as a process that is expected to end."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
-"""Seconds after which a test gives up waiting: no test is meant to come near it."""
+"""Seconds after which a test stops waiting and fails."""
 
-_GO_ON = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+_EXEC = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 CONFINED = f"""
 import ctypes, os, sys
 if os.geteuid() == 0:
     for capability in (1, 2):
         ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
-{_GO_ON}
+{_EXEC}
 """
-"""Python that starts a process for which permissions hold: root's capabilities to override them are taken away."""
+"""Python that starts a process that obeys file permissions: it drops root's capabilities to override them."""
 NO_ROOM = f"""
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-{_GO_ON}
+{_EXEC}
 """
 """Python that starts a process whose files cannot grow beyond a few pages."""
 
@@ -40,7 +40,7 @@ class Finished:
 
 
 def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """What a gateway needs to start in a folder, changed by variables under their full names; an empty one is unset."""
+    """Return the environment of a gateway in the folder, updated with full variable names; empty values are unset."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
     given = {
         "HF_KEY": "sandbox:sandbox",
@@ -54,7 +54,7 @@ def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 async def run(*arguments: str, environment: dict[str, str], launcher: str = "", folder: Path = ROOT) -> Finished:
-    """Run a command to its end, through Python that starts it; one that serves instead is killed when it says so."""
+    """Run a command to its end, by `launcher` if given; a process that starts to serve is killed."""
     first = ("-c", launcher) if launcher else ()
     process = await asyncio.create_subprocess_exec(
         sys.executable, *first, "-m", "gateway", *arguments, cwd=folder, env=environment,

@@ -1,4 +1,4 @@
-"""`hfgateway doctor` as a process, over a sandbox: it finds what is wrong, says what to do, and changes nothing."""
+"""`hfgateway doctor` as a process, with a sandbox: it reports problems with advice, and changes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECRET = "swordfish"
 
 
 class Doctor:
-    """Runs the command against one sandbox."""
+    """Runs the command with a sandbox."""
 
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         self.folder = folder
@@ -36,16 +36,16 @@ class Doctor:
     async def __call__(
         self, variables: Mapping[str, str] = MappingProxyType({}), *arguments: str, launcher: str = ""
     ) -> dict[str, list[Any]]:
-        """Status, finding and advice by what they are about."""
+        """Run the command; return the status and text of the findings by their subject."""
         given = environment(self.folder, {"HFGATEWAY_UPSTREAM_URL": self.sandbox.url, **variables})
         ended = await run("doctor", "--json", *arguments, environment=given, launcher=launcher)
         assert ended.err == ""
         assert SECRET not in ended.out
-        told = json.loads(ended.out)
-        problems = [finding for finding in told["findings"] if finding["status"] == "problem"]
-        assert (ended.code, told["healthy"]) == ((1, False) if problems else (0, True))
+        report = json.loads(ended.out)
+        problems = [finding for finding in report["findings"] if finding["status"] == "problem"]
+        assert (ended.code, report["healthy"]) == ((1, False) if problems else (0, True))
         found: dict[str, list[Any]] = {}
-        for finding in told["findings"]:
+        for finding in report["findings"]:
             assert finding["status"] == "ok" or finding["advice"], finding
             found.setdefault(finding["about"], []).append((finding["status"], finding["found"]))
         return found
@@ -65,7 +65,7 @@ def doctor(tmp_path: Path, sandbox: Sandbox) -> Doctor:
     return Doctor(tmp_path, sandbox)
 
 
-async def test_where_all_is_well_each_thing_has_its_line(tmp_path: Path, sandbox: Sandbox) -> None:
+async def test_a_healthy_gateway_has_one_ok_line_per_check(tmp_path: Path, sandbox: Sandbox) -> None:
     given = environment(tmp_path, {"HFGATEWAY_UPSTREAM_URL": sandbox.url, "HF_KEY": f"sandbox:{SECRET}"})
     sandbox.state.change({"credentials": f"sandbox:{SECRET}"})
     ended = await run("doctor", environment=given)
@@ -77,14 +77,14 @@ async def test_where_all_is_well_each_thing_has_its_line(tmp_path: Path, sandbox
     assert os.listdir(tmp_path) == []
 
 
-async def test_it_asks_for_nothing_that_could_cost(doctor: Doctor) -> None:
+async def test_the_doctor_makes_no_upstream_call_that_could_cost(doctor: Doctor) -> None:
     await doctor()
-    told = doctor.sandbox.ledger.summary()
-    assert told["credentials_seen_ok"] == told["status_calls"] == 1
-    assert told["submissions_seen"] == told["cancel_calls"] == told["delete_calls"] == 0
+    summary = doctor.sandbox.ledger.summary()
+    assert summary["credentials_seen_ok"] == summary["status_calls"] == 1
+    assert summary["submissions_seen"] == summary["cancel_calls"] == summary["delete_calls"] == 0
 
 
-async def test_settings_are_named_and_unknown_ones_only_warned_of(doctor: Doctor, tmp_path: Path) -> None:
+async def test_wrong_settings_are_problems_and_unknown_ones_warnings(doctor: Doctor, tmp_path: Path) -> None:
     found = await doctor({"HFGATEWAY_DRIAN": "5"})
     assert found["settings"][0][0] == "warning"
     assert "HFGATEWAY_DRIAN" in found["settings"][0][1]
@@ -100,7 +100,7 @@ async def test_settings_are_named_and_unknown_ones_only_warned_of(doctor: Doctor
     assert found["settings"][0] == ("problem", "HFGATEWAY_POLL_MIN: is longer than POLL_MAX")
 
 
-async def test_higgsfield_away_or_unwilling_is_told_apart(doctor: Doctor) -> None:
+async def test_upstream_failures_are_reported_by_their_kind(doctor: Doctor) -> None:
     wrong = await doctor({"HF_KEY": f"sandbox:{SECRET}"})
     assert wrong["higgsfield"][0][0] == "problem"
     assert "refuses the credentials" in wrong["higgsfield"][0][1]
@@ -118,15 +118,15 @@ async def test_higgsfield_away_or_unwilling_is_told_apart(doctor: Doctor) -> Non
 
 
 @pytest.mark.parametrize(("off", "words"), [(-3600, "ahead of"), (3600, "behind")])
-async def test_a_clock_that_is_off_is_warned_of(doctor: Doctor, off: int, words: str) -> None:
+async def test_a_clock_difference_is_a_warning(doctor: Doctor, off: int, words: str) -> None:
     date = formatdate(time.time() + off, usegmt=True)
     doctor.plan(status=404, body={"detail": "Not found"}, headers={"Date": date})
-    ((found, told),) = (await doctor())["clock"]
-    assert found == "warning"
-    assert words in told
+    ((status, text),) = (await doctor())["clock"]
+    assert status == "warning"
+    assert words in text
 
 
-async def test_a_store_is_looked_at_and_left_as_it_is(doctor: Doctor, tmp_path: Path) -> None:
+async def test_the_store_is_checked_and_not_changed(doctor: Doctor, tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     await filled(file)
     before, names = file.read_bytes(), set(os.listdir(tmp_path))
@@ -140,12 +140,12 @@ async def test_a_store_is_looked_at_and_left_as_it_is(doctor: Doctor, tmp_path: 
     assert set(os.listdir(tmp_path)) == names
 
     flipped(file)
-    ((status, told),) = (await doctor())["store"]
+    ((status, text),) = (await doctor())["store"]
     assert status == "problem"
-    assert "corrupt" in told
+    assert "corrupt" in text
 
 
-async def test_a_broken_index_is_found_though_a_start_would_not_see_it(doctor: Doctor, tmp_path: Path) -> None:
+async def test_a_broken_index_is_found(doctor: Doctor, tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     await filled(file)
     store = sqlite3.connect(file, isolation_level=None)
@@ -156,7 +156,7 @@ async def test_a_broken_index_is_found_though_a_start_would_not_see_it(doctor: D
     assert status == "problem"
 
 
-async def test_a_folder_that_cannot_be_written_is_a_problem(doctor: Doctor, tmp_path: Path) -> None:
+async def test_an_unwritable_folder_is_a_problem(doctor: Doctor, tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir()
     closed.chmod(0o555)
@@ -165,7 +165,7 @@ async def test_a_folder_that_cannot_be_written_is_a_problem(doctor: Doctor, tmp_
         assert found["disk"][0][0] == "problem"
 
 
-async def test_beside_a_running_gateway_all_is_well(doctor: Doctor, tmp_path: Path) -> None:
+async def test_a_running_gateway_is_recognised_by_its_store_and_ports(doctor: Doctor, tmp_path: Path) -> None:
     async with GatewayProcess(tmp_path, doctor.sandbox.url) as gateway:
         http_address = gateway.http_address.removeprefix("http://")
         served = {"HFGATEWAY_GRPC_ADDRESS": gateway.address, "HFGATEWAY_HTTP_ADDRESS": http_address}
@@ -177,7 +177,7 @@ async def test_beside_a_running_gateway_all_is_well(doctor: Doctor, tmp_path: Pa
         assert await gateway.terminate() == 0
 
 
-async def test_a_port_of_another_program_is_a_problem(doctor: Doctor) -> None:
+async def test_a_port_used_by_another_program_is_a_problem(doctor: Doctor) -> None:
     address = doctor.sandbox.url.removeprefix("http://")
     found = await doctor({"HFGATEWAY_GRPC_ADDRESS": address, "HFGATEWAY_HTTP_ADDRESS": address})
     for about in ("grpc", "http"):
@@ -186,17 +186,17 @@ async def test_a_port_of_another_program_is_a_problem(doctor: Doctor) -> None:
 
 
 @pytest.mark.toolchain("openssl")
-async def test_a_certificate_is_told_with_its_days(doctor: Doctor, tmp_path: Path) -> None:
+async def test_a_certificate_is_reported_with_its_remaining_days(doctor: Doctor, tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
-    for days, status, told in [(90, "ok", "90 days"), (3, "warning", "3 days"), (-1, "problem", "expired")]:
+    for days, status, text in [(90, "ok", "90 days"), (3, "warning", "3 days"), (-1, "problem", "expired")]:
         pair = authority.signed(f"for{days}", days)
         found = await doctor({"HFGATEWAY_TLS_CERT": str(pair.cert), "HFGATEWAY_TLS_KEY": str(pair.key)})
         assert found["tls"][0][0] == status
-        assert told in found["tls"][0][1]
+        assert text in found["tls"][0][1]
 
 
 @pytest.mark.toolchain("openssl")
-async def test_behind_tls_a_gateway_is_known_by_its_certificate(doctor: Doctor, tmp_path: Path) -> None:
+async def test_a_running_gateway_with_tls_is_recognised_by_its_certificate(doctor: Doctor, tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     pair, other = authority.signed("gateway"), authority.signed("other")
     files = {"tls_cert": str(pair.cert), "tls_key": str(pair.key), "tls_client_ca": str(authority.cert)}

@@ -1,11 +1,11 @@
-"""Memory that a burst has left is given back once, when the burst is over."""
+"""Free memory is returned to the system once, after a burst."""
 
 from __future__ import annotations
 
 from gateway.memory import Memory
 
 
-def test_what_is_free_is_given_back_when_memory_no_longer_grows() -> None:
+def test_free_memory_is_trimmed_when_memory_stops_growing() -> None:
     held, free, trims = [100], [0], []
 
     def trim() -> None:
@@ -16,15 +16,15 @@ def test_what_is_free_is_given_back_when_memory_no_longer_grows() -> None:
     for now in (104, 150, 200):
         held[0] = now
         memory.check()
-    assert trims == [], "nothing worthwhile, then a burst that goes on"
+    assert trims == [], "growth too small to matter, then a burst in progress"
     free[0] = 90
     memory.check()
     assert (trims, held) == ([200], [110])
     memory.check()
-    assert trims == [200], "what is left is in use"
+    assert trims == [200], "the rest is in use"
 
 
-def test_memory_in_use_is_not_trimmed_again_and_again() -> None:
+def test_memory_in_use_is_trimmed_only_once() -> None:
     held, trims = [100], []
     memory = Memory(lambda: held[0], lambda: trims.append(held[0]))
     held[0] = 1000

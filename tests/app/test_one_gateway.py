@@ -1,6 +1,6 @@
-"""One gateway for a store, by whatever name it comes to it: two would send each other's submissions again.
+"""A store has one gateway, whatever path leads to it: two gateways would repeat each other's submissions.
 
-Each is a process of its own, as an operator would start it.
+Each gateway is a separate process, as an operator would start it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.durability.process import GatewayProcess
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Path]:
-    """The store of a gateway that runs."""
+    """The store of a running gateway."""
     folder = tmp_path / "live"
     folder.mkdir()
     async with GatewayProcess(folder, "http://127.0.0.1:9") as gateway:
@@ -80,7 +80,7 @@ async def test_a_second_gateway_is_refused(store: Path, way: Callable[[Path], Pa
 
 
 @pytest.mark.parametrize("way", [itself, without_its_side_file, by_a_link, by_a_link_to_its_folder])
-async def test_commands_reach_the_gateway_that_has_the_store(store: Path, way: Callable[[Path], Path]) -> None:
+async def test_commands_by_any_path_reach_the_gateway_of_the_store(store: Path, way: Callable[[Path], Path]) -> None:
     variables = {"HFGATEWAY_STORE_URL": f"sqlite:///{way(store)}"}
     given = environment(store.parent, variables)
     made = await run("keys", "create", "--tenant", "shop", environment=given)
@@ -92,7 +92,7 @@ async def test_commands_reach_the_gateway_that_has_the_store(store: Path, way: C
 
 
 @pytest.mark.parametrize("way", [by_a_second_name, another_file_in_its_place])
-async def test_a_command_that_finds_no_socket_leaves_the_store_alone(store: Path, way: Callable[[Path], Path]) -> None:
+async def test_a_command_without_a_socket_does_not_touch_the_store(store: Path, way: Callable[[Path], Path]) -> None:
     given = environment(store.parent, {"HFGATEWAY_STORE_URL": f"sqlite:///{way(store)}"})
     Path(f"{store}.admin").unlink()
     refused = await run("keys", "create", "--tenant", "shop", environment=given)
@@ -100,7 +100,7 @@ async def test_a_command_that_finds_no_socket_leaves_the_store_alone(store: Path
     assert "in use by another gateway" in refused.err
 
 
-async def test_a_file_that_was_a_store_of_a_gateway_that_ended_is_free(tmp_path: Path) -> None:
+async def test_the_store_of_an_ended_gateway_can_be_opened_by_a_link(tmp_path: Path) -> None:
     async with GatewayProcess(tmp_path, "http://127.0.0.1:9") as gateway:
         await gateway.kill()
     link = tmp_path / "link.db"

@@ -1,6 +1,6 @@
-"""Backups, and stores that were restored, copied or moved: recognised at the start, and nothing is charged twice.
+"""Backups, and restored, copied or moved stores: recognised at the start, and nothing is charged twice.
 
-Gateways and commands are processes of their own, before a sandbox whose ledger says what was charged.
+Gateways and commands are separate processes; the ledger of the sandbox lists the charges.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESTORED = "hfgateway migrate --restored"
 
 
 class Site:
-    """A folder with a store, the sandbox, and what an operator does there."""
+    """A folder with a store, a sandbox, and the actions of an operator."""
 
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         self.folder, self.sandbox = folder, sandbox
@@ -50,7 +50,7 @@ class Site:
         return ended.out
 
     async def refused(self, store: Path | None = None) -> str:
-        """What a start says that is refused, in one line; a command that would open the store says the same."""
+        """Return the one-line error of a refused start, after checking that a command on the store prints the same."""
         ended = await self.command("serve", store=store)
         assert (ended.code, ended.out) == (exits.USAGE, ""), ended
         assert ended.err.count("\n") == 1
@@ -59,7 +59,7 @@ class Site:
         return ended.err
 
     def restore(self, backup: Path) -> None:
-        """As docs/operations.md says."""
+        """Restore a backup as docs/operations.md describes."""
         for end in ("-wal", "-shm"):
             Path(f"{self.store}{end}").unlink(missing_ok=True)
         shutil.copy(backup, self.store)
@@ -87,7 +87,7 @@ async def get(gateway: GatewayProcess, generation_id: str) -> generation_pb2.Gen
 
 
 async def stored_unsent(site: Site, request: pb.SubmitGenerationRequest) -> str:
-    """One that waits for room, in the store of a gateway that has ended."""
+    """Leave a pending generation in the store of a gateway that has ended; return its id."""
     site.plan(kind="429", times=10**6, headers={"Retry-After": "2"})
     async with site.gateway() as gateway:
         waiting = await submit(gateway, request)
@@ -108,7 +108,7 @@ REQUESTS = pytest.mark.parametrize(
 
 
 @REQUESTS
-async def test_what_was_sent_since_the_backup_is_not_charged_again(
+async def test_generations_sent_since_the_backup_are_not_charged_again(
     site: Site, request_of: Callable[..., pb.SubmitGenerationRequest]
 ) -> None:
     waiting = await stored_unsent(site, request_of(wait_for=STORED))
@@ -121,8 +121,8 @@ async def test_what_was_sent_since_the_backup_is_not_charged_again(
     charges = len(site.sandbox.ledger.charges)
     site.restore(backup)
     assert RESTORED in await site.refused()
-    told = await site.done("migrate", "--restored")
-    assert f"{waiting}\tdefault\t" in told
+    output = await site.done("migrate", "--restored")
+    assert f"{waiting}\tdefault\t" in output
     async with site.gateway() as gateway:
         again = await submit(gateway, request_of(wait_for=STORED))
         assert (again.id, name_of(again)) == (waiting, "UNCERTAIN")
@@ -137,7 +137,7 @@ async def test_what_was_sent_since_the_backup_is_not_charged_again(
     assert site.sandbox.ledger.double_charged_prompts == {}
 
 
-async def test_what_was_uncertain_at_the_time_of_the_backup_is_held_and_given_up_by_the_operator_only(
+async def test_an_uncertain_generation_in_a_backup_is_held_for_the_operator(
     site: Site,
 ) -> None:
     site.plan(kind="500", processed=True, times=10)
@@ -153,7 +153,7 @@ async def test_what_was_uncertain_at_the_time_of_the_backup_is_held_and_given_up
     site.restore(site.folder / "backup.db")
     assert "is a backup made at" in await site.refused()
     await site.done("migrate", "--restored")
-    # Its time would be over, were it not held.
+    # Without the hold, its timeout would expire.
     async with site.gateway(uncertain_timeout="1", upstream_idempotency="off") as gateway:
         lost = await site.command("resolve", one.id, "--resubmit")
         assert (lost.code, "may be charged a second time" in lost.err) == (exits.REFUSED, True)
@@ -161,7 +161,7 @@ async def test_what_was_uncertain_at_the_time_of_the_backup_is_held_and_given_up
         assert await site.done("resolve", one.id, "--lost") == f"{one.id} LOST\n"
 
 
-async def test_resume_tokens_of_before_answer_reset(site: Site) -> None:
+async def test_resume_tokens_from_before_a_restore_reset(site: Site) -> None:
     async with site.gateway() as gateway:
         await submit(gateway, soul("a fox", wait_for=DONE))
         await site.done("backup", str(site.folder / "backup.db"))
@@ -186,8 +186,8 @@ async def caught_up(gateway: GatewayProcess, token: str) -> str:
     raise AssertionError("the watch ended")
 
 
-async def test_an_older_copy_by_other_means_is_recognised_though_nothing_visible_happened_since(site: Site) -> None:
-    """A mark of a POST is the only commit that the copy lacks, and no caller has seen it."""
+async def test_an_older_copy_that_lacks_only_a_marker_is_recognised(site: Site) -> None:
+    """The copy lacks only the commit of a send marker, which no caller has seen."""
     waiting = await stored_unsent(site, sized("a fox", wait_for=STORED))
     copy = site.folder / "copy.db"
     shutil.copy(site.store, copy)
@@ -208,7 +208,7 @@ async def test_an_older_copy_by_other_means_is_recognised_though_nothing_visible
 
 
 @pytest.mark.parametrize("place", ["before mark", "after mark"])
-async def test_a_gateway_that_is_killed_around_its_marks_write_starts_again(site: Site, place: str) -> None:
+async def test_a_gateway_killed_around_the_write_of_its_mark_starts_again(site: Site, place: str) -> None:
     gateway = site.gateway(failpoint=place)
     with suppress(AssertionError):  # the first start of a store commits something
         await gateway.start()
@@ -222,7 +222,7 @@ async def test_a_gateway_that_is_killed_around_its_marks_write_starts_again(site
 
 
 @pytest.mark.parametrize("place", ["before migration", "after migration"])
-async def test_a_first_start_that_is_killed_is_no_restore(site: Site, place: str) -> None:
+async def test_a_first_start_that_was_killed_is_not_taken_for_a_restore(site: Site, place: str) -> None:
     with pytest.raises(AssertionError, match="did not start"):
         await site.gateway(failpoint=place).start()
     async with site.gateway() as gateway:
@@ -265,7 +265,7 @@ def copied_with_its_mark(site: Site) -> Path:
 
 
 @pytest.mark.parametrize("happens", [lost_mark, broken_mark, copied_alone, copied_with_its_mark])
-async def test_a_copy_or_a_lost_mark_needs_the_operators_word(site: Site, happens: Callable[[Site], Path]) -> None:
+async def test_a_copied_store_or_a_lost_mark_needs_a_declaration(site: Site, happens: Callable[[Site], Path]) -> None:
     waiting = await stored_unsent(site, soul("a fox", wait_for=STORED))
     store = happens(site)
     line = await site.refused(store)
@@ -277,11 +277,11 @@ async def test_a_copy_or_a_lost_mark_needs_the_operators_word(site: Site, happen
     assert "schema" in await site.done("migrate", "--moved", store=store)
     store_url = f"sqlite:///{store}"
     async with GatewayProcess(site.folder, site.sandbox.url, store_url=store_url) as gateway:
-        ended = await submit(gateway, soul("a fox", wait_for=DONE))  # it was known to be the newest state
+        ended = await submit(gateway, soul("a fox", wait_for=DONE))  # declared as the newest state, so it is sent
     assert (ended.id, name_of(ended)) == (waiting, "COMPLETED")
 
 
-async def test_another_store_under_the_mark_and_none_at_all_are_recognised(site: Site) -> None:
+async def test_a_mark_with_another_store_or_an_empty_one_is_recognised(site: Site) -> None:
     async with site.gateway() as gateway:
         await submit(gateway, soul("a fox", wait_for=DONE))
         assert await gateway.terminate() == 0
@@ -294,7 +294,7 @@ async def test_another_store_under_the_mark_and_none_at_all_are_recognised(site:
 
 
 @pytest.mark.parametrize("place", ["after new epoch", "before restored", "after restored"])
-async def test_a_declaration_that_was_killed_is_made_again(site: Site, place: str) -> None:
+async def test_a_restore_declaration_that_was_killed_can_be_repeated(site: Site, place: str) -> None:
     waiting = await stored_unsent(site, soul("a fox", wait_for=STORED))
     await site.done("backup", str(site.folder / "backup.db"))
     site.restore(site.folder / "backup.db")
@@ -307,7 +307,7 @@ async def test_a_declaration_that_was_killed_is_made_again(site: Site, place: st
     assert site.sandbox.ledger.submissions == [] or site.sandbox.ledger.charges == []
 
 
-async def test_a_backup_is_private_whole_and_overwrites_nothing(site: Site) -> None:
+async def test_a_backup_is_private_complete_and_overwrites_nothing(site: Site) -> None:
     target = site.folder / "backup.db"
     async with site.gateway() as gateway:
         for name in ("a fox", "an owl"):
@@ -330,7 +330,7 @@ async def test_a_backup_is_private_whole_and_overwrites_nothing(site: Site) -> N
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-async def test_a_log_that_another_file_left_is_not_replayed_over_a_backup(site: Site) -> None:
+async def test_a_write_ahead_log_of_another_file_is_not_replayed(site: Site) -> None:
     async with site.gateway() as gateway:
         await site.done("backup", str(site.folder / "backup.db"))
         await submit(gateway, soul("a fox", wait_for=DONE))
@@ -340,7 +340,7 @@ async def test_a_log_that_another_file_left_is_not_replayed_over_a_backup(site: 
     assert "store.db-wal is left from another file" in await site.refused()
 
 
-async def test_a_store_that_others_can_read_is_tightened_and_told_of(site: Site) -> None:
+async def test_a_store_readable_by_others_is_made_private_with_a_warning(site: Site) -> None:
     async with site.gateway() as gateway:
         assert await gateway.terminate() == 0
     site.store.chmod(0o644)

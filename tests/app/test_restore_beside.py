@@ -1,4 +1,4 @@
-"""Characters and agent messages in a restored store: what was in doubt is looked up, and not sent again."""
+"""Characters and agent messages in a restored store: unresolved ones are looked up and not sent again."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def plan(sandbox: Sandbox, *faults: dict[str, object]) -> None:
     sandbox.state.plan.add([Fault.parse(fault) for fault in faults])
 
 
-async def test_what_was_in_doubt_at_the_backup_is_found_and_not_sent_again(site: Site) -> None:  # noqa: F811
+async def test_unresolved_creations_in_a_backup_are_found_and_not_sent_again(site: Site) -> None:  # noqa: F811
     backup, ledger = site.folder / "backup.db", site.sandbox.ledger
     async with site.gateway() as gateway:
         session_id = await session(gateway)
-        # Before it is sent it is read without a fault; afterwards nothing is found.
+        # The list is read without a fault before the send; afterwards nothing is found.
         plan(site.sandbox, LIST, LIST | FAILS, TRAIN, READ, READ | FAILS, SAY)
         for in_doubt in (create(gateway), send(gateway, session_id)):
             with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -78,7 +78,7 @@ async def test_what_was_in_doubt_at_the_backup_is_found_and_not_sent_again(site:
     assert (len(ledger.trainings), len(ledger.agent_charges)) == (1, 1)
 
 
-async def test_what_higgsfield_did_not_take_stays_in_doubt_for_the_operator(site: Site) -> None:  # noqa: F811
+async def test_creations_not_taken_stay_unresolved_for_the_operator(site: Site) -> None:  # noqa: F811
     backup, ledger = site.folder / "backup.db", site.sandbox.ledger
     async with site.gateway() as gateway:
         session_id = await session(gateway)

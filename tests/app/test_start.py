@@ -1,6 +1,6 @@
-"""A wrong start ends at once: exit code 2, one line that names the setting, no traceback, no secret, nothing changed.
+"""A refused start: exit code 2, one line that names the setting, no traceback, no secret, and no changes.
 
-Each is a process of its own, as an operator would see it.
+Each start is a separate process, as an operator would see it.
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ WRONG = {
     "LOG_FORMAT": ["xml"],
     "LOG_LEVEL": ["loud", "INFO"],
 }  # fmt: skip
-"""Values that each setting refuses. The first of each is tried with a real process, all of them with the reader."""
+"""Values that each setting refuses. A process is started with the first of each; all are passed to `read_settings`."""
 
 
 def the_line(ended: Finished) -> str:
-    """The one line that a refused start may say."""
+    """Check a refused start, and return its one line."""
     assert ended.code == 2, ended
     assert ended.out == ""
     assert "Traceback" not in ended.err
@@ -94,18 +94,18 @@ def the_line(ended: Finished) -> str:
 
 
 async def refusal(folder: Path, variables: Mapping[str, str], *arguments: str, launcher: str = "") -> str:
-    """What a start with these variables says that is refused, as every refused start is."""
+    """Return the line of a start that is refused with these variables."""
     given = environment(folder, variables)
     return the_line(await run("serve", *arguments, environment=given, launcher=launcher))
 
 
 def names_in(folder: Path) -> list[str]:
-    """What a start left there."""
+    """Return the names of the files in the folder."""
     return [path.name for path in folder.iterdir()]
 
 
 def names_of(line: str) -> str:
-    """What a line is about: the part before its first colon."""
+    """Return the subject of a line: the part before its first colon."""
     return line.partition(":")[0]
 
 
@@ -114,7 +114,7 @@ def test_every_setting_has_wrong_values() -> None:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_every_wrong_value_is_refused_by_name_and_not_repeated(name: str) -> None:
+def test_every_wrong_value_is_refused_by_name_without_the_value(name: str) -> None:
     for value in WRONG[name]:
         with pytest.raises(SettingError) as refused:
             read_settings({f"HFGATEWAY_{name}": value})
@@ -123,7 +123,7 @@ def test_every_wrong_value_is_refused_by_name_and_not_repeated(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", WRONG)
-async def test_a_wrong_setting_ends_the_start(name: str, tmp_path: Path) -> None:
+async def test_a_wrong_setting_refuses_the_start(name: str, tmp_path: Path) -> None:
     setting = f"HFGATEWAY_{name}"
     assert names_of(await refusal(tmp_path, {setting: WRONG[name][0]})) == setting
     assert names_in(tmp_path) == []
@@ -131,18 +131,18 @@ async def test_a_wrong_setting_ends_the_start(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["GRPC_ADDRESS", "HTTP_ADDRESS"])
 @pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:1"])
-def test_an_address_that_others_reach_asks_for_keys(name: str, address: str) -> None:
+def test_a_non_loopback_address_requires_keys(name: str, address: str) -> None:
     assert read_settings({f"HFGATEWAY_{name}": address}).auth == "keys"
     with pytest.raises(SettingError, match=f"HFGATEWAY_{name}: is not a loopback address"):
         read_settings({f"HFGATEWAY_{name}": address, "HFGATEWAY_AUTH": "none"})
 
 
-def test_on_loopback_nobody_is_asked_unless_it_is_wanted() -> None:
+def test_keys_are_optional_on_loopback_addresses() -> None:
     assert read_settings({}).auth == "none"
     assert read_settings({"HFGATEWAY_AUTH": "keys"}).auth == "keys"
 
 
-async def test_a_failpoint_that_is_no_place_ends_the_start(tmp_path: Path) -> None:
+async def test_an_unknown_failpoint_refuses_the_start(tmp_path: Path) -> None:
     assert names_of(await refusal(tmp_path, {"HFGATEWAY_FAILPOINT": "before clam"})) == "HFGATEWAY_FAILPOINT"
     assert names_in(tmp_path) == []
 
@@ -150,7 +150,7 @@ async def test_a_failpoint_that_is_no_place_ends_the_start(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "url", ["http://gateway.example.invalid", "https://127.0.0.1", "https://localhost", "https://10.0.0.1"]
 )
-async def test_webhooks_from_the_real_higgsfield_need_a_public_https_url(tmp_path: Path, url: str) -> None:
+async def test_webhooks_of_the_real_higgsfield_need_a_public_https_url(tmp_path: Path, url: str) -> None:
     settings = {"HFGATEWAY_PUBLIC_URL": url, "HFGATEWAY_UPSTREAM_URL": "https://api.example.invalid"}
     assert "HFGATEWAY_PUBLIC_URL" in await refusal(tmp_path, settings)
 
@@ -180,7 +180,7 @@ CREDENTIALS = {
 
 
 @pytest.mark.parametrize("case", CREDENTIALS)
-async def test_credentials_that_cannot_be_used_end_the_start(case: str, tmp_path: Path) -> None:
+async def test_unusable_credentials_refuse_the_start(case: str, tmp_path: Path) -> None:
     variables, names = CREDENTIALS[case]
     assert names_of(await refusal(tmp_path, {"HF_KEY": "", **variables})) == names
     assert names_in(tmp_path) == []
@@ -189,7 +189,7 @@ async def test_credentials_that_cannot_be_used_end_the_start(case: str, tmp_path
 TOML = {
     "not TOML": ("HFGATEWAY_DRAIN = ", "--config"),
     "a name that is no setting": ("HFGATEWAY_DRIAN = 5", "HFGATEWAY_DRIAN"),
-    "credentials, which have no place there": (f"HF_KEY = 'id:{SECRET}'", "HF_KEY"),
+    "credentials, which are not allowed": (f"HF_KEY = 'id:{SECRET}'", "HF_KEY"),
     "a table": ("[HFGATEWAY_DRAIN]\nseconds = 5", "HFGATEWAY_DRAIN"),
     "a switch": ("HFGATEWAY_DRAIN = true", "HFGATEWAY_DRAIN"),
     "a wrong value": ("HFGATEWAY_DRAIN = -1", "HFGATEWAY_DRAIN"),
@@ -199,7 +199,7 @@ TOML = {
 
 
 @pytest.mark.parametrize("case", TOML)
-async def test_a_wrong_file_of_settings_ends_the_start(case: str, tmp_path: Path) -> None:
+async def test_an_invalid_settings_file_refuses_the_start(case: str, tmp_path: Path) -> None:
     content, name = TOML[case]
     file = tmp_path / "gateway.toml"
     if content is not None:
@@ -208,7 +208,7 @@ async def test_a_wrong_file_of_settings_ends_the_start(case: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["HFGATEWAY_GRPC_ADDRESS", "HFGATEWAY_HTTP_ADDRESS"])
-async def test_a_port_in_use_ends_the_start(name: str, tmp_path: Path) -> None:
+async def test_a_port_in_use_refuses_the_start(name: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         line = await refusal(tmp_path, {name: address})
@@ -217,7 +217,7 @@ async def test_a_port_in_use_ends_the_start(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.toolchain("openssl")
-async def test_files_of_tls_that_cannot_be_used_end_the_start(tmp_path: Path) -> None:
+async def test_unusable_tls_files_refuse_the_start(tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     pair, other = authority.signed("gateway"), authority.signed("other")
     garbage = tmp_path / "garbage.pem"
@@ -242,7 +242,7 @@ async def test_files_of_tls_that_cannot_be_used_end_the_start(tmp_path: Path) ->
 
 @contextmanager
 def unchanged(file: Path) -> Iterator[None]:
-    """Nothing of the file is changed, and nothing that SQLite would take for a part of it is put beside it."""
+    """Fail if the block changes the file, or creates a file that SQLite would read as a part of it."""
     before = file.read_bytes()
     yield
     assert file.read_bytes() == before
@@ -250,7 +250,7 @@ def unchanged(file: Path) -> Iterator[None]:
 
 
 async def filled(file: Path) -> None:
-    """A store with some pages."""
+    """Create a store with several pages."""
     store = SqliteStore(file, lambda error: None)
     for _ in range(20):
         await store.claim(examples.claim(input=os.urandom(2_000)))
@@ -258,7 +258,7 @@ async def filled(file: Path) -> None:
 
 
 async def store_refusal(file: Path, launcher: str = "") -> str:
-    """What a start says that refuses this store."""
+    """Return the line of a start that refuses this store, without the setting."""
     line = await refusal(file.parent, {"HFGATEWAY_STORE_URL": f"sqlite:///{file}"}, launcher=launcher)
     name, _, rest = line.partition(": ")
     assert name == "HFGATEWAY_STORE_URL"
@@ -280,7 +280,7 @@ def cut(file: Path) -> None:
 
 
 def flipped(file: Path) -> None:
-    """The head of one page in the middle is turned over."""
+    """Invert the first bytes of a page in the middle."""
     content = bytearray(file.read_bytes())
     page = len(content) // 4096 // 2 * 4096
     content[page : page + 64] = bytes(255 - byte for byte in content[page : page + 64])
@@ -288,7 +288,7 @@ def flipped(file: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [garbage, short, cut, flipped])
-async def test_a_corrupt_store_is_refused_as_it_is(spoil: Callable[[Path], None], tmp_path: Path) -> None:
+async def test_a_corrupt_store_is_refused_unchanged(spoil: Callable[[Path], None], tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     await filled(file)
     spoil(file)
@@ -297,7 +297,7 @@ async def test_a_corrupt_store_is_refused_as_it_is(spoil: Callable[[Path], None]
 
 
 @pytest.mark.parametrize("journal", ["delete", "wal"])
-async def test_the_database_of_another_program_is_refused_as_it_is(journal: str, tmp_path: Path) -> None:
+async def test_the_database_of_another_program_is_refused_unchanged(journal: str, tmp_path: Path) -> None:
     file = tmp_path / "notes.db"
     theirs = sqlite3.connect(file, isolation_level=None)
     theirs.execute(f"PRAGMA journal_mode={journal}")
@@ -307,7 +307,7 @@ async def test_the_database_of_another_program_is_refused_as_it_is(journal: str,
         assert "is not a store of this gateway" in await store_refusal(file)
 
 
-async def test_a_store_of_a_newer_gateway_is_refused_as_it_is(tmp_path: Path) -> None:
+async def test_a_store_of_a_newer_gateway_is_refused_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     await filled(file)
     newer = sqlite3.connect(file, isolation_level=None)
@@ -322,7 +322,7 @@ async def test_a_store_in_use_is_refused(tmp_path: Path) -> None:
         assert "in use by another gateway" in await store_refusal(tmp_path / "store.db")
 
 
-async def test_a_store_that_another_program_holds_is_refused(tmp_path: Path) -> None:
+async def test_a_store_locked_by_another_program_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     await filled(file)
     other = sqlite3.connect(file, isolation_level=None)
@@ -332,7 +332,7 @@ async def test_a_store_that_another_program_holds_is_refused(tmp_path: Path) -> 
     other.close()
 
 
-async def test_a_read_only_store_is_refused_as_it_is(tmp_path: Path) -> None:
+async def test_a_read_only_store_is_refused_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     await filled(file)
     file.chmod(0o444)
@@ -340,7 +340,7 @@ async def test_a_read_only_store_is_refused_as_it_is(tmp_path: Path) -> None:
         assert "read-only" in await store_refusal(file, CONFINED)
 
 
-async def test_a_store_in_no_folder_that_can_be_written_is_refused(tmp_path: Path) -> None:
+async def test_a_store_in_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir()
     closed.chmod(0o555)
@@ -353,41 +353,41 @@ async def test_a_store_in_no_folder_that_can_be_written_is_refused(tmp_path: Pat
 
 
 def overwritten(file: Path) -> None:
-    """A row's text is no longer what a gateway writes; for SQLite all is well."""
+    """Overwrite a row's text with invalid JSON, which SQLite does not notice."""
     content = file.read_bytes()
     assert b'{"s":1,' in content
     file.write_bytes(content.replace(b'{"s":1,', b"{'s':1,"))
 
 
 def undecodable(file: Path) -> None:
-    """A row's text is no text."""
+    """Overwrite a row's text with invalid UTF-8."""
     file.write_bytes(file.read_bytes().replace(b'{"s":1,', b'{"s\xff:1,'))
 
 
 @pytest.mark.parametrize("spoil", [overwritten, undecodable])
-async def test_a_row_that_cannot_be_read_is_refused(spoil: Callable[[Path], None], tmp_path: Path) -> None:
+async def test_a_store_with_an_unreadable_row_is_refused(spoil: Callable[[Path], None], tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     await filled(file)
     spoil(file)
     assert "cannot be read" in await store_refusal(file)
 
 
-async def test_a_disk_without_room_for_a_store_is_told(tmp_path: Path) -> None:
+async def test_a_disk_without_space_for_a_store_refuses_the_start(tmp_path: Path) -> None:
     line = await refusal(tmp_path, {}, launcher=NO_ROOM)
     assert names_of(line) == "HFGATEWAY_STORE_URL"
 
 
-async def test_a_start_that_is_refused_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_a_refused_start_leaves_no_task_running(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         given = environment(tmp_path, {"HFGATEWAY_GRPC_ADDRESS": f"127.0.0.1:{taken.getsockname()[1]}"})
         before = asyncio.all_tasks()
-        for _ in range(2):  # the store is free again
+        for _ in range(2):  # the second start finds the store unlocked
             with pytest.raises(SettingError):
                 await Gateway(read_settings(given), read_credentials(given)).start()
             assert asyncio.all_tasks() == before
 
 
-async def test_unknown_names_are_warned_of_and_refuse_nothing(tmp_path: Path) -> None:
+async def test_unknown_settings_are_only_warned_of(tmp_path: Path) -> None:
     given = environment(tmp_path, {"HFGATEWAY_SERVICE_HOST": SECRET, "HFGATEWAY_LOG_FORMAT": "json"})
     ended = await run("serve", environment=given)
     assert ended.out.startswith("hfgateway: gRPC on ")
@@ -397,7 +397,7 @@ async def test_unknown_names_are_warned_of_and_refuse_nothing(tmp_path: Path) ->
     assert SECRET not in ended.err
 
 
-async def test_both_ports_answer_when_the_line_is_printed(tmp_path: Path) -> None:
+async def test_both_ports_respond_when_the_start_line_is_printed(tmp_path: Path) -> None:
     async with Sandbox(SandboxOptions(port=0)) as sandbox, GatewayProcess(tmp_path, sandbox.url) as gateway:
         async with gateway.channel() as channel, httpx.AsyncClient(trust_env=False) as client:
             health = health_pb2_grpc.HealthStub(channel)
@@ -407,7 +407,7 @@ async def test_both_ports_answer_when_the_line_is_printed(tmp_path: Path) -> Non
         assert await gateway.terminate() == 0
 
 
-async def test_the_line_shows_where_the_store_is(tmp_path: Path) -> None:
+async def test_the_start_line_shows_the_path_of_the_store(tmp_path: Path) -> None:
     given = environment(tmp_path, {"HFGATEWAY_STORE_URL": "sqlite:///relative.db"})
     ended = await run("serve", environment=given, folder=tmp_path)
     address = r"127\.0\.0\.1:\d+"
@@ -417,7 +417,7 @@ async def test_the_line_shows_where_the_store_is(tmp_path: Path) -> None:
     assert (tmp_path / "relative.db").exists()
 
 
-def test_the_first_call_waits_for_nothing_that_it_does_not_need() -> None:
+def test_the_start_imports_no_module_that_it_does_not_need() -> None:
     late = {"aiohttp", "starlette", "uvicorn", "connectrpc", "jsonschema_rs"}
     never = {"rich", "pygments", "jsonschema", "mcp", "PIL", "av", "obstore"}
     assert imported("import gateway.__main__, gateway.app", of=late | never) == []

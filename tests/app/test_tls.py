@@ -1,4 +1,4 @@
-"""TLS on both ports with a certificate of the test's own, and clients that must have one of their own."""
+"""TLS on both ports, and client certificates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @asynccontextmanager
 async def gateway(folder: Path, served: Pair, **settings: str) -> AsyncIterator[GatewayProcess]:
-    """A gateway process that serves with a certificate."""
+    """Run a gateway process that serves with the certificate."""
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(SandboxOptions(port=0)))
         process = GatewayProcess(folder, sandbox.url, tls_cert=str(served.cert), tls_key=str(served.key), **settings)
@@ -36,7 +36,7 @@ async def gateway(folder: Path, served: Pair, **settings: str) -> AsyncIterator[
 
 
 def channel_to(address: str, trusted: Path | None, own: Pair | None) -> grpc.aio.Channel:
-    """A channel; without trust in anybody it speaks in clear."""
+    """Return a channel, in plaintext if no authority is trusted."""
     if trusted is None:
         return grpc.aio.insecure_channel(address)
     identity = () if own is None else (own.key.read_bytes(), own.cert.read_bytes())
@@ -44,7 +44,7 @@ def channel_to(address: str, trusted: Path | None, own: Pair | None) -> grpc.aio
 
 
 async def over_grpc(address: str, trusted: Path | None, own: Pair | None = None) -> str:
-    """What a gRPC client gets: an amount of credits, or the name of a code."""
+    """Call EstimateGeneration; return the credits, or the name of the status code."""
     request = pb.EstimateGenerationRequest()
     request.input.soul.prompt = "a picture"
     async with channel_to(address, trusted, own) as channel:
@@ -56,7 +56,7 @@ async def over_grpc(address: str, trusted: Path | None, own: Pair | None = None)
 
 
 async def over_connect(address: str, trusted: Path, own: Pair | None = None) -> Any:
-    """The same by Connect's JSON over HTTPS. Raises httpx.TransportError where there is no connection."""
+    """Make the same call with Connect JSON over HTTPS. Raises httpx.TransportError if there is no connection."""
     context = ssl.create_default_context(cafile=str(trusted))
     if own is not None:
         context.load_cert_chain(own.cert, own.key)
@@ -66,7 +66,7 @@ async def over_connect(address: str, trusted: Path, own: Pair | None = None) -> 
     return answer.json()["cost"]["credits"]
 
 
-async def test_both_ports_speak_tls_and_nothing_else(authority: Authority, tmp_path: Path) -> None:
+async def test_both_ports_serve_tls_only(authority: Authority, tmp_path: Path) -> None:
     async with gateway(tmp_path, authority.signed("gateway")) as process:
         assert process.http_address.startswith("https://")
         price = await over_grpc(process.address, authority.cert)
@@ -104,13 +104,13 @@ async def test_with_a_client_ca_only_clients_with_its_certificate_are_served(
 
 
 def replace(pair: Pair, renewed: Pair) -> None:
-    """Put renewed files in the place of those that are served, as who renews certificates does."""
+    """Replace the served files with renewed ones, as a renewal tool does."""
     for served, new in ((pair.cert, renewed.cert), (pair.key, renewed.key)):
         put(served, new)
 
 
 def put(served: Path, new: Path) -> None:
-    """One file in the place of another, at once."""
+    """Replace a file atomically."""
     copy = served.with_suffix(".new")
     copy.write_bytes(new.read_bytes())
     copy.replace(served)
@@ -130,13 +130,11 @@ async def test_renewed_certificates_are_used_without_a_restart(authority: Author
         assert await over_grpc(process.address, authority.cert) == "UNAVAILABLE"
         with pytest.raises(httpx.TransportError):
             await over_connect(process.http_address, authority.cert)
-        # Who was connected stays.
+        # Open connections stay.
         await list_all(pb.ListGenerationsRequest(), timeout=60)
 
 
-async def test_until_certificate_and_key_belong_together_the_ones_before_are_used(
-    authority: Authority, tmp_path: Path
-) -> None:
+async def test_a_certificate_without_its_new_key_is_not_used(authority: Authority, tmp_path: Path) -> None:
     served, successor = authority.signed("gateway"), Authority.made(tmp_path, "successor")
     renewed = successor.signed("renewed")
     async with gateway(tmp_path, served) as process:
@@ -151,7 +149,7 @@ async def test_until_certificate_and_key_belong_together_the_ones_before_are_use
         assert await over_connect(process.http_address, successor.cert) == price
 
 
-async def test_another_client_ca_counts_from_the_next_connection(authority: Authority, tmp_path: Path) -> None:
+async def test_a_replaced_client_ca_applies_to_new_connections(authority: Authority, tmp_path: Path) -> None:
     before, after = Authority.made(tmp_path, "before"), Authority.made(tmp_path, "after")
     old, new = before.signed("old"), after.signed("new")
     demanded = tmp_path / "clients.pem"
