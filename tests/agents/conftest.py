@@ -1,4 +1,4 @@
-"""A gateway before a sandbox with agents, and the calls of a conversation, over any transport."""
+"""A gateway and a sandbox with agents, and helpers for the calls of a conversation over any transport."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.support.running import PATIENCE, Running, run
 from tests.support.transports import RpcFailure, Transport
 
 TURN = 6.0
-"""Seconds of the sandbox's time that a turn takes."""
+"""Duration of a turn, in seconds of the sandbox's clock."""
 
 
 class Talk:
-    """What a caller says, and what he is told."""
+    """The calls of a conversation by one caller."""
 
     def __init__(self, running: Running, transport: Transport | None = None) -> None:
         self.running = running
@@ -57,14 +57,14 @@ class Talk:
         return self.transport.stream("WatchSession", request)
 
     async def turn(self, session_id: str, after: str) -> list[Any]:
-        """Let the time of a turn pass, and watch it to its end."""
+        """Advance the clock by a turn; return the messages of a watch up to the end of the turn."""
         self.running.clock.advance(TURN)
         async with asyncio.timeout(PATIENCE), aclosing(self.watch(session_id, after, until_idle=True)) as stream:
             return [answer async for answer in stream]
 
     @property
     def said(self) -> list[tuple[str, str]]:
-        """The messages that Higgsfield was sent: their texts and what came of them."""
+        """The messages sent to Higgsfield: their texts and outcomes."""
         return [(one.text, one.outcome) for one in self.running.ledger.agent_messages]
 
     @property
@@ -77,7 +77,7 @@ def state_name(session: Any) -> str:
 
 
 def rows(messages: Any) -> list[tuple[str, str, str]]:
-    """Role, state and text of each."""
+    """Return the role, state and text of each message."""
     return [
         (
             pb.Role.Name(one.role).removeprefix("ROLE_"),

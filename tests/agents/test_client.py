@@ -1,4 +1,4 @@
-"""The Python client's conversations, against the real thing."""
+"""Conversations by the Python client, against a real gateway."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hfgateway_client import AsyncClient
 from tests.support.running import Running
 
 
-async def test_a_conversation_by_the_client(running: Running, tmp_path: Path) -> None:
+async def test_the_python_client_holds_a_conversation(running: Running, tmp_path: Path) -> None:
     picture = tmp_path / "fox.png"
     picture.write_bytes(b"a picture")
 
@@ -24,13 +24,13 @@ async def test_a_conversation_by_the_client(running: Running, tmp_path: Path) ->
         running.plan(on="agent_send", kind="lost", processed=True)
         asked = await client.agents.ask(session.id, f"this, please [ask] {url}", on_change=later)
         answered = await client.agents.ask(session.id, "red", on_change=later)
-        told = [message.text async for message in client.agents.messages(session.id)]
+        texts = [message.text async for message in client.agents.messages(session.id)]
         stopped = await client.agents.interrupt(session.id)
 
     async with aiohttp.ClientSession() as http, http.get(url) as answer:
         assert await answer.read() == b"a picture"
     assert (asked.is_question, answered.is_question) == (True, False)
-    assert told == [f"this, please [ask] {url}", asked.text, "red", answered.text]
+    assert texts == [f"this, please [ask] {url}", asked.text, "red", answered.text]
     assert (asked.text, answered.text) == ("Which colour?", "Done: red")
     assert stopped.id == session.id
     assert len(running.ledger.agent_charges) == 2

@@ -1,4 +1,4 @@
-"""Whole conversations: turns, questions, pages, interrupts, keys, and what a caller is refused."""
+"""Whole conversations: turns, questions, pages, interrupts, keys and refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def client(running: Running, request: pytest.FixtureRequest) -> Transport:
     return running.transports[request.param]
 
 
-async def test_a_conversation_with_a_question(running: Running, client: Transport) -> None:
+async def test_a_conversation_with_a_question_completes(running: Running, client: Transport) -> None:
     talk = Talk(running, client)
     session_id = await talk.create()
 
@@ -34,23 +34,23 @@ async def test_a_conversation_with_a_question(running: Running, client: Transpor
 
     second = (await talk.send(session_id, "red")).message
     await talk.turn(session_id, second.id)
-    told = (await talk.messages(session_id)).messages
+    listed = (await talk.messages(session_id)).messages
 
-    assert rows(told) == [
+    assert rows(listed) == [
         ("USER", "COMPLETED", "a fox [ask]"),
         ("ASSISTANT", "COMPLETED", "Which colour?"),
         ("USER", "COMPLETED", "red"),
         ("ASSISTANT", "COMPLETED", "Done: red"),
     ]
-    assert [one.llm_cost_usd for one in told] == ["0.0400", "", "0.0400", ""]
-    assert told[1].reasoning == "They want: a fox [ask]"
-    assert [one.HasField("create_time") for one in told] == [True] * 4
+    assert [one.llm_cost_usd for one in listed] == ["0.0400", "", "0.0400", ""]
+    assert listed[1].reasoning == "They want: a fox [ask]"
+    assert [one.HasField("create_time") for one in listed] == [True] * 4
     assert await talk.state(session_id) == "IDLE"
     assert talk.said == [("a fox [ask]", "202"), ("red", "202")]
     assert running.ledger.foreign_headers == {}
 
 
-async def test_the_same_key_is_the_same_session_and_the_same_message(talk: Talk) -> None:
+async def test_a_repeated_key_returns_the_same_session_and_message(talk: Talk) -> None:
     session_id = await talk.create("mine")
     again = await talk.transport.call("CreateSession", pb.CreateSessionRequest(idempotency_key="mine"))
     assert (again.session.id, again.replayed) == (session_id, True)
@@ -66,7 +66,7 @@ async def test_the_same_key_is_the_same_session_and_the_same_message(talk: Talk)
     assert len(talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.sessions) == 1
 
 
-async def test_a_key_stands_for_one_thing(talk: Talk) -> None:
+async def test_a_key_used_for_something_else_is_refused(talk: Talk) -> None:
     one, two = await talk.create("one"), await talk.create("two")
     await talk.send(one, "a fox", "k")
 
@@ -79,7 +79,7 @@ async def test_a_key_stands_for_one_thing(talk: Talk) -> None:
     assert talk.charges == 1
 
 
-async def test_one_key_at_the_same_time_is_one_message(talk: Talk) -> None:
+async def test_concurrent_sends_with_one_key_are_one_message(talk: Talk) -> None:
     session_id = await talk.create()
     answers = await asyncio.gather(*(talk.send(session_id, "a fox", "k") for _ in range(10)))
     assert len({answer.message.id for answer in answers}) == 1
@@ -87,11 +87,11 @@ async def test_one_key_at_the_same_time_is_one_message(talk: Talk) -> None:
     assert talk.said == [("a fox", "202")]
 
 
-async def test_one_key_at_the_same_time_is_one_session(talk: Talk) -> None:
+async def test_concurrent_creates_with_one_key_are_one_session(talk: Talk) -> None:
     assert len(set(await asyncio.gather(*(talk.create("k") for _ in range(10))))) == 1
 
 
-async def test_messages_come_in_pages_and_after_a_message(talk: Talk) -> None:
+async def test_messages_are_listed_in_pages_and_after_a_message(talk: Talk) -> None:
     session_id = await talk.create()
     for text in ("one", "two", "three"):
         await talk.turn(session_id, (await talk.send(session_id, text)).message.id)
@@ -130,7 +130,7 @@ async def test_an_interrupt_stops_the_turn_and_nothing_else(talk: Talk) -> None:
     assert talk.charges == 2
 
 
-async def test_a_busy_session_is_certain_and_leaves_the_key_free(talk: Talk) -> None:
+async def test_a_busy_session_refuses_a_message_and_frees_its_key(talk: Talk) -> None:
     session_id = await talk.create()
     first = (await talk.send(session_id, "a fox")).message
 
@@ -138,12 +138,12 @@ async def test_a_busy_session_is_certain_and_leaves_the_key_free(talk: Talk) -> 
     assert (busy.code, busy.reason) == ("ABORTED", "SESSION_BUSY")
     assert busy.failure.metadata["session_id"] == session_id
     await talk.turn(session_id, first.id)
-    # Another text under the same key: nothing had come of it.
+    # Another text with the same key: the first was not taken.
     assert not (await talk.send(session_id, "a wolf", "k")).replayed
     assert talk.said == [("a fox", "202"), ("an owl", "409"), ("a wolf", "202")]
 
 
-async def test_refusals_are_told_apart_and_leave_the_key_free(talk: Talk) -> None:
+async def test_refusals_have_distinct_reasons_and_free_the_key(talk: Talk) -> None:
     session_id = await talk.create()
     for changes, code, reason in (
         ({"credits": 0}, "RESOURCE_EXHAUSTED", "INSUFFICIENT_CREDITS"),
@@ -166,7 +166,7 @@ async def test_refusals_are_told_apart_and_leave_the_key_free(talk: Talk) -> Non
     assert talk.charges == 1
 
 
-async def test_a_message_that_nobody_could_take_leaves_the_key_free(talk: Talk) -> None:
+async def test_a_message_that_was_not_taken_frees_its_key(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="429", headers={"Retry-After": "7"})
     full = await talk.refused(session_id, "a fox", "k")
@@ -179,7 +179,7 @@ async def test_a_message_that_nobody_could_take_leaves_the_key_free(talk: Talk) 
     assert not (await talk.send(session_id, "a fox", "k")).replayed
 
 
-async def test_wrong_input_is_named(talk: Talk) -> None:
+async def test_invalid_fields_are_named(talk: Talk) -> None:
     session_id = await talk.create()
     send = pb.SendMessageRequest
     for method, request, fields in (
@@ -203,9 +203,9 @@ async def test_wrong_input_is_named(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
-    "session_id", ["nobody", "0e5f9a3e-0000-4000-8000-000000000000", "../../models", "a/b", "x" * 200]
+    "session_id", ["unknown", "0e5f9a3e-0000-4000-8000-000000000000", "../../models", "a/b", "x" * 200]
 )
-async def test_a_session_that_is_not_there(talk: Talk, session_id: str) -> None:
+async def test_an_unknown_session_is_not_found(talk: Talk, session_id: str) -> None:
     for request in (
         pb.GetSessionRequest(id=session_id),
         pb.InterruptSessionRequest(id=session_id),
@@ -218,7 +218,7 @@ async def test_a_session_that_is_not_there(talk: Talk, session_id: str) -> None:
     assert talk.said == []
 
 
-async def test_a_message_that_is_not_there_is_told_as_such(talk: Talk) -> None:
+async def test_an_unknown_message_is_reported_as_such(talk: Talk) -> None:
     session_id = await talk.create()
     for call in (talk.messages(session_id, after_message_id="m1"), anext(talk.watch(session_id, "m1"))):
         with pytest.raises(RpcFailure) as raised:
@@ -230,7 +230,7 @@ async def test_a_message_that_is_not_there_is_told_as_such(talk: Talk) -> None:
     assert raised.value.fields == ["after_message_id"]
 
 
-async def test_rows_that_are_new_to_us_are_shown_as_far_as_they_are_understood(talk: Talk) -> None:
+async def test_unknown_rows_and_states_are_shown_with_their_known_fields(talk: Talk) -> None:
     session_id = await talk.create()
     strange = [
         {"message_id": "m1", "role": "tool", "status": "dreaming", "message": {"text": "secret of sandbox"}},
@@ -243,27 +243,27 @@ async def test_rows_that_are_new_to_us_are_shown_as_far_as_they_are_understood(t
     ]  # fmt: skip
     talk.running.plan(on="agent_messages", patch={"status": "pondering", "messages": strange}, times=2)
 
-    told = (await talk.messages(session_id)).messages
+    listed = (await talk.messages(session_id)).messages
     answer = await talk.transport.call("GetSession", pb.GetSessionRequest(id=session_id))
 
-    assert rows(told) == [
+    assert rows(listed) == [
         ("UNSPECIFIED", "UNSPECIFIED", "secret of [removed]"),
         ("USER", "COMPLETED", "plain"),
         ("ASSISTANT", "FAILED", "a\n?b"),
     ]
-    assert told[1].llm_cost_usd == "0.5"
-    assert told[2].create_time.seconds == 1767225601
+    assert listed[1].llm_cost_usd == "0.5"
+    assert listed[2].create_time.seconds == 1767225601
     assert (state_name(answer.session), answer.session.upstream_status) == ("UNSPECIFIED", "pondering")
 
 
-async def test_sessions_made_elsewhere_can_be_used_where_no_keys_are_asked_for(talk: Talk) -> None:
+async def test_without_keys_sessions_created_elsewhere_can_be_used(talk: Talk) -> None:
     elsewhere, _ = talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
     assert await talk.state(elsewhere) == "IDLE"
     await talk.send(elsewhere, "a fox")
     assert talk.charges == 1
 
 
-async def test_but_with_keys_they_are_nobodys(tmp_path: Path) -> None:
+async def test_with_keys_sessions_created_elsewhere_are_not_found(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys") as running:
         red = Talk(running, running.caller("grpc", await running.key("red")))
         elsewhere, _ = running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
@@ -272,7 +272,7 @@ async def test_but_with_keys_they_are_nobodys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transport", ["grpc", "connect-proto"])
-async def test_media_goes_past_the_gateway_without_credentials(running: Running, transport: str) -> None:
+async def test_media_is_uploaded_to_storage_without_credentials(running: Running, transport: str) -> None:
     client = running.transports[transport]
     slot = await client.call("CreateMedia", pb.CreateMediaRequest(extension="jpeg", kind="AGENT_MEDIA_KIND_IMAGE"))
     confirm = pb.ConfirmMediaRequest(id=slot.id, kind="AGENT_MEDIA_KIND_IMAGE")
@@ -291,7 +291,7 @@ async def test_media_goes_past_the_gateway_without_credentials(running: Running,
     assert raised.value.reason == "NOT_FOUND"
 
 
-async def test_a_place_for_media_that_is_none_is_not_told(running: Running) -> None:
+async def test_an_invalid_upload_url_is_not_returned(running: Running) -> None:
     for wrong in ({"upload_url": "ftp://x/y"}, {"url": "http://user@host/x"}, {"id": "../x"}):
         running.plan(on="agent_media", patch=wrong)
         with pytest.raises(RpcFailure) as raised:

@@ -1,4 +1,4 @@
-"""Messages whose answer was lost: one message, one charge, and the key finds it or goes on looking."""
+"""Messages with a lost response: charged once, and found by a repeat with the key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOST = ("502", "504", "lost", "half_reset", "html", "bad_chunk")
 
 
 @pytest.mark.parametrize("kind", LOST)
-async def test_a_message_that_was_taken_is_found_at_once(talk: Talk, kind: str) -> None:
+async def test_a_message_taken_with_a_lost_response_is_found_at_once(talk: Talk, kind: str) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind=kind, processed=True)
 
@@ -35,7 +35,7 @@ async def test_a_message_that_was_taken_is_found_at_once(talk: Talk, kind: str) 
     assert (len(talk.said), talk.charges) == (1, 1)
 
 
-async def test_a_message_is_found_also_where_spaces_and_line_ends_are_shown_otherwise(talk: Talk) -> None:
+async def test_a_message_is_found_despite_normalised_text(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="502", processed=True)
     (session,) = talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.sessions.values()
@@ -48,14 +48,14 @@ async def test_a_message_is_found_also_where_spaces_and_line_ends_are_shown_othe
 
 
 class _Plain(list[Any]):
-    """Turns whose texts are kept without what nobody sees."""
+    """Turns that store their texts with normalised Unicode, line ends and spaces."""
 
     def append(self, turn: Any) -> None:
         turn.text = unicodedata.normalize("NFC", turn.text.replace("\r\n", "\n").strip())
         super().append(turn)
 
 
-async def test_a_silent_higgsfield_is_not_waited_for_and_not_asked_twice(tmp_path: Path) -> None:
+async def test_a_message_that_times_out_is_found_and_sent_once(tmp_path: Path) -> None:
     async with run(tmp_path, UPSTREAM_TIMEOUT=2, agent_seconds=TURN) as running:
         talk = Talk(running)
         session_id = await talk.create()
@@ -65,7 +65,7 @@ async def test_a_silent_higgsfield_is_not_waited_for_and_not_asked_twice(tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["500", "503", "reset", "html"])
-async def test_a_message_that_was_not_taken_stays_unresolved_and_is_never_sent_again(talk: Talk, kind: str) -> None:
+async def test_a_message_not_found_stays_unresolved_and_is_not_sent_again(talk: Talk, kind: str) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind=kind)
 
@@ -74,15 +74,15 @@ async def test_a_message_that_was_not_taken_stays_unresolved_and_is_never_sent_a
         assert (unresolved.code, unresolved.reason) == ("ABORTED", "SUBMISSION_UNRESOLVED")
         assert unresolved.failure.retry_delay.seconds == 2
     assert (len(talk.said), talk.charges) == (1, 0)
-    # Its caller may decide to say it again.
+    # The caller may decide to send it again with another key.
     await talk.send(session_id, "a fox", "another")
     assert talk.charges == 1
 
 
-async def test_a_look_that_fails_is_made_again_by_the_next_call(talk: Talk) -> None:
+async def test_a_failed_lookup_is_repeated_by_the_next_call(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="502", processed=True)
-    talk.running.plan(on="agent_messages", kind="", times=1)  # before the message it is read without a fault
+    talk.running.plan(on="agent_messages", kind="", times=1)  # the read before the message succeeds
     talk.running.plan(on="agent_messages", kind="500", times=2)
 
     for _ in range(2):
@@ -92,7 +92,7 @@ async def test_a_look_that_fails_is_made_again_by_the_next_call(talk: Talk) -> N
     assert (len(talk.said), talk.charges) == (1, 1)
 
 
-async def test_a_message_that_shows_up_late_is_found_then(talk: Talk) -> None:
+async def test_a_message_that_appears_late_is_found_by_a_repeat(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="502", processed=True)
     talk.running.plan(on="agent_messages", kind="", times=1)
@@ -103,7 +103,7 @@ async def test_a_message_that_shows_up_late_is_found_then(talk: Talk) -> None:
     assert (len(talk.said), talk.charges) == (1, 1)
 
 
-async def test_the_same_text_of_before_is_not_taken_for_it(talk: Talk) -> None:
+async def test_an_earlier_message_with_the_same_text_is_not_bound(talk: Talk) -> None:
     session_id = await talk.create()
     first = (await talk.send(session_id, "yes", "one")).message
     await talk.turn(session_id, first.id)
@@ -114,7 +114,7 @@ async def test_the_same_text_of_before_is_not_taken_for_it(talk: Talk) -> None:
     assert talk.charges == 1
 
 
-async def test_nor_is_the_same_text_that_was_said_elsewhere_before(talk: Talk) -> None:
+async def test_an_earlier_message_sent_elsewhere_is_not_bound(talk: Talk) -> None:
     account = talk.running.sandbox.state.accounts["sandbox:sandbox"]
     session_id, _ = account.agents.create()
     account.send_agent_message(session_id, "yes")
@@ -124,7 +124,7 @@ async def test_nor_is_the_same_text_that_was_said_elsewhere_before(talk: Talk) -
     assert (await talk.refused(session_id, "yes")).reason == "SUBMISSION_UNRESOLVED"
 
 
-async def test_what_another_key_said_is_not_taken_for_it(talk: Talk) -> None:
+async def test_a_message_of_another_key_is_not_bound(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="503")
     assert (await talk.refused(session_id, "yes", "never-came")).reason == "SUBMISSION_UNRESOLVED"
@@ -135,21 +135,21 @@ async def test_what_another_key_said_is_not_taken_for_it(talk: Talk) -> None:
     assert talk.charges == 1
 
 
-async def test_one_that_is_processed_behind_another_of_the_same_text_is_found_there(talk: Talk) -> None:
+async def test_a_message_processed_after_another_with_its_text_is_bound(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="503")
     assert (await talk.refused(session_id, "yes", "late")).reason == "SUBMISSION_UNRESOLVED"
     other = (await talk.send(session_id, "yes", "other")).message
     await talk.turn(session_id, other.id)
-    # What had been given up is delivered now.
+    # The message that seemed lost is delivered now.
     came = talk.running.sandbox.state.accounts["sandbox:sandbox"].send_agent_message(session_id, "yes")
 
     assert (await talk.send(session_id, "yes", "late")).message.id == came.message_id
 
 
-async def test_two_in_doubt_are_bound_to_as_many_as_were_taken(talk: Talk) -> None:
+async def test_two_unresolved_messages_are_bound_to_two_taken_ones(talk: Talk) -> None:
     session_id = await talk.create()
-    # The answer to the look-up that follows a lost message is empty once, so that both stay in doubt.
+    # The lookup after each lost message is empty once, so that both stay unresolved.
     for key in ("one", "two"):
         talk.running.plan(on="agent_send", kind="502", processed=True)
         talk.running.plan(on="agent_messages", kind="")
@@ -164,8 +164,8 @@ async def test_two_in_doubt_are_bound_to_as_many_as_were_taken(talk: Talk) -> No
     assert talk.charges == 2
 
 
-async def test_a_session_that_is_busy_with_this_very_message_has_taken_it(talk: Talk) -> None:
-    """Something on the way has sent it a second time, and passed on what came of that."""
+async def test_a_session_busy_with_this_very_message_has_taken_it(talk: Talk) -> None:
+    """A proxy on the way sent the message twice, and passed on the second response."""
     session_id = await talk.create()
     talk.running.plan(on="agent_send", status=409, body={"detail": "session_busy"}, processed=True)
 
@@ -176,7 +176,7 @@ async def test_a_session_that_is_busy_with_this_very_message_has_taken_it(talk: 
     assert talk.charges == 1
 
 
-async def test_a_busy_session_whose_messages_cannot_be_read_is_busy(talk: Talk) -> None:
+async def test_a_busy_session_with_unreadable_messages_is_reported_as_busy(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="409")
     talk.running.plan(on="agent_messages", kind="")
@@ -212,7 +212,7 @@ async def test_an_outcome_that_cannot_be_stored_is_stored_later(talk: Talk) -> N
     assert talk.charges == 1
 
 
-async def test_a_session_whose_answer_was_lost_is_made_anew(talk: Talk) -> None:
+async def test_a_session_with_a_lost_response_is_created_again(talk: Talk) -> None:
     talk.running.plan(on="agent_session", kind="502", processed=True)
     with pytest.raises(RpcFailure) as raised:
         await talk.create("k")
@@ -221,7 +221,7 @@ async def test_a_session_whose_answer_was_lost_is_made_anew(talk: Talk) -> None:
     assert await talk.create("k") == session_id
 
 
-async def test_a_message_goes_on_when_its_caller_leaves(running: Running, talk: Talk) -> None:
+async def test_canceling_a_send_call_does_not_cancel_the_message(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
     running.plan(on="agent_send", delay=0.5)
     request = pb.SendMessageRequest(session_id=session_id, text="a fox", idempotency_key="k")
@@ -235,7 +235,7 @@ async def test_a_message_goes_on_when_its_caller_leaves(running: Running, talk: 
     assert ([text for text, _ in talk.said], talk.charges) == (["a fox"], 1)
 
 
-async def test_a_drain_waits_for_a_message_and_takes_no_new_one(running: Running, talk: Talk) -> None:
+async def test_a_drain_waits_for_a_message_and_refuses_new_ones(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
     running.plan(on="agent_send", delay=0.3)
     sending = asyncio.create_task(talk.send(session_id, "a fox", "k"))
@@ -251,7 +251,7 @@ async def test_a_drain_waits_for_a_message_and_takes_no_new_one(running: Running
     assert [text for text, _ in talk.said] == ["a fox"]
 
 
-async def test_a_key_is_remembered_for_a_week(tmp_path: Path) -> None:
+async def test_the_key_of_a_message_is_kept_for_a_week(tmp_path: Path) -> None:
     async with run_timed(tmp_path, agent_seconds=TURN) as timed:
         talk = Talk(timed)
         session_id = await talk.create()
@@ -268,8 +268,8 @@ async def test_a_key_is_remembered_for_a_week(tmp_path: Path) -> None:
         assert await talk.state(session_id) == "PROCESSING"
 
 
-async def test_a_message_without_an_outcome_is_not_forgotten(tmp_path: Path) -> None:
-    """Its key is no older than what it protects from."""
+async def test_the_key_of_an_unresolved_message_is_not_pruned(tmp_path: Path) -> None:
+    """The key prevents a second charge for as long as the outcome is unknown."""
     async with run_timed(tmp_path, agent_seconds=TURN) as running:
         talk = Talk(running)
         session_id = await talk.create()

@@ -1,4 +1,4 @@
-"""Messages of which nobody knows what came of them: an operator lists them, and says what did."""
+"""Unresolved messages: an operator lists and resolves them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ TENANT = "default"
 
 
 async def unresolved(talk: Talk, *, taken: bool) -> str:
-    """The session of a message "a fox" under the key "k", whose answer and the look for it were lost."""
+    """Leave the message "a fox" with the key "k" unresolved: its response and the lookup failed; return its session."""
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="504", processed=taken)
-    # The first is read before it is sent.
+    # The first read precedes the send.
     talk.running.plan(on="agent_messages", kind="")
     talk.running.plan(on="agent_messages", kind="502")
     assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
@@ -30,7 +30,7 @@ def resolution(**how: object) -> pb.ResolveMessageRequest:
     return pb.ResolveMessageRequest(tenant=TENANT, idempotency_key="k", **how)  # type: ignore[arg-type]
 
 
-async def test_one_that_was_not_taken_may_be_sent_again_under_its_key(talk: Talk) -> None:
+async def test_a_message_resolved_as_not_taken_can_be_sent_again(talk: Talk) -> None:
     session_id = await unresolved(talk, taken=False)
     assert await listed(talk) == [(TENANT, "k", session_id)]
     await operator.ask(talk.running, "ResolveMessage", resolution(not_taken={}))
@@ -39,7 +39,7 @@ async def test_one_that_was_not_taken_may_be_sent_again_under_its_key(talk: Talk
     assert (len(talk.said), talk.charges) == (2, 1)
 
 
-async def test_one_that_was_taken_is_bound(talk: Talk) -> None:
+async def test_a_message_resolved_with_an_id_is_bound(talk: Talk) -> None:
     session_id = await unresolved(talk, taken=True)
     message_id = talk.running.ledger.agent_messages[0].message_id
     await operator.ask(talk.running, "ResolveMessage", resolution(message_id=message_id))
@@ -49,14 +49,14 @@ async def test_one_that_was_taken_is_bound(talk: Talk) -> None:
     assert (len(talk.said), talk.charges) == (1, 1)
 
 
-async def test_what_stands_against_it_is_refused(talk: Talk) -> None:
+async def test_contradictory_message_resolutions_are_refused(talk: Talk) -> None:
     session_id = await unresolved(talk, taken=False)
     refused = [
         await operator.refused(talk.running, "ResolveMessage", request)
         for request in (
             resolution(),
             resolution(message_id=""),
-            resolution(message_id="nobody-knows-it"),
+            resolution(message_id="unknown-id"),
             pb.ResolveMessageRequest(tenant=TENANT, idempotency_key="another", not_taken={}),
             pb.ResolveMessageRequest(tenant="another", idempotency_key="k", not_taken={}),
             pb.ResolveMessageRequest(tenant=TENANT, idempotency_key="session-1", not_taken={}),
@@ -69,7 +69,7 @@ async def test_what_stands_against_it_is_refused(talk: Talk) -> None:
     assert await listed(talk) == [(TENANT, "k", session_id)]
 
 
-async def test_by_the_command_line(talk: Talk) -> None:
+async def test_a_message_is_resolved_by_the_command_line(talk: Talk) -> None:
     session_id = await unresolved(talk, taken=False)
     done = await operator.command(talk.running, "unresolved", "list")
     assert done.code == 0

@@ -1,4 +1,4 @@
-"""Watches of a session: one reader for all, what they are sent, and how they end."""
+"""WatchSession: one reader for all watchers, the messages they get, and how watches end."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def timed(tmp_path: Path) -> AsyncIterator[Timed]:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_turn_as_it_goes(running: Running, transport: str) -> None:
+async def test_a_watch_shows_a_turn_in_progress(running: Running, transport: str) -> None:
     talk = Talk(running, running.transports[transport])
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
@@ -85,7 +85,7 @@ async def test_a_turn_as_it_goes(running: Running, transport: str) -> None:
     assert rows(last.values()) == [("USER", "COMPLETED", "a fox"), ("ASSISTANT", "COMPLETED", "Done: a fox")]
 
 
-async def test_fifty_watchers_are_one_reader(timed: Timed) -> None:
+async def test_fifty_watchers_share_one_reader(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
     await talk.send(session_id, "a fox [slow=1000]")
@@ -97,7 +97,7 @@ async def test_fifty_watchers_are_one_reader(timed: Timed) -> None:
 
     await timed.passes(120.0)
 
-    # 2, 3, 4.5, 6.75, then 10 s each, give or take a tenth.
+    # 2, 3, 4.5, 6.75, then 10 s each, with 10 % jitter.
     reads = timed.ledger.agent_reads[session_id] - before - opened
     assert opened <= 2
     assert 12 <= reads <= 17
@@ -108,7 +108,7 @@ async def test_fifty_watchers_are_one_reader(timed: Timed) -> None:
     assert timed.ledger.agent_reads[session_id] == before + opened + reads
 
 
-async def test_a_reader_hurries_after_a_message_and_reads_only_what_may_change(timed: Timed) -> None:
+async def test_the_reader_speeds_up_after_a_message_and_reads_the_open_turn(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
@@ -125,7 +125,7 @@ async def test_a_reader_hurries_after_a_message_and_reads_only_what_may_change(t
     desk.messages = noted  # type: ignore[method-assign]
     first = (await talk.send(session_id, "a fox")).message
     await timed.passes(TURN + 1.0)
-    assert len(asked_after) in {4, 5}  # before the message, right after it, after 2 s, after 3 more
+    assert len(asked_after) in {4, 5}  # before the message, right after it, after 2 s, after 3 s more
     assert set(asked_after) == {None}  # the message and its answer may still change
     await timed.passes(20.0, until=lambda: watcher.states[-1] == "IDLE")
     asked_after.clear()
@@ -137,7 +137,7 @@ async def test_a_reader_hurries_after_a_message_and_reads_only_what_may_change(t
     await watcher.leave()
 
 
-async def test_silence_is_broken_after_15_seconds(timed: Timed) -> None:
+async def test_an_idle_watch_sends_a_heartbeat_every_15_seconds(timed: Timed) -> None:
     talk = Talk(timed)
     watcher = Watcher(talk.watch(await talk.create()))
     await watcher.reaches("IDLE")
@@ -148,7 +148,7 @@ async def test_silence_is_broken_after_15_seconds(timed: Timed) -> None:
     await watcher.leave()
 
 
-async def test_retry_after_is_heeded_and_an_outage_is_outlasted(timed: Timed) -> None:
+async def test_the_reader_obeys_retry_after_and_survives_an_outage(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
@@ -169,10 +169,10 @@ async def test_retry_after_is_heeded_and_an_outage_is_outlasted(timed: Timed) ->
 
 @pytest.mark.parametrize("transport", TRANSPORTS_OF_NOTE)
 @pytest.mark.parametrize(("text", "state"), [("x", "IDLE"), ("[ask]", "AWAITING_INPUT"), ("[terminate]", "TERMINATED")])
-async def test_until_idle_ends_with_the_turn(running: Running, transport: str, text: str, state: str) -> None:
+async def test_a_watch_until_idle_ends_with_the_turn(running: Running, transport: str, text: str, state: str) -> None:
     talk = Talk(running, running.transports[transport])
     session_id = await talk.create()
-    # Idle as it is, it ends at once.
+    # The session is idle, so the watch ends at once.
     assert [state_name(one.session) for one in await collected(talk.watch(session_id, until_idle=True))] == ["IDLE"]
 
     message = (await talk.send(session_id, text)).message
@@ -186,7 +186,7 @@ async def test_until_idle_ends_with_the_turn(running: Running, transport: str, t
     assert {one.role for one in watcher.messages} == {pb.ROLE_ASSISTANT}
 
 
-async def test_a_read_from_before_the_message_is_not_the_end_of_its_turn(running: Running, talk: Talk) -> None:
+async def test_an_outdated_read_does_not_end_a_turn(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
     message = (await talk.send(session_id, "a fox")).message
     running.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=3)
@@ -202,7 +202,7 @@ async def test_a_read_from_before_the_message_is_not_the_end_of_its_turn(running
     assert [one.text for one in watcher.messages] == ["Done: a fox"]
 
 
-async def test_but_it_is_believed_in_the_end(timed: Timed) -> None:
+async def test_a_repeated_idle_read_ends_a_turn(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
     message = (await talk.send(session_id, "a fox")).message
@@ -214,7 +214,7 @@ async def test_but_it_is_believed_in_the_end(timed: Timed) -> None:
     assert watcher.states == ["PROCESSING", "IDLE"]
 
 
-async def test_a_watch_without_an_end_ends_with_the_session(running: Running, talk: Talk) -> None:
+async def test_a_watch_ends_when_the_session_is_terminated(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
     await watcher.reaches("IDLE")
@@ -228,7 +228,7 @@ async def test_a_watch_without_an_end_ends_with_the_session(running: Running, ta
     ]
 
 
-async def test_it_begins_after_the_given_message_beside_other_watchers(running: Running, talk: Talk) -> None:
+async def test_each_watch_begins_after_its_given_message(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
     for text in ("one", "two"):
         await talk.turn(session_id, (await talk.send(session_id, text)).message.id)
@@ -249,12 +249,12 @@ async def test_it_begins_after_the_given_message_beside_other_watchers(running: 
     assert [one.text for one in latest.messages] == ["Done: two"]
 
 
-async def test_who_begins_after_a_message_that_was_not_read_yet_takes_nothing_from_the_others(timed: Timed) -> None:
+async def test_a_watch_after_an_unread_message_takes_nothing_from_others(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
     first = Watcher(talk.watch(session_id))
     await first.reaches("IDLE")
-    # What is read before the message, and what right after it.
+    # The reads before the message and right after it.
     timed.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=2)
     message = (await talk.send(session_id, "a fox")).message
     await eventually(lambda: len(timed.sandbox.state.plan) == 0)
@@ -266,14 +266,14 @@ async def test_who_begins_after_a_message_that_was_not_read_yet_takes_nothing_fr
     def received() -> list[tuple[str, str, str]]:
         return rows({one.id: one for one in first.messages}.values())
 
-    # What goes with the last state may still be on its way.
+    # The messages of the last state may still be in flight.
     await eventually(lambda: received() == [("USER", "COMPLETED", "a fox"), ("ASSISTANT", "COMPLETED", "Done: a fox")])
     assert {one.role for one in second.messages} == {pb.ROLE_ASSISTANT}
     for watcher in (first, second):
         await watcher.leave()
 
 
-async def test_while_the_message_is_not_shown_a_watch_after_it_is_refused_with_a_retry(timed: Timed) -> None:
+async def test_a_watch_after_a_message_not_shown_yet_is_unavailable(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
     first = Watcher(talk.watch(session_id))
@@ -292,7 +292,7 @@ async def test_while_the_message_is_not_shown_a_watch_after_it_is_refused_with_a
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS_OF_NOTE)
-async def test_a_drain_ends_it_and_says_when_to_come_back(running: Running, transport: str) -> None:
+async def test_a_drain_ends_a_watch_with_a_retry_delay(running: Running, transport: str) -> None:
     talk = Talk(running, running.transports[transport])
     watcher = Watcher(talk.watch(await talk.create()))
     await watcher.reaches("IDLE")
@@ -303,7 +303,7 @@ async def test_a_drain_ends_it_and_says_when_to_come_back(running: Running, tran
     assert raised.value.failure.HasField("retry_delay")
 
 
-async def test_an_old_stream_ends_and_may_be_begun_again(timed: Timed) -> None:
+async def test_a_watch_at_its_maximum_age_ends(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
@@ -314,7 +314,7 @@ async def test_an_old_stream_ends_and_may_be_begun_again(timed: Timed) -> None:
     assert raised.value.reason == "GATEWAY_UNAVAILABLE"
 
 
-async def test_a_session_that_goes_away_ends_it(running: Running, talk: Talk) -> None:
+async def test_a_watch_of_a_removed_session_ends_with_not_found(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
     await watcher.reaches("IDLE")
@@ -325,7 +325,7 @@ async def test_a_session_that_goes_away_ends_it(running: Running, talk: Talk) ->
     assert raised.value.reason == "NOT_FOUND"
 
 
-async def test_a_defect_of_the_reader_ends_the_watch_with_internal(tmp_path: Path) -> None:
+async def test_an_exception_in_the_reader_ends_the_watch_with_internal(tmp_path: Path) -> None:
     clock = FaultyClock()
     async with run(tmp_path, clock_from=lambda _: clock, agent_seconds=TURN) as running:
         talk = Talk(running)
@@ -344,7 +344,7 @@ async def test_a_defect_of_the_reader_ends_the_watch_with_internal(tmp_path: Pat
         await again.leave()
 
 
-async def test_a_revoked_key_ends_it(tmp_path: Path) -> None:
+async def test_revoking_a_key_ends_its_session_watches(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys", agent_seconds=TURN) as running:
         talk = Talk(running, running.caller("grpc", await running.key("red")))
         watcher = Watcher(talk.watch(await talk.create()))
