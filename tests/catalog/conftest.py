@@ -1,4 +1,4 @@
-"""A gateway before a sandbox, with a time of its own that a test can move."""
+"""A gateway and a sandbox, with a clock of the gateway that a test can move."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.running import USUAL, Running
 
 
 class Later:
-    """How much later it is for the gateway than for everybody else, in seconds."""
+    """Seconds by which the gateway's clock is ahead."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -1,4 +1,4 @@
-"""Parameters against a model's schema before money is spent: what refuses, what only warns, and what is let through."""
+"""Parameters are checked against a model's schema before a charge: refusals, warnings, and unchecked models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.transports import TRANSPORTS, RpcFailure
 
 Z_IMAGE = "z-image/turbo"
 SHORT = {"properties": {"prompt": {"maxLength": 1}, "größe": {"type": "integer"}}}
-"""Stricter than Higgsfield is."""
+"""A schema stricter than Higgsfield's."""
 PARAMETERS = "input.model.parameters"
 DEEP = {
     "type": "object",
@@ -55,11 +55,11 @@ WRONG = {
     ".style": "is required",
     ".colour": "is not a parameter of this model",
 }
-"""What is wrong with the parameters of the next test."""
+"""The expected violations of the next test."""
 
 
 async def fetched(running: Running, *schemas: Any) -> None:
-    """Have Higgsfield tell of models `test/0`, `test/1`, …; without schemas, of its own."""
+    """Fetch the models `test/0`, `test/1`, … with these schemas; without schemas, the sandbox's models."""
     if schemas:
         rows = [{"slug": f"test/{number}", "input_schema": schema} for number, schema in enumerate(schemas)]
         running.plan(on="models", body={"items": rows})
@@ -74,7 +74,7 @@ async def refusal(running: Running, request: Any, transport: str = "grpc") -> Rp
 
 
 async def warnings_of(running: Running, request: pb.SubmitGenerationRequest) -> list[str]:
-    """What a submission over gRPC is answered beside the answer."""
+    """Submit over gRPC; return the warnings in the response metadata."""
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         call = GenerationServiceStub(channel).SubmitGeneration(request)
         await call
@@ -85,10 +85,10 @@ def submission(parameters: Mapping[str, Any], key: str = "key", model_id: str = 
     return model(model_id, parameters, key)
 
 
-# -- What refuses ------------------------------------------------------------------------------------------------------
+# -- Refusals ----------------------------------------------------------------------------------------------------------
 
 
-async def test_every_wrong_field_is_named_by_its_path_and_nothing_is_sent(running: Running) -> None:
+async def test_every_invalid_field_is_named_by_its_path_and_nothing_is_sent(running: Running) -> None:
     await fetched(running, DEEP)
     wrong = {
         "prompt": "x",
@@ -104,13 +104,13 @@ async def test_every_wrong_field_is_named_by_its_path_and_nothing_is_sent(runnin
         refused = await refusal(running, submission(wrong), transport)
         assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
         bad_request = refused.detail(error_details_pb2.BadRequest)
-        told = {one.field.removeprefix(PARAMETERS): one.description for one in bad_request.field_violations}
-        assert told == WRONG
+        violations = {one.field.removeprefix(PARAMETERS): one.description for one in bad_request.field_violations}
+        assert violations == WRONG
     assert running.ledger.submissions == []
     assert not (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations
 
 
-async def test_an_estimate_is_refused_in_the_same_words(running: Running) -> None:
+async def test_an_estimate_is_refused_with_the_same_error(running: Running) -> None:
     await fetched(running)
     request = submission({"prompt": "", "resolution": "9k"}, model_id=Z_IMAGE)
 
@@ -121,13 +121,13 @@ async def test_an_estimate_is_refused_in_the_same_words(running: Running) -> Non
     assert submitting.failure == estimating.failure
 
 
-async def test_what_a_schema_allows_is_submitted_without_a_word(running: Running) -> None:
+async def test_valid_parameters_are_submitted_without_warnings(running: Running) -> None:
     await fetched(running)
     assert await warnings_of(running, submission({"prompt": "a fox", "seed": 5}, model_id=Z_IMAGE)) == []
     assert len(running.ledger.charges) == 1
 
 
-async def test_a_refusal_tells_nothing_of_the_values(running: Running) -> None:
+async def test_a_refusal_contains_no_values(running: Running) -> None:
     await fetched(running, {"properties": {"a": {"type": "integer"}, "b": {"enum": ["x"]}, "c": {"maxLength": 3}}})
 
     refused = await refusal(running, submission(dict.fromkeys("abc", "canary-of-a-value")))
@@ -136,7 +136,7 @@ async def test_a_refusal_tells_nothing_of_the_values(running: Running) -> None:
     assert "canary" not in str(refused.details)
 
 
-async def test_a_key_that_is_known_stands_for_what_was_taken_before(running: Running, later: Any) -> None:
+async def test_a_known_key_is_replayed_though_the_schema_changed(running: Running, later: Any) -> None:
     request = submission({"prompt": "a fox"}, model_id=Z_IMAGE)
     first = await running.submit(request)
     await eventually(lambda: running.gateway._core.catalogs._cached["models"]._refreshing is None)
@@ -154,7 +154,7 @@ async def test_a_key_that_is_known_stands_for_what_was_taken_before(running: Run
     assert len(running.ledger.charges) == 1
 
 
-async def test_a_schema_refuses_after_a_restart_too(running: Running) -> None:
+async def test_a_schema_still_refuses_after_a_restart(running: Running) -> None:
     await fetched(running, DEEP)
     await running.stop_gateway()
     running.plan(on="models", kind="503", times=100)
@@ -166,7 +166,7 @@ async def test_a_schema_refuses_after_a_restart_too(running: Running) -> None:
     assert running.ledger.list_calls == {"models": 1}
 
 
-# -- What only warns ---------------------------------------------------------------------------------------------------
+# -- Warnings ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_schema_older_than_a_day_only_warns(running: Running, later: Any) -> None:
@@ -194,7 +194,7 @@ async def test_the_built_in_list_only_warns(running: Running, monkeypatch: pytes
     assert len(running.ledger.charges) == 1
 
 
-async def test_the_python_client_has_warnings(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_python_client_returns_warnings(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
     running.plan(on="models", kind="503", times=100)
     estimated: list[str] = []
@@ -207,9 +207,7 @@ async def test_the_python_client_has_warnings(running: Running, monkeypatch: pyt
     assert estimated == list(submitted.warnings)
 
 
-async def test_a_schema_that_higgsfield_did_not_tell_only_warns(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unconfirmed_schema_only_warns(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
     running.plan(on="models", body={"items": [{"slug": Z_IMAGE, "output_type": "image"}]})
     await fetched(running)
@@ -217,7 +215,7 @@ async def test_a_schema_that_higgsfield_did_not_tell_only_warns(
     assert len(await warnings_of(running, submission({"prompt": "a fox"}, model_id=Z_IMAGE))) == 1
 
 
-async def test_warnings_are_headers_over_http(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_warnings_are_http_headers(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
     running.plan(on="models", kind="503", times=100)
     submit = submission({"prompt": "a fox", "größe": "7"}, model_id=Z_IMAGE)
@@ -244,10 +242,10 @@ async def test_pages_of_other_origins_may_read_warnings(tmp_path: Path) -> None:
             assert WARNING in answer.headers["access-control-expose-headers"]
 
 
-# -- What is let through -----------------------------------------------------------------------------------------------
+# -- Unchecked submissions ---------------------------------------------------------------------------------------------
 
 
-async def test_a_model_that_nobody_knows_of_is_submitted(running: Running) -> None:
+async def test_an_unknown_model_is_submitted(running: Running) -> None:
     await fetched(running)
 
     refused = await refusal(running, submission({"anything": 1}, model_id="new/model"))
@@ -256,7 +254,7 @@ async def test_a_model_that_nobody_knows_of_is_submitted(running: Running) -> No
     assert [one.model for one in running.ledger.submissions] == ["new/model"]
 
 
-async def test_submitting_waits_for_no_list(running: Running) -> None:
+async def test_a_submission_does_not_wait_for_the_model_list(running: Running) -> None:
     running.plan(on="models", kind="hang")
 
     await running.submit(submission({"prompt": "a fox"}, model_id=Z_IMAGE))
@@ -265,7 +263,7 @@ async def test_submitting_waits_for_no_list(running: Running) -> None:
     assert running.gateway._core.catalogs._cached["models"]._refreshing is not None
 
 
-async def test_submissions_of_models_have_the_list_kept_fresh_and_others_do_not(running: Running) -> None:
+async def test_only_submissions_of_models_refresh_the_model_list(running: Running) -> None:
     await running.submit(soul("a fox"))
     assert "models" not in running.gateway._core.catalogs._cached
 

@@ -1,4 +1,4 @@
-"""What callers read: merged, paged, searched, from the cache and with its age; over every transport."""
+"""The catalog RPCs: merged, paged and searched, from a cache with its age, over every transport."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ async def every_page(running: Running, method: str, field: str, request: Any) ->
         request.page_token = answer.next_page_token
 
 
-# -- What there is -----------------------------------------------------------------------------------------------------
+# -- Contents ----------------------------------------------------------------------------------------------------------
 
 
-async def test_models_are_those_of_higgsfield_and_the_built_in_ones(running: Running) -> None:
+async def test_models_of_higgsfield_and_built_in_models_are_merged(running: Running) -> None:
     running.plan(
         on="models", body={"items": [{"slug": "new/model", "output_type": "audio", "operation_type": ["sing"]}]}
     )
@@ -68,35 +68,35 @@ async def test_models_are_those_of_higgsfield_and_the_built_in_ones(running: Run
         assert not any(model.HasField("parameters_schema") for model in answer.models)
 
 
-async def test_what_higgsfield_tells_of_a_model_goes_before_what_is_built_in(running: Running) -> None:
-    told = {"type": "object", "properties": {"only": {"type": "integer"}}}
-    rows = [{"slug": Z_IMAGE, "output_type": "3d", "input_schema": told}, {"slug": STUDIO, "operation_type": "paint"}]
+async def test_fields_from_higgsfield_override_built_in_ones(running: Running) -> None:
+    schema = {"type": "object", "properties": {"only": {"type": "integer"}}}
+    rows = [{"slug": Z_IMAGE, "output_type": "3d", "input_schema": schema}, {"slug": STUDIO, "operation_type": "paint"}]
     running.plan(on="models", body={"items": rows})
 
     first = (await running.grpc.call("GetModel", pb.GetModelRequest(id=Z_IMAGE))).model
     second = (await running.grpc.call("GetModel", pb.GetModelRequest(id=STUDIO))).model
 
     assert first.output_kind == generation_pb2.MEDIA_KIND_FILE
-    assert list(first.tasks) == ["text-to-image"]  # as nothing else was told
+    assert list(first.tasks) == ["text-to-image"]  # from the built-in list
     assert first.parameters_schema["properties"]["only"]["type"] == "integer"
     assert (second.output_kind, list(second.tasks)) == (generation_pb2.MEDIA_KIND_IMAGE, ["paint"])
     assert second.parameters_schema["properties"]["preset_id"]["format"] == "uuid"
 
 
-async def test_the_fetch_time_is_that_of_higgsfields_answer_and_of_nothing_else(running: Running) -> None:
-    told = await running.grpc.call("GetModel", pb.GetModelRequest(id=Z_IMAGE))
+async def test_built_in_models_have_no_fetch_time(running: Running) -> None:
+    fetched = await running.grpc.call("GetModel", pb.GetModelRequest(id=Z_IMAGE))
     built_in = await running.grpc.call("GetModel", pb.GetModelRequest(id="higgsfield-ai/soul/cinema"))
     mixed = await running.grpc.call("ListModels", pb.ListModelsRequest())
     only_built_in = await running.grpc.call("ListModels", pb.ListModelsRequest(query="soul/cinema"))
 
     assert not MODELS["higgsfield-ai/soul/cinema"].listed
-    assert told.fetch_time.seconds > 1_700_000_000
-    assert mixed.fetch_time == told.fetch_time
+    assert fetched.fetch_time.seconds > 1_700_000_000
+    assert mixed.fetch_time == fetched.fetch_time
     assert not built_in.HasField("fetch_time")
     assert not only_built_in.HasField("fetch_time")
 
 
-async def test_a_model_that_is_not_known_is_not_found(running: Running) -> None:
+async def test_an_unknown_model_is_not_found(running: Running) -> None:
     for method, request in (
         ("GetModel", pb.GetModelRequest(id="no/such")),
         ("ListPresets", pb.ListPresetsRequest(model_id="no/such")),
@@ -106,7 +106,7 @@ async def test_a_model_that_is_not_known_is_not_found(running: Running) -> None:
         assert refused.failure.metadata["model_id"] == "no/such"
 
 
-async def test_motions_and_styles_are_higgsfields_sorted_by_name(running: Running) -> None:
+async def test_motions_and_styles_are_sorted_by_name(running: Running) -> None:
     def by_name(rows: list[dict[str, Any]]) -> list[str]:
         return [row["id"] for row in sorted(rows, key=lambda row: (row["name"].casefold(), row["id"]))]
 
@@ -123,7 +123,7 @@ async def test_motions_and_styles_are_higgsfields_sorted_by_name(running: Runnin
         assert motions.HasField("fetch_time")
 
 
-async def test_presets_come_from_where_each_model_has_them(running: Running) -> None:
+async def test_presets_are_read_from_the_endpoint_of_each_model(running: Running) -> None:
     for model, names_of, operation in (
         (RESTYLE, RESTYLE, "presets"),
         (STUDIO, STUDIO, "studio_presets"),
@@ -135,7 +135,7 @@ async def test_presets_come_from_where_each_model_has_them(running: Running) -> 
         assert running.ledger.list_calls[operation]
 
 
-async def test_a_model_without_presets_has_none_and_higgsfield_is_not_asked(running: Running) -> None:
+async def test_a_model_without_presets_causes_no_upstream_call(running: Running) -> None:
     answer = await running.grpc.call("ListPresets", pb.ListPresetsRequest(model_id=Z_IMAGE))
 
     assert not answer.presets
@@ -143,7 +143,7 @@ async def test_a_model_without_presets_has_none_and_higgsfield_is_not_asked(runn
     assert running.ledger.list_calls == {"models": 1}
 
 
-async def test_items_that_cannot_be_read_are_skipped_and_counted(running: Running) -> None:
+async def test_malformed_items_are_skipped_and_counted(running: Running) -> None:
     good = {"id": "m-1", "name": "One", "preview_url": "javascript:alert(1)", "new_field": [1]}
     rows = [good, {"name": "no id"}, "what?", {"id": 5}, {"id": "with space"}, dict(good, name="again")]
     running.plan(on="motions", body=rows)
@@ -170,7 +170,7 @@ PAGES: list[tuple[str, str, Any, list[int]]] = [
 ]
 
 
-async def test_pages_hold_everything_that_matches_once(running: Running) -> None:
+async def test_pages_contain_every_match_once(running: Running) -> None:
     for method, field, request, sizes in PAGES:
         pages = await every_page(running, method, field, type(request).FromString(request.SerializeToString()))
 
@@ -180,7 +180,7 @@ async def test_pages_hold_everything_that_matches_once(running: Running) -> None
         assert all(request.query.lower() in getattr(one, "name", one.id).lower() for page in pages for one in page)
 
 
-async def test_pages_go_on_after_names_in_any_script(running: Running) -> None:
+async def test_pages_continue_after_names_in_any_script(running: Running) -> None:
     rows = [
         {"id": f"id-{number}", "name": name} for number, name in enumerate(("Änderung", "日本", "Straße", "STRASSE"))
     ]
@@ -191,7 +191,7 @@ async def test_pages_go_on_after_names_in_any_script(running: Running) -> None:
     assert [one.name for page in pages for one in page] == ["Straße", "STRASSE", "Änderung", "日本"]
 
 
-async def test_only_models_of_the_kind_that_is_asked_for(running: Running) -> None:
+async def test_models_are_filtered_by_output_kind(running: Running) -> None:
     images = await running.grpc.call("ListModels", pb.ListModelsRequest(page_size=1000, output_kind="MEDIA_KIND_IMAGE"))
     kinds = {model.output_kind for model in images.models}
 
@@ -213,7 +213,7 @@ async def test_a_page_with_schemas_holds_at_most_two_mib(running: Running) -> No
     assert {model.parameters_schema["description"] for page in pages for model in page} == {"x" * 200_000}
 
 
-async def test_a_page_token_holds_only_for_the_fields_that_it_came_with(running: Running) -> None:
+async def test_a_page_token_is_valid_only_with_the_fields_of_its_request(running: Running) -> None:
     token = (await running.grpc.call("ListModels", pb.ListModelsRequest(page_size=1))).next_page_token
     motion_token = (await running.grpc.call("ListMotions", pb.ListMotionsRequest(page_size=1))).next_page_token
 
@@ -233,7 +233,7 @@ async def test_a_page_token_holds_only_for_the_fields_that_it_came_with(running:
             assert (refused.code, refused.fields) == ("INVALID_ARGUMENT", ["page_token"])
 
 
-async def test_a_request_that_cannot_be_right_is_refused_by_field(running: Running) -> None:
+async def test_an_invalid_request_is_refused_by_field(running: Running) -> None:
     wrong: list[tuple[str, Any, str]] = [
         ("ListModels", pb.ListModelsRequest(page_size=-1), "page_size"),
         ("ListModels", b"\x20\x63", "output_kind"),
@@ -251,7 +251,7 @@ async def test_a_request_that_cannot_be_right_is_refused_by_field(running: Runni
 # -- The cache ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_hundred_callers_cost_higgsfield_one_call(running: Running) -> None:
+async def test_a_hundred_concurrent_calls_cause_one_upstream_call(running: Running) -> None:
     for method, request in REQUESTS.items():
         running.plan(on=OPERATIONS[method], delay=0.1)
 
@@ -261,7 +261,7 @@ async def test_a_hundred_callers_cost_higgsfield_one_call(running: Running) -> N
         assert running.ledger.list_calls[OPERATIONS[method]] == 1
 
 
-async def test_before_the_first_answer_there_is_nothing(running: Running) -> None:
+async def test_lists_are_unavailable_before_the_first_response(running: Running) -> None:
     for method in ("ListMotions", "ListSoulStyles", "ListPresets"):
         running.plan(on=OPERATIONS[method], kind="503", times=3)
 
@@ -271,10 +271,10 @@ async def test_before_the_first_answer_there_is_nothing(running: Running) -> Non
         for failure in (refused, again):
             assert (failure.code, failure.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
             assert 1 <= failure.failure.retry_delay.seconds <= 10
-        assert running.ledger.list_calls[OPERATIONS[method]] == 1  # the second was told to come again later
+        assert running.ledger.list_calls[OPERATIONS[method]] == 1  # the second call only got a retry delay
 
 
-async def test_before_the_first_answer_there_are_the_built_in_models(running: Running) -> None:
+async def test_built_in_models_are_listed_before_the_first_response(running: Running) -> None:
     running.plan(on="models", kind="503", times=3)
 
     answer = await running.grpc.call("ListModels", pb.ListModelsRequest(page_size=1000))
@@ -283,7 +283,7 @@ async def test_before_the_first_answer_there_are_the_built_in_models(running: Ru
     assert not answer.HasField("fetch_time")
 
 
-async def test_garbage_is_as_no_answer(running: Running) -> None:
+async def test_an_unreadable_list_is_unavailable(running: Running) -> None:
     garbage: list[tuple[str, Any, Any]] = [
         ("motions", pb.ListMotionsRequest(), "what?"),
         ("styles", pb.ListSoulStylesRequest(), {"items": "none"}),
@@ -298,10 +298,10 @@ async def test_garbage_is_as_no_answer(running: Running) -> None:
         assert "could not be read" in refused.message
 
 
-async def test_a_caller_waits_no_longer_than_its_deadline_and_the_answer_is_kept(
+async def test_a_slow_list_is_cached_though_the_call_timed_out(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What is left for the answer to travel: nearly all of the deadline, so that a slow machine meets it.
+    # Reserve nearly all of the deadline for sending the response, so that a slow machine meets it.
     monkeypatch.setattr(catalog, "MARGIN", 59.9)
     running.plan(on="motions", delay=1.0)
 
@@ -312,9 +312,7 @@ async def test_a_caller_waits_no_longer_than_its_deadline_and_the_answer_is_kept
     assert running.ledger.list_calls == {"motions": 1}
 
 
-async def test_what_is_older_than_an_hour_is_served_at_once_and_asked_for_meanwhile(
-    running: Running, later: Any
-) -> None:
+async def test_a_list_older_than_an_hour_is_served_and_refreshed(running: Running, later: Any) -> None:
     first = await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     later.seconds += 3000
     await running.grpc.call("ListMotions", pb.ListMotionsRequest())
@@ -332,9 +330,7 @@ async def test_what_is_older_than_an_hour_is_served_at_once_and_asked_for_meanwh
     assert running.ledger.list_calls == {"motions": 2}
 
 
-async def test_while_higgsfield_is_away_what_was_told_is_served_and_attempts_grow_rare(
-    running: Running, later: Any
-) -> None:
+async def test_during_an_outage_the_cache_is_served_with_growing_retry_gaps(running: Running, later: Any) -> None:
     first = await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     running.plan(on="motions", kind="503", times=100)
     cached = running.gateway._core.catalogs._cached["motions"]
@@ -353,7 +349,7 @@ async def test_while_higgsfield_is_away_what_was_told_is_served_and_attempts_gro
     assert await running.metric("hfgateway_catalog_failures") == 10
 
 
-async def test_a_longer_retry_after_is_heeded(running: Running) -> None:
+async def test_a_longer_retry_after_is_obeyed(running: Running) -> None:
     running.plan(on="motions", kind="429", headers={"Retry-After": "120"})
 
     refused = await refusal(running, "ListMotions", pb.ListMotionsRequest())
@@ -361,7 +357,7 @@ async def test_a_longer_retry_after_is_heeded(running: Running) -> None:
     assert 115 <= refused.failure.retry_delay.seconds <= 120
 
 
-async def test_after_a_restart_while_higgsfield_is_away_everything_is_still_there(running: Running) -> None:
+async def test_catalogs_survive_a_restart_during_an_outage(running: Running) -> None:
     before = {method: await running.grpc.call(method, request) for method, request in REQUESTS.items()}
     calls = running.ledger.list_calls.copy()
     await running.stop_gateway()
@@ -370,10 +366,10 @@ async def test_after_a_restart_while_higgsfield_is_away_everything_is_still_ther
 
     for method, request in REQUESTS.items():
         assert await running.grpc.call(method, request) == before[method]
-    assert running.ledger.list_calls == calls  # it is not an hour old
+    assert running.ledger.list_calls == calls  # the lists are younger than an hour
 
 
-async def test_nothing_is_asked_for_before_somebody_asks(running: Running) -> None:
+async def test_lists_are_fetched_only_on_demand(running: Running) -> None:
     await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     await running.stop_gateway()
     await running.start_gateway()
@@ -382,7 +378,7 @@ async def test_nothing_is_asked_for_before_somebody_asks(running: Running) -> No
     assert running.ledger.list_calls == {"motions": 1}
 
 
-async def test_catalogs_belong_to_the_account_and_the_place_that_told_them(running: Running) -> None:
+async def test_catalogs_of_another_account_are_not_served(running: Running) -> None:
     await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     await running.stop_gateway()
     running.credentials = Credentials("other", "secret")
@@ -395,7 +391,7 @@ async def test_catalogs_belong_to_the_account_and_the_place_that_told_them(runni
     assert "secret" not in str(refused.failure)
 
 
-async def test_a_stored_catalog_that_cannot_be_read_is_asked_for_again(running: Running) -> None:
+async def test_an_unreadable_stored_catalog_is_fetched_again(running: Running) -> None:
     await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     await running.stop_gateway()
     with closing(sqlite3.connect(running.store_path)) as store, store:
@@ -406,7 +402,7 @@ async def test_a_stored_catalog_that_cannot_be_read_is_asked_for_again(running: 
     assert running.ledger.list_calls == {"motions": 2}
 
 
-async def test_what_is_stored_is_packed_and_unpacked_off_the_loop_and_once(
+async def test_stored_catalogs_are_packed_and_unpacked_once_in_a_thread(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []

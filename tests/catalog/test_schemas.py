@@ -1,4 +1,4 @@
-"""A foreign JSON Schema on a foreign input: bounded, never stricter than it says, and told by the field."""
+"""Untrusted JSON Schemas on untrusted inputs: bounded, never stricter than written, with errors by field."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_built_in_list_is_well_formed() -> None:
         assert row["tasks"]
 
 
-def test_the_defaults_of_a_built_in_model_are_allowed_by_its_own_schema() -> None:
+def test_the_defaults_of_a_built_in_model_satisfy_its_schema() -> None:
     for model in builtin.models().values():
         assert model.schema is not None
         for name, one in model.schema["properties"].items():
@@ -52,7 +52,7 @@ def test_the_defaults_of_a_built_in_model_are_allowed_by_its_own_schema() -> Non
                 assert fields({"properties": {name: one}}, {name: one["default"]}) == {}, model.id
 
 
-def test_the_built_in_list_finds_what_is_wrong() -> None:
+def test_a_built_in_schema_finds_violations() -> None:
     schema = builtin.models()["bytedance/seedance-2.5/reference-to-video"].schema
     assert fields(schema, {"duration": 31, "image_urls": [], "negative_prompt": ""}) == {
         ".image_urls": "must not be empty",
@@ -63,10 +63,10 @@ def test_the_built_in_list_finds_what_is_wrong() -> None:
     assert fields(schema, {"audio_urls": ["https://a.test/1.wav"]}) == {}
 
 
-# -- Never stricter than it says ---------------------------------------------------------------------------------------
+# -- Never stricter than written ---------------------------------------------------------------------------------------
 
 
-def test_a_pattern_that_would_run_for_hours_is_not_run() -> None:
+def test_patterns_are_not_evaluated() -> None:
     hours = properties(prompt={"type": "string", "pattern": "^(a+)+$", "maxLength": 100}) | {
         "patternProperties": {"^(a+)+$": {"type": "integer"}},
         "additionalProperties": False,
@@ -102,7 +102,7 @@ def test_a_pattern_that_would_run_for_hours_is_not_run() -> None:
         None,
     ],
 )
-def test_what_cannot_be_run_or_makes_no_sense_refuses_nothing(schema: Any) -> None:
+def test_unsupported_or_invalid_keywords_refuse_nothing(schema: Any) -> None:
     assert fields(properties(prompt=schema), {"prompt": "a fox"}) == {}
 
 
@@ -129,7 +129,7 @@ def test_what_cannot_be_run_or_makes_no_sense_refuses_nothing(schema: Any) -> No
         (False, ..., 1),
     ],
 )
-def test_what_can_be_run_is(schema: Any, good: Any, bad: Any) -> None:
+def test_supported_keywords_are_enforced(schema: Any, good: Any, bad: Any) -> None:
     whole = properties(a=schema) | {
         "$defs": {"Small": {"type": "integer", "maximum": 10}, "Via/slash": {"$ref": "#/$defs/Small"}}
     }
@@ -137,18 +137,18 @@ def test_what_can_be_run_is(schema: Any, good: Any, bad: Any) -> None:
     assert list(fields(whole, {"a": bad})) != []
 
 
-def test_a_reference_in_a_circle_ends() -> None:
+def test_a_recursive_reference_terminates() -> None:
     tree = {"type": "object", "properties": {"next": {"$ref": "#"}, "n": {"type": "integer"}}}
     assert fields(tree, {"n": 1, "next": {"n": 2, "next": {"n": "x", "next": {"n": "x"}}}}) == {}
     assert fields(tree, {"n": 1, "next": {"n": "x"}}) == {".next.n": "must be an integer"}
 
 
-def test_a_fraction_is_not_refused_for_the_sake_of_rounding() -> None:
+def test_multiple_of_tolerates_rounding_errors() -> None:
     schema = properties(cfg_scale={"type": "number", "multipleOf": 0.01})
     assert [one / 100 for one in range(101) if fields(schema, {"cfg_scale": one / 100})] == []
 
 
-def test_what_has_a_default_is_not_required() -> None:
+def test_a_property_with_a_default_is_not_required() -> None:
     schema = properties(duration={"type": "integer", "default": 6}, prompt={"type": "string"})
     assert fields({**schema, "required": ["duration", "prompt"]}, {}) == {".prompt": "is required"}
 
@@ -196,14 +196,14 @@ SCHEMAS = st.recursive(
 
 
 @given(schema=SCHEMAS, parameters=st.dictionaries(st.sampled_from("abc"), JSON, max_size=3))
-def test_what_the_whole_schema_allows_is_never_refused(schema: Any, parameters: dict[str, Any]) -> None:
+def test_parameters_valid_by_the_whole_schema_are_never_refused(schema: Any, parameters: dict[str, Any]) -> None:
     found = SchemaValidator(schema).violations(parameters)
     if Draft202012Validator(schema).is_valid(parameters):
         assert found == ()
 
 
 @given(schema=SCHEMAS, parameters=st.dictionaries(st.sampled_from("abc"), JSON, max_size=3))
-def test_what_is_left_of_a_schema_means_the_same_to_another_validator(schema: Any, parameters: dict[str, Any]) -> None:
+def test_the_sanitized_schema_agrees_with_another_validator(schema: Any, parameters: dict[str, Any]) -> None:
     found = SchemaValidator(schema).violations(parameters)
     assert (found == ()) is Draft202012Validator(sanitized(schema)).is_valid(parameters)
 
@@ -211,7 +211,7 @@ def test_what_is_left_of_a_schema_means_the_same_to_another_validator(schema: An
 # -- Bounded -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_schema_that_is_too_large_is_not_used() -> None:
+def test_a_schema_over_the_size_limit_is_not_used() -> None:
     wide = properties(**{f"p{number}": {"type": "null"} for number in range(MOST_NODES)})
     doubling = {"$defs": {"d0": {"type": "null"}}} | properties(a={"$ref": "#/$defs/d30"})
     for number in range(30):
@@ -227,20 +227,20 @@ def test_a_schema_that_is_too_large_is_not_used() -> None:
         )
 
 
-def test_a_schema_that_is_too_deep_is_not_used() -> None:
+def test_a_schema_over_the_depth_limit_is_not_used() -> None:
     deep: dict[str, Any] = {"type": "null"}
     for _ in range(1500):
         deep = {"items": deep}
     assert Entry(Model("a/b", schema=deep), from_upstream=True, schema_from_upstream=True).violations({}) == ()
 
 
-def test_an_input_that_is_too_large_is_left_to_higgsfield() -> None:
+def test_an_input_over_the_step_limit_is_left_to_higgsfield() -> None:
     validator = SchemaValidator(properties(numbers={"type": "array", "items": {"type": "string"}}))
     assert len(validator.violations({"numbers": [1] * (MOST_STEPS // 10)})) == MOST_VIOLATIONS
     assert validator.violations({"numbers": [1] * MOST_STEPS}) == ()
 
 
-def test_descriptions_and_names_are_short_and_printable() -> None:
+def test_violation_texts_are_short_and_printable() -> None:
     schema = properties(a={"enum": [f"option-{number}" for number in range(500)]}) | {"additionalProperties": False}
     ((_, listed), (name, _)) = fields(schema, {"a": 1, "b\n\x1b[31m" + "c" * 500: 1}).items()
     assert len(listed) <= 200
