@@ -1,4 +1,4 @@
-"""A sandbox on a real socket with a clock that the test moves, a small client that hides nothing, and a receiver."""
+"""A sandbox on a real socket with a manual clock, a thin client for it, and a webhook receiver."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 
 SOUL = "higgsfield-ai/soul/standard"
 PATIENCE = 60.0
-"""Seconds after which a test gives up waiting: no test is meant to come near it."""
+"""Timeout of every wait in seconds; no test should come near it."""
 
 RUNNING = {"queue_seconds": 1, "image_seconds": 4, "video_seconds": 12}
 
 
 @dataclass
 class Answer:
-    """One HTTP answer."""
+    """One HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -42,7 +42,7 @@ class Answer:
 
 
 class Api:
-    """Speaks to one sandbox with one set of credentials."""
+    """Client of one sandbox with one set of credentials."""
 
     def __init__(self, sandbox: Sandbox, clock: ManualClock, session: aiohttp.ClientSession) -> None:
         self.sandbox = sandbox
@@ -89,13 +89,13 @@ class Api:
         return (await self.call("GET", "/__ledger")).json
 
     async def ended(self, prompt: str = "a red fox", **options: Any) -> str:
-        """Submit, and let the time pass in which the request ends."""
+        """Submit, and advance the clock until the request has ended."""
         request_id = await self.submitted(prompt, **options)
         self.clock.advance(13)
         return request_id
 
     async def attempts(self, number: int) -> list[Any]:
-        """Wait until that many attempts to deliver were made; what comes next then waits for the clock."""
+        """Wait for this many delivery attempts; later ones then depend on the clock."""
         attempts = self.sandbox.ledger.webhook_attempts
         async with asyncio.timeout(PATIENCE):
             while len(attempts) < number:
@@ -104,7 +104,7 @@ class Api:
         return attempts
 
     async def quiet(self) -> list[Any]:
-        """Wait until every delivery was taken or given up; returns all attempts."""
+        """Wait until no delivery is pending; return all attempts."""
         async with asyncio.timeout(PATIENCE):
             while self.sandbox.webhook_sender.pending:
                 await asyncio.sleep(0.001)
@@ -113,7 +113,7 @@ class Api:
 
 @dataclass
 class Delivered:
-    """One POST as it came in."""
+    """One POST as received."""
 
     path: str
     headers: dict[str, str]
@@ -124,12 +124,12 @@ class Delivered:
         return json.loads(self.body)
 
     @property
-    def told(self) -> tuple[str, str]:
+    def reported(self) -> tuple[str, str]:
         return self.json["request_id"], self.json["status"]
 
 
 class Receiver:
-    """Takes deliveries, and answers 200 unless it has another: a status, `hang`, `close`, or something to wait for."""
+    """Webhook receiver that responds with the next of `answers`: a status, `hang`, `close`, or a function to await."""
 
     def __init__(self) -> None:
         self.received: list[Delivered] = []
@@ -137,12 +137,12 @@ class Receiver:
         self.url = ""
 
     @property
-    def told(self) -> list[tuple[str, str]]:
-        return [one.told for one in self.received]
+    def reported(self) -> list[tuple[str, str]]:
+        return [one.reported for one in self.received]
 
     @property
     def hook(self) -> dict[str, str]:
-        """The query that asks for deliveries here."""
+        """The query that requests deliveries to this receiver."""
         return {"hf_webhook": f"{self.url}/hooks/secret-token?a=b"}
 
     async def take(self, request: web.Request) -> web.Response:
@@ -163,7 +163,7 @@ class Receiver:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    """A server on a free port to send webhooks to."""
+    """A webhook receiver on a free port."""
     receiver = Receiver()
     application = web.Application()
     application.add_routes([web.route("*", "/{path:.*}", receiver.take)])
@@ -180,7 +180,7 @@ StartApi = Callable[..., Awaitable[Api]]
 
 @pytest.fixture
 async def start() -> AsyncIterator[StartApi]:
-    """Start a sandbox with options of the test's own."""
+    """Start a sandbox with the given options."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**options: Any) -> Api:
@@ -194,5 +194,5 @@ async def start() -> AsyncIterator[StartApi]:
 
 @pytest.fixture
 async def api(start: StartApi) -> Api:
-    """A sandbox with its usual terms: an image takes 1 s in the queue and 4 s to make."""
+    """A sandbox with default options: an image is queued for 1 s and runs for 4 s."""
     return await start(credits=100, concurrency_limit=4, queue_factor=5)

@@ -1,4 +1,4 @@
-"""The Agent API of the sandbox: turns, questions, refusals, media, and what it all costs."""
+"""The Agent API of the sandbox: turns, questions, refusals, media and costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SESSIONS = "/v1/agent/sessions"
 
 @pytest.fixture
 async def api(start: StartApi) -> Api:
-    """A turn takes 6 s: 2 until its answer begins."""
+    """A sandbox whose turns take 6 s; the answer begins after 2 s."""
     return await start(agent_seconds=6)
 
 
@@ -41,7 +41,7 @@ async def read(api: Api, session_id: str, after: str = "") -> Any:
     return answer.json
 
 
-def told(state: Any) -> list[tuple[str, str]]:
+def row_statuses(state: Any) -> list[tuple[str, str]]:
     return [(row["role"], row["status"]) for row in state["messages"]]
 
 
@@ -49,11 +49,11 @@ def text_of(row: Any) -> str:
     return "\n".join(part["text"] for part in row["message"]["parts"] if part["type"] == "text")
 
 
-async def test_a_turn_begins_grows_and_settles_with_its_cost(api: Api) -> None:
+async def test_a_turn_grows_and_completes_with_its_cost(api: Api) -> None:
     one = await session(api)
     message = await said(api, one, "a fox")
     begun = await read(api, one)
-    assert (begun["status"], told(begun)) == ("processing", [("user", "processing")])
+    assert (begun["status"], row_statuses(begun)) == ("processing", [("user", "processing")])
     assert begun["messages"][0]["message"] == {"type": "text", "text": "a fox"}
     assert begun["messages"][0]["llm_cost_usd"] is None
 
@@ -63,7 +63,7 @@ async def test_a_turn_begins_grows_and_settles_with_its_cost(api: Api) -> None:
     done = await read(api, one)
 
     assert (answer["role"], answer["status"]) == ("assistant", "processing")
-    assert (done["status"], told(done)) == ("idle", [("user", "completed"), ("assistant", "completed")])
+    assert (done["status"], row_statuses(done)) == ("idle", [("user", "completed"), ("assistant", "completed")])
     whole = text_of(done["messages"][1])
     assert whole == "Done: a fox"
     assert whole.startswith(text_of(answer))
@@ -78,28 +78,31 @@ async def test_a_question_waits_until_it_is_answered(api: Api) -> None:
     await said(api, one, "a fox [ask]")
     api.clock.advance(6)
     asked = await read(api, one)
-    assert (asked["status"], told(asked)) == ("awaiting_input", [("user", "processing"), ("assistant", "processing")])
+    assert (asked["status"], row_statuses(asked)) == (
+        "awaiting_input",
+        [("user", "processing"), ("assistant", "processing")],
+    )
 
     answer = await said(api, one, "red")
     assert (await read(api, one, after=answer))["status"] == "processing"
     api.clock.advance(6)
     done = await read(api, one)
-    assert (done["status"], {status for _, status in told(done)}) == ("idle", {"completed"})
+    assert (done["status"], {status for _, status in row_statuses(done)}) == ("idle", {"completed"})
     assert len(done["messages"]) == 4
 
 
 @pytest.mark.parametrize(
     ("word", "status", "rows"), [("[fail]", "idle", "failed"), ("[terminate]", "terminated", "completed")]
 )
-async def test_other_ends(api: Api, word: str, status: str, rows: str) -> None:
+async def test_words_in_the_prompt_fail_or_terminate_a_turn(api: Api, word: str, status: str, rows: str) -> None:
     one = await session(api)
     await said(api, one, word)
     api.clock.advance(6)
     state = await read(api, one)
-    assert (state["status"], told(state)) == (status, [("user", rows), ("assistant", rows)])
+    assert (state["status"], row_statuses(state)) == (status, [("user", rows), ("assistant", rows)])
 
 
-async def test_a_busy_session_takes_and_charges_nothing(api: Api) -> None:
+async def test_a_busy_session_refuses_messages_without_charge(api: Api) -> None:
     one = await session(api)
     await said(api, one, "a fox")
     refused = await say(api, one, "an owl")
@@ -110,7 +113,7 @@ async def test_a_busy_session_takes_and_charges_nothing(api: Api) -> None:
     assert ledger["agent_charged_credits"] == "0.5"
 
 
-async def test_an_interrupt_ends_the_turn_and_changes_nothing_else(api: Api) -> None:
+async def test_an_interrupt_ends_the_turn_only(api: Api) -> None:
     one = await session(api)
     await said(api, one, "a fox")
     api.clock.advance(3)
@@ -118,11 +121,11 @@ async def test_an_interrupt_ends_the_turn_and_changes_nothing_else(api: Api) -> 
     api.clock.advance(60)
     assert (await api.call("POST", f"{SESSIONS}/{one}/interrupt")).status == 200
     state = await read(api, one)
-    assert (state["status"], told(state)) == ("idle", [("user", "failed"), ("assistant", "failed")])
+    assert (state["status"], row_statuses(state)) == ("idle", [("user", "failed"), ("assistant", "failed")])
     await said(api, one, "an owl")
 
 
-async def test_refusals(api: Api, start: StartApi) -> None:
+async def test_invalid_agent_calls_are_refused_without_charge(api: Api, start: StartApi) -> None:
     one = await session(api)
     for content in (None, "", "x" * 20_001, 7):
         assert (await say(api, one, content)).status == 422
@@ -139,7 +142,7 @@ async def test_refusals(api: Api, start: StartApi) -> None:
     assert (await say(poor, await session(poor), "x")).status == 402
 
 
-async def test_another_accounts_session_is_not_there(start: StartApi) -> None:
+async def test_accounts_do_not_see_each_others_sessions(start: StartApi) -> None:
     api = await start(credentials="a:a b:b")
     api.auth = {"Authorization": "Key a:a"}
     one = await session(api)
@@ -147,11 +150,11 @@ async def test_another_accounts_session_is_not_there(start: StartApi) -> None:
     assert (await say(api, one, "x")).status == 404
 
 
-async def test_faults_meet_messages_by_plan_and_by_word(api: Api) -> None:
+async def test_faults_apply_to_messages_by_plan_and_by_word(api: Api) -> None:
     one = await session(api)
     await api.plan(on="agent_send", kind="502", processed=True, prompt="a fox")
     assert (await say(api, one, "a fox")).status == 502
-    assert told(await read(api, one)) == [("user", "processing")]
+    assert row_statuses(await read(api, one)) == [("user", "processing")]
     api.clock.advance(6)
     assert (await say(api, one, "[http=503]")).status == 503
     await api.plan(on="agent_messages", kind="500")
@@ -161,7 +164,7 @@ async def test_faults_meet_messages_by_plan_and_by_word(api: Api) -> None:
     assert (await api.ledger())["agent_reads"] == 2
 
 
-async def test_media_slot_put_without_credentials_and_confirmation(api: Api) -> None:
+async def test_media_is_uploaded_to_a_slot_and_confirmed(api: Api) -> None:
     slot = (await api.call("POST", "/v1/agent/media", json={"extension": "jpeg", "type": "image"})).json
     confirm = f"/v1/agent/media/{slot['id']}/confirm"
     assert (slot["id"], slot["content_type"]) == ("m1.jpeg", "image/jpeg")

@@ -1,4 +1,4 @@
-"""How many run at once, and what becomes of the rest, by both rules."""
+"""The concurrency limit in legacy mode and in queue mode."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.sandbox.generations.generation import Generation
 from gateway.sandbox.generations.run_queue import RunQueue
 
 
-async def test_by_the_older_rule_the_limit_refuses_with_its_number_in_the_text(start: Any) -> None:
+async def test_legacy_mode_refuses_requests_above_the_limit(start: Any) -> None:
     api = await start(concurrency_mode="legacy", concurrency_limit=2)
     first = await api.submitted("1")
     await api.submitted("2")
@@ -28,7 +28,7 @@ async def test_by_the_older_rule_the_limit_refuses_with_its_number_in_the_text(s
     assert (await api.submit("4")).status == 200
 
 
-async def test_by_the_newer_rule_the_rest_waits_until_the_queue_is_full(start: Any) -> None:
+async def test_queue_mode_queues_requests_until_the_queue_is_full(start: Any) -> None:
     api = await start(concurrency_mode="queue", concurrency_limit=1, queue_factor=2)
     first, second, third = [await api.submitted(str(number)) for number in range(3)]
 
@@ -61,12 +61,12 @@ async def test_each_output_of_a_batch_takes_a_place_in_the_queue(start: Any) -> 
     assert (await api.submit("one")).status == 429
 
 
-async def test_a_batch_larger_than_the_queue_is_let_in_when_nothing_else_is_there(start: Any) -> None:
+async def test_an_empty_queue_accepts_a_batch_larger_than_itself(start: Any) -> None:
     api = await start(concurrency_limit=1, queue_factor=1)
     assert (await api.submit("four", batch_size=4)).status == 200
 
 
-async def test_what_waits_starts_in_the_order_of_arrival_when_a_slot_becomes_free(start: Any) -> None:
+async def test_queued_requests_start_in_order_of_arrival(start: Any) -> None:
     api = await start(concurrency_limit=2, queue_factor=5)
     ids = [await api.submitted(str(number)) for number in range(5)]
     api.clock.advance(1000)
@@ -74,7 +74,7 @@ async def test_what_waits_starts_in_the_order_of_arrival_when_a_slot_becomes_fre
     assert [started[one] for one in ids] == [1, 1, 5, 5, 9]
 
 
-async def test_a_canceled_request_gives_its_place_away_and_no_earlier(start: Any) -> None:
+async def test_a_canceled_request_releases_its_place_in_the_queue(start: Any) -> None:
     api = await start(concurrency_limit=1, queue_factor=5)
     first = await api.submitted("[slow=3] first")
     waiting = await api.submitted("waiting")
@@ -86,7 +86,7 @@ async def test_a_canceled_request_gives_its_place_away_and_no_earlier(start: Any
     assert (rows[first]["started_at"], rows[last]["started_at"]) == (1, 4)
 
 
-async def test_with_no_slots_everything_stays_queued_until_there_are_some(start: Any) -> None:
+async def test_requests_stay_queued_while_there_are_no_slots(start: Any) -> None:
     api = await start(concurrency_limit=0, queue_factor=1)
     request_id = await api.submitted()
     api.clock.advance(1000)
@@ -105,7 +105,7 @@ Arrival = tuple[int, int]
     limit=st.integers(1, 4),
     glances=st.lists(st.integers(0, 60)),
 )
-def test_what_happens_does_not_depend_on_how_often_one_looks(
+def test_reading_the_state_does_not_change_when_requests_start(
     arrivals: list[Arrival], limit: int, glances: list[int]
 ) -> None:
     assert _starts(arrivals, limit, glances) == _starts(arrivals, limit, [])
@@ -115,7 +115,7 @@ def test_what_happens_does_not_depend_on_how_often_one_looks(
     arrivals=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 20)), max_size=12).map(sorted),
     limit=st.integers(1, 4),
 )
-def test_never_more_run_than_the_limit_and_none_starts_before_those_ahead(arrivals: list[Arrival], limit: int) -> None:
+def test_requests_start_in_order_and_within_the_limit(arrivals: list[Arrival], limit: int) -> None:
     starts = _starts(arrivals, limit, [])
     spans = [(start, start + length) for start, (_, length) in zip(starts, arrivals, strict=True)]
     assert starts == sorted(starts)
@@ -124,7 +124,7 @@ def test_never_more_run_than_the_limit_and_none_starts_before_those_ahead(arriva
 
 
 def _starts(arrivals: list[Arrival], limit: int, glances: list[int]) -> list[float]:
-    """Let generations arrive at their moments, look in between, and tell when each started."""
+    """Add each generation when it arrives, read the queue in between, and return the start times."""
     queue, generations = RunQueue(limit), []
     events = sorted([(at, 1, length) for at, length in arrivals] + [(at, 0, 0) for at in glances])
     for at, arrives, length in events:

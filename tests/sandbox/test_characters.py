@@ -1,4 +1,4 @@
-"""Custom references (case 36 of upstream.md 11): made, followed, listed, used, deleted; and what they cost."""
+"""Custom references (case 36 of upstream.md 11): create, poll, list, use and delete, and their cost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def made(api: Any, name: str = "Anna", **more: Any) -> str:
     return str(answer.json["id"])
 
 
-async def test_training_goes_from_not_ready_over_queued_and_in_progress_to_completed(start: Any) -> None:
+async def test_training_passes_through_every_status_in_order(start: Any) -> None:
     api = await start(training_seconds=2)
     character = (await make(api)).json
     assert character == {
@@ -43,7 +43,7 @@ async def test_training_goes_from_not_ready_over_queued_and_in_progress_to_compl
     assert (await api.ledger())["character_calls"] == 7
 
 
-async def test_training_costs_40_credits_which_a_failed_one_gives_back(api: Any) -> None:
+async def test_training_costs_40_credits_and_a_failure_is_refunded(api: Any) -> None:
     character_id = await made(api, "[fail] Anna")
     assert (await api.ledger())["balance"] == "60"
     api.clock.advance(61)
@@ -54,7 +54,7 @@ async def test_training_costs_40_credits_which_a_failed_one_gives_back(api: Any)
     assert [refund["request_id"] for refund in ledger["refunds"]] == [character_id]
 
 
-async def test_without_credits_nothing_is_trained(start: Any) -> None:
+async def test_training_without_credits_is_refused(start: Any) -> None:
     api = await start(credits=39)
     answer = await make(api)
     assert (answer.status, answer.detail) == (403, "not_enough_credits")
@@ -71,7 +71,7 @@ async def test_without_credits_nothing_is_trained(start: Any) -> None:
         ({"model_version": "v9"}, ["body", "model_version"]),
     ],
 )
-async def test_a_wrong_order_is_refused_where_it_is_wrong(api: Any, wrong: Any, where: Any) -> None:
+async def test_an_invalid_character_is_refused_with_the_field_at_fault(api: Any, wrong: Any, where: Any) -> None:
     answer = await make(api, **wrong)
     assert (answer.status, answer.detail[0]["loc"]) == (422, where)
     assert (await api.ledger())["charge_count"] == 0
@@ -92,7 +92,7 @@ async def test_a_list_has_pages_newest_first(start: Any) -> None:
     assert (await api.call("GET", f"{PATH}/list?page=0")).status == 422
 
 
-async def test_what_is_deleted_is_gone_and_stays_paid(api: Any) -> None:
+async def test_a_deleted_character_is_gone_and_not_refunded(api: Any) -> None:
     character_id = await made(api)
     assert (await api.call("DELETE", f"{PATH}/{character_id}")).status == 200
     for method in ("GET", "DELETE"):
@@ -103,7 +103,7 @@ async def test_what_is_deleted_is_gone_and_stays_paid(api: Any) -> None:
 
 
 @pytest.mark.parametrize("version", FAMILIES)
-async def test_a_character_serves_the_models_of_its_family(start: Any, version: str) -> None:
+async def test_a_character_works_with_the_models_of_its_family_only(start: Any, version: str) -> None:
     api = await start()
     character_id = await made(api, model_version=version)
     early = await api.submit(model=FAMILIES[version], custom_reference_id=character_id)
@@ -115,7 +115,7 @@ async def test_a_character_serves_the_models_of_its_family(start: Any, version: 
     assert (await api.submit(custom_reference_id=UNKNOWN)).status == 422
 
 
-async def test_accounts_do_not_see_each_others(start: Any) -> None:
+async def test_accounts_do_not_see_each_others_characters(start: Any) -> None:
     api = await start(credentials="sandbox:sandbox other:pair")
     character_id = await made(api)
     api.auth = {"hf-api-key": "other", "hf-secret": "pair"}
@@ -123,7 +123,7 @@ async def test_accounts_do_not_see_each_others(start: Any) -> None:
     assert (await api.call("GET", f"{PATH}/list")).json["total"] == 0
 
 
-async def test_faults_meet_trainings_as_they_meet_submissions(start: Any) -> None:
+async def test_faults_apply_to_training_as_to_submissions(start: Any) -> None:
     api = await start()
     await api.plan(on="train", kind="502", processed=True)
     await api.plan(on="characters", kind="429", headers={"Retry-After": "7"})

@@ -1,4 +1,4 @@
-"""The lists that callers choose from: motions, styles of both generations of Soul, presets (upstream.md 3, row 35)."""
+"""Lists of choices: motions, styles of both generations of Soul, presets (upstream.md 3, row 35)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_v1_lists_are_bare_arrays_of_objects(api: Any, path: str, fields: 
     assert len({str(UUID(one["id"])) for one in answer.json}) == len(answer.json) > 1
 
 
-async def test_the_default_styles_of_the_models_are_among_the_styles(api: Any) -> None:
+async def test_the_default_style_of_a_model_is_listed(api: Any) -> None:
     for model, path in (("soul/standard", ""), ("soul/v2/standard", "/v2")):
         styles = {one["id"] for one in (await api.call("GET", f"/v1/text2image/soul-styles{path}")).json}
         assert MODELS[f"higgsfield-ai/{model}"].input_schema["properties"]["style_id"]["default"] in styles
@@ -45,21 +45,21 @@ async def test_presets_belong_to_a_model(api: Any) -> None:
         assert (await api.call("GET", f"/models/{model}/presets")).status == 404
 
 
-async def test_presets_of_the_studio_are_searched_and_cut(api: Any) -> None:
+async def test_studio_presets_can_be_searched_and_limited(api: Any) -> None:
     everything = (await api.call("GET", f"/{STUDIO}/presets")).json["items"]
     assert (await api.call("GET", f"/{STUDIO}/presets?size=2")).json["items"] == everything[:2]
     found = (await api.call("GET", f"/{STUDIO}/presets?search=NEON")).json["items"]
     assert [one["name"] for one in found] == ["Neon Shelf"]
 
 
-async def test_lists_ask_for_credentials_and_are_counted(api: Any) -> None:
+async def test_lists_require_credentials_and_are_counted(api: Any) -> None:
     assert (await api.call("GET", "/v1/motions", headers={"Authorization": "Key wrong:pair"})).status == 401
     await api.call("GET", "/v1/motions")
     await api.call("GET", "/models")
     assert (await api.ledger())["list_calls"] == {"motions": 2, "models": 1}
 
 
-async def test_a_list_can_be_away_or_answer_garbage(api: Any) -> None:
+async def test_a_list_can_be_unavailable_or_return_garbage(api: Any) -> None:
     await api.plan(on="models", kind="503", times=2)
     await api.plan(on="motions", body="what?")
 

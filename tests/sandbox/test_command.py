@@ -1,4 +1,4 @@
-"""`hfgateway sandbox`: what is chosen on the command line is what the accounts are granted."""
+"""The options of `hfgateway sandbox` reach the settings of its accounts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHOSEN = {
     "webhook_duplicates": (True, "--webhook-duplicates"),
     "webhook_loss": (0.25, "--webhook-loss=0.25"),
 }
-"""Setting → a value that is not its default, and how to ask for it."""
+"""Setting → a value other than its default, and the option that sets it."""
 
 
 async def _started(*arguments: str) -> asyncio.subprocess.Process:
@@ -39,7 +39,7 @@ async def _started(*arguments: str) -> asyncio.subprocess.Process:
 
 @asynccontextmanager
 async def _sandbox(*arguments: str) -> AsyncIterator[str]:
-    """The address of a sandbox that was started so."""
+    """Start a sandbox with these arguments and yield its URL."""
     process = await _started(*arguments)
     assert process.stdout is not None
     try:
@@ -59,7 +59,7 @@ async def _granted(url: str) -> Any:
 
 
 @pytest.mark.parametrize("setting", CHOSEN)
-async def test_a_setting_of_webhooks_arrives_and_moves_no_other(setting: str) -> None:
+async def test_a_webhook_option_sets_only_its_own_setting(setting: str) -> None:
     value, argument = CHOSEN[setting]
     async with _sandbox() as usual, _sandbox(argument) as chosen:
         before, after = await _granted(usual), await _granted(chosen)
@@ -77,7 +77,7 @@ async def test_a_setting_of_webhooks_arrives_and_moves_no_other(setting: str) ->
         ("--webhook-secret=whsec_no!base64", "webhook secret"),
     ],
 )
-async def test_a_wrong_one_is_refused_by_name(argument: str, named: str) -> None:
+async def test_an_invalid_option_is_refused_by_name(argument: str, named: str) -> None:
     process = await _started(argument)
     async with asyncio.timeout(PATIENCE):
         out, errors = await process.communicate()

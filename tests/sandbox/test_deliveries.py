@@ -1,4 +1,4 @@
-"""How often a receiver is told, until when, and what the ledger keeps of it."""
+"""Webhook retries, their time limit, and their record in the ledger."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ HOURS = 3600
 
 
 async def redelivered(api: Any, receiver: Any, answer: int | str) -> bool:
-    """Say whether a first attempt that was answered so is followed by another."""
+    """Return whether the sandbox retries a delivery whose first attempt got this response."""
     receiver.answers = [answer]
-    # Only who never answers is not waited for: others may be slow, and are no time-outs.
+    # Only a hanging receiver may time out: on a slow machine the other responses must not.
     await api.account(webhook_timeout=0.1 if answer == "hang" else PATIENCE)
     await api.ended(query=receiver.hook)
     (first,) = await api.attempts(1)
@@ -40,7 +40,7 @@ async def redelivered(api: Any, receiver: Any, answer: int | str) -> bool:
 
 
 @pytest.mark.parametrize("answer", [500, 502, 503, 599, "close", "hang"])
-async def test_server_errors_network_errors_and_time_outs_are_repeated_under_the_same_id(
+async def test_server_and_network_errors_are_retried_with_the_same_id(
     api: Any, receiver: Any, answer: int | str
 ) -> None:
     await api.account(webhook_secret=SECRET)
@@ -55,12 +55,12 @@ async def test_server_errors_network_errors_and_time_outs_are_repeated_under_the
 
 
 @pytest.mark.parametrize("answer", [200, 202, 204, 302, 307, 400, 401, 404, 410, 429])
-async def test_nothing_else_is_repeated(api: Any, receiver: Any, answer: int) -> None:
+async def test_other_responses_are_not_retried(api: Any, receiver: Any, answer: int) -> None:
     assert not await redelivered(api, receiver, answer)
 
 
 @pytest.mark.parametrize("answer", [302, 400, 404, 410, 500, "close"])
-async def test_by_the_older_rule_everything_but_2xx_is_repeated(api: Any, receiver: Any, answer: int | str) -> None:
+async def test_until_2xx_retries_every_other_response(api: Any, receiver: Any, answer: int | str) -> None:
     await api.account(webhook_retry="until_2xx")
     assert await redelivered(api, receiver, answer)
 
@@ -72,11 +72,11 @@ async def test_a_redirect_is_not_followed(api: Any, receiver: Any) -> None:
     assert (attempt.outcome, len(receiver.received)) == ("307", 1)
 
 
-def test_a_receiver_has_ten_seconds() -> None:
+def test_the_webhook_timeout_is_ten_seconds() -> None:
     assert SandboxOptions().webhook_timeout == 10
 
 
-async def test_pauses_double_and_end_after_two_hours(api: Any, receiver: Any) -> None:
+async def test_retry_delays_double_and_end_after_two_hours(api: Any, receiver: Any) -> None:
     receiver.answers = [500] * 100
     await api.submitted(query=receiver.hook)
     api.clock.advance(5)
@@ -94,7 +94,7 @@ async def test_pauses_double_and_end_after_two_hours(api: Any, receiver: Any) ->
     assert len(await api.quiet()) == 11
 
 
-async def test_after_two_hours_also_a_late_awakening_sends_nothing(api: Any, receiver: Any) -> None:
+async def test_an_overdue_retry_is_dropped_after_two_hours(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
     await api.ended(query=receiver.hook)
     await api.attempts(1)
@@ -102,7 +102,7 @@ async def test_after_two_hours_also_a_late_awakening_sends_nothing(api: Any, rec
     assert len(await api.quiet()) == 1
 
 
-async def test_a_receiver_that_nobody_runs_is_tried_again(api: Any, receiver: Any) -> None:
+async def test_a_refused_connection_is_retried(api: Any, receiver: Any) -> None:
     await api.ended(query={"hf_webhook": f"http://{free_address()}/"})
     (first,) = await api.attempts(1)
     assert first.outcome == "ClientConnectorError"
@@ -110,13 +110,13 @@ async def test_a_receiver_that_nobody_runs_is_tried_again(api: Any, receiver: An
     await api.attempts(2)
 
 
-async def test_an_address_that_leads_nowhere_is_an_error_like_another(api: Any) -> None:
+async def test_an_invalid_receiver_url_is_a_failed_attempt(api: Any) -> None:
     await api.ended(query={"hf_webhook": "http://127.0.0.1:99999/"})
     (first,) = await api.attempts(1)
     assert first.outcome == "InvalidUrlClientError"
 
 
-async def test_after_data_deletion_nothing_is_delivered(api: Any, receiver: Any) -> None:
+async def test_deleting_a_request_stops_its_retries(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
     request_id = await api.ended(query=receiver.hook)
     await api.attempts(1)
@@ -125,7 +125,7 @@ async def test_after_data_deletion_nothing_is_delivered(api: Any, receiver: Any)
     assert len(await api.quiet()) == 1
 
 
-async def test_a_deletion_before_the_first_attempt_comes_first(api: Any, receiver: Any) -> None:
+async def test_deleting_a_request_cancels_its_delayed_delivery(api: Any, receiver: Any) -> None:
     await api.plan(on="webhook", delay=60)
     request_id = await api.ended(query=receiver.hook)
     assert (await api.delete(request_id)).status == 200
@@ -133,7 +133,7 @@ async def test_a_deletion_before_the_first_attempt_comes_first(api: Any, receive
     assert await api.quiet() == []
 
 
-async def test_a_short_retention_ends_redelivery(api: Any, receiver: Any) -> None:
+async def test_the_end_of_the_retention_stops_retries(api: Any, receiver: Any) -> None:
     receiver.answers = [500] * 100
     await api.ended(query=receiver.hook, headers={"Hf-Expires-After": "3600"})
     await api.attempts(1)
@@ -141,20 +141,20 @@ async def test_a_short_retention_ends_redelivery(api: Any, receiver: Any) -> Non
     assert len(await api.quiet()) == 1
 
 
-async def test_a_hanging_receiver_does_not_keep_others_waiting(api: Any, receiver: Any) -> None:
+async def test_a_hanging_receiver_does_not_block_other_deliveries(api: Any, receiver: Any) -> None:
     receiver.answers = ["hang"]
     await api.ended(query=receiver.hook)
     await eventually(lambda: bool(receiver.received))
     other = await api.ended(query=receiver.hook)
     (attempt,) = await api.attempts(1)
     assert (attempt.request_id, attempt.outcome) == (other, "200")
-    async with asyncio.timeout(PATIENCE):  # the one that was answered ends a moment after it is in the ledger
+    async with asyncio.timeout(PATIENCE):  # the answered delivery ends shortly after its entry in the ledger
         while api.sandbox.webhook_sender.pending > 1:
             await asyncio.sleep(0.001)
     assert api.sandbox.webhook_sender.pending == 1
 
 
-async def test_ends_are_told_in_their_order_as_slots_become_free(api: Any, receiver: Any) -> None:
+async def test_queued_requests_are_delivered_in_the_order_they_end(api: Any, receiver: Any) -> None:
     await api.account(concurrency_limit=1)
     ids = [await api.submitted(f"{word} fox", query=receiver.hook) for word in ("[slow=10]", "[slow=1]", "[slow=2]")]
     for number, request_id in enumerate(ids):
@@ -163,7 +163,7 @@ async def test_ends_are_told_in_their_order_as_slots_become_free(api: Any, recei
         assert made[-1].request_id == request_id
 
 
-async def test_what_overtakes_is_told_first(api: Any, receiver: Any) -> None:
+async def test_a_faster_request_is_delivered_first(api: Any, receiver: Any) -> None:
     slow = await api.submitted("[slow=100] fox", query=receiver.hook)
     quick = await api.submitted("[slow=1] fox", query=receiver.hook)
     api.clock.advance(2)
@@ -172,7 +172,7 @@ async def test_what_overtakes_is_told_first(api: Any, receiver: Any) -> None:
     assert [one.request_id for one in await api.attempts(2)] == [quick, slow]
 
 
-async def test_a_raised_limit_is_noticed(api: Any, receiver: Any) -> None:
+async def test_raising_the_concurrency_limit_starts_queued_requests(api: Any, receiver: Any) -> None:
     await api.account(concurrency_limit=0)
     request_id = await api.submitted(query=receiver.hook)
     api.clock.advance(1000)
@@ -181,17 +181,17 @@ async def test_a_raised_limit_is_noticed(api: Any, receiver: Any) -> None:
     assert [one.request_id for one in await api.attempts(1)] == [request_id]
 
 
-async def test_every_delivery_can_be_made_twice(api: Any, receiver: Any) -> None:
+async def test_every_delivery_can_be_duplicated(api: Any, receiver: Any) -> None:
     await api.account(webhook_duplicates=True, webhook_secret=SECRET)
     request_id = await api.ended(query=receiver.hook)
     await api.quiet()
-    assert receiver.told == [(request_id, "completed")] * 2
+    assert receiver.reported == [(request_id, "completed")] * 2
     assert len({one.headers["webhook-id"] for one in receiver.received}) == 1
     summary = api.sandbox.ledger.summary()
     assert (summary["webhook_deliveries"], summary["webhook_attempts"]) == (1, 2)
 
 
-async def test_deliveries_can_be_lost_by_chance(start: Any, receiver: Any) -> None:
+async def test_deliveries_can_be_lost_at_random(start: Any, receiver: Any) -> None:
     api = await start(webhook_loss=0.5, seed=3, concurrency_limit=40)
     ids = {await api.submitted(str(number), query=receiver.hook) for number in range(40)}
     api.clock.advance(5)
@@ -202,7 +202,7 @@ async def test_deliveries_can_be_lost_by_chance(start: Any, receiver: Any) -> No
     assert ledger["webhook_lost"] == 40 - len(delivered)
 
 
-async def test_the_ledger_keeps_every_attempt_and_no_secret_of_the_path(api: Any, receiver: Any) -> None:
+async def test_the_ledger_records_every_attempt_without_the_path(api: Any, receiver: Any) -> None:
     receiver.answers = [503]
     request_id = await api.ended(query=receiver.hook)
     await api.attempts(1)
@@ -226,7 +226,9 @@ async def test_the_ledger_keeps_every_attempt_and_no_secret_of_the_path(api: Any
     assert numbers == {"webhook_deliveries": 1, "webhook_attempts": 2, "webhook_lost": 0, "webhook_pending": 0}
 
 
-async def test_no_proxy_of_the_environment_is_used(start: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_of_the_environment_are_ignored(
+    start: Any, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     api = await start()
@@ -234,7 +236,7 @@ async def test_no_proxy_of_the_environment_is_used(start: Any, receiver: Any, mo
     assert [one.outcome for one in await api.quiet()] == ["200"]
 
 
-async def test_reset_forgets_deliveries(api: Any, receiver: Any) -> None:
+async def test_reset_discards_deliveries(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
     await api.submitted("[slow=100] fox", query=receiver.hook)
     await api.ended(query=receiver.hook)
@@ -245,7 +247,7 @@ async def test_reset_forgets_deliveries(api: Any, receiver: Any) -> None:
     assert len(receiver.received) == 1
 
 
-async def test_stopping_ends_deliveries_under_way_and_a_new_start_begins_with_what_is_due(receiver: Any) -> None:
+async def test_stop_cancels_deliveries_and_start_sends_those_due(receiver: Any) -> None:
     receiver.answers = ["hang"]
     clock = ManualClock()
     sandbox = Sandbox(SandboxOptions(port=0), clock)
@@ -267,7 +269,7 @@ async def test_stopping_ends_deliveries_under_way_and_a_new_start_begins_with_wh
     assert len(receiver.received) == 2
 
 
-async def test_on_a_hurried_clock_deliveries_and_redeliveries_come_by_themselves(receiver: Any) -> None:
+async def test_a_scaled_clock_triggers_deliveries_and_retries(receiver: Any) -> None:
     receiver.answers = [500, 500]
     options = SandboxOptions(port=0, time_scale=200)
     async with (
@@ -285,16 +287,16 @@ async def test_on_a_hurried_clock_deliveries_and_redeliveries_come_by_themselves
 
 
 class CountingClock(ScaledClock):
-    """Real time that counts its alarms."""
+    """A real-time clock that counts its timers."""
 
-    alarms = 0
+    timers = 0
 
     def call_at(self, at: float, callback: Callback) -> Callback:
-        self.alarms += 1
+        self.timers += 1
         return super().call_at(at, callback)
 
 
-async def test_ten_thousand_requests_in_flight_need_one_alarm() -> None:
+async def test_ten_thousand_requests_in_flight_share_one_timer() -> None:
     clock = CountingClock()
     async with Sandbox(SandboxOptions(port=0, credits=10_000, concurrency_limit=20_000), clock) as sandbox:
         (account,) = sandbox.state.accounts.values()
@@ -302,12 +304,12 @@ async def test_ten_thousand_requests_in_flight_need_one_alarm() -> None:
             submission = SubmitRequest(MODELS["z-image/turbo"], {"prompt": str(number)}, webhook="http://127.0.0.1:9/")
             account.submit(submission)
             sandbox.webhook_sender.update()
-        # The first, and one for every time something was due meanwhile: not one for every request.
-        assert clock.alarms < 100
+        # The first timer, and one for every time that something became due: not one for every request.
+        assert clock.timers < 100
         assert sandbox.webhook_sender.pending == 0
 
 
-async def test_no_alarm_is_set_for_what_nobody_is_told_of() -> None:
+async def test_no_timer_is_set_for_requests_without_a_webhook() -> None:
     clock = CountingClock()
     async with Sandbox(SandboxOptions(port=0, queue_seconds=0, image_seconds=0), clock) as sandbox:
         (account,) = sandbox.state.accounts.values()
@@ -318,4 +320,4 @@ async def test_no_alarm_is_set_for_what_nobody_is_told_of() -> None:
         account.submit(replace(submission, running_seconds=60))
         sandbox.webhook_sender.update()
         assert account.next_event == math.inf
-    assert clock.alarms <= 1, "but for the pause of the delivery"
+    assert clock.timers <= 1, "except the retry delay of the delivery"

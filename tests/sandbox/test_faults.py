@@ -1,4 +1,4 @@
-"""Faults: what the client gets, and whether the service acted."""
+"""The effect of each fault on the client, and whether the service processed the request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BODY = json.dumps({"prompt": "a red fox"}).encode()
 
 
 async def post_raw(api: Any) -> tuple[bytes, bool]:
-    """Post a submission over a bare socket; returns all that came back, and whether a reset ended it."""
+    """Post a submission over a bare socket; return the received bytes and whether a reset ended the connection."""
     port = int(api.sandbox.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = (
@@ -66,9 +66,7 @@ ON_THE_WIRE: dict[str, tuple[Callable[[bytes], bool], bool]] = {
 
 @pytest.mark.parametrize("processed", [True, False])
 @pytest.mark.parametrize("kind", list(ON_THE_WIRE))
-async def test_a_raw_fault_is_on_the_wire_what_it_says_and_processed_or_not_as_planned(
-    api: Any, kind: str, processed: bool
-) -> None:
+async def test_a_raw_fault_has_its_effect_on_the_wire(api: Any, kind: str, processed: bool) -> None:
     await api.plan(on="submit", kind=kind, processed=processed, delay=0.0001)
 
     received, reset = await post_raw(api)
@@ -81,12 +79,12 @@ async def test_a_raw_fault_is_on_the_wire_what_it_says_and_processed_or_not_as_p
     assert [(one["outcome"], one["processed"]) for one in ledger["submissions"]] == [(kind, processed)]
 
 
-def test_every_raw_kind_is_tried_on_the_wire() -> None:
+def test_every_raw_fault_is_tested() -> None:
     assert set(ON_THE_WIRE) | {"hang"} == set(RAW_KINDS)
 
 
 @pytest.mark.parametrize("processed", [True, False])
-async def test_a_hanging_call_sends_nothing_until_the_client_gives_up(api: Any, processed: bool) -> None:
+async def test_a_hanging_call_never_responds(api: Any, processed: bool) -> None:
     await api.plan(on="submit", kind="hang", processed=processed)
     hanging = asyncio.ensure_future(post_raw(api))
     while not (await api.ledger())["submissions"]:
@@ -100,7 +98,7 @@ async def test_a_hanging_call_sends_nothing_until_the_client_gives_up(api: Any, 
 
 @pytest.mark.parametrize("kind", ["500", "502", "503", "504", "408", "423", "429"])
 @pytest.mark.parametrize("processed", [True, False])
-async def test_a_status_takes_the_place_of_the_answer(api: Any, kind: str, processed: bool) -> None:
+async def test_a_planned_status_replaces_the_response(api: Any, kind: str, processed: bool) -> None:
     await api.plan(on="submit", kind=kind, processed=processed, headers={"Retry-After": "7"})
     answer = await api.submit()
     assert (answer.status, answer.headers["Retry-After"]) == (int(kind), "7")
@@ -109,7 +107,7 @@ async def test_a_status_takes_the_place_of_the_answer(api: Any, kind: str, proce
     assert (await api.submit()).status == 200
 
 
-async def test_an_html_page_takes_the_place_of_json(api: Any) -> None:
+async def test_a_planned_html_page_replaces_the_response(api: Any) -> None:
     await api.plan(kind="html")
     answer = await api.submit()
     assert (answer.status, answer.headers["Content-Type"]) == (502, "text/html; charset=utf-8")
@@ -139,7 +137,7 @@ async def test_a_redirect_can_be_planned(api: Any) -> None:
     assert (answer.status, answer.headers["Location"]) == (307, "http://127.0.0.1:9/elsewhere")
 
 
-async def test_an_unknown_status_can_be_put_into_a_true_answer(api: Any) -> None:
+async def test_a_real_response_can_be_patched_with_an_unknown_status(api: Any) -> None:
     request_id = await api.submitted()
     await api.plan(on="status", patch={"status": "paused", "extra": 1})
     patched, after = await api.status(request_id), await api.status(request_id)
@@ -147,7 +145,7 @@ async def test_an_unknown_status_can_be_put_into_a_true_answer(api: Any) -> None
     assert after.json["status"] == "queued"
 
 
-async def test_links_to_another_host_can_be_put_into_a_true_answer(api: Any) -> None:
+async def test_a_real_response_can_be_patched_with_a_foreign_link(api: Any) -> None:
     await api.plan(on="submit", patch={"status_url": "http://127.0.0.2:9/steal"})
     answer = (await api.submit()).json
     assert answer["status_url"] == "http://127.0.0.2:9/steal"
@@ -155,7 +153,7 @@ async def test_links_to_another_host_can_be_put_into_a_true_answer(api: Any) -> 
     assert (await api.ledger())["charge_count"] == 1
 
 
-async def test_latency_comes_before_the_service_acts(start: Any) -> None:
+async def test_latency_precedes_processing(start: Any) -> None:
     api = await start(latency=3600)
     with pytest.raises(TimeoutError):
         await api.call("POST", "/z-image/turbo", data=BODY, timeout=aiohttp.ClientTimeout(total=0.2))

@@ -1,4 +1,4 @@
-"""One key is one intent: what counts as the same, what uses a key up, and what a client pays that sends none."""
+"""Idempotency keys: which requests are equal, what consumes a key, and the cost of sending none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SOUL = "/higgsfield-ai/soul/standard"
 HOOK = {"hf_webhook": "http://127.0.0.1:9/hook"}
 
 
-async def test_a_repeated_key_finds_the_first_request_whatever_the_order_of_the_body(api: Any) -> None:
+async def test_a_repeated_key_returns_the_first_request(api: Any) -> None:
     key = {"Idempotency-Key": "k-1"}
     first = await api.call("POST", SOUL, data=b'{"prompt": "fox", "batch_size": 4}', headers=key)
     again = await api.call("POST", SOUL, data=b'{ "batch_size":4,"prompt":"fox" }', headers=key)
@@ -36,7 +36,7 @@ async def test_a_repeated_key_finds_the_first_request_whatever_the_order_of_the_
         (SOUL, {}, None, {}),
     ],
 )
-async def test_a_key_on_another_intent_is_refused(
+async def test_a_key_reused_for_another_request_is_refused(
     api: Any, path: str, body: Any, query: Any, headers: dict[str, str]
 ) -> None:
     await api.submitted("fox", key="k-1")
@@ -46,7 +46,7 @@ async def test_a_key_on_another_intent_is_refused(
     assert (await api.ledger())["charge_count"] == 1
 
 
-async def test_webhook_and_expiry_are_part_of_an_intent_that_repeats(api: Any) -> None:
+async def test_a_repeated_key_compares_webhook_and_expiry(api: Any) -> None:
     options: dict[str, Any] = {"key": "k", "query": HOOK, "headers": {"Hf-Expires-After": "4000"}}
     assert await api.submitted("fox", **options) == await api.submitted("fox", **options)
     assert (await api.submit("fox", **(options | {"headers": {"Hf-Expires-After": "4001"}}))).status == 422
@@ -71,7 +71,7 @@ async def test_the_longest_key_is_accepted(api: Any) -> None:
     assert await api.submitted(key="k" * 255) == await api.submitted(key="k" * 255)
 
 
-async def test_a_refused_submission_does_not_use_its_key_up(api: Any) -> None:
+async def test_a_refused_submission_does_not_consume_its_key(api: Any) -> None:
     await api.account(credits=0)
     assert (await api.submit("", key="k")).status == 403
     await api.account(credits=1, concurrency_limit=0, concurrency_mode="legacy")
@@ -80,7 +80,7 @@ async def test_a_refused_submission_does_not_use_its_key_up(api: Any) -> None:
     assert (await api.submit("a different fox", key="k")).status == 200
 
 
-async def test_concurrent_posts_with_one_key_make_one_request(api: Any) -> None:
+async def test_concurrent_posts_with_one_key_create_one_request(api: Any) -> None:
     ids = await asyncio.gather(*(api.submitted("fox", key="k") for _ in range(8)))
     assert len(set(ids)) == 1
     assert (await api.ledger())["charge_count"] == 1
@@ -98,7 +98,7 @@ async def test_keys_survive_new_credentials_and_belong_to_one_account(start: Any
     assert await api.submitted(key="k") != first
 
 
-async def test_a_service_that_does_not_honour_keys_charges_again(api: Any) -> None:
+async def test_repeats_are_charged_again_if_keys_are_not_honoured(api: Any) -> None:
     await api.account(honour_keys=False)
     assert await api.submitted("fox", key="k") != await api.submitted("fox", key="k")
     assert (await api.submit("wolf", key="no key at all")).status == 200
@@ -106,7 +106,7 @@ async def test_a_service_that_does_not_honour_keys_charges_again(api: Any) -> No
 
 
 @pytest.mark.parametrize(("key", "charges", "doubled"), [("k", 1, {}), (None, 2, {"fox": 2})])
-async def test_a_lost_answer_is_repeated_safely_only_with_a_key(
+async def test_a_lost_response_is_safe_to_repeat_only_with_a_key(
     api: Any, key: str | None, charges: int, doubled: dict[str, int]
 ) -> None:
     await api.plan(on="submit", kind="lost")
@@ -120,7 +120,7 @@ async def test_a_lost_answer_is_repeated_safely_only_with_a_key(
     assert (ledger["submissions"][0]["request_id"] == request_id) == (key is not None)
 
 
-async def test_a_prompt_can_ask_for_a_lost_answer(api: Any) -> None:
+async def test_a_word_in_the_prompt_loses_the_response(api: Any) -> None:
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await api.submit("[lost] fox", key="k")
     assert (await api.submit("[lost] fox", key="k")).status == 200
@@ -132,6 +132,6 @@ async def test_a_prompt_can_ask_for_a_lost_answer(api: Any) -> None:
     assert (await api.ledger())["double_charged_prompts"] == {"[lost] wolf": 2}
 
 
-async def test_a_lost_answer_that_would_have_refused_is_not_lost(api: Any) -> None:
+async def test_a_refusal_is_never_lost(api: Any) -> None:
     await api.account(credits=0)
     assert (await api.submit("[lost] fox", key="k")).status == 403

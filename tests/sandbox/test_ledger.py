@@ -1,4 +1,4 @@
-"""The account that clients are judged by."""
+"""The ledger, from which tests judge a client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 
-async def test_every_submission_is_recorded_with_what_became_of_it(api: Any) -> None:
+async def test_every_submission_is_recorded_with_its_outcome(api: Any) -> None:
     await api.plan(on="submit", kind="502", processed=True)
     await api.submit("fox", key="k-1", query={"hf_webhook": "http://127.0.0.1:9/h"})
     api.clock.advance(3)
@@ -32,7 +32,7 @@ async def test_every_submission_is_recorded_with_what_became_of_it(api: Any) -> 
     assert (third["outcome"], third["processed"], third["request_id"]) == ("400", True, None)
 
 
-async def test_the_summary_holds_the_numbers_without_the_records(api: Any) -> None:
+async def test_the_summary_has_the_counts_without_the_records(api: Any) -> None:
     request_id = await api.submitted("fox")
     await api.submitted("fox")
     await api.cancel(request_id)
@@ -91,7 +91,7 @@ async def test_cancels_and_deletes_are_recorded_with_their_outcome(api: Any) -> 
     assert [one["outcome"] for one in ledger["deletes"]] == ["200"]
 
 
-async def test_calls_at_the_same_time_are_counted(api: Any) -> None:
+async def test_peak_concurrent_calls_are_counted(api: Any) -> None:
     await api.plan(on="submit", status=200, delay=3600, times=3)
     waiting = [asyncio.ensure_future(api.submit(str(number))) for number in range(3)]
     while (ledger := await api.ledger())["submissions_seen"] < 3:
@@ -101,7 +101,7 @@ async def test_calls_at_the_same_time_are_counted(api: Any) -> None:
     assert ledger["peak_calls"] == 3
 
 
-async def test_calls_of_one_second_are_counted(api: Any) -> None:
+async def test_peak_calls_per_second_are_counted(api: Any) -> None:
     for count in (2, 3, 1):
         for _ in range(count):
             await api.call("GET", "/models")
@@ -110,7 +110,7 @@ async def test_calls_of_one_second_are_counted(api: Any) -> None:
 
 
 @pytest.mark.parametrize(("waited", "ignored"), [(1.0, 1), (1.9, 1), (1.96, 0), (2.0, 0), (9.0, 0)])
-async def test_a_client_that_comes_back_too_early_is_counted(api: Any, waited: float, ignored: int) -> None:
+async def test_calls_before_retry_after_are_counted(api: Any, waited: float, ignored: int) -> None:
     await api.plan(on="submit", kind="429", headers={"Retry-After": "2"})
     assert (await api.submit("fox", key="k")).status == 429
     api.clock.advance(waited)
@@ -118,7 +118,7 @@ async def test_a_client_that_comes_back_too_early_is_counted(api: Any, waited: f
     assert (await api.ledger())["ignored_retry_after"] == ignored
 
 
-async def test_retry_after_concerns_the_same_call_only(api: Any) -> None:
+async def test_retry_after_applies_to_the_same_call_only(api: Any) -> None:
     request_id = await api.submitted("fox")
     await api.plan(on="status", kind="429", headers={"Retry-After": "2"})
     await api.status(request_id)
@@ -129,24 +129,24 @@ async def test_retry_after_concerns_the_same_call_only(api: Any) -> None:
     assert (await api.ledger())["ignored_retry_after"] == 1
 
 
-async def test_headers_without_business_here_are_counted(api: Any) -> None:
+async def test_foreign_headers_are_counted(api: Any) -> None:
     await api.call("GET", "/models", headers={"X-Tenant": "acme", "Cookie": "a=b"})
     assert (await api.ledger())["foreign_headers"] == {"cookie": 1, "x-tenant": 1}
 
 
-async def test_looking_at_the_ledger_leaves_no_trace_and_needs_no_credentials(api: Any) -> None:
+async def test_reading_the_ledger_is_not_recorded_and_needs_no_key(api: Any) -> None:
     api.auth = {}
     await api.ledger()
     assert (await api.ledger())["credentials_seen_bad"] == 0
 
 
-async def test_in_the_same_process_the_ledger_is_at_hand_and_up_to_date(api: Any) -> None:
+async def test_the_ledger_is_up_to_date_in_the_same_process(api: Any) -> None:
     await api.submitted("[nsfw] fox")
     api.clock.advance(5)
     assert [refund.reason for refund in api.sandbox.ledger.refunds] == ["nsfw"]
 
 
-async def test_reset_forgets_everything_but_the_options(api: Any) -> None:
+async def test_reset_clears_everything_but_the_options(api: Any) -> None:
     request_id = await api.submitted(key="k")
     await api.account(credits=0, credentials="new:secret", concurrency_limit=0)
     await api.plan(on="submit", kind="500")
@@ -169,7 +169,7 @@ async def test_reset_forgets_everything_but_the_options(api: Any) -> None:
         [],
     ],
 )
-async def test_a_setting_that_makes_no_sense_is_refused_and_changes_nothing(api: Any, changes: Any) -> None:
+async def test_invalid_account_settings_are_refused_and_change_nothing(api: Any, changes: Any) -> None:
     answer = await api.call("POST", "/__account", json=changes)
     assert answer.status == 400
     assert (await api.ledger())["balance"] == "100"

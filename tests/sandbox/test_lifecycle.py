@@ -1,4 +1,4 @@
-"""From queued to the end: statuses, outputs, cancelling, refunds, retention, deleting."""
+"""The lifecycle of a request: statuses, outputs, cancellation, refunds, retention, deletion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 
-async def test_an_image_goes_from_queued_over_in_progress_to_completed(api: Any) -> None:
+async def test_an_image_passes_through_queued_and_in_progress_to_completed(api: Any) -> None:
     request_id = await api.submitted()
     seen = []
     for _ in range(7):
@@ -22,7 +22,7 @@ async def test_an_image_goes_from_queued_over_in_progress_to_completed(api: Any)
     assert (await api.ledger())["requests"][0]["status_calls"] == 7
 
 
-async def test_outputs_are_shown_at_the_end_only_and_as_many_as_asked_for(api: Any) -> None:
+async def test_outputs_appear_only_at_the_end_one_per_batch_item(api: Any) -> None:
     request_id = await api.submitted(batch_size=4)
     assert "images" not in (await api.status(request_id)).json
     api.clock.advance(2)
@@ -41,7 +41,7 @@ async def test_a_video_takes_longer_and_has_one_file(api: Any) -> None:
     assert "images" not in done
 
 
-async def test_a_prompt_can_ask_for_a_duration(api: Any) -> None:
+async def test_a_word_in_the_prompt_sets_the_duration(api: Any) -> None:
     request_id = await api.submitted("[slow=30] a snail")
     api.clock.advance(30.5)
     assert (await api.status(request_id)).json["status"] == "in_progress"
@@ -50,9 +50,7 @@ async def test_a_prompt_can_ask_for_a_duration(api: Any) -> None:
 
 
 @pytest.mark.parametrize(("word", "status"), [("[fail]", "failed"), ("[nsfw]", "nsfw")])
-async def test_a_sad_end_has_no_outputs_and_gives_the_credits_back_when_it_comes(
-    api: Any, word: str, status: str
-) -> None:
+async def test_a_failed_request_has_no_outputs_and_is_refunded(api: Any, word: str, status: str) -> None:
     request_id = await api.submitted(f"{word} a fox")
     api.clock.advance(4.9)
     assert (await api.ledger())["balance"] == "99.950"
@@ -68,14 +66,14 @@ async def test_a_sad_end_has_no_outputs_and_gives_the_credits_back_when_it_comes
     assert bool(ended.get("error")) == (status == "failed")
 
 
-async def test_what_completed_stays_paid(api: Any) -> None:
+async def test_a_completed_request_is_not_refunded(api: Any) -> None:
     await api.submitted()
     api.clock.advance(1000)
     ledger = await api.ledger()
     assert (ledger["balance"], ledger["refunds"]) == ("99.950", [])
 
 
-async def test_a_queued_request_is_canceled_with_an_empty_202_and_refunded_at_once(api: Any) -> None:
+async def test_canceling_a_queued_request_returns_202_and_refunds(api: Any) -> None:
     request_id = await api.submitted()
     answer = await api.cancel(request_id)
     assert (answer.status, answer.content, answer.headers["Content-Length"]) == (202, b"", "0")
@@ -88,7 +86,7 @@ async def test_a_queued_request_is_canceled_with_an_empty_202_and_refunded_at_on
 
 
 @pytest.mark.parametrize(("after", "status"), [(1, "in_progress"), (5, "completed")])
-async def test_what_has_started_cannot_be_canceled(api: Any, after: float, status: str) -> None:
+async def test_a_started_request_cannot_be_canceled(api: Any, after: float, status: str) -> None:
     request_id = await api.submitted()
     api.clock.advance(after)
     answer = await api.cancel(request_id)
@@ -98,14 +96,14 @@ async def test_what_has_started_cannot_be_canceled(api: Any, after: float, statu
     assert (await api.ledger())["refunds"] == []
 
 
-async def test_a_second_cancel_is_too_late_and_refunds_nothing_more(api: Any) -> None:
+async def test_a_second_cancel_fails_and_refunds_nothing(api: Any) -> None:
     request_id = await api.submitted()
     await api.cancel(request_id)
     assert (await api.cancel(request_id)).status == 400
     assert (await api.ledger())["balance"] == "100.000"
 
 
-async def test_requests_that_never_were_and_those_of_others_look_the_same(start: Any) -> None:
+async def test_unknown_and_foreign_requests_are_both_not_found(start: Any) -> None:
     api = await start(credentials="one:1 two:2")
     api.auth = {"Authorization": "Key one:1"}
     foreign = await api.submitted()
@@ -124,7 +122,7 @@ async def test_a_retention_out_of_range_is_refused(api: Any, seconds: str) -> No
 
 
 @pytest.mark.parametrize(("headers", "lasts"), [({"Hf-Expires-After": "3600"}, 3600), ({}, 7 * 24 * 3600)])
-async def test_files_expire_after_the_end_but_the_status_stays(api: Any, headers: dict[str, str], lasts: int) -> None:
+async def test_files_expire_but_the_status_remains(api: Any, headers: dict[str, str], lasts: int) -> None:
     request_id = await api.submitted(headers=headers)
     assert "expires_at" not in (await api.status(request_id)).json
     api.clock.advance(5)
@@ -140,7 +138,7 @@ async def test_files_expire_after_the_end_but_the_status_stays(api: Any, headers
     assert (await api.status(request_id)).json["status"] == "completed"
 
 
-async def test_deleting_removes_files_and_outputs_and_answers_the_same_twice(api: Any) -> None:
+async def test_delete_removes_files_and_outputs_and_is_idempotent(api: Any) -> None:
     request_id = await api.submitted()
     assert (await api.delete(request_id)).status == 400
     api.clock.advance(5)

@@ -1,4 +1,4 @@
-"""Files that are real: they decode, have the size asked for, and show the prompt."""
+"""Media files: they decode, have the requested size, and show the prompt."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _decoded(video: bytes) -> list[Image.Image]:
         return [frame.to_image() for frame in container.decode(video=0)]
 
 
-async def test_an_image_is_a_png_of_the_size_asked_for(api: Any) -> None:
+async def test_an_image_is_a_png_of_the_requested_size(api: Any) -> None:
     content_type, content = await _file(api, aspect_ratio="9:16", resolution="1080p")
     picture = Image.open(io.BytesIO(content))
     picture.load()
@@ -55,7 +55,7 @@ async def test_each_image_of_a_batch_looks_different(api: Any) -> None:
     assert len(set(contents)) == 4
 
 
-async def test_many_readers_get_the_same_bytes(api: Any) -> None:
+async def test_concurrent_downloads_return_the_same_bytes(api: Any) -> None:
     request_id = await api.submitted()
     api.clock.advance(5)
     answers = await asyncio.gather(*(api.call("GET", f"/media/{request_id}/0.png") for _ in range(5)))
@@ -63,20 +63,20 @@ async def test_many_readers_get_the_same_bytes(api: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["0.png", "0.webm", "1.png", "x.png"])
-async def test_there_is_no_file_before_the_end_nor_any_but_the_listed(api: Any, path: str) -> None:
+async def test_only_listed_files_exist_and_only_after_the_end(api: Any, path: str) -> None:
     request_id = await api.submitted()
     assert (await api.call("GET", f"/media/{request_id}/{path}")).status == 404
     api.clock.advance(5)
     assert (await api.call("GET", f"/media/{request_id}/{path}")).status == (200 if path == "0.png" else 404)
 
 
-async def test_what_failed_has_no_file(api: Any) -> None:
+async def test_a_failed_request_has_no_file(api: Any) -> None:
     request_id = await api.submitted("[fail]")
     api.clock.advance(5)
     assert (await api.call("GET", f"/media/{request_id}/0.png")).status == 404
 
 
-async def test_without_the_extra_only_the_files_are_missing(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_downloads_return_501_without_the_sandbox_extra(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("gateway.sandbox.media.render")
     monkeypatch.setitem(sys.modules, "gateway.sandbox.media.render", None)
     request_id = await api.submitted()
@@ -98,7 +98,7 @@ def _box_of_white(content: bytes) -> tuple[int, int, int, int]:
 
 
 @pytest.mark.parametrize("text", ["fox", "a red fox in the snow " * 12, "x" * 300, "word " * 500, "füchse 狐"])
-def test_the_prompt_is_written_inside_the_picture(text: str) -> None:
+def test_the_prompt_fits_into_the_picture(text: str) -> None:
     content = render_png(Canvas(640, 480, text, "0"))
     left, top, right, bottom = _box_of_white(content)
     assert _white_pixels(content) > 100
@@ -108,7 +108,7 @@ def test_the_prompt_is_written_inside_the_picture(text: str) -> None:
     assert bottom < 470
 
 
-def test_other_words_make_another_text_and_none_makes_none() -> None:
+def test_the_picture_depends_on_the_prompt() -> None:
     def drawn(text: str) -> bytes:
         return render_png(Canvas(320, 240, text, "0"))
 
@@ -120,7 +120,7 @@ def test_the_seed_changes_the_colours() -> None:
     assert render_png(Canvas(64, 64, "", "1")) != render_png(Canvas(64, 64, "", "2"))
 
 
-def test_a_video_shows_the_prompt_as_well() -> None:
+def test_a_video_shows_the_prompt() -> None:
     frame = _decoded(render_webm(Canvas(320, 180, "fox", "0")))[3].convert("L")
     without = _decoded(render_webm(Canvas(320, 180, "", "0")))[3].convert("L")
     assert sum(frame.histogram()[240:]) > sum(without.histogram()[240:]) + 50
@@ -137,6 +137,8 @@ def test_a_video_shows_the_prompt_as_well() -> None:
         ({"aspect_ratio": "21:9", "resolution": "480p"}, (1120, 480), (640, 274)),
     ],
 )
-def test_sizes(parameters: dict[str, str], image: tuple[int, int], video: tuple[int, int]) -> None:
+def test_sizes_follow_aspect_ratio_and_resolution(
+    parameters: dict[str, str], image: tuple[int, int], video: tuple[int, int]
+) -> None:
     assert image_size(parameters) == image
     assert video_size(parameters) == video

@@ -39,7 +39,7 @@ DOP = "higgsfield-ai/dop/turbo"
         ("higgsfield-ai/soul/standard", [], "dict_type", ["body"]),
     ],
 )
-async def test_own_models_refuse_like_pydantic(
+async def test_higgsfield_models_report_errors_like_pydantic(
     api: Any, model: str, body: Any, kind: str, where: list[str | int]
 ) -> None:
     for path in (f"/{model}", f"/estimate/{model}"):
@@ -49,7 +49,7 @@ async def test_own_models_refuse_like_pydantic(
     assert (await api.ledger())["requests_created"] == 0
 
 
-async def test_the_entry_of_a_missing_prompt_reads_as_on_the_real_service(api: Any) -> None:
+async def test_a_missing_prompt_is_reported_as_by_the_real_service(api: Any) -> None:
     answer = await api.call("POST", "/higgsfield-ai/soul/standard", json={})
     entry = {"type": "missing", "loc": ["body", "prompt"], "msg": "Field required", "input": {}}
     assert answer.json == {"detail": [entry]}
@@ -80,7 +80,7 @@ SEEDANCE = "bytedance/seedance-2.0/text-to-video"
         ("marketing-studio/image", {"prompt": "x", "seed": 1}, "'seed' was unexpected)"),
     ],
 )
-async def test_hosted_models_refuse_like_jsonschema(api: Any, model: str, body: Any, text: str) -> None:
+async def test_hosted_models_report_errors_like_jsonschema(api: Any, model: str, body: Any, text: str) -> None:
     for path in (f"/{model}", f"/estimate/{model}"):
         answer = await api.call("POST", path, json=body)
         assert answer.status == 400
@@ -89,11 +89,11 @@ async def test_hosted_models_refuse_like_jsonschema(api: Any, model: str, body: 
 
 
 @pytest.mark.parametrize("model", ["higgsfield-ai/soul/standard", "z-image/turbo"])
-async def test_models_that_are_not_closed_ignore_unknown_fields(api: Any, model: str) -> None:
+async def test_open_schemas_ignore_unknown_fields(api: Any, model: str) -> None:
     assert (await api.submit(model=model, nonsense=1)).status == 200
 
 
-async def test_a_body_that_is_no_json_is_refused(api: Any) -> None:
+async def test_invalid_json_is_refused(api: Any) -> None:
     answer = await api.call("POST", "/z-image/turbo", data=b'{"prompt": ')
     assert (answer.status, answer.detail[0]["type"]) == (422, "json_invalid")
 
@@ -107,7 +107,7 @@ async def test_a_body_that_is_no_json_is_refused(api: Any) -> None:
         (SEEDANCE, {"duration": 10}, "9.000", "0.563"),
     ],
 )
-async def test_an_estimate_names_the_price_that_is_charged(
+async def test_an_estimate_equals_the_charge(
     api: Any, model: str, more: dict[str, Any], credits: str, usd: str
 ) -> None:
     estimate = await api.call("POST", f"/estimate/{model}", json={"prompt": "x", **more})
@@ -125,7 +125,7 @@ async def test_a_metered_model_describes_its_price(api: Any) -> None:
     assert "credits per second" in estimate.json["pricing_description"]
 
 
-async def test_without_credits_estimates_still_answer(api: Any) -> None:
+async def test_estimates_work_without_credits(api: Any) -> None:
     await api.account(credits="0.049")
 
     refused = await api.submit()
@@ -137,7 +137,7 @@ async def test_without_credits_estimates_still_answer(api: Any) -> None:
     assert (await api.ledger())["balance"] == "0.000"
 
 
-async def test_the_catalogue_lists_models_but_not_all_that_can_be_called(api: Any) -> None:
+async def test_the_catalogue_omits_some_callable_models(api: Any) -> None:
     items = (await api.call("GET", "/models")).json["items"]
     slugs = {item["slug"] for item in items}
     assert "bytedance/seedance-2.0/text-to-video" in slugs
@@ -160,7 +160,7 @@ JSON = st.recursive(
 
 
 @given(data=st.data(), model=st.sampled_from(list(MODELS.values())))
-def test_any_json_is_either_refused_in_the_model_s_dialect_or_has_a_price(data: st.DataObject, model: Any) -> None:
+def test_any_json_has_a_price_or_an_error_in_the_models_dialect(data: st.DataObject, model: Any) -> None:
     names = st.sampled_from(sorted(model.input_schema["properties"]))
     parameters = data.draw(JSON | st.dictionaries(names, JSON, max_size=4).map(lambda some: {"prompt": "x"} | some))
     with contextlib.suppress(ApiError):

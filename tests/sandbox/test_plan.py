@@ -1,4 +1,4 @@
-"""Which call meets a fault: plans, words in prompts, chance."""
+"""Faults of calls, chosen by a plan, by a word in the prompt, or at random."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.sandbox.faults import Fault, FaultPlan, RandomFaults
 from gateway.sandbox.options import FAULT_KINDS, SandboxOptions
 
 
-async def test_a_plan_meets_the_calls_it_names_in_order_and_as_often_as_told(api: Any) -> None:
+async def test_planned_faults_hit_the_calls_they_name_in_order(api: Any) -> None:
     request_id = await api.submitted("fox")
     await api.plan(on="status", kind="500", times=2)
     await api.plan(on="status", kind="503")
@@ -27,7 +27,7 @@ async def test_a_plan_meets_the_calls_it_names_in_order_and_as_often_as_told(api
     assert (await api.delete(request_id)).status == 200
 
 
-async def test_a_plan_can_wait_for_a_prompt(api: Any) -> None:
+async def test_a_fault_can_be_limited_to_a_prompt(api: Any) -> None:
     await api.plan(on="any", kind="500", prompt="wolf", times=2)
     fox = await api.submitted("fox")
     assert (await api.submit("wolf")).status == 500
@@ -39,20 +39,20 @@ async def test_a_plan_can_wait_for_a_prompt(api: Any) -> None:
     assert (await api.status(wolf)).status == 503
 
 
-def test_faults_for_a_prompt_and_for_any_are_met_in_the_order_in_which_they_were_planned() -> None:
+def test_faults_apply_in_the_order_of_planning() -> None:
     plan = FaultPlan()
     kinds = [(None, "500"), ("fox", "501"), ("wolf", "502"), (None, "503"), ("fox", "504"), ("fox", "505")]
     plan.add([Fault(on="submit", kind=kind, prompt=prompt, times=2) for prompt, kind in kinds])
     plan.add([Fault(on="status", kind="506", prompt="fox")])
 
-    def met(prompt: str | None) -> str:
+    def next_kind(prompt: str | None) -> str:
         fault = plan.take("submit", prompt)
         return fault.kind if fault else ""
 
-    assert [met("fox") for _ in range(4)] == ["500", "500", "501", "501"]
-    assert [met("wolf") for _ in range(3)] == ["502", "502", "503"]
-    assert [met(None), met(None)] == ["503", ""]
-    assert [met("fox") for _ in range(5)] == ["504", "504", "505", "505", ""]
+    assert [next_kind("fox") for _ in range(4)] == ["500", "500", "501", "501"]
+    assert [next_kind("wolf") for _ in range(3)] == ["502", "502", "503"]
+    assert [next_kind(None), next_kind(None)] == ["503", ""]
+    assert [next_kind("fox") for _ in range(5)] == ["504", "504", "505", "505", ""]
     assert len(plan) == 1
 
 
@@ -66,19 +66,19 @@ async def test_a_plan_can_be_cleared(api: Any) -> None:
     "fault",
     [{"kind": "sneeze"}, {"on": "sumbit", "kind": "500"}, {"kind": "500", "oftn": 2}, {"kind": "99"}, {"kind": "5000"}],
 )
-async def test_a_plan_that_makes_no_sense_is_refused_whole(api: Any, fault: dict[str, Any]) -> None:
+async def test_an_invalid_fault_rejects_the_whole_plan(api: Any, fault: dict[str, Any]) -> None:
     answer = await api.call("POST", "/__plan", json={"faults": [{"on": "submit", "kind": "500"}, fault]})
     assert answer.status == 400
     assert (await api.submit()).status == 200
 
 
-async def test_a_prompt_can_ask_for_a_status_and_creates_nothing(api: Any) -> None:
+async def test_a_status_word_in_the_prompt_fails_the_submission_uncharged(api: Any) -> None:
     for _ in range(2):
         assert (await api.submit("[http=503] fox", key="k")).status == 503
     assert (await api.ledger())["charge_count"] == 0
 
 
-async def test_faults_by_chance_happen_and_the_ledger_stays_exact(start: Any) -> None:
+async def test_the_ledger_is_exact_under_random_faults(start: Any) -> None:
     api = await start(fail={"500": 0.3, "429": 0.3}, seed=7, credits=1000, concurrency_limit=1000)
     answers = [await api.submit(f"fox {number}") for number in range(60)]
 
@@ -94,7 +94,7 @@ async def test_faults_by_chance_happen_and_the_ledger_stays_exact(start: Any) ->
 
 
 @pytest.mark.parametrize("kind", ["failed", "nsfw"])
-async def test_sad_ends_can_happen_by_chance(start: Any, kind: str) -> None:
+async def test_generations_can_fail_at_random(start: Any, kind: str) -> None:
     api = await start(fail={kind: 1.0})
     request_id = await api.submitted()
     api.clock.advance(5)
@@ -110,7 +110,7 @@ def test_the_same_seed_gives_the_same_faults() -> None:
     assert draws(1) != draws(2)
 
 
-def test_every_kind_that_may_be_chosen_by_chance_is_drawn_and_an_answer_is_lost_only_on_submissions() -> None:
+def test_random_faults_draw_every_kind_and_lose_only_submissions() -> None:
     answers = [kind for kind in FAULT_KINDS if kind not in ("failed", "nsfw")]
     for kind in answers:
         fault = RandomFaults({kind: 1.0}, seed=0).fault("submit")
@@ -131,12 +131,12 @@ def test_every_kind_that_may_be_chosen_by_chance_is_drawn_and_an_answer_is_lost_
         {"credentials": ""},
     ],
 )
-def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         SandboxOptions(**wrong)
 
 
-def test_a_plan_counts_what_is_still_to_come() -> None:
+def test_a_plan_counts_its_pending_faults() -> None:
     plan = FaultPlan()
     plan.add([Fault(on="submit", times=2), Fault(on="status")])
     assert plan.take("submit", None) is not None

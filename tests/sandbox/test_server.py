@@ -1,4 +1,4 @@
-"""The sandbox as a process, and its start and stop."""
+"""Start and stop of the sandbox, also as a process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def _process(port: int) -> asyncio.subprocess.Process:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_the_process_says_where_it_is_and_stops_when_told(number: signal.Signals) -> None:
+async def test_the_process_prints_its_url_and_stops_on_a_signal(number: signal.Signals) -> None:
     process = await _process(0)
     assert process.stdout is not None
     first, second = (await process.stdout.readline()).decode(), (await process.stdout.readline()).decode()
@@ -47,7 +47,7 @@ async def test_the_process_says_where_it_is_and_stops_when_told(number: signal.S
     assert (process.returncode, rest, errors) == (0, b"", b"")
 
 
-async def test_a_taken_port_ends_the_process_with_one_line() -> None:
+async def test_a_port_in_use_ends_the_process_with_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = await _process(taken.getsockname()[1])
         output, errors = await process.communicate()
@@ -56,7 +56,7 @@ async def test_a_taken_port_ends_the_process_with_one_line() -> None:
     assert b"cannot listen" in errors
 
 
-async def test_stopping_ends_hanging_calls_and_may_be_repeated() -> None:
+async def test_stop_ends_hanging_calls_and_is_idempotent() -> None:
     sandbox = Sandbox(SandboxOptions(port=0), ManualClock())
     await sandbox.start()
     async with aiohttp.ClientSession(sandbox.url, headers={"Authorization": "Key sandbox:sandbox"}) as session:
@@ -72,7 +72,7 @@ async def test_stopping_ends_hanging_calls_and_may_be_repeated() -> None:
             await session.get("/models")
 
 
-async def test_two_sandboxes_do_not_share_anything() -> None:
+async def test_two_sandboxes_share_no_state() -> None:
     async with Sandbox(SandboxOptions(port=0)) as one, Sandbox(SandboxOptions(port=0)) as other:
         assert one.url != other.url
         async with aiohttp.ClientSession(headers={"Authorization": "Key sandbox:sandbox"}) as session:
@@ -80,7 +80,7 @@ async def test_two_sandboxes_do_not_share_anything() -> None:
         assert (len(one.ledger.charges), len(other.ledger.charges)) == (1, 0)
 
 
-def test_scaled_time_runs_faster_and_manual_time_not_at_all() -> None:
+def test_a_scaled_clock_runs_faster_and_a_manual_clock_stands_still() -> None:
     hurried, usual = ScaledClock(1000), ScaledClock(1)
     before, plain = hurried.now(), usual.now()
     while usual.now() == plain:

@@ -1,4 +1,4 @@
-"""Submitting: what it answers, credentials, webhook addresses, models that cannot be called."""
+"""Submissions: the response, credentials, webhook URLs, models that cannot be called."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 
-async def test_a_submission_answers_with_a_queued_request_and_links_to_this_sandbox(api: Any) -> None:
+async def test_a_submission_returns_a_queued_request_with_links(api: Any) -> None:
     answer = await api.submit()
 
     request_id = answer.json["request_id"]
@@ -34,7 +34,7 @@ async def test_a_submission_answers_with_a_queued_request_and_links_to_this_sand
         {"hf-api-key": "sandbox"},
     ],
 )
-async def test_wrong_credentials_are_refused_everywhere_and_create_nothing(api: Any, headers: dict[str, str]) -> None:
+async def test_wrong_credentials_are_refused_by_every_call(api: Any, headers: dict[str, str]) -> None:
     known = await api.submitted()
     api.auth = headers
 
@@ -60,7 +60,7 @@ async def test_the_legacy_pair_of_headers_is_accepted(api: Any) -> None:
     assert (await api.submit()).status == 200
 
 
-async def test_every_answer_carries_a_correlation_id_of_its_own(api: Any) -> None:
+async def test_every_response_has_a_unique_correlation_id(api: Any) -> None:
     await api.plan(on="submit", kind="500")
     answers = [
         await api.submit(),
@@ -81,7 +81,7 @@ async def test_an_unknown_model_is_not_found(api: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/higgsfield-ai/soul/standard", "/requests/x/cancel"])
-async def test_a_get_that_is_not_mapped_is_a_wrong_method(api: Any, path: str) -> None:
+async def test_an_unmapped_get_is_method_not_allowed(api: Any, path: str) -> None:
     answer = await api.call("GET", path)
     assert (answer.status, answer.json) == (405, {"detail": "Method Not Allowed"})
 
@@ -100,13 +100,13 @@ async def test_a_get_that_is_not_mapped_is_a_wrong_method(api: Any, path: str) -
         ("https://[::1/hook", 400, 400),
     ],
 )
-async def test_a_webhook_address_is_checked(api: Any, webhook: str, usual: int, strict: int) -> None:
+async def test_webhook_urls_are_validated(api: Any, webhook: str, usual: int, strict: int) -> None:
     assert (await api.submit(query={"hf_webhook": webhook})).status == usual
     await api.account(strict_webhooks=True)
     assert (await api.submit(query={"hf_webhook": webhook})).status == strict
 
 
-async def test_a_blocked_model_is_locked_until_it_is_released(api: Any) -> None:
+async def test_a_blocked_model_returns_423_until_unblocked(api: Any) -> None:
     await api.account(blocked_models=["higgsfield-ai/soul/standard"])
     blocked = await api.submit()
     assert blocked.status == 423

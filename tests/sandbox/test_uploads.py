@@ -1,4 +1,4 @@
-"""Slots for uploads, and the storage behind them: what is too large to be kept is told by its size and hash."""
+"""Upload slots and their storage, which keeps only the size and hash of a file that is too large."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ CONTENT = bytes(range(256)) * 1000
 
 
 @pytest.mark.parametrize(("most", "kept"), [(len(CONTENT), True), (len(CONTENT) - 1, False)])
-async def test_a_file_is_kept_up_to_a_size(api: Any, monkeypatch: pytest.MonkeyPatch, most: int, kept: bool) -> None:
+async def test_files_above_a_size_are_kept_as_size_and_hash(
+    api: Any, monkeypatch: pytest.MonkeyPatch, most: int, kept: bool
+) -> None:
     monkeypatch.setattr(upload_routes, "LARGEST_KEPT", most)
     slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
 
@@ -28,12 +30,12 @@ async def test_a_file_is_kept_up_to_a_size(api: Any, monkeypatch: pytest.MonkeyP
         assert (answer.status, found) == (200, CONTENT)
     else:
         assert answer.status == 410
-        told = f"{len(CONTENT)} bytes, SHA-256 {hashlib.sha256(CONTENT).hexdigest()}"
-        assert told.encode() in found
+        summary = f"{len(CONTENT)} bytes, SHA-256 {hashlib.sha256(CONTENT).hexdigest()}"
+        assert summary.encode() in found
 
 
 @pytest.mark.parametrize("changed", [{"x-amz-tagging": None}, {"Content-Type": "image/jpeg"}])
-async def test_a_put_without_what_was_signed_is_refused(api: Any, changed: dict[str, str | None]) -> None:
+async def test_a_put_without_the_signed_headers_is_refused(api: Any, changed: dict[str, str | None]) -> None:
     slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
     headers = {name: value for name, value in {**slot["upload_headers"], **changed}.items() if value is not None}
 
@@ -46,7 +48,7 @@ async def test_a_put_without_what_was_signed_is_refused(api: Any, changed: dict[
 
 
 @pytest.mark.parametrize("body", [{"content_type": "text/plain"}, {}, []])
-async def test_a_slot_for_what_is_no_media_is_refused(api: Any, body: Any) -> None:
+async def test_an_upload_slot_for_another_type_is_refused(api: Any, body: Any) -> None:
     answer = await api.call("POST", "/files/generate-upload-url", json=body)
 
     assert answer.status == 422

@@ -1,4 +1,4 @@
-"""The v1 API of the sandbox: job sets whose jobs end one by one, and what v1 has not."""
+"""The v1 API of the sandbox: job sets whose jobs end one by one, and the features that v1 lacks."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def statuses(answer: Any) -> list[str]:
 async def test_four_jobs_end_one_by_one_with_two_files_each(api: Any) -> None:
     answer = await submit(api)
     assert answer.status == 200
-    told = answer.json
-    assert set(told) == {"id", "type", "created_at", "jobs", "input_params"}
-    assert (told["type"], told["input_params"]) == ("text2image_soul", PARAMS[SOUL])
-    assert statuses(told) == ["queued"] * 4
-    assert len({job["id"] for job in told["jobs"]} | {told["id"]}) == 5
+    created = answer.json
+    assert set(created) == {"id", "type", "created_at", "jobs", "input_params"}
+    assert (created["type"], created["input_params"]) == ("text2image_soul", PARAMS[SOUL])
+    assert statuses(created) == ["queued"] * 4
+    assert len({job["id"] for job in created["jobs"]} | {created["id"]}) == 5
     api.clock.advance(1.5)
     for done in range(4):
-        now = await job_set(api, told["id"])
+        now = await job_set(api, created["id"])
         assert statuses(now) == ["completed"] * done + ["in_progress"] + ["queued"] * (3 - done)
         assert [job["results"] is not None for job in now["jobs"]] == [True] * done + [False] * (4 - done)
-        assert [job["id"] for job in now["jobs"]] == [job["id"] for job in told["jobs"]]
+        assert [job["id"] for job in now["jobs"]] == [job["id"] for job in created["jobs"]]
         api.clock.advance(1)
-    for job in (await job_set(api, told["id"]))["jobs"]:
+    for job in (await job_set(api, created["id"]))["jobs"]:
         sizes = {}
         for name, file in job["results"].items():
             content = (await api.call("GET", file["url"], headers={"Authorization": ""})).content
@@ -64,9 +64,9 @@ async def test_four_jobs_end_one_by_one_with_two_files_each(api: Any) -> None:
 
 @pytest.mark.parametrize("path", [DOP, SPEAK])
 async def test_videos_are_webm(api: Any, path: str) -> None:
-    told = (await submit(api, path)).json
+    created = (await submit(api, path)).json
     api.clock.advance(100)
-    (job,) = (await job_set(api, told["id"]))["jobs"]
+    (job,) = (await job_set(api, created["id"]))["jobs"]
     for file in job["results"].values():
         assert file["type"] == "video"
         content = (await api.call("GET", file["url"])).content
@@ -87,7 +87,7 @@ async def test_videos_are_webm(api: Any, path: str) -> None:
         ({"params": PARAMS[SOUL], "webhook": "http://127.0.0.1/"}, ["body", "webhook"]),
     ],
 )
-async def test_a_body_of_another_form_is_refused_by_the_place_of_what_is_wrong(
+async def test_an_invalid_body_is_refused_with_the_location_of_the_error(
     api: Any, body: Any, location: list[str]
 ) -> None:
     answer = await api.call("POST", f"/{SOUL}", json=body)
@@ -96,18 +96,18 @@ async def test_a_body_of_another_form_is_refused_by_the_place_of_what_is_wrong(
     assert (await api.ledger())["charge_count"] == 0
 
 
-async def test_both_forms_of_credentials_are_good(api: Any) -> None:
+async def test_both_forms_of_credentials_are_accepted(api: Any) -> None:
     api.auth = {"hf-api-key": "sandbox", "hf-secret": "sandbox"}
-    told = (await submit(api)).json
+    created = (await submit(api)).json
     api.auth = {"Authorization": "Key sandbox:sandbox"}
-    assert (await job_set(api, told["id"]))["id"] == told["id"]
+    assert (await job_set(api, created["id"]))["id"] == created["id"]
     for wrong in ({}, {"hf-api-key": "sandbox", "hf-secret": "x"}, {"Authorization": "Bearer sandbox:sandbox"}):
         api.auth = wrong
         assert (await submit(api)).status == 401
-        assert (await api.call("GET", f"/v1/job-sets/{told['id']}")).status == 401
+        assert (await api.call("GET", f"/v1/job-sets/{created['id']}")).status == 401
 
 
-async def test_the_two_apis_do_not_know_each_others_requests(api: Any) -> None:
+async def test_v1_and_v2_do_not_see_each_others_requests(api: Any) -> None:
     of_v2, of_v1 = await api.submitted("a fox"), (await submit(api)).json["id"]
     assert (await api.call("GET", f"/v1/job-sets/{of_v2}")).status == 404
     assert (await api.status(of_v1)).status == 404
@@ -116,7 +116,7 @@ async def test_the_two_apis_do_not_know_each_others_requests(api: Any) -> None:
     assert (await api.call("POST", f"/estimate/{SOUL}", json=PARAMS[SOUL])).status == 404
 
 
-async def test_a_key_is_worth_nothing(api: Any) -> None:
+async def test_v1_ignores_idempotency_keys(api: Any) -> None:
     for _ in range(2):
         answer = await api.call(
             "POST", f"/{SOUL}", json={"params": PARAMS[SOUL]}, headers={"Idempotency-Key": "the-same"}
@@ -136,19 +136,17 @@ async def test_a_key_is_worth_nothing(api: Any) -> None:
         ("[fail]", ["failed"] * 4, "0.240"),
     ],
 )
-async def test_words_in_the_prompt_are_about_some_jobs_or_all(
-    api: Any, words: str, ends: list[str], refunded: str
-) -> None:
-    told = (await submit(api, prompt=f"a fox {words}")).json
+async def test_words_in_the_prompt_end_some_or_all_jobs(api: Any, words: str, ends: list[str], refunded: str) -> None:
+    created = (await submit(api, prompt=f"a fox {words}")).json
     api.clock.advance(100)
-    assert statuses(await job_set(api, told["id"])) == ends
+    assert statuses(await job_set(api, created["id"])) == ends
     ledger = await api.ledger()
     assert (ledger["charged_credits"], Decimal(ledger["refunded_credits"])) == ("0.240", Decimal(refunded))
     assert Decimal(ledger["balance"]) == 100 - Decimal("0.240") + Decimal(refunded)
     assert ledger["requests"][0]["model"] == SOUL
 
 
-async def test_faults_limits_and_credits_are_those_of_v2(api: Any) -> None:
+async def test_faults_limits_and_credits_apply_to_v1(api: Any) -> None:
     await api.plan(on="submit", kind="502", processed=True)
     assert (await submit(api)).status == 502
     assert (await api.ledger())["charge_count"] == 1
@@ -163,30 +161,30 @@ async def test_faults_limits_and_credits_are_those_of_v2(api: Any) -> None:
     assert (await submit(api)).detail == "not_enough_credits"
 
 
-async def test_the_end_of_the_set_is_told_with_the_secret(api: Any, receiver: Any) -> None:
+async def test_the_end_of_a_job_set_is_delivered_with_its_secret(api: Any, receiver: Any) -> None:
     hook = {"url": f"{receiver.url}/hooks/token", "secret": "hush-hush"}
     await api.account(webhook_secret="whsec_QUJDREVGR0hBQkNERUZHSA==")
-    told = (await submit(api, webhook=hook)).json
+    created = (await submit(api, webhook=hook)).json
     api.clock.advance(2.5)
-    assert statuses(await job_set(api, told["id"]))[0] == "completed"
-    assert receiver.received == []  # of single jobs nothing is told
+    assert statuses(await job_set(api, created["id"]))[0] == "completed"
+    assert receiver.received == []  # single jobs send no webhook
     api.clock.advance(100)
     await api.quiet()
     (delivered,) = receiver.received
     assert delivered.headers["x-webhook-secret-key"] == "hush-hush"
     assert not [name for name in delivered.headers if name.startswith("webhook-")]
-    assert delivered.json == await job_set(api, told["id"])
+    assert delivered.json == await job_set(api, created["id"])
     ledger = await api.ledger()
     assert ledger["submissions"][0]["webhook"] == hook["url"]
     assert "hush-hush" not in str(ledger)
 
 
-async def test_a_receiver_that_the_service_would_not_take_is_refused(api: Any) -> None:
+async def test_strict_webhooks_apply_to_v1(api: Any) -> None:
     await api.account(strict_webhooks=True)
     assert (await submit(api, webhook={"url": "http://127.0.0.1/", "secret": "s"})).status == 400
 
 
-async def test_there_is_a_sound_and_a_face_to_work_with(api: Any) -> None:
+async def test_example_speech_and_portrait_are_served(api: Any) -> None:
     api.auth = {}
     sound = await api.call("GET", "/media/examples/speech.wav")
     assert sound.headers["Content-Type"] == "audio/wav"

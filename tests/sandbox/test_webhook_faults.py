@@ -1,4 +1,4 @@
-"""Deliveries that go wrong by plan."""
+"""Planned faults of webhook deliveries."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def is_signed(delivered: Any) -> bool:
     return bool(headers["webhook-signature"] == f"v1,{digest}")
 
 
-async def test_a_lost_delivery_never_comes(api: Any, receiver: Any) -> None:
+async def test_a_lost_delivery_is_never_sent(api: Any, receiver: Any) -> None:
     await api.plan(on="webhook", kind="lose")
     lost = await api.ended(query=receiver.hook)
     assert await api.quiet() == []
-    told = await api.ended(query=receiver.hook)
-    assert [one.request_id for one in await api.quiet()] == [told]
+    delivered = await api.ended(query=receiver.hook)
+    assert [one.request_id for one in await api.quiet()] == [delivered]
 
     ledger = await api.ledger()
     assert ledger["lost_webhooks"] == [lost]
     assert (ledger["webhook_deliveries"], ledger["webhook_lost"]) == (1, 1)
 
 
-async def test_a_duplicate_is_the_same_delivery_twice_at_once(api: Any, receiver: Any) -> None:
+async def test_a_duplicate_is_sent_concurrently_with_the_same_id(api: Any, receiver: Any) -> None:
     both = asyncio.Barrier(2)
 
     async def meet(delivered: Any) -> None:
@@ -56,7 +56,7 @@ async def test_a_duplicate_is_the_same_delivery_twice_at_once(api: Any, receiver
     assert {made.attempt for made in api.sandbox.ledger.webhook_attempts} == {1, 2}
 
 
-async def test_a_delayed_delivery_comes_later_and_has_its_two_hours_then(api: Any, receiver: Any) -> None:
+async def test_a_delayed_delivery_starts_its_retry_window_when_sent(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
     await api.plan(on="webhook", kind="delay", delay=3 * 3600)
     await api.ended(query=receiver.hook)
@@ -68,7 +68,7 @@ async def test_a_delayed_delivery_comes_later_and_has_its_two_hours_then(api: An
     assert len(await api.quiet()) == 2
 
 
-async def test_an_early_delivery_comes_before_the_answer_to_its_submission(api: Any, receiver: Any) -> None:
+async def test_an_early_delivery_precedes_the_response_to_the_submission(api: Any, receiver: Any) -> None:
     answered = asyncio.Event()
     seen = []
 
@@ -82,11 +82,11 @@ async def test_an_early_delivery_comes_before_the_answer_to_its_submission(api: 
 
     assert seen == [(False, "completed")]
     assert answer.json["status"] == "queued"
-    assert receiver.told == [(answer.json["request_id"], "completed")]
+    assert receiver.reported == [(answer.json["request_id"], "completed")]
     assert len(await api.quiet()) == 1
 
 
-async def test_early_waits_for_one_attempt_whatever_becomes_of_it(api: Any, receiver: Any) -> None:
+async def test_early_waits_for_one_attempt_even_if_it_fails(api: Any, receiver: Any) -> None:
     receiver.answers = ["hang"]
     await api.account(webhook_timeout=0.1)
     await api.plan(on="webhook", kind="early")
@@ -94,7 +94,7 @@ async def test_early_waits_for_one_attempt_whatever_becomes_of_it(api: Any, rece
     assert [one.outcome for one in api.sandbox.ledger.webhook_attempts] == ["timeout"]
 
 
-async def test_early_does_not_wait_for_what_is_never_delivered(api: Any, receiver: Any) -> None:
+async def test_early_does_not_wait_for_a_lost_delivery(api: Any, receiver: Any) -> None:
     await api.plan(on="webhook", kind="early")
     await api.plan(on="webhook", kind="lose")
     await api.submitted(query=receiver.hook)
@@ -102,7 +102,7 @@ async def test_early_does_not_wait_for_what_is_never_delivered(api: Any, receive
     assert receiver.received == []
 
 
-async def test_early_does_not_wait_for_what_was_deleted_before_it_was_told(api: Any, receiver: Any) -> None:
+async def test_early_does_not_wait_for_a_deleted_request(api: Any, receiver: Any) -> None:
     await api.plan(on="webhook", kind="early")
     await api.plan(on="webhook", kind="delay", delay=60)
     waiting = asyncio.ensure_future(api.submitted(query=receiver.hook))
@@ -115,15 +115,15 @@ async def test_early_does_not_wait_for_what_was_deleted_before_it_was_told(api: 
     assert receiver.received == []
 
 
-async def test_the_answer_to_an_early_told_submission_can_be_lost(api: Any, receiver: Any) -> None:
+async def test_the_response_after_an_early_delivery_can_be_lost(api: Any, receiver: Any) -> None:
     await api.plan(on="webhook", kind="early")
     await api.plan(on="submit", kind="502", processed=True)
     assert (await api.submit(query=receiver.hook)).status == 502
     (charge,) = api.sandbox.ledger.charges
-    assert receiver.told == [(charge.request_id, "completed")]
+    assert receiver.reported == [(charge.request_id, "completed")]
 
 
-async def test_early_is_for_a_submission_that_creates_and_has_a_webhook(api: Any, receiver: Any) -> None:
+async def test_early_applies_to_new_requests_with_a_webhook_only(api: Any, receiver: Any) -> None:
     await api.submitted(key="k", query=receiver.hook)
     await api.plan(on="webhook", kind="early")
     await api.submitted("no webhook")
@@ -133,7 +133,7 @@ async def test_early_is_for_a_submission_that_creates_and_has_a_webhook(api: Any
     assert receiver.received == []
 
 
-async def test_early_is_not_before_the_request_gets_a_slot(api: Any, receiver: Any) -> None:
+async def test_early_waits_until_the_request_gets_a_slot(api: Any, receiver: Any) -> None:
     await api.account(concurrency_limit=1)
     await api.submitted("[slow=10] first")
     await api.plan(on="webhook", kind="early")
@@ -145,19 +145,19 @@ async def test_early_is_not_before_the_request_gets_a_slot(api: Any, receiver: A
 
     api.clock.advance(0.1)
     request_id = await waiting
-    assert receiver.told == [(request_id, "completed")]
+    assert receiver.reported == [(request_id, "completed")]
 
 
-async def test_out_of_order_is_after_the_next(api: Any, receiver: Any) -> None:
+async def test_an_out_of_order_delivery_follows_the_next_one(api: Any, receiver: Any) -> None:
     await api.plan(on="webhook", kind="out_of_order")
     first = await api.ended("first", query=receiver.hook)
     assert api.sandbox.webhook_sender.pending == 1
     second = await api.ended("second", query=receiver.hook)
     await api.quiet()
-    assert receiver.told == [(second, "completed"), (first, "completed")]
+    assert receiver.reported == [(second, "completed"), (first, "completed")]
 
 
-async def test_a_foreign_id_is_that_of_no_request_or_of_the_one_named(api: Any, receiver: Any) -> None:
+async def test_a_foreign_id_is_unknown_or_the_one_in_the_plan(api: Any, receiver: Any) -> None:
     await api.account(webhook_secret=SECRET)
     other = await api.submitted("other")
     await api.plan(on="webhook", kind="foreign_id")
@@ -175,12 +175,12 @@ async def test_a_foreign_id_is_that_of_no_request_or_of_the_one_named(api: Any, 
     assert all(map(is_signed, receiver.received))
 
 
-@pytest.mark.parametrize(("told", "age"), [({}, 600), ({"delay": 60}, 60)])
-async def test_a_replay_has_an_old_and_valid_signature(
-    api: Any, receiver: Any, told: dict[str, float], age: float
+@pytest.mark.parametrize(("options", "age"), [({}, 600), ({"delay": 60}, 60)])
+async def test_a_replay_has_an_old_but_valid_signature(
+    api: Any, receiver: Any, options: dict[str, float], age: float
 ) -> None:
     await api.account(webhook_secret=SECRET)
-    await api.plan(on="webhook", kind="replay", **told)
+    await api.plan(on="webhook", kind="replay", **options)
     await api.ended(query=receiver.hook)
     await api.quiet()
 
@@ -190,7 +190,7 @@ async def test_a_replay_has_an_old_and_valid_signature(
     assert abs(time.time() - age - int(replayed.headers["webhook-timestamp"])) < 30
 
 
-async def test_what_was_deleted_is_not_replayed(api: Any, receiver: Any) -> None:
+async def test_a_deleted_request_is_not_replayed(api: Any, receiver: Any) -> None:
     async def delete(delivered: Any) -> None:
         assert (await api.delete(delivered.json["request_id"])).status == 200
 
@@ -200,7 +200,7 @@ async def test_what_was_deleted_is_not_replayed(api: Any, receiver: Any) -> None
     assert len(await api.quiet()) == 1
 
 
-async def test_what_is_sent_can_be_changed(api: Any, receiver: Any) -> None:
+async def test_the_body_and_headers_of_a_delivery_can_be_changed(api: Any, receiver: Any) -> None:
     await api.account(webhook_secret=SECRET)
     await api.plan(on="webhook", patch={"status": "paused", "more": 1}, prompt="patched")
     await api.plan(on="webhook", body="no json", prompt="garbage")
@@ -218,9 +218,7 @@ async def test_what_is_sent_can_be_changed(api: Any, receiver: Any) -> None:
     assert all(map(is_signed, (of_list, garbage, patched)))
 
 
-async def test_a_fault_holds_for_all_attempts_of_a_delivery_and_for_as_many_deliveries_as_told(
-    api: Any, receiver: Any
-) -> None:
+async def test_a_fault_applies_to_all_attempts_of_a_delivery(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
     await api.plan(on="webhook", patch={"spoiled": True}, times=2)
     await api.ended(query=receiver.hook)
@@ -233,12 +231,12 @@ async def test_a_fault_holds_for_all_attempts_of_a_delivery_and_for_as_many_deli
     assert ["spoiled" in one.json for one in receiver.received] == [True, True, True, False]
 
 
-async def test_a_fault_of_any_call_is_none_of_a_delivery(api: Any, receiver: Any) -> None:
+async def test_a_fault_for_any_call_does_not_apply_to_deliveries(api: Any, receiver: Any) -> None:
     request_id = await api.submitted(query=receiver.hook)
     await api.plan(kind="500")
     api.clock.advance(13)
     await api.quiet()
-    assert receiver.told == [(request_id, "completed")]
+    assert receiver.reported == [(request_id, "completed")]
     assert (await api.status(request_id)).status == 500
 
 
@@ -246,11 +244,11 @@ async def test_a_fault_of_any_call_is_none_of_a_delivery(api: Any, receiver: Any
     "fault",
     [{"kind": "500"}, {"kind": "reset"}, {"kind": "delay"}, {"status": 200}, {"kind": "lose", "processed": True}],
 )
-async def test_a_fault_that_no_delivery_can_have_is_refused(api: Any, fault: dict[str, Any]) -> None:
+async def test_faults_of_calls_are_refused_for_deliveries(api: Any, fault: dict[str, Any]) -> None:
     answer = await api.call("POST", "/__plan", json={"faults": [{"on": "webhook", **fault}]})
     assert answer.status == 400
 
 
-async def test_a_fault_of_deliveries_is_refused_for_calls(api: Any) -> None:
+async def test_faults_of_deliveries_are_refused_for_calls(api: Any) -> None:
     answer = await api.call("POST", "/__plan", json={"faults": [{"on": "submit", "kind": "lose"}]})
     assert answer.status == 400

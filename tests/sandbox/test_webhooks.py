@@ -1,4 +1,4 @@
-"""What a receiver is told, when, and signed by whom."""
+"""The content, time and signatures of webhooks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def expected_signature(secret: str, delivered: Any) -> str:
 
 
 @pytest.mark.parametrize(("word", "status"), [("", "completed"), ("[fail]", "failed"), ("[nsfw]", "nsfw")])
-async def test_an_end_is_told_by_itself_once_and_as_the_status_says_it(
+async def test_an_end_is_delivered_once_with_the_body_of_the_status(
     api: Any, receiver: Any, word: str, status: str
 ) -> None:
     request_id = await api.submitted(f"{word} a fox", query=receiver.hook)
@@ -42,7 +42,7 @@ async def test_an_end_is_told_by_itself_once_and_as_the_status_says_it(
     (delivered,) = receiver.received
     assert delivered.path == "/hooks/secret-token?a=b"
     assert delivered.headers["content-type"] == "application/json"
-    assert delivered.told == (request_id, status)
+    assert delivered.reported == (request_id, status)
     assert delivered.json == (await api.status(request_id)).json
 
 
@@ -70,36 +70,36 @@ async def test_the_envelope_has_the_files_under_payload(api: Any, receiver: Any)
     assert of_failed["error"] == (await api.status(failed)).json["error"]
 
 
-async def test_links_lead_to_where_the_client_found_the_sandbox(api: Any, receiver: Any) -> None:
+async def test_links_use_the_host_of_the_submission(api: Any, receiver: Any) -> None:
     request_id = await api.ended(query=receiver.hook, headers={"Host": "sandbox.test:9200"})
     await api.quiet()
     assert receiver.received[0].json["status_url"] == f"http://sandbox.test:9200/requests/{request_id}/status"
 
 
-@pytest.mark.parametrize(("option", "told"), [(False, []), (True, ["canceled"])])
-async def test_a_cancellation_is_told_only_where_the_account_says_so(
-    api: Any, receiver: Any, option: bool, told: list[str]
+@pytest.mark.parametrize(("option", "statuses"), [(False, []), (True, ["canceled"])])
+async def test_a_cancellation_is_delivered_only_if_the_account_asks(
+    api: Any, receiver: Any, option: bool, statuses: list[str]
 ) -> None:
     await api.account(webhook_canceled=option)
     request_id = await api.submitted(query=receiver.hook)
     await api.cancel(request_id)
     await api.quiet()
-    assert [status for _, status in receiver.told] == told
+    assert [status for _, status in receiver.reported] == statuses
 
 
-async def test_requests_without_a_webhook_are_not_told_of(api: Any, receiver: Any) -> None:
+async def test_requests_without_a_webhook_are_not_delivered(api: Any, receiver: Any) -> None:
     await api.submitted("silent")
     request_id = await api.ended("loud", query=receiver.hook)
     assert [one.request_id for one in await api.quiet()] == [request_id]
 
 
-async def test_without_a_secret_nothing_is_signed(api: Any, receiver: Any) -> None:
+async def test_deliveries_without_a_secret_are_unsigned(api: Any, receiver: Any) -> None:
     await api.ended(query=receiver.hook)
     await api.quiet()
     assert not [name for name in receiver.received[0].headers if name.startswith("webhook-")]
 
 
-async def test_a_delivery_is_signed_for_the_receivers_own_time(api: Any, receiver: Any) -> None:
+async def test_a_signature_uses_real_time(api: Any, receiver: Any) -> None:
     await api.account(webhook_secret=OLD)
     await api.ended(query=receiver.hook)
     (attempt,) = await api.quiet()
@@ -110,7 +110,7 @@ async def test_a_delivery_is_signed_for_the_receivers_own_time(api: Any, receive
     assert abs(int(delivered.headers["webhook-timestamp"]) - time.time()) < 30
 
 
-async def test_during_a_rotation_both_secrets_sign_also_what_began_before(api: Any, receiver: Any) -> None:
+async def test_both_secrets_sign_retries_during_a_rotation(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
     await api.account(webhook_secret=OLD)
     await api.ended(query=receiver.hook)
@@ -125,7 +125,7 @@ async def test_during_a_rotation_both_secrets_sign_also_what_began_before(api: A
     assert after.headers["webhook-signature"] == " ".join(signatures)
 
 
-def test_a_signature_is_that_of_the_specifications_example() -> None:
+def test_the_signature_matches_the_example_of_the_specification() -> None:
     headers = signed_headers(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -135,7 +135,7 @@ def test_a_signature_is_that_of_the_specifications_example() -> None:
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-async def test_the_terms_can_be_chosen_at_the_start(start: Any, receiver: Any) -> None:
+async def test_webhook_options_can_be_set_at_the_start(start: Any, receiver: Any) -> None:
     api = await start(webhook_shape="envelope", webhook_secret=OLD)
     await api.ended(query=receiver.hook)
     await api.quiet()
@@ -158,7 +158,7 @@ async def test_the_terms_can_be_chosen_at_the_start(start: Any, receiver: Any) -
         {"webhook_canceled": 1},
     ],
 )
-async def test_a_term_that_makes_no_sense_is_refused(api: Any, setting: dict[str, Any]) -> None:
+async def test_invalid_webhook_options_are_refused(api: Any, setting: dict[str, Any]) -> None:
     assert (await api.call("POST", "/__account", json=setting)).status == 400
     if "webhook_canceled" not in setting:
         with pytest.raises(ValueError, match="webhook"):
