@@ -1,4 +1,4 @@
-"""The command as a process of its own, and a scripted gateway for it to talk to."""
+"""The command as a separate process, and a scripted gateway for it to call."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ class Finished:
 
 
 class Command:
-    """`python -m gateway`, with the scripted gateway's address in its environment."""
+    """`python -m gateway` with the scripted gateway's address in its environment."""
 
     def __init__(self, address: str) -> None:
         unset = ("FORCE_COLOR", "HFGATEWAY_API_KEY")
@@ -51,21 +51,21 @@ async def finish(process: asyncio.subprocess.Process) -> Finished:
     finally:
         if process.returncode is None:
             process.kill()
-    sys.stderr.write(err.decode())  # pytest shows it where a test fails
+    sys.stderr.write(err.decode())  # pytest shows it if a test fails
     return Finished(process.returncode, out.decode(), err.decode())
 
 
 async def interrupt(process: asyncio.subprocess.Process) -> Finished:
-    """As Ctrl-C does."""
+    """Send SIGINT, as Ctrl-C does, and wait for the end."""
     process.send_signal(signal.SIGINT)
     return await finish(process)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def heed_ctrl_c() -> Iterator[None]:
-    """A shell that runs the tests in its background has them ignore SIGINT, and so would every command they start.
+def restore_sigint() -> Iterator[None]:
+    """Restore SIGINT: a shell that runs the tests in the background makes them and their commands ignore it.
 
-    Set here and not by `preexec_fn`: that makes a real fork of a process in which gRPC's threads are at work.
+    It is restored here and not by `preexec_fn`, which forks a process in which gRPC's threads are running.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield

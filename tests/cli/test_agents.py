@@ -1,4 +1,4 @@
-"""`hfgateway agents` as a process: what it prints where, how it goes on, and how it exits."""
+"""`hfgateway agents` as a process: its output, how it resumes, and its exit codes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ANSWER: list[Any] = [
 QUESTION: list[Any] = [says("Which colour?"), session("AWAITING_INPUT")]
 
 
-async def test_an_answer_goes_to_stdout_and_thoughts_to_stderr(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_answers_go_to_stdout_and_reasoning_to_stderr(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("CreateSession", CREATED)
     gateway.on("SendMessage", sent())
     gateway.on("WatchSession", ANSWER)
@@ -47,7 +47,7 @@ async def test_an_answer_goes_to_stdout_and_thoughts_to_stderr(gateway: Scripted
     assert (request.session_id, request.text) == ("s1", "a fox")
 
 
-async def test_a_session_and_a_key_may_be_given(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_ask_accepts_a_session_and_a_key(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SendMessage", sent(replayed=True))
     gateway.on("WatchSession", ANSWER)
     ended = await hfgateway("agents", "ask", "--session", "s7", "--key", "k", "a fox")
@@ -57,7 +57,7 @@ async def test_a_session_and_a_key_may_be_given(gateway: ScriptedGateway, hfgate
     assert gateway.requests["CreateSession"] == []
 
 
-async def test_json_is_one_line_for_each_change(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_json_prints_one_line_per_change(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SendMessage", sent())
     gateway.on("WatchSession", ANSWER)
     ended = await hfgateway("agents", "ask", "--session", "s1", "--json", "a fox")
@@ -66,7 +66,7 @@ async def test_json_is_one_line_for_each_change(gateway: ScriptedGateway, hfgate
     assert len(lines) == 5
 
 
-async def test_a_question_that_nobody_answers_is_told_with_the_way_on(
+async def test_an_unanswered_question_prints_the_command_to_answer(
     gateway: ScriptedGateway, hfgateway: Command
 ) -> None:
     gateway.on("SendMessage", sent())
@@ -76,7 +76,7 @@ async def test_a_question_that_nobody_answers_is_told_with_the_way_on(
     assert "hfgateway agents ask --session s1 ANSWER" in ended.err
 
 
-async def test_on_a_terminal_a_question_can_be_answered(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_a_question_can_be_answered_on_a_terminal(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SendMessage", sent(), sent())
     gateway.on("WatchSession", QUESTION, ANSWER)
     keyboard, terminal = os.openpty()
@@ -97,7 +97,7 @@ async def test_on_a_terminal_a_question_can_be_answered(gateway: ScriptedGateway
     assert [one.text for one in gateway.requests["SendMessage"]] == ["a fox", "red"]
 
 
-async def test_a_turn_that_fails_is_no_answer(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_a_failed_turn_exits_with_1(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SendMessage", sent())
     gateway.on("WatchSession", [says("No", "FAILED"), session("IDLE")])
     assert (await hfgateway("agents", "ask", "--session", "s1", "a fox")).code == 1
@@ -110,14 +110,14 @@ async def test_a_busy_session_is_refused(gateway: ScriptedGateway, hfgateway: Co
     assert "SESSION_BUSY" in ended.err
 
 
-async def test_a_message_in_doubt_is_told_with_its_key(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_an_unresolved_message_prints_the_command_to_repeat(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SendMessage", refusal("ABORTED", "SUBMISSION_UNRESOLVED", "no answer", retry_delay=60))
     ended = await hfgateway("agents", "ask", "--session", "s1", "--key", "k", "a fox")
     assert ended.code == 5
     assert "hfgateway agents ask --session s1 --key k 'a fox'" in ended.err
 
 
-async def test_a_chat_says_line_after_line(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_a_chat_sends_each_line_of_stdin(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("CreateSession", CREATED)
     gateway.on("SendMessage", sent(), sent())
     gateway.on("WatchSession", QUESTION, ANSWER)
@@ -137,7 +137,7 @@ async def test_a_chat_says_line_after_line(gateway: ScriptedGateway, hfgateway: 
     assert "hfgateway agents chat --session s1" in ended.err
 
 
-async def test_ctrl_c_leaves_the_turn_alone(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_ctrl_c_does_not_interrupt_the_turn(gateway: ScriptedGateway, hfgateway: Command) -> None:
     watching = asyncio.Event()
 
     async def watched(_request: object) -> None:

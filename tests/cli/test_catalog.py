@@ -1,4 +1,4 @@
-"""The commands that show what Higgsfield offers."""
+"""Commands that list models, motions, styles and presets."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.cli.conftest import Command
 SEEDANCE = pb.Model(id="a/seedance", output_kind="MEDIA_KIND_VIDEO", tasks=["text-to-video", "image-to-video"])
 
 
-async def test_models_are_columns_for_other_programs(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_models_prints_tab_separated_columns(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("ListModels", pb.ListModelsResponse(models=[SEEDANCE, pb.Model(id="a/unknown")]))
 
     ended = await hfgateway("models", "seed", "--output", "video")
@@ -22,7 +22,7 @@ async def test_models_are_columns_for_other_programs(gateway: ScriptedGateway, h
     assert gateway.requests["ListModels"] == [pb.ListModelsRequest(query="seed", output_kind="MEDIA_KIND_VIDEO")]
 
 
-async def test_one_model_with_what_it_takes(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_models_show_prints_the_parameters(gateway: ScriptedGateway, hfgateway: Command) -> None:
     model = pb.Model()
     model.CopyFrom(SEEDANCE)
     model.parameters_schema.update(
@@ -61,7 +61,7 @@ async def test_one_model_with_what_it_takes(gateway: ScriptedGateway, hfgateway:
     assert json.loads(as_json.out)["parametersSchema"]["required"] == ["prompt"]
 
 
-async def test_a_model_of_which_nothing_more_is_known(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_models_show_handles_a_model_without_a_schema(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("GetModel", pb.GetModelResponse(model=pb.Model(id="a/b")), refusal("NOT_FOUND", "MODEL_UNKNOWN", "no"))
 
     known = await hfgateway("models", "--show", "a/b")
@@ -72,13 +72,13 @@ async def test_a_model_of_which_nothing_more_is_known(gateway: ScriptedGateway, 
     assert "Traceback" not in unknown.err
 
 
-async def test_show_and_a_search_exclude_each_other(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_show_and_a_search_are_mutually_exclusive(gateway: ScriptedGateway, hfgateway: Command) -> None:
     ended = await hfgateway("models", "kling", "--show", "a/b")
     assert ended.code == 2
     assert gateway.requests == {}
 
 
-async def test_motions_styles_and_presets(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_motions_styles_and_presets_are_listed(gateway: ScriptedGateway, hfgateway: Command) -> None:
     motions = [pb.Motion(id="m1", name="Zoom In", description="closer"), pb.Motion(id="m2", start_end_frame=True)]
     gateway.on("ListMotions", pb.ListMotionsResponse(motions=motions))
     style = pb.SoulStyle(id="s1", name="Noir")

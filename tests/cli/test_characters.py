@@ -1,4 +1,4 @@
-"""`hfgateway characters`: uploads, creates once, follows, shows."""
+"""`hfgateway characters`: upload, create once, follow, show."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ async def test_create_uploads_files_and_prints_the_id(
     assert (parts[0].header.content_type, parts[1].chunk) == ("image/jpeg", b"a photo")
 
 
-async def test_create_follows_training_where_asked_to(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_create_with_wait_follows_the_training(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("CreateCharacter", created())
     gateway.on("WatchCharacter", [change("QUEUED"), change("IN_PROGRESS"), change("COMPLETED")])
     ended = await hfgateway("characters", "create", "Anna", URL, "--wait")
@@ -39,7 +39,7 @@ async def test_create_follows_training_where_asked_to(gateway: ScriptedGateway, 
     assert [line.split()[0] for line in ended.err.splitlines()] == ["QUEUED", "IN_PROGRESS", "COMPLETED"]
 
 
-async def test_json_is_a_line_for_each_change(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_json_prints_one_line_per_change(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("CreateCharacter", created())
     gateway.on("WatchCharacter", [change("QUEUED"), change("FAILED")])
     ended = await hfgateway("characters", "create", "Anna", URL, "--wait", "--json")
@@ -48,7 +48,9 @@ async def test_json_is_a_line_for_each_change(gateway: ScriptedGateway, hfgatewa
     assert states == ["CHARACTER_STATE_QUEUED", "CHARACTER_STATE_FAILED"]
 
 
-async def test_where_nobody_knows_it_says_how_to_find_out(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_an_unresolved_creation_prints_the_command_to_repeat(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
     unresolved = refusal("ABORTED", "SUBMISSION_UNRESOLVED", "nobody knows", retry_delay=60)
     gateway.on("CreateCharacter", unresolved)
     ended = await hfgateway("characters", "create", "Anna B", URL, "--key", "mine")
@@ -56,7 +58,7 @@ async def test_where_nobody_knows_it_says_how_to_find_out(gateway: ScriptedGatew
     assert f"hfgateway characters create 'Anna B' {URL} --key mine" in ended.err
 
 
-async def test_what_is_no_image_is_refused_before_anything_is_uploaded(
+async def test_a_file_that_is_no_image_is_refused_before_any_upload(
     gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"a photo")
@@ -67,7 +69,7 @@ async def test_what_is_no_image_is_refused_before_anything_is_uploaded(
     assert gateway.requests == {}
 
 
-async def test_list_prints_columns_and_get_lines(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_list_prints_columns_and_get_prints_lines(gateway: ScriptedGateway, hfgateway: Command) -> None:
     one = character("QUEUED", version=SOUL_VERSION_V2, create_time={"seconds": 1_700_000_000})
     strange = character("COMPLETED")
     strange.name = "\x1b[31mred"
@@ -80,11 +82,13 @@ async def test_list_prints_columns_and_get_lines(gateway: ScriptedGateway, hfgat
     assert gateway.requests["ListCharacters"][0].page_size == 7
 
     gateway.on("GetCharacter", pb.GetCharacterResponse(character=one))
-    told = dict(line.split(maxsplit=1) for line in (await hfgateway("characters", "get", "c1")).out.splitlines())
-    assert (told["state"], told["name"]) == ("QUEUED", "Anna")
+    shown = dict(line.split(maxsplit=1) for line in (await hfgateway("characters", "get", "c1")).out.splitlines())
+    assert (shown["state"], shown["name"]) == ("QUEUED", "Anna")
 
 
-async def test_watch_follows_and_delete_deletes(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_watch_follows_a_training_and_delete_reports_failures(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
     gateway.on("GetCharacter", pb.GetCharacterResponse(character=character()))
     gateway.on("WatchCharacter", [change("QUEUED"), change("COMPLETED")])
     assert (await hfgateway("characters", "watch", "c1")).out == "c1\n"

@@ -1,4 +1,4 @@
-"""`hfgateway demo`, as a newcomer runs it, with the real sandbox and the real gateway behind it."""
+"""`hfgateway demo` as a user runs it, with a real sandbox and a real gateway."""
 
 import asyncio
 import os
@@ -16,12 +16,12 @@ from tests.cli.conftest import Command, finish
 
 
 def children_of(parent: int) -> set[int]:
-    """Live processes that a process has started."""
+    """Return the live child processes of a process."""
     found = set()
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:  # ended meanwhile
+        except OSError:  # the process has ended
             continue
         if int(fields[1]) == parent and fields[0] != "Z":
             found.add(int(entry.parent.name))
@@ -32,7 +32,7 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-async def test_the_demo_keeps_what_it_promises(hfgateway: Command, tmp_path: Path) -> None:
+async def test_the_demo_charges_once_and_saves_its_outputs(hfgateway: Command, tmp_path: Path) -> None:
     ended = await finish(await hfgateway.start("demo", folder=tmp_path))
 
     assert (ended.code, ended.err) == (0, "")
@@ -43,7 +43,7 @@ async def test_the_demo_keeps_what_it_promises(hfgateway: Command, tmp_path: Pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_a_demo_that_is_ended_leaves_no_process_behind(hfgateway: Command, tmp_path: Path) -> None:
+async def test_an_interrupted_demo_leaves_no_process_behind(hfgateway: Command, tmp_path: Path) -> None:
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         process = await hfgateway.start("demo", folder=tmp_path)
         async with asyncio.timeout(60):
@@ -57,7 +57,7 @@ async def test_a_demo_that_is_ended_leaves_no_process_behind(hfgateway: Command,
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_that_is_ended_while_a_process_begins_ends_that_process(
+def test_a_demo_interrupted_while_it_starts_a_process_stops_it(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[subprocess.Popen[bytes]] = []

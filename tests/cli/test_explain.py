@@ -1,4 +1,4 @@
-"""`hfgateway explain` before a real gateway: the story as it was, for a person and for other programs."""
+"""`hfgateway explain` against a real gateway, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def hfgateway(running: Running) -> Command:
 
 
 async def eventful(running: Running) -> Generation:
-    """One that had to wait, was asked for a few times and then canceled."""
+    """Submit a generation that is delayed, polled a few times and then canceled."""
     running.plan(on="submit", kind="429", headers={"Retry-After": "0"})
     stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
     queued = await running.until(stored.id, "QUEUED")
@@ -39,24 +39,24 @@ async def eventful(running: Running) -> Generation:
     return await running.get(stored.id)
 
 
-async def test_every_change_and_every_call_has_its_line(running: Running, hfgateway: Command) -> None:
+async def test_explain_prints_one_line_per_change_and_call(running: Running, hfgateway: Command) -> None:
     canceled = await eventful(running)
     ended = await hfgateway("explain", canceled.id)
     assert (ended.code, ended.err) == (0, "")
     lines = [match.groups() for match in map(LINE.fullmatch, ended.out.splitlines()) if match]
     assert len(lines) == len(ended.out.splitlines())
     assert [mark for mark, _, _ in lines if mark.strip()] == [f"#{n}" for n in range(1, canceled.revision + 1)]
-    told = [f"{source}: {text}" for _, source, text in lines]
-    assert told[0].startswith("gateway: stored, for model higgsfield-ai/soul/standard")
-    assert re.fullmatch(r"submit: POST /\S+: HTTP 429 in \d+\.\d{3} s \([0-9a-f-]{36}\)", told[1])
-    assert any(re.fullmatch(r"poll: GET /\S+: HTTP 200 in \S+ s, \d+ times \(\S+\)", one) for one in told)
-    assert any(one.startswith("submit: accepted by Higgsfield as request ") for one in told)
+    events = [f"{source}: {text}" for _, source, text in lines]
+    assert events[0].startswith("gateway: stored, for model higgsfield-ai/soul/standard")
+    assert re.fullmatch(r"submit: POST /\S+: HTTP 429 in \d+\.\d{3} s \([0-9a-f-]{36}\)", events[1])
+    assert any(re.fullmatch(r"poll: GET /\S+: HTTP 200 in \S+ s, \d+ times \(\S+\)", one) for one in events)
+    assert any(one.startswith("submit: accepted by Higgsfield as request ") for one in events)
     # A poll may see the cancellation before the status call that follows it.
-    assert re.match("(cancel|poll): QUEUED -> CANCELED", told[-1])
+    assert re.match("(cancel|poll): QUEUED -> CANCELED", events[-1])
     assert "a fox" not in ended.out
 
 
-async def test_as_json_it_is_what_the_gateway_tells(running: Running, hfgateway: Command) -> None:
+async def test_explain_json_prints_the_events_of_the_gateway(running: Running, hfgateway: Command) -> None:
     canceled = await eventful(running)
     story = await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=canceled.id))
     ended = await hfgateway("explain", canceled.id, "--json")
@@ -65,14 +65,14 @@ async def test_as_json_it_is_what_the_gateway_tells(running: Running, hfgateway:
     assert events == list(story.events)
 
 
-async def test_of_what_is_not_there_it_says_so(hfgateway: Command) -> None:
+async def test_explain_reports_an_unknown_generation_in_one_line(hfgateway: Command) -> None:
     ended = await hfgateway("explain", "unknown")
     assert (ended.code, ended.out) == (exits.REFUSED, "")
     assert ended.err.startswith("error: ")
     assert ended.err.count("\n") == 1
 
 
-async def test_where_no_gateway_is_it_says_so() -> None:
+async def test_explain_reports_an_unreachable_gateway() -> None:
     ended = await Command(free_address())("explain", "unknown")
     assert (ended.code, ended.out) == (exits.AWAY, "")
     assert "Traceback" not in ended.err

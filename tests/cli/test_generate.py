@@ -1,4 +1,4 @@
-"""`hfgateway generate` and `watch` as processes: what they print where, and how they exit."""
+"""`hfgateway generate` and `watch` as processes: their output and exit codes."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ async def test_progress_goes_to_stderr_and_links_to_stdout(gateway: ScriptedGate
     assert request.labels == {"order": "7"}
 
 
-async def test_what_the_gateway_warns_of_goes_to_stderr(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_warnings_of_the_gateway_go_to_stderr(gateway: ScriptedGateway, hfgateway: Command) -> None:
     doubts = ["input.model.parameters.duration: must be at most 15", "input.model.parameters.seed: is not known"]
     gateway.on("SubmitGeneration", Warned(submitted("COMPLETED", outputs=OUTPUTS), *doubts))
     gateway.on("EstimateGeneration", Warned(pb.EstimateGenerationResponse(description="by the second"), *doubts))
@@ -68,7 +68,7 @@ async def test_what_the_gateway_warns_of_goes_to_stderr(gateway: ScriptedGateway
     assert estimated.out == "by the second\n"
 
 
-async def test_json_is_one_line_for_each_change_and_nothing_else(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_json_prints_only_one_line_per_change(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SubmitGeneration", submitted())
     gateway.on("WatchGeneration", [change("QUEUED", 2), change("COMPLETED", 3, outputs=OUTPUTS)])
 
@@ -109,7 +109,7 @@ async def test_outputs_are_saved_without_credentials(
         (refusal("NOT_FOUND", "NOT_FOUND", "is gone"), 3),
     ],
 )
-async def test_every_end_has_its_exit_code_and_one_line(
+async def test_every_end_has_its_exit_code_and_one_error_line(
     gateway: ScriptedGateway, hfgateway: Command, end: pb.WatchGenerationResponse | Refusal, code: int
 ) -> None:
     gateway.on("SubmitGeneration", submitted())
@@ -122,7 +122,7 @@ async def test_every_end_has_its_exit_code_and_one_line(
     assert gateway.requests["SubmitGeneration"][0].input.model.parameters["list"][1] == "2"
 
 
-async def test_a_refusal_is_one_line_that_names_the_fields(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_a_refusal_prints_one_line_with_the_fields(gateway: ScriptedGateway, hfgateway: Command) -> None:
     answer = refusal("INVALID_ARGUMENT", "INVALID_INPUT", "1 field is wrong", input__soul__seed="1 to 1,000,000")
     gateway.on("SubmitGeneration", answer)
 
@@ -132,7 +132,7 @@ async def test_a_refusal_is_one_line_that_names_the_fields(gateway: ScriptedGate
     assert ended.err == "error: INVALID_INPUT: 1 field is wrong (input.soul.seed: 1 to 1,000,000)\n"
 
 
-async def test_a_gateway_that_is_away_is_said_with_the_key_to_repeat_with(hfgateway: Command) -> None:
+async def test_an_unreachable_gateway_is_reported_with_the_key(hfgateway: Command) -> None:
     ended = await hfgateway("generate", "x", "--gateway", "127.0.0.1:1", "--key", "order-7")
 
     assert ended.code == 4
@@ -141,7 +141,7 @@ async def test_a_gateway_that_is_away_is_said_with_the_key_to_repeat_with(hfgate
     assert "Traceback" not in ended.err
 
 
-async def test_what_cannot_be_told_has_its_own_exit_code(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_an_unresolved_submission_has_its_own_exit_code(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SubmitGeneration", refusal("ABORTED", "SUBMISSION_UNRESOLVED", "no answer", retry_delay=60))
 
     ended = await hfgateway("generate", "x", "--key", "order-7")
@@ -149,7 +149,7 @@ async def test_what_cannot_be_told_has_its_own_exit_code(gateway: ScriptedGatewa
     assert (ended.code, "--key order-7" in ended.err) == (5, True)
 
 
-async def test_ctrl_c_while_watching_says_how_to_go_on(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_ctrl_c_while_watching_prints_the_command_to_resume(gateway: ScriptedGateway, hfgateway: Command) -> None:
     watching = asyncio.Event()
 
     async def reached(_request: object) -> None:
@@ -167,7 +167,7 @@ async def test_ctrl_c_while_watching_says_how_to_go_on(gateway: ScriptedGateway,
     assert "CancelGeneration" not in gateway.requests
 
 
-async def test_ctrl_c_before_the_answer_says_the_key(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_ctrl_c_before_the_response_prints_the_key(gateway: ScriptedGateway, hfgateway: Command) -> None:
     reached = asyncio.Event()
 
     async def silent(_request: object) -> None:
@@ -183,7 +183,9 @@ async def test_ctrl_c_before_the_answer_says_the_key(gateway: ScriptedGateway, h
     assert f"--key {gateway.requests['SubmitGeneration'][0].idempotency_key}" in ended.err
 
 
-async def test_watch_goes_on_from_what_it_is_and_survives_a_cut(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_watch_starts_at_the_current_revision_and_survives_a_disconnect(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
     gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 2)))
     gateway.on("WatchGeneration", [change("IN_PROGRESS", 3), gateway.cut], [change("COMPLETED", 4, outputs=OUTPUTS)])
 
@@ -193,7 +195,7 @@ async def test_watch_goes_on_from_what_it_is_and_survives_a_cut(gateway: Scripte
     assert [request.after_revision for request in gateway.requests["WatchGeneration"]] == [2, 3]
 
 
-async def test_a_timeout_leaves_it_running(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_a_watch_timeout_does_not_cancel_the_generation(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("UNCERTAIN", 2)))
     gateway.on("WatchGeneration", [gateway.hang])
 

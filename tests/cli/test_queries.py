@@ -1,4 +1,4 @@
-"""The commands that ask one thing, and what is refused before anything is asked."""
+"""Commands that make one call, and usage errors that make none."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ FOUND = pb.ListGenerationsResponse(
 )
 
 
-async def test_list_prints_columns_for_other_programs(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_list_prints_tab_separated_columns(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("ListGenerations", FOUND)
 
     ended = await hfgateway("list", "--state", "queued", "--state", "COMPLETED", "--model", "a/b", "--limit", "2")
@@ -48,7 +48,7 @@ async def test_list_prints_json_lines(gateway: ScriptedGateway, hfgateway: Comma
     assert [json.loads(line)["id"] for line in ended.out.splitlines()] == ["g2"]
 
 
-async def test_get_says_where_the_copies_are(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_get_shows_the_archived_copies(gateway: ScriptedGateway, hfgateway: Command) -> None:
     outputs = [{"url": "https://cdn.test/1", "archived": {"url": "s3://b/1"}}, {"url": "https://cdn.test/2"}, {}]
     gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("COMPLETED", 2, outputs=outputs)))
 
@@ -61,7 +61,7 @@ async def test_get_says_where_the_copies_are(gateway: ScriptedGateway, hfgateway
     ]
 
 
-async def test_get_says_what_is_known(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_get_shows_the_state_the_key_and_the_delay(gateway: ScriptedGateway, hfgateway: Command) -> None:
     waiting = generation("PENDING", 1, idempotency_key="order-7", delay={"message": "no room"})
     gateway.on("GetGeneration", pb.GetGenerationResponse(generation=waiting))
 
@@ -92,7 +92,7 @@ async def test_estimate_names_the_price(gateway: ScriptedGateway, hfgateway: Com
     assert gateway.requests["EstimateGeneration"][0].input.dop.image_urls == ["https://a.test/1.png"]
 
 
-async def test_tls_trusts_the_authority_that_is_named(hfgateway: Command, tmp_path: Path) -> None:
+async def test_tls_trusts_the_named_authority_only(hfgateway: Command, tmp_path: Path) -> None:
     cert, key = make_certificate(tmp_path)
     secured = ScriptedGateway()
     await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
@@ -123,7 +123,7 @@ async def test_tls_trusts_the_authority_that_is_named(hfgateway: Command, tmp_pa
         (["sandbox", "--fail", "boredom=1"], "unknown fault boredom"),
     ],
 )
-def test_wrong_usage_is_told_before_anything_is_asked(arguments: list[str], complaint: str) -> None:
+def test_wrong_usage_is_reported_before_any_call(arguments: list[str], complaint: str) -> None:
     result = CliRunner().invoke(cli, arguments)
 
     assert result.exit_code == 2
@@ -144,7 +144,7 @@ def test_every_command_is_in_the_list() -> None:
     assert all(f"  {name} " in output for name in COMMANDS)
 
 
-async def test_on_a_terminal_progress_moves_and_a_list_is_a_table(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_a_terminal_shows_live_progress_and_tables(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=generation("PENDING", 1)))
     gateway.on("WatchGeneration", [change("COMPLETED", 2, outputs=[{"url": "https://cdn.test/[b].png"}])])
     gateway.on("ListGenerations", FOUND)
@@ -156,7 +156,7 @@ async def test_on_a_terminal_progress_moves_and_a_list_is_a_table(gateway: Scrip
 
 
 async def on_terminal(hfgateway: Command, *arguments: str) -> str:
-    """What the command shows where it believes in a terminal of 100 columns."""
+    """Return the output of the command on a terminal of 100 columns."""
     ours, its = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -171,7 +171,7 @@ async def on_terminal(hfgateway: Command, *arguments: str) -> str:
     try:
         while chunk := await asyncio.to_thread(os.read, ours, 65536):
             shown += chunk
-    except OSError:  # the other end is closed: Linux says so with EIO
+    except OSError:  # Linux reports EIO when the other end is closed
         pass
     finally:
         os.close(ours)

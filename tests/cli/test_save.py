@@ -1,4 +1,4 @@
-"""How `--save` writes files: whole, checked, and gone on with where they broke off."""
+"""`--save` writes complete, checked files and resumes broken downloads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def test_a_broken_connection_is_gone_on_with(media: MediaServer, tmp_path: Path) -> None:
+async def test_a_broken_download_is_resumed(media: MediaServer, tmp_path: Path) -> None:
     file = media.add("/a.png", CONTENT, faults=[{"cut": 200_000}, {"cut": 50_000}])
 
     (path,) = await saved(media, tmp_path)
@@ -50,7 +50,7 @@ async def test_a_broken_connection_is_gone_on_with(media: MediaServer, tmp_path:
 
 
 @pytest.mark.parametrize("etag", ['"one"', 'W/"one"', ""])
-async def test_what_stays_broken_is_refused_and_gone_on_with_the_next_time(
+async def test_a_download_that_keeps_breaking_is_resumed_by_the_next_command(
     media: MediaServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], etag: str
 ) -> None:
     file = media.add("/a.png", CONTENT, etag=etag, faults=[{"cut": 70_000}] * ATTEMPTS)
@@ -58,10 +58,10 @@ async def test_what_stays_broken_is_refused_and_gone_on_with_the_next_time(
         await saved(media, tmp_path)
 
     assert refused.value.exit_code == 1
-    told = capsys.readouterr().err
-    assert "output 1 cannot be saved" in told
-    assert "hfgateway watch g1 --save" in told
-    assert "canary" not in told
+    errors = capsys.readouterr().err
+    assert "output 1 cannot be saved" in errors
+    assert "hfgateway watch g1 --save" in errors
+    assert "canary" not in errors
     assert "g1-1.png" not in names(tmp_path)
     assert len(file.requests) == (ATTEMPTS if etag == '"one"' else 1)
 
@@ -71,7 +71,7 @@ async def test_what_stays_broken_is_refused_and_gone_on_with_the_next_time(
     assert names(tmp_path) == ["g1-1.png"]
 
 
-async def test_another_version_is_begun_anew(media: MediaServer, tmp_path: Path) -> None:
+async def test_a_part_of_another_version_is_discarded(media: MediaServer, tmp_path: Path) -> None:
     (tmp_path / "g1-1.part").write_bytes(b"x" * 1000)
     (tmp_path / "g1-1.part.etag").write_text('"of yesterday"')
     media.add("/a.png", CONTENT)
@@ -80,7 +80,7 @@ async def test_another_version_is_begun_anew(media: MediaServer, tmp_path: Path)
 
 
 @pytest.mark.parametrize("length", [len(CONTENT), len(CONTENT) + 5])
-async def test_more_than_there_is_of_it_is_no_part(media: MediaServer, tmp_path: Path, length: int) -> None:
+async def test_a_part_longer_than_the_file_is_discarded(media: MediaServer, tmp_path: Path, length: int) -> None:
     (tmp_path / "g1-1.part").write_bytes(b"x" * length)
     (tmp_path / "g1-1.part.etag").write_text('"one"')
     media.add("/a.png", CONTENT, faults=[{"status": 416}])
@@ -88,7 +88,7 @@ async def test_more_than_there_is_of_it_is_no_part(media: MediaServer, tmp_path:
     assert path.read_bytes() == CONTENT
 
 
-async def test_a_part_that_ends_early_is_not_the_end(media: MediaServer, tmp_path: Path) -> None:
+async def test_a_short_partial_response_is_continued(media: MediaServer, tmp_path: Path) -> None:
     (tmp_path / "g1-1.part").write_bytes(CONTENT[:1000])
     (tmp_path / "g1-1.part.etag").write_text('"one"')
     media.add("/a.png", CONTENT, faults=[{"more": -1000}])
@@ -96,7 +96,7 @@ async def test_a_part_that_ends_early_is_not_the_end(media: MediaServer, tmp_pat
     assert path.read_bytes() == CONTENT
 
 
-async def test_what_came_without_a_version_is_of_none(media: MediaServer, tmp_path: Path) -> None:
+async def test_a_part_without_an_etag_is_not_resumed(media: MediaServer, tmp_path: Path) -> None:
     (tmp_path / "g1-1.part").write_bytes(b"x" * 1000)
     (tmp_path / "g1-1.part.etag").write_text('"one"')
     file = media.add("/a.png", CONTENT[::-1], etag="", ranged=False, faults=[{"cut": 70_000}])
@@ -107,7 +107,7 @@ async def test_what_came_without_a_version_is_of_none(media: MediaServer, tmp_pa
     assert path.read_bytes() == CONTENT
 
 
-async def test_a_part_that_was_not_asked_for_is_refused(
+async def test_a_wrong_content_range_is_refused(
     media: MediaServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "g1-1.part").write_bytes(CONTENT[:1000])
@@ -120,7 +120,7 @@ async def test_a_part_that_was_not_asked_for_is_refused(
     assert "g1-1.png" not in names(tmp_path)
 
 
-async def test_a_file_that_is_gone_is_told_and_leaves_nothing(
+async def test_a_refused_download_is_reported_and_leaves_no_file(
     media: MediaServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     media.add("/a.png", CONTENT, faults=[{"status": 403}])
@@ -131,7 +131,7 @@ async def test_a_file_that_is_gone_is_told_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("to", ["http://169.254.169.254/latest", "https://10.0.0.1/a.png", "file:///etc/passwd"])
-async def test_a_redirect_leads_to_no_inner_address(media: MediaServer, tmp_path: Path, to: str) -> None:
+async def test_a_redirect_to_a_private_address_is_refused(media: MediaServer, tmp_path: Path, to: str) -> None:
     media.add("/a.png", CONTENT, faults=[{"status": 302, "headers": {"Location": to}}])
     with pytest.raises(click.exceptions.Exit):
         await saved(media, tmp_path)
@@ -145,7 +145,7 @@ async def test_a_redirect_on_the_same_host_is_followed(media: MediaServer, tmp_p
     assert path.read_bytes() == CONTENT
 
 
-async def test_redirects_without_end_are_given_up(media: MediaServer, tmp_path: Path) -> None:
+async def test_endless_redirects_are_given_up(media: MediaServer, tmp_path: Path) -> None:
     file = media.add("/a.png", CONTENT, faults=[{"status": 302, "headers": {"Location": "/a.png"}}] * 100)
     with pytest.raises(click.exceptions.Exit):
         await saved(media, tmp_path)

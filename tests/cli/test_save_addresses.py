@@ -20,19 +20,19 @@ from tests.cli.test_save import CONTENT, names, saved_from
 
 PUBLIC = "127.0.0.2"
 """An address of this machine that counts as public in these tests."""
-NOBODY = "127.0.0.3"
-"""Another one, at which no server listens."""
+UNREACHABLE = "127.0.0.3"
+"""Another one, on which no server listens."""
 
 
 class Listener:
-    """Listens at 127.0.0.1, and knows whether a client has connected."""
+    """A listener on 127.0.0.1 that reports whether a client has connected."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
 
-    def heard(self) -> bool:
+    def connected(self) -> bool:
         try:
             self._socket.accept()[0].close()
         except BlockingIOError:
@@ -82,12 +82,12 @@ def tls(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"]
 )
-async def test_a_remote_gateway_does_not_lead_to_this_machine(
+async def test_a_remote_gateway_cannot_send_downloads_to_this_machine(
     inside: Listener, tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str
 ) -> None:
     with pytest.raises(click.exceptions.Exit):
         await saved_from(f"http://{host}:{inside.port}/a.png", tmp_path, local=False)
-    assert not inside.heard()
+    assert not inside.connected()
     shown = capsys.readouterr().err
     assert "not public" in shown
     assert "canary" not in shown
@@ -96,7 +96,7 @@ async def test_a_remote_gateway_does_not_lead_to_this_machine(
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "[fd00:ec2::254]", "192.168.0.1"])
 @pytest.mark.parametrize("local", [True, False])
-async def test_no_gateway_leads_to_the_network_of_this_machine(
+async def test_no_gateway_can_send_downloads_to_private_networks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str, local: bool
 ) -> None:
     with pytest.raises(click.exceptions.Exit):
@@ -105,13 +105,13 @@ async def test_no_gateway_leads_to_the_network_of_this_machine(
 
 
 @pytest.mark.parametrize("local", [True, False])
-async def test_a_name_that_leads_to_this_machine_is_refused(
+async def test_a_name_that_resolves_to_this_machine_is_refused(
     inside: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local: bool
 ) -> None:
     Names(monkeypatch, ["127.0.0.1"])
     with pytest.raises(click.exceptions.Exit):
         await saved_from(f"https://cdn.example:{inside.port}/a.png", tmp_path, local=local)
-    assert not inside.heard()
+    assert not inside.connected()
 
 
 async def test_a_name_with_one_private_address_is_refused(
@@ -120,10 +120,10 @@ async def test_a_name_with_one_private_address_is_refused(
     Names(monkeypatch, [PUBLIC, "127.0.0.1"])
     with pytest.raises(click.exceptions.Exit):
         await saved_from(f"https://cdn.example:{inside.port}/a.png", tmp_path, local=False)
-    assert not inside.heard()
+    assert not inside.connected()
 
 
-async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
+async def test_save_connects_to_the_address_that_it_checked(
     inside: Listener, tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolver = Names(monkeypatch, [PUBLIC], ["127.0.0.1"])
@@ -132,7 +132,7 @@ async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
         link.add("/a.png", b"", faults=[{"status": 302, "headers": {"Location": target}}])
         file = cdn.add("/b.png", CONTENT)
         (path,) = await saved_from(f"{link.url}/a.png", tmp_path, local=True)
-    assert not inside.heard()
+    assert not inside.connected()
     assert resolver.lookups == 1
     assert path.read_bytes() == CONTENT
     assert [request.headers["Host"] for request in file.requests] == [f"cdn.example:{inside.port}"]
@@ -146,14 +146,14 @@ async def test_each_attempt_checks_the_name_again(
         cdn.add("/a.png", CONTENT, faults=[{"cut": 200_000}])
         with pytest.raises(click.exceptions.Exit):
             await saved_from(f"https://cdn.example:{inside.port}/a.png", tmp_path, local=False)
-    assert not inside.heard()
+    assert not inside.connected()
     assert resolver.lookups == 2
 
 
-async def test_the_next_address_is_tried_if_one_does_not_answer(
+async def test_an_unreachable_address_falls_back_to_the_next(
     tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Names(monkeypatch, [NOBODY, PUBLIC])
+    Names(monkeypatch, [UNREACHABLE, PUBLIC])
     async with MediaServer(PUBLIC, tls=tls) as cdn:
         cdn.add("/a.png", CONTENT)
         port = cdn.url.rpartition(":")[2]
@@ -161,7 +161,7 @@ async def test_the_next_address_is_tried_if_one_does_not_answer(
     assert path.read_bytes() == CONTENT
 
 
-async def test_a_server_must_prove_the_name_of_the_link(
+async def test_the_certificate_must_match_the_host_of_the_link(
     tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Names(monkeypatch, [PUBLIC])
@@ -174,16 +174,18 @@ async def test_a_server_must_prove_the_name_of_the_link(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_a_link_to_this_machine_is_no_redirect_into_it(inside: Listener, tmp_path: Path, host: str) -> None:
+async def test_a_link_to_this_machine_cannot_redirect_to_another_port(
+    inside: Listener, tmp_path: Path, host: str
+) -> None:
     async with MediaServer() as link:
         target = f"https://{host}:{inside.port}/b.png"
         link.add("/a.png", b"", faults=[{"status": 302, "headers": {"Location": target}}])
         with pytest.raises(click.exceptions.Exit):
             await saved_from(f"{link.url}/a.png", tmp_path, local=True)
-    assert not inside.heard()
+    assert not inside.connected()
 
 
-async def test_no_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_of_the_environment_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with MediaServer() as media:

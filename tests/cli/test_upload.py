@@ -1,4 +1,4 @@
-"""`hfgateway upload`, and files that are inputs of `generate` and `estimate`."""
+"""`hfgateway upload`, and files as inputs of `generate` and `estimate`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-async def test_the_url_is_printed_and_nothing_else(gateway: ScriptedGateway, hfgateway: Command, picture: Path) -> None:
+async def test_upload_prints_only_the_url(gateway: ScriptedGateway, hfgateway: Command, picture: Path) -> None:
     gateway.on("UploadMedia", refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", retry_delay=0.01), STORED, STORED)
 
     plain = await hfgateway("upload", str(picture))
@@ -37,7 +37,7 @@ async def test_the_url_is_printed_and_nothing_else(gateway: ScriptedGateway, hfg
     ]  # fmt: skip
 
 
-async def test_what_is_refused_is_one_line(gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path) -> None:
+async def test_a_refused_upload_prints_one_line(gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path) -> None:
     strange = tmp_path / "strange"
     strange.write_bytes(b"words")
     ended = await hfgateway("upload", str(strange))
@@ -51,9 +51,7 @@ async def test_what_is_refused_is_one_line(gateway: ScriptedGateway, hfgateway: 
     assert (await hfgateway("upload", str(tmp_path / "none.png"))).code == 2
 
 
-async def test_a_file_is_uploaded_before_it_is_generated_from(
-    gateway: ScriptedGateway, hfgateway: Command, picture: Path
-) -> None:
+async def test_generate_uploads_its_input_files(gateway: ScriptedGateway, hfgateway: Command, picture: Path) -> None:
     gateway.on("UploadMedia", STORED)
     gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=generation("COMPLETED", 2)))
 
@@ -65,7 +63,7 @@ async def test_a_file_is_uploaded_before_it_is_generated_from(
     assert list(request.input.dop.image_urls) == [URL, "https://a.test/2"]
 
 
-async def test_to_repeat_it_the_links_are_to_be_used(
+async def test_an_unresolved_submission_asks_to_repeat_with_the_links(
     gateway: ScriptedGateway, hfgateway: Command, picture: Path
 ) -> None:
     gateway.on("UploadMedia", STORED)
@@ -77,9 +75,7 @@ async def test_to_repeat_it_the_links_are_to_be_used(
     assert "repeat this command with --key order-7, with the links in place of the files" in ended.err
 
 
-async def test_an_upload_that_fails_submits_nothing(
-    gateway: ScriptedGateway, hfgateway: Command, picture: Path
-) -> None:
+async def test_a_failed_upload_submits_nothing(gateway: ScriptedGateway, hfgateway: Command, picture: Path) -> None:
     gateway.on("UploadMedia", refusal("INVALID_ARGUMENT", "INPUT_REFUSED", "no such type"))
 
     ended = await hfgateway("generate", "x", "--image", str(picture))
@@ -88,7 +84,7 @@ async def test_an_upload_that_fails_submits_nothing(
     assert "SubmitGeneration" not in gateway.requests
 
 
-async def test_an_estimate_is_made_of_files_too(gateway: ScriptedGateway, hfgateway: Command, picture: Path) -> None:
+async def test_estimate_uploads_its_input_files(gateway: ScriptedGateway, hfgateway: Command, picture: Path) -> None:
     gateway.on("UploadMedia", STORED, STORED)
     gateway.on("EstimateGeneration", pb.EstimateGenerationResponse(description="free"))
 
@@ -98,7 +94,7 @@ async def test_an_estimate_is_made_of_files_too(gateway: ScriptedGateway, hfgate
     assert gateway.requests["EstimateGeneration"][0].input.speak.audio_url == URL
 
 
-async def test_neither_a_url_nor_a_file_is_a_usage_error(hfgateway: Command) -> None:
+async def test_a_missing_input_file_is_a_usage_error(hfgateway: Command) -> None:
     ended = await hfgateway("generate", "x", "--image", "no-such-file.png")
     assert ended.code == 2
     assert "neither a URL nor a file" in ended.err

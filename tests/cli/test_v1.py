@@ -1,4 +1,4 @@
-"""`hfgateway generate` for what only Higgsfield's v1 API serves, through a real gateway, to files that are real."""
+"""`hfgateway generate` with inputs that only Higgsfield's v1 API serves, through a real gateway, to real files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         (SPEAK, "v1/speak/higgsfield", {"1.webm": b"\x1aE\xdf\xa3"}),
     ],
 )
-async def test_what_v1_makes_is_saved(
+async def test_outputs_of_v1_are_saved(
     running: Running, tmp_path: Path, arguments: list[str], model: str, files: dict[str, bytes]
 ) -> None:
     hfgateway = Command(running.gateway.grpc_address)
@@ -47,7 +47,7 @@ async def test_what_v1_makes_is_saved(
     assert [one.model for one in running.ledger.submissions] == [model]
 
 
-async def test_what_v1_refuses_is_told_by_the_names_of_the_command(running: Running) -> None:
+async def test_a_refusal_of_v1_names_the_fields_of_the_command(running: Running) -> None:
     hfgateway = Command(running.gateway.grpc_address)
 
     wrong = await hfgateway("generate", "a fox", "--soul", "-p", "width=2048")

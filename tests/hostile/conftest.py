@@ -1,4 +1,4 @@
-"""A gateway that asks for keys, and callers that mean it harm."""
+"""A gateway that requires keys, and hostile callers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Start = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Start one; the terms are those of `run`."""
+    """Start a gateway with the options of `run`."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Running:
@@ -28,7 +28,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def running(start: Start) -> Running:
-    """One that asks for keys."""
+    """A gateway that requires keys."""
     return await start(AUTH="keys")
 
 
@@ -44,13 +44,13 @@ async def connected(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, a
 
 
 async def head_of_answer(reader: asyncio.StreamReader) -> bytes:
-    """Status line and headers of an answer."""
+    """Read the status line and headers of a response."""
     async with asyncio.timeout(PATIENCE):
         return await reader.readuntil(b"\r\n\r\n")
 
 
 async def bad_requests(running: Running, reason: str) -> float:
-    """How many requests were counted as bad for a reason."""
+    """Return the number of bad requests that were counted for a reason."""
     prefix = f'hfgateway_bad_requests_total{{reason="{reason}"}} '
     found = [line for line in (await running.metrics()).splitlines() if line.startswith(prefix)]
     return float(found[0].removeprefix(prefix)) if found else 0.0

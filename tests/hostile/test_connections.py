@@ -1,4 +1,4 @@
-"""Idle connections: each port bounds them, and keeps serving active callers."""
+"""Idle connections: each port limits them and continues to serve active callers."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from tests.hostile.conftest import connected
 from tests.support.running import PATIENCE
 
 LIMIT = 256
-"""Open files of the gateway under attack; a quarter of them is not for connections."""
+"""Open files of the gateway under attack; a quarter of them is reserved for other uses than connections."""
 ATTACK = 400
-"""Connections at once, more than it may open."""
+"""Concurrent connections, more than the gateway may open."""
 _LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
@@ -42,14 +42,14 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 
 def process(folder: Path, *, soft: int, hard: int) -> GatewayProcess:
-    """A gateway that may open so many files."""
+    """Return a gateway process with these limits on open files."""
     launcher = (sys.executable, "-c", _LIMITED.format(soft=soft, hard=hard))
     return GatewayProcess(folder, "http://127.0.0.1:9", launcher=launcher)
 
 
 @asynccontextmanager
 async def idle_connections(address: str, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
-    """So many that say nothing; those that are refused are among them."""
+    """Open `count` connections that send nothing; refused connections are among them."""
     async with AsyncExitStack() as stack:
         readers = []
         for _ in range(count):
@@ -70,7 +70,7 @@ async def metrics(address: str) -> str:
         return await got.text()
 
 
-async def test_callers_are_served_beside_idle_connections_to_the_http_port(tmp_path: Path) -> None:
+async def test_idle_connections_do_not_block_the_http_port(tmp_path: Path) -> None:
     async with process(tmp_path, soft=LIMIT, hard=LIMIT) as gateway:
         async with gateway.channel() as channel, idle_connections(gateway.http_address, ATTACK):
             assert 'hfgateway_bad_requests_total{reason="connections"}' in await metrics(gateway.http_address)
@@ -78,7 +78,7 @@ async def test_callers_are_served_beside_idle_connections_to_the_http_port(tmp_p
         assert await gateway.terminate() == 0
 
 
-async def test_connected_callers_are_served_beside_idle_connections_to_the_grpc_port(tmp_path: Path) -> None:
+async def test_idle_connections_do_not_block_connected_grpc_callers(tmp_path: Path) -> None:
     async with process(tmp_path, soft=LIMIT, hard=LIMIT) as gateway, gateway.channel() as channel:
         await assert_answers(channel)
         async with idle_connections(gateway.address, ATTACK):
@@ -98,7 +98,7 @@ async def test_the_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def server(certificates: Certificates | None = None) -> AsyncIterator[tuple[WebServer, str, list[Bad]]]:
-    """A server of two places, its address, and what it counts."""
+    """Start a server that accepts two connections; yield it, its address, and the bad requests that it counted."""
     counted: list[Bad] = []
     held = asyncio.Event()
 
@@ -124,7 +124,7 @@ async def server(certificates: Certificates | None = None) -> AsyncIterator[tupl
 GET = b"GET /%s HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
-async def test_the_longest_idle_connection_goes_first() -> None:
+async def test_the_longest_idle_connection_is_closed_first() -> None:
     async with (
         server() as (web, address, counted),
         connected(address) as (first, _),
@@ -140,7 +140,7 @@ async def test_the_longest_idle_connection_goes_first() -> None:
             assert (web.connections, counted) == (2, [Bad.CONNECTIONS])
 
 
-async def test_a_newcomer_is_refused_while_all_are_served() -> None:
+async def test_a_new_connection_is_refused_while_all_others_are_busy() -> None:
     async with server() as (web, address, counted), connected(address) as (_, one), connected(address) as (_, other):
         for writer in (one, other):
             writer.write(GET % b"hold")
@@ -152,7 +152,7 @@ async def test_a_newcomer_is_refused_while_all_are_served() -> None:
         assert (web.connections, counted) == (2, [Bad.CONNECTIONS])
 
 
-async def test_callers_are_served_beside_connections_without_a_tls_handshake(tmp_path: Path) -> None:
+async def test_connections_without_a_tls_handshake_do_not_block_callers(tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     pair = authority.signed("server")
     trusted = ssl.create_default_context(cafile=str(authority.cert))
@@ -186,7 +186,7 @@ def test_a_flood_of_log_lines_is_rate_limited() -> None:
 
 
 @pytest.mark.parametrize("words", [b"\x16\x03\x01\x00\x05hello", b"no HTTP at all\r\n\r\n"])
-async def test_what_is_no_http_is_counted(words: bytes) -> None:
+async def test_bytes_that_are_not_http_are_counted(words: bytes) -> None:
     async with server() as (_, address, counted), connected(address) as (reader, writer):
         writer.write(words)
         async with asyncio.timeout(PATIENCE):

@@ -1,4 +1,4 @@
-"""The health service, which needs no key: few watches at once, which end with their connection."""
+"""The health service, which needs no key: watches are limited and end with their connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def next_status(call: grpc.aio.UnaryStreamCall[bytes, Response]) -> int:
         return int((await call.read()).status)
 
 
-async def test_few_watches_are_open_at_once_and_end_with_their_connection(running: Running) -> None:
+async def test_health_watches_are_limited_and_end_with_their_connection(running: Running) -> None:
     address = running.gateway.grpc_address
     async with grpc.aio.insecure_channel(address) as channel, grpc.aio.insecure_channel(address) as other:
         calls = [watch(channel) for _ in range(MOST)]
@@ -55,7 +55,7 @@ async def test_few_watches_are_open_at_once_and_end_with_their_connection(runnin
         assert await next_status(watch(other)) == Response.SERVING
 
 
-async def test_a_watch_is_sent_every_change(running: Running) -> None:
+async def test_a_health_watch_receives_every_change(running: Running) -> None:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         calls = [watch(channel), watch(channel, SERVICE.full_name)]
         assert [await next_status(call) for call in calls] == [Response.SERVING, Response.SERVING]
@@ -65,7 +65,7 @@ async def test_a_watch_is_sent_every_change(running: Running) -> None:
         assert [await next_status(call) for call in calls] == [Response.NOT_SERVING, Response.NOT_SERVING]
 
 
-async def test_a_long_name_is_refused(running: Running) -> None:
+async def test_a_long_service_name_is_refused(running: Running) -> None:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await next_status(watch(channel, "x" * 256))

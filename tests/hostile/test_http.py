@@ -1,4 +1,4 @@
-"""Odd requests to the HTTP port: answered for what they are, without a line of log for each."""
+"""Malformed requests to the HTTP port get a precise response and no error in the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.webhooks import path_of, post, request_of, told
 
 UNARY = "/hfgateway.v1.GenerationService/GetGeneration"
 SLOW = 60
-"""Slow bodies at once, more than the webhook route takes here."""
+"""Concurrent slow bodies, more than the webhook route accepts in these tests."""
 
 
 @pytest.mark.parametrize("name", [b"authorization", b"content-type", b"x-own", b"origin", b"host"])
@@ -34,7 +34,7 @@ async def test_a_header_that_is_not_utf8_is_refused(
 
 
 @pytest.mark.parametrize("content_type", ["application/grpc", "application/grpc+proto"])
-async def test_grpc_on_the_http_port_is_sent_to_its_own(
+async def test_grpc_on_the_http_port_is_refused_with_a_hint(
     running: Running, content_type: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = running.gateway.http_address + UNARY
@@ -47,18 +47,18 @@ async def test_grpc_on_the_http_port_is_sent_to_its_own(
 
 
 ODD = {
-    "a time-out that is no number": {"connect-timeout-ms": "soon"},
-    "a time-out without end": {"connect-timeout-ms": "9" * 400},
+    "a timeout that is not a number": {"connect-timeout-ms": "soon"},
+    "an endless timeout": {"connect-timeout-ms": "9" * 400},
     "a version of another protocol": {"connect-protocol-version": "9"},
     "an unknown encoding": {"content-encoding": "zip"},
-    "a grpc-timeout that is none": {"content-type": "application/grpc-web+proto", "grpc-timeout": "x"},
+    "an invalid grpc-timeout": {"content-type": "application/grpc-web+proto", "grpc-timeout": "x"},
     "an unknown codec": {"content-type": "application/grpc-web+xml"},
-    "a length that is none": {"content-type": "application/proto;;;"},
+    "an invalid content type": {"content-type": "application/proto;;;"},
 }
 
 
 @pytest.mark.parametrize("headers", ODD.values(), ids=ODD)
-async def test_an_odd_header_is_no_defect(
+async def test_a_malformed_header_is_not_an_internal_error(
     start: Start, headers: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     running = await start()
@@ -69,7 +69,9 @@ async def test_an_odd_header_is_no_defect(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_slow_bodies_of_strangers_do_not_keep_webhooks_out(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_bodies_for_unknown_tokens_do_not_block_webhooks(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(serving, "WEBHOOKS", SLOW)
     running = await start(**public_url())
     await running.submit(soul("a fox"))
@@ -84,7 +86,7 @@ async def test_slow_bodies_of_strangers_do_not_keep_webhooks_out(start: Start, m
     assert await bad_requests(running, "webhook") == SLOW
 
 
-async def test_slow_bodies_for_one_token_do_not_keep_other_webhooks_out(
+async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "WEBHOOKS", SLOW)
@@ -100,7 +102,7 @@ async def test_slow_bodies_for_one_token_do_not_keep_other_webhooks_out(
             reader, writer = await stack.enter_async_context(connected(running.gateway.http_address))
             writer.write(head)
             answers.append(asyncio.create_task(head_of_answer(reader)))
-        # Those beyond the bound are answered at once, the others wait for their bodies.
+        # Requests beyond the limit get a response at once; the others wait for their bodies.
         await eventually(lambda: sum(answer.done() for answer in answers) == SLOW - WEBHOOKS_OF_ONE_TOKEN)
         assert all(answer.result().startswith(b"HTTP/1.1 503 ") for answer in answers if answer.done())
         answer = await post(path_of(running, "an owl"), told(request_of(running, "an owl")))
@@ -111,14 +113,14 @@ async def test_slow_bodies_for_one_token_do_not_keep_other_webhooks_out(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080", "app.localhost"])
-async def test_without_keys_this_machine_may_call_by_any_of_its_names(start: Start, host: str) -> None:
+async def test_any_loopback_host_name_is_accepted_without_keys(start: Start, host: str) -> None:
     running = await start()
     url = running.gateway.http_address + "/healthz"
     async with aiohttp.ClientSession() as session, session.get(url, headers={"host": host}) as answer:
         assert answer.status == 200
 
 
-async def test_without_keys_the_ipv6_loopback_address_is_served(start: Start) -> None:
+async def test_the_ipv6_loopback_address_is_served_without_keys(start: Start) -> None:
     running = await start(HTTP_ADDRESS="[::1]:0")
     async with aiohttp.ClientSession() as session, session.get(running.gateway.http_address + "/healthz") as answer:
         assert answer.status == 200
@@ -127,7 +129,7 @@ async def test_without_keys_the_ipv6_loopback_address_is_served(start: Start) ->
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://localhost:1", "http://localhost.evil.example"]
 )
-async def test_without_keys_no_foreign_page_may_call(start: Start, origin: str) -> None:
+async def test_foreign_origins_are_refused_without_keys(start: Start, origin: str) -> None:
     running = await start(ALLOWED_ORIGINS="https://app.example.com")
     url = f"{running.gateway.http_address}/hfgateway.v1.GenerationService/SubmitGeneration"
     body = soul("a fox").SerializeToString()

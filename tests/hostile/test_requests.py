@@ -1,4 +1,4 @@
-"""Requests that cost their sender little: refused before they are read, unpacked or decoded."""
+"""Requests that are cheap to send are refused before they are read, decompressed or decoded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_a_caller_without_a_key_is_refused_before_its_body_is_read(
 
 
 def bomb(count: int) -> bytes:
-    """JSON of so many values."""
+    """Return JSON with `count` values."""
     return b'{"input":{"model":{"modelId":"m","parameters":{"a":[' + b"1," * (count - 1) + b"1]}}}}"
 
 
@@ -54,7 +54,7 @@ def enveloped(content: bytes) -> bytes:
 
 
 async def answer_of(running: Running, path: str, body: bytes, **headers: str) -> tuple[int, str]:
-    """Status and text of an answer to a call with a good key."""
+    """Call with a valid key; return the status and text of the response."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     named["authorization"] = f"Bearer {await running.key('one')}"
     async with (
@@ -64,7 +64,7 @@ async def answer_of(running: Running, path: str, body: bytes, **headers: str) ->
         return response.status, (await response.read()).decode("latin-1")
 
 
-async def test_a_bomb_is_not_unpacked(running: Running) -> None:
+async def test_a_decompression_bomb_is_not_unpacked(running: Running) -> None:
     packed = gzip.compress(bomb(2_000_000))
     assert len(packed) < 8192
     status, text = await answer_of(running, UNARY, packed, content_type="application/json", content_encoding="gzip")
@@ -78,8 +78,8 @@ async def test_a_bomb_is_not_unpacked(running: Running) -> None:
     assert await bad_requests(running, "size") == 2
 
 
-async def test_a_message_packed_in_many_pieces_is_refused(running: Running) -> None:
-    """Each piece unpacks to nothing, and what is left is copied for each."""
+async def test_a_gzip_body_of_many_members_is_refused(running: Running) -> None:
+    """Each gzip member decompresses to nothing, and the rest of the body is copied for each member."""
     packed = gzip.compress(b"") * 10_000
     status, text = await answer_of(running, UNARY, packed, content_type="application/json", content_encoding="gzip")
     assert (status, json.loads(text)["code"]) == (400, "invalid_argument")
@@ -98,7 +98,7 @@ async def test_json_of_many_values_is_not_decoded(running: Running, encoding: st
     assert await bad_requests(running, "values") == 1
 
 
-async def test_json_that_is_nested_deeply_is_not_decoded(running: Running) -> None:
+async def test_deeply_nested_json_is_not_decoded(running: Running) -> None:
     deep = DEEPEST + 1
     for body in (b'{"unknown":' + b"[" * deep + b"]" * deep + b"}", b'{"a":' * deep + b"1" + b"}" * deep, b"[" * 4_000):
         status, text = await answer_of(running, UNARY, body, content_type="application/json")
@@ -107,7 +107,7 @@ async def test_json_that_is_nested_deeply_is_not_decoded(running: Running) -> No
     assert await bad_requests(running, "values") == 3
 
 
-async def test_a_text_may_hold_what_divides_values(running: Running) -> None:
+async def test_a_string_may_contain_json_delimiters(running: Running) -> None:
     prompt = '[{,:"\\' * 10_000
     client = running.caller("connect-json", await running.key("one"))
     answer = await client.call("SubmitGeneration", soul(prompt, "key", wait_for=pb.WAIT_FOR_STORED))

@@ -1,4 +1,4 @@
-"""A gateway and a sandbox in hours that the test lets pass."""
+"""A gateway and a sandbox on a simulated clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Start = Callable[..., Awaitable[Timed]]
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Start one; the terms are those of `run_timed`."""
+    """Start a gateway with the options of `run_timed`."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Timed:

@@ -1,6 +1,6 @@
-"""The calendar is set wrong or right between two processes: Higgsfield's time decides what may no longer be undone.
+"""The wall clock is set wrong or right during a restart: irreversible decisions use Higgsfield's time.
 
-In each test the machine's calendar misleads: a gateway that believed it would charge twice, give up, cancel or forget.
+In each test the wall clock misleads: a gateway that believed it would charge twice, give up, cancel or forget.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ COARSE = 60.0
 FORGOTTEN = {"on": "status", "status": 404, "body": {"detail": "Not found"}, "times": 10**9}
 
 
-async def down(running: Timed, seconds: float, *, calendar_set: float) -> None:
-    """Stop the gateway for so long; meanwhile the calendar is set forward or back."""
+async def down(running: Timed, seconds: float, *, clock_set: float) -> None:
+    """Stop the gateway for `seconds`, and set the wall clock forward or back before it starts again."""
     await running.stop_gateway()
     running.clock.advance(seconds)
-    running.time.wall_is_ahead += calendar_set
+    running.time.wall_is_ahead += clock_set
     await running.start_gateway()
     await running.settled()
 
 
 async def uncertain(running: Timed, **terms: object) -> Generation:
-    """One that Higgsfield has charged, and whose answer was lost."""
+    """Submit a generation that Higgsfield charges and whose response is lost."""
     running.plan(on="submit", kind="lost")
     stored = await running.submit(soul("a fox", wait_for=STORED))
     await running.passes(1.0)
@@ -51,30 +51,30 @@ async def refusal(running: Timed, request: pb.SubmitGenerationRequest) -> str:
 
 
 @pytest.mark.parametrize("back", [3 * DAY, 3 * DAY - 60.0, 10 * DAY], ids=["all of it", "nearly", "more"])
-async def test_a_calendar_set_back_opens_no_window_again(start: Start, back: float) -> None:
+async def test_a_clock_set_back_does_not_reopen_a_retry_window(start: Start, back: float) -> None:
     running = await start()
     sent = await uncertain(running)
-    await down(running, 3 * DAY, calendar_set=-back)
+    await down(running, 3 * DAY, clock_set=-back)
     await running.passes(600.0, step=5.0)
     assert len(running.ledger.submissions) == 1
     assert name_of(await running.get(sent.id)) == "UNCERTAIN"
     running.time.wall_is_ahead = 0.0
-    await down(running, 60.0, calendar_set=0.0)
+    await down(running, 60.0, clock_set=0.0)
     await running.passes(600.0, step=5.0)
-    assert len(running.ledger.submissions) == 1, "and it stays closed, whatever the calendar says later"
+    assert len(running.ledger.submissions) == 1, "the window stays closed, whatever the wall clock says later"
 
 
-async def test_a_window_that_was_opened_by_a_calendar_ahead_is_closed_when_that_is_put_right(start: Start) -> None:
+async def test_correcting_a_fast_clock_does_not_reopen_a_retry_window(start: Start) -> None:
     running = await start()
     running.time.wall_is_ahead = 10 * DAY
-    await down(running, 1.0, calendar_set=0.0)
+    await down(running, 1.0, clock_set=0.0)
     await uncertain(running)
-    await down(running, 9 * DAY, calendar_set=-10 * DAY)
+    await down(running, 9 * DAY, clock_set=-10 * DAY)
     await running.passes(600.0, step=5.0)
     assert len(running.ledger.submissions) == 1
 
 
-async def test_while_higgsfield_does_not_say_the_time_nothing_of_another_process_is_repeated(start: Start) -> None:
+async def test_a_restarted_process_repeats_nothing_before_it_knows_the_time(start: Start) -> None:
     running = await start()
     sent = await uncertain(running)
     await running.stop_gateway()
@@ -88,10 +88,10 @@ async def test_while_higgsfield_does_not_say_the_time_nothing_of_another_process
     assert len(running.ledger.submissions) == 2
 
 
-async def test_an_operator_does_not_open_it_either(start: Start) -> None:
+async def test_an_operator_cannot_reopen_a_retry_window(start: Start) -> None:
     running = await start()
     sent = await uncertain(running)
-    await down(running, 3 * DAY, calendar_set=-3 * DAY)
+    await down(running, 3 * DAY, clock_set=-3 * DAY)
     resolver = running.gateway._core.resolver
     with pytest.raises(GatewayError) as raised:
         await resolver.resubmit(sent.id, may_charge_twice=False)
@@ -103,15 +103,15 @@ async def test_an_operator_does_not_open_it_either(start: Start) -> None:
 
 
 @pytest.mark.parametrize("calendar", ["ahead at the restart", "behind before it"])
-async def test_a_wait_is_not_ended_by_a_calendar(start: Start, calendar: str) -> None:
+async def test_a_wrong_clock_does_not_end_a_wait(start: Start, calendar: str) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1, queue_seconds=30 * DAY)
     before, after = (0.0, 2 * DAY) if calendar == "ahead at the restart" else (-2 * DAY, 2 * DAY)
-    await down(running, 1.0, calendar_set=before)
+    await down(running, 1.0, clock_set=before)
     await running.submit(soul("the one that runs", wait_for=STORED))
     patient = await running.submit(soul("patient", wait_for=STORED))
     hasty = await running.submit(soul("hasty", start_timeout={"seconds": int(HOUR)}, wait_for=STORED))
     await running.passes(1.0)
-    await down(running, 60.0, calendar_set=after)
+    await down(running, 60.0, clock_set=after)
     await running.passes(HOUR - 180.0, step=COARSE)
     assert [name_of(await running.get(one.id)) for one in (patient, hasty)] == ["PENDING", "PENDING"]
     await running.passes(360.0, step=COARSE)
@@ -123,23 +123,23 @@ async def test_a_wait_is_not_ended_by_a_calendar(start: Start, calendar: str) ->
     assert len(running.ledger.submissions) == 1
 
 
-async def test_what_waited_is_sent_although_the_calendar_takes_its_wait_for_over(start: Start) -> None:
+async def test_a_pending_generation_is_sent_although_the_clock_is_fast(start: Start) -> None:
     running = await start()
     await running.higgsfield_goes()
     waiting = await running.submit(soul("a fox", wait_for=STORED))
     await running.passes(1.0)
-    await down(running, 1.0, calendar_set=2 * DAY)
+    await down(running, 1.0, clock_set=2 * DAY)
     await running.passes(60.0)
     await running.higgsfield_comes_back()
     await running.passes(120.0)
     assert name_of(await running.get(waiting.id)) == "COMPLETED"
 
 
-async def test_what_is_queued_is_not_canceled_there_by_a_calendar(start: Start) -> None:
+async def test_a_fast_clock_does_not_cancel_a_queued_generation(start: Start) -> None:
     running = await start(queue_seconds=30 * DAY)
     queued = await running.submit(soul("a fox", start_timeout={"seconds": int(HOUR)}, wait_for=STORED))
     await running.passes(1.0)
-    await down(running, 60.0, calendar_set=5 * HOUR)
+    await down(running, 60.0, clock_set=5 * HOUR)
     await running.passes(HOUR - 120.0, step=COARSE)
     assert name_of(await running.get(queued.id)) == "QUEUED"
     assert running.ledger.cancels == []
@@ -147,24 +147,24 @@ async def test_what_is_queued_is_not_canceled_there_by_a_calendar(start: Start) 
     assert name_of(await running.get(queued.id)) == "CANCELED"
 
 
-async def test_what_was_sent_under_a_calendar_behind_is_not_lost_when_that_is_put_right(start: Start) -> None:
+async def test_correcting_a_slow_clock_does_not_lose_an_uncertain_generation(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
-    await down(running, 1.0, calendar_set=-40 * DAY)
+    await down(running, 1.0, clock_set=-40 * DAY)
     sent = await uncertain(running)
-    await down(running, 60.0, calendar_set=40 * DAY)
+    await down(running, 60.0, clock_set=40 * DAY)
     await running.passes(3 * HOUR - 180.0, step=COARSE)
     assert name_of(await running.get(sent.id)) == "UNCERTAIN"
     await running.passes(360.0, step=COARSE)
     assert name_of(await running.get(sent.id)) == "LOST"
 
 
-async def test_what_a_process_sent_before_it_read_a_date_is_given_up_by_the_present_one(start: Start) -> None:
+async def test_a_generation_sent_before_the_first_date_is_given_up_on_time(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     running.plan(on="status", kind="lost", times=10**9)
-    await down(running, 1.0, calendar_set=-40 * DAY)
+    await down(running, 1.0, clock_set=-40 * DAY)
     sent = await uncertain(running)
     running.sandbox.state.plan.clear()
-    await down(running, 60.0, calendar_set=40 * DAY)
+    await down(running, 60.0, clock_set=40 * DAY)
     await running.passes(3 * HOUR - 180.0, step=COARSE)
     assert name_of(await running.get(sent.id)) == "UNCERTAIN"
     await running.passes(360.0, step=COARSE)
@@ -176,20 +176,18 @@ async def test_what_a_process_sent_before_it_read_a_date_is_given_up_by_the_pres
 
 @pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
 @pytest.mark.parametrize("deleted", [False, True], ids=["kept", "deleted"])
-async def test_a_key_of_a_calendar_behind_is_not_forgotten_when_that_is_put_right(
-    start: Start, restart: bool, deleted: bool
-) -> None:
+async def test_correcting_a_slow_clock_does_not_expire_a_key(start: Start, restart: bool, deleted: bool) -> None:
     running = await start()
     running.time.wall_is_ahead = -40 * DAY
     if restart:
-        await down(running, 1.0, calendar_set=0.0)
+        await down(running, 1.0, clock_set=0.0)
     first = await running.submit(soul("a fox", wait_for=STORED))
     await running.passes(60.0)
     assert name_of(await running.get(first.id)) == "COMPLETED"
     if deleted:
         await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=first.id))
     if restart:
-        await down(running, 60.0, calendar_set=40 * DAY)
+        await down(running, 60.0, clock_set=40 * DAY)
     else:
         running.time.wall_is_ahead = 0.0
     await running.passes(2 * HOUR, step=COARSE)
@@ -201,12 +199,12 @@ async def test_a_key_of_a_calendar_behind_is_not_forgotten_when_that_is_put_righ
     assert len(running.ledger.charges) == 1
 
 
-async def test_a_key_is_forgotten_at_its_true_age(start: Start) -> None:
+async def test_a_key_expires_at_its_true_age(start: Start) -> None:
     running = await start(RETENTION="1d")
-    await down(running, 1.0, calendar_set=-40 * DAY)
+    await down(running, 1.0, clock_set=-40 * DAY)
     first = await running.submit(soul("a fox", wait_for=STORED))
     await running.passes(60.0)
-    await down(running, 60.0, calendar_set=40 * DAY)
+    await down(running, 60.0, clock_set=40 * DAY)
     await running.passes(7 * DAY - HOUR, step=10 * COARSE)
     with pytest.raises(RpcFailure):
         await running.get(first.id)
@@ -218,7 +216,7 @@ async def test_a_key_is_forgotten_at_its_true_age(start: Start) -> None:
 # -- A day of 404 ------------------------------------------------------------------------------------------------------
 
 
-async def test_where_all_are_unknown_for_a_day_none_is_lost(start: Start) -> None:
+async def test_no_generation_is_lost_if_all_are_unknown_for_a_day(start: Start) -> None:
     running = await start(queue_seconds=30 * DAY)
     live = [await running.submit(soul(f"fox {number}", wait_for=STORED)) for number in range(5)]
     await running.passes(60.0, step=1.0)
@@ -230,7 +228,7 @@ async def test_where_all_are_unknown_for_a_day_none_is_lost(start: Start) -> Non
     assert set(running.live()) == {one.id for one in live}
 
 
-async def test_what_is_unknown_for_a_day_while_others_are_known_is_lost(start: Start) -> None:
+async def test_a_generation_unknown_for_a_day_is_lost_if_others_are_known(start: Start) -> None:
     running = await start(queue_seconds=30 * DAY)
     forgotten = await running.submit(soul("forgotten", wait_for=STORED))
     known = await running.submit(soul("known", wait_for=STORED))
@@ -241,7 +239,7 @@ async def test_what_is_unknown_for_a_day_while_others_are_known_is_lost(start: S
     assert [name_of(await running.get(one.id)) for one in (forgotten, known)] == ["LOST", "QUEUED"]
 
 
-async def test_after_a_day_without_any_a_single_404_loses_none(start: Start) -> None:
+async def test_an_outage_does_not_count_towards_the_day_of_404s(start: Start) -> None:
     running = await start(queue_seconds=30 * DAY)
     blinked = await running.submit(soul("blinked", wait_for=STORED))
     other = await running.submit(soul("other", wait_for=STORED))
@@ -256,10 +254,10 @@ async def test_after_a_day_without_any_a_single_404_loses_none(start: Start) -> 
     assert [name_of(await running.get(one.id)) for one in (blinked, other)] == ["QUEUED", "QUEUED"]
 
 
-# -- Decided in vain ---------------------------------------------------------------------------------------------------
+# -- Obsolete decisions ------------------------------------------------------------------------------------------------
 
 
-async def test_a_decision_is_not_applied_to_what_has_changed_since(start: Start) -> None:
+async def test_a_loss_is_not_applied_to_a_generation_seen_since(start: Start) -> None:
     running = await start(queue_seconds=30 * DAY)
     service, entries = running.gateway._core.service, running.gateway._core.feed.entries
     stored = await running.submit(soul("a fox", wait_for=STORED))
@@ -272,7 +270,7 @@ async def test_a_decision_is_not_applied_to_what_has_changed_since(start: Start)
     assert (after.state, after.missing_since) == (State.QUEUED, None)
 
 
-async def test_hope_is_not_ended_that_began_anew(start: Start) -> None:
+async def test_an_expiry_is_not_applied_after_another_attempt(start: Start) -> None:
     running = await start()
     sent = await uncertain(running)
     service, entries = running.gateway._core.service, running.gateway._core.feed.entries

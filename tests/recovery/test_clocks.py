@@ -1,7 +1,7 @@
-"""Clocks that jump: what cannot be undone is done by true ages, or waits.
+"""Clock jumps: irreversible decisions use true ages, or wait.
 
-Higgsfield's clock is right here, and the machine's monotonic one runs evenly, as they do. The calendar's clock is set
-forward or back by hours, under a running gateway and between two.
+Higgsfield's clock is right, and the machine's monotonic clock runs evenly, as in reality. The wall clock is set
+forward or back by hours, while the gateway runs or is down.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ LEAP = 5 * HOUR
 COARSE = 60.0
 STORED = pb.WAIT_FOR_STORED
 JUMPS = pytest.mark.parametrize("jump", [LEAP, -LEAP], ids=["forward", "back"])
-HOPE = 3 * HOUR
-"""HFGATEWAY_UNCERTAIN_TIMEOUT, unless it is set."""
-PUT_OFF = clock.SETTLED + 2 * 60.0
-"""Seconds by which a decision may be late because the clocks had jumped apart."""
+UNCERTAIN_TIMEOUT = 3 * HOUR
+"""The default of HFGATEWAY_UNCERTAIN_TIMEOUT, in seconds."""
+LATE = clock.SETTLED + 2 * 60.0
+"""Seconds by which a clock jump may delay a decision."""
 
 
 async def set_clock(running: Timed, jump: float, *, restart: bool) -> None:
-    """Set the calendar's clock, between two gateways or under one."""
+    """Set the wall clock, during a restart or while the gateway runs."""
     if restart:
         await running.stop_gateway()
     running.time.wall_is_ahead += jump
@@ -48,33 +48,35 @@ async def uncertain(running: Timed) -> Generation:
 
 @JUMPS
 @pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
-async def test_what_is_uncertain_is_given_up_at_its_true_age(start: Start, jump: float, restart: bool) -> None:
+async def test_an_uncertain_generation_is_given_up_at_its_true_age(start: Start, jump: float, restart: bool) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     stored = await uncertain(running)
     await set_clock(running, jump, restart=restart)
-    await running.passes(HOPE - 60.0, step=COARSE)
+    await running.passes(UNCERTAIN_TIMEOUT - 60.0, step=COARSE)
     assert name_of(await running.get(stored.id)) == "UNCERTAIN"
-    late = LEAP if restart else PUT_OFF  # what was restarted with a wrong clock waits until it cannot be too early
+    late = (
+        LEAP if restart else LATE
+    )  # after a restart with a wrong clock the gateway waits until it cannot be too early
     await running.passes(60.0 + late, step=COARSE)
     assert name_of(await running.get(stored.id)) == "LOST"
     assert len(running.ledger.submissions) == 1
 
 
-async def test_a_clock_that_is_wrong_at_the_start_and_put_right_later_is_harmless(start: Start) -> None:
+async def test_a_clock_corrected_after_the_start_loses_nothing(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     stored = await uncertain(running)
     await set_clock(running, LEAP, restart=True)
     await running.passes(HOUR, step=COARSE)
     await set_clock(running, -LEAP, restart=False)
-    await running.passes(HOPE - HOUR - 60.0, step=COARSE)
+    await running.passes(UNCERTAIN_TIMEOUT - HOUR - 60.0, step=COARSE)
     assert name_of(await running.get(stored.id)) == "UNCERTAIN"
 
 
-async def test_while_higgsfield_is_away_nothing_is_given_up(start: Start) -> None:
+async def test_nothing_is_given_up_while_higgsfield_is_unreachable(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     stored = await uncertain(running)
     await running.higgsfield_goes()
-    await running.passes(HOPE + HOUR, step=COARSE)
+    await running.passes(UNCERTAIN_TIMEOUT + HOUR, step=COARSE)
     assert name_of(await running.get(stored.id)) == "UNCERTAIN"
     await running.higgsfield_comes_back()
     await running.passes(120.0)
@@ -82,7 +84,7 @@ async def test_while_higgsfield_is_away_nothing_is_given_up(start: Start) -> Non
 
 
 @JUMPS
-async def test_what_higgsfield_knows_no_more_is_given_up_at_its_true_age(start: Start, jump: float) -> None:
+async def test_a_clock_jump_does_not_give_up_a_forgotten_generation(start: Start, jump: float) -> None:
     running = await start(queue_seconds=30 * DAY)
     forgotten = await running.submit(soul("forgotten", wait_for=STORED))
     await running.submit(soul("known", wait_for=STORED))
@@ -93,7 +95,7 @@ async def test_what_higgsfield_knows_no_more_is_given_up_at_its_true_age(start: 
     assert name_of(await running.get(forgotten.id)) == "QUEUED"
 
 
-# -- Patience ----------------------------------------------------------------------------------------------------------
+# -- Start timeout -----------------------------------------------------------------------------------------------------
 
 
 @JUMPS
@@ -104,13 +106,13 @@ async def test_a_start_timeout_counts_true_seconds(start: Start, jump: float) ->
     await set_clock(running, jump, restart=False)
     await running.passes(HOUR - 60.0, step=COARSE)
     assert name_of(await running.get(waiting.id)) == "PENDING"
-    await running.passes(60.0 + PUT_OFF, step=COARSE)
+    await running.passes(60.0 + LATE, step=COARSE)
     ended = await running.get(waiting.id)
     assert (name_of(ended), ended.failure.reason) == ("CANCELED", error_pb2.ERROR_REASON_START_TIMEOUT_EXCEEDED)
     assert len(running.ledger.submissions) == 1
 
 
-async def test_right_after_a_jump_nothing_final_is_decided(start: Start) -> None:
+async def test_no_timeout_fires_right_after_a_clock_jump(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1, queue_seconds=30 * DAY)
     await running.submit(soul("the one that runs", wait_for=STORED))
     waiting = await running.submit(soul("waits", start_timeout={"seconds": 300}, wait_for=STORED))
@@ -124,7 +126,7 @@ async def test_right_after_a_jump_nothing_final_is_decided(start: Start) -> None
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
-async def test_what_is_kept_is_kept_for_its_true_age(start: Start, restart: bool) -> None:
+async def test_retention_counts_true_age_when_the_clock_jumps(start: Start, restart: bool) -> None:
     running = await start(RETENTION="10h")
     stored = await running.submit(soul("a fox", wait_for=STORED))
     await running.passes(60.0)
@@ -133,7 +135,7 @@ async def test_what_is_kept_is_kept_for_its_true_age(start: Start, restart: bool
     assert name_of(await running.get(stored.id)) == "COMPLETED"
 
 
-async def test_what_was_kept_long_enough_goes_whatever_the_clock_did(start: Start) -> None:
+async def test_retention_ends_despite_a_clock_jump(start: Start) -> None:
     running = await start(RETENTION="10h")
     stored = await running.submit(soul("a fox", wait_for=STORED))
     await running.passes(60.0)
@@ -143,12 +145,12 @@ async def test_what_was_kept_long_enough_goes_whatever_the_clock_did(start: Star
     assert stored.id not in [one.id for one in listed.generations]
 
 
-# -- What goes on ------------------------------------------------------------------------------------------------------
+# -- Polls and retries -------------------------------------------------------------------------------------------------
 
 
 @JUMPS
 @pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
-async def test_polls_and_repeats_go_on_as_if_nothing_had_happened(start: Start, jump: float, restart: bool) -> None:
+async def test_polls_and_retries_continue_after_a_clock_jump(start: Start, jump: float, restart: bool) -> None:
     running = await start(queue_seconds=20.0)
     running.plan(on="submit", kind="500", processed=True, prompt="lost")
     ids = [(await running.submit(soul(name, wait_for=STORED))).id for name in ("known", "lost")]
@@ -156,7 +158,7 @@ async def test_polls_and_repeats_go_on_as_if_nothing_had_happened(start: Start, 
     await set_clock(running, jump, restart=restart)
     await running.passes(60.0)
     states = [name_of(await running.get(one)) for one in ids]
-    lost = "UNCERTAIN" if restart and jump > 0 else "COMPLETED"  # its window for repeats may be over: it stays open
+    lost = "UNCERTAIN" if restart and jump > 0 else "COMPLETED"  # its retry window may have closed: it stays uncertain
     assert states == ["COMPLETED", lost]
     assert running.ledger.double_charged_prompts == {}
     assert running.ledger.status_calls.total() < 60

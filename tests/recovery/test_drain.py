@@ -1,4 +1,4 @@
-"""A write that has begun is finished, also if its caller leaves or the process gets SIGTERM."""
+"""A write that was started is finished, even if its caller disconnects or the process gets SIGTERM."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from tests.support.transports import RpcFailure
 STORED = pb.WAIT_FOR_STORED
 
 
-async def leaves(call: asyncio.Task[object]) -> None:
-    """The caller has gone."""
+async def disconnect(call: asyncio.Task[object]) -> None:
+    """Cancel the call, as a caller that disconnects."""
     call.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await call
 
 
 async def only_one(running: Running) -> str:
-    """The id of the one generation that there is."""
+    """Return the id of the only generation."""
     listed = await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())
     (only,) = listed.generations
     return str(only.id)
@@ -44,9 +44,7 @@ async def only_one(running: Running) -> str:
 @pytest.mark.parametrize(
     "submission", [soul("a fox", wait_for=STORED), sized("a fox", wait_for=STORED)], ids=["v2", "v1"]
 )
-async def test_a_drain_waits_for_a_claim_that_is_being_committed(
-    tmp_path: Path, submission: pb.SubmitGenerationRequest
-) -> None:
+async def test_a_drain_waits_for_the_commit_of_a_claim(tmp_path: Path, submission: pb.SubmitGenerationRequest) -> None:
     async with run(tmp_path) as running:
         running.plan(on="submit", delay=1.0)
         with commits("claim") as claims:
@@ -67,21 +65,21 @@ async def test_a_drain_waits_for_a_claim_that_is_being_committed(
         assert len(running.ledger.charges) == 1
 
 
-async def test_a_caller_who_leaves_while_the_store_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_a_disconnected_caller_is_still_served_when_the_store_fails(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
         with commits("claim") as claims:
             claims.hold()
             call = asyncio.create_task(running.submit(soul("a fox")))
             await claims.reached()
             claims.fail_from(2)
-            await leaves(call)
+            await disconnect(call)
             claims.let_go()
             await eventually(lambda: bool(running.ledger.submissions))
         await running.finish(await only_one(running))
         assert len(running.ledger.charges) == 1
 
 
-async def test_a_claim_that_is_stored_although_the_store_told_of_an_error_is_sent(tmp_path: Path) -> None:
+async def test_a_claim_is_sent_if_it_was_stored_despite_a_store_error(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
         store = running.gateway._core.store
         claim = store.claim
@@ -102,7 +100,7 @@ async def test_a_claim_that_is_stored_although_the_store_told_of_an_error_is_sen
         assert len(running.ledger.charges) == 1
 
 
-async def test_an_operators_call_that_is_canceled_during_its_commit_still_sends(
+async def test_an_operator_call_canceled_during_its_commit_still_sends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
@@ -117,7 +115,7 @@ async def test_an_operators_call_that_is_canceled_during_its_commit_still_sends(
                 call = AdminServiceStub(channel).ResolveGeneration(request)
                 waiting = asyncio.ensure_future(call)
                 await marks.reached()
-                await leaves(waiting)
+                await disconnect(waiting)
                 await eventually(lambda: call.cancelled())
                 marks.let_go()
         await running.finish(lost.id)
@@ -143,7 +141,7 @@ def before(step):
 failpoints.before = before
 __main__.main()
 """
-"""`hfgateway serve` whose thread that writes waits before the COMMIT of a claim until the test releases it."""
+"""`hfgateway serve` whose writer thread waits before the COMMIT of a claim until the test releases it."""
 
 
 async def test_a_sigterm_between_claim_and_post_charges_once(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""How long generations run is learned from ends that were noticed when they came, and not as the time of the notice.
+"""Run times are learned only from ends that were noticed promptly.
 
-Else whatever makes polls late would be learned as the time that generations take, and make all of them later still.
+Otherwise late polls would be learned as longer run times, which would make later polls still later.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.timeline import STEP, Timed
 
 
 async def learned(running: Timed) -> list[float]:
-    """The run times that are remembered, in memory and in the store alike."""
+    """Return the learned run times, after a check that memory and the store agree."""
     remembered = list(running.gateway._core.follower._paces._history.values())
     stored = [seconds for _, seconds in await running.gateway._core.store.durations()]
     assert [seconds for times in remembered for seconds in times] == pytest.approx(stored)
@@ -30,12 +30,12 @@ async def learned(running: Timed) -> list[float]:
 
 
 async def ended(running: Timed) -> bool:
-    """Let time pass until nothing lives."""
+    """Advance the clock until no generation is live; return whether that happened."""
     await running.passes(120, until=lambda: not running.live())
     return not running.live()
 
 
-async def test_an_end_is_learned_as_some_time_since_it_was_last_seen_running(start: Start) -> None:
+async def test_a_learned_run_time_is_within_the_last_poll_gap(start: Start) -> None:
     running = await start(queue_seconds=2.0, image_seconds=5.0, concurrency_limit=200)
     for number in range(100):
         await running.submit(soul(f"fox {number}"))
@@ -44,8 +44,8 @@ async def test_an_end_is_learned_as_some_time_since_it_was_last_seen_running(sta
     assert len(seconds) == 100
     gap = POLL_EVERY * 1.1 + STEP
     assert all(7.0 - gap < one < 7.0 + gap for one in seconds)
-    assert sum(one < 7.0 for one in seconds) > 5, "some are taken for shorter than they were"
-    assert sum(one > 7.0 for one in seconds) > 5, "and some for longer"
+    assert sum(one < 7.0 for one in seconds) > 5, "some run times are underestimated"
+    assert sum(one > 7.0 for one in seconds) > 5, "and some are overestimated"
 
 
 def trace(median: float, sigma: float) -> Iterator[float]:
@@ -54,7 +54,7 @@ def trace(median: float, sigma: float) -> Iterator[float]:
 
 
 @pytest.mark.parametrize(("median", "sigma", "calls", "delay"), [(12.0, 0.5, 6.0, 1.0), (1.0, 0.3, 2.0, 0.6)])
-def test_a_pace_that_learns_from_what_it_notices_itself_stays_as_good_as_it_was(
+def test_a_pace_stays_accurate_when_it_learns_from_its_own_polls(
     median: float, sigma: float, calls: float, delay: float
 ) -> None:
     paces = Paces(shortest=1.0, longest=30.0)
@@ -74,13 +74,13 @@ def test_a_pace_that_learns_from_what_it_notices_itself_stays_as_good_as_it_was(
 
 
 def learned_from(seen: float, at: float) -> float | None:
-    """What a follower makes of a poll at that time which finds an end, after it was seen running."""
+    """Return the run time that a follower learns from a poll at `at` that finds an end, last seen running at `seen`."""
     entry = Entry(Generation(Spec("id", "tenant", "model", "v2", "account", "origin", b"", {}, "key", 0.0, 0.0)))
     entry.seen = seen
     return Follower._ran(entry, at, late=0.0)
 
 
-async def test_an_end_in_the_time_of_a_restart_is_not(start: Start) -> None:
+async def test_an_end_during_a_restart_is_not_learned(start: Start) -> None:
     running = await start(queue_seconds=2.0, image_seconds=5.0)
     await running.submit(soul("a fox"))
     await running.stop_gateway()
@@ -90,7 +90,7 @@ async def test_an_end_in_the_time_of_a_restart_is_not(start: Start) -> None:
     assert await learned(running) == []
 
 
-async def test_one_that_still_runs_after_a_restart_is(start: Start) -> None:
+async def test_an_end_after_a_restart_is_learned(start: Start) -> None:
     running = await start(queue_seconds=2.0, image_seconds=60.0)
     await running.submit(soul("a fox"))
     await running.stop_gateway()
@@ -100,7 +100,7 @@ async def test_one_that_still_runs_after_a_restart_is(start: Start) -> None:
     assert 50.0 <= seconds < 70.0
 
 
-async def test_an_end_while_higgsfield_was_away_is_not(start: Start) -> None:
+async def test_an_end_during_an_outage_is_not_learned(start: Start) -> None:
     running = await start(queue_seconds=2.0, image_seconds=5.0)
     await running.submit(soul("a fox"))
     await running.passes(3.5)
@@ -111,7 +111,9 @@ async def test_an_end_while_higgsfield_was_away_is_not(start: Start) -> None:
     assert await learned(running) == []
 
 
-async def test_an_end_that_waited_for_a_worker_is_not(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_end_noticed_late_for_lack_of_workers_is_not_learned(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     running = await start(queue_seconds=2.0, image_seconds=5.0)
     await running.submit(soul("a fox"))
     await running.passes(3.5)

@@ -1,6 +1,6 @@
-"""Ten minutes of trouble: whatever it was, a minute after it everything that was accepted has come to its end.
+"""An outage of ten minutes, of any kind: a minute after it, every accepted generation has ended.
 
-And Higgsfield, when it is back, is not overrun by all who have waited for it.
+Higgsfield is not overrun when it returns.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from tests.support.running import eventually, name_of, public_url, sized, soul
 from tests.support.timeline import Timed
 
 OUTAGE, WITHIN = 600.0, 60.0
-"""Seconds that it lasts, and seconds after it in which all has ended."""
+"""Seconds of the outage, and seconds after it within which every generation ends."""
 COARSE = 1.0
-"""Seconds of a step where nothing much happens."""
+"""Seconds of a step while little happens."""
 MANY = {"concurrency_limit": 100_000, "credits": Decimal(10**7)}
 
 
 async def submitted(running: Timed, count: int, of: str = "picture") -> list[str]:
-    """The ids of so many, stored and, as far as that goes, handed to Higgsfield."""
+    """Submit `count` generations and return their ids; if Higgsfield is reachable, it has accepted them."""
     service, few = running.gateway._core.service, asyncio.Semaphore(200)
 
     async def one(number: int) -> str:
@@ -53,7 +53,7 @@ async def submitted(running: Timed, count: int, of: str = "picture") -> list[str
 
 
 async def in_flight(running: Timed, count: int) -> None:
-    """So many that both sides know of, as if they had been submitted one after the other."""
+    """Add `count` accepted generations to the gateway's store and to the sandbox."""
     account = running.sandbox.state.accounts["sandbox:sandbox"]
     soul_model = MODELS["higgsfield-ai/soul/standard"]
     core = running.gateway._core
@@ -64,8 +64,8 @@ async def in_flight(running: Timed, count: int) -> None:
             examples.generation().spec, tenant="default", account=core.upstream.account, origin=running.sandbox.url
         )
         now = core.clock.moment()
-        told = StatusReport(request_id, "queued", State.QUEUED)
-        accepted = advance(Generation(spec, update_time=now.wall), Accepted(told), now)
+        report = StatusReport(request_id, "queued", State.QUEUED)
+        accepted = advance(Generation(spec, update_time=now.wall), Accepted(report), now)
         assert accepted is not None
         await core.store.claim(examples.claim(accepted))
 
@@ -74,21 +74,21 @@ async def in_flight(running: Timed, count: int) -> None:
 
 
 async def all_end(running: Timed) -> float:
-    """The seconds until nothing is open any more."""
+    """Return the seconds until no generation is live."""
     return await running.passes(WITHIN + 30.0, until=lambda: not running.live())
 
 
 async def all_accepted(running: Timed) -> float:
-    """The seconds until Higgsfield has taken all that waited."""
+    """Return the seconds until Higgsfield has accepted every pending generation."""
     return await running.passes(WITHIN + 30.0, until=lambda: "PENDING" not in running.live().values())
 
 
-# -- Every trouble -----------------------------------------------------------------------------------------------------
+# -- Every kind of outage ----------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
 async def higgsfield_is_away(running: Timed) -> AsyncIterator[None]:
-    """Nobody listens there."""
+    """Higgsfield does not listen."""
     await running.higgsfield_goes()
     yield
     await running.higgsfield_comes_back()
@@ -96,7 +96,7 @@ async def higgsfield_is_away(running: Timed) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def higgsfield_fails(running: Timed) -> AsyncIterator[None]:
-    """It answers every status call with a 503."""
+    """Higgsfield answers every status call with a 503."""
     running.plan(on="status", kind="503", times=10**6)
     yield
     running.sandbox.state.plan.clear()
@@ -104,7 +104,7 @@ async def higgsfield_fails(running: Timed) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def higgsfield_has_forgotten(running: Timed) -> AsyncIterator[None]:
-    """It says of every request that there is none."""
+    """Higgsfield answers every status call with a 404."""
     running.plan(on="status", status=404, body={"detail": "Not found"}, times=10**6)
     yield
     running.sandbox.state.plan.clear()
@@ -112,7 +112,7 @@ async def higgsfield_has_forgotten(running: Timed) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def higgsfield_limits_calls(running: Timed) -> AsyncIterator[None]:
-    """It answers every status call with a 429."""
+    """Higgsfield answers every status call with a 429."""
     running.plan(on="status", kind="429", headers={"Retry-After": "20"}, times=10**6)
     yield
     running.sandbox.state.plan.clear()
@@ -120,7 +120,7 @@ async def higgsfield_limits_calls(running: Timed) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def the_gateway_is_down(running: Timed) -> AsyncIterator[None]:
-    """It is stopped, and started again over its store."""
+    """The gateway is stopped and then restarted on its store."""
     await running.stop_gateway()
     yield
     await running.start_gateway()
@@ -128,7 +128,7 @@ async def the_gateway_is_down(running: Timed) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def the_gateway_starts_while_higgsfield_is_away(running: Timed) -> AsyncIterator[None]:
-    """Both are down, and Higgsfield comes back last."""
+    """Both are down, and Higgsfield returns last."""
     await running.higgsfield_goes()
     await running.stop_gateway()
     await running.start_gateway()
@@ -137,8 +137,8 @@ async def the_gateway_starts_while_higgsfield_is_away(running: Timed) -> AsyncIt
 
 
 @asynccontextmanager
-async def the_store_is_held(running: Timed) -> AsyncIterator[None]:
-    """Another program holds the file: what is learned cannot be written down."""
+async def the_store_is_locked(running: Timed) -> AsyncIterator[None]:
+    """Another program locks the store's file, so that the gateway cannot write."""
     connected = closing(sqlite3.connect(running.store_path, isolation_level=None))
     with connected as other, patch("gateway.store.writer.PATIENCE", 1):
         other.execute("BEGIN EXCLUSIVE")
@@ -146,24 +146,24 @@ async def the_store_is_held(running: Timed) -> AsyncIterator[None]:
         other.execute("ROLLBACK")
 
 
-Trouble = Callable[[Timed], AbstractAsyncContextManager[None]]
-TROUBLES: list[Trouble] = [
+Outage = Callable[[Timed], AbstractAsyncContextManager[None]]
+OUTAGES: list[Outage] = [
     higgsfield_is_away,
     higgsfield_fails,
     higgsfield_has_forgotten,
     higgsfield_limits_calls,
     the_gateway_is_down,
     the_gateway_starts_while_higgsfield_is_away,
-    the_store_is_held,
+    the_store_is_locked,
 ]
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
-async def test_a_minute_after_ten_minutes_of_trouble_all_has_ended(start: Start, trouble: Trouble) -> None:
+@pytest.mark.parametrize("outage", OUTAGES)
+async def test_everything_ends_within_a_minute_after_an_outage(start: Start, outage: Outage) -> None:
     running = await start(queue_seconds=300.0, **MANY)
     ids = await submitted(running, 15)
     await running.passes(60.0, step=COARSE)
-    async with trouble(running):
+    async with outage(running):
         await running.passes(OUTAGE, step=COARSE)
         assert set(running.live()) == set(ids)
     assert await all_end(running) <= WITHIN
@@ -173,11 +173,11 @@ async def test_a_minute_after_ten_minutes_of_trouble_all_has_ended(start: Start,
     assert summary["ignored_retry_after"] == 0
 
 
-async def test_what_was_accepted_while_the_store_was_held_is_not_forgotten(start: Start) -> None:
+async def test_an_acceptance_during_a_locked_store_is_not_lost(start: Start) -> None:
     running = await start()
     running.plan(on="submit", delay=0.3)
     stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-    async with the_store_is_held(running):
+    async with the_store_is_locked(running):
         await running.passes(OUTAGE, step=COARSE)
         assert name_of(await running.get(stored.id)) == "PENDING"
         assert len(running.ledger.charges) == 1
@@ -187,10 +187,10 @@ async def test_what_was_accepted_while_the_store_was_held_is_not_forgotten(start
     assert len(running.ledger.submissions) == 1
 
 
-# -- No herd -----------------------------------------------------------------------------------------------------------
+# -- No thundering herd ------------------------------------------------------------------------------------------------
 
 
-async def test_of_five_thousand_each_is_asked_for_once_and_no_second_has_many_calls(start: Start) -> None:
+async def test_five_thousand_generations_are_polled_once_each_and_spread(start: Start) -> None:
     running = await start(queue_seconds=300.0, **MANY)
     await in_flight(running, 5_000)
     async with higgsfield_is_away(running):
@@ -204,12 +204,12 @@ async def test_of_five_thousand_each_is_asked_for_once_and_no_second_has_many_ca
 
 
 def most_in_a_second(running: Timed, after: float = 0.0) -> int:
-    """Submissions."""
+    """Return the largest number of submissions within one second."""
     return max(Counter(int(one.at) for one in running.ledger.submissions if one.at > after).values())
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
-async def test_what_was_unanswered_at_once_is_not_repeated_at_once(start: Start, restart: bool) -> None:
+async def test_retries_of_simultaneous_submissions_are_spread(start: Start, restart: bool) -> None:
     running = await start(**MANY)
     count = 23
     running.plan(on="submit", kind="hang" if restart else "lost", times=count)
@@ -227,7 +227,7 @@ async def test_what_was_unanswered_at_once_is_not_repeated_at_once(start: Start,
     assert most_in_a_second(running, after=sent + 1.0) <= count / 2
 
 
-async def test_the_heap_of_times_sheds_what_is_due_no_more(start: Start) -> None:
+async def test_the_timer_heap_drops_obsolete_entries(start: Start) -> None:
     running = await start(**MANY)
     busy = running.gateway._core.follower
     async with higgsfield_is_away(running):
@@ -239,7 +239,7 @@ async def test_the_heap_of_times_sheds_what_is_due_no_more(start: Start) -> None
     assert len(busy._heap) <= follower.SPARE
 
 
-async def test_what_waited_to_be_sent_does_not_go_all_at_once(start: Start) -> None:
+async def test_pending_submissions_are_sent_gradually_after_an_outage(start: Start) -> None:
     running = await start(**MANY)
     async with higgsfield_is_away(running):
         ids = await submitted(running, 500)
@@ -251,7 +251,7 @@ async def test_what_waited_to_be_sent_does_not_go_all_at_once(start: Start) -> N
     assert most_in_a_second(running) <= 1.3 * admission.SLOWLY
 
 
-async def test_what_an_earlier_process_left_waiting_does_not_go_all_at_once(start: Start) -> None:
+async def test_pending_submissions_are_sent_gradually_after_a_restart(start: Start) -> None:
     running = await start(**MANY)
     await running.higgsfield_goes()
     await submitted(running, 300)
@@ -269,7 +269,7 @@ async def test_what_an_earlier_process_left_waiting_does_not_go_all_at_once(star
 WAIT: dict[str, Any] = {"kind": "429", "headers": {"Retry-After": "7"}}
 
 
-async def test_submissions_and_status_calls_are_not_repeated_before_higgsfield_said(start: Start) -> None:
+async def test_submissions_and_status_calls_honour_retry_after(start: Start) -> None:
     running = await start(**MANY)
     running.plan(on="submit", times=5, **WAIT)
     ids = await submitted(running, 30)
@@ -283,7 +283,7 @@ async def test_submissions_and_status_calls_are_not_repeated_before_higgsfield_s
     assert len(running.sandbox.state.plan) == 0
 
 
-async def test_a_cancel_is_not_repeated_before_higgsfield_said(start: Start) -> None:
+async def test_a_cancel_honours_retry_after(start: Start) -> None:
     running = await start(queue_seconds=3600.0)
     running.plan(on="cancel", times=3, **WAIT)
     waiting = await running.submit(soul("a fox", start_timeout={"seconds": 5}, wait_for=pb.WAIT_FOR_STORED))
@@ -293,7 +293,7 @@ async def test_a_cancel_is_not_repeated_before_higgsfield_said(start: Start) -> 
     assert running.ledger.ignored_retry_after == 0
 
 
-async def test_the_hint_of_a_webhook_is_not_asked_about_before_higgsfield_said(start: Start) -> None:
+async def test_the_status_call_after_a_webhook_honours_retry_after(start: Start) -> None:
     running = await start(POLL_MIN=30, POLL_MAX=30, **public_url())
     waiting = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
     await running.passes(1.0)
@@ -306,10 +306,10 @@ async def test_the_hint_of_a_webhook_is_not_asked_about_before_higgsfield_said(s
     assert running.ledger.ignored_retry_after == 0
 
 
-# -- Room --------------------------------------------------------------------------------------------------------------
+# -- Concurrency slots -------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_uncertain_gives_back_its_room_when_it_can_run_no_more(start: Start) -> None:
+async def test_an_uncertain_generation_releases_its_slots_after_the_longest_run(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=2, image_seconds=30.0)
     running.plan(on="submit", kind="lost", times=2)
     for number in range(2):
@@ -323,7 +323,7 @@ async def test_what_is_uncertain_gives_back_its_room_when_it_can_run_no_more(sta
     assert sorted(running.live().values()) == ["UNCERTAIN", "UNCERTAIN"]
 
 
-async def test_a_learned_run_time_gives_it_back_sooner(start: Start) -> None:
+async def test_a_learned_run_time_releases_the_slot_of_an_uncertain_one_sooner(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1, image_seconds=30.0)
     prepared = running.gateway._core.upstream.prepare
     model_id = prepared(SoulInput("", width=1536, height=1152), "key", None, None).model_id

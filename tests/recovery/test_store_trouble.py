@@ -1,6 +1,6 @@
-"""A store that cannot be written is told of: in the log, by /readyz and by a metric; and it mends by itself.
+"""An unwritable store is reported by the log, /readyz, gRPC health checks and a metric, and recovers by itself.
 
-The trouble is real: another connection's lock, and a database that SQLite says is full.
+The failures are real: another connection's lock, and a database that SQLite reports as full.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from tests.support.transports import RpcFailure
 STORED = pb.WAIT_FOR_STORED
 
 
-async def by_its_writer(running: Running, statement: str) -> None:
-    """Run a statement on the connection that writes."""
+async def on_the_writer(running: Running, statement: str) -> None:
+    """Run a statement on the writer's connection."""
     writer = running.gateway._core.store._writer
     await writer.write(None, lambda connection: (connection.execute(statement).fetchall(), None))
 
 
 @asynccontextmanager
 async def held(running: Running) -> AsyncIterator[None]:
-    """Another program has the file, for longer than is waited for it."""
+    """Another program locks the file for longer than the gateway waits."""
     connected = closing(sqlite3.connect(running.store_path, isolation_level=None))
     with connected as other, patch("gateway.store.writer.PATIENCE", 100):
         other.execute("BEGIN EXCLUSIVE")
@@ -46,10 +46,10 @@ async def held(running: Running) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def full(running: Running) -> AsyncIterator[None]:
-    """There is no room for one page more."""
-    await by_its_writer(running, "PRAGMA max_page_count=1")
+    """The database has no room for another page."""
+    await on_the_writer(running, "PRAGMA max_page_count=1")
     yield
-    await by_its_writer(running, "PRAGMA max_page_count=1000000")
+    await on_the_writer(running, "PRAGMA max_page_count=1000000")
 
 
 Trouble = Callable[[Running], AbstractAsyncContextManager[None]]
@@ -62,25 +62,25 @@ async def readiness(running: Running) -> tuple[int, str]:
 
 @asynccontextmanager
 async def health_watched(running: Running) -> AsyncIterator[Callable[[], Awaitable[str]]]:
-    """What health checks over gRPC are told, one change after the other."""
+    """Watch the health service over gRPC; yield a function that returns its next status."""
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         stream = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
 
-        async def told() -> str:
+        async def next_status() -> str:
             status: int = (await stream.read()).status
             return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
 
-        yield told
+        yield next_status
 
 
-def said(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
-    """What the store has logged at that level."""
+def logged(caplog: pytest.LogCaptureFixture, level: str) -> list[str]:
+    """Return the messages of the store at this level."""
     records = (one for one in caplog.records if one.name.startswith("gateway.store") and one.levelname == level)
     return [one.getMessage() for one in records]
 
 
-async def is_refused(running: Running, name: str) -> None:
-    """A submission is, with room in it for more than what a log has left, and nothing is sent."""
+async def assert_refused(running: Running, name: str) -> None:
+    """Fail unless a submission too large for the rest of the WAL is refused, and nothing is sent."""
     with pytest.raises(RpcFailure) as raised:
         await running.submit(soul(name + " long" * 10_000, key=name, wait_for=STORED))
     assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
@@ -88,42 +88,42 @@ async def is_refused(running: Running, name: str) -> None:
 
 
 @pytest.mark.parametrize("trouble", [held, full])
-async def test_it_is_told_of_and_mends_by_itself(
+async def test_an_unwritable_store_is_reported_and_recovers(
     tmp_path: Path, trouble: Trouble, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     async with run(tmp_path) as running, AsyncExitStack() as stack:
         assert await readiness(running) == (200, "ready\n")
         assert await running.metric("hfgateway_store_writable") == 1.0
-        told_health = await stack.enter_async_context(health_watched(running))
-        assert await told_health() == "SERVING"
+        next_health = await stack.enter_async_context(health_watched(running))
+        assert await next_health() == "SERVING"
         async with trouble(running):
             for number in range(5):
-                await is_refused(running, f"fox-{number}")
+                await assert_refused(running, f"fox-{number}")
             status, why = await readiness(running)
             assert status == 503
             assert why.startswith("the store cannot be written: ")
             assert await running.metric("hfgateway_store_writable") == 0.0
             assert await running.metric("hfgateway_store_writes_refused") >= 5
             assert running.ledger.submissions == []
-            assert await told_health() == "NOT_SERVING"
-        told = [record for record in caplog.records if record.name == "gateway.store.writer"]
-        assert [record.getMessage() for record in told if record.levelname == "ERROR"] == [
+            assert await next_health() == "NOT_SERVING"
+        errors = [record for record in caplog.records if record.name == "gateway.store.writer"]
+        assert [record.getMessage() for record in errors if record.levelname == "ERROR"] == [
             "the store cannot be written"
         ]
 
-        # Nobody calls: it looks by itself.
+        # No caller writes: the gateway checks the store by itself.
         await eventually(lambda: running.gateway._core.store.trouble == "")
         assert await readiness(running) == (200, "ready\n")
-        assert await told_health() == "SERVING"
-        assert said(caplog, "INFO") == ["the store can be written again"]
+        assert await next_health() == "SERVING"
+        assert logged(caplog, "INFO") == ["the store can be written again"]
         done = await running.submit(soul("fox-0" + " long" * 10_000, key="fox-0"))
         assert name_of(await running.finish(done.id)) == "COMPLETED"
         assert len(running.ledger.charges) == 1
 
 
 @pytest.mark.parametrize("trouble", [held, full])
-async def test_meanwhile_what_is_stored_can_be_read_and_watched(tmp_path: Path, trouble: Trouble) -> None:
+async def test_an_unwritable_store_still_serves_reads_and_watches(tmp_path: Path, trouble: Trouble) -> None:
     async with run(tmp_path) as running:
         done = await running.submit(soul("done before"))
         await running.finish(done.id)
@@ -140,7 +140,7 @@ async def test_meanwhile_what_is_stored_can_be_read_and_watched(tmp_path: Path, 
         assert name_of(await running.until(queued.id, "COMPLETED")) == "COMPLETED"
 
 
-async def test_a_write_that_is_wrong_by_itself_is_no_trouble_of_the_store(tmp_path: Path) -> None:
+async def test_a_bug_in_a_write_is_not_reported_as_a_store_failure(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
         store = running.gateway._core.store
         with pytest.raises(ZeroDivisionError):
@@ -148,7 +148,7 @@ async def test_a_write_that_is_wrong_by_itself_is_no_trouble_of_the_store(tmp_pa
         assert store.trouble == ""
 
 
-async def test_a_store_that_cannot_be_read_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unreadable_store_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with run(tmp_path) as running:
         done = await running.submit(soul("a fox"))
         await running.finish(done.id)
@@ -158,10 +158,10 @@ async def test_a_store_that_cannot_be_read_is_told_of(tmp_path: Path, caplog: py
         with pytest.raises(RpcFailure) as raised:
             await running.get(done.id)
         assert raised.value.reason == "GATEWAY_UNAVAILABLE"
-        assert said(caplog, "ERROR") == ["the store cannot be read"]
+        assert logged(caplog, "ERROR") == ["the store cannot be read"]
 
 
-async def test_waiting_generations_do_not_hammer_a_store_that_refuses(
+async def test_pending_generations_do_not_hammer_a_failing_store(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
@@ -172,18 +172,18 @@ async def test_waiting_generations_do_not_hammer_a_store_that_refuses(
         await running.passes(60, until=lambda: first.id not in running.live())
         await running.passes(60)
         assert 5 <= marks.came <= 30
-        told = [record for record in caplog.records if record.name.startswith("gateway.generations")]
-        assert len(told) <= 30
+        lines = [record for record in caplog.records if record.name.startswith("gateway.generations")]
+        assert len(lines) <= 30
     await running.passes(600, until=lambda: not running.live())
     assert len(running.ledger.charges) == 1 + len(waiting)
 
 
-# -- A disk that does not answer ---------------------------------------------------------------------------------------
+# -- A hanging disk ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def hung() -> Iterator[None]:
-    """No commit comes to its end. Those that were begun go on afterwards."""
+    """Let every commit hang until the block ends; then commits that had begun continue."""
     answers = threading.Event()
 
     def before(_: str) -> None:
@@ -198,7 +198,7 @@ def hung() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("leave", [False, True], ids=["callers stay", "callers leave"])
-async def test_a_disk_that_does_not_answer_is_told_of_and_what_it_has_not_begun_is_never_sent(
+async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
     tmp_path: Path, leave: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -219,7 +219,7 @@ async def test_a_disk_that_does_not_answer_is_told_of_and_what_it_has_not_begun_
             await eventually(lambda: bool(running.gateway._core.store.trouble))
             assert await readiness(running) == (503, "the store's disk does not respond\n")
             for number in range(3):
-                await is_refused(running, f"owl-{number}")
+                await assert_refused(running, f"owl-{number}")
             assert running.gateway._core.store._writer._waiting == []
             assert await running.metric("hfgateway_store_writes_refused") >= 3
             assert running.ledger.submissions == []
@@ -229,6 +229,6 @@ async def test_a_disk_that_does_not_answer_is_told_of_and_what_it_has_not_begun_
         await running.start_running(again.id)
         await eventually(lambda: len(running.ledger.submissions) == 2)
         assert sorted(one.prompt for one in running.ledger.charges) == ["begun", "fox 0"]
-        assert said(caplog, "ERROR") == ["the store's disk does not respond"]
-        assert said(caplog, "INFO") == ["the store's disk responds again"]
+        assert logged(caplog, "ERROR") == ["the store's disk does not respond"]
+        assert logged(caplog, "INFO") == ["the store's disk responds again"]
         await asyncio.gather(first, return_exceptions=True)
