@@ -1,4 +1,4 @@
-"""The official MCP client, connected to a gateway both ways: over its HTTP port, and through `hfgateway mcp`."""
+"""The official MCP client, connected to a gateway over its HTTP port and through `hfgateway mcp`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Start = Callable[..., Any]
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Start a gateway that serves MCP, before a sandbox whose time the test moves."""
+    """Start a gateway that serves MCP, and a sandbox with a manual clock."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Running:
@@ -59,7 +59,7 @@ async def over_stdio(running: Running, secret: str = "", *, options: Sequence[st
 
 @asynccontextmanager
 async def over_client(running: Running) -> AsyncIterator[Client]:
-    """What `hfgateway mcp` serves, without the process."""
+    """Connect to the server of `hfgateway mcp`, without its process."""
     async with AsyncClient(running.gateway.grpc_address) as gateway:
         server = mcp_server(all_tools(), lambda _: ClientPort(gateway))
         async with Client(server, read_timeout_seconds=PATIENCE) as client:
@@ -68,37 +68,37 @@ async def over_client(running: Running) -> AsyncIterator[Client]:
 
 @pytest.fixture(params=["http", "stdio"])
 def connect(request: pytest.FixtureRequest) -> Connect:
-    """Connect a client, one way and the other."""
+    """Connect a client over HTTP or stdio."""
     return {"http": over_http, "stdio": over_stdio}[request.param]
 
 
 @pytest.fixture(params=["http", "client"])
 def port(request: pytest.FixtureRequest) -> Connect:
-    """The same for what depends on the two ports alone, and needs no process."""
+    """Like `connect`, but without a process, for tests that depend on the two `GatewayPort` implementations only."""
     return {"http": over_http, "client": over_client}[request.param]
 
 
 def soul(prompt: str, **fields: Any) -> dict[str, Any]:
-    """The arguments of a generation with Soul."""
+    """Return the arguments of a generation with Soul."""
     return {"input": {"soul": {"prompt": prompt, **fields}}}
 
 
 def text(result: CallToolResult) -> str:
-    """What a model reads of a result."""
+    """Return the text of a result, which the model reads."""
     (content,) = result.content
     assert content.type == "text"
     return content.text
 
 
-def told(result: CallToolResult) -> dict[str, Any]:
-    """What a program reads of a result that is none of an error."""
+def content_of(result: CallToolResult) -> dict[str, Any]:
+    """Return the structured content of a successful result."""
     assert not result.is_error, text(result)
     assert isinstance(result.structured_content, dict)
     return result.structured_content
 
 
 def error(result: CallToolResult) -> dict[str, Any]:
-    """What a program reads of an error."""
+    """Return the structured error of a failed result."""
     assert result.is_error, text(result)
     assert isinstance(result.structured_content, dict)
     assert isinstance(result.structured_content["error"], dict)
@@ -106,6 +106,6 @@ def error(result: CallToolResult) -> dict[str, Any]:
 
 
 def state(result: CallToolResult) -> str:
-    """The state of a result's generation, without the prefix."""
+    """Return the state of a result's generation without its prefix."""
     assert isinstance(result.structured_content, dict)
     return str(result.structured_content["generation"]["state"]).removeprefix("GENERATION_STATE_")

@@ -1,4 +1,4 @@
-"""The library is wanted only where MCP is: everything else starts, as fast as ever, without it."""
+"""Only MCP needs the MCP library: everything else starts without it, and does not import it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hfgateway_client import AsyncClient, RetryPolicy
 from tests.app.command import environment
 from tests.docs.markdown import blocks, read
 from tests.durability.process import ROOT
-from tests.mcp.conftest import Start, soul, told
+from tests.mcp.conftest import Start, content_of, soul
 from tests.support.imports import imported
 
 WITHOUT = """
@@ -29,11 +29,11 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 runpy.run_module("gateway", run_name="__main__", alter_sys=True)
 """
-"""Python that starts a command where the extra is not installed."""
+"""Python code that starts a command as if the extra were not installed."""
 
 
 async def ended(folder: Path, *arguments: str, **variables: str) -> tuple[int | None, str, str]:
-    """How a command ends without the library; a gateway is stopped when it says that it serves."""
+    """Run a command without the library; stop a gateway as soon as it reports that it serves."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", WITHOUT, *arguments, cwd=ROOT, env=environment(folder, variables),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -51,12 +51,12 @@ async def ended(folder: Path, *arguments: str, **variables: str) -> tuple[int | 
     return process.returncode, line, errors.decode()
 
 
-async def test_without_the_library_the_gateway_serves_all_else(tmp_path: Path) -> None:
+async def test_the_gateway_serves_without_the_mcp_library(tmp_path: Path) -> None:
     code, out, errors = await ended(tmp_path, "serve")
     assert (code, out.startswith("hfgateway: gRPC on ")) == (0, True), errors
 
 
-async def test_without_the_library_one_line_says_what_to_install(tmp_path: Path) -> None:
+async def test_a_missing_mcp_library_is_reported_with_the_install_command(tmp_path: Path) -> None:
     code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_MCP="on")
     assert (code, out) == (2, "")
     assert errors == f"hfgateway: HFGATEWAY_MCP: needs a library that is not installed: {INSTALL}\n"
@@ -64,25 +64,25 @@ async def test_without_the_library_one_line_says_what_to_install(tmp_path: Path)
     assert (code, out, errors) == (2, "", f"error: {MISSING}\n")
 
 
-def test_nothing_of_it_is_imported_where_it_is_not_wanted() -> None:
+def test_the_mcp_library_is_imported_only_by_mcp() -> None:
     imports = "import gateway.app, gateway.serving, gateway.web.server, gateway.rpc.over_connect, gateway.cli.mcp"
     assert imported(imports, of={"mcp", "mcp_types", "jsonschema"}) == []
 
 
-async def test_a_gateway_that_is_away_is_told_with_the_key_to_come_again_with() -> None:
+async def test_an_unreachable_gateway_is_reported_with_the_key() -> None:
     (generate,) = (tool for tool in all_tools() if tool.name == "generate")
 
-    async def heard(progress: float, message: str) -> None:
+    async def report(progress: float, message: str) -> None:
         raise AssertionError((progress, message))
 
     async with AsyncClient("127.0.0.1:1", retry=RetryPolicy(repeat_calls_for=0)) as client:
-        told = await generate(ClientPort(client), soul("fox"), heard)
-    assert told.failed
-    assert (told.content["error"]["code"], told.content["error"]["retryable"]) == ("UNAVAILABLE", True)
-    assert f"idempotency_key {told.content['idempotency_key']}" in told.text
+        result = await generate(ClientPort(client), soul("fox"), report)
+    assert result.failed
+    assert (result.content["error"]["code"], result.content["error"]["retryable"]) == ("UNAVAILABLE", True)
+    assert f"idempotency_key {result.content['idempotency_key']}" in result.text
 
 
-async def test_the_configuration_in_the_document_connects_a_client(start: Start) -> None:
+async def test_the_documented_configuration_connects_a_client(start: Start) -> None:
     running = await start()
     (block,) = (block for block in blocks("docs/mcp.md") if block.language == "json")
     (server,) = json.loads(block.text)["mcpServers"].values()
@@ -91,7 +91,7 @@ async def test_the_configuration_in_the_document_connects_a_client(start: Start)
     parameters = StdioServerParameters(command=str(command), args=arguments, env=server["env"])
     async with Client(parameters) as client:
         listed = [tool.name for tool in (await client.list_tools()).tools]
-        assert told(await client.call_tool("list_generations", {})) == {"generations": []}
+        assert content_of(await client.call_tool("list_generations", {})) == {"generations": []}
     rows = [line.split("|")[1] for line in read("docs/mcp.md").splitlines() if line.startswith("| `")]
     assert [name.strip(" `") for row in rows for name in row.split(",")] == listed
     assert listed == [tool.name for tool in all_tools()]

@@ -1,4 +1,4 @@
-"""What models are told of the tools, and what nobody is told when a tool breaks."""
+"""The definitions of the tools, and the error that a broken tool returns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GENERATE = next(tool for tool in TOOLS if tool.name == "generate")
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-def test_every_tool_has_a_schema_that_is_one_and_says_what_everything_is_for(tool: Tool) -> None:
+def test_every_tool_has_a_valid_and_described_schema(tool: Tool) -> None:
     Draft202012Validator.check_schema(tool.arguments)
     assert tool.description.endswith(".")
 
@@ -40,7 +40,7 @@ def test_every_tool_has_a_schema_that_is_one_and_says_what_everything_is_for(too
     described(tool.arguments["properties"], tool.name)
 
 
-def test_no_field_of_the_api_is_left_out_and_none_is_explained_that_is_not_there() -> None:
+def test_the_descriptions_cover_exactly_the_fields_of_the_api() -> None:
     used = {
         f"{message.name}.{field.name}"
         for file in (generation_input_pb2, generation_service_pb2)
@@ -51,13 +51,13 @@ def test_no_field_of_the_api_is_left_out_and_none_is_explained_that_is_not_there
     assert set(schema.MEANINGS) == used
 
 
-def test_no_two_rpcs_have_one_name() -> None:
-    """Tools find them by it."""
+def test_the_names_of_rpcs_are_unique() -> None:
+    """Tools find RPCs by name."""
     names = [method.name for service in PUBLIC_SERVICES for method in service.methods]
     assert len(names) == len(set(names))
 
 
-def test_the_description_tells_how_to_repeat_a_call() -> None:
+def test_the_description_of_generate_explains_repeated_calls() -> None:
     (generate,) = (tool for tool in TOOLS if tool.name == "generate")
     for words in ("exactly the same arguments", "never charged twice", "idempotency_key of its own"):
         assert words in generate.description
@@ -65,7 +65,7 @@ def test_the_description_tells_how_to_repeat_a_call() -> None:
     assert generate.repeatable
 
 
-def test_the_same_input_has_the_same_key_and_another_one_another() -> None:
+def test_the_default_key_depends_on_the_input_only() -> None:
     def made(**fields: Any) -> str:
         return key_of(generation_input_pb2.GenerationInput(soul=generation_input_pb2.SoulInput(**fields)))
 
@@ -78,7 +78,7 @@ def test_an_upload_fits_into_a_request() -> None:
     assert LARGEST_MEDIA * 4 / 3 + 10_000 < DEFAULT_MAX_REQUEST_BODY_SIZE
 
 
-async def test_a_defect_is_told_as_an_incident_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_internal_error_is_reported_only_as_an_incident(caplog: pytest.LogCaptureFixture) -> None:
     async def broken(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> ToolResult:
         raise RuntimeError("a secret of the store")
 
@@ -93,7 +93,7 @@ async def test_a_defect_is_told_as_an_incident_and_nothing_else(caplog: pytest.L
     assert [record.__dict__["incident"] for record in caplog.records if "unexpectedly" in record.message] == [incident]
 
 
-def test_of_large_arguments_no_more_is_looked_at_than_is_allowed() -> None:
+def test_the_check_of_large_arguments_stops_at_the_limit() -> None:
     class Long(list[int]):
         """A list that must not be read to its end."""
 
@@ -111,6 +111,6 @@ def test_of_large_arguments_no_more_is_looked_at_than_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_what_is_no_number_is_refused(number: float) -> None:
+def test_nan_and_infinity_are_refused(number: float) -> None:
     (wrong,) = violations(GENERATE.arguments, {"input": {"soul": {"prompt": "x"}}, "wait_seconds": number})
     assert wrong.field == "arguments"

@@ -1,4 +1,4 @@
-"""`/mcp` on the HTTP port: who is let in, what is counted and refused like every call, and how it ends."""
+"""`/mcp` on the HTTP port: authentication, metrics, limits, disconnects and drains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from mcp import MCPError
 from mcp.types import LATEST_PROTOCOL_VERSION
 
-from tests.mcp.conftest import Start, error, over_http, soul, state, text, told
+from tests.mcp.conftest import Start, content_of, error, over_http, soul, state, text
 from tests.support.running import PATIENCE, Running
 
 INITIALIZE = {
@@ -29,7 +29,7 @@ ACCEPT = {"accept": "application/json, text/event-stream"}
 
 
 async def post(running: Running, body: bytes | None = None, method: str = "POST", **headers: str) -> tuple[int, str]:
-    """The status and the text that a request gets."""
+    """Send a request to `/mcp`; return the status and text of the response."""
     content = json.dumps(INITIALIZE).encode() if body is None else body
     given = ACCEPT | {"content-type": "application/json"} | headers
     url = f"{running.gateway.http_address}/mcp"
@@ -40,20 +40,20 @@ async def post(running: Running, body: bytes | None = None, method: str = "POST"
         return answer.status, await answer.text()
 
 
-async def test_it_is_off_unless_it_is_switched_on(start: Start) -> None:
+async def test_mcp_is_off_by_default(start: Start) -> None:
     assert (await post(await start(MCP="off")))[0] == 404
 
 
-async def test_it_is_served_where_it_is_switched_on_to_every_age_of_clients(start: Start) -> None:
+async def test_mcp_serves_current_and_legacy_clients(start: Start) -> None:
     running = await start()
     assert (await post(running))[0] == 200
     for mode in ("auto", "legacy"):
         async with over_http(running, mode=mode) as client:
             result = await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
-        assert told(result)["replayed"] is (mode == "legacy")
+        assert content_of(result)["replayed"] is (mode == "legacy")
 
 
-async def test_strangers_learn_nothing_and_watchers_only_watch(start: Start) -> None:
+async def test_wrong_keys_are_refused_and_watch_tokens_only_watch(start: Start) -> None:
     running = await start(AUTH="keys")
     key = await running.key("shop")
     for secret in ("", "Bearer", "Bearer hfg_0123456789abcdef_wrong", "Key a:b", "Bearer hfw_wrong"):
@@ -64,7 +64,9 @@ async def test_strangers_learn_nothing_and_watchers_only_watch(start: Start) -> 
     assert (await post(running, authorization=f"Bearer {key}"))[0] == 200
 
     async with over_http(running, key) as client:
-        generation_id = told(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))["generation"]["id"]
+        generation_id = content_of(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))["generation"][
+            "id"
+        ]
     made = running.caller("connect-json", key)
     from hfgateway.v1 import token_service_pb2
 
@@ -74,12 +76,12 @@ async def test_strangers_learn_nothing_and_watchers_only_watch(start: Start) -> 
     async with over_http(running, token) as client:
         seen = await client.call_tool("get_generation", {"id": generation_id})
         refused = await client.call_tool("generate", soul("wolf"))
-    assert "input" not in told(seen)["generation"]
+    assert "input" not in content_of(seen)["generation"]
     assert (error(refused)["reason"], error(refused)["code"]) == ("NOT_ALLOWED", "PERMISSION_DENIED")
     assert len(running.ledger.submissions) == 1
 
 
-async def test_a_key_that_is_revoked_opens_nothing_any_more(start: Start) -> None:
+async def test_a_revoked_key_ends_calls_in_progress(start: Start) -> None:
     running = await start(AUTH="keys")
     key = await running.key("shop")
     async with over_http(running, key) as client:
@@ -105,13 +107,13 @@ async def test_a_key_that_is_revoked_opens_nothing_any_more(start: Start) -> Non
         ({"content-type": "text/plain"}, 400),
     ],
 )
-async def test_no_foreign_page_gets_in(start: Start, headers: dict[str, str], status: int) -> None:
+async def test_foreign_hosts_and_origins_are_refused(start: Start, headers: dict[str, str], status: int) -> None:
     running = await start(ALLOWED_ORIGINS="https://app.example")
     assert (await post(running, **headers))[0] == status
     assert (await post(running, origin=running.gateway.http_address))[0] == 200
 
 
-async def test_what_is_no_call_is_refused_in_time(start: Start) -> None:
+async def test_malformed_requests_are_refused(start: Start) -> None:
     running = await start()
     assert (await post(running, bytes(4 * 1024 * 1024 + 1)))[0] == 413
     assert (await post(running, b"{"))[0] == 400
@@ -119,7 +121,7 @@ async def test_what_is_no_call_is_refused_in_time(start: Start) -> None:
         assert (await post(running, b"", method))[0] == 405
 
 
-async def test_calls_are_counted_and_refused_as_those_of_every_transport(start: Start) -> None:
+async def test_calls_share_the_metrics_and_limits_of_other_transports(start: Start) -> None:
     running = await start()
     async with over_http(running) as client:
         await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
@@ -129,12 +131,12 @@ async def test_calls_are_counted_and_refused_as_those_of_every_transport(start: 
         listed = await client.call_tool("list_generations", {})
     assert error(refused)["reason"] == "GATEWAY_OVERLOADED"
     assert error(refused)["retry_delay_seconds"] > 0
-    assert len(told(listed)["generations"]) == 1
+    assert len(content_of(listed)["generations"]) == 1
     counted = 'hfgateway_rpc_total{code="OK",method="/hfgateway.v1.GenerationService/SubmitGeneration"} 1.0'
     assert counted in (await running.metrics()).splitlines()
 
 
-async def test_who_leaves_is_waited_for_no_longer_and_the_generation_goes_on(start: Start) -> None:
+async def test_a_disconnected_client_does_not_end_the_generation(start: Start) -> None:
     running = await start()
     async with over_http(running) as client:
         with pytest.raises(MCPError):
@@ -157,15 +159,17 @@ async def listed(running: Running) -> Any:
         yield generation
 
 
-async def test_a_drain_answers_what_waits_and_refuses_what_is_new(start: Start) -> None:
+async def test_a_drain_answers_waiting_calls_and_refuses_new_ones(start: Start) -> None:
     running = await start()
     async with over_http(running) as client:
-        await client.list_tools()  # else the client would do so after the answer, when nobody listens any more
+        await (
+            client.list_tools()
+        )  # otherwise the client lists the tools after the answer, when the gateway no longer listens
         waiting = asyncio.create_task(client.call_tool("generate", soul("fox")))
         await running.calls_open("WatchGeneration", 1)
         await running.begin_drain()
         result = await waiting
-    generation = told(result)["generation"]
+    generation = content_of(result)["generation"]
     assert state(result) in {"PENDING", "QUEUED"}
     assert "GATEWAY_UNAVAILABLE" in text(result)
     assert f"wait_generation with id {generation['id']}" in text(result)
@@ -183,6 +187,6 @@ async def test_a_drain_answers_what_waits_and_refuses_what_is_new(start: Start) 
             ended = await again
     assert error(refused)["reason"] == "GATEWAY_UNAVAILABLE"
     assert error(refused)["retryable"]
-    assert told(ended)["generation"]["id"] == generation["id"]
+    assert content_of(ended)["generation"]["id"] == generation["id"]
     assert state(ended) == "COMPLETED"
     assert len(running.ledger.charges) == 1

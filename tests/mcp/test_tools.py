@@ -1,4 +1,4 @@
-"""What a model's client can do, the same over HTTP and over stdio; and what no repeat of it costs."""
+"""The tools over HTTP and over stdio; a repeated call is never charged twice."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ from mcp import MCPError
 from mcp.types import CallToolResult
 
 from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
-from tests.mcp.conftest import Connect, Start, error, over_stdio, soul, state, text, told
+from tests.mcp.conftest import Connect, Start, content_of, error, over_stdio, soul, state, text
 
 SEEDANCE = "bytedance/seedance-2.0/text-to-video"
 RUNS = 1.5
-"""Seconds of the sandbox's time after which what was accepted runs."""
+"""Seconds of the sandbox's clock after which an accepted request runs."""
 
 
 class Progress:
-    """Hears of progress, and lets the sandbox's time pass by what it hears, so that there is more to hear."""
+    """Record progress, and advance the sandbox's clock on each report so that more progress follows."""
 
     def __init__(self, clock: Any) -> None:
-        self.heard: list[tuple[float, float | None, str | None]] = []
+        self.reports: list[tuple[float, float | None, str | None]] = []
         self._clock = clock
 
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
-        self.heard.append((progress, total, message))
+        self.reports.append((progress, total, message))
         self._clock.advance({"QUEUED": RUNS, "IN_PROGRESS": 60}.get(self.states[-1], 0))
 
     @property
     def states(self) -> list[str]:
-        return [(message or "").partition(",")[0] for _, _, message in self.heard]
+        return [(message or "").partition(",")[0] for _, _, message in self.reports]
 
 
-async def test_generate_tells_its_progress_and_ends_with_the_links(start: Start, connect: Connect) -> None:
+async def test_generate_reports_progress_and_returns_the_links(start: Start, connect: Connect) -> None:
     running = await start()
     progress = Progress(running.clock)
     async with connect(running) as client:
         result = await client.call_tool("generate", soul("fox", batch_size=4), progress_callback=progress)
 
-    generation = told(result)["generation"]
+    generation = content_of(result)["generation"]
     assert state(result) == "COMPLETED"
     assert [output["url"] in text(result) for output in generation["outputs"]] == [True] * 4
     assert list(dict.fromkeys(progress.states)) == ["PENDING", "QUEUED", "IN_PROGRESS", "COMPLETED"]
-    figures = [figure for figure, _, _ in progress.heard]
+    figures = [figure for figure, _, _ in progress.reports]
     assert figures == sorted(set(figures))
-    assert {total for _, total, _ in progress.heard} == {1.0}
+    assert {total for _, total, _ in progress.reports} == {1.0}
     assert figures[-1] == 1.0
     assert len(running.ledger.charges) == 1
 
 
-async def test_a_call_that_is_repeated_after_its_timeout_is_charged_once(start: Start, connect: Connect) -> None:
-    """As clients do it: they give up, and the model makes the same call again, without having seen a key."""
+async def test_a_call_repeated_after_its_timeout_is_charged_once(start: Start, connect: Connect) -> None:
+    """The client times out, and the model repeats the call without having seen a key."""
     running = await start()
     async with connect(running) as client:
         with pytest.raises(MCPError):
@@ -67,14 +67,14 @@ async def test_a_call_that_is_repeated_after_its_timeout_is_charged_once(start: 
         result = await again
         once_more = await client.call_tool("generate", soul("fox"))
 
-    assert told(result)["replayed"]
+    assert content_of(result)["replayed"]
     assert state(result) == "COMPLETED"
-    assert told(once_more)["generation"]["id"] == told(result)["generation"]["id"]
+    assert content_of(once_more)["generation"]["id"] == content_of(result)["generation"]["id"]
     assert "Nothing new was started" in text(once_more)
     assert len(running.ledger.submissions) == len(running.ledger.charges) == 1
 
 
-async def test_a_key_is_one_generation_and_another_key_another(start: Start, connect: Connect) -> None:
+async def test_each_idempotency_key_is_one_generation(start: Start, connect: Connect) -> None:
     running = await start()
     first, second = {"idempotency_key": "take-1", "wait_seconds": 0}, {"idempotency_key": "take-2", "wait_seconds": 0}
     async with connect(running) as client:
@@ -83,22 +83,22 @@ async def test_a_key_is_one_generation_and_another_key_another(start: Start, con
         unnamed = await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
         listed = await client.call_tool("list_generations", {"filter": {"idempotency_key": "take-2"}})
 
-    ids = [told(result)["generation"]["id"] for result in results]
+    ids = [content_of(result)["generation"]["id"] for result in results]
     assert ids[0] == ids[1] != ids[2]
-    assert [told(result)["idempotency_key"] for result in results] == ["take-1", "take-1", "take-2"]
-    assert [told(result)["replayed"] for result in results] == [False, True, False]
+    assert [content_of(result)["idempotency_key"] for result in results] == ["take-1", "take-1", "take-2"]
+    assert [content_of(result)["replayed"] for result in results] == [False, True, False]
     assert error(misused)["reason"] == "IDEMPOTENCY_KEY_REUSED"
-    assert told(unnamed)["generation"]["id"] not in ids
-    assert [generation["id"] for generation in told(listed)["generations"]] == [ids[2]]
+    assert content_of(unnamed)["generation"]["id"] not in ids
+    assert [generation["id"] for generation in content_of(listed)["generations"]] == [ids[2]]
     assert len(running.ledger.submissions) == 3
 
 
-async def test_what_is_not_done_in_time_goes_on(start: Start, port: Connect) -> None:
+async def test_a_generation_continues_after_wait_seconds(start: Start, port: Connect) -> None:
     running = await start()
     async with port(running) as client:
         early = await client.call_tool("generate", soul("fox") | {"wait_seconds": 0.2})
-        generation_id = told(early)["generation"]["id"]
-        assert not told(early)["generation"].get("done")
+        generation_id = content_of(early)["generation"]["id"]
+        assert not content_of(early)["generation"].get("done")
         assert f"wait_generation with id {generation_id}" in text(early)
 
         await running.finish(generation_id)
@@ -106,14 +106,14 @@ async def test_what_is_not_done_in_time_goes_on(start: Start, port: Connect) -> 
         seen = await client.call_tool("get_generation", {"id": generation_id})
 
     assert state(waited) == state(seen) == "COMPLETED"
-    assert told(seen)["generation"]["input"] == soul("fox")["input"]
+    assert content_of(seen)["generation"]["input"] == soul("fox")["input"]
 
 
-async def test_cancel_is_free_and_too_late_is_told(start: Start, connect: Connect) -> None:
+async def test_cancel_refunds_a_queued_generation_and_refuses_a_running_one(start: Start, connect: Connect) -> None:
     running = await start()
     async with connect(running) as client:
         queued, runs = [
-            told(await client.call_tool("generate", soul(prompt) | {"wait_seconds": 0}))["generation"]["id"]
+            content_of(await client.call_tool("generate", soul(prompt) | {"wait_seconds": 0}))["generation"]["id"]
             for prompt in ("queued", "runs")
         ]
         await running.until(queued, "QUEUED")
@@ -130,7 +130,7 @@ async def test_cancel_is_free_and_too_late_is_told(start: Start, connect: Connec
     assert "CANCELED" in text(ended)
 
 
-async def test_an_end_without_outputs_is_an_error_that_says_how_to_try_again(start: Start, port: Connect) -> None:
+async def test_a_failed_generation_is_an_error_that_explains_how_to_retry(start: Start, port: Connect) -> None:
     running = await start(credits=1)
     async with port(running) as client:
         for word, reason in (("[fail]", "GENERATION_FAILED"), ("[nsfw]", "MODERATED")):
@@ -146,10 +146,10 @@ async def test_an_end_without_outputs_is_an_error_that_says_how_to_try_again(sta
         again = await client.call_tool("generate", dear)
     assert error(refused)["reason"] == error(again)["reason"] == "INSUFFICIENT_CREDITS"
     assert "Nothing was charged" in text(refused)
-    assert told_id(refused) != told_id(again)
+    assert generation_id_of(refused) != generation_id_of(again)
 
 
-def told_id(result: CallToolResult) -> str:
+def generation_id_of(result: CallToolResult) -> str:
     assert isinstance(result.structured_content, dict)
     return str(result.structured_content["generation"]["id"])
 
@@ -160,25 +160,25 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "two things": ({"input": {"soul": {"prompt": "x"}, "dop": {}}}, ["input"]),
     "unknown names": ({"input": {"soul": {"promt": "x"}}, "sead": 7}, ["input.soul.promt", "sead"]),
     "wrong types": (soul("x", seed="seven", batch_size=1.5), ["input.soul.batch_size", "input.soul.seed"]),
-    "no such value": (soul("x", version="V9"), ["input.soul.version"]),
+    "an unknown value": (soul("x", version="V9"), ["input.soul.version"]),
     "a wrong element": ({"input": {"dop": {"image_urls": ["http://a.test/b.png", 7]}}}, ["input.dop.image_urls[1]"]),
     "a number that is too large": (soul("x", seed=2**40), ["input"]),
     "the gateway's own check": (soul("x", seed=0, style_strength=2), ["input.soul.seed", "input.soul.style_strength"]),
-    "a wait for ever": (soul("x") | {"wait_seconds": 1e9}, ["wait_seconds"]),
-    "more than anybody means": ({"input": {"dop": {"prompt": "x", "image_urls": [1] * 5_000}}}, ["arguments"]),
-    "a key that is none": (soul("x") | {"idempotency_key": "a key"}, ["idempotency_key"]),
+    "an endless wait": (soul("x") | {"wait_seconds": 1e9}, ["wait_seconds"]),
+    "too many values": ({"input": {"dop": {"prompt": "x", "image_urls": [1] * 5_000}}}, ["arguments"]),
+    "an invalid key": (soul("x") | {"idempotency_key": "a key"}, ["idempotency_key"]),
 }
 
 
-async def test_bad_input_is_told_field_by_field_and_sent_nowhere(start: Start, connect: Connect) -> None:
+async def test_bad_input_is_refused_with_its_fields_and_never_sent(start: Start, connect: Connect) -> None:
     running = await start()
     async with connect(running) as client:
         for name, (arguments, fields) in WRONG.items():
-            told_of = error(await client.call_tool("generate", arguments))
-            assert (told_of["reason"], told_of["code"]) == ("INVALID_INPUT", "INVALID_ARGUMENT"), name
-            named = [violation["field"] for violation in told_of["field_violations"]]
+            failure = error(await client.call_tool("generate", arguments))
+            assert (failure["reason"], failure["code"]) == ("INVALID_INPUT", "INVALID_ARGUMENT"), name
+            named = [violation["field"] for violation in failure["field_violations"]]
             assert [field for field in fields if field not in named] == [], (name, named)
-            assert all(violation["description"] for violation in told_of["field_violations"])
+            assert all(violation["description"] for violation in failure["field_violations"])
         unknown = await client.call_tool("get_generation", {"id": "no-such-id"})
         with pytest.raises(MCPError, match="unknown tool"):
             await client.call_tool("delete_everything", {})
@@ -186,7 +186,7 @@ async def test_bad_input_is_told_field_by_field_and_sent_nowhere(start: Start, c
     assert running.ledger.submissions == []
 
 
-async def test_an_estimate_costs_nothing_and_lists_have_a_limit(start: Start, port: Connect) -> None:
+async def test_estimates_are_free_and_lists_are_limited(start: Start, port: Connect) -> None:
     running = await start()
     async with port(running) as client:
         estimate = await client.call_tool("estimate_generation", soul("fox"))
@@ -194,19 +194,19 @@ async def test_an_estimate_costs_nothing_and_lists_have_a_limit(start: Start, po
         for number in range(3):
             await client.call_tool("generate", soul(f"fox {number}") | {"wait_seconds": 0, "labels": {"of": "three"}})
         newest = await client.call_tool("list_generations", {"filter": {"labels": {"of": "three"}}, "limit": 2})
-        last = told(newest)["generations"][-1]
+        last = content_of(newest)["generations"][-1]
         matching = {"labels": {"of": "three"}, "created_before": last["create_time"]}
         older = await client.call_tool("list_generations", {"filter": matching})
 
     assert re.search(r"cost [\d.]+ credits", text(estimate))
-    assert float(told(estimate)["cost"]["credits"]) > 0
+    assert float(content_of(estimate)["cost"]["credits"]) > 0
     assert "There may be more" in text(newest)
-    shown = [*told(newest)["generations"], *told(older)["generations"]]
+    shown = [*content_of(newest)["generations"], *content_of(older)["generations"]]
     assert len({generation["id"] for generation in shown}) == 3
     assert "input" not in shown[0]
 
 
-async def test_what_there_is_to_choose_from_can_be_found_and_used(start: Start, port: Connect) -> None:
+async def test_models_motions_styles_and_characters_can_be_found_and_used(start: Start, port: Connect) -> None:
     running = await start()
     async with port(running) as client:
         models = await client.call_tool("list_models", {"query": "SEEDANCE", "output_kind": "MEDIA_KIND_VIDEO"})
@@ -217,7 +217,7 @@ async def test_what_there_is_to_choose_from_can_be_found_and_used(start: Start, 
         newer = await client.call_tool("list_soul_styles", {"version": "SOUL_VERSION_V2", "limit": 3})
         presets = await client.call_tool("list_presets", {"model_id": "marketing-studio/image"})
         wrong = await client.call_tool("list_soul_styles", {"version": "SOUL_VERSION_CINEMA"})
-        (style,) = told(styles)["soul_styles"]
+        (style,) = content_of(styles)["soul_styles"]
         none = await client.call_tool("list_characters", {})
         training = CreateCharacterRequest(name="Mara", image_urls=["https://files.example/mara.jpg"] * 3)
         training.idempotency_key = "mara"
@@ -225,18 +225,21 @@ async def test_what_there_is_to_choose_from_can_be_found_and_used(start: Start, 
         characters = await client.call_tool("list_characters", {})
         used = await client.call_tool("generate", soul("fox", style_id=style["id"]) | {"wait_seconds": 0})
 
-    assert SEEDANCE in [one["id"] for one in told(models)["models"]]
-    assert "prompt" in told(model)["model"]["parameters_schema"]["properties"]
+    assert SEEDANCE in [one["id"] for one in content_of(models)["models"]]
+    assert "prompt" in content_of(model)["model"]["parameters_schema"]["properties"]
     assert "prompt" in text(model)
     assert error(unknown)["reason"] == "MODEL_UNKNOWN"
-    assert [one["id"] in text(motions) for one in told(motions)["motions"] if "Zoom" in one["name"]] == [True, True]
+    assert [one["id"] in text(motions) for one in content_of(motions)["motions"] if "Zoom" in one["name"]] == [
+        True,
+        True,
+    ]
     assert "There may be more" in text(motions)
-    assert (style["name"], len(told(newer)["soul_styles"])) == ("Film Noir", 3)
-    assert len(told(presets)["presets"]) == 4
+    assert (style["name"], len(content_of(newer)["soul_styles"])) == ("Film Noir", 3)
+    assert len(content_of(presets)["presets"]) == 4
     assert [violation["field"] for violation in error(wrong)["field_violations"]] == ["version"]
     assert state(used) == "PENDING"
-    assert (told(none)["characters"], text(none)) == ([], "Nothing matches.")
-    assert [one["id"] for one in told(characters)["characters"]] == [made.character.id]
+    assert (content_of(none)["characters"], text(none)) == ([], "Nothing matches.")
+    assert [one["id"] for one in content_of(characters)["characters"]] == [made.character.id]
     assert text(characters).startswith(f"Mara: {made.character.id} ")
 
 
@@ -261,13 +264,13 @@ async def test_media_in_the_arguments_is_uploaded(start: Start, port: Connect) -
                 {"path": "/etc/hostname"},
             )
         ]
-    assert hashlib.sha256(await stored(told(uploaded)["url"])).digest() == hashlib.sha256(media).digest()
+    assert hashlib.sha256(await stored(content_of(uploaded)["url"])).digest() == hashlib.sha256(media).digest()
     assert {refusal["reason"] for refusal in refusals} == {"INVALID_INPUT"}
     fields = [[violation["field"] for violation in refusal["field_violations"]] for refusal in refusals]
     assert fields == [["data"], ["data"], ["content_type"], ["header.content_type"], ["path"]]
 
 
-async def test_files_are_read_below_the_folder_that_was_named_and_nowhere_else(start: Start, tmp_path: Path) -> None:
+async def test_files_are_read_only_below_the_named_folder(start: Start, tmp_path: Path) -> None:
     running = await start()
     folder, outside = tmp_path / "media", tmp_path / "secret.png"
     (folder / "deep").mkdir(parents=True)
@@ -285,17 +288,19 @@ async def test_files_are_read_below_the_folder_that_was_named_and_nowhere_else(s
         ]
         both = await client.call_tool("upload_media", {"path": "deep/fox.PNG", "data": "eA=="})
     assert str(folder) in str(tool.input_schema)
-    assert [await stored(told(result)["url"]) for result in (below, absolute)] == [b"a fox", b"a fox"]
+    assert [await stored(content_of(result)["url"]) for result in (below, absolute)] == [b"a fox", b"a fox"]
     assert set(refusals[:5] + refusals[6:]) == {f"is not a file below {folder}"}
     assert refusals[5].startswith("must end in .jpg")
     assert error(both)["reason"] == "INVALID_INPUT"
 
 
-async def test_with_keys_everybody_has_his_own_and_strangers_nothing(start: Start, connect: Connect) -> None:
+async def test_tenants_see_only_their_own_generations(start: Start, connect: Connect) -> None:
     running = await start(AUTH="keys")
     mine, theirs = await running.key("mine"), await running.key("theirs")
     async with connect(running, mine) as client:
-        generation_id = told(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))["generation"]["id"]
+        generation_id = content_of(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))["generation"][
+            "id"
+        ]
     async with connect(running, theirs) as client:
         for name, arguments in (
             ("get_generation", {"id": generation_id}),
@@ -305,8 +310,8 @@ async def test_with_keys_everybody_has_his_own_and_strangers_nothing(start: Star
             assert error(await client.call_tool(name, arguments))["reason"] == "NOT_FOUND", name
         listed = await client.call_tool("list_generations", {})
         again = await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
-    assert told(listed)["generations"] == []
-    assert told(again)["generation"]["id"] != generation_id
+    assert content_of(listed)["generations"] == []
+    assert content_of(again)["generation"]["id"] != generation_id
     wrong = mine[:-4] + "0000"
     result = await refused_with(connect, running, wrong)
     assert result is None or error(result)["reason"] == "INVALID_CREDENTIALS"
@@ -314,7 +319,7 @@ async def test_with_keys_everybody_has_his_own_and_strangers_nothing(start: Star
 
 
 async def refused_with(connect: Connect, running: Any, secret: str) -> CallToolResult | None:
-    """What a tool says to a stranger; None where he was not even let in."""
+    """Return the result of a tool for a wrong key; None if the connection was refused."""
     try:
         async with connect(running, secret) as client:
             return await client.call_tool("list_generations", {})
