@@ -1,4 +1,4 @@
-"""The benchmark of charges: it runs, it can tell a bad client from a good one, and a broken promise fails it."""
+"""The benchmark of charges: it runs, it distinguishes bad clients from good ones, and a broken promise fails it."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _missed(figures: list[Figure]) -> list[str]:
 
 
 @pytest.mark.toolchain("node")
-@pytest.mark.timeout(600)  # usually ten seconds; it starts a dozen processes, which a busy machine does slowly
-async def test_the_gateway_charges_once_where_both_sdks_charge_more_often(tmp_path: Path) -> None:
+@pytest.mark.timeout(600)  # usually ten seconds; a busy machine starts its dozen processes slowly
+async def test_the_gateway_charges_once_when_both_sdks_charge_again(tmp_path: Path) -> None:
     found = tmp_path / "figures.json"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench", "charges", "--quick", f"--seed={SEED}", f"--json={found}", cwd=ROOT,
@@ -50,14 +50,14 @@ async def test_the_gateway_charges_once_where_both_sdks_charge_more_often(tmp_pa
     for setting in SETTINGS:
         most = figures[f"{setting.name}: most charges for a submission"]
         assert most["value"] == 1
-        assert most["baseline"] > 1  # of the better SDK: so both of them were charged more often
+        assert most["baseline"] > 1  # the better SDK's value, so both SDKs were charged more than once
         assert figures[f"{setting.name}: charged, and no caller was told"]["baseline"] > 0
         assert figures[f"{setting.name}: neither ended nor UNCERTAIN"]["value"] == 0
         assert figures[f"{setting.name}: kills"]["value"] > 0
 
 
-async def test_a_gateway_that_repeats_under_a_fresh_key_breaks_the_promise(tmp_path: Path) -> None:
-    mistaken = (sys.executable, "-m", "tests.chaos.mistaken", "repeats_what_was_not_answered_under_a_fresh_key")
+async def test_retrying_under_a_fresh_key_misses_the_promise(tmp_path: Path) -> None:
+    mistaken = (sys.executable, "-m", "tests.chaos.mistaken", "retries_under_a_fresh_key")
     conditions = Conditions(
         SEED, patience=1.0, spread=0.5, lives=(1.0, 1.0), kills=0, linger=0.0, settle=0.0, turns=asyncio.Semaphore(1),
         launcher=mistaken,
@@ -69,13 +69,13 @@ async def test_a_gateway_that_repeats_under_a_fresh_key_breaks_the_promise(tmp_p
     }
 
 
-def test_the_faults_of_a_submission_follow_from_the_seed_and_its_number() -> None:
+def test_the_faults_of_a_submission_depend_on_the_seed_and_its_number() -> None:
     assert submissions(300, 5)[:100] == submissions(100, 5)
     assert submissions(100, 5) != submissions(100, 6)
     assert len({one.prompt for one in submissions(300, 5)}) == 300
 
 
-def test_so_many_posts_are_spoiled_and_in_every_way() -> None:
+def test_faults_have_their_probability_and_include_every_kind() -> None:
     wanted = submissions(5000, 5)
     spoiled = [fault for one in wanted for fault in one.faults if fault]
     assert len(spoiled) / (len(wanted) * SPOILED_AT_MOST) == pytest.approx(PROBABILITY, abs=0.02)
@@ -85,30 +85,30 @@ def test_so_many_posts_are_spoiled_and_in_every_way() -> None:
     assert kinds(wanted).total() == len(spoiled)
 
 
-def test_the_plan_meets_each_post_with_its_own_fault() -> None:
+def test_the_plan_gives_each_post_its_own_fault() -> None:
     bad = Fault(on="submit", kind="502", processed=True, prompt="second")
     wanted = [
         Submission("clean", (None, None)),
         Submission("first", (Fault(on="submit", kind="lost", processed=True, prompt="first"), None)),
         Submission("second", (None, bad)),
     ]
-    met = FaultPlan()
-    met.add([Fault.parse(entry) for entry in plan(wanted)])
-    assert met.take("submit", "clean") is None
-    first, none_more = met.take("submit", "first"), met.take("submit", "first")
+    planned = FaultPlan()
+    planned.add([Fault.parse(entry) for entry in plan(wanted)])
+    assert planned.take("submit", "clean") is None
+    first, none_more = planned.take("submit", "first"), planned.take("submit", "first")
     assert (first and first.kind, none_more) == ("lost", None)
-    truly, spoiled = met.take("submit", "second"), met.take("submit", "second")
-    assert truly is not None
-    assert (truly.kind, truly.status, truly.body, truly.processed) == ("", None, None, True)
+    unspoiled, spoiled = planned.take("submit", "second"), planned.take("submit", "second")
+    assert unspoiled is not None
+    assert (unspoiled.kind, unspoiled.status, unspoiled.body, unspoiled.processed) == ("", None, None, True)
     assert spoiled == bad
-    assert len(met) == 0
+    assert len(planned) == 0
 
 
 PROMPTS = (
     "once", "thrice", "moderated", "in doubt and paid", "in doubt for free", "error but paid", "error", "given back",
     "silence", "running",
 )  # fmt: skip
-TOLD = {
+CALLER_OUTCOMES = {
     "once": CallerOutcome("completed", "r1"),
     "thrice": CallerOutcome("completed", "r2"),
     "moderated": CallerOutcome("nsfw", "r5"),
@@ -129,13 +129,13 @@ def ledger(charges: dict[str, str], refunds: tuple[str, ...] = (), posts: int = 
     }
 
 
-def test_every_submission_is_told_in_its_column() -> None:
+def test_every_submission_is_counted_in_its_column() -> None:
     charged = {
         "r1": "once", "r2": "thrice", "r3": "thrice", "r4": "thrice", "r5": "moderated", "r6": "in doubt and paid",
         "r7": "error but paid", "r8": "given back", "r9": "running",
     }  # fmt: skip
     wanted = [Submission(prompt, ()) for prompt in PROMPTS]
-    found = row("client", wanted, TOLD, ledger(charged, ("r5", "r8"), posts=12))
+    found = row("client", wanted, CALLER_OUTCOMES, ledger(charged, ("r5", "r8"), posts=12))
     assert found == Row(
         "client", submissions=10, posts=12, charges=9, most=3, more_than_once=1, completed=2, given_back=1,
         uncertain_charged=1, uncertain_free=1, error_charged=1, error_free=2, neither=2, untold=3,
@@ -145,13 +145,13 @@ def test_every_submission_is_told_in_its_column() -> None:
     assert [line.split("|")[2].strip() for line in shown if not line.startswith("|-")] == [*map(str, astuple(found))]
 
 
-def test_completed_without_a_charge_and_failed_without_a_request_are_no_ends_as_promised() -> None:
-    told = {"a": CallerOutcome("completed", "r1"), "b": CallerOutcome("failed", "")}
-    found = row("client", [Submission("a", ()), Submission("b", ())], told, ledger({"r2": "b"}))
+def test_ends_that_the_ledger_contradicts_are_not_counted_as_ends() -> None:
+    outcomes = {"a": CallerOutcome("completed", "r1"), "b": CallerOutcome("failed", "")}
+    found = row("client", [Submission("a", ()), Submission("b", ())], outcomes, ledger({"r2": "b"}))
     assert (found.completed, found.given_back, found.neither, found.error_charged) == (0, 0, 1, 1)
 
 
-def test_what_the_gateway_says_at_the_end_is_what_its_callers_know() -> None:
+def test_caller_outcomes_are_read_from_the_final_states() -> None:
     lines = [
         Line(1, 0.0, "submit", {"call": 1, "key": "k", "prompt": "fox"}),
         Line(2, 0.0, "submit", {"call": 2, "key": "never stored", "prompt": "wolf"}),
@@ -171,7 +171,7 @@ def missed(setting: Any, *, settled: bool = True, history: list[Line] = OVER, **
     return _missed(promises(setting, replace(FAULTLESS, **changes), history, [], settled=settled))
 
 
-def test_the_better_sdk_stands_beside() -> None:
+def test_the_better_sdk_is_the_baseline() -> None:
     sdks = [replace(FAULTLESS, most=3, untold=5), replace(FAULTLESS, most=2, untold=7)]
     figures = {figure.name: figure for figure in promises(KEYS, FAULTLESS, OVER, sdks, settled=True)}
     assert figures[f"{KEYS.name}: most charges for a submission"].baseline == 2
@@ -191,12 +191,12 @@ def test_the_better_sdk_stands_beside() -> None:
         ({"history": []}, "violations found by the checker"),
     ],
 )
-def test_each_broken_promise_is_missed_in_every_setting(setting: Any, changes: dict[str, Any], promise: str) -> None:
+def test_a_broken_promise_is_reported_in_every_setting(setting: Any, changes: dict[str, Any], promise: str) -> None:
     assert missed(setting) == []
     assert missed(setting, settled=False, **changes) == [promise]
 
 
-def test_uncertain_ones_may_be_left_only_where_nothing_can_clear_them_up() -> None:
+def test_uncertain_generations_may_remain_only_if_nothing_can_resolve_them() -> None:
     assert missed(KEYS, uncertain_charged=1) == ["left UNCERTAIN"]
     assert missed(KEYS, uncertain_free=1) == ["left UNCERTAIN"]
     assert missed(KEYS, uncertain_charged=1, settled=False) == []
@@ -211,11 +211,11 @@ def test_uncertain_ones_may_be_left_only_where_nothing_can_clear_them_up() -> No
         (value("a promise that holds", "x", 0, promised(0)), 0, 0),
         (value("a promise that is broken", "x", 1, promised(0)), 1, 1),
         (value("a goal that is missed", "x", 1, at_most(0)), 0, 1),
-        (value("told for the record", "x", 1), 0, 0),
+        (value("a value for the record", "x", 1), 0, 0),
     ],
     ids=lambda part: part.name if isinstance(part, Figure) else str(part),
 )
-def test_a_broken_promise_fails_a_quick_run_too(
+def test_a_broken_promise_fails_quick_and_full_runs(
     figure: Figure, quick: int, full: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     efforts = []

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.mistaken NAME serve`: the gateway, with one mistake that a gateway could well make."""
+"""`python -m tests.chaos.mistaken NAME serve`: run the gateway with one plausible mistake."""
 
 import secrets
 import sys
@@ -17,7 +17,7 @@ from gateway.higgsfield.client import HiggsfieldClient
 from gateway.store.sqlite import SqliteStore
 
 
-def repeats_what_was_not_answered_under_a_fresh_key() -> None:
+def retries_under_a_fresh_key() -> None:
     submit = HiggsfieldClient.submit
 
     async def impatient(self: HiggsfieldClient, request: Any, gate: Callable[[], bool]) -> Outcome:
@@ -30,7 +30,7 @@ def repeats_what_was_not_answered_under_a_fresh_key() -> None:
     HiggsfieldClient.submit = impatient  # type: ignore[method-assign]
 
 
-def lets_a_key_be_used_twice() -> None:
+def accepts_a_key_twice() -> None:
     claim_once = SqliteStore.claim
 
     async def claim_always(self: SqliteStore, claim: Claim) -> Claimed:
@@ -41,7 +41,7 @@ def lets_a_key_be_used_twice() -> None:
     SqliteStore.claim = claim_always  # type: ignore[method-assign]
 
 
-def takes_the_error_of_a_poll_for_the_end() -> None:
+def treats_a_poll_error_as_a_failure() -> None:
     status = HiggsfieldClient.status
 
     async def hasty(self: HiggsfieldClient, generation: Generation) -> StatusReport | None:
@@ -54,7 +54,7 @@ def takes_the_error_of_a_poll_for_the_end() -> None:
     HiggsfieldClient.status = hasty  # type: ignore[method-assign]
 
 
-def believes_unsigned_webhooks() -> None:
+def trusts_unsigned_webhooks() -> None:
     from gateway.web import webhook
 
     checked = webhook._of_v2
@@ -75,7 +75,7 @@ def watches_from_memory_alone() -> None:
     Watches._history = newest  # type: ignore[method-assign]
 
 
-def forgets_what_a_crash_left_open() -> None:
+def forgets_open_attempts_after_a_crash() -> None:
     def unsent(generation: Generation, observation: OwnerDied, moment: Moment) -> Generation | None:
         if generation.marker != observation.marker:
             return None
@@ -88,12 +88,12 @@ def forgets_what_a_crash_left_open() -> None:
 MISTAKES: dict[str, Callable[[], None]] = {
     mistake.__name__: mistake
     for mistake in (
-        repeats_what_was_not_answered_under_a_fresh_key,
-        lets_a_key_be_used_twice,
-        takes_the_error_of_a_poll_for_the_end,
-        believes_unsigned_webhooks,
+        retries_under_a_fresh_key,
+        accepts_a_key_twice,
+        treats_a_poll_error_as_a_failure,
+        trusts_unsigned_webhooks,
         watches_from_memory_alone,
-        forgets_what_a_crash_left_open,
+        forgets_open_attempts_after_a_crash,
     )
 }
 

@@ -1,4 +1,4 @@
-"""`python -m chaos run`: which storms it makes of what it was told."""
+"""`python -m chaos run`: the storms that it derives from its options."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ def asked(*arguments: str) -> list[Plan]:
 
 
 def of_make(target: str) -> list[str]:
-    """What `make` passes to the command."""
+    """Return the arguments that a target of the Makefile passes to the command."""
     found = re.search(rf"^{target}: .*\n\t.* -m chaos run (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert found is not None
     return shlex.split(found[1])
@@ -30,14 +30,14 @@ def test_every_run_by_make_covers_webhooks_and_their_absence(target: str, seed: 
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_four_storms_cover_every_mixture(seed: int) -> None:
+def test_four_storms_cover_every_combination_of_options(seed: int) -> None:
     storms = asked("--storms=4", f"--seed={seed}")
     assert {(plan.webhooks, plan.keyless) for plan in storms} == {(a, b) for a in (True, False) for b in (True, False)}
     assert [plan.seed for plan in storms] == [seed, seed + 1, seed + 2, seed + 3]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_is_said_holds_for_any_seed(seed: int) -> None:
+def test_explicit_options_hold_for_every_seed(seed: int) -> None:
     (wanted,) = asked("--webhooks", "--keyless", f"--seed={seed}")
     (unwanted,) = asked("--no-webhooks", "--no-keyless", f"--seed={seed}")
     assert (wanted.webhooks, wanted.keyless) == (True, True)
@@ -45,7 +45,7 @@ def test_what_is_said_holds_for_any_seed(seed: int) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--storms=0"], ["--storms=2", "--history=one.jsonl"]])
-def test_what_makes_no_sense_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_contradictory_options_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["run", *arguments])
     assert ended.value.code == 2

@@ -1,4 +1,4 @@
-"""Real storms: each mistake that is built into a gateway is found by them, and nothing in the gateway as it is."""
+"""Real storms find each mistake that is built into a gateway, and no violation in the real gateway."""
 
 import asyncio
 import subprocess
@@ -17,17 +17,17 @@ from harness.restarts import FAILPOINTS
 from tests.chaos.mistaken import MISTAKES
 
 ENOUGH = 12
-"""Seconds of calm, after which the POSTs of a dead process are over, and known to be."""
+"""Seconds of calm after which the POSTs of a dead process have ended and the gateway knows it."""
 
 STORMS = 4
-"""Storms for one mistake, each longer than the one before: a slow machine brings less to pass in the same time."""
+"""Storms for one mistake, each longer than the one before: on a slow machine less happens in the same time."""
 
 HAPPENS = ("faults", "starts", "charges", "connections cut", "messages")
 
 
 @dataclass(frozen=True)
 class Case:
-    """The invariant that finds a mistake, and the storm for it: a seed whose first starts bring what it takes."""
+    """The invariant that finds a mistake, and its storm: a seed whose first starts trigger the mistake."""
 
     invariant: str
     seed: int = 12
@@ -40,13 +40,13 @@ class Case:
 
 CASES = {
     # Killed by the failpoint "after submit call", its second start leaves a POST that was charged.
-    "forgets_what_a_crash_left_open": Case(
+    "forgets_open_attempts_after_a_crash": Case(
         "charged_once", seed=322, seconds=6.0, settle=ENOUGH, linger=5.0, keyless=True
     ),
-    "repeats_what_was_not_answered_under_a_fresh_key": Case("charged_once"),
-    "lets_a_key_be_used_twice": Case("one_generation_for_a_key"),
-    "takes_the_error_of_a_poll_for_the_end": Case("ends_are_true"),
-    "believes_unsigned_webhooks": Case("ends_are_true", webhooks=True),
+    "retries_under_a_fresh_key": Case("charged_once"),
+    "accepts_a_key_twice": Case("one_generation_for_a_key"),
+    "treats_a_poll_error_as_a_failure": Case("ends_are_true"),
+    "trusts_unsigned_webhooks": Case("ends_are_true", webhooks=True),
     "watches_from_memory_alone": Case("watches_have_no_gap"),
 }
 
@@ -57,7 +57,7 @@ async def storm(plan: Plan, folder: Path) -> list[Line]:
 
 
 async def invariants_broken_by(mistake: str, folder: Path) -> set[str]:
-    """What the first storm that finds the mistake finds; or the last."""
+    """Return the invariants broken in the first storm that finds the mistake, or else in the last storm."""
     broken: set[str] = set()
     for number in range(STORMS):
         broken = await _broken_in_one(mistake, folder / str(number), number)
@@ -82,12 +82,12 @@ async def _broken_in_one(mistake: str, folder: Path, number: int) -> set[str]:
     return {violation.invariant for violation in check(await storm(plan, folder))}
 
 
-def test_every_mistake_has_its_storm() -> None:
+def test_every_seeded_mistake_has_a_storm() -> None:
     assert set(CASES) == set(MISTAKES)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_every_mistake_can_still_be_made(mistake: str) -> None:
+def test_every_seeded_mistake_still_applies(mistake: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.chaos.mistaken", mistake, "--help"],
         capture_output=True,
@@ -98,17 +98,17 @@ def test_every_mistake_can_still_be_made(mistake: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_places_of_the_storm_are_places() -> None:
+def test_the_failpoints_of_a_storm_exist() -> None:
     assert set(FAILPOINTS) < PLACES
 
 
-@pytest.mark.timeout(1200)  # all storms, each as long as it may last on a machine that hardly starts a gateway
+@pytest.mark.timeout(1200)  # enough for all storms on a machine that starts a gateway slowly
 @pytest.mark.parametrize("mistake", CASES)
-async def test_every_mistake_is_found(tmp_path: Path, mistake: str) -> None:
+async def test_storms_find_every_seeded_mistake(tmp_path: Path, mistake: str) -> None:
     assert CASES[mistake].invariant in await invariants_broken_by(mistake, tmp_path)
 
 
-async def test_nothing_is_found_in_the_gateway_as_it_is(tmp_path: Path) -> None:
+async def test_storms_find_no_violation_in_the_gateway(tmp_path: Path) -> None:
     plans = [
         Plan(seconds=5, submissions=100, seed=5, settle=ENOUGH),
         Plan(seconds=5, submissions=100, seed=30, keyless=True, settle=ENOUGH),
@@ -118,7 +118,7 @@ async def test_nothing_is_found_in_the_gateway_as_it_is(tmp_path: Path) -> None:
     histories = [task.result() for task in tasks]
     for lines in histories:
         assert [str(violation) for violation in check(lines)] == []
-    told = [figures(lines) for lines in histories]
-    # Nothing found is worth something only where something happened.
-    happened = {name: sum(one[name] for one in told) for name in HAPPENS}
+    counts = [figures(lines) for lines in histories]
+    # A storm without violations proves something only if faults, starts and charges happened in it.
+    happened = {name: sum(one[name] for one in counts) for name in HAPPENS}
     assert all(happened.values()), happened
