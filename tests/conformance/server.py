@@ -1,7 +1,7 @@
-"""Connect's conformance service on the gateway's own HTTP stack: its codecs, its errors, its server.
+"""Connect's conformance service on the gateway's HTTP stack: its codecs, its errors, its server.
 
-Started by the official runner: reads one ServerCompatRequest from standard input, answers with where it listens, and
-serves until it is ended. The folder of the service's generated stubs is the only argument.
+The official runner starts it. It reads one ServerCompatRequest from standard input, responds with its address, and
+serves until the runner stops it. Its only argument is the folder of the service's generated stubs.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from connectrpc_conformance import config_pb2, server_compat_pb2, service_pb2  #
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["ConformanceService"]
 
 
-def told(request: Any, context: Any) -> Any:
-    """What the client has to hear back of its own request."""
+def request_info(request: Any, context: Any) -> Any:
+    """Return the description of a request that the client expects in the response."""
     info = service_pb2.ConformancePayload.RequestInfo()
     for name in context.request_headers:
         info.request_headers.add(name=name, value=context.request_headers.getall(name))
@@ -65,7 +65,7 @@ def send_metadata(definition: Any, context: Any) -> None:
 
 async def answer(requests: list[Any], context: Any, answer_class: type[Message]) -> Encoded:
     definition = requests[0].response_definition if requests else service_pb2.UnaryResponseDefinition()
-    info = told(requests, context)
+    info = request_info(requests, context)
     send_metadata(definition, context)
     await asyncio.sleep(definition.response_delay_ms / 1000)
     if definition.HasField("error"):
@@ -89,7 +89,7 @@ async def client_stream(requests: AsyncIterator[Any], context: Any) -> Encoded:
 async def server_stream(request: Any, context: Any) -> AsyncIterator[Encoded]:
     definition = request.response_definition
     send_metadata(definition, context)
-    info = told(request, context)
+    info = request_info(request, context)
     for index, data in enumerate(definition.response_data):
         await asyncio.sleep(definition.response_delay_ms / 1000)
         payload = service_pb2.ConformancePayload(data=data, request_info=None if index else info)
@@ -114,7 +114,7 @@ def endpoints(_: object) -> dict[str, Any]:
 
 
 class App(ConnectASGIApplication[object]):
-    """The service, at the paths that its methods have."""
+    """The service at the paths of its methods."""
 
     @property
     def path(self) -> str:

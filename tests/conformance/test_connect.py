@@ -1,4 +1,4 @@
-"""The official conformance runner against the HTTP port's stack: Connect and gRPC-Web, both codecs, gzip and none."""
+"""The official conformance runner against the HTTP stack: Connect and gRPC-Web, both codecs, with and without gzip."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ FLAKY = 8
 
 
 def test_the_http_port_speaks_connect_and_grpc_web() -> None:
-    told = run(
+    report = run(
         program("connectconformance"), "--mode", "server", "--conf", HERE / "config.yaml",
         "--known-flaky", f"@{HERE / 'known-flaky.txt'}",
         "--", sys.executable, "-m", "tests.conformance.server", stubs(),
     )  # fmt: skip
-    counted = re.search(r"^(\d+) passed, (\d+) failed", told, re.MULTILINE)
-    assert counted is not None, told
-    # The runner counts those that failed as the named flaky ones may on a line of their own, which it leaves out where
-    # there are none; any other failure ends it with an error.
-    excused = re.search(r"^\(Another (\d+) failed", told, re.MULTILINE)
+    counted = re.search(r"^(\d+) passed, (\d+) failed", report, re.MULTILINE)
+    assert counted is not None, report
+    # The runner counts the failures of known flaky cases on a separate line, which it omits if there are none; any
+    # other failure ends it with an error.
+    excused = re.search(r"^\(Another (\d+) failed", report, re.MULTILINE)
     flaky = int(excused[1]) if excused else 0
     passed, failed = int(counted[1]), int(counted[2])
-    assert passed + failed + flaky >= CASES, told
-    assert failed == 0, told
-    assert flaky <= FLAKY, told
+    assert passed + failed + flaky >= CASES, report
+    assert failed == 0, report
+    assert flaky <= FLAKY, report

@@ -1,4 +1,4 @@
-"""gRPC's own tools, written in Go, against the gRPC port: health, reflection, calls, and load."""
+"""grpcurl and ghz against the gRPC port: health, reflection, calls and load."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ async def grpcurl(running: Running, *arguments: str) -> str:
 async def test_health_is_served(running: Running) -> None:
     for service in ("", SERVICE, "hfgateway.v1.UploadService", "hfgateway.v1.TokenService"):
         data = json.dumps({"service": service})
-        told = await grpcurl(running, "-d", data, "grpc.health.v1.Health/Check")
-        assert json.loads(told) == {"status": "SERVING"}
+        answer = await grpcurl(running, "-d", data, "grpc.health.v1.Health/Check")
+        assert json.loads(answer) == {"status": "SERVING"}
 
 
-async def test_reflection_describes_what_is_served(running: Running) -> None:
+async def test_reflection_describes_the_public_services(running: Running) -> None:
     listed = (await grpcurl(running, "list")).split()
     assert {SERVICE, "hfgateway.v1.UploadService", "hfgateway.v1.TokenService", "grpc.health.v1.Health"} <= set(listed)
     assert "hfgateway.admin.v1.AdminService" not in listed
@@ -50,18 +50,20 @@ async def test_reflection_describes_what_is_served(running: Running) -> None:
 
 async def test_a_generation_is_submitted_and_watched(running: Running) -> None:
     request = {"input": {"soul": {"prompt": "a fox"}}, "idempotencyKey": "order-7"}
-    told = json.loads(await grpcurl(running, "-d", json.dumps(request), f"{SERVICE}/SubmitGeneration"))
+    submitted = json.loads(await grpcurl(running, "-d", json.dumps(request), f"{SERVICE}/SubmitGeneration"))
     running.clock.advance(60)
-    watched = await grpcurl(running, "-d", json.dumps({"id": told["generation"]["id"]}), f"{SERVICE}/WatchGeneration")
+    watched = await grpcurl(
+        running, "-d", json.dumps({"id": submitted["generation"]["id"]}), f"{SERVICE}/WatchGeneration"
+    )
     assert '"state": "GENERATION_STATE_COMPLETED"' in watched
 
 
-async def test_ghz_calls_it_many_times_at_once(running: Running) -> None:
+async def test_ghz_makes_concurrent_calls(running: Running) -> None:
     generation = await running.submit(soul("a fox"))
-    told = await asyncio.to_thread(
+    report = await asyncio.to_thread(
         run, await asyncio.to_thread(program, "ghz"), "--insecure", "--proto", PROTO,
         "--import-paths", PROTO.parents[2], "--call", f"{SERVICE}/GetGeneration",
         "--data", json.dumps({"id": generation.id}), "--total", "500", "--concurrency", "20", "--format", "json",
         running.gateway.grpc_address,
     )  # fmt: skip
-    assert json.loads(told)["statusCodeDistribution"] == {"OK": 500}
+    assert json.loads(report)["statusCodeDistribution"] == {"OK": 500}

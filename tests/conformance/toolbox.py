@@ -1,4 +1,4 @@
-"""The official tools of Connect and gRPC, and a server of S3, built below .cache; stubs of Connect's service."""
+"""Tools of Connect and gRPC and an S3 server, built below .cache, and the stubs of Connect's conformance service."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ PACKAGE = "connectrpc_conformance"
 
 
 def program(name: str) -> Path:
-    """One of the programs, built where it is not there."""
+    """Return the path of a program; build it first if it is missing."""
     target = PROGRAMS[name]
     version = target.rpartition("@")[2]
     place = FOLDER / f"{name}-{version}"
     with _alone():
         if not (place / name).exists():
-            # Outside of any module: `program@version` then takes the program's own go.mod.
+            # Outside of any module, so that `program@version` uses the program's own go.mod.
             run("go", "install", target, cwd=FOLDER, GOBIN=str(place), GOWORK="off", GOFLAGS="")
     return place / name
 
 
 def stubs() -> Path:
-    """A folder with the generated package of Connect's conformance service."""
+    """Return a folder with the generated package of Connect's conformance service."""
     place = FOLDER / f"stubs-{CONFORMANCE.rpartition('@')[2]}"
     with _alone():
         if not (place / PACKAGE / "service_pb2.py").exists():
@@ -44,7 +44,7 @@ def stubs() -> Path:
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
-    """What a command prints; it has to succeed."""
+    """Run a command that must succeed, and return its output."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -66,7 +66,7 @@ def _generate(place: Path) -> None:
     made = place / "connectrpc" / "conformance" / "v1"
     target = place / PACKAGE
     target.mkdir(exist_ok=True)
-    # Under a name of their own: `connectrpc` is the library that is tried.
+    # Under another package name, because `connectrpc` is the library under test.
     for path in made.glob("*_pb2.py"):
         text = path.read_text().replace("from connectrpc.conformance.v1 import", f"from {PACKAGE} import")
         (target / path.name).write_text(text)
@@ -74,7 +74,7 @@ def _generate(place: Path) -> None:
 
 
 class _alone:  # noqa: N801 - a context manager that reads like a word
-    """Several tests may want the same program at the same time."""
+    """Lock the cache: several tests may need the same program at the same time."""
 
     def __enter__(self) -> None:
         FOLDER.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""`python run_all.py FILE...`: run programs one after the other, and tell as JSON lines what each printed.
+"""`python run_all.py FILE...`: run programs one after the other, and print the output of each as a JSON line.
 
-One process for all of them: that Python starts is not what is tested.
+All programs run in one process, because the start of Python is not under test.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import traceback
 
 
 def main() -> None:
-    """A line for each: its name, what it printed, and the error that ended it, if one did."""
+    """Print one line per program: its path, its output, and its error if it failed."""
     for path in sys.argv[1:]:
         printed, error = io.StringIO(), ""
         with contextlib.redirect_stdout(printed):

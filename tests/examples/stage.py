@@ -1,4 +1,4 @@
-"""A gateway before a sandbox whose time goes on by itself, and the examples, run there as they stand."""
+"""Run the examples unchanged against a gateway and a sandbox whose clock advances by itself."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from tests.support.running import Running, run
 EXAMPLES = ROOT / "examples"
 ADDRESS = "127.0.0.1:50051"
 HELD = "never mind"
-"""Words in a prompt whose generation is left where it is, for somebody to cancel it."""
+"""Words in a prompt that stop the clock, so that the example can cancel the generation."""
 TICK, STEP = 0.02, 2.0
-"""After so many seconds so many pass at Higgsfield."""
+"""Every TICK seconds the sandbox's clock advances by STEP seconds."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What one example printed, and what was charged for it."""
+    """The output of one example, and its charges."""
 
     lines: list[str]
     error: str
     charges: list[Charge]
 
     def urls(self) -> list[str]:
-        """The links that it printed."""
+        """Return the links that the example printed."""
         return re.findall(r"https?://\S+", "\n".join(self.lines))
 
     def shows(self, prompt: str) -> bool:
-        """Whether the output of that prompt's generation is among the links."""
+        """Return whether the output of the generation with this prompt is among the links."""
         (charge,) = (charge for charge in self.charges if charge.prompt == prompt)
         return any(charge.request_id in url for url in self.urls())
 
 
 async def run_examples(command: Sequence[str], paths: Sequence[Path], folder: Path) -> dict[str, Ran]:
-    """Run all of them in one process, each copied with the gateway's own address in it."""
+    """Run copies of all examples in one process, with the address of this gateway in them."""
     (folder / "start.png").write_bytes(b"a picture")
-    async with run(folder, concurrency_limit=4) as running, _time_goes_on(running):
+    async with run(folder, concurrency_limit=4) as running, _advancing_clock(running):
         copies = [_copy(path, folder, running.gateway.grpc_address) for path in paths]
         process = await asyncio.create_subprocess_exec(
             *command, *map(str, copies), cwd=folder, env=_environment(),
@@ -56,10 +56,10 @@ async def run_examples(command: Sequence[str], paths: Sequence[Path], folder: Pa
         try:
             async with asyncio.timeout(100):
                 async for line in process.stdout:
-                    told = json.loads(line)
+                    result = json.loads(line)
                     before = sum(len(one.charges) for one in ran.values())
-                    name = Path(told["path"]).stem
-                    ran[name] = Ran(told["lines"], told["error"], running.ledger.charges[before:])
+                    name = Path(result["path"]).stem
+                    ran[name] = Ran(result["lines"], result["error"], running.ledger.charges[before:])
                 errors = (await process.stderr.read()).decode()
         finally:
             if process.returncode is None:
@@ -82,16 +82,16 @@ def _environment() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _time_goes_on(running: Running) -> AsyncIterator[None]:
-    async def pass_by() -> None:
+async def _advancing_clock(running: Running) -> AsyncIterator[None]:
+    async def advance() -> None:
         while True:
             await asyncio.sleep(TICK)
             charges = running.ledger.charges
             if not charges or HELD not in charges[-1].prompt:
                 running.clock.advance(STEP)
 
-    passing = asyncio.create_task(pass_by())
+    advancing = asyncio.create_task(advance())
     try:
         yield
     finally:
-        passing.cancel()
+        advancing.cancel()

@@ -1,4 +1,4 @@
-"""The examples for Python do what they say, against a real gateway, and are charged once for each generation."""
+"""The Python examples work against a real gateway, and are charged once for each generation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in PATHS])
-def test_it_runs_to_its_end(ran: dict[str, Ran], name: str) -> None:
+def test_an_example_runs_without_an_error(ran: dict[str, Ran], name: str) -> None:
     assert ran[name].error == ""
     assert ran[name].lines
 
@@ -42,14 +42,14 @@ SUBMITTED = {
 
 
 @pytest.mark.parametrize("name", SUBMITTED)
-def test_it_shows_what_it_paid_for(ran: dict[str, Ran], name: str) -> None:
+def test_an_example_prints_the_output_that_it_paid_for(ran: dict[str, Ran], name: str) -> None:
     generated = [charge.prompt for charge in ran[name].charges if charge.model != TRAINING]
     assert generated == [SUBMITTED[name]]
     assert ran[name].shows(SUBMITTED[name])
 
 
 @pytest.mark.parametrize("name", ["track_progress", "track_progress_async"])
-def test_progress_is_told_in_order(ran: dict[str, Ran], name: str) -> None:
+def test_progress_is_printed_in_order(ran: dict[str, Ran], name: str) -> None:
     *before, last = ran[name].lines
     states = [line.removeprefix("now: ") for line in before]
     assert states == sorted(states, key=["PENDING", "QUEUED", "IN_PROGRESS"].index)
@@ -58,7 +58,7 @@ def test_progress_is_told_in_order(ran: dict[str, Ran], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["callbacks", "callbacks_async"])
-def test_callbacks_name_the_generation_before_it_is_sent(ran: dict[str, Ran], name: str) -> None:
+def test_callbacks_run_before_the_generation_is_sent(ran: dict[str, Ran], name: str) -> None:
     first, *_, end, url = ran[name].lines
     assert first.endswith(" PENDING")
     assert end == first.replace("PENDING", "COMPLETED")
@@ -66,7 +66,7 @@ def test_callbacks_name_the_generation_before_it_is_sent(ran: dict[str, Ran], na
 
 
 @pytest.mark.parametrize("name", ["manage_requests", "manage_requests_async"])
-def test_what_exists_is_found_waited_for_and_canceled(ran: dict[str, Ran], name: str) -> None:
+def test_existing_generations_are_found_awaited_and_canceled(ran: dict[str, Ran], name: str) -> None:
     first, end, late, canceled = ran[name].lines
     assert first.startswith("as it is: ")
     assert end.startswith("at the end: COMPLETED http")
@@ -75,13 +75,13 @@ def test_what_exists_is_found_waited_for_and_canceled(ran: dict[str, Ran], name:
     assert len(ran[name].charges) == 2
 
 
-def test_four_outputs_have_links_of_their_own(ran: dict[str, Ran]) -> None:
+def test_four_outputs_have_separate_links(ran: dict[str, Ran]) -> None:
     lines = ran["text_to_image_style"].lines
     assert [line.split()[0] for line in lines] == ["1", "2", "3", "4"]
     assert len(set(ran["text_to_image_style"].urls())) == 8
 
 
-def test_every_error_is_told_by_its_kind(ran: dict[str, Ran]) -> None:
+def test_the_errors_example_distinguishes_every_kind(ran: dict[str, Ran]) -> None:
     wrong, unknown, failed, moderated = ran["errors"].lines
     assert wrong.startswith("wrong: ")
     assert "input.soul.seed" in wrong
@@ -97,24 +97,24 @@ def test_the_configuration_reaches_the_gateway(ran: dict[str, Ran]) -> None:
 
 
 @pytest.mark.parametrize("name", ["text_to_image_advanced", "characters"])
-def test_a_character_is_trained_and_paid_once(ran: dict[str, Ran], name: str) -> None:
+def test_a_character_is_trained_and_charged_once(ran: dict[str, Ran], name: str) -> None:
     assert len([charge for charge in ran[name].charges if charge.model == TRAINING]) == 1
 
 
-def test_a_character_is_listed_with_what_became_of_it(ran: dict[str, Ran]) -> None:
+def test_a_character_is_listed_with_its_final_state(ran: dict[str, Ran]) -> None:
     *training, noor, _ = ran["characters"].lines
     assert training[-1] == "training: COMPLETED"
     assert len(set(training)) == len(training) > 1
     assert re.fullmatch(r"Noor \S+ COMPLETED", noor)
 
 
-def test_a_webhook_tells_the_end(ran: dict[str, Ran]) -> None:
-    submitted, told = ran["webhook"].lines
+def test_a_webhook_reports_the_end(ran: dict[str, Ran]) -> None:
+    submitted, reported = ran["webhook"].lines
     assert submitted.startswith("submitted: ")
-    assert told.startswith("told: COMPLETED http")
+    assert reported.startswith("told: COMPLETED http")
 
 
-def test_agents_ask_back_and_are_answered(ran: dict[str, Ran]) -> None:
+def test_agents_ask_a_question_and_get_an_answer(ran: dict[str, Ran]) -> None:
     assert ran["agents"].lines[:2] == ["asked: Which colour?", "answer: Done: As a photograph."]
     assert len(ran["agents"].lines) == 2 + 6
     assert ran["agents_async"].lines == ["asked: Which colour?", "answer: Done: In oil."]

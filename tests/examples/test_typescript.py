@@ -1,4 +1,4 @@
-"""The examples for TypeScript: right for the compiler, and they do what they say against a real gateway."""
+"""The TypeScript examples compile, and work against a real gateway."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STRICT = (
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that has the client, as it is built here."""
+    """A project with the client that was built from this repository."""
     client = typescript.built()
     folder = tmp_path_factory.mktemp("examples")
     (folder / "package.json").write_text('{"private": true, "type": "module"}\n')
@@ -42,7 +42,7 @@ def tool(name: str) -> Path:
     return typescript.CLIENT / "node_modules" / ".bin" / name
 
 
-def test_they_are_right_for_the_compiler_and_in_the_clients_style(project: Path) -> None:
+def test_the_examples_compile_and_follow_the_clients_style(project: Path) -> None:
     sources = project / "sources"
     sources.mkdir()
     for path in PATHS:
@@ -64,7 +64,7 @@ def ran(project: Path) -> dict[str, Ran]:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in PATHS])
-def test_it_runs_to_its_end(ran: dict[str, Ran], name: str) -> None:
+def test_an_example_runs_without_an_error(ran: dict[str, Ran], name: str) -> None:
     assert ran[name].error == ""
     assert ran[name].lines
 
@@ -79,28 +79,28 @@ SUBMITTED = {
 
 
 @pytest.mark.parametrize("name", SUBMITTED)
-def test_it_shows_what_it_paid_for(ran: dict[str, Ran], name: str) -> None:
+def test_an_example_prints_the_output_that_it_paid_for(ran: dict[str, Ran], name: str) -> None:
     assert [charge.prompt for charge in ran[name].charges if charge.model != TRAINING] == [SUBMITTED[name]]
     assert ran[name].shows(SUBMITTED[name])
 
 
 @pytest.mark.parametrize("name", ["text_to_image_advanced", "characters"])
-def test_a_character_is_trained_and_paid_once(ran: dict[str, Ran], name: str) -> None:
+def test_a_character_is_trained_and_charged_once(ran: dict[str, Ran], name: str) -> None:
     assert len([charge for charge in ran[name].charges if charge.model == TRAINING]) == 1
 
 
-def test_a_character_is_listed_with_what_became_of_it(ran: dict[str, Ran]) -> None:
+def test_a_character_is_listed_with_its_final_state(ran: dict[str, Ran]) -> None:
     noor, _ = ran["characters"].lines
     assert re.fullmatch(r"Noor \S+ COMPLETED", noor)
 
 
 @pytest.mark.parametrize("name", ["text_to_image_style", "text_to_image_advanced"])
-def test_four_outputs_have_links_of_their_own(ran: dict[str, Ran], name: str) -> None:
+def test_four_outputs_have_separate_links(ran: dict[str, Ran], name: str) -> None:
     assert len(ran[name].lines) == 4
     assert len(set(ran[name].urls())) == 8
 
 
-def test_every_error_is_told_by_its_kind(ran: dict[str, Ran]) -> None:
+def test_the_errors_example_distinguishes_every_kind(ran: dict[str, Ran]) -> None:
     wrong, unknown, failed, moderated = ran["errors"].lines
     assert wrong.startswith("wrong: ")
     assert "input.soul.seed" in wrong

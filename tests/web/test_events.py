@@ -1,4 +1,4 @@
-"""Server-sent events over a real socket: what an EventSource gets, how it resumes, and when it is to stop."""
+"""Server-sent events over a real socket: their content, how a stream resumes, and when it ends."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.support.running import PATIENCE, Running, run, soul
 
 @dataclass
 class Event:
-    """One event, as the stream had it."""
+    """One event with its lines."""
 
     lines: dict[str, str] = field(default_factory=dict)
 
     @property
     def data(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.lines["data"])
-        return told
+        parsed: dict[str, Any] = json.loads(self.lines["data"])
+        return parsed
 
 
 async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[Event]:
-    """What a browser would make of the stream, to its end."""
+    """Parse the stream to its end, as a browser does."""
     event = Event()
     async for raw in answer.content:
         line = raw.decode().rstrip("\n")
@@ -64,7 +64,7 @@ class Browser:
 
 @asynccontextmanager
 async def browser_at(running: Running) -> AsyncIterator[Browser]:
-    # Cookies of an address, as a browser would take them.
+    # Accept cookies from IP addresses, as browsers do.
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         yield Browser(running, session)
 
@@ -81,35 +81,35 @@ async def browser(running: Running) -> AsyncIterator[Browser]:
         yield browser
 
 
-async def test_every_change_is_an_event_and_its_revision_the_id(running: Running, browser: Browser) -> None:
+async def test_every_change_is_an_event_with_its_revision_as_id(running: Running, browser: Browser) -> None:
     generation = await running.submit(soul("a fox"))
     await running.finish(generation.id)
 
     async with browser.get(generation.id) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.headers["cache-control"] == "no-store"
-        told = [event async for event in events(answer)]
+        received = [event async for event in events(answer)]
 
-    assert told[0].lines == {"retry": "1000"}
-    changes = [event for event in told if event.lines.get("event") == "change"]
+    assert received[0].lines == {"retry": "1000"}
+    changes = [event for event in received if event.lines.get("event") == "change"]
     assert [event.lines["id"] for event in changes] == [str(number + 1) for number in range(len(changes))]
     assert changes[-1].data["state"] == "GENERATION_STATE_COMPLETED"
     assert changes[-1].data["outputs"]
     assert "input" not in changes[-1].data
 
 
-async def test_it_resumes_after_the_last_event_and_stops_after_the_end(running: Running, browser: Browser) -> None:
+async def test_a_stream_resumes_after_the_last_event_id(running: Running, browser: Browser) -> None:
     generation = await running.submit(soul("a fox"))
     done = await running.finish(generation.id)
 
     async with browser.get(generation.id, last=str(done.revision - 1)) as answer:
-        told = [event.lines["id"] async for event in events(answer) if "id" in event.lines]
-    assert told == [str(done.revision)]
+        ids = [event.lines["id"] async for event in events(answer) if "id" in event.lines]
+    assert ids == [str(done.revision)]
     async with browser.get(generation.id, last=str(done.revision)) as answer:
         assert answer.status == 204
 
 
-async def test_changes_come_as_they_happen_and_a_drain_ends_the_stream(running: Running, browser: Browser) -> None:
+async def test_changes_are_streamed_live_until_a_drain(running: Running, browser: Browser) -> None:
     generation = await running.submit(soul("a fox"))
     async with browser.get(generation.id) as answer:
         stream = events(answer)
@@ -130,7 +130,7 @@ async def test_changes_come_as_they_happen_and_a_drain_ends_the_stream(running: 
         assert (await anext(events(answer))).lines == {"retry": "1000"}
 
 
-async def test_refusals_have_a_status_and_say_why(running: Running, browser: Browser) -> None:
+async def test_refused_streams_have_a_status_and_a_reason(running: Running, browser: Browser) -> None:
     async with browser.get("unknown") as answer:
         assert answer.status == 404
         assert (await answer.json())["failure"]["reason"] == "ERROR_REASON_NOT_FOUND"
@@ -141,7 +141,7 @@ async def test_refusals_have_a_status_and_say_why(running: Running, browser: Bro
             assert (await answer.json())["code"] == "invalid_argument"
 
 
-async def test_a_page_watches_by_a_cookie_that_holds_its_watch_token(tmp_path: Path) -> None:
+async def test_a_session_cookie_carries_a_watch_token(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys") as running, browser_at(running) as browser:
         key = await running.key("red")
         backend = running.caller("grpc", key)
@@ -166,13 +166,13 @@ async def test_a_page_watches_by_a_cookie_that_holds_its_watch_token(tmp_path: P
             assert answer.status == 200
         async with browser.get(hidden.id) as answer:
             assert answer.status == 404
-        # It opens this door only.
+        # The cookie is not accepted for RPCs.
         url = running.gateway.http_address + "/hfgateway.v1.GenerationService/GetGeneration"
         async with browser.session.post(url, json={"id": shown.id}) as answer:
             assert answer.status == 401
 
 
-async def test_a_revoked_key_ends_its_streams_with_a_word(tmp_path: Path) -> None:
+async def test_a_revoked_key_ends_its_streams_with_an_event(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys") as running, browser_at(running) as browser:
         key = await running.key("red")
         generation = (await running.caller("grpc", key).call("SubmitGeneration", soul("a fox"))).generation
@@ -185,7 +185,7 @@ async def test_a_revoked_key_ends_its_streams_with_a_word(tmp_path: Path) -> Non
         assert last.data["code"] == "unauthenticated"
 
 
-async def test_other_origins_only_where_they_are_allowed(tmp_path: Path) -> None:
+async def test_only_allowed_origins_get_cors_headers(tmp_path: Path) -> None:
     async with run(tmp_path, ALLOWED_ORIGINS="https://shop.test") as running, browser_at(running) as browser:
         generation = await running.submit(soul("a fox"))
         async with browser.get(generation.id, origin="https://shop.test") as answer:

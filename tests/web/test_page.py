@@ -28,16 +28,16 @@ WITHIN = PATIENCE * 1000
 
 
 class Tab:
-    """A page that was opened, and what its console complained of."""
+    """An open page, and the warnings and errors of its console."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.complaints: list[str] = []
         page.set_default_timeout(WITHIN)
-        page.on("console", self._heard)
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self.complaints.append(message.text)
 
@@ -66,7 +66,7 @@ async def tab() -> AsyncIterator[Tab]:
         yield tab
 
 
-async def test_states_arrive_without_a_reload_and_results_are_shown(tmp_path: Path, tab: Tab) -> None:
+async def test_the_page_updates_states_and_shows_results(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         ended = await running.submit(soul("a fox in the snow"))
         await running.finish(ended.id)
@@ -82,7 +82,7 @@ async def test_states_arrive_without_a_reload_and_results_are_shown(tmp_path: Pa
         await expect(tab.column("running").filter(has_text="an owl at noon")).to_have_count(1, timeout=WITHIN)
         await running.finish(generation.id)
         await expect(tab.column("ended")).to_have_count(2, timeout=WITHIN)
-        # The newest end comes first, with its picture: really loaded.
+        # The newest result comes first, and its picture has loaded.
         first = tab.column("ended").first
         await expect(first).to_contain_text("an owl at noon")
         image = first.locator("img.thumbnail")
@@ -102,7 +102,7 @@ async def test_states_arrive_without_a_reload_and_results_are_shown(tmp_path: Pa
         assert tab.complaints == []
 
 
-async def test_a_film_plays(tmp_path: Path, tab: Tab) -> None:
+async def test_a_video_plays(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         request = pb.SubmitGenerationRequest(idempotency_key="film")
         request.input.dop.prompt = "the camera moves in"
@@ -116,8 +116,8 @@ async def test_a_film_plays(tmp_path: Path, tab: Tab) -> None:
         assert tab.complaints == []
 
 
-async def test_it_goes_on_after_the_gateway_was_restarted(tmp_path: Path, tab: Tab) -> None:
-    # The page comes from an address, and comes back to it.
+async def test_the_page_reconnects_after_a_restart(tmp_path: Path, tab: Tab) -> None:
+    # The page reconnects to the address that served it, so the restarted gateway must have the same one.
     async with run(tmp_path, HTTP_ADDRESS=free_address()) as running:
         generation = await running.submit(soul("a fox"))
         await tab.page.goto(running.gateway.http_address)
@@ -130,11 +130,11 @@ async def test_it_goes_on_after_the_gateway_was_restarted(tmp_path: Path, tab: T
         await running.finish(generation.id)
         await expect(tab.column("ended")).to_have_count(1, timeout=WITHIN)
         await expect(tab.column("waiting")).to_have_count(0)
-        # The browser itself says of each attempt that nobody was there.
+        # The browser reports each failed attempt to connect.
         assert [text for text in tab.complaints if "net::ERR_" not in text] == []
 
 
-async def test_cancel_ends_it_and_offers_itself_no_more(tmp_path: Path, tab: Tab) -> None:
+async def test_cancel_ends_a_generation_and_hides_its_button(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         await running.submit(soul("a fox"))
         await tab.page.goto(running.gateway.http_address)
@@ -147,7 +147,7 @@ async def test_cancel_ends_it_and_offers_itself_no_more(tmp_path: Path, tab: Tab
         assert tab.complaints == []
 
 
-async def test_a_filter_shows_what_has_the_labels(tmp_path: Path, tab: Tab) -> None:
+async def test_a_filter_shows_generations_with_the_labels(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         await running.submit(soul("a fox", labels={"team": "red"}))
         await running.submit(soul("an owl", labels={"team": "blue"}))
@@ -163,7 +163,7 @@ async def test_a_filter_shows_what_has_the_labels(tmp_path: Path, tab: Tab) -> N
         assert tab.complaints == []
 
 
-async def test_a_key_is_asked_for_and_forgotten(tmp_path: Path, tab: Tab) -> None:
+async def test_the_page_asks_for_a_key_and_forgets_it(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path, AUTH="keys") as running:
         key = await running.key("red")
         await running.caller("grpc", key).call("SubmitGeneration", soul("a fox"))
@@ -188,7 +188,7 @@ async def test_a_key_is_asked_for_and_forgotten(tmp_path: Path, tab: Tab) -> Non
 
 
 class LateClock(SystemClock):
-    """A clock that can be put forward."""
+    """A clock that a test can set forward."""
 
     late = 0.0
 
@@ -197,7 +197,7 @@ class LateClock(SystemClock):
         return Moment(wall=now.wall + self.late, steady=now.steady)
 
 
-async def test_a_watch_token_shows_its_own_and_its_end_is_explained(tmp_path: Path, tab: Tab) -> None:
+async def test_a_watch_token_limits_the_page_and_its_expiry_is_explained(tmp_path: Path, tab: Tab) -> None:
     clock = LateClock()
     running = Running(tmp_path, SandboxOptions(port=0, **USUAL), {"AUTH": "keys"}, clock_from=lambda _: clock)
     try:
@@ -227,7 +227,7 @@ def _for_page() -> token_pb.CreateWatchTokenRequest:
 FOCUSED = "(one => one.ariaLabel || one.textContent || one.id)(document.activeElement)"
 
 
-async def test_it_can_be_used_without_a_mouse_and_names_everything(tmp_path: Path, tab: Tab) -> None:
+async def test_the_page_is_usable_by_keyboard_and_labels_its_controls(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         await running.submit(soul("a fox"))
         await tab.page.goto(running.gateway.http_address)
@@ -244,7 +244,7 @@ async def test_it_can_be_used_without_a_mouse_and_names_everything(tmp_path: Pat
         assert unnamed == 0
 
 
-async def test_it_is_served_with_a_policy_and_only_once(tmp_path: Path) -> None:
+async def test_the_page_has_a_content_security_policy_and_etags(tmp_path: Path) -> None:
     async with run(tmp_path) as running, aiohttp.ClientSession() as session:
         for path, kind in (("/", "text/html"), ("/page/app.js", "text/javascript"), ("/page/app.css", "text/css")):
             async with session.get(running.gateway.http_address + path) as answer:
