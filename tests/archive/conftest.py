@@ -1,4 +1,4 @@
-"""The archive with everything around it: a real store, a host of outputs, and a folder or a real S3 server."""
+"""The archive with a real store, a media server, and a folder or a real S3 server as the destination."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.running import PATIENCE
 
 
 class QuickClock(SystemClock):
-    """A clock whose waits are over at once and have taken their time all the same. `waits` are their seconds."""
+    """A clock that returns from every wait at once and advances by its duration. `waits` are the durations."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
@@ -51,7 +51,7 @@ class QuickClock(SystemClock):
 
 
 class Counted(MediaSource):
-    """The source, and how many bytes of all have `passed` it."""
+    """A media source that counts the bytes read from it in `passed`."""
 
     passed = 0
 
@@ -67,7 +67,7 @@ class Counted(MediaSource):
 
 
 class Place:
-    """Where copies go, seen from outside: `url` for the setting, and the files that anybody would find."""
+    """The destination of the copies: its `url` for the setting, and its files as an outside reader sees them."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
@@ -77,14 +77,14 @@ class Place:
         return object_storage(self.url, None, os.environ)
 
     def files(self) -> dict[str, bytes]:
-        """What is in it by key; what is not whole is not in it."""
+        """Return the complete files by key."""
         paths = (path for path in self.folder.rglob("*") if path.is_file())
         names = {str(path.relative_to(self.folder)): path for path in paths}
         return {name: path.read_bytes() for name, path in names.items() if not name.startswith(".")}
 
 
 class Stage:
-    """One archive at work."""
+    """A running archive."""
 
     def __init__(self, folder: Path, media: MediaServer, place: Place) -> None:
         self.clock = QuickClock()
@@ -93,7 +93,7 @@ class Stage:
         self.store = SqliteStore(folder / "store.db", _broke)
         self.source = Counted(timeout=PATIENCE, local=True)
         self.ahead = 0.0
-        """Seconds by which our clocks are ahead of Higgsfield's."""
+        """Seconds by which the gateway's clocks are ahead of Higgsfield's."""
         self.settings: dict[str, Any] = {"concurrency": 2, "bandwidth": 0, "largest": 1 << 30}
         self.storage = place.open()
         self.archiver: Archiver
@@ -101,7 +101,7 @@ class Stage:
         self._read = 0
 
     def start(self, **settings: Any) -> Archiver:
-        """Begin to work, as a new process would."""
+        """Start the archiver, as a new process would."""
         self.archiver = Archiver(
             copies=self.store.copies, storage=self.storage, source=self.source, clock=self.clock,
             trusted_time=TrustedTime(self.clock, cast(Upstream, self), self.store, []), **self.settings | settings,
@@ -111,11 +111,11 @@ class Stage:
         return self.archiver
 
     async def time(self) -> float:
-        """Higgsfield's time."""
+        """Return the time by Higgsfield's clock."""
         return self.clock.moment().wall - self.ahead
 
     async def stop(self) -> None:
-        """As at the end of a process."""
+        """Stop the archiver, as at the end of a process."""
         task, self._task = self._task, None
         if task is not None:
             self.store._listeners.clear()
@@ -128,7 +128,7 @@ class Stage:
         await self.store.close()
 
     async def completed(self, *urls: str, **output: Any) -> Generation:
-        """A generation that has ended with these outputs; an empty URL is one that was moderated."""
+        """Return a completed generation with these outputs; an empty URL is a moderated output."""
         claim = examples.claim()
         assert (await self.store.claim(claim)).new
         before = claim.generation
@@ -151,7 +151,7 @@ class Stage:
         return f"{self.media.url}{path}?Signature=canary"
 
     def cut(self, count: int, then: Callable[[], Awaitable[None]] | None = None) -> dict[str, Any]:
-        """A fault: the connection ends after so many more bytes, when they all have been read."""
+        """Return a fault that closes the connection after `count` more bytes, once all of them were read."""
 
         async def read() -> None:
             self._read += count
@@ -196,7 +196,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[st
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.toolchain("go"))])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Each kind of archive."""
+    """A destination of each kind."""
     if request.param == "folder":
         return Place(f"file://{tmp_path}/archive", tmp_path / "archive")
     folder, variables = request.getfixturevalue("s3")

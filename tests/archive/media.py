@@ -1,4 +1,4 @@
-"""A host of outputs on a real socket, which breaks off, lies and changes its mind as it is told."""
+"""A media server on a real socket, with programmable faults."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ PIECE = 64 * 1024
 
 @dataclass
 class File:
-    """One file. Each request takes the first of `faults`; without one it gets what it asks for.
+    """One file. Each request consumes the first of `faults`; without one it is answered as requested.
 
-    A fault: `status` in place of the file; `cut`, so many bytes and then the end of the connection; `more`, by how
-    much the told length is wrong; `at`, after so many bytes, awaits `then`; `headers` beside the usual ones.
+    A fault may contain: `status`, sent instead of the file; `cut`, the number of bytes after which the connection
+    closes; `more`, the error of the Content-Length; `at`, the number of bytes after which `then` is awaited; and
+    `headers`, sent in addition.
     """
 
     content: bytes
@@ -35,11 +36,11 @@ class File:
 
     @property
     def ranges(self) -> list[str]:
-        """What was asked for."""
+        """The Range headers of the requests."""
         return [request.headers.get("Range", "") for request in self.requests]
 
     def pieces(self, begin: int) -> Iterator[bytes]:
-        """The bytes from there on."""
+        """Yield the content from the offset."""
         length = len(self.content)
         at = begin
         while at < self.size:
@@ -117,5 +118,5 @@ class MediaServer:
                 break
         if "cut" in fault or fault.get("more"):
             assert request.transport is not None
-            # What was written is on its way: it is read before the end of the connection.
+            # The written bytes are sent before the connection closes.
             request.transport.close()

@@ -1,4 +1,4 @@
-"""A real S3 server as a process: Versity's gateway over a folder. It checks signatures."""
+"""A real S3 server as a process: Versity's gateway over a folder, which checks signatures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READY_WITHIN = 20.0
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[dict[str, str]]:
-    """The variables with which it is reached; objects lie in the folder, below the name of the bucket."""
+    """Run the server; yield the environment of its clients. Objects are files in the folder, below BUCKET."""
     (folder / BUCKET).mkdir(parents=True)
     address = free_address()
     command = [str(toolbox.program("versitygw")), "--quiet", "--port", address, "posix", str(folder)]
@@ -39,7 +39,7 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def unfinished_uploads(folder: Path) -> list[Path]:
-    """The parts of uploads that were neither completed nor taken back."""
+    """Return the parts of uploads that were neither completed nor aborted."""
     return [path for path in (folder / BUCKET).glob(".sgwtmp/multipart/**/*") if path.is_file()]
 
 

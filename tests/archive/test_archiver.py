@@ -1,4 +1,4 @@
-"""Copies under faults: each is whole and checked, or is tried again; what breaks off goes on; what is deleted goes."""
+"""Copies under faults: each is complete and verified or retried, resumed after a break, and removed on deletion."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ S3_ONLY = pytest.mark.parametrize(
 )  # fmt: skip
 
 
-async def test_what_has_ended_is_copied_checked_and_found(stage: Stage) -> None:
+async def test_outputs_are_copied_verified_and_recorded(stage: Stage) -> None:
     first, second = stage.media.add("/a.png", CONTENT), stage.media.add("/b", CONTENT[:7])
     stage.start()
     generation = await stage.completed(stage.url("/a.png"), "", stage.url("/b"), content_type="image/webp")
@@ -47,7 +47,7 @@ async def test_what_has_ended_is_copied_checked_and_found(stage: Stage) -> None:
         assert not {"Authorization", "hf-api-key", "hf-secret", "Cookie"} & set(request.headers)
 
 
-async def test_what_ended_before_there_was_an_archive_is_copied_too(stage: Stage) -> None:
+async def test_outputs_from_before_the_archive_was_set_up_are_copied(stage: Stage) -> None:
     stage.media.add("/a.png", CONTENT)
     generation = await stage.completed(stage.url("/a.png"))
     nothing = await stage.completed("")
@@ -58,7 +58,7 @@ async def test_what_ended_before_there_was_an_archive_is_copied_too(stage: Stage
     assert await stage.archived(nothing) == {}
 
 
-async def test_a_restart_goes_on_with_what_waits(stage: Stage) -> None:
+async def test_a_restart_continues_with_pending_copies(stage: Stage) -> None:
     hanging, asked = asyncio.Event(), asyncio.Event()
 
     async def hang() -> None:
@@ -91,7 +91,7 @@ async def test_a_restart_goes_on_with_what_waits(stage: Stage) -> None:
     ],
     ids=str,
 )
-async def test_what_goes_wrong_is_tried_again_after_a_pause(
+async def test_a_failed_copy_is_retried_after_a_pause(
     stage: Stage, fault: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     file = stage.media.add("/a.png", CONTENT, faults=[fault, fault])
@@ -106,9 +106,9 @@ async def test_what_goes_wrong_is_tried_again_after_a_pause(
     assert len(file.requests) == 3
     assert elsewhere.requests == []
     assert sum(stage.clock.waits) >= 0.75 * (FIRST_PAUSE + 2 * FIRST_PAUSE)
-    told = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
-    assert "will retry" in told
-    assert "Signature" not in told
+    logged = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert "will retry" in logged
+    assert "Signature" not in logged
 
 
 async def test_a_connection_that_breaks_goes_on_where_it_was(stage: Stage) -> None:
@@ -413,12 +413,12 @@ async def test_credentials_that_are_refused_are_told_by_kind_alone(
     generation = await stage.completed(stage.url("/a.png"))
     await stage.becomes(lambda: "could not be archived" in caplog.text)
     assert await stage.archived(generation) == {}
-    told = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
-    assert "PermissionDeniedError" in told
-    assert "canary" not in told
+    logged = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert "PermissionDeniedError" in logged
+    assert "canary" not in logged
 
 
-def test_a_copy_shows_no_url_of_its_source() -> None:
+def test_the_repr_of_a_copy_hides_its_source_url() -> None:
     from gateway.archive.model import Copy
 
     copy = Copy("id", 0, "https://h.test/a?Signature=canary", "k", "", "file:///a", 0.0)

@@ -1,4 +1,4 @@
-"""What is written down of copies: for whom, in which order, and what no longer counts."""
+"""The table of copies: planning, order, postponement and removal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def planned(stage: Stage, *urls: str) -> tuple[Generation, list[Copy]]:
     return generation, copies
 
 
-async def test_what_is_planned_is_due_and_planned_once(stage: Stage) -> None:
+async def test_a_planned_copy_is_due_and_planned_once(stage: Stage) -> None:
     _, copies = await planned(stage, "http://a.test/1.png", "http://a.test/2.png")
     await stage.store.copies.plan_copies(copies)
     assert await due(stage) == copies
@@ -39,27 +39,27 @@ async def test_what_is_planned_is_due_and_planned_once(stage: Stage) -> None:
     assert stage.store.copies.copies_waiting() == 2
 
 
-async def test_what_was_deleted_meanwhile_is_not_planned(stage: Stage) -> None:
+async def test_copies_of_a_deleted_generation_are_not_planned(stage: Stage) -> None:
     generation = await stage.completed("http://a.test/1.png")
     await stage.store.delete(generation, at_upstream=False, steady=examples.NOW)
     await stage.store.copies.plan_copies(copies_of(generation, ARCHIVE))
     assert await due(stage) == []
 
 
-async def test_what_is_put_off_comes_later_and_never_too_late(stage: Stage) -> None:
+async def test_a_postponed_copy_is_due_later_within_a_limit(stage: Stage) -> None:
     _, (copy,) = await planned(stage)
     copies = stage.store.copies
     await copies.postpone_copy(copy, 100.0, give_up=False)
     assert await due(stage, 99.0) == []
     assert await copies.next_copy(ARCHIVE, 99.0) == 100.0
     assert await due(stage, 100.0) == [replace(copy, attempts=1)]
-    # By a clock that was far ahead: it was never meant to wait so long.
+    # Postponed by a clock that was far ahead: the wait is limited.
     await copies.postpone_copy(copy, 10 * HOUR, give_up=False)
     assert await due(stage, 100.0) == [replace(copy, attempts=2)]
     assert await due(stage, 9.5 * HOUR) == []
 
 
-async def test_what_is_given_up_is_due_no_more(stage: Stage) -> None:
+async def test_an_abandoned_copy_is_no_longer_due(stage: Stage) -> None:
     generation, (copy,) = await planned(stage)
     await stage.store.copies.postpone_copy(copy, 100.0, give_up=True)
     assert await due(stage, 200.0) == []
@@ -67,7 +67,7 @@ async def test_what_is_given_up_is_due_no_more(stage: Stage) -> None:
     assert await stage.store.copies.keep_copy(copy, FILE) is False
 
 
-async def test_what_is_deleted_is_to_be_removed_wherever_it_was(stage: Stage) -> None:
+async def test_copies_in_any_state_are_removed_on_deletion(stage: Stage) -> None:
     for settle in ("waits", "archived", "given up"):
         generation, (copy,) = await planned(stage)
         if settle == "archived":
@@ -79,7 +79,7 @@ async def test_what_is_deleted_is_to_be_removed_wherever_it_was(stage: Stage) ->
         assert await due(stage) == [replace(copy, url="", remove=True)]
         assert await stage.archived(generation) == {}
         assert await stage.store.copies.keep_copy(copy, FILE) is False
-        # It fails, also past the time of the file: what is to be removed is never given up.
+        # A failed removal is never abandoned, even after the file has expired.
         await stage.store.copies.postpone_copy(copy, 0.5, give_up=True)
         (again,) = await due(stage)
         assert again.remove
@@ -87,7 +87,7 @@ async def test_what_is_deleted_is_to_be_removed_wherever_it_was(stage: Stage) ->
         assert await due(stage) == []
 
 
-async def test_all_that_is_not_planned_is_found_in_pages(stage: Stage) -> None:
+async def test_generations_without_copies_are_read_in_pages(stage: Stage) -> None:
     wanted = await asyncio.gather(*(stage.completed("http://a.test/1.png") for _ in range(2 * ROWS_AT_ONCE + 1)))
     await planned(stage)
     await stage.store.claim(examples.claim())
@@ -97,7 +97,7 @@ async def test_all_that_is_not_planned_is_found_in_pages(stage: Stage) -> None:
     assert [page async for page in stage.store.copies.without_copies(examples.NOW + HOUR)] == []
 
 
-async def test_signatures_of_links_are_not_kept_longer_than_needed(stage: Stage) -> None:
+async def test_signed_urls_are_removed_when_a_copy_is_settled(stage: Stage) -> None:
     _, (first,) = await planned(stage)
     _, (second,) = await planned(stage)
     await stage.store.copies.keep_copy(first, FILE)

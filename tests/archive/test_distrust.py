@@ -1,4 +1,4 @@
-"""What the archive does not take on trust: how large a file is, what it is called, and what it says it is."""
+"""Untrusted properties of outputs: their size, their names and their media types."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MIB = 1 << 20
 FOLDER_ONLY = pytest.mark.parametrize("place", ["folder"], indirect=True)
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["of known size", "without end"])
-async def test_a_file_that_is_too_large_is_given_up(stage: Stage, told: bool) -> None:
-    faults = [] if told else [{"chunked": True}]
+@pytest.mark.parametrize("sized", [True, False], ids=["of known size", "without end"])
+async def test_a_file_over_the_size_limit_is_abandoned(stage: Stage, sized: bool) -> None:
+    faults = [] if sized else [{"chunked": True}]
     stage.media.add("/a.png", bytes(64 * 1024), times=1 << 20, faults=faults)
     archiver = stage.start(largest=MIB)
     await stage.completed(stage.url("/a.png"))
@@ -42,7 +42,7 @@ async def test_a_file_that_is_too_large_is_given_up(stage: Stage, told: bool) ->
         ("/a.PNG", "", ".png"),
     ],
 )
-async def test_the_suffix_is_that_of_a_medium(stage: Stage, path: str, content_type: str, suffix: str) -> None:
+async def test_the_suffix_is_that_of_a_media_type(stage: Stage, path: str, content_type: str, suffix: str) -> None:
     stage.media.add(path, CONTENT)
     stage.start()
     generation = await stage.completed(stage.url(path), content_type=content_type)
@@ -51,16 +51,16 @@ async def test_the_suffix_is_that_of_a_medium(stage: Stage, path: str, content_t
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "image/svg+xml; charset=utf-8", "application/x-httpd-php"])
-async def test_what_says_that_it_is_no_medium_is_not_stored(stage: Stage, content_type: str) -> None:
+async def test_a_response_with_another_content_type_is_not_stored(stage: Stage, content_type: str) -> None:
     file = stage.media.add("/a.png", CONTENT, faults=[{"headers": {"Content-Type": content_type}}])
     archiver = stage.start()
     generation = await stage.completed(stage.url("/a.png"))
-    await stage.becomes_archived(generation)  # at the second try it says nothing
+    await stage.becomes_archived(generation)  # the second response has no content type
     assert (archiver.failures, len(file.requests)) == (1, 2)
 
 
 @FOLDER_ONLY
-async def test_what_an_older_version_planned_under_another_suffix_is_given_up(stage: Stage) -> None:
+async def test_a_planned_copy_with_a_forbidden_suffix_is_abandoned(stage: Stage) -> None:
     stage.media.add("/a.html", CONTENT)
     generation = await stage.completed(stage.url("/a.html"))
     place = stage.storage.name
@@ -72,7 +72,7 @@ async def test_what_an_older_version_planned_under_another_suffix_is_given_up(st
 
 
 @FOLDER_ONLY
-async def test_files_are_for_their_owner_and_group_alone(stage: Stage) -> None:
+async def test_archived_files_are_not_readable_by_other_users(stage: Stage) -> None:
     stage.media.add("/a.png", CONTENT)
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
@@ -81,5 +81,5 @@ async def test_files_are_for_their_owner_and_group_alone(stage: Stage) -> None:
     assert modes == {0}
 
 
-def test_nothing_active_may_be_archived() -> None:
+def test_no_suffix_of_active_content_is_allowed() -> None:
     assert not {".html", ".htm", ".svg", ".xml", ".php", ".js", ".xhtml", ".pdf"} & set(SUFFIXES.values())

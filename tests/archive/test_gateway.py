@@ -1,4 +1,4 @@
-"""The archive of a running gateway: what callers are shown, what is counted, what memory it takes, what is refused."""
+"""The archive of a running gateway: responses, metrics, memory and refused starts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PUBLIC = "https://files.example.com/outputs"
 LARGE = 200
 """MiB."""
 MOST_GROWTH = 20
-"""MiB that a gateway may grow by while it copies that."""
+"""MiB by which the gateway may grow during the copy."""
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def archived(running: Running, prompt: str = "a fox") -> Generation:
     return found
 
 
-async def test_a_link_that_leads_nowhere_keeps_no_other_file_from_being_archived(running: Running) -> None:
+async def test_a_broken_link_does_not_block_other_copies(running: Running) -> None:
     running.plan(on="status", patch={"status": "completed", "images": [{"url": "https://[no-host/a.png"}]})
     stored = await running.submit(soul("a fox"))
     await running.finish(stored.id)
@@ -64,7 +64,9 @@ async def test_a_link_that_leads_nowhere_keeps_no_other_file_from_being_archived
     assert (await archived(running, "a hare")).outputs[0].archived.size
 
 
-async def test_a_part_that_ends_by_a_defect_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_exception_in_the_archiver_is_logged_as_critical(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     clock = FaultyClock()
     clock.broken = "Archiver.run"
     async with running_gateway(tmp_path, clock_from=lambda _: clock, ARCHIVE_URL=f"file://{tmp_path}/archive"):
@@ -75,7 +77,7 @@ async def test_a_part_that_ends_by_a_defect_is_reported(tmp_path: Path, caplog: 
 
 @contextmanager
 def threads_that_sync() -> Iterator[list[threading.Thread]]:
-    """The threads that call os.fsync, observed by Python's profiler: the calls are real."""
+    """Yield the threads that call os.fsync, recorded by Python's profiler; the calls are real."""
     threads: list[threading.Thread] = []
 
     def note(_frame: FrameType, event: str, function: Any) -> None:
@@ -91,7 +93,7 @@ def threads_that_sync() -> Iterator[list[threading.Thread]]:
         sys.setprofile(None)
 
 
-async def test_what_breaks_off_is_made_durable_off_the_loop(tmp_path: Path) -> None:
+async def test_an_interrupted_write_is_synced_in_a_thread(tmp_path: Path) -> None:
 
     async def breaks() -> AsyncIterator[bytes]:
         yield b"half of it"
@@ -106,7 +108,7 @@ async def test_what_breaks_off_is_made_durable_off_the_loop(tmp_path: Path) -> N
     assert threading.main_thread() not in threads
 
 
-async def test_get_and_list_tell_of_copies_and_no_watch_does(running: Running, tmp_path: Path) -> None:
+async def test_get_and_list_show_copies_and_watches_do_not(running: Running, tmp_path: Path) -> None:
     found = await archived(running)
 
     file = found.outputs[0].archived
@@ -123,7 +125,7 @@ async def test_get_and_list_tell_of_copies_and_no_watch_does(running: Running, t
     assert await running.metric("hfgateway_archive_waiting") == await running.metric("hfgateway_archive_failures") == 0
 
 
-async def test_copies_are_told_when_the_archive_is_off_again(running: Running) -> None:
+async def test_copies_are_shown_after_the_archive_was_disabled(running: Running) -> None:
     found = await archived(running)
     await running.stop_gateway()
     running._settings = {}
@@ -140,7 +142,7 @@ async def test_a_delete_removes_the_copy_and_its_folders(running: Running, tmp_p
     assert [path.name for path in (tmp_path / "archive").rglob("*")] == [".partial"]
 
 
-async def test_without_an_archive_nothing_is_copied_or_noted(tmp_path: Path) -> None:
+async def test_without_an_archive_nothing_is_copied_or_recorded(tmp_path: Path) -> None:
     async with running_gateway(tmp_path) as running:
         stored = await running.submit(soul("a fox"))
         done = await running.finish(stored.id)
@@ -161,13 +163,13 @@ async def test_a_large_file_takes_little_memory(place: Place, tmp_path: Path) ->
             generations = stub(channel)
             await _copied(generations, sandbox, f"{media.url}/small.png", len(block))
             before = _memory(gateway.pid, "VmRSS")
-            Path(f"/proc/{gateway.pid}/clear_refs").write_text("5")  # the highest begins anew
+            Path(f"/proc/{gateway.pid}/clear_refs").write_text("5")  # reset the peak
             await _copied(generations, sandbox, f"{media.url}/large.png", LARGE << 20)
             assert _memory(gateway.pid, "VmHWM") - before < MOST_GROWTH << 20
         assert max(map(len, place.files().values())) == LARGE << 20
 
 
-async def test_a_copy_that_a_kill_cut_goes_on_where_it_was_durable(tmp_path: Path) -> None:
+async def test_a_copy_interrupted_by_a_kill_resumes_at_its_checkpoint(tmp_path: Path) -> None:
     hanging, asked = asyncio.Event(), asyncio.Event()
 
     async def hang() -> None:
@@ -196,7 +198,7 @@ async def test_a_copy_that_a_kill_cut_goes_on_where_it_was_durable(tmp_path: Pat
 
 
 def _durable(archive: Path) -> int:
-    """What would be gone on with."""
+    """Return the size at the last checkpoint."""
     for note in archive.glob(".partial/*.json"):
         return int(json.loads(note.read_text())["size"])
     return 0
@@ -207,7 +209,7 @@ def _quick() -> SandboxOptions:
 
 
 async def _copied(generations: Any, sandbox: Sandbox, url: str, size: int) -> None:
-    """Have one completed with this output, and wait for its copy."""
+    """Complete a generation with this output, and wait for its copy."""
     patch = {"on": "status", "patch": {"images": [{"url": url}]}, "times": 1000, "prompt": url}
     sandbox.state.plan.add([Fault.parse(patch)])
     answer = await generations.SubmitGeneration(soul(url, f"key-of-{size}"))
@@ -226,7 +228,7 @@ def _memory(pid: int, name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-# -- Starts that are refused, and what the doctor says -----------------------------------------------------------------
+# -- Refused starts, and the doctor ------------------------------------------------------------------------------------
 
 WITHOUT_OBSTORE = """
 import os, sys
@@ -244,7 +246,7 @@ async def refused(tmp_path: Path, launcher: str = "", **variables: str) -> str:
     return ended.err
 
 
-async def test_an_archive_that_cannot_be_ends_the_start_with_one_line(tmp_path: Path) -> None:
+async def test_an_unusable_archive_refuses_the_start_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     line = await refused(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/file/archive")
     assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: cannot create a file in ")
@@ -252,7 +254,7 @@ async def test_an_archive_that_cannot_be_ends_the_start_with_one_line(tmp_path: 
     assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_PUBLIC_URL: needs ARCHIVE_URL")
 
 
-async def test_s3_without_its_extra_ends_the_start_with_one_line(tmp_path: Path) -> None:
+async def test_s3_without_its_extra_refuses_the_start_with_one_line(tmp_path: Path) -> None:
     line = await refused(tmp_path, WITHOUT_OBSTORE, ARCHIVE_URL="s3://bucket")
     assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: S3 needs the extra hfgateway[archive]")
 
@@ -264,14 +266,14 @@ async def examined(tmp_path: Path, url: str) -> str:
     return line
 
 
-async def test_the_doctor_writes_to_the_archive_and_leaves_nothing(tmp_path: Path, place: Place) -> None:
+async def test_the_doctor_checks_the_archive_and_leaves_no_file(tmp_path: Path, place: Place) -> None:
     line = await examined(tmp_path, place.url)
     assert line.startswith("ok")
     assert "can be written and read" in line
     assert place.files() == {}
 
 
-async def test_the_doctor_says_why_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_doctor_reports_an_unusable_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     assert (await examined(tmp_path, f"file://{tmp_path}/file")).startswith("problem")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""Where outputs may be fetched from: hosts of the internet, never this machine's network, whatever a URL says."""
+"""Allowed sources of outputs: public hosts, and never the local network, whatever the URL is."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ PUBLIC = ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:1.1.1.1", 
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_addresses_that_are_nobodys_business_are_not_public(address: str) -> None:
+def test_private_addresses_are_refused(address: str) -> None:
     assert not allowed(address, ())
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_others_are(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     assert allowed(address, ())
 
 
-def test_loopback_is_known_in_every_form() -> None:
+def test_loopback_addresses_are_recognised_in_every_form() -> None:
     assert all(allowed(address, LOOPBACK) for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
 
 
@@ -48,30 +48,30 @@ async def fetched(source: MediaSource, url: str, after: Checkpoint | None = None
     "host",
     ["127.0.0.1", "localhost", "127.1", "2130706433", "0", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"],
 )
-async def test_where_higgsfield_is_elsewhere_this_machine_is_not_asked(host: str) -> None:
+async def test_with_the_real_higgsfield_loopback_urls_are_not_fetched(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setblocking(False)
         port = listening.getsockname()[1]
         with pytest.raises(SourceError):
             await fetched(MediaSource(timeout=5, local=False), f"https://{host}:{port}/a.png?Signature=canary")
         with pytest.raises(BlockingIOError):
-            listening.accept()  # nobody came
+            listening.accept()  # no connection was made
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "[fd00:ec2::254]", "192.168.0.1"])
-async def test_a_sandbox_leads_to_this_machine_and_to_no_neighbour(host: str) -> None:
+async def test_with_a_sandbox_private_networks_are_not_fetched(host: str) -> None:
     with pytest.raises(SourceError, match="not a public address") as refused:
         await fetched(MediaSource(timeout=5, local=True), f"http://{host}/a.png?Signature=canary")
     assert "canary" not in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["http://1.1.1.1/a", "ftp://1.1.1.1/a", "file:///etc/passwd", "https://", "https://[/"])
-async def test_other_urls_are_not_fetched(url: str) -> None:
+async def test_urls_of_other_schemes_are_not_fetched(url: str) -> None:
     with pytest.raises(SourceError):
         await fetched(MediaSource(timeout=5, local=False), url)
 
 
-async def test_no_redirect_is_followed() -> None:
+async def test_redirects_of_a_media_server_are_not_followed() -> None:
     async with MediaServer() as media:
         media.add("/a", b"secret", faults=[{"status": 302, "headers": {"Location": f"{media.url}/b"}}])
         target = media.add("/b", b"secret")
@@ -88,14 +88,14 @@ async def test_no_redirect_is_followed() -> None:
         ({"Content-Encoding": "br"}, "compressed"),
     ],
 )
-async def test_a_part_that_was_not_asked_for_is_none(headers: dict[str, Any], why: str) -> None:
+async def test_an_unexpected_range_response_is_refused(headers: dict[str, Any], why: str) -> None:
     async with MediaServer() as media:
         media.add("/a", b"secret", faults=[{"headers": headers}])
         with pytest.raises(SourceError, match=why):
             await fetched(MediaSource(timeout=5, local=True), f"{media.url}/a", Checkpoint(2, '"one"'))
 
 
-async def test_the_rest_comes_only_of_the_same_version() -> None:
+async def test_a_download_is_resumed_only_for_the_same_etag() -> None:
     async with MediaServer() as media:
         media.add("/a", b"secret")
         url = f"{media.url}/a"
