@@ -1,4 +1,4 @@
-"""Sandboxes for the official SDKs, and the SDKs pointed at them. What is imported from them is unchanged."""
+"""Sandboxes for the official SDKs, and unchanged SDKs that use them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def start() -> AsyncIterator[StartSandbox]:
-    """Start a sandbox; an image takes 1 + 4 s, on the test's clock if it has one, else a hundred times faster."""
+    """Return a function that starts a sandbox; an image takes 1 + 4 s on the test's clock, else a 100th."""
     async with AsyncExitStack() as stack:
 
         async def start_one(clock: ManualClock | None = None, **options: Any) -> Sandbox:
@@ -60,7 +60,7 @@ def plan() -> Callable[..., None]:
 
 @pytest.fixture
 def python_sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Make a synchronous client of one sandbox; its calls by id ignore base_url, hence the patched constant."""
+    """Return a function that makes a synchronous client; calls by id ignore base_url, hence the patched constant."""
     import higgsfield_client
 
     clients: list[Any] = []
@@ -101,7 +101,7 @@ def js_subscribe(js_installed: Path) -> Callable[..., Awaitable[Any]]:
 
 @pytest.fixture
 def js_soul_ids(js_installed: Path) -> Callable[..., Awaitable[Any]]:
-    """Make a character by the JavaScript SDK's v1 client, then list; returns {made, listed} or {error}."""
+    """Create and list characters with the JavaScript SDK's v1 client; returns {made, listed} or {error}."""
 
     async def make_and_list(url: str, data: dict[str, Any]) -> Any:
         client = {"apiKey": "sandbox", "apiSecret": "sandbox", "baseURL": url, "pollInterval": 10}
@@ -112,7 +112,7 @@ def js_soul_ids(js_installed: Path) -> Callable[..., Awaitable[Any]]:
 
 @pytest.fixture
 def js_lists(js_installed: Path) -> Callable[..., Awaitable[Any]]:
-    """What the JavaScript SDK's v1 client lists: {motions, styles} or {error}."""
+    """List motions and styles with the JavaScript SDK's v1 client; returns {motions, styles} or {error}."""
 
     async def lists(url: str, secret: str = "sandbox") -> Any:
         client = {"apiKey": "sandbox", "apiSecret": secret, "baseURL": url, "maxRetries": 0}
@@ -152,7 +152,7 @@ def js_agents(js_installed: Path) -> Callable[..., Awaitable[Any]]:
 
 
 async def run_script(folder: Path, script: str, asked: dict[str, Any]) -> Any:
-    """What one of our scripts tells as JSON, run by Node where the SDK is installed."""
+    """Run a script with Node in the folder of the installed SDK; return its output, parsed as JSON."""
     process = await asyncio.create_subprocess_exec(
         "node",
         "--require=./guard.cjs",

@@ -1,4 +1,4 @@
-"""Conversations with agents by both official SDKs against the sandbox: what works, and what a lost answer costs."""
+"""Conversations with agents by both official SDKs against the sandbox, and the cost of a lost response."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from higgsfield_client.agents import (
 
 @pytest.fixture
 def agents(monkeypatch: pytest.MonkeyPatch, python_sdk: Any) -> Any:
-    """The synchronous namespace; it would wait 2 s between polls."""
+    """The synchronous namespace, with short gaps instead of 2 s between polls."""
     monkeypatch.setattr("higgsfield_client.agents.resources._POLL_INITIAL", 0.01)
     return lambda sandbox: python_sdk(sandbox).agents
 
 
-async def test_python_has_a_conversation_with_a_question(start: Any, agents: Any) -> None:
+async def test_python_holds_a_conversation_with_a_question(start: Any, agents: Any) -> None:
     sandbox = await start()
     sessions = agents(sandbox).sessions
     asked: list[str] = []
@@ -49,7 +49,7 @@ async def test_python_has_a_conversation_with_a_question(start: Any, agents: Any
     assert sandbox.ledger.foreign_headers == {}
 
 
-async def test_python_without_an_answer_gets_the_question_and_with_a_failure_that(start: Any, agents: Any) -> None:
+async def test_python_returns_an_open_question_and_a_failed_turn(start: Any, agents: Any) -> None:
     sessions = agents(await start()).sessions
     session = await asyncio.to_thread(sessions.create)
     parked = await asyncio.to_thread(sessions.run, session.session_id, "[ask]")
@@ -57,7 +57,7 @@ async def test_python_without_an_answer_gets_the_question_and_with_a_failure_tha
     assert (await asyncio.to_thread(sessions.run, session.session_id, "[fail]")).status == "failed"
 
 
-async def test_python_is_refused_while_busy_and_may_interrupt(start: Any, clock: Any, agents: Any) -> None:
+async def test_python_is_refused_while_busy_and_can_interrupt(start: Any, clock: Any, agents: Any) -> None:
     sandbox = await start(clock)
     sessions = agents(sandbox).sessions
     session = await asyncio.to_thread(sessions.create)
@@ -73,7 +73,9 @@ async def test_python_is_refused_while_busy_and_may_interrupt(start: Any, clock:
     ("options", "error"),
     [({"credits": 0}, InsufficientCreditsError), ({"agents_enabled": False}, AgentAccessDeniedError)],
 )
-async def test_python_tells_refusals_apart(start: Any, agents: Any, options: Any, error: type[Exception]) -> None:
+async def test_python_raises_distinct_errors_for_refusals(
+    start: Any, agents: Any, options: Any, error: type[Exception]
+) -> None:
     sandbox = await start(**options)
     sessions = agents(sandbox).sessions
 
@@ -93,7 +95,7 @@ async def test_python_uploads_media_without_credentials(start: Any, agents: Any)
     assert sandbox.ledger.credentials_sent_to_storage == 0
 
 
-async def test_the_asynchronous_client_too(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_asynchronous_python_client_holds_a_conversation(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("higgsfield_client.agents.resources._POLL_INITIAL", 0.01)
     sandbox = await start()
     client = AsyncClient(base_url=sandbox.url, api_key="sandbox:sandbox")
@@ -103,10 +105,8 @@ async def test_the_asynchronous_client_too(start: Any, monkeypatch: pytest.Monke
     assert turn.text == "Done: a fox"
 
 
-async def test_a_message_whose_answer_was_lost_is_charged_twice_by_who_sends_it_again(
-    start: Any, plan: Any, agents: Any
-) -> None:
-    """What the gateway is for."""
+async def test_resending_a_message_with_a_lost_response_is_charged_twice(start: Any, plan: Any, agents: Any) -> None:
+    """The gateway prevents this."""
     sandbox = await start()
     sessions = agents(sandbox).sessions
     session = await asyncio.to_thread(sessions.create)
@@ -118,7 +118,7 @@ async def test_a_message_whose_answer_was_lost_is_charged_twice_by_who_sends_it_
 
 
 @pytest.mark.toolchain("node")
-async def test_javascript_does_the_same(start: Any, js_agents: Any) -> None:
+async def test_javascript_holds_a_conversation(start: Any, js_agents: Any) -> None:
     sandbox = await start()
     _, asked, parked, answered, failed, state, uploaded = await js_agents(
         sandbox.url,
@@ -138,7 +138,7 @@ async def test_javascript_does_the_same(start: Any, js_agents: Any) -> None:
 
 
 @pytest.mark.toolchain("node")
-async def test_javascript_is_refused_once(start: Any, js_agents: Any, clock: Any) -> None:
+async def test_javascript_does_not_retry_refusals(start: Any, js_agents: Any, clock: Any) -> None:
     sandbox = await start(clock)
     answers = await js_agents(
         sandbox.url,

@@ -1,4 +1,4 @@
-"""@higgsfield/client 0.2.6 (v2, and Soul IDs by v1) from npm against the sandbox: what it does, also to credits."""
+"""@higgsfield/client 0.2.6 (v2, and Soul IDs by v1) from npm against the sandbox: its behaviour and its charges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SOUL = "higgsfield-ai/soul/standard"
 SEEDANCE = "bytedance/seedance-2.0/text-to-video"
 
 
-async def test_subscribe_follows_a_request_to_its_images(start: Any, js_subscribe: Any) -> None:
+async def test_js_subscribe_polls_a_request_to_its_images(start: Any, js_subscribe: Any) -> None:
     sandbox = await start()
     answer = await js_subscribe(sandbox.url, SOUL, {"prompt": "fox", "batch_size": 4})
     assert answer["result"]["status"] == "completed"
@@ -21,7 +21,7 @@ async def test_subscribe_follows_a_request_to_its_images(start: Any, js_subscrib
     assert sandbox.ledger.foreign_headers == {}
 
 
-async def test_subscribe_follows_a_video_and_passes_a_webhook(start: Any, js_subscribe: Any) -> None:
+async def test_js_subscribe_polls_a_video_and_passes_a_webhook(start: Any, js_subscribe: Any) -> None:
     sandbox = await start()
     hook = {"url": "http://127.0.0.1:9/hook?a=b&c=d", "secret": "dropped by the SDK"}
     answer = await js_subscribe(sandbox.url, SEEDANCE, {"prompt": "fox"}, webhook=hook)
@@ -29,7 +29,7 @@ async def test_subscribe_follows_a_video_and_passes_a_webhook(start: Any, js_sub
     assert sandbox.ledger.submissions[0].webhook == hook["url"]
 
 
-async def test_without_polling_the_first_answer_is_the_result(start: Any, js_subscribe: Any) -> None:
+async def test_js_without_polling_returns_the_submit_response(start: Any, js_subscribe: Any) -> None:
     sandbox = await start()
     answer = await js_subscribe(sandbox.url, SOUL, {"prompt": "fox"}, withPolling=False)
     assert answer["result"]["status"] == "queued"
@@ -37,7 +37,7 @@ async def test_without_polling_the_first_answer_is_the_result(start: Any, js_sub
 
 
 @pytest.mark.parametrize(("word", "status"), [("[fail]", "failed"), ("[nsfw]", "nsfw")])
-async def test_sad_ends(start: Any, js_subscribe: Any, word: str, status: str) -> None:
+async def test_js_returns_failed_and_nsfw_ends(start: Any, js_subscribe: Any, word: str, status: str) -> None:
     sandbox = await start()
     answer = await js_subscribe(sandbox.url, SOUL, {"prompt": word})
     assert answer["result"]["status"] == status
@@ -55,7 +55,7 @@ async def test_sad_ends(start: Any, js_subscribe: Any, word: str, status: str) -
         ({"concurrency_mode": "legacy", "concurrency_limit": 0}, (SOUL, {"prompt": "x"}), "BadInputError"),
     ],
 )
-async def test_every_refusal_is_asked_for_four_times(
+async def test_js_sends_a_refused_submission_four_times(
     start: Any, js_subscribe: Any, options: dict[str, Any], submission: tuple[str, Any], error: str
 ) -> None:
     sandbox = await start(**options)
@@ -65,9 +65,7 @@ async def test_every_refusal_is_asked_for_four_times(
     assert sandbox.ledger.charges == []
 
 
-async def test_a_passing_fault_is_retried_on_post_but_ends_the_polling(
-    start: Any, plan: Any, js_subscribe: Any
-) -> None:
+async def test_js_retries_a_temporary_error_on_post_but_not_on_poll(start: Any, plan: Any, js_subscribe: Any) -> None:
     sandbox = await start()
     plan(sandbox, on="submit", kind="503")
     assert (await js_subscribe(sandbox.url, SOUL, {"prompt": "fox"}))["result"]["status"] == "completed"
@@ -79,10 +77,10 @@ async def test_a_passing_fault_is_retried_on_post_but_ends_the_polling(
 
 
 @pytest.mark.parametrize("kind", ["502", "lost"])
-async def test_two_bad_answers_after_acceptance_are_charged_three_times(
+async def test_js_is_charged_three_times_after_two_lost_responses(
     start: Any, plan: Any, js_subscribe: Any, kind: str
 ) -> None:
-    """What the gateway is for: one subscribe(), three charges."""
+    """One subscribe() is charged three times: the gateway prevents this."""
     sandbox = await start()
     plan(sandbox, on="submit", kind=kind, processed=True, times=2)
     answer = await js_subscribe(sandbox.url, SOUL, {"prompt": "fox"})
@@ -90,7 +88,7 @@ async def test_two_bad_answers_after_acceptance_are_charged_three_times(
     assert sandbox.ledger.double_charged_prompts == {"fox": 3}
 
 
-async def test_a_full_queue_is_asked_four_times_without_waiting(start: Any, js_subscribe: Any) -> None:
+async def test_js_ignores_retry_after_of_a_full_queue(start: Any, js_subscribe: Any) -> None:
     sandbox = await start(concurrency_limit=1, queue_factor=0, image_seconds=100_000)
     await js_subscribe(sandbox.url, SOUL, {"prompt": "first"}, withPolling=False)
     answer = await js_subscribe(sandbox.url, SOUL, {"prompt": "second"})
@@ -99,33 +97,33 @@ async def test_a_full_queue_is_asked_four_times_without_waiting(start: Any, js_s
     assert sandbox.ledger.ignored_retry_after == 3
 
 
-async def test_an_unknown_status_is_polled_on(start: Any, plan: Any, js_subscribe: Any) -> None:
+async def test_js_keeps_polling_after_an_unknown_status(start: Any, plan: Any, js_subscribe: Any) -> None:
     sandbox = await start()
     plan(sandbox, on="status", patch={"status": "paused"}, times=3)
     assert (await js_subscribe(sandbox.url, SOUL, {"prompt": "fox"}))["result"]["status"] == "completed"
     assert sandbox.ledger.status_calls.total() >= 4
 
 
-async def test_a_canceled_request_is_polled_until_the_time_is_up(start: Any, plan: Any, js_subscribe: Any) -> None:
+async def test_js_polls_a_canceled_request_until_its_timeout(start: Any, plan: Any, js_subscribe: Any) -> None:
     sandbox = await start()
     plan(sandbox, on="status", patch={"status": "canceled"}, times=100_000)
     answer = await js_subscribe(sandbox.url, SOUL, {"prompt": "fox"}, client={"maxPollTime": 100})
     assert answer["error"]["type"] == "TimeoutError"
 
 
-async def test_links_to_another_host_are_not_followed(start: Any, plan: Any, js_subscribe: Any) -> None:
+async def test_js_does_not_follow_links_to_another_host(start: Any, plan: Any, js_subscribe: Any) -> None:
     sandbox, elsewhere = await start(), await start()
     plan(sandbox, on="submit", patch={"status_url": f"{elsewhere.url}/requests/x/status"})
     assert (await js_subscribe(sandbox.url, SOUL, {"prompt": "fox"}))["result"]["status"] == "completed"
     assert elsewhere.ledger.credentials_seen_ok == 0
 
 
-async def test_a_connection_out_of_this_machine_fails_the_test_that_tried(js_subscribe: Any) -> None:
+async def test_a_connection_to_another_machine_fails_the_test(js_subscribe: Any) -> None:
     with pytest.raises(AssertionError, match="exit code 86"):
         await js_subscribe("http://192.0.2.1", SOUL, {"prompt": "fox"})
 
 
-async def test_a_soul_id_is_made_followed_and_listed(start: Any, js_soul_ids: Any) -> None:
+async def test_js_creates_polls_and_lists_soul_ids(start: Any, js_soul_ids: Any) -> None:
     sandbox = await start(training_seconds=20)
     images = [{"type": "image_url", "image_url": "https://example.invalid/a.jpg"}]
     answers = [await js_soul_ids(sandbox.url, {"name": name, "input_images": images}) for name in ("Anna", "[fail] Bo")]
@@ -139,7 +137,7 @@ async def test_a_soul_id_is_made_followed_and_listed(start: Any, js_soul_ids: An
     assert [str(charge.credits) for charge in sandbox.ledger.charges] == ["40", "40"]
 
 
-async def test_a_soul_id_without_images_is_refused_to_the_sdk(start: Any, js_soul_ids: Any) -> None:
+async def test_js_gets_a_validation_error_for_a_soul_id_without_images(start: Any, js_soul_ids: Any) -> None:
     sandbox = await start()
     answer = await js_soul_ids(sandbox.url, {"name": "Anna", "input_images": []})
     assert answer["error"]["type"] == "ValidationError"

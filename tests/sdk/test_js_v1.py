@@ -1,4 +1,4 @@
-"""@higgsfield/client 0.2.6 (v1) from npm against the sandbox: it works, stops too early, and pays twice."""
+"""@higgsfield/client 0.2.6 (v1) from npm against the sandbox: it works, stops too early, and is charged twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARAMS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("endpoint", PARAMS)
-async def test_generate_follows_a_job_to_its_files(start: Any, js_generate: Any, endpoint: str) -> None:
+async def test_js_generate_polls_a_job_to_its_files(start: Any, js_generate: Any, endpoint: str) -> None:
     sandbox = await start()
     answer = await js_generate(sandbox.url, endpoint, PARAMS[endpoint])
     (job,) = answer["jobSet"]["jobs"]
@@ -33,8 +33,8 @@ async def test_generate_follows_a_job_to_its_files(start: Any, js_generate: Any,
     assert [one.model for one in sandbox.ledger.submissions] == [endpoint[1:]]
 
 
-async def test_it_stops_at_the_first_job_of_a_batch_that_has_ended(start: Any, js_generate: Any) -> None:
-    """Three more are paid for, and their caller never sees them."""
+async def test_js_generate_stops_at_the_first_ended_job_of_a_batch(start: Any, js_generate: Any) -> None:
+    """The three other images are charged, and their caller never sees them."""
     sandbox = await start(image_seconds=400)
     answer = await js_generate(sandbox.url, SOUL, PARAMS[SOUL] | {"batch_size": 4})
     statuses = [job["status"] for job in answer["jobSet"]["jobs"]]
@@ -44,7 +44,7 @@ async def test_it_stops_at_the_first_job_of_a_batch_that_has_ended(start: Any, j
     assert str(charge.credits) == "0.240"
 
 
-async def test_it_passes_a_webhook_with_its_secret(start: Any, js_generate: Any) -> None:
+async def test_js_generate_passes_a_webhook_with_its_secret(start: Any, js_generate: Any) -> None:
     sandbox = await start()
     hook = {"url": "http://127.0.0.1:9/hook?a=b", "secret": "hush-hush"}
     answer = await js_generate(sandbox.url, SOUL, PARAMS[SOUL], webhook=hook, withPolling=False)
@@ -52,10 +52,8 @@ async def test_it_passes_a_webhook_with_its_secret(start: Any, js_generate: Any)
     assert (generation.webhook, generation.webhook_secret) == (hook["url"], hook["secret"])
 
 
-async def test_two_bad_answers_after_acceptance_are_charged_three_times(
-    start: Any, plan: Any, js_generate: Any
-) -> None:
-    """What the gateway never does: v1 has no key that could make this safe."""
+async def test_js_v1_is_charged_three_times_after_two_lost_responses(start: Any, plan: Any, js_generate: Any) -> None:
+    """The gateway never retries this: v1 has no idempotency key that would make a retry safe."""
     sandbox = await start()
     plan(sandbox, on="submit", kind="502", processed=True, times=2)
     answer = await js_generate(sandbox.url, SOUL, PARAMS[SOUL])
@@ -63,14 +61,14 @@ async def test_two_bad_answers_after_acceptance_are_charged_three_times(
     assert sandbox.ledger.double_charged_prompts == {"fox": 3}
 
 
-async def test_the_v2_client_on_a_path_of_v1_is_refused_for_its_missing_wrapper(start: Any, js_subscribe: Any) -> None:
+async def test_the_js_v2_client_is_refused_on_a_v1_path(start: Any, js_subscribe: Any) -> None:
     sandbox = await start()
     answer = await js_subscribe(sandbox.url, SOUL, PARAMS[SOUL])
     assert answer["error"]["type"] == "ValidationError"
     assert sandbox.ledger.charges == []
 
 
-async def test_it_lists_motions_and_styles(start: Any, js_lists: Any) -> None:
+async def test_the_js_v1_client_lists_motions_and_styles(start: Any, js_lists: Any) -> None:
     sandbox = await start()
 
     assert await js_lists(sandbox.url) == {"motions": MOTIONS, "styles": SOUL_STYLES_1}

@@ -1,4 +1,4 @@
-"""higgsfield-client 0.2.0 from PyPI against the sandbox: what it can do, and what it does to credits."""
+"""higgsfield-client 0.2.0 from PyPI against the sandbox: its behaviour and its charges."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SEEDANCE = "bytedance/seedance-2.0/text-to-video"
 
 
 async def in_thread(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """The synchronous client blocks, and the sandbox needs the loop."""
+    """Call the synchronous client in a thread, because the sandbox needs the loop."""
     return await asyncio.to_thread(function, *args, **kwargs)
 
 
-async def test_subscribe_follows_a_request_to_its_images(start: Any, clock: Any, python_sdk: Any) -> None:
+async def test_python_subscribe_polls_a_request_to_its_images(start: Any, clock: Any, python_sdk: Any) -> None:
     sandbox = await start(clock)
     seen: list[type] = []
 
@@ -46,7 +46,7 @@ async def test_subscribe_follows_a_request_to_its_images(start: Any, clock: Any,
     assert sandbox.ledger.foreign_headers == {}
 
 
-async def test_the_asynchronous_client_follows_a_video(start: Any, clock: Any) -> None:
+async def test_the_asynchronous_python_client_polls_a_video(start: Any, clock: Any) -> None:
     sandbox = await start(clock)
     client = AsyncClient(base_url=sandbox.url, api_key="sandbox:sandbox")
     result = await client.subscribe(SEEDANCE, {"prompt": "fox"}, on_enqueue=lambda _: clock.advance(20))
@@ -54,7 +54,7 @@ async def test_the_asynchronous_client_follows_a_video(start: Any, clock: Any) -
     assert result["video"]["url"].endswith(".webm")
 
 
-async def test_submit_then_status_and_result_by_id(start: Any, clock: Any, python_sdk: Any) -> None:
+async def test_python_reads_status_and_result_by_id(start: Any, clock: Any, python_sdk: Any) -> None:
     sandbox = await start(clock)
     client = python_sdk(sandbox)
     controller = await in_thread(client.submit, SOUL, {"prompt": "fox"}, webhook_url="http://127.0.0.1:9/hook")
@@ -64,7 +64,7 @@ async def test_submit_then_status_and_result_by_id(start: Any, clock: Any, pytho
     assert sandbox.ledger.submissions[0].webhook == "http://127.0.0.1:9/hook"
 
 
-async def test_cancel_while_queued_and_too_late(start: Any, clock: Any, python_sdk: Any) -> None:
+async def test_python_cancels_a_queued_request_and_not_a_started_one(start: Any, clock: Any, python_sdk: Any) -> None:
     sandbox = await start(clock)
     client = python_sdk(sandbox)
     controller = await in_thread(client.submit, SOUL, {"prompt": "fox"})
@@ -80,7 +80,9 @@ async def test_cancel_while_queued_and_too_late(start: Any, clock: Any, python_s
 
 
 @pytest.mark.parametrize(("word", "expected"), [("[fail]", Failed), ("[nsfw]", NSFW)])
-async def test_sad_ends(start: Any, clock: Any, python_sdk: Any, word: str, expected: type) -> None:
+async def test_python_returns_failed_and_nsfw_ends(
+    start: Any, clock: Any, python_sdk: Any, word: str, expected: type
+) -> None:
     sandbox = await start(clock)
     controller = await in_thread(python_sdk(sandbox).submit, SOUL, {"prompt": word})
     clock.advance(10)
@@ -99,7 +101,7 @@ async def test_sad_ends(start: Any, clock: Any, python_sdk: Any, word: str, expe
         ({"concurrency_mode": "legacy", "concurrency_limit": 0}, (SOUL, {"prompt": "x"}), r"requests \(0\)"),
     ],
 )
-async def test_refusals_are_told_once(
+async def test_python_does_not_retry_refusals(
     start: Any, python_sdk: Any, options: dict[str, Any], submission: tuple[str, Any], message: str
 ) -> None:
     sandbox = await start(**options)
@@ -109,7 +111,7 @@ async def test_refusals_are_told_once(
     assert sandbox.ledger.charges == []
 
 
-async def test_a_random_id_is_not_found(start: Any, python_sdk: Any) -> None:
+async def test_python_gets_not_found_for_an_unknown_id(start: Any, python_sdk: Any) -> None:
     client = python_sdk(await start())
     for call in (client.status, client.cancel):
         with pytest.raises(HiggsfieldClientError, match="Not found"):
@@ -117,7 +119,9 @@ async def test_a_random_id_is_not_found(start: Any, python_sdk: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["500", "503"])
-async def test_a_passing_fault_is_retried_on_post_and_get(start: Any, plan: Any, python_sdk: Any, kind: str) -> None:
+async def test_python_retries_a_temporary_error_on_post_and_get(
+    start: Any, plan: Any, python_sdk: Any, kind: str
+) -> None:
     sandbox = await start()
     plan(sandbox, on="submit", kind=kind)
     plan(sandbox, on="status", kind=kind)
@@ -127,15 +131,15 @@ async def test_a_passing_fault_is_retried_on_post_and_get(start: Any, plan: Any,
     assert (len(ledger.submissions), ledger.status_calls.total(), len(ledger.charges)) == (2, 2, 1)
 
 
-async def test_two_bad_answers_after_acceptance_are_charged_three_times(start: Any, plan: Any, python_sdk: Any) -> None:
-    """What the gateway is for: one submit(), three charges."""
+async def test_python_is_charged_three_times_after_two_lost_responses(start: Any, plan: Any, python_sdk: Any) -> None:
+    """One submit() is charged three times: the gateway prevents this."""
     sandbox = await start()
     plan(sandbox, on="submit", kind="502", processed=True, times=2)
     await in_thread(python_sdk(sandbox).submit, SOUL, {"prompt": "fox"})
     assert sandbox.ledger.double_charged_prompts == {"fox": 3}
 
 
-async def test_a_lost_answer_leaves_a_charge_without_an_id(start: Any, plan: Any, python_sdk: Any) -> None:
+async def test_python_loses_the_id_of_a_charged_request(start: Any, plan: Any, python_sdk: Any) -> None:
     sandbox = await start()
     plan(sandbox, on="submit", kind="lost")
     client = python_sdk(sandbox)
@@ -145,7 +149,7 @@ async def test_a_lost_answer_leaves_a_charge_without_an_id(start: Any, plan: Any
     assert sandbox.ledger.double_charged_prompts == {"fox": 2}
 
 
-async def test_a_full_queue_is_asked_three_times_without_waiting(start: Any, python_sdk: Any) -> None:
+async def test_python_ignores_retry_after_of_a_full_queue(start: Any, python_sdk: Any) -> None:
     sandbox = await start(concurrency_limit=1, queue_factor=0, image_seconds=100_000)
     client = python_sdk(sandbox)
     await in_thread(client.submit, SOUL, {"prompt": "first"})
@@ -155,7 +159,7 @@ async def test_a_full_queue_is_asked_three_times_without_waiting(start: Any, pyt
     assert sandbox.ledger.ignored_retry_after == 2
 
 
-async def test_an_unknown_status_is_an_error(start: Any, plan: Any, python_sdk: Any) -> None:
+async def test_python_raises_an_error_for_an_unknown_status(start: Any, plan: Any, python_sdk: Any) -> None:
     sandbox = await start()
     controller = await in_thread(python_sdk(sandbox).submit, SOUL, {"prompt": "fox"})
     plan(sandbox, on="status", patch={"status": "paused"})
@@ -163,7 +167,7 @@ async def test_an_unknown_status_is_an_error(start: Any, plan: Any, python_sdk: 
         await in_thread(controller.status)
 
 
-async def test_credentials_follow_a_link_to_another_host(start: Any, plan: Any, python_sdk: Any) -> None:
+async def test_python_sends_credentials_to_a_link_to_another_host(start: Any, plan: Any, python_sdk: Any) -> None:
     sandbox, elsewhere = await start(), await start()
     plan(sandbox, on="submit", patch={"status_url": f"{elsewhere.url}/requests/x/status"})
     controller = await in_thread(python_sdk(sandbox).submit, SOUL, {"prompt": "fox"})

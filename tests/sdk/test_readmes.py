@@ -1,4 +1,4 @@
-"""The examples of both official SDKs' READMEs, as calls of ours in the same order, against the sandbox."""
+"""The examples of both official SDKs' READMEs, called in the same order against the sandbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARGUMENTS = {"resolution": "2K", "aspect_ratio": "16:9", "camera_fixed": False}
 
 @pytest.fixture
 def sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Point the module's own clients at a sandbox; they are made when it is imported, for the real address."""
+    """Return a function that points the module's global clients, created on import, at a sandbox."""
     clients = (higgsfield_client.sync_client, higgsfield_client.async_client)
 
     def point(sandbox: Any) -> Any:
@@ -41,7 +41,7 @@ def sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 async def closing() -> Any:
-    """The asynchronous client's connections have to be closed where they were opened."""
+    """Close the asynchronous client's connections in the loop that opened them."""
     yield
     for name in ("_client", "_upload_client"):
         opened = higgsfield_client.async_client.__dict__.pop(name, None)
@@ -49,7 +49,7 @@ async def closing() -> Any:
             await opened.aclose()
 
 
-async def test_submit_and_wait(start: Any, sdk: Any, closing: None) -> None:
+async def test_the_python_readme_submits_and_waits(start: Any, sdk: Any, closing: None) -> None:
     sandbox = await start()
     sdk = sdk(sandbox)
     result = await asyncio.to_thread(sdk.subscribe, SEEDREAM, arguments={"prompt": "a lake"} | ARGUMENTS)
@@ -58,7 +58,7 @@ async def test_submit_and_wait(start: Any, sdk: Any, closing: None) -> None:
     assert [charge.prompt for charge in sandbox.ledger.charges] == ["a lake", "a lake, again"]
 
 
-async def test_submit_and_track_progress(start: Any, sdk: Any, closing: None) -> None:
+async def test_the_python_readme_tracks_progress(start: Any, sdk: Any, closing: None) -> None:
     sandbox = await start()
     sdk = sdk(sandbox)
     hook = "http://127.0.0.1:9/webhook"
@@ -78,19 +78,19 @@ async def test_submit_and_track_progress(start: Any, sdk: Any, closing: None) ->
     assert [submission.webhook for submission in sandbox.ledger.submissions] == [hook, hook]
 
 
-async def test_submit_with_callbacks(start: Any, sdk: Any, closing: None) -> None:
+async def test_the_python_readme_submits_with_callbacks(start: Any, sdk: Any, closing: None) -> None:
     sandbox = await start()
     sdk = sdk(sandbox)
-    told: list[Any] = []
-    callbacks = {"on_enqueue": told.append, "on_queue_update": told.append}
+    seen: list[Any] = []
+    callbacks = {"on_enqueue": seen.append, "on_queue_update": seen.append}
     await asyncio.to_thread(sdk.subscribe, SEEDREAM, {"prompt": "a lake"}, **callbacks)
     await sdk.subscribe_async(SEEDREAM, {"prompt": "a lake"}, **callbacks)
-    ids = [one for one in told if isinstance(one, str)]
+    ids = [one for one in seen if isinstance(one, str)]
     assert ids == [charge.request_id for charge in sandbox.ledger.charges]
-    assert [isinstance(told[-1], Completed), isinstance(told[told.index(ids[1]) - 1], Completed)] == [True, True]
+    assert [isinstance(seen[-1], Completed), isinstance(seen[seen.index(ids[1]) - 1], Completed)] == [True, True]
 
 
-async def test_manage_existing_requests(start: Any, clock: Any, sdk: Any, closing: None) -> None:
+async def test_the_python_readme_manages_existing_requests(start: Any, clock: Any, sdk: Any, closing: None) -> None:
     sandbox = await start(clock)
     sdk = sdk(sandbox)
     controller = await asyncio.to_thread(sdk.submit, SEEDREAM, {"prompt": "a lake"})
@@ -114,7 +114,7 @@ async def test_manage_existing_requests(start: Any, clock: Any, sdk: Any, closin
         assert isinstance(await other.status(), Cancelled)
 
 
-async def test_upload(start: Any, sdk: Any, closing: None, tmp_path: Path) -> None:
+async def test_the_python_readme_uploads_files(start: Any, sdk: Any, closing: None, tmp_path: Path) -> None:
     from PIL import Image
 
     sdk = sdk(await start())
@@ -138,20 +138,20 @@ async def test_upload(start: Any, sdk: Any, closing: None, tmp_path: Path) -> No
 
 
 @pytest.mark.toolchain("node")
-async def test_javascript(start: Any, js_installed: Path) -> None:
+async def test_the_javascript_readme_runs(start: Any, js_installed: Path) -> None:
     sandbox = await start()
     usual = {"baseURL": sandbox.url, "pollInterval": 5, "retryMaxBackoff": 1}
     asked = {
         "v2": {"credentials": "sandbox:sandbox", **usual},
         "v1": {"apiKey": "sandbox", "apiSecret": "sandbox", **usual},
     }
-    told = await run_script(js_installed, "readme.mjs", asked)
-    assert told.pop("flux")["images"][0]["url"]
-    assert told.pop("strength")["error"] == "BadInputError"
-    # It leaves out the headers that the storage has signed.
-    assert told.pop("upload")["error"]
-    for name, result in told.items():
+    seen = await run_script(js_installed, "readme.mjs", asked)
+    assert seen.pop("flux")["images"][0]["url"]
+    assert seen.pop("strength")["error"] == "BadInputError"
+    # The SDK omits the headers that the storage has signed.
+    assert seen.pop("upload")["error"]
+    for name, result in seen.items():
         assert result.get("completed"), (name, result)
         assert all(url.startswith(sandbox.url) for url in result["urls"])
-    assert [charge.prompt for charge in sandbox.ledger.charges] == ["flux", *told]
-    assert set(told) == {"soul", "style", "dop", "motion", "speak"}
+    assert [charge.prompt for charge in sandbox.ledger.charges] == ["flux", *seen]
+    assert set(seen) == {"soul", "style", "dop", "motion", "speak"}
