@@ -1,4 +1,4 @@
-"""Keeps the bytes of protos/vectors/errors.json what its readable statuses are: `python -m tests.clients.details`."""
+"""Updates the encoded details in protos/vectors/errors.json: `python -m tests.clients.details`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hfgateway.v1 import error_pb2
 VECTORS = Path(__file__).parents[2] / "protos" / "vectors"
 ERRORS = VECTORS / "errors.json"
 KNOWN = (error_pb2, error_details_pb2)
-"""What a status may hold: JSON names it, and the pool of descriptors knows what is imported."""
+"""Imported modules of the messages that a status may contain; the descriptor pool finds only imported ones."""
 
 
 def updated() -> str:
-    """The file as it has to be: `details` is the status as it goes over the wire, in base64."""
+    """Return the file with every `details` set to its serialized status in base64."""
     vectors = json.loads(ERRORS.read_text())
     for case in vectors["calls"]:
         if case["status"] is not None:
@@ -29,10 +29,10 @@ def updated() -> str:
 
 
 def serialised(status: dict[str, Any]) -> bytes:
-    """A google.rpc.Status from its JSON."""
+    """Return a google.rpc.Status, parsed from JSON, in its wire format."""
     parsed = json_format.ParseDict(status, status_pb2.Status())
     for detail in parsed.details:
-        # As it was packed, the entries of its maps stand in any order.
+        # Packing wrote the entries of maps in any order.
         message = GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(detail.TypeName()))()
         detail.Unpack(message)
         detail.value = message.SerializeToString(deterministic=True)

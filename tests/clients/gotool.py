@@ -1,4 +1,4 @@
-"""Go's tool with caches below .cache, of which every checkout that shares them is served."""
+"""The Go tool with caches below .cache, which several checkouts may share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from tools import generate
 
 CLIENT = generate.ROOT / "clients" / "go"
-# What was compiled is found again by its path: a link to the caches must not make another one of them.
+# Go finds compiled packages by path, so a link to the caches must be resolved.
 CACHES = generate.CACHE.resolve() / "go"
 ENVIRONMENT: Mapping[str, str] = {
     "GOCACHE": str(CACHES / "build"),
     "GOMODCACHE": str(CACHES / "mod"),
-    # Whoever deletes .cache must be able to; what is built need not say from which commit.
+    # The caches stay writable, so that .cache can be deleted; binaries need no commit id.
     "GOFLAGS": "-modcacherw -buildvcs=false",
     "GOWORK": "off",
     "GOTOOLCHAIN": "local",
@@ -27,13 +27,13 @@ BUILD_BEHAVIOURS = ("env", *_ASSIGNMENTS, "go", "build", "-o", str(BEHAVIOURS), 
 
 
 def go(*arguments: str | Path, cwd: Path = CLIENT, **environment: str) -> str:
-    """What it printed. Raises generate.StepFailedError where it failed."""
+    """Run the Go tool; return its output. Raises generate.StepFailedError if it fails."""
     return generate.run("go", *arguments, cwd=cwd, env={**ENVIRONMENT, **environment})
 
 
 @contextmanager
 def alone(name: str) -> Iterator[None]:
-    """Holds a lock among all who share the caches."""
+    """Hold a lock shared by all users of the caches."""
     CACHES.mkdir(parents=True, exist_ok=True)
     with (CACHES / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

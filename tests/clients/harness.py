@@ -1,7 +1,7 @@
-"""What a client's behaviours are run against: sandbox and gateway, proxies that can be cut, and their control server.
+"""The environment of a client's behaviours: sandbox and gateway, proxies that can be cut, and a control server.
 
-docs/clients.md says what the program finds in its environment, and what it may ask of the control server. By hand, for
-whoever writes one: `python -m tests.clients.harness [--in=FOLDER] COMMAND ARGUMENTS…`.
+docs/clients.md describes the environment variables of the program and the requests of the control server. To run a
+program by hand: `python -m tests.clients.harness [--in=FOLDER] COMMAND ARGUMENTS…`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Harness:
-    """One gateway that a program may cut off and restart, one that talks TLS, and the sandbox that is behind both."""
+    """A gateway that the program can cut off and restart, a gateway with TLS, and the sandbox behind both."""
 
     def __init__(
         self, running: Running, secured: Gateway, authority: Path, keys: Sequence[str], *, grpc: Proxy, http: Proxy
@@ -62,7 +62,7 @@ class Harness:
         }
 
     async def advance(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Let time pass at Higgsfield."""
+        """Advance the sandbox's clock."""
         self._running.clock.advance(float(body["seconds"]))
         return {"now": self._running.clock.now()}
 
@@ -71,14 +71,14 @@ class Harness:
         return {"connections": self._grpc.cut() + self._http.cut()}
 
     async def restart(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Drain the gateway, and start another on its store."""
+        """Drain the gateway, and start a new one on its store."""
         await self._running.stop_gateway()
         await self._running.start_gateway()
         self._aim()
         return {}
 
     async def charges(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """What was charged for a prompt, refunds taken off, and how often it was submitted."""
+        """Return the charges of a prompt minus refunds, and the number of its submissions."""
         ledger, prompt = self._running.ledger, str(body["prompt"])
         refunds = Counter(refund.request_id for refund in ledger.refunds)
         charged = [charge for charge in ledger.charges if charge.prompt == prompt]
@@ -88,7 +88,7 @@ class Harness:
         }
 
     async def plan(self, request: web.Request) -> web.Response:
-        """Hand a plan to the sandbox as it stands, and its answer back."""
+        """Forward a plan to the sandbox unchanged, and return its response."""
         async with (
             aiohttp.ClientSession() as session,
             session.post(self._running.sandbox.url + "/__plan", data=await request.read()) as answer,
@@ -96,7 +96,7 @@ class Harness:
             return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
 
     async def serve_control(self, stack: AsyncExitStack) -> None:
-        """Open the control server until the stack is left."""
+        """Run the control server until the stack is closed."""
         application = web.Application()
         for handler in (self.advance, self.cut, self.restart, self.charges):
             application.router.add_post(f"/{handler.__name__}", _answering(handler))
@@ -115,7 +115,7 @@ class Harness:
 
 @asynccontextmanager
 async def serve(folder: Path) -> AsyncIterator[Harness]:
-    """Everything that one run of a program needs."""
+    """Run all that a program needs."""
     async with AsyncExitStack() as stack:
         running = Running(folder, SandboxOptions(port=0, **USUAL), {"AUTH": "keys"})
         stack.push_async_callback(running.stop)
@@ -132,7 +132,7 @@ async def serve(folder: Path) -> AsyncIterator[Harness]:
 
 
 async def _copy_keys(keys: Iterable[ApiKey], path: Path) -> None:
-    """Have another store take the same keys."""
+    """Copy the keys into another store."""
 
     def broken(error: Exception) -> None:
         raise error
@@ -161,7 +161,7 @@ async def _start_secured(folder: Path, upstream: str, authority: Authority) -> G
 
 
 def _answering(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """JSON in, JSON out; 400 tells a program what is wrong with what it asked."""
+    """Wrap a handler with JSON bodies; an invalid request gets status 400 and an error text."""
 
     async def answer(request: web.Request) -> web.Response:
         try:
@@ -174,13 +174,13 @@ def _answering(handler: Handler) -> Callable[[web.Request], Awaitable[web.Respon
 
 
 def environment_of(harness: Harness) -> dict[str, str]:
-    """This process's environment without settings of gateways, and the harness's beside it; no proxy is in between."""
+    """Return this process's environment without gateway settings and proxies, plus the harness's variables."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFG_", "HFGATEWAY_"))}
     return kept | {"NO_PROXY": NO_PROXY, "no_proxy": NO_PROXY} | harness.environment
 
 
 async def run(command: Sequence[str], folder: Path) -> int:
-    """Serve for as long as a command runs in a folder; its exit code."""
+    """Run a command in a folder with a harness; return its exit code."""
     with tempfile.TemporaryDirectory(prefix="hfgateway-behaviours-") as store:
         async with serve(Path(store)) as harness:
             process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment_of(harness))
@@ -192,7 +192,7 @@ async def run(command: Sequence[str], folder: Path) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command's exit code."""
+    """Run the command line; return the exit code of the command."""
     folder = Path.cwd()
     if arguments and arguments[0].startswith("--in="):
         folder, arguments = Path(arguments[0].removeprefix("--in=")), arguments[1:]

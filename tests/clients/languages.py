@@ -1,4 +1,4 @@
-"""The clients, how their programs of behaviours are built and started, and what one run of such a program told."""
+"""The clients, the commands that build and run their behaviour programs, and the results of a run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ BEHAVIOURS: dict[str, dict[str, str]] = {
 }
 
 BUILD_PATIENCE, RUN_PATIENCE = 900.0, 300.0
-"""Seconds; the first is for a machine that has to fetch and compile everything."""
+"""Seconds; the first allows for a machine that has to fetch and compile everything."""
 
 
 @dataclass(frozen=True)
 class Language:
-    """A client's program. Commands are run in its folder below `clients`."""
+    """A client's behaviour program. Its commands run in its folder below `clients`."""
 
     name: str
     title: str
@@ -36,16 +36,16 @@ class Language:
     run: tuple[str, ...]
     build: tuple[str, ...] = ()
     partial: bool = False
-    """It need not have every behaviour: which it has, the table of parity says."""
+    """The program may lack behaviours; the parity table lists those it has."""
 
     @property
     def place(self) -> Path:
-        """Its folder."""
+        """The folder of the client."""
         return ROOT / "clients" / self.folder
 
     @property
     def here(self) -> bool:
-        """Whether this machine has what it needs."""
+        """True if the toolchain is installed."""
         return all(map(shutil.which, ("openssl", self.toolchain)))
 
 
@@ -63,7 +63,7 @@ LANGUAGES: tuple[Language, ...] = (
     ),
     Language("go", "Go", "go", "go", (str(gotool.BEHAVIOURS),), gotool.BUILD_BEHAVIOURS),
     Language("typescript", "TypeScript", "typescript", "node", ("node", TYPESCRIPT), BUILD_TYPESCRIPT),
-    # In Node, over fetch: Connect and gRPC-Web, and what holds has to hold over both. TLS is the browser's own.
+    # In Node, over fetch: every behaviour must hold over both Connect and gRPC-Web. TLS is up to the browser.
     Language(
         "typescript-web",
         "TypeScript, browser entry",
@@ -80,7 +80,7 @@ LANGUAGES: tuple[Language, ...] = (
 
 @dataclass
 class Results:
-    """What a program told, line for line, and what was wrong with how it told it."""
+    """The results that a program reported, and the faults of its report."""
 
     held: dict[str, bool] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Results:
 
 
 def perform(language: Language) -> Results:
-    """Build the program and run it against a harness of its own."""
+    """Build the program and run it with a new harness."""
     if language.build:
         built = _finished(language.build, language.place, BUILD_PATIENCE)
         if built.returncode != 0:
@@ -99,34 +99,34 @@ def perform(language: Language) -> Results:
 
 
 def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool) -> Results:
-    """The lines of a program, held against the behaviours that there are."""
+    """Check the output of a program against the list of behaviours."""
     results = Results(stderr=stderr)
     for line in stdout.splitlines():
         try:
-            told = json.loads(line)
-            name, ok = told["behaviour"], told["ok"]
+            result = json.loads(line)
+            name, ok = result["behaviour"], result["ok"]
         except (ValueError, KeyError, TypeError):
-            results.faults.append(f"no line of a behaviour: {line[:200]}")
+            results.faults.append(f"not a result line: {line[:200]}")
             continue
         if name not in BEHAVIOURS:
-            results.faults.append(f"{name}: is no behaviour of behaviours.json")
+            results.faults.append(f"{name}: is not in behaviours.json")
         elif name in results.held:
-            results.faults.append(f"{name}: told twice")
+            results.faults.append(f"{name}: reported twice")
         elif type(ok) is not bool:
             results.faults.append(f"{name}: ok is {ok!r}")
         else:
             results.held[name] = ok
             if not ok:
-                results.faults.append(f"{name}: {told.get('error') or 'no error was told'}")
+                results.faults.append(f"{name}: {result.get('error') or 'no error text'}")
     if not partial:
-        results.faults += [f"{name}: not told" for name in BEHAVIOURS if name not in results.held]
+        results.faults += [f"{name}: not reported" for name in BEHAVIOURS if name not in results.held]
     if exit_code not in (0, 1) or (exit_code != 0 and all(results.held.values())):
         results.faults.append(f"the program ended with exit code {exit_code}")
     return results
 
 
 def _finished(command: Sequence[str], folder: Path, patience: float) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, and leave nothing of it behind."""
+    """Run a command to its end, and kill its process group at the timeout."""
     with subprocess.Popen(
         command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         errors="replace", start_new_session=True,

@@ -1,4 +1,4 @@
-"""The table of docs/parity.md, made of what the clients' programs told: `python -m tests.clients.parity`."""
+"""The table of docs/parity.md, generated from the results of the programs: `python -m tests.clients.parity`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ YES, NO, NOT_TRIED = "yes", "**no**", "–"
 LEAD = ("RPC", "behaviour", "promise")
 
 Column = Mapping[str, str]
-"""The cell of each behaviour."""
+"""Cells by behaviour."""
 
 
 def column(results: Results) -> Column:
-    """The cells that follow from one run."""
+    """Return the cells for the results of one run."""
     return {name: _cell(name, results.held) for name in BEHAVIOURS}
 
 
@@ -29,7 +29,7 @@ def _cell(name: str, held: Mapping[str, bool]) -> str:
 
 
 def table(columns: Mapping[str, Column]) -> str:
-    """The table of all languages; columns are found by their titles."""
+    """Return the table of all languages; `columns` are keyed by title."""
     titles = [language.title for language in LANGUAGES]
     order = list(dict.fromkeys(behaviour["rpc"] for behaviour in BEHAVIOURS.values()))
     lines = [[*LEAD, *titles], ["---"] * (len(LEAD) + len(titles))]
@@ -40,7 +40,7 @@ def table(columns: Mapping[str, Column]) -> str:
 
 
 def read(page: str) -> dict[str, Column]:
-    """The columns of a page, by their titles."""
+    """Return the columns of a page by title."""
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in _part(page).splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in row] for row in rows]
     if not cells:
@@ -52,7 +52,7 @@ def read(page: str) -> dict[str, Column]:
 
 
 def written(page: str, columns: Mapping[str, Column]) -> str:
-    """The page with another table."""
+    """Return the page with a new table."""
     before, _, rest = page.partition(BEGIN)
     return before + BEGIN + table(columns) + END + rest.partition(END)[2]
 
@@ -62,7 +62,7 @@ def _part(page: str) -> str:
 
 
 def main(languages: Iterable[Language] = LANGUAGES) -> None:
-    """Run every client whose toolchain is here, and write what they told; the others' columns stay."""
+    """Run every client with an installed toolchain, and write the results; other columns stay."""
     columns = read(PAGE.read_text())
     here = [language for language in languages if language.here]
     with ThreadPoolExecutor() as threads:

@@ -1,6 +1,6 @@
-"""Every client does what docs/clients.md says, against a real gateway and sandbox; docs/parity.md says the same.
+"""Every client has the behaviours of docs/clients.md against a real gateway and sandbox, and docs/parity.md agrees.
 
-The clients' programs mostly wait, so those of all languages that were asked for run at the same time.
+The clients' programs mostly wait, so the programs of all selected languages run at the same time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.timeout(BUILD_PATIENCE + RUN_PATIENCE), pytest.mark.to
 
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Results]]]:
-    """A run of every language of which a test was asked for, all begun at once."""
+    """The runs of all selected languages, started at once."""
     ours = [item.name for item in request.session.items if item.path == request.path]
     asked = [language for language in LANGUAGES if any(name.endswith(f"[{language.name}]") for name in ours)]
     with ThreadPoolExecutor(len(LANGUAGES)) as threads:
@@ -31,12 +31,12 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Results]]]
 )
 def test_the_client_has_every_behaviour(language: Language, runs: dict[str, Future[Results]]) -> None:
     results = runs[language.name].result()
-    told = "\n".join(results.faults)
-    assert not results.faults, f"{told}\n\n{results.stderr}"
+    text = "\n".join(results.faults)
+    assert not results.faults, f"{text}\n\n{results.stderr}"
     assert results.held, "no behaviour at all"
     shown = read(PAGE.read_text()).get(language.title, {})
     wrong = [name for name, cell in column(results).items() if shown.get(name) != cell]
-    assert wrong == [], "docs/parity.md says otherwise, run: python -m tests.clients.parity"
+    assert wrong == [], "docs/parity.md differs, run: python -m tests.clients.parity"
 
 
 def test_the_list_of_behaviours_was_read() -> None:

@@ -1,4 +1,4 @@
-"""The Go client: its own tests, its form, and that an empty project gets it by `go get` and runs its README."""
+"""The Go client: its tests, its linters, and an empty project that installs it by `go get` and runs its README."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ PROGRAMS = [block for block in README if block.text.startswith("package main\n")
 
 
 @pytest.mark.toolchain("gcc")
-def test_its_tests_pass_with_the_race_detector() -> None:
+def test_the_go_tests_pass_with_the_race_detector() -> None:
     told = go("test", "-race", "-count=1", "-timeout=300s", "-v", "./...", CGO_ENABLED="1")
     assert "--- SKIP" not in told
-    # The vectors are found, and each is a test.
+    # Each vector is a test.
     for file in ("FailedCalls", "CallsThatAreMadeAgain", "WatchesOfMany", "Inputs"):
         assert re.search(rf"^    --- PASS: TestVectorsOf{file}/", told, re.MULTILINE)
 
 
-def test_its_form_is_what_the_tools_ask_for() -> None:
+def test_the_go_linters_pass() -> None:
     assert generate.run("gofmt", "-l", ".", cwd=CLIENT) == ""
     go("vet", "./...")
     go("mod", "tidy", "-diff")
@@ -52,14 +52,14 @@ def test_its_form_is_what_the_tools_ask_for() -> None:
     assert generate.run(tools / "staticcheck", "-checks=all", "./...", cwd=CLIENT, env={**ENVIRONMENT}) == ""
 
 
-def test_the_quickstart_is_short() -> None:
+def test_the_go_quickstart_is_short() -> None:
     assert PROGRAMS[0] == README[0]
     assert len(PROGRAMS[0].text.splitlines()) <= 15
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """An environment in which `go get` finds a release of what stands in the working tree."""
+    """An environment in which `go get` finds a release of the working tree."""
     with alone("fresh"):
         forget_ours()
         yield publish(tmp_path_factory.mktemp("repository"))
@@ -67,7 +67,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
 
 
 def publish(repository: Path) -> dict[str, str]:
-    """Make a repository with the tags of a release; an environment in which Go's git finds it under its name."""
+    """Make a repository with the tags of a release; return an environment in which Go's git finds it by name."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "LICENSE", *MODULES],
         cwd=generate.ROOT, capture_output=True, text=True, check=True,
@@ -87,15 +87,15 @@ def publish(repository: Path) -> dict[str, str]:
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
         "GIT_CONFIG_VALUE_0": f"https://{REPOSITORY}",
-        # By git, and not from a proxy that has never heard of it.
+        # Fetch by git, because no module proxy has the release.
         "GOPRIVATE": REPOSITORY,
-        # Go keeps an index of modules by their versions, which do not change elsewhere.
+        # Go indexes modules by version, and here the content of a version changes.
         "GODEBUG": "goindex=0",
     }
 
 
 def build(project: Path, text: str, published: dict[str, str]) -> Path:
-    """An executable of the text, in a project of its own."""
+    """Build the program in a new project; return the executable."""
     project.mkdir()
     (project / "main.go").write_text(text)
     assert generate.run("gofmt", "-l", ".", cwd=project) == ""
@@ -110,14 +110,14 @@ def build(project: Path, text: str, published: dict[str, str]) -> Path:
 
 
 def forget_ours() -> None:
-    """The modules of another working tree, which has the same version."""
+    """Remove the modules of another working tree with the same version from the caches."""
     modules = CACHES / "mod"
     for place in ("github.com/hfgateway", "cache/download/github.com/hfgateway", "cache/vcs"):
         shutil.rmtree(modules / place, ignore_errors=True)
 
 
 @pytest.mark.parametrize("block", PROGRAMS, ids=str)
-async def test_an_empty_project_gets_the_client_and_runs_the_readme(
+async def test_an_empty_project_installs_the_go_client_and_runs_its_readme(
     block: Block, published: dict[str, str], tmp_path: Path
 ) -> None:
     async with (

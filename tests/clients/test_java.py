@@ -1,4 +1,4 @@
-"""The Java client: its own tests and its form; its artifact and README, in a project outside the repository."""
+"""The Java client: its tests and compiler warnings; its artifact and README, in a project outside the repository."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PINNED = dict(re.findall(r"<(\w+)\.version>([\d.]+)<", POM))
 
 
 def name_of(block: Block) -> str:
-    """The class that a block of the README declares."""
+    """Return the class that a block of the README declares."""
     found = re.search(r"^public class (\w+)", block.text, re.MULTILINE)
     assert found is not None
     return found[1]
@@ -46,10 +46,10 @@ def name_of(block: Block) -> str:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A local repository that the client was tested, packed and installed into, and that fetches nothing."""
+    """A local Maven repository, used offline, into which the client was tested, packed and installed."""
     farm = tmp_path_factory.mktemp("m2")
     with alone():
-        # Maven finds all that it has ever fetched; what is installed stays here.
+        # Link all packages that Maven has fetched; installed files stay in this folder.
         ours = shutil.ignore_patterns("hfgateway")
         shutil.copytree(MAVEN_REPOSITORY, farm, ignore=ours, copy_function=os.symlink, dirs_exist_ok=True)
         shutil.rmtree(CLIENT / "target" / "surefire-reports", ignore_errors=True)
@@ -60,11 +60,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def artifact(repository: Path, suffix: str) -> Path:
-    """A file of the release, as a project finds it."""
+    """Return the path of a file of the release."""
     return repository / "io/github/hfgateway/hfgateway-client" / VERSION / f"hfgateway-client-{VERSION}{suffix}"
 
 
-def test_its_own_tests_pass(repository: Path) -> None:
+def test_the_java_tests_pass(repository: Path) -> None:
     reports = [ElementTree.parse(path).getroot() for path in (CLIENT / "target" / "surefire-reports").glob("*.xml")]
     passed = {str(report.get("name")).rpartition(".")[2]: int(str(report.get("tests"))) for report in reports}
     assert set(passed) == {path.stem for path in (CLIENT / "src" / "test").rglob("*Test.java")}
@@ -75,23 +75,23 @@ def test_its_own_tests_pass(repository: Path) -> None:
     )
 
 
-def test_warnings_of_the_compiler_are_errors() -> None:
+def test_java_compiler_warnings_are_errors() -> None:
     assert "<failOnWarning>true</failOnWarning>" in POM
     assert "<arg>-Xlint:all</arg>" in POM
 
 
-def test_the_stubs_are_generated_by_the_protoc_of_all_languages() -> None:
+def test_the_java_stubs_are_generated_by_the_common_protoc() -> None:
     protoc = run(python_tools() / "python", "-m", "grpc_tools.protoc", "--version").split()[-1]
-    # Java's protobuf has a major number of its own before protoc's.
+    # Java's protobuf puts its own major version before protoc's.
     assert PINNED["protoc"] == f"4.{protoc}"
 
 
-def test_the_runtime_is_not_older_than_the_protoc_of_the_stubs() -> None:
+def test_the_java_runtime_is_not_older_than_protoc() -> None:
     protobuf, protoc = (tuple(map(int, PINNED[name].split("."))) for name in ("protobuf", "protoc"))
     assert protobuf >= protoc
 
 
-def test_its_license_is_the_projects() -> None:
+def test_the_java_client_has_the_license_of_the_project() -> None:
     assert (CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
 
@@ -110,7 +110,7 @@ def stubs_of(package: ModuleType) -> set[str]:
     return found
 
 
-def test_the_artifact_holds_what_it_promises_and_nothing_else(repository: Path) -> None:
+def test_the_java_artifact_contains_exactly_the_client(repository: Path) -> None:
     with zipfile.ZipFile(artifact(repository, ".jar")) as jar:
         classes = {name.partition("$")[0].removesuffix(".class") for name in jar.namelist() if name.endswith(".class")}
         others = {name for name in jar.namelist() if not name.endswith((".class", "/"))}
@@ -133,20 +133,20 @@ def test_the_artifact_holds_what_it_promises_and_nothing_else(repository: Path) 
     assert sources == wanted
 
 
-def test_the_quickstart_is_short() -> None:
+def test_the_java_quickstart_is_short() -> None:
     assert PROGRAMS[0] == README[0]
     assert len(PROGRAMS[0].text.splitlines()) <= 15
 
 
 def pinned(name: str) -> str:
-    """The version of one of Maven's plugins in our pom: those are on this machine by now."""
+    """Return the version of a Maven plugin in the client's pom, which is fetched by now."""
     found = re.search(rf"<artifactId>maven-{name}-plugin</artifactId>\s*<version>(.+)</version>", POM)
     assert found is not None
     return found[1]
 
 
 def project_of(folder: Path, dependency: str) -> str:
-    """A pom that asks for the dependency and for nothing else that this machine has not."""
+    """Return a pom with the dependency, in which everything else is fetched by now."""
     plugins = "".join(
         f"<plugin><artifactId>maven-{name}-plugin</artifactId><version>{pinned(name)}</version></plugin>"
         for name in ("resources", "compiler", "dependency")
@@ -166,8 +166,8 @@ def project_of(folder: Path, dependency: str) -> str:
 """
 
 
-async def test_a_fresh_project_runs_the_readme(repository: Path, tmp_path: Path) -> None:
-    assert INSTALL == "cd clients/java && mvn install"  # as the repository was made
+async def test_a_new_project_runs_the_java_readme(repository: Path, tmp_path: Path) -> None:
+    assert INSTALL == "cd clients/java && mvn install"  # the command that made the repository
     project = tmp_path / "fresh"
     sources = project / "src" / "main" / "java"
     sources.mkdir(parents=True)
@@ -191,7 +191,7 @@ async def test_a_fresh_project_runs_the_readme(repository: Path, tmp_path: Path)
 
 
 async def output_of(*command: str, folder: Path) -> str:
-    """What it prints; it has to succeed."""
+    """Run a command that must succeed; return its output."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

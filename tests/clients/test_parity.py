@@ -1,4 +1,4 @@
-"""docs/parity.md has a cell for every behaviour in every language, and no program tells its way around one."""
+"""docs/parity.md has a cell for every behaviour in every language, and incomplete reports of programs are faults."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ HELD = list(BEHAVIOURS)
 
 
 def lines(**changed: object) -> str:
-    """What a program prints that has everything, but for what is changed."""
-    told: dict[str, object] = dict.fromkeys(BEHAVIOURS, True) | changed
-    return "".join(json.dumps({"behaviour": name, "ok": ok}) + "\n" for name, ok in told.items())
+    """Return the output of a program that has every behaviour, with changes."""
+    reported: dict[str, object] = dict.fromkeys(BEHAVIOURS, True) | changed
+    return "".join(json.dumps({"behaviour": name, "ok": ok}) + "\n" for name, ok in reported.items())
 
 
 def test_the_table_has_a_cell_for_every_behaviour_in_every_language() -> None:
@@ -29,17 +29,17 @@ def test_the_table_has_a_cell_for_every_behaviour_in_every_language() -> None:
         assert wrong == {}, language.title
 
 
-def test_the_page_is_laid_out_as_it_is_written() -> None:
+def test_the_parity_page_is_formatted_as_generated() -> None:
     page = PAGE.read_text()
     assert page == written(page, read(page)), "run: python -m tests.clients.parity"
 
 
-def test_every_client_of_the_repository_is_tried() -> None:
+def test_every_client_has_a_column() -> None:
     folders = {path.name for path in (ROOT / "clients").iterdir() if (path / "behaviours").exists()}
     assert folders == {language.folder for language in LANGUAGES if not language.partial}
 
 
-def test_a_cell_is_what_the_program_told() -> None:
+def test_a_cell_shows_the_result_of_the_program() -> None:
     first, second, third = HELD[:3]
     results = Results(held={first: True, second: False})
     cells = column(results)
@@ -48,29 +48,29 @@ def test_a_cell_is_what_the_program_told() -> None:
     assert read(f"<!-- generated: parity -->\n{table({title: cells})}<!-- end -->\n")[title] == cells
 
 
-def test_a_program_that_has_everything_has_no_faults() -> None:
+def test_a_complete_report_has_no_faults() -> None:
     assert judged(lines(), 0, "", partial=False).faults == []
 
 
 @pytest.mark.parametrize(
     ("stdout", "exit_code", "fault"),
     [
-        (lines(**{HELD[0]: False}), 1, f"{HELD[0]}: no error was told"),
-        (lines(surprise=True), 1, "surprise: is no behaviour of behaviours.json"),
-        ("\n".join(lines().splitlines()[1:]), 1, f"{next(iter(BEHAVIOURS))}: not told"),
-        (lines() + json.dumps({"behaviour": HELD[0], "ok": True}), 1, f"{HELD[0]}: told twice"),
+        (lines(**{HELD[0]: False}), 1, f"{HELD[0]}: no error text"),
+        (lines(surprise=True), 1, "surprise: is not in behaviours.json"),
+        ("\n".join(lines().splitlines()[1:]), 1, f"{next(iter(BEHAVIOURS))}: not reported"),
+        (lines() + json.dumps({"behaviour": HELD[0], "ok": True}), 1, f"{HELD[0]}: reported twice"),
         (lines(**{HELD[0]: "yes"}), 1, f"{HELD[0]}: ok is 'yes'"),
-        (lines() + "hello", 1, "no line of a behaviour: hello"),
-        (lines() + "[1]", 1, "no line of a behaviour: [1]"),
+        (lines() + "hello", 1, "not a result line: hello"),
+        (lines() + "[1]", 1, "not a result line: [1]"),
         (lines(), -9, "the program ended with exit code -9"),
         (lines(), 1, "the program ended with exit code 1"),
     ],
 )
-def test_a_program_that_has_not_is_told_so(stdout: str, exit_code: int, fault: str) -> None:
+def test_an_incomplete_report_has_a_fault(stdout: str, exit_code: int, fault: str) -> None:
     assert fault in judged(stdout, exit_code, "", partial=False).faults
 
 
-def test_a_program_of_a_part_may_leave_out_but_not_fail() -> None:
+def test_a_partial_program_may_omit_behaviours_but_not_fail() -> None:
     one = json.dumps({"behaviour": HELD[0], "ok": True})
     assert judged(one, 0, "", partial=True).faults == []
-    assert judged(one.replace("true", "false"), 1, "", partial=True).faults == [f"{HELD[0]}: no error was told"]
+    assert judged(one.replace("true", "false"), 1, "", partial=True).faults == [f"{HELD[0]}: no error text"]

@@ -1,4 +1,4 @@
-"""The Python client's package: built, installed into a project outside the repository, and its README run there."""
+"""The Python client's package, built and installed into a project outside the repository, and its README."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UV = Path(sys.executable).parent / "uv"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a venv that has the wheel, what the wheel asks for, and nothing else."""
+    """The Python of a venv with the wheel and its dependencies only."""
     folder = tmp_path_factory.mktemp("project")
     run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, CLIENT)
     (wheel,) = folder.glob("*.whl")
@@ -33,17 +33,17 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installed
 
 
-def test_nothing_of_the_repository_is_seen(python: Path) -> None:
-    told = subprocess.run(
+def test_the_python_client_is_imported_from_its_wheel(python: Path) -> None:
+    printed = subprocess.run(
         [python, "-P", "-c", "import hfgateway_client, hfgateway.v1; print(hfgateway_client.__file__)"],
         cwd=python.parents[2], capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert Path(told.strip()).is_relative_to(python.parents[1])
-    assert (Path(told.strip()).parent / "py.typed").exists()
+    assert Path(printed.strip()).is_relative_to(python.parents[1])
+    assert (Path(printed.strip()).parent / "py.typed").exists()
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
-async def test_the_readme_generates(program: Block, python: Path, tmp_path: Path) -> None:
+async def test_the_python_readme_generates(program: Block, python: Path, tmp_path: Path) -> None:
     async with (
         Sandbox(SandboxOptions(port=0, time_scale=20)) as sandbox,
         GatewayProcess(tmp_path, sandbox.url) as gateway,

@@ -1,4 +1,4 @@
-"""The Rust client: its own tests and its form; its crate and README, in a project outside the repository."""
+"""The Rust client: its tests and linters; its crate and README, in a project outside the repository."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ README = blocks("clients/rust/README.md")
 PROGRAMS = [block for block in README if block.language == "rust"]
 STUBS = [f"src/generated/hfgateway.{package}.rs" for package in ("v1", "agents.v1alpha1")]
 COMMANDS = [command for block in README for command in block.commands if command.startswith("cargo add ")]
-# Of the shared target directory, a fresh project takes what was built with the same profile.
+# A new project reuses builds in the shared target directory only with the same profile.
 PROFILE = {"CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
 
 KNOCK = """
@@ -49,31 +49,31 @@ async fn main() {
 
 
 def cargo(*arguments: str | Path, cwd: Path = CLIENT) -> str:
-    """What it printed."""
+    """Run Cargo; return its output."""
     return run("cargo", *arguments, cwd=cwd, env={**PROFILE, "CARGO_TARGET_DIR": str(RUST_TARGET)})
 
 
-def test_its_own_tests_pass() -> None:
-    told = cargo("test", "--locked", "--all-features", "--lib", "--test", "client")
-    passed = re.findall(r"^test result: ok\. (\d+) passed; 0 failed; 0 ignored", told, re.MULTILINE)
+def test_the_rust_tests_pass() -> None:
+    output = cargo("test", "--locked", "--all-features", "--lib", "--test", "client")
+    passed = re.findall(r"^test result: ok\. (\d+) passed; 0 failed; 0 ignored", output, re.MULTILINE)
     assert len(passed) == 2
     assert sum(map(int, passed)) > 30
 
 
-def test_its_form_is_what_the_tools_ask_for() -> None:
+def test_the_rust_linters_pass() -> None:
     assert cargo("fmt", "--check") == ""
-    told = cargo("clippy", "--locked", "--all-features", "--all-targets", "--", "--deny=warnings")
-    assert re.search(r"^ *Finished ", told, re.MULTILINE)
+    output = cargo("clippy", "--locked", "--all-features", "--all-targets", "--", "--deny=warnings")
+    assert re.search(r"^ *Finished ", output, re.MULTILINE)
 
 
-def test_its_license_is_the_projects() -> None:
+def test_the_rust_client_has_the_license_of_the_project() -> None:
     assert (CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a registry would hand out, unpacked."""
-    # Not verified by cargo: the fresh project does that, and runs it too.
+    """The crate as a registry would serve it, unpacked."""
+    # Not verified by Cargo: the new project builds and runs it.
     cargo("package", "--locked", "--no-verify", "--allow-dirty", "--quiet")
     (packed,) = (RUST_TARGET / "package").glob("hfgateway-client-*.crate")
     folder = tmp_path_factory.mktemp("package")
@@ -84,7 +84,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpacked
 
 
-def test_the_package_holds_what_it_promises_and_nothing_else(package: Path) -> None:
+def test_the_rust_crate_contains_exactly_the_client(package: Path) -> None:
     version = (ROOT / "VERSION").read_text().strip()
     assert package.name == f"hfgateway-client-{version}"
     names = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
@@ -94,27 +94,27 @@ def test_the_package_holds_what_it_promises_and_nothing_else(package: Path) -> N
         *modules, *STUBS, "Cargo.toml", "Cargo.toml.orig", "Cargo.lock",
         ".cargo_vcs_info.json", "README.md", "LICENSE",
     }  # fmt: skip
-    # In the repository it is behind a link: the package has to hold the file itself.
+    # The repository has a link to the stubs; the package must contain the files.
     for stubs in (package / name for name in STUBS):
         assert not stubs.is_symlink()
         assert stubs.read_bytes() == (GENERATED / "rust" / stubs.name).read_bytes()
 
 
-def test_the_quickstart_is_short() -> None:
+def test_the_rust_quickstart_is_short() -> None:
     assert PROGRAMS[0] == README[0]
     assert len(PROGRAMS[0].text.splitlines()) <= 15
 
 
 @pytest.fixture(scope="module")
 def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh project that depends on the package as the README says."""
+    """A new project that depends on the package as the README describes."""
     folder = tmp_path_factory.mktemp("outside") / "fresh"
     folder.mkdir()
     cargo("init", "--quiet", "--lib", "--vcs", "none", cwd=folder)
-    # What the package was tested with, which is on this machine by now.
+    # Use the versions that the package was tested with, which are fetched by now.
     shutil.copy(package / "Cargo.lock", folder)
-    # Within the project: what is built of it then has the same name every time, and the shared directory does not grow.
-    # As files of now: in a package all are of the same old day, and cargo would take what it built of others before.
+    # Unpack within the project, so that its builds keep their names and the shared directory does not grow. Copy with
+    # new file times: all files of a package have the same old time, and Cargo would reuse builds of other packages.
     shutil.copytree(package, folder / "unpacked", copy_function=shutil.copyfile)
     assert len(COMMANDS) == 2
     for command in COMMANDS:
@@ -124,7 +124,7 @@ def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def test_a_fresh_project_runs_the_readme(project: Path, tmp_path: Path) -> None:
+async def test_a_new_project_runs_the_rust_readme(project: Path, tmp_path: Path) -> None:
     async with (
         Sandbox(SandboxOptions(port=0, time_scale=20)) as sandbox,
         GatewayProcess(tmp_path, sandbox.url) as gateway,
@@ -141,21 +141,21 @@ async def test_a_fresh_project_runs_the_readme(project: Path, tmp_path: Path) ->
 
 
 @pytest.mark.toolchain("openssl")
-async def test_a_certificate_is_shown_to_a_gateway_that_asks_for_one(project: Path, tmp_path: Path) -> None:
+async def test_the_rust_client_presents_its_certificate(project: Path, tmp_path: Path) -> None:
     authority, clients = Authority.made(tmp_path), Authority.made(tmp_path, "clients")
     served, ours = authority.signed("gateway"), clients.signed("client")
     tls = {"tls_cert": str(served.cert), "tls_key": str(served.key), "tls_client_ca": str(clients.cert)}
     (project / "src" / "bin" / "knock.rs").write_text(KNOCK)
     await asyncio.to_thread(cargo, "build", "--offline", "--quiet", "--bin", "knock", cwd=project)
     knock = RUST_TARGET / "debug" / "knock"
-    # No call of it reaches Higgsfield.
+    # The call needs no Higgsfield.
     async with GatewayProcess(tmp_path, "http://127.0.0.1:9", **tls) as gateway:
         assert await output_of(knock, gateway.address, authority.cert, ours.cert, ours.key) == "NotFound\n"
         assert await output_of(knock, gateway.address, authority.cert) == "Unavailable\n"
 
 
 async def output_of(program: Path, *arguments: str | Path) -> str:
-    """What it prints; it has to succeed."""
+    """Run a program that must succeed; return its output."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
     process = await asyncio.create_subprocess_exec(
         program, *arguments, env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -171,7 +171,7 @@ async def output_of(program: Path, *arguments: str | Path) -> str:
     return out.decode()
 
 
-def test_the_formatter_agrees_with_the_readme(tmp_path: Path) -> None:
+def test_the_rust_readme_is_formatted(tmp_path: Path) -> None:
     shutil.copy(CLIENT / "rustfmt.toml", tmp_path)
     for number, block in enumerate(PROGRAMS):
         (tmp_path / f"program{number}.rs").write_text(block.text)

@@ -1,4 +1,4 @@
-"""The TypeScript client: its own tests and its style; its package and README, in a project outside the repository."""
+"""The TypeScript client: its tests and linters; its package and README, in a project outside the repository."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ADDRESS = "127.0.0.1:50051"
 
 @pytest.fixture(scope="module")
 def client() -> Path:
-    """Its folder, built."""
+    """The folder of the built client."""
     return typescript.built()
 
 
@@ -37,35 +37,35 @@ def tool(client: Path, name: str) -> Path:
     return client / "node_modules" / ".bin" / name
 
 
-def test_its_own_tests_pass(client: Path) -> None:
-    told = run("node", "--test", "build/tests/", cwd=client)
-    passed = re.search(r"^# pass (\d+)$", told, re.MULTILINE)
+def test_the_typescript_tests_pass(client: Path) -> None:
+    sizes = run("node", "--test", "build/tests/", cwd=client)
+    passed = re.search(r"^# pass (\d+)$", sizes, re.MULTILINE)
     assert passed is not None
     assert int(passed[1]) > 250
 
 
-def test_its_style_is_that_of_its_configuration(client: Path, tmp_path: Path) -> None:
+def test_the_typescript_linters_pass_and_find_a_floating_promise(client: Path, tmp_path: Path) -> None:
     run(tool(client, "biome"), "check", "--error-on-warnings", cwd=client)
-    # That the configuration is in force: a promise that nobody waits for is found.
+    # Prove that the configuration is active: it finds a promise that is not awaited.
     shutil.copy(client / "biome.jsonc", tmp_path)
     (tmp_path / "wrong.ts").write_text("export async function wait() {}\nexport function go() {\n  wait();\n}\n")
     with pytest.raises(StepFailedError, match="noFloatingPromises"):
         run(tool(client, "biome"), "check", cwd=tmp_path)
 
 
-def test_its_lock_file_names_no_place_to_fetch_from() -> None:
+def test_the_typescript_lock_file_contains_no_registry_urls() -> None:
     packages = json.loads((typescript.CLIENT / "package-lock.json").read_text())["packages"]
     assert [name for name, package in packages.items() if "resolved" in package] == []
     assert [name for name, package in packages.items() if name and "integrity" not in package] == []
 
 
-def test_its_license_is_the_projects() -> None:
+def test_the_typescript_client_has_the_license_of_the_project() -> None:
     assert (typescript.CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
 
 @pytest.fixture(scope="module")
 def package(client: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `npm pack` makes of a clone: of the sources alone, and of the stubs that they link to."""
+    """The package that `npm pack` builds in a clone, from the sources and the linked stubs only."""
     clone = tmp_path_factory.mktemp("clone") / "typescript"
     shutil.copytree(client, clone, ignore=shutil.ignore_patterns("node_modules", "dist", "build"))
     (clone / "node_modules").symlink_to(client / "node_modules")
@@ -74,7 +74,7 @@ def package(client: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return packed
 
 
-def test_the_package_holds_what_it_promises_and_nothing_else(package: Path) -> None:
+def test_the_npm_package_contains_exactly_the_client(package: Path) -> None:
     with tarfile.open(package) as tar:
         names = {member.name.removeprefix("package/") for member in tar.getmembers() if member.isfile()}
         assert [member.name for member in tar.getmembers() if member.issym() or member.islnk()] == []
@@ -91,7 +91,7 @@ def test_the_package_holds_what_it_promises_and_nothing_else(package: Path) -> N
 
 @pytest.fixture(scope="module")
 def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh project that has installed the package, and nothing else."""
+    """A new project with only the package installed."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "package.json").write_text('{"private": true, "type": "module"}\n')
     flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
@@ -101,13 +101,13 @@ def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def node() -> dict[str, str]:
-    """The environment for Node: nothing of ours, no proxies."""
+    """The environment for Node, without gateway settings and proxies."""
     dropped = ("HF_", "HFG_", "HFGATEWAY_", "NODE_OPTIONS")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(dropped)}
     return {name: text for name, text in kept.items() if not name.lower().endswith("_proxy")}
 
 
-async def test_the_quickstart_generates(project: Path, node: dict[str, str], tmp_path: Path) -> None:
+async def test_the_typescript_quickstart_generates(project: Path, node: dict[str, str], tmp_path: Path) -> None:
     quickstart = SNIPPETS[0].text
     assert len(quickstart.splitlines()) <= 15
     assert ADDRESS in quickstart
@@ -129,7 +129,7 @@ async def test_the_quickstart_generates(project: Path, node: dict[str, str], tmp
     assert charge.request_id in lines[-1]  # a part of the output's URL
 
 
-def test_the_snippets_are_right_for_the_compiler(client: Path, project: Path) -> None:
+def test_the_typescript_snippets_compile(client: Path, project: Path) -> None:
     pages = [snippet for snippet in SNIPPETS if '"@hfgateway/client/browser"' in snippet.text]
     assert (len(SNIPPETS), len(pages)) == (5, 2)
     programs = project / "snippets"
@@ -145,7 +145,7 @@ def test_the_snippets_are_right_for_the_compiler(client: Path, project: Path) ->
     )
     for number, page in enumerate(pages):
         (programs / f"page{number}.ts").write_text(page.text)
-    # A page has no types of Node, and the libraries that the compiler takes by itself.
+    # A page has no types of Node, only the compiler's default libraries.
     run(compiler, *strict, "--module", "esnext", "--moduleResolution", "bundler", *programs.iterdir(), cwd=project)
     for number, snippet in enumerate(SNIPPETS):
         (programs / f"snippet{number}.ts").write_text(snippet.text)
@@ -160,23 +160,23 @@ def test_the_snippets_are_right_for_the_compiler(client: Path, project: Path) ->
 
 
 @pytest.mark.parametrize("entry", ["@hfgateway/client/browser", "@hfgateway/client"])
-def test_a_page_loads_nothing_of_node_and_as_little_as_the_readme_says(client: Path, project: Path, entry: str) -> None:
+def test_a_page_bundle_has_no_node_modules_and_the_documented_size(client: Path, project: Path, entry: str) -> None:
     page = project / "page.js"
     page.write_text(f'import {{ createClient, soul }} from "{entry}";\nglobalThis.page = [createClient, soul];\n')
-    # For browsers, esbuild fails where something of Node is imported.
+    # For browsers, esbuild fails on an import of a Node module.
     flags = ("--bundle", "--minify", "--format=esm", "--platform=browser", "--target=es2022", "--metafile=meta.json")
     run(tool(client, "esbuild"), page, *flags, "--outfile=bundle.js", cwd=project)
     inputs = json.loads((project / "meta.json").read_text())["inputs"]
     assert [name for name in inputs if "connect-node" in name] == []
     bundle = (project / "bundle.js").read_bytes()
-    told = re.search(r"loads\s+(\d+) kB for it, (\d+) kB gzipped", read(README))
-    assert told is not None
-    # Its dependencies are those of today.
-    assert len(bundle) / 1000 == pytest.approx(int(told[1]), rel=0.05)
-    assert len(gzip.compress(bundle, 9)) / 1000 == pytest.approx(int(told[2]), rel=0.05)
+    sizes = re.search(r"loads\s+(\d+) kB for it, (\d+) kB gzipped", read(README))
+    assert sizes is not None
+    # The dependencies are locked, so the size hardly varies.
+    assert len(bundle) / 1000 == pytest.approx(int(sizes[1]), rel=0.05)
+    assert len(gzip.compress(bundle, 9)) / 1000 == pytest.approx(int(sizes[2]), rel=0.05)
 
 
-def test_the_entry_for_node_is_refused_by_a_bundler_for_browsers(client: Path, project: Path) -> None:
+def test_a_browser_bundler_refuses_the_node_entry(client: Path, project: Path) -> None:
     page = project / "wrong-page.js"
     page.write_text('export * from "./node_modules/@hfgateway/client/dist/index.js";\n')
     with pytest.raises(StepFailedError, match="Could not resolve"):

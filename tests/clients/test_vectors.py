@@ -1,4 +1,4 @@
-"""The vectors are whole, and made of messages that exist: what five languages are tried by must not be wrong itself."""
+"""The test vectors of the five clients are complete and consist of valid messages."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def vectors(name: str) -> Any:
     return json.loads((VECTORS / f"{name}.json").read_text())
 
 
-def test_the_details_are_what_the_readable_statuses_say() -> None:
+def test_encoded_details_match_the_readable_statuses() -> None:
     assert ERRORS.read_text() == updated(), "run: python -m tests.clients.details"
 
 
-def test_every_reason_of_a_call_and_every_code_has_its_case() -> None:
+def test_every_reason_of_a_call_and_every_code_has_a_vector() -> None:
     cases = vectors("errors")["calls"]
     proto = (ROOT / "protos/hfgateway/v1/error.proto").read_text()
     specified = set(re.findall(r"// \[(\w+)\].*?ERROR_REASON_(\w+) =", proto, re.DOTALL))
@@ -34,14 +34,14 @@ def test_every_reason_of_a_call_and_every_code_has_its_case() -> None:
     assert codes == set(range(1, 17))
 
 
-def test_every_reason_is_given_by_a_call_or_by_the_end_of_a_generation() -> None:
+def test_every_reason_has_a_vector_of_a_call_or_a_generation() -> None:
     cases = vectors("errors")
-    told = {case["expect"]["reason"] for case in [*cases["calls"], *cases["generations"]]}
+    used = {case["expect"]["reason"] for case in [*cases["calls"], *cases["generations"]]}
     names = {value.name.removeprefix("ERROR_REASON_") for value in error_pb2.ErrorReason.DESCRIPTOR.values}
-    assert names - told == {"UNSPECIFIED"}
+    assert names - used == {"UNSPECIFIED"}
 
 
-def test_every_class_that_is_named_exists() -> None:
+def test_every_named_error_class_exists() -> None:
     cases = vectors("errors")
     named = {case["expect"]["class"] for case in [*cases["calls"], *cases["generations"]]}
     named |= {case["expect"]["class_of_code"] for case in cases["calls"]}
@@ -49,18 +49,18 @@ def test_every_class_that_is_named_exists() -> None:
     assert named - ours == set()
 
 
-def test_every_reason_is_judged_as_repeatable_or_not() -> None:
+def test_every_reason_has_a_retry_vector() -> None:
     judged = {case["reason"] for case in vectors("retries")["repeats"]}
-    told = {case["expect"]["reason"] for case in vectors("errors")["calls"]}
-    assert told - judged == set()
+    used = {case["expect"]["reason"] for case in vectors("errors")["calls"]}
+    assert used - judged == set()
 
 
 def assert_parses(message: Any, kind: type[Message]) -> None:
-    """Fail if the JSON is no message of that type."""
+    """Fail if the JSON is not a valid message of the type."""
     assert isinstance(json_format.ParseDict(message, kind()), kind)
 
 
-def test_every_message_is_one() -> None:
+def test_every_message_in_the_vectors_is_valid() -> None:
     for case in vectors("errors")["generations"]:
         assert_parses(case["generation"], generation_pb2.Generation)
     kinds = {
@@ -80,7 +80,7 @@ def test_every_message_is_one() -> None:
         assert_parses(case["request"], getattr(module, case["message"]))
 
 
-def test_no_name_is_given_twice() -> None:
+def test_vector_names_are_unique() -> None:
     lists = [
         *vectors("errors").values(),
         vectors("retries")["calls"],
