@@ -1,4 +1,4 @@
-"""A gateway that asks for keys, before a sandbox."""
+"""A gateway that requires API keys, and a sandbox."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is another tenant's does not exist: for every method of every service, over every transport.
+"""Resources of other tenants do not exist: for every method of every service, over every transport.
 
-The cases are taken from the service descriptors: a method that is added without a case here fails.
+The methods are read from the service descriptors, so a new method without a case here fails a test.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NAMING: dict[str, Named] = {
     "DeleteGeneration": lambda name: pb.DeleteGenerationRequest(id=name),
     "ExplainGeneration": lambda name: pb.ExplainGenerationRequest(id=name),
 }
-"""Methods that name a generation: another tenant's is refused just as one that never was."""
+"""Methods that name a generation: one of another tenant is refused like an unknown one."""
 
 NAMING_CALLBACKS: dict[str, Named] = {
     "GetCallback": lambda name: callback_pb.GetCallbackRequest(id=name),
@@ -54,34 +54,34 @@ AGENTS: dict[str, Named] = {
     "InterruptSession": lambda name: agent_pb.InterruptSessionRequest(id=name),
     "WatchSession": lambda name: agent_pb.WatchSessionRequest(id=name, until_idle=True),
 }
-"""The same for sessions with agents."""
+"""Methods that name a session with an agent."""
 
 ELSEWHERE = {
-    "CreateCallback": "test_the_same_key_of_two_tenants_is_two_callbacks",
-    "ListCallbacks": "test_the_same_key_of_two_tenants_is_two_callbacks",
-    "DeleteCallback": "test_nobody_deletes_anothers_callback",
-    "CreateSession": "test_the_same_key_of_two_tenants_is_two_sessions",
-    "CreateMedia": "test_media_of_an_agent_belong_to_who_asked_for_them",
-    "ConfirmMedia": "test_media_of_an_agent_belong_to_who_asked_for_them",
-    "SubmitGeneration": "test_the_same_key_of_two_tenants_is_two_keys",
-    "ListGenerations": "test_a_list_has_ones_own_only",
-    "WatchGenerations": "test_a_watch_of_many_has_ones_own_only",
-    "EstimateGeneration": "test_methods_without_anything_of_a_tenant_still_ask_who_calls",
-    "UploadMedia": "test_methods_without_anything_of_a_tenant_still_ask_who_calls",
-    "CreateUpload": "test_methods_without_anything_of_a_tenant_still_ask_who_calls",
-    "ListModels": "test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else",
-    "GetModel": "test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else",
-    "ListMotions": "test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else",
-    "ListSoulStyles": "test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else",
-    "ListPresets": "test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else",
-    "CreateWatchToken": "test_a_watch_token_is_as_blind_as_who_made_it",
-    "CreateCharacter": "test_the_same_key_of_two_tenants_makes_two_characters",
-    "ListCharacters": "test_the_same_key_of_two_tenants_makes_two_characters",
-    "GetCharacter": "test_another_tenants_character_is_as_one_that_never_was",
-    "DeleteCharacter": "test_another_tenants_character_is_as_one_that_never_was",
-    "WatchCharacter": "test_another_tenants_character_is_as_one_that_never_was",
+    "CreateCallback": "test_one_key_of_two_tenants_creates_two_callbacks",
+    "ListCallbacks": "test_one_key_of_two_tenants_creates_two_callbacks",
+    "DeleteCallback": "test_a_tenant_cannot_delete_another_tenants_callback",
+    "CreateSession": "test_one_key_of_two_tenants_creates_two_sessions",
+    "CreateMedia": "test_agent_media_belong_to_the_tenant_that_created_them",
+    "ConfirmMedia": "test_agent_media_belong_to_the_tenant_that_created_them",
+    "SubmitGeneration": "test_one_key_of_two_tenants_submits_two_generations",
+    "ListGenerations": "test_a_list_contains_only_the_tenants_own_generations",
+    "WatchGenerations": "test_a_watch_of_many_sends_only_the_tenants_own_generations",
+    "EstimateGeneration": "test_methods_without_tenant_data_require_a_key",
+    "UploadMedia": "test_methods_without_tenant_data_require_a_key",
+    "CreateUpload": "test_methods_without_tenant_data_require_a_key",
+    "ListModels": "test_catalogs_are_shared_by_tenants_and_require_a_key",
+    "GetModel": "test_catalogs_are_shared_by_tenants_and_require_a_key",
+    "ListMotions": "test_catalogs_are_shared_by_tenants_and_require_a_key",
+    "ListSoulStyles": "test_catalogs_are_shared_by_tenants_and_require_a_key",
+    "ListPresets": "test_catalogs_are_shared_by_tenants_and_require_a_key",
+    "CreateWatchToken": "test_a_watch_token_does_not_see_other_tenants",
+    "CreateCharacter": "test_one_key_of_two_tenants_creates_two_characters",
+    "ListCharacters": "test_one_key_of_two_tenants_creates_two_characters",
+    "GetCharacter": "test_another_tenants_character_is_reported_as_unknown",
+    "DeleteCharacter": "test_another_tenants_character_is_reported_as_unknown",
+    "WatchCharacter": "test_another_tenants_character_is_reported_as_unknown",
 }
-"""Methods that name no generation, and the test that is about them."""
+"""Other methods, and the tests that cover them."""
 
 
 def test_every_method_has_a_test() -> None:
@@ -104,7 +104,7 @@ async def refusal(client: Transport, method: str, request: Message) -> RpcFailur
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_no_method_works_without_a_good_key(running: Running, transport: str) -> None:
+async def test_every_method_requires_a_valid_key(running: Running, transport: str) -> None:
     good = await running.key("red")
     strangers = {
         "no key": "",
@@ -123,9 +123,7 @@ async def test_no_method_works_without_a_good_key(running: Running, transport: s
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("method", NAMING)
-async def test_another_tenants_generation_is_as_one_that_never_was(
-    running: Running, transport: str, method: str
-) -> None:
+async def test_another_tenants_generation_is_reported_as_unknown(running: Running, transport: str, method: str) -> None:
     red, blue = await tenants(running, transport)
     generation = (await red.call("SubmitGeneration", soul("a fox"))).generation
 
@@ -152,9 +150,7 @@ NAMING_CHARACTERS: dict[str, Named] = {
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("method", NAMING_CHARACTERS)
-async def test_another_tenants_character_is_as_one_that_never_was(
-    running: Running, transport: str, method: str
-) -> None:
+async def test_another_tenants_character_is_reported_as_unknown(running: Running, transport: str, method: str) -> None:
     red, blue = await tenants(running, transport)
     made = (await red.call("CreateCharacter", character("Anna"))).character
 
@@ -166,7 +162,7 @@ async def test_another_tenants_character_is_as_one_that_never_was(
     assert (await red.call("GetCharacter", character_pb.GetCharacterRequest(id=made.id))).character.id == made.id
 
 
-async def test_the_same_key_of_two_tenants_makes_two_characters(running: Running) -> None:
+async def test_one_key_of_two_tenants_creates_two_characters(running: Running) -> None:
     red, blue = await tenants(running)
     first = await red.call("CreateCharacter", character("Anna"))
     second = await blue.call("CreateCharacter", character("Anna"))
@@ -178,7 +174,7 @@ async def test_the_same_key_of_two_tenants_makes_two_characters(running: Running
 
 
 @pytest.mark.parametrize("method", ["GetGeneration", "DeleteGeneration", "WatchGeneration", "ExplainGeneration"])
-async def test_that_holds_for_ended_ones_too(running: Running, method: str) -> None:
+async def test_another_tenants_ended_generation_is_reported_as_unknown(running: Running, method: str) -> None:
     red, blue = await tenants(running)
     generation = (await red.call("SubmitGeneration", soul("a fox"))).generation
     running.clock.advance(60)
@@ -196,7 +192,7 @@ async def callback_of(client: Transport, url: str = "http://127.0.0.1:9/hook") -
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("method", NAMING_CALLBACKS)
-async def test_another_tenants_callback_is_as_one_that_never_was(running: Running, transport: str, method: str) -> None:
+async def test_another_tenants_callback_is_reported_as_unknown(running: Running, transport: str, method: str) -> None:
     red, blue = await tenants(running, transport)
     callback = await callback_of(red)
 
@@ -209,7 +205,7 @@ async def test_another_tenants_callback_is_as_one_that_never_was(running: Runnin
     assert (await red.call("GetCallback", callback_pb.GetCallbackRequest(id=callback.id))).callback == callback
 
 
-async def test_the_same_key_of_two_tenants_is_two_callbacks(running: Running) -> None:
+async def test_one_key_of_two_tenants_creates_two_callbacks(running: Running) -> None:
     red, blue = await tenants(running)
     theirs, ours = await callback_of(red), await callback_of(blue, "http://127.0.0.1:9/another")
 
@@ -219,7 +215,7 @@ async def test_the_same_key_of_two_tenants_is_two_callbacks(running: Running) ->
         assert list(listed.callbacks) == [own]
 
 
-async def test_nobody_deletes_anothers_callback(running: Running) -> None:
+async def test_a_tenant_cannot_delete_another_tenants_callback(running: Running) -> None:
     red, blue = await tenants(running)
     callback = await callback_of(red)
 
@@ -228,7 +224,7 @@ async def test_nobody_deletes_anothers_callback(running: Running) -> None:
     assert (await red.call("GetCallback", callback_pb.GetCallbackRequest(id=callback.id))).callback == callback
 
 
-async def test_callbacks_tell_of_ones_own_only(running: Running) -> None:
+async def test_callbacks_deliver_only_the_tenants_own_generations(running: Running) -> None:
     red, blue = await tenants(running)
     async with Receiver() as receiver:
         for client, path in ((red, "red"), (blue, "blue")):
@@ -237,11 +233,11 @@ async def test_callbacks_tell_of_ones_own_only(running: Running) -> None:
         running.clock.advance(60)
         await receiver.gets(2)
 
-    told = {got.target.rpartition("&")[2]: got.generation.id for got in receiver.got}
-    assert (told, len(receiver.got)) == ({"red": made[0], "blue": made[1]}, 2)
+    delivered = {got.target.rpartition("&")[2]: got.generation.id for got in receiver.got}
+    assert (delivered, len(receiver.got)) == ({"red": made[0], "blue": made[1]}, 2)
 
 
-async def test_the_same_key_of_two_tenants_is_two_keys(running: Running) -> None:
+async def test_one_key_of_two_tenants_submits_two_generations(running: Running) -> None:
     red, blue = await tenants(running)
 
     first = await red.call("SubmitGeneration", soul("a fox", "order-7"))
@@ -252,7 +248,7 @@ async def test_the_same_key_of_two_tenants_is_two_keys(running: Running) -> None
     assert len(running.ledger.charges) == 2
 
 
-async def test_a_list_has_ones_own_only(running: Running) -> None:
+async def test_a_list_contains_only_the_tenants_own_generations(running: Running) -> None:
     red, blue = await tenants(running)
     generation = (await red.call("SubmitGeneration", soul("a fox", labels=LABELS))).generation
 
@@ -266,7 +262,7 @@ async def test_a_list_has_ones_own_only(running: Running) -> None:
         assert len((await red.call("ListGenerations", pb.ListGenerationsRequest(filter=filter))).generations) == 1
 
 
-async def test_a_page_token_of_another_tenant_is_none(running: Running) -> None:
+async def test_a_page_token_of_another_tenant_is_invalid(running: Running) -> None:
     red, blue = await tenants(running)
     for prompt in ("a fox", "an owl"):
         await red.call("SubmitGeneration", soul(prompt))
@@ -277,7 +273,7 @@ async def test_a_page_token_of_another_tenant_is_none(running: Running) -> None:
     assert (await refusal(blue, "ListGenerations", request)).fields == ["page_token"]
 
 
-async def test_a_watch_of_many_has_ones_own_only(running: Running) -> None:
+async def test_a_watch_of_many_sends_only_the_tenants_own_generations(running: Running) -> None:
     red, blue = await tenants(running)
     generation = (await red.call("SubmitGeneration", soul("a fox"))).generation
 
@@ -302,7 +298,7 @@ async def test_a_watch_of_many_has_ones_own_only(running: Running) -> None:
     assert (await refusal(red, "WatchGenerations", stolen)).fields == ["resume_token"]
 
 
-async def test_methods_without_anything_of_a_tenant_still_ask_who_calls(running: Running) -> None:
+async def test_methods_without_tenant_data_require_a_key(running: Running) -> None:
     red, _ = await tenants(running)
     request = pb.EstimateGenerationRequest(input=soul("a fox").input)
 
@@ -313,8 +309,8 @@ async def test_methods_without_anything_of_a_tenant_still_ask_who_calls(running:
     assert (await refusal(running.caller("grpc", ""), "CreateUpload", slot)).code == "UNAUTHENTICATED"
 
 
-async def test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_else(running: Running) -> None:
-    """Whoever has a key may read them; a stranger may not, and a watch token is for watching only."""
+async def test_catalogs_are_shared_by_tenants_and_require_a_key(running: Running) -> None:
+    """Any key may read them; a call without a key may not, and neither may a watch token."""
     red, blue = await tenants(running)
     made = await red.call("CreateWatchToken", token_pb.CreateWatchTokenRequest(filter={"labels": LABELS}))
     stranger, browser = running.caller("grpc", ""), running.caller("grpc", made.token)
@@ -332,7 +328,7 @@ async def test_catalogs_are_the_same_for_every_tenant_and_are_told_to_nobody_els
         assert (await refusal(browser, method, request)).reason == "NOT_ALLOWED"
 
 
-async def test_a_watch_token_is_as_blind_as_who_made_it(running: Running) -> None:
+async def test_a_watch_token_does_not_see_other_tenants(running: Running) -> None:
     red, blue = await tenants(running)
     generation = (await red.call("SubmitGeneration", soul("a fox", labels=LABELS))).generation
 
@@ -350,7 +346,7 @@ async def session_of(client: Transport, key: str = "s") -> str:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_another_tenants_session_is_as_one_that_never_was(running: Running, transport: str) -> None:
+async def test_another_tenants_session_is_reported_as_unknown(running: Running, transport: str) -> None:
     red, blue = await tenants(running, transport)
     session_id = await session_of(red)
 
@@ -365,12 +361,12 @@ async def test_another_tenants_session_is_as_one_that_never_was(running: Running
         running.clock.advance(60)
 
 
-async def test_the_same_key_of_two_tenants_is_two_sessions(running: Running) -> None:
+async def test_one_key_of_two_tenants_creates_two_sessions(running: Running) -> None:
     red, blue = await tenants(running)
     assert await session_of(red) != await session_of(blue)
 
 
-async def test_media_of_an_agent_belong_to_who_asked_for_them(running: Running) -> None:
+async def test_agent_media_belong_to_the_tenant_that_created_them(running: Running) -> None:
     red, blue = await tenants(running)
     slot = await red.call("CreateMedia", agent_pb.CreateMediaRequest(extension="png", kind="AGENT_MEDIA_KIND_IMAGE"))
     confirm = agent_pb.ConfirmMediaRequest(id=slot.id, kind="AGENT_MEDIA_KIND_IMAGE")
@@ -379,7 +375,7 @@ async def test_media_of_an_agent_belong_to_who_asked_for_them(running: Running) 
     assert (await refusal(red, "ConfirmMedia", confirm)).reason == "NOT_DONE"
 
 
-async def test_a_watch_token_knows_no_agents(running: Running) -> None:
+async def test_a_watch_token_cannot_use_agents(running: Running) -> None:
     red, _ = await tenants(running)
     session_id = await session_of(red)
     made = await red.call(

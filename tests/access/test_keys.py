@@ -1,4 +1,4 @@
-"""`hfgateway keys` and what it does to a gateway that runs, and to one that starts later."""
+"""`hfgateway keys`, with a running gateway and before one starts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_key_is_printed_once_and_works_at_once(running: Running) -> None
     assert (await hfgateway(running.store_path, "revoke", key_id)).code == 0
 
 
-async def test_the_first_key_is_made_before_the_gateway_runs(tmp_path: Path) -> None:
+async def test_keys_can_be_created_before_the_gateway_runs(tmp_path: Path) -> None:
     store = tmp_path / "store.db"
     secret = (await hfgateway(store, "create", "--tenant", "red")).out.strip()
     other = (await hfgateway(store, "create", "--tenant", "blue")).out.strip()
@@ -66,7 +66,7 @@ async def test_the_first_key_is_made_before_the_gateway_runs(tmp_path: Path) -> 
                 assert code == answer
 
 
-async def test_keys_outlive_a_restart(running: Running) -> None:
+async def test_keys_and_revocations_survive_a_restart(running: Running) -> None:
     good, bad = await running.key("red"), await running.key("red")
     await running.gateway.access.revoke_key(bad.split("_")[1])
     await running.stop_gateway()
@@ -78,7 +78,7 @@ async def test_keys_outlive_a_restart(running: Running) -> None:
 
 
 @pytest.mark.parametrize("form", ["Bearer {}", "bearer {}", "Bearer  {} "])
-async def test_the_scheme_may_be_written_as_http_allows(running: Running, form: str) -> None:
+async def test_the_bearer_scheme_is_read_as_http_allows(running: Running, form: str) -> None:
     from tests.support.transports import open_transport
 
     client = open_transport(
@@ -91,7 +91,7 @@ async def test_the_scheme_may_be_written_as_http_allows(running: Running, form: 
         await client.close()
 
 
-async def test_no_key_is_kept_or_logged(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_of_keys_are_not_stored_or_logged(running: Running, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     secret = await running.key("red")
     await running.caller("grpc", secret).call("SubmitGeneration", soul("a fox"))
@@ -100,7 +100,7 @@ async def test_no_key_is_kept_or_logged(running: Running, caplog: pytest.LogCapt
     await running.stop_gateway()
 
     stored = b"".join(path.read_bytes() for path in running.store_path.parent.glob("store.db*"))
-    _, key_id, last_part = secret.split("_", 2)  # it may hold more of them itself
+    _, key_id, last_part = secret.split("_", 2)  # the secret may contain underscores
     assert key_id.encode() in stored
     assert last_part.encode() not in stored
     assert last_part not in caplog.text
@@ -117,7 +117,7 @@ async def test_no_key_is_kept_or_logged(running: Running, caplog: pytest.LogCapt
         (("revoke", "unknown"), exits.REFUSED, "no such API key"),
     ],
 )
-async def test_what_is_refused_is_one_line(
+async def test_a_refused_keys_command_prints_an_error_without_traceback(
     running: Running, tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     for store in (running.store_path, tmp_path / "other.db"):
@@ -127,7 +127,7 @@ async def test_what_is_refused_is_one_line(
         assert "Traceback" not in refused.err
 
 
-async def test_with_keys_any_address_may_be_listened_on(tmp_path: Path) -> None:
+async def test_with_keys_the_gateway_may_listen_on_any_address(tmp_path: Path) -> None:
     async with GatewayProcess(
         tmp_path, "http://127.0.0.1:9", grpc_address="0.0.0.0:0", http_address="0.0.0.0:0"
     ) as gateway:
@@ -139,13 +139,13 @@ async def test_with_keys_any_address_may_be_listened_on(tmp_path: Path) -> None:
         assert await gateway.terminate() == 0
 
 
-async def test_without_keys_only_loopback_is(tmp_path: Path) -> None:
+async def test_without_keys_the_gateway_listens_on_loopback_only(tmp_path: Path) -> None:
     for setting in ("grpc_address", "http_address"):
         with pytest.raises(AssertionError, match="which HFGATEWAY_AUTH=none requires"):
             await GatewayProcess(tmp_path, "http://127.0.0.1:9", auth="none", **{setting: "0.0.0.0:0"}).start()
 
 
-async def test_with_keys_the_http_port_answers_to_any_name(running: Running) -> None:
+async def test_with_keys_the_http_port_accepts_any_host_name(running: Running) -> None:
     host, port = running.gateway.http_address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"GET /healthz HTTP/1.1\r\nhost: gateway.example\r\nconnection: close\r\n\r\n")
@@ -154,7 +154,7 @@ async def test_with_keys_the_http_port_answers_to_any_name(running: Running) -> 
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_a_key_is_revoked_for_good_by_an_operator_who_leaves_meanwhile(running: Running) -> None:
+async def test_a_canceled_revocation_still_takes_effect(running: Running) -> None:
     secret = await running.key("acme")
     access = running.gateway.access
     with commits("revocation") as revocations:

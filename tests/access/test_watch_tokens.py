@@ -1,4 +1,4 @@
-"""Watch tokens: what they allow, what does not exist for them, and how they end."""
+"""Watch tokens: permissions, visibility and expiry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RED, BLUE = {"page": "red"}, {"page": "blue"}
 
 
 class Site:
-    """A backend with a key and two generations, and what its pages get."""
+    """A backend with a key and two generations, and the clients of its pages."""
 
     def __init__(self, running: Running, backend: Transport, shown: Any, hidden: Any) -> None:
         self.running = running
@@ -59,7 +59,7 @@ FILTERS = {
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("by", FILTERS)
-async def test_a_page_watches_what_its_token_names_and_finds_nothing_else(site: Site, transport: str, by: str) -> None:
+async def test_a_watch_token_shows_only_matching_generations(site: Site, transport: str, by: str) -> None:
     page = await site.page(transport, filter=FILTERS[by](site))
 
     assert (await page.call("GetGeneration", pb.GetGenerationRequest(id=site.shown.id))).generation.id == site.shown.id
@@ -83,7 +83,7 @@ async def test_a_page_watches_what_its_token_names_and_finds_nothing_else(site: 
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_page_may_only_watch(site: Site, transport: str) -> None:
+async def test_a_watch_token_permits_only_watching(site: Site, transport: str) -> None:
     page = await site.page(transport)
     for method, described in METHODS.items():
         if method not in WATCHING:
@@ -91,7 +91,7 @@ async def test_a_page_may_only_watch(site: Site, transport: str) -> None:
             assert (refused.code, refused.reason) == ("PERMISSION_DENIED", "NOT_ALLOWED")
 
 
-async def test_the_input_stays_with_the_backend_unless_it_says_otherwise(site: Site) -> None:
+async def test_a_watch_token_shows_the_input_only_if_created_so(site: Site) -> None:
     get = pb.GetGenerationRequest(id=site.shown.id)
     watch = pb.WatchGenerationRequest(id=site.shown.id, include_input=True)
     many = pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=[site.shown.id]), include_input=True)
@@ -106,7 +106,7 @@ async def test_the_input_stays_with_the_backend_unless_it_says_otherwise(site: S
         assert (await page.call("ListGenerations", listed)).generations[0].HasField("input") is include
 
 
-async def test_a_later_generation_that_matches_is_included(site: Site) -> None:
+async def test_a_watch_token_includes_later_matching_generations(site: Site) -> None:
     page = await site.page(filter=pb.GenerationFilter(labels=RED))
     watch = page.stream("WatchGenerations", pb.WatchGenerationsRequest())
     async with asyncio.timeout(PATIENCE):
@@ -120,7 +120,7 @@ async def test_a_later_generation_that_matches_is_included(site: Site) -> None:
                 break
 
 
-async def test_a_new_token_of_the_same_filter_resumes_where_the_old_one_was(site: Site) -> None:
+async def test_a_new_token_with_the_same_filter_resumes_a_watch(site: Site) -> None:
     ids = pb.GenerationFilter(labels=RED)
     watch = (await site.page(filter=ids)).stream("WatchGenerations", pb.WatchGenerationsRequest())
     async with asyncio.timeout(PATIENCE):
@@ -134,7 +134,7 @@ async def test_a_new_token_of_the_same_filter_resumes_where_the_old_one_was(site
     assert wider.fields == ["resume_token"]
 
 
-async def test_an_expired_token_is_explained_and_its_streams_end(site: Site) -> None:
+async def test_an_expired_token_ends_its_streams_with_a_clear_error(site: Site) -> None:
     page = await site.page(ttl=Duration(seconds=1))
     watch = pb.WatchGenerationRequest(id=site.shown.id)
 
@@ -146,7 +146,7 @@ async def test_an_expired_token_is_explained_and_its_streams_end(site: Site) -> 
     assert "expired" in again.message
 
 
-async def test_a_token_ends_with_the_key_that_made_it(running: Running) -> None:
+async def test_revoking_a_key_ends_its_watch_tokens(running: Running) -> None:
     secret = await running.key("shop")
     backend = running.caller("grpc", secret)
     shown = (await backend.call("SubmitGeneration", soul("a fox"))).generation
@@ -169,7 +169,7 @@ async def test_a_token_ends_with_the_key_that_made_it(running: Running) -> None:
         assert (await refusal(client, "GetGeneration", pb.GetGenerationRequest(id=shown.id))).code == "UNAUTHENTICATED"
 
 
-async def test_a_token_outlives_a_restart(site: Site) -> None:
+async def test_a_watch_token_survives_a_restart(site: Site) -> None:
     token = await site.token()
     await site.running.stop_gateway()
     await site.running.start_gateway()
@@ -178,7 +178,7 @@ async def test_a_token_outlives_a_restart(site: Site) -> None:
     assert (await page.call("GetGeneration", pb.GetGenerationRequest(id=site.shown.id))).generation.id == site.shown.id
 
 
-async def test_a_token_that_was_touched_is_none(site: Site) -> None:
+async def test_a_modified_watch_token_is_invalid(site: Site) -> None:
     token = await site.token()
     for touched in (token[:-2], token[:60] + ("A" if token[60] != "A" else "B") + token[61:], token + "AAAA", "hfw_"):
         page = site.running.caller("grpc", touched)
@@ -197,7 +197,7 @@ async def test_a_token_that_was_touched_is_none(site: Site) -> None:
         ({"ttl": Duration()}, ["ttl"]),
     ],
 )
-async def test_what_a_token_cannot_be(site: Site, fields: dict[str, Any], named: list[str]) -> None:
+async def test_invalid_watch_token_fields_are_named(site: Site, fields: dict[str, Any], named: list[str]) -> None:
     if "filter" not in fields:
         fields["filter"] = pb.GenerationFilter(labels=RED)
     refused = await refusal(site.backend, "CreateWatchToken", token_pb.CreateWatchTokenRequest(**fields))
