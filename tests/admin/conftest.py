@@ -1,4 +1,4 @@
-"""A gateway whose lost answers stay lost, and its operator's socket."""
+"""A gateway that does not repeat lost submissions, and its operator's socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Start = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
-    """Start one; the terms are those of `run`."""
+    """Return a function that starts a gateway; it takes the arguments of `run`."""
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
     async with AsyncExitStack() as stack:
 
@@ -34,12 +34,12 @@ async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 @pytest.fixture
 async def running(start: Start) -> Running:
-    """One with the usual terms."""
+    """A gateway with the default settings."""
     return await start()
 
 
 async def resolve(running: Running, generation_id: str, **resolution: Any) -> Generation:
-    """Resolve, as the operator."""
+    """Call ResolveGeneration, as the operator."""
     async with grpc.aio.insecure_channel(admin_pointer(running.store_path).read_text()) as channel:
         request = admin_pb.ResolveGenerationRequest(id=generation_id, **resolution)
         answer: admin_pb.ResolveGenerationResponse = await AdminServiceStub(channel).ResolveGeneration(request)
@@ -47,7 +47,7 @@ async def resolve(running: Running, generation_id: str, **resolution: Any) -> Ge
 
 
 async def lost(running: Running, prompt: str, *, processed: bool = True) -> Generation:
-    """One whose answer was lost, and whether Higgsfield took it all the same."""
+    """Return an UNCERTAIN generation, whose response was lost; `processed` if Higgsfield took the submission."""
     running.plan(on="submit", kind="500", processed=processed, prompt=prompt)
     stored = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED, labels={"of": prompt.replace(" ", "-")}))
     await running.until(stored.id, "UNCERTAIN")
@@ -55,5 +55,5 @@ async def lost(running: Running, prompt: str, *, processed: bool = True) -> Gene
 
 
 def request_of(running: Running, prompt: str) -> str:
-    """The request that Higgsfield made of this prompt."""
+    """Return the id of Higgsfield's request with this prompt."""
     return next(one.request_id for one in running.ledger.charges if one.prompt == prompt)

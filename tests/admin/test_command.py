@@ -1,4 +1,4 @@
-"""`hfgateway resolve` as a process: what it prints, and its exit codes."""
+"""`hfgateway resolve` as a process: its output and its exit codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def hfgateway(running: Running, *arguments: str) -> Finished:
     return await run("resolve", *arguments, environment=environment(running.store_path.parent, variables))
 
 
-async def test_each_resolution_says_what_became_of_it(running: Running) -> None:
+async def test_each_resolution_prints_the_new_state(running: Running) -> None:
     bound, given_up, again = [await lost(running, prompt) for prompt in ("a fox", "an owl", "a hare")]
     request_id = request_of(running, "a fox")
     done = await hfgateway(running, bound.id, "--as-request", request_id)
@@ -31,9 +31,9 @@ async def test_each_resolution_says_what_became_of_it(running: Running) -> None:
     await running.until(again.id, "QUEUED")
 
 
-async def test_a_repeat_that_is_safe_needs_no_more_than_the_word(start: Start) -> None:
+async def test_a_safe_resubmission_needs_no_further_flag(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
-    running.gateway._core._tasks[0].cancel()  # the follower, which would do the same when it comes to it
+    running.gateway._core._tasks[0].cancel()  # the follower, which would repeat it too
     uncertain = await lost(running, "a fox")
     done = await hfgateway(running, uncertain.id, "--resubmit")
     assert (done.code, done.out, done.err) == (0, f"{uncertain.id} UNCERTAIN\n", "")
@@ -53,7 +53,7 @@ async def test_a_refusal_is_one_line_and_an_exit_code(running: Running) -> None:
     assert name_of(await running.get(uncertain.id)) == "UNCERTAIN"
 
 
-async def test_several_are_resolved_up_to_the_first_refusal(running: Running) -> None:
+async def test_several_generations_are_resolved_up_to_the_first_refusal(running: Running) -> None:
     first, second, third = [(await lost(running, prompt)).id for prompt in ("a fox", "an owl", "a hare")]
     stopped = await hfgateway(running, first, second, "unknown", third, "--lost")
     assert (stopped.code, stopped.out) == (exits.REFUSED, f"{first} LOST\n{second} LOST\n")
@@ -68,25 +68,25 @@ async def test_several_are_resolved_up_to_the_first_refusal(running: Running) ->
     [[], ["--lost", "--resubmit"], ["--as-request", "x", "--lost"], ["--lost", "--may-charge-twice"]],
     ids=" ".join,
 )
-async def test_it_has_to_be_told_one_thing(tmp_path: Path, arguments: list[str]) -> None:
+async def test_exactly_one_resolution_is_required(tmp_path: Path, arguments: list[str]) -> None:
     wrong = await run("resolve", "id", *arguments, environment=environment(tmp_path, {}))
     assert (wrong.code, wrong.out) == (exits.USAGE, "")
     assert "one of --as-request, --lost and --resubmit" in wrong.err
 
 
-async def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+async def test_an_invalid_setting_is_named(tmp_path: Path) -> None:
     wrong = await run("resolve", "id", "--lost", environment=environment(tmp_path, {"HFGATEWAY_STORE_URL": "nowhere"}))
     assert wrong.code == exits.USAGE
     assert "HFGATEWAY_STORE_URL" in wrong.err
 
 
-async def test_without_a_gateway_it_says_so(tmp_path: Path) -> None:
+async def test_without_a_running_gateway_the_command_says_so(tmp_path: Path) -> None:
     away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
     assert (away.code, away.out) == (exits.AWAY, "")
     assert away.err == f"hfgateway: no gateway runs on {tmp_path / 'store.db'}\n"
 
 
-async def test_what_a_killed_gateway_left_behind_is_no_gateway(tmp_path: Path) -> None:
+async def test_the_socket_of_a_killed_gateway_counts_as_no_gateway(tmp_path: Path) -> None:
     admin_pointer(tmp_path / "store.db").write_text(f"unix:{tmp_path / 'gone'}")
     away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
     assert (away.code, away.out) == (exits.AWAY, "")

@@ -1,4 +1,4 @@
-"""Who reaches the operator's service: the gateway's own user, by a socket; nobody on the public ports."""
+"""The operator's service is reachable by the gateway's user through a socket, and not on the public ports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.addresses import free_address
 from tests.support.running import Running, public_url
 
 
-async def test_the_socket_lies_in_a_folder_of_the_users_own_and_goes_with_the_gateway(running: Running) -> None:
+async def test_the_socket_is_in_a_private_folder_and_removed_with_the_gateway(running: Running) -> None:
     pointer = admin_pointer(running.store_path)
     path = Path(pointer.read_text().removeprefix("unix:"))
     assert stat.S_ISSOCK(path.stat().st_mode)
@@ -30,7 +30,7 @@ async def test_the_socket_lies_in_a_folder_of_the_users_own_and_goes_with_the_ga
     assert not path.parent.exists()
 
 
-async def test_its_address_is_written_beside_and_put_in_place_whole(running: Running) -> None:
+async def test_the_address_of_the_socket_is_replaced_atomically(running: Running) -> None:
     pointer = admin_pointer(running.store_path)
     await running.stop_gateway()
     pointer.write_text("unix:of-one-that-was-killed")
@@ -38,11 +38,11 @@ async def test_its_address_is_written_beside_and_put_in_place_whole(running: Run
     same_file.hardlink_to(pointer)
     await running.start_gateway()
     assert pointer.read_text() != "unix:of-one-that-was-killed"
-    # Who had read it meanwhile had found the old address, never an empty file.
+    # A concurrent reader would have found the old address, never an empty file.
     assert same_file.read_text() == "unix:of-one-that-was-killed"
 
 
-async def test_grpc_does_not_serve_it_nor_tell_of_it(running: Running) -> None:
+async def test_the_grpc_port_neither_serves_nor_lists_the_admin_service(running: Running) -> None:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await AdminServiceStub(channel).ResolveGeneration(admin_pb.ResolveGenerationRequest(id="x", lost={}))
@@ -54,7 +54,7 @@ async def test_grpc_does_not_serve_it_nor_tell_of_it(running: Running) -> None:
         assert ADMIN_SERVICE.full_name not in served
 
 
-async def test_http_and_the_port_of_webhooks_do_not_serve_it(start: Start) -> None:
+async def test_http_and_webhook_ports_do_not_serve_the_admin_service(start: Start) -> None:
     webhooks = free_address()
     running = await start(**(public_url() | {"WEBHOOK_ADDRESS": webhooks}))
     path = f"/{ADMIN_SERVICE.full_name}/ResolveGeneration"
@@ -67,7 +67,7 @@ async def test_http_and_the_port_of_webhooks_do_not_serve_it(start: Start) -> No
                 assert answer.status == 404
 
 
-async def test_the_socket_serves_nothing_else(running: Running) -> None:
+async def test_the_socket_serves_only_the_admin_service(running: Running) -> None:
     async with grpc.aio.insecure_channel(admin_pointer(running.store_path).read_text()) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await GenerationServiceStub(channel).ListGenerations(pb.ListGenerationsRequest())

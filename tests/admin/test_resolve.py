@@ -1,4 +1,4 @@
-"""ResolveGeneration: each way out of UNCERTAIN, and all that stands against it."""
+"""ResolveGeneration: each resolution of UNCERTAIN, and its preconditions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Refused(Exception):  # noqa: N818 - the refusal of a call
 
 
 async def refused(running: Running, generation_id: str, **resolution: Any) -> str:
-    """The field that a resolution is refused for; it must have changed nothing."""
+    """Return the invalid field of a refused resolution, after checking that it changed nothing."""
     before = await running.gateway._core.store.any(generation_id)
     charges = len(running.ledger.charges)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -47,10 +47,10 @@ async def refused(running: Running, generation_id: str, **resolution: Any) -> st
     return str(violation.field)
 
 
-# -- It is this request ------------------------------------------------------------------------------------------------
+# -- Binding a request -------------------------------------------------------------------------------------------------
 
 
-async def test_as_a_request_it_is_bound_and_goes_on(running: Running) -> None:
+async def test_a_generation_resolved_with_its_request_continues(running: Running) -> None:
     uncertain = await lost(running, "a fox")
     bound = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
     assert (bound.id, name_of(bound)) == (uncertain.id, "QUEUED")
@@ -63,20 +63,20 @@ async def test_as_a_request_it_is_bound_and_goes_on(running: Running) -> None:
     assert len(running.ledger.charges) == 1
 
 
-async def test_a_request_may_be_written_as_any_uuid(running: Running) -> None:
+async def test_a_request_id_is_accepted_in_any_uuid_form(running: Running) -> None:
     uncertain = await lost(running, "a fox")
     bound = await resolve(running, uncertain.id, request_id=request_of(running, "a fox").upper())
     assert bound.upstream.request_id == request_of(running, "a fox")
 
 
-async def test_what_is_no_request_id_is_refused_and_not_asked_for(running: Running) -> None:
+async def test_an_invalid_request_id_is_refused_without_an_upstream_call(running: Running) -> None:
     uncertain = await lost(running, "a fox")
     for wrong in ("", "nonsense", "../../cancel", "\u2603"):
         assert await refused(running, uncertain.id, request_id=wrong) == "request_id"
     assert running.ledger.status_calls.total() == 0
 
 
-async def test_a_request_that_higgsfield_does_not_know_is_refused(running: Running) -> None:
+async def test_a_request_unknown_to_higgsfield_is_refused(running: Running) -> None:
     uncertain = await lost(running, "a fox")
     assert await refused(running, uncertain.id, request_id=str(uuid.uuid4())) == "request_id"
 
@@ -87,14 +87,14 @@ async def test_a_request_of_another_generation_is_refused(running: Running) -> N
     assert await refused(running, uncertain.id, request_id=other.upstream.request_id) == "request_id"
 
 
-async def test_what_has_another_request_is_not_rebound(running: Running) -> None:
+async def test_a_generation_with_a_request_is_not_rebound(running: Running) -> None:
     uncertain = await lost(running, "a fox")
     queued = await running.submit(soul("an owl"))
     assert await refused(running, queued.id, request_id=request_of(running, "a fox")) == "id"
     assert name_of(await running.get(uncertain.id)) == "UNCERTAIN"
 
 
-async def test_while_higgsfield_is_away_nothing_is_decided(running: Running) -> None:
+async def test_an_unconfirmed_request_is_not_bound_during_an_outage(running: Running) -> None:
     uncertain = await lost(running, "a fox")
     running.plan(on="status", kind="503")
     with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -103,10 +103,10 @@ async def test_while_higgsfield_is_away_nothing_is_decided(running: Running) -> 
     assert await running.get(uncertain.id) == uncertain
 
 
-# -- It turned up later ------------------------------------------------------------------------------------------------
+# -- Requests found after LOST -----------------------------------------------------------------------------------------
 
 
-async def test_of_a_lost_one_a_new_generation_is_made(running: Running) -> None:
+async def test_a_request_of_a_lost_generation_becomes_a_new_one(running: Running) -> None:
     uncertain = await lost(running, "a fox")
     given_up = await resolve(running, uncertain.id, **LOST)
     found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
@@ -120,7 +120,7 @@ async def test_of_a_lost_one_a_new_generation_is_made(running: Running) -> None:
     assert len(running.ledger.charges) == len(running.ledger.submissions) == 1
 
 
-async def test_the_same_again_is_the_same_generation(running: Running) -> None:
+async def test_binding_the_same_request_again_returns_the_same_generation(running: Running) -> None:
     uncertain = await lost(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
     found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
@@ -128,7 +128,7 @@ async def test_the_same_again_is_the_same_generation(running: Running) -> None:
     assert (again.id, again.upstream.request_id) == (found.id, found.upstream.request_id)
 
 
-async def test_a_lost_one_cannot_be_two_requests(running: Running) -> None:
+async def test_a_lost_generation_cannot_have_two_requests(running: Running) -> None:
     first, second = await lost(running, "a fox"), await lost(running, "an owl")
     await resolve(running, first.id, **LOST)
     found = await resolve(running, first.id, request_id=request_of(running, "a fox"))
@@ -141,7 +141,7 @@ async def test_a_lost_one_cannot_be_two_requests(running: Running) -> None:
     assert bound.id == second.id
 
 
-async def test_no_caller_can_take_the_key_of_what_is_made_of_a_lost_one(running: Running) -> None:
+async def test_callers_cannot_use_the_key_of_a_recovered_generation(running: Running) -> None:
     uncertain = await lost(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
     found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
@@ -150,7 +150,7 @@ async def test_no_caller_can_take_the_key_of_what_is_made_of_a_lost_one(running:
     assert raised.value.fields == ["idempotency_key"]
 
 
-async def test_what_a_webhook_told_of_a_lost_one_can_be_made_one(start: Start) -> None:
+async def test_a_request_found_by_webhook_after_lost_can_be_recovered(start: Start) -> None:
     running = await start(**public_url())
     uncertain = await lost(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
@@ -160,10 +160,10 @@ async def test_what_a_webhook_told_of_a_lost_one_can_be_made_one(start: Start) -
     assert name_of(await running.finish(found.id)) == "COMPLETED"
 
 
-# -- It never ran ------------------------------------------------------------------------------------------------------
+# -- LOST --------------------------------------------------------------------------------------------------------------
 
 
-async def test_it_is_declared_lost_once(running: Running) -> None:
+async def test_declaring_lost_twice_changes_nothing(running: Running) -> None:
     uncertain = await lost(running, "a fox")
     given_up = await resolve(running, uncertain.id, **LOST)
     assert (name_of(given_up), given_up.done) == ("LOST", True)
@@ -176,7 +176,7 @@ async def test_it_is_declared_lost_once(running: Running) -> None:
     assert "operator" in story.events[-1].description
 
 
-async def test_what_is_not_uncertain_is_left_alone(start: Start) -> None:
+async def test_only_uncertain_generations_can_be_resolved(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=2)
     done = await running.submit(soul("done"))
     await running.finish(done.id)
@@ -189,10 +189,10 @@ async def test_what_is_not_uncertain_is_left_alone(start: Start) -> None:
     assert len(running.ledger.submissions) == 3
 
 
-# -- POST it again -----------------------------------------------------------------------------------------------------
+# -- Resubmission ------------------------------------------------------------------------------------------------------
 
 
-async def test_where_keys_prove_nothing_a_second_charge_has_to_be_accepted(running: Running) -> None:
+async def test_a_resubmission_without_keys_requires_accepting_a_charge(running: Running) -> None:
     uncertain = await lost(running, "a fox", processed=False)
     assert await refused(running, uncertain.id, **RESUBMIT) == "resubmit"
     sending = await resolve(running, uncertain.id, **TWICE)
@@ -204,9 +204,9 @@ async def test_where_keys_prove_nothing_a_second_charge_has_to_be_accepted(runni
     assert await refused(running, queued.id, **TWICE) == "id"
 
 
-async def test_where_keys_are_honoured_no_second_charge_has_to_be_accepted(start: Start) -> None:
+async def test_a_resubmission_with_keys_needs_no_acceptance_of_a_charge(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
-    running.gateway._core._tasks[0].cancel()  # the follower, which would do the same when it comes to it
+    running.gateway._core._tasks[0].cancel()  # the follower, which would repeat it too
     uncertain = await lost(running, "a fox")
     sending = await resolve(running, uncertain.id, **RESUBMIT)
     assert (sending.id, name_of(sending)) == (uncertain.id, "UNCERTAIN")
@@ -217,7 +217,7 @@ async def test_where_keys_are_honoured_no_second_charge_has_to_be_accepted(start
     assert len(running.ledger.charges) == 1
 
 
-async def test_it_is_sent_once_however_often_that_is_asked(running: Running) -> None:
+async def test_concurrent_resubmissions_are_sent_once(running: Running) -> None:
     uncertain = await lost(running, "a fox", processed=False)
     running.plan(on="submit", delay=1.0)
     await resolve(running, uncertain.id, **TWICE)
@@ -228,7 +228,7 @@ async def test_it_is_sent_once_however_often_that_is_asked(running: Running) -> 
     assert len(running.ledger.submissions) == 2
 
 
-async def test_while_the_attempt_before_may_go_on_it_is_too_early(
+async def test_a_resubmission_is_refused_while_an_attempt_may_be_open(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
@@ -236,7 +236,7 @@ async def test_while_the_attempt_before_may_go_on_it_is_too_early(
     assert await refused(running, uncertain.id, **TWICE) == "resubmit"
 
 
-async def test_what_was_sent_with_other_credentials_is_not_sent_with_these(start: Start) -> None:
+async def test_a_resubmission_with_other_credentials_is_refused(start: Start) -> None:
     running = await start()
     uncertain = await lost(running, "a fox")
     running.gateway._core.upstream._account = "another"
@@ -246,7 +246,7 @@ async def test_what_was_sent_with_other_credentials_is_not_sent_with_these(start
 # -- The call ----------------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_not_there_is_not_found(running: Running) -> None:
+async def test_resolving_an_unknown_generation_is_not_found(running: Running) -> None:
     for resolution in (LOST, TWICE, {"request_id": str(uuid.uuid4())}):
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await resolve(running, "unknown", **resolution)

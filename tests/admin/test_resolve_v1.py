@@ -1,4 +1,4 @@
-"""ResolveGeneration of what went to v1, where no key makes a second POST safe."""
+"""ResolveGeneration of v1 generations, for which no key makes a second POST safe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def lost(running: Running, prompt: str, *, processed: bool = True) -> Gene
     return await running.until(stored.id, "UNCERTAIN")
 
 
-async def test_as_its_job_set_it_is_bound_and_goes_on(start: Start) -> None:
+async def test_a_v1_generation_resolved_with_its_job_set_continues(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
     uncertain = await lost(running, "a fox")
     other = await running.submit(soul("of v2"))
@@ -30,7 +30,7 @@ async def test_as_its_job_set_it_is_bound_and_goes_on(start: Start) -> None:
     assert [one.prompt for one in running.ledger.charges].count("a fox") == 1
 
 
-async def test_it_is_sent_again_only_where_a_second_charge_is_accepted(start: Start) -> None:
+async def test_a_v1_resubmission_requires_accepting_a_charge(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
     uncertain = await lost(running, "a fox", processed=False)
     assert await refused(running, uncertain.id, **RESUBMIT) == "resubmit"
@@ -42,7 +42,7 @@ async def test_it_is_sent_again_only_where_a_second_charge_is_accepted(start: St
     assert len(running.ledger.submissions) == 2
 
 
-async def test_of_a_lost_one_a_new_generation_is_made(start: Start) -> None:
+async def test_a_job_set_of_a_lost_generation_becomes_a_new_one(start: Start) -> None:
     running = await start()
     uncertain = await lost(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
@@ -51,7 +51,7 @@ async def test_of_a_lost_one_a_new_generation_is_made(start: Start) -> None:
     assert len((await running.finish(found.id)).outputs) == 4
 
 
-async def test_a_second_job_set_is_made_known_and_says_nothing_against_keys(
+async def test_a_second_job_set_is_logged_and_v2_repeats_continue(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2", **public_url())
@@ -70,7 +70,7 @@ async def test_a_second_job_set_is_made_known_and_says_nothing_against_keys(
     assert (known.request_id, known.stray_request_id) == (second, first)
     assert any(one.levelno == logging.CRITICAL and first in str(one.__dict__) for one in caplog.records)
     assert running.ledger.cancels == []
-    # A lost answer of v2 is repeated as before, by this process and by the next.
+    # A lost v2 response is still repeated, by this process and by the next.
     for prompt in ("of v2", "after a restart"):
         running.plan(on="submit", kind="500", processed=True, prompt=prompt)
         stored = await running.submit(soul(prompt))
