@@ -1,4 +1,4 @@
-"""A gateway whose bounds are small enough to be reached."""
+"""A gateway with limits that are small enough to be reached."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WAITING = Bounds(token=3, tenant=5, everybody=8)
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Start one; the terms are those of `run`."""
+    """Return a function that starts a gateway; it takes the arguments of `run`."""
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Running:
@@ -33,13 +33,13 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def running(start: Start) -> Running:
-    """One with the usual terms."""
+    """A gateway with the default settings."""
     return await start()
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gateways that start from now on bound their callers to a few calls."""
+    """Limit the callers of gateways that start afterwards to a few calls."""
     monkeypatch.setattr(limits, "WORKING", WORKING)
     monkeypatch.setattr(limits, "QUEUED", QUEUED)
     monkeypatch.setattr(limits, "WAITING", WAITING)
@@ -58,5 +58,5 @@ def client(running: Running, transport: str) -> Transport:
 
 
 def limits_of(running: Running) -> Limits:
-    """What the callers of that gateway hold."""
+    """Return the limits of the gateway, with the places that its callers hold."""
     return running.gateway._ports.limits

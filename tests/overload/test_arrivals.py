@@ -1,4 +1,4 @@
-"""One timer bounds how long all calls wait for their requests."""
+"""One timer limits the time that all calls wait for their requests."""
 
 import asyncio
 
@@ -10,12 +10,12 @@ from gateway.rpc.arrivals import Arrivals
 PATIENCE = 10.0
 
 
-async def test_what_arrives_is_returned() -> None:
+async def test_a_request_that_arrives_is_returned() -> None:
     arrivals = Arrivals()
     assert await arrivals.within(asyncio.sleep(0, "here")) == "here"
 
 
-async def test_each_wait_ends_also_one_that_begins_later(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_wait_times_out_including_later_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BODY_WITHIN", 0.02)
     arrivals = Arrivals()
 
@@ -27,13 +27,13 @@ async def test_each_wait_ends_also_one_that_begins_later(monkeypatch: pytest.Mon
         first = asyncio.create_task(wait())
         await asyncio.sleep(0)
         await asyncio.gather(first, wait())
-        await wait()  # after the timer found nothing more to wait for
+        await wait()  # after the timer has stopped
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
 
 
-async def test_a_call_that_is_canceled_while_it_waits_stays_canceled() -> None:
+async def test_a_call_canceled_during_its_wait_stays_canceled() -> None:
     arrivals = Arrivals()
     task = asyncio.create_task(arrivals.within(asyncio.Event().wait()))
     await asyncio.sleep(0)
@@ -42,7 +42,7 @@ async def test_a_call_that_is_canceled_while_it_waits_stays_canceled() -> None:
         await task
 
 
-async def test_a_call_that_is_canceled_as_its_time_is_up_stays_canceled(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_canceled_at_its_timeout_stays_canceled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BODY_WITHIN", 0.0)
     arrivals = Arrivals()
     task = asyncio.create_task(arrivals.within(asyncio.Event().wait()))

@@ -1,4 +1,4 @@
-"""What one caller makes the gateway keep is bounded in bytes: filters of watches, and inputs that wait."""
+"""The bytes that the gateway keeps for one caller are limited: filters of watches, and pending inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 @pytest.mark.parametrize("method", ["ListGenerations", "WatchGenerations"])
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_a_filter_is_bounded(running: Running, client: Transport, method: str, wrong: str) -> None:
+async def test_the_size_of_a_filter_is_limited(running: Running, client: Transport, method: str, wrong: str) -> None:
     given, fields = WRONG[wrong]
     request = {"ListGenerations": pb.ListGenerationsRequest, "WatchGenerations": pb.WatchGenerationsRequest}[method]
     with pytest.raises(RpcFailure) as refused:
@@ -56,7 +56,7 @@ async def test_a_watch_with_a_large_filter_takes_more_places(start: Start, small
     await eventually(lambda: limits_of(running).waits.everybody.held == 0)
 
 
-async def test_inputs_that_wait_are_bounded_in_bytes(
+async def test_the_bytes_of_pending_inputs_are_limited(
     start: Start, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "MOST_WAITING_BYTES", 3_000)
@@ -80,7 +80,7 @@ async def test_inputs_that_wait_are_bounded_in_bytes(
 
 
 async def by_key(client: Transport, key: str) -> Any:
-    """The generation of that key."""
+    """Return the generation with the key."""
     request = pb.ListGenerationsRequest(filter=pb.GenerationFilter(idempotency_key=key))
     (found,) = (await client.call("ListGenerations", request)).generations
     return found

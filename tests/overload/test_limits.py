@@ -1,4 +1,4 @@
-"""What one caller may send: messages of 512 KiB, headers of 16 KiB, and 64 KiB that are not read yet."""
+"""Size limits of requests: messages of 512 KiB, headers of 16 KiB, and 64 KiB of unread data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 def padded(size: int) -> bytes:
-    """A submission of just so many bytes: most of them in an unknown field."""
+    """Return a submission of exactly `size` bytes, most of them in an unknown field."""
     for length in range(size - 10, size):
         head = b"\xfa\x3f" + _varint(length)
         if len(head) + length == size:
@@ -36,7 +36,7 @@ def _varint(number: int) -> bytes:
     return encoded + bytes([number])
 
 
-async def test_a_message_of_512_kib_is_read_and_no_larger_one(running: Running, client: Transport) -> None:
+async def test_messages_are_limited_to_512_kib(running: Running, client: Transport) -> None:
     if client.name == "connect-json":
         body = b'{"unknown": "%s"}'
         largest = body % (b"x" * (512 * KIB - len(body) + 2))
@@ -50,13 +50,13 @@ async def test_a_message_of_512_kib_is_read_and_no_larger_one(running: Running, 
         assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", fields)
 
 
-async def test_a_message_that_grpc_does_not_read_has_a_code(running: Running) -> None:
+async def test_a_message_refused_by_grpc_itself_has_a_status_code(running: Running) -> None:
     with pytest.raises(RpcFailure) as refused:
         await running.grpc.call("SubmitGeneration", padded(4 * MIB))
     assert (refused.value.code, refused.value.details) == ("RESOURCE_EXHAUSTED", ())
 
 
-async def test_a_small_message_that_unpacks_to_a_large_one_is_refused(running: Running) -> None:
+async def test_a_compressed_message_that_unpacks_too_large_is_refused(running: Running) -> None:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         submit = channel.unary_unary(f"{SERVICE}/SubmitGeneration")
         with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -75,13 +75,13 @@ async def test_a_small_message_that_unpacks_to_a_large_one_is_refused(running: R
 
 
 async def with_metadata(running: Running, size: int) -> grpc.StatusCode:
-    """How a call ends that brings so many bytes of its own metadata."""
+    """Return the status code of a call with `size` bytes of additional metadata."""
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         call = channel.unary_unary(f"{SERVICE}/GetGeneration")(b"", metadata=(("x-own", "x" * size),))
         return await call.code()  # type: ignore[no-any-return]
 
 
-async def test_metadata_of_16_kib_is_read_and_no_more(running: Running) -> None:
+async def test_metadata_is_limited_to_16_kib(running: Running) -> None:
     for size in (1 * KIB, 15 * KIB):
         assert await with_metadata(running, size) is grpc.StatusCode.INVALID_ARGUMENT, "there is no id"
     for size in (16 * KIB + 1, 64 * KIB, MIB):
@@ -94,7 +94,7 @@ async def opened(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
 
 
 async def answer_to(address: str, *parts: bytes) -> bytes:
-    """All that is answered until the other side closes."""
+    """Send the parts; return the response up to the end of the connection."""
     reader, writer = await opened(address)
     for part in parts:
         writer.write(part)
@@ -126,11 +126,11 @@ async def test_an_http_head_over_16_kib_is_refused(running: Running, head: bytes
     try:
         answer = await answer_to(running.gateway.http_address, *parts)
     except ConnectionError:
-        return  # it was closed while we still wrote, and the answer is lost
+        return  # the gateway closed the connection during the write, and the response is lost
     assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""
 
 
-async def test_an_http_head_of_15_kib_is_read_each_time_on_one_connection(running: Running) -> None:
+async def test_http_heads_of_15_kib_are_read_repeatedly_on_one_connection(running: Running) -> None:
     large = BEGIN + b"x-own: " + b"x" * 15 * KIB + b"\r\n"
     answer = await answer_to(running.gateway.http_address, (large + b"\r\n") * 5, large + END)
     assert answer.count(b"HTTP/1.1 200 OK") == 6
@@ -146,14 +146,14 @@ async def test_a_large_body_behind_a_small_head_is_read(running: Running) -> Non
     assert answer.startswith(b"HTTP/1.1 200 OK")
 
 
-async def test_the_port_of_webhooks_is_bounded_alike(start: Start) -> None:
+async def test_the_webhook_port_limits_http_heads(start: Start) -> None:
     running = await start(**public_url())
     answer = await answer_to(running.gateway.http_address, HEADS["many headers"])
     assert answer.startswith(b"HTTP/1.1 431 ") or answer == b""
 
 
 class Unread(asyncio.Protocol):
-    """Says hello in HTTP/2, and keeps what is said to it."""
+    """Sends an HTTP/2 preface, and records the data it receives."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -168,7 +168,7 @@ class Unread(asyncio.Protocol):
             self.greeted.set_result(None)
 
 
-async def test_an_unread_call_holds_64_kib(running: Running) -> None:
+async def test_the_receive_window_of_a_call_is_64_kib(running: Running) -> None:
     host, port = running.gateway.grpc_address.rsplit(":", 1)
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_connection(Unread, host, int(port))

@@ -1,4 +1,4 @@
-"""One caller takes nothing from others, and what finds no room is refused in the documented form."""
+"""One caller takes no capacity from others, and calls over the limits are refused in the documented form."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ from tests.overload.conftest import QUEUED, WAITING, WORKING, Start, limits_of
 from tests.support.running import PATIENCE, Running, eventually, name_of, soul
 from tests.support.transports import SERVICE, RpcFailure, Transport, answers_of
 
-NOBODY = "00000000-0000-7000-8000-000000000000"
+UNKNOWN_ID = "00000000-0000-7000-8000-000000000000"
 
 
 def requests() -> dict[str, Message]:
-    """One of each RPC of the service, none of which starts, charges or waits for anything."""
+    """Return a request for each RPC of the service; none of them starts, charges or waits for anything."""
     estimate = pb.EstimateGenerationRequest()
     estimate.input.soul.prompt = "a fox"
     return {
         "SubmitGeneration": pb.SubmitGenerationRequest(),
-        "GetGeneration": pb.GetGenerationRequest(id=NOBODY),
+        "GetGeneration": pb.GetGenerationRequest(id=UNKNOWN_ID),
         "ListGenerations": pb.ListGenerationsRequest(),
-        "CancelGeneration": pb.CancelGenerationRequest(id=NOBODY),
-        "WaitGeneration": pb.WaitGenerationRequest(id=NOBODY),
-        "WatchGeneration": pb.WatchGenerationRequest(id=NOBODY),
-        "WatchGenerations": pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=[NOBODY])),
+        "CancelGeneration": pb.CancelGenerationRequest(id=UNKNOWN_ID),
+        "WaitGeneration": pb.WaitGenerationRequest(id=UNKNOWN_ID),
+        "WatchGeneration": pb.WatchGenerationRequest(id=UNKNOWN_ID),
+        "WatchGenerations": pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=[UNKNOWN_ID])),
         "EstimateGeneration": estimate,
-        "DeleteGeneration": pb.DeleteGenerationRequest(id=NOBODY),
-        "ExplainGeneration": pb.ExplainGenerationRequest(id=NOBODY),
+        "DeleteGeneration": pb.DeleteGenerationRequest(id=UNKNOWN_ID),
+        "ExplainGeneration": pb.ExplainGenerationRequest(id=UNKNOWN_ID),
     }
 
 
-def test_each_rpc_has_a_request_here_and_each_that_asks_higgsfield_exists() -> None:
+def test_every_rpc_has_a_request_in_this_file() -> None:
     assert set(requests()) == set(SERVICE.methods_by_name)
     assert {method.name for service in PUBLIC_SERVICES for method in service.methods} >= ASKS
 
 
 class Withheld:
-    """Calls over gRPC whose requests never come."""
+    """Calls over gRPC whose requests never arrive."""
 
     def __init__(self, address: str) -> None:
         self._channel = grpc.aio.insecure_channel(address)
@@ -70,7 +70,7 @@ class Withheld:
         await self._channel.close()
 
     def call(self, method: str, secret: str = "") -> Any:
-        """One more call."""
+        """Open another call."""
         metadata = (("authorization", f"Bearer {secret}"),) if secret else ()
         path = f"/{SERVICE.full_name}/{method}"
         self._calls.append(self._channel.stream_stream(path)(self._nothing(), metadata=metadata))
@@ -82,13 +82,13 @@ class Withheld:
 
 
 async def holds(pool: Pool, held: int, queued: int) -> None:
-    """Return once the calls of all callers hold so many places, and so many queue."""
+    """Return once all calls together hold and queue for these numbers of places."""
     await eventually(lambda: (pool.everybody.held, pool.everybody.queued) == (held, queued))
 
 
 @pytest.fixture
 async def keyed(start: Start, small: None) -> Running:
-    """A gateway that asks for keys, with small bounds."""
+    """A gateway with keys and small limits."""
     return await start(AUTH="keys")
 
 
@@ -98,7 +98,7 @@ async def token_of(running: Running, key: str) -> str:
     return str((await running.caller("grpc", key).call("CreateWatchToken", request)).token)
 
 
-async def test_a_token_that_sends_no_bodies_takes_no_place_from_others(keyed: Running, transport: str) -> None:
+async def test_a_token_with_stalled_requests_does_not_block_others(keyed: Running, transport: str) -> None:
     mine, other = await keyed.key("fox"), await keyed.key("wolf")
     token, second = await token_of(keyed, mine), await token_of(keyed, mine)
     async with Withheld(keyed.gateway.grpc_address) as withheld:
@@ -116,7 +116,7 @@ async def test_a_token_that_sends_no_bodies_takes_no_place_from_others(keyed: Ru
     await holds(limits_of(keyed).answers, 0, 0)
 
 
-async def test_a_tenant_that_sends_no_bodies_takes_no_place_from_others(keyed: Running, transport: str) -> None:
+async def test_a_tenant_with_stalled_requests_does_not_block_others(keyed: Running, transport: str) -> None:
     mine, other = await keyed.key("fox"), await keyed.key("wolf")
     async with Withheld(keyed.gateway.grpc_address) as withheld:
         for method in ("SubmitGeneration", "ListGenerations", "WatchGeneration"):
@@ -144,7 +144,7 @@ async def test_waiting_submissions_do_not_block_other_tenants(keyed: Running, tr
         request = soul(f"one more by {secret[:8]}")
         request.wait_timeout.FromSeconds(5)
         answer = await keyed.caller(transport, secret).call("SubmitGeneration", request)
-        assert name_of(answer.generation) in {"PENDING", "QUEUED"}, "stored, and answered without waiting if need be"
+        assert name_of(answer.generation) in {"PENDING", "QUEUED"}, "stored, and returned without a wait if necessary"
     with pytest.raises(RpcFailure) as refused:
         await answers_of(keyed.caller(transport, mine), "WatchGeneration", requests()["WatchGeneration"])
     failure = refused.value
@@ -157,7 +157,7 @@ async def test_waiting_submissions_do_not_block_other_tenants(keyed: Running, tr
     assert RETRY[0] <= delay.ToMilliseconds() / 1000 < RETRY[1]
 
 
-async def test_no_submission_is_let_in_while_the_gateway_is_late_with_what_it_has(
+async def test_submissions_are_refused_while_the_gateway_is_late(
     start: Start, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = [limits.LATE + 0.1]
@@ -175,7 +175,7 @@ async def test_no_submission_is_let_in_while_the_gateway_is_late_with_what_it_ha
     assert [charge.prompt for charge in running.ledger.charges] == ["a bear"]
 
 
-async def test_unknown_callers_hold_nothing(keyed: Running) -> None:
+async def test_unauthenticated_callers_hold_no_places(keyed: Running) -> None:
     other = await keyed.key("wolf")
     async with Withheld(keyed.gateway.grpc_address) as withheld:
         for method in requests():
@@ -188,7 +188,7 @@ async def test_unknown_callers_hold_nothing(keyed: Running) -> None:
     assert await keyed.caller("grpc", other).call("ListGenerations", pb.ListGenerationsRequest())
 
 
-async def test_a_request_has_to_come_in_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_that_does_not_arrive_in_time_is_refused(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BODY_WITHIN", 0.05)
     running = await start()
     async with Withheld(running.gateway.grpc_address) as withheld:
@@ -203,7 +203,7 @@ async def test_a_request_has_to_come_in_time(start: Start, monkeypatch: pytest.M
     assert (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations == []
 
 
-async def test_what_calls_hold_is_shown_and_given_back(running: Running, client: Transport) -> None:
+async def test_places_are_counted_and_returned(running: Running, client: Transport) -> None:
     everything = limits_of(running)
     queued = await running.submit(soul("a fox"))
     messages: Any = client.stream("WatchGeneration", pb.WatchGenerationRequest(id=queued.id))
@@ -222,7 +222,7 @@ async def test_what_calls_hold_is_shown_and_given_back(running: Running, client:
         await holds(pool, 0, 0)
 
 
-async def test_refusals_are_counted_and_none_is_logged(
+async def test_overload_refusals_are_counted_and_not_logged(
     keyed: Running, transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = await keyed.key("fox")
@@ -260,7 +260,7 @@ async def test_health_metrics_and_the_operator_are_served_at_the_limit(keyed: Ru
         assert len(keys.api_keys) == 2
 
 
-async def test_a_page_that_listens_is_asked_to_come_again_and_does_not_give_up(start: Start, small: None) -> None:
+async def test_an_event_stream_over_the_limit_gets_a_retry_delay(start: Start, small: None) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     watches: list[Any] = [
@@ -279,7 +279,7 @@ async def test_a_page_that_listens_is_asked_to_come_again_and_does_not_give_up(s
 
 
 class Passing:
-    """Time of a client: instead of sleeping for the second time it lets what is in its way pass."""
+    """The timers of a client: the second sleep waits until the test has removed the overload."""
 
     def __init__(self, passes: asyncio.Event) -> None:
         self._passes = passes
@@ -295,7 +295,7 @@ class Passing:
         return Timers(sleep=self.sleep)
 
 
-async def test_the_shipped_client_submits_through_refusals_and_is_charged_once(start: Start, small: None) -> None:
+async def test_the_python_client_retries_refusals_and_is_charged_once(start: Start, small: None) -> None:
     running = await start()
     passes = asyncio.Event()
     passing = Passing(passes)

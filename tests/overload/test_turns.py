@@ -1,4 +1,4 @@
-"""Places in a pool: bounds on every level, turns between callers, and no place lost when a caller leaves."""
+"""Places in a pool: limits on every level, turns between callers, and no place lost when a caller leaves."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MANY = Bounds(token=100, tenant=100, everybody=100)
 
 
 async def settled() -> None:
-    """Let all that can go on go on."""
+    """Let all ready tasks run."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 class Callers:
-    """Calls that enter a pool, in the order in which they found a place."""
+    """Calls that enter a pool, in the order in which they get a place."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -49,7 +49,7 @@ class Callers:
         await settled()
 
 
-async def test_a_call_finds_a_place_at_once_up_to_the_bound_of_each_level() -> None:
+async def test_calls_get_places_up_to_the_limit_of_each_level() -> None:
     callers = Callers(Pool(Bounds(token=1, tenant=2, everybody=3), MANY))
     for name, identity in {"t1": TOKEN, "t2": TOKEN, "f1": FOX, "f2": FOX, "w1": WOLF, "w2": WOLF}.items():
         await callers.call(name, identity)
@@ -57,7 +57,7 @@ async def test_a_call_finds_a_place_at_once_up_to_the_bound_of_each_level() -> N
     assert callers.pool.everybody.queued == 3
 
 
-async def test_callers_take_turns_however_many_calls_one_of_them_makes() -> None:
+async def test_callers_take_turns_regardless_of_their_number_of_calls() -> None:
     callers = Callers(Pool(Bounds(token=2, tenant=2, everybody=2), MANY))
     for number in range(6):
         await callers.call(f"f{number}", FOX)
@@ -68,7 +68,7 @@ async def test_callers_take_turns_however_many_calls_one_of_them_makes() -> None
     assert callers.entered == ["f0", "f1", "f2", "w0", "f3", "w1", "f4", "f5"]
 
 
-async def test_a_tenant_and_its_tokens_take_turns_too() -> None:
+async def test_a_tenant_and_its_tokens_take_turns() -> None:
     callers = Callers(Pool(Bounds(token=1, tenant=1, everybody=9), MANY))
     for number in range(3):
         await callers.call(f"f{number}", FOX)
@@ -79,7 +79,7 @@ async def test_a_tenant_and_its_tokens_take_turns_too() -> None:
     assert callers.entered == ["f0", "f1", "t0", "f2", "t1"]
 
 
-async def test_a_caller_at_its_own_bound_does_not_hold_up_others() -> None:
+async def test_a_caller_at_its_limit_does_not_block_others() -> None:
     callers = Callers(Pool(Bounds(token=1, tenant=2, everybody=3), MANY))
     for number in range(5):
         await callers.call(f"f{number}", FOX)
@@ -89,7 +89,7 @@ async def test_a_caller_at_its_own_bound_does_not_hold_up_others() -> None:
     assert callers.entered == ["f0", "f1", "w0", "w1"]
 
 
-async def test_there_is_a_bound_to_queueing_on_each_level() -> None:
+async def test_the_queue_of_each_level_is_limited() -> None:
     callers = Callers(Pool(Bounds(1, 1, 1), Bounds(token=1, tenant=2, everybody=3)))
     for name, identity in {"f0": FOX, "t1": TOKEN, "f1": FOX, "w1": WOLF}.items():
         await callers.call(name, identity)
@@ -99,7 +99,7 @@ async def test_there_is_a_bound_to_queueing_on_each_level() -> None:
 
 
 @pytest.mark.parametrize("moment", ["while it queues", "when its turn has come"])
-async def test_a_call_that_is_given_up_holds_no_place(moment: str) -> None:
+async def test_a_canceled_call_holds_no_place(moment: str) -> None:
     callers = Callers(Pool(Bounds(1, 1, 1), MANY))
     for name in ("f0", "f1", "f2"):
         await callers.call(name, FOX)
@@ -115,7 +115,7 @@ async def test_a_call_that_is_given_up_holds_no_place(moment: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_no_place_is_lost_or_given_twice_whatever_callers_do(seed: int) -> None:
+async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> None:
     source = random.Random(seed)
     pool = Pool(Bounds(token=2, tenant=4, everybody=6), Bounds(token=3, tenant=8, everybody=12))
     identities = [Identity(tenant, token=token) for tenant in "abc" for token in ("", f"{tenant}1", f"{tenant}2")]
