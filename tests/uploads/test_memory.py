@@ -1,4 +1,4 @@
-"""Uploads leave no trace in a gateway's memory, whatever their size; of a GiB: `python -m bench upload`."""
+"""Uploads of any size need little memory in the gateway. For a GiB, run `python -m bench upload`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.durability.process import GatewayProcess
 PIECE = bytes(range(256)) * 1024
 SIZE = 64 << 20
 MOST_GROWTH = 24 << 20
-"""Bytes: far less than the file, far more than what passes at a time."""
+"""Bytes: far less than the file, far more than is in flight at a time."""
 
 
-async def parts(size: int, *, told: bool) -> AsyncIterator[pb.UploadMediaRequest]:
-    yield pb.UploadMediaRequest(header=pb.UploadHeader(content_type="video/mp4", size=size if told else None))
+async def parts(size: int, *, sized: bool) -> AsyncIterator[pb.UploadMediaRequest]:
+    yield pb.UploadMediaRequest(header=pb.UploadHeader(content_type="video/mp4", size=size if sized else None))
     for _ in range(size // len(PIECE)):
         yield pb.UploadMediaRequest(chunk=PIECE)
 
@@ -39,16 +39,16 @@ async def hash_of(url: str) -> str:
     return seen.hexdigest()
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["of known size", "of unknown size"])
-async def test_a_large_file_passes_without_being_held(tmp_path: Path, told: bool) -> None:
+@pytest.mark.parametrize("sized", [True, False], ids=["of known size", "of unknown size"])
+async def test_a_large_upload_is_streamed_with_little_memory(tmp_path: Path, sized: bool) -> None:
     async with Sandbox(SandboxOptions(port=0)) as sandbox, GatewayProcess(tmp_path, sandbox.url) as gateway:
         async with gateway.channel() as channel:
             uploads = UploadServiceStub(channel)
-            await uploads.UploadMedia(parts(len(PIECE), told=told))
+            await uploads.UploadMedia(parts(len(PIECE), sized=sized))
             before = memory(gateway.pid, "VmRSS")
-            Path(f"/proc/{gateway.pid}/clear_refs").write_text("5")  # the most begins anew
+            Path(f"/proc/{gateway.pid}/clear_refs").write_text("5")  # reset the peak
 
-            answer = await uploads.UploadMedia(parts(SIZE, told=told))
+            answer = await uploads.UploadMedia(parts(SIZE, sized=sized))
 
             assert memory(gateway.pid, "VmHWM") - before < MOST_GROWTH
         assert answer.size == SIZE

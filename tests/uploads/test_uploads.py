@@ -1,4 +1,4 @@
-"""Uploads through the gateway and past it, against the sandbox's storage, over real sockets."""
+"""Uploads through the gateway and directly to the sandbox's storage, over real sockets."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def content_of(url: str) -> bytes:
 
 
 @pytest.mark.parametrize("size", [len(PNG), None], ids=["of known size", "of unknown size"])
-async def test_what_is_uploaded_can_be_read_and_used(
+async def test_an_uploaded_file_can_be_read_and_used_as_input(
     running: Running, stub: UploadServiceStub, size: int | None
 ) -> None:
     answer = await uploaded(stub, [header(size=size), *chunks(PNG)])
@@ -77,7 +77,7 @@ async def test_what_is_uploaded_can_be_read_and_used(
     assert running.ledger.credentials_sent_to_storage == 0
 
 
-async def test_past_the_gateway_with_all_headers(running: Running, stub: UploadServiceStub) -> None:
+async def test_a_direct_upload_needs_the_returned_headers(running: Running, stub: UploadServiceStub) -> None:
     slot = await stub.CreateUpload(pb.CreateUploadRequest(content_type="video/mp4"))
 
     assert 0 < slot.expire_time.seconds - slot.upload_expire_time.seconds < MEDIA_KEPT
@@ -107,7 +107,7 @@ WRONG: dict[str, tuple[list[pb.UploadMediaRequest], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-async def test_what_is_wrong_leaves_no_file(running: Running, stub: UploadServiceStub, name: str) -> None:
+async def test_an_invalid_upload_leaves_no_file(running: Running, stub: UploadServiceStub, name: str) -> None:
     requests, field = WRONG[name]
     with pytest.raises(InvalidInput) as refused:
         await uploaded(stub, requests)
@@ -116,7 +116,7 @@ async def test_what_is_wrong_leaves_no_file(running: Running, stub: UploadServic
     assert running.ledger.uploads == 0
 
 
-async def test_a_type_that_higgsfield_does_not_take_is_named(running: Running, stub: UploadServiceStub) -> None:
+async def test_an_unsupported_content_type_is_named(running: Running, stub: UploadServiceStub) -> None:
     with pytest.raises(InputRefused) as refused:
         await uploaded(stub, [header(content_type="text/plain"), *chunks(PNG)])
     assert [violation.field for violation in refused.value.field_violations] == ["header.content_type"]
@@ -140,7 +140,7 @@ async def test_a_type_that_higgsfield_does_not_take_is_named(running: Running, s
     ids=str,
 )
 @pytest.mark.parametrize("size", [len(PNG), None], ids=["known", "unknown"])
-async def test_trouble_at_higgsfield_is_told_as_that(
+async def test_an_upstream_failure_is_reported_as_unavailable(
     running: Running, stub: UploadServiceStub, fault: dict[str, Any], size: int | None
 ) -> None:
     running.plan(**fault)
@@ -148,11 +148,11 @@ async def test_trouble_at_higgsfield_is_told_as_that(
         await uploaded(stub, [header(size=size), *chunks(PNG)])
     assert "Signature" not in str(away.value)
     assert running.ledger.uploads == 0
-    # Free, and so simply done again.
+    # An upload is free, so it is simply repeated.
     assert (await uploaded(stub, [header(size=size), *chunks(PNG)])).size == len(PNG)
 
 
-async def test_one_who_leaves_in_the_middle_leaves_no_file(running: Running, stub: UploadServiceStub) -> None:
+async def test_a_canceled_upload_leaves_no_file(running: Running, stub: UploadServiceStub) -> None:
     asked_for_more = asyncio.Event()
 
     async def half() -> AsyncIterator[pb.UploadMediaRequest]:
@@ -210,7 +210,7 @@ async def test_local_media_of_an_input_are_uploaded_first(running: Running, tmp_
 
 
 @pytest.mark.parametrize("size", [len(PNG), None], ids=["of known size", "of unknown size"])
-async def test_a_source_that_fails_leaves_no_file(running: Running, size: int | None) -> None:
+async def test_a_failing_source_leaves_no_file(running: Running, size: int | None) -> None:
     class DiskError(OSError):
         pass
 
@@ -225,16 +225,16 @@ async def test_a_source_that_fails_leaves_no_file(running: Running, size: int | 
 
 
 @pytest.mark.parametrize("kind", ["403", "503", "reset", "half"])
-async def test_the_client_makes_a_failed_upload_again(running: Running, kind: str) -> None:
+async def test_the_client_repeats_a_failed_upload(running: Running, kind: str) -> None:
     running.plan(on="storage", kind=kind)
-    # Higgsfield is to be left in peace for some seconds: the test has them pass at once.
+    # The client pauses before the retry; the test skips the pause.
     timers = Timers(sleep=lambda _seconds: asyncio.sleep(0))
     async with AsyncClient(running.gateway.grpc_address, timers=timers) as client:
         upload = await client.upload(PNG)
         assert await content_of(upload.url) == PNG
 
 
-async def test_files_go_over_connect_too(running: Running) -> None:
+async def test_files_are_uploaded_over_connect(running: Running) -> None:
     for name in ("connect-proto", "connect-json"):
         client = running.transports[name]
         assert isinstance(client, ConnectTransport)
