@@ -1,4 +1,4 @@
-"""A gateway in the test's own loop before a sandbox, and a proxy before it."""
+"""A gateway in the test's event loop, a sandbox behind it, and a proxy in front of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
 @pytest.fixture
 async def proxy(running: Running) -> AsyncIterator[Proxy]:
-    """The way to it over which connections can be cut."""
+    """A proxy to the gateway that can cut connections."""
     async with Proxy() as one:
         one.target = running.gateway.grpc_address
         yield one

@@ -1,4 +1,4 @@
-"""A gateway as a process, cut connections and restarts, and watchers whose whole history is judged at the end."""
+"""A gateway process with cut connections and restarts, and watchers whose complete history is checked at the end."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from tests.support.running import PATIENCE, eventually
 LABELS = {"run": "watching"}
 MARKER = "the-last-one"
 POLL_EVERY = "0.05"
-"""Seconds: how often every generation has something to tell."""
+"""Seconds between polls, and so between changes of every generation."""
 MANY = 1000
 RUNNING_AFTER, ENDED_AFTER = 3.0, 600.0
-"""Seconds of the sandbox's time."""
+"""Seconds on the sandbox's clock."""
 PATIENT = RetryPolicy(first_delay=0.1, max_delay=0.5, resume_watches_for=PATIENCE)
 
 
-class Talk(RandomFaults):
-    """Every status call is told something new, until `over`: then the truth."""
+class ConstantChanges(RandomFaults):
+    """Every status response is a change until `over`; then responses are unmodified."""
 
     def __init__(self, *, over: bool) -> None:
         super().__init__({}, 0)
@@ -51,14 +51,14 @@ class Talk(RandomFaults):
 
 
 class Stage:
-    """All who take part. Watches go through `proxy`; what is asked beside them goes straight to the gateway."""
+    """The parts of a test. Watches go through `proxy`; other calls go directly to the gateway."""
 
     def __init__(
         self,
         *,
         sandbox: Sandbox,
         clock: ManualClock,
-        talk: Talk,
+        changing: ConstantChanges,
         gateway: GatewayProcess,
         proxy: Proxy,
         recorder: Recorder,
@@ -69,54 +69,54 @@ class Stage:
         self.proxy = proxy
         self._sandbox = sandbox
         self._clock = clock
-        self._talk = talk
+        self._changing = changing
         self._recorder = recorder
         self._stack = stack
         self._calls = itertools.count(1)
         self._watches: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Start the gateway, and let the connections through to it."""
+        """Start the gateway, and direct the proxy to it."""
         self._recorder.record("start", failpoint="")
         assert await self.gateway.start(), "the gateway does not start; see its log"
         self._recorder.record("started", pid=self.gateway.pid)
         self.proxy.target = self.gateway.address
 
     async def end(self, how: str) -> None:
-        """End it: "kill", or "stop" in good order."""
+        """End the gateway with "kill", or gracefully with "stop"."""
         self._recorder.record(how, pid=self.gateway.pid)
         self._recorder.record("ended", exit=await getattr(self.gateway, how)())
 
     async def access(self) -> Access:
-        """A way through the proxy, for as long as the stage stands."""
+        """Open a channel through the proxy, closed with the stage."""
         return await self._stack.enter_async_context(access_to(self.proxy.address, PATIENT))
 
     async def submit(self, number: int, prompt: str = "picture") -> list[Generation]:
-        """So many generations, all of them under way."""
+        """Submit `number` generations and return them."""
         async with AsyncClient(self.gateway.address) as client:
             wishes = ((f"key-{index}", f"{prompt} {index}") for index in range(number))
             return await asyncio.gather(*(self._submit(client, key, text) for key, text in wishes))
 
     def watch(self, *watches: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
-        """Let them watch, until they have been told all."""
+        """Start the watches, which run until they have received everything."""
         tasks = [asyncio.create_task(watch) for watch in watches]
         self._watches += tasks
         return tasks
 
-    async def more_is_told(self, number: int) -> None:
-        """Return when the watchers together have been told so many generations more."""
+    async def more_is_received(self, number: int) -> None:
+        """Return when the watchers together have received `number` more generations."""
         enough = self.watchers.received + number
         await eventually(lambda: self.watchers.received >= enough)
 
     def cut(self) -> int:
-        """Cut every connection of theirs, and say how many there were."""
+        """Cut all connections of the watchers; return their number."""
         connections = self.proxy.cut()
         self._recorder.record("cut", connections=connections)
         return connections
 
     async def all_end(self) -> None:
-        """Let every generation come to its end, then one more that tells who watches many that there were no others."""
-        self._talk.over = True
+        """End every generation, then one more, which tells watchers of many that nothing follows."""
+        self._changing.over = True
         await self._pass(RUNNING_AFTER, ("PENDING", "QUEUED"))
         await self._pass(ENDED_AFTER, UNFINISHED)
         async with AsyncClient(self.gateway.address) as client:
@@ -124,23 +124,23 @@ class Stage:
         await self._pass(ENDED_AFTER, UNFINISHED)
 
     async def finish(self) -> None:
-        """Have everybody say what they know, once all was told. Watches that are not told all fail the test."""
+        """Wait for all watches and record the final states. Fails if a watch has not received everything."""
         _, hanging = await asyncio.wait(self._watches, timeout=PATIENCE)
         await self.leave()
-        assert not hanging, f"{len(hanging)} watches were not told all"
+        assert not hanging, f"{len(hanging)} watches did not receive everything"
         async with AsyncClient(self.gateway.address) as client:
             await record_final_states(self._recorder, client, LABELS, PATIENCE)
         record_ledger(self._recorder, self._sandbox.state.describe(with_entries=True))
         self._recorder.record("over")
 
     def memory(self) -> int:
-        """Resident bytes of the gateway."""
+        """Return the gateway's resident memory in bytes."""
         status = Path(f"/proc/{self.gateway.pid}/status").read_text()
         (kilobytes,) = re.findall(r"VmRSS:\s+(\d+) kB", status)
         return int(kilobytes) * 1024
 
     async def leave(self) -> None:
-        """Send the watchers home; an error of theirs is one of ours."""
+        """Cancel the watches, and raise their errors."""
         watches, self._watches = self._watches, []
         for watch in watches:
             watch.cancel()
@@ -149,7 +149,7 @@ class Stage:
                 raise outcome
 
     async def _pass(self, seconds: float, states: tuple[StateName, ...]) -> None:
-        """Let time pass at Higgsfield; returns when no generation is in one of these states."""
+        """Advance the sandbox's clock; return when no generation is in one of these states."""
         self._clock.advance(seconds)
         async with AsyncClient(self.gateway.address) as client, asyncio.timeout(PATIENCE):
             while await anext(client.list(states=states, page_size=1), None) is not None:
@@ -164,13 +164,13 @@ class Stage:
 
 
 def is_marker(generation: Generation) -> bool:
-    """Whether it is what was submitted when all others had ended, and has ended too."""
+    """Return true for the generation that was submitted after all others had ended, once it has ended too."""
     return generation.idempotency_key == MARKER and generation.done
 
 
 @asynccontextmanager
-async def stage(history: Path, *, talk: bool = True) -> AsyncIterator[Stage]:
-    """A gateway that has started, before a sandbox at which time stands still; `talk`: all change all the time."""
+async def stage(history: Path, *, changing: bool = True) -> AsyncIterator[Stage]:
+    """Start a gateway and a sandbox with a stopped clock. With `changing`, every generation changes all the time."""
     clock = ManualClock()
     options = SandboxOptions(port=0, concurrency_limit=MANY, credits=Decimal(10**9))
     sandbox = Sandbox(options, clock)
@@ -186,9 +186,9 @@ async def stage(history: Path, *, talk: bool = True) -> AsyncIterator[Stage]:
             "HFGATEWAY_POLL_MAX": POLL_EVERY,
         }
         gateway = GatewayProcess(history.with_name("store.db"), history.with_name("log"), settings)
-        sandbox.state.random_faults = talking = Talk(over=not talk)
+        sandbox.state.random_faults = changes = ConstantChanges(over=not changing)
         built = Stage(
-            sandbox=sandbox, clock=clock, talk=talking, gateway=gateway, proxy=proxy, recorder=recorder, stack=stack
+            sandbox=sandbox, clock=clock, changing=changes, gateway=gateway, proxy=proxy, recorder=recorder, stack=stack
         )
         stack.push_async_callback(gateway.kill)
         await built.start()
@@ -197,10 +197,10 @@ async def stage(history: Path, *, talk: bool = True) -> AsyncIterator[Stage]:
 
 
 def found_in(history: Path) -> list[str]:
-    """What the judge finds."""
+    """Return the violations that the checker finds."""
     return [str(violation) for violation in check(read(history))]
 
 
-def changes_told(history: Path) -> Iterator[Line]:
-    """The lines in which watchers were told of a change."""
+def changes_received(history: Path) -> Iterator[Line]:
+    """Return the lines in which watchers received a change."""
     return (line for line in read(history) if line.what in ("saw", "news"))

@@ -1,4 +1,4 @@
-"""Watchers cost Higgsfield nothing: what a thousand watch is asked for as often as what one watches."""
+"""Watchers cause no upstream calls: a generation with a thousand watchers is polled as often as with one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POLLS = 10
 
 
 class NoChance:
-    """Both are asked for at the same intervals."""
+    """A source of random numbers without variation: both generations are polled at the same intervals."""
 
     @staticmethod
     def uniform(low: float, high: float) -> float:
@@ -51,7 +51,7 @@ async def test_a_thousand_watchers_cause_as_many_polls_as_one(tmp_path: Path, mo
         watches: list[asyncio.Task[list[int]]] = []
         for number in range(MANY + 1):
             watches.append(asyncio.create_task(watched(number)))
-            # Who has to wait for seconds to be let in is sent away.
+            # The gateway refuses a watch that would wait for seconds, so open a few at a time.
             if number % AT_ONCE == 0 or number == MANY:
                 await running.calls_open("WatchGeneration", len(watches))
         asked = running.ledger.status_calls
@@ -61,6 +61,6 @@ async def test_a_thousand_watchers_cause_as_many_polls_as_one(tmp_path: Path, mo
         assert abs((asked[many] - before[many]) - (asked[one] - before[one])) <= 1
 
         running.clock.advance(60)
-        told = await asyncio.gather(*watches)
-        assert told == [[1, 2, 3]] * len(watches)
+        revisions = await asyncio.gather(*watches)
+        assert revisions == [[1, 2, 3]] * len(watches)
         assert abs(asked[many] - asked[one]) <= 1

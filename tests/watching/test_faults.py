@@ -1,4 +1,4 @@
-"""Watches through cut connections and restarts: judged by all that everybody was told."""
+"""Watches across cut connections and restarts, checked by everything that the watchers received."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from harness.history import read
 from hfgateway.v1.generation_pb2 import Generation
 from tests.support.running import PATIENCE
-from tests.watching.stage import LABELS, Stage, changes_told, found_in, is_marker, stage
+from tests.watching.stage import LABELS, Stage, changes_received, found_in, is_marker, stage
 
 CUT_EVERY = 0.2
 CUTS = 20
@@ -19,7 +19,7 @@ CALLS_ON_A_CONNECTION = 90
 
 
 async def overseen(on: Stage) -> None:
-    """Watches of all that will be submitted."""
+    """Watch all future generations."""
     access = await on.access()
     on.watch(
         on.watchers.client_watch_many(access, labels=LABELS, last=is_marker),
@@ -28,7 +28,7 @@ async def overseen(on: Stage) -> None:
 
 
 async def watched(on: Stage, generations: list[Generation]) -> None:
-    """Each of them from the start and from where it stands, in every way; and all of them by their ids."""
+    """Watch each generation from its start and from its current revision, by both clients; and all of them by id."""
     access = await on.access()
     ids = [generation.id for generation in generations]
     for generation in generations:
@@ -41,7 +41,7 @@ async def watched(on: Stage, generations: list[Generation]) -> None:
     on.watch(on.watchers.client_watch_many(access, ids=ids), on.watchers.bare_watch_many(access, ids=ids))
 
 
-async def test_connections_that_are_cut_every_200_ms_lose_nothing(tmp_path: Path) -> None:
+async def test_watches_cut_every_200_ms_lose_no_change(tmp_path: Path) -> None:
     history = tmp_path / "history.jsonl"
     async with stage(history) as on:
         await overseen(on)
@@ -50,30 +50,30 @@ async def test_connections_that_are_cut_every_200_ms_lose_nothing(tmp_path: Path
         for _ in range(CUTS):
             await asyncio.sleep(CUT_EVERY)
             cut += on.cut()
-        await on.more_is_told(100)
+        await on.more_is_received(100)
         await on.all_end()
         await on.finish()
     assert found_in(history) == []
     assert cut >= CUTS
-    assert max(line["revision"] for line in changes_told(history)) > CUTS
+    assert max(line["revision"] for line in changes_received(history)) > CUTS
 
 
-async def test_restarts_lose_nothing_and_take_nothing_back(tmp_path: Path) -> None:
+async def test_restarts_lose_no_change_and_take_none_back(tmp_path: Path) -> None:
     history = tmp_path / "history.jsonl"
     async with stage(history) as on:
         await overseen(on)
         await watched(on, await on.submit(6))
         for how in ("kill", "stop", "kill", "stop"):
-            await on.more_is_told(100)
+            await on.more_is_received(100)
             await on.end(how)
             await on.start()
-        await on.more_is_told(100)
+        await on.more_is_received(100)
         await on.all_end()
         await on.finish()
     assert found_in(history) == []
 
 
-async def test_a_slow_reader_costs_neither_others_nor_memory(tmp_path: Path) -> None:
+async def test_slow_readers_delay_no_others_and_use_little_memory(tmp_path: Path) -> None:
     history, prompt = tmp_path / "history.jsonl", "a lighthouse " * 1600
     released = asyncio.Event()
     async with stage(history) as on:
@@ -81,7 +81,7 @@ async def test_a_slow_reader_costs_neither_others_nor_memory(tmp_path: Path) -> 
         quick = await on.access()
         in_time = on.watch(*(on.watchers.bare_watch(quick, generation.id) for generation in generations))
 
-        async def now_and_then() -> None:
+        async def pauses() -> None:
             enough = on.watchers.received + 200
             while on.watchers.received < enough and not released.is_set():
                 await asyncio.sleep(0.02)
@@ -90,13 +90,13 @@ async def test_a_slow_reader_costs_neither_others_nor_memory(tmp_path: Path) -> 
             "labels": LABELS,
             "last": is_marker,
             "include_input": True,
-            "after_message": now_and_then,
+            "after_message": pauses,
         }
         ways = [await on.access() for _ in range(SLOW)]
         slow = on.watch(*(on.watchers.bare_watch_many(access, **wanted) for access in ways))
-        await on.more_is_told(500)
+        await on.more_is_received(500)
         before = on.memory()
-        await on.more_is_told(1000)
+        await on.more_is_received(1000)
         grown = on.memory() - before
         await on.all_end()
         await asyncio.wait(in_time, timeout=PATIENCE)
@@ -108,14 +108,14 @@ async def test_a_slow_reader_costs_neither_others_nor_memory(tmp_path: Path) -> 
     assert grown < 0.2 * 1000 * SLOW * len(prompt)
 
 
-async def test_a_thousand_watches_outlast_a_restart_and_end_once(tmp_path: Path) -> None:
+async def test_a_thousand_watches_resume_after_a_restart_and_end_once(tmp_path: Path) -> None:
     history = tmp_path / "history.jsonl"
-    async with stage(history, talk=False) as on:
+    async with stage(history, changing=False) as on:
         generations = await on.submit(20)
         accesses = [await on.access() for _ in range(-(-WATCHES // CALLS_ON_A_CONNECTION))]
         for index in range(WATCHES):
             on.watch(on.watchers.bare_watch(accesses[index % len(accesses)], generations[index % 20].id))
-        await on.more_is_told(2 * WATCHES)
+        await on.more_is_received(2 * WATCHES)
         await on.end("stop")
         await on.start()
         await on.all_end()

@@ -1,4 +1,4 @@
-"""Mistakes that watches of other systems have had, etcd's above all: each is tried here."""
+"""Known bugs in the watches of other systems, above all etcd: each has a test here."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.support.running import PATIENCE, Generation, Running, collected, eventually, soul
 from tests.support.transports import RpcFailure
-from tests.watching.stage import Talk
+from tests.watching.stage import ConstantChanges
 
 NARROW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
-"""Options of a channel on which little is under way that nobody has read."""
+"""Options of a channel that buffers little unread data."""
 
 
-async def lived(running: Running, prompt: str) -> Generation:
+async def completed(running: Running, prompt: str) -> Generation:
     stored = await running.submit(soul(prompt))
     return await running.finish(stored.id)
 
 
 async def watched(running: Running, generation_id: str, after: int = 0) -> list[int]:
-    """The revisions after that one."""
+    """Return the revisions that a watch sends after `after`."""
     request = pb.WatchGenerationRequest(id=generation_id, after_revision=after)
     messages = await collected(running.grpc.stream("WatchGeneration", request))
     return [one.generation.revision for one in messages if one.HasField("generation")]
 
 
 async def since(running: Running, token: str) -> list[pb.WatchGenerationsResponse]:
-    """What has happened since."""
+    """Return the messages of a resumed watch up to `caught_up`."""
     messages = []
     stream = running.grpc.stream("WatchGenerations", pb.WatchGenerationsRequest(resume_token=token))
     async with aclosing(stream), asyncio.timeout(PATIENCE):  # type: ignore[type-var]
@@ -57,10 +57,10 @@ def changes(messages: list[pb.WatchGenerationsResponse]) -> list[tuple[str, int]
     return [(one.generation.id, one.generation.revision) for one in messages if one.HasField("generation")]
 
 
-# -- Changes are lost to who starves -----------------------------------------------------------------------------------
+# -- Slow watchers lose changes ----------------------------------------------------------------------------------------
 
 
-async def test_a_watch_of_many_that_starves_is_told_all_that_memory_has_let_go(
+async def test_a_slow_watch_of_many_gets_changes_no_longer_in_memory(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "RECENT", 2)
@@ -69,36 +69,36 @@ async def test_a_watch_of_many_that_starves_is_told_all_that_memory_has_let_go(
     async with grpc.aio.insecure_channel(running.gateway.grpc_address, options=NARROW) as channel:
         slow = GenerationServiceStub(channel).WatchGenerations(pb.WatchGenerationsRequest(include_input=True))
         token = (await slow.read()).resume_token
-        ids = [(await lived(running, f"{number} " + "foxes " * 5_000)).id for number in range(10)]
+        ids = [(await completed(running, f"{number} " + "foxes " * 5_000)).id for number in range(10)]
         in_time = changes(await since(running, token))
-        starved = []
+        slow_revisions = []
         async with asyncio.timeout(PATIENCE):
-            while len(starved) < 30:
-                starved += changes([await slow.read()])
-    assert starved == in_time == [(name, revision) for name in ids for revision in (1, 2, 3)]
+            while len(slow_revisions) < 30:
+                slow_revisions += changes([await slow.read()])
+    assert slow_revisions == in_time == [(name, revision) for name in ids for revision in (1, 2, 3)]
 
 
-async def test_a_watch_of_one_that_starves_is_told_all_that_memory_has_let_go(running: Running) -> None:
+async def test_a_slow_watch_of_one_gets_changes_no_longer_in_memory(running: Running) -> None:
     stored = await running.submit(soul("foxes " * 5_000))
     for number in range(20):
         running.plan(on="status", patch={"status": f"step {number}"})
     async with grpc.aio.insecure_channel(running.gateway.grpc_address, options=NARROW) as channel:
         request = pb.WatchGenerationRequest(id=stored.id, include_input=True)
         slow = GenerationServiceStub(channel).WatchGeneration(request)
-        starved = [(await slow.read()).generation.revision]
+        slow_revisions = [(await slow.read()).generation.revision]
         await eventually(lambda: not len(running.sandbox.state.plan))
         ended = await running.finish(stored.id)
         async with asyncio.timeout(PATIENCE):
             while (message := await slow.read()) is not grpc.aio.EOF:
-                starved.append(message.generation.revision)
-    assert starved == list(range(1, ended.revision + 1))
+                slow_revisions.append(message.generation.revision)
+    assert slow_revisions == list(range(1, ended.revision + 1))
 
 
-# -- A watch goes back in time -----------------------------------------------------------------------------------------
+# -- Watches go back in time -------------------------------------------------------------------------------------------
 
 
-async def test_nothing_goes_back_when_the_gateway_comes_back(running: Running) -> None:
-    first = await lived(running, "first")
+async def test_a_restart_takes_no_watch_back_in_time(running: Running) -> None:
+    first = await completed(running, "first")
     alive = await running.submit(soul("alive"))
     begun = (await since(running, ""))[-1].resume_token
     await restarted(running)
@@ -112,8 +112,8 @@ async def test_nothing_goes_back_when_the_gateway_comes_back(running: Running) -
     assert changes(await since(running, begun)) == [(alive.id, 3)]
 
 
-async def test_a_gateway_that_has_less_than_was_told_says_so(running: Running, tmp_path: Path) -> None:
-    """Somebody put an old file back: whoever knows more is told that, not given the past as news."""
+async def test_a_watch_ahead_of_a_restored_store_is_refused_or_reset(running: Running, tmp_path: Path) -> None:
+    """After an old store was restored, a client that knows later changes gets an error or a reset, not old changes."""
     alive = await running.submit(soul("alive"))
     await running.stop_gateway()
     shutil.copy(running.store_path, tmp_path / "old")
@@ -136,11 +136,11 @@ async def test_a_gateway_that_has_less_than_was_told_says_so(running: Running, t
     assert changes(messages) == [(alive.id, alive.revision)]
 
 
-# -- A change is missed right where a watch begins ---------------------------------------------------------------------
+# -- Changes at the start of a watch are missed ------------------------------------------------------------------------
 
 
-async def test_watches_that_begin_amid_changes_miss_none(running: Running, tmp_path: Path) -> None:
-    running.sandbox.state.random_faults = talk = Talk(over=False)
+async def test_watches_that_begin_during_changes_miss_none(running: Running, tmp_path: Path) -> None:
+    running.sandbox.state.random_faults = constant = ConstantChanges(over=False)
     stored = [await running.submit(soul(f"fox {number}")) for number in range(5)]
     ids = [one.id for one in stored]
     with Recorder(tmp_path / "history.jsonl") as recorder:
@@ -153,7 +153,7 @@ async def test_watches_that_begin_amid_changes_miss_none(running: Running, tmp_p
                     together.create_task(watchers.bare_watch(access, name, newest))
                 together.create_task(watchers.bare_watch_many(access, ids=ids))
                 await eventually(lambda before=before: watchers.received >= before + 20)  # type: ignore[misc]
-            talk.over = True
+            constant.over = True
             for name in ids:
                 await running.finish(name)
         for name in ids:
@@ -162,33 +162,33 @@ async def test_watches_that_begin_amid_changes_miss_none(running: Running, tmp_p
     assert [str(found) for invariant in WATCH_INVARIANTS for found in invariant(history)] == []
 
 
-async def test_watches_from_the_newest_revision_miss_no_end_that_comes_while_they_begin(
+async def test_watches_from_the_newest_revision_miss_no_concurrent_end(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "HEARTBEAT", 1000.0)  # looking again after a silence would hide it
+    monkeypatch.setattr(watch_module, "HEARTBEAT", 1000.0)  # a heartbeat would hide a missed end
     stored = [await running.submit(soul(f"fox {number}")) for number in range(40)]
     running.clock.advance(60)
     watches = [asyncio.create_task(watched(running, one.id, one.revision)) for one in stored]
     assert await asyncio.gather(*watches) == [[3]] * len(watches)
 
 
-# -- A watch of the future ---------------------------------------------------------------------------------------------
+# -- Watches of the future ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("done", [False, True])
-async def test_a_revision_that_has_not_happened_is_refused(running: Running, done: bool) -> None:
-    generation = await (lived(running, "a fox") if done else running.submit(soul("a fox")))
+async def test_a_watch_after_a_future_revision_is_refused(running: Running, done: bool) -> None:
+    generation = await (completed(running, "a fox") if done else running.submit(soul("a fox")))
     for revision in (generation.revision + 1, 2**31 - 1, -1):
         with pytest.raises(RpcFailure) as raised:
             await watched(running, generation.id, revision)
         assert (raised.value.code, raised.value.fields) == ("INVALID_ARGUMENT", ["after_revision"])
 
 
-# -- What is stored is not known yet -----------------------------------------------------------------------------------
+# -- Commits that are not announced yet --------------------------------------------------------------------------------
 
 
 class Held:
-    """Keeps back what the store tells of its commits, until it is released: a moment as long as a test wants it."""
+    """Delays the store's announcements of commits until `release`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._deliver = Writer._deliver
@@ -202,7 +202,7 @@ class Held:
             self._deliver(writer, results)
 
 
-async def test_a_watch_of_what_was_committed_a_moment_ago_misses_nothing(
+async def test_a_watch_between_a_commit_and_its_announcement_misses_nothing(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = Held(monkeypatch)
@@ -225,6 +225,6 @@ async def test_a_watch_of_what_was_committed_a_moment_ago_misses_nothing(
 
 
 async def restarted(running: Running) -> None:
-    """The same store without anything in memory."""
+    """Restart the gateway, which clears its memory."""
     await running.stop_gateway()
     await running.start_gateway()

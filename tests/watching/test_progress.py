@@ -1,4 +1,4 @@
-"""However short the connections are, a watch that is resumed comes nearer to its end with each of them."""
+"""A resumed watch makes progress on every connection, however short."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ ALLOWANCE = 3000
 AT_ONCE = RetryPolicy(first_delay=0.01, max_delay=0.01)
 
 
-async def with_a_long_past(running: Running) -> str:
-    """The id of a generation that has been through many changes."""
+async def with_many_changes(running: Running) -> str:
+    """Return the id of a generation with many changes."""
     stored = await running.submit(soul("a fox"))
     for number in range(BACKLOG):
         running.plan(on="status", patch={"status": f"step {number}"})
@@ -25,12 +25,10 @@ async def with_a_long_past(running: Running) -> str:
     return stored.id
 
 
-async def test_a_watch_of_many_gets_through_a_backlog_that_no_connection_carries_whole(
-    running: Running, proxy: Proxy
-) -> None:
+async def test_a_watch_of_many_finishes_a_backlog_over_short_connections(running: Running, proxy: Proxy) -> None:
     async with AsyncClient(running.gateway.grpc_address) as client:
         begun = await anext(client.watch_many())
-    await with_a_long_past(running)
+    await with_many_changes(running)
     proxy.allowance = ALLOWANCE
     revisions = []
     async with AsyncClient(proxy.address, retry=AT_ONCE) as client, asyncio.timeout(PATIENCE):
@@ -43,10 +41,8 @@ async def test_a_watch_of_many_gets_through_a_backlog_that_no_connection_carries
     assert revisions == list(range(1, BACKLOG + 4))
 
 
-async def test_a_watch_of_one_gets_through_a_past_that_no_connection_carries_whole(
-    running: Running, proxy: Proxy
-) -> None:
-    name = await with_a_long_past(running)
+async def test_a_watch_of_one_finishes_a_history_over_short_connections(running: Running, proxy: Proxy) -> None:
+    name = await with_many_changes(running)
     proxy.allowance = ALLOWANCE
     async with AsyncClient(proxy.address, retry=AT_ONCE) as client, asyncio.timeout(PATIENCE):
         revisions = [generation.revision async for generation in client.watch(name)]

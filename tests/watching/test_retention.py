@@ -1,4 +1,4 @@
-"""What retention lets go of, and that no watch passes over it in silence: all told through RPCs."""
+"""Retention removes old generations and keys, and no watch silently skips them; observed through RPCs only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Message = pb.WatchGenerationsResponse
 
 
 class Calendar:
-    """The clocks of the gateway: the real ones, and what the test has let pass. Counts the rounds of retention."""
+    """The gateway's clocks: the real ones plus offsets set by the test. Counts the rounds of retention."""
 
     def __init__(self) -> None:
         self._passed = self._jumped = 0.0
@@ -47,20 +47,20 @@ class Calendar:
         return formatdate(time.time() + self._passed, usegmt=True)
 
     def clock(self, not_before: float) -> SystemClock:
-        """The clock of a gateway that is started now."""
+        """Return the clock for a new gateway."""
         return SystemClock(not_before, wall=self.time, monotonic=self.monotonic)
 
     def let_pass(self, seconds: float) -> None:
-        """Time passes, by both clocks."""
+        """Advance both clocks."""
         self._passed += seconds
 
     def jump(self, seconds: float) -> None:
-        """Somebody sets the wall clock."""
+        """Set only the wall clock."""
         self._jumped += seconds
 
     async def pruned(self) -> None:
-        """Return when retention has done its work as of now."""
-        enough = self.rounds + 2  # the one under way may have begun before
+        """Return after a full round of retention."""
+        enough = self.rounds + 2  # the current round may have begun earlier
         await eventually(lambda: self.rounds >= enough)
 
 
@@ -69,7 +69,7 @@ Start = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 def calendar(monkeypatch: pytest.MonkeyPatch) -> Calendar:
-    """Also has retention look for work all the time, and the sandbox tell the true time, which the gateway asks for."""
+    """The clocks; retention runs all the time, and the sandbox sends the true date, which the gateway reads."""
     calendar = Calendar()
     prune = cores.Core._prune_once
 
@@ -102,17 +102,17 @@ async def start(calendar: Calendar, tmp_path: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def running(start: Start) -> Running:
-    """One that keeps for an hour what has ended."""
+    """A gateway with a retention of one hour."""
     return await start(RETENTION="1h")
 
 
-async def lived(running: Running, prompt: str) -> Generation:
+async def completed(running: Running, prompt: str) -> Generation:
     stored = await running.submit(soul(prompt))
     return await running.finish(stored.id)
 
 
 async def kept(running: Running, *generations: Generation) -> list[str]:
-    """The prompts' keys of those that the gateway still has."""
+    """Return the keys of the generations that the gateway still has."""
     request = pb.ListGenerationsRequest(filter=pb.GenerationFilter(ids=[one.id for one in generations]))
     answer: pb.ListGenerationsResponse = await running.grpc.call("ListGenerations", request)
     return [one.idempotency_key for one in answer.generations]
@@ -133,20 +133,18 @@ async def caught_up(running: Running, token: str = "", *ids: str) -> list[Messag
     raise AssertionError("ended before it had caught up")
 
 
-def told(messages: list[Message]) -> list[tuple[str, int]]:
-    """What they tell: keys and revisions."""
+def changes(messages: list[Message]) -> list[tuple[str, int]]:
+    """Return the keys and revisions in the messages."""
     return [(one.generation.idempotency_key, one.generation.revision) for one in messages if one.HasField("generation")]
 
 
-# -- What goes, and what stays -----------------------------------------------------------------------------------------
+# -- Generations -------------------------------------------------------------------------------------------------------
 
 
-async def test_what_has_ended_is_kept_for_as_long_as_it_is_set_and_no_longer(
-    running: Running, calendar: Calendar
-) -> None:
-    old = await lived(running, "old")
+async def test_ended_generations_are_removed_after_the_retention(running: Running, calendar: Calendar) -> None:
+    old = await completed(running, "old")
     calendar.let_pass(0.9 * HOUR)
-    young, alive = await lived(running, "young"), await running.submit(soul("alive"))
+    young, alive = await completed(running, "young"), await running.submit(soul("alive"))
     calendar.let_pass(0.2 * HOUR)
     await calendar.pruned()
     assert sorted(await kept(running, old, young, alive)) == ["key-of-alive", "key-of-young"]
@@ -161,8 +159,8 @@ async def test_what_has_ended_is_kept_for_as_long_as_it_is_set_and_no_longer(
         assert raised.value.reason == "NOT_FOUND"
 
 
-async def test_what_has_not_ended_is_kept_however_old_it_is(running: Running, calendar: Calendar) -> None:
-    await lived(running, "other")
+async def test_generations_that_have_not_ended_are_kept(running: Running, calendar: Calendar) -> None:
+    await completed(running, "other")
     alive = await running.submit(soul("alive"))
     calendar.let_pass(90 * DAY)
     await calendar.pruned()
@@ -170,8 +168,8 @@ async def test_what_has_not_ended_is_kept_however_old_it_is(running: Running, ca
     await running.finish(alive.id)
 
 
-async def test_nothing_goes_while_the_clocks_disagree(running: Running, calendar: Calendar) -> None:
-    ended = await lived(running, "ended")
+async def test_nothing_is_removed_while_the_clocks_disagree(running: Running, calendar: Calendar) -> None:
+    ended = await completed(running, "ended")
     calendar.jump(30 * DAY)
     await calendar.pruned()
     assert await kept(running, ended)
@@ -184,16 +182,16 @@ async def test_nothing_goes_while_the_clocks_disagree(running: Running, calendar
 # -- Keys --------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_key_stands_for_its_generation_as_long_as_that_is_kept(start: Start, calendar: Calendar) -> None:
+async def test_a_key_is_replayed_as_long_as_its_generation_is_kept(start: Start, calendar: Calendar) -> None:
     running = await start(RETENTION="30d")
-    ended = await lived(running, "fox")
+    ended = await completed(running, "fox")
     calendar.let_pass(29 * DAY)
     again: pb.SubmitGenerationResponse = await running.grpc.call("SubmitGeneration", soul("fox"))
     assert (again.generation.id, again.replayed) == (ended.id, True)
 
 
 async def refused(running: Running, key: str) -> str:
-    """Why a submission under the key is refused; nothing where it is not."""
+    """Return the reason of a refused submission with the key, or an empty string."""
     try:
         await running.submit(soul("fox", key))
     except RpcFailure as failure:
@@ -202,16 +200,16 @@ async def refused(running: Running, key: str) -> str:
 
 
 async def becomes_free(running: Running, key: str) -> None:
-    """Return when a submission under the key has made a new generation."""
+    """Return when a submission with the key has made a new generation."""
     async with asyncio.timeout(PATIENCE):
         while reason := await refused(running, key):
-            # The second where it was freed while it was looked at.
+            # The second reason occurs if the key is freed during the lookup.
             assert reason in ("IDEMPOTENCY_KEY_REUSED", "GATEWAY_UNAVAILABLE")
             await asyncio.sleep(0.01)
 
 
-async def test_a_key_stays_used_for_a_week_when_its_generation_is_gone(running: Running, calendar: Calendar) -> None:
-    await lived(running, "fox")
+async def test_the_key_of_a_removed_generation_stays_used_for_a_week(running: Running, calendar: Calendar) -> None:
+    await completed(running, "fox")
     calendar.let_pass(6.9 * DAY)
     await calendar.pruned()
     assert await refused(running, "key-of-fox") == "IDEMPOTENCY_KEY_REUSED"
@@ -221,11 +219,11 @@ async def test_a_key_stays_used_for_a_week_when_its_generation_is_gone(running: 
 
 
 @pytest.mark.parametrize("age", [0, 20])
-async def test_a_key_stays_used_for_a_week_when_its_generation_is_deleted(
+async def test_the_key_of_a_deleted_generation_stays_used_for_a_week(
     start: Start, calendar: Calendar, age: float
 ) -> None:
     running = await start(RETENTION="30d")
-    ended = await lived(running, "fox")
+    ended = await completed(running, "fox")
     calendar.let_pass(age * DAY)
     await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=ended.id))
     calendar.let_pass(6.9 * DAY)
@@ -235,8 +233,8 @@ async def test_a_key_stays_used_for_a_week_when_its_generation_is_deleted(
     await becomes_free(running, "key-of-fox")
 
 
-async def test_a_deletion_is_remembered_as_long_as_its_key(running: Running, calendar: Calendar) -> None:
-    ended = await lived(running, "fox")
+async def test_a_deletion_can_be_repeated_as_long_as_its_key_is_kept(running: Running, calendar: Calendar) -> None:
+    ended = await completed(running, "fox")
     request = pb.DeleteGenerationRequest(id=ended.id)
     first: pb.DeleteGenerationResponse = await running.grpc.call("DeleteGeneration", request)
     assert first.removed_upstream
@@ -253,16 +251,14 @@ async def test_a_deletion_is_remembered_as_long_as_its_key(running: Running, cal
 # -- Watches -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_token_at_the_horizon_loses_nothing_and_one_below_it_resets(
-    running: Running, calendar: Calendar
-) -> None:
+async def test_tokens_within_the_retention_resume_and_older_ones_reset(running: Running, calendar: Calendar) -> None:
     begun = (await caught_up(running))[-1].resume_token
-    await lived(running, "old")
+    await completed(running, "old")
     calendar.let_pass(0.9 * HOUR)
-    young = await lived(running, "young")
+    young = await completed(running, "young")
     *messages, last = await caught_up(running, begun)
     by_revision = {
-        key_and_revision: one.resume_token for key_and_revision, one in zip(told(messages), messages, strict=True)
+        key_and_revision: one.resume_token for key_and_revision, one in zip(changes(messages), messages, strict=True)
     }
     alive = await running.submit(soul("alive"))
     calendar.let_pass(0.2 * HOUR)
@@ -270,24 +266,22 @@ async def test_a_token_at_the_horizon_loses_nothing_and_one_below_it_resets(
 
     since = [("key-of-young", 1), ("key-of-young", 2), ("key-of-young", 3), ("key-of-alive", 1), ("key-of-alive", 2)]
     at_the_horizon = await caught_up(running, by_revision["key-of-old", 3])
-    assert told(at_the_horizon) == since
+    assert changes(at_the_horizon) == since
     assert not any(message.reset for message in at_the_horizon)
-    assert told(await caught_up(running, by_revision["key-of-young", 2])) == since[2:]
-    assert told(await caught_up(running, last.resume_token)) == since[3:]
+    assert changes(await caught_up(running, by_revision["key-of-young", 2])) == since[2:]
+    assert changes(await caught_up(running, last.resume_token)) == since[3:]
 
     for token in (begun, by_revision["key-of-old", 1], by_revision["key-of-old", 2]):
         below = await caught_up(running, token)
         assert [message.reset for message in below] == [True] + [False] * (len(below) - 1)
         assert not below[0].HasField("generation")
-        assert told(below) == [("key-of-alive", alive.revision)]
+        assert changes(below) == [("key-of-alive", alive.revision)]
         assert below[-1].caught_up
-        assert told(await caught_up(running, below[-1].resume_token)) == []
+        assert changes(await caught_up(running, below[-1].resume_token)) == []
     assert await kept(running, young)
 
 
-async def test_a_reset_with_ids_names_those_that_are_gone_and_tells_the_others_in_any_state(
-    running: Running, calendar: Calendar
-) -> None:
+async def test_a_reset_of_a_watch_of_ids_names_the_removed_ones(running: Running, calendar: Calendar) -> None:
     old, young, alive = [await running.submit(soul(prompt)) for prompt in ("old", "young", "alive")]
     ids = (old.id, young.id, alive.id)
     token = (await caught_up(running, "", *ids))[-1].resume_token
@@ -309,37 +303,37 @@ async def test_a_reset_with_ids_names_those_that_are_gone_and_tells_the_others_i
 
     first, *others = await caught_up(running, others[-1].resume_token, *ids)
     assert first == Message(missing_ids=[old.id], resume_token=first.resume_token)
-    assert told(others) == []
+    assert changes(others) == []
 
 
-async def test_what_is_deleted_leaves_a_trace_that_retention_removes_too(running: Running, calendar: Calendar) -> None:
-    gone = await lived(running, "gone")
+async def test_the_trace_of_a_deletion_is_removed_by_retention(running: Running, calendar: Calendar) -> None:
+    gone = await completed(running, "gone")
     knows_its_end = (await caught_up(running))[-1].resume_token
     await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=gone.id))
     alive = await running.submit(soul("alive"))
     await restarted(running)
     messages = await caught_up(running, knows_its_end)
-    assert told(messages) == [("key-of-alive", 1), ("key-of-alive", 2)]
+    assert changes(messages) == [("key-of-alive", 1), ("key-of-alive", 2)]
     assert not any(message.reset for message in messages)
 
     calendar.let_pass(2 * HOUR)
     await calendar.pruned()
     messages = await caught_up(running, knows_its_end)
     assert messages[0].reset
-    assert told(messages) == [("key-of-alive", alive.revision)]
+    assert changes(messages) == [("key-of-alive", alive.revision)]
 
 
 async def restarted(running: Running) -> None:
-    """The same store without anything in memory."""
+    """Restart the gateway, which clears its memory."""
     await running.stop_gateway()
     await running.start_gateway()
 
 
-async def test_the_client_tells_of_a_reset_and_tells_everything_anew(running: Running, calendar: Calendar) -> None:
+async def test_the_python_client_reports_a_reset_and_the_current_state(running: Running, calendar: Calendar) -> None:
     async with AsyncClient(running.gateway.grpc_address) as client:
         begun = await anext(client.watch_many())
         assert isinstance(begun, CaughtUp)
-        await lived(running, "old")
+        await completed(running, "old")
         alive = await running.submit(soul("alive"))
         calendar.let_pass(2 * HOUR)
         await calendar.pruned()
@@ -354,11 +348,11 @@ async def test_the_client_tells_of_a_reset_and_tells_everything_anew(running: Ru
     assert isinstance(changed, GenerationChanged)
     assert changed.generation.id == alive.id
     assert (reset.resume_token, changed.resume_token) == ("", "")
-    assert told(await caught_up(running, caught.resume_token)) == []
+    assert changes(await caught_up(running, caught.resume_token)) == []
 
 
 async def rest(call: Any) -> list[Message]:
-    """What a stream still brings, whatever ends it."""
+    """Return the remaining messages of a stream, which may end with an error."""
     messages = []
     async with asyncio.timeout(PATIENCE):
         with contextlib.suppress(grpc.aio.AioRpcError):
@@ -367,7 +361,7 @@ async def rest(call: Any) -> list[Message]:
     return messages
 
 
-async def test_who_reads_too_slowly_to_be_told_what_is_removed_hears_of_it(
+async def test_a_slow_watch_that_misses_removed_changes_ends_and_resets(
     running: Running, calendar: Calendar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "RECENT", 2)
@@ -379,7 +373,7 @@ async def test_who_reads_too_slowly_to_be_told_what_is_removed_hears_of_it(
         slow = stub.WatchGenerations(pb.WatchGenerationsRequest(include_input=True))
         assert (await slow.read()).caught_up
         for number in range(10):
-            await lived(running, f"{number} " + "foxes " * 5_000)
+            await completed(running, f"{number} " + "foxes " * 5_000)
         alive = await running.submit(soul("alive"))
         calendar.let_pass(2 * HOUR)
         await calendar.pruned()
@@ -387,16 +381,16 @@ async def test_who_reads_too_slowly_to_be_told_what_is_removed_hears_of_it(
         assert await slow.code() is grpc.StatusCode.UNAVAILABLE
     assert len(messages) < 30
     token = messages[-1].resume_token
-    assert ("key-of-alive", 1) not in told(messages)
+    assert ("key-of-alive", 1) not in changes(messages)
     resumed = await caught_up(running, token)
     assert resumed[0].reset
-    assert told(resumed) == [("key-of-alive", alive.revision)]
+    assert changes(resumed) == [("key-of-alive", alive.revision)]
 
 
-async def test_a_watch_of_one_that_is_removed_before_it_is_told_ends_as_not_found(
+async def test_a_watch_begun_before_a_removal_sends_all_changes(
     running: Running, calendar: Calendar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = await lived(running, "old")
+    ended = await completed(running, "old")
     async with AsyncClient(running.gateway.grpc_address) as client:
         watch = client.watch(ended.id)
         assert (await anext(watch)).revision == 1
