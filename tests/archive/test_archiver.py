@@ -111,7 +111,7 @@ async def test_a_failed_copy_is_retried_after_a_pause(
     assert "Signature" not in logged
 
 
-async def test_a_connection_that_breaks_goes_on_where_it_was(stage: Stage) -> None:
+async def test_a_broken_download_is_resumed(stage: Stage) -> None:
     file = stage.media.add("/a.png", CONTENT, faults=[stage.cut(100_000), stage.cut(50_000)])
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
@@ -126,7 +126,7 @@ async def test_a_connection_that_breaks_goes_on_where_it_was(stage: Stage) -> No
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) - 100_000], ids=["as long", "as the rest"])
-async def test_a_file_that_changes_meanwhile_is_begun_anew(stage: Stage, size: int) -> None:
+async def test_a_download_restarts_if_the_file_changed(stage: Stage, size: int) -> None:
     file = stage.media.add("/a.png", CONTENT)
     other = CONTENT[:size][::-1]
 
@@ -141,7 +141,7 @@ async def test_a_file_that_changes_meanwhile_is_begun_anew(stage: Stage, size: i
     assert stage.place.files() == {f"tenant/{generation.id}/0-image.png": other}
 
 
-async def test_a_part_that_ends_early_is_not_the_end(stage: Stage) -> None:
+async def test_a_truncated_range_response_is_a_failure(stage: Stage) -> None:
     stage.media.add("/a.png", CONTENT, faults=[stage.cut(100_000), {"more": -1000}])
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
@@ -150,7 +150,7 @@ async def test_a_part_that_ends_early_is_not_the_end(stage: Stage) -> None:
     assert stage.archiver.failures == 1
 
 
-async def test_a_host_that_knows_no_parts_gives_the_whole_again(stage: Stage) -> None:
+async def test_without_range_support_the_whole_file_is_downloaded_again(stage: Stage) -> None:
     file = stage.media.add("/a.png", CONTENT, ranged=False, faults=[stage.cut(100_000)])
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
@@ -161,7 +161,7 @@ async def test_a_host_that_knows_no_parts_gives_the_whole_again(stage: Stage) ->
 
 
 @FOLDER_ONLY
-async def test_a_folder_goes_on_after_a_restart_too(stage: Stage) -> None:
+async def test_a_copy_to_a_folder_is_resumed_after_a_restart(stage: Stage) -> None:
     cut = stage.cut(30_000)
     file = stage.media.add("/a.png", CONTENT, faults=[cut] * (MOST_BREAKS + 1))
     stage.clock.wait = _never  # type: ignore[method-assign]
@@ -187,7 +187,7 @@ async def _never(signal: asyncio.Future[None], seconds: float | None) -> None:
 
 
 @FOLDER_ONLY
-async def test_a_copy_that_was_spoiled_is_found_and_made_anew(
+async def test_a_corrupted_copy_is_detected_and_made_again(
     stage: Stage, place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def spoil() -> None:
@@ -211,7 +211,7 @@ async def test_a_copy_that_was_spoiled_is_found_and_made_anew(
 
 
 @S3_ONLY
-async def test_an_upload_that_is_interrupted_is_taken_back(stage: Stage, s3: tuple[Path, object]) -> None:
+async def test_an_interrupted_upload_is_aborted(stage: Stage, s3: tuple[Path, object]) -> None:
     hanging, asked = asyncio.Event(), asyncio.Event()
 
     async def hang() -> None:
@@ -232,7 +232,7 @@ async def test_an_upload_that_is_interrupted_is_taken_back(stage: Stage, s3: tup
     assert stage.place.files() == {}
 
 
-async def test_the_limit_of_bytes_per_second_is_kept(stage: Stage) -> None:
+async def test_the_bandwidth_limit_is_obeyed(stage: Stage) -> None:
     rate = 50_000
     for name in ("a", "b"):
         stage.media.add(f"/{name}.png", CONTENT)
@@ -243,12 +243,14 @@ async def test_the_limit_of_bytes_per_second_is_kept(stage: Stage) -> None:
     await stage.becomes_archived(generation, 2)
 
     passed = stage.clock.moment().steady - began
-    # Each byte is read twice; the last piece is on its way when its time begins. On a clock that jumps, the waits of
-    # the two files, of which each goes on when the other one's is over, add up.
+    # Each byte is read twice, and the wait for the last chunk begins after it was sent. The waits of the two files
+    # add up, because the clock jumps.
     assert (4 * len(CONTENT) - 2 * CHUNK) / rate <= passed <= 8 * len(CONTENT) / rate
 
 
-async def test_it_is_given_up_only_after_a_try_past_its_time(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_copy_is_abandoned_only_after_an_attempt_past_its_expiry(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     file = stage.media.add("/a.png", CONTENT, faults=[{"status": 403}] * 1000)
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
@@ -267,7 +269,7 @@ async def test_it_is_given_up_only_after_a_try_past_its_time(stage: Stage, caplo
     assert stage.store.copies.copies_waiting() == 0
 
 
-async def test_a_calendar_that_was_set_forward_gives_nothing_up(stage: Stage) -> None:
+async def test_a_clock_set_forward_abandons_no_copy(stage: Stage) -> None:
     file = stage.media.add("/a.png", CONTENT, faults=[{"status": 503}])
     generation = await stage.completed(stage.url("/a.png"))
     never_planned = await stage.completed(stage.url("/a.png"))
@@ -283,7 +285,7 @@ async def test_a_calendar_that_was_set_forward_gives_nothing_up(stage: Stage) ->
     assert len(file.requests) == 3
 
 
-async def test_what_is_deleted_is_removed_and_nothing_else(stage: Stage) -> None:
+async def test_only_copies_of_deleted_generations_are_removed(stage: Stage) -> None:
     stage.media.add("/a.png", CONTENT)
     stage.start()
     gone, stays = [await stage.completed(stage.url("/a.png")) for _ in range(2)]
@@ -298,7 +300,7 @@ async def test_what_is_deleted_is_removed_and_nothing_else(stage: Stage) -> None
     assert list(await stage.archived(stays)) == [0]
 
 
-async def test_what_is_deleted_while_it_is_copied_does_not_stay(stage: Stage) -> None:
+async def test_a_generation_deleted_during_its_copy_leaves_no_file(stage: Stage) -> None:
     going_on, asked = asyncio.Event(), asyncio.Event()
 
     async def hang() -> None:
@@ -318,7 +320,7 @@ async def test_what_is_deleted_while_it_is_copied_does_not_stay(stage: Stage) ->
     assert stage.archiver.archived == 0
 
 
-async def test_retention_leaves_the_copies(stage: Stage) -> None:
+async def test_retention_does_not_remove_copies(stage: Stage) -> None:
     stage.media.add("/a.png", CONTENT)
     waiting = stage.media.add("/b.png", CONTENT, faults=[{"status": 503}] * 3)
     stage.clock.wait = _never  # type: ignore[method-assign]
@@ -341,7 +343,7 @@ async def test_retention_leaves_the_copies(stage: Stage) -> None:
 
 
 @FOLDER_ONLY
-async def test_another_archive_gets_what_waits_and_what_lies_elsewhere_stays(stage: Stage, tmp_path: Path) -> None:
+async def test_a_new_archive_gets_pending_copies_and_keeps_old_files(stage: Stage, tmp_path: Path) -> None:
     stage.media.add("/a.png", CONTENT)
     late = stage.media.add("/b.png", CONTENT, faults=[{"status": 503}] * 2)
     stage.clock.wait = _never  # type: ignore[method-assign]
@@ -363,7 +365,7 @@ async def test_another_archive_gets_what_waits_and_what_lies_elsewhere_stays(sta
     await stage.store.delete(first, at_upstream=False, steady=examples.NOW)
     await stage.store.delete(second, at_upstream=False, steady=examples.NOW)
     await stage.becomes(lambda: other.files() == {})
-    assert list(stage.place.files()) == [f"tenant/{first.id}/0-image.png"]  # until its archive is there again
+    assert list(stage.place.files()) == [f"tenant/{first.id}/0-image.png"]  # until its archive is configured again
 
 
 @FOLDER_ONLY
@@ -377,7 +379,7 @@ async def test_another_archive_gets_what_waits_and_what_lies_elsewhere_stays(sta
     ],
     ids=["upwards", "strange", "long", "none"],
 )
-async def test_no_name_leads_out_of_its_folder(stage: Stage, output: dict[str, str], key: str) -> None:
+async def test_output_names_cannot_leave_their_folder(stage: Stage, output: dict[str, str], key: str) -> None:
     stage.media.add("/a.png", CONTENT)
     stage.start()
     generation = await stage.completed(stage.url("/a.png"), **output)
@@ -386,7 +388,7 @@ async def test_no_name_leads_out_of_its_folder(stage: Stage, output: dict[str, s
 
 
 @FOLDER_ONLY
-async def test_a_folder_that_cannot_be_written_is_waited_for(stage: Stage, place: Place) -> None:
+async def test_an_unwritable_folder_is_retried_until_it_is_writable(stage: Stage, place: Place) -> None:
     stage.media.add("/a.png", CONTENT)
     partial = place.folder / ".partial"
     partial.rmdir()
@@ -403,7 +405,7 @@ async def test_a_folder_that_cannot_be_written_is_waited_for(stage: Stage, place
 
 
 @S3_ONLY
-async def test_credentials_that_are_refused_are_told_by_kind_alone(
+async def test_refused_s3_credentials_are_logged_without_the_secret(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage.media.add("/a.png", CONTENT)

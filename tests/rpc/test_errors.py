@@ -36,7 +36,7 @@ SECRET_TEXT = "refused: Key sandbox:sandbox at https://files.example/a.png?token
 """An upstream error text that contains secrets."""
 SECRETS = ("sandbox:sandbox", "canary", "Traceback", 'File "', ".py", "Error:")
 MOST_WAITING = 8
-NOBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
+UNKNOWN_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Case:
         return soul(self.prompt, self.key, **fields)
 
     async def in_state(self, state: str) -> str:
-        """The id of a generation in that state, and its key used."""
+        """Submit with the key of the case; return the id of the generation in the state."""
         running = self.running
         wait_for = pb.WAIT_FOR_STORED if state == "UNCERTAIN" else pb.WAIT_FOR_ACCEPTED
         generation = await running.submit(self.good(wait_for=wait_for))
@@ -78,7 +78,7 @@ Build = Callable[[Case], Awaitable[Message | bytes]]
 
 @dataclass(frozen=True)
 class Row:
-    """A call that must fail. `build` arranges what it needs, and makes the request."""
+    """A call that must fail. `build` prepares it and returns the request."""
 
     name: str
     reason: str
@@ -89,19 +89,19 @@ class Row:
     terms: dict[str, Any] = field(default_factory=dict)
     transports: tuple[str, ...] = TRANSPORTS
     again: Literal["", "accepted", "stored"] = ""
-    """How far a good submission under the same key gets afterwards; empty where that proves nothing."""
+    """The state that a valid submission with the same key reaches afterwards; empty if that proves nothing."""
     kept: bool = False
-    """The refusal is also the failure of a generation."""
+    """True if the refusal is also the failure of a generation."""
     says: str = ""
     alone: bool = False
-    """It does not leave the gateway as it was."""
+    """True if the call changes the gateway for later calls."""
 
     def __str__(self) -> str:
         return self.name
 
 
 def submitting(**changes: Any) -> Build:
-    """A submission in JSON form, under the key of the case."""
+    """Build a submission from JSON, with the key of the case."""
 
     async def build(case: Case) -> Message:
         return ParseDict({"idempotencyKey": case.key} | changes, pb.SubmitGenerationRequest())
@@ -110,7 +110,7 @@ def submitting(**changes: Any) -> Build:
 
 
 def asking(method: str, **request: Any) -> Build:
-    """A request in JSON form."""
+    """Build a request from JSON."""
 
     async def build(_: Case) -> Message:
         return ParseDict(request, GetMessageClass(SERVICE.methods_by_name[method].input_type)())
@@ -119,7 +119,7 @@ def asking(method: str, **request: Any) -> Build:
 
 
 def bad(name: str, *fields: str, again: Literal["", "accepted"] = "accepted", **changes: Any) -> Row:
-    """A submission that our own check refuses."""
+    """Return a row for a submission that the gateway itself refuses."""
     return Row(f"submit: {name}", "INVALID_INPUT", "SubmitGeneration", submitting(**changes), fields, again=again)
 
 
@@ -162,7 +162,7 @@ def bad_field(name: str, *fields: str, **changes: Any) -> Row:
 
 
 def undecodable(name: str, binary: bytes, text: str) -> Row:
-    """Bytes that are no request, in the two encodings."""
+    """Return a row for bytes that cannot be decoded, in both encodings."""
 
     async def build(case: Case) -> bytes:
         return text.encode() if case.transport == "connect-json" else binary
@@ -171,7 +171,7 @@ def undecodable(name: str, binary: bytes, text: str) -> Row:
 
 
 def bad_json(name: str, request: dict[str, Any]) -> Row:
-    """JSON that only the JSON form of a request can carry."""
+    """Return a row for a request that only JSON can express."""
 
     async def build(case: Case) -> bytes:
         return json.dumps({"idempotencyKey": case.key} | request).encode()
@@ -183,7 +183,7 @@ def bad_json(name: str, request: dict[str, Any]) -> Row:
 
 
 def refused(name: str, reason: str, *fields: str, says: str = "", **fault: Any) -> Row:
-    """A submission that Higgsfield refuses."""
+    """Return a row for a submission that Higgsfield refuses."""
 
     async def build(case: Case) -> Message:
         case.running.plan(on="submit", prompt=case.prompt, **fault)
@@ -205,7 +205,7 @@ def estimating(name: str, reason: str, *fields: str, **fault: Any) -> Row:
 
 
 def in_state(state: str, reason: str, method: str, **terms: Any) -> Row:
-    """A call that comes too early or too late."""
+    """Return a row for a call in a state that does not permit it."""
 
     async def build(case: Case) -> Message:
         if state == "UNCERTAIN":
@@ -217,9 +217,9 @@ def in_state(state: str, reason: str, method: str, **terms: Any) -> Row:
 
 def unknown(method: str) -> Row:
     async def build(_: Case) -> Message:
-        return _identified(method, NOBODY)
+        return _identified(method, UNKNOWN_ID)
 
-    return Row(f"{method}: unknown id", "NOT_FOUND", method, build, metadata={"generation_id": NOBODY})
+    return Row(f"{method}: unknown id", "NOT_FOUND", method, build, metadata={"generation_id": UNKNOWN_ID})
 
 
 def _identified(method: str, generation_id: str) -> Message:
@@ -278,19 +278,19 @@ async def resume_of_another_filter(case: Case) -> Message:
     return request
 
 
-async def revision_to_come(case: Case) -> Message:
+async def future_revision(case: Case) -> Message:
     generation = await case.running.submit(case.good())
     return pb.WatchGenerationRequest(id=generation.id, after_revision=generation.revision + 1)
 
 
-async def full_told_by_the_answer(case: Case) -> Message:
+async def saturated_by_its_response(case: Case) -> Message:
     case.running.plan(
         on="submit", prompt=case.prompt, status=429, body={"detail": "full", "code": "account_queue_full"}
     )
     return case.good(fail_when_saturated=True)
 
 
-async def full_known_before(case: Case) -> Message:
+async def saturated_before(case: Case) -> Message:
     running = case.running
     busy = {"status": 429, "body": {"detail": "full"}, "headers": {"Retry-After": "60"}}
     running.plan(on="submit", prompt="the first", **busy)
@@ -317,12 +317,12 @@ async def draining(case: Case) -> Message:
     return case.good()
 
 
-async def store_is_away(case: Case) -> Message:
+async def broken_keys_table(case: Case) -> Message:
     _rename(case.running, "keys")
     return case.good()
 
 
-async def store_cannot_be_read(case: Case) -> Message:
+async def broken_generations_table(case: Case) -> Message:
     generation_id = await case.in_state("COMPLETED")
     _rename(case.running, "generations")
     return pb.GetGenerationRequest(id=generation_id)
@@ -473,7 +473,7 @@ ROWS = [
     Row("ListGenerations: a state by an unknown name", "INVALID_INPUT", "ListGenerations", unknown_state_by_name,
         ("request",), transports=("connect-json",)),
     bad_read("GetGeneration", "no id", "id"),
-    bad_read("WaitGeneration", "a timeout over 1 h", "timeout", id=NOBODY, timeout="3601s"),
+    bad_read("WaitGeneration", "a timeout over 1 h", "timeout", id=UNKNOWN_ID, timeout="3601s"),
     bad_read("ListGenerations", "a negative page", "page_size", pageSize=-1),
     bad_read("ListGenerations", "unknown state", "filter.states[0]", filter={"states": [99]}),
     bad_read("ListGenerations", "1001 ids", "filter.ids", filter={"ids": ["x"] * 1001}),
@@ -487,7 +487,7 @@ ROWS = [
     bad_read("WatchGenerations", "a key", "filter.idempotency_key", filter={"idempotencyKey": "k"}),
     bad_read("WatchGenerations", "forecasts too often", "forecast_interval", forecastInterval="0.9s"),
     Row("WatchGeneration: a revision that has not happened", "INVALID_INPUT", "WatchGeneration",
-        revision_to_come, ("after_revision",)),
+        future_revision, ("after_revision",)),
     Row("estimate: what v1 has no price for", "INVALID_INPUT", "EstimateGeneration",
         asking("EstimateGeneration", input=SPEAK), ("input.speak",)),
     Row("estimate: a bad input", "INVALID_INPUT", "EstimateGeneration",
@@ -514,9 +514,9 @@ ROWS = [
     refused("422 with a list", "INPUT_REFUSED", "input.soul.character_id", status=422, body={"detail": UNPROCESSABLE}),
     refused("422 with a text", "INPUT_REFUSED", says="refused: Key", status=422, body={"detail": SECRET_TEXT}),
     refused("423", "MODEL_UNAVAILABLE", status=423, body={"detail": "Model is temporarily blocked"}),
-    Row("submit: full, told by the answer", "UPSTREAM_SATURATED", "SubmitGeneration", full_told_by_the_answer,
+    Row("submit: full, told by the answer", "UPSTREAM_SATURATED", "SubmitGeneration", saturated_by_its_response,
         again="accepted", kept=True, alone=True, terms={"UPSTREAM_CONCURRENCY": 100}),
-    Row("submit: full, known before", "UPSTREAM_SATURATED", "SubmitGeneration", full_known_before, again="stored",
+    Row("submit: full, known before", "UPSTREAM_SATURATED", "SubmitGeneration", saturated_before, again="stored",
         alone=True),
     estimating("401", "UPSTREAM_CREDENTIALS_REFUSED", status=401, body={"detail": SECRET_TEXT}),
     estimating("404", "MODEL_UNKNOWN", status=404, body={"detail": "model_not_found"}),
@@ -536,9 +536,9 @@ ROWS = [
         terms={"UPSTREAM_CONCURRENCY": 1}, alone=True),
     Row("submit: draining", "GATEWAY_UNAVAILABLE", "SubmitGeneration", draining,
         terms={"UPSTREAM_TIMEOUT": 2}, alone=True),
-    Row("submit: the store cannot be written", "GATEWAY_UNAVAILABLE", "SubmitGeneration", store_is_away,
+    Row("submit: the store cannot be written", "GATEWAY_UNAVAILABLE", "SubmitGeneration", broken_keys_table,
         again="accepted"),
-    Row("GetGeneration: the store cannot be read", "GATEWAY_UNAVAILABLE", "GetGeneration", store_cannot_be_read),
+    Row("GetGeneration: the store cannot be read", "GATEWAY_UNAVAILABLE", "GetGeneration", broken_generations_table),
     Row("GetGeneration: a defect", "INTERNAL", "GetGeneration", row_is_damaged),
 ]  # fmt: skip
 
