@@ -348,7 +348,7 @@ def _rename(running: Running, table: str) -> None:
 
 
 def mend(running: Running) -> None:
-    """Undo what a row did to the store."""
+    """Undo the changes of a row to the store."""
     with contextlib.closing(sqlite3.connect(running.store_path)) as connection:
         for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE name LIKE '%\\_away' ESCAPE '\\'"):
             connection.execute(f"ALTER TABLE {table} RENAME TO {table.removesuffix('_away')}")
@@ -357,7 +357,7 @@ def mend(running: Running) -> None:
 def cancel_while(on: str, **fault: Any) -> Build:
     async def build(case: Case) -> Message:
         generation_id = await case.in_state("QUEUED")
-        # The follower asks too: only what the cancel itself meets is spoiled.
+        # The follower polls too, so the fault applies only to calls of the cancel.
         case.running.plan(on=on, **fault)
         return pb.CancelGenerationRequest(id=generation_id)
 
@@ -365,13 +365,13 @@ def cancel_while(on: str, **fault: Any) -> Build:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of a message in protobuf's binary form."""
+    """Encode a field of a protobuf message."""
     length = len(content)
     return bytes((number << 3 | 2, length & 0x7F | 0x80, length >> 7 & 0x7F | 0x80, length >> 14)) + content
 
 
 def _nested(levels: int) -> bytes:
-    """A submission whose parameters are lists in lists."""
+    """Return a submission with nested lists as parameters."""
     value = b""
     for _ in range(levels):
         value = _field(6, _field(1, value))
@@ -382,7 +382,7 @@ def _nested(levels: int) -> bytes:
 UNPROCESSABLE = [{"type": "x", "loc": ["body", "custom_reference_id"], "msg": SECRET_TEXT, "input": "canary"}]
 
 ROWS = [
-    # Our own check.
+    # Refused by the gateway's own checks.
     bad("no input", "input"),
     bad("an input without kind", "input", input={}),
     bad_soul("no prompt", "prompt", prompt="  "),
@@ -492,7 +492,7 @@ ROWS = [
         asking("EstimateGeneration", input=SPEAK), ("input.speak",)),
     Row("estimate: a bad input", "INVALID_INPUT", "EstimateGeneration",
         asking("EstimateGeneration", input={"soul": {"prompt": "a fox", "seed": 0}}), ("input.soul.seed",)),
-    # What does not exist, or is not in the right state.
+    # Unknown resources, and resources in the wrong state.
     *(unknown(name) for name in (
         "GetGeneration", "CancelGeneration", "WaitGeneration", "WatchGeneration", "DeleteGeneration",
         "ExplainGeneration",
@@ -505,7 +505,7 @@ ROWS = [
     in_state("UNCERTAIN", "NOT_CANCELABLE", "CancelGeneration", UPSTREAM_IDEMPOTENCY="off"),
     in_state("QUEUED", "NOT_DONE", "DeleteGeneration"),
     in_state("UNCERTAIN", "NOT_DONE", "DeleteGeneration", UPSTREAM_IDEMPOTENCY="off"),
-    # What Higgsfield refuses.
+    # Refused by Higgsfield.
     refused("400", "INPUT_REFUSED", says="Higgsfield refused the input", status=400, body={"detail": SECRET_TEXT}),
     refused("401", "UPSTREAM_CREDENTIALS_REFUSED", status=401, body={"detail": SECRET_TEXT}),
     refused("402", "INSUFFICIENT_CREDITS", status=402, body={"detail": SECRET_TEXT}),
@@ -531,7 +531,7 @@ ROWS = [
     Row("DeleteGeneration: Higgsfield says 500", "UPSTREAM_UNAVAILABLE", "DeleteGeneration", delete_fails_there),
     Row("CancelGeneration: Higgsfield says nothing", "UPSTREAM_UNAVAILABLE", "CancelGeneration",
         cancel_while("cancel", kind="reset")),
-    # What the gateway itself cannot.
+    # Failures of the gateway itself.
     Row("submit: our queue is full", "GATEWAY_OVERLOADED", "SubmitGeneration", queue_is_full,
         terms={"UPSTREAM_CONCURRENCY": 1}, alone=True),
     Row("submit: draining", "GATEWAY_UNAVAILABLE", "SubmitGeneration", draining,
@@ -545,7 +545,7 @@ ROWS = [
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses that protect Higgsfield, and the size of the queue, made small."""
+    """Shorten the pauses that protect Higgsfield, and the queue."""
     monkeypatch.setattr(sender, "CREDENTIALS_PAUSE", 0.05)
     monkeypatch.setattr(sender, "PROBE_PAUSE", 0.05)
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.2)
@@ -555,7 +555,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
-    """The gateway of all rows that leave it as it was."""
+    """The gateway shared by all rows that leave it unchanged."""
     async with run(tmp_path_factory.mktemp("shared")) as running:
         yield running
 
@@ -566,14 +566,14 @@ async def test_a_refusal_is_the_same_over_every_transport_and_loses_nothing(
     shared: Running, tmp_path: Path, row: Row
 ) -> None:
     async with run(tmp_path, **row.terms) if row.alone else contextlib.nullcontext(shared) as running:
-        told = {name: await _refused(row, Case(running, row.name, name)) for name in row.transports}
+        compared = {name: await _refused(row, Case(running, row.name, name)) for name in row.transports}
         running.clock.advance(60)
-    first, *others = told.values()
-    assert all(one == first for one in others), told
+    first, *others = compared.values()
+    assert all(one == first for one in others), compared
 
 
 async def _refused(row: Row, case: Case) -> list[str]:
-    """Make the call, judge its failure, and return what must be the same whatever the transport."""
+    """Make the call, check its failure, and return the parts that must be the same over every transport."""
     running = case.running
     request = await row.build(case)
     charges = len(running.ledger.charges)
@@ -606,7 +606,7 @@ def _check_wire_form(row: Row, error: RpcFailure) -> None:
 
 
 def _check_standard_details(row: Row, error: RpcFailure) -> None:
-    """Those that error.proto names for the reason, holding the same facts as our own detail."""
+    """Check the standard details that error.proto names for the reason against the gateway's own detail."""
     failure = error.failure
     if failure.field_violations:
         violations = error.detail(error_details_pb2.BadRequest).field_violations
@@ -625,7 +625,7 @@ def _check_standard_details(row: Row, error: RpcFailure) -> None:
 
 
 async def _check_kept(case: Case, error: RpcFailure) -> None:
-    """What Higgsfield refused is there as a generation that has failed, by the id that the error names."""
+    """Check that the refused submission is a FAILED generation with the id in the error."""
     generation = await case.running.get(error.failure.metadata["generation_id"])
     assert (name_of(generation), generation.idempotency_key) == ("FAILED", case.key)
     assert not generation.HasField("accept_time")
@@ -643,12 +643,12 @@ async def _check_key_is_free(row: Row, case: Case) -> None:
     assert len(case.running.ledger.charges) == charges + (row.again == "accepted")
 
 
-def _normalised(told: object, case: Case) -> str:
-    """A text without what differs between two calls, and without the words of the two decoders."""
-    text = str(told).replace(case.transport, "*")
-    failures = [told] if isinstance(told, RpcFailure) else []
+def _normalised(compared: object, case: Case) -> str:
+    """Return the text without the parts that differ between two calls or between the two decoders."""
+    text = str(compared).replace(case.transport, "*")
+    failures = [compared] if isinstance(compared, RpcFailure) else []
     for name in ("generation_id", "incident"):
-        for value in _values(told, name):
+        for value in _values(compared, name):
             text = text.replace(value, f"<{name}>")
     if failures and "incident" in text:
         text = text[: text.index("incident")]
@@ -658,12 +658,14 @@ def _normalised(told: object, case: Case) -> str:
     return "".join(_settled_lines(text))
 
 
-def _values(told: object, name: str) -> Iterator[str]:
-    metadata = getattr(told, "metadata", None) or getattr(getattr(told, "failure", None), "metadata", None) or {}
+def _values(compared: object, name: str) -> Iterator[str]:
+    metadata = (
+        getattr(compared, "metadata", None) or getattr(getattr(compared, "failure", None), "metadata", None) or {}
+    )
     if name in metadata:
         yield metadata[name]
-    if isinstance(told, error_details_pb2.ResourceInfo):
-        yield told.resource_name
+    if isinstance(compared, error_details_pb2.ResourceInfo):
+        yield compared.resource_name
 
 
 def _settled_lines(text: str) -> Iterator[str]:
