@@ -1,7 +1,12 @@
-"""The protocol of an HTTP connection: uvicorn's, with limits on the size of a head and the time to send a request."""
+"""The protocol of an HTTP connection: uvicorn's, with limits on the size of a head and the time to send a request.
+
+A response starts when its request has arrived completely, although the app may refuse a request before it reads the
+body. Some clients stop writing and close the connection when a response starts, and lose it (ADR 0031).
+"""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -10,12 +15,16 @@ from gateway.telemetry import Bad
 from gateway.web.connection_limit import Slot
 
 HEAD_WITHIN = 5.0
-"""Seconds for the head of a request, and for the rest of a body whose request was answered early."""
+"""Seconds for the head of a request, and for the rest of a body that the app does not read: before the response starts,
+and again after it."""
 BODY_WITHIN = 60.0
 """Seconds for the body of a request. The largest body takes half of them over a slow line. Webhooks have less."""
 LARGEST_HEAD = 16 * 1024
 """Bytes of the URL and the headers; the limit of gRPC's metadata is the same."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+_Message = MutableMapping[str, Any]
 
 
 class Connection(HttpToolsProtocol):
@@ -29,6 +38,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, slot: Slot, bad: Callable[[Bad], None], **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._app, self.app = self.app, self._serve
         self._slot = slot
         self._bad = bad
         self._timer: asyncio.TimerHandle | None = None
@@ -103,6 +113,38 @@ class Connection(HttpToolsProtocol):
             self._slot.idle(self.transport.abort)
         if self._head != 0 and not self._answering:
             self._start_timer(HEAD_WITHIN)
+
+    async def _serve(
+        self,
+        scope: _Message,
+        receive: Callable[[], Awaitable[_Message]],
+        send: Callable[[_Message], Awaitable[None]],
+    ) -> None:
+        """Run the app, and read the rest of the request before the response starts."""
+
+        async def send_after_request(message: _Message) -> None:
+            if message["type"] == "http.response.start" and self._request_arrives:
+                await self._discard(receive)
+            await send(message)
+
+        await self._app(scope, receive, send_after_request)
+
+    @property
+    def _request_arrives(self) -> bool:
+        """Whether more of the request that is being answered will arrive.
+
+        If another request is queued behind it, it has arrived. A client that waits for `100 Continue` sends nothing.
+        """
+        return self._head is None and not self.pipeline and not self.cycle.waiting_for_100_continue
+
+    async def _discard(self, receive: Callable[[], Awaitable[_Message]]) -> None:
+        """Discard the rest of the request, for at most HEAD_WITHIN seconds. The connection counts as idle."""
+        self._slot.idle(self.transport.abort)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEAD_WITHIN):
+                while (await receive()).get("more_body"):
+                    pass
+        self._slot.busy()
 
     def _count(self, size: int) -> None:
         self._parsed += size

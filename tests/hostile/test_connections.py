@@ -7,7 +7,7 @@ import logging
 import re
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from gateway.certificates import Certificates
 from gateway.config import Address
 from gateway.serving import listen
 from gateway.telemetry import LINES_WITHIN, MOST_LINES, Bad, LogRateLimit
+from gateway.web import connection
 from gateway.web.server import WebServer
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.certificates import Authority
@@ -97,7 +98,9 @@ async def test_the_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def server(certificates: Certificates | None = None) -> AsyncIterator[tuple[WebServer, str, list[Bad]]]:
+async def server(
+    certificates: Certificates | None = None, more: Sequence[Route] = ()
+) -> AsyncIterator[tuple[WebServer, str, list[Bad]]]:
     """Start a server that accepts two connections; yield it, its address, and the bad requests that it counted."""
     counted: list[Bad] = []
     held = asyncio.Event()
@@ -111,7 +114,7 @@ async def server(certificates: Certificates | None = None) -> AsyncIterator[tupl
 
     listening = listen("HTTP_ADDRESS", Address("127.0.0.1", 0))
     host, port = listening.getsockname()[:2]
-    app = Starlette(routes=[Route("/hold", hold), Route("/now", now)])
+    app = Starlette(routes=[Route("/hold", hold), Route("/now", now), *more])
     web = WebServer(app, listening, certificates=certificates, most=2, bad=counted.append)
     await web.start()
     try:
@@ -138,6 +141,33 @@ async def test_the_longest_idle_connection_is_closed_first() -> None:
             assert await first.read() == b""
             assert not second.at_eof()
             assert (web.connections, counted) == (2, [Bad.CONNECTIONS])
+
+
+async def test_a_connection_with_a_refused_request_makes_room_before_its_body_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_WITHIN", 10 * PATIENCE)
+    begun: list[Request] = []
+
+    async def refuse(request: Request) -> Response:
+        begun.append(request)
+        return PlainTextResponse("refused", status_code=403)
+
+    async with (
+        server(more=[Route("/refuse", refuse, methods=["POST"])]) as (web, address, counted),
+        connected(address) as (first, one),
+        connected(address) as (_, other),
+    ):
+        for writer in (one, other):
+            writer.write(b"POST /refuse HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            while len(begun) < 2 or len(web._limit._idle) < 2:
+                await asyncio.sleep(0.01)
+        async with connected(address) as (third, asking):
+            asking.write(GET % b"now")
+            await third.readuntil(b"now")
+            assert await first.read() == b""
+        assert counted == [Bad.CONNECTIONS]
 
 
 async def test_a_new_connection_is_refused_while_all_others_are_busy() -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from gateway.generations.ports import MOST_DELIVERIES
-from gateway.web import webhook
+from gateway.web import connection, webhook
 from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, soul
 from tests.support.webhooks import SECRET, path_of, post, signed, told
 from tests.webhooks.conftest import Start
@@ -135,6 +135,7 @@ async def test_an_unfinished_delivery_is_answered_with_503(
     start: Start, monkeypatch: pytest.MonkeyPatch, size: str
 ) -> None:
     monkeypatch.setattr(webhook, "BODY_WITHIN", 0.2)
+    monkeypatch.setattr(connection, "HEAD_WITHIN", 0.2)
     running = await start()
     queued = await running.submit(soul("a fox"))
     path = urlsplit(path_of(running, "a fox")).path
@@ -144,7 +145,8 @@ async def test_an_unfinished_delivery_is_answered_with_503(
     await running.finish(queued.id)
 
 
-async def test_an_endless_delivery_is_cut_off(start: Start) -> None:
+async def test_an_endless_delivery_is_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_WITHIN", 0.2)
     running = await start()
     await running.submit(soul("a fox"))
     path = urlsplit(path_of(running, "a fox")).path
