@@ -57,7 +57,7 @@ async def test_a_key_is_claimed_once_for_a_tenant(characters: SqliteCharacters) 
     assert [one.id for one in await characters.creations()] == ["1", "3"]
 
 
-async def test_a_character_belongs_to_one_order_of_its_account(characters: SqliteCharacters) -> None:
+async def test_a_character_belongs_to_one_creation_of_its_account(characters: SqliteCharacters) -> None:
     for number, account in (("1", "a"), ("2", "a"), ("3", "b")):
         await characters.claim(replace(CREATION, id=number, key=number, account=account))
     await characters.bind("1", "c")
@@ -67,7 +67,7 @@ async def test_a_character_belongs_to_one_order_of_its_account(characters: Sqlit
     assert [one.character_id for one in await characters.creations()] == ["c", "", "c"]
 
 
-async def test_only_an_open_order_can_be_freed_and_its_key_reused(characters: SqliteCharacters) -> None:
+async def test_only_an_unbound_creation_can_be_freed_and_its_key_reused(characters: SqliteCharacters) -> None:
     await characters.claim(CREATION)
     await characters.free("1")
     assert await characters.creations() == []
@@ -84,7 +84,7 @@ async def test_a_confirmed_deletion_is_never_undone(characters: SqliteCharacters
     assert await characters.removals() == [replace(wish, gone=True)]
 
 
-async def test_the_clock_continues_from_the_last_order(store: SqliteStore, characters: SqliteCharacters) -> None:
+async def test_the_clock_continues_from_the_last_creation(store: SqliteStore, characters: SqliteCharacters) -> None:
     await characters.claim(CREATION)
     assert store.newest_steady() == 2e9
 

@@ -95,16 +95,16 @@ WRONG: Sequence[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "told"), WRONG, ids=[told for _, told in WRONG])
+@pytest.mark.parametrize(("spoil", "message"), WRONG, ids=[message for _, message in WRONG])
 @pytest.mark.parametrize("existing", [False, True])
 def test_gaps_and_duplicates_are_refused(
-    tmp_path: Path, folder: Path, spoil: Callable[[Path], None], told: str, existing: bool
+    tmp_path: Path, folder: Path, spoil: Callable[[Path], None], message: str, existing: bool
 ) -> None:
     path = tmp_path / "store.db"
     if existing:
         files.prepare(path).close()
     spoil(folder)
-    with pytest.raises(files.StoreFileError, match=told) as refused:
+    with pytest.raises(files.StoreFileError, match=message) as refused:
         files.prepare(path)
     assert str(path) in str(refused.value)
 

@@ -134,7 +134,7 @@ async def test_one_of_many_concurrent_claims_with_a_key_wins(store: Store) -> No
     assert [generation.id for generation in await store.unfinished()] == [winner]
 
 
-# -- The save: conditional, and what goes with it ----------------------------------------------------------------------
+# -- The save: conditional, with its side effects ----------------------------------------------------------------------
 
 
 async def test_the_second_save_of_a_version_fails(store: Store) -> None:
@@ -259,12 +259,12 @@ async def test_changes_of_a_tenant_are_in_the_order_of_their_commits(store: Stor
 
 
 async def test_announced_returns_after_the_listeners_got_all_earlier_commits(store: Store) -> None:
-    heard: list[Saved] = []
-    store.listen(heard.extend)
+    announced: list[Saved] = []
+    store.listen(announced.extend)
     claims = [asyncio.create_task(store.claim(examples.claim())) for _ in range(3)]
     await asyncio.sleep(0)
     await store.announced()
-    assert len(heard) == 3
+    assert len(announced) == 3
     await asyncio.gather(*claims)
 
 
@@ -283,37 +283,37 @@ async def test_positions_are_never_reused(store: Store, engine: Engine) -> None:
 
 
 async def test_listeners_get_every_commit_in_order_and_before_its_writer(store: Store) -> None:
-    heard: list[Saved] = []
-    store.listen(heard.extend)
+    announced: list[Saved] = []
+    store.listen(announced.extend)
 
     async def submit(request_id: str) -> None:
         waiting = await stored(store)
-        assert heard_of(waiting)
+        assert was_announced(waiting)
         sending = await saved(store, waiting, examples.marked(waiting))
-        assert heard_of(sending)
+        assert was_announced(sending)
         accepted = await saved(store, sending, examples.accepted(sending, request_id))
-        assert heard_of(accepted)
+        assert was_announced(accepted)
 
-    def heard_of(generation: Generation) -> bool:
-        return any(one.generation == generation for one in heard)
+    def was_announced(generation: Generation) -> bool:
+        return any(one.generation == generation for one in announced)
 
     await asyncio.gather(*(submit(f"request {number}") for number in range(20)))
-    told = [seen(one.change) for one in heard if one.change is not None]
-    assert told == [seen(change) for change in await all_changes(store)]
-    assert len(heard) == 60
-    assert len(told) == 40  # listeners get markers, too, but they are no changes
+    changes = [seen(one.change) for one in announced if one.change is not None]
+    assert changes == [seen(change) for change in await all_changes(store)]
+    assert len(announced) == 60
+    assert len(changes) == 40  # listeners get markers, too, but they are no changes
 
 
 async def test_listeners_do_not_get_failed_writes(store: Store) -> None:
     before = await stored(store)
-    heard: list[Saved] = []
-    store.listen(heard.extend)
+    announced: list[Saved] = []
+    store.listen(announced.extend)
     await store.claim(examples.claim(idempotency_key=before.spec.idempotency_key))
     stale = replace(before, version=99)
     assert not await store.save(stale, examples.marked(stale))
     with pytest.raises(StoreError):
         await store.claim(examples.claim(id=before.id))
-    assert heard == []
+    assert announced == []
 
 
 # -- Reading -----------------------------------------------------------------------------------------------------------
@@ -388,8 +388,8 @@ async def test_all_fields_of_a_filter_must_match(store: Store) -> None:
 async def test_a_delete_leaves_a_change_and_a_used_key(store: Store) -> None:
     ended = await completed(store, "request", idempotency_key="key")
     position = await store.position()
-    heard: list[Saved] = []
-    store.listen(heard.extend)
+    announced: list[Saved] = []
+    store.listen(announced.extend)
     assert await store.deleted("tenant", ended.id) is None
     await store.delete(ended, at_upstream=False, steady=NOW)
 
@@ -397,7 +397,7 @@ async def test_a_delete_leaves_a_change_and_a_used_key(store: Store) -> None:
     assert await store.history(ended.id, 0, 10) == []
     (change,) = await all_changes(store)
     assert change == Change(position + 1, "tenant", ended.id, None)
-    assert heard == [Saved(ended.id, None, change)]
+    assert announced == [Saved(ended.id, None, change)]
     assert await store.deleted("tenant", ended.id) is False
     assert await store.deleted("another", ended.id) is None
     assert await store.removals() == []
@@ -529,7 +529,7 @@ async def test_a_key_is_kept_as_long_as_its_generation(store: Store) -> None:
     assert (await store.claim(examples.claim(idempotency_key="key"))).generation_id == running.id
 
 
-# -- What is kept ------------------------------------------------------------------------------------------------------
+# -- Accounts, webhooks, restarts --------------------------------------------------------------------------------------
 
 
 async def test_a_second_request_turns_repeats_off_for_its_account_permanently(store: Store, engine: Engine) -> None:
@@ -556,27 +556,27 @@ def webhook(of: Generation, name: str) -> Webhook:
 
 
 async def test_a_webhook_is_stored_once_until_it_is_processed(store: Store, engine: Engine) -> None:
-    told = webhook(await queued(store, "request"), "request:completed")
-    assert [await store.store_webhook(told, NOW), await store.store_webhook(told, NOW)] == [
+    delivery = webhook(await queued(store, "request"), "request:completed")
+    assert [await store.store_webhook(delivery, NOW), await store.store_webhook(delivery, NOW)] == [
         WebhookReceipt.KEPT,
         WebhookReceipt.KNOWN,
     ]
     await engine.close()
     store = await engine.open()
-    assert list(await store.unprocessed_webhooks()) == [told]
-    await store.finish_webhook(told)
+    assert list(await store.unprocessed_webhooks()) == [delivery]
+    await store.finish_webhook(delivery)
     assert list(await store.unprocessed_webhooks()) == []
-    assert await store.store_webhook(told, NOW) is WebhookReceipt.KNOWN
+    assert await store.store_webhook(delivery, NOW) is WebhookReceipt.KNOWN
 
 
 async def test_an_unconfirmed_webhook_is_accepted_again_and_counts_towards_the_limit(store: Store) -> None:
-    told = webhook(await queued(store, "request"), "request:completed")
+    delivery = webhook(await queued(store, "request"), "request:completed")
     for _ in range(MOST_DELIVERIES):
-        assert await store.store_webhook(told, NOW) is WebhookReceipt.KEPT
-        assert list(await store.unprocessed_webhooks()) == [told]
-        await store.finish_webhook(told, again=True)
+        assert await store.store_webhook(delivery, NOW) is WebhookReceipt.KEPT
+        assert list(await store.unprocessed_webhooks()) == [delivery]
+        await store.finish_webhook(delivery, again=True)
         assert list(await store.unprocessed_webhooks()) == []
-    assert await store.store_webhook(told, NOW) is WebhookReceipt.TOO_MANY
+    assert await store.store_webhook(delivery, NOW) is WebhookReceipt.TOO_MANY
     other = webhook(await queued(store, "another"), "request:completed")
     assert await store.store_webhook(other, NOW) is WebhookReceipt.KEPT
 

@@ -121,8 +121,8 @@ async def test_the_size_of_a_group_is_limited(watched: Watched) -> None:
 async def test_one_faulty_write_fails_alone(watched: Watched, brief: bool) -> None:
     await watched.add("taken")
     wanted = ["a", "b", "taken", "c"]
-    told = await asyncio.gather(*(watched.add(name, brief=brief) for name in wanted), return_exceptions=True)
-    assert [isinstance(one, Exception) for one in told] == [False, False, True, False]
+    results = await asyncio.gather(*(watched.add(name, brief=brief) for name in wanted), return_exceptions=True)
+    assert [isinstance(one, Exception) for one in results] == [False, False, True, False]
     assert watched.stored() == ["taken", "a", "b", "c"]
 
 

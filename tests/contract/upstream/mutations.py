@@ -1,7 +1,7 @@
-"""Answers of Higgsfield as they were recorded, and what may become of them on a bad day.
+"""Recorded responses of Higgsfield, and mutations of them.
 
-A mutation is drawn from a seed, so that a case can be made again by its number. Most change what the JSON says, some
-the text it is written in, some the bytes.
+A mutation is drawn from a seed, so that a case can be reproduced by its number. Most change values of the JSON, some
+its text, some the bytes.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ CONTENT_TYPES = (
 
 @dataclass(frozen=True)
 class Case:
-    """One answer."""
+    """One response."""
 
     status: int
     content_type: str
@@ -87,7 +87,7 @@ class Case:
 
 
 def case(seed: int, recorded: Sequence[tuple[int, Any]] = RECORDED) -> Case:
-    """The answer that belongs to a seed."""
+    """Return the response for a seed."""
     source = random.Random(seed)
     status, content = source.choice(recorded)
     content = copy.deepcopy(content)
@@ -102,7 +102,7 @@ def case(seed: int, recorded: Sequence[tuple[int, Any]] = RECORDED) -> Case:
 
 
 def _changed(content: Any, source: random.Random) -> Any:
-    """The content with a change at some place in it."""
+    """Return the content with one random change."""
     places = list(_places(content))
     if not places:
         return _odd(source)
@@ -129,7 +129,7 @@ def _places(content: Any) -> Any:
 
 
 def _put(container: Any, source: random.Random, value: Any) -> None:
-    """One more of it, under a name that means something or under none."""
+    """Add a copy of a value, under a known or an unknown name."""
     if isinstance(container, list):
         container.append(copy.deepcopy(value))
     else:
@@ -143,11 +143,11 @@ _NAMES = (
 
 
 _KINDS = {"url": 7, "expires_at": 8, "request_id": 9, "status": 10}
-"""What is oddest for a field."""
+"""The kind of odd value for some fields."""
 
 
 def _odd(source: random.Random, kind: int | None = None) -> Any:
-    """A value that nobody expects, of a kind or of any."""
+    """Return an unexpected value, of this kind or of any kind."""
     kind = source.randrange(12) if kind is None else kind
     if kind == 0:
         return source.choice((None, True, False, [], {}, "", 0, -1, "0", "null"))
@@ -183,8 +183,8 @@ def _odd(source: random.Random, kind: int | None = None) -> Any:
     return copy.deepcopy(source.choice(RECORDED)[1])
 
 
-_NEST = "nested so many levels deep: "
-"""Stands for a value that is too deep to be handled here; it is put in as text."""
+_NEST = "nested to this depth: "
+"""Placeholder of a value that is too deep for Python's JSON encoder; it is replaced in the text."""
 
 
 def _nested(match: re.Match[str]) -> str:
@@ -194,7 +194,7 @@ def _nested(match: re.Match[str]) -> str:
 
 
 def _written(content: Any, source: random.Random) -> str:
-    """The content as text, now and then as JSON allows it and few expect."""
+    """Return the content as text, sometimes in an unusual but valid form of JSON."""
     if isinstance(content, str):
         return content
     text = re.sub(rf'"{_NEST}(\d+)\.(\d)"', _nested, json.dumps(content, ensure_ascii=source.random() < 0.5))
@@ -213,7 +213,7 @@ def _written(content: Any, source: random.Random) -> str:
 
 
 def _damaged(body: bytes, source: random.Random) -> bytes:
-    """The bytes with a part lost, put in, turned over or repeated."""
+    """Return the bytes with a part removed, added, flipped or repeated."""
     if not body:
         return b"\xff"
     at = source.randrange(len(body))

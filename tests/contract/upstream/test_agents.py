@@ -1,4 +1,4 @@
-"""What comes back to a message to an agent: certainly not taken, or not known, and nothing in between."""
+"""Outcomes of a message to an agent: certainly refused, or ambiguous."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_only_documented_refusals_are_certain(status: int) -> None:
         (json.dumps({"error": "no"}).encode(), "application/json"),
     ],
 )
-def test_what_anything_on_the_way_may_have_said_is_not(status: int, body: bytes, content_type: str) -> None:
+def test_undocumented_refusals_are_ambiguous(status: int, body: bytes, content_type: str) -> None:
     assert isinstance(judge_submission(answer(status, body, content_type), "", (), AGENT_REASONS), NoAnswer)
 
 
-def test_a_busy_session_is_no_refusal_of_a_generation() -> None:
-    """409 is documented for agents alone: elsewhere it proves nothing."""
+def test_a_409_is_ambiguous_for_generations() -> None:
+    """409 is documented for agents only."""
     assert isinstance(judge_submission(answer(409), "soul", ()), NoAnswer)
     assert judge_call(answer(403), "", ()).failure.reason is Reason.INSUFFICIENT_CREDITS
     assert judge_call(answer(403), "", (), AGENT_REASONS).failure.reason is Reason.FEATURE_NOT_ENABLED

@@ -1,4 +1,4 @@
-"""The adapter for characters: what it sends, and that it survives any answer."""
+"""The adapter for characters: its requests, and how it handles any response."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAGE = {"total": 2, "page": 1, "page_size": 20, "total_pages": 1, "items": [REFE
 REFERENCES: list[tuple[int, Any]] = [(200, REFERENCE), (200, PAGE), (201, REFERENCE), *RECORDED[-9:]]
 
 
-async def test_the_walk_of_a_character() -> None:
+async def test_a_character_is_trained_found_and_removed() -> None:
     async with higgsfield(queue_seconds=0.01, training_seconds=0.01) as (sandbox, client):
         characters = HiggsfieldCharacters(client)
         outcome = await characters.train(ORDER, lambda: True)
@@ -52,7 +52,7 @@ async def test_a_closed_gate_sends_nothing() -> None:
         assert sandbox.ledger.trainings == []
 
 
-async def test_an_answer_about_another_character_is_not_believed() -> None:
+async def test_a_response_about_another_character_is_rejected() -> None:
     async with higgsfield() as (sandbox, client):
         characters = HiggsfieldCharacters(client)
         outcome = await characters.train(ORDER, lambda: True)
@@ -63,11 +63,11 @@ async def test_an_answer_about_another_character_is_not_believed() -> None:
         except GatewayError as error:
             assert error.failure.reason is Reason.UPSTREAM_UNAVAILABLE
         else:
-            raise AssertionError("it was believed")
+            raise AssertionError("the response was accepted")
 
 
-async def test_any_answer_is_survived() -> None:
-    """What is told can be sent, and holds no secret; and only the documented refusals are certain."""
+async def test_any_response_is_handled() -> None:
+    """Results can be sent and contain no secret, and only documented refusals are certain."""
     async with peer() as (one, client):
         characters = HiggsfieldCharacters(client)
         for seed in range(600):
@@ -75,16 +75,16 @@ async def test_any_answer_is_survived() -> None:
             outcome = await characters.train(ORDER, lambda: True)
             assert isinstance(outcome, Trained | NotTaken | NoAnswer), seed
             assert not isinstance(outcome, NotTaken) or 400 <= one.answer.status < 500, seed
-            told = [outcome.character] if isinstance(outcome, Trained) else []
+            found = [outcome.character] if isinstance(outcome, Trained) else []
             for call in (characters.listing, lambda: characters.find(ID), lambda: characters.remove(ID)):
                 try:
                     answer = await call()  # type: ignore[operator]
                 except GatewayError as refused:
                     assert_presentable(refused.failure.message)
                     continue
-                told += answer.characters if isinstance(answer, Listing) else ()
-                told += [answer] if isinstance(answer, Character) else []
-            for character in told:
+                found += answer.characters if isinstance(answer, Listing) else ()
+                found += [answer] if isinstance(answer, Character) else []
+            for character in found:
                 message = _message(character)
                 assert message.FromString(message.SerializeToString()) == message, seed
                 assert_presentable(message.failure.message)

@@ -54,7 +54,7 @@ def removal(one: Generation) -> Removal:
     return Removal(one.id, one.request_id, one.spec.account, one.spec.origin)
 
 
-async def test_the_walk_of_a_generation() -> None:
+async def test_a_generation_is_submitted_polled_and_deleted() -> None:
     async with higgsfield(queue_seconds=0.01, image_seconds=0.01) as (sandbox, client):
         outcome = await submit(client)
         assert isinstance(outcome, Took)
@@ -86,14 +86,14 @@ async def test_one_key_is_one_charge() -> None:
 @pytest.mark.parametrize(
     "kind", ["500", "502", "503", "html", "reset", "close", "half", "bad_chunk", "garbage", "lost"]
 )
-async def test_what_may_have_been_charged_is_never_certain(kind: str) -> None:
+async def test_a_submission_that_may_be_charged_is_ambiguous(kind: str) -> None:
     async with higgsfield() as (sandbox, client):
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": kind, "processed": True})])
         assert isinstance(await submit(client), NoAnswer)
         assert sandbox.ledger.summary()["charge_count"] == 1
 
 
-async def test_silence_ends_at_the_total_limit() -> None:
+async def test_a_silent_submission_ends_at_the_timeout() -> None:
     async with higgsfield(timeout=0.2) as (sandbox, client):
         faults = [{"on": "submit", "kind": "hang"}, {"on": "submit", "kind": "drip", "delay": 0.05}]
         sandbox.state.plan.add([Fault.parse(fault) for fault in faults])
@@ -101,7 +101,7 @@ async def test_silence_ends_at_the_total_limit() -> None:
             assert isinstance(await submit(client), NoAnswer)
 
 
-async def test_a_200_that_is_no_report_keeps_the_id() -> None:
+async def test_the_id_in_an_invalid_200_is_kept() -> None:
     async with higgsfield() as (sandbox, client):
         request_id = str(uuid4())
         body = json.dumps({"status": 7, "request_id": request_id})
@@ -119,7 +119,7 @@ async def test_a_closed_gate_sends_nothing() -> None:
         assert sandbox.ledger.summary()["submissions_seen"] == 0
 
 
-async def test_answers_that_are_too_long_or_encoded_are_no_answers() -> None:
+async def test_too_long_or_encoded_responses_are_rejected() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
         sandbox.state.plan.add(
@@ -143,7 +143,7 @@ async def test_a_redirect_is_not_followed() -> None:
         assert elsewhere.ledger.summary()["credentials_seen_ok"] == 0
 
 
-async def test_links_in_an_answer_are_not_followed() -> None:
+async def test_links_in_a_response_are_not_followed() -> None:
     async with higgsfield() as (sandbox, client), Sandbox(SandboxOptions(port=0)) as elsewhere:
         links = {"status_url": f"{elsewhere.url}/requests/x/status", "cancel_url": f"{elsewhere.url}/requests/x/cancel"}
         for on in ("submit", "status"):
@@ -157,7 +157,7 @@ async def test_links_in_an_answer_are_not_followed() -> None:
         assert (seen["credentials_seen_ok"], seen["credentials_seen_bad"]) == (0, 0)
 
 
-async def test_the_status_of_another_request_is_not_believed() -> None:
+async def test_the_status_of_another_request_is_rejected() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
         sandbox.state.plan.add([Fault.parse({"on": "status", "patch": {"request_id": str(uuid4())}})])
@@ -176,7 +176,7 @@ async def test_an_unknown_request_is_none_and_wrong_credentials_raise() -> None:
         await stranger.aclose()
 
 
-async def test_a_page_that_says_404_is_not_higgsfields_word() -> None:
+async def test_an_html_404_is_not_taken_for_an_unknown_request() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
         for operation, ask in (("status", client.status(one)), ("delete", client.delete(removal(one)))):
@@ -186,7 +186,7 @@ async def test_a_page_that_says_404_is_not_higgsfields_word() -> None:
             assert failed.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
 
 
-async def test_estimates() -> None:
+async def test_an_estimate_returns_the_price_without_a_charge() -> None:
     async with higgsfield() as (sandbox, client):
         price = await client.estimate(SOUL)
         assert price.credits
@@ -243,7 +243,7 @@ BODIES: list[tuple[Input, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("given", "path", "body"), BODIES)
-def test_inputs_become_the_models_own_fields(given: Input, path: str, body: dict[str, Any]) -> None:
+def test_inputs_map_to_the_fields_of_the_model(given: Input, path: str, body: dict[str, Any]) -> None:
     client = HiggsfieldClient("https://h.test", Credentials("a", "b"))
     request = client.prepare(given, "key", 3600.0, None).request
     assert (request.path, json.loads(request.body)) == (path, body)
@@ -262,7 +262,7 @@ def test_inputs_become_the_models_own_fields(given: Input, path: str, body: dict
         {"HF_KEY": "id:se:cret", "HF_API_KEY": "id", "HF_API_SECRET": "se:cret"},
     ],
 )
-def test_credentials_in_all_forms(environment: dict[str, str]) -> None:
+def test_all_forms_of_credentials_are_read(environment: dict[str, str]) -> None:
     credentials = read_credentials(environment)
     assert credentials == Credentials("id", "se:cret")
     assert "cret" not in repr(credentials) + credentials.account
@@ -280,7 +280,7 @@ def test_credentials_in_all_forms(environment: dict[str, str]) -> None:
         ({"HF_KEY": "id:hüsh"}, ["HF_KEY"]),
     ],
 )
-def test_wrong_credentials_are_named_and_not_shown(environment: dict[str, str], named: list[str]) -> None:
+def test_invalid_credentials_are_named_but_not_shown(environment: dict[str, str], named: list[str]) -> None:
     with pytest.raises(CredentialsError) as wrong:
         read_credentials(environment)
     assert all(name in str(wrong.value) for name in named)
@@ -288,9 +288,7 @@ def test_wrong_credentials_are_named_and_not_shown(environment: dict[str, str], 
 
 
 @pytest.mark.parametrize("call", ["submission", "message to an agent", "character"])
-async def test_a_look_up_of_the_name_that_hangs_is_certain_not_to_have_sent(
-    call: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_hanging_name_lookup_certainly_sent_nothing(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def hangs(*_: Any, **__: Any) -> list[Any]:
         await asyncio.get_running_loop().create_future()
         return []

@@ -1,7 +1,7 @@
-"""Whatever Higgsfield answers is survived: ten thousand mutations of what it was recorded to answer.
+"""Ten thousand mutations of Higgsfield's recorded responses, none of which may break the gateway.
 
-Most are judged by the functions that read answers, through the table of states, into a row and onto the wire, as a poll
-or a webhook would go; some by the real client over a real socket; some by a whole gateway.
+Most pass through the parsers, the table of states, a row and the wire, as a poll or a webhook would; some through the
+real client over a real socket; some through a whole gateway.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.support.running import name_of, soul
 from tests.support.timeline import run_timed
 
 CASES, AT_ONCE = 10_000, 20
-"""Cases in all, and in one example: an example of Hypothesis costs more than a case."""
+"""The number of cases, and of cases in one example: an example of Hypothesis costs more than a case."""
 SECRETS = ("hush-hush",)
 
 WAITING = examples.generation()
@@ -53,7 +53,7 @@ BEFORE: tuple[Generation, ...] = (
     examples.accepted(SENDING, "00000000-0000-4000-8000-000000000001"),
     *(examples.reported(RUNNING, state, at=3.0) for state in (State.COMPLETED, State.FAILED, State.NSFW)),
 )
-"""Generations that may hear an answer: their own request is ID, another's, or not known yet."""
+"""Generations that may receive a response: their request is ID, another one, or not known yet."""
 
 
 # -- Pure --------------------------------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ BEFORE: tuple[Generation, ...] = (
 
 @settings(max_examples=CASES // AT_ONCE, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(min_value=0, max_value=2**40))
-def test_any_answer_is_read_judged_stored_and_shown(seed: int) -> None:
+def test_any_response_is_read_judged_stored_and_shown(seed: int) -> None:
     for number in range(AT_ONCE):
         answer = case(seed * AT_ONCE + number)
         try:
@@ -71,7 +71,7 @@ def test_any_answer_is_read_judged_stored_and_shown(seed: int) -> None:
             raise
 
 
-def assert_survived(answered: Case, hearers: Sequence[Generation] = BEFORE) -> None:
+def assert_survived(answered: Case, generations: Sequence[Generation] = BEFORE) -> None:
     """Fail if a reader raises on this answer, or if one of these generations changes as it must not."""
     whole = Answer(answered.status, answered.content_type, None, "", answered.body)
     judged = judge_submission(whole, InputKind.SOUL, SECRETS)
@@ -83,7 +83,7 @@ def assert_survived(answered: Case, hearers: Sequence[Generation] = BEFORE) -> N
     assert len(read_request_id(answered.body)) in {0, 36}
     for report in (read_status(answered.body, "", SECRETS), read_delivery(answered.body, SECRETS)):
         if report is not None:
-            for before in hearers:
+            for before in generations:
                 for observation in (Reported(report, Source.POLL), Accepted(report)):
                     assert_within_the_table(before, observation, report)
 
@@ -124,7 +124,7 @@ def assert_presentable(text: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["http://", "https://a?", "key ", "bearer ", "a:b ", "\ud800", "{"])
-def test_the_longest_answer_of_one_kind_is_examined_before_the_test_ends(part: str) -> None:
+def test_the_longest_repetitive_response_is_redacted_in_time(part: str) -> None:
     text = part * ((1 << 20) // len(part))
     assert_presentable(redacted(text, SECRETS))
     body = json.dumps({"status": "failed", "request_id": ID, "error": text, "detail": text}).encode()
@@ -135,7 +135,7 @@ def test_the_longest_answer_of_one_kind_is_examined_before_the_test_ends(part: s
 
 
 class Peer:
-    """Answers every request with what it is told to."""
+    """A server that sends `answer` as the response to every request."""
 
     def __init__(self) -> None:
         self.answer = Case(200, "", b"")
@@ -170,7 +170,7 @@ async def peer() -> AsyncIterator[tuple[Peer, HiggsfieldClient]]:
         server.close()
 
 
-async def test_the_client_tells_an_outcome_or_refuses() -> None:
+async def test_every_call_of_the_client_returns_a_result_or_raises_gateway_error() -> None:
     spec = replace(QUEUED.spec, api="v2")
     async with peer() as (one, client):
         request = client.prepare(SoulInput("p"), "key", None, None).request
@@ -190,18 +190,18 @@ async def test_the_client_tells_an_outcome_or_refuses() -> None:
             assert not isinstance(outcome, NotTaken) or outcome.reached, seed
             for name, (call, kind) in calls.items():
                 try:
-                    told: Any = await call()
+                    result: Any = await call()
                 except GatewayError as refused:
                     assert_presentable(refused.failure.message)
                 else:
-                    assert told is None if kind is None else isinstance(told, kind), (seed, name)
+                    assert result is None if kind is None else isinstance(result, kind), (seed, name)
 
 
 # -- Through a gateway -------------------------------------------------------------------------------------------------
 
 
 def planned(seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """Faults of the sandbox for cases that are text and about the request that is asked for, or about none."""
+    """Return faults of the sandbox for the cases whose body is text and whose status the sandbox can send."""
     found = []
     for seed in seeds:
         answer = case(seed)
@@ -211,7 +211,7 @@ def planned(seeds: Sequence[int]) -> list[dict[str, Any]]:
     return [one for one in found if one["status"] in STATUSES and one["status"] != 204]
 
 
-async def test_a_gateway_that_is_answered_nonsense_comes_to_the_true_end(
+async def test_a_gateway_reaches_the_true_end_despite_malformed_statuses(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with run_timed(tmp_path, queue_seconds=600.0) as running:

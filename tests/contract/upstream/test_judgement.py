@@ -1,4 +1,4 @@
-"""The table from HTTP to meaning: which answers to a submission are certain, and what each failure is called."""
+"""The meaning of HTTP responses: which outcomes of a submission are certain, and the reason of each failure."""
 
 import json
 import time
@@ -39,7 +39,7 @@ def test_documented_refusals_are_certain(status: int, reason: Reason, final: boo
     assert (judged.failure.reason, judged.final, judged.account, judged.again) == (reason, final, account, False)
 
 
-def test_full_is_certain_and_tried_again() -> None:
+def test_a_full_queue_is_certain_and_retried() -> None:
     text = {"detail": "Maximum number of concurrent requests (4) has been reached"}
     legacy = judge_submission(answer(400, json.dumps(text).encode()), InputKind.MODEL, ())
     newest = judge_submission(answer(429, b'{"code":"account_queue_full","limit":8}', wait=7.0), InputKind.MODEL, ())
@@ -89,7 +89,7 @@ def test_every_other_failure_is_ambiguous(error: type[httpx.TransportError]) -> 
     assert not judged.whole
 
 
-def test_refused_fields_are_named_as_the_caller_knows_them() -> None:
+def test_refused_fields_are_named_as_in_the_api() -> None:
     detail = [
         {"type": "missing", "loc": ["body", "prompt"], "msg": "Field required", "input": {"key": "secret"}},
         {"type": "x", "loc": ["body", "custom_reference_id"], "msg": "not a uuid"},
@@ -108,7 +108,7 @@ def test_refused_fields_are_named_as_the_caller_knows_them() -> None:
     assert "Field required" in soul.failure.message
 
 
-def test_texts_lose_the_secrets_we_know() -> None:
+def test_refusal_messages_are_redacted() -> None:
     body = json.dumps({"detail": "bad token hush-hush in https://s3/x?X-Amz-Signature=1"}).encode()
     judged = judge_submission(answer(400, body), InputKind.MODEL, ("hush-hush",))
     assert isinstance(judged, NotTaken)
@@ -116,7 +116,7 @@ def test_texts_lose_the_secrets_we_know() -> None:
     assert "Amz" not in judged.failure.message
 
 
-def test_calls_that_move_no_money() -> None:
+def test_errors_of_free_calls_map_to_reasons() -> None:
     assert judge_call(answer(401), InputKind.NONE, ()).failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED
     assert judge_call(answer(500), InputKind.NONE, ()).failure.reason is Reason.UPSTREAM_UNAVAILABLE
     limited = judge_call(answer(429, b"{}", wait=9.0), InputKind.NONE, ()).failure
@@ -127,7 +127,7 @@ def test_calls_that_move_no_money() -> None:
     )
 
 
-def test_retry_after_in_both_forms_and_within_bounds() -> None:
+def test_retry_after_accepts_both_forms_and_is_bounded() -> None:
     assert pause("7") == 7.0
     assert pause("0.5") == 0.5
     assert pause("-3") == 0.0

@@ -1,4 +1,4 @@
-"""Answers of Higgsfield: what is in them is read, whatever form it has."""
+"""Parsing of Higgsfield's responses in all their forms."""
 
 import json
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ def answer(**fields: Any) -> bytes:
         ("resting", None),
     ],
 )
-def test_each_status_word(status: str, state: State | None) -> None:
+def test_each_status_maps_to_a_state(status: str, state: State | None) -> None:
     report = read_status(answer(status=status), "c-1")
     assert report is not None
     assert (report.status, report.state, report.request_id, report.correlation_id) == (status, state, ID, "c-1")
@@ -54,19 +54,19 @@ def test_each_status_word(status: str, state: State | None) -> None:
         ({}, []),
     ],
 )
-def test_outputs(fields: dict[str, Any], kinds: list[MediaKind]) -> None:
+def test_outputs_have_the_kind_of_their_field(fields: dict[str, Any], kinds: list[MediaKind]) -> None:
     report = read_status(answer(**fields), "")
     assert report is not None
     assert [output.kind for output in report.outputs] == kinds
 
 
-def test_what_outputs_cannot_express_is_kept() -> None:
+def test_unknown_result_fields_are_kept() -> None:
     report = read_status(answer(images=[{"url": "https://a/1.png"}], scene={"depth": 3}, usage=None), "")
     assert report is not None
     assert report.other_results == {"scene": {"depth": 3}, "usage": None}
 
 
-def test_a_failure_says_why_without_secrets() -> None:
+def test_a_failure_message_is_redacted() -> None:
     said = "could not fetch https://bucket/a.png?X-Amz-Signature=abcdef with Key id:secret\n"
     report = read_status(answer(status="failed", error=said), "")
     assert report is not None
@@ -79,37 +79,37 @@ def test_a_failure_says_why_without_secrets() -> None:
 
 
 @pytest.mark.parametrize("expires", ["2026-11-27T09:00:00Z", "2026-11-27T09:00:00", 1795770000])
-def test_dates_in_all_forms(expires: object) -> None:
+def test_all_forms_of_dates_are_read(expires: object) -> None:
     report = read_status(answer(expires_at=expires), "")
     assert report is not None
     assert report.expire_time == datetime(2026, 11, 27, 9, tzinfo=UTC).timestamp()
 
 
-def test_a_date_that_cannot_be_read_hides_nothing() -> None:
+def test_an_invalid_date_is_ignored() -> None:
     report = read_status(answer(expires_at="soon"), "")
     assert report is not None
     assert (report.state, report.expire_time) == (State.COMPLETED, None)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"status":"queued"}', b'{"request_id":5}'])
-def test_what_is_no_report_is_none(text: bytes) -> None:
+def test_an_invalid_status_response_is_read_as_none(text: bytes) -> None:
     assert read_status(text, "") is None
 
 
-def test_an_id_is_found_in_half_an_answer() -> None:
+def test_an_id_is_found_in_a_truncated_response() -> None:
     assert read_request_id(answer(status="queued")[:80]) == ID
     assert read_request_id(b'{"request_id": "not an id"') == ""
     assert read_request_id(b'{"status":') == ""
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_survived(text: bytes) -> None:
+def test_any_bytes_are_read_as_a_report_or_none(text: bytes) -> None:
     report = read_status(text, "")
     assert report is None or report.request_id
 
 
 @given(st.text(max_size=600))
-def test_examined_text_is_printable_and_short(text: str) -> None:
+def test_redacted_text_is_printable_and_short(text: str) -> None:
     shown = redacted(text + " Authorization: Key abc:def https://h/x?sig=1 end", secrets=("abc",))
     assert shown.isprintable()
     assert len(shown) <= 501
@@ -118,20 +118,20 @@ def test_examined_text_is_printable_and_short(text: str) -> None:
 
 
 @pytest.mark.parametrize("expires", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", -1])
-def test_a_date_that_cannot_be_shown_hides_nothing(expires: object) -> None:
+def test_a_date_out_of_range_is_ignored(expires: object) -> None:
     report = read_status(answer(expires_at=expires), "")
     assert report is not None
     assert (report.state, report.expire_time) == (State.COMPLETED, None)
 
 
 @pytest.mark.parametrize("padding", ["https://h/?" + "x" * 3_970, "word " * 798])
-def test_what_is_cut_off_shows_no_beginning_of_a_secret(padding: str) -> None:
+def test_truncation_reveals_no_part_of_a_secret(padding: str) -> None:
     shown = redacted(padding + " Key abcdefgh:ijklmnop " + "more " * 1_000)
     assert "abc" not in shown
     assert redacted(" " * 10_000) == redacted("\n" * 10_000) == ""
 
 
-def test_a_deep_webhook_is_none() -> None:
+def test_a_deeply_nested_webhook_is_read_as_none() -> None:
     for depth in range(100, 1_100, 50):
         nested = b'{"a":' * depth + b"1" + b"}" * depth
         assert read_delivery(answer()[:-1] + b', "payload": ' + nested + b"}") is None or depth <= 200

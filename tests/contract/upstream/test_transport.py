@@ -1,4 +1,4 @@
-"""Over a real socket: what the other side processed is never reported as certain not to have been."""
+"""The transport over a real socket: a processed request is never reported as certainly unsent."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ CERTAIN = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Peer:
-    """A hand-written HTTP server that counts what it has read whole, and then misbehaves as the path says."""
+    """An HTTP server that records each complete request and then misbehaves as the path says."""
 
     def __init__(self) -> None:
         self.processed: list[bytes] = []
@@ -59,7 +59,7 @@ class Peer:
         whole = {
             "/encoded": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
             "/long": b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n" + b"x" * 101,
-            "/as-long-as-may-be": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100,
+            "/longest": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100,
             "/empty": b"HTTP/1.1 204 No Content\r\n\r\n",
         }
         if path in whole:
@@ -100,7 +100,7 @@ async def peer() -> AsyncIterator[Peer]:
 
 
 class Direct:
-    """The transport as the adapter calls it, behind the methods of httpx's client that are used here."""
+    """The transport as the adapter calls it, with the methods of httpx's client that these tests use."""
 
     def __init__(self, transport: AioTransport, timeout: httpx.Timeout) -> None:
         self._transport = transport
@@ -129,7 +129,7 @@ class Direct:
                     method, parsed, parsed.raw_path.decode(), headers, body, connect=connect, most=MOST
                 )
         except TimeoutError as error:
-            raise httpx.ReadTimeout("the limit of who calls") from error
+            raise httpx.ReadTimeout("the caller's timeout") from error
 
 
 def _json(content: object) -> bytes:
@@ -141,7 +141,7 @@ Client = Callable[..., Any]
 
 @pytest.fixture(params=["httpx", "direct"])
 def client(request: pytest.FixtureRequest) -> Client:
-    """Makes clients: httpx's own over the transport, and who calls it without one in between."""
+    """Return a function that makes clients: httpx's client over the transport, or direct calls of the transport."""
 
     def make(*, connect: float = 1.0, read: float = 0.2, keepalive: float = 1.0) -> Any:
         timeout = httpx.Timeout(connect=connect, read=read, write=1, pool=1)
@@ -159,7 +159,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("path", FAULTS)
-async def test_processed_is_never_certain_not_to_be(client: Client, path: str) -> None:
+async def test_a_processed_request_never_looks_certainly_unsent(client: Client, path: str) -> None:
     async with peer() as upstream, client() as http:
         with pytest.raises(httpx.TransportError) as failed:
             await http.post(upstream.url + path, json={"a": 1})
@@ -208,7 +208,7 @@ async def test_a_canceled_call_closes_its_socket(client: Client) -> None:
             await upstream.closed.wait()
 
 
-async def test_the_wire_carries_what_was_asked_and_no_more(client: Client) -> None:
+async def test_requests_are_sent_unchanged_and_without_cookies(client: Client) -> None:
     async with peer() as upstream, client() as http:
         path = "/p?hf_webhook=https%3A%2F%2Fg.test%2Fw%2FaB%2Bc%20d&x=%7E"
         await http.post(upstream.url + path, json={}, headers={"Idempotency-Key": "k"})
@@ -219,7 +219,7 @@ async def test_the_wire_carries_what_was_asked_and_no_more(client: Client) -> No
         assert b"cookie" not in second.lower()
 
 
-async def test_an_idle_connection_is_not_used_for_long(client: Client) -> None:
+async def test_an_idle_connection_is_reused_only_for_a_while(client: Client) -> None:
     async with peer() as upstream, client(keepalive=0.05) as http:
         await http.get(upstream.url + "/a")
         await http.get(upstream.url + "/b")
@@ -237,23 +237,23 @@ async def direct() -> AsyncIterator[Direct]:
 
 
 @pytest.mark.parametrize("path", ["/encoded", "/long"])
-async def test_an_answer_out_of_bounds_is_none_and_not_certain(path: str) -> None:
+async def test_an_oversized_or_encoded_response_is_ambiguous(path: str) -> None:
     async with peer() as upstream, direct() as http:
         with pytest.raises(httpx.RemoteProtocolError):
             await http.post(upstream.url + path, json={})
         assert len(upstream.processed) == 1
 
 
-async def test_an_answer_within_bounds_comes_whole_and_gives_its_connection_back() -> None:
+async def test_a_response_within_the_limits_returns_its_connection() -> None:
     async with peer() as upstream, direct() as http:
-        for path, status, body in (("/as-long-as-may-be", 200, b"x" * MOST), ("/empty", 204, b""), ("/a", 200, b"{}")):
+        for path, status, body in (("/longest", 200, b"x" * MOST), ("/empty", 204, b""), ("/a", 200, b"{}")):
             reply = await http.get(upstream.url + path)
             assert (reply.status, reply.body) == (status, body)
         assert reply.headers["set-cookie"] == "a=b"
         assert upstream.connections == 1
 
 
-async def test_the_headers_of_the_transport_go_with_every_request() -> None:
+async def test_the_headers_of_the_transport_are_sent_with_every_request() -> None:
     async with peer() as upstream, direct() as http:
         await http.get(upstream.url + "/a")
         await http.post(upstream.url + "/b", json={}, headers={"Idempotency-Key": "k"})

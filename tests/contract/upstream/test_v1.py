@@ -1,4 +1,4 @@
-"""The v1 API: what is sent, how job sets are read, and that nothing of it is certain that is not."""
+"""The v1 API: requests, the parsing of job sets, and which outcomes are certain."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SEVERAL = DopInput("zoom", image_urls=(PORTRAIT, PORTRAIT + "?2"))
 SPEAK = SpeakInput(PORTRAIT, SPEECH, "says hello")
 
 
-# -- What is sent ------------------------------------------------------------------------------------------------------
+# -- Requests ----------------------------------------------------------------------------------------------------------
 
 
 def image(url: str) -> dict[str, str]:
@@ -101,7 +101,7 @@ BODIES: list[tuple[Input, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("given", "model_id", "params"), BODIES)
-async def test_what_v2_cannot_express_is_sent_under_params_without_a_key(
+async def test_v1_inputs_are_sent_under_params_without_a_key(
     given: Input, model_id: str, params: dict[str, Any]
 ) -> None:
     assert violations(given) == []
@@ -117,7 +117,7 @@ async def test_what_v2_cannot_express_is_sent_under_params_without_a_key(
 
 
 @pytest.mark.parametrize("given", [SoulInput("a boat", batch_size=4), DopInput("zoom", image_urls=(PORTRAIT,))])
-async def test_what_v2_can_express_goes_there_with_a_key(given: Input) -> None:
+async def test_v2_inputs_are_sent_to_v2_with_a_key(given: Input) -> None:
     assert only_v1(given) is None
     async with higgsfield() as (_, client):
         prepared = client.prepare(given, "the-id", None, WebhookAddress("https://gateway.example/hook", "hush"))
@@ -125,14 +125,14 @@ async def test_what_v2_can_express_goes_there_with_a_key(given: Input) -> None:
     assert b"hush" not in prepared.request.body + prepared.request.query.encode()
 
 
-def test_all_of_the_13_sizes_are_right() -> None:
+def test_all_13_sizes_are_accepted() -> None:
     assert len(set(SIZES)) == 13
     for width, height in SIZES:
         assert violations(SoulInput("a boat", width=width, height=height)) == []
 
 
 @pytest.mark.parametrize("ending", ["s.wav", "s.WAV", "s", "s.mp3/of", "s?as=.mp3", "s.v2", "mp3"])
-def test_only_what_is_certainly_no_wav_is_refused(ending: str) -> None:
+def test_an_audio_url_that_may_be_a_wav_is_accepted(ending: str) -> None:
     assert violations(SpeakInput(PORTRAIT, f"https://files.example/{ending}", "hello")) == []
 
 
@@ -152,9 +152,7 @@ def test_only_what_is_certainly_no_wav_is_refused(ending: str) -> None:
         (v1.SPEAK, ["params", "new"], "input.speak.new"),
     ],
 )
-def test_a_field_that_higgsfield_names_has_the_name_of_the_protos(
-    model: str, location: list[str | int], path: str
-) -> None:
+def test_fields_of_v1_map_to_fields_of_the_api(model: str, location: list[str | int], path: str) -> None:
     assert v1.field_path(InputKind(model), location) == path
 
 
@@ -202,7 +200,7 @@ Q, P, C, F, N, X = "queued", "in_progress", "completed", "failed", "nsfw", "canc
         ([], None),
     ],
 )
-def test_a_set_ends_when_every_job_has_ended(statuses: list[str], state: State | None) -> None:
+def test_a_job_set_ends_when_every_job_has_ended(statuses: list[str], state: State | None) -> None:
     report = read_job_set(of(*statuses), "c-1")
     assert report is not None
     assert (report.request_id, report.state, report.correlation_id) == (ID, state, "c-1")
@@ -212,18 +210,18 @@ def test_a_set_ends_when_every_job_has_ended(statuses: list[str], state: State |
     assert (report.failure.reason if report.failure else None) == (reasons.get(state) if state else None)
 
 
-def test_each_job_is_an_output_as_soon_as_it_is_there() -> None:
+def test_each_job_is_an_output_with_its_own_state() -> None:
     report = read_job_set(of(C, F, N, X, P, Q), "")
     assert report is not None
-    told = [(output.state, output.url, output.preview_url) for output in report.outputs]
-    assert told[0] == (State.COMPLETED, "https://a/0.raw.png", "https://a/0.min.png")
+    found = [(output.state, output.url, output.preview_url) for output in report.outputs]
+    assert found[0] == (State.COMPLETED, "https://a/0.raw.png", "https://a/0.min.png")
     ends = (State.FAILED, State.NSFW, State.CANCELED, State.IN_PROGRESS, State.QUEUED)
-    assert told[1:] == [(state, "", "") for state in ends]
+    assert found[1:] == [(state, "", "") for state in ends]
     assert {(output.kind, output.name) for output in report.outputs} == {(MediaKind.IMAGE, "image")}
 
 
 @pytest.mark.parametrize("name", [None, 5, "", "x" * 101, "\n", str(UUID(int=1))])
-def test_jobs_without_a_name_of_their_own_are_told_apart_all_the_same(name: object) -> None:
+def test_jobs_with_missing_or_duplicate_ids_are_distinguished(name: object) -> None:
     report = read_job_set(job_set(job(C), job(C, 2, id=name), job(P, 3, id=name)), "")
     assert report is not None
     assert len({output.job for output in report.outputs}) == len(report.outputs) == 3
@@ -239,13 +237,13 @@ def test_jobs_without_a_name_of_their_own_are_told_apart_all_the_same(name: obje
         ({"results": {"raw": {"url": "https://a/x"}}, "job_set_type": 5}, MediaKind.IMAGE),
     ],
 )
-def test_the_kind_is_that_of_the_file_or_of_the_job(fields: dict[str, Any], kind: MediaKind) -> None:
+def test_the_kind_comes_from_the_file_or_the_job(fields: dict[str, Any], kind: MediaKind) -> None:
     report = read_job_set(job_set(job(C, **fields)), "")
     assert report is not None
     assert [(output.kind, output.url) for output in report.outputs] == [(kind, "https://a/x")]
 
 
-def test_what_nothing_says_the_kind_of_has_none() -> None:
+def test_the_kind_of_an_undescribed_file_is_unknown() -> None:
     nameless = job(C, results={"raw": {"url": "https://a/x"}}, job_set_type="speak")
     report = read_job_set(job_set(nameless, type="speak"), "")
     assert report is not None
@@ -259,7 +257,7 @@ UNREADABLE: list[object] = [
 
 
 @pytest.mark.parametrize("results", UNREADABLE)
-def test_a_file_that_is_not_understood_is_no_output_and_is_kept(results: object) -> None:
+def test_an_unreadable_file_is_kept_as_another_result(results: object) -> None:
     report = read_job_set(job_set(job(C, results=results)), "")
     assert report is not None
     assert (report.state, report.outputs) == (State.COMPLETED, ())
@@ -270,13 +268,13 @@ def test_a_file_that_is_not_understood_is_no_output_and_is_kept(results: object)
     assert some.other_results is None
 
 
-def test_what_was_put_in_is_no_result_and_what_is_new_is_kept() -> None:
+def test_unknown_fields_are_kept_and_inputs_are_not() -> None:
     report = read_job_set(job_set(job(C), cost={"credits": 3}), "")
     assert report is not None
     assert report.other_results == {"cost": {"credits": 3}}
 
 
-def test_an_error_is_told_without_secrets() -> None:
+def test_errors_are_redacted() -> None:
     said = "no: hush-hush, see https://a/?token=canary"
     report = read_job_set(job_set(job(F, error=said), job(F, 2)), "", ("hush-hush",))
     assert report is not None
@@ -291,13 +289,13 @@ def test_an_error_is_told_without_secrets() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b'{"id": 5, "jobs": []}', b"<html>", b"[" * 100_000, b'{"id": "\\ud800"}']
 )
-def test_what_is_no_job_set_is_none(body: bytes) -> None:
+def test_an_invalid_job_set_is_read_as_none(body: bytes) -> None:
     assert read_job_set(body, "") is None
     assert read_job_set_id(body, "") is None
     assert read_job_set_id(body, ID) == ID
 
 
-def test_a_text_that_cannot_be_stored_is_not_understood() -> None:
+def test_a_job_set_with_a_lone_surrogate_is_read_as_none() -> None:
     assert read_job_set(job_set(job(C), x="?").replace(b'"?"', b'"\\ud800"'), "") is None
 
 
@@ -316,7 +314,7 @@ JSON = st.recursive(
 
 
 @given_any(st.lists(JSON, max_size=5), JSON)
-def test_whatever_is_in_a_set_it_is_read_or_none(jobs: list[object], type_: object) -> None:
+def test_any_job_set_is_read_stored_and_shown(jobs: list[object], type_: object) -> None:
     report = read_job_set(job_set(*jobs, type=type_), "")
     assert report is not None
     assert len(report.outputs) <= len(jobs)
@@ -340,15 +338,15 @@ def test_whatever_is_in_a_set_it_is_read_or_none(jobs: list[object], type_: obje
         (json.dumps({"jobs": [{"id": OTHER}]}).encode(), "", None),
     ],
 )
-def test_a_delivery_is_about_the_set_it_names_or_about_its_own(body: bytes, known: str, found: str | None) -> None:
+def test_a_webhook_names_its_job_set_or_belongs_to_the_known_one(body: bytes, known: str, found: str | None) -> None:
     assert read_job_set_id(body, known) == found
 
 
-# -- Shown one after the other -----------------------------------------------------------------------------------------
+# -- Sequences of reports ----------------------------------------------------------------------------------------------
 
 
 def followed(*reports: bytes) -> list[Generation]:
-    """A generation after each of these answers."""
+    """Return a generation after each of these responses."""
     spec = Spec("g", "t", v1.SOUL, "v1", "a", "o", b"", {}, "k", 0.0, 0.0)
     generations = [Generation(spec, state=State.PENDING)]
     for number, body in enumerate(reports):
@@ -363,7 +361,7 @@ def states(generation: Generation) -> list[str]:
     return [output.state.name for output in generation.outputs]
 
 
-def test_no_output_goes_back_or_changes_its_place() -> None:
+def test_outputs_keep_their_place_and_completed_ones_their_state() -> None:
     first, second = job(C, 0), job(P, 1)
     seen = followed(of(Q, Q), job_set(second, first), of(Q, Q), of(C, C))
     assert [states(one) for one in seen] == [
@@ -373,7 +371,7 @@ def test_no_output_goes_back_or_changes_its_place() -> None:
     assert [one.outputs[0].url for one in seen[1:]] == ["https://a/0.raw.png"] * 3
 
 
-def test_a_file_that_is_never_understood_leaves_no_output_behind() -> None:
+def test_an_unreadable_file_leaves_no_output() -> None:
     seen = followed(of(Q, Q), of(C, P), job_set(job(C, 0), job(C, 1, results=None)))
     assert (seen[-1].state, states(seen[-1])) == (State.COMPLETED, ["COMPLETED"])
     alone = followed(of(Q), job_set(job(C, 0, results=None)))
@@ -389,7 +387,7 @@ def of_v1(request_id: str, account: str) -> Generation:
 
 
 @pytest.mark.parametrize("given", [SIZED, SEVERAL, SPEAK])
-async def test_the_walk_of_a_job_set(given: Input) -> None:
+async def test_a_job_set_is_submitted_and_polled_to_its_end(given: Input) -> None:
     quick = {"queue_seconds": 0.01, "image_seconds": 0.01, "video_seconds": 0.01}
     async with higgsfield(**quick) as (sandbox, client):
         outcome = await submit(client, given)
@@ -408,14 +406,14 @@ async def test_the_walk_of_a_job_set(given: Input) -> None:
 
 @pytest.mark.parametrize("given", [SIZED, SEVERAL, SPEAK])
 @pytest.mark.parametrize("kind", ["500", "502", "503", "html", "reset", "close", "half", "garbage", "lost"])
-async def test_what_may_have_been_charged_is_never_certain(given: Input, kind: str) -> None:
+async def test_a_submission_that_may_be_charged_is_ambiguous(given: Input, kind: str) -> None:
     async with higgsfield() as (sandbox, client):
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": kind, "processed": True})])
         assert isinstance(await submit(client, given), NoAnswer)
         assert sandbox.ledger.summary()["charge_count"] == 1
 
 
-async def test_a_broken_answer_that_names_a_job_set_is_kept_for_the_operator() -> None:
+async def test_the_id_in_a_truncated_response_is_kept() -> None:
     async with higgsfield() as (sandbox, client):
         body = f'{{"id": "{ID}", "jobs": [{{"id": '
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
@@ -424,7 +422,7 @@ async def test_a_broken_answer_that_names_a_job_set_is_kept_for_the_operator() -
         assert outcome.request_id == ID
 
 
-async def test_a_refusal_names_the_field_as_its_caller_knows_it() -> None:
+async def test_a_refusal_names_the_field_of_the_api() -> None:
     async with higgsfield() as (_, client):
         outcome = await submit(client, SoulInput("a boat", width=2048, height=1152, style_id="no-uuid"))
         assert isinstance(outcome, NotTaken)
