@@ -45,10 +45,10 @@ class ForkedGateway(GatewayProcess):
         self._forked.start()
         writing.close()
         line = await _line(reading)
-        told = READY.match(line)
-        if told is None:
+        ready = READY.match(line)
+        if ready is None:
             raise AssertionError(f"the gateway did not start: {line}{await self.errors()}")
-        self.address, self.http_address = told[1], told[2]
+        self.address, self.http_address = ready[1], ready[2]
 
     async def kill(self) -> None:
         """Send SIGKILL, unless the process has ended, because its id may belong to another one."""

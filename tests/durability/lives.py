@@ -27,7 +27,7 @@ from hfgateway_client import AsyncClient, Generation, NewCharacter, RetryPolicy,
 from tests.durability.forked import ForkedGateway
 
 KEY = "one-key"
-AT_WORK = "while Higgsfield is at work"
+AT_WORK = "while Higgsfield processes"
 """No failpoint: the process is killed from outside, between the charge of a submission and its response."""
 PATIENCE = 100.0
 """Seconds in which a scenario must end. Uncertain submissions are repeated after half a minute."""
@@ -90,7 +90,7 @@ class Stage:
             async with asyncio.timeout(REACHED_WITHIN):
                 code = await end
         except TimeoutError:
-            raise AssertionError(f"{place}: nothing came by") from None
+            raise AssertionError(f"{place}: the failpoint was not reached") from None
         finally:
             end.cancel()
             await asyncio.wait({end})  # it must stop watching the sentinel of the process, which `close` watches next
@@ -120,7 +120,7 @@ class Stage:
         seen = [generation async for generation in self.client.watch(generation_id)]
         assert [generation.revision for generation in seen] == list(range(1, len(seen) + 1))
         again = [generation async for generation in self.client.watch(generation_id)]
-        assert [_told(generation) for generation in again] == [_told(generation) for generation in seen]
+        assert [_observed(generation) for generation in again] == [_observed(generation) for generation in seen]
         return seen[-1]
 
     async def until(self, generation_id: str, state: str) -> None:
@@ -181,7 +181,7 @@ class Stage:
         await self.becomes(lambda: self.rows("SELECT * FROM deliveries WHERE dealt = 0") == [])
 
 
-def _told(generation: Generation) -> tuple[int, int, int, str]:
+def _observed(generation: Generation) -> tuple[int, int, int, str]:
     update = generation.update_time
     return generation.revision, generation.state, update.ToMicroseconds(), generation.upstream.request_id
 

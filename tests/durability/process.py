@@ -59,10 +59,10 @@ class GatewayProcess:
         assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             line = (await self._process.stdout.readline()).decode()
-        told = READY.match(line)
-        if told is None:
+        ready = READY.match(line)
+        if ready is None:
             raise AssertionError(f"the gateway did not start: {await self.errors()}")
-        self.address, self.http_address = told[1], told[2]
+        self.address, self.http_address = ready[1], ready[2]
 
     async def kill(self) -> None:
         """Send SIGKILL."""

@@ -30,18 +30,18 @@ PICTURE = bytes(range(256)) * 2_000
 PROMPT = "a fox"
 LOST = "a fox [lost]"
 """A submission that is processed and charged, and whose response is lost."""
-TOLD = {"public_url": "http://{http}", "poll_min": "30", "poll_max": "30"}
+BY_WEBHOOK = {"public_url": "http://{http}", "poll_min": "30", "poll_max": "30"}
 """Settings with which the gateway learns of ends by webhooks, because it hardly polls."""
 NO_REPEATS = {"upstream_idempotency": "off"}
-NOBODY_KNOWS = (errors.SubmissionUnresolved, errors.DeadlineExceeded)
+UNRESOLVED = (errors.SubmissionUnresolved, errors.DeadlineExceeded)
 """The errors of a client whose retries cannot determine the outcome."""
 IN_AN_HOUR = formatdate(time.time() + 3600, usegmt=True)
 """A Date header of Higgsfield with a wrong clock."""
-HURRIED = {"queue_seconds": 0.5, "image_seconds": 0.5, "time_scale": 10.0}
+FAST = {"queue_seconds": 0.5, "image_seconds": 0.5, "time_scale": 10.0}
 """Options with which webhooks that failed are sent again after half a second."""
 
 
-async def from_price_to_deletion(stage: Stage) -> None:
+async def estimate_to_deletion(stage: Stage) -> None:
     """Get an estimate, submit, watch and delete."""
     await stage.client.estimate(submission(PROMPT).input)
     stored = await stage.submit(PROMPT)
@@ -62,7 +62,7 @@ async def completed(stage: Stage) -> None:
     assert state_name(done) == "COMPLETED"
 
 
-async def told_of_its_end(stage: Stage) -> None:
+async def ended_by_webhook(stage: Stage) -> None:
     """Receive the end by webhook only, which must not be lost after its 2xx response."""
     stored = await stage.submit(LOST, wait_for="stored")
     done = await stage.follow(stored.id)
@@ -133,7 +133,7 @@ async def given_up_or_completed(stage: Stage) -> None:
     assert state_name(await stage.follow(stored.id)) in {"LOST", "COMPLETED"}
 
 
-async def of_v1(stage: Stage) -> None:
+async def submitted_to_v1(stage: Stage) -> None:
     """Submit to v1, which has no idempotency keys: nothing is sent a second time."""
     stored = await stage.submit(PROMPT, v1=True, wait_for="stored")
     done = await stage.follow(stored.id)
@@ -143,7 +143,7 @@ async def of_v1(stage: Stage) -> None:
         assert len([output for output in done.outputs if output.url]) == 4
 
 
-async def of_v1_and_told(stage: Stage) -> None:
+async def found_by_webhook_of_v1(stage: Stage) -> None:
     """Lose the response of v1; the webhook reports the request."""
     stored = await stage.submit(LOST, v1=True, wait_for="stored")
     assert state_name(await stage.follow(stored.id)) == "COMPLETED"
@@ -194,7 +194,7 @@ async def archived_and_removed(stage: Stage) -> None:
     await stage.becomes(lambda: stage.rows("SELECT * FROM archive_files") == [])
 
 
-async def called_back(stage: Stage) -> None:
+async def callbacks_received(stage: Stage) -> None:
     """Receive every change by callback, signed and in order."""
     async with Receiver() as receiver:
         receiver.plan.append(500)
@@ -205,8 +205,8 @@ async def called_back(stage: Stage) -> None:
         done = await stage.follow((await stage.submit(PROMPT)).id)
         await receiver.gets_one(lambda got: got.generation.done)
         assert all(any(got.signed_by(secret) for secret in secrets) for got in receiver.got)
-        first_told = list(dict.fromkeys(got.generation.revision for got in receiver.got))
-        assert first_told == list(range(1, done.revision + 1))
+        first_seen = list(dict.fromkeys(got.generation.revision for got in receiver.got))
+        assert first_seen == list(range(1, done.revision + 1))
         assert len({got.id for got in receiver.got}) == done.revision
 
         last = f"{name}_{done.id}_{done.revision}"
@@ -227,7 +227,7 @@ async def called_back(stage: Stage) -> None:
         assert stage.rows("SELECT * FROM callback_secrets") == []
 
 
-async def looked_up(stage: Stage) -> None:
+async def catalog_listed(stage: Stage) -> None:
     """List the motions, which are stored from then on."""
     while True:
         try:
@@ -240,7 +240,7 @@ async def looked_up(stage: Stage) -> None:
     assert len(stage.rows("SELECT * FROM catalogs")) == 1
 
 
-async def a_conversation(stage: Stage) -> None:
+async def agent_conversation(stage: Stage) -> None:
     """Send a message to an agent: it is sent and charged once."""
     agents = stage.client.agents
     session = await agents.create_session(idempotency_key="session")
@@ -250,8 +250,8 @@ async def a_conversation(stage: Stage) -> None:
         assert stage.sandbox.ledger.agent_charges == []
         sent = await _say(stage, session.id, "another-key")
     assert sent is not None
-    told = [change async for change in agents.watch(session.id, sent.id, until_idle=True)]
-    assert isinstance(told[-1], Message) or told[-1].state == SessionState.SESSION_STATE_IDLE
+    changes = [change async for change in agents.watch(session.id, sent.id, until_idle=True)]
+    assert isinstance(changes[-1], Message) or changes[-1].state == SessionState.SESSION_STATE_IDLE
     await agents.interrupt(session.id)
     (charge,) = stage.sandbox.ledger.agent_charges
     assert charge.message_id == sent.id
@@ -262,7 +262,7 @@ async def a_conversation(stage: Stage) -> None:
     assert again.id == sent.id
 
 
-async def told_that_it_is_busy(stage: Stage) -> None:
+async def busy_agent_session(stage: Stage) -> None:
     """Send a message that is refused, and retry with the key, unless the refusal was not stored."""
     session = await stage.client.agents.create_session()
     try:
@@ -288,7 +288,7 @@ async def _say(stage: Stage, session_id: str, key: str) -> SentMessage | None:
             await asyncio.sleep(0.05)
 
 
-async def shown_to_an_agent(stage: Stage) -> None:
+async def agent_media_uploaded(stage: Stage) -> None:
     """Upload media for an agent, and retry."""
     while True:
         try:
@@ -321,9 +321,9 @@ async def trained(stage: Stage) -> None:
     assert (await stage.client.get_character(made.id)).done
 
 
-async def trained_or_not_known(stage: Stage) -> None:
+async def ambiguous_training(stage: Stage) -> None:
     """Train a character with an unknown outcome: it is found or unresolved, and never sent again."""
-    with suppress(*NOBODY_KNOWS):
+    with suppress(*UNRESOLVED):
         made = await stage.create_character("Anna")
         assert (await stage.client.get_character(made.id)).name == "Anna"
     assert len(stage.sandbox.ledger.trainings) <= 1
@@ -336,7 +336,7 @@ async def training_refused(stage: Stage) -> None:
         made = await stage.create_character("Anna")
     except errors.InputRefused:
         made = await stage.create_character("Anna")
-    except NOBODY_KNOWS:
+    except UNRESOLVED:
         return  # killed before the refusal was stored: the outcome is unknown, and nothing was charged
     assert (await stage.client.get_character(made.id)).name == "Anna"
 
@@ -395,12 +395,12 @@ def all_of(*calls: str) -> tuple[str, ...]:
 
 SCENARIOS = {
     # Scenarios with an uncertain POST come first, because they wait for half a minute.
-    "late": Scenario(completed, around("unsent"), late=True),
-    "left behind": Scenario(completed, around("owner died"), earlier=("after claim",)),
+    "late connection": Scenario(completed, around("unsent"), late=True),
+    "killed after the claim": Scenario(completed, around("owner died"), earlier=("after claim",)),
     "sent twice": Scenario(
         sent_twice,
         around("accepted by submit"),
-        settings=TOLD,
+        settings=BY_WEBHOOK,
         options={"honour_keys": False, "queue_seconds": 20.0},
         faults=({"on": "submit", "kind": "500", "processed": True}, {"on": "submit", "delay": 3.0}),
         charges=(2,),
@@ -414,30 +414,30 @@ SCENARIOS = {
         charges=(0, 1),
         beside=(0, 1),
     ),
-    "of v1": Scenario(
-        of_v1,
+    "v1": Scenario(
+        submitted_to_v1,
         ("after claim", *all_of("submit call"), *around("accepted by submit")),
         settings={"uncertain_timeout": "1"},
         charges=(0, 1),
         beside=(0, 1),
     ),
-    "of v1, found by a webhook": Scenario(
-        of_v1_and_told,
+    "v1, found by a webhook": Scenario(
+        found_by_webhook_of_v1,
         (*around("delivery", "accepted by webhook"), *all_of("status call")),
-        settings=TOLD,
-        options=HURRIED,
+        settings=BY_WEBHOOK,
+        options=FAST,
     ),
-    "at work": Scenario(completed, (AT_WORK,), faults=({"on": "submit", "kind": "hang", "processed": True},)),
-    "bought": Scenario(completed, (*all_of("submit call"), *around("claim", "accepted by submit"))),
-    "held up": Scenario(
+    "during processing": Scenario(completed, (AT_WORK,), faults=({"on": "submit", "kind": "hang", "processed": True},)),
+    "submitted": Scenario(completed, (*all_of("submit call"), *around("claim", "accepted by submit"))),
+    "saturated": Scenario(
         completed,
         around("postponed", "marked"),
         faults=({"on": "submit", "kind": "429", "headers": {"Retry-After": "0"}},),
     ),
-    "in doubt": Scenario(
+    "ambiguous": Scenario(
         completed, around("ambiguous"), faults=({"on": "submit", "kind": "500", "processed": True},)
     ),
-    "by another calendar": Scenario(
+    "wrong clock of Higgsfield": Scenario(
         completed,
         around("correction"),
         faults=(
@@ -452,8 +452,8 @@ SCENARIOS = {
         options={"queue_seconds": 1_000.0},
         faults=({"on": "submit", "delay": 1.0},),
     ),
-    "from price to deletion": Scenario(
-        from_price_to_deletion,
+    "estimate to deletion": Scenario(
+        estimate_to_deletion,
         (
             *around("migration", "reported by poll", "record", "delete", "removal"),
             *around("gRPC answer", "gRPC message"),
@@ -462,12 +462,12 @@ SCENARIOS = {
     ),
     "over HTTP": Scenario(over_http, around("HTTP answer", "HTTP message")),
     "not found for a moment": Scenario(completed, around("missing"), faults=({"on": "status", "kind": "404"},)),
-    "told": Scenario(completed, around("reported by webhook"), settings=TOLD, options=HURRIED),
+    "ended by a webhook": Scenario(completed, around("reported by webhook"), settings=BY_WEBHOOK, options=FAST),
     "found by a webhook": Scenario(
-        told_of_its_end,
+        ended_by_webhook,
         around("delivery", "delivery dealt with", "webhook answer", "accepted by webhook"),
-        settings=TOLD | NO_REPEATS,
-        options=HURRIED,
+        settings=BY_WEBHOOK | NO_REPEATS,
+        options=FAST,
     ),
     "resolved": Scenario(resolved, around("accepted by operator", "expired by operator"), settings=NO_REPEATS),
     "given up": Scenario(
@@ -484,7 +484,7 @@ SCENARIOS = {
         faults=({"on": "media", "kind": "503"},),
     ),
     "called back": Scenario(
-        called_back,
+        callbacks_received,
         (
             *around(
                 "callback", "callback changed", "deliveries taken", "delivery attempted", "delivery dropped",
@@ -494,9 +494,9 @@ SCENARIOS = {
         ),
         charges=(2,),
     ),
-    "looked up": Scenario(looked_up, (*around("catalog"), *all_of("catalog call")), charges=(0,)),
-    "a conversation": Scenario(
-        a_conversation,
+    "catalog": Scenario(catalog_listed, (*around("catalog"), *all_of("catalog call")), charges=(0,)),
+    "agent conversation": Scenario(
+        agent_conversation,
         (
             *around("agent session", "agent message", "agent message bound"),
             *all_of("agent session call", "agent messages call", "agent message call", "agent interrupt call"),
@@ -504,24 +504,24 @@ SCENARIOS = {
         options={"agent_seconds": 0.1},
         charges=(0,),
     ),
-    "told that it is busy": Scenario(
-        told_that_it_is_busy,
+    "busy agent session": Scenario(
+        busy_agent_session,
         around("agent message refused"),
         faults=({"on": "agent_send", "kind": "409"},),
         charges=(0,),
     ),
-    "shown to an agent": Scenario(
-        shown_to_an_agent, (*around("agent media"), *all_of("agent media call", "agent confirm call")), charges=(0,)
+    "agent media": Scenario(
+        agent_media_uploaded, (*around("agent media"), *all_of("agent media call", "agent confirm call")), charges=(0,)
     ),
-    "keys": Scenario(keys_made_and_revoked, around("api key", "revocation", "mark"), charges=(0,)),
+    "API keys": Scenario(keys_made_and_revoked, around("api key", "revocation", "mark"), charges=(0,)),
     "trained": Scenario(
         trained, (*around("character bound"), *all_of("character call", "characters call"))
     ),
-    "trained with the answer lost": Scenario(
+    "trained with a lost response": Scenario(
         trained, ("after train call", "before character bound"), faults=({"on": "train", "processed": True},)
     ),
-    "trained or not known": Scenario(
-        trained_or_not_known, (*around("character claim"), *all_of("train call")), charges=(0, 1)
+    "ambiguous training": Scenario(
+        ambiguous_training, (*around("character claim"), *all_of("train call")), charges=(0, 1)
     ),
     "training refused": Scenario(
         training_refused, around("character freed"), faults=({"on": "train", "kind": "422"},), charges=(0, 1)
@@ -529,7 +529,7 @@ SCENARIOS = {
     "character deleted": Scenario(
         character_deleted, (*around("character removal", "character gone"), *all_of("character removal call"))
     ),
-    "forgotten": Scenario(
+    "retention": Scenario(
         forgotten, around("prune"), settings={"retention": "3600"}, ready=one_has_ended, beside=(1,)
     ),
 }  # fmt: skip

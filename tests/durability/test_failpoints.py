@@ -93,7 +93,7 @@ def texts(value: ast.expr, inside: ast.AST) -> set[str]:
 # -- Failpoints in the code --------------------------------------------------------------------------------------------
 
 
-def news() -> set[str]:
+def observed_steps() -> set[str]:
     """Return the steps that `observe()` may store: one for each observation in the code and each of its sources."""
     found = set()
     for path in SERVING:
@@ -144,7 +144,7 @@ def requests() -> set[str]:
     return found
 
 
-def in_the_code() -> set[str]:
+def failpoints_in_the_code() -> set[str]:
     """Return all failpoints in the code."""
     found = {
         f"{when} {step}"
@@ -154,7 +154,7 @@ def in_the_code() -> set[str]:
         for call in calls(one, f"failpoints.{when}")
         for step in texts(call.args[0], one)
     }
-    found |= {f"{when} {step}" for step in writes() | news() for when in ("before", "after")}
+    found |= {f"{when} {step}" for step in writes() | observed_steps() for when in ("before", "after")}
     return found | {f"{when} {call}" for call in requests() for when in ("before", "amid", "after")}
 
 
@@ -162,14 +162,14 @@ def in_the_code() -> set[str]:
 
 
 def test_the_list_has_every_failpoint_in_the_code() -> None:
-    assert in_the_code() == failpoints.PLACES
+    assert failpoints_in_the_code() == failpoints.PLACES
 
 
 def test_every_failpoint_has_a_scenario_that_reaches_it() -> None:
     assert {place for scenario in SCENARIOS.values() for place in scenario.places} - {AT_WORK} == failpoints.PLACES
 
 
-def test_only_the_writer_and_the_migration_commit_both_between_failpoints() -> None:
+def test_every_commit_is_between_two_failpoints() -> None:
     committing = {}
     for path in SERVING:
         for one in functions(path):
@@ -246,10 +246,10 @@ def test_every_response_is_sent_by_a_function_with_failpoints() -> None:
 
 @pytest.mark.parametrize("when", ["before", "amid", "after"])
 def test_a_process_is_killed_at_the_armed_failpoint_only(when: str) -> None:
-    comes_by = "from gateway import failpoints as f; f.before('{0}'); f.amid('{0}'); f.after('{0}'); print('alive')"
-    for step, told in (("submit call", (-9, "")), ("cancel call", (0, "alive\n"))):
+    program = "from gateway import failpoints as f; f.before('{0}'); f.amid('{0}'); f.after('{0}'); print('alive')"
+    for step, expected in (("submit call", (-9, "")), ("cancel call", (0, "alive\n"))):
         ended = subprocess.run(
-            [sys.executable, "-c", comes_by.format(step)], cwd=ROOT, env={"HFGATEWAY_FAILPOINT": f"{when} submit call"},
+            [sys.executable, "-c", program.format(step)], cwd=ROOT, env={"HFGATEWAY_FAILPOINT": f"{when} submit call"},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert (ended.returncode, ended.stdout) == told
+        assert (ended.returncode, ended.stdout) == expected

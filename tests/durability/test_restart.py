@@ -23,7 +23,7 @@ async def user(client: AsyncClient, number: int, seen: dict[str, list[int]]) -> 
         assert state_name(done) == "COMPLETED"
 
 
-async def test_restarts_under_load_are_not_noticed(tmp_path: Path) -> None:
+async def test_a_client_sees_no_error_during_restarts_under_load(tmp_path: Path) -> None:
     seen: dict[str, list[int]] = {}
     async with Sandbox(SandboxOptions(port=0, queue_seconds=0.2, image_seconds=0.6)) as sandbox:
         gateway = GatewayProcess(tmp_path, sandbox.url, grpc_address=free_address())
