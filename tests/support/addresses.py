@@ -1,7 +1,7 @@
-"""Addresses of this machine on which nobody listens, and which nobody else is given meanwhile.
+"""Free loopback addresses that no other process can get before the test uses them.
 
-The system gives a port that was let go to the next who asks for any, and while tests run side by side there is always
-somebody who does. These are ports that it gives to nobody by itself.
+The system may give a released port to the next process that asks for any port, and concurrent tests ask all the time.
+These ports are outside the range from which the system assigns ports.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import random
 import socket
 
 FIRST, EACH, WORKERS = 16_384, 1_024, 16
-"""Below the ports that Linux gives away by itself; so many of them for each worker of a run."""
+"""Below the ports that Linux assigns; EACH ports for each worker of a run."""
 
 
 def free_address() -> str:
-    """Where nobody listens, and nobody will before whoever asked does."""
+    """Return an address on which no process listens."""
     for port in _PORTS:
         with socket.socket() as probe:
-            # As servers do: connections that have ended there are in nobody's way.
+            # As servers do: closed connections on this port do not prevent a bind.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
@@ -30,7 +30,7 @@ def free_address() -> str:
 
 
 def _ours() -> list[int]:
-    """The ports of this process, in an order of its own: another run may be on the same machine."""
+    """Return the ports of this process in random order, because another run may use the same machine."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
     first = FIRST + worker * EACH
     return random.sample(range(first, first + EACH), EACH)

@@ -1,4 +1,4 @@
-"""Commits that take as long as a test wants, or fail: in the thread that writes, right before the real COMMIT."""
+"""Delay or fail commits in the writer's thread, immediately before the real COMMIT."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.running import PATIENCE, eventually
 
 
 class Commits:
-    """The commits of some steps. `came` counts them."""
+    """Controls the commits of some steps. `came` counts them."""
 
     def __init__(self, steps: tuple[str, ...]) -> None:
         self.came = 0
@@ -22,40 +22,40 @@ class Commits:
         self._fail_from = 0
 
     def hold(self) -> None:
-        """Let the next ones wait."""
+        """Block the following commits."""
         self._held = threading.Event()
 
     def let_go(self) -> None:
-        """Let them go on."""
+        """Release the blocked commits."""
         held, self._held = self._held, None
         if held is not None:
             held.set()
 
     def fail_from(self, number: int) -> None:
-        """Let those from this one on fail, until told otherwise by 0."""
+        """Fail every commit from this number on; 0 stops that."""
         self._fail_from = number
 
     async def reached(self, number: int = 1) -> None:
-        """Return once so many have come."""
+        """Return once `number` commits have been reached."""
         await eventually(lambda: self.came >= number)
 
     def before(self, step: str) -> None:
-        """The place in the writer's thread."""
+        """Replace the failpoint in the writer's thread."""
         if step not in self._steps:
             return
         self.came += 1
         if self._held is not None:
-            assert self._held.wait(PATIENCE), "a test forgot a commit that it holds"
+            assert self._held.wait(PATIENCE), "a test did not release a commit"
         if 0 < self._fail_from <= self.came:
             raise sqlite3.OperationalError("database or disk is full")
 
 
 @contextmanager
 def commits(*steps: str) -> Iterator[Commits]:
-    """Have a say in the commits of some steps."""
-    said = Commits(steps)
-    with patch.object(failpoints, "before", said.before):
+    """Control the commits of some steps."""
+    controlled = Commits(steps)
+    with patch.object(failpoints, "before", controlled.before):
         try:
-            yield said
+            yield controlled
         finally:
-            said.let_go()
+            controlled.let_go()

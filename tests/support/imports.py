@@ -1,4 +1,4 @@
-"""What a piece of code has imported by its end, told by a process of its own: this one has imported everything."""
+"""The modules that a piece of code imports, found in a separate process because this one has imported everything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.durability.process import ROOT
 
 
 def imported(code: str, of: Collection[str]) -> list[str]:
-    """Which of these modules the code has imported."""
-    telling = f"import sys; print(*sorted({set(of)!r} & set(sys.modules)))"
-    told = subprocess.run([sys.executable, "-c", f"{code}\n{telling}"], cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    return told.stdout.decode().split()
+    """Return which of these modules the code has imported."""
+    report = f"import sys; print(*sorted({set(of)!r} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", f"{code}\n{report}"], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    return ended.stdout.decode().split()

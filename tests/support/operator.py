@@ -1,4 +1,4 @@
-"""What an operator does: calls on the socket of a gateway's own user, and commands."""
+"""Actions of an operator: calls on the admin socket, and commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def ask(running: Running, method: str, request: Any) -> Any:
 
 
 async def refused(running: Running, method: str, request: Any) -> str:
-    """The code with which a call is refused."""
+    """Return the gRPC code with which a call is refused."""
     try:
         await ask(running, method, request)
     except grpc.aio.AioRpcError as error:
@@ -28,6 +28,6 @@ async def refused(running: Running, method: str, request: Any) -> str:
 
 
 async def command(running: Running, *arguments: str) -> Finished:
-    """Run `hfgateway` as a process, on the same store."""
+    """Run `hfgateway` as a process on the same store."""
     variables = {"HFGATEWAY_STORE_URL": f"sqlite:///{running.store_path}"}
     return await run(*arguments, environment=environment(running.store_path.parent, variables))

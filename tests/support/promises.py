@@ -1,4 +1,4 @@
-"""What the comments of the protos promise, read from the files themselves."""
+"""The promises in the comments of the protos, read from the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PREFIX = "ERROR_REASON_"
 
 
 def _comments(text: str) -> dict[str, str]:
-    """Each enum value of a proto, without the common prefix → the comment above it, in one line."""
+    """Return the comment above each enum value of a proto, in one line; the keys have no common prefix."""
     found: dict[str, str] = {}
     comment: list[str] = []
     for line in map(str.strip, text.splitlines()):
@@ -27,11 +27,11 @@ def _comments(text: str) -> dict[str, str]:
 _REASONS = _comments((PROTOS / "hfgateway" / "v1" / "error.proto").read_text())
 
 CODES = {reason: code[1] for reason, text in _REASONS.items() if (code := re.match(r"\[(\w+)\] ", text))}
-"""The code of each reason that an RPC can end with."""
+"""The gRPC code of each reason that an RPC can return."""
 
 
 def promises_detail(reason: str, detail: str) -> bool:
-    """Whether the comment of a reason names that standard detail."""
+    """Return whether the comment of a reason names a standard detail."""
     return detail in _REASONS[reason]
 
 
@@ -40,13 +40,13 @@ _SERVICE = (PROTOS / "hfgateway" / "v1" / "generation_service.proto").read_text(
 
 
 def _named(comment: str) -> frozenset[str]:
-    """The reasons in a comment. Before brackets stands a code: of NOT_FOUND (MODEL_UNKNOWN) only the second counts."""
+    """Return the reasons in a comment. A name before brackets is a code: NOT_FOUND (MODEL_UNKNOWN) has one reason."""
     text = re.sub(r"\s*//", "", comment)
     return frozenset(re.findall(r"\b[A-Z][A-Z_]+\b(?!\s*\()", text)) & _NAMES
 
 
 def reasons_of(method: str) -> frozenset[str]:
-    """The reasons that the comments say an RPC can end with: those of every RPC, and its own."""
+    """Return the reasons that an RPC can return according to the comments of the service and of the RPC."""
     common, own = (
         re.search(r"((?://.*\n)+)service ", _SERVICE),
         re.search(rf"((?: *//.*\n)+) *rpc {method}\(", _SERVICE),

@@ -1,4 +1,4 @@
-"""A gateway in the test's own loop, in front of a sandbox on a real socket, with clients of every transport."""
+"""A gateway in the test's event loop, a sandbox on a real socket, and clients of every transport."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from tests.support.transports import TRANSPORTS, Transport, open_transport
 
 CREDENTIALS = Credentials("sandbox", "sandbox")
 USUAL: dict[str, Any] = {"queue_seconds": 1.0, "image_seconds": 4.0, "concurrency_limit": 50}
-"""An image waits 1 s at Higgsfield and takes 4 s, of a time that the test moves."""
+"""An image is queued for 1 s and runs for 4 s of the sandbox's clock, which the test advances."""
 PATIENCE = 60.0
-"""Seconds after which a test gives up waiting: no test is meant to come near it."""
+"""Timeout of every wait in seconds; no test should come near it."""
 
 Generation = generation_pb2.Generation
 
 
 class Running:
-    """One sandbox whose time the test moves, one gateway before it, and the transports to reach that.
+    """A sandbox with a manual clock, a gateway that uses it, and clients of the gateway.
 
-    The gateway's own time passes as it does, unless `clock_from` makes it another clock; `credentials` are those of the
-    next gateway that is started.
+    The gateway uses the system clock, unless `clock_from` makes another one. `credentials` are those of the next
+    gateway that is started.
     """
 
     def __init__(
@@ -65,19 +65,19 @@ class Running:
         self.gateway: Gateway
 
     async def start(self) -> None:
-        """Start both."""
+        """Start the sandbox and the gateway."""
         await self._stack.enter_async_context(self.sandbox)
         await self.start_gateway()
 
     async def stop(self) -> None:
-        """Stop what runs; the clients first, so that nothing waits for their connections."""
+        """Stop the clients, the gateway and the sandbox, in this order: no drain waits for the clients' connections."""
         await self._clients.aclose()
         if self._serving:
             await self.stop_gateway()
         await self._stack.aclose()
 
     async def start_gateway(self) -> None:
-        """Start a gateway over the store, which may have served another one before."""
+        """Start a gateway on the store, which an earlier gateway may have used."""
         environment = {
             "GRPC_ADDRESS": "127.0.0.1:0",
             "HTTP_ADDRESS": "127.0.0.1:0",
@@ -98,18 +98,18 @@ class Running:
             self.transports[name] = transport
 
     async def key(self, tenant: str) -> str:
-        """A new API key of a tenant, as its owner would send it."""
+        """Create an API key of a tenant, and return its secret."""
         _, secret = await self.gateway.access.create_key(tenant, "")
         return secret
 
     @staticmethod
     def message(described: Descriptor) -> Message:
-        """An empty message of a type."""
+        """Return an empty message of a type."""
         empty: Message = GetMessageClass(described)()
         return empty
 
     def caller(self, transport: str, secret: str) -> Transport:
-        """One who calls with an API key or a watch token; an empty one is sent as none."""
+        """Return a client that sends an API key or a watch token, or neither if `secret` is empty."""
         authorization = f"Bearer {secret}" if secret else ""
         client = open_transport(
             transport, self.gateway.grpc_address, self.gateway.http_address, authorization=authorization
@@ -118,12 +118,12 @@ class Running:
         return client
 
     async def begin_drain(self) -> None:
-        """Have it drain, and return when it has begun to."""
+        """Start a drain, and return once it has begun."""
         self._drain = asyncio.create_task(self.gateway.stop())
         await asyncio.sleep(0)
 
     async def stop_gateway(self) -> None:
-        """Drain it, to the end; calls under way still have their connections."""
+        """Drain the gateway to the end; calls in progress keep their connections until then."""
         if self._drain is None:
             await self.begin_drain()
         assert self._drain is not None
@@ -134,22 +134,22 @@ class Running:
 
     @property
     def draining(self) -> bool:
-        """Whether it has begun to."""
+        """Whether the drain has begun."""
         return self._drain is not None
 
     @property
     def store_path(self) -> Path:
-        """The file of its store."""
+        """The file of the gateway's store."""
         return self._folder / "store.db"
 
     @property
     def grpc(self) -> Transport:
-        """The transport to use where it does not matter."""
+        """The transport for tests in which the transport does not matter."""
         return self.transports["grpc"]
 
     @property
     def ledger(self) -> Ledger:
-        """What Higgsfield was asked, and what it charged."""
+        """The sandbox's record of requests and charges."""
         return self.sandbox.ledger
 
     def plan(self, **fault: Any) -> None:
@@ -157,23 +157,23 @@ class Running:
         self.sandbox.state.plan.add([Fault.parse(fault)])
 
     async def metrics(self) -> str:
-        """The text of /metrics."""
+        """Return the text of /metrics."""
         async with aiohttp.ClientSession() as session, session.get(self.gateway.http_address + "/metrics") as answer:
             return await answer.text()
 
     async def metric(self, name: str) -> float:
-        """The number that /metrics has under a name without labels."""
+        """Return the value of a metric without labels."""
         (line,) = (line for line in (await self.metrics()).splitlines() if line.startswith(f"{name} "))
         return float(line.removeprefix(f"{name} "))
 
     async def metric_becomes(self, name: str, value: float) -> None:
-        """Return once /metrics has that number."""
+        """Return once a metric has this value."""
         async with asyncio.timeout(PATIENCE):
             while await self.metric(name) != value:
                 await asyncio.sleep(0.01)
 
     async def calls_open(self, method: str, count: int, service: str = "GenerationService") -> None:
-        """Return once so many calls of a method are under way: the gateway has them all."""
+        """Return once `count` calls of a method are in progress at the gateway."""
         line = f'hfgateway_rpc_open{{method="/hfgateway.v1.{service}/{method}"}} {count:.1f}'
         async with asyncio.timeout(PATIENCE):
             while line not in (await self.metrics()).splitlines():
@@ -185,14 +185,14 @@ class Running:
         return answer.generation
 
     async def get(self, generation_id: str) -> Generation:
-        """The generation as it is, over gRPC."""
+        """Return the current state of a generation over gRPC."""
         answer: pb.GetGenerationResponse = await self.grpc.call(
             "GetGeneration", pb.GetGenerationRequest(id=generation_id)
         )
         return answer.generation
 
     async def until(self, generation_id: str, state: str) -> Generation:
-        """The generation at its first revision in that state: watched, never polled."""
+        """Watch a generation, and return its first revision in this state."""
         async with asyncio.timeout(PATIENCE):
             async for generation in self.history(generation_id):
                 if name_of(generation) == state:
@@ -201,19 +201,19 @@ class Running:
         raise AssertionError("the watch ended early")
 
     async def history(self, generation_id: str) -> AsyncIterator[Generation]:
-        """Every revision, to the end."""
+        """Yield every revision to the end."""
         async for answer in self.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=generation_id)):
             if answer.HasField("generation"):
                 yield answer.generation
 
     async def finish(self, generation_id: str, state: str = "COMPLETED") -> Generation:
-        """Let the sandbox's time pass until the generation has ended."""
+        """Advance the sandbox's clock until the generation has ended."""
         await self._accepted(generation_id)
         self.clock.advance(60)
         return await self.until(generation_id, state)
 
     async def start_running(self, generation_id: str) -> Generation:
-        """Let the sandbox's time pass until the generation runs."""
+        """Advance the sandbox's clock until the generation runs."""
         await self._accepted(generation_id)
         self.clock.advance(1.5)
         return await self.until(generation_id, "IN_PROGRESS")
@@ -227,7 +227,9 @@ class Running:
 
 @asynccontextmanager
 async def run(folder: Path, *, clock_from: ClockFrom = SystemClock, **terms: Any) -> AsyncIterator[Running]:
-    """Run both: capital names are settings of the gateway without their prefix, the others options of the sandbox."""
+    """Run a sandbox and a gateway. Capital names in `terms` are settings of the gateway without their prefix, the
+    others are options of the sandbox.
+    """
     settings = {name: str(value) for name, value in terms.items() if name.isupper()}
     options = {name: value for name, value in terms.items() if name not in settings}
     running = Running(folder, SandboxOptions(port=0, **(USUAL | options)), settings, clock_from=clock_from)
@@ -239,26 +241,26 @@ async def run(folder: Path, *, clock_from: ClockFrom = SystemClock, **terms: Any
 
 
 def name_of(generation: Generation) -> str:
-    """The name of its state, without the prefix."""
+    """Return the name of a generation's state without its prefix."""
     return generation_pb2.GenerationState.Name(generation.state).removeprefix("GENERATION_STATE_")
 
 
 def soul(prompt: str, key: str = "", **fields: Any) -> pb.SubmitGenerationRequest:
-    """A submission to Soul, by default under a key made of its prompt."""
+    """Return a submission to Soul, by default with a key derived from its prompt."""
     request = pb.SubmitGenerationRequest(idempotency_key=key or f"key-of-{prompt}".replace(" ", "-")[:255], **fields)
     request.input.soul.prompt = prompt
     return request
 
 
 def sized(prompt: str, batch_size: int = 4, **fields: Any) -> pb.SubmitGenerationRequest:
-    """A submission to Soul in pixels: v1 makes a job set of it."""
+    """Return a submission to Soul with a size in pixels, which becomes a job set of v1."""
     request = soul(prompt, **fields)
     request.input.soul.width, request.input.soul.height, request.input.soul.batch_size = 1536, 1152, batch_size
     return request
 
 
 def spoken(prompt: str, **fields: Any) -> pb.SubmitGenerationRequest:
-    """A submission to Speak."""
+    """Return a submission to Speak."""
     request = soul(prompt, **fields)
     request.input.speak.prompt = prompt
     request.input.speak.image_url = "https://files.example/portrait.png"
@@ -267,7 +269,7 @@ def spoken(prompt: str, **fields: Any) -> pb.SubmitGenerationRequest:
 
 
 def model(model_id: str, parameters: Mapping[str, Any], key: str, **fields: Any) -> pb.SubmitGenerationRequest:
-    """A submission to any model."""
+    """Return a submission to any model."""
     request = pb.SubmitGenerationRequest(idempotency_key=key, **fields)
     request.input.model.model_id = model_id
     request.input.model.parameters.update(parameters)
@@ -275,19 +277,19 @@ def model(model_id: str, parameters: Mapping[str, Any], key: str, **fields: Any)
 
 
 def public_url() -> dict[str, str]:
-    """Settings that turn webhooks on: the port has to be known before it is listened on, for submissions name it."""
+    """Return settings that enable webhooks. The port is chosen in advance, because submissions contain it."""
     address = free_address()
     return {"HTTP_ADDRESS": address, "PUBLIC_URL": f"http://{address}"}
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    """Return once it holds, for what no event tells of; give up after a while."""
+    """Return once a condition holds that no event reports; raises TimeoutError after PATIENCE."""
     async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.01)
 
 
 async def collected(stream: AsyncIterator[Message]) -> list[Any]:
-    """All messages of a stream that ends with OK."""
+    """Return all messages of a stream that ends with OK."""
     async with asyncio.timeout(PATIENCE):
         return [message async for message in stream]

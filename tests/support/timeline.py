@@ -1,7 +1,7 @@
-"""Hours that pass when a test says so: one time for the sandbox and for every gateway before it.
+"""Simulated time: one timeline for the sandbox and for every gateway that uses it.
 
-Sockets, processor and disk are real and take what they take; what is decided by time is decided by this one. It moves
-in steps, and goes on when all that was due has been done and everybody waits for the time again.
+Sockets, processor and disk are real, but every decision that depends on time uses the timeline. It advances in steps,
+each after all due work is done and every task waits for the time again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from gateway.sandbox.server import SandboxOptions
 from tests.support.running import PATIENCE, USUAL, Running
 
 STEP = 0.25
-"""Seconds in one step: what falls into the same is due together, as after a pause of a busy machine."""
+"""Seconds in one step. Timers within one step fire together, as after a pause of a busy machine."""
 
 Signal = asyncio.Future[None]
 
 
 class Timeline:
-    """The time, and who waits for it. `wall_is_ahead`: how far the calendar's clock is from the truth."""
+    """The time, and the tasks that wait for it. `wall_is_ahead` is the error of the wall clock in seconds."""
 
     def __init__(self) -> None:
         self.sandbox = ManualClock()
@@ -42,23 +42,23 @@ class Timeline:
 
     @property
     def now(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the start."""
         return self.sandbox.now()
 
     def clock_from(self, not_before: float) -> SystemClock:
-        """The clock of a gateway that starts now."""
+        """Return the clock of a gateway that starts now."""
         return _Clock(self, not_before)
 
     def true_date(self) -> str:
-        """What Higgsfield's answers say that the time is."""
+        """Return the Date header of Higgsfield's responses."""
         return formatdate(self._began + self.now, usegmt=True)
 
     def wall(self) -> float:
-        """What the calendar's clock shows."""
+        """Return the time of the wall clock."""
         return self._began + self.now + self.wall_is_ahead
 
     async def wait(self, signal: Signal, seconds: float | None) -> None:
-        """Return when the signal is given, or when so many seconds have passed."""
+        """Return when the signal is given, or after `seconds`."""
         if seconds is not None:
             heapq.heappush(self._timers, (self.now + max(seconds, 0.0), next(self._numbers), signal))
             self._ring()
@@ -70,12 +70,12 @@ class Timeline:
             self._waiting.pop(task, None)
 
     def rests(self, task: asyncio.Task[Any]) -> bool:
-        """Whether it waits for the time, and for nothing else."""
+        """Return whether a task waits for the time only."""
         signal = self._waiting.get(task)
         return signal is not None and not signal.done()
 
     def step(self, until: float, step: float) -> None:
-        """Let one step pass, or all the time in which nobody wants anything."""
+        """Advance by one step, or to the next timer if it is later."""
         while self._timers and self._timers[0][2].done():
             heapq.heappop(self._timers)
         alarms = [at for at, _, _ in self.sandbox._alarms.values()]
@@ -89,7 +89,7 @@ class Timeline:
 
 
 class _Clock(SystemClock):
-    """A gateway's clock, by the timeline."""
+    """A gateway's clock that follows the timeline."""
 
     def __init__(self, timeline: Timeline, not_before: float) -> None:
         super().__init__(not_before, wall=timeline.wall, monotonic=lambda: timeline.now)
@@ -100,14 +100,14 @@ class _Clock(SystemClock):
 
 
 class Timed(Running):
-    """A sandbox and a gateway on one timeline. Calls that wait for an end wait for `passes`."""
+    """A sandbox and a gateway on one timeline. Calls that wait for an end need `passes` to advance the time."""
 
     def __init__(self, folder: Path, options: SandboxOptions, settings: dict[str, str]) -> None:
         self.time = Timeline()
         super().__init__(folder, options, settings, self.time.sandbox, self.time.clock_from)
 
     async def passes(self, seconds: float, until: Callable[[], bool] = lambda: False, step: float = STEP) -> float:
-        """Let so many seconds pass, or as many as it takes until something holds; how many they were."""
+        """Advance by `seconds`, or until a condition holds; return the number of seconds that passed."""
         began = self.time.now
         await self.settled()
         while self.time.now < began + seconds and not until():
@@ -116,7 +116,7 @@ class Timed(Running):
         return self.time.now - began
 
     async def settled(self) -> None:
-        """Return when the gateway has done what was due, and waits."""
+        """Return when the gateway has done all due work and waits."""
         async with asyncio.timeout(PATIENCE):
             for turn in itertools.count():
                 if self._rests():
@@ -137,24 +137,26 @@ class Timed(Running):
         return all(map(self.time.rests, working))
 
     async def higgsfield_goes(self) -> None:
-        """Nobody listens where Higgsfield was."""
+        """Stop the sandbox: connections to Higgsfield are refused."""
         self._port = int(self.sandbox.url.rpartition(":")[2])
         await self.sandbox.stop()
 
     async def higgsfield_comes_back(self) -> None:
-        """It listens again, and knows all that it knew."""
+        """Start the sandbox again, with its state."""
         object.__setattr__(self.sandbox.options, "port", self._port)
         await self.sandbox.start()
 
     def live(self) -> dict[str, str]:
-        """The state of all that has not ended, by id."""
+        """Return the states of all generations that have not ended, by id."""
         entries = self.gateway._core.feed.entries
         return {name: entry.generation.state.name for name, entry in entries.items()}
 
 
 @asynccontextmanager
 async def run_timed(folder: Path, **terms: Any) -> AsyncIterator[Timed]:
-    """Run both: capital names are settings of the gateway without their prefix, the others options of the sandbox."""
+    """Run a sandbox and a gateway. Capital names in `terms` are settings of the gateway without their prefix, the
+    others are options of the sandbox.
+    """
     settings = {name: str(value) for name, value in terms.items() if name.isupper()}
     options = {name: value for name, value in terms.items() if name not in settings}
     usual = {"POLL_MIN": "1", "POLL_MAX": "30"}

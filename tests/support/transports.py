@@ -1,7 +1,7 @@
-"""One client interface, `call` and `stream`, over every transport that the gateway speaks.
+"""One client interface, `call` and `stream`, over every transport of the gateway.
 
-An answer is a message; a refusal is an `RpcFailure`, which looks the same whatever brought it. A request may also be
-bytes: they are sent as they are.
+A response is a message, and an error is an `RpcFailure`, which is the same for all transports. A request may also be
+bytes, which are sent unchanged.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _M = TypeVar("_M", bound=Message)
 
 
 class RpcFailure(Exception):  # noqa: N818 - the failure of a call, in the words of the API
-    """How a call ended that was refused: the code's name as gRPC has it, and every detail as its own message."""
+    """The error of a call: the name of its gRPC code, and its details as messages."""
 
     def __init__(self, code: str, message: str, details: tuple[Message, ...]) -> None:
         super().__init__(f"{code}: {message}")
@@ -61,22 +61,22 @@ class RpcFailure(Exception):  # noqa: N818 - the failure of a call, in the words
         self.details = details
 
     def detail(self, kind: type[_M]) -> _M:
-        """The one detail of that kind."""
+        """Return the only detail of this type."""
         (found,) = (detail for detail in self.details if isinstance(detail, kind))
         return found
 
     def has(self, kind: type[Message]) -> bool:
-        """Whether there is a detail of that kind."""
+        """Return whether there is a detail of this type."""
         return any(isinstance(detail, kind) for detail in self.details)
 
     @property
     def failure(self) -> error_pb2.Failure:
-        """The API's own detail."""
+        """The API's `Failure` detail."""
         return self.detail(error_pb2.Failure)
 
     @property
     def reason(self) -> str:
-        """Its reason, without the prefix; empty where a transport refused by itself."""
+        """The reason without its prefix; empty if the transport itself refused the call."""
         if not self.has(error_pb2.Failure):
             return ""
         return error_pb2.ErrorReason.Name(self.failure.reason).removeprefix("ERROR_REASON_")
@@ -88,22 +88,22 @@ class RpcFailure(Exception):  # noqa: N818 - the failure of a call, in the words
 
 
 class Transport(Protocol):
-    """One way to reach a gateway. `timeout` is the call's own deadline, in seconds."""
+    """A client of a gateway over one transport. `timeout` is the deadline of a call, in seconds."""
 
     name: str
 
     async def call(self, method: str, request: Message | bytes, *, timeout: float | None = None) -> Any:
-        """The answer of an RPC that has one."""
+        """Return the response of a unary RPC."""
 
     def stream(self, method: str, request: Message | bytes, *, timeout: float | None = None) -> AsyncIterator[Any]:
-        """The answers of an RPC that has many."""
+        """Yield the responses of a streaming RPC."""
 
     async def close(self) -> None:
         """Close every connection."""
 
 
 def open_transport(name: str, grpc_address: str, http_address: str, *, authorization: str = "") -> Transport:
-    """The transport of that name to a gateway; `authorization` goes with every call."""
+    """Open the transport of this name to a gateway; `authorization` is sent with every call."""
     if name == "grpc":
         return GrpcTransport(grpc_address, authorization)
     if name == "grpc-web":
@@ -112,14 +112,14 @@ def open_transport(name: str, grpc_address: str, http_address: str, *, authoriza
 
 
 async def answers_of(client: Transport, method: str, request: Message | bytes) -> list[Any]:
-    """All answers of an RPC, whether it has one or many."""
+    """Return all responses of a unary or streaming RPC."""
     if METHODS[method].server_streaming:
         return [answer async for answer in client.stream(method, request)]
     return [await client.call(method, request)]
 
 
 class GrpcTransport:
-    """gRPC, as the generated stubs make calls."""
+    """gRPC, with calls as the generated stubs make them."""
 
     name = "grpc"
 
@@ -157,7 +157,7 @@ class GrpcTransport:
         return kind(_path(method), request_serializer=serialise, response_deserializer=_answer_class(method).FromString)
 
     def _gathering(self, method: str, request: Message | bytes) -> Any:
-        """A stream of this one request, or of none where it is empty bytes."""
+        """Return a call that streams this single request."""
         kind = self.channel.stream_unary(_path(method), response_deserializer=_answer_class(method).FromString)
         content = request if isinstance(request, bytes) else request.SerializeToString()
         return lambda _, **options: kind(iter([content]), **options)
@@ -173,7 +173,7 @@ class _HttpTransport:
         await self._session.close()
 
     def _post(self, method: str, body: bytes, headers: Mapping[str, str]) -> Any:
-        # A reader, for aiohttp warns of large bodies; its length is known all the same.
+        # A reader, because aiohttp warns about large bytes; it still sends the length.
         return self._session.post(self._address + _path(method), data=io.BytesIO(body), headers=headers)
 
 
@@ -208,10 +208,10 @@ class ConnectTransport(_HttpTransport):
                         raise _of_connect(error)
                     return
                 yield self._decoded(method, content)
-        raise AssertionError("the stream ended without saying how")
+        raise AssertionError("the stream ended without an end message")
 
     async def gather(self, method: str, requests: Sequence[Message]) -> Any:
-        """The one answer to a stream of requests."""
+        """Return the response to a stream of requests."""
         headers = self._headers(f"application/connect+{self._codec}", None)
         async with self._post(method, self._envelopes_of(*requests), headers) as response:
             answers = [content async for flags, content in _envelopes(response.content) if not flags & _END_OF_CONNECT]
