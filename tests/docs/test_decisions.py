@@ -12,18 +12,18 @@ FILES = sorted(path.name for path in (ROOT / "docs/decisions").glob("*.md") if p
 ROWS = re.findall(r"^\| (\d{4}) \| \[(.+)\]\((.+)\) \| .+ \|$", read("docs/decisions/README.md"), re.MULTILINE)
 
 
-def test_each_has_a_number_of_its_own() -> None:
+def test_every_decision_has_a_unique_number() -> None:
     assert [name for name in FILES if not re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", name)] == []
     assert len({name[:4] for name in FILES}) == len(FILES) > 0
 
 
-def test_the_list_has_them_all_by_their_titles() -> None:
+def test_the_list_has_every_decision_by_its_title() -> None:
     titled = [(name[:4], read(f"docs/decisions/{name}").splitlines()[0].removeprefix("# "), name) for name in FILES]
     assert titled == ROWS
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_says_the_context_the_choice_and_what_would_change_it(name: str) -> None:
+def test_every_decision_has_the_same_sections(name: str) -> None:
     headings = re.findall(r"^## (.+)$", read(f"docs/decisions/{name}"), re.MULTILINE)
     assert [heading for heading in headings if heading != "Why not otherwise"] == [
         "Context",

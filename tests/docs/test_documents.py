@@ -20,7 +20,7 @@ WHOLE = {"cli", "mcp", "sandbox"}
 
 
 @pytest.mark.parametrize("file", documents())
-def test_every_link_leads_somewhere(file: str) -> None:
+def test_every_link_has_a_target(file: str) -> None:
     broken = []
     for link in links(file):
         if re.match(r"https?://|mailto:", link):
@@ -44,12 +44,12 @@ def test_every_excuse_is_needed() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_of_ours_is_in_a_document(command: str) -> None:
+def test_every_hfgateway_command_is_documented(command: str) -> None:
     pages = "\n".join(read(file) for file in documents() if file == "README.md" or file.startswith("docs/"))
     assert re.search(rf"hfgateway {command}\b|`{command}`", pages)
 
 
-def test_every_block_says_its_language() -> None:
+def test_every_block_has_a_known_language() -> None:
     known = SHELLS | {"python", "json", "text", "toml", "proto", "sql", "yaml", "go", "ts", "rust", "java", "xml", ""}
     assert [str(block) for file in documents() for block in blocks(file) if block.language not in known] == []
 
@@ -104,7 +104,7 @@ def test_the_glossary_is_short_and_defines_each_term_once() -> None:
     assert len(set(terms)) == len(terms)
 
 
-def test_the_import_contracts_are_named_as_they_are_called() -> None:
+def test_architecture_names_every_import_contract() -> None:
     contracts = re.findall(r"^name = (.+)$", read(".importlinter"), re.MULTILINE)
     assert contracts
     assert [name for name in contracts if f"*{name}*" not in read("ARCHITECTURE.md")] == []

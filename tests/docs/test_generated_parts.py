@@ -11,7 +11,7 @@ def test_the_part_is_up_to_date(file: str, name: str) -> None:
     assert read(file) == updated(file, name), "run: python -m tests.docs.update"
 
 
-def test_every_place_for_a_part_is_known() -> None:
+def test_every_mark_has_a_generator() -> None:
     for file in {file for file, _ in PARTS}:
         places = read(file).count("<!-- generated: ")
         assert places == sum(1 for known, _ in PARTS if known == file), file

@@ -37,7 +37,7 @@ def test_every_command_that_is_named_exists() -> None:
     assert [(tool, name) for tool, name in commands if name not in known[tool]] == []
 
 
-def test_a_test_that_is_gone_would_be_found() -> None:
+def test_a_missing_test_is_found() -> None:
     assert "test_every_guarantee_has_a_section" in defined("tests/docs/test_guarantees.py")
     assert "test_that_is_gone" not in defined("tests/docs/test_guarantees.py")
     assert "TestObservations" in defined("tests/generations/test_state.py")

@@ -51,8 +51,8 @@ async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
             await submit(gateway, "a hare", pb.WAIT_FOR_DONE)
             assert await gateway.terminate() == 0
 
-        told = await stage.run("sh", "-e", "-c", restore.text)
-        assert "3 generations are held" in told
+        output = await stage.run("sh", "-e", "-c", restore.text)
+        assert "3 generations are held" in output
 
         async with GatewayProcess(folder, sandbox.url, **served) as gateway:
             stage = Stage(sandbox, gateway, folder)
@@ -71,8 +71,8 @@ async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
 
         await stage.run("sh", "-e", "-c", move.text)
         stage = Stage(sandbox, gateway, folder / "moved")
-        told = await stage.run("sh", "-e", "-c", upgrade.text)
-        assert "schema" in told
+        output = await stage.run("sh", "-e", "-c", upgrade.text)
+        assert "schema" in output
         served["store_url"] = f"sqlite:///{folder / 'moved' / 'hfgateway.db'}"
         async with GatewayProcess(folder, sandbox.url, **served) as gateway:
             assert await state(gateway, found) == "COMPLETED"

@@ -99,7 +99,7 @@ def test_the_quickstart_is_short(language: str) -> None:
     assert len(quickstart.text.splitlines()) <= 15
 
 
-def test_the_quickstart_of_another_language_is_the_one_that_its_own_tests_run() -> None:
+def test_the_readme_quickstart_is_the_tested_one() -> None:
     shown = [block for block in blocks("README.md") if block.language in {"go", "ts", "java", "rust"}]
     assert [block.language for block in shown] == ["ts"]
     assert shown[0].text == blocks("clients/typescript/README.md")[0].text
@@ -173,7 +173,7 @@ def test_the_readme_shows_every_kind_of_block() -> None:
     assert [part for part in needed if not any(part in text for text in shown)] == []
 
 
-def test_the_excuse_of_make_demo_holds() -> None:
+def test_make_demo_runs_hfgateway_demo() -> None:
     assert re.search(r"^demo: .*\n\t@\S*hfgateway demo$", read("Makefile"), re.MULTILINE)
 
 

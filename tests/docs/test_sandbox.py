@@ -22,7 +22,7 @@ def test_every_row_names_tests_that_exist(case: str) -> None:
     assert missing(ROWS[case]) == []
 
 
-def test_a_test_that_is_gone_would_be_found() -> None:
+def test_a_missing_test_is_found() -> None:
     assert missing("`tests/docs/test_sandbox.py::test_every_case_has_a_row`") == []
     assert missing("`tests/docs/test_sandbox.py::test_that_is_gone`") == ["test_that_is_gone"]
     assert missing("`tests/docs/test_that_is_gone.py::test_one`") == ["test_one"]

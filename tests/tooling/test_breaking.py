@@ -1,4 +1,4 @@
-"""tools/breaking.py compares with the right version, and says no to a change that breaks callers."""
+"""tools/breaking.py compares with the right version, and refuses a change that breaks callers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty repository that breaking.py takes for ours."""
+    """An empty repository that breaking.py uses instead of this one."""
     generate.python_tools()
-    # Neither the hooks nor the settings of whoever runs the tests; git must not find our own repository either.
+    # Without the user's hooks and settings; git must not find the repository of this project either.
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
@@ -61,14 +61,14 @@ def test_the_first_commit_has_nothing_to_compare_with(repository: Path, capfd: p
     assert "first version" in capfd.readouterr().out
 
 
-def test_a_commit_before_without_protos_is_nothing_to_compare_with(repository: Path) -> None:
+def test_a_previous_commit_without_protos_is_not_compared(repository: Path) -> None:
     commit(repository)
     bring_protos(repository)
     commit(repository)
     assert breaking.published() is None
 
 
-def test_a_change_that_breaks_callers_of_the_commit_before_is_refused(
+def test_a_breaking_change_since_the_previous_commit_is_refused(
     repository: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     proto = bring_protos(repository)
@@ -80,7 +80,7 @@ def test_a_change_that_breaks_callers_of_the_commit_before_is_refused(
     assert "retryable" in capfd.readouterr().out
 
 
-def test_the_last_tag_counts_before_the_commit_before(repository: Path) -> None:
+def test_the_last_tag_is_preferred_to_the_previous_commit(repository: Path) -> None:
     proto = bring_protos(repository)
     commit(repository)
     git(repository, "tag", "proto-v0.9.0")

@@ -1,4 +1,4 @@
-"""The rules of tests/conftest.py, each tried in a pytest run of its own that breaks it."""
+"""The rules of tests/conftest.py; each test is a separate pytest run that breaks a rule."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run_pytest(
         "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
         "filterwarnings = error\nmarkers = toolchain(name): needs it\n"
     )
-    # Nor that we ourselves may be in a worker.
+    # Hide also that this test may run in a worker.
     inherited = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PYTEST_")}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, "."],
@@ -60,8 +60,8 @@ REACHES_OUT = {
 
 
 @pytest.mark.parametrize("test", REACHES_OUT.values(), ids=REACHES_OUT.keys())
-def test_a_test_that_reaches_out_fails(tmp_path: Path, test: str) -> None:
-    # Sockets that are left open would fail the run too, for a reason that is not ours.
+def test_a_test_that_connects_to_another_machine_fails(tmp_path: Path, test: str) -> None:
+    # Open sockets would fail the run too, for another reason.
     outcome = run_pytest(tmp_path, "pytestmark = pytest.mark.filterwarnings('ignore')\n" + test)
     assert outcome.returncode == 1, outcome.stdout
     assert "1 failed" in outcome.stdout
@@ -102,7 +102,7 @@ async def test_names_that_never_exist_fail_as_usual():
 """
 
 
-def test_a_test_that_stays_on_this_machine_passes(tmp_path: Path) -> None:
+def test_a_test_that_connects_to_loopback_passes(tmp_path: Path) -> None:
     outcome = run_pytest(tmp_path, STAYS)
     assert outcome.returncode == 0, outcome.stdout
     assert "5 passed" in outcome.stdout
@@ -137,31 +137,31 @@ def test_a_missing_toolchain_fails_in_ci(tmp_path: Path, arguments: tuple[str, .
     assert "no-such-tool is not installed" in outcome.stdout
 
 
-TELLS_ITS_WORKER = """
+RECORDS_ITS_WORKER = """
 @pytest.mark.parametrize("number", range(3))
 def test_it(number):
-    with open("told", "a") as told:
-        told.write(os.environ["PYTEST_XDIST_WORKER"] + " " + os.path.basename(__file__) + "\\n")
+    with open("record", "a") as record:
+        record.write(os.environ["PYTEST_XDIST_WORKER"] + " " + os.path.basename(__file__) + "\\n")
 """
 
 
-def test_one_worker_runs_the_files_of_a_line_and_the_longest_lines_begin(tmp_path: Path) -> None:
+def test_one_worker_runs_the_files_of_a_line_longest_lines_first(tmp_path: Path) -> None:
     line = next(line for line in LONGEST_FIRST if len(line) > 1)
     files = ["tests/a/test_a.py", "tests/b/test_b.py", "tests/c/test_c.py", *line]
     for file in files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_text(PREAMBLE + TELLS_ITS_WORKER)
+        (tmp_path / file).write_text(PREAMBLE + RECORDS_ITS_WORKER)
     outcome = run_pytest(tmp_path, "", "--numprocesses=2", "--import-mode=importlib")
     assert outcome.returncode == 0, outcome.stdout
-    told = [entry.split() for entry in (tmp_path / "told").read_text().splitlines()]
-    assert len(told) == 3 * len(files)
+    entries = [entry.split() for entry in (tmp_path / "record").read_text().splitlines()]
+    assert len(entries) == 3 * len(files)
     names = [Path(file).name for file in line]
-    (worker,) = {worker for worker, name in told if name in names}
-    ours = [name for teller, name in told if teller == worker]
+    (worker,) = {worker for worker, name in entries if name in names}
+    ours = [name for recorded, name in entries if recorded == worker]
     assert ours[: 3 * len(line)] == [name for name in names for _ in range(3)]
 
 
-def test_a_run_goes_on_after_a_worker_has_crashed(tmp_path: Path) -> None:
+def test_a_run_continues_after_a_worker_has_crashed(tmp_path: Path) -> None:
     for number in range(4):
         (tmp_path / f"test_{number}.py").write_text("def test_it():\n    pass\n")
     crash = "def test_before(): pass\ndef test_crash(): os._exit(1)\ndef test_after(): pass\n"
@@ -169,7 +169,7 @@ def test_a_run_goes_on_after_a_worker_has_crashed(tmp_path: Path) -> None:
     assert "1 failed, 6 passed" in ended.stdout, ended.stdout
 
 
-def test_the_files_that_begin_exist_and_are_named_once() -> None:
+def test_the_longest_files_exist_and_are_listed_once() -> None:
     files = [file for line in LONGEST_FIRST for file in line]
     assert [file for file in files if not (ROOT / file).is_file()] == []
     assert len(set(files)) == len(files)

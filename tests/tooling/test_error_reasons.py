@@ -16,7 +16,7 @@ NEVER = "Never the error of an RPC"
 
 
 def comments() -> dict[str, str]:
-    """Reason without its prefix → the comment above it, in one line."""
+    """Return the comment above each reason, in one line; the keys have no prefix."""
     text = (PROTOS / "hfgateway" / "v1" / "error.proto").read_text()
     enum = re.search(r"^enum ErrorReason \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
     assert enum is not None
@@ -32,7 +32,7 @@ def comments() -> dict[str, str]:
 
 
 def documented() -> dict[str, str]:
-    """Reason → name of its gRPC code; those that never are an RPC's error are absent."""
+    """Return the name of the gRPC code of each reason; reasons that are never the error of an RPC are absent."""
     return {reason: code[1] for reason, text in comments().items() if (code := re.match(r"\[(\w+)\] ", text))}
 
 
@@ -41,12 +41,12 @@ def test_every_value_of_the_enum_is_read() -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(set(comments()) - {"UNSPECIFIED"}))
-def test_every_reason_says_its_code(reason: str) -> None:
+def test_the_comment_of_every_reason_names_its_code(reason: str) -> None:
     text = comments()[reason]
     assert reason in documented() or text.startswith(NEVER), text
 
 
-def test_every_code_is_one_of_grpc() -> None:
+def test_every_documented_code_is_a_grpc_code() -> None:
     assert set(documented().values()) <= set(grpc.StatusCode.__members__) - {"OK"}
 
 

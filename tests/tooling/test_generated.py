@@ -1,4 +1,4 @@
-"""generated/ is what protos/ give, and what it holds compiles and carries a message in every language."""
+"""generated/ is up to date with protos/, compiles, and carries a message in every language."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_go_compiles_and_carries_a_message(tmp_path: Path) -> None:
     # The committed go.mod and go.sum have to be enough.
     environment = {"GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     generate.run("go", "vet", "./...", cwd=module, env=environment)
-    # Downloads are told on the way.
+    # Go reports downloads before the output of the program.
     printed = generate.run("go", "run", "./program", cwd=module, env=environment)
     assert printed.splitlines()[-1] == "/hfgateway.v1.GenerationService/SubmitGeneration"
 
@@ -149,7 +149,7 @@ def test_typescript_type_checks_and_carries_a_message(typescript_project: Path) 
     generate.run(tsc, *strict, program, cwd=typescript_project)
     printed = generate.run("node", "program.js", cwd=typescript_project)
     assert printed.strip() == "1 /hfgateway.v1.GenerationService/SubmitGeneration"
-    # That the types are real: a wrong one is refused.
+    # A wrong type is refused, so the types are real.
     program.write_text(TYPESCRIPT_PROGRAM.replace('idempotencyKey: "k"', "idempotencyKey: 1"))
     with pytest.raises(generate.StepFailedError, match="is not assignable to type 'string"):
         generate.run(tsc, *strict, program, cwd=typescript_project)
@@ -162,7 +162,7 @@ def tree(directory: Path, **files: str) -> Path:
     return directory
 
 
-def test_every_kind_of_difference_is_named_and_brought_in(tmp_path: Path) -> None:
+def test_every_kind_of_difference_is_reported_and_applied(tmp_path: Path) -> None:
     wanted = tree(tmp_path / "wanted", same="1", changed="1", new="1")
     present = tree(tmp_path / "present", same="1", changed="2", old="1", kept="1")
     kept = frozenset({"kept"})
@@ -175,7 +175,7 @@ def test_every_kind_of_difference_is_named_and_brought_in(tmp_path: Path) -> Non
 
 @pytest.fixture
 def edited_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of generated/ that the generator works on instead."""
+    """Make the generator work on a copy of generated/."""
     generated = tmp_path / "generated"
     shutil.copytree(generate.GENERATED / "python", generated / "python", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(generate, "GENERATED", generated)
@@ -195,7 +195,7 @@ def test_check_fails_and_generate_repairs(edited_python: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(("ci", "outcome", "code"), [("", "SKIPPED", 0), ("true", "FAILED", 1)])
-def test_a_missing_toolchain_is_said_and_is_an_error_in_ci(
+def test_a_missing_toolchain_is_reported_and_fails_in_ci(
     ci: str, outcome: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CI", ci)

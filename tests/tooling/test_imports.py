@@ -1,4 +1,4 @@
-"""No files import each other in a circle, and the import contracts refuse what they do not name."""
+"""No modules import each other in a cycle, and the import contracts refuse imports that they do not allow."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def graph() -> grimp.ImportGraph:
     return grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
 
 
-def circle(imports: dict[str, set[str]]) -> list[str]:
-    """Return the modules of a circle; an empty list if there is none."""
+def cycle(imports: dict[str, set[str]]) -> list[str]:
+    """Return the modules of a cycle; an empty list if there is none."""
     try:
         TopologicalSorter(imports).prepare()
     except CycleError as error:
@@ -35,15 +35,15 @@ def circle(imports: dict[str, set[str]]) -> list[str]:
     return []
 
 
-def test_no_files_import_each_other_in_a_circle() -> None:
+def test_no_modules_import_each_other_in_a_cycle() -> None:
     # Imports within functions and those for the type checker count too.
     imports = {module: set(graph().find_modules_directly_imported_by(module)) for module in graph().modules}
     assert sum(map(len, imports.values())) > 1000
-    assert circle(imports) == []
+    assert cycle(imports) == []
 
 
-def test_a_circle_is_found() -> None:
-    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"b"}})) == {"b", "c"}
+def test_an_import_cycle_is_found() -> None:
+    assert set(cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}})) == {"b", "c"}
 
 
 def test_benchmarks_and_storms_share_only_the_harness() -> None:

@@ -1,4 +1,4 @@
-"""Both distributions build, the wheel from the sdist, and hold what they promise and nothing of the other's."""
+"""Both distributions build, the wheel from the sdist, and contain all of their files and none of the other."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def build(source: Path, out: Path) -> tuple[set[str], set[str]]:
-    """The files in the sdist and in the wheel that is made of it."""
-    # Not isolated: what it needs is in requirements/dev.txt, at the locked version.
+    """Build the sdist, and the wheel from it; return the names of their files."""
+    # Not isolated: the build dependencies are in requirements/dev.txt, at locked versions.
     generate.run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, source)
     (sdist,) = out.glob("*.tar.gz")
     (wheel,) = out.glob("*.whl")
@@ -30,12 +30,12 @@ def build(source: Path, out: Path) -> tuple[set[str], set[str]]:
 
 
 def modules(source: Path) -> set[str]:
-    """Every file of a package, by its path from the directory that the package is in."""
+    """Return every file of a package, relative to the parent directory of the package."""
     files = (path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {path.relative_to(source.parent).as_posix() for path in files}
 
 
-def test_client(tmp_path: Path) -> None:
+def test_the_client_package_has_all_files_and_no_others(tmp_path: Path) -> None:
     client = generate.ROOT / "clients" / "python"
     in_sdist, in_wheel = build(client, tmp_path)
     # clients/python/hfgateway is a link to the generated stubs: both archives have to hold the files themselves.
@@ -53,7 +53,7 @@ def test_client(tmp_path: Path) -> None:
     carry_the_license(in_sdist, in_wheel)
 
 
-def test_server(tmp_path: Path) -> None:
+def test_the_server_package_has_all_files_and_no_others(tmp_path: Path) -> None:
     in_sdist, in_wheel = build(generate.ROOT, tmp_path)
     wanted = modules(generate.ROOT / "gateway")
     assert "gateway/__init__.py" in wanted
@@ -72,8 +72,8 @@ def carry_the_license(in_sdist: set[str], in_wheel: set[str]) -> None:
     assert [name for name in in_wheel if name.endswith(".dist-info/licenses/LICENSE")]
 
 
-def test_both_licenses_are_one() -> None:
-    # A copy and no link: who unpacks an archive safely refuses links that lead out of it.
+def test_both_license_files_are_identical() -> None:
+    # A copy, because safe extraction refuses links that point out of an archive.
     copy = generate.ROOT / "clients" / "python" / "LICENSE"
     assert not copy.is_symlink()
     assert copy.read_text() == (generate.ROOT / "LICENSE").read_text()

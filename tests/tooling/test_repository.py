@@ -1,4 +1,4 @@
-"""What must hold for every file of the repository, and between those that state the same fact."""
+"""Rules for every file of the repository, and for files that state the same fact."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tools.generate import ROOT
 
-# Written in pieces: this file is one of those that are read.
+# Split into labels, because these tests also read this file.
 REGISTRY_HOSTS = [
     ".".join(labels)
     for labels in (
@@ -30,7 +30,7 @@ REGISTRY_HOSTS = [
         ("deb", "debian", "org"),
     )
 ]
-# Cargo.lock names its index and cannot do without.
+# Cargo.lock must name its index.
 MAY_NAME_A_REGISTRY = frozenset({"Cargo.lock"})
 
 MACHINE_PATH = re.compile(r"(?<![\w.:/}~-])/(?:work|root|home)(?![\w-])")
@@ -38,7 +38,7 @@ UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME)\b")
 
 
 def files() -> Iterator[tuple[str, str]]:
-    """Name and text of every file that is committed or would be by `git add .`; links and binaries aside."""
+    """Yield the name and text of every file that is committed or not ignored, without links and binaries."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -48,7 +48,7 @@ def files() -> Iterator[tuple[str, str]]:
     )
     for name in sorted(set(listed.stdout.split("\0")) - {""}):
         path = ROOT / name
-        # Deleted but not committed yet, or a link to what is listed under its own name.
+        # Deleted but not committed yet, or a link to a file that is listed separately.
         if path.is_symlink() or not path.is_file():
             continue
         content = path.read_bytes()
@@ -88,7 +88,7 @@ def test_no_file_names_a_registry_host() -> None:
     assert lines_with(hosts, exempt=MAY_NAME_A_REGISTRY) == []
 
 
-def test_no_file_names_a_path_of_somebodys_machine() -> None:
+def test_no_file_names_a_path_of_a_developers_machine() -> None:
     assert lines_with(MACHINE_PATH) == []
 
 
@@ -99,11 +99,11 @@ def test_machine_paths_are_recognised(line: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["docs/home", "https://host/home", "framework/work", "/homepage", "./work", "$X/root"])
-def test_other_paths_are_not(line: str) -> None:
+def test_other_paths_are_not_machine_paths(line: str) -> None:
     assert not MACHINE_PATH.search(line)
 
 
-def test_nothing_is_left_for_later() -> None:
+def test_no_file_has_unfinished_marks() -> None:
     assert lines_with(UNFINISHED) == []
 
 
@@ -131,8 +131,8 @@ def test_every_locked_version_has_its_hash(lock: Path) -> None:
 
 
 @pytest.mark.parametrize("lock", [*LOCKS, *sorted((ROOT / "requirements").glob("*.in"))], ids=lambda path: path.name)
-def test_requirements_name_no_place_to_fetch_from(lock: Path) -> None:
-    # In the header of a lock file stands the command, with --no-emit-index-url.
+def test_requirements_name_no_index(lock: Path) -> None:
+    # The header of a lock file has the command, with --no-emit-index-url.
     text = "\n".join(line for line in lock.read_text().splitlines() if not line.startswith("#"))
     assert not re.search(r"--(extra-)?index|--find-links|--trusted-host|://", text)
 

@@ -42,7 +42,7 @@ def dependencies() -> list[str]:
 
 
 def environment(resolution: str) -> Path:
-    """The Python of a venv with what the client claims to need and nothing else; made once for each set of pins."""
+    """Return the Python of a venv with only the dependencies of the client, created once for each set of pins."""
     required = dependencies()
     directory = generate.CACHE / f"floor-{resolution}"
     pins = (*required, sys.version)
@@ -55,7 +55,7 @@ def environment(resolution: str) -> Path:
 
 
 def run(python: Path, program: str) -> str:
-    # -P keeps the present directory out: only what the client's distribution holds may be found.
+    # -P excludes the current directory: only the files of the client's distribution may be found.
     done = subprocess.run(
         [python, "-P", "-W", "error", "-c", program],
         env={**os.environ, "PYTHONPATH": str(CLIENT), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -74,7 +74,7 @@ def test_stubs_load_and_carry_a_message(resolution: str) -> None:
     printed = run(environment(resolution), PROGRAM).split()
     floors = [requirement.split(",")[0].replace(">=", "==") for requirement in dependencies()]
     if resolution == "lowest-direct":
-        # That the claimed floors are what was tried: 1.72 and 1.72.0 are the same version.
+        # The declared floors were installed; 1.72 and 1.72.0 are the same version.
         assert [pin for pin in printed if not any(same(pin, floor) for floor in floors)] == []
     else:
         assert not any(same(pin, floor) for pin in printed for floor in floors)

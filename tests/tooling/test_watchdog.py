@@ -1,4 +1,4 @@
-"""What tests/support/watchdog.py does about tests that are stuck, each in a pytest run of its own."""
+"""tests/support/watchdog.py ends stuck tests; each test here is a separate pytest run."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ import asyncio, ctypes, os, signal, subprocess, threading
 import pytest
 from tests.support import watchdog
 
-def limit_is_over_soon():
+def end_the_limit_soon():
     left, _ = signal.getitimer(signal.ITIMER_REAL)
     assert left > 100
     signal.setitimer(signal.ITIMER_REAL, 0.1)
 
-async def wait_for_what_never_comes():
-    limit_is_over_soon()
+async def wait_forever():
+    end_the_limit_soon()
     await asyncio.Event().wait()
 """
-"""No test here waits for a limit, so that a slow machine reaches what it is to be stuck in."""
+"""Tests set the timer when they get stuck instead of waiting for a limit, so a slow machine gets stuck first."""
 STUCK = {
-    "a wait": ("async def test_it():\n    await wait_for_what_never_comes()\n", "in wait_for_what_never_comes"),
-    # Where a limit that raises does not help: the exception would end one of the tasks that always run.
+    "a wait": ("async def test_it():\n    await wait_forever()\n", "in wait_forever"),
+    # An exception raised by a timer would end only one of the running tasks.
     "a busy loop": (
         """
 async def spin():
@@ -39,38 +39,38 @@ async def spin():
 
 async def test_it():
     tasks = [asyncio.create_task(spin()) for _ in range(2)]
-    await wait_for_what_never_comes()
+    await wait_forever()
 """,
-        "in wait_for_what_never_comes",
+        "in wait_forever",
     ),
-    "the end of a fixture of a test that failed": (
+    "the teardown of a failed test": (
         """
 @pytest.fixture
 async def stuck():
     yield
-    await wait_for_what_never_comes()
+    await wait_forever()
 
 async def test_it(stuck):
     raise AssertionError
 """,
-        "in wait_for_what_never_comes",
+        "in wait_forever",
     ),
     "an asynchronous generator": (
         """
 async def generator():
-    await wait_for_what_never_comes()
+    await wait_forever()
     yield
 
 async def test_it():
     async for _ in generator():
         pass
 """,
-        "in wait_for_what_never_comes",
+        "in wait_forever",
     ),
-    "what swallows exceptions": (
+    "a loop that swallows exceptions": (
         """
 def test_it():
-    limit_is_over_soon()
+    end_the_limit_soon()
     while True:
         try:
             threading.Event().wait()
@@ -83,11 +83,11 @@ def test_it():
         """
 def test_it():
     with subprocess.Popen(["sleep", "1000"]):
-        limit_is_over_soon()
+        end_the_limit_soon()
 """,
         ": sleep 1000",
     ),
-    "what runs no Python any more": (
+    "a deadlock in C code": (
         """
 watchdog.GRACE = 0.5
 
@@ -100,12 +100,12 @@ def test_it():
         "in test_it",
     ),
 }
-IN_C = "what runs no Python any more"
+IN_C = "a deadlock in C code"
 OTHERS = "\ndef test_another():\n    pass\n"
 AT_THE_END = """
 def end():
     threading.main_thread().join()
-    limit_is_over_soon()
+    end_the_limit_soon()
     threading.Event().wait()
 
 def test_it():
@@ -145,7 +145,7 @@ def run_pytest(directory: Path, test: str, *arguments: str, conftest: str = "") 
 
 
 @pytest.mark.parametrize("kind", STUCK)
-def test_a_stuck_test_ends_the_process_and_says_what_it_waited_for(tmp_path: Path, kind: str) -> None:
+def test_a_stuck_test_ends_the_process_with_a_dump(tmp_path: Path, kind: str) -> None:
     test, waited = STUCK[kind]
     outcome = run_pytest(tmp_path, test)
     assert waited in outcome.stderr, outcome.stdout + outcome.stderr
@@ -157,7 +157,7 @@ def test_a_stuck_test_ends_the_process_and_says_what_it_waited_for(tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", ["a wait", IN_C])
-def test_side_by_side_it_has_failed_and_the_others_go_on(tmp_path: Path, kind: str) -> None:
+def test_a_stuck_test_in_a_worker_fails_and_the_others_continue(tmp_path: Path, kind: str) -> None:
     test, waited = STUCK[kind]
     outcome = run_pytest(tmp_path, test + OTHERS, "--numprocesses=1")
     assert outcome.returncode == 1, outcome.stdout + outcome.stderr
@@ -166,20 +166,20 @@ def test_side_by_side_it_has_failed_and_the_others_go_on(tmp_path: Path, kind: s
     assert "1 failed, 1 passed" in outcome.stdout.splitlines()[-1]
 
 
-def test_a_process_that_does_not_end_is_ended(tmp_path: Path) -> None:
+def test_a_process_that_does_not_exit_is_ended(tmp_path: Path) -> None:
     outcome = run_pytest(tmp_path, AT_THE_END)
     assert outcome.returncode == EXIT_CODE, outcome.stderr
     assert "1 passed" in outcome.stdout.splitlines()[-1]
     assert "the end of the process: stuck" in outcome.stderr
 
 
-def test_workers_that_say_nothing_more_are_ended(tmp_path: Path) -> None:
+def test_silent_workers_are_ended(tmp_path: Path) -> None:
     outcome = run_pytest(tmp_path, STOPPED, "--numprocesses=1", conftest=WORKERS_LIMIT_IS_OVER)
     assert outcome.returncode == EXIT_CODE, outcome.stdout + outcome.stderr
     assert "none of them begins or ends a test: stuck" in outcome.stderr
 
 
-def test_a_test_may_be_given_more_time(tmp_path: Path) -> None:
+def test_a_timeout_mark_extends_the_limit(tmp_path: Path) -> None:
     test = """
 @pytest.mark.timeout(1000)
 def test_it():
@@ -190,6 +190,6 @@ def test_it():
     assert outcome.returncode == 0, outcome.stdout
 
 
-def test_no_test_may_last_longer_than_the_workers_may_be_silent(request: pytest.FixtureRequest) -> None:
+def test_no_timeout_mark_exceeds_the_limit_of_silent_workers(request: pytest.FixtureRequest) -> None:
     marks = [mark for item in request.session.items if (mark := item.get_closest_marker("timeout"))]
     assert all(mark.args[0] <= LONGEST for mark in marks)
