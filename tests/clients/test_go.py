@@ -34,11 +34,11 @@ PROGRAMS = [block for block in README if block.text.startswith("package main\n")
 
 @pytest.mark.toolchain("gcc")
 def test_the_go_tests_pass_with_the_race_detector() -> None:
-    told = go("test", "-race", "-count=1", "-timeout=300s", "-v", "./...", CGO_ENABLED="1")
-    assert "--- SKIP" not in told
+    output = go("test", "-race", "-count=1", "-timeout=300s", "-v", "./...", CGO_ENABLED="1")
+    assert "--- SKIP" not in output
     # Each vector is a test.
     for file in ("FailedCalls", "CallsThatAreMadeAgain", "WatchesOfMany", "Inputs"):
-        assert re.search(rf"^    --- PASS: TestVectorsOf{file}/", told, re.MULTILINE)
+        assert re.search(rf"^    --- PASS: TestVectorsOf{file}/", output, re.MULTILINE)
 
 
 def test_the_go_linters_pass() -> None:
@@ -101,9 +101,9 @@ def build(project: Path, text: str, published: dict[str, str]) -> Path:
     assert generate.run("gofmt", "-l", ".", cwd=project) == ""
     go("mod", "init", "example.invalid/fresh", cwd=project)
     go(*GO_GET.split()[1:], cwd=project, **published)
-    told = go("list", "-m", "-f", "{{.Path}} {{.Version}} {{.Replace}}", "all", cwd=project, **published)
+    output = go("list", "-m", "-f", "{{.Path}} {{.Version}} {{.Replace}}", "all", cwd=project, **published)
     for module in MODULES:
-        assert f"{REPOSITORY}/{module} {VERSION} <nil>\n" in told
+        assert f"{REPOSITORY}/{module} {VERSION} <nil>\n" in output
     go("vet", ".", cwd=project, **published)
     go("build", "-o", "program", ".", cwd=project, **published)
     return project / "program"

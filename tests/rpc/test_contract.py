@@ -189,8 +189,8 @@ async def test_an_internal_error_shows_only_an_incident_id(caplog: pytest.LogCap
                 incident = error.failure.metadata["incident"]
                 assert (error.code, error.reason) == ("INTERNAL", "INTERNAL")
                 assert error.message == f"internal error, incident {incident}"
-                told = "".join(map(str, (error, *error.details)))
-                assert not [word for word in (CANARY, "ZeroDivision", "Traceback", ".py") if word in told]
+                shown = "".join(map(str, (error, *error.details)))
+                assert not [word for word in (CANARY, "ZeroDivision", "Traceback", ".py") if word in shown]
                 (logged,) = (record for record in caplog.records if record.name == "gateway.rpc.chain")
                 assert logged.__dict__["incident"] == incident
 

@@ -270,9 +270,9 @@ async def test_a_submit_refused_by_a_drain_can_be_repeated_with_its_key(running:
 async def test_a_refusal_reaches_all_concurrent_submits_with_the_key(running: Running) -> None:
     running.plan(on="submit", delay=0.2, status=422, body={"detail": "no"})
     calls = [submit(client, soul("a fox", "one-key")) for client in running.transports.values() for _ in range(3)]
-    told = await asyncio.gather(*calls, return_exceptions=True)
-    assert {one.reason for one in told if isinstance(one, RpcFailure)} == {"INPUT_REFUSED"}
-    accepted = {one.generation.id for one in told if isinstance(one, pb.SubmitGenerationResponse)}
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert {one.reason for one in outcomes if isinstance(one, RpcFailure)} == {"INPUT_REFUSED"}
+    accepted = {one.generation.id for one in outcomes if isinstance(one, pb.SubmitGenerationResponse)}
     assert len(accepted) == len(running.ledger.charges) <= 1
 
 

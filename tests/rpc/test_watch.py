@@ -128,8 +128,8 @@ async def test_many_watches_of_one_generation_cost_no_extra_polls(running: Runni
     await running.calls_open("WatchGeneration", len(watches))
     await running.start_running(stored.id)
     running.clock.advance(60)
-    told = await asyncio.gather(*watches)
-    assert {tuple(name_of(one) for one in seen) for seen in told} == {tuple(STATES_TO_COMPLETED)}
+    histories = await asyncio.gather(*watches)
+    assert {tuple(name_of(one) for one in seen) for seen in histories} == {tuple(STATES_TO_COMPLETED)}
     assert running.ledger.peak_calls <= 2
     assert len(running.ledger.submissions) == 1
 
@@ -148,7 +148,7 @@ async def test_canceling_a_watch_ends_neither_others_nor_the_generation(running:
 
 async def test_a_watch_of_an_unknown_generation_is_not_found(running: Running, grpc: Transport) -> None:
     with pytest.raises(RpcFailure) as raised:
-        await anext(watching(grpc, "nobody"))
+        await anext(watching(grpc, "unknown"))
     assert raised.value.reason == "NOT_FOUND"
 
 

@@ -46,8 +46,8 @@ async def test_polls_rest_while_webhooks_arrive_and_resume_after_a_missing_one(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = await start(**OFTEN)
-    await repeatedly_polled(running, "before anything was told")
-    await webhook_before_poll(running, "the first that is told")
+    await repeatedly_polled(running, "before any webhook")
+    await webhook_before_poll(running, "the first webhook")
 
     quiet = await running.submit(soul("quiet [slow=100000]"))
     for number in range(30):
@@ -55,15 +55,15 @@ async def test_polls_rest_while_webhooks_arrive_and_resume_after_a_missing_one(
     assert running.ledger.status_calls[quiet.upstream.request_id] == 0
 
     monkeypatch.setattr(pace, "BACKSTOP_EVERY", 0.1)
-    running.plan(on="webhook", kind="lose", prompt="not told")
-    silent = await running.submit(soul("not told"))
+    running.plan(on="webhook", kind="lose", prompt="webhook lost")
+    silent = await running.submit(soul("webhook lost"))
     running.clock.advance(60)
     done = await running.until(silent.id, "COMPLETED")
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_POLL
 
     monkeypatch.setattr(pace, "BACKSTOP_EVERY", 3600.0)
-    await repeatedly_polled(running, "after one was not told")
-    await webhook_before_poll(running, "told again")
+    await repeatedly_polled(running, "after a lost webhook")
+    await webhook_before_poll(running, "webhooks again")
     again = await running.submit(soul("quiet again [slow=100000]"))
     for number in range(30):
         await ended_by_webhook(running, f"owl {number}")

@@ -181,10 +181,10 @@ async def test_the_v1_secret_is_not_exposed_and_removed_with_the_token(
     await deliver(running, "an owl", body)
     await running.until(uncertain.id, "COMPLETED")
     story = await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=uncertain.id))
-    told = [await running.metrics(), str(story), str(await running.get(uncertain.id)), caplog.text]
-    told += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records]
+    texts = [await running.metrics(), str(story), str(await running.get(uncertain.id)), caplog.text]
+    texts += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records]
     await running.stop_gateway()
-    assert not [text for text in told if secret in text]
+    assert not [text for text in texts if secret in text]
     dump = b"".join(path.read_bytes() for path in running.store_path.parent.glob("store.db*"))
     token = path_of(running, "an owl").rpartition("/")[2]
     assert secret.encode() not in dump
