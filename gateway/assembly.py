@@ -291,9 +291,9 @@ async def _callbacks(base: _Base, feed: Feed) -> tuple[HttpReceivers, Dispatcher
 
 def _listen(base: _Base, feed: Feed, follower: Follower, dispatcher: Dispatcher, archiver: Archiver | None) -> None:
     """Notify all parts that follow changes of each commit."""
-    listeners = [feed.publish, follower.noticed, base.recorder.noticed, dispatcher.noticed]
+    listeners = [feed.publish, follower.on_commit, base.recorder.on_commit, dispatcher.on_commit]
     if archiver is not None:
-        listeners.insert(0, archiver.noticed)
+        listeners.insert(0, archiver.on_commit)
     for listener in listeners:
         base.store.listen(listener)
 

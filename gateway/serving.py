@@ -221,7 +221,7 @@ class Ports:
         """Register the metrics of the limits."""
         self._telemetry.watch("hfgateway_follower_behind_seconds", "Delay of status polls", self._core.follower.behind)
         for name, pool in self.limits.pools().items():
-            total = pool.everybody
+            total = pool.total
             for metric, help_text, read in (
                 (f"places_{name}", f"Calls that hold a place in the pool {name}", lambda one=total: one.held),
                 (f"queued_{name}", f"Calls that wait for a place in the pool {name}", lambda one=total: one.queued),

@@ -189,7 +189,7 @@ class Agents:
         await self._tasks.cancel()
 
     async def _create(self, tenant: str, key: str) -> Session | None:
-        """Create and store a session; None if the key came into use meanwhile. The unused session costs nothing."""
+        """Create and store a session; None if another call has used the key. The unused session costs nothing."""
         session = await self._api.create_session()
         record = KeyRecord(tenant, key, SESSION, session.id)
         return session if await self._store.keep_agent_session(record, self._clock.moment().steady) else None

@@ -49,7 +49,7 @@ class ArchivedFiles:
 
 
 class Archiver:
-    """Copies and removes files until `run` is canceled. `noticed` must be called for each commit of the store.
+    """Copies and removes files until `run` is canceled. `on_commit` must be called for each commit of the store.
 
     The counters of this process: `archived` files and their `bytes`, `failures` of attempts, and `given_up` files,
     which were refused or could not be copied before Higgsfield removed them.
@@ -82,7 +82,7 @@ class Archiver:
         self._wakeup = Wakeup()
         self.archived = self.bytes = self.failures = self.given_up = 0
 
-    def noticed(self, saved: Sequence[Saved]) -> None:
+    def on_commit(self, saved: Sequence[Saved]) -> None:
         """Queue the completed generations of a commit; wake up also for deletions, whose files must be removed."""
         for one in saved:
             generation = one.generation

@@ -190,7 +190,7 @@ class Dispatcher:
         """Return the number of paused callbacks."""
         return sum(queue.callback.paused for queue in self.queues.values())
 
-    def noticed(self, saved: Sequence[Saved]) -> None:
+    def on_commit(self, saved: Sequence[Saved]) -> None:
         """Wake the callbacks of tenants with a change in this commit."""
         for tenant in {one.change.tenant for one in saved if one.change is not None}:
             for name in self._of_tenant.get(tenant, ()):

@@ -79,7 +79,7 @@ class Admission:
         """Limit the rate of submissions for SLOWLY_FOR seconds, because many may have been waiting."""
         self._slowly_until = now + SLOWLY_FOR
 
-    def noticed(self, generation: Generation) -> None:
+    def track(self, generation: Generation) -> None:
         """Update the counts from a committed generation. If one ended, the next probe may be sent at once."""
         name = generation.id
         was_running = self._running.pop(name, None) is not None

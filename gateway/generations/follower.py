@@ -53,7 +53,7 @@ LOOK_AGAIN = 60.0
 
 
 class Follower:
-    """Runs until canceled; one for each process. `noticed` must be called with every commit of the store."""
+    """Runs until canceled; one for each process. `on_commit` must be called with every commit of the store."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class Follower:
             entry.poll_at, entry.seen = now + random.uniform(0.0, POLL_EVERY), None
             self._plan(generation)
 
-    def noticed(self, saved: Sequence[Saved]) -> None:
+    def on_commit(self, saved: Sequence[Saved]) -> None:
         """Plan the committed generations again."""
         self._backoff.worked()
         for one in saved:
@@ -171,7 +171,7 @@ class Follower:
     def _tell_admission(self, generation: Generation) -> None:
         """Report a generation to the admission, unless it belongs to another account."""
         if self._goes_to_this_account(generation):
-            self._admission.noticed(generation)
+            self._admission.track(generation)
 
     def _goes_to_this_account(self, generation: Generation) -> bool:
         return self._upstream.reaches(generation.spec.account, generation.spec.origin)

@@ -72,7 +72,7 @@ class Recorder:
         if len(self._unwritten) < MOST_WAITING:
             self._unwritten[(generation_id, event.time)] = (generation_id, event)
 
-    def noticed(self, saved: Sequence[Saved]) -> None:
+    def on_commit(self, saved: Sequence[Saved]) -> None:
         """Forget generations that have ended, because no more calls follow."""
         for one in saved:
             if one.generation is None or one.generation.done:

@@ -4,7 +4,7 @@ Irreversible steps are: giving up a wait, canceling at a start_timeout, LOST, fo
 under a key that Higgsfield may have forgotten.
 
 Within one process the steady clock measures ages exactly. Between two processes only the machine's calendar does, and a
-wrong calendar looks like a long pause. The `Date` header of Higgsfield's responses tells the two apart. Therefore a
+wrong calendar looks like a long pause. The `Date` header of Higgsfield's responses distinguishes the two. Therefore a
 time that an earlier process stored is compared with both clocks: a step is due when both clocks say so (the earlier one
 counts), and a window is open while both say so (the later one counts). A `Correction` records by how much the steady
 clock of a process was off, so that times stored under a wrong calendar keep their true age after it has been put right.

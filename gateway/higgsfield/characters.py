@@ -99,7 +99,7 @@ class HiggsfieldCharacters:
         return character
 
     async def listing(self) -> Listing:
-        """Return all characters. Read the list again if their number changed meanwhile. Raises GatewayError."""
+        """Return all characters. Read the list again if their number changed. Raises GatewayError."""
         for _ in range(READINGS):
             listing = await self._listing()
             if listing is not None:

@@ -366,14 +366,13 @@ class HiggsfieldClient:
             connect=self._connect_within,
             most=most,
         )
-        told = reply.headers
-        date = told.get("date", "")
+        date = reply.headers.get("date", "")
         self._note(date)
         return Answer(
             status=reply.status,
-            content_type=told.get("content-type", ""),
-            retry_after=pause(told.get("retry-after")),
-            correlation_id=redacted(told.get("x-correlation-id", ""), self._credentials.secrets)[:128],
+            content_type=reply.headers.get("content-type", ""),
+            retry_after=pause(reply.headers.get("retry-after")),
+            correlation_id=redacted(reply.headers.get("x-correlation-id", ""), self._credentials.secrets)[:128],
             body=reply.body,
             date=date,
         )

@@ -148,10 +148,10 @@ def judge_call(
 
 def unresolved(status: int | None) -> Failure:
     """Return the delay of a submission with an unknown outcome."""
-    told = "no usable answer came" if status is None else f"the answer was HTTP status {status}"
+    response = "no usable response came" if status is None else f"the response was HTTP {status}"
     return Failure(
         Reason.SUBMISSION_UNRESOLVED,
-        f"sent to Higgsfield, and {told}: it may be running",
+        f"sent to Higgsfield, and {response}: it may be running",
         metadata={} if status is None else {"http_status": str(status)},
     )
 

@@ -100,16 +100,16 @@ def _named(jobs: Sequence[object]) -> dict[str, object]:
     """Return the jobs by id, or by index if the id is missing or a duplicate."""
     named: dict[str, object] = {}
     for number, job in enumerate(jobs):
-        told = job.get("id") if isinstance(job, dict) else None
-        usable = isinstance(told, str) and 0 < len(told) <= LONGEST_ID and told.isprintable() and told not in named
-        named[told if isinstance(told, str) and usable else f"#{number}"] = job
+        id_ = job.get("id") if isinstance(job, dict) else None
+        usable = isinstance(id_, str) and 0 < len(id_) <= LONGEST_ID and id_.isprintable() and id_ not in named
+        named[id_ if isinstance(id_, str) and usable else f"#{number}"] = job
     return named
 
 
 def _job(name: str, job: object, set_type: object, secrets: tuple[str, ...]) -> _Job:
     content = job if isinstance(job, dict) else {}
-    told = content.get("status")
-    word = told if isinstance(told, str) else ""
+    status_ = content.get("status")
+    word = status_ if isinstance(status_, str) else ""
     state = STATES.get(word)
     status = word if state is not None else redacted(word, secrets)[:40] or "unknown"
     results = content.get("results")
@@ -137,9 +137,9 @@ def _file(results: object, name: str) -> dict[str, Any] | None:
 
 def _kind(file: dict[str, Any] | None, *types: object) -> MediaKind:
     """Return the kind of output by the file's type, or before there is a file by the job's type (`image2video`)."""
-    told = file.get("type") if file is not None else None
-    if isinstance(told, str) and told:
-        return _KINDS.get(told.lower(), MediaKind.FILE)
+    stated = file.get("type") if file is not None else None
+    if isinstance(stated, str) and stated:
+        return _KINDS.get(stated.lower(), MediaKind.FILE)
     made = [type_.rpartition("2")[2] for type_ in types if isinstance(type_, str)]
     return next((kind for word in made for name, kind in _KINDS.items() if word.startswith(name)), MediaKind.UNKNOWN)
 

@@ -82,15 +82,15 @@ def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None) -> Sou
     if response.status not in (200, 206):
         raise SourceError(f"HTTP status {response.status}")
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise SourceError("it is compressed, which was not requested")
+        raise SourceError("the response is compressed, which was not requested")
     etag = response.headers.get("ETag", "")
     strong = etag if re.fullmatch(r'"[\x21\x23-\x7e]*"', etag) else ""
     offset, size = 0, response.content_length
     if response.status == 206:
-        told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if told is None or after is None or int(told[1]) != after.size:
-            raise SourceError("another part of it was returned than requested")
-        offset, size = int(told[1]), int(told[2])
+        part = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if part is None or after is None or int(part[1]) != after.size:
+            raise SourceError("the response holds another range than requested")
+        offset, size = int(part[1]), int(part[2])
         strong = strong or after.etag
     elif size is None and response.headers.get("Transfer-Encoding", "").lower() != "chunked":
         raise SourceError("the response has no length")
@@ -111,5 +111,5 @@ async def _chunks(response: "aiohttp.ClientResponse") -> AsyncIterator[bytes]:
 def _trouble(error: Exception) -> SourceError:
     """Return an error by its class. Messages of errors contain the URL, and its query may be a signature."""
     cause = getattr(error, "os_error", error)
-    told = " (not a public address)" if "not public" in str(cause) else ""
-    return SourceError(f"{type(error).__name__}{told}")
+    reason = " (not a public address)" if "not public" in str(cause) else ""
+    return SourceError(f"{type(error).__name__}{reason}")

@@ -45,8 +45,8 @@ class HiggsfieldStorage:
         except ValidationError as error:
             raise upstream_unavailable("Higgsfield's upload slot could not be read") from error
         # An older service returns no headers: then only the content type was signed.
-        told = answer.upload_headers or {"Content-Type": content_type}
-        headers = {name: value for name, value in told.items() if _may_pass(name, value)}
+        signed = answer.upload_headers or {"Content-Type": content_type}
+        headers = {name: value for name, value in signed.items() if _may_pass(name, value)}
         if not all(fit_for_files(url, local=self._client.local) for url in (answer.upload_url, answer.public_url)):
             raise upstream_unavailable("Higgsfield's upload URL is not allowed")
         return Slot(answer.public_url, answer.upload_url, headers, _seconds(answer.upload_url))
@@ -125,5 +125,5 @@ def _may_pass(name: str, value: str) -> bool:
 
 
 def _seconds(url: str) -> float:
-    told = parse_qs(urlsplit(url).query).get("X-Amz-Expires", [""])[0]
-    return float(told) if re.fullmatch(r"[0-9]{1,6}", told) else SLOT_SECONDS
+    expires = parse_qs(urlsplit(url).query).get("X-Amz-Expires", [""])[0]
+    return float(expires) if re.fullmatch(r"[0-9]{1,6}", expires) else SLOT_SECONDS

@@ -48,14 +48,14 @@ class Bounds:
 
     token: int
     tenant: int
-    everybody: int
+    total: int
 
 
-WORKING = Bounds(token=16, tenant=128, everybody=256)
+WORKING = Bounds(token=16, tenant=128, total=256)
 """Places in each pool except `waits`."""
-QUEUED = Bounds(token=100, tenant=1_000, everybody=2_000)
+QUEUED = Bounds(token=100, tenant=1_000, total=2_000)
 """Calls that may queue for such a place. A longer queue would only delay each of them."""
-WAITING = Bounds(token=1_000, tenant=12_000, everybody=24_000)
+WAITING = Bounds(token=1_000, tenant=12_000, total=24_000)
 """Places in `waits`, and calls that may queue in `opens`, because watches arrive in bursts."""
 
 
@@ -136,12 +136,12 @@ class Account:
 
 
 class Pool:
-    """The places of one kind. `everybody` is the root account."""
+    """The places of one kind. `total` is the root account."""
 
     def __init__(self, most: Bounds, most_queued: Bounds) -> None:
         self._most = most
         self._most_queued = most_queued
-        self.everybody = Account(most.everybody, most_queued.everybody)
+        self.total = Account(most.total, most_queued.total)
         self._tenants: dict[str, Account] = {}
         self._tokens: dict[str, Account] = {}
 
@@ -149,7 +149,7 @@ class Pool:
         """Return the account of a caller."""
         tenant = self._tenants.get(identity.tenant)
         if tenant is None:
-            tenant = Account(self._most.tenant, self._most_queued.tenant, self.everybody, identity.tenant)
+            tenant = Account(self._most.tenant, self._most_queued.tenant, self.total, identity.tenant)
             self._tenants[identity.tenant] = tenant
         if not identity.token:
             return tenant
@@ -190,7 +190,7 @@ class Pool:
         """Return places. One is given to the next queued call."""
         account.hold(-places)
         self._forget(account)
-        while self.everybody.queued and (found := self.everybody.next()) is not None:
+        while self.total.queued and (found := self.total.next()) is not None:
             account, future = found
             account.leave_queue(future)
             if not future.cancelled():

@@ -191,7 +191,7 @@ def _mode(file: Path, mode: int) -> dict[str, str]:
 def _refuse_foreign_log(path: Path) -> None:
     """Raise StoreFileError if the log beside a file was left by another file of this name: SQLite would replay it.
 
-    The header of a file tells whether it was ever used with a log.
+    The header of a file shows whether it was ever used with a log.
     """
     try:
         with open(path, "rb") as file:

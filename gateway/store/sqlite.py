@@ -423,7 +423,7 @@ class SqliteStore:
             connection.execute(sql, name)
             return None, None
 
-        await self._writer.write("delivery dealt with", write, brief=True)
+        await self._writer.write("webhook processed", write, brief=True)
 
     async def unprocessed_webhooks(self) -> Sequence[Webhook]:
         # Without the reports, which are not stored: the status is read from Higgsfield instead.

@@ -106,7 +106,7 @@ class Stage:
             copies=self.store.copies, storage=self.storage, source=self.source, clock=self.clock,
             trusted_time=TrustedTime(self.clock, cast(Upstream, self), self.store, []), **self.settings | settings,
         )  # fmt: skip
-        self.store.listen(self.archiver.noticed)
+        self.store.listen(self.archiver.on_commit)
         self._task = asyncio.create_task(self.archiver.run())
         return self.archiver
 

@@ -178,7 +178,7 @@ class Stage:
         assert {name: ends[name] for name in requests if name in ends}.items() <= requests.items()
         assert len(requests.keys() - ends.keys()) in beside
         assert self.rows("SELECT * FROM requests") == []
-        await self.becomes(lambda: self.rows("SELECT * FROM deliveries WHERE dealt = 0") == [])
+        await self.becomes(lambda: self.rows("SELECT * FROM deliveries WHERE processed = 0") == [])
 
 
 def _observed(generation: Generation) -> tuple[int, int, int, str]:

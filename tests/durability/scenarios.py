@@ -210,7 +210,7 @@ async def callbacks_received(stage: Stage) -> None:
         assert len({got.id for got in receiver.got}) == done.revision
 
         last = f"{name}_{done.id}_{done.revision}"
-        await stage.becomes(lambda: (2,) in stage.rows("SELECT fate FROM callback_deliveries WHERE revision > 1"))
+        await stage.becomes(lambda: (2,) in stage.rows("SELECT state FROM callback_deliveries WHERE revision > 1"))
         before = len(receiver.got)
         await stage.client.redeliver(last)
         await receiver.gets(before + 1)
@@ -465,7 +465,7 @@ SCENARIOS = {
     "ended by a webhook": Scenario(completed, around("reported by webhook"), settings=BY_WEBHOOK, options=FAST),
     "found by a webhook": Scenario(
         ended_by_webhook,
-        around("delivery", "delivery dealt with", "webhook answer", "accepted by webhook"),
+        around("delivery", "webhook processed", "webhook answer", "accepted by webhook"),
         settings=BY_WEBHOOK | NO_REPEATS,
         options=FAST,
     ),

@@ -68,17 +68,17 @@ class Room:
 
     def add(self, *generations: Generation) -> None:
         for generation in generations:
-            self.noticed(generation)
+            self.track(generation)
 
-    def noticed(self, generation: Generation) -> None:
+    def track(self, generation: Generation) -> None:
         self.known[generation.id] = generation
-        self.admission.noticed(generation)
+        self.admission.track(generation)
 
     def send_due(self, now: float = NOW) -> list[int]:
         """Send all that may be sent now, marked as the follower marks them; return their numbers in order."""
         gone = []
         while (name := self.admission.next(now)) is not None:
-            self.noticed(marked(self.known[name]))
+            self.track(marked(self.known[name]))
             gone.append(int(name))
         return gone
 
@@ -86,16 +86,16 @@ class Room:
         """Higgsfield accepts the submission."""
         generation = self.known[f"{number:06}"]
         self.admission.answered(generation.id, NOW, usable=True)
-        self.noticed(running(generation))
+        self.track(running(generation))
 
     def turn_away(self, number: int, failure: Failure, opens_at: float, now: float = NOW) -> None:
         """Higgsfield postpones the submission, which waits again."""
         generation = self.known[f"{number:06}"]
         self.admission.close(generation.id, failure, now, opens_at - now)
-        self.noticed(replace(generation, marker=None, sends=0))
+        self.track(replace(generation, marker=None, sends=0))
 
     def end(self, number: int) -> None:
-        self.noticed(ended(self.known[f"{number:06}"]))
+        self.track(ended(self.known[f"{number:06}"]))
 
 
 # -- Order and limit ---------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def test_a_canceled_generation_is_skipped() -> None:
     room = Room(limit=1)
     room.add(waiting(1), waiting(2), waiting(3))
     assert room.send_due() == [1]
-    room.noticed(canceled(room.known["000002"]))
+    room.track(canceled(room.known["000002"]))
     room.end(1)
     assert room.send_due() == [3]
 
@@ -166,7 +166,7 @@ def test_a_generation_not_sent_returns_its_slot_and_keeps_its_place() -> None:
     name = room.admission.next(NOW)
     assert name == "000001"
     room.admission.stays_behind(name)
-    room.noticed(waiting(1))
+    room.track(waiting(1))
     assert room.send_due() == [1]
 
 
@@ -224,7 +224,7 @@ def test_a_probe_without_a_response_leaves_the_gate_closed() -> None:
     later = NOW + PROBE_PAUSE
     assert room.send_due(later) == [1]
     room.admission.answered("000001", later, usable=False)
-    room.noticed(replace(room.known["000001"], state=State.UNCERTAIN, ambiguous=True, marker=None))
+    room.track(replace(room.known["000001"], state=State.UNCERTAIN, ambiguous=True, marker=None))
     assert room.send_due(later) == []  # the end of the uncertain probe is unknown, so the gate stays closed
     assert room.send_due(later + PROBE_PAUSE) == [2]  # the next probe, alone
     room.take(2)
@@ -237,7 +237,7 @@ def test_an_opened_gate_limits_the_rate_for_a_minute() -> None:
     room.add(*map(waiting, range(4, 20_000)))
     assert room.send_due(opened) == [1]
     room.admission.answered("000001", opened, usable=True)
-    room.noticed(running(room.known["000001"]))
+    room.track(running(room.known["000001"]))
     assert len(room.send_due(opened)) == AT_ONCE
     assert room.admission.holds_up("tenant", 1, opened) == TURN
     wakes_at = room.admission.wakes_at(opened)
@@ -279,7 +279,7 @@ def test_a_probe_that_was_not_sent_is_replaced_by_the_next() -> None:
     name = room.admission.next(later)
     assert name == "000001"
     room.admission.stays_behind(name)
-    room.noticed(canceled(room.known[name]))
+    room.track(canceled(room.known[name]))
     assert room.send_due(later) == [2]
 
 
@@ -324,7 +324,7 @@ def test_an_end_sends_no_probe_while_higgsfield_is_unreachable() -> None:
 def test_a_closed_gate_without_waiting_generations_has_no_wake_up() -> None:
     room = closed()
     for number in (1, 2, 3):
-        room.noticed(canceled(room.known[f"{number:06}"]))
+        room.track(canceled(room.known[f"{number:06}"]))
     assert room.admission.wakes_at(NOW) is None
     # The next submission after the pause is the probe.
     assert room.admission.holds_up("tenant", 1, NOW) == FULL
@@ -404,7 +404,7 @@ def test_positions_are_the_order_of_sending(tenants: list[str], leavers: set[int
         room.end(*room.send_due())
     for name, generation in list(room.known.items()):
         if int(name) in leavers and generation.waiting:
-            room.noticed(canceled(generation))
+            room.track(canceled(generation))
     waiting_now = [name for name, generation in room.known.items() if generation.waiting]
     places = {room.admission.position(name): int(name) for name in waiting_now}
     order = []

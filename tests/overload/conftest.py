@@ -15,9 +15,9 @@ from tests.support.running import Running, run
 from tests.support.transports import TRANSPORTS, Transport
 
 Start = Callable[..., Awaitable[Running]]
-WORKING = Bounds(token=2, tenant=4, everybody=6)
-QUEUED = Bounds(token=3, tenant=5, everybody=8)
-WAITING = Bounds(token=3, tenant=5, everybody=8)
+WORKING = Bounds(token=2, tenant=4, total=6)
+QUEUED = Bounds(token=3, tenant=5, total=8)
+WAITING = Bounds(token=3, tenant=5, total=8)
 
 
 @pytest.fixture

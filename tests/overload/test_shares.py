@@ -83,7 +83,7 @@ class Withheld:
 
 async def holds(pool: Pool, held: int, queued: int) -> None:
     """Return once all calls together hold and queue for these numbers of places."""
-    await eventually(lambda: (pool.everybody.held, pool.everybody.queued) == (held, queued))
+    await eventually(lambda: (pool.total.held, pool.total.queued) == (held, queued))
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ async def test_unauthenticated_callers_hold_no_places(keyed: Running) -> None:
                     assert await withheld.call(method, secret).code() is grpc.StatusCode.UNAUTHENTICATED
         everything = limits_of(keyed)
         for pool in everything.pools().values():
-            assert (pool.everybody.held, pool.everybody.queued) == (0, 0)
+            assert (pool.total.held, pool.total.queued) == (0, 0)
     assert await keyed.caller("grpc", other).call("ListGenerations", pb.ListGenerationsRequest())
 
 
@@ -209,7 +209,7 @@ async def test_places_are_counted_and_returned(running: Running, client: Transpo
     messages: Any = client.stream("WatchGeneration", pb.WatchGenerationRequest(id=queued.id))
     await anext(messages)
     await holds(everything.answers, 0, 0)
-    assert everything.waits.everybody.held == 1
+    assert everything.waits.total.held == 1
     assert await running.metric("hfgateway_places_waits") == 1
     await messages.aclose()
     await holds(everything.waits, 0, 0)
@@ -245,9 +245,9 @@ async def test_health_metrics_and_the_operator_are_served_at_the_limit(keyed: Ru
     async with Withheld(keyed.gateway.grpc_address) as withheld:
         for tenant in ("fox", "wolf"):
             key = await keyed.key(tenant)
-            for _ in range(WORKING.everybody + QUEUED.everybody):
+            for _ in range(WORKING.total + QUEUED.total):
                 withheld.call("GetGeneration", key)
-        await holds(limits_of(keyed).answers, WORKING.everybody, QUEUED.everybody)
+        await holds(limits_of(keyed).answers, WORKING.total, QUEUED.total)
         async with grpc.aio.insecure_channel(keyed.gateway.grpc_address) as channel:
             answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
             assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -12,7 +12,7 @@ from gateway.rpc.limits import Account, Bounds, Pool
 
 FOX, WOLF = Identity("fox"), Identity("wolf")
 TOKEN = Identity("fox", token="browser")
-MANY = Bounds(token=100, tenant=100, everybody=100)
+MANY = Bounds(token=100, tenant=100, total=100)
 
 
 async def settled() -> None:
@@ -50,15 +50,15 @@ class Callers:
 
 
 async def test_calls_get_places_up_to_the_limit_of_each_level() -> None:
-    callers = Callers(Pool(Bounds(token=1, tenant=2, everybody=3), MANY))
+    callers = Callers(Pool(Bounds(token=1, tenant=2, total=3), MANY))
     for name, identity in {"t1": TOKEN, "t2": TOKEN, "f1": FOX, "f2": FOX, "w1": WOLF, "w2": WOLF}.items():
         await callers.call(name, identity)
     assert callers.entered == ["t1", "f1", "w1"]
-    assert callers.pool.everybody.queued == 3
+    assert callers.pool.total.queued == 3
 
 
 async def test_callers_take_turns_regardless_of_their_number_of_calls() -> None:
-    callers = Callers(Pool(Bounds(token=2, tenant=2, everybody=2), MANY))
+    callers = Callers(Pool(Bounds(token=2, tenant=2, total=2), MANY))
     for number in range(6):
         await callers.call(f"f{number}", FOX)
     for number in range(2):
@@ -69,7 +69,7 @@ async def test_callers_take_turns_regardless_of_their_number_of_calls() -> None:
 
 
 async def test_a_tenant_and_its_tokens_take_turns() -> None:
-    callers = Callers(Pool(Bounds(token=1, tenant=1, everybody=9), MANY))
+    callers = Callers(Pool(Bounds(token=1, tenant=1, total=9), MANY))
     for number in range(3):
         await callers.call(f"f{number}", FOX)
     for number in range(2):
@@ -80,7 +80,7 @@ async def test_a_tenant_and_its_tokens_take_turns() -> None:
 
 
 async def test_a_caller_at_its_limit_does_not_block_others() -> None:
-    callers = Callers(Pool(Bounds(token=1, tenant=2, everybody=3), MANY))
+    callers = Callers(Pool(Bounds(token=1, tenant=2, total=3), MANY))
     for number in range(5):
         await callers.call(f"f{number}", FOX)
     await callers.call("w0", WOLF)
@@ -90,12 +90,12 @@ async def test_a_caller_at_its_limit_does_not_block_others() -> None:
 
 
 async def test_the_queue_of_each_level_is_limited() -> None:
-    callers = Callers(Pool(Bounds(1, 1, 1), Bounds(token=1, tenant=2, everybody=3)))
+    callers = Callers(Pool(Bounds(1, 1, 1), Bounds(token=1, tenant=2, total=3)))
     for name, identity in {"f0": FOX, "t1": TOKEN, "f1": FOX, "w1": WOLF}.items():
         await callers.call(name, identity)
     for identity in (TOKEN, FOX, WOLF):
         assert await callers.pool.enter(identity) is None
-    assert callers.pool.everybody.queued == 3
+    assert callers.pool.total.queued == 3
 
 
 @pytest.mark.parametrize("moment", ["while it queues", "when its turn has come"])
@@ -111,13 +111,13 @@ async def test_a_canceled_call_holds_no_place(moment: str) -> None:
         await callers.give_up("f1")
     assert callers.entered == ["f0", "f2"]
     await callers.end("f2")
-    assert (callers.pool.everybody.held, callers.pool.everybody.queued) == (0, 0)
+    assert (callers.pool.total.held, callers.pool.total.queued) == (0, 0)
 
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> None:
     source = random.Random(seed)
-    pool = Pool(Bounds(token=2, tenant=4, everybody=6), Bounds(token=3, tenant=8, everybody=12))
+    pool = Pool(Bounds(token=2, tenant=4, total=6), Bounds(token=3, tenant=8, total=12))
     identities = [Identity(tenant, token=token) for tenant in "abc" for token in ("", f"{tenant}1", f"{tenant}2")]
     held: list[Account] = []
     queued: list[asyncio.Task[None]] = []
@@ -141,8 +141,8 @@ async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> No
             queued.pop(source.randrange(len(queued))).cancel()
         if source.random() < 0.7:
             await settled()
-            assert pool.everybody.held == len(held)
-            assert pool.everybody.next() is None, "a call queues although there is a place for it"
+            assert pool.total.held == len(held)
+            assert pool.total.next() is None, "a call queues although there is a place for it"
         for identity in identities:
             check(pool.account(identity))
     while queued:
@@ -150,4 +150,4 @@ async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> No
     await settled()
     while held:
         pool.leave(held.pop())
-    assert (pool.everybody.held, pool.everybody.queued, list(pool.everybody.turns)) == (0, 0, [])
+    assert (pool.total.held, pool.total.queued, list(pool.total.turns)) == (0, 0, [])

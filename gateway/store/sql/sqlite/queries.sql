@@ -221,16 +221,16 @@ SELECT 1 FROM deliveries WHERE generation_id = :generation_id AND name = :name;
 
 -- name: mark_webhook_processed
 -- Mark a webhook as processed. Its duplicates are ignored from now on.
-UPDATE deliveries SET dealt = 1 WHERE generation_id = :generation_id AND name = :name;
+UPDATE deliveries SET processed = 1 WHERE generation_id = :generation_id AND name = :name;
 
 -- name: mark_webhook_repeatable
 -- Mark a webhook as processed and free its name, so that a duplicate is processed again.
-UPDATE deliveries SET dealt = 1, name = name || ' ' || hex(randomblob(8))
+UPDATE deliveries SET processed = 1, name = name || ' ' || hex(randomblob(8))
 WHERE generation_id = :generation_id AND name = :name;
 
 -- name: read_unprocessed_webhooks
 -- Read the webhooks that were not processed, oldest first.
-SELECT generation_id, name, request_id, status FROM deliveries WHERE dealt = 0 ORDER BY time;
+SELECT generation_id, name, request_id, status FROM deliveries WHERE processed = 0 ORDER BY time;
 
 -- name: delete_webhooks
 -- Delete all webhooks of a generation.
@@ -375,28 +375,28 @@ SELECT callback_id, secret, until FROM callback_secrets ORDER BY callback_id, nu
 -- name: insert_callback_delivery
 -- Insert a delivery of a callback, unless there is one for this revision.
 INSERT INTO callback_deliveries (
-    callback_id, generation_id, revision, create_time, next_at, fate, attempts, refusals, problem, http_status,
+    callback_id, generation_id, revision, create_time, next_at, state, attempts, refusals, problem, http_status,
     last_attempt_time
 ) VALUES (
-    :callback_id, :generation_id, :revision, :create_time, :next_at, :fate, :attempts, :refusals, :problem,
+    :callback_id, :generation_id, :revision, :create_time, :next_at, :state, :attempts, :refusals, :problem,
     :http_status, :last_attempt_time
 ) ON CONFLICT DO NOTHING;
 
 -- name: update_callback_delivery
 -- Replace the columns of a delivery that an attempt changes.
 UPDATE callback_deliveries SET
-    next_at = :next_at, fate = :fate, attempts = :attempts, refusals = :refusals, problem = :problem,
+    next_at = :next_at, state = :state, attempts = :attempts, refusals = :refusals, problem = :problem,
     http_status = :http_status, last_attempt_time = :last_attempt_time
 WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision;
 
 -- name: advance_callback_deliveries
 -- Make a callback's pending deliveries due at a steady time at the latest.
-UPDATE callback_deliveries SET next_at = min(next_at, :due) WHERE callback_id = :callback_id AND fate = 1;
+UPDATE callback_deliveries SET next_at = min(next_at, :due) WHERE callback_id = :callback_id AND state = 1;
 
 -- name: advance_failed_callback_deliveries
 -- Make the pending deliveries that an unavailable receiver missed due at a steady time at the latest.
 UPDATE callback_deliveries SET next_at = min(next_at, :due)
-WHERE callback_id = :callback_id AND fate = 1 AND problem IS NOT NULL AND http_status IN (0, 429, 502, 503, 504);
+WHERE callback_id = :callback_id AND state = 1 AND problem IS NOT NULL AND http_status IN (0, 429, 502, 503, 504);
 
 -- name: delete_callback_delivery
 -- Delete one delivery of a callback.
@@ -410,11 +410,11 @@ DELETE FROM callback_deliveries WHERE callback_id = :callback_id;
 -- name: prune_callback_deliveries
 -- Delete the deliveries of a callback that were settled before a wall time.
 DELETE FROM callback_deliveries
-WHERE callback_id = :callback_id AND create_time < :before AND fate <> 1 AND last_attempt_time < :before;
+WHERE callback_id = :callback_id AND create_time < :before AND state <> 1 AND last_attempt_time < :before;
 
 -- name: read_pending_callback_deliveries
 -- Read the pending deliveries of a callback in the order of their revisions.
-SELECT * FROM callback_deliveries WHERE callback_id = :callback_id AND fate = 1 ORDER BY generation_id, revision;
+SELECT * FROM callback_deliveries WHERE callback_id = :callback_id AND state = 1 ORDER BY generation_id, revision;
 
 -- name: read_callback_delivery
 -- Read one delivery of a callback.
