@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import forked
+from tests.support.forked import ForkedProcess
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 """Seconds after which a test stops waiting and fails."""
@@ -54,12 +57,8 @@ def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 async def run(*arguments: str, environment: dict[str, str], launcher: str = "", folder: Path = ROOT) -> Finished:
-    """Run a command to its end, by `launcher` if given; a process that starts to serve is killed."""
-    first = ("-c", launcher) if launcher else ()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *first, "-m", "gateway", *arguments, cwd=folder, env=environment,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    """Run a command to its end, by the program `launcher` if given; a process that starts to serve is killed."""
+    process = await _started(*arguments, environment=environment, launcher=launcher, folder=folder)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE):
@@ -73,3 +72,14 @@ async def run(*arguments: str, environment: dict[str, str], launcher: str = "", 
             await process.wait()
     assert process.returncode is not None
     return Finished(process.returncode, (line + out).decode(), err.decode())
+
+
+async def _started(
+    *arguments: str, environment: dict[str, str], launcher: str, folder: Path
+) -> asyncio.subprocess.Process | ForkedProcess:
+    if not launcher:
+        return await forked.start(*arguments, environment=environment, folder=folder)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", launcher, "-m", "gateway", *arguments, cwd=folder, env=environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 
 import pytest
 
 from hfgateway_client import Client, WebhookError, verify_webhook
 from tests.callbacks.receiver import Receiver, finished, settles
+from tests.support import forked
 from tests.support.running import PATIENCE, Running
 
 
 async def command(running: Running, *arguments: str) -> tuple[int, list[str]]:
     """Run the command; return its exit code and the lines of its output."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "callbacks", *arguments,
-        env={**os.environ, "HFGATEWAY_GRPC_ADDRESS": running.gateway.grpc_address},
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    environment = {**os.environ, "HFGATEWAY_GRPC_ADDRESS": running.gateway.grpc_address}
+    process = await forked.start("callbacks", *arguments, environment=environment)
     async with asyncio.timeout(PATIENCE):
         out, _ = await process.communicate()
     assert process.returncode is not None

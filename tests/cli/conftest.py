@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from clients.python.tests.scripted_gateway import ScriptedGateway
+from tests.support import forked
 
 
 @dataclass
@@ -28,24 +29,19 @@ class Command:
         self.environment = {name: value for name, value in os.environ.items() if name not in unset}
         self.environment["HFGATEWAY_GRPC_ADDRESS"] = address
 
-    async def start(self, *arguments: str, folder: Path | None = None) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *self.arguments(*arguments),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self.environment,
-            cwd=folder,
-        )
+    async def start(self, *arguments: str, folder: Path = forked.ROOT) -> forked.ForkedProcess:
+        return await forked.start(*arguments, environment=self.environment, folder=folder)
 
     @staticmethod
     def arguments(*arguments: str) -> tuple[str, ...]:
+        """Return the command line of a new interpreter, for a test that needs a terminal or stdin."""
         return (sys.executable, "-m", "gateway", *arguments)
 
     async def __call__(self, *arguments: str) -> Finished:
         return await finish(await self.start(*arguments))
 
 
-async def finish(process: asyncio.subprocess.Process) -> Finished:
+async def finish(process: asyncio.subprocess.Process | forked.ForkedProcess) -> Finished:
     try:
         out, err = await asyncio.wait_for(process.communicate(), 60)
     finally:
@@ -55,7 +51,7 @@ async def finish(process: asyncio.subprocess.Process) -> Finished:
     return Finished(process.returncode, out.decode(), err.decode())
 
 
-async def interrupt(process: asyncio.subprocess.Process) -> Finished:
+async def interrupt(process: forked.ForkedProcess) -> Finished:
     """Send SIGINT, as Ctrl-C does, and wait for the end."""
     process.send_signal(signal.SIGINT)
     return await finish(process)

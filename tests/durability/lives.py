@@ -24,7 +24,7 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway_client import AsyncClient, Generation, NewCharacter, RetryPolicy, Submission, soul, state_name
-from tests.durability.forked import ForkedGateway
+from tests.durability.process import GatewayProcess
 
 KEY = "one-key"
 AT_WORK = "while Higgsfield processes"
@@ -60,12 +60,12 @@ class Stage:
             "http_address": self.http_address,
             **{name: text.format(http=self.http_address, folder=folder) for name, text in settings.items()},
         }
-        self._gateway: ForkedGateway | None = None
+        self._gateway: GatewayProcess | None = None
 
-    async def start(self, failpoint: str = "", *, late: bool = False) -> ForkedGateway:
+    async def start(self, failpoint: str = "", *, late: bool = False) -> GatewayProcess:
         """Start the next process, and wait until it serves. Raises AssertionError if it ends before that."""
         armed = {"failpoint": failpoint} if failpoint else {}
-        self._gateway = ForkedGateway(self._folder, self.sandbox.url, late=late, **self._settings, **armed)
+        self._gateway = GatewayProcess(self._folder, self.sandbox.url, late=late, **self._settings, **armed)
         await self._gateway.start()
         return self._gateway
 
@@ -93,7 +93,7 @@ class Stage:
             raise AssertionError(f"{place}: the failpoint was not reached") from None
         finally:
             end.cancel()
-            await asyncio.wait({end})  # it must stop watching the sentinel of the process, which `close` watches next
+            await asyncio.wait({end})  # it must stop reading the pipes of the process, which `close` reads next
         if code != -signal.SIGKILL:
             raise refusal or AssertionError(f"{place}: ended with {code}")
 

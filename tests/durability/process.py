@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ from types import TracebackType
 import grpc
 
 from hfgateway.v1 import generation_service_pb2_grpc
+from tests.support import forked
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 100.0
@@ -21,10 +21,13 @@ READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on (\S+), store (.+)\n")
 
 
 class GatewayProcess:
-    """A context manager that starts a gateway, waits until it is ready, and kills it at the end."""
+    """A context manager that starts a gateway, waits until it is ready, and kills it at the end.
+
+    With a `launcher`, such as `(sys.executable,)`, it is a new interpreter; without one, it is forked.
+    """
 
     def __init__(
-        self, folder: Path, upstream: str, *, launcher: Sequence[str] = (sys.executable,), **settings: str
+        self, folder: Path, upstream: str, *, launcher: Sequence[str] = (), late: bool = False, **settings: str
     ) -> None:
         self._launcher = launcher
         self._environment = {
@@ -37,8 +40,9 @@ class GatewayProcess:
             "HFGATEWAY_POLL_MIN": "0.05",
             "HFGATEWAY_POLL_MAX": "0.05",
             **{f"HFGATEWAY_{name.upper()}": text for name, text in settings.items()},
+            **({forked.LATE: "1"} if late else {}),
         }
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | forked.ForkedProcess | None = None
         self.address = self.http_address = ""
 
     async def __aenter__(self) -> "GatewayProcess":
@@ -52,10 +56,13 @@ class GatewayProcess:
 
     async def start(self) -> None:
         """Start, and wait until both ports are open. Raises AssertionError with the output if it fails."""
-        self._process = await asyncio.create_subprocess_exec(
-            *self._launcher, "-m", "gateway", "serve", cwd=ROOT, env=self._environment,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        if self._launcher:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._launcher, "-m", "gateway", "serve", cwd=ROOT, env=self._environment,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+        else:
+            self._process = await forked.start("serve", environment=self._environment)
         assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             line = (await self._process.stdout.readline()).decode()

@@ -1,6 +1,7 @@
 """Restarts under load: the shipped client sees no error, every change once, and one charge for each generation."""
 
 import asyncio
+import sys
 from pathlib import Path
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -26,7 +27,7 @@ async def user(client: AsyncClient, number: int, seen: dict[str, list[int]]) -> 
 async def test_a_client_sees_no_error_during_restarts_under_load(tmp_path: Path) -> None:
     seen: dict[str, list[int]] = {}
     async with Sandbox(SandboxOptions(port=0, queue_seconds=0.2, image_seconds=0.6)) as sandbox:
-        gateway = GatewayProcess(tmp_path, sandbox.url, grpc_address=free_address())
+        gateway = GatewayProcess(tmp_path, sandbox.url, launcher=(sys.executable,), grpc_address=free_address())
         async with gateway, AsyncClient(gateway.address) as client, asyncio.TaskGroup() as users:
             working = [users.create_task(user(client, number, seen)) for number in range(USERS)]
             for restart in range(1, RESTARTS + 1):

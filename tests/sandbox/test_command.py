@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import re
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.sandbox.conftest import PATIENCE
+from tests.support import forked
 
-ROOT = Path(__file__).parents[2]
 SECRET = "whsec_" + base64.b64encode(b"a key of thirty-two bytes, or so").decode()
 CHOSEN = {
     "webhook_shape": ("envelope", "--webhook-shape=envelope"),
@@ -30,18 +29,14 @@ CHOSEN = {
 """Setting → a value other than its default, and the option that sets it."""
 
 
-async def _started(*arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "sandbox", "--port=0", *arguments, cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+async def _started(*arguments: str) -> forked.ForkedProcess:
+    return await forked.start("sandbox", "--port=0", *arguments, environment=os.environ)
 
 
 @asynccontextmanager
 async def _sandbox(*arguments: str) -> AsyncIterator[str]:
     """Start a sandbox with these arguments and yield its URL."""
     process = await _started(*arguments)
-    assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE):
             line = (await process.stdout.readline()).decode()
