@@ -196,9 +196,9 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
     paces = Paces(settings.poll_min, settings.poll_max)
     paces.learn_all(await store.durations())
     admission = Admission(settings.upstream_concurrency, paces.longest_run)
-    sender = Sender(store, upstream, clock, admission)
     rules = _rules(settings, clock)
     trusted_time = await _trusted_time(base)
+    sender = Sender(store, upstream, clock, admission, trusted_time)
     webhook_addresses = WebhookAddresses(
         None if settings.public_url is None else settings.public_url + WEBHOOK_PATH, store.token_secret()
     )

@@ -38,6 +38,7 @@ from gateway.generations.state import (
     step,
 )
 from gateway.generations.store_backoff import until_stored
+from gateway.generations.trusted_time import TrustedTime
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +51,16 @@ class Sender:
     `tasks` are the submissions from before their first write until their outcome is stored; a drain awaits them.
     """
 
-    def __init__(self, store: Store, upstream: Upstream, clock: Clock, admission: Admission) -> None:
+    def __init__(
+        self, store: Store, upstream: Upstream, clock: Clock, admission: Admission, trusted_time: TrustedTime
+    ) -> None:
         self.owner = secrets.token_hex(8)
         self.tasks = OwnedTasks()
         self._store = store
         self._upstream = upstream
         self._clock = clock
         self._admission = admission
+        self._trusted_time = trusted_time
         self._observe: Observe
         self._let_go: Callable[[GenerationId], None]
         self._latched: set[str] = set()
@@ -91,6 +95,7 @@ class Sender:
         self._attempts.add(generation.id)
         marked = False
         try:
+            await self._trusted_time.learn()
             claimed = await self._store.claim(claim)
             marked = claimed.generation_id == generation.id
         finally:
@@ -109,6 +114,7 @@ class Sender:
         if request is None:
             log.error("the prepared request of a generation is missing", extra=_ids(generation))
             return None
+        await self._trusted_time.learn()
         mark = Marked(self.owner)
         after = advance(generation, mark, self._clock.moment())
         if after is None or self.attempts(generation.id):

@@ -9,13 +9,17 @@ time that an earlier process stored is compared with both clocks: a step is due 
 counts), and a window is open while both say so (the later one counts). A `Correction` records by how much the steady
 clock of a process was off, so that times stored under a wrong calendar keep their true age after it has been put right.
 A process that ended before it read a Date leaves an unplaced correction, and the age of its times is unknown. A step
-that depends on such a time is due only after the present process has run for long enough.
+that depends on such a time is due only after the present process has run for long enough, and no window since such a
+time is open. A process therefore learns Higgsfield's time before its first POST, so that a crash during that POST
+leaves a time whose age the next process can tell.
 
-Reading the Date of each response costs no call. Higgsfield is asked for the time only before an irreversible step, when
-a Date contradicts what is known, and when the first calls of a process get no answer.
+Reading the Date of each response costs no call. Higgsfield is asked for the time only before an irreversible step,
+before the first submission of a process that has read no Date, when a Date contradicts what is known, and when the
+first calls of a process get no answer.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import math
@@ -33,6 +37,8 @@ log = logging.getLogger(__name__)
 
 ASK_EVERY = 10.0
 """Seconds for which the result of asking for the time is reused."""
+LEARN_WITHIN = 5.0
+"""Seconds for which the first submission of a process waits for Higgsfield's time."""
 UNCORRECTED = Correction(Steady(-math.inf), 0.0)
 """Holds for times that were stored before corrections were."""
 
@@ -56,9 +62,11 @@ class TrustedTime:
         self._corrections = list(corrections)
         self._born = clock.moment().steady
         self._placed = False
+        self._tried = False
         self._doubted = False
         self._reading: _Reading | None = None
         self._asking = asyncio.Lock()
+        self._learning = asyncio.Lock()
         self._wakeup = Wakeup()
 
     async def begin(self) -> None:
@@ -77,6 +85,21 @@ class TrustedTime:
         unplaced = Correction(self._born, self._ahead_now(), placed=False)
         await until_stored(self._clock, "that the clock is not known yet", lambda: self._store.correct(unplaced, same))
         self._replace(unplaced, same)
+
+    async def learn(self) -> None:
+        """Wait until the age of times that this process stores can be told later, or until that was tried once.
+
+        Await it before a POST is recorded. Without an answer it returns after LEARN_WITHIN seconds: the submission goes
+        out all the same, but if the process ends before the response, no later process repeats it.
+        """
+        if self._placed or self._tried:
+            return
+        async with self._learning:
+            if not self._tried:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LEARN_WITHIN):
+                        await self._read()
+                self._tried = True
 
     async def is_over(self, since: Steady, seconds: float, *, unanswered: bool = False) -> bool:
         """Return whether so many seconds have certainly passed since a stored steady time; see `before`."""
@@ -114,6 +137,8 @@ class TrustedTime:
         reading = await self._read()
         if reading.ahead is None:
             return None
+        if not self._correction_at(since).placed:
+            return False  # its age is unknown, and will remain so
         age = (now - reading.ahead) - self._true(since)
         # A stored time in Higgsfield's future was stored by a wrong clock, so its age is unknown.
         return -DISAGREEMENT < age <= seconds

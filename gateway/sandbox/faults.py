@@ -3,9 +3,9 @@
 A plan is `{"faults": [{"on": "submit", "kind": "502", "times": 2, "processed": true}, ...]}`. Each call takes the first
 fault that matches it. The keys of a fault:
 
-- `on`: the operation. One of submit, status, cancel, delete, estimate; upload (the request for an upload slot), storage
-  (the PUT), media (the GET of an output file); train (a character), character (the GET of one), delete_character; the
-  lists models, motions, styles, styles_2, presets, studio_presets, characters; agent_session (its creation),
+- `on`: the operation. One of submit, status, cancel, delete, estimate; time (a status call for the nil id); upload (the
+  request for an upload slot), storage (the PUT), media (the GET of an output file); train (a character), character (the
+  GET of one), delete_character; the lists models, motions, styles, styles_2, presets, studio_presets, characters; agent_session (its creation),
   agent_send, agent_messages (the GET), agent_interrupt, agent_media (the request for an upload slot), agent_confirm;
   any (the default: any of these calls); or webhook (see below).
 - `kind`: an HTTP status, one of `RAW_KINDS` (bytes that `http/fault_responses.py` writes to the connection), or `html`.
@@ -44,7 +44,7 @@ from gateway.sandbox.generations.prompt_directives import Outcome
 
 LISTS = ("models", "motions", "styles", "styles_2", "presets", "studio_presets")
 OPERATIONS = (
-    "submit", "status", "cancel", "delete", "estimate", "upload", "storage", "media",
+    "submit", "status", "cancel", "delete", "estimate", "time", "upload", "storage", "media",
     "train", "character", "characters", "delete_character",
     "agent_session", "agent_send", "agent_messages", "agent_interrupt", "agent_media", "agent_confirm",
     *LISTS,

@@ -1,9 +1,12 @@
-"""A starting process first stores that its clock is not known."""
+"""What a process knows and stores about its clock."""
 
 import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
+from gateway.generations import trusted_time
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Correction, StoreError
 from gateway.generations.trusted_time import TrustedTime
@@ -25,10 +28,26 @@ class FixedClock:
         await asyncio.sleep(0)
 
 
+class Higgsfield:
+    """The part of Higgsfield that knows the time. `reachable` is given once it may answer."""
+
+    def __init__(self, now: float, *, reachable: bool = True) -> None:
+        self.now = now
+        self.reachable = asyncio.Event()
+        self.asked = 0
+        if reachable:
+            self.reachable.set()
+
+    async def time(self) -> Wall:
+        self.asked += 1
+        await self.reachable.wait()
+        return Wall(self.now)
+
+
 class Corrections:
     """A store that refuses its first writes."""
 
-    def __init__(self, refusals: int) -> None:
+    def __init__(self, refusals: int = 0) -> None:
         self.refusals = refusals
         self.stored: list[Correction] = []
 
@@ -39,10 +58,12 @@ class Corrections:
         self.stored.append(correction)
 
 
-def trusted(clock: FixedClock, store: Corrections) -> TrustedTime:
+def trusted(
+    clock: FixedClock, store: Corrections, upstream: Higgsfield | None = None, known: Sequence[Correction] = ()
+) -> TrustedTime:
     any_store: Any = store
-    unused: Any = None
-    return TrustedTime(clock, unused, any_store, ())
+    any_upstream: Any = upstream
+    return TrustedTime(clock, any_upstream, any_store, known)
 
 
 async def test_a_process_first_stores_that_its_clock_is_not_known() -> None:
@@ -50,3 +71,36 @@ async def test_a_process_first_stores_that_its_clock_is_not_known() -> None:
     async with asyncio.timeout(10):
         await trusted(FixedClock(1000.0), store).begin()
     assert store.stored == [Correction(Steady(1000.0), 0.0, placed=False)]
+
+
+async def test_the_first_submission_waits_until_the_time_is_stored() -> None:
+    store, upstream = Corrections(), Higgsfield(1000.0, reachable=False)
+    time = trusted(FixedClock(1000.0), store, upstream)
+    submissions = [asyncio.create_task(time.learn()) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert not any(submission.done() for submission in submissions)
+    upstream.reachable.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*submissions)
+    assert store.stored == [Correction(Steady(1000.0), 0.0)]
+    await time.learn()
+    assert upstream.asked == 1
+
+
+async def test_a_submission_goes_out_without_the_time_if_higgsfield_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trusted_time, "LEARN_WITHIN", 0.0)
+    upstream = Higgsfield(1000.0, reachable=False)
+    time = trusted(FixedClock(1000.0), Corrections(), upstream)
+    async with asyncio.timeout(10):
+        await time.learn()
+        await time.learn()
+    assert upstream.asked <= 1
+
+
+async def test_no_window_since_a_time_of_unknown_age_is_open() -> None:
+    known = [Correction(Steady(100.0), 0.0), Correction(Steady(500.0), 0.0, placed=False)]
+    time = trusted(FixedClock(1000.0), Corrections(), Higgsfield(1000.0), known)
+    assert await time.is_open(Steady(400.0), 3600.0)
+    assert await time.is_open(Steady(600.0), 3600.0) is False

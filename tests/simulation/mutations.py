@@ -14,8 +14,8 @@ from gateway.generations import due_steps, follower
 from gateway.generations.admission import Admission
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
-from gateway.generations.model import Generation
-from gateway.generations.ports import Removal
+from gateway.generations.model import Generation, Steady
+from gateway.generations.ports import Correction, Removal
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.store_backoff import StoreBackoff
@@ -63,7 +63,7 @@ def replaced(target: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 # -- What a calendar that was set wrong used to do ---------------------------------------------------------------------
 
 
-@mutation("charged 2 times", 1241, "wrong_calendar")
+@mutation("charged 2 times", 149, "wrong_calendar")
 def the_window_trusts_the_calendar() -> Iterator[None]:
     """Edge 1: what is repeated is as old as the machine's calendar says."""
 
@@ -78,6 +78,21 @@ def the_window_trusts_the_calendar() -> Iterator[None]:
 def keys_age_by_the_calendar() -> Iterator[None]:
     """Edge 6: a key that was used under a calendar set back is forgotten once that is put right."""
     with replaced(TrustedTime, "before", _by_the_calendar):
+        yield
+
+
+@mutation("charged 2 times", 9206, "wrong_calendar")
+def a_process_sends_before_it_knows_the_time() -> Iterator[None]:
+    """A process crashes during its first POST, before it has read a Date, and the next one guesses the age."""
+
+    async def learn(self: TrustedTime) -> None:
+        """Return at once."""
+
+    def correction_at(self: TrustedTime, at: float) -> Correction:
+        return replace(real(self, Steady(at)), placed=True)
+
+    real = TrustedTime._correction_at
+    with replaced(TrustedTime, "learn", learn), replaced(TrustedTime, "_correction_at", correction_at):
         yield
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from aiohttp import web
 
@@ -32,6 +33,9 @@ _USUAL_HEADERS = frozenset(
     }
 )
 
+
+NIL = str(UUID(int=0))
+"""The id of no request: a status call for it is of use only for the Date of the response."""
 
 _TITLES = {"train": "name", "agent_send": "content"}
 """The field that is used as the prompt, for operations whose bodies have no prompt."""
@@ -67,6 +71,8 @@ async def read_call(request: web.Request, state: SandboxState) -> Call:
     """Parse a request without validating it. Never raises an ApiError."""
     named = (request.match_info.route.name or "").removeprefix("v1.")
     request_id = request.match_info.get("request_id", "")
+    if named == "status" and request_id == NIL:
+        named = "time"
     account, character_id = state.account(credentials(request.headers)), request.match_info.get("character_id", "")
     generation = state.generation(request_id)
     model, body = request.match_info.get("model", ""), {} if generation else _object(await request.read())
