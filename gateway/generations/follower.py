@@ -424,6 +424,7 @@ class Follower:
         entry.polled()
         entry.poll_at = self._clock.moment().steady + self._gap(generation, 0)
         if report is None:
+            entry.look_at = max(entry.look_at, entry.poll_at)
             await self._missing(generation)
             return
         self._known_at = self._clock.moment().steady
@@ -474,6 +475,7 @@ class Follower:
         else:
             self._poll_limit.failed(now)
         entry.poll_at = now + max(pause, failure.retry_after or 0.0)
+        entry.look_at = max(entry.look_at, entry.poll_at)  # a start that is looked for waits as well
 
     def _gap(self, generation: Generation, errors: int) -> float:
         """Return the seconds until the next poll."""

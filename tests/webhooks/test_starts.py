@@ -72,3 +72,13 @@ async def test_without_watchers_and_readers_a_start_is_not_polled(running: Timed
     history = await ended(running, name)
     assert [name_of(one) for one in history][-2:] == ["QUEUED", "COMPLETED"]
     assert running.ledger.status_calls.total() == 0
+
+
+@pytest.mark.parametrize("kind", ["404", "500"])
+async def test_a_failed_poll_for_a_start_is_not_repeated_at_once(running: Timed, kind: str) -> None:
+    name = await accepted(running, "a fox")
+    running.plan(on="status", kind=kind, times=1000)
+    async with aclosing(running.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=name))) as watch:
+        await anext(watch)
+        await running.passes(QUEUED_FOR + 2.0)
+    assert 1 <= running.ledger.status_calls.total() <= pace.MOST_LOOKS
