@@ -424,7 +424,7 @@ class Follower:
         entry.polled()
         entry.poll_at = self._clock.moment().steady + self._gap(generation, 0)
         if report is None:
-            entry.look_at = max(entry.look_at, entry.poll_at)
+            self._delay_look(entry)
             await self._missing(generation)
             return
         self._known_at = self._clock.moment().steady
@@ -448,6 +448,11 @@ class Follower:
         entry.looks += 1
         self._paces.learn_start(entry.generation.spec.model_id, started=report.state is not State.QUEUED)
         self._plan_look(entry)
+
+    @staticmethod
+    def _delay_look(entry: Entry) -> None:
+        """Put off the poll for its start to the next other poll, because this one did not show its state."""
+        entry.look_at = max(entry.look_at, entry.poll_at)
 
     @staticmethod
     def _ran(entry: Entry, runs: float, late: float) -> float | None:
@@ -475,7 +480,7 @@ class Follower:
         else:
             self._poll_limit.failed(now)
         entry.poll_at = now + max(pause, failure.retry_after or 0.0)
-        entry.look_at = max(entry.look_at, entry.poll_at)  # a start that is looked for waits as well
+        self._delay_look(entry)
 
     def _gap(self, generation: Generation, errors: int) -> float:
         """Return the seconds until the next poll."""

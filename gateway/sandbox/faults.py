@@ -5,9 +5,9 @@ fault that matches it. The keys of a fault:
 
 - `on`: the operation. One of submit, status, cancel, delete, estimate; time (a status call for the nil id); upload (the
   request for an upload slot), storage (the PUT), media (the GET of an output file); train (a character), character (the
-  GET of one), delete_character; the lists models, motions, styles, styles_2, presets, studio_presets, characters; agent_session (its creation),
-  agent_send, agent_messages (the GET), agent_interrupt, agent_media (the request for an upload slot), agent_confirm;
-  any (the default: any of these calls); or webhook (see below).
+  GET of one), delete_character; the lists models, motions, styles, styles_2, presets, studio_presets, characters;
+  agent_session (its creation), agent_send, agent_messages (the GET), agent_interrupt, agent_media (the request for an
+  upload slot), agent_confirm; any (the default: any of these calls); or webhook (see below).
 - `kind`: an HTTP status, one of `RAW_KINDS` (bytes that `http/fault_responses.py` writes to the connection), or `html`.
   Without a kind the real response is sent, changed by the keys below.
 - `times`: the number of calls that the fault applies to. Default 1.

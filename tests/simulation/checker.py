@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.errors import Reason
 from gateway.generations.model import Generation, State
 from tests.simulation.callers import History, Model, Sight
-from tests.simulation.higgsfield import Ledger, Post, Request
+from tests.simulation.higgsfield import MOST_READS, Ledger, Post, Request
 from tests.simulation.world import DAY
 
 SLACK = 120.0
@@ -245,6 +245,8 @@ class _Judge:
                 break
         for at in evidence.hidden_hangs[:1]:
             yield f"the disk had hung for a minute at {at:.0f}, and the gateway called itself ready"
+        for request_id in sorted(self.ledger.hurried)[:1]:
+            yield f"{request_id} was read more than {MOST_READS} times in ten seconds"
         if evidence.busiest > MOST_WRITES:
             yield f"{evidence.busiest} commits were tried in ten seconds"
         if evidence.tasks_left > MOST_TASKS:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -25,6 +26,8 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
 WEBHOOK_PAUSES = (0.0, 5.0, 30.0, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR)
 """Seconds after the end at which a delivery that was not taken is made again."""
 JSON = "application/json"
+MOST_READS = 30
+"""Status calls for one request in ten seconds: more is no polling."""
 REFUSALS = ((403, "not_enough_credits"), (422, "no"), (423, "blocked"), (400, "bad"), (401, "Invalid credentials"))
 
 Deliver = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
@@ -110,6 +113,17 @@ class Ledger:
     refused_deliveries: list[tuple[float, str, int]] = field(default_factory=list)
     deliveries: int = 0
     missing_told: list[tuple[float, str]] = field(default_factory=list)
+    reads: dict[str, deque[float]] = field(default_factory=dict)
+    """The times of the last MOST_READS status calls for each request."""
+    hurried: set[str] = field(default_factory=set)
+    """The requests with more status calls than MOST_READS in ten seconds."""
+
+    def read(self, request_id: str, now: float) -> None:
+        """Count a status call."""
+        times = self.reads.setdefault(request_id, deque(maxlen=MOST_READS))
+        if len(times) == MOST_READS and now - times[0] < 10.0:
+            self.hurried.add(request_id)
+        times.append(now)
 
 
 class Higgsfield:
@@ -196,6 +210,8 @@ class Higgsfield:
         """The call is here, whether or not the gateway still waits for its answer."""
         world, moods = self.world, self.moods
         self.ledger.calls += 1
+        if method == "GET" and (request_id := _named(target)) in self.ledger.requests:
+            self.ledger.read(request_id, world.now)
         if moods.outage == "silent" or world.might(moods.silent / 2):
             return
         if world.might(moods.lost_before):
@@ -228,15 +244,13 @@ class Higgsfield:
 
     def _answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         path, _, query = target.partition("?")
-        parts = path.strip("/").split("/")
-        if parts[0] == "requests" or path.startswith("/v1/job-sets/"):
-            request = self.ledger.requests.get(parts[1] if parts[0] == "requests" else parts[2])
-            return self._about(request, method, parts)
+        if request_id := _named(target):
+            return self._about(self.ledger.requests.get(request_id), method)
         if method == "POST":
             return self._submission(path, query, headers, body)
         return _reply(404, {"detail": "Not found"}, self._date())
 
-    def _about(self, request: Request | None, method: str, parts: list[str]) -> Reply:
+    def _about(self, request: Request | None, method: str) -> Reply:
         now, moods, date = self.world.now, self.moods, self._date()
         if moods.outage == "404" or self.world.might(moods.missing):
             if request is not None:
@@ -386,6 +400,14 @@ class _Transport:
 def _prompt(body: bytes, api: str) -> str:
     content = json.loads(body)
     return str((content["params"] if api == "v1" else content)["prompt"])
+
+
+def _named(target: str) -> str:
+    """Return the id of the request in a path; an empty string if it is about none."""
+    match target.partition("?")[0].strip("/").split("/"):
+        case ["requests", request_id, *_] | ["v1", "job-sets", request_id, *_]:
+            return request_id
+    return ""
 
 
 def _reply(status: int, content: object, date: str, headers: Mapping[str, str] | None = None) -> Reply:

@@ -131,6 +131,13 @@ def a_day_of_404_for_all_is_believed() -> Iterator[None]:
         yield
 
 
+@mutation("times in ten seconds", 5765, "long_silence")
+def a_poll_for_a_start_that_failed_is_repeated_at_once() -> Iterator[None]:
+    """The start that is looked for stays due until Higgsfield shows the state again."""
+    with replaced(Follower, "_delay_look", lambda self, entry: None):
+        yield
+
+
 @mutation("charged 2 times", 195)
 def what_went_to_v1_is_repeated() -> Iterator[None]:
     """A submission without a key is sent again."""
