@@ -203,6 +203,7 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
 ) -> None:
     caplog.set_level(logging.INFO)
     async with run(tmp_path) as running:
+        await running.knows_the_time()
         with hung():
             first = asyncio.create_task(running.submit(soul("begun", wait_for=STORED)))
             await eventually(lambda: running.gateway._core.store._writer._busy)

@@ -152,6 +152,10 @@ class Running:
         """The sandbox's record of requests and charges."""
         return self.sandbox.ledger
 
+    async def knows_the_time(self) -> None:
+        """Return when the gateway knows Higgsfield's time: its next commit is that of the next submission."""
+        await self.gateway._core.trusted_time.learn()
+
     def plan(self, **fault: Any) -> None:
         """Queue a fault of the sandbox."""
         self.sandbox.state.plan.add([Fault.parse(fault)])
