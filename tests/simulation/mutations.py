@@ -74,7 +74,7 @@ def the_window_trusts_the_calendar() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 5350, "wrong_calendar")
+@mutation("charged 2 times", 706, "wrong_calendar")
 def keys_age_by_the_calendar() -> Iterator[None]:
     """Edge 6: a key that was used under a calendar set back is forgotten once that is put right."""
     with replaced(TrustedTime, "before", _by_the_calendar):
@@ -138,7 +138,7 @@ def a_poll_for_a_start_that_failed_is_repeated_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 195)
+@mutation("charged 2 times", 16)
 def what_went_to_v1_is_repeated() -> Iterator[None]:
     """A submission without a key is sent again."""
     real = due_steps.may_repeat
@@ -213,7 +213,7 @@ def a_deletion_acts_before_it_is_recorded() -> Iterator[None]:
         yield
 
 
-@mutation("for ever to it", 87)
+@mutation("for ever to it", 13)
 def a_deletion_raises_no_horizon() -> Iterator[None]:
     """Edge 10: a watcher that was disconnected is never sent the removal of what was deleted in between."""
 
