@@ -4,8 +4,9 @@ import (
 	agents "github.com/hfgateway/hfgateway/generated/go/hfgateway/agents/v1alpha1"
 )
 
-// Agents is the generated stub of Higgsfield's agents, over the client's connection and with its key. It is gRPC's own: with
-// no time-out but the context's, and nothing is repeated. As the API is, it may change between versions.
+// Agents returns the generated stub of Higgsfield's agents. It uses the client's connection and API key, but not its
+// timeout and retries: calls have only the deadline of their context, and are not retried. The API is v1alpha1, so it
+// may change between versions.
 func (c *Client) Agents() agents.AgentServiceClient {
 	return agents.NewAgentServiceClient(c.conn)
 }

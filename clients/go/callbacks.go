@@ -7,26 +7,26 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// What to list of callbacks, and how much at a time. Page tokens are the sequence's own. A DeliveryQuery needs the id of a
-// callback.
+// Queries of callbacks and deliveries: what to list, and the page size. Page tokens in queries are ignored. A
+// DeliveryQuery must have the id of a callback.
 type (
 	CallbackQuery = pb.ListCallbacksRequest
 	DeliveryQuery = pb.ListDeliveriesRequest
 )
 
-// CreatedCallback is the callback that exists for a key.
+// CreatedCallback is the result of [Client.CreateCallback].
 type CreatedCallback struct {
 	Callback *Callback
-	// Secret is what its deliveries are signed with. It is told once: empty where Replayed, also after an answer that was
-	// lost on its way here. [Client.RotateCallbackSecret] makes another then.
+	// Secret is the key with which the gateway signs deliveries. It is returned only once: it is empty if Replayed,
+	// even if the first response was lost. Call [Client.RotateCallbackSecret] for a new one then.
 	Secret string
-	// IdempotencyKey: create under it again, and this callback comes back.
+	// IdempotencyKey is the key of the creation. Creating again with this key returns the same callback.
 	IdempotencyKey string
-	// Replayed: the key was known; nothing new was created.
+	// Replayed reports that the key had been used before, so that the call created nothing.
 	Replayed bool
 }
 
-// CallbackOption changes how a callback is created: [WithIdempotencyKey], and what is a [CallbackChange] too.
+// CallbackOption configures the creation of a callback: [WithIdempotencyKey], [WithFilter], [EveryChange].
 type CallbackOption interface {
 	createCallback(*pb.CreateCallbackRequest)
 }
@@ -36,19 +36,20 @@ type CallbackChange interface {
 	updateCallback(*pb.UpdateCallbackRequest)
 }
 
-// FilterOption is what [WithFilter] returns.
+// FilterOption is the type of [WithFilter].
 type FilterOption struct{ filter *Filter }
 
-// WithFilter has a callback told of what matches labels, model ids and states; all generations unless given, and for nil.
+// WithFilter restricts a callback to generations that match the labels, model ids and states of the filter. Default,
+// and nil: all generations.
 func WithFilter(filter *Filter) FilterOption { return FilterOption{orAll(filter)} }
 
 func (o FilterOption) createCallback(r *pb.CreateCallbackRequest) { r.Filter = o.filter }
 func (o FilterOption) updateCallback(r *pb.UpdateCallbackRequest) { r.Filter = o.filter }
 
-// ChangesOption is what [EveryChange] returns.
+// ChangesOption is the type of [EveryChange].
 type ChangesOption bool
 
-// EveryChange has a callback told of every change, or (false, and unless given) only of ends.
+// EveryChange makes a callback deliver every change. Default, and false: only the end of each generation.
 func EveryChange(every bool) ChangesOption { return ChangesOption(every) }
 
 func (o ChangesOption) createCallback(r *pb.CreateCallbackRequest) { r.EveryChange = bool(o) }
@@ -58,10 +59,11 @@ type pausedOption bool
 
 func (o pausedOption) updateCallback(r *pb.UpdateCallbackRequest) { r.Paused = (*bool)(&o) }
 
-// Paused holds back deliveries; false lets them go on, whatever paused them.
+// Paused pauses deliveries, or with false resumes them, whatever paused them.
 func Paused(paused bool) CallbackChange { return pausedOption(paused) }
 
-// CreateCallback has the gateway deliver what changes from now on to a URL. An error is an [*Error] that holds the key.
+// CreateCallback creates a callback: the gateway delivers later events of generations to url by HTTP POST. An [*Error]
+// contains the idempotency key.
 func (c *Client) CreateCallback(ctx context.Context, url string, options ...CallbackOption) (*CreatedCallback, error) {
 	request := &pb.CreateCallbackRequest{Url: url, IdempotencyKey: NewIdempotencyKey()}
 	for _, option := range options {
@@ -76,13 +78,14 @@ func (c *Client) CreateCallback(ctx context.Context, url string, options ...Call
 	}, nil
 }
 
-// GetCallback returns the callback as it is now.
+// GetCallback returns the callback as it is now. It returns [ErrNotFound] if the callback does not exist.
 func (c *Client) GetCallback(ctx context.Context, id string) (*Callback, error) {
 	response, err := unary(ctx, c, c.callbacks.GetCallback, &pb.GetCallbackRequest{Id: id}, 0)
 	return response.GetCallback(), err
 }
 
-// ListCallbacks yields all callbacks, newest first; a nil query is for the gateway's default.
+// ListCallbacks yields all callbacks, newest first. A nil query has the gateway's default page size. It fetches pages
+// on demand and ends after an error.
 func (c *Client) ListCallbacks(ctx context.Context, query *CallbackQuery) iter.Seq2[*Callback, error] {
 	return sequence(func(token string) ([]*Callback, string, error) {
 		request := copyOf(query)
@@ -92,7 +95,7 @@ func (c *Client) ListCallbacks(ctx context.Context, query *CallbackQuery) iter.S
 	})
 }
 
-// UpdateCallback changes what is given, and nothing else.
+// UpdateCallback applies the changes and returns the callback. Everything else stays as it is.
 func (c *Client) UpdateCallback(ctx context.Context, id string, changes ...CallbackChange) (*Callback, error) {
 	request := &pb.UpdateCallbackRequest{Id: id}
 	for _, change := range changes {
@@ -102,25 +105,26 @@ func (c *Client) UpdateCallback(ctx context.Context, id string, changes ...Callb
 	return response.GetCallback(), err
 }
 
-// DeleteCallback removes the callback with its deliveries and secrets; one that does not exist is no error.
+// DeleteCallback deletes the callback, its deliveries and its secrets. Deleting a deleted callback succeeds.
 func (c *Client) DeleteCallback(ctx context.Context, id string) error {
 	_, err := unary(ctx, c, c.callbacks.DeleteCallback, &pb.DeleteCallbackRequest{Id: id}, 0)
 	return err
 }
 
-// RotateCallbackSecret makes a new secret. The ones before sign too until Callback.OldSecretsExpireTime.
+// RotateCallbackSecret creates a new secret. The earlier ones stay in use, too, until Callback.OldSecretsExpireTime.
 func (c *Client) RotateCallbackSecret(ctx context.Context, id string) (*RotatedSecret, error) {
 	return unary(ctx, c, c.callbacks.RotateCallbackSecret, &pb.RotateCallbackSecretRequest{Id: id}, 0)
 }
 
-// TestCallback sends one delivery of type "callback.test" now and returns what became of it: that it failed is no error.
+// TestCallback sends a delivery of type "callback.test" now, and returns its outcome. A failed delivery is not an
+// error.
 func (c *Client) TestCallback(ctx context.Context, id string) (*Delivery, error) {
 	response, err := unary(ctx, c, c.callbacks.TestCallback, &pb.TestCallbackRequest{Id: id}, 0)
 	return response.GetDelivery(), err
 }
 
-// ListDeliveries yields those of a callback that match the query, newest first: what waits, and what was delivered or given
-// up of late.
+// ListDeliveries yields the deliveries of a callback that match the query, newest first: those that are pending, and
+// recent ones that were delivered or failed. It fetches pages on demand and ends after an error.
 func (c *Client) ListDeliveries(ctx context.Context, query *DeliveryQuery) iter.Seq2[*Delivery, error] {
 	return sequence(func(token string) ([]*Delivery, string, error) {
 		request := copyOf(query)
@@ -130,7 +134,7 @@ func (c *Client) ListDeliveries(ctx context.Context, query *DeliveryQuery) iter.
 	})
 }
 
-// Redeliver has a delivery made again from now on, under the same id.
+// Redeliver repeats a delivery, with the same id and a new series of attempts.
 func (c *Client) Redeliver(ctx context.Context, id string) (*Delivery, error) {
 	response, err := unary(ctx, c, c.callbacks.RedeliverDelivery, &pb.RedeliverDeliveryRequest{Id: id}, 0)
 	return response.GetDelivery(), err

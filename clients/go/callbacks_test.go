@@ -9,7 +9,7 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-func TestEachCallAboutCallbacksAsksForWhatItIsNamedFor(t *testing.T) {
+func TestCallbackMethodsSendTheirRequests(t *testing.T) {
 	g := newGateway(t)
 	client, _ := newClient(t, g.address())
 	ctx := within(t)
@@ -74,27 +74,27 @@ func TestEachCallAboutCallbacksAsksForWhatItIsNamedFor(t *testing.T) {
 		},
 	} {
 		t.Run(try.name, func(t *testing.T) {
-			g.on(try.rpc, tell(try.answer))
+			g.on(try.rpc, respond(try.answer))
 			returned, err := try.call()
 			if err != nil || !proto.Equal(returned, try.returned) {
 				t.Fatal(returned, err)
 			}
-			came := g.came(try.rpc)
-			if got := came[len(came)-1].request; !proto.Equal(got, try.request) {
-				t.Errorf("asked %v", got)
+			received := g.received(try.rpc)
+			if got := received[len(received)-1].request; !proto.Equal(got, try.request) {
+				t.Errorf("requests %v", got)
 			}
 		})
 	}
 }
 
-func TestCallbacksAndDeliveriesReadOnPageAfterPage(t *testing.T) {
+func TestListsOfCallbacksAndDeliveriesFetchAllPages(t *testing.T) {
 	g := newGateway(t)
 	g.on("ListCallbacks",
-		tell(&pb.ListCallbacksResponse{Callbacks: []*pb.Callback{{Id: "b2"}}, NextPageToken: "p2"}),
-		tell(&pb.ListCallbacksResponse{Callbacks: []*pb.Callback{{Id: "b1"}}}))
+		respond(&pb.ListCallbacksResponse{Callbacks: []*pb.Callback{{Id: "b2"}}, NextPageToken: "p2"}),
+		respond(&pb.ListCallbacksResponse{Callbacks: []*pb.Callback{{Id: "b1"}}}))
 	g.on("ListDeliveries",
-		tell(&pb.ListDeliveriesResponse{Deliveries: []*pb.Delivery{{Id: "d2"}}, NextPageToken: "p2"}),
-		tell(&pb.ListDeliveriesResponse{Deliveries: []*pb.Delivery{{Id: "d1"}}}))
+		respond(&pb.ListDeliveriesResponse{Deliveries: []*pb.Delivery{{Id: "d2"}}, NextPageToken: "p2"}),
+		respond(&pb.ListDeliveriesResponse{Deliveries: []*pb.Delivery{{Id: "d1"}}}))
 	client, _ := newClient(t, g.address())
 	ctx := within(t)
 
@@ -117,10 +117,10 @@ func TestCallbacksAndDeliveriesReadOnPageAfterPage(t *testing.T) {
 		t.Errorf("listed %v", seen)
 	}
 	want := &pb.ListDeliveriesRequest{CallbackId: "b1", FailedOnly: true, PageSize: 1, PageToken: "p2"}
-	if got := g.came("ListDeliveries")[1].request; !proto.Equal(got, want) {
-		t.Errorf("asked %v", got)
+	if got := g.received("ListDeliveries")[1].request; !proto.Equal(got, want) {
+		t.Errorf("requests %v", got)
 	}
-	if got := g.came("ListCallbacks")[1].request; !proto.Equal(got, &pb.ListCallbacksRequest{PageToken: "p2"}) {
-		t.Errorf("asked %v", got)
+	if got := g.received("ListCallbacks")[1].request; !proto.Equal(got, &pb.ListCallbacksRequest{PageToken: "p2"}) {
+		t.Errorf("requests %v", got)
 	}
 }

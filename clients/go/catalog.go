@@ -7,7 +7,8 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// What to list of a catalog, and how much at a time; nil is for all that there is. Page tokens are the sequence's own.
+// Queries of the catalogs: what to list, and the page size. A nil query lists everything. Page tokens in queries are
+// ignored.
 type (
 	ModelQuery     = pb.ListModelsRequest
 	MotionQuery    = pb.ListMotionsRequest
@@ -15,7 +16,7 @@ type (
 	PresetQuery    = pb.ListPresetsRequest
 )
 
-// ListModels yields all that match the query.
+// ListModels yields the models of the catalog that match the query. It fetches pages on demand and ends after an error.
 func (c *Client) ListModels(ctx context.Context, query *ModelQuery) iter.Seq2[*CatalogModel, error] {
 	return sequence(func(token string) ([]*CatalogModel, string, error) {
 		request := copyOf(query)
@@ -25,14 +26,14 @@ func (c *Client) ListModels(ctx context.Context, query *ModelQuery) iter.Seq2[*C
 	})
 }
 
-// GetModel returns a model with the schema of its parameters, where that is known; [ErrModelUnknown] where the catalog does
-// not have it, which does not say that a submission would be refused.
+// GetModel returns a model of the catalog, with the JSON Schema of its parameters if it is known. It returns
+// [ErrModelUnknown] if the catalog does not have the model; a submission to that model may still succeed.
 func (c *Client) GetModel(ctx context.Context, id string) (*CatalogModel, error) {
 	response, err := unary(ctx, c, c.catalogs.GetModel, &pb.GetModelRequest{Id: id}, 0)
 	return response.GetModel(), err
 }
 
-// ListMotions yields all that match the query, for [Dop].
+// ListMotions yields the motions for [Dop] that match the query. It fetches pages on demand and ends after an error.
 func (c *Client) ListMotions(ctx context.Context, query *MotionQuery) iter.Seq2[*Motion, error] {
 	return sequence(func(token string) ([]*Motion, string, error) {
 		request := copyOf(query)
@@ -42,7 +43,7 @@ func (c *Client) ListMotions(ctx context.Context, query *MotionQuery) iter.Seq2[
 	})
 }
 
-// ListSoulStyles yields all that match the query, for [Soul].
+// ListSoulStyles yields the styles for [Soul] that match the query. It fetches pages on demand and ends after an error.
 func (c *Client) ListSoulStyles(ctx context.Context, query *SoulStyleQuery) iter.Seq2[*SoulStyle, error] {
 	return sequence(func(token string) ([]*SoulStyle, string, error) {
 		request := copyOf(query)
@@ -52,7 +53,8 @@ func (c *Client) ListSoulStyles(ctx context.Context, query *SoulStyleQuery) iter
 	})
 }
 
-// ListPresets yields those of the query's model that match it.
+// ListPresets yields the presets that match the query, which must name a model. It fetches pages on demand and ends
+// after an error.
 func (c *Client) ListPresets(ctx context.Context, query *PresetQuery) iter.Seq2[*Preset, error] {
 	return sequence(func(token string) ([]*Preset, string, error) {
 		request := copyOf(query)

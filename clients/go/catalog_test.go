@@ -11,12 +11,12 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-func TestModelsReadOnPageAfterPageWithTheSameQuery(t *testing.T) {
+func TestListModelsFetchesAllPagesWithTheSameQuery(t *testing.T) {
 	g := newGateway(t)
 	g.on("ListModels",
-		tell(&pb.ListModelsResponse{Models: []*pb.Model{{Id: "a"}, {Id: "b"}}, NextPageToken: "p2"}),
+		respond(&pb.ListModelsResponse{Models: []*pb.Model{{Id: "a"}, {Id: "b"}}, NextPageToken: "p2"}),
 		draining(0),
-		tell(&pb.ListModelsResponse{Models: []*pb.Model{{Id: "c"}}}))
+		respond(&pb.ListModelsResponse{Models: []*pb.Model{{Id: "c"}}}))
 	client, _ := newClient(t, g.address())
 	query := &hfgateway.ModelQuery{PageSize: 2, Query: "soul", IncludeSchema: true}
 
@@ -33,8 +33,8 @@ func TestModelsReadOnPageAfterPageWithTheSameQuery(t *testing.T) {
 	}
 	for number, token := range []string{"", "p2", "p2"} {
 		want := &pb.ListModelsRequest{PageSize: 2, Query: "soul", IncludeSchema: true, PageToken: token}
-		if got := g.came("ListModels")[number].request; !proto.Equal(got, want) {
-			t.Errorf("asked %v", got)
+		if got := g.received("ListModels")[number].request; !proto.Equal(got, want) {
+			t.Errorf("requests %v", got)
 		}
 	}
 	if query.GetPageToken() != "" {
@@ -42,14 +42,14 @@ func TestModelsReadOnPageAfterPageWithTheSameQuery(t *testing.T) {
 	}
 }
 
-func TestWhatIsListedOfCatalogs(t *testing.T) {
+func TestCatalogListsSendTheirQueries(t *testing.T) {
 	g := newGateway(t)
 	client, _ := newClient(t, g.address())
 	ctx := within(t)
-	g.on("ListModels", tell(&pb.ListModelsResponse{Models: []*pb.Model{{Id: "m"}}}))
-	g.on("ListMotions", tell(&pb.ListMotionsResponse{Motions: []*pb.Motion{{Id: "zoom"}}}))
-	g.on("ListSoulStyles", tell(&pb.ListSoulStylesResponse{SoulStyles: []*pb.SoulStyle{{Id: "noir"}}}))
-	g.on("ListPresets", tell(&pb.ListPresetsResponse{Presets: []*pb.Preset{{Id: "clay"}}}))
+	g.on("ListModels", respond(&pb.ListModelsResponse{Models: []*pb.Model{{Id: "m"}}}))
+	g.on("ListMotions", respond(&pb.ListMotionsResponse{Motions: []*pb.Motion{{Id: "zoom"}}}))
+	g.on("ListSoulStyles", respond(&pb.ListSoulStylesResponse{SoulStyles: []*pb.SoulStyle{{Id: "noir"}}}))
+	g.on("ListPresets", respond(&pb.ListPresetsResponse{Presets: []*pb.Preset{{Id: "clay"}}}))
 
 	for _, err := range client.ListModels(ctx, nil) {
 		if err != nil {
@@ -78,16 +78,16 @@ func TestWhatIsListedOfCatalogs(t *testing.T) {
 		"ListSoulStyles": &pb.ListSoulStylesRequest{Version: hfgateway.SoulV2},
 		"ListPresets":    &pb.ListPresetsRequest{ModelId: "genjutsu"},
 	} {
-		if got := g.came(rpc)[0].request; !proto.Equal(got, want) {
+		if got := g.received(rpc)[0].request; !proto.Equal(got, want) {
 			t.Errorf("%s: asked %v", rpc, got)
 		}
 	}
 }
 
-func TestGetModelReturnsOneOrTheErrorOfItsReason(t *testing.T) {
+func TestGetModelReturnsModelOrError(t *testing.T) {
 	g := newGateway(t)
 	g.on("GetModel",
-		tell(&pb.GetModelResponse{Model: &pb.Model{Id: "m", Tasks: []string{"text-to-image"}}}),
+		respond(&pb.GetModelResponse{Model: &pb.Model{Id: "m", Tasks: []string{"text-to-image"}}}),
 		refuse(codes.NotFound, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_MODEL_UNKNOWN}))
 	client, _ := newClient(t, g.address())
 

@@ -10,19 +10,19 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// CharacterQuery says how many characters to fetch at a time; nil is for the gateway's default.
+// CharacterQuery sets the page size of [Client.ListCharacters]; nil means the gateway's default.
 type CharacterQuery = pb.ListCharactersRequest
 
-// CreatedCharacter is the character that exists for a key.
+// CreatedCharacter is the result of [Client.CreateCharacter].
 type CreatedCharacter struct {
 	Character *Character
-	// IdempotencyKey: create under it again, and this character comes back.
+	// IdempotencyKey is the key of the creation. Creating again with this key returns the same character.
 	IdempotencyKey string
-	// Replayed: the key was known; nothing new was started, nothing is charged twice.
+	// Replayed reports that the key had been used before, so that the call started and charged nothing.
 	Replayed bool
 }
 
-// CharacterOption changes how a character is created: [WithIdempotencyKey], [WithSoulVersion].
+// CharacterOption configures the creation of a character: [WithIdempotencyKey], [WithSoulVersion].
 type CharacterOption interface {
 	createCharacter(*pb.CreateCharacterRequest)
 }
@@ -31,11 +31,11 @@ type versionOption SoulVersion
 
 func (o versionOption) createCharacter(r *pb.CreateCharacterRequest) { r.Version = SoulVersion(o) }
 
-// WithSoulVersion says for which family of Soul a character is: for [SoulV1] unless told.
+// WithSoulVersion sets the version of Soul for which a character is trained. Default: [SoulV1].
 func WithSoulVersion(version SoulVersion) CharacterOption { return versionOption(version) }
 
-// CreateCharacter starts the training of a character from images of it, which is paid: once, however often the answer gets
-// lost. An error is an [*Error] that holds the key.
+// CreateCharacter starts the training of a character from the images at imageURLs. Training costs credits; retries use
+// the same idempotency key, so that it is charged once. An [*Error] contains the key.
 func (c *Client) CreateCharacter(
 	ctx context.Context, name string, imageURLs []string, options ...CharacterOption,
 ) (*CreatedCharacter, error) {
@@ -50,9 +50,9 @@ func (c *Client) CreateCharacter(
 	return &CreatedCharacter{response.GetCharacter(), request.GetIdempotencyKey(), response.GetReplayed()}, nil
 }
 
-// TrainCharacter creates a character, follows its training to the end, which takes minutes, and returns it COMPLETED. Every
-// other end is a [*TrainingError]; nothing is ever created again. The context's end ends the following only: the [*Error]
-// then holds the key.
+// TrainCharacter creates a character, watches its training, which takes minutes, and returns it COMPLETED. Any other
+// end is a [*TrainingError]. It never creates a second character. If the context ends, the training continues, and the
+// [*Error] contains the key.
 func (c *Client) TrainCharacter(
 	ctx context.Context, name string, imageURLs []string, options ...CharacterOption,
 ) (*Character, error) {
@@ -75,13 +75,13 @@ func (c *Client) TrainCharacter(
 	return character, nil
 }
 
-// GetCharacter returns the character as it is now.
+// GetCharacter returns the character as it is now. It returns [ErrNotFound] if the character does not exist.
 func (c *Client) GetCharacter(ctx context.Context, id string) (*Character, error) {
 	response, err := unary(ctx, c, c.characters.GetCharacter, &pb.GetCharacterRequest{Id: id}, 0)
 	return response.GetCharacter(), err
 }
 
-// ListCharacters yields all characters, newest first.
+// ListCharacters yields all characters, newest first. It fetches pages on demand and ends after an error.
 func (c *Client) ListCharacters(ctx context.Context, query *CharacterQuery) iter.Seq2[*Character, error] {
 	return sequence(func(token string) ([]*Character, string, error) {
 		request := copyOf(query)
@@ -91,17 +91,17 @@ func (c *Client) ListCharacters(ctx context.Context, query *CharacterQuery) iter
 	})
 }
 
-// DeleteCharacter removes the character at Higgsfield; one that is deleted already is no error.
+// DeleteCharacter deletes the character at Higgsfield. Deleting a deleted character succeeds.
 func (c *Client) DeleteCharacter(ctx context.Context, id string) error {
 	_, err := unary(ctx, c, c.characters.DeleteCharacter, &pb.DeleteCharacterRequest{Id: id}, 0)
 	return err
 }
 
-// WatchCharacter yields the character as it is and then every change, until its training has ended. A stream that breaks is
-// opened again; an error is the last that comes. Each range over it is a watch of its own.
+// WatchCharacter yields the character as it is, and then every change until its training has ended. It opens the stream
+// again if it breaks, and ends after an error. Each range over the sequence opens a new watch.
 func (c *Client) WatchCharacter(ctx context.Context, id string) iter.Seq2[*Character, error] {
 	return func(yield func(*Character, error) bool) {
-		var told *Character
+		var last *Character
 		err := follow(ctx, c,
 			func() bool { return true },
 			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchCharacterResponse], error) {
@@ -109,10 +109,10 @@ func (c *Client) WatchCharacter(ctx context.Context, id string) iter.Seq2[*Chara
 			},
 			func(message *pb.WatchCharacterResponse) bool {
 				character := message.GetCharacter()
-				if character == nil || proto.Equal(character, told) {
+				if character == nil || proto.Equal(character, last) {
 					return true
 				}
-				told = character
+				last = character
 				return yield(character, nil) && !character.GetDone()
 			})
 		if err != nil {

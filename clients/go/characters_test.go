@@ -22,11 +22,11 @@ func training(state hfgateway.CharacterState) proto.Message {
 	return &pb.WatchCharacterResponse{Character: character(state)}
 }
 
-func TestALostAnswerToACreationIsAskedForAgainWithTheSameKey(t *testing.T) {
+func TestCreationRetriesLostResponseWithSameKey(t *testing.T) {
 	g := newGateway(t)
-	g.on("CreateCharacter", g.cutOff,
-		tell(&pb.CreateCharacterResponse{Character: character(hfgateway.CharacterNotReady), Replayed: true}))
-	g.on("CreateCallback", g.cutOff, tell(&pb.CreateCallbackResponse{Callback: &pb.Callback{Id: "b1"}, Replayed: true}))
+	g.on("CreateCharacter", g.cutConnections,
+		respond(&pb.CreateCharacterResponse{Character: character(hfgateway.CharacterNotReady), Replayed: true}))
+	g.on("CreateCallback", g.cutConnections, respond(&pb.CreateCallbackResponse{Callback: &pb.Callback{Id: "b1"}, Replayed: true}))
 	client, _ := newClient(t, g.address())
 
 	face, err := client.CreateCharacter(within(t), "Ann", faces, hfgateway.WithSoulVersion(hfgateway.SoulV2))
@@ -45,17 +45,17 @@ func TestALostAnswerToACreationIsAskedForAgainWithTheSameKey(t *testing.T) {
 		want := &pb.CreateCharacterRequest{
 			Name: "Ann", ImageUrls: faces, Version: hfgateway.SoulV2, IdempotencyKey: face.IdempotencyKey,
 		}
-		if got := g.came("CreateCharacter")[number].request; !proto.Equal(got, want) {
-			t.Errorf("asked %v", got)
+		if got := g.received("CreateCharacter")[number].request; !proto.Equal(got, want) {
+			t.Errorf("requests %v", got)
 		}
 		call := &pb.CreateCallbackRequest{Url: "https://example.com/hook", IdempotencyKey: hook.IdempotencyKey}
-		if got := g.came("CreateCallback")[number].request; !proto.Equal(got, call) {
-			t.Errorf("asked %v", got)
+		if got := g.received("CreateCallback")[number].request; !proto.Equal(got, call) {
+			t.Errorf("requests %v", got)
 		}
 	}
 }
 
-func TestARefusedCreationTellsItsKey(t *testing.T) {
+func TestErrorOfRefusedCreationHasKey(t *testing.T) {
 	g := newGateway(t)
 	reused := refuse(codes.FailedPrecondition, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED})
 	g.on("CreateCharacter", reused, reused)
@@ -75,12 +75,12 @@ func TestARefusedCreationTellsItsKey(t *testing.T) {
 	}
 }
 
-func TestAWatchOfACharacterIsOpenedAgainAndTellsNoStateTwice(t *testing.T) {
+func TestWatchCharacterReopensAndRepeatsNoState(t *testing.T) {
 	g := newGateway(t)
 	g.on("WatchCharacter",
-		inTurn(tell(training(hfgateway.CharacterQueued), &pb.WatchCharacterResponse{}), hang),
-		inTurn(tell(training(hfgateway.CharacterQueued), training(hfgateway.CharacterInProgress)), draining(0)),
-		inTurn(tell(training(hfgateway.CharacterCompleted)), hang))
+		sequence(respond(training(hfgateway.CharacterQueued), &pb.WatchCharacterResponse{}), hang),
+		sequence(respond(training(hfgateway.CharacterQueued), training(hfgateway.CharacterInProgress)), draining(0)),
+		sequence(respond(training(hfgateway.CharacterCompleted)), hang))
 	client, clock := newClient(t, g.address())
 
 	var seen []hfgateway.CharacterState
@@ -103,17 +103,17 @@ func TestAWatchOfACharacterIsOpenedAgainAndTellsNoStateTwice(t *testing.T) {
 	if len(clock.slept) != 2 {
 		t.Errorf("slept %v", clock.slept)
 	}
-	for _, came := range g.came("WatchCharacter") {
-		if got := came.request; !proto.Equal(got, &pb.WatchCharacterRequest{Id: "c1"}) {
-			t.Errorf("asked %v", got)
+	for _, received := range g.received("WatchCharacter") {
+		if got := received.request; !proto.Equal(got, &pb.WatchCharacterRequest{Id: "c1"}) {
+			t.Errorf("requests %v", got)
 		}
 	}
 }
 
-func TestAWatchOfACharacterEndsWithTheErrorThatNoResumingHelps(t *testing.T) {
+func TestWatchCharacterEndsWithPermanentError(t *testing.T) {
 	g := newGateway(t)
 	deleted := refuse(codes.NotFound, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_NOT_FOUND})
-	g.on("WatchCharacter", inTurn(tell(training(hfgateway.CharacterQueued)), deleted))
+	g.on("WatchCharacter", sequence(respond(training(hfgateway.CharacterQueued)), deleted))
 	client, _ := newClient(t, g.address())
 
 	var last error
@@ -124,7 +124,7 @@ func TestAWatchOfACharacterEndsWithTheErrorThatNoResumingHelps(t *testing.T) {
 	}
 }
 
-func TestTrainReturnsWhatCompletedAndItsFailureAsAnError(t *testing.T) {
+func TestTrainCharacterReturnsCharacterOrError(t *testing.T) {
 	failed := character(hfgateway.CharacterFailed)
 	failed.Failure = &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_INPUT_REFUSED, Message: "no face"}
 	for _, try := range []struct {
@@ -144,15 +144,15 @@ func TestTrainReturnsWhatCompletedAndItsFailureAsAnError(t *testing.T) {
 			"hfgateway: training of character c1: no face",
 		},
 		{
-			"that had failed, nobody says why", character(hfgateway.CharacterFailed), nil,
+			"that had failed, unreachable says why", character(hfgateway.CharacterFailed), nil,
 			"hfgateway: training of character c1: ended as FAILED",
 		},
 	} {
 		t.Run(try.name, func(t *testing.T) {
 			g := newGateway(t)
-			g.on("CreateCharacter", tell(&pb.CreateCharacterResponse{Character: try.created}))
+			g.on("CreateCharacter", respond(&pb.CreateCharacterResponse{Character: try.created}))
 			if try.watched != nil {
-				g.on("WatchCharacter", tell(try.watched...))
+				g.on("WatchCharacter", respond(try.watched...))
 			}
 			client, _ := newClient(t, g.address())
 
@@ -175,9 +175,9 @@ func TestTrainReturnsWhatCompletedAndItsFailureAsAnError(t *testing.T) {
 	}
 }
 
-func TestWhatBreaksTheFollowingOfATrainingTellsTheKey(t *testing.T) {
+func TestErrorOfBrokenTrainingWatchHasKey(t *testing.T) {
 	g := newGateway(t)
-	g.on("CreateCharacter", tell(&pb.CreateCharacterResponse{Character: character(hfgateway.CharacterQueued)}))
+	g.on("CreateCharacter", respond(&pb.CreateCharacterResponse{Character: character(hfgateway.CharacterQueued)}))
 	g.on("WatchCharacter", refuse(codes.NotFound, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_NOT_FOUND}))
 	client, _ := newClient(t, g.address())
 
@@ -188,17 +188,17 @@ func TestWhatBreaksTheFollowingOfATrainingTellsTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sent := requests[*pb.CreateCharacterRequest](g, "CreateCharacter")[0]; failed.IdempotencyKey != sent.GetIdempotencyKey() {
-		t.Errorf("told %q", failed.IdempotencyKey)
+		t.Errorf("key %q", failed.IdempotencyKey)
 	}
 }
 
-func TestTheOtherCallsAboutCharacters(t *testing.T) {
+func TestOtherCharacterMethods(t *testing.T) {
 	g := newGateway(t)
-	g.on("GetCharacter", tell(&pb.GetCharacterResponse{Character: character(hfgateway.CharacterQueued)}))
+	g.on("GetCharacter", respond(&pb.GetCharacterResponse{Character: character(hfgateway.CharacterQueued)}))
 	g.on("ListCharacters",
-		tell(&pb.ListCharactersResponse{Characters: []*pb.SoulCharacter{{Id: "c2"}}, NextPageToken: "p2"}),
-		tell(&pb.ListCharactersResponse{Characters: []*pb.SoulCharacter{{Id: "c1"}}}))
-	g.on("DeleteCharacter", tell(&pb.DeleteCharacterResponse{}))
+		respond(&pb.ListCharactersResponse{Characters: []*pb.SoulCharacter{{Id: "c2"}}, NextPageToken: "p2"}),
+		respond(&pb.ListCharactersResponse{Characters: []*pb.SoulCharacter{{Id: "c1"}}}))
+	g.on("DeleteCharacter", respond(&pb.DeleteCharacterResponse{}))
 	client, _ := newClient(t, g.address())
 
 	if found, err := client.GetCharacter(within(t), "c1"); err != nil || found.GetName() != "Ann" {
@@ -214,8 +214,8 @@ func TestTheOtherCallsAboutCharacters(t *testing.T) {
 	if text(seen) != "[c2 c1]" {
 		t.Errorf("listed %v", seen)
 	}
-	if got := g.came("ListCharacters")[1].request; !proto.Equal(got, &pb.ListCharactersRequest{PageSize: 1, PageToken: "p2"}) {
-		t.Errorf("asked %v", got)
+	if got := g.received("ListCharacters")[1].request; !proto.Equal(got, &pb.ListCharactersRequest{PageSize: 1, PageToken: "p2"}) {
+		t.Errorf("requests %v", got)
 	}
 	if err := client.DeleteCharacter(within(t), "c1"); err != nil {
 		t.Error(err)
@@ -223,15 +223,15 @@ func TestTheOtherCallsAboutCharacters(t *testing.T) {
 	for rpc, want := range map[string]proto.Message{
 		"GetCharacter": &pb.GetCharacterRequest{Id: "c1"}, "DeleteCharacter": &pb.DeleteCharacterRequest{Id: "c1"},
 	} {
-		if got := g.came(rpc)[0].request; !proto.Equal(got, want) {
+		if got := g.received(rpc)[0].request; !proto.Equal(got, want) {
 			t.Errorf("%s: asked %v", rpc, got)
 		}
 	}
 }
 
-func TestTheStubOfAgentsHasTheConnectionAndTheKey(t *testing.T) {
+func TestAgentsStubUsesConnectionAndKey(t *testing.T) {
 	g := newGateway(t)
-	g.on("CreateSession", tell(&agents.CreateSessionResponse{Session: &agents.Session{Id: "s1"}}))
+	g.on("CreateSession", respond(&agents.CreateSessionResponse{Session: &agents.Session{Id: "s1"}}))
 	client, _ := newClient(t, g.address(), hfgateway.WithAPIKey("hfg_test"))
 
 	answer, err := client.Agents().CreateSession(within(t), &agents.CreateSessionRequest{IdempotencyKey: "k"})
@@ -239,7 +239,7 @@ func TestTheStubOfAgentsHasTheConnectionAndTheKey(t *testing.T) {
 	if err != nil || answer.GetSession().GetId() != "s1" {
 		t.Fatal(answer, err)
 	}
-	if got := g.came("CreateSession")[0].metadata.Get("authorization"); text(got) != "[Bearer hfg_test]" {
+	if got := g.received("CreateSession")[0].metadata.Get("authorization"); text(got) != "[Bearer hfg_test]" {
 		t.Errorf("authorization %q", got)
 	}
 }

@@ -12,7 +12,8 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// Client is a gateway, for as many calls at a time as you like.
+// Client is a connection to a gateway. It is safe for concurrent use. Create one with [New], and close it with
+// [Client.Close].
 type Client struct {
 	conn        *grpc.ClientConn
 	generations pb.GenerationServiceClient
@@ -28,8 +29,8 @@ type Client struct {
 	end         context.CancelFunc
 }
 
-// New returns a client of the gateway at an address, [DefaultAddress] where that is empty. It connects when it is first
-// used, and again whenever the connection is lost.
+// New returns a client of the gateway at address; an empty address means [DefaultAddress]. It connects on the first
+// call, and reconnects if the connection is lost. New returns an error if an option or the address is invalid.
 func New(address string, options ...Option) (*Client, error) {
 	config := settings{timeout: 30 * time.Second, timers: realTimers}
 	for _, option := range options {
@@ -61,13 +62,13 @@ func New(address string, options ...Option) (*Client, error) {
 	}, nil
 }
 
-// Close ends all calls with [ErrClosed], and closes the connection.
+// Close closes the connection. Calls in progress and later calls fail with [ErrClosed].
 func (c *Client) Close() error {
 	c.end()
 	return c.conn.Close()
 }
 
-// Must returns the value and panics on an error: for examples, and programs that have nothing better to do then.
+// Must returns the value, and panics if err is not nil. Use it in examples and in programs that cannot recover.
 func Must[T any](value T, err error) T {
 	if err != nil {
 		panic(err)
@@ -75,14 +76,15 @@ func Must[T any](value T, err error) T {
 	return value
 }
 
-// Get returns the generation as it is now, with its input.
+// Get returns the generation as it is now, with its input. It returns [ErrNotFound] if the tenant has no generation
+// with this id.
 func (c *Client) Get(ctx context.Context, id string) (*Generation, error) {
 	response, err := unary(ctx, c, c.generations.GetGeneration, &pb.GetGenerationRequest{Id: id}, 0)
 	return response.GetGeneration(), err
 }
 
-// List yields all that match the filter (nil: all there are), newest first. Pages are fetched as they are needed; an error
-// is the last that comes.
+// List yields the generations that match the filter, newest first. A nil filter matches all. It fetches pages on demand
+// and ends after an error.
 func (c *Client) List(ctx context.Context, filter *Filter, options ...ListOption) iter.Seq2[*Generation, error] {
 	return sequence(func(token string) ([]*Generation, string, error) {
 		request := &pb.ListGenerationsRequest{Filter: orAll(filter), PageToken: token}
@@ -94,35 +96,38 @@ func (c *Client) List(ctx context.Context, filter *Filter, options ...ListOption
 	})
 }
 
-// Cancel cancels the generation; [ErrNotCancelable] where it is too late.
+// Cancel cancels the generation and returns it. It returns [ErrNotCancelable] if it is too late to cancel.
 func (c *Client) Cancel(ctx context.Context, id string) (*Generation, error) {
 	response, err := unary(ctx, c, c.generations.CancelGeneration, &pb.CancelGenerationRequest{Id: id}, 0)
 	return response.GetGeneration(), err
 }
 
-// Delete removes a generation that is done; true when Higgsfield has removed its input and files as well.
+// Delete deletes a generation that has ended. It returns whether Higgsfield has removed the input and the outputs too.
+// If the generation has not ended, the error is [ErrNotDone].
 func (c *Client) Delete(ctx context.Context, id string) (bool, error) {
 	response, err := unary(ctx, c, c.generations.DeleteGeneration, &pb.DeleteGenerationRequest{Id: id}, 0)
 	return response.GetRemovedUpstream(), err
 }
 
-// Estimate says what the input would cost, and checks it as [Client.Submit] does.
+// Estimate returns the price of the input, and validates it as [Client.Submit] does. It charges nothing.
 func (c *Client) Estimate(ctx context.Context, input *Input) (*Price, error) {
 	return unary(ctx, c, c.generations.EstimateGeneration, &pb.EstimateGenerationRequest{Input: input}, 0)
 }
 
-// Explain tells all that happened to the generation and for it, oldest first: every change, every call to Higgsfield.
+// Explain returns the history of the generation, oldest event first: every change, and every call to Higgsfield.
 func (c *Client) Explain(ctx context.Context, id string) (*Story, error) {
 	return unary(ctx, c, c.generations.ExplainGeneration, &pb.ExplainGenerationRequest{Id: id}, 0)
 }
 
-// CreateUpload prepares an upload past the gateway: PUT the bytes to UploadUrl with all UploadHeaders.
+// CreateUpload returns a URL for an upload that does not pass through the gateway: PUT the bytes to UploadUrl with all
+// of UploadHeaders. The content type is a media type such as "image/png".
 func (c *Client) CreateUpload(ctx context.Context, contentType string) (*PreparedUpload, error) {
 	return unary(ctx, c, c.uploads.CreateUpload, &pb.CreateUploadRequest{ContentType: contentType}, 0)
 }
 
-// CreateWatchToken makes a token that goes where an API key goes and allows to look at what the filter matches, for so
-// long (0: 15 minutes): for backends that serve browsers. Of the options, [WithInput] shows inputs too.
+// CreateWatchToken creates a token with which a browser can watch the generations that match the filter. The client
+// sends it in place of an API key. The filter must have ids or labels. The lifetime is 1 s to 1 hour; 0 means 15
+// minutes. With [WithInput], the token allows reading inputs too.
 func (c *Client) CreateWatchToken(
 	ctx context.Context, filter *Filter, lifetime time.Duration, options ...TokenOption,
 ) (*WatchToken, error) {
@@ -136,7 +141,7 @@ func (c *Client) CreateWatchToken(
 	return unary(ctx, c, c.tokens.CreateWatchToken, request, 0)
 }
 
-// pause lets time pass, unless the context or the client ends: that is the error then.
+// pause sleeps for delay. It returns an error if the context is done or the client is closed first.
 func (c *Client) pause(ctx context.Context, delay time.Duration) error {
 	both, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -147,7 +152,7 @@ func (c *Client) pause(ctx context.Context, delay time.Duration) error {
 	return nil
 }
 
-// orAll makes the filter that matches all there are out of none.
+// orAll returns filter, or an empty filter if it is nil, which matches all generations.
 func orAll(filter *Filter) *Filter {
 	if filter == nil {
 		return &Filter{}
@@ -155,8 +160,8 @@ func orAll(filter *Filter) *Filter {
 	return filter
 }
 
-// unary makes a call, and makes it again where that is safe, until the client's time-out or the context's end. extra is the
-// time that the gateway was asked to take over its answer.
+// unary makes a call, and retries it if that is safe, until the client's timeout or the context's deadline. extra is
+// added to the timeout: it is the time that the gateway may wait before it responds.
 func unary[Request, Response any](
 	ctx context.Context,
 	c *Client,
@@ -181,9 +186,9 @@ func unary[Request, Response any](
 	}
 }
 
-// follow opens a stream, again where it breaks and resuming may help, and gives each message to take until that returns
-// false. It returns nil when take did, or the gateway ended the stream. begin is called before each stream is opened; false
-// ends it too.
+// follow opens a stream, and opens it again if it breaks with a retryable error. It passes each message to take. It
+// returns nil when take returns false, when the gateway ends the stream, or when begin, which it calls before it opens
+// each stream, returns false.
 func follow[Message any](
 	ctx context.Context,
 	c *Client,
@@ -207,7 +212,7 @@ func follow[Message any](
 	return nil
 }
 
-// receive gives the messages of one stream to take until that returns false; leaving it ends the call.
+// receive passes the messages of one stream to take until take returns false, and then cancels the stream.
 func receive[Message any](
 	ctx context.Context,
 	open func(context.Context) (grpc.ServerStreamingClient[Message], error),

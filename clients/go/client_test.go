@@ -20,10 +20,10 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-func TestEveryCallHasTheKeyAndTheName(t *testing.T) {
+func TestEveryCallSendsKeyAndUserAgent(t *testing.T) {
 	g := newGateway(t)
-	g.on("GetGeneration", tell(&pb.GetGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}))
-	g.on("WatchGeneration", tell(change(hfgateway.StateCompleted, 1)))
+	g.on("GetGeneration", respond(&pb.GetGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}))
+	g.on("WatchGeneration", respond(change(hfgateway.StateCompleted, 1)))
 	client, _ := newClient(t, g.address(), hfgateway.WithAPIKey("hfg_test"))
 
 	if _, err := client.Get(within(t), "g1"); err != nil {
@@ -36,34 +36,34 @@ func TestEveryCallHasTheKeyAndTheName(t *testing.T) {
 	}
 
 	for _, rpc := range []string{"GetGeneration", "WatchGeneration"} {
-		told := g.came(rpc)[0].metadata
-		if got := told.Get("authorization"); len(got) != 1 || got[0] != "Bearer hfg_test" {
+		metadata := g.received(rpc)[0].metadata
+		if got := metadata.Get("authorization"); len(got) != 1 || got[0] != "Bearer hfg_test" {
 			t.Errorf("%s: authorization %q", rpc, got)
 		}
-		if got := told.Get("user-agent")[0]; !strings.HasPrefix(got, "hfgateway-client-go/"+hfgateway.Version+" ") {
+		if got := metadata.Get("user-agent")[0]; !strings.HasPrefix(got, "hfgateway-client-go/"+hfgateway.Version+" ") {
 			t.Errorf("%s: user agent %q", rpc, got)
 		}
 	}
 }
 
-func TestTheKeyIsShownNowhere(t *testing.T) {
+func TestKeyIsNeverPrinted(t *testing.T) {
 	option := hfgateway.WithAPIKey("hfg_secret")
 	client, _ := newClient(t, "", option)
 	_, err := hfgateway.New("", hfgateway.WithAPIKey("hfg_secret\n"))
 	if err == nil {
-		t.Fatal("a key with a line break was taken")
+		t.Fatal("a key with a line break was accepted")
 	}
 	_, failed := client.Get(canceled(), "g1")
 	for _, shown := range []any{client, *client, option, err, failed} {
 		for _, verb := range []string{"%v", "%+v", "%#v"} {
 			if got := fmt.Sprintf(verb, shown); strings.Contains(got, "hfg_secret") {
-				t.Errorf("%s of %T shows the key", verb, shown)
+				t.Errorf("%s of %T contains the key", verb, shown)
 			}
 		}
 	}
 }
 
-func TestEachCallAsksForWhatItIsNamedFor(t *testing.T) {
+func TestMethodsSendTheirRequests(t *testing.T) {
 	g := newGateway(t)
 	client, _ := newClient(t, g.address())
 	ctx := within(t)
@@ -117,13 +117,13 @@ func TestEachCallAsksForWhatItIsNamedFor(t *testing.T) {
 			&hfgateway.WatchToken{Token: "hfw_1"},
 		},
 	} {
-		g.on(try.rpc, tell(try.answer))
+		g.on(try.rpc, respond(try.answer))
 		returned, err := try.call()
 		if err != nil {
 			t.Errorf("%s: %v", try.rpc, err)
 			continue
 		}
-		if got := g.came(try.rpc)[0].request; !proto.Equal(got, try.request) {
+		if got := g.received(try.rpc)[0].request; !proto.Equal(got, try.request) {
 			t.Errorf("%s: asked %v", try.rpc, got)
 		}
 		if want, ok := try.returned.(proto.Message); ok && !proto.Equal(returned.(proto.Message), want) {
@@ -134,8 +134,8 @@ func TestEachCallAsksForWhatItIsNamedFor(t *testing.T) {
 	}
 }
 
-func TestACallIsRepeatedUntilItsDeadlineAndThenTellsTheLastError(t *testing.T) {
-	client, clock := newClient(t, nobody(t))
+func TestCallIsRetriedUntilDeadlineAndReturnsLastError(t *testing.T) {
+	client, clock := newClient(t, unreachable(t))
 	began := clock.now()
 
 	_, err := client.Get(within(t), "g1")
@@ -143,13 +143,13 @@ func TestACallIsRepeatedUntilItsDeadlineAndThenTellsTheLastError(t *testing.T) {
 	if !errors.Is(err, hfgateway.ErrUnavailable) {
 		t.Fatal(err)
 	}
-	// The context's 20 s count here, not the client's 30.
+	// The context's 20 s end before the client's 30 s.
 	if passed := clock.now().Sub(began); passed < 10*time.Second || passed > patience {
 		t.Errorf("gave up after %s", passed)
 	}
 }
 
-func TestTheTimeoutEndsACallThatGetsNoAnswer(t *testing.T) {
+func TestTimeoutEndsCallWithoutResponse(t *testing.T) {
 	g := newGateway(t)
 	g.on("GetGeneration", hang)
 	client, _ := newClient(t, g.address(), hfgateway.WithTimeout(50*time.Millisecond))
@@ -164,12 +164,12 @@ func TestTheTimeoutEndsACallThatGetsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestTheContextsEndEndsACall(t *testing.T) {
+func TestCanceledContextEndsCall(t *testing.T) {
 	g := newGateway(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	g.on("GetGeneration", func(came *call) error {
+	g.on("GetGeneration", func(received *call) error {
 		cancel()
-		return hang(came)
+		return hang(received)
 	})
 	client, _ := newClient(t, g.address())
 
@@ -180,7 +180,7 @@ func TestTheContextsEndEndsACall(t *testing.T) {
 	}
 }
 
-func TestTheContextsEndEndsTheDelayBeforeARepeat(t *testing.T) {
+func TestContextEndsRetryDelay(t *testing.T) {
 	g := newGateway(t)
 	g.on("GetGeneration", draining(15*time.Second))
 	ctx, cancel := context.WithCancel(within(t))
@@ -204,10 +204,10 @@ func TestTheContextsEndEndsTheDelayBeforeARepeat(t *testing.T) {
 	}
 }
 
-func TestACallThatTheOtherSideCanceledIsNoEndOfTheContextAndMadeAgain(t *testing.T) {
+func TestCallCanceledByServerIsRetried(t *testing.T) {
 	g := newGateway(t)
 	byAProxy := func(*call) error { return status.Error(codes.Canceled, "by a proxy") }
-	g.on("GetGeneration", byAProxy, tell(&pb.GetGenerationResponse{}))
+	g.on("GetGeneration", byAProxy, respond(&pb.GetGenerationResponse{}))
 	g.on("CancelGeneration", byAProxy)
 	client, _ := newClient(t, g.address())
 	if _, err := client.Get(within(t), "g1"); err != nil {
@@ -224,9 +224,9 @@ func TestACallThatTheOtherSideCanceledIsNoEndOfTheContextAndMadeAgain(t *testing
 func TestCloseEndsAllCalls(t *testing.T) {
 	g := newGateway(t)
 	client, clock := newClient(t, g.address())
-	g.on("GetGeneration", func(came *call) error {
+	g.on("GetGeneration", func(received *call) error {
 		client.Close()
-		return hang(came)
+		return hang(received)
 	})
 	_, ended := client.Get(within(t), "g1")
 
@@ -250,7 +250,7 @@ func TestCloseEndsAllCalls(t *testing.T) {
 	}
 }
 
-func TestCloseEndsTheDelayBeforeARepeat(t *testing.T) {
+func TestCloseEndsRetryDelay(t *testing.T) {
 	g := newGateway(t)
 	g.on("WatchGeneration", draining(time.Minute))
 	var client *hfgateway.Client
@@ -277,14 +277,14 @@ func TestCloseEndsTheDelayBeforeARepeat(t *testing.T) {
 	}
 }
 
-func TestWithoutAnAddressItIsTheUsualOne(t *testing.T) {
+func TestEmptyAddressMeansDefault(t *testing.T) {
 	client, _ := newClient(t, "")
 	if got := client.Target(); got != hfgateway.DefaultAddress {
 		t.Errorf("%q", got)
 	}
 }
 
-func TestThereIsOneMechanismOfRepeats(t *testing.T) {
+func TestGRPCRetriesAreOff(t *testing.T) {
 	g := newGateway(t)
 	away := func(*call) error { return status.Error(codes.Unavailable, "away") }
 	g.on("GetGeneration", away)
@@ -302,19 +302,19 @@ func TestThereIsOneMechanismOfRepeats(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := len(g.came("GetGeneration")) + len(g.came("WatchGeneration")); got != 2 {
+	if got := len(g.received("GetGeneration")) + len(g.received("WatchGeneration")); got != 2 {
 		t.Errorf("%d calls", got)
 	}
 }
 
-func TestNoNameServerConfiguresTheClient(t *testing.T) {
+func TestServiceConfigOfResolverIsIgnored(t *testing.T) {
 	g := newGateway(t)
-	g.on("GetGeneration", tell(&pb.GetGenerationResponse{}))
+	g.on("GetGeneration", respond(&pb.GetGenerationResponse{}))
 	names := manual.NewBuilderWithScheme("test")
 	names.BuildCallback = func(_ resolver.Target, connection resolver.ClientConn, _ resolver.BuildOptions) {
-		told := connection.ParseServiceConfig(`{"methodConfig": [{"name": [{}], "timeout": "0.000000001s"}]}`)
+		config := connection.ParseServiceConfig(`{"methodConfig": [{"name": [{}], "timeout": "0.000000001s"}]}`)
 		names.InitialState(resolver.State{
-			Addresses: []resolver.Address{{Addr: g.address()}}, ServiceConfig: told,
+			Addresses: []resolver.Address{{Addr: g.address()}}, ServiceConfig: config,
 		})
 	}
 	client, _ := newClient(t, "test:///gateway", hfgateway.WithDialOptions(grpc.WithResolvers(names)))
@@ -324,8 +324,8 @@ func TestNoNameServerConfiguresTheClient(t *testing.T) {
 	}
 }
 
-func TestNegativePatienceRepeatsNothing(t *testing.T) {
-	client, clock := newClient(t, nobody(t), hfgateway.WithRetryPolicy(
+func TestNegativeLimitsDisableRetries(t *testing.T) {
+	client, clock := newClient(t, unreachable(t), hfgateway.WithRetryPolicy(
 		hfgateway.RetryPolicy{RepeatCallsFor: -1, ResumeWatchesFor: -1}))
 
 	_, err := client.Get(within(t), "g1")
@@ -342,14 +342,14 @@ func TestNegativePatienceRepeatsNothing(t *testing.T) {
 	}
 }
 
-func TestListReadsOnPageAfterPage(t *testing.T) {
+func TestListFetchesAllPages(t *testing.T) {
 	g := newGateway(t)
 	g.on("ListGenerations",
-		tell(&pb.ListGenerationsResponse{
+		respond(&pb.ListGenerationsResponse{
 			Generations:   []*pb.Generation{generation(hfgateway.StateQueued, 3), generation(hfgateway.StateQueued, 2)},
 			NextPageToken: "p2",
 		}),
-		tell(&pb.ListGenerationsResponse{Generations: []*pb.Generation{generation(hfgateway.StateQueued, 1)}}))
+		respond(&pb.ListGenerationsResponse{Generations: []*pb.Generation{generation(hfgateway.StateQueued, 1)}}))
 	client, _ := newClient(t, g.address())
 	filter := &hfgateway.Filter{Labels: map[string]string{"order": "7"}}
 
@@ -366,15 +366,15 @@ func TestListReadsOnPageAfterPage(t *testing.T) {
 	}
 	for number, token := range []string{"", "p2"} {
 		want := &pb.ListGenerationsRequest{Filter: filter, PageSize: 2, PageToken: token, IncludeInput: true}
-		if got := g.came("ListGenerations")[number].request; !proto.Equal(got, want) {
-			t.Errorf("asked %v", got)
+		if got := g.received("ListGenerations")[number].request; !proto.Equal(got, want) {
+			t.Errorf("requests %v", got)
 		}
 	}
 }
 
-func TestListFetchesNoPageThatNobodyReads(t *testing.T) {
+func TestListFetchesPagesOnDemand(t *testing.T) {
 	g := newGateway(t)
-	g.on("ListGenerations", tell(&pb.ListGenerationsResponse{
+	g.on("ListGenerations", respond(&pb.ListGenerationsResponse{
 		Generations: []*pb.Generation{generation(hfgateway.StateQueued, 1)}, NextPageToken: "p2",
 	}))
 	client, _ := newClient(t, g.address())
@@ -383,12 +383,12 @@ func TestListFetchesNoPageThatNobodyReads(t *testing.T) {
 		break
 	}
 
-	if got := len(g.came("ListGenerations")); got != 1 {
+	if got := len(g.received("ListGenerations")); got != 1 {
 		t.Errorf("%d pages were fetched", got)
 	}
 }
 
-func TestAnErrorEndsAList(t *testing.T) {
+func TestErrorEndsList(t *testing.T) {
 	g := newGateway(t)
 	g.on("ListGenerations", refuse(codes.InvalidArgument, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_INVALID_INPUT}))
 	client, _ := newClient(t, g.address())
@@ -403,14 +403,14 @@ func TestAnErrorEndsAList(t *testing.T) {
 	}
 }
 
-func TestManyUseOneClientAtOnce(t *testing.T) {
+func TestConcurrentCallsShareOneClient(t *testing.T) {
 	g := newGateway(t)
 	client, _ := newClient(t, g.address())
 	ctx := within(t)
 	const callers = 20
 	for range callers {
 		g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
-		g.on("WatchGeneration", tell(change(hfgateway.StateQueued, 2), change(hfgateway.StateCompleted, 3)))
+		g.on("WatchGeneration", respond(change(hfgateway.StateQueued, 2), change(hfgateway.StateCompleted, 3)))
 	}
 	var all sync.WaitGroup
 	for range callers {
@@ -434,7 +434,7 @@ func TestManyUseOneClientAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithAnOptionIsToldAtOnce(t *testing.T) {
+func TestNewReturnsErrorForInvalidOption(t *testing.T) {
 	for name, option := range map[string]hfgateway.Option{
 		"no such file":     hfgateway.WithTLSFiles("nowhere.pem", "", ""),
 		"no PEM":           hfgateway.WithTLSFiles("go.mod", "", ""),

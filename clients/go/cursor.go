@@ -6,35 +6,36 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// cursor is where a watch of many generations stands: it makes events of the messages of one watch, over all its streams,
-// and knows what a broken one must send to go on. It does no I/O.
+// cursor is the position of a watch of many generations. It turns the messages of all streams of one watch into events,
+// and keeps the token with which the next stream resumes. It does no I/O.
 //
-// The gateway's tokens resume without a gap right behind their message; only where a stream begins with the present, for want
-// of a token or after a reset, a token from before caught_up starts over. A stream that broke there is opened without one; the
-// generations that ended meanwhile would go missing in silence, so Reset is told first.
+// A resume token continues right after its message. The exception is a snapshot, at the start of a stream without a
+// token or after a reset: a token received before caught_up starts the snapshot again. If a stream breaks there, the
+// next one is opened without a token. Generations that ended in between are missing from its snapshot, so the cursor
+// reports a Reset first.
 type cursor struct {
-	token        string // to open the next stream with
-	fromPresent  bool   // the stream begins with the present, and has not caught up
-	toldSome     bool   // of what there is, since the last reset
-	toldCaughtUp bool
-	toldMissing  []string
+	token        string // opens the next stream
+	inSnapshot   bool   // the stream began with a snapshot, and has not caught up
+	sentSome     bool   // a generation was reported since the last reset
+	sentCaughtUp bool
+	sentMissing  []string
 }
 
-// opened returns what to tell before the first message of a stream.
+// opened returns the events to report before the first message of a stream.
 func (c *cursor) opened() []Event {
-	c.fromPresent = c.token == ""
-	if c.fromPresent && c.toldSome {
+	c.inSnapshot = c.token == ""
+	if c.inSnapshot && c.sentSome {
 		return []Event{c.reset()}
 	}
 	return nil
 }
 
-// received returns what a message tells. The last event is the first to carry its token: with another one the rest would be
-// skipped.
+// received returns the events of a message. Only the last event carries the message's token: if an earlier one did,
+// resuming from it would skip the rest.
 func (c *cursor) received(message *pb.WatchGenerationsResponse) []Event {
 	var events []Event
 	if message.GetReset_() {
-		c.token, c.fromPresent = "", true
+		c.token, c.inSnapshot = "", true
 		events = append(events, c.reset())
 	}
 	before, after := Position{c.token}, Position{c.after(message)}
@@ -44,38 +45,38 @@ func (c *cursor) received(message *pb.WatchGenerationsResponse) []Event {
 		}
 		return before
 	}
-	if missing := message.GetMissingIds(); len(missing) > 0 && !slices.Equal(missing, c.toldMissing) {
-		c.toldMissing = missing
+	if missing := message.GetMissingIds(); len(missing) > 0 && !slices.Equal(missing, c.sentMissing) {
+		c.sentMissing = missing
 		events = append(events, Missing{before, missing})
 	}
 	generation, forecasts := message.GetGeneration(), message.GetForecasts()
-	caughtUp := message.GetCaughtUp() && !c.toldCaughtUp
+	caughtUp := message.GetCaughtUp() && !c.sentCaughtUp
 	if generation != nil {
-		c.toldSome = true
+		c.sentSome = true
 		events = append(events, Changed{at(len(forecasts) == 0 && !caughtUp), generation})
 	}
 	if len(forecasts) > 0 {
 		events = append(events, Forecasts{at(!caughtUp), forecasts})
 	}
 	if caughtUp {
-		c.toldCaughtUp = true
+		c.sentCaughtUp = true
 		events = append(events, CaughtUp{after})
 	}
 
 	c.token = after.ResumeToken
-	c.fromPresent = c.fromPresent && !message.GetCaughtUp()
+	c.inSnapshot = c.inSnapshot && !message.GetCaughtUp()
 	return events
 }
 
-// after is the token to resume with once the message has been told.
+// after returns the token to resume with once the events of the message are reported.
 func (c *cursor) after(message *pb.WatchGenerationsResponse) string {
-	if message.GetResumeToken() == "" || (c.fromPresent && !message.GetCaughtUp()) {
+	if message.GetResumeToken() == "" || (c.inSnapshot && !message.GetCaughtUp()) {
 		return c.token
 	}
 	return message.GetResumeToken()
 }
 
 func (c *cursor) reset() Event {
-	c.toldSome, c.toldCaughtUp, c.toldMissing = false, false, nil
+	c.sentSome, c.sentCaughtUp, c.sentMissing = false, false, nil
 	return Reset{Position{c.token}}
 }

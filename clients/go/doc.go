@@ -1,5 +1,5 @@
-// Package hfgateway is the Go client of Higgsfield Gateway: submit generations of images and videos, follow them to
-// their end, upload what they need.
+// Package hfgateway is the Go client of Higgsfield Gateway. It submits generations of images and videos, watches them
+// until they end, and uploads media for their inputs.
 //
 //	client, err := hfgateway.New("127.0.0.1:50051")
 //	if err != nil {
@@ -12,24 +12,28 @@
 //	}
 //	fmt.Println(image.Outputs[0].Url)
 //
-// # Charged once
+// # Idempotency
 //
-// Every submission carries an idempotency key, the caller's or a UUID, and a submission whose answer was lost is repeated
-// under the same key. Nothing is ever submitted again under another one. The key of a submission that failed for good is
-// in [Error.IdempotencyKey]: submit with it again, or list by it, to find out what became of it.
+// Every submission carries an idempotency key: the caller's, or a new UUID. If the response is lost, the client retries
+// with the same key, so that the generation is charged once. It never submits again with another key. If a submission
+// fails, [Error.IdempotencyKey] has its key. To find out what happened, submit again with that key, or list with the
+// key in the filter.
 //
 // # Contexts
 //
-// A context's end ends the call, watch or sequence that it was given to, at the gateway too. It never ends the generation:
-// that is what [Client.Cancel] is for. The error then is context.Canceled or context.DeadlineExceeded to [errors.Is].
+// Canceling a context ends the call, watch or sequence that uses it, at the gateway too. It does not cancel the
+// generation: call [Client.Cancel] for that. The error then matches context.Canceled or context.DeadlineExceeded with
+// [errors.Is].
 //
 // # Errors
 //
-// A call that failed returns an [*Error]. Match what happened with errors.Is and the Err variables: there is one for each
-// reason of the gateway, and one for each gRPC code, which covers the reasons with that code: what is [ErrModelUnknown] is
-// [ErrNotFound], too. [Client.Generate] returns a [*GenerationError] for a generation that ended without output, and
-// [Client.TrainCharacter] a [*TrainingError] for a character whose training failed.
+// A failed call returns an [*Error]. Match it with errors.Is and the Err variables. There is one for each reason of the
+// gateway, and one for each gRPC code, which matches all reasons with that code: an error that matches
+// [ErrModelUnknown] matches [ErrNotFound] too. [Client.Generate] returns a [*GenerationError] if the generation ends
+// without output, and [Client.TrainCharacter] a [*TrainingError] if the training fails.
 //
-// Messages are those of the generated package, [github.com/hfgateway/hfgateway/generated/go/hfgateway/v1], under shorter
-// names.
+// # Messages
+//
+// The message types are aliases of those in the generated package,
+// [github.com/hfgateway/hfgateway/generated/go/hfgateway/v1].
 package hfgateway

@@ -15,92 +15,96 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// For each gRPC code, an error to match with errors.Is, and below it those of the gateway's reasons with that code. What
-// matches a reason's matches its code's.
+// Errors to match with errors.Is: one for each gRPC code, followed by those of the gateway's reasons with that code. An
+// error that matches its reason also matches its code.
 var (
-	// ErrInvalidInput: the gateway's own check refused the request; [Error.FieldViolations] names the fields.
+	// ErrInvalidInput: the gateway's validation refused the request. [Error.FieldViolations] has the fields.
 	ErrInvalidInput = errors.New("invalid input")
-	// ErrInputRefused: Higgsfield's check refused the input.
+	// ErrInputRefused: Higgsfield refused the input.
 	ErrInputRefused = errors.New("input refused")
 
-	// ErrInvalidCredentials: no API key or token, or one that is wrong, expired or revoked.
+	// ErrInvalidCredentials: the API key or watch token is missing, wrong, expired or revoked.
 	ErrInvalidCredentials = errors.New("invalid credentials")
 
-	// ErrNotAllowed: the key or token may not do this.
+	// ErrNotAllowed: the key or token may not make this call.
 	ErrNotAllowed = errors.New("not allowed")
 	// ErrFeatureNotEnabled: the Higgsfield account does not have this feature.
 	ErrFeatureNotEnabled = errors.New("feature not enabled")
 
-	// ErrNotFound: does not exist, or belongs to another tenant.
+	// ErrNotFound: the object does not exist, or belongs to another tenant.
 	ErrNotFound = errors.New("not found")
-	// ErrModelUnknown: Higgsfield does not know the model.
+	// ErrModelUnknown: Higgsfield, or the catalog, does not know the model.
 	ErrModelUnknown = errors.New("model unknown")
 
-	// ErrPreconditionFailed: not in the state that it is in.
+	// ErrPreconditionFailed: the state of the object does not allow the call.
 	ErrPreconditionFailed = errors.New("precondition failed")
-	// ErrKeyReused: the idempotency key stands for a different input, or for a deleted generation.
+	// ErrKeyReused: the idempotency key belongs to another input, or to a deleted generation.
 	ErrKeyReused = errors.New("idempotency key reused")
-	// ErrNotCancelable: too late to cancel, or Higgsfield cannot; Metadata["state"] names the state.
+	// ErrNotCancelable: it is too late to cancel, or Higgsfield cannot. Metadata["state"] has the state.
 	ErrNotCancelable = errors.New("not cancelable")
-	// ErrNotDone: has not ended yet.
+	// ErrNotDone: the generation has not ended.
 	ErrNotDone = errors.New("not done")
-	// ErrModelUnavailable: the model is disabled or blocked at Higgsfield.
+	// ErrModelUnavailable: Higgsfield has disabled or blocked the model.
 	ErrModelUnavailable = errors.New("model unavailable")
 
 	// ErrResourceExhausted: a limit was reached.
 	ErrResourceExhausted = errors.New("resource exhausted")
-	// ErrQuotaExceeded: the tenant's own limit; RetryDelay is set where time helps.
+	// ErrQuotaExceeded: the tenant has reached a limit. RetryDelay is set if waiting helps.
 	ErrQuotaExceeded = errors.New("quota exceeded")
-	// ErrInsufficientCredits: the Higgsfield account has no credits left.
+	// ErrInsufficientCredits: the Higgsfield account has not enough credits.
 	ErrInsufficientCredits = errors.New("insufficient credits")
-	// ErrUpstreamSaturated: Higgsfield is full, and the caller asked not to queue.
+	// ErrUpstreamSaturated: Higgsfield is saturated, and the caller set [FailWhenSaturated].
 	ErrUpstreamSaturated = errors.New("upstream saturated")
-	// ErrGatewayOverloaded: the gateway sheds load, or its queue is full; nothing was done.
+	// ErrGatewayOverloaded: the gateway is overloaded, or its queue is full. The call had no effect.
 	ErrGatewayOverloaded = errors.New("gateway overloaded")
 
-	// ErrUnavailable: not reachable, or not now. The same call may be repeated as it is. What was canceled, and not by the
-	// caller, is that too: a gateway that ends makes it of calls that it has not taken up.
+	// ErrUnavailable: the gateway, or something it needs, is not available. The call can be retried unchanged.
+	// CANCELLED matches too if the caller did not cancel: a gateway that shuts down returns it for calls that it has
+	// not started.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrUpstreamUnavailable: Higgsfield does not answer, or not sensibly.
+	// ErrUpstreamUnavailable: Higgsfield sent no usable response.
 	ErrUpstreamUnavailable = errors.New("upstream unavailable")
-	// ErrGatewayUnavailable: the gateway is draining, or its store is away.
+	// ErrGatewayUnavailable: the gateway is shutting down, or its store is not available.
 	ErrGatewayUnavailable = errors.New("gateway unavailable")
 
-	// ErrAborted: given up half way.
+	// ErrAborted: the call was aborted.
 	ErrAborted = errors.New("aborted")
-	// ErrSubmissionUnresolved: sent, and no answer came. The same submission under the same key finds out, and never does
-	// it twice.
+	// ErrSubmissionUnresolved: the request was sent, but its outcome is unknown. Repeating it with the same key finds
+	// the outcome, and never has a second effect.
 	ErrSubmissionUnresolved = errors.New("submission unresolved")
 	// ErrSessionBusy: an agent's session is busy with another turn.
 	ErrSessionBusy = errors.New("session busy")
 
-	// ErrInternal: a defect of the gateway; the message names the incident.
+	// ErrInternal: a defect of the gateway. The message has the id of the incident.
 	ErrInternal = errors.New("internal error")
-	// ErrUpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials; its operator must act.
+	// ErrUpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials. The operator of the gateway must
+	// act.
 	ErrUpstreamCredentialsRefused = errors.New("upstream credentials refused")
 
-	// ErrDeadlineExceeded: the call's own time ran out; what it was about goes on. It is context.DeadlineExceeded too.
+	// ErrDeadlineExceeded: the deadline of the call passed. The generation, if any, continues. Such errors match
+	// context.DeadlineExceeded too.
 	ErrDeadlineExceeded = errors.New("deadline exceeded")
 )
 
-// ErrClosed is matched by the errors of calls that [Client.Close] ended, or came before.
+// ErrClosed is matched by errors of calls that [Client.Close] ended, and of calls on a closed client.
 var ErrClosed = errors.New("client closed")
 
-// The ends of a generation that [Client.Generate] makes errors of; they match a [*GenerationError].
+// Errors of [Client.Generate] for generations that ended without output. They match a [*GenerationError].
 var (
-	// ErrGenerationFailed: every end without output.
+	// ErrGenerationFailed matches every [*GenerationError].
 	ErrGenerationFailed = errors.New("generation failed")
-	// ErrGenerationRefused: Higgsfield never accepted it. Nothing was charged, and its key may be used again.
+	// ErrGenerationRefused: the generation failed before Higgsfield accepted it. It was not charged, and its key can be
+	// used again.
 	ErrGenerationRefused = errors.New("generation refused")
-	// ErrGenerationModerated: refused by Higgsfield's moderation; not charged.
+	// ErrGenerationModerated: Higgsfield's moderation refused the generation. It was not charged.
 	ErrGenerationModerated = errors.New("generation moderated")
-	// ErrGenerationCanceled: canceled, by a caller or (see the reason) by the gateway; not charged.
+	// ErrGenerationCanceled: a caller canceled the generation, or the gateway did; see the reason. It was not charged.
 	ErrGenerationCanceled = errors.New("generation canceled")
-	// ErrGenerationLost: it cannot be told what became of it. It may have been charged.
+	// ErrGenerationLost: the outcome of the generation cannot be determined. It may have been charged.
 	ErrGenerationLost = errors.New("generation lost")
 )
 
-// ErrTrainingFailed matches a [*TrainingError].
+// ErrTrainingFailed matches every [*TrainingError].
 var ErrTrainingFailed = errors.New("training failed")
 
 var byCode = map[codes.Code]error{
@@ -147,29 +151,29 @@ var byEnd = map[State]error{
 	StateLost:     ErrGenerationLost,
 }
 
-// Error is a call that the gateway, or the way to it, did not carry out.
+// Error is the error of a failed call: a status that the gateway returned, or an error of the transport.
 type Error struct {
 	Code codes.Code
-	// Reason is the gateway's word for it, such as "QUOTA_EXCEEDED"; empty for an error of the transport.
+	// Reason is the gateway's reason, such as "QUOTA_EXCEEDED". It is empty for errors of the transport.
 	Reason string
-	// Message is for people and may change: decide by the reason.
+	// Message is a text for people, which may change. Use Reason to make decisions.
 	Message string
-	// FieldViolations are the fields that were refused.
+	// FieldViolations has the fields that were refused.
 	FieldViolations []*FieldViolation
-	// Retryable: the same input may succeed later.
+	// Retryable reports that the same input may succeed later.
 	Retryable bool
-	// RetryDelay is how long to wait before that; 0 where that is not known.
+	// RetryDelay is how long to wait before a retry, or 0 if that is not known.
 	RetryDelay time.Duration
-	// Metadata holds the variable parts of the message, such as "generation_id" and "limit".
+	// Metadata has the variable parts of the message, such as "generation_id" and "limit".
 	Metadata map[string]string
-	// IdempotencyKey is that of a submission or creation that failed: do it under this key again, and nothing is done twice.
+	// IdempotencyKey is the key of a failed submission or creation. Retrying with this key never has a second effect.
 	IdempotencyKey string
 
 	status *status.Status
-	ended  error // what the caller ended the call by, where he did: the context's error, or ErrClosed
+	ended  error // the context's error or ErrClosed, if the caller ended the call
 }
 
-// Error names reason or code, the message, and the fields that the message does not speak of.
+// Error returns the reason or code, the message, and the field violations that the message does not contain.
 func (e *Error) Error() string {
 	label := e.Reason
 	if label == "" {
@@ -187,7 +191,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("hfgateway: %s: %s (%s)", label, e.Message, strings.Join(fields, "; "))
 }
 
-// Is matches the error of its reason and that of its code.
+// Is reports whether target is the error of e's reason or code.
 func (e *Error) Is(target error) bool {
 	if e.Code == codes.Canceled && e.ended != nil {
 		return false
@@ -195,27 +199,29 @@ func (e *Error) Is(target error) bool {
 	return target == byReason[e.Reason] || target == byCode[e.Code]
 }
 
-// Unwrap returns the context's error where that, or the client's time-out, ended the call, and [ErrClosed] where Close did.
+// Unwrap returns the context's error if the context or the client's timeout ended the call, [ErrClosed] if Close did,
+// and nil otherwise.
 func (e *Error) Unwrap() error {
 	return e.ended
 }
 
-// GRPCStatus is the status of the call as it came, for the functions of google.golang.org/grpc/status.
+// GRPCStatus returns the status of the call, for the functions of google.golang.org/grpc/status.
 func (e *Error) GRPCStatus() *status.Status {
 	return e.status
 }
 
-// GenerationError is a generation that ended without output. No call failed: only [Client.Generate] makes an error of it.
+// GenerationError is the error of [Client.Generate] for a generation that ended without output. The calls themselves
+// succeeded.
 type GenerationError struct {
-	// Generation holds all about it.
+	// Generation is the generation in its final state.
 	Generation *Generation
-	// Reason says why, such as "MODERATED"; empty where nobody said.
+	// Reason is the reason of the end, such as "MODERATED". It is empty if none is known.
 	Reason string
-	// Message is for people and may change.
+	// Message is a text for people, which may change.
 	Message string
-	// Retryable: the same input may succeed later, under a new key.
+	// Retryable reports that the same input may succeed later, with a new key.
 	Retryable bool
-	// IdempotencyKey is the one that it was submitted under.
+	// IdempotencyKey is the key of the submission.
 	IdempotencyKey string
 }
 
@@ -227,7 +233,7 @@ func (e *GenerationError) Error() string {
 	return fmt.Sprintf("hfgateway: generation %s: %s: %s", e.Generation.GetId(), label, e.Message)
 }
 
-// Is matches [ErrGenerationFailed] and the error of its end.
+// Is reports whether target is [ErrGenerationFailed] or the error of the generation's final state.
 func (e *GenerationError) Is(target error) bool {
 	if target == ErrGenerationRefused {
 		return e.Generation.GetState() == StateFailed && e.Generation.GetAcceptTime() == nil
@@ -250,17 +256,18 @@ func generationError(generation *Generation) *GenerationError {
 	}
 }
 
-// TrainingError is a character whose training failed. No call failed: only [Client.TrainCharacter] makes an error of it.
+// TrainingError is the error of [Client.TrainCharacter] for a character whose training failed. The calls themselves
+// succeeded.
 type TrainingError struct {
-	// Character holds all about it.
+	// Character is the character in its final state.
 	Character *Character
-	// Reason says why; empty where nobody said.
+	// Reason is the reason of the failure. It is empty if none is known.
 	Reason string
-	// Message is for people and may change.
+	// Message is a text for people, which may change.
 	Message string
-	// Retryable: the same images may succeed later, under a new key.
+	// Retryable reports that the same images may succeed later, with a new key.
 	Retryable bool
-	// IdempotencyKey is the one that it was created under.
+	// IdempotencyKey is the key of the creation.
 	IdempotencyKey string
 }
 
@@ -268,7 +275,7 @@ func (e *TrainingError) Error() string {
 	return fmt.Sprintf("hfgateway: training of character %s: %s", e.Character.GetId(), e.Message)
 }
 
-// Is matches [ErrTrainingFailed].
+// Is reports whether target is [ErrTrainingFailed].
 func (e *TrainingError) Is(target error) bool { return target == ErrTrainingFailed }
 
 func trainingError(character *Character, key string) *TrainingError {
@@ -282,32 +289,32 @@ func trainingError(character *Character, key string) *TrainingError {
 
 const errorDomain = "hfgateway"
 
-// errorOf reads what a failed call says about itself.
+// errorOf returns the error of a failed call, from its status and the details of the status.
 func (c *Client) errorOf(ctx context.Context, err error) *Error {
-	came := status.Convert(err)
+	received := status.Convert(err)
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		came = status.FromContextError(err)
+		received = status.FromContextError(err)
 	}
-	failure, reason := readDetails(came)
+	failure, reason := readDetails(received)
 	e := &Error{
-		Code:            came.Code(),
+		Code:            received.Code(),
 		Reason:          reason,
 		Message:         failure.GetMessage(),
 		FieldViolations: failure.GetFieldViolations(),
 		Retryable:       failure.GetRetryable(),
 		RetryDelay:      failure.GetRetryDelay().AsDuration(),
 		Metadata:        failure.GetMetadata(),
-		status:          came,
+		status:          received,
 	}
 	if e.Message == "" {
-		e.Message = came.Message()
+		e.Message = received.Message()
 	}
 	if e.Message == "" {
 		e.Message = strings.ToLower(strings.ReplaceAll(codeName(e.Code), "_", " "))
 	}
 	switch {
 	case e.Code == codes.DeadlineExceeded:
-		e.ended = context.DeadlineExceeded // the gateway may have been a moment faster than our own clock
+		e.ended = context.DeadlineExceeded // the gateway may report it before the context ends
 	case e.Code == codes.Canceled && ctx.Err() != nil:
 		e.ended = ctx.Err()
 	case e.Code == codes.Canceled && c.open.Err() != nil:
@@ -317,18 +324,18 @@ func (c *Client) errorOf(ctx context.Context, err error) *Error {
 	return e
 }
 
-// codeName is "INVALID_ARGUMENT" and so on, as the protos and the other clients write it.
+// codeName returns the name of a code as protos and the other clients write it, such as "INVALID_ARGUMENT".
 func codeName(number codes.Code) string {
 	return rpccode.Code(number).String()
 }
 
-// readDetails returns the failure and the name of its reason. The name is ErrorInfo's where there is one: it is right for
-// reasons, too, that these stubs do not know. A failure that is missing is put together from the standard details.
-func readDetails(came *status.Status) (*Failure, string) {
+// readDetails returns the failure and the name of its reason. ErrorInfo takes precedence for the name, because it also
+// has reasons that are newer than the stubs. If there is no Failure, it is built from the standard details.
+func readDetails(received *status.Status) (*Failure, string) {
 	var failure *Failure
 	standard := &Failure{}
 	reason := ""
-	for _, detail := range came.Details() {
+	for _, detail := range received.Details() {
 		switch detail := detail.(type) {
 		case *pb.Failure:
 			failure = detail

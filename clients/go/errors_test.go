@@ -12,7 +12,7 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-func TestTheTextOfAnErrorSaysAllAndNothingTwice(t *testing.T) {
+func TestErrorText(t *testing.T) {
 	seed := &hfgateway.FieldViolation{Field: "input.soul.seed", Description: "1 to 1,000,000"}
 	prompt := &hfgateway.FieldViolation{Field: "input.soul.prompt", Description: "is empty"}
 	for want, end := range map[string]step{
@@ -37,7 +37,7 @@ func TestTheTextOfAnErrorSaysAllAndNothingTwice(t *testing.T) {
 	}
 }
 
-func TestTheTextOfAnEndSaysWhichGenerationAndWhy(t *testing.T) {
+func TestGenerationErrorText(t *testing.T) {
 	for want, ended := range map[string]*hfgateway.Generation{
 		"hfgateway: generation g1: MODERATED: no foxes": {
 			Id: "g1", State: hfgateway.StateNSFW, Done: true,
@@ -46,7 +46,7 @@ func TestTheTextOfAnEndSaysWhichGenerationAndWhy(t *testing.T) {
 		"hfgateway: generation g1: STATE_17: ended as STATE_17": {Id: "g1", State: 17, Done: true},
 	} {
 		g := newGateway(t)
-		g.on("SubmitGeneration", tell(&pb.SubmitGenerationResponse{Generation: ended}))
+		g.on("SubmitGeneration", respond(&pb.SubmitGenerationResponse{Generation: ended}))
 		client, _ := newClient(t, g.address())
 		_, err := client.Generate(within(t), input)
 		if fmt.Sprint(err) != want || !errors.Is(err, hfgateway.ErrGenerationFailed) {

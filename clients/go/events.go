@@ -1,14 +1,15 @@
 package hfgateway
 
-// Event is what [Client.WatchMany] yields: one of [Changed], [CaughtUp], [Reset], [Missing] and [Forecasts].
+// Event is an event of [Client.WatchMany]: a [Changed], [CaughtUp], [Reset], [Missing] or [Forecasts].
 type Event interface {
-	// Token resumes a later WatchMany with the same filter after this event. It may tell once more what was told just
-	// before it, and leaves nothing out. Empty until there is one.
+	// Token returns the resume token: a later WatchMany with the same filter continues after this event (see
+	// [FromToken]). It may repeat some preceding events, but skips none. The token is empty until the gateway has sent
+	// one.
 	Token() string
 	event()
 }
 
-// Position is where an event stands.
+// Position is the position of an event in a watch.
 type Position struct {
 	ResumeToken string
 }
@@ -18,26 +19,28 @@ func (p Position) Token() string { return p.ResumeToken }
 
 func (Position) event() {}
 
-// Changed is a generation as it is now: at first its present state, then every change.
+// Changed has a generation at a new revision. A watch without a resume token begins with the current state of each
+// generation.
 type Changed struct {
 	Position
 	Generation *Generation
 }
 
-// CaughtUp says that all that had happened before has been told; what follows is news. Once, and once more after each
-// [Reset].
+// CaughtUp marks the point at which all earlier changes have been reported; new changes follow. It occurs once, and
+// once more after each [Reset].
 type CaughtUp struct{ Position }
 
-// Reset says that changes are missing: forget what you hold, or read it again. Everything is told anew from here.
+// Reset reports that changes are missing, including those of generations that have ended. Discard what you have, or
+// read it again: a snapshot follows.
 type Reset struct{ Position }
 
-// Missing are those of the ids asked for that do not exist.
+// Missing has the ids in the filter that do not exist.
 type Missing struct {
 	Position
 	IDs []string
 }
 
-// Forecasts are newer forecasts, by generation id, of generations that have not changed otherwise.
+// Forecasts has newer forecasts by generation id, for generations that are otherwise unchanged.
 type Forecasts struct {
 	Position
 	ByID map[string]*Forecast

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// WithTimers gives a client time and chance of a test's making.
+// WithTimers replaces the clock, sleep and randomness of a client.
 func WithTimers(
 	now func() time.Time, sleep func(context.Context, time.Duration) error, random func() float64,
 ) Option {
@@ -18,15 +18,15 @@ func WithTimers(
 
 var Sleep = sleep
 
-// Delay before the next attempt, by the policy with its defaults.
+// Delay returns the delay before the next attempt, with the defaults of the policy.
 func (p RetryPolicy) Delay(failures int, asked time.Duration, chance float64) time.Duration {
 	return p.withDefaults().delay(failures, asked, chance)
 }
 
-// Target is the address that a client was made for.
+// Target returns the address that the client connects to.
 func (c *Client) Target() string { return c.conn.Target() }
 
-// Defaults of a client for which nothing is said.
+// Defaults returns the policy and timeout of a client without options.
 func Defaults(t *testing.T) (RetryPolicy, time.Duration) {
 	t.Helper()
 	client, err := New("")

@@ -24,10 +24,10 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// patience is after how long a test gives up waiting: no test is meant to come near it.
+// patience is the timeout of a test's waits. Passing tests stay far below it.
 const patience = 20 * time.Second
 
-// call is one call that came in.
+// call is a call that the gateway has received.
 type call struct {
 	context.Context
 	stream   grpc.ServerStream
@@ -35,13 +35,13 @@ type call struct {
 	metadata metadata.MD
 }
 
-// receive reads the next message of a client's stream into m.
+// receive reads the next message of the client into m.
 func (c *call) receive(m proto.Message) error { return c.stream.RecvMsg(m) }
 
-// step is what a gateway does about one call; it ends the call with what it returns.
+// step handles one call, and returns the error that ends it, or nil.
 type step func(*call) error
 
-// gateway is a server on a real socket that does what a test wrote down: one step for each call that comes in.
+// gateway is a scripted server on a real socket: each call takes the next step of its RPC.
 type gateway struct {
 	t        *testing.T
 	listener *listener
@@ -50,7 +50,7 @@ type gateway struct {
 	calls    map[string][]*call
 }
 
-// newGateway starts one; it ends with the test, which fails where a step was never taken.
+// newGateway starts a gateway that stops at the end of the test. The test fails if steps are left.
 func newGateway(t *testing.T, options ...grpc.ServerOption) *gateway {
 	t.Helper()
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
@@ -76,24 +76,24 @@ func newGateway(t *testing.T, options ...grpc.ServerOption) *gateway {
 
 func (g *gateway) address() string { return g.listener.Addr().String() }
 
-// on adds steps for calls of an RPC that are to come.
+// on adds steps for later calls of an RPC.
 func (g *gateway) on(rpc string, steps ...step) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.steps[rpc] = append(g.steps[rpc], steps...)
 }
 
-// came returns the calls of an RPC so far.
-func (g *gateway) came(rpc string) []*call {
+// received returns the calls of an RPC so far.
+func (g *gateway) received(rpc string) []*call {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.calls[rpc]
 }
 
-// requests of an RPC so far.
+// requests returns the requests of an RPC so far.
 func requests[M proto.Message](g *gateway, rpc string) []M {
 	var found []M
-	for _, call := range g.came(rpc) {
+	for _, call := range g.received(rpc) {
 		found = append(found, call.request.(M))
 	}
 	return found
@@ -111,22 +111,22 @@ func (g *gateway) handle(_ any, stream grpc.ServerStream) error {
 	if err != nil {
 		return err
 	}
-	came := &call{Context: stream.Context(), stream: stream, request: kind.New().Interface()}
-	came.metadata, _ = metadata.FromIncomingContext(stream.Context())
-	if err := stream.RecvMsg(came.request); err != nil {
+	received := &call{Context: stream.Context(), stream: stream, request: kind.New().Interface()}
+	received.metadata, _ = metadata.FromIncomingContext(stream.Context())
+	if err := stream.RecvMsg(received.request); err != nil {
 		return err
 	}
-	next := g.take(string(method.Name()), came)
+	next := g.take(string(method.Name()), received)
 	if next == nil {
 		return status.Errorf(codes.Unimplemented, "the test has no step for this %s", method.Name())
 	}
-	return next(came)
+	return next(received)
 }
 
-func (g *gateway) take(rpc string, came *call) step {
+func (g *gateway) take(rpc string, received *call) step {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.calls[rpc] = append(g.calls[rpc], came)
+	g.calls[rpc] = append(g.calls[rpc], received)
 	left := g.steps[rpc]
 	if len(left) == 0 {
 		return nil
@@ -135,20 +135,20 @@ func (g *gateway) take(rpc string, came *call) step {
 	return left[0]
 }
 
-// cut resets every connection under its calls. What the client has not read yet is lost with them.
+// cut resets every connection. Data that the client has not read yet is lost.
 func (g *gateway) cut() { g.listener.cut() }
 
-// cutOff is a step that cuts instead of an answer.
-func (g *gateway) cutOff(came *call) error {
+// cutConnections is a step that resets the connections instead of responding.
+func (g *gateway) cutConnections(received *call) error {
 	g.cut()
-	return hang(came)
+	return hang(received)
 }
 
-// tell sends messages and ends the call well.
-func tell(messages ...proto.Message) step {
-	return func(came *call) error {
+// respond returns a step that sends messages and ends the call with OK.
+func respond(messages ...proto.Message) step {
+	return func(received *call) error {
 		for _, message := range messages {
-			if err := came.stream.SendMsg(message); err != nil {
+			if err := received.stream.SendMsg(message); err != nil {
 				return err
 			}
 		}
@@ -156,17 +156,17 @@ func tell(messages ...proto.Message) step {
 	}
 }
 
-// hang gives no answer, ever.
-func hang(came *call) error {
-	<-came.Done()
-	return came.Err()
+// hang is a step that never responds.
+func hang(received *call) error {
+	<-received.Done()
+	return received.Err()
 }
 
-// inTurn takes one step after the other for the same call, until one ends it with an error.
-func inTurn(steps ...step) step {
-	return func(came *call) error {
+// sequence returns a step that runs steps for one call, up to the first error.
+func sequence(steps ...step) step {
+	return func(received *call) error {
 		for _, next := range steps {
-			if err := next(came); err != nil {
+			if err := next(received); err != nil {
 				return err
 			}
 		}
@@ -174,24 +174,24 @@ func inTurn(steps ...step) step {
 	}
 }
 
-// refuse ends a call with an error as the gateway makes it.
+// refuse returns a step that fails with the gateway's error for the failure.
 func refuse(code codes.Code, failure *pb.Failure) step {
 	return refuseAs(code, strings.TrimPrefix(failure.GetReason().String(), "ERROR_REASON_"), failure)
 }
 
-// refuseAs does it with a reason that may be newer than the stubs.
+// refuseAs is refuse with a reason that may be newer than the stubs.
 func refuseAs(code codes.Code, reason string, failure *pb.Failure) step {
 	return func(*call) error {
-		came, err := status.New(code, failure.GetMessage()).WithDetails(
+		received, err := status.New(code, failure.GetMessage()).WithDetails(
 			failure, &errdetails.ErrorInfo{Domain: "hfgateway", Reason: reason})
 		if err != nil {
 			return err
 		}
-		return came.Err()
+		return received.Err()
 	}
 }
 
-// draining is what the gateway says before it stops.
+// draining returns a step that fails as a gateway that shuts down does.
 func draining(delay time.Duration) step {
 	return refuse(codes.Unavailable, &pb.Failure{
 		Reason:     pb.ErrorReason_ERROR_REASON_GATEWAY_UNAVAILABLE,
@@ -210,10 +210,10 @@ func change(state hfgateway.State, revision int32) proto.Message {
 }
 
 func submitted(state hfgateway.State, revision int32) step {
-	return tell(&pb.SubmitGenerationResponse{Generation: generation(state, revision)})
+	return respond(&pb.SubmitGenerationResponse{Generation: generation(state, revision)})
 }
 
-// listener knows its connections, so that they can be reset.
+// listener keeps its connections, so that they can be reset.
 type listener struct {
 	net.Listener
 	mu          sync.Mutex
@@ -235,13 +235,13 @@ func (l *listener) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, connection := range l.connections {
-		connection.SetLinger(0) // a reset, not an orderly end
+		connection.SetLinger(0) // a reset instead of an orderly close
 		connection.Close()
 	}
 	l.connections = nil
 }
 
-// clock is time that passes when somebody sleeps, at once.
+// clock advances only when the client sleeps, and sleeps return at once.
 type clock struct {
 	mu     sync.Mutex
 	time   time.Time
@@ -271,12 +271,12 @@ func (c *clock) sleep(ctx context.Context, duration time.Duration) error {
 	return ctx.Err()
 }
 
-// timers of this clock. Its chance, unless changed, has jitter shorten nothing.
+// timers returns the option for this clock. By default the jitter does not shorten delays.
 func (c *clock) timers() hfgateway.Option {
 	return hfgateway.WithTimers(c.now, c.sleep, func() float64 { return c.chance })
 }
 
-// newClient returns a client of the address whose time is a clock's, with that clock.
+// newClient returns a client of the address and its clock.
 func newClient(t *testing.T, address string, options ...hfgateway.Option) (*hfgateway.Client, *clock) {
 	t.Helper()
 	clock := newClock()
@@ -288,8 +288,8 @@ func newClient(t *testing.T, address string, options ...hfgateway.Option) (*hfga
 	return client, clock
 }
 
-// nobody is an address where nobody listens.
-func nobody(t *testing.T) string {
+// unreachable returns an address on which nothing listens.
+func unreachable(t *testing.T) string {
 	t.Helper()
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -299,7 +299,7 @@ func nobody(t *testing.T) string {
 	return socket.Addr().String()
 }
 
-// within is a context for what is meant to come at once.
+// within returns a context that ends after patience.
 func within(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -307,24 +307,24 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// wait for something that is meant to happen.
+// wait waits until happened is closed, and fails the test after patience.
 func wait(t *testing.T, happened <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-happened:
 	case <-time.After(patience):
-		t.Fatalf("%s: not in %s", what, patience)
+		t.Fatalf("%s: not within %s", what, patience)
 	}
 }
 
-// text of anything, to compare messages by.
+// text formats values, to compare messages.
 func text(values ...any) string { return strings.TrimSuffix(fmt.Sprintln(values...), "\n") }
 
-// untilEnd reads a client's stream to its end: nil, or how it broke.
-func untilEnd(came *call, take func(*pb.UploadMediaRequest)) error {
+// readAll reads the client's stream to its end. It returns nil, or the error that broke the stream.
+func readAll(received *call, take func(*pb.UploadMediaRequest)) error {
 	for {
 		message := &pb.UploadMediaRequest{}
-		if err := came.receive(message); err == io.EOF {
+		if err := received.receive(message); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err

@@ -8,7 +8,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// Soul is text to image. More than the prompt is set by functions; what is left out is the model's own default:
+// Soul returns an input for text to image with Soul. Set optional fields in functions; fields that are not set use the
+// model's defaults:
 //
 //	hfgateway.Soul("a lighthouse", func(in *hfgateway.SoulInput) { in.AspectRatio = "16:9" })
 func Soul(prompt string, set ...func(*SoulInput)) *Input {
@@ -19,7 +20,7 @@ func Soul(prompt string, set ...func(*SoulInput)) *Input {
 	return &Input{Kind: &pb.GenerationInput_Soul{Soul: input}}
 }
 
-// Dop is image to video with the Director of Photography model, from one image or more.
+// Dop returns an input for image to video with the Director of Photography model, from one or more image URLs.
 func Dop(prompt string, imageURLs []string, set ...func(*DopInput)) *Input {
 	input := &DopInput{Prompt: prompt, ImageUrls: imageURLs}
 	for _, apply := range set {
@@ -28,7 +29,7 @@ func Dop(prompt string, imageURLs []string, set ...func(*DopInput)) *Input {
 	return &Input{Kind: &pb.GenerationInput_Dop{Dop: input}}
 }
 
-// Speak is speech (a WAV file) to video.
+// Speak returns an input for speech to video. The URLs are those of an image and of a WAV file.
 func Speak(imageURL, audioURL, prompt string, set ...func(*SpeakInput)) *Input {
 	input := &SpeakInput{ImageUrl: imageURL, AudioUrl: audioURL, Prompt: prompt}
 	for _, apply := range set {
@@ -37,8 +38,9 @@ func Speak(imageURL, audioURL, prompt string, set ...func(*SpeakInput)) *Input {
 	return &Input{Kind: &pb.GenerationInput_Speak{Speak: input}}
 }
 
-// Model is any Higgsfield model by its id. The parameters are whatever [encoding/json] makes a JSON object of; they are
-// sent as they stand.
+// Model returns an input for any Higgsfield model by its id. It encodes the parameters with [encoding/json] to a JSON
+// object, which the gateway sends as the body of the request. It returns an error if the parameters cannot be encoded
+// or are not an object.
 func Model(id string, parameters any) (*Input, error) {
 	text, err := json.Marshal(parameters)
 	if err != nil {

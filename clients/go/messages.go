@@ -7,7 +7,7 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// The messages of the API, whose comments are its specification.
+// Messages of the API. The comments of the generated types specify them.
 type (
 	Generation      = pb.Generation
 	Output          = pb.Output
@@ -44,7 +44,7 @@ type (
 	DeliveryProblem = pb.DeliveryProblem
 )
 
-// The states of a generation. Values may be added: [Generation.Done] says which are ends.
+// States of a generation. Later versions may add values; [Generation.Done] reports whether a state is final.
 const (
 	StatePending    = pb.GenerationState_GENERATION_STATE_PENDING
 	StateUncertain  = pb.GenerationState_GENERATION_STATE_UNCERTAIN
@@ -57,21 +57,21 @@ const (
 	StateLost       = pb.GenerationState_GENERATION_STATE_LOST
 )
 
-// What [Client.Submit] may be asked to wait for.
+// Conditions for [WithWaitFor].
 const (
 	UntilStored   = pb.WaitFor_WAIT_FOR_STORED
 	UntilAccepted = pb.WaitFor_WAIT_FOR_ACCEPTED
 	UntilDone     = pb.WaitFor_WAIT_FOR_DONE
 )
 
-// The families of Soul.
+// Versions of Soul.
 const (
 	SoulV1     = pb.SoulVersion_SOUL_VERSION_V1
 	SoulV2     = pb.SoulVersion_SOUL_VERSION_V2
 	SoulCinema = pb.SoulVersion_SOUL_VERSION_CINEMA
 )
 
-// The states of a character. Values may be added: [Character.Done] says which are ends.
+// States of a character. Later versions may add values; [Character.Done] reports whether a state is final.
 const (
 	CharacterNotReady   = pb.CharacterState_CHARACTER_STATE_NOT_READY
 	CharacterQueued     = pb.CharacterState_CHARACTER_STATE_QUEUED
@@ -80,14 +80,14 @@ const (
 	CharacterFailed     = pb.CharacterState_CHARACTER_STATE_FAILED
 )
 
-// The states of a delivery. Values may be added.
+// States of a delivery. Later versions may add values.
 const (
 	DeliveryPending   = pb.DeliveryState_DELIVERY_STATE_PENDING
 	DeliveryDelivered = pb.DeliveryState_DELIVERY_STATE_DELIVERED
 	DeliveryFailed    = pb.DeliveryState_DELIVERY_STATE_FAILED
 )
 
-// Why a receiver did not take a delivery. Values may be added.
+// Reasons why a delivery failed. Later versions may add values.
 const (
 	ProblemStatus         = pb.DeliveryProblem_DELIVERY_PROBLEM_STATUS
 	ProblemRedirect       = pb.DeliveryProblem_DELIVERY_PROBLEM_REDIRECT
@@ -98,8 +98,8 @@ const (
 	ProblemAddressRefused = pb.DeliveryProblem_DELIVERY_PROBLEM_ADDRESS_REFUSED
 )
 
-// StateName is the name of a generation's state: "QUEUED", "COMPLETED", …, or "STATE_17" for one that is newer than this
-// client.
+// StateName returns the name of a generation's state, such as "QUEUED", or "STATE_17" for a state that is newer than
+// this client.
 func StateName(generation *Generation) string {
 	return shortName(pb.GenerationState_name, int32(generation.GetState()), "GENERATION_STATE_", "STATE_")
 }

@@ -16,10 +16,10 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// DefaultAddress is where a gateway listens unless it is told otherwise.
+// DefaultAddress is the address on which a gateway listens by default.
 const DefaultAddress = "127.0.0.1:50051"
 
-// Option changes what [New] makes.
+// Option configures a client; see [New].
 type Option func(*settings) error
 
 type settings struct {
@@ -30,12 +30,13 @@ type settings struct {
 	dial    []grpc.DialOption
 }
 
-// WithAPIKey sends the key with every call: over TLS, or in plaintext where that is what the client was made with.
+// WithAPIKey sends the API key with every call. Without [WithTLS] or [WithTLSFiles] the key is sent in plaintext. [New]
+// returns an error if the key contains characters other than visible ASCII.
 func WithAPIKey(key string) Option {
 	return func(s *settings) error {
 		for _, char := range []byte(key) {
 			if char <= ' ' || char > '~' {
-				return errors.New("hfgateway: the API key holds characters that no key has")
+				return errors.New("hfgateway: the API key contains characters other than visible ASCII")
 			}
 		}
 		if key != "" {
@@ -45,7 +46,7 @@ func WithAPIKey(key string) Option {
 	}
 }
 
-// WithTLS talks TLS; nil is for the system's authorities.
+// WithTLS connects with TLS. A nil config trusts the system's root certificates and requires TLS 1.2 or newer.
 func WithTLS(config *tls.Config) Option {
 	return func(s *settings) error {
 		if config == nil {
@@ -56,8 +57,9 @@ func WithTLS(config *tls.Config) Option {
 	}
 }
 
-// WithTLSFiles talks TLS by PEM files: whom to trust (empty: the system's authorities), and, for mTLS, a certificate of our
-// own with its key (both empty: none).
+// WithTLSFiles connects with TLS, configured by PEM files: the certificate authorities to trust (empty: the system's
+// root certificates), and for mTLS the client's certificate and its key (both empty: none). [New] returns an error if a
+// file cannot be read.
 func WithTLSFiles(authorities, certificate, key string) Option {
 	return func(s *settings) error {
 		config := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -83,8 +85,8 @@ func WithTLSFiles(authorities, certificate, key string) Option {
 	}
 }
 
-// WithTimeout limits every call that waits for one answer, its repeats included: 30 s unless told, 0 for the context's
-// deadline alone. Where both are set, what ends first counts.
+// WithTimeout limits each call that returns one response, including its retries. The default is 30 s; 0 means no limit
+// but the context's deadline. If both are set, the earlier one applies. Watches and uploads are not limited.
 func WithTimeout(timeout time.Duration) Option {
 	return func(s *settings) error {
 		s.timeout = timeout
@@ -92,7 +94,7 @@ func WithTimeout(timeout time.Duration) Option {
 	}
 }
 
-// WithRetryPolicy says how patient the client is.
+// WithRetryPolicy sets when and for how long the client retries. Without it, the defaults of [RetryPolicy] apply.
 func WithRetryPolicy(policy RetryPolicy) Option {
 	return func(s *settings) error {
 		s.policy = policy
@@ -100,7 +102,7 @@ func WithRetryPolicy(policy RetryPolicy) Option {
 	}
 }
 
-// WithDialOptions adds options of gRPC's own, such as interceptors.
+// WithDialOptions adds gRPC dial options, such as interceptors. They take precedence over the client's own.
 func WithDialOptions(options ...grpc.DialOption) Option {
 	return func(s *settings) error {
 		s.dial = append(s.dial, options...)
@@ -116,12 +118,13 @@ func (s *settings) dialOptions() []grpc.DialOption {
 	return append([]grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithUserAgent("hfgateway-client-go/" + Version),
-		// One mechanism repeats calls: see RetryPolicy. What gRPC does where nothing was sent stays on.
+		// The client has one retry mechanism: see RetryPolicy. gRPC's transparent retries, of calls that were not sent,
+		// stay on.
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
-		// The gateway accepts a ping every 10 s; more often ends the connection with "too many pings".
+		// The gateway accepts a ping every 10 s. It closes connections that ping more often ("too many pings").
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
-		// A watch resumes when its gateway is back: gRPC alone would wait for up to two minutes before it even tries.
+		// gRPC's default backoff grows to 2 minutes. A watch must resume soon after the gateway is back.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
 				BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second,
@@ -131,7 +134,8 @@ func (s *settings) dialOptions() []grpc.DialOption {
 	}, s.dial...)
 }
 
-// bearer puts the key on every call. It is a function so that printing what holds it does not print the key.
+// bearer sends the API key with every call. It is a function so that printing a value that contains it does not print
+// the key.
 type bearer func() string
 
 func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {

@@ -6,8 +6,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// sequence yields what is on page after page, which are fetched as they are needed: the first by an empty token, each other
-// by the token that the one before it returned beside its items. An error is the last that comes.
+// sequence yields the items of all pages, and fetches each page when it is needed. page returns the items of a page and
+// the token of the next one. The first page has an empty token; after the last page the returned token is empty.
 func sequence[Item any](page func(token string) ([]Item, string, error)) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for token := ""; ; {
@@ -30,7 +30,7 @@ func sequence[Item any](page func(token string) ([]Item, string, error)) iter.Se
 	}
 }
 
-// copyOf a caller's query, for a page's token to be put into; an empty one of none.
+// copyOf returns a copy of query in which a page token can be set. If query is nil, the copy is empty.
 func copyOf[Query any, Message interface {
 	*Query
 	proto.Message

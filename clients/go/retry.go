@@ -8,23 +8,26 @@ import (
 	"time"
 )
 
-// RetryPolicy says how patient a client is. What is zero has its default.
+// RetryPolicy configures retries. A zero field has its default.
 //
-// A call is repeated as it is, a submission under the same key, and only where the gateway's contract says that nothing is
-// done twice: after UNAVAILABLE (an answer that was lost arrives as that), after CANCELLED that the caller did not ask for (a
-// gateway that ends makes it of calls that it has not taken up), after a refusal to even look at it (GATEWAY_OVERLOADED), and
-// after SUBMISSION_UNRESOLVED, which asks for it. There is one mechanism: gRPC's own would know neither the reasons nor the
-// delay that the gateway asks for.
+// The client retries a call unchanged, and a submission with the same key, only if the API guarantees that a retry has
+// no second effect. These errors are retried:
+//   - UNAVAILABLE, which is also the error of a lost response.
+//   - CANCELLED, if the caller did not cancel. A gateway that shuts down returns it for calls that it has not started.
+//   - GATEWAY_OVERLOADED: the gateway refused the call before it did anything.
+//   - SUBMISSION_UNRESOLVED: the same submission finds out what happened.
+//
+// gRPC's own retries are off: they know neither the reasons nor the delay that the gateway asks for.
 type RetryPolicy struct {
-	// FirstDelay is that before the first repeat, where the gateway asked for none; it doubles with each failure in a row
-	// up to MaxDelay, and is shortened at random by up to a half. Default 200 ms.
+	// FirstDelay is the delay before the first retry, if the error has no RetryDelay. It doubles with each consecutive
+	// failure up to MaxDelay, and is multiplied by a random factor of 0.5 to 1. Default: 200 ms.
 	FirstDelay time.Duration
-	// Default 10 s.
+	// MaxDelay is the longest delay. Default: 10 s.
 	MaxDelay time.Duration
-	// RepeatCallsFor ends the repeats of one call before its deadline. Default: the deadline alone; negative: no repeats.
+	// RepeatCallsFor limits how long a call is retried. Default: until its deadline. Negative: calls are not retried.
 	RepeatCallsFor time.Duration
-	// ResumeWatchesFor is how long the gateway may be away in a row before a watch ends with the last error. Default 120 s;
-	// negative: watches are not resumed.
+	// ResumeWatchesFor is how long the gateway may be unavailable in a row before a watch ends with the last error.
+	// Default: 120 s. Negative: watches are not resumed.
 	ResumeWatchesFor time.Duration
 }
 
@@ -41,16 +44,17 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 	return p
 }
 
-// delay before the next attempt, after so many failures in a row; chance is from 0 to 1.
+// delay returns the time before the next attempt. failures counts consecutive failures, asked is the delay that the
+// gateway asked for (0: none), and chance is a random number from 0 to 1.
 func (p RetryPolicy) delay(failures int, asked time.Duration, chance float64) time.Duration {
 	if asked > 0 {
-		return asked // the gateway has spread it already
+		return asked // the gateway has added jitter already
 	}
 	full := min(float64(p.FirstDelay)*math.Exp2(float64(failures-1)), float64(p.MaxDelay))
 	return time.Duration(full * (0.5 + chance/2))
 }
 
-// mayRepeat says whether the same call may be made again without doing anything twice, and has a chance.
+// mayRepeat returns whether the call can be retried without a second effect, and may succeed then.
 func mayRepeat(err *Error) bool {
 	switch err.Reason {
 	case "GATEWAY_OVERLOADED", "SUBMISSION_UNRESOLVED":
@@ -59,7 +63,7 @@ func mayRepeat(err *Error) bool {
 	return errors.Is(err, ErrUnavailable)
 }
 
-// timers are time and chance as values, so that a test has hours pass without waiting for them.
+// timers has the clock, sleep and randomness of a client. Tests replace them, so that hours pass without waiting.
 type timers struct {
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
@@ -79,7 +83,7 @@ func sleep(ctx context.Context, delay time.Duration) error {
 	}
 }
 
-// deadline of a context on these timers' clock; none is the zero time.
+// deadline returns the context's deadline on the clock of t, or the zero time if it has none.
 func (t timers) deadline(ctx context.Context) time.Time {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -88,21 +92,22 @@ func (t timers) deadline(ctx context.Context) time.Time {
 	return t.now().Add(time.Until(deadline))
 }
 
-// outage counts the failures since the last success: how long to wait before the next attempt, and when to give up.
+// outage counts the failures since the last success. It decides how long to wait before the next attempt, and when to
+// give up.
 type outage struct {
 	client   *Client
-	patience time.Duration // 0: as long as the deadline lets it
+	patience time.Duration // 0: until the deadline
 	deadline time.Time     // zero: none
 	failures int
 	began    time.Time
 }
 
-// over is what an answer of the gateway makes of it.
+// over ends the outage, after a message of the gateway.
 func (o *outage) over() {
 	o.failures = 0
 }
 
-// endure waits until another attempt is due. Where none is, it returns at once with the error to end with.
+// endure sleeps until the next attempt, and returns nil. If there is no next attempt, it returns the error at once.
 func (o *outage) endure(ctx context.Context, failed *Error) error {
 	if !mayRepeat(failed) {
 		return failed

@@ -9,22 +9,22 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// Submission is the generation that exists for a key.
+// Submission is the result of [Client.Submit].
 type Submission struct {
 	Generation *Generation
-	// IdempotencyKey: submit under it again, and this generation comes back.
+	// IdempotencyKey is the key of the submission. Submitting again with this key returns the same generation.
 	IdempotencyKey string
-	// Replayed: the key was known; nothing new was started, nothing is charged twice.
+	// Replayed reports that the key had been used before, so that the call started and charged nothing.
 	Replayed bool
 }
 
-// SubmitOption changes a submission; [Client.Generate] takes it too.
+// SubmitOption configures a submission. [Client.Generate] accepts it too.
 type SubmitOption interface {
 	GenerateOption
 	submit(*pb.SubmitGenerationRequest)
 }
 
-// GenerateOption is a [SubmitOption], or [WithProgress].
+// GenerateOption configures [Client.Generate]. It is a [SubmitOption] or [WithProgress].
 type GenerateOption interface{ generate(*following) }
 
 type following struct {
@@ -41,50 +41,53 @@ type progressOption func(*Generation)
 
 func (o progressOption) generate(f *following) { f.progress = o }
 
-// WithProgress calls the function with the generation as stored, and with every change, before Generate returns.
+// WithProgress calls progress with the stored generation, and then with every change, before Generate returns.
 func WithProgress(progress func(*Generation)) GenerateOption {
 	return progressOption(progress)
 }
 
-// WithLabels gives the generation labels, to list and watch by.
+// WithLabels sets the labels of the generation, which lists and watches can filter by.
 func WithLabels(labels map[string]string) SubmitOption {
 	return submitOption(func(r *pb.SubmitGenerationRequest) { r.Labels = labels })
 }
 
-// WithWaitFor says what to answer with, such as [UntilDone]; [UntilAccepted] unless told. Generate does not heed it.
+// WithWaitFor sets when [Client.Submit] returns: [UntilStored], [UntilAccepted] or [UntilDone]. Default:
+// [UntilAccepted]. Generate ignores it.
 func WithWaitFor(until pb.WaitFor) SubmitOption {
 	return submitOption(func(r *pb.SubmitGenerationRequest) { r.WaitFor = until })
 }
 
-// WithWaitTimeout says for how long to wait for that: 10 s unless told. Then the generation comes as it is, which is no
-// error. Generate does not heed it.
+// WithWaitTimeout limits how long [Client.Submit] waits for that, up to 1 hour. Default: 10 s. At the timeout it
+// returns the generation as it is, without an error. Generate ignores it.
 func WithWaitTimeout(timeout time.Duration) SubmitOption {
 	return submitOption(func(r *pb.SubmitGenerationRequest) { r.WaitTimeout = durationpb.New(timeout) })
 }
 
-// WithStartTimeout has the gateway cancel the generation when it has not started by then.
+// WithStartTimeout makes the gateway cancel the generation if it has not started within timeout. Default: no limit.
 func WithStartTimeout(timeout time.Duration) SubmitOption {
 	return submitOption(func(r *pb.SubmitGenerationRequest) { r.StartTimeout = durationpb.New(timeout) })
 }
 
-// FailWhenSaturated refuses with [ErrUpstreamSaturated] instead of queueing at the gateway.
+// FailWhenSaturated makes the submission fail with [ErrUpstreamSaturated] if Higgsfield is saturated, instead of
+// queueing in the gateway.
 func FailWhenSaturated() SubmitOption {
 	return submitOption(func(r *pb.SubmitGenerationRequest) { r.FailWhenSaturated = true })
 }
 
-// WithOutputsTTL asks Higgsfield to delete the outputs earlier than the account's setting.
+// WithOutputsTTL makes Higgsfield delete the outputs after ttl, which is at least 1 hour. Default: the setting of the
+// Higgsfield account.
 func WithOutputsTTL(ttl time.Duration) SubmitOption {
 	return submitOption(func(r *pb.SubmitGenerationRequest) { r.OutputsTtl = durationpb.New(ttl) })
 }
 
-// Submit stores a generation and hands it to Higgsfield: once, however often the answer gets lost. An error is an [*Error]
-// that holds the key.
+// Submit submits a generation. By default it returns when Higgsfield has accepted it. Retries use the same idempotency
+// key, so that it is charged once. An [*Error] contains the key.
 func (c *Client) Submit(ctx context.Context, input *Input, options ...SubmitOption) (*Submission, error) {
 	request := &pb.SubmitGenerationRequest{Input: input, IdempotencyKey: NewIdempotencyKey()}
 	for _, option := range options {
 		option.submit(request)
 	}
-	// The time-out would cut short a longer wait, so that comes on top.
+	// The wait is added to the client's timeout, which might otherwise end first.
 	response, err := unary(ctx, c, c.generations.SubmitGeneration, request, request.GetWaitTimeout().AsDuration())
 	if err != nil {
 		return nil, withKey(err, request.GetIdempotencyKey())
@@ -92,8 +95,9 @@ func (c *Client) Submit(ctx context.Context, input *Input, options ...SubmitOpti
 	return &Submission{response.GetGeneration(), request.GetIdempotencyKey(), response.GetReplayed()}, nil
 }
 
-// Generate submits, follows the generation to its end, and returns it COMPLETED. Every other end is a [*GenerationError];
-// nothing is ever submitted again. The context's end ends the following only: the [*Error] then holds the key.
+// Generate submits a generation, watches it until it ends, and returns it COMPLETED. Any other end is a
+// [*GenerationError]. It never submits a second generation. If the context ends, the generation continues, and the
+// [*Error] contains the key.
 func (c *Client) Generate(ctx context.Context, input *Input, options ...GenerateOption) (*Generation, error) {
 	f := following{progress: func(*Generation) {}}
 	for _, option := range options {
@@ -120,5 +124,5 @@ func (c *Client) Generate(ctx context.Context, input *Input, options ...Generate
 	return generation, nil
 }
 
-// asStored is how Generate submits: what comes after that, it sees on its watch.
+// asStored makes a submission return once it is stored: Generate sees later changes on its watch.
 func asStored(r *pb.SubmitGenerationRequest) { r.WaitFor, r.WaitTimeout = UntilStored, nil }

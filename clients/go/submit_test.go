@@ -20,9 +20,9 @@ func seconds(count float64) *durationpb.Duration {
 	return durationpb.New(time.Duration(count * float64(time.Second)))
 }
 
-func TestALostSubmitAnswerIsAskedForAgainWithTheSameKey(t *testing.T) {
+func TestSubmitRetriesLostResponseWithSameKey(t *testing.T) {
 	g := newGateway(t)
-	g.on("SubmitGeneration", g.cutOff, submitted(hfgateway.StatePending, 1))
+	g.on("SubmitGeneration", g.cutConnections, submitted(hfgateway.StatePending, 1))
 	client, _ := newClient(t, g.address())
 
 	submission, err := client.Submit(within(t), input)
@@ -32,20 +32,20 @@ func TestALostSubmitAnswerIsAskedForAgainWithTheSameKey(t *testing.T) {
 	}
 	asked := requests[*pb.SubmitGenerationRequest](g, "SubmitGeneration")
 	if len(asked) != 2 || !proto.Equal(asked[0], asked[1]) {
-		t.Errorf("asked %v", asked)
+		t.Errorf("requests %v", asked)
 	}
 	if submission.IdempotencyKey == "" || submission.IdempotencyKey != asked[0].GetIdempotencyKey() {
 		t.Errorf("key %q", submission.IdempotencyKey)
 	}
 }
 
-func TestAnUnresolvedSubmissionIsAskedForAgain(t *testing.T) {
+func TestUnresolvedSubmissionIsRetried(t *testing.T) {
 	g := newGateway(t)
 	unresolved := refuse(codes.Aborted, &pb.Failure{
 		Reason: pb.ErrorReason_ERROR_REASON_SUBMISSION_UNRESOLVED, RetryDelay: seconds(1.5),
 	})
 	g.on("SubmitGeneration", unresolved,
-		tell(&pb.SubmitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1), Replayed: true}))
+		respond(&pb.SubmitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1), Replayed: true}))
 	client, clock := newClient(t, g.address())
 
 	submission, err := client.Submit(within(t), input, hfgateway.WithIdempotencyKey("order-7"))
@@ -58,12 +58,12 @@ func TestAnUnresolvedSubmissionIsAskedForAgain(t *testing.T) {
 	}
 	for _, request := range requests[*pb.SubmitGenerationRequest](g, "SubmitGeneration") {
 		if request.GetIdempotencyKey() != "order-7" {
-			t.Errorf("asked under %q", request.GetIdempotencyKey())
+			t.Errorf("requests under %q", request.GetIdempotencyKey())
 		}
 	}
 }
 
-func TestARefusedSubmitIsNotRepeatedAndTellsItsKey(t *testing.T) {
+func TestRefusedSubmitIsNotRetriedAndErrorHasKey(t *testing.T) {
 	g := newGateway(t)
 	g.on("SubmitGeneration", refuse(codes.FailedPrecondition, &pb.Failure{
 		Reason: pb.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED,
@@ -78,7 +78,7 @@ func TestARefusedSubmitIsNotRepeatedAndTellsItsKey(t *testing.T) {
 	}
 }
 
-func TestASubmitWithoutAnAnswerTellsTheKeyThatWasMadeForIt(t *testing.T) {
+func TestErrorOfSubmitHasGeneratedKey(t *testing.T) {
 	g := newGateway(t)
 	g.on("SubmitGeneration", hang)
 	client, _ := newClient(t, g.address(), hfgateway.WithTimeout(50*time.Millisecond))
@@ -91,11 +91,11 @@ func TestASubmitWithoutAnAnswerTellsTheKeyThatWasMadeForIt(t *testing.T) {
 	}
 	sent := requests[*pb.SubmitGenerationRequest](g, "SubmitGeneration")[0].GetIdempotencyKey()
 	if failed.IdempotencyKey == "" || failed.IdempotencyKey != sent {
-		t.Errorf("told %q, sent %q", failed.IdempotencyKey, sent)
+		t.Errorf("key %q, sent %q", failed.IdempotencyKey, sent)
 	}
 }
 
-func TestEveryOptionOfASubmitIsSent(t *testing.T) {
+func TestSubmitSendsAllOptions(t *testing.T) {
 	g := newGateway(t)
 	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
 	client, _ := newClient(t, g.address())
@@ -117,12 +117,12 @@ func TestEveryOptionOfASubmitIsSent(t *testing.T) {
 		WaitFor: hfgateway.UntilAccepted, WaitTimeout: seconds(2), StartTimeout: seconds(3), FailWhenSaturated: true,
 		OutputsTtl: seconds(4 * 3600),
 	}
-	if got := g.came("SubmitGeneration")[0].request; !proto.Equal(got, want) {
+	if got := g.received("SubmitGeneration")[0].request; !proto.Equal(got, want) {
 		t.Errorf("sent %v", got)
 	}
 }
 
-func TestTheTimeoutLeavesRoomForTheWait(t *testing.T) {
+func TestSubmitAddsWaitToTimeout(t *testing.T) {
 	g := newGateway(t)
 	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
 	client, _ := newClient(t, g.address())
@@ -132,18 +132,18 @@ func TestTheTimeoutLeavesRoomForTheWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline, _ := g.came("SubmitGeneration")[0].Deadline()
+	deadline, _ := g.received("SubmitGeneration")[0].Deadline()
 	if left := time.Until(deadline); left < 10*time.Minute || left > 11*time.Minute {
 		t.Errorf("the call had %s", left)
 	}
 }
 
-func TestGenerateSubmitsFollowsAndReturnsWhatCompleted(t *testing.T) {
+func TestGenerateReturnsCompletedGeneration(t *testing.T) {
 	g := newGateway(t)
 	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
 	g.on("WatchGeneration",
-		inTurn(tell(change(hfgateway.StateQueued, 2)), hang),
-		tell(change(hfgateway.StateCompleted, 3)))
+		sequence(respond(change(hfgateway.StateQueued, 2)), hang),
+		respond(change(hfgateway.StateCompleted, 3)))
 	client, _ := newClient(t, g.address())
 	var seen []int32
 
@@ -178,7 +178,7 @@ func TestGenerateSubmitsFollowsAndReturnsWhatCompleted(t *testing.T) {
 	}
 }
 
-func TestGenerateOfAKnownKeyThatIsDoneWatchesNothing(t *testing.T) {
+func TestGenerateDoesNotWatchReplayedDoneGeneration(t *testing.T) {
 	g := newGateway(t)
 	g.on("SubmitGeneration", submitted(hfgateway.StateCompleted, 5))
 	client, _ := newClient(t, g.address())
@@ -190,7 +190,7 @@ func TestGenerateOfAKnownKeyThatIsDoneWatchesNothing(t *testing.T) {
 	}
 }
 
-func TestGenerateReturnsEndsWithoutOutputAsErrors(t *testing.T) {
+func TestGenerateReturnsErrorWithoutOutput(t *testing.T) {
 	for state, want := range map[hfgateway.State]error{
 		hfgateway.StateFailed:   hfgateway.ErrGenerationRefused,
 		hfgateway.StateNSFW:     hfgateway.ErrGenerationModerated,
@@ -199,7 +199,7 @@ func TestGenerateReturnsEndsWithoutOutputAsErrors(t *testing.T) {
 	} {
 		g := newGateway(t)
 		g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
-		g.on("WatchGeneration", tell(change(state, 2)))
+		g.on("WatchGeneration", respond(change(state, 2)))
 		client, _ := newClient(t, g.address())
 
 		result, err := client.Generate(within(t), input)
@@ -214,13 +214,13 @@ func TestGenerateReturnsEndsWithoutOutputAsErrors(t *testing.T) {
 	}
 }
 
-func TestTheContextsEndEndsTheFollowingAndTellsTheKey(t *testing.T) {
+func TestContextEndsGenerateAndErrorHasKey(t *testing.T) {
 	g := newGateway(t)
 	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
 	left := make(chan struct{})
-	g.on("WatchGeneration", inTurn(tell(change(hfgateway.StateQueued, 2)), func(came *call) error {
+	g.on("WatchGeneration", sequence(respond(change(hfgateway.StateQueued, 2)), func(received *call) error {
 		defer close(left)
-		return hang(came)
+		return hang(received)
 	}))
 	client, _ := newClient(t, g.address())
 	ctx, cancel := context.WithCancel(within(t))
@@ -237,12 +237,12 @@ func TestTheContextsEndEndsTheFollowingAndTellsTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, left, "the end of the stream at the gateway")
-	if got := len(g.came("CancelGeneration")); got != 0 {
+	if got := len(g.received("CancelGeneration")); got != 0 {
 		t.Errorf("%d cancels", got)
 	}
 }
 
-func TestKeysAreUUIDsOfTheirOwn(t *testing.T) {
+func TestKeysAreUniqueUUIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for range 100 {
 		key := hfgateway.NewIdempotencyKey()

@@ -23,7 +23,7 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// certificate is one that is its own authority, as PEM files, for both sides.
+// certificate returns the PEM files of a self-signed certificate, for server and client.
 func certificate(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -54,7 +54,7 @@ func certificate(t *testing.T) (certFile, keyFile string) {
 	return write("cert.pem", "CERTIFICATE", cert), write("key.pem", "PRIVATE KEY", private)
 }
 
-func TestTLSWithAnAuthorityAndACertificateOfOnesOwn(t *testing.T) {
+func TestTLSWithCAAndClientCertificate(t *testing.T) {
 	certFile, keyFile := certificate(t)
 	own, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
@@ -69,13 +69,13 @@ func TestTLSWithAnAuthorityAndACertificateOfOnesOwn(t *testing.T) {
 	g := newGateway(t, grpc.Creds(credentials.NewTLS(&tls.Config{
 		Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted,
 	})))
-	g.on("GetGeneration", tell(&pb.GetGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}))
+	g.on("GetGeneration", respond(&pb.GetGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}))
 
 	client, _ := newClient(t, g.address(), hfgateway.WithTLSFiles(certFile, certFile, keyFile), hfgateway.WithAPIKey("hfg_1"))
 	if _, err := client.Get(within(t), "g1"); err != nil {
 		t.Fatal(err)
 	}
-	if got := g.came("GetGeneration")[0].metadata.Get("authorization"); len(got) != 1 {
+	if got := g.received("GetGeneration")[0].metadata.Get("authorization"); len(got) != 1 {
 		t.Errorf("authorization %q", got)
 	}
 
@@ -90,7 +90,7 @@ func TestTLSWithAnAuthorityAndACertificateOfOnesOwn(t *testing.T) {
 	}
 }
 
-func TestTLSTrustsNobodyElse(t *testing.T) {
+func TestTLSRefusesUnknownCA(t *testing.T) {
 	certFile, keyFile := certificate(t)
 	otherFile, _ := certificate(t)
 	own, err := credentials.NewServerTLSFromFile(certFile, keyFile)

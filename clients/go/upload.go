@@ -9,17 +9,17 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// The gateway takes chunks of up to 1 MiB.
+// uploadChunk is the size of a chunk. The gateway accepts up to 1 MiB.
 const uploadChunk = 256 << 10
 
-// Upload stores what is read, to its end, on Higgsfield's storage through the gateway; the URL serves as an input. A content
-// type is such as "image/png". Where it can be told how much is left to read (of a file, or of bytes in memory), the gateway
-// checks that so much came.
+// Upload uploads media to Higgsfield's storage through the gateway, and returns the URL to use in an input. It reads
+// media to the end. The content type is a media type such as "image/png". If the remaining size is known (a file, or
+// bytes in memory), the gateway verifies it.
 //
-// A broken upload is not repeated, for its source may not be readable twice: call Upload again. The client's time-out does
-// not count here: it takes as long as the context lets it.
+// A failed upload is not retried, because media may not be readable twice: call Upload again. Only the context limits
+// an upload; the client's timeout does not apply. An error of media is returned wrapped.
 func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string) (*StoredMedia, error) {
-	// Leaving before the end of the stream tells the gateway that this was not all of the media.
+	// If the stream is canceled before its end, the gateway discards the upload as incomplete.
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	size, err := sizeLeft(media)
@@ -34,7 +34,7 @@ func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string
 	part := &pb.UploadMediaRequest{Part: &pb.UploadMediaRequest_Header{Header: header}}
 	for ended := false; ; {
 		if err := stream.Send(part); err == io.EOF {
-			break // the gateway has ended the call already, and CloseAndRecv tells how
+			break // the gateway has ended the call, and CloseAndRecv returns its status
 		} else if err != nil {
 			return nil, c.errorOf(ctx, err)
 		}
@@ -58,10 +58,11 @@ func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string
 	return response, nil
 }
 
-// nextChunk reads until a chunk is full or an error comes. io.ReadFull would not do: its io.ErrUnexpectedEOF cannot be told
-// from that of a source that broke off, whose bytes must not pass for all of the media.
+// nextChunk reads until a chunk is full or an error occurs. It does not use io.ReadFull, because its
+// io.ErrUnexpectedEOF is the same as that of a source that was cut off. Such bytes must not be uploaded as complete
+// media.
 func nextChunk(media io.Reader) ([]byte, error) {
-	chunk := make([]byte, uploadChunk) // a new one each time: gRPC may still read the last
+	chunk := make([]byte, uploadChunk) // a new one each time: gRPC may still be reading the last one
 	filled := 0
 	for filled < len(chunk) {
 		count, err := media.Read(chunk[filled:])
@@ -73,7 +74,7 @@ func nextChunk(media io.Reader) ([]byte, error) {
 	return chunk, nil
 }
 
-// sizeLeft to read, where the reader knows; else nil.
+// sizeLeft returns the number of bytes left to read, or nil if it is not known.
 func sizeLeft(media io.Reader) (*int64, error) {
 	if buffer, ok := media.(*bytes.Buffer); ok {
 		size := int64(buffer.Len())
@@ -95,7 +96,7 @@ func sizeLeft(media io.Reader) (*int64, error) {
 		return nil, err
 	}
 	if end <= here {
-		return nil, nil // a device, or nothing at all
+		return nil, nil // a device, or empty
 	}
 	size := end - here
 	return &size, nil

@@ -15,24 +15,24 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// store takes an upload in and answers with its size; what came is in the pointers then.
+// store is a step that receives an upload, stores its parts in the pointers, and responds with its size.
 func store(header **pb.UploadHeader, chunks *[][]byte) step {
-	return func(came *call) error {
-		*header = came.request.(*pb.UploadMediaRequest).GetHeader()
+	return func(received *call) error {
+		*header = received.request.(*pb.UploadMediaRequest).GetHeader()
 		size := 0
-		err := untilEnd(came, func(message *pb.UploadMediaRequest) {
+		err := readAll(received, func(message *pb.UploadMediaRequest) {
 			*chunks = append(*chunks, message.GetChunk())
 			size += len(message.GetChunk())
 		})
 		if err != nil {
 			return err
 		}
-		return tell(&pb.UploadMediaResponse{Url: "https://media.invalid/1", Size: int64(size)})(came)
+		return respond(&pb.UploadMediaResponse{Url: "https://media.invalid/1", Size: int64(size)})(received)
 	}
 }
 
-func TestAnUploadIsSentInChunksAndItsSizeIsToldWhereItIsKnown(t *testing.T) {
-	media := bytes.Repeat([]byte("0123456789abcdef"), (3<<20)/16+1) // 3 MiB and a little
+func TestUploadSendsChunksAndKnownSize(t *testing.T) {
+	media := bytes.Repeat([]byte("0123456789abcdef"), (3<<20)/16+1) // a little more than 3 MiB
 	path := filepath.Join(t.TempDir(), "media")
 	if err := os.WriteFile(path, append([]byte("skipped"), media...), 0o600); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestAnUploadIsSentInChunksAndItsSizeIsToldWhereItIsKnown(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, stored, err)
 		}
 		if !bytes.Equal(bytes.Join(chunks, nil), media) {
-			t.Errorf("%s: other bytes came", name)
+			t.Errorf("%s: other bytes received", name)
 		}
 		for number, chunk := range chunks {
 			if last := number == len(chunks)-1; len(chunk) > 256<<10 || (!last && len(chunk) != 256<<10) {
@@ -81,16 +81,16 @@ func TestAnUploadIsSentInChunksAndItsSizeIsToldWhereItIsKnown(t *testing.T) {
 	}
 }
 
-func TestAnUploadWhoseSourceBreaksOffIsNotTakenForWhole(t *testing.T) {
+func TestUploadIsCanceledIfSourceFails(t *testing.T) {
 	broken := errors.New("disk on fire")
 	for name, end := range map[string]error{"an error": broken, "a truncated body": io.ErrUnexpectedEOF} {
 		g := newGateway(t)
 		began, ended := make(chan struct{}), make(chan struct{})
 		var seen error
-		g.on("UploadMedia", func(came *call) error {
+		g.on("UploadMedia", func(received *call) error {
 			defer close(ended)
 			close(began)
-			seen = untilEnd(came, func(*pb.UploadMediaRequest) {})
+			seen = readAll(received, func(*pb.UploadMediaRequest) {})
 			return seen
 		})
 		client, _ := newClient(t, g.address())
@@ -105,12 +105,12 @@ func TestAnUploadWhoseSourceBreaksOffIsNotTakenForWhole(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if wait(t, ended, "the end of the upload at the gateway"); seen == nil {
-			t.Errorf("%s: the gateway saw an orderly end", name)
+			t.Errorf("%s: the gateway received a complete stream", name)
 		}
 	}
 }
 
-func TestAnUploadThatIsRefusedOnTheWayTellsWhy(t *testing.T) {
+func TestUploadReturnsEarlyRefusal(t *testing.T) {
 	g := newGateway(t)
 	g.on("UploadMedia", refuse(codes.InvalidArgument, &pb.Failure{
 		Reason: pb.ErrorReason_ERROR_REASON_INPUT_REFUSED, Message: "no such type",
@@ -124,9 +124,9 @@ func TestAnUploadThatIsRefusedOnTheWayTellsWhy(t *testing.T) {
 	}
 }
 
-func TestABrokenUploadIsNotRepeated(t *testing.T) {
+func TestBrokenUploadIsNotRetried(t *testing.T) {
 	g := newGateway(t)
-	g.on("UploadMedia", g.cutOff)
+	g.on("UploadMedia", g.cutConnections)
 	client, clock := newClient(t, g.address())
 
 	_, err := client.Upload(within(t), endless{}, "image/png")
@@ -136,7 +136,7 @@ func TestABrokenUploadIsNotRepeated(t *testing.T) {
 	}
 }
 
-// drip reads a little at a time.
+// drip returns a few bytes from each Read.
 type drip struct{ left []byte }
 
 func (d *drip) Read(into []byte) (int, error) {

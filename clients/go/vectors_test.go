@@ -26,13 +26,13 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// vectors reads a file of protos/vectors, which the clients of all languages share. They are in the repository only: the
-// module as it is downloaded comes without.
+// vectors reads a file of protos/vectors, which the clients of all languages share. It skips the test in a downloaded
+// module, which does not contain the files.
 func vectors[V any](t *testing.T, name string) (found V) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "protos", "vectors", name))
 	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("the vectors are in the repository only")
+		t.Skip("the vectors are only in the repository")
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &found)
@@ -43,12 +43,12 @@ func vectors[V any](t *testing.T, name string) (found V) {
 	return found
 }
 
-// inSeconds is a time as the vectors write it.
+// inSeconds is a duration in the vectors.
 type inSeconds float64
 
 func (s inSeconds) duration() time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
 
-// message of the API, as protobuf's JSON.
+// message parses a message of the API from protobuf's JSON.
 func message[M any, P interface {
 	*M
 	proto.Message
@@ -61,7 +61,7 @@ func message[M any, P interface {
 	return read
 }
 
-// classes are the errors by the names that the vectors have for them; of none nothing is said.
+// classes has the errors by their names in the vectors.
 var classes = map[string]error{
 	"GatewayError":               nil,
 	"InvalidInput":               hfgateway.ErrInvalidInput,
@@ -97,7 +97,7 @@ var classes = map[string]error{
 	"GenerationLost":             hfgateway.ErrGenerationLost,
 }
 
-// isExactly says whether an error is of these classes and of no other.
+// isExactly fails the test unless err matches the named classes, and no others.
 func isExactly(t *testing.T, err error, names ...string) {
 	t.Helper()
 	for name, class := range classes {
@@ -140,9 +140,9 @@ func TestVectorsOfFailedCalls(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.on("GetGeneration", func(came *call) error {
+			g.on("GetGeneration", func(received *call) error {
 				if len(details) > 0 {
-					came.stream.SetTrailer(metadata.Pairs("grpc-status-details-bin", string(details)))
+					received.stream.SetTrailer(metadata.Pairs("grpc-status-details-bin", string(details)))
 				}
 				return status.Error(try.CodeNumber, try.Message)
 			})
@@ -170,7 +170,7 @@ func TestVectorsOfFailedCalls(t *testing.T) {
 	}
 }
 
-func TestVectorsOfEndsWithoutOutput(t *testing.T) {
+func TestVectorsOfGenerationErrors(t *testing.T) {
 	file := vectors[struct {
 		Generations []struct {
 			Name       string
@@ -186,7 +186,7 @@ func TestVectorsOfEndsWithoutOutput(t *testing.T) {
 		t.Run(try.Name, func(t *testing.T) {
 			ended := message[pb.Generation](t, try.Generation)
 			g := newGateway(t)
-			g.on("SubmitGeneration", tell(&pb.SubmitGenerationResponse{Generation: ended}))
+			g.on("SubmitGeneration", respond(&pb.SubmitGenerationResponse{Generation: ended}))
 			client, _ := newClient(t, g.address())
 
 			_, err := client.Generate(within(t), input)
@@ -204,14 +204,14 @@ func TestVectorsOfEndsWithoutOutput(t *testing.T) {
 	}
 }
 
-// refusal is an error as the vectors write it.
+// refusal is an error in the vectors.
 type refusal struct {
 	Code       string
 	Reason     string
 	RetryDelay inSeconds `json:"retry_delay"`
 }
 
-// step makes it: as the gateway does, or as the transport where there is no reason.
+// step returns a step that fails with the error: as the gateway does, or as the transport if it has no reason.
 func (r *refusal) step(t *testing.T) step {
 	t.Helper()
 	var number codes.Code
@@ -228,7 +228,7 @@ func (r *refusal) step(t *testing.T) step {
 	return refuseAs(number, r.Reason, failure)
 }
 
-func TestVectorsOfWhatIsRepeated(t *testing.T) {
+func TestVectorsOfRetriedErrors(t *testing.T) {
 	file := vectors[struct {
 		Repeats []struct {
 			refusal
@@ -239,15 +239,15 @@ func TestVectorsOfWhatIsRepeated(t *testing.T) {
 	client, _ := newClient(t, g.address())
 	for _, try := range file.Repeats {
 		t.Run(try.Code+" "+try.Reason, func(t *testing.T) {
-			before := len(g.came("GetGeneration"))
+			before := len(g.received("GetGeneration"))
 			g.on("GetGeneration", try.step(t))
 			if try.Repeated {
-				g.on("GetGeneration", tell(&pb.GetGenerationResponse{}))
+				g.on("GetGeneration", respond(&pb.GetGenerationResponse{}))
 			}
 
 			_, err := client.Get(within(t), "g1")
 
-			calls := len(g.came("GetGeneration")) - before
+			calls := len(g.received("GetGeneration")) - before
 			if try.Repeated && (err != nil || calls != 2) {
 				t.Errorf("%d calls, %v", calls, err)
 			}
@@ -293,7 +293,7 @@ func TestVectorsOfDefaults(t *testing.T) {
 	}
 }
 
-// outcome of a call or a watch, as the vectors write it.
+// outcome is the outcome of a call or a watch in the vectors.
 type outcome struct {
 	Slept   []inSeconds
 	Outcome string
@@ -310,7 +310,7 @@ func (o outcome) compare(t *testing.T, slept []time.Duration, got string) {
 	}
 }
 
-func TestVectorsOfCallsThatAreMadeAgain(t *testing.T) {
+func TestVectorsOfRetriedCalls(t *testing.T) {
 	file := vectors[struct {
 		Calls []struct {
 			Name     string
@@ -330,13 +330,13 @@ func TestVectorsOfCallsThatAreMadeAgain(t *testing.T) {
 			client, clock := newClient(t, g.address(), hfgateway.WithTimeout(try.Timeout.duration()))
 			clock.chance = try.Chance
 			for _, attempt := range try.Attempts {
-				end := tell(&pb.GetGenerationResponse{})
+				end := respond(&pb.GetGenerationResponse{})
 				if !attempt.Answer {
 					end = attempt.Error.step(t)
 				}
-				g.on("GetGeneration", func(came *call) error {
+				g.on("GetGeneration", func(received *call) error {
 					clock.pass(attempt.Takes.duration())
-					return end(came)
+					return end(received)
 				})
 			}
 
@@ -356,7 +356,7 @@ func TestVectorsOfCallsThatAreMadeAgain(t *testing.T) {
 	}
 }
 
-func TestVectorsOfWatchesThatAreOpenedAgain(t *testing.T) {
+func TestVectorsOfResumedWatches(t *testing.T) {
 	file := vectors[struct {
 		Watches []struct {
 			Name    string
@@ -391,11 +391,11 @@ func TestVectorsOfWatchesThatAreOpenedAgain(t *testing.T) {
 						t.Fatalf("a message of the kind %s", kind)
 					}
 				}
-				end := tell()
+				end := respond()
 				if stream.Error != nil {
 					end = stream.Error.step(t)
 				}
-				g.on("WatchGeneration", inTurn(tell(messages...), end))
+				g.on("WatchGeneration", sequence(respond(messages...), end))
 			}
 
 			var seen int32
@@ -416,10 +416,10 @@ func TestVectorsOfWatchesThatAreOpenedAgain(t *testing.T) {
 	}
 }
 
-// breaks is how the streams of cursor.json end that do not end well.
+// breaks is a step that breaks a stream.
 func breaks(*call) error { return status.Error(codes.Unavailable, "away") }
 
-func TestVectorsOfWatchesOfOne(t *testing.T) {
+func TestVectorsOfWatch(t *testing.T) {
 	file := vectors[struct {
 		Watches []struct {
 			Name          string
@@ -436,17 +436,17 @@ func TestVectorsOfWatchesOfOne(t *testing.T) {
 		t.Run(try.Name, func(t *testing.T) {
 			g := newGateway(t)
 			client, _ := newClient(t, g.address())
-			var told, opened, seen, asked []int32
+			var want, opened, seen, asked []int32
 			for _, stream := range try.Streams {
 				var steps []step
 				for _, text := range stream.Messages {
-					steps = append(steps, tell(message[pb.WatchGenerationResponse](t, text)))
+					steps = append(steps, respond(message[pb.WatchGenerationResponse](t, text)))
 				}
 				if stream.Ends == "breaks" {
 					steps = append(steps, breaks)
 				}
-				g.on("WatchGeneration", inTurn(steps...))
-				told, opened = append(told, stream.Told...), append(opened, stream.AfterRevision)
+				g.on("WatchGeneration", sequence(steps...))
+				want, opened = append(want, stream.Told...), append(opened, stream.AfterRevision)
 			}
 
 			for changed, err := range client.Watch(within(t), "g1", hfgateway.AfterRevision(try.AfterRevision)) {
@@ -459,14 +459,14 @@ func TestVectorsOfWatchesOfOne(t *testing.T) {
 			for _, request := range requests[*pb.WatchGenerationRequest](g, "WatchGeneration") {
 				asked = append(asked, request.GetAfterRevision())
 			}
-			if text(seen, asked) != text(told, opened) {
-				t.Errorf("saw %v over streams after %v instead of %v after %v", seen, asked, told, opened)
+			if text(seen, asked) != text(want, opened) {
+				t.Errorf("saw %v over streams after %v instead of %v after %v", seen, asked, want, opened)
 			}
 		})
 	}
 }
 
-// event as the vectors write it.
+// event is an event in the vectors.
 type event struct {
 	Event       string
 	ResumeToken string `json:"resume_token"`
@@ -476,32 +476,32 @@ type event struct {
 	Progress    map[string]float64
 }
 
-func asEvent(t *testing.T, told hfgateway.Event) event {
+func asEvent(t *testing.T, received hfgateway.Event) event {
 	t.Helper()
-	switch told := told.(type) {
+	switch received := received.(type) {
 	case hfgateway.Changed:
 		return event{
-			Event: "changed", ResumeToken: told.ResumeToken, ID: told.Generation.GetId(),
-			Revision: told.Generation.GetRevision(),
+			Event: "changed", ResumeToken: received.ResumeToken, ID: received.Generation.GetId(),
+			Revision: received.Generation.GetRevision(),
 		}
 	case hfgateway.CaughtUp:
-		return event{Event: "caught_up", ResumeToken: told.ResumeToken}
+		return event{Event: "caught_up", ResumeToken: received.ResumeToken}
 	case hfgateway.Reset:
-		return event{Event: "reset", ResumeToken: told.ResumeToken}
+		return event{Event: "reset", ResumeToken: received.ResumeToken}
 	case hfgateway.Missing:
-		return event{Event: "missing", ResumeToken: told.ResumeToken, IDs: told.IDs}
+		return event{Event: "missing", ResumeToken: received.ResumeToken, IDs: received.IDs}
 	case hfgateway.Forecasts:
-		made := event{Event: "forecasts", ResumeToken: told.ResumeToken, Progress: map[string]float64{}}
-		for id, forecast := range told.ByID {
+		made := event{Event: "forecasts", ResumeToken: received.ResumeToken, Progress: map[string]float64{}}
+		for id, forecast := range received.ByID {
 			made.Progress[id] = forecast.GetProgress()
 		}
 		return made
 	}
-	t.Fatalf("an event of type %T", told)
+	t.Fatalf("an event of type %T", received)
 	return event{}
 }
 
-func TestVectorsOfWatchesOfMany(t *testing.T) {
+func TestVectorsOfWatchMany(t *testing.T) {
 	file := vectors[struct {
 		Cases []struct {
 			Name        string
@@ -518,32 +518,32 @@ func TestVectorsOfWatchesOfMany(t *testing.T) {
 		t.Run(try.Name, func(t *testing.T) {
 			g := newGateway(t)
 			client, _ := newClient(t, g.address())
-			var told, seen []event
+			var want, seen []event
 			var opened, asked []string
 			for _, stream := range try.Streams {
 				var steps []step
 				for _, text := range stream.Messages {
-					steps = append(steps, tell(message[pb.WatchGenerationsResponse](t, text)))
+					steps = append(steps, respond(message[pb.WatchGenerationsResponse](t, text)))
 				}
 				if stream.Ends == "breaks" {
 					steps = append(steps, breaks)
 				}
-				g.on("WatchGenerations", inTurn(steps...))
-				told, opened = append(told, stream.Events...), append(opened, stream.OpenedWith)
+				g.on("WatchGenerations", sequence(steps...))
+				want, opened = append(want, stream.Events...), append(opened, stream.OpenedWith)
 			}
 
-			for came, err := range client.WatchMany(within(t), nil, hfgateway.FromToken(try.ResumeToken)) {
+			for received, err := range client.WatchMany(within(t), nil, hfgateway.FromToken(try.ResumeToken)) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				seen = append(seen, asEvent(t, came))
+				seen = append(seen, asEvent(t, received))
 			}
 
 			for _, request := range requests[*pb.WatchGenerationsRequest](g, "WatchGenerations") {
 				asked = append(asked, request.GetResumeToken())
 			}
-			if text(seen) != text(told) {
-				t.Errorf("saw\n%+v instead of\n%+v", seen, told)
+			if text(seen) != text(want) {
+				t.Errorf("saw\n%+v instead of\n%+v", seen, want)
 			}
 			if !slices.Equal(asked, opened) {
 				t.Errorf("opened with %q instead of %q", asked, opened)
@@ -571,7 +571,7 @@ func TestVectorsOfInputs(t *testing.T) {
 	}
 }
 
-// construct an input from arguments as the vectors write them.
+// construct returns the input that a constructor makes of arguments in the vectors.
 func construct(t *testing.T, constructor string, text json.RawMessage) *hfgateway.Input {
 	t.Helper()
 	var arguments struct {
@@ -662,25 +662,25 @@ func TestVectorsOfRequests(t *testing.T) {
 			client, _ := newClient(t, g.address())
 			rpc := strings.TrimSuffix(try.Message, "Request")
 			g.on(rpc, map[string]step{
-				"submit":             tell(&pb.SubmitGenerationResponse{}),
-				"list":               tell(&pb.ListGenerationsResponse{}),
-				"watch":              tell(),
-				"watch_many":         tell(),
-				"create_watch_token": tell(&pb.CreateWatchTokenResponse{}),
+				"submit":             respond(&pb.SubmitGenerationResponse{}),
+				"list":               respond(&pb.ListGenerationsResponse{}),
+				"watch":              respond(),
+				"watch_many":         respond(),
+				"create_watch_token": respond(&pb.CreateWatchTokenResponse{}),
 			}[try.Method])
 
 			if err := request(t, client, try.Method, try.Arguments); err != nil {
 				t.Fatal(err)
 			}
 
-			if got := g.came(rpc)[0].request; !proto.Equal(got, want) {
+			if got := g.received(rpc)[0].request; !proto.Equal(got, want) {
 				t.Errorf("sent %v instead of %v", got, want)
 			}
 		})
 	}
 }
 
-// request makes a method send its first message, with arguments as the vectors write them.
+// request calls a method with arguments in the vectors, up to its first message.
 func request(t *testing.T, client *hfgateway.Client, method string, text json.RawMessage) error {
 	t.Helper()
 	var arguments struct {

@@ -1,4 +1,4 @@
 package hfgateway
 
-// Version is that of this module; its tag in the repository is clients/go/v followed by it.
+// Version is the version of this module. Its tag in the repository is "clients/go/v" followed by the version.
 const Version = "0.1.0"

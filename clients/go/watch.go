@@ -11,33 +11,34 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// One WaitGeneration asks for so long: short enough for the proxies on the way, long enough to cost nothing.
+// waitStep is the timeout of one WaitGeneration call: short enough for proxies with idle timeouts, and long enough to
+// be cheap.
 const waitStep = 50 * time.Second
 
-// ListOption changes what [Client.List] asks for.
+// ListOption configures [Client.List]: [WithInput], [WithPageSize].
 type ListOption interface {
 	list(*pb.ListGenerationsRequest)
 }
 
-// WatchOption changes what [Client.Watch] asks for.
+// WatchOption configures [Client.Watch]: [WithInput], [AfterRevision].
 type WatchOption interface {
 	watch(*pb.WatchGenerationRequest)
 }
 
-// WatchManyOption changes what [Client.WatchMany] asks for.
+// WatchManyOption configures [Client.WatchMany]: [WithInput], [FromToken], [WithForecasts].
 type WatchManyOption interface {
 	watchMany(*pb.WatchGenerationsRequest)
 }
 
-// TokenOption changes what [Client.CreateWatchToken] asks for.
+// TokenOption configures [Client.CreateWatchToken]: [WithInput].
 type TokenOption interface {
 	token(*pb.CreateWatchTokenRequest)
 }
 
-// InputOption is what [WithInput] returns.
+// InputOption is the type of [WithInput].
 type InputOption struct{}
 
-// WithInput has the generations come with their inputs.
+// WithInput includes the inputs of generations. By default lists and watches leave them out.
 func WithInput() InputOption { return InputOption{} }
 
 func (InputOption) list(r *pb.ListGenerationsRequest)       { r.IncludeInput = true }
@@ -49,7 +50,7 @@ type listOption func(*pb.ListGenerationsRequest)
 
 func (o listOption) list(r *pb.ListGenerationsRequest) { o(r) }
 
-// WithPageSize sets how many generations are fetched at a time.
+// WithPageSize sets the number of generations in a page, at most 500. Default: 50.
 func WithPageSize(size int32) ListOption {
 	return listOption(func(r *pb.ListGenerationsRequest) { r.PageSize = size })
 }
@@ -58,7 +59,7 @@ type watchOption func(*pb.WatchGenerationRequest)
 
 func (o watchOption) watch(r *pb.WatchGenerationRequest) { o(r) }
 
-// AfterRevision begins after a revision that was seen.
+// AfterRevision starts a watch after this revision. Default: 0, which returns all changes.
 func AfterRevision(revision int32) WatchOption {
 	return watchOption(func(r *pb.WatchGenerationRequest) { r.AfterRevision = revision })
 }
@@ -67,18 +68,19 @@ type watchManyOption func(*pb.WatchGenerationsRequest)
 
 func (o watchManyOption) watchMany(r *pb.WatchGenerationsRequest) { o(r) }
 
-// FromToken begins after the event with that resume token, which has to be from a watch of the same filter.
+// FromToken resumes a watch after the event with this resume token. The watch must have the same filter as the one that
+// returned the token.
 func FromToken(token string) WatchManyOption {
 	return watchManyOption(func(r *pb.WatchGenerationsRequest) { r.ResumeToken = token })
 }
 
-// WithForecasts asks for [Forecasts], at most one in so long a time (at least 1 s).
+// WithForecasts enables [Forecasts] events, at most one per interval. The interval is at least 1 s. Default: none.
 func WithForecasts(interval time.Duration) WatchManyOption {
 	return watchManyOption(func(r *pb.WatchGenerationsRequest) { r.ForecastInterval = durationpb.New(interval) })
 }
 
-// Wait returns the generation when it is done, or as it is when the time-out has passed; 0 is none but the context's, which
-// is an error.
+// Wait waits until the generation has ended, and returns it. At the timeout it returns the generation as it is, without
+// an error. With a timeout of 0 only the context limits the wait, and its end is an error.
 func (c *Client) Wait(ctx context.Context, id string, timeout time.Duration) (*Generation, error) {
 	deadline := c.timers.now().Add(timeout)
 	for {
@@ -95,7 +97,7 @@ func (c *Client) Wait(ctx context.Context, id string, timeout time.Duration) (*G
 		if response.GetGeneration().GetDone() || (timeout > 0 && !answered.Before(deadline)) {
 			return response.GetGeneration(), nil
 		}
-		if answered.Sub(asked) < step/2 { // a gateway that drains answers early: do not press it
+		if answered.Sub(asked) < step/2 { // a gateway that shuts down responds early: back off
 			if err := c.pause(ctx, c.policy.FirstDelay); err != nil {
 				return nil, err
 			}
@@ -103,8 +105,8 @@ func (c *Client) Wait(ctx context.Context, id string, timeout time.Duration) (*G
 	}
 }
 
-// Watch yields every change of a generation, each once and in order, and ends after the one that is done. A stream that
-// breaks is resumed; an error is the last that comes. Each range over it is a watch of its own.
+// Watch yields every change of a generation, exactly once and in order, and ends after the final one. It resumes if the
+// stream breaks, and ends after an error. Each range over the sequence opens a new watch.
 func (c *Client) Watch(ctx context.Context, id string, options ...WatchOption) iter.Seq2[*Generation, error] {
 	return func(yield func(*Generation, error) bool) {
 		request := &pb.WatchGenerationRequest{Id: id}
@@ -130,9 +132,9 @@ func (c *Client) Watch(ctx context.Context, id string, options ...WatchOption) i
 	}
 }
 
-// WatchMany yields the news of all generations that match the filter (nil: all there are), later ones included, until those
-// of filter.Ids are done; with other filters without end. A stream that breaks is resumed; an error is the last that comes.
-// Each range over it is a watch of its own.
+// WatchMany yields the events of all generations that match the filter, including ones created later. A nil filter
+// matches all. The sequence ends when all generations in filter.Ids have ended, and never for other filters. It resumes
+// if the stream breaks, and ends after an error. Each range over the sequence opens a new watch.
 func (c *Client) WatchMany(ctx context.Context, filter *Filter, options ...WatchManyOption) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		request := &pb.WatchGenerationsRequest{Filter: orAll(filter)}
@@ -140,7 +142,7 @@ func (c *Client) WatchMany(ctx context.Context, filter *Filter, options ...Watch
 			option.watchMany(request)
 		}
 		position := &cursor{token: request.ResumeToken}
-		tell := func(events []Event) bool {
+		report := func(events []Event) bool {
 			for _, event := range events {
 				if !yield(event, nil) {
 					return false
@@ -149,12 +151,12 @@ func (c *Client) WatchMany(ctx context.Context, filter *Filter, options ...Watch
 			return true
 		}
 		err := follow(ctx, c,
-			func() bool { return tell(position.opened()) },
+			func() bool { return report(position.opened()) },
 			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchGenerationsResponse], error) {
 				request.ResumeToken = position.token
 				return c.generations.WatchGenerations(ctx, request)
 			},
-			func(message *pb.WatchGenerationsResponse) bool { return tell(position.received(message)) })
+			func(message *pb.WatchGenerationsResponse) bool { return report(position.received(message)) })
 		if err != nil {
 			yield(nil, err)
 		}

@@ -13,11 +13,11 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-func TestAWatchResumesAfterTheConnectionWasCutAndTellsNothingTwice(t *testing.T) {
+func TestWatchResumesAfterCutAndRepeatsNothing(t *testing.T) {
 	g := newGateway(t)
 	g.on("WatchGeneration",
-		inTurn(tell(change(hfgateway.StatePending, 1), &pb.WatchGenerationResponse{}, change(hfgateway.StateQueued, 2)), hang),
-		tell(change(hfgateway.StateQueued, 2), change(hfgateway.StateInProgress, 3), change(hfgateway.StateCompleted, 4)))
+		sequence(respond(change(hfgateway.StatePending, 1), &pb.WatchGenerationResponse{}, change(hfgateway.StateQueued, 2)), hang),
+		respond(change(hfgateway.StateQueued, 2), change(hfgateway.StateInProgress, 3), change(hfgateway.StateCompleted, 4)))
 	client, _ := newClient(t, g.address())
 
 	var seen []int32
@@ -36,21 +36,21 @@ func TestAWatchResumesAfterTheConnectionWasCutAndTellsNothingTwice(t *testing.T)
 	}
 	for number, revision := range []int32{0, 2} {
 		want := &pb.WatchGenerationRequest{Id: "g1", AfterRevision: revision, IncludeInput: true}
-		if got := g.came("WatchGeneration")[number].request; !proto.Equal(got, want) {
-			t.Errorf("asked %v", got)
+		if got := g.received("WatchGeneration")[number].request; !proto.Equal(got, want) {
+			t.Errorf("requests %v", got)
 		}
 	}
 }
 
-func TestAWatchOutlastsADrainAndWaitsAsLongAsItIsAskedTo(t *testing.T) {
+func TestWatchResumesAfterShutdownWithRequestedDelay(t *testing.T) {
 	g := newGateway(t)
 	g.on("WatchGeneration",
-		inTurn(tell(change(hfgateway.StateQueued, 1)), draining(3*time.Second)),
+		sequence(respond(change(hfgateway.StateQueued, 1)), draining(3*time.Second)),
 		draining(7*time.Second),
-		tell(change(hfgateway.StateCompleted, 2)))
+		respond(change(hfgateway.StateCompleted, 2)))
 	client, clock := newClient(t, g.address())
 
-	// No deadline: the delays pass on the test's clock only.
+	// There is no deadline: delays pass only on the test's clock.
 	for _, err := range client.Watch(t.Context(), "g1") {
 		if err != nil {
 			t.Fatal(err)
@@ -62,8 +62,8 @@ func TestAWatchOutlastsADrainAndWaitsAsLongAsItIsAskedTo(t *testing.T) {
 	}
 }
 
-func TestAWatchGivesUpOnAGatewayThatStaysAway(t *testing.T) {
-	client, clock := newClient(t, nobody(t))
+func TestWatchEndsIfGatewayStaysUnavailable(t *testing.T) {
+	client, clock := newClient(t, unreachable(t))
 	began := clock.now()
 
 	var ended []error
@@ -79,7 +79,7 @@ func TestAWatchGivesUpOnAGatewayThatStaysAway(t *testing.T) {
 	}
 }
 
-func TestAWatchEndsWithTheErrorThatNoResumingHelps(t *testing.T) {
+func TestWatchEndsWithPermanentError(t *testing.T) {
 	g := newGateway(t)
 	g.on("WatchGeneration", refuse(codes.NotFound, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_NOT_FOUND}))
 	client, _ := newClient(t, g.address())
@@ -94,12 +94,12 @@ func TestAWatchEndsWithTheErrorThatNoResumingHelps(t *testing.T) {
 	}
 }
 
-func TestAWatchEndsWithTheOneThatIsDone(t *testing.T) {
+func TestWatchEndsAfterFinalChange(t *testing.T) {
 	g := newGateway(t)
 	left := make(chan struct{})
-	g.on("WatchGeneration", inTurn(tell(change(hfgateway.StateCompleted, 1)), func(came *call) error {
+	g.on("WatchGeneration", sequence(respond(change(hfgateway.StateCompleted, 1)), func(received *call) error {
 		defer close(left)
-		return hang(came)
+		return hang(received)
 	}))
 	client, _ := newClient(t, g.address())
 
@@ -111,14 +111,14 @@ func TestAWatchEndsWithTheOneThatIsDone(t *testing.T) {
 	wait(t, left, "the end of the stream at the gateway")
 }
 
-func TestLeavingAWatchEndsItsCall(t *testing.T) {
+func TestBreakEndsWatchCall(t *testing.T) {
 	g := newGateway(t)
 	client, _ := newClient(t, g.address())
-	for range 2 { // each range is a watch of its own
+	for range 2 { // each range opens a new watch
 		left := make(chan struct{})
-		g.on("WatchGeneration", inTurn(tell(change(hfgateway.StateQueued, 1)), func(came *call) error {
+		g.on("WatchGeneration", sequence(respond(change(hfgateway.StateQueued, 1)), func(received *call) error {
 			defer close(left)
-			return hang(came)
+			return hang(received)
 		}))
 		for _, err := range client.Watch(t.Context(), "g1") {
 			if err != nil {
@@ -130,9 +130,9 @@ func TestLeavingAWatchEndsItsCall(t *testing.T) {
 	}
 }
 
-func TestTheContextsEndEndsAWatch(t *testing.T) {
+func TestContextEndsWatch(t *testing.T) {
 	g := newGateway(t)
-	g.on("WatchGeneration", inTurn(tell(change(hfgateway.StateQueued, 1)), hang))
+	g.on("WatchGeneration", sequence(respond(change(hfgateway.StateQueued, 1)), hang))
 	client, _ := newClient(t, g.address())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -150,14 +150,14 @@ func TestTheContextsEndEndsAWatch(t *testing.T) {
 	}
 }
 
-func TestAWatchOfManyResumesWithItsToken(t *testing.T) {
+func TestWatchManyResumesWithToken(t *testing.T) {
 	g := newGateway(t)
 	g.on("WatchGenerations",
-		inTurn(tell(
+		sequence(respond(
 			&pb.WatchGenerationsResponse{ResumeToken: "a", Generation: generation(hfgateway.StateQueued, 1)},
 			&pb.WatchGenerationsResponse{ResumeToken: "b", CaughtUp: true},
 		), hang),
-		tell(
+		respond(
 			&pb.WatchGenerationsResponse{ResumeToken: "c", Generation: generation(hfgateway.StateCompleted, 2)},
 			&pb.WatchGenerationsResponse{ResumeToken: "d", CaughtUp: true},
 		))
@@ -188,22 +188,22 @@ func TestAWatchOfManyResumesWithItsToken(t *testing.T) {
 		want := &pb.WatchGenerationsRequest{
 			Filter: filter, ResumeToken: token, IncludeInput: true, ForecastInterval: seconds(1),
 		}
-		if got := g.came("WatchGenerations")[number].request; !proto.Equal(got, want) {
-			t.Errorf("asked %v", got)
+		if got := g.received("WatchGenerations")[number].request; !proto.Equal(got, want) {
+			t.Errorf("requests %v", got)
 		}
 	}
 }
 
-func TestLeavingAWatchOfManyEndsItsCallInTheMiddleOfAMessage(t *testing.T) {
+func TestBreakEndsWatchManyWithinMessage(t *testing.T) {
 	g := newGateway(t)
 	left := make(chan struct{})
-	g.on("WatchGenerations", inTurn(
-		tell(&pb.WatchGenerationsResponse{
+	g.on("WatchGenerations", sequence(
+		respond(&pb.WatchGenerationsResponse{
 			ResumeToken: "a", Generation: generation(hfgateway.StateQueued, 1), CaughtUp: true,
 		}),
-		func(came *call) error {
+		func(received *call) error {
 			defer close(left)
-			return hang(came)
+			return hang(received)
 		}))
 	client, _ := newClient(t, g.address())
 
@@ -219,10 +219,10 @@ func TestLeavingAWatchOfManyEndsItsCallInTheMiddleOfAMessage(t *testing.T) {
 	wait(t, left, "the end of the stream at the gateway")
 }
 
-func TestAResetIsToldBeforeAStreamThatStartsOver(t *testing.T) {
+func TestWatchManyReportsResetBeforeNewSnapshot(t *testing.T) {
 	g := newGateway(t)
-	g.on("WatchGenerations", inTurn(
-		tell(&pb.WatchGenerationsResponse{ResumeToken: "a", Generation: generation(hfgateway.StateQueued, 1)}), hang))
+	g.on("WatchGenerations", sequence(
+		respond(&pb.WatchGenerationsResponse{ResumeToken: "a", Generation: generation(hfgateway.StateQueued, 1)}), hang))
 	client, _ := newClient(t, g.address())
 
 	for event, err := range client.WatchMany(within(t), nil) {
@@ -234,29 +234,29 @@ func TestAResetIsToldBeforeAStreamThatStartsOver(t *testing.T) {
 			g.cut()
 			continue
 		case hfgateway.Reset:
-			// Left before anything was asked again: the gateway has no second step.
+			// Leave before the client opens a second stream: the gateway has no step for it.
 		default:
 			t.Errorf("%T", event)
 		}
 		break
 	}
 
-	if got := len(g.came("WatchGenerations")); got != 1 {
+	if got := len(g.received("WatchGenerations")); got != 1 {
 		t.Errorf("%d streams", got)
 	}
 }
 
-func TestWaitAsksUntilItIsDone(t *testing.T) {
+func TestWaitRepeatsUntilDone(t *testing.T) {
 	g := newGateway(t)
 	client, clock := newClient(t, g.address())
 	g.on("WaitGeneration",
-		func(came *call) error { // takes all the time that it was given
-			clock.pass(came.request.(*pb.WaitGenerationRequest).GetTimeout().AsDuration())
-			return tell(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)})(came)
+		func(received *call) error { // responds at the timeout
+			clock.pass(received.request.(*pb.WaitGenerationRequest).GetTimeout().AsDuration())
+			return respond(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)})(received)
 		},
-		g.cutOff,
-		tell(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}), // early: it drains
-		tell(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateCompleted, 2)}))
+		g.cutConnections,
+		respond(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}), // responds early: it is shutting down
+		respond(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateCompleted, 2)}))
 
 	done, err := client.Wait(t.Context(), "g1", 0)
 
@@ -265,22 +265,22 @@ func TestWaitAsksUntilItIsDone(t *testing.T) {
 	}
 	for _, request := range requests[*pb.WaitGenerationRequest](g, "WaitGeneration") {
 		if request.GetTimeout().AsDuration() != 50*time.Second {
-			t.Errorf("asked for %s", request.GetTimeout().AsDuration())
+			t.Errorf("requests for %s", request.GetTimeout().AsDuration())
 		}
 	}
-	if text(clock.slept) != "[200ms 200ms]" { // one after the cut, one after the early answer
+	if text(clock.slept) != "[200ms 200ms]" { // one after the cut, one after the early response
 		t.Errorf("slept %v", clock.slept)
 	}
 }
 
-func TestWaitReturnsWhatItIsByThen(t *testing.T) {
+func TestWaitReturnsGenerationAtTimeout(t *testing.T) {
 	g := newGateway(t)
 	client, clock := newClient(t, g.address())
 	var asked []time.Duration
-	takeTheTime := func(came *call) error {
-		asked = append(asked, came.request.(*pb.WaitGenerationRequest).GetTimeout().AsDuration())
+	takeTheTime := func(received *call) error {
+		asked = append(asked, received.request.(*pb.WaitGenerationRequest).GetTimeout().AsDuration())
 		clock.pass(asked[len(asked)-1])
-		return tell(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)})(came)
+		return respond(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)})(received)
 	}
 	g.on("WaitGeneration", takeTheTime, takeTheTime)
 
@@ -290,6 +290,6 @@ func TestWaitReturnsWhatItIsByThen(t *testing.T) {
 		t.Fatal(left, err)
 	}
 	if text(asked) != "[50s 20s]" {
-		t.Errorf("asked for %v", asked)
+		t.Errorf("requests for %v", asked)
 	}
 }

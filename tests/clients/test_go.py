@@ -37,7 +37,7 @@ def test_the_go_tests_pass_with_the_race_detector() -> None:
     output = go("test", "-race", "-count=1", "-timeout=300s", "-v", "./...", CGO_ENABLED="1")
     assert "--- SKIP" not in output
     # Each vector is a test.
-    for file in ("FailedCalls", "CallsThatAreMadeAgain", "WatchesOfMany", "Inputs"):
+    for file in ("FailedCalls", "RetriedCalls", "WatchMany", "Inputs"):
         assert re.search(rf"^    --- PASS: TestVectorsOf{file}/", output, re.MULTILINE)
 
 

@@ -10,7 +10,8 @@ import (
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
 )
 
-// called creates a callback to where nobody listens, of generations that nobody submits; the caller drops it.
+// called creates a callback for a label that no generation has, to an address on which nothing listens. The caller
+// drops it.
 func (t *trial) called(options ...hfgateway.CallbackOption) *hfgateway.CreatedCallback {
 	socket := value[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	socket.Close()
@@ -20,7 +21,7 @@ func (t *trial) called(options ...hfgateway.CallbackOption) *hfgateway.CreatedCa
 	return value[*hfgateway.CreatedCallback](t)(created, err)
 }
 
-// drop deletes the callback: a tenant may have only so many.
+// drop deletes the callback, because a tenant may have only a few.
 func (t *trial) drop(callback *hfgateway.CreatedCallback) {
 	if err := t.client.DeleteCallback(t.ctx, callback.Callback.GetId()); err != nil {
 		t.failf("%v", err)
@@ -97,7 +98,7 @@ func listDeliveries(t *trial) {
 	made := t.called()
 	defer t.drop(made)
 	query := &hfgateway.DeliveryQuery{CallbackId: made.Callback.GetId()}
-	t.check(len(read(t, t.client.ListDeliveries(t.ctx, query)).rest()) == 0, "deliveries of nothing")
+	t.check(len(read(t, t.client.ListDeliveries(t.ctx, query)).rest()) == 0, "unexpected deliveries")
 	for _, err := range t.client.ListDeliveries(t.ctx, nil) {
 		t.refused(err, hfgateway.ErrInvalidInput, "INVALID_INPUT")
 		return

@@ -25,7 +25,7 @@ func getModel(t *trial) {
 	const id = "higgsfield-ai/soul/v2/standard"
 	found := value[*hfgateway.CatalogModel](t)(t.client.GetModel(t.ctx, id))
 	t.check(found.GetId() == id && takes(found, "prompt"), found)
-	_, err := t.client.GetModel(t.ctx, "nobodys/"+hfgateway.NewIdempotencyKey())
+	_, err := t.client.GetModel(t.ctx, "unknown/"+hfgateway.NewIdempotencyKey())
 	t.refused(err, hfgateway.ErrModelUnknown, "MODEL_UNKNOWN")
 }
 
@@ -55,7 +55,7 @@ func listPresets(t *trial) {
 	model := styled.until(func(one *hfgateway.CatalogModel) bool { return takes(one, "preset_id") }).GetId()
 	found := read(t, t.client.ListPresets(t.ctx, &hfgateway.PresetQuery{ModelId: model})).rest()
 	t.check(len(found) > 0 && found[0].GetId() != "" && found[0].GetName() != "", model, found)
-	unknown := &hfgateway.PresetQuery{ModelId: "nobodys/" + hfgateway.NewIdempotencyKey()}
+	unknown := &hfgateway.PresetQuery{ModelId: "unknown/" + hfgateway.NewIdempotencyKey()}
 	for _, err := range t.client.ListPresets(t.ctx, unknown) {
 		t.refused(err, hfgateway.ErrModelUnknown, "MODEL_UNKNOWN")
 		return
@@ -63,17 +63,17 @@ func listPresets(t *trial) {
 	t.failf("an unknown model has no presets, and that is no error")
 }
 
-// takes says whether a model's schema has the parameter.
+// takes returns whether a model's schema has the parameter.
 func takes(model *hfgateway.CatalogModel, parameter string) bool {
 	properties := model.GetParametersSchema().GetFields()["properties"].GetStructValue()
 	return properties.GetFields()[parameter] != nil
 }
 
-// idsOf all in a sequence, none of which may come twice.
+// idsOf returns the ids of a sequence, which must be unique.
 func idsOf[Item interface{ GetId() string }](t *trial, items iter.Seq2[Item, error]) (found []string) {
 	for item, err := range items {
 		id := value[Item](t)(item, err).GetId()
-		t.check(id != "" && !slices.Contains(found, id), "twice or without an id", id)
+		t.check(id != "" && !slices.Contains(found, id), "id is empty or duplicated", id)
 		found = append(found, id)
 	}
 	return found

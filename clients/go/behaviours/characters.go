@@ -8,7 +8,7 @@ import (
 
 var faces = []string{"https://example.com/face-1.png", "https://example.com/face-2.png"}
 
-// training is a new character.
+// training creates a character.
 func (t *trial) training() *hfgateway.Character {
 	created, err := t.client.CreateCharacter(t.ctx, unique("Ann"), faces)
 	return value[*hfgateway.CreatedCharacter](t)(created, err).Character
@@ -43,7 +43,7 @@ func getCharacter(t *trial) {
 }
 
 func listCharacters(t *trial) {
-	t.advance(1) // what Higgsfield was given at the same time is in no order
+	t.advance(1) // Higgsfield does not order characters created at the same time
 	first := t.training().GetId()
 	t.advance(1)
 	second := t.training().GetId()

@@ -25,7 +25,7 @@ func cancelPending(t *trial) {
 	t.check(found.GetState() == hfgateway.StatePending, found)
 	found = value[*hfgateway.Generation](t)(t.client.Cancel(t.ctx, found.GetId()))
 	t.check(found.GetState() == hfgateway.StateCanceled, found)
-	t.restart() // the next gateway was not told to wait, and would send what still waits
+	t.restart() // a new gateway has no retry delay: it would send a pending generation at once
 	t.charged(prompt, 0, 1)
 }
 

@@ -58,7 +58,7 @@ func watchToEnd(t *trial)               { watchOver(t, func() {}) }
 func watchResumesAfterCut(t *trial)     { watchOver(t, t.cut) }
 func watchResumesAfterRestart(t *trial) { watchOver(t, t.restart) }
 
-// watchOver watches one to its end, over trouble in two states.
+// watchOver watches a generation to its end, and calls trouble in two states.
 func watchOver(t *trial, trouble func()) {
 	watch := read(t, t.client.Watch(t.ctx, t.queued(unique("a fox")).GetId()))
 	defer watch.stop()
@@ -78,7 +78,7 @@ func inState(state hfgateway.State) func(*hfgateway.Generation) bool {
 	return func(changed *hfgateway.Generation) bool { return changed.GetState() == state }
 }
 
-// withoutGap says whether there are changes, every revision once and in order from the first.
+// withoutGap returns whether changes has every revision from first, once and in order.
 func withoutGap(changes []*hfgateway.Generation, first int32) bool {
 	for number, changed := range changes {
 		if changed.GetRevision() != first+int32(number) {
@@ -90,13 +90,13 @@ func withoutGap(changes []*hfgateway.Generation, first int32) bool {
 
 func watchStops(t *trial) {
 	id := t.queued(unique("a fox")).GetId()
-	// Leaving the loop is one way.
+	// Break ends a watch.
 	for changed, err := range t.client.Watch(t.ctx, id) {
 		if value[*hfgateway.Generation](t)(changed, err).GetState() == hfgateway.StateQueued {
 			break
 		}
 	}
-	// The context's end is the other.
+	// Canceling the context ends it too.
 	ctx, cancel := context.WithCancel(t.ctx)
 	defer cancel()
 	var last error
@@ -113,7 +113,7 @@ func watchStops(t *trial) {
 func watchMany(t *trial)                { watchTwo(t, []string{hfgateway.NewIdempotencyKey()}, func() {}) }
 func watchManyResumesAfterCut(t *trial) { watchTwo(t, nil, t.cut) }
 
-// watchTwo watches two, and ids that nobody knows, to their ends.
+// watchTwo watches two generations, and unknown ids, until both have ended.
 func watchTwo(t *trial, unknown []string, trouble func()) {
 	first := map[string]int32{}
 	var ids []string
@@ -212,7 +212,7 @@ func generateFailed(t *trial) {
 	t.charged(prompt, 0, 1)
 }
 
-// generated is what became of a generate, and all the progress that was seen.
+// generated returns the result of Generate, and the progress that it reported.
 func generated(t *trial, prompt string) (*hfgateway.Generation, []*hfgateway.Generation, error) {
 	var seen []*hfgateway.Generation
 	result, err := t.client.Generate(t.ctx, hfgateway.Soul(prompt),

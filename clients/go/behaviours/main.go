@@ -1,5 +1,6 @@
-// Command behaviours runs the live behaviours of docs/clients.md against a real gateway: those that are named, else all. It
-// prints one line of JSON for each and ends with 1 where one did not hold.
+// Command behaviours runs the live behaviours of docs/clients.md against a real gateway: those named in its arguments,
+// or all. It prints one line of JSON for each. The exit code is 0 if all passed, 1 if one failed, and 2 for an unknown
+// name.
 package main
 
 import (
@@ -11,7 +12,7 @@ import (
 	"time"
 )
 
-// patience is for one behaviour; none is meant to come near it.
+// patience is the timeout of one behaviour. Passing behaviours stay far below it.
 const patience = 60 * time.Second
 
 type behaviour struct {
@@ -114,30 +115,30 @@ func choose(names []string) ([]behaviour, error) {
 			}
 		}
 		if len(chosen) == before {
-			return nil, fmt.Errorf("no behaviour is called %s", name)
+			return nil, fmt.Errorf("unknown behaviour: %s", name)
 		}
 	}
 	return chosen, nil
 }
 
-// judge prints whether a behaviour held, and what was wrong.
+// judge runs a behaviour, prints its result, and returns whether it passed.
 func judge(stage *stage, one behaviour) bool {
-	told := struct {
+	result := struct {
 		Behaviour string `json:"behaviour"`
 		OK        bool   `json:"ok"`
 		Error     string `json:"error,omitempty"`
 	}{Behaviour: one.name}
-	told.Error = perform(stage, one)
-	told.OK = told.Error == ""
+	result.Error = perform(stage, one)
+	result.OK = result.Error == ""
 	lines := json.NewEncoder(os.Stdout)
 	lines.SetEscapeHTML(false)
-	if err := lines.Encode(told); err != nil {
+	if err := lines.Encode(result); err != nil {
 		panic(err)
 	}
-	return told.OK
+	return result.OK
 }
 
-// perform one behaviour; what was wrong, or nothing.
+// perform runs one behaviour, and returns what went wrong, or "".
 func perform(stage *stage, one behaviour) (wrong string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

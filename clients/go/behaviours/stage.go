@@ -17,7 +17,7 @@ import (
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
 )
 
-// stage is the environment of a run, and a client of it.
+// stage has the environment of a run, and a client of the gateway.
 type stage struct {
 	address, apiKey, otherAPIKey, tlsAddress, tlsCA, harness string
 	client                                                   *hfgateway.Client
@@ -36,20 +36,20 @@ func newStage() *stage {
 	return s
 }
 
-// trial is one behaviour that is performed.
+// trial is the run of one behaviour.
 type trial struct {
 	*stage
 	ctx context.Context
 }
 
-// failure ends a trial, as a panic.
+// failure is the panic that ends a trial.
 type failure string
 
 func (t *trial) failf(format string, arguments ...any) {
 	panic(failure(place() + ": " + fmt.Sprintf(format, arguments...)))
 }
 
-// place in the behaviour that is performed, the first above this file.
+// place returns the line of the behaviour: the first caller outside this file.
 func place() string {
 	for depth := 1; ; depth++ {
 		_, path, line, found := runtime.Caller(depth)
@@ -59,14 +59,14 @@ func place() string {
 	}
 }
 
-// check fails with what is told where the condition does not hold.
-func (t *trial) check(holds bool, told ...any) {
+// check fails the trial with the details unless holds is true.
+func (t *trial) check(holds bool, details ...any) {
 	if !holds {
-		t.failf("not as expected: %v", told)
+		t.failf("not as expected: %v", details)
 	}
 }
 
-// value of a call that has to succeed: one that returned (V, error).
+// value returns a function that returns the value of a call, and fails the trial if it returned an error.
 func value[V any](t *trial) func(V, error) V {
 	return func(v V, err error) V {
 		if err != nil {
@@ -76,24 +76,24 @@ func value[V any](t *trial) func(V, error) V {
 	}
 }
 
-// refused returns the error that a call ended with, which has to be of a kind and a reason.
+// refused checks the kind and reason of err, and returns it.
 func (t *trial) refused(err, kind error, reason string) *hfgateway.Error {
 	var failed *hfgateway.Error
 	if !errors.As(err, &failed) || !errors.Is(err, kind) || failed.Reason != reason {
-		t.failf("%v, and not %v (%q)", err, kind, reason)
+		t.failf("%v instead of %v (%q)", err, kind, reason)
 	}
 	return failed
 }
 
-// impatient clients tell the first failure of a call, and do not make it again.
+// impatient disables retries, so that calls return their first failure.
 var impatient = hfgateway.WithRetryPolicy(hfgateway.RetryPolicy{RepeatCallsFor: -1})
 
-// another client of the gateway, with a key and a connection of its own; the caller closes it.
+// another returns a client with its own key and connection. The caller closes it.
 func (t *trial) another(address, key string, options ...hfgateway.Option) *hfgateway.Client {
 	return value[*hfgateway.Client](t)(hfgateway.New(address, append(options, hfgateway.WithAPIKey(key))...))
 }
 
-// control asks the harness for something.
+// control sends a request to the harness.
 func (t *trial) control(path string, body, answer any) {
 	text := value[[]byte](t)(json.Marshal(body))
 	request := value[*http.Request](t)(
@@ -112,12 +112,12 @@ func (t *trial) control(path string, body, answer any) {
 	}
 }
 
-// advance lets time pass at Higgsfield.
+// advance advances time at Higgsfield.
 func (t *trial) advance(seconds float64) {
 	t.control("/advance", map[string]any{"seconds": seconds}, nil)
 }
 
-// cut resets the connections to the gateway, of which there has to be one.
+// cut resets the connections to the gateway. There must be at least one.
 func (t *trial) cut() {
 	var answer struct{ Connections int }
 	t.control("/cut", map[string]any{}, &answer)
@@ -130,7 +130,7 @@ func (t *trial) restart() {
 
 type fault map[string]any
 
-// plan has Higgsfield err about one prompt.
+// plan makes Higgsfield fail for one prompt.
 func (t *trial) plan(prompt string, planned fault) {
 	planned["prompt"] = prompt
 	t.control("/plan", map[string]any{"faults": []fault{planned}}, nil)
@@ -143,14 +143,14 @@ func (t *trial) ledger(prompt string) (found ledger) {
 	return found
 }
 
-// charged has to be so often what Higgsfield charged for a prompt, and was sent.
+// charged checks how many charges and submissions Higgsfield has for a prompt.
 func (t *trial) charged(prompt string, charges, submissions int) {
 	if found := t.ledger(prompt); found != (ledger{charges, submissions}) {
 		t.failf("%s: %+v", prompt, found)
 	}
 }
 
-// submitted returns once Higgsfield was sent the prompt.
+// submitted waits until Higgsfield has received the prompt.
 func (t *trial) submitted(prompt string) {
 	for t.ledger(prompt).Submissions == 0 {
 		select {
@@ -161,33 +161,33 @@ func (t *trial) submitted(prompt string) {
 	}
 }
 
-// submit has to succeed.
+// submit submits a prompt, which must succeed.
 func (t *trial) submit(prompt string, options ...hfgateway.SubmitOption) *hfgateway.Submission {
 	return value[*hfgateway.Submission](t)(t.client.Submit(t.ctx, hfgateway.Soul(prompt), options...))
 }
 
-// queued is one that Higgsfield has accepted and not begun.
+// queued returns a generation that Higgsfield has accepted but not started.
 func (t *trial) queued(prompt string, options ...hfgateway.SubmitOption) *hfgateway.Generation {
 	found := t.submit(prompt, options...).Generation
 	t.check(found.GetState() == hfgateway.StateQueued, found.GetState())
 	return found
 }
 
-// running is one that runs at Higgsfield.
+// running returns a generation that Higgsfield is running.
 func (t *trial) running(prompt string) *hfgateway.Generation {
 	id := t.queued(prompt).GetId()
 	t.advance(1.5)
 	return t.until(id, hfgateway.StateInProgress)
 }
 
-// completed is one that has ended well.
+// completed returns a completed generation.
 func (t *trial) completed(prompt string) *hfgateway.Generation {
 	id := t.queued(prompt).GetId()
 	t.advance(60)
 	return t.until(id, hfgateway.StateCompleted)
 }
 
-// until the generation has come to a state.
+// until watches the generation until it reaches a state.
 func (t *trial) until(id string, state hfgateway.State) *hfgateway.Generation {
 	for changed, err := range t.client.Watch(t.ctx, id) {
 		if err != nil {
@@ -197,11 +197,11 @@ func (t *trial) until(id string, state hfgateway.State) *hfgateway.Generation {
 			return changed
 		}
 	}
-	t.failf("ended without having been %s", state)
+	t.failf("ended without reaching %s", state)
 	return nil
 }
 
-// reader reads a sequence step by step, and keeps what it has read.
+// reader reads a sequence step by step, and keeps the values.
 type reader[V any] struct {
 	t    *trial
 	next func() (V, error, bool)
@@ -214,7 +214,7 @@ func read[V any](t *trial, sequence iter.Seq2[V, error]) *reader[V] {
 	return &reader[V]{t: t, next: next, stop: stop}
 }
 
-// until it holds for what is read, which is returned.
+// until reads to the first value for which holds returns true, and returns it.
 func (r *reader[V]) until(holds func(V) bool) V {
 	for {
 		read, err, more := r.next()
@@ -231,7 +231,7 @@ func (r *reader[V]) until(holds func(V) bool) V {
 	}
 }
 
-// rest reads to the end.
+// rest reads to the end, and returns all values.
 func (r *reader[V]) rest() []V {
 	for {
 		read, err, more := r.next()
@@ -245,7 +245,7 @@ func (r *reader[V]) rest() []V {
 	}
 }
 
-// unique is a prompt or a label that nobody else uses.
+// unique returns a prompt or label that is used only once.
 func unique(words string) string {
 	return words + " " + hfgateway.NewIdempotencyKey()
 }

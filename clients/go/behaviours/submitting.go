@@ -104,7 +104,7 @@ func submitSaturated(t *trial) {
 	failed := t.refused(err, hfgateway.ErrUpstreamSaturated, "UPSTREAM_SATURATED")
 	t.check(failed.RetryDelay > 0 && failed.Retryable, failed.RetryDelay, failed.Retryable)
 	t.charged(prompt, 0, 1)
-	t.restart() // a gateway that was told to wait would have the next behaviours wait
+	t.restart() // the retry delay would hold up the next behaviours; a new gateway has none
 }
 
 func submitUncertain(t *trial) {

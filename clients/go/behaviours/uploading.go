@@ -63,7 +63,7 @@ func servesAsInput(t *trial, url string) {
 	t.check(submission.Generation.GetState() == hfgateway.StateQueued, submission)
 }
 
-// picture is a PNG of noise, which compresses to about four bytes for each point.
+// picture returns a PNG of noise, which compresses to about four bytes per pixel.
 func picture(t *trial, side int) []byte {
 	noise := image.NewNRGBA(image.Rect(0, 0, side, side))
 	for x := range side {
