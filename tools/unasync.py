@@ -17,11 +17,11 @@ HEADER = "# Generated from _async by tools/unasync.py. DO NOT EDIT!\n"
 # In this order: the longer ones first.
 REPLACEMENTS = {
     r"\basync (def|with|for)\b": r"\1",
-    # Only so can a synchronous call tell its metadata as well.
-    r"\bcall = method\((.+)\)\n\s+answer = await call\n": r"answer, call = method.with_call(\1)\n",
-    # The status of an upload has no rival without asyncio.
-    r"\bawait answer_of\((.+)\)\n": r"\1\n",
-    r"\bfrom hfgateway_client\.answers import answer_of\n": "",
+    # A synchronous call returns its metadata only in this way.
+    r"\bcall = method\((.+)\)\n\s+response = await call\n": r"response, call = method.with_call(\1)\n",
+    # Without asyncio a failed write does not hide the status of the server.
+    r"\bawait result_of\((.+)\)\n": r"\1\n",
+    r"\bfrom hfgateway_client\.responses import result_of\n": "",
     r"\bawait asyncio\.to_thread\((\w+), ": r"\1(",
     r"\bawait ": "",
     r"\bgrpc\.aio\.": "grpc.",
@@ -35,7 +35,7 @@ REPLACEMENTS = {
     r"\basyncio\.sleep\b": "time.sleep",
     r"\bimport asyncio\n": "",
     r"\b_async\b": "_sync",
-    r"The client for asyncio\. .*": 'The client without asyncio."""',
+    r"The client for asyncio\. .*": 'The synchronous client."""',
 }
 
 

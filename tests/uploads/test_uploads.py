@@ -18,8 +18,8 @@ from hfgateway.v1 import upload_service_pb2 as pb
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client import AsyncClient, dop
 from hfgateway_client._async.timers import Timers
-from hfgateway_client.answers import answer_of
 from hfgateway_client.errors import GatewayError, InputRefused, InvalidInput, UpstreamUnavailable
+from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
 from tests.support.running import Running, run, soul
 from tests.support.transports import ConnectTransport
@@ -49,7 +49,7 @@ def chunks(content: bytes, length: int = 1000) -> list[pb.UploadMediaRequest]:
 
 async def uploaded(stub: UploadServiceStub, requests: Iterable[pb.UploadMediaRequest]) -> pb.UploadMediaResponse:
     try:
-        answer: pb.UploadMediaResponse = await answer_of(stub.UploadMedia(iter(requests)))
+        answer: pb.UploadMediaResponse = await result_of(stub.UploadMedia(iter(requests)))
     except grpc.aio.AioRpcError as error:
         raise error_from_rpc(error) from None
     return answer

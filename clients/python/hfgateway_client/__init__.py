@@ -1,4 +1,4 @@
-"""The Python client of Higgsfield Gateway, for asyncio (`AsyncClient`) and without (`Client`).
+"""The Python client of Higgsfield Gateway: `Client`, and `AsyncClient` for asyncio.
 
     from hfgateway_client import Client, soul
 
@@ -6,7 +6,10 @@
         generation = client.generate(soul("a lighthouse at dusk"))
         print(generation.outputs[0].url)
 
-A submit is charged once, however often an answer gets lost; a watch outlasts the connection that it began on.
+A submission is charged at most once, even if it is retried after a lost response. A watch resumes after a lost
+connection or a restart of the gateway.
+
+Errors are subclasses of `GatewayError`; see `hfgateway_client.errors`. All times are in seconds.
 """
 
 from hfgateway.v1.catalog_service_pb2 import Model, Motion, Preset, SoulStyle

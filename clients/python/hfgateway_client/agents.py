@@ -1,4 +1,4 @@
-"""What conversations with agents are made of, for both clients: `client.agents` has the methods."""
+"""Types for conversations with Higgsfield's agents. The methods are those of ``client.agents``."""
 
 from __future__ import annotations
 
@@ -27,51 +27,55 @@ from hfgateway_client.errors import Unavailable
 __all__ = ["Change", "KindName", "MediaSource", "Message", "SentMessage", "Session", "SessionState", "Turn"]
 
 Change = Session | Message
-"""What a watch tells: the session as it is now, or a message that was added or has changed."""
+"""A change that a watch yields: the session in its new state, or a new or changed message."""
 KindName = Literal["image", "video", "audio", "file"]
+"""The kind of a media file."""
 MediaSource = bytes | str | PathLike[str]
 """Media as bytes, or the path of a file."""
-_SETTLED = (MessageState.MESSAGE_STATE_COMPLETED, MessageState.MESSAGE_STATE_FAILED)
+_FINAL = (MessageState.MESSAGE_STATE_COMPLETED, MessageState.MESSAGE_STATE_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """The message that now exists for a key."""
+    """The result of ``send``."""
 
     message: Message
+    """The message, as it was when the call returned."""
     idempotency_key: str
-    """Send with it again, and this message comes back."""
+    """The key of the message. Another ``send`` with this key returns the same message."""
     replayed: bool
-    """The key was known: nothing was sent, nothing is charged twice."""
+    """Whether the key had been used before. If so, the call sent nothing, and nothing is charged again."""
 
     @property
     def id(self) -> str:
-        """The message's."""
+        """The id of the message."""
         return self.message.id
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What came of a message."""
+    """The result of ``ask``: a message and the agent's reaction to it."""
 
     session: Session
+    """The session after the turn."""
     sent: SentMessage
+    """The message that started the turn."""
     messages: tuple[Message, ...]
-    """The agent's, oldest first."""
+    """The agent's messages of the turn, oldest first."""
 
     @property
     def text(self) -> str:
-        """The answer; the question, where there is one."""
+        """The text of the agent's last message: its answer, or its question. "" if there is none."""
         return self.messages[-1].text if self.messages else ""
 
     @property
     def is_question(self) -> bool:
-        """The agent waits for an answer: send it as the next message."""
+        """Whether the agent has asked a question. Answer it with the next message."""
         return self.session.state == SessionState.SESSION_STATE_AWAITING_INPUT
 
     @property
     def failed(self) -> bool:
-        """The agent gave up, or was stopped."""
+        """Whether the turn failed, or was interrupted."""
         return bool(self.messages) and self.messages[-1].state == MessageState.MESSAGE_STATE_FAILED
 
     def __str__(self) -> str:
@@ -80,14 +84,14 @@ class Turn:
 
 @dataclass
 class Cursor:
-    """Where a watch stands: what it has told, and after which message it goes on when its stream breaks."""
+    """The position of a watch: the changes it has yielded, and the message after which to resume a broken stream."""
 
     after: str
     session: Session | None = None
-    _told: dict[str, Message] = field(default_factory=dict)
+    _messages: dict[str, Message] = field(default_factory=dict)
 
     def received(self, response: WatchSessionResponse) -> Change | None:
-        """What is new in it; None for a heartbeat, and for what was told before its stream was opened again."""
+        """Return the change in a response; None for a heartbeat, and for a change from before the stream resumed."""
         if response.HasField("session"):
             if response.session == self.session:
                 return None
@@ -96,31 +100,37 @@ class Cursor:
         if not response.HasField("message"):
             return None
         message = response.message
-        if self._told.get(message.id) == message:
+        if self._messages.get(message.id) == message:
             return None
-        self._told[message.id] = message
-        self._go_on()
+        self._messages[message.id] = message
+        self._advance()
         return message
 
     def turn(self, sent: SentMessage) -> Turn:
-        """What it has come to."""
-        answers = tuple(one for one in self._told.values() if one.role == Role.ROLE_ASSISTANT)
+        """Return the turn of a message, after the watch has ended."""
+        answers = tuple(message for message in self._messages.values() if message.role == Role.ROLE_ASSISTANT)
         return Turn(self.session or Session(), sent, answers)
 
-    def _go_on(self) -> None:
-        """After the last message before which nothing changes any more."""
-        for message in self._told.values():
-            if message.state not in _SETTLED:
+    def _advance(self) -> None:
+        """Resume after the last message that is final and has only final messages before it."""
+        for message in self._messages.values():
+            if message.state not in _FINAL:
                 return
             self.after = message.id
 
 
 def media_request(source: MediaSource, extension: str | None, kind: KindName | None) -> CreateMediaRequest:
-    """The wish for a place: of a file, both are told by its name unless they are given."""
-    named = "" if isinstance(source, bytes) else Path(source).suffix.removeprefix(".")
-    extension = named if extension is None else extension
+    """Build the request for an upload URL.
+
+    A missing extension is taken from the name of the file, and a missing kind from the extension.
+
+    Raises:
+        ValueError: The extension is missing, and the source has no name that shows it.
+    """
+    from_name = "" if isinstance(source, bytes) else Path(source).suffix.removeprefix(".")
+    extension = from_name if extension is None else extension
     if not extension:
-        raise ValueError("an extension is needed, such as png")
+        raise ValueError('extension is required, such as "png"')
     if kind is None:
         guessed = (mimetypes.guess_type(f"x.{extension}")[0] or "").partition("/")[0]
         kind = guessed if guessed in ("image", "video", "audio") else "file"  # type: ignore[assignment]
@@ -128,19 +138,24 @@ def media_request(source: MediaSource, extension: str | None, kind: KindName | N
 
 
 def put(source: MediaSource, url: str, content_type: str, timeout: float | None) -> None:
-    """PUT the bytes to Higgsfield's storage, with no credentials. Raises Unavailable, and what the file raises."""
+    """PUT media to Higgsfield's storage, without credentials.
+
+    Raises:
+        Unavailable: The storage cannot be reached, or did not accept the file.
+        OSError: The file cannot be read.
+    """
     with _opened(source) as (content, size):
         headers = {"Content-Type": content_type, "Content-Length": str(size)}
         request = urllib.request.Request(url, data=content, headers=headers, method="PUT")  # noqa: S310 - the gateway's
         try:
-            with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310 - checked by the gateway
+            with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310 - the gateway has checked it
                 return
         except urllib.error.HTTPError as error:
-            why = f"the storage answered with HTTP status {error.code}"
+            message = f"Higgsfield's storage responded with HTTP status {error.code}"
             error.close()
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            why = f"the storage did not take the file: {getattr(error, 'reason', error)}"
-    raise Unavailable(why, code=None, reason="", failure=Failure(message=why))
+            message = f"the upload to Higgsfield's storage failed: {getattr(error, 'reason', error)}"
+    raise Unavailable(message, code=None, reason="", failure=Failure(message=message))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How the client reaches the gateway: options of the channel, and TLS."""
+"""The gRPC channel to the gateway: its options, and TLS."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from hfgateway_client._version import __version__
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
-# The gateway accepts a ping every 10 s on a connection without data; more often ends it with "Too many pings". A watch
-# has a heartbeat every 15 s, so there pings find dead connections only; a call that waits has nothing else.
+# On a connection without data the gateway accepts a ping every 10 s. If pings are more frequent, it closes the
+# connection with "Too many pings". A watch has a heartbeat every 15 s, so its pings are sent only if the connection is
+# dead. During any other call that waits, pings are the only way to detect a dead connection.
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 0),
-    # A long wait for one answer sends nothing, and would be left without pings after two.
+    # A call that waits sends no data. By default gRPC stops its pings after two.
     ("grpc.http2.max_pings_without_data", 0),
-    # A watch resumes when its gateway is back: gRPC alone would wait for up to two minutes before it even tries.
+    # A watch must resume soon after the gateway is available again. gRPC's default delay is up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5_000),
     ("grpc.primary_user_agent", f"hfgateway-client-python/{__version__}"),
@@ -29,19 +30,26 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
-    """PEM files: whom to trust (default: gRPC's own roots), and, for mTLS, who we are."""
+    """Paths of the PEM files for TLS. They are read when the client is created."""
 
     ca: str | PathLike[str] | None = None
+    """The certificates of the authorities to trust. Default: the root certificates of gRPC."""
     cert: str | PathLike[str] | None = None
+    """The client's certificate chain, for mTLS."""
     key: str | PathLike[str] | None = None
+    """The private key of ``cert``."""
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """The files as they are now."""
+        """Read the files and return the channel credentials.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
         return grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.cert))
 
 
 def channel_credentials(tls: bool | TlsConfig | None) -> grpc.ChannelCredentials | None:
-    """None for plaintext."""
+    """Return the credentials of a channel, or None for plaintext."""
     if not tls:
         return None
     return (TlsConfig() if tls is True else tls).credentials()

@@ -1,11 +1,11 @@
-"""Every way in which a call, or a generation, can go wrong, as one class each.
+"""The errors of the client: one class for each gRPC code, and subclasses for the reasons of the gateway.
 
-Decide by the class or by ``reason``; ``message`` is for people and may change. There is one class for each gRPC code,
-and below it one for each reason that the gateway gives; a reason that is newer than this file, and an error that the
-transport made itself, get the class of their code.
+Handle an error by its class or its ``reason``. The ``message`` is for people and may change. An error of the transport
+has no reason; its class is that of its gRPC code. The same applies to a reason that is newer than this version of the
+client.
 
 ==================  ====================  ================================================================
-code                class                 reasons with a class of their own
+code                class                 reasons, and their subclasses
 ==================  ====================  ================================================================
 INVALID_ARGUMENT    `InvalidInput`        INVALID_INPUT; INPUT_REFUSED `InputRefused`
 UNAUTHENTICATED     `InvalidCredentials`  INVALID_CREDENTIALS
@@ -18,20 +18,25 @@ RESOURCE_EXHAUSTED  `ResourceExhausted`   QUOTA_EXCEEDED `QuotaExceeded`; INSUFF
                                           GATEWAY_OVERLOADED `GatewayOverloaded`
 UNAVAILABLE         `Unavailable`         UPSTREAM_UNAVAILABLE `UpstreamUnavailable`;
                                           GATEWAY_UNAVAILABLE `GatewayUnavailable`
-CANCELLED           `Unavailable`         (the transport's: a gateway that ended had not taken up the call yet)
+CANCELLED           `Unavailable`         (transport: a stopping server had not started the call)
 ABORTED             `Aborted`             SUBMISSION_UNRESOLVED `SubmissionUnresolved`; SESSION_BUSY `SessionBusy`
 INTERNAL            `InternalError`       INTERNAL; UPSTREAM_CREDENTIALS_REFUSED `UpstreamCredentialsRefused`
-DEADLINE_EXCEEDED   `DeadlineExceeded`    (the transport's: the call ended, the generation goes on)
+DEADLINE_EXCEEDED   `DeadlineExceeded`    (transport: the call timed out; the generation continues)
 any other           `GatewayError`
 ==================  ====================  ================================================================
 
-A generation that ended without output is no failed call. Only ``generate`` makes an error of it: `GenerationFailed`, or
-the subclass for its end: `GenerationRefused` (never accepted, nothing charged, the key is free again),
-`GenerationModerated`, `GenerationCanceled`, `GenerationLost` (it may have been charged). Its ``code`` is None. In the
-same way ``train_character`` makes a `TrainingFailed` of a character whose training has failed.
+A generation that ends without output is not a failed call, so only ``generate`` raises an error for it:
+
+- `GenerationRefused`: Higgsfield never accepted it. It was not charged, and its idempotency key can be used again.
+- `GenerationModerated`: Higgsfield's moderation refused it.
+- `GenerationCanceled`: it was canceled.
+- `GenerationLost`: its outcome is unknown. It may have been charged.
+- `GenerationFailed`: it failed for another reason. This is also the base class of the others.
+
+In the same way, ``train_character`` raises `TrainingFailed` if training fails. The ``code`` of these errors is None.
 """
 
-# ruff: noqa: N818 - they are named for what happened, as the gateway's reasons are
+# ruff: noqa: N818 - named after the gateway's reasons, without the suffix Error
 
 from __future__ import annotations
 
@@ -46,23 +51,24 @@ from hfgateway.v1.generation_pb2 import Generation, GenerationState
 
 
 class GatewayError(Exception):
-    """A call that the gateway, or the way to it, did not carry out; the base of all errors here."""
+    """A call failed. The base class of all errors of the client."""
 
     def __init__(self, message: str, *, code: grpc.StatusCode | None, reason: str, failure: Failure) -> None:
         super().__init__(message)
         self.message = message
+        """A text for people, which may change between versions. It never contains a secret."""
         self.code = code
-        """The gRPC code; None where no call failed."""
+        """The gRPC code, or None if no call failed."""
         self.reason = reason
-        """The gateway's word for it, such as "QUOTA_EXCEEDED"; "" for an error of the transport."""
+        """The gateway's reason, such as "QUOTA_EXCEEDED". "" for an error of the transport."""
         self.failure = failure
-        """All that the gateway told, as it told it."""
+        """The error as the gateway sent it. Empty for an error of the transport."""
         self.idempotency_key = ""
-        """The key of a call that failed and has one: repeat with it, and nothing is done twice. Else ""."""
+        """The idempotency key of the call, or "" if the call has none. Retry with it to avoid a second effect."""
 
     @property
     def field_violations(self) -> Sequence[FieldViolation]:
-        """The fields that were refused."""
+        """The fields that were refused, each with its path and a description. Empty if the error names none."""
         return self.failure.field_violations
 
     @property
@@ -72,27 +78,27 @@ class GatewayError(Exception):
 
     @property
     def retry_delay(self) -> float | None:
-        """Seconds to wait before that, where they are known."""
+        """How long to wait before a retry, in seconds, or None if the gateway does not know."""
         if not self.failure.HasField("retry_delay"):
             return None
         return self.failure.retry_delay.ToMicroseconds() / 1e6
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The variable parts of the message, such as "generation_id" and "limit"."""
+        """The variable parts of the message by name, such as "generation_id", "limit" or "state"."""
         return self.failure.metadata
 
     def __str__(self) -> str:
         label = self.reason or (self.code.name if self.code else type(self).__name__)
-        told = self.message  # where only one field is wrong, the message says it all
-        news = [violation for violation in self.field_violations if violation.description not in told]
-        fields = "; ".join(f"{violation.field}: {violation.description}" for violation in news)
+        # If only one field is wrong, the message already contains its description.
+        violations = [violation for violation in self.field_violations if violation.description not in self.message]
+        fields = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
         return f"{label}: {self.message}" + (f" ({fields})" if fields else "")
 
 
 @contextmanager
-def keeping_key(idempotency_key: str) -> Iterator[None]:
-    """Errors raised inside hold the key: who makes the same call again with it does nothing twice."""
+def attach_key(idempotency_key: str) -> Iterator[None]:
+    """Add the key to errors raised in the block, so that the caller can retry with it."""
     try:
         yield
     except GatewayError as error:
@@ -101,27 +107,27 @@ def keeping_key(idempotency_key: str) -> Iterator[None]:
 
 
 class InvalidInput(GatewayError):
-    """The gateway's own check refused the request; ``field_violations`` names the fields."""
+    """The gateway's validation refused the request. ``field_violations`` names the fields."""
 
 
 class InputRefused(InvalidInput):
-    """Higgsfield's check refused the input."""
+    """Higgsfield refused the input. ``field_violations`` names the fields if Higgsfield did."""
 
 
 class InvalidCredentials(GatewayError):
-    """No API key, or one that is wrong, expired or revoked."""
+    """The API key or watch token is missing, wrong, expired or revoked."""
 
 
 class NotAllowed(GatewayError):
-    """The API key may not do this."""
+    """The API key or watch token may not make this call."""
 
 
 class FeatureNotEnabled(NotAllowed):
-    """The Higgsfield account does not have this feature."""
+    """The Higgsfield account does not have this feature, such as agents."""
 
 
 class NotFound(GatewayError):
-    """It does not exist, or belongs to another tenant."""
+    """The resource does not exist, or belongs to another tenant."""
 
 
 class ModelUnknown(NotFound):
@@ -129,117 +135,126 @@ class ModelUnknown(NotFound):
 
 
 class PreconditionFailed(GatewayError):
-    """Not in the state that it is in."""
+    """The state of a resource does not allow the call."""
 
 
 class KeyReused(PreconditionFailed):
-    """The idempotency key stands for a different input, or for a deleted generation."""
+    """The idempotency key was used with a different input, or its resource was deleted."""
 
 
 class NotCancelable(PreconditionFailed):
-    """Too late to cancel, or Higgsfield cannot; ``metadata["state"]`` names the state."""
+    """It is too late to cancel the generation, or Higgsfield cannot. ``metadata["state"]`` names its state."""
 
 
 class NotDone(PreconditionFailed):
-    """It has not ended yet."""
+    """The resource has not reached its final state."""
 
 
 class ModelUnavailable(PreconditionFailed):
-    """The model is disabled or blocked at Higgsfield."""
+    """Higgsfield has disabled or blocked the model."""
 
 
 class ResourceExhausted(GatewayError):
-    """A limit was reached."""
+    """A limit was reached, or something is overloaded. See the subclasses."""
 
 
 class QuotaExceeded(ResourceExhausted):
-    """The tenant's own limit; ``retry_delay`` is set where time helps."""
+    """The tenant has reached a limit. ``retry_delay`` is set if waiting helps."""
 
 
 class InsufficientCredits(ResourceExhausted):
-    """The Higgsfield account has no credits left."""
+    """The Higgsfield account has not enough credits."""
 
 
 class UpstreamSaturated(ResourceExhausted):
-    """Higgsfield is full, and the caller asked not to queue."""
+    """Higgsfield is saturated, and the call does not queue: see ``fail_when_saturated``."""
 
 
 class GatewayOverloaded(ResourceExhausted):
-    """The gateway sheds load, or its queue is full; nothing was done."""
+    """The gateway is overloaded, or its queue is full. The call had no effect, and the client retries it."""
 
 
 class Unavailable(GatewayError):
-    """Not reachable, or not now. The same call may be repeated as it is."""
+    """The gateway or Higgsfield is not available, or a response was lost. The same call can be repeated.
+
+    The client retries this error; see `RetryPolicy`.
+    """
 
 
 class UpstreamUnavailable(Unavailable):
-    """Higgsfield does not answer, or not sensibly."""
+    """Higgsfield sent no usable response."""
 
 
 class GatewayUnavailable(Unavailable):
-    """The gateway is draining, or its store is away."""
+    """The gateway is shutting down, or its store is not available."""
 
 
 class Aborted(GatewayError):
-    """Given up half way; see the subclasses."""
+    """The call was aborted. See the subclasses."""
 
 
 class SubmissionUnresolved(Aborted):
-    """Sent, and no answer came: the same submit with the same key finds out, and never does it twice."""
+    """The request was sent to Higgsfield, but the outcome is unknown, so it may have been executed and charged.
+
+    The same call with the same idempotency key looks for the outcome again, and never sends the request twice. The
+    client retries this error; see `RetryPolicy`.
+    """
 
 
 class SessionBusy(Aborted):
-    """An agent's session is busy with another turn."""
+    """Another turn is running in the agent's session. The message was not sent."""
 
 
 class InternalError(GatewayError):
-    """A defect of the gateway; the message names the incident."""
+    """A defect of the gateway. ``metadata["incident"]`` is its number in the gateway's log."""
 
 
 class UpstreamCredentialsRefused(InternalError):
-    """Higgsfield refuses the gateway's credentials: its operator must act."""
+    """Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them."""
 
 
 class DeadlineExceeded(GatewayError):
-    """The call's own time ran out. What it was about goes on."""
+    """The timeout of the call has passed. The generation, training or turn continues."""
 
 
 class GenerationFailed(GatewayError):
-    """The generation ended without output; ``generation`` holds all about it, ``reason`` says why."""
+    """The generation ended without output. ``reason`` says why."""
 
     def __init__(self, generation: Generation, message: str, *, reason: str) -> None:
         super().__init__(message, code=None, reason=reason, failure=generation.failure)
         self.generation = generation
+        """The generation in its final state."""
         self.idempotency_key = generation.idempotency_key
 
 
 class GenerationRefused(GenerationFailed):
-    """Higgsfield never accepted it: nothing was charged, and its key may be used again."""
+    """Higgsfield never accepted the generation. It was not charged, and its idempotency key can be used again."""
 
 
 class GenerationModerated(GenerationFailed):
-    """Refused by Higgsfield's moderation; not charged."""
+    """Higgsfield's moderation refused the generation. It was not charged."""
 
 
 class GenerationCanceled(GenerationFailed):
-    """Canceled, by a caller or (see ``reason``) by the gateway; not charged."""
+    """The generation was canceled, by a client or by the gateway (see ``reason``). It was not charged."""
 
 
 class GenerationLost(GenerationFailed):
-    """It cannot be told what became of it. It may have been charged."""
+    """The outcome of the generation is unknown. It may have been charged."""
 
 
 class TrainingFailed(GatewayError):
-    """The training of a character has failed, which is not charged; ``character`` holds all about it."""
+    """The training of a character failed. It was not charged."""
 
     def __init__(self, character: SoulCharacter, idempotency_key: str) -> None:
         super().__init__(
-            character.failure.message or "training has failed",
+            character.failure.message or "training failed",
             code=None,
             reason="GENERATION_FAILED",
             failure=character.failure,
         )
         self.character = character
+        """The character in its final state."""
         self.idempotency_key = idempotency_key
 
 

@@ -1,11 +1,11 @@
-"""What to generate, as functions with named arguments: each returns the `GenerationInput` that the client submits.
+"""Constructors of inputs: each returns the `GenerationInput` that a client submits.
 
-An argument that is left out is left out of the message, so that the model's own default holds. Nothing is checked
-here: the gateway checks every field, and its answer names those that it refuses.
+Arguments that are not passed are left out of the message, so that the default of the model applies. The constructors do
+not validate: the gateway does, and its error names the wrong fields.
 
-Where a URL of media is wanted, media that is here may be given too: a ``Path``, bytes, an open file, or an image of
-Pillow. Then a `LocalInput` is returned, whose media the client uploads before it submits. Text is always a URL: what a
-stranger wrote never names a file of yours.
+An argument for the URL of media also accepts local media: a ``Path``, bytes, an open file or a Pillow image. In that
+case the constructor returns a `LocalInput`, and the client uploads its media before it submits. A ``str`` is always a
+URL, so that untrusted text can never name a local file.
 """
 
 from __future__ import annotations
@@ -19,46 +19,56 @@ from hfgateway.v1 import generation_input_pb2 as pb
 from hfgateway_client.uploads import LocalMedia, is_local
 
 SoulVersionName = Literal["v1", "v2", "cinema"]
+"""A version of Soul. A character or a style works only with the version for which it was made."""
 DopVariantName = Literal["lite", "standard", "turbo"]
+"""A variant of DoP."""
 SpeakQualityName = Literal["mid", "high"]
+"""The quality of a Speak video."""
 
 
 Media = str | LocalMedia
-"""A URL, or media that is here."""
+"""A URL, or local media."""
 UrlOf = Callable[[Any], Any]
 
 
 class LocalInput:
-    """An input whose `media` are still here. `urls` are those of the first of them, as far as they are uploaded.
+    """An input with local media, which the client uploads before it submits the input.
 
-    It may be submitted again: what was uploaded is not uploaded anew, so the input stays the same under its key.
+    Media that are uploaded are not uploaded again if the input is submitted again. The URLs stay the same, so the input
+    can be retried with its idempotency key.
     """
 
     def __init__(self, media: list[LocalMedia], build: Callable[[UrlOf], pb.GenerationInput]) -> None:
         self.media = media
+        """The local media, in the order of their upload."""
         self.urls: list[str] = []
+        """The URLs of the media that are uploaded: those of the first ``len(urls)`` items of ``media``."""
         self._build = build
 
     def message(self) -> pb.GenerationInput:
-        """The input, once all of its media are uploaded."""
+        """Return the input as a message. Call it only after all media are uploaded; see ``upload_media``."""
         urls = iter(self.urls)
-        return self._build(lambda one: next(urls) if is_local(one) else one)
+        return self._build(lambda value: next(urls) if is_local(value) else value)
 
 
 AnyInput = pb.GenerationInput | LocalInput
+"""An input that a client can submit."""
 
 
 def _input(build: Callable[[UrlOf], pb.GenerationInput]) -> AnyInput:
-    """The message, where it can be built at once. `build` asks for the URL of each of its media, in the same order."""
+    """Return the message, or a `LocalInput` if it has local media.
+
+    ``build`` must request the URLs of its media in the same order each time it is called.
+    """
     media: list[LocalMedia] = []
 
-    def note(one: Any) -> Any:
-        if not is_local(one):
-            return one
-        media.append(one)
+    def collect(value: Any) -> Any:
+        if not is_local(value):
+            return value
+        media.append(value)
         return ""
 
-    message = build(note)
+    message = build(collect)
     return LocalInput(media, build) if media else message
 
 
@@ -79,7 +89,33 @@ def soul(
     enhance_prompt: bool | None = None,
     seed: int | None = None,
 ) -> AnyInput:
-    """Text to image with Soul."""
+    """Create an input for text to image with Soul.
+
+    Args:
+        prompt: What the image shows.
+        version: The version of Soul: "v1", "v2" or "cinema". Default: "v1".
+        aspect_ratio: "9:16", "16:9", "4:3", "3:4", "1:1", "2:3" or "3:2". Default: the model's own. Not allowed with
+            width and height.
+        width: The width in pixels. Width and height must be one of the sizes of Higgsfield's v1 API, such as 2048 and
+            1536. Only for version "v1". Default: decided by ``aspect_ratio``.
+        height: The height in pixels; see ``width``.
+        resolution: "720p" or "1080p". Default: "720p".
+        batch_size: The number of images: 1 or 4. Default: 1.
+        style_id: The id of a style; see ``list_soul_styles``. Default: the model's own.
+        style_strength: The strength of the style, from 0 to 1. Requires ``style_id``. Default: the model's own.
+        character_id: The id of a trained character of the same version. Default: none.
+        character_strength: The strength of the character, from 0 to 1. Requires ``character_id``. Default: the model's
+            own.
+        image_reference_url: The URL of a reference image, or local media. Only for version "v1". Default: none.
+        enhance_prompt: Whether Higgsfield may rewrite the prompt. Default: the model's own.
+        seed: The seed, from 1 to 1,000,000. Default: none.
+
+    Returns:
+        The input; a `LocalInput` if ``image_reference_url`` is local media.
+
+    Raises:
+        ValueError: The version is unknown.
+    """
     return _input(
         lambda url_of: pb.GenerationInput(
             soul=pb.SoulInput(
@@ -95,7 +131,7 @@ def soul(
                 character_id=character_id,
                 character_strength=character_strength,
                 image_reference_url=url_of(image_reference_url),
-                enhance_prompt=enhance_prompt,  # type: ignore[arg-type]  # None is absent; the stub lacks it
+                enhance_prompt=enhance_prompt,  # type: ignore[arg-type]  # None leaves it out; the stub lacks it
                 seed=seed,
             )
         )
@@ -112,10 +148,27 @@ def dop(
     enhance_prompt: bool | None = None,
     seed: int | None = None,
 ) -> AnyInput:
-    """Image to video with the Director of Photography model; ``motions`` gives a strength (or None) by motion id."""
-    # One image is what most callers have; the letters of its URL are what nobody means.
-    one = isinstance(image_urls, str) or is_local(image_urls)
-    images = [image_urls] if one else list(cast(Iterable[Media], image_urls))
+    """Create an input for image to video with DoP, the Director of Photography model.
+
+    Args:
+        prompt: What moves, and how the camera moves.
+        image_urls: The image to start from, as a URL or local media, or several of them.
+        variant: The variant of DoP: "lite", "standard" or "turbo". Default: "turbo".
+        end_image_url: The last frame, as a URL or local media. Default: none.
+        motions: Up to 2 motion presets: the strength from 0 to 1 by motion id, or None for the default strength, 1. See
+            ``list_motions``. Default: none.
+        enhance_prompt: Whether Higgsfield may rewrite the prompt. Default: the model's own.
+        seed: The seed, from 1 to 1,000,000. Default: none.
+
+    Returns:
+        The input; a `LocalInput` if it has local media.
+
+    Raises:
+        ValueError: The variant is unknown.
+    """
+    # A str is iterable as well, but means one URL.
+    single = isinstance(image_urls, str) or is_local(image_urls)
+    images = [image_urls] if single else list(cast(Iterable[Media], image_urls))
     return _input(
         lambda url_of: pb.GenerationInput(
             dop=pb.DopInput(
@@ -126,7 +179,7 @@ def dop(
                 motions=[
                     pb.MotionStrength(motion_id=id, strength=strength) for id, strength in (motions or {}).items()
                 ],
-                enhance_prompt=enhance_prompt,  # type: ignore[arg-type]  # None is absent; the stub lacks it
+                enhance_prompt=enhance_prompt,  # type: ignore[arg-type]  # None leaves it out; the stub lacks it
                 seed=seed,
             )
         )
@@ -143,7 +196,23 @@ def speak(
     enhance_prompt: bool | None = None,
     seed: int | None = None,
 ) -> AnyInput:
-    """Speech (a WAV file) to video with Speak."""
+    """Create an input for speech to video with Speak.
+
+    Args:
+        image_url: The portrait, as a URL or local media.
+        audio_url: The speech, a WAV file, as a URL or local media.
+        prompt: How the person looks and acts.
+        quality: The quality of the video: "mid" or "high". Default: "mid".
+        duration_seconds: The duration of the video in seconds: 5, 10 or 15. Default: 5.
+        enhance_prompt: Whether Higgsfield may rewrite the prompt. Default: the model's own.
+        seed: The seed, from 1 to 1,000,000. Default: none.
+
+    Returns:
+        The input; a `LocalInput` if it has local media.
+
+    Raises:
+        ValueError: The quality is unknown.
+    """
     return _input(
         lambda url_of: pb.GenerationInput(
             speak=pb.SpeakInput(
@@ -152,7 +221,7 @@ def speak(
                 prompt=prompt,
                 quality=enum_name("SPEAK_QUALITY", quality),
                 duration_seconds=duration_seconds,
-                enhance_prompt=enhance_prompt,  # type: ignore[arg-type]  # None is absent; the stub lacks it
+                enhance_prompt=enhance_prompt,  # type: ignore[arg-type]  # None leaves it out; the stub lacks it
                 seed=seed,
             )
         )
@@ -160,9 +229,18 @@ def speak(
 
 
 def model(model_id: str, /, **parameters: Any) -> AnyInput:
-    """Any Higgsfield model by its id; the parameters are sent as its JSON body, just as they stand.
+    """Create an input for any Higgsfield model.
 
-    Media that is here may stand for a URL anywhere in them, in lists too.
+    Args:
+        model_id: The id of the model, such as "kling-video/v3.0/pro/image-to-video"; see ``list_models``.
+        **parameters: The parameters, sent unchanged as the JSON body. Local media may be used in place of a URL at any
+            depth, including in lists and mappings.
+
+    Returns:
+        The input; a `LocalInput` if it has local media.
+
+    Raises:
+        ValueError: A parameter cannot be represented in JSON.
     """
 
     def build(url_of: UrlOf) -> pb.GenerationInput:
@@ -175,12 +253,12 @@ def model(model_id: str, /, **parameters: Any) -> AnyInput:
 
 def _with_urls(value: Any, url_of: UrlOf) -> Any:
     if isinstance(value, Mapping):
-        return {name: _with_urls(one, url_of) for name, one in value.items()}
+        return {name: _with_urls(item, url_of) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_urls(one, url_of) for one in value]
+        return [_with_urls(item, url_of) for item in value]
     return url_of(value)
 
 
 def enum_name(prefix: str, name: str | None) -> str:
-    """The name of a value as the protos have it."""
+    """Return the name of an enum value as in the protos."""
     return f"{prefix}_{name or 'unspecified'}".upper()

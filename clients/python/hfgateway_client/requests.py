@@ -1,4 +1,4 @@
-"""Builds the messages that the client sends from the arguments that a person writes: seconds, names, datetimes."""
+"""Builds request messages from the arguments of the client's methods: seconds, names and datetimes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,26 @@ from hfgateway.v1.generation_service_pb2 import (
 from hfgateway_client.inputs import SoulVersionName, enum_name
 
 WaitForName = Literal["stored", "accepted", "done"]
+"""When ``submit`` returns: once the gateway has stored the generation, once Higgsfield has accepted or refused it, or
+once it has ended."""
 MediaKindName = Literal["image", "video", "audio", "file"]
+"""The kind of a model's output."""
 StateName = Literal["PENDING", "UNCERTAIN", "QUEUED", "IN_PROGRESS", "COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST"]
+"""The state of a generation."""
 
 
 def new_idempotency_key() -> str:
-    """A key for one generation that is meant; keep it for as long as you might ask again."""
+    """Return a new idempotency key, a random UUID.
+
+    Use one key for each generation, character, callback, session or message that you want to create. Store it for as
+    long as you may retry the call.
+    """
     return str(uuid.uuid4())
 
 
-def key(given: str | None) -> str:
-    """The key that was given, else a new one: without a key, a repeat would be a second time."""
-    return new_idempotency_key() if given is None else given
+def key_or_new(idempotency_key: str | None) -> str:
+    """Return the given key, or a new one, so that a retry has no second effect."""
+    return new_idempotency_key() if idempotency_key is None else idempotency_key
 
 
 def submit_request(
@@ -44,10 +52,10 @@ def submit_request(
     fail_when_saturated: bool,
     outputs_ttl: float | None,
 ) -> SubmitGenerationRequest:
-    """A submit, always with a key: a repeat without one would be a second generation."""
+    """Build a submission. It always has a key: a retry without one would create a second generation."""
     return SubmitGenerationRequest(
         input=input,
-        idempotency_key=key(idempotency_key),
+        idempotency_key=key_or_new(idempotency_key),
         labels=labels or {},
         wait_for=f"WAIT_FOR_{wait_for or 'unspecified'}".upper(),
         wait_timeout=duration(wait_timeout),
@@ -60,12 +68,12 @@ def submit_request(
 def create_character_request(
     name: str, image_urls: Iterable[str], *, version: SoulVersionName | None, idempotency_key: str | None
 ) -> CreateCharacterRequest:
-    """A creation, always with a key: a repeat without one would be paid again."""
+    """Build an order for training. It always has a key: a retry without one would be charged again."""
     return CreateCharacterRequest(
         name=name,
         image_urls=image_urls,
         version=enum_name("SOUL_VERSION", version),
-        idempotency_key=key(idempotency_key),
+        idempotency_key=key_or_new(idempotency_key),
     )
 
 
@@ -79,7 +87,11 @@ def generation_filter(
     created_after: datetime | None,
     created_before: datetime | None,
 ) -> GenerationFilter:
-    """All that is set must match."""
+    """Build a filter. A generation must match all fields that are set.
+
+    Raises:
+        ValueError: A state is unknown, or a datetime has no time zone.
+    """
     return GenerationFilter(
         ids=ids,
         states=[f"GENERATION_STATE_{state}" for state in states],
@@ -94,14 +106,14 @@ def generation_filter(
 def callback_filter(
     *, states: Iterable[StateName], model_ids: Iterable[str], labels: Mapping[str, str] | None
 ) -> GenerationFilter:
-    """What a callback can be limited to."""
+    """Build the filter of a callback, which has fewer fields than that of a list."""
     return generation_filter(
         ids=(), states=states, model_ids=model_ids, labels=labels, created_after=None, created_before=None
     )
 
 
 def duration(seconds: float | None) -> Duration | None:
-    """None stays None: the field is absent then."""
+    """Convert seconds; None stays None, which leaves the field out of a message."""
     if seconds is None:
         return None
     message = Duration()
@@ -109,12 +121,16 @@ def duration(seconds: float | None) -> Duration | None:
     return message
 
 
-def timestamp(moment: datetime | None) -> Timestamp | None:
-    """None stays None; a datetime without a zone would be taken for UTC without a word, so it is refused."""
-    if moment is None:
+def timestamp(time: datetime | None) -> Timestamp | None:
+    """Convert a datetime; None stays None, which leaves the field out of a message.
+
+    Raises:
+        ValueError: The datetime has no time zone. Protobuf would silently interpret it as UTC.
+    """
+    if time is None:
         return None
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment} has no time zone")
+    if time.tzinfo is None:
+        raise ValueError(f"the datetime {time} has no time zone")
     message = Timestamp()
-    message.FromDatetime(moment)
+    message.FromDatetime(time)
     return message

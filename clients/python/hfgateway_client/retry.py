@@ -1,10 +1,14 @@
-"""When a call is made again, and how long to wait before it. Pure: who uses it brings the clock and the sleep.
+"""When a call is retried, and after which delay. Performs no I/O: callers supply the clock and the sleep.
 
-A call is repeated as it is, a submit with the same key, and only where the gateway's contract says that nothing is
-done twice: after UNAVAILABLE (an answer that was lost arrives as that), after CANCELLED (which a server makes of calls
-that it has not taken up when it ends), after a refusal to even look at it (GATEWAY_OVERLOADED), and after
-SUBMISSION_UNRESOLVED, which asks for it. There is one mechanism: gRPC's own retry
-policy could do the first alone, and does not know RetryInfo.
+A call is retried unchanged (a submission with the same key), and only if the gateway guarantees that a retry has no
+second effect:
+
+- after UNAVAILABLE, which is also the error of a lost response;
+- after CANCELLED, which a stopping server returns for calls that it has not started;
+- after GATEWAY_OVERLOADED, which means that the call had no effect;
+- after SUBMISSION_UNRESOLVED, which asks for a retry.
+
+The retries of gRPC itself are not used: they cover only the first case, and ignore RetryInfo.
 """
 
 from __future__ import annotations
@@ -13,31 +17,41 @@ from dataclasses import dataclass
 
 from hfgateway_client import errors
 
-_REPEATABLE = (errors.Unavailable, errors.GatewayOverloaded, errors.SubmissionUnresolved)
+_RETRYABLE = (errors.Unavailable, errors.GatewayOverloaded, errors.SubmissionUnresolved)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How patient a client is. Delays are in seconds."""
+    """How a client retries failed calls and resumes broken watches. All times are in seconds.
+
+    Retried errors are `Unavailable`, `GatewayOverloaded` and `SubmissionUnresolved`. The delay before a retry is the
+    ``retry_delay`` of the error. If it has none, the delay is ``first_delay``, doubled after each consecutive failure
+    up to ``max_delay``, times a random factor from 0.5 to 1.
+    """
 
     first_delay: float = 0.2
+    """The delay before the first retry."""
     max_delay: float = 10.0
+    """The longest delay between two attempts. A ``retry_delay`` of the gateway may exceed it."""
     repeat_calls_for: float | None = None
-    """No more repeats of a unary call after so long. None: until its deadline."""
+    """How long to retry a unary call after its first failure. 0 disables retries. None retries until its deadline."""
     resume_watches_for: float = 120.0
-    """A watch ends with the last error when the gateway was away for so long."""
+    """How long to resume a watch after its stream breaks. Any message, including a heartbeat, resets this time."""
 
     def delay(self, failures: int, retry_delay: float | None, chance: float) -> float:
-        """Before the next attempt: what the gateway asked for, else twice as long each time, with jitter.
+        """Return the delay before the next attempt, in seconds.
 
-        ``failures`` counts the attempts that failed in a row, from 1; ``chance`` is 0 to 1.
+        Args:
+            failures: The number of consecutive failures, from 1.
+            retry_delay: The delay that the gateway asked for, in seconds, or None.
+            chance: A random number from 0 to 1, for the jitter.
         """
         if retry_delay:
-            return retry_delay  # the gateway has spread it already
+            return retry_delay  # the gateway has already added jitter
         full = min(self.first_delay * 2.0 ** min(failures - 1, 32), self.max_delay)
         return full * (0.5 + chance / 2)
 
 
 def may_repeat(error: errors.GatewayError) -> bool:
-    """Whether the same call may be made again without doing anything twice, and has a chance."""
-    return isinstance(error, _REPEATABLE)
+    """Return whether a retry of the same call has no second effect and may succeed."""
+    return isinstance(error, _RETRYABLE)

@@ -1,4 +1,4 @@
-"""Reads what a failed call, or a failed generation, says about itself, and makes the fitting error of it."""
+"""Converts failed calls and failed generations into the errors of `hfgateway_client.errors`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ _WARNING_KEY = "hfgateway-warning"
 
 
 def error_from_rpc(error: grpc.RpcError) -> errors.GatewayError:
-    """The typed error of a failed call, by its reason; of an unknown reason, or of none, by its code."""
+    """Return the error of a failed call.
+
+    Its class depends on the reason. If the reason is missing or not known to this version, it depends on the gRPC code.
+    """
     code: grpc.StatusCode = error.code()
     try:
         failure, reason = _read_details(error)
-    except DecodeError:  # not the gateway's
+    except DecodeError:  # the details are not from the gateway
         failure, reason = Failure(), ""
     message = failure.message or error.details() or code.name.replace("_", " ").lower()
     by_code = errors.BY_CODE.get(code, errors.GatewayError)
@@ -33,12 +36,16 @@ def error_from_rpc(error: grpc.RpcError) -> errors.GatewayError:
 
 
 def warnings_in(metadata: Iterable[tuple[str, Any]]) -> tuple[str, ...]:
-    """What the gateway warns of beside an answer: its initial metadata has an entry for each."""
+    """Return the warnings of the gateway. A response has one entry for each in its initial metadata."""
     return tuple(str(value) for key, value in metadata if key == _WARNING_KEY)
 
 
 def error_from_generation(generation: Generation) -> errors.GenerationFailed:
-    """The typed error of a generation that ended, and not as COMPLETED."""
+    """Return the error that ``generate`` raises for a generation that has ended in a state other than COMPLETED.
+
+    Its class is `GenerationRefused`, `GenerationModerated`, `GenerationCanceled` or `GenerationLost`, and otherwise
+    `GenerationFailed`.
+    """
     error_class = errors.BY_END.get(generation.state, errors.GenerationFailed)
     if generation.state == GenerationState.GENERATION_STATE_FAILED and not generation.HasField("accept_time"):
         error_class = errors.GenerationRefused
@@ -47,17 +54,23 @@ def error_from_generation(generation: Generation) -> errors.GenerationFailed:
 
 
 def state_name(generation: Generation) -> str:
-    """ "QUEUED", "COMPLETED" and so on; "STATE_17" for one that is newer than these stubs."""
+    """Return the name of a generation's state, such as "QUEUED" or "COMPLETED".
+
+    A state that is newer than this version of the client is returned by its number, such as "STATE_17".
+    """
     return _short_name(GenerationState, generation.state, "GENERATION_STATE_", unknown="STATE_")
 
 
 def character_state_name(character: SoulCharacter) -> str:
-    """ "QUEUED", "COMPLETED" and so on; "STATE_17" for one that is newer than these stubs."""
+    """Return the name of a character's state, such as "IN_PROGRESS" or "COMPLETED".
+
+    A state that is newer than this version of the client is returned by its number, such as "STATE_17".
+    """
     return _short_name(CharacterState, character.state, "CHARACTER_STATE_", unknown="STATE_")
 
 
 def reason_name(failure: Failure) -> str:
-    """ "QUOTA_EXCEEDED" and so on; "" where no reason is given."""
+    """Return the name of a failure's reason, such as "QUOTA_EXCEEDED", or "" if it has none."""
     if failure.reason == ErrorReason.ERROR_REASON_UNSPECIFIED:
         return ""
     return _short_name(ErrorReason, failure.reason, "ERROR_REASON_", unknown="REASON_")
@@ -73,10 +86,10 @@ def _short_name(
 
 
 def _read_details(error: grpc.RpcError) -> tuple[Failure, str]:
-    """The Failure and the name of its reason.
+    """Return the Failure in the details of an error, and the name of its reason.
 
-    The name is ErrorInfo's where there is one: it is right for reasons, too, that these stubs do not know. A Failure
-    that is missing (a proxy's own error) is put together from the standard details.
+    The name is taken from ErrorInfo if possible, because that has the names of reasons newer than these stubs. If there
+    is no Failure, as in an error of a proxy, one is built from the standard details.
     """
     failure, standard = Failure(), Failure()
     reason = ""

@@ -1,4 +1,4 @@
-"""What a submit, or the creation of a character or a callback, answers with."""
+"""Results of the calls that create something under an idempotency key."""
 
 from __future__ import annotations
 
@@ -11,51 +11,60 @@ from hfgateway.v1.generation_pb2 import Generation
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The generation that now exists for a key."""
+    """The result of ``submit``."""
 
     generation: Generation
+    """The generation with its input, as it was when the call returned."""
     idempotency_key: str
-    """Submit with it again, and this generation comes back."""
+    """The key of the submission. Another ``submit`` with this key and the same input returns the same generation."""
     replayed: bool
-    """The key was known: nothing new was started, nothing is charged twice."""
+    """Whether the key had been used before. If so, the call started nothing, and nothing is charged again."""
     warnings: tuple[str, ...] = ()
-    """Parameters that may be wrong, each as ``field: what is wrong``: the gateway doubts the schema that says so."""
+    """Parameters that may be wrong, each as ``field: problem``.
+
+    The gateway warns instead of refusing if its copy of the model's schema may be out of date.
+    """
 
     @property
     def id(self) -> str:
-        """The generation's."""
+        """The id of the generation."""
         return self.generation.id
 
 
 @dataclass(frozen=True, slots=True)
 class NewCharacter:
-    """The character that now exists for a key."""
+    """The result of ``create_character``."""
 
     character: SoulCharacter
+    """The character, as it was when the call returned."""
     idempotency_key: str
-    """Create with it again, and this character comes back."""
+    """The key of the call. Another ``create_character`` with this key returns the same character."""
     replayed: bool
-    """The key was known: nothing new was started, nothing is charged twice."""
+    """Whether the key had been used before. If so, the call started nothing, and nothing is charged again."""
 
     @property
     def id(self) -> str:
-        """The character's."""
+        """The id of the character. Pass it to `soul` as ``character_id``."""
         return self.character.id
 
 
 @dataclass(frozen=True, slots=True)
 class NewCallback:
-    """The callback that now exists for a key."""
+    """The result of ``create_callback``."""
 
     callback: Callback
+    """The callback, as it was when the call returned."""
     secret: str
-    """Told this once: keep it where the receiver finds it. Empty where the callback was known."""
+    """The secret for `verify_webhook` ("whsec_..."). The gateway returns it only once: store it for the receiver.
+
+    Empty if ``replayed``; ``rotate_callback_secret`` creates a new one.
+    """
     idempotency_key: str
-    """Create with it again, and this callback comes back."""
+    """The key of the call. Another ``create_callback`` with this key returns the same callback."""
     replayed: bool
-    """The key was known: nothing new was created."""
+    """Whether the key had been used before. If so, the call created nothing."""
 
     @property
     def id(self) -> str:
-        """The callback's."""
+        """The id of the callback."""
         return self.callback.id

@@ -1,4 +1,4 @@
-"""Media to upload, from wherever a caller has it, as the messages of one upload."""
+"""Reads media from a source, and converts it to the messages of an upload."""
 
 from __future__ import annotations
 
@@ -15,50 +15,55 @@ from hfgateway.v1.upload_service_pb2 import UploadHeader, UploadMediaRequest
 
 
 class Picture(Protocol):
-    """An image of Pillow (PIL.Image.Image); this package does without Pillow."""
+    """A Pillow image (``PIL.Image.Image``). This package does not depend on Pillow."""
 
     @property
     def mode(self) -> str:
-        """Such as RGB."""
+        """The pixel format, such as "RGB"."""
 
     def convert(self, mode: str) -> Any:
-        """The same in another mode."""
+        """Return a copy in another pixel format."""
 
     def save(self, fp: Any, format: str | None = None) -> None:
-        """Write it to a file."""
+        """Write the image to a file."""
 
 
 LocalMedia = bytes | os.PathLike[str] | IO[bytes] | Picture
-"""Media that is here: bytes, the path of a file, an open file, or an image of Pillow."""
+"""Local media: bytes, the path of a file, a binary file that is open, or a Pillow image."""
 UploadSource = LocalMedia | str | Iterable[bytes] | AsyncIterable[bytes]
-"""The same, and a path as text, and pieces of any size; `AsyncClient` takes asynchronous ones too."""
+"""A source for ``upload``: local media, a path as a ``str``, or an iterable of bytes.
+
+Only `AsyncClient` accepts an asynchronous iterable.
+"""
 
 CHUNK = 256 * 1024
 _BY_SUFFIX = {
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif",
     ".wav": "audio/wav", ".mp4": "video/mp4",
 }  # fmt: skip
-"""What Higgsfield takes, by the ends of names; Python's own table differs from machine to machine."""
+"""The media types that Higgsfield accepts, by file extension. Python's own table differs between machines."""
 
 
 class UploadParts:
-    """The header, then the media in chunks; to iterate over once, with or without asyncio.
+    """The messages of one upload: the header, then the media in chunks.
 
-    Where the source fails, a second header ends them, which every gateway refuses: were the call canceled instead, what
-    came before might look like the whole.
+    Supports one iteration, which can be synchronous or asynchronous.
+
+    If the source fails, the last message is a second header, which the gateway always refuses. If the call was canceled
+    instead, the gateway might take the part that was sent for the whole.
     """
 
     def __init__(self, header: UploadHeader, pieces: Iterable[bytes] | AsyncIterable[bytes]) -> None:
         self._header = header
         self._pieces = pieces
         self.failure: Exception | None = None
-        """What the source raised."""
+        """The exception that the source raised, or None."""
 
     def __iter__(self) -> Iterator[UploadMediaRequest]:
         yield UploadMediaRequest(header=self._header)
         try:
             if isinstance(self._pieces, AsyncIterable):
-                raise TypeError("asynchronous pieces are for AsyncClient")
+                raise TypeError("an asynchronous iterable requires AsyncClient")
             for piece in self._pieces:
                 yield from _chunks(piece)
         except Exception as error:
@@ -82,70 +87,73 @@ class UploadParts:
 
 @dataclass(frozen=True)
 class Media:
-    """One upload: what is said of it, and its bytes. Where it can be read `again`, a failed upload is repeated.
-
-    `open` gives the bytes from their beginning; a file that is named is open for as long.
-    """
+    """The header of an upload, and access to its bytes."""
 
     header: UploadHeader
     open: Callable[[], AbstractContextManager[Iterable[bytes] | AsyncIterable[bytes]]]
-    again: bool
+    """Return the bytes from the beginning. A file that is given by path is open as long as the context."""
+    rereadable: bool
+    """Whether the bytes can be read more than once, so that a failed upload can be retried."""
 
 
 def media(source: UploadSource, content_type: str | None, size: int | None, format: str) -> Media:
-    """What a source is. The size is told where it can be known, the type found out where it is not given.
+    """Return the media of a source, with its size if it can be determined.
 
-    A name tells the type, else the first bytes do; ValueError where neither does.
+    A missing content type is taken from the name of a file, or from its first bytes.
+
+    Raises:
+        ValueError: The content type is missing and cannot be determined.
+        OSError: The file cannot be read.
     """
     if is_picture(source):
         source, content_type = _encoded(cast(Picture, source), format), content_type or f"image/{format}"
     if isinstance(source, bytes | bytearray | memoryview):
         content = bytes(source)
         header = _header(content_type, "", content[:16], len(content))
-        return Media(header, lambda: nullcontext([content]), again=True)
+        return Media(header, lambda: nullcontext([content]), rereadable=True)
     if isinstance(source, str | os.PathLike):
         path = source
         with open(path, "rb") as file:
             header = _header(content_type, os.fspath(path), file.read(16), os.fstat(file.fileno()).st_size)
-        return Media(header, lambda: _File(path), again=True)
+        return Media(header, lambda: _File(path), rereadable=True)
     if hasattr(source, "read"):
         return _of_file(cast(IO[bytes], source), content_type, size)
     pieces = cast(Iterable[bytes] | AsyncIterable[bytes], source)
-    return Media(_header(content_type, "", b"", size), lambda: nullcontext(pieces), again=False)
+    return Media(_header(content_type, "", b"", size), lambda: nullcontext(pieces), rereadable=False)
 
 
 def is_local(value: object) -> bool:
-    """Whether it is media that has to be uploaded before it is an input. Text never is: it is a URL."""
+    """Return whether a value is local media, which must be uploaded first. A ``str`` never is: it is a URL."""
     return (
         isinstance(value, bytes | bytearray | memoryview | os.PathLike) or hasattr(value, "read") or is_picture(value)
     )
 
 
 def is_picture(value: object) -> bool:
-    """Whether it is an image of Pillow, which is imported by whoever made it."""
+    """Return whether a value is a Pillow image, without importing Pillow."""
     return any((base.__module__, base.__name__) == ("PIL.Image", "Image") for base in type(value).__mro__)
 
 
 def _of_file(file: IO[bytes], content_type: str | None, size: int | None) -> Media:
-    """An open file, from where it stands; again from there, where it can go back."""
+    """Return the media of an open file, from its current position. It is rereadable if the file is seekable."""
     name = getattr(file, "name", "")
     name = name if isinstance(name, str) else ""
     if not (hasattr(file, "seekable") and file.seekable()):
-        return Media(_header(content_type, name, b"", size), lambda: nullcontext(_read(file)), again=False)
-    begin = file.tell()
+        return Media(_header(content_type, name, b"", size), lambda: nullcontext(_read(file)), rereadable=False)
+    start = file.tell()
     first = file.read(16)
-    header = _header(content_type, name, first, file.seek(0, io.SEEK_END) - begin if size is None else size)
-    file.seek(begin)
+    header = _header(content_type, name, first, file.seek(0, io.SEEK_END) - start if size is None else size)
+    file.seek(start)
 
-    def from_the_beginning() -> AbstractContextManager[Iterable[bytes]]:
-        file.seek(begin)
+    def from_start() -> AbstractContextManager[Iterable[bytes]]:
+        file.seek(start)
         return nullcontext(_read(file))
 
-    return Media(header, from_the_beginning, again=True)
+    return Media(header, from_start, rereadable=True)
 
 
 class _File:
-    """A file by its name, open while it is read."""
+    """A file given by its path, opened for the time in which it is read."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
@@ -159,10 +167,10 @@ class _File:
 
 
 def _header(content_type: str | None, name: str, first: bytes, size: int | None) -> UploadHeader:
-    found = content_type or _by_name(name) or _by_content(first)
-    if not found:
-        raise ValueError("content_type is needed: neither a name nor the first bytes tell what this is")
-    return UploadHeader(content_type=found, size=size)
+    detected = content_type or _by_name(name) or _by_content(first)
+    if not detected:
+        raise ValueError("content_type is required: it cannot be determined from a name or from the first bytes")
+    return UploadHeader(content_type=detected, size=size)
 
 
 def _by_name(name: str) -> str:
@@ -172,14 +180,14 @@ def _by_name(name: str) -> str:
 def _by_content(first: bytes) -> str:
     if first.startswith(b"RIFF"):
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(first[8:12], "")
-    for begin, found in ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif")):
-        if first.startswith(begin):
-            return found
+    for prefix, content_type in ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif")):
+        if first.startswith(prefix):
+            return content_type
     return "video/mp4" if first[4:8] == b"ftyp" else ""
 
 
 def _encoded(picture: Picture, format: str) -> bytes:
-    """As a file. JPEG has no transparency: it is dropped."""
+    """Encode an image. JPEG does not support transparency, so it is dropped."""
     if format == "jpeg" and picture.mode not in ("RGB", "L", "CMYK"):
         picture = picture.convert("RGB")
     file = io.BytesIO()

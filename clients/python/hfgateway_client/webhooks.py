@@ -1,4 +1,4 @@
-"""For receivers: whether a webhook is the gateway's, and the generation that it tells of (Standard Webhooks 1.0.0)."""
+"""Verification of the gateway's webhooks, for servers that receive them (Standard Webhooks 1.0.0)."""
 
 from __future__ import annotations
 
@@ -16,43 +16,60 @@ from google.protobuf import json_format
 from hfgateway.v1.generation_pb2 import Generation
 
 TOLERANCE = 300.0
-"""Seconds by which the gateway's clock may differ from ours; older webhooks may have been recorded by somebody."""
+"""The default difference in seconds allowed between a webhook's timestamp and the receiver's clock.
+
+It limits how long a recorded webhook can be replayed.
+"""
 
 
 class WebhookError(Exception):
-    """It is not the gateway's, or not from now: answer with 401, and believe nothing of it."""
+    """The request is not a valid webhook of the gateway. Respond with HTTP status 401 and ignore its content."""
 
 
 def verify_webhook(
     secret: str, headers: Mapping[str, str], body: bytes, *, tolerance: float = TOLERANCE, now: float | None = None
 ) -> Generation:
-    """The generation at the revision that the webhook tells of; an empty one, without an id, for a test.
+    """Verify the signature and the age of a webhook, and return its generation.
 
-    ``secret`` is what ``create_callback`` or ``rotate_callback_secret`` told ("whsec_…"), ``body`` the bytes exactly
-    as they came; ``headers`` in any case. Raises `WebhookError`. The same webhook may come again: drop a ``webhook-id``
-    that you have seen, or a ``revision`` that is not above the last one of its generation.
+    The gateway delivers each webhook at least once. Ignore one whose ``webhook-id`` header you have already handled,
+    or whose generation has a ``revision`` that is not greater than the last one you have seen.
+
+    Args:
+        secret: The secret of the callback ("whsec_..."), from ``create_callback`` or ``rotate_callback_secret``.
+        headers: The headers of the request. Names may be in any case.
+        body: The body of the request, byte for byte as received.
+        tolerance: How much the timestamp may differ from ``now``, in seconds.
+        now: The current Unix time in seconds. Default: the system's clock.
+
+    Returns:
+        The generation at the revision that the webhook reports. For a test delivery, an empty one without an id.
+
+    Raises:
+        WebhookError: A header is missing, the timestamp is too old or too new, no signature matches, or the body
+            contains no generation.
+        ValueError: The secret is malformed.
     """
-    found = {name.lower(): value for name, value in headers.items()}
-    name, sent = found.get("webhook-id", ""), found.get("webhook-timestamp", "")
-    if not name or not re.fullmatch("[0-9]{1,15}", sent):
-        raise WebhookError("it has no webhook-id, or no webhook-timestamp")
-    if abs(int(sent) - (time.time() if now is None else now)) > tolerance:
-        raise WebhookError("it was signed at another time")
-    signed = f"{name}.{sent}.".encode() + body
+    received = {name.lower(): value for name, value in headers.items()}
+    webhook_id, timestamp = received.get("webhook-id", ""), received.get("webhook-timestamp", "")
+    if not webhook_id or not re.fullmatch("[0-9]{1,15}", timestamp):
+        raise WebhookError("the webhook-id or webhook-timestamp header is missing or invalid")
+    if abs(int(timestamp) - (time.time() if now is None else now)) > tolerance:
+        raise WebhookError("the webhook-timestamp is outside the tolerance")
+    signed = f"{webhook_id}.{timestamp}.".encode() + body
     expected = b"v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256))
-    given = found.get("webhook-signature", "").encode().split()
-    # All are compared: how many there are, and which one it was, must not show in the time it took.
-    if not any([hmac.compare_digest(expected, one) for one in given]):  # noqa: C419
-        raise WebhookError("none of its signatures is made with this secret")
+    signatures = received.get("webhook-signature", "").encode().split()
+    # Compares all of them, so that the time taken does not reveal how many there are or which one matches.
+    if not any([hmac.compare_digest(expected, signature) for signature in signatures]):  # noqa: C419
+        raise WebhookError("no signature matches the secret")
     try:
         content = json.loads(body)
         return json_format.ParseDict(content["data"], Generation(), ignore_unknown_fields=True)
     except (ValueError, KeyError, TypeError, json_format.ParseError) as error:
-        raise WebhookError("it tells of no generation") from error
+        raise WebhookError("the body contains no generation") from error
 
 
 def _key(secret: str) -> bytes:
     try:
         return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except binascii.Error:
-        raise ValueError("a secret is whsec_ and base64") from None
+        raise ValueError("a webhook secret must be whsec_ followed by base64") from None

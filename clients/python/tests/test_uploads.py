@@ -18,7 +18,7 @@ from hfgateway.v1.token_service_pb2 import CreateWatchTokenResponse
 from hfgateway.v1.upload_service_pb2 import CreateUploadResponse, UploadHeader, UploadMediaRequest, UploadMediaResponse
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client import AsyncClient, Client, errors
-from hfgateway_client.answers import answer_of
+from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
 
 MEDIA = bytes(range(256)) * 3000  # 750 KiB
@@ -163,7 +163,7 @@ async def test_a_refusal_while_the_parts_are_written_is_told_as_that(gateway: Sc
         upload = UploadServiceStub(channel).UploadMedia
         for _ in range(times):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await answer_of(upload(iter(parts)))
+                await result_of(upload(iter(parts)))
             assert error_from_rpc(refused.value).reason == "INPUT_REFUSED"
 
 
@@ -218,7 +218,7 @@ async def test_the_type_is_found_out(name: str, tmp_path: Path, gateway: Scripte
 
 @pytest.mark.parametrize("source", [b"words", io.BytesIO(b""), pieces()])
 async def test_a_type_that_nothing_tells_is_asked_for(source: Any, client: AsyncClient) -> None:
-    with pytest.raises(ValueError, match="content_type is needed"):
+    with pytest.raises(ValueError, match="content_type is required"):
         await client.upload(source)
 
 

@@ -1,1 +1,1 @@
-"""The client for asyncio. `_sync` is generated from this package by tools/unasync.py: edit here only."""
+"""The client for asyncio. tools/unasync.py generates `_sync` from this package, so edit only this one."""

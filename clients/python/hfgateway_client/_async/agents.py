@@ -1,4 +1,4 @@
-"""Conversations with agents: `client.agents`."""
+"""Conversations with Higgsfield's agents: the methods of ``client.agents``."""
 
 from __future__ import annotations
 
@@ -21,25 +21,51 @@ from hfgateway_client.agents import (
     media_request,
     put,
 )
-from hfgateway_client.errors import keeping_key
+from hfgateway_client.errors import attach_key
 
 
 class Agents:
-    """Sessions with Higgsfield's agents. A message is sent, and charged, once, however often an answer gets lost."""
+    """Conversations with Higgsfield's agents. Access it as ``client.agents``.
+
+    Higgsfield must have enabled agents for the account. This API may change between versions.
+
+    In addition to the errors of every call (see `AsyncClient`), each method can raise these:
+
+    - `FeatureNotEnabled`: the Higgsfield account does not have agents.
+    - `InsufficientCredits`: the Higgsfield account has not enough credits.
+    - `UpstreamUnavailable`: Higgsfield sent no usable response.
+    - `UpstreamCredentialsRefused`: Higgsfield refuses the gateway's credentials.
+    """
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
     async def create_session(self, *, idempotency_key: str | None = None) -> Session:
-        """A new session; with a key that was used for one, that one. An error holds the key, also one that was made."""
-        request = pb.CreateSessionRequest(idempotency_key=requests.key(idempotency_key))
-        with keeping_key(request.idempotency_key):
+        """Create a session, which costs nothing.
+
+        Retries use the same idempotency key, and return the same session. They may create another one if the response
+        of Higgsfield was lost.
+
+        Args:
+            idempotency_key: 1 to 255 visible ASCII characters; one key for each session. Default: a new UUID.
+
+        Raises:
+            KeyReused: The key belongs to a message.
+            GatewayError: One of the errors of every method; see `Agents`.
+        """
+        request = pb.CreateSessionRequest(idempotency_key=requests.key_or_new(idempotency_key))
+        with attach_key(request.idempotency_key):
             response = await self._calls.unary(self._calls.agents.CreateSession, request)
         session: Session = response.session
         return session
 
     async def session(self, session_id: str) -> Session:
-        """The session as it is now."""
+        """Return a session.
+
+        Raises:
+            NotFound: The tenant has no session with this id.
+            GatewayError: One of the errors of every method; see `Agents`.
+        """
         response = await self._calls.unary(self._calls.agents.GetSession, pb.GetSessionRequest(id=session_id))
         session: Session = response.session
         return session
@@ -47,13 +73,31 @@ class Agents:
     async def send(
         self, session_id: str, text: str, *, idempotency_key: str | None = None, timeout: float | None = None
     ) -> SentMessage:
-        """Send a message, or the answer to a question, once: repeats carry the same key.
+        """Send a message, or the answer to a question of the agent. It is charged.
 
-        Without an ``idempotency_key`` a UUID is made; an error holds it too, so that the same send can be made again.
-        `SessionBusy` means that nothing was sent; `SubmissionUnresolved` that it cannot be told yet.
+        The message is sent at most once: retries use the same idempotency key. If the call fails, the error has the key
+        in ``idempotency_key``; call ``send`` again with it. `SessionBusy`, `InputRefused`, `UpstreamSaturated`,
+        `NotFound` and `KeyReused` mean that nothing was charged.
+
+        Args:
+            session_id: The id of the session.
+            text: The text, 1 to 20,000 characters.
+            idempotency_key: 1 to 255 visible ASCII characters; one key for each message. Default: a new UUID.
+            timeout: The timeout in seconds. Default: that of the client.
+
+        Raises:
+            SessionBusy: A turn is running.
+            SubmissionUnresolved: The message was sent, but the outcome is unknown. Retry with the same key.
+            InputRefused: Higgsfield refused the text.
+            UpstreamSaturated: Higgsfield accepts no more messages at present.
+            NotFound: The tenant has no session with this id.
+            KeyReused: The key belongs to another message or to a session.
+            GatewayError: One of the errors of every method; see `Agents`.
         """
-        request = pb.SendMessageRequest(session_id=session_id, text=text, idempotency_key=requests.key(idempotency_key))
-        with keeping_key(request.idempotency_key):
+        request = pb.SendMessageRequest(
+            session_id=session_id, text=text, idempotency_key=requests.key_or_new(idempotency_key)
+        )
+        with attach_key(request.idempotency_key):
             response = await self._calls.unary(self._calls.agents.SendMessage, request, timeout=timeout)
         return SentMessage(response.message, request.idempotency_key, response.replayed)
 
@@ -66,10 +110,23 @@ class Agents:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> Turn:
-        """Send a message and wait for the end of its turn: an answer, or a question (see ``is_question``).
+        """Send a message, wait until its turn has ended, and return the turn.
 
-        ``on_change`` is called with every change. After ``timeout`` seconds (none: however long it takes) comes
-        `DeadlineExceeded`, and the turn goes on.
+        The message is sent at most once, as by `send`. If the call fails or is canceled, the turn continues.
+
+        Args:
+            session_id: The id of the session.
+            text: The text, 1 to 20,000 characters.
+            on_change: Called with every change of the session and of the agent's messages.
+            idempotency_key: As for `send`.
+            timeout: The timeout in seconds. Default: no limit.
+
+        Returns:
+            The turn. If ``is_question`` is true, the agent waits for an answer; if ``failed`` is true, the turn failed.
+
+        Raises:
+            DeadlineExceeded: ``timeout`` has passed.
+            GatewayError: One of the errors of `send` or of `watch`.
         """
         clock = self._calls.timers.clock
         deadline = None if timeout is None else clock() + timeout
@@ -78,7 +135,7 @@ class Agents:
         remaining = None if deadline is None else max(deadline - clock(), 0.0)
         cursor = Cursor(sent.id)
         changes = self._follow(session_id, cursor, until_idle=True, timeout=remaining)
-        with keeping_key(sent.idempotency_key):
+        with attach_key(sent.idempotency_key):
             async with aclosing(changes):
                 async for change in changes:
                     if on_change:
@@ -88,9 +145,24 @@ class Agents:
     async def watch(
         self, session_id: str, after_message_id: str = "", *, until_idle: bool = False, timeout: float | None = None
     ) -> AsyncGenerator[Change, None]:
-        """The session and its messages after that one, then every change of both, over lost connections and drains.
+        """Iterate over a session and its messages, then over every change of both, until the session has ended.
 
-        Goes on until the session has ended, or, with ``until_idle``, until no turn is running.
+        The watch resumes after a lost connection or a restart of the gateway. To stop it early, close the iterator.
+
+        Args:
+            session_id: The id of the session.
+            after_message_id: Only messages after this one. Default: all.
+            until_idle: Whether to end when no turn is running.
+            timeout: The timeout of the whole watch in seconds. Default: no limit.
+
+        Yields:
+            The session, or a message that is new or has changed. It replaces an earlier message with the same id.
+
+        Raises:
+            NotFound: The tenant has no session with this id, or the session has no such message.
+            Unavailable: The gateway was not available for ``RetryPolicy.resume_watches_for``.
+            DeadlineExceeded: ``timeout`` has passed.
+            GatewayError: One of the errors of every method; see `Agents`.
         """
         cursor = Cursor(after_message_id)
         async with aclosing(self._follow(session_id, cursor, until_idle=until_idle, timeout=timeout)) as changes:
@@ -100,12 +172,27 @@ class Agents:
     def messages(
         self, session_id: str, after_message_id: str = "", *, page_size: int = 0
     ) -> AsyncGenerator[Message, None]:
-        """All messages after that one, oldest first; pages are fetched as they are needed."""
+        """Iterate over the messages of a session, oldest first. Pages are fetched on demand.
+
+        Args:
+            session_id: The id of the session.
+            after_message_id: Only messages after this one. Default: all.
+            page_size: The number of messages to fetch at a time, at most 1,000. Default: 100.
+
+        Raises:
+            NotFound: The tenant has no session with this id, or the session has no such message.
+            GatewayError: One of the errors of every method; see `Agents`.
+        """
         request = pb.ListMessagesRequest(session_id=session_id, after_message_id=after_message_id, page_size=page_size)
         return self._calls.pages(self._calls.agents.ListMessages, request, "messages")
 
     async def interrupt(self, session_id: str) -> Session:
-        """Stop the turn that is running; the session as it is then."""
+        """Ask the agent to stop its turn, and return the session. Does nothing if no turn is running.
+
+        Raises:
+            NotFound: The tenant has no session with this id.
+            GatewayError: One of the errors of every method; see `Agents`.
+        """
         request = pb.InterruptSessionRequest(id=session_id)
         response = await self._calls.unary(self._calls.agents.InterruptSession, request)
         session: Session = response.session
@@ -119,14 +206,29 @@ class Agents:
         kind: KindName | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Bring bytes or a file to Higgsfield's storage; returns the URL that messages refer to.
+        """Upload media to Higgsfield's storage, and return the URL for messages.
 
-        Bytes need an ``extension``. ``timeout`` bounds each silence of the storage.
+        The media are sent directly to the storage, without passing through the gateway. This step is not retried.
+
+        Args:
+            source: Bytes, or the path of a file.
+            extension: The extension of the file name without a dot, such as "png". Required for bytes. Default: that of
+                the path.
+            kind: The kind of the media: "image", "video", "audio" or "file". Default: determined from the extension.
+            timeout: How long to wait for the storage to connect, accept data or respond, in seconds. Default: no limit.
+
+        Raises:
+            InputRefused: Higgsfield does not accept the extension or the kind.
+            Unavailable: The storage cannot be reached, or did not accept the file.
+            NotDone: The file has not arrived in the storage.
+            ValueError: The extension is missing, or the kind is unknown.
+            OSError: The file cannot be read.
+            GatewayError: One of the errors of every method; see `Agents`.
         """
-        wanted = media_request(source, extension, kind)
-        slot: pb.CreateMediaResponse = await self._calls.unary(self._calls.agents.CreateMedia, wanted)
+        media = media_request(source, extension, kind)
+        slot: pb.CreateMediaResponse = await self._calls.unary(self._calls.agents.CreateMedia, media)
         await asyncio.to_thread(put, source, slot.upload_url, slot.content_type, timeout)
-        request = pb.ConfirmMediaRequest(id=slot.id, kind=wanted.kind)
+        request = pb.ConfirmMediaRequest(id=slot.id, kind=media.kind)
         await self._calls.unary(self._calls.agents.ConfirmMedia, request)
         return slot.url
 

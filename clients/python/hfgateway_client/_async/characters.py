@@ -1,4 +1,4 @@
-"""Characters: what a client can do about them."""
+"""Characters: the same face in many generations."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1.character_service_pb2 import CharacterState, SoulCharacter
 from hfgateway_client import requests
 from hfgateway_client._async.calls import Calls
-from hfgateway_client.errors import TrainingFailed, keeping_key
+from hfgateway_client.errors import TrainingFailed, attach_key
 from hfgateway_client.inputs import SoulVersionName
 from hfgateway_client.submission import NewCharacter
 
 
 class CharacterMethods:
-    """The part of a client that is about characters."""
+    """The methods for characters."""
 
     _calls: Calls
 
@@ -28,12 +28,30 @@ class CharacterMethods:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> NewCharacter:
-        """Have a character trained, which is paid; once, however often the answer gets lost: repeats carry the key.
+        """Order the training of a character, which costs credits. Returns when Higgsfield has accepted the order.
 
-        Without an ``idempotency_key`` a UUID is made; an error holds it too, so that the same call can be made again.
+        The training is ordered and charged at most once: retries use the same idempotency key. If the call fails, the
+        error has the key in ``idempotency_key``; call ``create_character`` again with it.
+
+        Args:
+            name: The name, 1 to 100 characters.
+            image_urls: The URLs of 1 to 100 images of the face.
+            version: The version of Soul to train for: "v1", "v2" or "cinema". Default: "v1".
+            idempotency_key: 1 to 255 visible ASCII characters; one key for each character. Default: a new UUID.
+            timeout: The timeout in seconds. Default: that of the client.
+
+        Raises:
+            InputRefused: Higgsfield refused the order.
+            KeyReused: The key belongs to another order, or to a deleted character.
+            InsufficientCredits: The Higgsfield account has not enough credits.
+            SubmissionUnresolved: The order was sent, but its character cannot be identified yet.
+            UpstreamUnavailable: Higgsfield sent no usable response, or an order with this name has an unknown outcome.
+            UpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials.
+            ValueError: The version is unknown.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         request = requests.create_character_request(name, image_urls, version=version, idempotency_key=idempotency_key)
-        with keeping_key(request.idempotency_key):
+        with attach_key(request.idempotency_key):
             response = await self._calls.unary(self._calls.characters.CreateCharacter, request, timeout=timeout)
         return NewCharacter(response.character, request.idempotency_key, response.replayed)
 
@@ -47,11 +65,28 @@ class CharacterMethods:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> SoulCharacter:
-        """Create a character, follow its training to the end, and return it COMPLETED.
+        """Create a character, wait until its training has ended, and return it.
 
-        ``on_progress`` is called with the character as created, and with every change. A failed training is raised as
-        `TrainingFailed`. After ``timeout`` seconds (none: however long it takes) comes `DeadlineExceeded`, and training
-        goes on.
+        Training is never ordered twice. If the call fails or is canceled, training continues. To wait for it again,
+        call ``train_character`` with the same arguments and the ``idempotency_key`` of the error.
+
+        Args:
+            name: As for `create_character`.
+            image_urls: As for `create_character`.
+            version: As for `create_character`.
+            on_progress: Called with the character when it is created, and after every change.
+            idempotency_key: As for `create_character`.
+            timeout: The timeout in seconds. Default: no limit.
+
+        Returns:
+            The character in the state COMPLETED.
+
+        Raises:
+            TrainingFailed: Training failed; the error has the character in ``character``.
+            DeadlineExceeded: ``timeout`` has passed.
+            NotFound: The character was deleted during its training.
+            GatewayError: One of the errors of `create_character`.
+            ValueError: The version is unknown.
         """
         clock = self._calls.timers.clock
         deadline = None if timeout is None else clock() + timeout
@@ -68,7 +103,7 @@ class CharacterMethods:
         if not character.done:
             remaining = None if deadline is None else max(deadline - clock(), 0.0)
             changes = self.watch_character(character.id, timeout=remaining)
-            with keeping_key(created.idempotency_key):
+            with attach_key(created.idempotency_key):
                 async with aclosing(changes):
                     async for seen in changes:
                         if on_progress and seen != character:
@@ -79,33 +114,67 @@ class CharacterMethods:
         return character
 
     async def get_character(self, character_id: str) -> SoulCharacter:
-        """The character as it is now."""
+        """Return a character, as Higgsfield reports it.
+
+        Raises:
+            NotFound: The tenant has no character with this id.
+            UpstreamUnavailable: Higgsfield sent no usable response, or does not show the new character yet.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         response = await self._calls.unary(self._calls.characters.GetCharacter, pb.GetCharacterRequest(id=character_id))
         character: SoulCharacter = response.character
         return character
 
     def list_characters(self, *, page_size: int = 0) -> AsyncGenerator[SoulCharacter, None]:
-        """All characters, newest first; pages are fetched as they are needed."""
+        """Iterate over the tenant's characters, newest first. Pages are fetched on demand.
+
+        Args:
+            page_size: The number of characters to fetch at a time, at most 500. Default: 50.
+
+        Raises:
+            UpstreamUnavailable: Higgsfield sent no usable response.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         request = pb.ListCharactersRequest(page_size=page_size)
         return self._calls.pages(self._calls.characters.ListCharacters, request, "characters")
 
     async def delete_character(self, character_id: str) -> None:
-        """Delete it; again is no error."""
+        """Delete a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
+
+        Raises:
+            NotFound: The tenant has no character with this id.
+            UpstreamUnavailable: Higgsfield sent no usable response.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         await self._calls.unary(self._calls.characters.DeleteCharacter, pb.DeleteCharacterRequest(id=character_id))
 
     async def watch_character(
         self, character_id: str, *, timeout: float | None = None
     ) -> AsyncGenerator[SoulCharacter, None]:
-        """The character as it is, then every change that is seen; ends after the one that is done.
+        """Iterate over the current state of a character and its changes, until training has ended.
 
-        Resumes by itself where the stream breaks. After ``timeout`` seconds: `DeadlineExceeded`.
+        The watch resumes after a lost connection or a restart of the gateway. To stop it early, close the iterator.
+
+        Args:
+            character_id: The id of the character.
+            timeout: The timeout of the whole watch in seconds. Default: no limit.
+
+        Yields:
+            The character in each state. In the last one, ``done`` is true.
+
+        Raises:
+            NotFound: The tenant has no character with this id, or it was deleted.
+            UpstreamUnavailable: Higgsfield sent no usable response to the first read.
+            Unavailable: The gateway was not available for ``RetryPolicy.resume_watches_for``.
+            DeadlineExceeded: ``timeout`` has passed.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         seen: SoulCharacter | None = None
         request = pb.WatchCharacterRequest(id=character_id)
         stream = self._calls.resumed(self._calls.characters.WatchCharacter, lambda: request, timeout=timeout)
         async with aclosing(stream) as messages:
             async for message in messages:
-                # Every stream begins with the present state, also one that resumes.
+                # Each stream begins with the current state, so a resumed one may repeat it.
                 if not message.HasField("character") or message.character == seen:
                     continue
                 seen = message.character

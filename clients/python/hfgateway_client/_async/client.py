@@ -1,7 +1,4 @@
-"""The client: one method for each thing that a caller wants, in seconds, names and plain iterators.
-
-Here are generations, and the connection's beginning and end; the other services have modules of their own.
-"""
+"""The client class, with the methods for generations. The methods for other services are in the modules beside it."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from hfgateway_client._async.characters import CharacterMethods
 from hfgateway_client._async.timers import Timers
 from hfgateway_client._async.uploads import UploadMethods
 from hfgateway_client.channel import DEFAULT_ADDRESS, TlsConfig
-from hfgateway_client.errors import keeping_key
+from hfgateway_client.errors import attach_key
 from hfgateway_client.events import WatchEvent
 from hfgateway_client.inputs import AnyInput
 from hfgateway_client.requests import StateName, WaitForName
@@ -35,10 +32,23 @@ from hfgateway_client.submission import Submission
 
 
 class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
-    """A gateway, for as many calls at a time as you like.
+    """A client of a gateway.
 
-    ``timeout`` is the deadline of a unary call in seconds, repeats included. Every error is a
-    `hfgateway_client.errors.GatewayError`. What a call was about goes on when the call ends, for whatever reason.
+    It can be used for any number of concurrent calls. Close it with `close`, or use it in an ``async with`` block.
+
+    All times are in seconds. Failed calls are retried if that has no second effect; see `RetryPolicy`. A timeout, an
+    error or a canceled call never cancels the generation.
+
+    Errors are subclasses of `GatewayError`. Each method lists its own. In addition, every call can raise these:
+
+    - `InvalidInput`: the gateway's validation refused the request. ``field_violations`` names the fields.
+    - `InvalidCredentials`: the API key is missing, wrong, expired or revoked.
+    - `NotAllowed`: the API key may not make this call.
+    - `QuotaExceeded`: the tenant has reached a limit.
+    - `GatewayOverloaded`: the gateway is overloaded, and retries did not help.
+    - `Unavailable`: the gateway cannot be reached or is shutting down, and retries did not help.
+    - `InternalError`: a defect of the gateway.
+    - `DeadlineExceeded`: the timeout of the call has passed.
     """
 
     def __init__(
@@ -52,7 +62,20 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         channel: Any = None,
         timers: Timers | None = None,
     ) -> None:
-        """``channel`` and ``timers`` are for tests; a channel that was given is not closed."""
+        """Create a client. It connects at the first call.
+
+        Args:
+            address: The host and port of the gateway's gRPC address.
+            api_key: The API key ("hfg_...") or watch token ("hfw_..."), sent with every call. Default: none.
+            tls: True for TLS with the default root certificates, or a `TlsConfig`. Default: plaintext.
+            timeout: The timeout of a call that returns one response, in seconds. It includes retries.
+            retry: The retry policy. Default: ``RetryPolicy()``.
+            channel: For tests: a gRPC channel to use instead of connecting to ``address``. `close` does not close it.
+            timers: For tests: the clock and the sleep.
+
+        Raises:
+            OSError: A file in the `TlsConfig` cannot be read.
+        """
         self._owned_channel = open_channel(address, tls) if channel is None else None
         self._calls = Calls(
             self._owned_channel if channel is None else channel,
@@ -77,11 +100,44 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         outputs_ttl: float | None = None,
         timeout: float | None = None,
     ) -> Submission:
-        """Submit once, however often the answer gets lost: repeats carry the same key.
+        """Submit a generation.
 
-        Without an ``idempotency_key`` a UUID is made; an error holds it too, so that the same submit can be made again.
-        ``wait_for`` says what to answer with ("accepted" unless given), within ``wait_timeout`` (10 s unless given).
-        Media in the input that is still here is uploaded first, which takes what it takes.
+        The generation is created and charged at most once: retries use the same idempotency key. If the call fails, the
+        error has the key in ``idempotency_key``; call ``submit`` again with it. Local media in the input are uploaded
+        first, as by `upload` and without a timeout.
+
+        Args:
+            input: The input, from `soul`, `dop`, `speak` or `model`, or a `GenerationInput`.
+            idempotency_key: 1 to 255 visible ASCII characters; one key for each generation. Default: a new UUID.
+            labels: Labels for lists and watches. At most 32.
+            wait_for: When to return: "stored", "accepted" (Higgsfield has accepted or refused it) or "done" (it has
+                ended). Default: "accepted".
+            wait_timeout: How long to wait for that, from 0 to 3600 seconds. After it the generation is returned as it
+                is. Default: 10 seconds.
+            start_timeout: The longest time from submission to start, in seconds. After it the gateway cancels the
+                generation. Default: no limit, but a generation that could not be sent for 24 hours ends as FAILED.
+            fail_when_saturated: Whether to raise `UpstreamSaturated` if Higgsfield is saturated. If not, the generation
+                waits in the gateway's queue.
+            outputs_ttl: The time after which Higgsfield deletes the outputs, in whole seconds, at least 3600. Default:
+                the setting of the Higgsfield account.
+            timeout: The timeout of the call in seconds, without ``wait_timeout``, which is added to it. Default: the
+                timeout of the client.
+
+        Returns:
+            The generation with its idempotency key, whether the key had been used before, and warnings about the input.
+
+        Raises:
+            InputRefused: Higgsfield refused the input.
+            ModelUnknown: Higgsfield does not know the model.
+            ModelUnavailable: Higgsfield has disabled or blocked the model.
+            KeyReused: The key was used with another input, or its generation was deleted.
+            InsufficientCredits: The Higgsfield account has not enough credits.
+            UpstreamSaturated: Higgsfield is saturated, and ``fail_when_saturated`` is set.
+            UpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials.
+            UpstreamUnavailable: Local media could not be uploaded.
+            OSError: A local file cannot be read.
+            ValueError: ``wait_for`` is unknown, or the type of local media cannot be determined.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         request = requests.submit_request(
             await self.upload_media(input),
@@ -93,9 +149,9 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             fail_when_saturated=fail_when_saturated,
             outputs_ttl=outputs_ttl,
         )
-        with keeping_key(request.idempotency_key):
-            # The deadline would cut short a longer wait_timeout, so it comes on top.
-            response, warnings = await self._calls.warned(
+        with attach_key(request.idempotency_key):
+            # The timeout may be shorter than wait_timeout, so they are added.
+            response, warnings = await self._calls.with_warnings(
                 self._calls.generations.SubmitGeneration, request, timeout=timeout, extra=wait_timeout or 0.0
             )
         return Submission(response.generation, request.idempotency_key, response.replayed, warnings)
@@ -113,13 +169,35 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         outputs_ttl: float | None = None,
         timeout: float | None = None,
     ) -> Generation:
-        """Submit, follow it to its end, and return it COMPLETED.
+        """Submit a generation, wait for its end, and return it.
 
-        ``on_progress`` is called with the generation as stored, and with every change; ``on_warning`` with each of the
-        `Submission.warnings`. An end without output is raised
-        as `GenerationFailed`, whose ``generation`` tells all; it is never submitted again. After ``timeout`` seconds
-        (none: however long it takes) comes `DeadlineExceeded`, and the generation goes on. They begin when the media in
-        the input are uploaded.
+        The generation is never submitted twice. If the call fails or is canceled, a submitted generation continues. To
+        wait for it again, call ``generate`` with the same input and the ``idempotency_key`` of the error.
+
+        Args:
+            input: As for `submit`.
+            on_progress: Called with the generation when it is stored, and after every change.
+            on_warning: Called with each warning about the input; see `Submission`.
+            idempotency_key: As for `submit`.
+            labels: As for `submit`.
+            start_timeout: As for `submit`.
+            fail_when_saturated: As for `submit`.
+            outputs_ttl: As for `submit`.
+            timeout: The timeout in seconds, from the end of the upload of local media. Default: no limit.
+
+        Returns:
+            The generation in the state COMPLETED, with its outputs.
+
+        Raises:
+            GenerationFailed: The generation ended in another state; the error has it in ``generation``. The subclasses
+                are `GenerationRefused`, `GenerationModerated`, `GenerationCanceled` and `GenerationLost`.
+            KeyReused: The key was used with another input, or its generation was deleted.
+            UpstreamSaturated: Higgsfield is saturated, and ``fail_when_saturated`` is set.
+            DeadlineExceeded: ``timeout`` has passed.
+            UpstreamUnavailable: Local media could not be uploaded.
+            OSError: A local file cannot be read.
+            ValueError: The type of local media cannot be determined.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         input = await self.upload_media(input)
         clock = self._calls.timers.clock
@@ -135,13 +213,13 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             timeout=None if timeout is None else min(timeout, self._calls.timeout),
         )
         generation = submission.generation
-        _tell(submission.warnings, on_warning)
+        _report_warnings(submission.warnings, on_warning)
         if on_progress:
             on_progress(generation)
         if not generation.done:
             remaining = None if deadline is None else max(deadline - clock(), 0.0)
             changes = self.watch(generation.id, after_revision=generation.revision, timeout=remaining)
-            with keeping_key(submission.idempotency_key):
+            with attach_key(submission.idempotency_key):
                 async with aclosing(changes):
                     async for generation in changes:
                         if on_progress:
@@ -151,7 +229,12 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         return generation
 
     async def get(self, generation_id: str) -> Generation:
-        """The generation as it is now, with its input."""
+        """Return a generation with its input.
+
+        Raises:
+            NotFound: The tenant has no generation with this id.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         response = await self._calls.unary(
             self._calls.generations.GetGeneration, pb.GetGenerationRequest(id=generation_id)
         )
@@ -171,7 +254,26 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         include_input: bool = False,
         page_size: int = 0,
     ) -> AsyncGenerator[Generation, None]:
-        """All that match everything given, newest first; pages are fetched as they are needed."""
+        """Iterate over generations, newest first. Pages are fetched on demand.
+
+        A generation must match all filters that are set. Without a filter, all generations of the tenant are returned.
+
+        Args:
+            ids: Only generations with these ids. At most 1,000.
+            states: Only generations in one of these states, such as "COMPLETED".
+            model_ids: Only generations of one of these models. At most 100.
+            labels: Only generations that have all of these labels.
+            idempotency_key: Only generations submitted with this key. Use it to find a submission whose response was
+                lost.
+            created_after: Only generations created at or after this time. It must have a time zone.
+            created_before: Only generations created before this time. It must have a time zone.
+            include_input: Whether to return the inputs.
+            page_size: The number of generations to fetch at a time, at most 500. Default: 50.
+
+        Raises:
+            ValueError: A state is unknown, or a datetime has no time zone.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         filter = requests.generation_filter(
             ids=ids,
             states=states,
@@ -185,7 +287,18 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         return self._calls.pages(self._calls.generations.ListGenerations, request, "generations")
 
     async def cancel(self, generation_id: str) -> Generation:
-        """Cancel it; `NotCancelable` where it is too late."""
+        """Cancel a generation and return it. Canceling it again succeeds.
+
+        A PENDING generation is canceled by the gateway and costs nothing. For a QUEUED one, Higgsfield decides. A
+        running generation, and one that was sent to Higgsfield's v1 API, cannot be canceled.
+
+        Raises:
+            NotCancelable: It is too late, its state is unknown, or Higgsfield did not cancel it. ``metadata["state"]``
+                names the state.
+            NotFound: The tenant has no generation with this id.
+            UpstreamUnavailable: Higgsfield sent no usable response.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         response = await self._calls.unary(
             self._calls.generations.CancelGeneration, pb.CancelGenerationRequest(id=generation_id)
         )
@@ -193,7 +306,17 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         return generation
 
     async def wait(self, generation_id: str, timeout: float | None = None) -> Generation:
-        """The generation when it is done, or at the timeout as it is by then: see its ``done``."""
+        """Wait until a generation has ended, and return it.
+
+        Args:
+            generation_id: The id of the generation.
+            timeout: How long to wait, in seconds. After it the generation is returned as it is; see its ``done``.
+            Default: no limit.
+
+        Raises:
+            NotFound: The tenant has no generation with this id.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         return await watching.wait(self._calls, generation_id, timeout=timeout)
 
     def watch(
@@ -204,9 +327,25 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         include_input: bool = False,
         timeout: float | None = None,
     ) -> AsyncGenerator[Generation, None]:
-        """Every change after a revision, each once and in order; ends after the one that is done.
+        """Iterate over the changes of a generation, exactly once and in order, until it has ended.
 
-        Resumes by itself where the stream breaks. After ``timeout`` seconds: `DeadlineExceeded`.
+        The watch resumes after a lost connection or a restart of the gateway. To stop it early, close the iterator.
+
+        Args:
+            generation_id: The id of the generation.
+            after_revision: The last revision that you have seen. Default: 0, which yields all changes.
+            include_input: Whether to return the input.
+            timeout: The timeout of the whole watch in seconds. Default: no limit.
+
+        Yields:
+            The generation at each revision. In the last one, ``done`` is true.
+
+        Raises:
+            NotFound: The tenant has no generation with this id.
+            InvalidInput: ``after_revision`` is greater than the newest revision.
+            Unavailable: The gateway was not available for ``RetryPolicy.resume_watches_for``.
+            DeadlineExceeded: ``timeout`` has passed.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         return watching.watch(
             self._calls,
@@ -229,9 +368,37 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         forecast_interval: float | None = None,
         timeout: float | None = None,
     ) -> AsyncGenerator[WatchEvent, None]:
-        """Many generations on one stream, later ones included: see `hfgateway_client.events`.
+        """Iterate over the changes of all generations that match a filter, including ones created later.
 
-        Resumes by itself where the stream breaks. With ``ids`` it ends when all of them are done, else never.
+        Without a ``resume_token`` the watch begins with a snapshot: the current state of each matching generation that
+        has not ended; with ``ids``, ended ones are included. Then `CaughtUp` is yielded, and every later change follows
+        exactly once.
+
+        The watch resumes after a lost connection or a restart of the gateway. With ``ids`` it ends when all of them
+        have ended, otherwise never. To stop it early, close the iterator.
+
+        Args:
+            ids: Only generations with these ids. At most 1,000.
+            model_ids: Only generations of one of these models. At most 100.
+            labels: Only generations that have all of these labels.
+            created_after: Only generations created at or after this time. It must have a time zone.
+            created_before: Only generations created before this time. It must have a time zone.
+            resume_token: The token of the last event that you have handled, to continue after it. It is valid only with
+                the same filter.
+            include_input: Whether to return the inputs.
+            forecast_interval: How many seconds must pass without an event before newer forecasts are yielded, at least
+                1. Default: no `ForecastsChanged` events.
+            timeout: The timeout of the whole watch in seconds. Default: no limit.
+
+        Yields:
+            The events of `hfgateway_client.events`.
+
+        Raises:
+            InvalidInput: The ``resume_token`` belongs to another filter.
+            Unavailable: The gateway was not available for ``RetryPolicy.resume_watches_for``.
+            DeadlineExceeded: ``timeout`` has passed.
+            ValueError: A datetime has no time zone.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         filter = requests.generation_filter(
             ids=ids, model_ids=model_ids, labels=labels, created_after=created_after, created_before=created_before
@@ -248,22 +415,65 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
     async def estimate(
         self, input: AnyInput, *, on_warning: Callable[[str], object] | None = None
     ) -> pb.EstimateGenerationResponse:
-        """What it would cost; the input is checked, and warned of, as by ``submit``."""
+        """Validate an input and return its price. Nothing is charged or reserved.
+
+        Local media in the input are uploaded first. They are not uploaded again if you submit the same input.
+
+        Args:
+            input: As for `submit`.
+            on_warning: Called with each warning about the input; see `Submission`.
+
+        Returns:
+            The ``cost``, or for a metered model a ``description`` of its price.
+
+        Raises:
+            InvalidInput: A field is wrong, or the input needs Higgsfield's v1 API, which has no estimates.
+            InputRefused: Higgsfield refused the input.
+            ModelUnknown: Higgsfield does not know the model.
+            ModelUnavailable: Higgsfield has disabled or blocked the model.
+            UpstreamUnavailable: Higgsfield sent no usable response.
+            UpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials.
+            OSError: A local file cannot be read.
+            ValueError: The type of local media cannot be determined.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         request = pb.EstimateGenerationRequest(input=await self.upload_media(input))
         response: pb.EstimateGenerationResponse
-        response, warnings = await self._calls.warned(self._calls.generations.EstimateGeneration, request)
-        _tell(warnings, on_warning)
+        response, warnings = await self._calls.with_warnings(self._calls.generations.EstimateGeneration, request)
+        _report_warnings(warnings, on_warning)
         return response
 
     async def delete(self, generation_id: str) -> bool:
-        """Remove what is done; true when Higgsfield has removed its input and files as well."""
+        """Delete an ended generation from the gateway, and its input and outputs from Higgsfield.
+
+        Higgsfield cannot delete what was sent to its v1 API. The idempotency key of the generation stays used. Deleting
+        a deleted generation succeeds.
+
+        Returns:
+            Whether Higgsfield has removed the input and the outputs.
+
+        Raises:
+            NotFound: The tenant has no generation with this id.
+            NotDone: The generation has not ended.
+            UpstreamUnavailable: The generation is deleted in the gateway, but Higgsfield has not confirmed the removal
+                yet. The gateway repeats it until Higgsfield does.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         response = await self._calls.unary(
             self._calls.generations.DeleteGeneration, pb.DeleteGenerationRequest(id=generation_id)
         )
         return bool(response.removed_upstream)
 
     async def explain(self, generation_id: str) -> pb.ExplainGenerationResponse:
-        """All that happened to it and for it, oldest first: every change, every call to Higgsfield."""
+        """Return the history of a generation, oldest event first.
+
+        It contains every change with its cause, and every call to Higgsfield with its outcome, but no secrets and
+        nothing of the input.
+
+        Raises:
+            NotFound: The tenant has no generation with this id.
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         response: pb.ExplainGenerationResponse = await self._calls.unary(
             self._calls.generations.ExplainGeneration, pb.ExplainGenerationRequest(id=generation_id)
         )
@@ -277,7 +487,22 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         ttl: float | None = None,
         include_input: bool = False,
     ) -> CreateWatchTokenResponse:
-        """A token that may read and watch what matches, and nothing else: for a browser, in place of an API key."""
+        """Create a watch token, with which a browser can read and watch some generations and nothing else.
+
+        A client sends the token in place of an API key. It is a secret.
+
+        Args:
+            ids: Only generations with these ids. At most 100.
+            labels: Only generations that have all of these labels. Either ``ids`` or ``labels`` is required.
+            ttl: How long the token is valid, from 1 to 3600 seconds. Default: 15 minutes.
+            include_input: Whether the token allows reading inputs.
+
+        Returns:
+            The ``token`` ("hfw_...") and its ``expire_time``.
+
+        Raises:
+            GatewayError: One of the errors of every call; see `AsyncClient`.
+        """
         filter = requests.generation_filter(
             ids=ids, model_ids=(), labels=labels, created_after=None, created_before=None
         )
@@ -286,7 +511,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         return response
 
     async def close(self) -> None:
-        """End all calls and close the connection."""
+        """End all calls and close the connection. A ``channel`` that was passed to the constructor stays open."""
         if self._owned_channel is not None:
             self._calls.closed = True
             await self._owned_channel.close()
@@ -300,7 +525,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         await self.close()
 
 
-def _tell(warnings: tuple[str, ...], on_warning: Callable[[str], object] | None) -> None:
+def _report_warnings(warnings: tuple[str, ...], on_warning: Callable[[str], object] | None) -> None:
     if on_warning:
         for warning in warnings:
             on_warning(warning)

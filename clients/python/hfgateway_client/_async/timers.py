@@ -1,4 +1,4 @@
-"""Time and chance as values, so that a test has hours pass without waiting for them."""
+"""The clock, the sleep and the random numbers of a client, which tests can replace."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """A monotonic clock, a sleep, and a source of numbers from 0 to 1."""
+    """A monotonic clock and a sleep, both in seconds, and a source of random numbers from 0 to 1."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

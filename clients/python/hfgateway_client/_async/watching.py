@@ -1,4 +1,4 @@
-"""Waits and watches that outlast their streams: drains, restarts and lost connections end a stream, not them."""
+"""Waits and watches of generations. They resume after lost connections and restarts of the gateway."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from hfgateway_client.errors import GatewayError
 from hfgateway_client.events import WatchEvent
 from hfgateway_client.requests import duration
 
-# One WaitGeneration asks for so long: short enough for the proxies on the way, long enough to cost nothing.
+# The longest wait of one call, in seconds: shorter than the usual timeouts of proxies, and long enough to cost little.
 _WAIT_STEP = 50.0
 
 
 async def wait(calls: Calls, generation_id: str, *, timeout: float | None) -> Generation:
-    """The generation when it is done, or at the timeout as it is by then."""
+    """Return the generation when it has ended, or at the timeout as it is."""
     clock = calls.timers.clock
     deadline = math.inf if timeout is None else clock() + timeout
     while True:
-        asked = clock()
-        step = max(min(_WAIT_STEP, deadline - asked), 0.0)
+        started = clock()
+        step = max(min(_WAIT_STEP, deadline - started), 0.0)
         request = WaitGenerationRequest(id=generation_id, timeout=duration(step))
         response = await calls.unary(calls.generations.WaitGeneration, request, extra=step)
         generation: Generation = response.generation
-        answered = clock()
-        if generation.done or answered >= deadline:
+        ended = clock()
+        if generation.done or ended >= deadline:
             return generation
-        if answered - asked < step / 2:  # a gateway that drains answers early: do not press it
+        if ended - started < step / 2:  # the gateway responds early if it is shutting down: wait before the next call
             await calls.timers.sleep(calls.policy.first_delay)
 
 
 async def watch(
     calls: Calls, generation_id: str, *, after_revision: int, include_input: bool, timeout: float | None
 ) -> AsyncGenerator[Generation, None]:
-    """Every change after ``after_revision``, each once and in order, until it is done."""
+    """Yield every change after ``after_revision``, exactly once and in order, until the generation has ended."""
     revision = after_revision
 
     def request() -> WatchGenerationRequest:
         return WatchGenerationRequest(id=generation_id, after_revision=revision, include_input=include_input)
 
-    # Where the gateway ends it, nothing comes after the revision that we know.
+    # If the gateway ends the stream with OK, there is no change after the known revision.
     async with aclosing(calls.resumed(calls.generations.WatchGeneration, request, timeout=timeout)) as messages:
         async for message in messages:
             generation = message.generation
@@ -72,7 +72,7 @@ async def watch_many(
     forecast_interval: Duration | None,
     timeout: float | None,
 ) -> AsyncGenerator[WatchEvent, None]:
-    """The news of all generations that match, until those of ``filter.ids`` are done; else without end."""
+    """Yield the events of all matching generations, until those in ``filter.ids`` have ended; without ids, forever."""
     deadline = None if timeout is None else calls.timers.clock() + timeout
     outage = Outage(calls, patience=calls.policy.resume_watches_for, deadline=deadline)
     cursor = WatchCursor(resume_token)
@@ -90,10 +90,10 @@ async def watch_many(
                 calls.stream(calls.generations.WatchGenerations, request, deadline=deadline)
             ) as messages:
                 async for message in messages:
-                    outage.over()
+                    outage.reset()
                     for event in cursor.received(message):
                         yield event
             return
         except GatewayError as error:
-            if not await outage.endure(error):
+            if not await outage.wait_to_retry(error):
                 raise

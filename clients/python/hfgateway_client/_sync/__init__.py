@@ -1,2 +1,2 @@
 # Generated from _async by tools/unasync.py. DO NOT EDIT!
-"""The client without asyncio."""
+"""The synchronous client."""

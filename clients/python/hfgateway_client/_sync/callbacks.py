@@ -1,5 +1,5 @@
 # Generated from _async by tools/unasync.py. DO NOT EDIT!
-"""Webhooks to servers of one's own: what a client can do about them."""
+"""Callbacks: webhooks that report generations to your servers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1.callback_service_pb2 import Callback, Delivery
 from hfgateway_client import requests
 from hfgateway_client._sync.calls import Calls
-from hfgateway_client.errors import keeping_key
+from hfgateway_client.errors import attach_key
 from hfgateway_client.requests import StateName
 from hfgateway_client.submission import NewCallback
 
 
 class CallbackMethods:
-    """The part of a client that is about callbacks; receivers use `hfgateway_client.verify_webhook`."""
+    """The methods for callbacks. Receivers verify the webhooks with `hfgateway_client.verify_webhook`."""
 
     _calls: Calls
 
@@ -29,29 +29,60 @@ class CallbackMethods:
         labels: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> NewCallback:
-        """Have ends, or every change, of all that matches told to ``url``, from now on.
+        """Create a callback: from now on the gateway sends a webhook to ``url`` for each matching generation that ends.
 
-        Without an ``idempotency_key`` a UUID is made; an error holds it too, so that the same call can be made again.
-        Where an answer got lost the repeat's ``secret`` is empty, and ``rotate_callback_secret`` gives another.
+        At most one callback is created: retries use the same idempotency key. If the response was lost, the retry
+        returns the callback with an empty ``secret``; get a new one with `rotate_callback_secret`. If the call fails,
+        the error has the key in ``idempotency_key``.
+
+        Args:
+            url: The https URL of the receiver, without user name and password. At most 2,048 characters. http is
+                allowed only for networks that the operator of the gateway has named.
+            every_change: Whether to report every change of a generation, and not only its end.
+            states: Report only changes to these states, such as "COMPLETED". Default: all.
+            model_ids: Report only generations of these models. Default: all.
+            labels: Report only generations that have all of these labels. Default: all.
+            idempotency_key: 1 to 255 visible ASCII characters; one key for each callback. Default: a new UUID.
+
+        Returns:
+            The callback and the secret with which the receiver verifies webhooks.
+
+        Raises:
+            KeyReused: The key belongs to a callback with other fields.
+            QuotaExceeded: The tenant has 20 callbacks.
+            ValueError: A state is unknown.
+            GatewayError: One of the errors of every call; see `Client`.
         """
         request = pb.CreateCallbackRequest(
             url=url,
             filter=requests.callback_filter(states=states, model_ids=model_ids, labels=labels),
             every_change=every_change,
-            idempotency_key=requests.key(idempotency_key),
+            idempotency_key=requests.key_or_new(idempotency_key),
         )
-        with keeping_key(request.idempotency_key):
+        with attach_key(request.idempotency_key):
             response = self._calls.unary(self._calls.callbacks.CreateCallback, request)
         return NewCallback(response.callback, response.secret, request.idempotency_key, response.replayed)
 
     def get_callback(self, callback_id: str) -> Callback:
-        """The callback, and what is wrong with it."""
+        """Return a callback. Its ``problem`` says why the receiver does not accept deliveries.
+
+        Raises:
+            NotFound: The tenant has no callback with this id.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         response = self._calls.unary(self._calls.callbacks.GetCallback, pb.GetCallbackRequest(id=callback_id))
         callback: Callback = response.callback
         return callback
 
     def list_callbacks(self, *, page_size: int = 0) -> Generator[Callback, None, None]:
-        """All, newest first; pages are fetched as they are needed."""
+        """Iterate over the tenant's callbacks, newest first. Pages are fetched on demand.
+
+        Args:
+            page_size: The number of callbacks to fetch at a time, at most 500. Default: 50.
+
+        Raises:
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         request = pb.ListCallbacksRequest(page_size=page_size)
         return self._calls.pages(self._calls.callbacks.ListCallbacks, request, "callbacks")
 
@@ -65,7 +96,24 @@ class CallbackMethods:
         model_ids: Iterable[str] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> Callback:
-        """Change what is given. Any of the last three replaces the whole filter; ``labels={}`` alone empties it."""
+        """Change the fields of a callback that are passed, and return it.
+
+        If ``states``, ``model_ids`` or ``labels`` is passed, the whole filter is replaced: those that are not passed
+        become empty. Pass only ``labels={}`` to remove the filter.
+
+        Args:
+            callback_id: The id of the callback. paused: True pauses the callback. False resumes it, and the gateway
+                delivers the changes that it missed, if it still has them.
+            every_change: Whether to report every change of a generation, and not only its end.
+            states: Report only changes to these states.
+            model_ids: Report only generations of these models.
+            labels: Report only generations that have all of these labels.
+
+        Raises:
+            NotFound: The tenant has no callback with this id.
+            ValueError: A state is unknown.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         request = pb.UpdateCallbackRequest(id=callback_id)
         if paused is not None:
             request.paused = paused
@@ -79,18 +127,38 @@ class CallbackMethods:
         return callback
 
     def delete_callback(self, callback_id: str) -> None:
-        """Have nothing told there any more."""
+        """Delete a callback with its deliveries and secrets. Deleting a callback that does not exist succeeds.
+
+        Raises:
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         self._calls.unary(self._calls.callbacks.DeleteCallback, pb.DeleteCallbackRequest(id=callback_id))
 
     def rotate_callback_secret(self, callback_id: str) -> str:
-        """A new secret; the old ones sign too for 24 h more."""
+        """Create a new secret for a callback and return it.
+
+        For 24 hours, webhooks are also signed with the old secrets, so that the receiver can change over.
+
+        Raises:
+            NotFound: The tenant has no callback with this id.
+            QuotaExceeded: Four secrets are active. The error says when one expires.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         response = self._calls.unary(
             self._calls.callbacks.RotateCallbackSecret, pb.RotateCallbackSecretRequest(id=callback_id)
         )
         return str(response.secret)
 
     def test_callback(self, callback_id: str) -> Delivery:
-        """Send a test now, and see what became of it: its ``state`` is DELIVERED or FAILED."""
+        """Send a test webhook, and return the result. It is sent once, also to a paused callback.
+
+        Returns:
+            The delivery. Its ``state`` is DELIVERED or FAILED; ``problem`` and ``http_status`` say why it failed.
+
+        Raises:
+            NotFound: The tenant has no callback with this id.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         response = self._calls.unary(self._calls.callbacks.TestCallback, pb.TestCallbackRequest(id=callback_id))
         delivery: Delivery = response.delivery
         return delivery
@@ -98,14 +166,36 @@ class CallbackMethods:
     def list_deliveries(
         self, callback_id: str, *, generation_id: str = "", failed_only: bool = False, page_size: int = 0
     ) -> Generator[Delivery, None, None]:
-        """What waits, and what was delivered or given up in the last days, newest first."""
+        """Iterate over the deliveries of a callback, newest first. Pages are fetched on demand.
+
+        Deliveries that were accepted or abandoned are kept for 7 days.
+
+        Args:
+            callback_id: The id of the callback.
+            generation_id: Only the deliveries for this generation. Default: for all.
+            failed_only: Only deliveries that were abandoned, or whose last attempt failed.
+            page_size: The number of deliveries to fetch at a time, at most 500. Default: 50.
+
+        Raises:
+            NotFound: The tenant has no callback with this id.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         request = pb.ListDeliveriesRequest(
             callback_id=callback_id, generation_id=generation_id, failed_only=failed_only, page_size=page_size
         )
         return self._calls.pages(self._calls.callbacks.ListDeliveries, request, "deliveries")
 
     def redeliver(self, delivery_id: str) -> Delivery:
-        """Have it delivered again, under the same ``webhook-id``."""
+        """Deliver a delivery again, with the same ``webhook-id`` and a new series of attempts.
+
+        It can arrive after later revisions of its generation. A delivery that waits for its next attempt is sent at
+        once.
+
+        Raises:
+            NotFound: The tenant has no delivery with this id, or its generation was deleted.
+            QuotaExceeded: Too many deliveries of the callback are waiting.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         response = self._calls.unary(
             self._calls.callbacks.RedeliverDelivery, pb.RedeliverDeliveryRequest(id=delivery_id)
         )

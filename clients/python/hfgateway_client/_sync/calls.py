@@ -1,5 +1,5 @@
 # Generated from _async by tools/unasync.py. DO NOT EDIT!
-"""Makes calls, with credentials and a deadline, and makes them again where that is safe: see `retry.py`."""
+"""Makes calls with credentials and a deadline, and retries them if that is safe; see `hfgateway_client.retry`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hfgateway_client.status import error_from_rpc, warnings_in
 
 
 class Calls:
-    """What every method of a client needs: the stubs, who calls, and how patiently."""
+    """The stubs, credentials, timeout and retry policy of a client."""
 
     def __init__(
         self, channel: Any, *, api_key: str | None, timeout: float, policy: RetryPolicy, timers: Timers
@@ -40,35 +40,38 @@ class Calls:
         self.policy = policy
         self.timers = timers
         self.closed = False
-        """The client was closed: calls have ended for that, and are not made again."""
+        """Whether the client is closed. Calls that fail because of that are not retried."""
         self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
 
     def unary(self, method: Any, request: object, *, timeout: float | None = None, extra: float = 0.0) -> Any:
-        """The answer, or the typed error; repeated within the timeout, which covers all attempts together.
+        """Make a call and return its response. The timeout in seconds includes all retries.
 
-        ``extra`` is the time that the gateway was asked to take over its answer.
+        ``extra`` is added to the timeout: the time for which the request asks the gateway to wait.
+
+        Raises:
+            GatewayError: The call failed.
         """
-        answer, _ = self.warned(method, request, timeout=timeout, extra=extra)
-        return answer
+        response, _ = self.with_warnings(method, request, timeout=timeout, extra=extra)
+        return response
 
-    def warned(
+    def with_warnings(
         self, method: Any, request: object, *, timeout: float | None = None, extra: float = 0.0
     ) -> tuple[Any, tuple[str, ...]]:
-        """As ``unary``, with what the gateway warns of beside its answer."""
+        """Make a call as ``unary`` does, and return its response and the warnings of the gateway."""
         deadline = self.timers.clock() + (self.timeout if timeout is None else timeout) + extra
         outage = Outage(self, patience=self.policy.repeat_calls_for, deadline=deadline)
         while True:
             remaining = max(deadline - self.timers.clock(), 0.0)
             try:
-                answer, call = method.with_call(request, timeout=remaining, metadata=self.metadata)
-                return answer, warnings_in(call.initial_metadata())
+                response, call = method.with_call(request, timeout=remaining, metadata=self.metadata)
+                return response, warnings_in(call.initial_metadata())
             except grpc.RpcError as cause:
                 error = error_from_rpc(cause)
-                if not outage.endure(error):
+                if not outage.wait_to_retry(error):
                     raise error from cause
 
     def pages(self, method: Any, request: Any, field: str) -> Generator[Any, None, None]:
-        """Every item of the repeated field of every page; a page is fetched as it is needed."""
+        """Yield the items of a repeated field from all pages. Pages are fetched on demand."""
         while True:
             response = self.unary(method, request)
             yield from getattr(response, field)
@@ -77,7 +80,7 @@ class Calls:
             request.page_token = response.next_page_token
 
     def stream(self, method: Any, request: object, *, deadline: float | None) -> Generator[Any, None, None]:
-        """The messages of one stream, not resumed. Leaving it early ends the call."""
+        """Yield the messages of one stream, without resuming it. Closing the generator cancels the call."""
         timeout = None if deadline is None else max(deadline - self.timers.clock(), 0.0)
         call = method(request, timeout=timeout, metadata=self.metadata)
         try:
@@ -90,23 +93,26 @@ class Calls:
     def resumed(
         self, method: Any, request: Callable[[], object], *, timeout: float | None
     ) -> Generator[Any, None, None]:
-        """The messages of a stream, and of those that follow where it breaks, each with the request as it is then."""
+        """Yield the messages of a stream. If it breaks, open it again with the current result of ``request``."""
         deadline = None if timeout is None else self.timers.clock() + timeout
         outage = Outage(self, patience=self.policy.resume_watches_for, deadline=deadline)
         while True:
             try:
                 with closing(self.stream(method, request(), deadline=deadline)) as messages:
                     for message in messages:
-                        outage.over()
+                        outage.reset()
                         yield message
                 return
             except GatewayError as error:
-                if not outage.endure(error):
+                if not outage.wait_to_retry(error):
                     raise
 
 
 class Outage:
-    """Counts the failures since the last success: how long to wait before the next attempt, and when to give up."""
+    """The consecutive failures of a call or watch: decides whether to retry, and waits before it.
+
+    ``patience`` is how long to retry after the first failure, and ``deadline`` when to stop in any case, in seconds.
+    """
 
     def __init__(self, calls: Calls, *, patience: float | None, deadline: float | None = None) -> None:
         self._calls = calls
@@ -115,12 +121,12 @@ class Outage:
         self._failures = 0
         self._began = 0.0
 
-    def over(self) -> None:
-        """The gateway has answered."""
+    def reset(self) -> None:
+        """Record a success."""
         self._failures = 0
 
-    def endure(self, error: GatewayError) -> bool:
-        """Sleeps until another attempt is due, and is true; false, at once, where none is."""
+    def wait_to_retry(self, error: GatewayError) -> bool:
+        """Sleep until the next attempt and return True; return False immediately if the call must not be retried."""
         if self._calls.closed or not may_repeat(error):
             return False
         timers = self._calls.timers

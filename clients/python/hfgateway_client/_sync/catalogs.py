@@ -1,5 +1,5 @@
 # Generated from _async by tools/unasync.py. DO NOT EDIT!
-"""Models, motions, styles and presets: what a client can ask about them."""
+"""Catalogs: models, motions, styles and presets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hfgateway_client.requests import MediaKindName
 
 
 class CatalogMethods:
-    """The part of a client that is about what there is to choose from."""
+    """The methods for catalogs."""
 
     _calls: Calls
 
@@ -25,9 +25,17 @@ class CatalogMethods:
         include_schema: bool = False,
         page_size: int = 0,
     ) -> Generator[Model, None, None]:
-        """All models whose id has ``query`` in it, by id; pages are fetched as they are needed.
+        """Iterate over models, sorted by id. Pages are fetched on demand.
 
-        With ``include_schema`` each has the JSON Schema of its parameters, where it is known.
+        Args:
+            query: Only models whose id contains this text, regardless of case. Default: all.
+            output_kind: Only models that generate this kind: "image", "video", "audio" or "file". Default: all.
+            include_schema: Whether to return the JSON Schema of the parameters, if it is known.
+            page_size: The number of models to fetch at a time, at most 1,000. Default: 100.
+
+        Raises:
+            ValueError: The kind is unknown.
+            GatewayError: One of the errors of every call; see `Client`.
         """
         request = pb.ListModelsRequest(
             query=query,
@@ -38,27 +46,63 @@ class CatalogMethods:
         return self._calls.pages(self._calls.catalogs.ListModels, request, "models")
 
     def get_model(self, model_id: str) -> Model:
-        """One model, with the JSON Schema of its parameters where it is known; `ModelUnknown` where it is not.
+        """Return a model, with the JSON Schema of its parameters if it is known.
 
-        That does not say that a submit to it would be refused.
+        Raises:
+            ModelUnknown: The model is not in the list. ``submit`` may accept it nevertheless.
+            GatewayError: One of the errors of every call; see `Client`.
         """
         response = self._calls.unary(self._calls.catalogs.GetModel, pb.GetModelRequest(id=model_id))
         model: Model = response.model
         return model
 
     def list_motions(self, query: str = "", *, page_size: int = 0) -> Generator[Motion, None, None]:
-        """All motions for ``dop`` whose name has ``query`` in it, by name."""
+        """Iterate over the motions for `dop`, sorted by name. Pages are fetched on demand.
+
+        Args:
+            query: Only motions whose name contains this text, regardless of case. Default: all.
+            page_size: The number of motions to fetch at a time, at most 1,000. Default: 100.
+
+        Raises:
+            UpstreamUnavailable: The gateway has never been able to fetch the list from Higgsfield.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         request = pb.ListMotionsRequest(query=query, page_size=page_size)
         return self._calls.pages(self._calls.catalogs.ListMotions, request, "motions")
 
     def list_soul_styles(
         self, query: str = "", *, version: SoulVersionName | None = None, page_size: int = 0
     ) -> Generator[SoulStyle, None, None]:
-        """All styles of one version of Soul ("V1" unless given) whose name has ``query`` in it, by name."""
+        """Iterate over the styles for `soul`, sorted by name. Pages are fetched on demand.
+
+        Args:
+            query: Only styles whose name contains this text, regardless of case. Default: all.
+            version: The version of Soul: "v1" or "v2". Default: "v1".
+            page_size: The number of styles to fetch at a time, at most 1,000. Default: 100.
+
+        Raises:
+            InvalidInput: The version has no styles to choose from.
+            UpstreamUnavailable: The gateway has never been able to fetch the list from Higgsfield.
+            ValueError: The version is unknown.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         request = pb.ListSoulStylesRequest(query=query, version=enum_name("SOUL_VERSION", version), page_size=page_size)
         return self._calls.pages(self._calls.catalogs.ListSoulStyles, request, "soul_styles")
 
     def list_presets(self, model_id: str, query: str = "", *, page_size: int = 0) -> Generator[Preset, None, None]:
-        """All presets of a model whose name has ``query`` in it, by name; none for one without ``preset_id``."""
+        """Iterate over the presets of a model, sorted by name. Pages are fetched on demand.
+
+        A model without a parameter ``preset_id`` has no presets.
+
+        Args:
+            model_id: The id of the model.
+            query: Only presets whose name contains this text, regardless of case. Default: all.
+            page_size: The number of presets to fetch at a time, at most 1,000. Default: 100.
+
+        Raises:
+            ModelUnknown: The model is not in the list of models.
+            UpstreamUnavailable: The gateway has never been able to fetch the list from Higgsfield.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         request = pb.ListPresetsRequest(model_id=model_id, query=query, page_size=page_size)
         return self._calls.pages(self._calls.catalogs.ListPresets, request, "presets")

@@ -1,5 +1,5 @@
 # Generated from _async by tools/unasync.py. DO NOT EDIT!
-"""Opens the channel to the gateway."""
+"""Creates the gRPC channel to the gateway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hfgateway_client.channel import CHANNEL_OPTIONS, TlsConfig, channel_credent
 
 
 def open_channel(address: str, tls: bool | TlsConfig | None) -> grpc.Channel:
-    """Connects when it is first used, and again whenever the connection is lost."""
+    """Return a channel. It connects at the first call, and reconnects whenever the connection is lost."""
     credentials = channel_credentials(tls)
     if credentials is None:
         return grpc.insecure_channel(address, options=CHANNEL_OPTIONS)

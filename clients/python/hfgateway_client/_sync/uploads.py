@@ -1,5 +1,5 @@
 # Generated from _async by tools/unasync.py. DO NOT EDIT!
-"""Uploads: made again where the source can be read again, once where it cannot."""
+"""Uploads of media, which are retried if the source can be read again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hfgateway_client.uploads import Media, UploadParts, UploadSource, media
 
 
 class UploadMethods:
-    """The part of a client that is about media on its way to Higgsfield's storage."""
+    """The methods for media in Higgsfield's storage."""
 
     _calls: Calls
 
@@ -30,32 +30,61 @@ class UploadMethods:
         format: str = "png",
         timeout: float | None = None,
     ) -> UploadMediaResponse:
-        """Put media on Higgsfield's storage through the gateway; its ``url`` serves as an input.
+        """Upload media through the gateway to Higgsfield's storage.
 
-        From bytes, a file's path, an open file, an image of Pillow (saved in that ``format``: "jpeg" is smaller, "png"
-        loses nothing), or pieces of bytes. Without a ``content_type`` the name tells, or the first bytes. ``size`` is
-        for pieces whose sum is known. An upload that failed is made again where its source can be read again, for as
-        long as a call would be; else the caller, who has the source, does that. Without a ``timeout`` it may take any
-        time.
+        Uploads are free. A failed upload has no effect. It is retried if the source can be read again: bytes, a path, a
+        Pillow image or a seekable file, but not an iterable. Retries end after ``RetryPolicy.repeat_calls_for``, or
+        after the timeout of the client if that is not set.
+
+        Args:
+            source: Bytes, the path of a file, an open binary file (read from its current position), a Pillow image, or
+                an iterable of bytes. Only the client for asyncio accepts an asynchronous iterable.
+            content_type: The media type, such as "video/mp4". Default: determined from the name of the file, or from
+                the first bytes of bytes and seekable files.
+            size: The size in bytes of an iterable or a file, if you know it. The upload is then faster, and fails if
+                the number of bytes differs. Default: determined if possible. Ignored for other sources.
+            format: The format in which a Pillow image is encoded, such as "png" or "jpeg". JPEG drops transparency.
+            timeout: The timeout in seconds, including retries. Default: no limit.
+
+        Returns:
+            The ``url`` for inputs, the ``size`` in bytes, and the ``expire_time`` at which Higgsfield deletes the
+            media, 7 days after the upload.
+
+        Raises:
+            InvalidInput: The media are empty or larger than 5 GB, or the number of bytes is not ``size``.
+            InputRefused: Higgsfield does not accept the content type.
+            UpstreamUnavailable: Higgsfield or its storage did not accept the upload.
+            ValueError: ``content_type`` is not set and cannot be determined.
+            OSError: A file cannot be read.
+            TypeError: The source is an asynchronous iterable, and the client is not for asyncio.
+            Exception: Any exception that the source raises while it is read.
+            GatewayError: One of the errors of every call; see `Client`.
         """
         calls = self._calls
-        found = media(source, content_type, size, format)
+        upload = media(source, content_type, size, format)
         deadline = None if timeout is None else calls.timers.clock() + timeout
         patience = calls.timeout if calls.policy.repeat_calls_for is None else calls.policy.repeat_calls_for
         outage = Outage(calls, patience=patience, deadline=deadline)
         while True:
             remaining = None if deadline is None else max(deadline - calls.timers.clock(), 0.0)
             try:
-                response: UploadMediaResponse = _attempt(calls, found, remaining)
+                response: UploadMediaResponse = _attempt(calls, upload, remaining)
                 return response
             except GatewayError as error:
-                if not (found.again and outage.endure(error)):
+                if not (upload.rereadable and outage.wait_to_retry(error)):
                     raise
 
     def upload_media(self, input: AnyInput) -> GenerationInput:
-        """Upload what of an input is still here; `submit`, `generate` and `estimate` begin with this.
+        """Upload the local media of an input, and return the input with their URLs.
 
-        For who keeps an input to submit it under the same key in another process: its URLs are part of it.
+        `submit`, `generate` and `estimate` do this first. Call it to store the input before you submit it, so that
+        another process can retry with the same input and idempotency key. An input without local media is returned
+        unchanged. Media that are already uploaded are not uploaded again.
+
+        Raises:
+            GatewayError: As for `upload`.
+            ValueError: The type of the media cannot be determined.
+            OSError: A file cannot be read.
         """
         if not isinstance(input, LocalInput):
             return input
@@ -65,21 +94,36 @@ class UploadMethods:
         return input.message()
 
     def create_upload(self, content_type: str) -> CreateUploadResponse:
-        """An address to PUT media to past the gateway, with all the headers that it names."""
+        """Return a URL to which media can be uploaded without passing through the gateway.
+
+        Send the media in a PUT request to ``upload_url`` with all ``upload_headers``, and without credentials.
+
+        Args:
+            content_type: The media type, such as "video/mp4".
+
+        Returns:
+            The ``url`` for inputs, which works once the media are uploaded; the ``upload_url``, its ``upload_headers``
+            and its ``upload_expire_time``; and the ``expire_time`` at which Higgsfield deletes the media.
+
+        Raises:
+            InputRefused: Higgsfield does not accept the content type.
+            UpstreamUnavailable: Higgsfield sent no usable response.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
         response: CreateUploadResponse = self._calls.unary(
             self._calls.uploads.CreateUpload, CreateUploadRequest(content_type=content_type)
         )
         return response
 
 
-def _attempt(calls: Calls, found: Media, timeout: float | None) -> Any:
-    with found.open() as pieces:
-        parts = UploadParts(found.header, pieces)
+def _attempt(calls: Calls, upload: Media, timeout: float | None) -> Any:
+    with upload.open() as pieces:
+        parts = UploadParts(upload.header, pieces)
         try:
-            answer = calls.uploads.UploadMedia(iter(parts), timeout=timeout, metadata=calls.metadata)
+            result = calls.uploads.UploadMedia(iter(parts), timeout=timeout, metadata=calls.metadata)
         except grpc.RpcError as cause:
             if parts.failure is None:
                 raise error_from_rpc(cause) from cause
         if parts.failure is not None:
             raise parts.failure
-        return answer
+        return result
