@@ -1,1 +1,1 @@
-"""The behaviours of docs/clients.md, performed by the asynchronous client: `python -m behaviours` in clients/python."""
+"""The live behaviours of docs/clients.md for the Python client: run `python -m behaviours` in clients/python."""

@@ -1,6 +1,6 @@
-"""Runs the behaviours that are named, else all, one after the other; one line of JSON for each.
+"""Runs the behaviours named in the arguments, or all of them, one after the other. Prints a line of JSON for each.
 
-With `--sync` first: those that are written for the client without asyncio.
+If the first argument is `--sync`, it runs the behaviours of the synchronous client.
 """
 
 from __future__ import annotations
@@ -12,49 +12,50 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from behaviours import access, callbacks, catalogs, characters, ending, following, submitting, twin, uploads
+from behaviours import access, callbacks, catalogs, characters, ending, following, submitting, synchronous, uploads
 from behaviours.stage import BEHAVIOURS, Stage
 
 GROUPS = (submitting, following, ending, access, uploads, catalogs, characters, callbacks)
-PATIENCE = 60.0
+TIMEOUT = 60.0
+"""Seconds for one behaviour."""
 
 
 async def run(names: Iterable[str]) -> bool:
-    """Whether all of them held."""
+    """Run behaviours of the asynchronous client, and return whether all of them passed."""
     stage = Stage()
-    results = [await judge(name, partial(BEHAVIOURS[name], stage)) for name in names]
+    results = [await report(name, partial(BEHAVIOURS[name], stage)) for name in names]
     await stage.client.close()
     return all(results)
 
 
-async def run_twin(names: Iterable[str]) -> bool:
-    """The same without asyncio, in a thread."""
-    stage = twin.TwinStage()
-    results = [await judge(name, partial(asyncio.to_thread, twin.BEHAVIOURS[name], stage)) for name in names]
+async def run_sync(names: Iterable[str]) -> bool:
+    """Run behaviours of the synchronous client in threads, and return whether all of them passed."""
+    stage = synchronous.SyncStage()
+    results = [await report(name, partial(asyncio.to_thread, synchronous.BEHAVIOURS[name], stage)) for name in names]
     stage.client.close()
     return all(results)
 
 
-async def judge(name: str, perform: Callable[[], Awaitable[None]]) -> bool:
-    """Print whether it held, and what was wrong."""
-    told: dict[str, object] = {"behaviour": name, "ok": True}
+async def report(name: str, perform: Callable[[], Awaitable[None]]) -> bool:
+    """Run a behaviour, print its result as JSON, and return whether it passed."""
+    result: dict[str, object] = {"behaviour": name, "ok": True}
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await perform()
     except Exception as error:
         traceback.print_exc()
-        told |= {"ok": False, "error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(told), flush=True)
-    return bool(told["ok"])
+        result |= {"ok": False, "error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(result), flush=True)
+    return bool(result["ok"])
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code."""
+    """Run the behaviours and return the exit code."""
     if arguments[:1] == ["--sync"]:
-        held = asyncio.run(run_twin(arguments[1:] or twin.BEHAVIOURS))
+        passed = asyncio.run(run_sync(arguments[1:] or synchronous.BEHAVIOURS))
     else:
-        held = asyncio.run(run(arguments or BEHAVIOURS))
-    return 0 if held else 1
+        passed = asyncio.run(run(arguments or BEHAVIOURS))
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

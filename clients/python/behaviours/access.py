@@ -1,11 +1,11 @@
-"""Who may call, and over what."""
+"""Authentication, tenants, TLS and watch tokens."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
 
-from behaviours.stage import PATIENCE, Stage, behaviour, raises, unique
+from behaviours.stage import TIMEOUT, Stage, behaviour, raises, unique
 from hfgateway_client import AsyncClient, RetryPolicy, TlsConfig, errors, soul, state_name
 
 
@@ -67,5 +67,5 @@ async def watch_token(stage: Stage) -> None:
 
 
 async def _ends_as(client: AsyncClient, generation_id: str) -> str:
-    states = [state_name(changed) async for changed in client.watch(generation_id, timeout=PATIENCE)]
+    states = [state_name(changed) async for changed in client.watch(generation_id, timeout=TIMEOUT)]
     return states[-1]

@@ -1,4 +1,4 @@
-"""Callbacks: created once for a key, changed, tried, and their deliveries."""
+"""Callbacks, their secrets and their deliveries."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hfgateway_client import NewCallback, errors
 from hfgateway_client.requests import new_idempotency_key
 
 
-def nobodys() -> str:
-    """A URL where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
+def unreachable_url() -> str:
+    """Return a URL on a port where no server listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
     return f"http://127.0.0.1:{port}/hook"
 
 
 @asynccontextmanager
 async def created(stage: Stage, **options: Any) -> AsyncGenerator[NewCallback, None]:
-    """One for generations that nobody submits, deleted afterwards: a tenant may have only so many."""
-    new = await stage.client.create_callback(nobodys(), **{"labels": {"run": unique("nothing")}, **options})
+    """Create a callback that matches no generation, and delete it afterwards, because a tenant has a limit of them."""
+    new = await stage.client.create_callback(unreachable_url(), **{"labels": {"run": unique("nothing")}, **options})
     yield new
     await stage.client.delete_callback(new.id)
 

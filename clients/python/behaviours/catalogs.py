@@ -1,4 +1,4 @@
-"""What there is to choose from: models, motions, styles, presets."""
+"""Catalogs: models, motions, styles and presets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def get_model(stage: Stage) -> None:
     assert model.id == "z-image/turbo"
     assert "prompt" in MessageToDict(model.parameters_schema)["required"]
     with raises(errors.ModelUnknown, "MODEL_UNKNOWN"):
-        await stage.client.get_model("nobody/knows-it")
+        await stage.client.get_model("no/such-model")
 
 
 @behaviour
@@ -52,4 +52,4 @@ async def list_presets(stage: Stage) -> None:
     assert presets
     assert all(preset.id and preset.name for preset in presets)
     with raises(errors.ModelUnknown, "MODEL_UNKNOWN"):
-        _ = [preset async for preset in stage.client.list_presets("nobody/knows-it")]
+        _ = [preset async for preset in stage.client.list_presets("no/such-model")]

@@ -1,8 +1,8 @@
-"""Characters: trained once for a key, followed to the end, deleted."""
+"""Characters and their training."""
 
 from __future__ import annotations
 
-from behaviours.stage import PATIENCE, Stage, behaviour, nth, raises, rest, unique
+from behaviours.stage import TIMEOUT, Stage, behaviour, raises, read_to_end, read_until, unique
 from hfgateway_client import SoulCharacter, character_state_name, errors
 from hfgateway_client.requests import new_idempotency_key
 
@@ -10,7 +10,7 @@ FACES = ["https://example.com/face-1.png", "https://example.com/face-2.png"]
 
 
 async def in_training(stage: Stage) -> SoulCharacter:
-    """A new one."""
+    """Create a character, whose training has not ended."""
     return (await stage.client.create_character(unique("Ann"), FACES)).character
 
 
@@ -49,13 +49,13 @@ async def list_characters(stage: Stage) -> None:
 @behaviour
 async def watch_character(stage: Stage) -> None:
     seen: list[SoulCharacter] = []
-    watch = stage.client.watch_character((await in_training(stage)).id, timeout=PATIENCE)
-    present = await nth(watch, lambda _: True, seen)
+    watch = stage.client.watch_character((await in_training(stage)).id, timeout=TIMEOUT)
+    present = await read_until(watch, lambda _: True, seen)
     assert character_state_name(present) in ("NOT_READY", "QUEUED"), character_state_name(present)
     await stage.advance(1.5)
-    await nth(watch, lambda character: character_state_name(character) == "IN_PROGRESS", seen)
+    await read_until(watch, lambda character: character_state_name(character) == "IN_PROGRESS", seen)
     await stage.advance(3600)
-    await rest(watch, seen)
+    await read_to_end(watch, seen)
     assert [one.state for one in seen] == sorted({one.state for one in seen}), seen
     assert (character_state_name(seen[-1]), seen[-1].done) == ("COMPLETED", True)
 

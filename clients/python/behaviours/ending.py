@@ -1,4 +1,4 @@
-"""Canceling, deleting, explaining, estimating, and calls that get no answer."""
+"""Cancel, delete, estimate and explain, and calls that get no response."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def cancel_pending(stage: Stage) -> None:
     submission = await stage.client.submit(soul(prompt), wait_timeout=0.5)
     assert state_name(submission.generation) == "PENDING"
     assert state_name(await stage.client.cancel(submission.id)) == "CANCELED"
-    await stage.control("restart")  # the next gateway was not told to wait, and would send what still waits
+    await stage.control("restart")  # a restarted gateway does not know the Retry-After, and sends what is still pending
     await stage.charged(prompt, 0, 1)
 
 
@@ -45,8 +45,8 @@ async def cancel_ended(stage: Stage) -> None:
 @behaviour
 async def estimate(stage: Stage) -> None:
     prompt = unique("a fox")
-    answer = await stage.client.estimate(soul(prompt))
-    assert float(answer.cost.credits) > 0
+    response = await stage.client.estimate(soul(prompt))
+    assert float(response.cost.credits) > 0
     await stage.charged(prompt, 0, 0)
 
 

@@ -1,4 +1,4 @@
-"""Reading, waiting and watching, over connections that are cut and gateways that are restarted."""
+"""Get, list, wait and watch, with connections that are reset and gateways that restart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
-from behaviours.stage import PATIENCE, Stage, behaviour, nth, raises, rest, unique
+from behaviours.stage import TIMEOUT, Stage, behaviour, raises, read_to_end, read_until, unique
 from hfgateway_client import (
     CaughtUp,
     Generation,
@@ -47,7 +47,7 @@ async def wait(stage: Stage) -> None:
     submission = await stage.queued(unique("a fox"))
     early = await stage.client.wait(submission.id, timeout=0.2)
     assert (early.id, early.done) == (submission.id, False)
-    waiting = asyncio.create_task(stage.client.wait(submission.id, timeout=PATIENCE))
+    waiting = asyncio.create_task(stage.client.wait(submission.id, timeout=TIMEOUT))
     await stage.advance(60)
     late = await waiting
     assert (state_name(late), late.done) == ("COMPLETED", True)
@@ -58,17 +58,17 @@ async def watch_to_end(stage: Stage) -> None:
     submission = await stage.queued(unique("a fox"))
     seen: list[Generation] = []
     watch = stage.client.watch(submission.id)
-    await nth(watch, lambda changed: state_name(changed) == "QUEUED", seen)
+    await read_until(watch, lambda changed: state_name(changed) == "QUEUED", seen)
     await stage.advance(1.5)
-    await nth(watch, lambda changed: state_name(changed) == "IN_PROGRESS", seen)
+    await read_until(watch, lambda changed: state_name(changed) == "IN_PROGRESS", seen)
     await stage.advance(60)
-    await rest(watch, seen)
-    _whole(seen)
+    await read_to_end(watch, seen)
+    _assert_complete(seen)
 
 
 @behaviour
 async def watch_resumes_after_cut(stage: Stage) -> None:
-    await _watch_over(stage, stage.cut)
+    await _watch_with_interruptions(stage, stage.cut)
 
 
 @behaviour
@@ -76,25 +76,25 @@ async def watch_resumes_after_restart(stage: Stage) -> None:
     async def restart() -> None:
         await stage.control("restart")
 
-    await _watch_over(stage, restart)
+    await _watch_with_interruptions(stage, restart)
 
 
-async def _watch_over(stage: Stage, trouble: Callable[[], Awaitable[None]]) -> None:
+async def _watch_with_interruptions(stage: Stage, interrupt: Callable[[], Awaitable[None]]) -> None:
     submission = await stage.queued(unique("a fox"))
     seen: list[Generation] = []
     watch = stage.client.watch(submission.id)
-    await nth(watch, lambda changed: state_name(changed) == "QUEUED", seen)
-    await trouble()
+    await read_until(watch, lambda changed: state_name(changed) == "QUEUED", seen)
+    await interrupt()
     await stage.advance(1.5)
-    await nth(watch, lambda changed: state_name(changed) == "IN_PROGRESS", seen)
-    await trouble()
+    await read_until(watch, lambda changed: state_name(changed) == "IN_PROGRESS", seen)
+    await interrupt()
     await stage.advance(60)
-    await rest(watch, seen)
-    _whole(seen)
+    await read_to_end(watch, seen)
+    _assert_complete(seen)
 
 
-def _whole(seen: list[Generation]) -> None:
-    """Every revision once and in order, to COMPLETED with its outputs."""
+def _assert_complete(seen: list[Generation]) -> None:
+    """Fail unless every revision was seen exactly once and in order, and the last one is COMPLETED with an output."""
     assert [changed.revision for changed in seen] == list(range(1, len(seen) + 1)), seen
     assert state_name(seen[-1]) == "COMPLETED"
     assert seen[-1].outputs[0].url
@@ -104,8 +104,8 @@ def _whole(seen: list[Generation]) -> None:
 async def watch_stops(stage: Stage) -> None:
     submission = await stage.queued(unique("a fox"))
     watch = stage.client.watch(submission.id)
-    await nth(watch, lambda changed: state_name(changed) == "QUEUED", [])
-    async with asyncio.timeout(PATIENCE):
+    await read_until(watch, lambda changed: state_name(changed) == "QUEUED", [])
+    async with asyncio.timeout(TIMEOUT):
         await watch.aclose()
 
     stopped = asyncio.Event()
@@ -118,7 +118,7 @@ async def watch_stops(stage: Stage) -> None:
     following = asyncio.create_task(follow())
     await stopped.wait()
     following.cancel()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         (ended,) = await asyncio.gather(following, return_exceptions=True)
     assert isinstance(ended, asyncio.CancelledError), ended
 
@@ -128,38 +128,38 @@ async def watch_stops(stage: Stage) -> None:
 
 @behaviour
 async def watch_many(stage: Stage) -> None:
-    await _watch_two(stage, unknown=str(uuid.uuid4()), trouble=None)
+    await _watch_two(stage, unknown=str(uuid.uuid4()), interrupt=None)
 
 
 @behaviour
 async def watch_many_resumes_after_cut(stage: Stage) -> None:
-    await _watch_two(stage, unknown="", trouble=stage.cut)
+    await _watch_two(stage, unknown="", interrupt=stage.cut)
 
 
-async def _watch_two(stage: Stage, unknown: str, trouble: Callable[[], Awaitable[None]] | None) -> None:
+async def _watch_two(stage: Stage, unknown: str, interrupt: Callable[[], Awaitable[None]] | None) -> None:
     ids = [(await stage.queued(unique("a fox"))).id for _ in range(2)]
-    asked = [*ids, unknown] if unknown else ids
-    before = {one: (await stage.client.get(one)).revision for one in ids}
+    watched = [*ids, unknown] if unknown else ids
+    before = {id: (await stage.client.get(id)).revision for id in ids}
     seen: list[WatchEvent] = []
-    watch = stage.client.watch_many(ids=asked)
-    await nth(watch, lambda event: isinstance(event, CaughtUp), seen)
-    if trouble:
-        await trouble()
+    watch = stage.client.watch_many(ids=watched)
+    await read_until(watch, lambda event: isinstance(event, CaughtUp), seen)
+    if interrupt:
+        await interrupt()
     await stage.advance(1.5)
     for _ in ids:
-        await nth(watch, _has_state("IN_PROGRESS"), seen)
-    if trouble:
-        await trouble()
+        await read_until(watch, _has_state("IN_PROGRESS"), seen)
+    if interrupt:
+        await interrupt()
     await stage.advance(60)
-    await rest(watch, seen)
+    await read_to_end(watch, seen)
 
     assert sum(isinstance(event, CaughtUp) for event in seen) == 1, seen
     missing = [event.ids for event in seen if isinstance(event, MissingGenerations)]
     assert missing == ([(unknown,)] if unknown else []), missing
-    for one in ids:
-        changes = _changes(seen, one)
+    for id in ids:
+        changes = _changes(seen, id)
         revisions = [changed.revision for changed in changes]
-        assert revisions == list(range(before[one], before[one] + len(changes))), revisions
+        assert revisions == list(range(before[id], before[id] + len(changes))), revisions
         assert state_name(changes[-1]) == "COMPLETED"
 
 
@@ -177,13 +177,13 @@ async def watch_many_resume_token(stage: Stage) -> None:
     submission = await stage.queued(unique("a fox"))
     first: list[WatchEvent] = []
     async with aclosing(stage.client.watch_many(ids=[submission.id])) as watch:
-        told = await nth(watch, lambda event: isinstance(event, CaughtUp), first)
-    assert told.resume_token
+        caught_up = await read_until(watch, lambda event: isinstance(event, CaughtUp), first)
+    assert caught_up.resume_token
     await stage.advance(60)
     await stage.until(submission.id, "COMPLETED")
 
     second: list[WatchEvent] = []
-    await rest(stage.client.watch_many(ids=[submission.id], resume_token=told.resume_token), second)
+    await read_to_end(stage.client.watch_many(ids=[submission.id], resume_token=caught_up.resume_token), second)
     last = _changes(first, submission.id)[-1].revision
     revisions = [changed.revision for changed in _changes(second, submission.id)]
     assert revisions == list(range(last + 1, last + 1 + len(revisions))), revisions
@@ -212,7 +212,7 @@ async def generate_failed(stage: Stage) -> None:
 
 
 async def _generated(stage: Stage, prompt: str) -> tuple[object, list[Generation]]:
-    """What became of `generate`, or its error, and all the progress that was seen."""
+    """Run `generate`, and return its result or its error, and the generations passed to `on_progress`."""
     seen: list[Generation] = []
     queued = asyncio.Event()
 
@@ -221,8 +221,8 @@ async def _generated(stage: Stage, prompt: str) -> tuple[object, list[Generation
         if state_name(generation) == "QUEUED":
             queued.set()
 
-    generating = asyncio.create_task(stage.client.generate(soul(prompt), on_progress=progress, timeout=PATIENCE))
-    async with asyncio.timeout(PATIENCE):
+    generating = asyncio.create_task(stage.client.generate(soul(prompt), on_progress=progress, timeout=TIMEOUT))
+    async with asyncio.timeout(TIMEOUT):
         await queued.wait()
     await stage.advance(60)
     (result,) = await asyncio.gather(generating, return_exceptions=True)

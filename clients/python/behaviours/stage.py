@@ -1,4 +1,4 @@
-"""What a behaviour has at hand: the gateway's addresses, the harness, and clients."""
+"""The environment of the behaviours: the gateway's addresses, the harness and clients."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from hfgateway_client import AsyncClient, Generation, Submission, errors, soul, state_name
 
-PATIENCE = 30.0
-"""Seconds for a step that is not meant to take one."""
+TIMEOUT = 30.0
+"""The timeout in seconds for a step that normally takes less than one."""
 
 Behaviour = Callable[["Stage"], Awaitable[None]]
 BEHAVIOURS: dict[str, Behaviour] = {}
@@ -30,13 +30,13 @@ def behaviour(perform: Behaviour) -> Behaviour:
 
 
 class Raised:
-    """Where the error is found that was expected."""
+    """The expected error, set by `raises`."""
 
     error: Any = None
 
 
 class Environment:
-    """What the harness gives a program."""
+    """The environment variables that the harness sets, and access to the harness."""
 
     def __init__(self) -> None:
         self.address = os.environ["HFG_ADDRESS"]
@@ -46,96 +46,96 @@ class Environment:
         self.tls_ca = os.environ["HFG_TLS_CA"]
         self._control = os.environ["HFG_CONTROL"]
 
-    def ask(self, path: str, **body: Any) -> dict[str, Any]:
-        """Ask the harness for something, and wait for it."""
+    def control_sync(self, path: str, **body: Any) -> dict[str, Any]:
+        """Send a request to the harness, and return its response."""
         return _post(f"{self._control}/{path}", body)
 
 
 class Stage(Environment):
-    """The environment of one run, and a client of it."""
+    """The environment of one run, and its client."""
 
     def __init__(self) -> None:
         super().__init__()
         self.client = self.another()
 
     def another(self, **options: Any) -> AsyncClient:
-        """A client of its own connection."""
+        """Return another client, with its own connection."""
         return AsyncClient(**{"address": self.address, "api_key": self.api_key, **options})
 
     async def control(self, path: str, **body: Any) -> dict[str, Any]:
-        """Ask the harness for something."""
-        return await asyncio.to_thread(self.ask, path, **body)
+        """Send a request to the harness, and return its response."""
+        return await asyncio.to_thread(self.control_sync, path, **body)
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass at Higgsfield."""
+        """Advance the time at Higgsfield."""
         await self.control("advance", seconds=seconds)
 
     async def cut(self) -> None:
-        """Reset the connections to the gateway, of which there has to be one."""
-        answer = await self.control("cut")
-        assert answer["connections"] > 0, "there was no connection to cut"
+        """Reset all connections to the gateway. Fails if there is none."""
+        response = await self.control("cut")
+        assert response["connections"] > 0, "there was no connection to cut"
 
     async def plan(self, prompt: str, **fault: Any) -> None:
-        """Have Higgsfield err about one prompt."""
+        """Queue a fault of Higgsfield for one prompt."""
         await self.control("plan", faults=[{"prompt": prompt, **fault}])
 
     async def charged(self, prompt: str, charges: int, submissions: int) -> None:
-        """What Higgsfield charged for and was sent has to be this."""
-        answer = await self.control("charges", prompt=prompt)
-        assert answer == {"charges": charges, "submissions": submissions}, f"{prompt}: {answer}"
+        """Fail unless Higgsfield has received this many submissions of the prompt, and charged for this many."""
+        response = await self.control("charges", prompt=prompt)
+        assert response == {"charges": charges, "submissions": submissions}, f"{prompt}: {response}"
 
     async def submitted(self, prompt: str, submissions: int = 1) -> None:
-        """Return once Higgsfield was sent it so often."""
-        async with asyncio.timeout(PATIENCE):
+        """Wait until Higgsfield has received this many submissions of the prompt."""
+        async with asyncio.timeout(TIMEOUT):
             while (await self.control("charges", prompt=prompt))["submissions"] < submissions:
                 await asyncio.sleep(0.02)
 
     async def queued(self, prompt: str, **options: Any) -> Submission:
-        """One that Higgsfield has accepted and not begun."""
+        """Submit a generation that is QUEUED at Higgsfield."""
         submission = await self.client.submit(soul(prompt), **options)
         assert state_name(submission.generation) == "QUEUED", state_name(submission.generation)
         return submission
 
     async def running(self, prompt: str) -> Generation:
-        """One that runs at Higgsfield."""
+        """Submit a generation, and return it when it is running."""
         submission = await self.queued(prompt)
         await self.advance(1.5)
         return await self.until(submission.id, "IN_PROGRESS")
 
     async def completed(self, prompt: str, **options: Any) -> Generation:
-        """One that has ended well."""
+        """Submit a generation, and return it when it has completed."""
         submission = await self.queued(prompt, **options)
         await self.advance(60)
         return await self.until(submission.id, "COMPLETED")
 
     async def until(self, generation_id: str, state: str) -> Generation:
-        """The generation when it has come to that state."""
-        async for generation in self.client.watch(generation_id, timeout=PATIENCE):
+        """Wait until a generation has reached a state, and return it."""
+        async for generation in self.client.watch(generation_id, timeout=TIMEOUT):
             if state_name(generation) == state:
                 return generation
-        raise AssertionError(f"ended without having been {state}")
+        raise AssertionError(f"the generation ended and was never {state}")
 
 
-async def nth(stream: AsyncIterator[Item], holds: Callable[[Item], bool], seen: list[Item]) -> Item:
-    """Read on until it holds; what is read on the way is seen."""
-    async with asyncio.timeout(PATIENCE):
+async def read_until(stream: AsyncIterator[Item], matches: Callable[[Item], bool], seen: list[Item]) -> Item:
+    """Read items, append them to ``seen``, and return the first one that matches."""
+    async with asyncio.timeout(TIMEOUT):
         async for item in stream:
             seen.append(item)
-            if holds(item):
+            if matches(item):
                 return item
     raise AssertionError("the stream ended early")
 
 
-async def rest(stream: AsyncIterator[Item], seen: list[Item]) -> None:
-    """Read to the end."""
-    async with asyncio.timeout(PATIENCE):
+async def read_to_end(stream: AsyncIterator[Item], seen: list[Item]) -> None:
+    """Read the items until the stream ends, and append them to ``seen``."""
+    async with asyncio.timeout(TIMEOUT):
         async for item in stream:
             seen.append(item)
 
 
 @contextmanager
 def raises(kind: type[errors.GatewayError], reason: str) -> Iterator[Raised]:
-    """The block has to fail so; the error is in `error` then."""
+    """Fail unless the block raises exactly this class with this reason. The error is then in ``error``."""
     raised = Raised()
     try:
         yield raised
@@ -148,16 +148,16 @@ def raises(kind: type[errors.GatewayError], reason: str) -> Iterator[Raised]:
 
 
 def unique(words: str) -> str:
-    """A prompt, key or label that nobody else uses."""
+    """Return a prompt, key or label that no other behaviour uses."""
     return f"{words} {uuid.uuid4()}"
 
 
 def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
-    """JSON there and back."""
+    """POST JSON, and return the JSON of the response."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310 - the harness's own address
-            parsed: dict[str, Any] = json.load(answer)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the harness's own address
+            parsed: dict[str, Any] = json.load(response)
             return parsed
     except urllib.error.HTTPError as error:
         raise AssertionError(f"{url}: {error.read().decode()}") from error

@@ -1,4 +1,4 @@
-"""Submits: once, however often they are made or their answers get lost."""
+"""Submissions: charged once despite retries and lost responses, and their errors."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ async def submit_saturated(stage: Stage) -> None:
     assert raised.error.retry_delay
     assert raised.error.retryable
     await stage.charged(prompt, 0, 1)
-    await stage.control("restart")  # a gateway that was told to wait would have the next behaviours wait
+    await stage.control("restart")  # or the gateway would hold back the next submissions for 60 s
 
 
 @behaviour
