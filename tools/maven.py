@@ -27,7 +27,7 @@ TARGET = CLIENT / "target"
 STUBS = TARGET / "generated-sources" / "protobuf"
 CLASSPATH = TARGET / "test.classpath"
 BEHAVIOURS = TARGET / "behaviours.args"
-# They run for seconds: what pays off later is left out.
+# Of Maven, the tests and the behaviours. They run for seconds: what pays off later is left out.
 OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
@@ -37,7 +37,9 @@ def mvn(*arguments: str | Path, cwd: Path = CLIENT, repository: Path = MAVEN_REP
 
 
 def _mvn(*arguments: str | Path, cwd: Path, repository: Path) -> str:
-    return run("mvn", "--batch-mode", "--no-transfer-progress", f"-Dmaven.repo.local={repository}", *arguments, cwd=cwd)
+    settings = (f"-Dmaven.repo.local={repository}", f"-DargLine={OPTIONS}")
+    environment = {"MAVEN_OPTS": OPTIONS}
+    return run("mvn", "--batch-mode", "--no-transfer-progress", *settings, *arguments, cwd=cwd, env=environment)
 
 
 @contextmanager
