@@ -5,6 +5,7 @@ With `-n` files run side by side, those first that last longest: docs/decisions/
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import shutil
@@ -223,6 +224,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lines:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: LINES.get(item.nodeid.partition("::")[0], len(LONGEST_FIRST)))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector off the modules and tests, which all last as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.command import REPLAY, failures
 
-SEEDS, AT_ONCE = 300, 50
+SEEDS, AT_ONCE = 200, 50
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
