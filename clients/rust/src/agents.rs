@@ -1,4 +1,4 @@
-//! Higgsfield's agents, who call models by themselves; see [`Client::agents`].
+//! Higgsfield's agents; see [`Client::agents`].
 
 use std::fmt;
 
@@ -18,10 +18,10 @@ pub mod v1alpha1 {
     include!("generated/hfgateway.agents.v1alpha1.rs");
 }
 
-/// The generated stub of `AgentService`, over a client's connection and with its key.
+/// The generated stub of `AgentService`, with a client's connection and API key.
 pub type Agents = AgentServiceClient<InterceptedService<Channel, Authorization>>;
 
-/// Adds a client's key to every call of a stub.
+/// Adds a client's API key to every call of a stub.
 #[derive(Clone)]
 pub struct Authorization(Option<MetadataValue<Ascii>>);
 
@@ -36,14 +36,16 @@ impl Interceptor for Authorization {
 
 impl fmt::Debug for Authorization {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the key, which is a secret.
+        // Leave out the API key.
         formatter.debug_struct("Authorization").finish_non_exhaustive()
     }
 }
 
 impl Client {
-    /// Higgsfield's agents. The stub is tonic's own: a call has no time-out but its request's, nothing is repeated, and
-    /// its errors are `tonic::Status`, of which [`Error`](crate::Error) can be made.
+    /// Returns the generated stub of Higgsfield's agents.
+    ///
+    /// It is tonic's own client: calls have only the timeout of their request, and are not retried. Their errors are
+    /// `tonic::Status`, which converts into [`Error`](crate::Error).
     #[must_use]
     pub fn agents(&self) -> Agents {
         AgentServiceClient::with_interceptor(

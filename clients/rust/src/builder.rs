@@ -1,4 +1,4 @@
-//! How a client reaches its gateway: address, TLS, pings, and who calls.
+//! The configuration of a client: address, TLS, keepalive and credentials.
 
 use std::{
     fmt, fs,
@@ -20,17 +20,19 @@ use crate::{
     timers::{Timers, TokioTimers},
 };
 
-/// Where a gateway listens that was told nothing else.
+/// The address on which a gateway listens by default.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 
 const USER_AGENT: &str = concat!("hfgateway-client-rust/", env!("CARGO_PKG_VERSION"));
-// The gateway accepts a ping every 10 s on a connection without data. A watch has a heartbeat every 15 s, so there pings
-// find dead connections only; a call that waits has nothing else.
+// The gateway accepts a ping every 10 s on a connection without data. Pings detect dead connections of waiting calls;
+// watches also have a heartbeat every 15 s.
 const PING_AFTER: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Whom to trust and, for mTLS, who we are: PEM files, which are read when the client is built.
+/// TLS settings: which certificate authorities to trust, and the client's certificate for mTLS.
+///
+/// The PEM files are read when the client is built.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
     authority: Option<PathBuf>,
@@ -38,19 +40,19 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// The system's authorities.
+    /// Trusts the system's root certificates.
     #[must_use]
     pub fn system() -> Self {
         Self::default()
     }
 
-    /// The authorities in that file, and no others.
+    /// Trusts only the certificate authorities in this file.
     #[must_use]
     pub fn authority(file: impl Into<PathBuf>) -> Self {
         Self { authority: Some(file.into()), identity: None }
     }
 
-    /// A certificate, and its key, to show to the gateway.
+    /// Sets the client's certificate and its key, for mTLS.
     #[must_use]
     pub fn identity(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.identity = Some((certificate.into(), key.into()));
@@ -73,9 +75,9 @@ fn read(file: &Path) -> Result<Vec<u8>, Error> {
     fs::read(file).map_err(|error| Error::configuration(&file.display().to_string(), error))
 }
 
-/// What a client is made of; see [`Client::builder`].
+/// The configuration of a client; see [`Client::builder`].
 #[derive(Clone)]
-#[must_use = "it has to be built"]
+#[must_use = "call `build` to create the client"]
 pub struct Builder {
     address: String,
     api_key: Option<String>,
@@ -103,42 +105,41 @@ impl Builder {
         }
     }
 
-    /// An API key, or a watch token, to send with every call.
+    /// Sets the API key or watch token to send with every call. Default: none.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_key = Some(key.into());
         self
     }
 
-    /// Over TLS; without this, in plaintext.
+    /// Connects with TLS. Default: plaintext.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// The deadline of a unary call, repeats included: 30 s unless given.
+    /// Limits each call that returns one response, including its retries. Default: 30 s.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = time;
         self
     }
 
-    /// How patient the client is.
+    /// Sets when and for how long the client retries. Default: [`RetryPolicy::default`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// For tests: time and chance of their own.
+    /// Replaces the clock and the randomness, for tests.
     pub fn timers(mut self, timers: impl Timers) -> Self {
         self.timers = Arc::new(timers);
         self
     }
 
-    /// The client. It connects with its first call.
+    /// Creates the client. It connects on the first call.
     ///
     /// # Errors
     ///
-    /// [`Kind::InvalidConfiguration`](crate::Kind) where the address or the key has a form that cannot be sent, or a PEM
-    /// file cannot be read.
+    /// [`Kind::InvalidConfiguration`](crate::Kind) if the address or the key is invalid, or a PEM file cannot be read.
     ///
     /// # Panics
     ///
@@ -168,7 +169,7 @@ impl Builder {
 
 impl fmt::Debug for Builder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the key, which is a secret.
+        // Leave out the API key.
         formatter
             .debug_struct("Builder")
             .field("address", &self.address)
@@ -189,7 +190,7 @@ mod tests {
     use super::bearer;
 
     #[test]
-    fn what_prints_headers_leaves_the_key_out() {
+    fn debug_output_of_headers_hides_the_key() {
         let value = bearer("hfg_secret").unwrap();
         assert_eq!((value.to_str().unwrap(), format!("{value:?}").as_str()), ("Bearer hfg_secret", "Sensitive"));
     }

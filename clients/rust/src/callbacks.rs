@@ -1,4 +1,4 @@
-//! Callbacks: signed webhooks to servers of the tenant's own.
+//! Callbacks: signed webhooks to the tenant's servers.
 
 use std::fmt;
 
@@ -16,22 +16,24 @@ use crate::{
     watching::BoxStream,
 };
 
-/// What the creation of a callback answers with.
+/// The result of [`Client::create_callback`].
 #[derive(Clone, PartialEq)]
 pub struct CreatedCallback {
-    /// The callback that now exists for the key.
+    /// The callback.
     pub callback: Callback,
-    /// What its deliveries are signed with. It is told once: "" where `replayed`, also after an answer that was lost on
-    /// its way here; [`Client::rotate_callback_secret`] makes another then.
+    /// The key with which the gateway signs deliveries.
+    ///
+    /// It is returned only once: it is "" if `replayed`, even if the first response was lost. Call
+    /// [`Client::rotate_callback_secret`] for a new one then.
     pub secret: String,
-    /// Create with it again, and this callback comes back.
+    /// The key of the creation. Creating again with this key returns the same callback.
     pub idempotency_key: String,
-    /// The key was known: nothing new was created.
+    /// Whether the key had been used before, so that the call created nothing.
     pub replayed: bool,
 }
 
 impl CreatedCallback {
-    /// The callback's.
+    /// Returns the id of the callback.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.callback.id
@@ -40,7 +42,7 @@ impl CreatedCallback {
 
 impl fmt::Debug for CreatedCallback {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the secret.
+        // Leave out the secret.
         formatter
             .debug_struct("CreatedCallback")
             .field("callback", &self.callback)
@@ -52,74 +54,81 @@ impl fmt::Debug for CreatedCallback {
 
 /// Callbacks and their deliveries.
 impl Client {
-    /// Has the gateway deliver what changes from now on, signed with a secret that is told only here. Takes a URL, for the
-    /// ends of all generations, or a request that says more. Repeats carry the same key: the request's, or a fresh one
-    /// where that is empty.
+    /// Creates a callback: the gateway delivers later events of generations by HTTP POST.
+    ///
+    /// Takes a URL, to report the end of every generation, or a request. The secret that signs deliveries is returned
+    /// only by this call. Retries use the same idempotency key: the one of the request, or a new UUID if it is empty.
     ///
     /// # Errors
     ///
-    /// An error has the key too ([`Error::idempotency_key`]), so that the same callback can be created again.
+    /// Every error has the key ([`Error::idempotency_key`]), with which the call can be repeated.
     pub async fn create_callback(&self, request: impl Into<CreateCallbackRequest>) -> Result<CreatedCallback, Error> {
         let request = request.into();
         let idempotency_key = keyed(&request.idempotency_key);
         let request = CreateCallbackRequest { idempotency_key: idempotency_key.clone(), ..request };
         let call = rpc!(CallbackServiceClient.create_callback);
         match self.calls.unary(request, self.calls.timeout, call).await {
-            Ok(answer) => Ok(CreatedCallback {
-                callback: answer.callback.unwrap_or_default(),
-                secret: answer.secret,
+            Ok(response) => Ok(CreatedCallback {
+                callback: response.callback.unwrap_or_default(),
+                secret: response.secret,
                 idempotency_key,
-                replayed: answer.replayed,
+                replayed: response.replayed,
             }),
             Err(error) => Err(error.with_key(&idempotency_key)),
         }
     }
 
-    /// The callback as it is now.
+    /// Returns the callback as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::NotFound`](crate::Kind) if the callback does not exist.
     pub async fn get_callback(&self, id: impl Into<String>) -> Result<Callback, Error> {
         let request = GetCallbackRequest { id: id.into() };
         let call = rpc!(CallbackServiceClient.get_callback);
         Ok(self.calls.unary(request, self.calls.timeout, call).await?.callback.unwrap_or_default())
     }
 
-    /// All callbacks, newest first; a page is fetched when it is needed.
+    /// Streams all callbacks, newest first. Fetches pages on demand.
     pub fn list_callbacks(&self, request: ListCallbacksRequest) -> BoxStream<Callback> {
         pages(&self.calls, request, rpc!(CallbackServiceClient.list_callbacks))
     }
 
-    /// Changes what is set in the request, and nothing else.
+    /// Changes the fields that are set in the request, and returns the callback.
     pub async fn update_callback(&self, request: UpdateCallbackRequest) -> Result<Callback, Error> {
         let call = rpc!(CallbackServiceClient.update_callback);
         Ok(self.calls.unary(request, self.calls.timeout, call).await?.callback.unwrap_or_default())
     }
 
-    /// Removes it with its deliveries and secrets; one that does not exist is no error.
+    /// Deletes the callback, its deliveries and its secrets. Deleting a deleted callback succeeds.
     pub async fn delete_callback(&self, id: impl Into<String>) -> Result<(), Error> {
         let request = DeleteCallbackRequest { id: id.into() };
         self.calls.unary(request, self.calls.timeout, rpc!(CallbackServiceClient.delete_callback)).await?;
         Ok(())
     }
 
-    /// A new secret; the ones before sign too until the callback's `old_secrets_expire_time`.
+    /// Creates a new secret. The earlier ones stay in use, too, until the callback's `old_secrets_expire_time`.
     pub async fn rotate_callback_secret(&self, id: impl Into<String>) -> Result<RotateCallbackSecretResponse, Error> {
         let request = RotateCallbackSecretRequest { id: id.into() };
         self.calls.unary(request, self.calls.timeout, rpc!(CallbackServiceClient.rotate_callback_secret)).await
     }
 
-    /// Sends one delivery of type "callback.test" now, and tells what became of it: that it failed is no error.
+    /// Sends a delivery of type "callback.test" now, and returns its outcome. A failed delivery is not an error.
     pub async fn test_callback(&self, id: impl Into<String>) -> Result<Delivery, Error> {
         let request = TestCallbackRequest { id: id.into() };
         let call = rpc!(CallbackServiceClient.test_callback);
         Ok(self.calls.unary(request, self.calls.timeout, call).await?.delivery.unwrap_or_default())
     }
 
-    /// The deliveries of a callback, newest first: what waits, and what was delivered or given up of late. Takes the
-    /// callback's id, or a request that says more; a page is fetched when it is needed.
+    /// Streams the deliveries of a callback, newest first: those that are pending, and recent ones that were delivered
+    /// or failed.
+    ///
+    /// Takes the callback's id, or a request. Fetches pages on demand.
     pub fn list_deliveries(&self, request: impl Into<ListDeliveriesRequest>) -> BoxStream<Delivery> {
         pages(&self.calls, request.into(), rpc!(CallbackServiceClient.list_deliveries))
     }
 
-    /// Has a delivery made again from now on, under the same id.
+    /// Repeats a delivery, with the same id and a new series of attempts.
     pub async fn redeliver_delivery(&self, id: impl Into<String>) -> Result<Delivery, Error> {
         let request = RedeliverDeliveryRequest { id: id.into() };
         let call = rpc!(CallbackServiceClient.redeliver_delivery);

@@ -1,4 +1,4 @@
-//! Makes calls, with credentials and a deadline, and makes them again where that is safe: see `retry.rs`.
+//! Calls with credentials, deadlines and retries; see `retry.rs`.
 
 use std::{
     sync::Arc,
@@ -17,7 +17,7 @@ use crate::{
     timers::Timers,
 };
 
-/// `rpc!(Stub.method)`: how one method is called.
+/// `rpc!(Stub.method)` is a function that calls one method.
 macro_rules! rpc {
     ($stub:ident . $method:ident) => {
         |channel, request| async move { $stub::new(channel).$method(request).await }
@@ -25,7 +25,7 @@ macro_rules! rpc {
 }
 pub(crate) use rpc;
 
-/// What every method of a client needs: the channel, who calls, and how patiently.
+/// The calls of a client, with its channel, credentials, timeout and retry policy.
 #[derive(Clone)]
 pub(crate) struct Calls {
     pub channel: Channel,
@@ -36,7 +36,8 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// The answer, or the typed error; repeated within the time-out, which covers all attempts together.
+    /// Makes a unary call and returns the response or the typed error. Retries it within the timeout, which covers all
+    /// attempts.
     pub async fn unary<Q, A, F>(
         &self,
         message: Q,
@@ -53,8 +54,8 @@ impl Calls {
             let remaining = deadline.map(|end| end.saturating_duration_since(self.timers.now()));
             let attempt = call(self.channel.clone(), self.request(message.clone(), remaining));
             let error = match within(remaining, attempt).await {
-                Ok(Ok(answer)) => return Ok(answer.into_inner()),
-                // The gateway's clock ended it a moment before ours.
+                Ok(Ok(response)) => return Ok(response.into_inner()),
+                // The gateway ended the call at the deadline, just before the client did.
                 Ok(Err(status)) if status.code() == Code::Cancelled && self.is_past(deadline) => {
                     Error::deadline_exceeded()
                 }
@@ -65,7 +66,7 @@ impl Calls {
         }
     }
 
-    /// A message with credentials and, for the gateway to know it, the time that there is.
+    /// Returns a request with the credentials and the remaining time.
     pub fn request<T>(&self, message: T, timeout: Option<Duration>) -> Request<T> {
         let mut request = Request::new(message);
         if let Some(value) = &self.authorization {
@@ -77,7 +78,7 @@ impl Calls {
         request
     }
 
-    /// The deadline after so long; `None` where that is beyond all clocks.
+    /// Returns the deadline after `time`, or `None` if an `Instant` cannot represent it.
     pub fn after(&self, time: Duration) -> Option<Instant> {
         self.timers.now().checked_add(time)
     }
@@ -87,7 +88,7 @@ impl Calls {
     }
 }
 
-/// What a future gives, or that its time ran out.
+/// Returns the output of a future, or a `DeadlineExceeded` after `time`.
 pub(crate) async fn within<T>(time: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Error> {
     match time {
         Some(time) => tokio::time::timeout(time, future).await.map_err(|_| Error::deadline_exceeded()),
@@ -95,7 +96,7 @@ pub(crate) async fn within<T>(time: Option<Duration>, future: impl Future<Output
     }
 }
 
-/// Counts the failures since the last success: how long to wait before the next attempt, and when to give up.
+/// Counts the failures since the last success. Decides how long to wait before the next attempt, and when to give up.
 pub(crate) struct Outage<'a> {
     calls: &'a Calls,
     patience: Option<Duration>,
@@ -109,12 +110,12 @@ impl<'a> Outage<'a> {
         Self { calls, patience, deadline, failures: 0, began: calls.timers.now() }
     }
 
-    /// The gateway has answered.
+    /// Ends the outage, after a message of the gateway.
     pub fn over(&mut self) {
         self.failures = 0;
     }
 
-    /// Sleeps until another attempt is due; the error, at once, where none is.
+    /// Sleeps until the next attempt. Returns the error at once if there is none.
     pub async fn endure(&mut self, error: Error) -> Result<(), Error> {
         if !may_repeat(&error) {
             return Err(error);

@@ -1,4 +1,4 @@
-//! What Higgsfield offers, as the gateway knows it.
+//! The catalogs of Higgsfield's models, motions, styles and presets.
 
 use crate::{
     calls::rpc,
@@ -12,36 +12,36 @@ use crate::{
     watching::BoxStream,
 };
 
-/// Catalogs: models, motions, Soul styles and presets. Lists fetch a page when it is needed.
+/// Catalogs: models, motions, Soul styles and presets. Lists fetch pages on demand.
 impl Client {
-    /// All models that match; `ListModelsRequest::default()` is for all that there are.
+    /// Streams the models that match. `ListModelsRequest::default()` matches all.
     pub fn list_models(&self, request: ListModelsRequest) -> BoxStream<Model> {
         pages(&self.calls, request, rpc!(CatalogServiceClient.list_models))
     }
 
-    /// One model with the schema of its parameters, where that is known.
+    /// Returns a model, with the JSON Schema of its parameters if it is known.
     ///
     /// # Errors
     ///
-    /// [`Kind::ModelUnknown`](crate::Kind) where the catalog does not have it, which does not say that a submit would be
-    /// refused.
+    /// [`Kind::ModelUnknown`](crate::Kind) if the catalog does not have the model. A submission to it may still
+    /// succeed.
     pub async fn get_model(&self, id: impl Into<String>) -> Result<Model, Error> {
         let request = GetModelRequest { id: id.into() };
         let call = rpc!(CatalogServiceClient.get_model);
         Ok(self.calls.unary(request, self.calls.timeout, call).await?.model.unwrap_or_default())
     }
 
-    /// All motions that match, for [`dop`](crate::dop).
+    /// Streams the motions for [`dop`](crate::dop) that match.
     pub fn list_motions(&self, request: ListMotionsRequest) -> BoxStream<Motion> {
         pages(&self.calls, request, rpc!(CatalogServiceClient.list_motions))
     }
 
-    /// All styles that match, for [`soul`](crate::soul). Takes a version of Soul, or a request that says more.
+    /// Streams the styles for [`soul`](crate::soul) that match. Takes a version of Soul, or a request.
     pub fn list_soul_styles(&self, request: impl Into<ListSoulStylesRequest>) -> BoxStream<SoulStyle> {
         pages(&self.calls, request.into(), rpc!(CatalogServiceClient.list_soul_styles))
     }
 
-    /// All presets of a model. Takes its id, or a request that says more.
+    /// Streams the presets of a model. Takes the id of the model, or a request.
     pub fn list_presets(&self, request: impl Into<ListPresetsRequest>) -> BoxStream<Preset> {
         pages(&self.calls, request.into(), rpc!(CatalogServiceClient.list_presets))
     }

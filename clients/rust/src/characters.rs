@@ -1,4 +1,4 @@
-//! Characters: faces that stay the same over generations, once they are trained.
+//! Characters: trained faces that stay the same in all generations.
 
 use tokio_stream::StreamExt;
 
@@ -15,53 +15,56 @@ use crate::{
     watching::{BoxStream, Training, follow},
 };
 
-/// What the creation of a character answers with.
+/// The result of [`Client::create_character`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreatedCharacter {
-    /// The character that now exists for the key.
+    /// The character.
     pub character: SoulCharacter,
-    /// Create with it again, and this character comes back.
+    /// The key of the creation. Creating again with this key returns the same character.
     pub idempotency_key: String,
-    /// The key was known: nothing new was started, nothing is charged twice.
+    /// Whether the key had been used before, so that the call started and charged nothing.
     pub replayed: bool,
 }
 
 impl CreatedCharacter {
-    /// The character's.
+    /// Returns the id of the character.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.character.id
     }
 }
 
-/// Characters, which Higgsfield trains for money.
+/// Characters. Training costs credits.
 impl Client {
-    /// Starts the training of a [`character`](crate::character): once, however often the answer gets lost, for repeats
-    /// carry the same key: the request's, or a fresh one where that is empty.
+    /// Starts the training of a [`character`](crate::character).
+    ///
+    /// Retries use the same idempotency key, so that it is charged once: the key of the request, or a new UUID if it is
+    /// empty.
     ///
     /// # Errors
     ///
-    /// An error has the key too ([`Error::idempotency_key`]), so that the same character can be created again.
+    /// Every error has the key ([`Error::idempotency_key`]), with which the call can be repeated.
     pub async fn create_character(&self, request: CreateCharacterRequest) -> Result<CreatedCharacter, Error> {
         let idempotency_key = keyed(&request.idempotency_key);
         let request = CreateCharacterRequest { idempotency_key: idempotency_key.clone(), ..request };
         let call = rpc!(CharacterServiceClient.create_character);
         match self.calls.unary(request, self.calls.timeout, call).await {
-            Ok(answer) => Ok(CreatedCharacter {
-                character: answer.character.unwrap_or_default(),
+            Ok(response) => Ok(CreatedCharacter {
+                character: response.character.unwrap_or_default(),
                 idempotency_key,
-                replayed: answer.replayed,
+                replayed: response.replayed,
             }),
             Err(error) => Err(error.with_key(&idempotency_key)),
         }
     }
 
-    /// Creates a character, follows its training to the end, which takes minutes, and returns it COMPLETED; `seen` is
-    /// called with the character as created, and with every change.
+    /// Creates a character, watches its training, which takes minutes, and returns it COMPLETED.
+    ///
+    /// Calls `seen` with the created character, and then with every change. Never creates a second character.
     ///
     /// # Errors
     ///
-    /// [`Kind::TrainingFailed`](crate::Kind) where training failed; it is never created again.
+    /// [`Kind::TrainingFailed`](crate::Kind) if the training does not complete. Every error has the key.
     pub async fn train_character(
         &self,
         request: CreateCharacterRequest,
@@ -73,7 +76,7 @@ impl Client {
             let mut changes = self.watch_character(character.id.as_str());
             while let Some(change) = changes.next().await {
                 let changed = change.map_err(|error| error.with_key(&idempotency_key))?;
-                // A watch begins with the present.
+                // A watch begins with the current state.
                 if changed != character {
                     character = changed;
                     seen(&character);
@@ -86,26 +89,32 @@ impl Client {
         }
     }
 
-    /// The character as it is now.
+    /// Returns the character as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::NotFound`](crate::Kind) if the character does not exist.
     pub async fn get_character(&self, id: impl Into<String>) -> Result<SoulCharacter, Error> {
         let request = GetCharacterRequest { id: id.into() };
         let call = rpc!(CharacterServiceClient.get_character);
         Ok(self.calls.unary(request, self.calls.timeout, call).await?.character.unwrap_or_default())
     }
 
-    /// All characters, newest first; a page is fetched when it is needed.
+    /// Streams all characters, newest first. Fetches pages on demand.
     pub fn list_characters(&self, request: ListCharactersRequest) -> BoxStream<SoulCharacter> {
         pages(&self.calls, request, rpc!(CharacterServiceClient.list_characters))
     }
 
-    /// Removes it at Higgsfield; one that is deleted already is no error.
+    /// Deletes the character at Higgsfield. Deleting a deleted character succeeds.
     pub async fn delete_character(&self, id: impl Into<String>) -> Result<(), Error> {
         let request = DeleteCharacterRequest { id: id.into() };
         self.calls.unary(request, self.calls.timeout, rpc!(CharacterServiceClient.delete_character)).await?;
         Ok(())
     }
 
-    /// The character as it is, then every change until its training has ended. A stream that breaks is opened again.
+    /// Streams the character as it is, and then every change until its training has ended.
+    ///
+    /// If the stream breaks, it is opened again.
     pub fn watch_character(&self, id: impl Into<String>) -> BoxStream<SoulCharacter> {
         follow(&self.calls, Training::new(id.into()), rpc!(CharacterServiceClient.watch_character))
     }

@@ -1,4 +1,4 @@
-//! The client: one method for each thing that a caller wants.
+//! The client.
 
 use std::{fmt, time::Duration};
 
@@ -23,16 +23,17 @@ use crate::{
     watching::{self, BoxStream, Many, One, follow},
 };
 
-/// A gateway, for as many calls at a time as you like. A clone is the same connection; the last one to go closes it.
+/// A client of a gateway, which can be used for any number of concurrent calls.
 ///
-/// Every future and every stream may be dropped: that ends the call, and what it was about goes on.
+/// Clones share one connection, which is closed when the last one is dropped. Futures and streams can be dropped at any
+/// time: this ends the call at the gateway, but never cancels the generation.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) calls: Calls,
 }
 
 impl Client {
-    /// A client of the gateway at `host:port`.
+    /// Returns a builder of a client for the gateway at `host:port`.
     pub fn builder(address: impl Into<String>) -> Builder {
         Builder::new(address)
     }
@@ -41,7 +42,7 @@ impl Client {
         Self { calls }
     }
 
-    /// The same client with another deadline for its unary calls.
+    /// Returns the same client with another timeout for calls that return one response.
     #[must_use]
     pub fn with_timeout(&self, time: Duration) -> Self {
         let mut client = self.clone();
@@ -49,35 +50,39 @@ impl Client {
         client
     }
 
-    /// Submits once, however often the answer gets lost: repeats carry the same key.
+    /// Submits a generation. By default it returns when Higgsfield has accepted it.
+    ///
+    /// Retries use the same idempotency key, so that it is charged once.
     ///
     /// # Errors
     ///
-    /// An error has the key too ([`Error::idempotency_key`]), so that the same submit can be made again.
+    /// Every error has the key ([`Error::idempotency_key`]), with which the call can be repeated.
     pub async fn submit(&self, submit: impl Into<Submit>) -> Result<Submission, Error> {
         let submit = submit.into();
         let timeout = submit.timeout.unwrap_or(self.calls.timeout);
         let (request, waits) = submit.into_request();
         let idempotency_key = request.idempotency_key.clone();
         let call = rpc!(GenerationServiceClient.submit_generation);
-        // The deadline would cut short a longer wait_timeout, so it comes on top.
+        // The wait is added to the timeout, which might otherwise end first.
         match self.calls.unary(request, timeout.saturating_add(waits), call).await {
-            Ok(answer) => Ok(Submission {
-                generation: answer.generation.unwrap_or_default(),
+            Ok(response) => Ok(Submission {
+                generation: response.generation.unwrap_or_default(),
                 idempotency_key,
-                replayed: answer.replayed,
+                replayed: response.replayed,
             }),
             Err(error) => Err(error.with_key(&idempotency_key)),
         }
     }
 
-    /// Submits, follows it to its end, and returns it COMPLETED; `seen` is called with the generation as stored, and
-    /// with every change.
+    /// Submits a generation, watches it until it ends, and returns it COMPLETED.
+    ///
+    /// Calls `seen` with the stored generation, and then with every change. Never submits a second generation.
     ///
     /// # Errors
     ///
-    /// An end without output is one of the kinds below [`Kind::GenerationFailed`](crate::Kind); it is never submitted
-    /// again. After [`Submit::timeout`] the call ends, and the generation goes on.
+    /// [`Kind::GenerationFailed`](crate::Kind), or one of the kinds below it, if the generation ends without output.
+    /// [`Kind::DeadlineExceeded`](crate::Kind) after [`Submit::timeout`]; the generation continues. Every error has the
+    /// key.
     pub async fn generate(
         &self,
         submit: impl Into<Submit>,
@@ -110,72 +115,89 @@ impl Client {
         }
     }
 
-    /// The generation as it is now, with its input.
+    /// Returns the generation as it is now, with its input.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::NotFound`](crate::Kind) if the tenant has no generation with this id.
     pub async fn get(&self, id: impl Into<String>) -> Result<Generation, Error> {
         let request = GetGenerationRequest { id: id.into() };
         let call = rpc!(GenerationServiceClient.get_generation);
         Ok(self.calls.unary(request, self.calls.timeout, call).await?.generation.unwrap_or_default())
     }
 
-    /// All that match a filter, newest first; a page is fetched when it is needed.
+    /// Streams the generations that match a filter, newest first. Fetches pages on demand.
     pub fn list(&self, request: impl Into<ListGenerationsRequest>) -> BoxStream<Generation> {
         pages(&self.calls, request.into(), rpc!(GenerationServiceClient.list_generations))
     }
 
-    /// Cancels it.
+    /// Cancels the generation and returns it.
     ///
     /// # Errors
     ///
-    /// [`Kind::NotCancelable`](crate::Kind) where it is too late.
+    /// [`Kind::NotCancelable`](crate::Kind) if it is too late to cancel.
     pub async fn cancel(&self, id: impl Into<String>) -> Result<Generation, Error> {
         let request = CancelGenerationRequest { id: id.into() };
         let call = rpc!(GenerationServiceClient.cancel_generation);
         Ok(self.calls.unary(request, self.calls.timeout, call).await?.generation.unwrap_or_default())
     }
 
-    /// The generation when it is done, or at the time-out as it is by then: see its `done`.
+    /// Waits until the generation has ended, and returns it.
+    ///
+    /// At the timeout (`None`: no limit) it returns the generation as it is; see its `done`.
     pub async fn wait(&self, id: impl Into<String>, timeout: impl Into<Option<Duration>>) -> Result<Generation, Error> {
         watching::wait(&self.calls, id.into(), timeout.into()).await
     }
 
-    /// Every change of one generation, each once and in order; ends after the one that is done. Takes its id, or a
-    /// request that says where to begin. A stream that breaks is opened again from the last revision seen.
+    /// Streams every change of one generation, exactly once and in order, and ends after the final one.
+    ///
+    /// Takes an id, or a request with the revision to begin after. If the stream breaks, it resumes from the last
+    /// revision.
     pub fn watch(&self, request: impl Into<WatchGenerationRequest>) -> BoxStream<Generation> {
         follow(&self.calls, One::new(request.into()), rpc!(GenerationServiceClient.watch_generation))
     }
 
-    /// Many generations on one stream, later ones included. Takes a filter, or a request that says where to begin. A
-    /// stream that breaks is opened again with the last resume token. With ids it ends when all of them are done, else
-    /// never.
+    /// Streams the events of all generations that match, including ones created later.
+    ///
+    /// Takes a filter, or a request with the resume token to begin after. With ids in the filter, the stream ends when
+    /// all of them have ended, otherwise never. If it breaks, it resumes with the last token.
     pub fn watch_many(&self, request: impl Into<WatchGenerationsRequest>) -> BoxStream<WatchEvent> {
         follow(&self.calls, Many::new(request.into()), rpc!(GenerationServiceClient.watch_generations))
     }
 
-    /// What it would cost; the input is checked as by `submit`.
+    /// Returns the price of the input, and validates it as `submit` does. Charges nothing.
     pub async fn estimate(&self, input: impl Into<GenerationInput>) -> Result<EstimateGenerationResponse, Error> {
         let request = EstimateGenerationRequest { input: Some(input.into()) };
         self.calls.unary(request, self.calls.timeout, rpc!(GenerationServiceClient.estimate_generation)).await
     }
 
-    /// Removes what is done; true when Higgsfield has removed its input and files as well.
+    /// Deletes a generation that has ended.
+    ///
+    /// Returns whether Higgsfield has removed the input and the outputs too.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::NotDone`](crate::Kind) if the generation has not ended.
     pub async fn delete(&self, id: impl Into<String>) -> Result<bool, Error> {
         let request = DeleteGenerationRequest { id: id.into() };
         let call = rpc!(GenerationServiceClient.delete_generation);
         Ok(self.calls.unary(request, self.calls.timeout, call).await?.removed_upstream)
     }
 
-    /// All that happened to it and for it, oldest first: every change, every call to Higgsfield.
+    /// Returns the history of the generation, oldest event first: every change, and every call to Higgsfield.
     pub async fn explain(&self, id: impl Into<String>) -> Result<ExplainGenerationResponse, Error> {
         let request = ExplainGenerationRequest { id: id.into() };
         self.calls.unary(request, self.calls.timeout, rpc!(GenerationServiceClient.explain_generation)).await
     }
 
-    /// Puts media on Higgsfield's storage through the gateway; the answer's URL serves as an input. Sent once: after an
-    /// error the caller, who has the source, uploads again.
+    /// Uploads media to Higgsfield's storage through the gateway; use the returned URL in an input.
+    ///
+    /// `content_type` is a media type such as "image/png". A failed upload is not retried, because the source may not
+    /// be readable twice.
     ///
     /// # Errors
     ///
-    /// [`Kind::SourceFailed`](crate::Kind) where the source could not be read, besides the gateway's.
+    /// [`Kind::SourceFailed`](crate::Kind) if the source cannot be read.
     pub async fn upload(
         &self,
         content_type: impl Into<String>,
@@ -184,13 +206,15 @@ impl Client {
         upload::upload(&self.calls, content_type.into(), media.into()).await
     }
 
-    /// An address to PUT media to past the gateway, with all the headers that it names.
+    /// Returns a URL to PUT media to, and the headers to send, for uploads that do not pass through the gateway.
     pub async fn create_upload(&self, content_type: impl Into<String>) -> Result<CreateUploadResponse, Error> {
         let request = CreateUploadRequest { content_type: content_type.into() };
         self.calls.unary(request, self.calls.timeout, rpc!(UploadServiceClient.create_upload)).await
     }
 
-    /// A token that may read and watch what matches, and nothing else: for a browser, in place of an API key.
+    /// Creates a token with which a browser can watch the matching generations, and nothing else.
+    ///
+    /// Takes a filter with ids or labels, or a request.
     pub async fn create_watch_token(
         &self,
         request: impl Into<CreateWatchTokenRequest>,
@@ -201,7 +225,7 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the key, which is a secret.
+        // Leave out the API key.
         formatter.debug_struct("Client").field("timeout", &self.calls.timeout).finish_non_exhaustive()
     }
 }

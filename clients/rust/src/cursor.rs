@@ -1,93 +1,91 @@
-//! Where a watch of many generations stands, and what a broken one must send to go on. Pure: it does no I/O.
+//! The position of a watch of many generations, and the token with which a broken one resumes. Pure: it does no I/O.
 //!
-//! The gateway's tokens resume without a gap right behind their message; only where a stream begins with the present, for
-//! want of a token or after a reset, a token from before `caught_up` starts over. A stream that broke there is opened
-//! without one; the generations that ended meanwhile would go missing in silence, so a reset is told first.
+//! A resume token continues right after its message. The exception is a snapshot, at the start of a stream without a token
+//! or after a reset: a token received before `caught_up` starts the snapshot again. If a stream breaks there, the next one
+//! is opened without a token. Generations that ended in between are missing from its snapshot, so a reset is reported
+//! first.
 
 use std::collections::HashMap;
 
 use crate::v1::{Forecast, Generation, WatchGenerationsResponse};
 
-/// What a watch of many tells, with the place that it is at.
+/// An event of [`Client::watch_many`](crate::Client::watch_many), with its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WatchEvent {
     /// What happened.
     pub news: News,
-    /// Hand it to a later watch with the same filter, to go on from here. It may tell once more what was told just before
-    /// it, and leaves nothing out. "" until there is one.
+    /// Resumes a later watch with the same filter after this event.
+    ///
+    /// Some preceding events may be repeated, but none is skipped. "" until the gateway has sent a token.
     pub resume_token: String,
 }
 
-/// One kind of news each.
+/// The kinds of events.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum News {
-    /// A generation as it is now: at first its present state, then every change.
+    /// A generation at a new revision. A watch without a resume token begins with the current state of each generation.
     Changed(Box<Generation>),
-    /// All that had happened before has been told; what follows is new. Once, and once more after each reset.
+    /// All earlier changes have been reported; new changes follow. Occurs once, and once more after each reset.
     CaughtUp,
-    /// Changes are missing: forget what you hold, or read it again. Everything is told anew from here.
+    /// Changes are missing, including those of generations that have ended. Discard what you have, or read it again: a
+    /// snapshot follows.
     Reset,
-    /// Of the ids asked for, those that do not exist.
+    /// The ids in the filter that do not exist.
     Missing(Vec<String>),
-    /// Newer forecasts, by generation id, of generations that have not changed otherwise.
+    /// Newer forecasts by generation id, for generations that are otherwise unchanged.
     Forecasts(HashMap<String, Forecast>),
 }
 
 /// Turns the messages of one watch, over all its streams, into events.
 pub(crate) struct WatchCursor {
-    /// The token to open the next stream with.
+    /// The token with which to open the next stream.
     pub resume_token: String,
-    begins_with_the_present: bool,
-    told_some_of_it: bool,
-    told_caught_up: bool,
-    told_missing: Vec<String>,
+    in_snapshot: bool,
+    sent_some: bool,
+    sent_caught_up: bool,
+    sent_missing: Vec<String>,
 }
 
 impl WatchCursor {
     pub fn new(resume_token: String) -> Self {
-        Self {
-            resume_token,
-            begins_with_the_present: true,
-            told_some_of_it: false,
-            told_caught_up: false,
-            told_missing: Vec::new(),
-        }
+        Self { resume_token, in_snapshot: true, sent_some: false, sent_caught_up: false, sent_missing: Vec::new() }
     }
 
-    /// What to tell before the first message of a stream.
+    /// Returns the event to report before the first message of a stream.
     pub fn stream_opened(&mut self) -> Option<WatchEvent> {
-        self.begins_with_the_present = self.resume_token.is_empty();
-        (self.begins_with_the_present && self.told_some_of_it).then(|| self.reset())
+        self.in_snapshot = self.resume_token.is_empty();
+        (self.in_snapshot && self.sent_some).then(|| self.reset())
     }
 
-    /// What a message tells. The last event is the first to carry its token: the others would skip the rest.
+    /// Returns the events of a message. Only the last one carries the message's token: if an earlier one did, resuming
+    /// from it would skip the rest.
     pub fn received(&mut self, message: WatchGenerationsResponse) -> Vec<WatchEvent> {
         let mut events = Vec::new();
         if message.reset {
             self.resume_token.clear();
-            self.begins_with_the_present = true;
+            self.in_snapshot = true;
             events.push(self.reset());
         }
-        if !message.missing_ids.is_empty() && message.missing_ids != self.told_missing {
-            self.told_missing.clone_from(&message.missing_ids);
+        if !message.missing_ids.is_empty() && message.missing_ids != self.sent_missing {
+            self.sent_missing.clone_from(&message.missing_ids);
             events.push(self.event(News::Missing(message.missing_ids)));
         }
         if let Some(generation) = message.generation {
-            self.told_some_of_it = true;
+            self.sent_some = true;
             events.push(self.event(News::Changed(Box::new(generation))));
         }
         if !message.forecasts.is_empty() {
             events.push(self.event(News::Forecasts(message.forecasts)));
         }
-        if message.caught_up && !self.told_caught_up {
-            self.told_caught_up = true;
+        if message.caught_up && !self.sent_caught_up {
+            self.sent_caught_up = true;
             events.push(self.event(News::CaughtUp));
         }
         if message.caught_up {
-            self.begins_with_the_present = false;
+            self.in_snapshot = false;
         }
-        if !self.begins_with_the_present && !message.resume_token.is_empty() {
+        if !self.in_snapshot && !message.resume_token.is_empty() {
             self.resume_token = message.resume_token;
             if let Some(last) = events.last_mut().filter(|last| !matches!(last.news, News::Missing(_))) {
                 last.resume_token.clone_from(&self.resume_token);
@@ -97,9 +95,9 @@ impl WatchCursor {
     }
 
     fn reset(&mut self) -> WatchEvent {
-        self.told_some_of_it = false;
-        self.told_caught_up = false;
-        self.told_missing.clear();
+        self.sent_some = false;
+        self.sent_caught_up = false;
+        self.sent_missing.clear();
         self.event(News::Reset)
     }
 

@@ -1,4 +1,4 @@
-//! Every way in which a call, or a generation, can go wrong.
+//! The errors of the client.
 
 use std::{collections::HashMap, fmt, io, time::Duration};
 
@@ -11,86 +11,92 @@ use crate::v1::{Failure, FieldViolation, Generation, GenerationState, SoulCharac
 
 const DOMAIN: &str = "hfgateway";
 
-/// What an error means. There is one for each gRPC code, and one for each reason that the gateway gives; an error whose
-/// reason is newer than this crate has the kind of its code, and so do those that the transport made itself.
+/// What went wrong.
+///
+/// There is one kind for each gRPC code, and one for each reason of the gateway. Errors with a reason that is newer
+/// than this crate, and errors of the transport, have the kind of their code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// INVALID_ARGUMENT: the gateway's own check refused the request; the field violations name the fields.
+    /// INVALID_ARGUMENT: the gateway's validation refused the request; see the field violations.
     InvalidInput,
-    /// Higgsfield's check refused the input.
+    /// Higgsfield refused the input.
     InputRefused,
-    /// UNAUTHENTICATED: no API key, or one that is wrong, expired or revoked.
+    /// UNAUTHENTICATED: the API key or watch token is missing, wrong, expired or revoked.
     InvalidCredentials,
-    /// PERMISSION_DENIED: the API key may not do this.
+    /// PERMISSION_DENIED: the key or token may not make this call.
     NotAllowed,
     /// The Higgsfield account does not have this feature.
     FeatureNotEnabled,
-    /// NOT_FOUND: it does not exist, or belongs to another tenant.
+    /// NOT_FOUND: the object does not exist, or belongs to another tenant.
     NotFound,
-    /// Higgsfield does not know the model.
+    /// Higgsfield, or the catalog, does not know the model.
     ModelUnknown,
-    /// FAILED_PRECONDITION: not in the state that it is in.
+    /// FAILED_PRECONDITION: the state of the object does not allow the call.
     PreconditionFailed,
-    /// The model is disabled or blocked at Higgsfield.
+    /// Higgsfield has disabled or blocked the model.
     ModelUnavailable,
-    /// The idempotency key stands for a different input, or for a deleted generation.
+    /// The idempotency key belongs to another input, or to a deleted generation.
     KeyReused,
-    /// Too late to cancel, or Higgsfield cannot; the metadata's "state" names the state.
+    /// It is too late to cancel, or Higgsfield cannot; the metadata has the "state".
     NotCancelable,
-    /// It has not ended yet.
+    /// The generation has not ended.
     NotDone,
     /// RESOURCE_EXHAUSTED: a limit was reached.
     ResourceExhausted,
-    /// The tenant's own limit; the retry delay is set where time helps.
+    /// The tenant has reached a limit; the retry delay is set if waiting helps.
     QuotaExceeded,
-    /// The Higgsfield account has no credits left.
+    /// The Higgsfield account has not enough credits.
     InsufficientCredits,
-    /// Higgsfield is full, and the caller asked not to queue.
+    /// Higgsfield is saturated, and the caller set [`Submit::fail_when_saturated`](crate::Submit::fail_when_saturated).
     UpstreamSaturated,
-    /// The gateway sheds load, or its queue is full; nothing was done.
+    /// The gateway is overloaded, or its queue is full. The call had no effect.
     GatewayOverloaded,
-    /// UNAVAILABLE, and CANCELLED by the other side: not reachable, or not now. The same call may be repeated as it is.
+    /// UNAVAILABLE, or CANCELLED by the server: the gateway, or something it needs, is not available. The call can be
+    /// retried unchanged.
     Unavailable,
-    /// Higgsfield does not answer, or not sensibly.
+    /// Higgsfield sent no usable response.
     UpstreamUnavailable,
-    /// The gateway is draining, or its store is away.
+    /// The gateway is shutting down, or its store is not available.
     GatewayUnavailable,
-    /// ABORTED: given up half way.
+    /// ABORTED: the call was aborted.
     Aborted,
-    /// Sent, and no answer came: the same submit with the same key finds out, and never does it twice.
+    /// The request was sent, but its outcome is unknown. Repeating it with the same key finds the outcome, and never
+    /// has a second effect.
     SubmissionUnresolved,
     /// An agent's session is busy with another turn.
     SessionBusy,
-    /// INTERNAL: a defect of the gateway; the message names the incident.
+    /// INTERNAL: a defect of the gateway; the message has the id of the incident.
     InternalError,
-    /// Higgsfield refuses the gateway's credentials: its operator must act.
+    /// Higgsfield refuses the gateway's credentials. The operator of the gateway must act.
     UpstreamCredentialsRefused,
-    /// DEADLINE_EXCEEDED: the call's own time ran out. What it was about goes on.
+    /// DEADLINE_EXCEEDED: the call timed out. The generation, if any, continues.
     DeadlineExceeded,
     /// Any other code.
     Other,
-    /// Of `generate` alone: Higgsfield ended it as failed. [`Error::generation`] holds all about it.
+    /// Only from `generate`: the generation failed. See [`Error::generation`].
     GenerationFailed,
-    /// Of `generate` alone: Higgsfield never accepted it. Nothing was charged, and its key may be used again.
+    /// Only from `generate`: the generation failed before Higgsfield accepted it. It was not charged, and its key can
+    /// be used again.
     GenerationRefused,
-    /// Of `generate` alone: refused by Higgsfield's moderation; not charged.
+    /// Only from `generate`: Higgsfield's moderation refused the generation. It was not charged.
     GenerationModerated,
-    /// Of `generate` alone: canceled, by a caller or (see the reason) by the gateway; not charged.
+    /// Only from `generate`: a caller canceled the generation, or the gateway did; see the reason. It was not charged.
     GenerationCanceled,
-    /// Of `generate` alone: it cannot be told what became of it. It may have been charged.
+    /// Only from `generate`: the outcome of the generation cannot be determined. It may have been charged.
     GenerationLost,
-    /// Of `train_character` alone: training failed. [`Error::character`] holds all about it.
+    /// Only from `train_character`: the training failed. See [`Error::character`].
     TrainingFailed,
-    /// Of `upload` alone: what was to be uploaded could not be read.
+    /// Only from `upload`: the source could not be read.
     SourceFailed,
-    /// No client can be made so: its address, its API key or a PEM file.
+    /// Only from `build`: the address, the API key or a PEM file is invalid.
     InvalidConfiguration,
 }
 
 impl Kind {
-    /// The kind of its gRPC code: [`Kind::PreconditionFailed`] for [`Kind::KeyReused`]. Those without a code have
-    /// themselves, and all ends of a generation [`Kind::GenerationFailed`].
+    /// Returns the kind of the gRPC code, such as [`Kind::PreconditionFailed`] for [`Kind::KeyReused`].
+    ///
+    /// For ends of a generation it is [`Kind::GenerationFailed`]; other kinds without a code return themselves.
     #[must_use]
     pub fn broader(self) -> Self {
         match self {
@@ -165,9 +171,9 @@ impl Kind {
     }
 }
 
-/// A call that the gateway, or the way to it, did not carry out; or, from `generate`, a generation without output.
+/// A failed call, or the error of a generation or training that ended without success.
 ///
-/// Decide by [`Error::kind`] or [`Error::reason`]; the message is for people and may change.
+/// Use [`Error::kind`] or [`Error::reason`] to make decisions; the message is a text for people, which may change.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -184,68 +190,68 @@ struct Inner {
 }
 
 impl Error {
-    /// What it means.
+    /// Returns what went wrong.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// The gRPC code; `None` where no call failed.
+    /// Returns the gRPC code, or `None` if no call failed.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         self.0.code
     }
 
-    /// The gateway's word for it, such as "QUOTA_EXCEEDED", also one that is newer than this crate; "" for an error of
-    /// the transport.
+    /// Returns the gateway's reason, such as "QUOTA_EXCEEDED", even if it is newer than this crate. It is "" for errors
+    /// of the transport.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.0.reason
     }
 
-    /// For people.
+    /// Returns a text for people, which may change.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The fields that were refused.
+    /// Returns the fields that were refused.
     #[must_use]
     pub fn field_violations(&self) -> &[FieldViolation] {
         &self.0.failure.field_violations
     }
 
-    /// Whether the same input may succeed later.
+    /// Returns whether the same input may succeed later.
     #[must_use]
     pub fn retryable(&self) -> bool {
         self.0.failure.retryable || self.0.kind.broader() == Kind::Unavailable
     }
 
-    /// How long to wait before that, where it is known.
+    /// Returns how long to wait before a retry, if it is known.
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         self.0.retry_delay
     }
 
-    /// The variable parts of the message, such as "generation_id" and "limit".
+    /// Returns the variable parts of the message, such as "generation_id" and "limit".
     #[must_use]
     pub fn metadata(&self) -> &HashMap<String, String> {
         &self.0.failure.metadata
     }
 
-    /// The key of a submit or a creation that failed: repeat with it, and nothing is done twice. Else "".
+    /// Returns the key of a failed submission or creation, or "". Retrying with this key never has a second effect.
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
         &self.0.idempotency_key
     }
 
-    /// What ended without output; of the kinds below [`Kind::GenerationFailed`] alone.
+    /// Returns the generation that ended without output. Only for [`Kind::GenerationFailed`] and the kinds below it.
     #[must_use]
     pub fn generation(&self) -> Option<&Generation> {
         self.0.generation.as_ref()
     }
 
-    /// What was trained in vain; of [`Kind::TrainingFailed`] alone.
+    /// Returns the character whose training failed. Only for [`Kind::TrainingFailed`].
     #[must_use]
     pub fn character(&self) -> Option<&SoulCharacter> {
         self.0.character.as_ref()
@@ -257,7 +263,7 @@ impl Error {
     }
 
     pub(crate) fn deadline_exceeded() -> Self {
-        Self::bare(Kind::DeadlineExceeded, Some(Code::DeadlineExceeded), "the call's time ran out".to_owned())
+        Self::bare(Kind::DeadlineExceeded, Some(Code::DeadlineExceeded), "the call timed out".to_owned())
     }
 
     pub(crate) fn source_failed(error: io::Error) -> Self {
@@ -268,12 +274,12 @@ impl Error {
         Self::bare(Kind::InvalidConfiguration, None, format!("{what}: {error}")).caused_by(error)
     }
 
-    /// The error of a generation that ended, and not as COMPLETED.
+    /// Returns the error of a generation that ended without output.
     pub(crate) fn ended(generation: Generation) -> Self {
         let failure = generation.failure.clone().unwrap_or_default();
         let message = match failure.message.as_str() {
             "" => format!("ended as {}", generation.state_name()),
-            told => told.to_owned(),
+            text => text.to_owned(),
         };
         Self(Box::new(Inner {
             reason: failure.reason_name().into_owned(),
@@ -285,12 +291,12 @@ impl Error {
         }))
     }
 
-    /// The error of a character whose training ended, and not as COMPLETED.
+    /// Returns the error of a character whose training did not complete.
     pub(crate) fn untrained(character: SoulCharacter) -> Self {
         let failure = character.failure.clone().unwrap_or_default();
         let message = match failure.message.as_str() {
             "" => format!("ended as {}", character.state_name()),
-            told => told.to_owned(),
+            text => text.to_owned(),
         };
         Self(Box::new(Inner {
             reason: failure.reason_name().into_owned(),
@@ -348,11 +354,11 @@ impl fmt::Display for Error {
             (reason, _) => write!(formatter, "{reason}")?,
         }
         write!(formatter, ": {}", self.message())?;
-        // Where only one field is wrong, the message says it all.
+        // The message already has the description of a single field.
         let news = |violation: &&FieldViolation| !self.message().contains(&violation.description);
         let fields = self.field_violations().iter().filter(news);
-        let told: Vec<_> = fields.map(|one| format!("{}: {}", one.field, one.description)).collect();
-        if told.is_empty() { Ok(()) } else { write!(formatter, " ({})", told.join("; ")) }
+        let texts: Vec<_> = fields.map(|one| format!("{}: {}", one.field, one.description)).collect();
+        if texts.is_empty() { Ok(()) } else { write!(formatter, " ({})", texts.join("; ")) }
     }
 }
 
@@ -368,8 +374,8 @@ impl std::error::Error for Error {
     }
 }
 
-/// The gateway's code. A status with a source was made on this side, because the way to the gateway broke: tonic leaves
-/// most of these at UNKNOWN, and calls its own time-out CANCELLED.
+/// Returns the gateway's code. A status with a source was created by tonic because the connection failed. Its code is
+/// mostly UNKNOWN, and CANCELLED for tonic's own timeout.
 fn code_of(status: &Status) -> Code {
     let mut source = std::error::Error::source(status);
     if source.is_none() {
@@ -385,11 +391,11 @@ fn code_of(status: &Status) -> Code {
 }
 
 fn delay_of(failure: &Failure) -> Option<Duration> {
-    // A negative one is none at all.
+    // Ignore a negative delay.
     failure.retry_delay.map(|delay| Duration::try_from(delay).unwrap_or_default())
 }
 
-/// "INVALID_ARGUMENT" and so on.
+/// Returns the name of a code, such as "INVALID_ARGUMENT".
 fn code_name(code: Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {
@@ -401,10 +407,10 @@ fn code_name(code: Code) -> String {
     name
 }
 
-/// The `Failure` and the name of its reason.
+/// Returns the `Failure` and the name of its reason.
 ///
-/// The name is `ErrorInfo`'s where there is one: it is right for reasons, too, that this crate does not know. A
-/// `Failure` that is missing (a proxy's own error) is put together from the standard details.
+/// `ErrorInfo` takes precedence for the name, because it also has reasons that are newer than this crate. If there is
+/// no `Failure` (an error of a proxy), it is built from the standard details.
 fn read_details(details: &[u8]) -> Result<(Failure, String), DecodeError> {
     let mut found = None;
     let mut standard = Failure::default();
@@ -434,7 +440,7 @@ fn read_details(details: &[u8]) -> Result<(Failure, String), DecodeError> {
 
 fn unpacked<M: Message + Default>(detail: &Any, name: &str) -> Result<Option<M>, DecodeError> {
     match detail.type_url.rsplit('/').next() {
-        Some(told) if told == name => M::decode(detail.value.as_slice()).map(Some),
+        Some(found) if found == name => M::decode(detail.value.as_slice()).map(Some),
         _ => Ok(None),
     }
 }

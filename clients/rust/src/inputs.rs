@@ -1,6 +1,6 @@
-//! Small constructors for the usual inputs. They check nothing, for the gateway checks everything and names the fields.
+//! Constructors of common inputs. They do not validate: the gateway does, and its error names the wrong fields.
 //!
-//! What is optional is set by struct update: `SoulInput { seed: Some(42), ..soul("a lighthouse") }`.
+//! Set optional fields with struct update syntax: `SoulInput { seed: Some(42), ..soul("a lighthouse") }`.
 
 use std::time::Duration;
 
@@ -19,23 +19,25 @@ pub fn soul(prompt: impl Into<String>) -> SoulInput {
     SoulInput { prompt: prompt.into(), ..Default::default() }
 }
 
-/// Image to video with DoP; one image URL or more.
+/// Image to video with the Director of Photography model, from one or more image URLs.
 pub fn dop<U: Into<String>>(prompt: impl Into<String>, image_urls: impl IntoIterator<Item = U>) -> DopInput {
     let image_urls = image_urls.into_iter().map(Into::into).collect();
     DopInput { prompt: prompt.into(), image_urls, ..Default::default() }
 }
 
-/// A motion for [`DopInput::motions`], and how strong it is from 0 to 1 (`None`: as it is).
+/// A motion for [`DopInput::motions`], with its strength from 0 to 1 (`None`: the default of 1).
 pub fn motion(motion_id: impl Into<String>, strength: impl Into<Option<f64>>) -> MotionStrength {
     MotionStrength { motion_id: motion_id.into(), strength: strength.into() }
 }
 
-/// Speech to video with Speak v2.
+/// Speech to video with Speak, from the URLs of an image and of a WAV file.
 pub fn speak(image_url: impl Into<String>, audio_url: impl Into<String>, prompt: impl Into<String>) -> SpeakInput {
     SpeakInput { image_url: image_url.into(), audio_url: audio_url.into(), prompt: prompt.into(), ..Default::default() }
 }
 
-/// A character to create from images of it: for Soul 1, and under a fresh key, unless the request says otherwise.
+/// A character to train from the images at the given URLs.
+///
+/// The defaults are Soul 1 and a new idempotency key. Set the fields of the request to change them.
 pub fn character<U: Into<String>>(
     name: impl Into<String>,
     image_urls: impl IntoIterator<Item = U>,
@@ -44,7 +46,9 @@ pub fn character<U: Into<String>>(
     CreateCharacterRequest { name: name.into(), image_urls, ..Default::default() }
 }
 
-/// Any Higgsfield model by its id, with the names and values of its JSON: an array of pairs, or a `serde_json::Map`.
+/// Any Higgsfield model by its id.
+///
+/// The parameters are sent as the JSON body of the request: an array of pairs, or a `serde_json::Map`.
 pub fn model<N, V>(model_id: impl Into<String>, parameters: impl IntoIterator<Item = (N, V)>) -> ModelInput
 where
     N: Into<String>,
@@ -58,7 +62,7 @@ fn protobuf_of(json: Json) -> Value {
     let kind = match json {
         Json::Null => ValueKind::NullValue(0),
         Json::Bool(value) => ValueKind::BoolValue(value),
-        // All of JSON's numbers are doubles here; what is none becomes one that the gateway refuses.
+        // Protobuf has only doubles. The gateway refuses NaN.
         Json::Number(value) => ValueKind::NumberValue(value.as_f64().unwrap_or(f64::NAN)),
         Json::String(value) => ValueKind::StringValue(value),
         Json::Array(values) => {
@@ -134,13 +138,13 @@ impl From<SoulVersion> for ListSoulStylesRequest {
     }
 }
 
-/// The idempotency key to send: a fresh one where the caller has none, for a repeat without one would do it twice.
+/// Returns the key, or a new UUID if it is empty: a retry without a key could create a second object.
 pub(crate) fn keyed(key: &str) -> String {
     if key.is_empty() { uuid::Uuid::new_v4().to_string() } else { key.to_owned() }
 }
 
-/// A time as the messages have it.
+/// Converts a duration to its message.
 pub(crate) fn duration(time: Duration) -> prost_types::Duration {
-    // What is too long for a message (10,000 years) is said as the longest.
+    // The longest duration of a message is about 10,000 years.
     time.try_into().unwrap_or(prost_types::Duration { seconds: 315_576_000_000, nanos: 0 })
 }

@@ -1,5 +1,7 @@
-//! The client of Higgsfield Gateway: generated messages and stubs ([`v1`]) under a thin layer that submits once however
-//! often an answer gets lost, follows what it submitted over lost connections and restarts, and tells errors apart.
+//! The Rust client of Higgsfield Gateway.
+//!
+//! It submits generations so that each is charged once, watches them over lost connections and restarts of the gateway,
+//! and reports typed errors. [`v1`] has the generated messages and stubs.
 //!
 //! ```no_run
 //! use hfgateway_client::{Client, Submit, soul};
@@ -13,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! Every future and every stream may be dropped at any time: that ends the call at the gateway, and nothing else.
+//! Futures and streams can be dropped at any time. This ends the call at the gateway, but does not cancel the generation.
 
 pub mod agents;
 mod builder;
@@ -49,7 +51,7 @@ pub use tonic::Code;
 pub use upload::Upload;
 pub use watching::BoxStream;
 
-/// The messages and stubs of `hfgateway.v1`, as generated from the protos, which are their documentation.
+/// The messages and stubs of `hfgateway.v1`, generated from the protos. The comments of the protos specify them.
 pub mod v1 {
     #![allow(missing_docs, clippy::all, rustdoc::all)]
     include!("generated/hfgateway.v1.rs");

@@ -1,11 +1,11 @@
-//! The short names of the protos' enums, as errors and people use them.
+//! The short names of the enum values in the protos.
 
 use std::borrow::Cow;
 
 use crate::v1::{CharacterState, ErrorReason, Failure, Generation, GenerationState, SoulCharacter};
 
 impl Generation {
-    /// "QUEUED", "COMPLETED" and so on; "STATE_17" for one that is newer than this crate.
+    /// Returns the name of the state, such as "COMPLETED", or "STATE_17" for a state that is newer than this crate.
     #[must_use]
     pub fn state_name(&self) -> Cow<'static, str> {
         match GenerationState::try_from(self.state) {
@@ -16,7 +16,7 @@ impl Generation {
 }
 
 impl SoulCharacter {
-    /// "IN_PROGRESS", "COMPLETED" and so on; "STATE_17" for one that is newer than this crate.
+    /// Returns the name of the state, such as "COMPLETED", or "STATE_17" for a state that is newer than this crate.
     #[must_use]
     pub fn state_name(&self) -> Cow<'static, str> {
         match CharacterState::try_from(self.state) {
@@ -27,7 +27,9 @@ impl SoulCharacter {
 }
 
 impl Failure {
-    /// "QUOTA_EXCEEDED" and so on; "" where no reason is given, "REASON_99" for one that is newer than this crate.
+    /// Returns the name of the reason, such as "QUOTA_EXCEEDED".
+    ///
+    /// It is "" if there is none, and "REASON_99" for a reason that is newer than this crate.
     #[must_use]
     pub fn reason_name(&self) -> Cow<'static, str> {
         match ErrorReason::try_from(self.reason) {

@@ -1,4 +1,4 @@
-//! Lists that are fetched page by page, as they are read.
+//! Paged lists, whose pages are fetched on demand.
 
 use async_stream::stream;
 use tonic::{Request, Response, Status, transport::Channel};
@@ -15,15 +15,15 @@ use crate::{
     watching::BoxStream,
 };
 
-/// A request that is answered with one page of what it asks for.
+/// The request of a paged list.
 pub(crate) trait Paged: Clone + Send + Sync + 'static {
     type Page: Send;
     type Item: Send;
 
-    /// The same, for the page with that token.
+    /// Sets the page token.
     fn turn(&mut self, token: String);
 
-    /// What a page holds, and the token of the next: "" where there is none.
+    /// Returns the items of a page and the token of the next one, which is empty after the last page.
     fn open(page: Self::Page) -> (Vec<Self::Item>, String);
 }
 
@@ -54,7 +54,7 @@ paged!(
     ListDeliveriesRequest => ListDeliveriesResponse.deliveries: Delivery,
 );
 
-/// All that a request asks for; a page is fetched when it is needed.
+/// Streams the items of all pages. Fetches each page when it is needed.
 pub(crate) fn pages<Q, F>(
     calls: &Calls,
     mut request: Q,

@@ -1,22 +1,23 @@
-//! When a call is made again, and how long to wait before it. Pure: who uses it brings the clock and the sleep.
+//! When to retry a call, and after how long. Pure: the caller supplies the clock and sleeps.
 //!
-//! A call is repeated as it is, a submit with the same key, and only where the gateway's contract says that nothing is
-//! done twice.
+//! A call is retried unchanged, a submission with the same key, and only if the API guarantees that a retry has no second
+//! effect.
 
 use std::time::Duration;
 
 use crate::error::{Error, Kind};
 
-/// How patient a client is.
+/// When and for how long a client retries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// Before the first repeat; doubled with each failure in a row.
+    /// The delay before the first retry, if the error has no retry delay. It doubles with each consecutive failure, and
+    /// is multiplied by a random factor of 0.5 to 1. Default: 200 ms.
     pub first_delay: Duration,
-    /// It is doubled up to this.
+    /// The longest delay. Default: 10 s.
     pub max_delay: Duration,
-    /// No more repeats of a unary call after so long. `None`: until its deadline.
+    /// How long a unary call is retried. Default: `None`, until its deadline.
     pub repeat_calls_for: Option<Duration>,
-    /// A watch ends with the last error when the gateway was away for so long.
+    /// How long the gateway may be unavailable in a row before a watch ends with the last error. Default: 120 s.
     pub resume_watches_for: Duration,
 }
 
@@ -32,20 +33,21 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Before the next attempt: what the gateway asked for, else twice as long each time, with jitter.
+    /// Returns the delay before the next attempt: the one that the gateway asked for, or else an exponential one with
+    /// jitter.
     ///
-    /// `failures` counts the attempts that failed in a row, from 1; `chance` is 0 to 1.
+    /// `failures` counts consecutive failures, from 1. `chance` is a random number from 0 to 1.
     #[must_use]
     pub fn delay(&self, failures: u32, retry_delay: Option<Duration>, chance: f64) -> Duration {
         if let Some(asked) = retry_delay.filter(|asked| !asked.is_zero()) {
-            return asked; // the gateway has spread it already
+            return asked; // the gateway has added jitter already
         }
         let doubled = self.first_delay.saturating_mul(1 << failures.saturating_sub(1).min(20));
         doubled.min(self.max_delay).mul_f64(0.5 + chance / 2.0)
     }
 }
 
-/// Whether the same call may be made again without doing anything twice, and has a chance.
+/// Returns whether the call can be retried without a second effect, and may succeed then.
 pub(crate) fn may_repeat(error: &Error) -> bool {
     matches!(error.kind(), Kind::GatewayOverloaded | Kind::SubmissionUnresolved)
         || error.kind().broader() == Kind::Unavailable

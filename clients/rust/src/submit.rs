@@ -1,4 +1,4 @@
-//! What a submit says, and what it answers with.
+//! The options and the result of a submission.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::{
     v1::{DopInput, Generation, GenerationInput, ModelInput, SoulInput, SpeakInput, SubmitGenerationRequest, WaitFor},
 };
 
-/// An input to submit, and how; every input is one by itself.
+/// An input to submit, with options. Every input converts into it.
 #[derive(Clone, Debug, Default)]
-#[must_use = "nothing is submitted before a client is given it"]
+#[must_use = "pass it to `Client::submit` or `Client::generate`"]
 pub struct Submit {
     pub(crate) request: SubmitGenerationRequest,
     pub(crate) key: Option<String>,
@@ -17,62 +17,69 @@ pub struct Submit {
 }
 
 impl Submit {
-    /// The input alone: the gateway's defaults, and a key that is made when it is submitted.
+    /// Submits the input with the default options.
     pub fn new(input: impl Into<GenerationInput>) -> Self {
         let input = Some(input.into());
         Self { request: SubmitGenerationRequest { input, ..Default::default() }, ..Default::default() }
     }
 
-    /// The idempotency key: one for each generation that is meant, such as an order's number.
+    /// Sets the idempotency key. Default: a new UUID.
+    ///
+    /// Use one key for each generation that you want, such as an order number, and the same key for every retry.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// One more of the caller's own key-values.
+    /// Adds a label, which lists and watches can filter by. At most 32.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.request.labels.insert(key.into(), value.into());
         self
     }
 
-    /// What `submit` answers with: ACCEPTED unless given. `generate` has its own.
+    /// Sets when `submit` returns. Default: when Higgsfield has accepted or refused the generation. `generate` ignores
+    /// it.
     pub fn wait_for(mut self, wait_for: WaitFor) -> Self {
         self.request.wait_for = wait_for.into();
         self
     }
 
-    /// For how long the gateway holds the answer back until then: 10 s unless given. It comes on top of the time-out.
+    /// Limits how long `submit` waits for that, up to 1 hour, in addition to the timeout. Default: 10 s.
+    ///
+    /// At the end of the wait, the generation is returned as it is.
     pub fn wait_timeout(mut self, time: Duration) -> Self {
         self.request.wait_timeout = Some(duration(time));
         self
     }
 
-    /// The gateway cancels it when it has not started by then.
+    /// Makes the gateway cancel the generation if it has not started within `time`. Default: no limit.
     pub fn start_timeout(mut self, time: Duration) -> Self {
         self.request.start_timeout = Some(duration(time));
         self
     }
 
-    /// Refuse with UPSTREAM_SATURATED instead of queueing at the gateway.
+    /// Fails with UPSTREAM_SATURATED if Higgsfield is saturated, instead of queueing in the gateway.
     pub fn fail_when_saturated(mut self) -> Self {
         self.request.fail_when_saturated = true;
         self
     }
 
-    /// Have Higgsfield delete the outputs earlier.
+    /// Makes Higgsfield delete the outputs after `time`, at least 1 hour. Default: the setting of the Higgsfield
+    /// account.
     pub fn outputs_ttl(mut self, time: Duration) -> Self {
         self.request.outputs_ttl = Some(duration(time));
         self
     }
 
-    /// The deadline of `submit`, repeats included, in place of the client's; of `generate`, which else takes as long as
-    /// it takes. It ends the call, not the generation.
+    /// Limits the call, including retries. Default: the client's timeout for `submit`, and no limit for `generate`.
+    ///
+    /// The generation continues after a timeout.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = Some(time);
         self
     }
 
-    /// The request with its key, and the time that the gateway was asked to take over its answer.
+    /// Returns the request with its key, and the time that the gateway may wait before it responds.
     pub(crate) fn into_request(self) -> (SubmitGenerationRequest, Duration) {
         let idempotency_key = self.key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         let waits = self.request.wait_timeout.and_then(|time| time.try_into().ok()).unwrap_or_default();
@@ -91,19 +98,19 @@ macro_rules! submits {
 }
 submits!(GenerationInput, SoulInput, DopInput, SpeakInput, ModelInput);
 
-/// What a submit answers with.
+/// The result of [`Client::submit`](crate::Client::submit).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Submission {
-    /// The generation that now exists for the key.
+    /// The generation, as it was when the call returned.
     pub generation: Generation,
-    /// Submit with it again, and this generation comes back.
+    /// The key of the submission. Submitting again with this key returns the same generation.
     pub idempotency_key: String,
-    /// The key was known: nothing new was started, nothing is charged twice.
+    /// Whether the key had been used before, so that the call started and charged nothing.
     pub replayed: bool,
 }
 
 impl Submission {
-    /// The generation's.
+    /// Returns the id of the generation.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.generation.id

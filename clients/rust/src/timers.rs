@@ -1,21 +1,21 @@
-//! Time and chance as values, so that a test has hours pass without waiting for them.
+//! Clock, sleep and randomness, which tests replace so that hours pass without waiting.
 
 use std::{
     pin::Pin,
     time::{Duration, Instant},
 };
 
-/// A clock that never goes back, a sleep, and a source of numbers from 0 to 1.
+/// The clock, sleep and randomness of a client.
 pub trait Timers: Send + Sync + 'static {
-    /// What the time is.
+    /// Returns the time, on a monotonic clock.
     fn now(&self) -> Instant;
-    /// Ready after so long.
+    /// Returns a future that is ready after `time`.
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
-    /// For the jitter of delays.
+    /// Returns a random number from 0 to 1, for the jitter of delays.
     fn chance(&self) -> f64;
 }
 
-/// The real ones.
+/// Timers of tokio.
 pub(crate) struct TokioTimers;
 
 impl Timers for TokioTimers {

@@ -1,4 +1,4 @@
-//! Media to upload, from wherever a caller has it. Sent once, for its source may not be readable twice.
+//! Uploads of media. They are not retried, because a source may not be readable twice.
 
 use std::{
     future,
@@ -32,8 +32,8 @@ type BoxReader = Pin<Box<dyn AsyncRead + Send>>;
 
 const CHUNK: usize = 256 * 1024;
 
-/// What to upload; bytes are it by themselves.
-#[must_use = "nothing is uploaded before a client is given it"]
+/// Media to upload: a file, bytes or a reader. Bytes convert into it.
+#[must_use = "pass it to `Client::upload`"]
 pub struct Upload {
     source: Source,
     size: Option<u64>,
@@ -46,30 +46,30 @@ enum Source {
 }
 
 impl Upload {
-    /// From memory.
+    /// Uploads bytes in memory.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         let size = bytes.len() as u64;
         Self::reader(Cursor::new(bytes)).size(size)
     }
 
-    /// A file, which is opened when it is uploaded.
+    /// Uploads a file, which is opened when the upload starts.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self { source: Source::File(path.into()), size: None, timeout: None }
     }
 
-    /// All that can be read from it.
+    /// Uploads everything that can be read from `reader`.
     pub fn reader(reader: impl AsyncRead + Send + 'static) -> Self {
         Self { source: Source::Reader(Box::pin(reader)), size: None, timeout: None }
     }
 
-    /// Of how many bytes it will be, where that is known: the gateway checks it. Bytes and files know it themselves.
+    /// Sets the size in bytes, which the gateway verifies. Bytes and files have their size already.
     pub fn size(mut self, bytes: u64) -> Self {
         self.size = Some(bytes);
         self
     }
 
-    /// No longer than this; without it the upload may take any time.
+    /// Limits the time of the upload. Default: no limit.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = Some(time);
         self
@@ -88,7 +88,7 @@ impl From<&[u8]> for Upload {
     }
 }
 
-/// The gateway's answer, the typed error, or the error of the source.
+/// Uploads media. Returns the gateway's response, the typed error, or the error of the source.
 pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -> Result<UploadMediaResponse, Error> {
     let (reader, size) = match media.source {
         Source::Reader(reader) => (reader, media.size),
@@ -102,14 +102,14 @@ pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -
     let size = size.and_then(|bytes| bytes.try_into().ok());
     let parts = parts(UploadHeader { content_type, size }, reader, failed);
     let mut stub = UploadServiceClient::new(calls.channel.clone());
-    let answered = within(media.timeout, stub.upload_media(calls.request(parts, media.timeout)));
+    let response = within(media.timeout, stub.upload_media(calls.request(parts, media.timeout)));
     select! {
         Ok(error) = failure => Err(Error::source_failed(error)),
-        answer = answered => Ok(answer??.into_inner()),
+        response = response => Ok(response??.into_inner()),
     }
 }
 
-/// A type of its own: of a bare box, the compiler cannot tell that a call with it may go from thread to thread.
+/// The messages of an upload. With a bare box, the compiler cannot prove that the future of the call is `Send`.
 struct Parts(Pin<Box<dyn Stream<Item = UploadMediaRequest> + Send>>);
 
 impl Stream for Parts {
@@ -120,7 +120,7 @@ impl Stream for Parts {
     }
 }
 
-/// The header, then the media in chunks. After an error of the source comes nothing, not even the end.
+/// Yields the header, and then the media in chunks. After an error of the source the stream stays pending.
 fn parts(header: UploadHeader, mut reader: BoxReader, failed: oneshot::Sender<io::Error>) -> Parts {
     Parts(Box::pin(stream! {
          yield UploadMediaRequest { part: Some(Part::Header(header)) };
@@ -130,7 +130,7 @@ fn parts(header: UploadHeader, mut reader: BoxReader, failed: oneshot::Sender<io
                  Ok(0) => return,
                  Ok(_) => yield UploadMediaRequest { part: Some(Part::Chunk(chunk)) },
                  Err(error) => {
-                     // The end of the stream would be the end of the media: it must not come.
+                     // Do not end the stream: the gateway would accept the media as complete.
                      let _ = failed.send(error);
                      future::pending::<()>().await;
                      return;

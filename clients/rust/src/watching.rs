@@ -1,4 +1,4 @@
-//! Waits and watches that outlast their streams: drains, restarts and lost connections end a stream, not them.
+//! Waits and watches that resume after lost connections and restarts of the gateway.
 
 use std::{pin::Pin, time::Duration};
 
@@ -18,13 +18,13 @@ use crate::{
     },
 };
 
-/// A stream of a client; dropping it ends its call. After an error it is over.
+/// A stream of a client. Dropping it ends its call; it ends after an error.
 pub type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
 
-// One WaitGeneration asks for so long: short enough for the proxies on the way, long enough to cost nothing.
+// The timeout of one WaitGeneration call: short enough for proxies with idle timeouts, and long enough to be cheap.
 const WAIT_STEP: Duration = Duration::from_secs(50);
 
-/// The generation when it is done, or at the time-out as it is by then.
+/// Returns the generation when it has ended, or as it is at the timeout.
 pub(crate) async fn wait(calls: &Calls, id: String, timeout: Option<Duration>) -> Result<Generation, Error> {
     let deadline = timeout.and_then(|time| calls.after(time));
     loop {
@@ -32,42 +32,42 @@ pub(crate) async fn wait(calls: &Calls, id: String, timeout: Option<Duration>) -
         let step = deadline.map_or(WAIT_STEP, |end| end.saturating_duration_since(asked).min(WAIT_STEP));
         let request = WaitGenerationRequest { id: id.clone(), timeout: Some(duration(step)) };
         let call = rpc!(GenerationServiceClient.wait_generation);
-        let answer = calls.unary(request, calls.timeout.saturating_add(step), call).await?;
-        let generation = answer.generation.unwrap_or_default();
+        let response = calls.unary(request, calls.timeout.saturating_add(step), call).await?;
+        let generation = response.generation.unwrap_or_default();
         if generation.done || calls.is_past(deadline) {
             return Ok(generation);
         }
-        // A gateway that drains answers early: do not press it.
+        // A gateway that shuts down responds early: back off.
         if calls.timers.now().saturating_duration_since(asked) < step / 2 {
             calls.timers.sleep(calls.retry.first_delay).await;
         }
     }
 }
 
-/// What is asked of a watch, and what is made of its answers.
+/// The state of a watch: its requests, and the items that it makes of messages.
 pub(crate) trait Source: Send + Sync + 'static {
     type Request: Send;
     type Message: Send + 'static;
     type Item: Send;
 
-    /// What opens the next stream.
+    /// Returns the request of the next stream.
     fn request(&self) -> Self::Request;
 
-    /// What to tell before the first message of a stream.
+    /// Returns the item to report before the first message of a stream.
     fn opened(&mut self) -> Option<Self::Item> {
         None
     }
 
-    /// What a message tells.
+    /// Returns the items of a message.
     fn received(&mut self, message: Self::Message) -> Vec<Self::Item>;
 
-    /// Nothing comes after what was received.
+    /// Returns whether nothing follows what was received.
     fn is_done(&self) -> bool {
         false
     }
 }
 
-/// What a source tells, over all the streams that it takes.
+/// Streams the items of a source, and opens a new stream when one breaks.
 pub(crate) fn follow<S, F>(
     calls: &Calls,
     mut source: S,
@@ -91,7 +91,7 @@ where
                     let mut messages = opened.into_inner();
                     loop {
                         match messages.message().await {
-                            // The gateway has ended it: nothing comes after what we know.
+                            // The gateway ended the stream: nothing follows.
                             Ok(None) => return,
                             Err(status) => break status,
                             Ok(Some(message)) => {
@@ -115,7 +115,7 @@ where
     })
 }
 
-/// Every change after a revision, each once and in order, until it is done.
+/// Every change after a revision, exactly once and in order, until the generation has ended.
 pub(crate) struct One {
     request: WatchGenerationRequest,
     done: bool,
@@ -150,7 +150,7 @@ impl Source for One {
     }
 }
 
-/// The news of all generations that match, until those of the filter's ids are done; else without end.
+/// The events of all generations that match, until those in the filter's ids have ended; for other filters without end.
 pub(crate) struct Many {
     request: WatchGenerationsRequest,
     cursor: WatchCursor,
@@ -181,15 +181,15 @@ impl Source for Many {
     }
 }
 
-/// How a character is, then every change of it, until its training has ended.
+/// A character as it is, and then every change until its training has ended.
 pub(crate) struct Training {
     request: WatchCharacterRequest,
-    told: Option<SoulCharacter>,
+    last: Option<SoulCharacter>,
 }
 
 impl Training {
     pub fn new(id: String) -> Self {
-        Self { request: WatchCharacterRequest { id }, told: None }
+        Self { request: WatchCharacterRequest { id }, last: None }
     }
 }
 
@@ -203,13 +203,13 @@ impl Source for Training {
     }
 
     fn received(&mut self, message: WatchCharacterResponse) -> Vec<SoulCharacter> {
-        // Each stream begins with the present, which may be what the one before it ended with.
-        let news = message.character.filter(|character| self.told.as_ref() != Some(character));
-        self.told = news.clone().or(self.told.take());
+        // Each stream begins with the current state, which may be the last one of the previous stream.
+        let news = message.character.filter(|character| self.last.as_ref() != Some(character));
+        self.last = news.clone().or(self.last.take());
         Vec::from_iter(news)
     }
 
     fn is_done(&self) -> bool {
-        self.told.as_ref().is_some_and(|character| character.done)
+        self.last.as_ref().is_some_and(|character| character.done)
     }
 }
