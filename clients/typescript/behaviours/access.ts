@@ -1,4 +1,4 @@
-/** Who may call, and over what. */
+/** Authentication, tenants and TLS. */
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -37,7 +37,7 @@ export const ACCESS: Behaviours = {
   },
 };
 
-/** For gRPC alone: a page's TLS is its browser's. */
+/** Only for gRPC: in a page, the browser handles TLS. */
 export const TLS: Behaviours = {
   async tls(stage) {
     const prompt = unique("a fox");

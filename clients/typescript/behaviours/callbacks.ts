@@ -1,4 +1,4 @@
-/** Callbacks to where nobody listens. */
+/** Callbacks to an address on which nothing listens. */
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -69,7 +69,7 @@ export const CALLBACKS: Behaviours = {
   },
 };
 
-/** With a callback of generations that nobody submits, which is deleted then: a tenant may have only so many. */
+/** Runs with a callback for a label that no generation has, and deletes it: a tenant may have only a few. */
 function withCallback(
   perform: (stage: Stage, made: CreatedCallback, filter: CallbackFilter) => Promise<void>,
 ): Behaviour {
@@ -84,7 +84,7 @@ function withCallback(
   };
 }
 
-/** A port on which nobody listens. */
+/** A port on which nothing listens. */
 function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const socket = createServer().listen(0, "127.0.0.1", () => {

@@ -1,4 +1,4 @@
-/** What Higgsfield offers. */
+/** The catalogs. */
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -20,7 +20,7 @@ export const CATALOGS: Behaviours = {
     const found = await client.getModel(SOUL);
     assert.equal(found.id, SOUL);
     assert(takes(found, "prompt"));
-    await failing(client.getModel(`nobodys/${randomUUID()}`), ModelUnknown, "MODEL_UNKNOWN");
+    await failing(client.getModel(`unknown/${randomUUID()}`), ModelUnknown, "MODEL_UNKNOWN");
   },
 
   async list_motions({ client }) {
@@ -45,7 +45,7 @@ export const CATALOGS: Behaviours = {
     assert(styled, "no model has presets");
     const [preset] = await rest(client.listPresets(styled.id));
     assert(preset?.id && preset.name);
-    await failing(rest(client.listPresets(`nobodys/${randomUUID()}`)), ModelUnknown, "MODEL_UNKNOWN");
+    await failing(rest(client.listPresets(`unknown/${randomUUID()}`)), ModelUnknown, "MODEL_UNKNOWN");
   },
 };
 

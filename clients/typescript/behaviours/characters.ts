@@ -1,4 +1,4 @@
-/** Characters, and their training. */
+/** Characters and their training. */
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -30,7 +30,7 @@ export const CHARACTERS: Behaviours = {
   },
 
   async list_characters(stage) {
-    await stage.advance(1); // what Higgsfield was given at the same time is in no order
+    await stage.advance(1); // Higgsfield does not order characters created at the same time
     const first = await training(stage);
     await stage.advance(1);
     const second = await training(stage);

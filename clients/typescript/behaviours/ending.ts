@@ -1,4 +1,4 @@
-/** Canceling, deleting, explaining, estimating, and calls that get no answer. */
+/** Canceling, deleting, explaining, estimating, and calls without a response. */
 
 import assert from "node:assert/strict";
 import * as hfgateway from "@hfgateway/client";
@@ -20,7 +20,7 @@ export const ENDING: Behaviours = {
     const { generation } = await stage.client.submit(soul(prompt), { waitTimeoutMs: 500 });
     assert.equal(stateName(generation), "PENDING");
     assert.equal(stateName(await stage.client.cancel(generation.id)), "CANCELED");
-    await stage.restart(); // the next gateway was not told to wait, and would send what still waits
+    await stage.restart(); // a new gateway has no retry delay: it would send a pending generation at once
     await stage.charged(prompt, 0, 1);
   },
 

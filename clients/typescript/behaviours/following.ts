@@ -1,4 +1,4 @@
-/** Reading, waiting and watching, over connections that are cut and gateways that are restarted. */
+/** Reading, waiting and watching, also over cut connections and restarts of the gateway. */
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -99,7 +99,7 @@ export const FOLLOWING: Behaviours = {
   },
 };
 
-/** A watch to the end, with some trouble before each of its two last steps. */
+/** Watches a generation to its end, and calls `trouble` before each of the last two steps. */
 async function watched(stage: Stage, trouble: () => Promise<void>): Promise<void> {
   const { id } = (await stage.queued(unique("a fox"))).generation;
   const seen: Generation[] = [];
@@ -116,7 +116,7 @@ async function watched(stage: Stage, trouble: () => Promise<void>): Promise<void
   assert(seen.at(-1)!.outputs[0]?.url);
 }
 
-/** The same with two generations on one stream. */
+/** Does the same with two generations on one stream. */
 async function watchedTwo(stage: Stage, unknown: string[], trouble: () => Promise<void>): Promise<void> {
   const made = [await stage.queued(unique("a fox")), await stage.queued(unique("a fox"))];
   const ids = made.map((submission) => submission.generation.id);
@@ -143,7 +143,7 @@ async function watchedTwo(stage: Stage, unknown: string[], trouble: () => Promis
   }
 }
 
-/** What became of `generate`, or its error, and all the progress that was seen. */
+/** Returns the result or the error of `generate`, and the progress that it reported. */
 async function generated(stage: Stage, prompt: string): Promise<{ result: unknown; seen: Generation[] }> {
   const seen: Generation[] = [];
   let queued = () => {};
@@ -166,7 +166,7 @@ function changesOf(events: WatchEvent[], id: string): Generation[] {
   return changes.filter((generation) => generation.id === id);
 }
 
-/** Every revision from the first on, each once and in order. */
+/** Checks that there is every revision from the first, once and in order. */
 function ascending(generations: Generation[], first: number): void {
   assert.deepEqual(
     generations.map((generation) => generation.revision),

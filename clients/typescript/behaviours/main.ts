@@ -1,10 +1,10 @@
 /**
- * Runs the behaviours that are named, else all, one after the other; one line of JSON for each.
+ * Runs the named behaviours, or all, one after the other, and prints a line of JSON for each.
  *
  *     node build/behaviours/main.js [--transport grpc] [NAME…]
  *
- * `--transport connect` and `--transport grpc-web` try the entry for browsers, over fetch. Of several transports, with
- * commas between them, a behaviour has to hold over each.
+ * `--transport connect` and `--transport grpc-web` test the entry for browsers, over fetch. With several transports,
+ * separated by commas, a behaviour must pass over each.
  */
 
 import { parseArgs } from "node:util";
@@ -44,9 +44,9 @@ async function run(transports: Transport[], names: string[]): Promise<boolean> {
   return held;
 }
 
-/** What was wrong, if anything. */
+/** Returns the error of a behaviour, if it fails. */
 async function judged(behaviour: Behaviour | undefined, stages: Stage[]): Promise<string | undefined> {
-  if (!behaviour) return "no such behaviour";
+  if (!behaviour) return "unknown behaviour";
   for (const stage of stages) {
     try {
       await inTime(behaviour(stage));
@@ -71,8 +71,8 @@ const { values, positionals } = parseArgs({
 });
 const transports = values.transport.split(",").map((name) => {
   const transport = TRANSPORTS.find((known) => known === name);
-  if (!transport) throw new Error(`no transport ${name}`);
+  if (!transport) throw new Error(`unknown transport: ${name}`);
   return transport;
 });
-// What did not end in time must not keep the program.
+// Do not wait for behaviours that timed out.
 process.exit((await run(transports, positionals)) ? 0 : 1);

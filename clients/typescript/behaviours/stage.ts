@@ -1,11 +1,11 @@
-/** What a behaviour has at hand: the gateway's addresses, the harness, and clients. */
+/** The environment of behaviours: the gateway's addresses, the harness, and clients. */
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import * as node from "@hfgateway/client";
 import * as browser from "@hfgateway/client/browser";
 
-/** Milliseconds for a step that is not meant to take one. */
+/** The timeout of one step in milliseconds. Passing steps stay far below it. */
 export const PATIENCE_MS = 30_000;
 
 export const TRANSPORTS = ["grpc", "connect", "grpc-web"] as const;
@@ -14,7 +14,7 @@ export type Transport = (typeof TRANSPORTS)[number];
 export type Behaviour = (stage: Stage) => Promise<void>;
 export type Behaviours = Readonly<Record<string, Behaviour>>;
 
-/** The environment of one run over one transport, and a client of it. */
+/** The environment of one run over one transport, and a client of the gateway. */
 export class Stage {
   readonly transport: Transport;
   readonly apiKey = variable("HFG_API_KEY");
@@ -28,7 +28,7 @@ export class Stage {
     this.client = this.another();
   }
 
-  /** A client of its own connection; over gRPC from the entry for Node, else from that for browsers. */
+  /** A client with its own connection: from the entry for Node over gRPC, otherwise from the entry for browsers. */
   another(options: node.CommonOptions = {}): node.GatewayClient {
     const given = { apiKey: this.apiKey, ...options };
     if (this.transport === "grpc") return node.createClient({ address: variable("HFG_ADDRESS"), ...given });
@@ -36,7 +36,7 @@ export class Stage {
     return browser.createClient({ baseUrl: variable("HFG_HTTP"), protocol, ...given });
   }
 
-  /** Asks the harness for something, and waits for it. */
+  /** Sends a request to the harness and returns its response. */
   async control(path: string, body: unknown = {}): Promise<Record<string, unknown>> {
     const answer = await fetch(`${variable("HFG_CONTROL")}/${path}`, {
       method: "POST",
@@ -49,33 +49,33 @@ export class Stage {
     return JSON.parse(text);
   }
 
-  /** Lets time pass at Higgsfield. */
+  /** Advances time at Higgsfield. */
   async advance(seconds: number): Promise<void> {
     await this.control("advance", { seconds });
   }
 
-  /** Resets the connections to the gateway, of which there has to be one. */
+  /** Resets the connections to the gateway. There must be at least one. */
   async cut(): Promise<void> {
     const { connections } = await this.control("cut");
     assert(Number(connections) > 0, "there was no connection to cut");
   }
 
-  /** Starts the gateway anew: one that was told to wait forgets it. */
+  /** Restarts the gateway, which discards any retry delay that Higgsfield asked for. */
   async restart(): Promise<void> {
     await this.control("restart");
   }
 
-  /** Has Higgsfield err about one prompt. */
+  /** Makes Higgsfield fail for one prompt. */
   async plan(prompt: string, fault: object): Promise<void> {
     await this.control("plan", { faults: [{ prompt, ...fault }] });
   }
 
-  /** What Higgsfield charged for and was sent has to be this. */
+  /** Checks how many charges and submissions Higgsfield has for a prompt. */
   async charged(prompt: string, charges: number, submissions: number): Promise<void> {
     assert.deepEqual(await this.control("charges", { prompt }), { charges, submissions }, prompt);
   }
 
-  /** Resolves once Higgsfield was sent it. */
+  /** Waits until Higgsfield has received the prompt. */
   async submitted(prompt: string): Promise<void> {
     const late = AbortSignal.timeout(PATIENCE_MS);
     while ((await this.control("charges", { prompt })).submissions === 0) {
@@ -84,37 +84,37 @@ export class Stage {
     }
   }
 
-  /** One that Higgsfield has accepted and not begun. */
+  /** Submits a generation that Higgsfield accepts but does not start. */
   async queued(prompt: string, options: node.SubmitOptions = {}): Promise<node.Submission> {
     const submission = await this.client.submit(node.soul(prompt), options);
     assert.equal(node.stateName(submission.generation), "QUEUED");
     return submission;
   }
 
-  /** One that runs at Higgsfield. */
+  /** Returns a generation that Higgsfield is running. */
   async running(prompt: string): Promise<node.Generation> {
     const { generation } = await this.queued(prompt);
     await this.advance(1.5);
     return this.until(generation.id, "IN_PROGRESS");
   }
 
-  /** One that has ended well. */
+  /** Returns a completed generation. */
   async completed(prompt: string): Promise<node.Generation> {
     const { generation } = await this.queued(prompt);
     await this.advance(60);
     return this.until(generation.id, "COMPLETED");
   }
 
-  /** The generation when it has come to that state. */
+  /** Watches the generation until it reaches the state. */
   async until(id: string, state: node.StateName): Promise<node.Generation> {
     for await (const generation of this.client.watch(id, { timeoutMs: PATIENCE_MS })) {
       if (node.stateName(generation) === state) return generation;
     }
-    throw new Error(`ended without having been ${state}`);
+    throw new Error(`ended without reaching ${state}`);
   }
 }
 
-/** Reads on until it holds; what is read on the way is seen. */
+/** Reads up to the first item for which `holds` returns true, and returns it. Adds all items to `seen`. */
 export async function nth<T>(items: AsyncGenerator<T>, holds: (item: T) => boolean, seen: T[]): Promise<T> {
   for (;;) {
     const { done, value } = await items.next();
@@ -124,20 +124,20 @@ export async function nth<T>(items: AsyncGenerator<T>, holds: (item: T) => boole
   }
 }
 
-/** Reads to the end. */
+/** Reads to the end, and returns all items. */
 export async function rest<T>(items: AsyncIterable<T>, seen: T[] = []): Promise<T[]> {
   for await (const item of items) seen.push(item);
   return seen;
 }
 
-/** The ids of all, none of which may come twice. */
+/** Returns the ids of all items, which must be unique. */
 export async function idsOf(items: AsyncIterable<{ id: string }>): Promise<string[]> {
   const found = (await rest(items)).map(({ id }) => id);
-  assert.equal(new Set(found).size, found.length, `twice: ${found}`);
+  assert.equal(new Set(found).size, found.length, `duplicate ids: ${found}`);
   return found;
 }
 
-/** The error of a call, which has to be of this class and reason. */
+/** Returns the error of a call, which must have this class and reason. */
 export async function failing<E extends node.GatewayError>(
   call: Promise<unknown>,
   kind: new (message: string) => E,
@@ -147,19 +147,19 @@ export async function failing<E extends node.GatewayError>(
     () => undefined,
     (thrown) => thrown,
   );
-  assert(error, `no ${kind.name} came`);
+  assert(error, `the call did not fail with ${kind.name}`);
   if (!(error instanceof kind) || error.constructor !== kind) throw error;
   assert.equal(error.reason, reason);
   return error;
 }
 
-/** A prompt, key or label that nobody else uses. */
+/** Returns a prompt, key or label that is used only once. */
 export function unique(words: string): string {
   return `${words} ${randomUUID()}`;
 }
 
 function variable(name: string): string {
   const value = process.env[name];
-  if (value === undefined) throw new Error(`${name} is not set: docs/clients.md says how this is run`);
+  if (value === undefined) throw new Error(`${name} is not set: see docs/clients.md`);
   return value;
 }

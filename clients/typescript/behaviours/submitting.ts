@@ -1,11 +1,11 @@
-/** Submits: once, however often they are made or their answers get lost. */
+/** Submissions: charged once, even if they are repeated or their responses are lost. */
 
 import assert from "node:assert/strict";
 import * as hfgateway from "@hfgateway/client";
 import { soul, stateName } from "@hfgateway/client";
 import { type Behaviours, failing, type Stage, unique } from "./stage.js";
 
-/** Has Higgsfield answer the submission of a prompt so. */
+/** Makes Higgsfield respond to the submission of a prompt with this. */
 function answering(stage: Stage, prompt: string, status: number, detail: unknown, headers = {}): Promise<void> {
   return stage.plan(prompt, { on: "submit", status, body: { detail }, headers });
 }

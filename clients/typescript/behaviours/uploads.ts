@@ -1,4 +1,4 @@
-/** Media on their way to Higgsfield's storage: over gRPC through the gateway, else past it. */
+/** Uploads: over gRPC through the gateway, otherwise directly to the storage. */
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createClient, dop, InvalidInput, type UploadMediaResponse } from "@hfgateway/client";
 import { type Behaviours, PATIENCE_MS, type Stage, unique } from "./stage.js";
 
-/** One grey pixel. */
+/** A PNG with one grey pixel. */
 const PNG = Buffer.from(
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==",
   "base64",

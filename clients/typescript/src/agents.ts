@@ -1,5 +1,5 @@
 /**
- * Higgsfield's agents, by the generated stub. It may change between versions, as the API does.
+ * The generated stub of Higgsfield's agents. The API is v1alpha1, so it may change between versions.
  *
  *     import { agents } from "@hfgateway/client/agents";
  *
@@ -12,8 +12,9 @@ import { AgentService } from "./gen/hfgateway/agents/v1alpha1/agent_service_pb.j
 export * from "./gen/hfgateway/agents/v1alpha1/agent_service_pb.js";
 
 /**
- * The stub over a client's connection and with its key. It is connect's own: it has no time-out but what a call is given,
- * repeats nothing, its errors are `ConnectError`s, and a stream is ended by its signal, not by leaving the loop.
+ * Returns the stub over a client's connection, with its API key. It is connect's own client: calls have only the
+ * timeout that they are given, are not retried, and reject with a `ConnectError`. Abort the signal to end a stream;
+ * leaving the loop does not end it.
  */
 export function agents(client: { readonly transport: Transport }): Client<typeof AgentService> {
   return createClient(AgentService, client.transport);

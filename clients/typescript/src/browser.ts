@@ -1,12 +1,12 @@
 /**
- * The client for browsers, over fetch: Connect, or gRPC-Web where it is asked for.
+ * The client for browsers, over fetch: Connect, or optionally gRPC-Web.
  *
  *     import { createClient, soul } from "@hfgateway/client/browser";
  *
  *     const client = createClient({ baseUrl: "https://gateway.example", apiKey: watchToken });
  *     for await (const event of client.watchMany({ ids })) …
  *
- * Imports nothing of Node; it works there too.
+ * It imports nothing from Node, but works there too.
  */
 
 import type { Transport } from "@connectrpc/connect";
@@ -17,31 +17,36 @@ import { USER_AGENT } from "./version.js";
 
 export * from "./common.js";
 
-/** Makes the transport to a URL. */
+/** Creates the transport to a URL. */
 export type Protocol = (baseUrl: string) => Transport;
 
-/** The Connect protocol, with messages in their binary form. */
+/** The Connect protocol with binary messages. */
 export const connect: Protocol = (baseUrl) => createConnectTransport({ baseUrl, useBinaryFormat: true });
 
-/** gRPC-Web, for what stands in between and speaks no Connect. */
+/** gRPC-Web, for proxies that do not support Connect. */
 export const grpcWeb: Protocol = (baseUrl) => createGrpcWebTransport({ baseUrl });
 
+/** Options of `createClient`. */
 export interface ClientOptions extends CommonOptions {
-  /** The gateway's HTTP port: the page's own origin unless given. */
+  /** The URL of the gateway's HTTP port. Default: the page's own origin. */
   baseUrl?: string | undefined;
-  /** `connect` unless given. */
+  /** `connect` or `grpcWeb`. Default: `connect`. */
   protocol?: Protocol | undefined;
 }
 
-// Two of the gateway's heartbeats and a half: a page's connection can die without a word, when its device slept.
+/** Two and a half heartbeats of the gateway. The connection of a page can die unnoticed while its device sleeps. */
 const SILENCE_MS = 40_000;
 
-/** A client of the gateway at a URL. */
+/**
+ * Creates a client of the gateway at a URL.
+ *
+ * @throws TypeError if the API key is not visible ASCII.
+ */
 export function createClient(options: ClientOptions = {}): GatewayClient {
   const { baseUrl = "/", protocol = connect } = options;
   const connection = {
     transport: protocol(baseUrl),
-    // The only name that a page may give itself.
+    // A page cannot set the user-agent header.
     headers: { "x-user-agent": USER_AGENT },
     mediaOf,
     upload: uploadPast,

@@ -1,4 +1,4 @@
-/** Callbacks: signed webhooks to servers of the tenant's own. */
+/** Callbacks: signed webhooks to the tenant's servers. */
 
 import type { Calls } from "./calls.js";
 import {
@@ -13,44 +13,48 @@ import { type CallOptions, generationFilter, type ListFilter, type PageOptions }
 
 const METHODS = CallbackService.method;
 
-/** Which generations it is told of: those that match all that is set. */
+/** Which generations a callback reports: those that match all given fields. */
 export type CallbackFilter = Pick<ListFilter, "labels" | "modelIds" | "states">;
 
-/** The callback that now exists for a key. */
+/** The result of `createCallback`. */
 export interface CreatedCallback {
   readonly callback: Callback;
   /**
-   * What its deliveries are signed with. It is told once: "" where `replayed`, also after an answer that was lost on its
-   * way here. `rotateCallbackSecret` makes another then.
+   * The key with which the gateway signs deliveries. It is returned only once: it is "" if `replayed`, even if the
+   * first response was lost. Call `rotateCallbackSecret` for a new one then.
    */
   readonly secret: string;
-  /** Create with it again, and this callback comes back. */
+  /** The key of the creation. Creating again with this key returns the same callback. */
   readonly idempotencyKey: string;
-  /** The key was known: nothing new was created. */
+  /** Whether the key had been used before, so that the call created nothing. */
   readonly replayed: boolean;
 }
 
+/** Options of `createCallback`. */
 export interface CreateCallbackOptions extends CallOptions {
-  /** All generations unless given. */
+  /** Which generations to report. Default: all. */
   filter?: CallbackFilter | undefined;
-  /** Told of every change; else only of ends. */
+  /** Whether to report every change. Default: only the end of each generation. */
   everyChange?: boolean | undefined;
-  /** One for each callback that is meant; a fresh UUID where it is left out. */
+  /** One key for each callback to create. Default: a new UUID. */
   idempotencyKey?: string | undefined;
 }
 
-/** What to change; what is left out stays as it is. */
+/** What to change. Fields that are not given stay as they are. */
 export interface UpdateCallbackOptions extends CallOptions {
-  /** False lets deliveries go on, whatever paused them. */
+  /** True pauses deliveries; false resumes them, whatever paused them. */
   paused?: boolean | undefined;
-  /** In place of the filter that it had; an empty one is for all generations. */
+  /** Replaces the filter; an empty one matches all generations. */
   filter?: CallbackFilter | undefined;
+  /** Whether to report every change, or only the end of each generation. */
   everyChange?: boolean | undefined;
 }
 
+/** Options of `listDeliveries`. */
 export interface ListDeliveriesOptions extends PageOptions {
+  /** Only deliveries of this generation. Default: of all. */
   generationId?: string | undefined;
-  /** Only those that were given up, or whose last attempt failed. */
+  /** Only deliveries that failed for good, or whose last attempt failed. Default: all. */
   failedOnly?: boolean | undefined;
 }
 

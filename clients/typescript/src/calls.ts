@@ -1,4 +1,4 @@
-/** Makes calls, with credentials and a deadline, and makes them again where that is safe: see `retry.ts`. */
+/** Calls with credentials, deadlines and retries; see `retry.ts`. */
 
 import {
   create,
@@ -24,8 +24,8 @@ export interface CallsOptions {
   policy: RetryPolicy;
   timers: Timers;
   /**
-   * A stream that is silent for so long is taken for dead: the gateway has a heartbeat every 15 s. For transports whose
-   * connections nobody pings.
+   * A stream without a message for this long is considered dead; the gateway sends a heartbeat every 15 s. For
+   * transports that do not ping their connections.
    */
   silenceMs: number;
 }
@@ -33,7 +33,7 @@ export interface CallsOptions {
 export interface UnaryOptions {
   signal?: AbortSignal | undefined;
   timeoutMs?: number | undefined;
-  /** Time that the gateway was asked to take over its answer; it comes on top. */
+  /** The time that the gateway may wait before it responds, added to the timeout. */
   extraMs?: number | undefined;
 }
 
@@ -43,15 +43,15 @@ export interface StreamOptions {
   deadline: number;
 }
 
-// More does not fit into the eight digits of a grpc-timeout, and nearly not into a timer.
+/** A grpc-timeout has at most eight digits. */
 const LONGEST_TIMEOUT_MS = 99_999_999;
 
-/** What every method of a client needs: the transport, who calls, and how patiently. */
+/** The calls of a client, with its transport, credentials, timeout and retry policy. */
 export class Calls {
   readonly timeoutMs: number;
   readonly policy: RetryPolicy;
   readonly timers: Timers;
-  // Private to the language, so that no inspection of a client shows its key.
+  // Private fields of the language, so that no inspection of a client shows its API key.
   readonly #transport: Transport;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #silenceMs: number;
@@ -66,7 +66,10 @@ export class Calls {
     this.#silenceMs = options.silenceMs;
   }
 
-  /** The answer, or the typed error; repeated within the time-out, which covers all attempts together. */
+  /**
+   * Makes a unary call and returns the response, or throws the typed error. Retries it within the timeout, which covers
+   * all attempts.
+   */
   async unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     init: MessageInitShape<I>,
@@ -89,7 +92,7 @@ export class Calls {
     }
   }
 
-  /** The messages of one stream, not resumed. Leaving it early ends the call. */
+  /** Yields the messages of one stream, without resuming it. Leaving the loop ends the call. */
   async *stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
     init: MessageInitShape<I>,
@@ -117,7 +120,7 @@ export class Calls {
     }
   }
 
-  /** The answer to a stream of requests, which is never repeated: they may not be there twice. */
+  /** Sends a stream of requests and returns the response. Never retried: the requests may not be readable twice. */
   async collect<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
     requests: AsyncIterable<MessageInitShape<I>>,
@@ -127,10 +130,10 @@ export class Calls {
     try {
       const remaining = this.#remaining(deadline);
       const response = await this.#transport.stream(method, link.signal, remaining, this.#headers, requests);
-      let answer: MessageShape<O> | undefined;
-      for await (const message of response.message) answer = message;
-      if (!answer) throw new Unavailable("the gateway ended the call without an answer", { code: "UNAVAILABLE" });
-      return answer;
+      let last: MessageShape<O> | undefined;
+      for await (const message of response.message) last = message;
+      if (!last) throw new Unavailable("the gateway ended the call without a response", { code: "UNAVAILABLE" });
+      return last;
     } catch (thrown) {
       throw this.#errorOf(thrown, signal);
     } finally {
@@ -139,8 +142,8 @@ export class Calls {
   }
 
   /**
-   * The transport for generated stubs: with this client's headers, and ended with it. Whoever calls over it has connect's own
-   * errors, and nothing is repeated.
+   * The transport for generated stubs, with this client's headers. It is closed with the client. Its calls fail with
+   * connect's own errors, and are not retried.
    */
   get transport(): Transport {
     return {
@@ -166,7 +169,7 @@ export class Calls {
     };
   }
 
-  /** Sleeps, unless the caller or the client's end interrupts it. */
+  /** Sleeps, unless the caller's signal or the client's end interrupts it. */
   async pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
     const link = this.#link(signal);
     try {
@@ -178,7 +181,10 @@ export class Calls {
     }
   }
 
-  /** Does what is no call of the gateway under the same rules: the caller's signal, a deadline, the client's end. */
+  /**
+   * Runs work that is not a call of the gateway under the same rules: the caller's signal, a deadline, and the client's
+   * end.
+   */
   async during<T>(work: (signal: AbortSignal) => Promise<T>, { signal, deadline }: StreamOptions): Promise<T> {
     const link = this.#link(signal);
     const remaining = this.#remaining(deadline);
@@ -213,18 +219,18 @@ export class Calls {
 
   #remaining(deadline: number): number | undefined {
     const remaining = deadline - this.timers.now();
-    // The transports take 0 for no limit at all.
+    // The transports take 0 as no limit.
     if (remaining <= 0) throw timeIsOver();
     return remaining > LONGEST_TIMEOUT_MS ? undefined : Math.ceil(remaining);
   }
 
   #expectWithin(link: Link): () => void {
     if (!Number.isFinite(this.#silenceMs)) return () => {};
-    const silent = () => link.abort(new Unavailable("nothing came for too long", { code: "UNAVAILABLE" }));
+    const silent = () => link.abort(new Unavailable("the stream was silent for too long", { code: "UNAVAILABLE" }));
     return this.timers.after(this.#silenceMs, silent);
   }
 
-  /** What a call ends with: the caller's own reason where it was the caller who ended it, else a typed error. */
+  /** Returns what the call throws: the caller's reason if the caller aborted it, otherwise a typed error. */
   #errorOf(thrown: unknown, signal: AbortSignal | undefined, link?: Link): unknown {
     if (signal?.aborted) return signal.reason;
     if (this.#closing.signal.aborted) return new GatewayError("the client is closed", { code: "CANCELLED" });
@@ -233,7 +239,9 @@ export class Calls {
   }
 }
 
-/** Counts the failures since the last success: how long to wait before the next attempt, and when to give up. */
+/**
+ * Counts the failures since the last success. Decides how long to wait before the next attempt, and when to give up.
+ */
 export class Outage {
   readonly #calls: Calls;
   readonly #patienceMs: number;
@@ -247,12 +255,12 @@ export class Outage {
     this.#deadline = deadline;
   }
 
-  /** The gateway has answered. */
+  /** Ends the outage, after a message of the gateway. */
   over(): void {
     this.#failures = 0;
   }
 
-  /** Sleeps until another attempt is due, and is true; false, at once, where none is. */
+  /** Sleeps until the next attempt, and returns true. Returns false at once if there is none. */
   async endure(error: unknown, signal: AbortSignal | undefined): Promise<boolean> {
     if (!mayRepeat(error)) return false;
     const { policy, timers } = this.#calls;
@@ -267,8 +275,8 @@ export class Outage {
 }
 
 /**
- * A signal that follows others. AbortSignal.any() is not in every browser that is in use, and where a signal lives long
- * it keeps what was made of it in older versions of Node.
+ * A signal that follows others. It is used instead of AbortSignal.any(), which some browsers in use lack, and which in
+ * older versions of Node leaks memory if a followed signal lives long.
  */
 class Link {
   readonly #controller = new AbortController();
@@ -299,10 +307,10 @@ class Link {
 }
 
 function timeIsOver(): GatewayError {
-  return new DeadlineExceeded("the time for the call is over", { code: "DEADLINE_EXCEEDED" });
+  return new DeadlineExceeded("the call timed out", { code: "DEADLINE_EXCEEDED" });
 }
 
-/** The message, if it can be sent: an object with a value of the wrong type is the caller's mistake, not an outage. */
+/** Creates a message and checks that it can be encoded. A value of the wrong type is a TypeError, not an outage. */
 function encodable<Schema extends DescMessage>(schema: Schema, init: MessageInitShape<Schema>): MessageShape<Schema> {
   const message = create(schema, init);
   try {
@@ -317,16 +325,19 @@ async function* one<Message>(message: Message): AsyncGenerator<Message, void, un
   yield message;
 }
 
-/** Has connect notice that its stream was left: it would keep a timer, and Node alive, until the deadline. */
+/**
+ * Makes connect notice that its stream was left. Otherwise it keeps a timer, and with it Node, alive until the
+ * deadline.
+ */
 async function noticed(messages: AsyncIterable<unknown> | undefined): Promise<void> {
   try {
     await messages?.[Symbol.asyncIterator]().next();
   } catch {
-    // That it was aborted is just what it was to notice.
+    // The error only says that the stream was aborted.
   }
 }
 
-/** The messages of a stream, after which nothing is followed any more. */
+/** Yields the messages of a stream, and then releases the link. */
 async function* releasing<I extends DescMessage, O extends DescMessage>(
   response: StreamResponse<I, O>,
   link: Link,

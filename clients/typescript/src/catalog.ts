@@ -1,4 +1,4 @@
-/** What Higgsfield offers, as the gateway knows it. */
+/** The catalogs of Higgsfield's models, motions, styles and presets. */
 
 import type { Calls } from "./calls.js";
 import {
@@ -16,19 +16,23 @@ import type { CallOptions, PageOptions } from "./requests.js";
 
 const METHODS = CatalogService.method;
 
+/** Options of the catalogs' lists. */
 export interface CatalogOptions extends PageOptions {
-  /** A part of the name, of a model's id; in whatever case. */
+  /** Lists only items whose name (for models: id) contains this text, regardless of case. */
   query?: string | undefined;
 }
 
+/** Options of `listModels`. */
 export interface ListModelsOptions extends CatalogOptions {
+  /** Only models with this kind of output. Default: all. */
   outputKind?: "image" | "video" | "audio" | "file" | undefined;
-  /** Each with the schema of its parameters, where that is known. */
+  /** Whether to return the JSON Schema of each model's parameters, if it is known. Default: false. */
   includeSchema?: boolean | undefined;
 }
 
+/** Options of `listSoulStyles`. */
 export interface ListSoulStylesOptions extends CatalogOptions {
-  /** Of Soul 1 unless given. */
+  /** The version of Soul. Default: "v1". */
   version?: "v1" | "v2" | undefined;
 }
 

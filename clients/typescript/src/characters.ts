@@ -1,4 +1,4 @@
-/** Characters: faces that stay the same over generations, once they are trained. */
+/** Characters: trained faces that stay the same in all generations. */
 
 import { equals } from "@bufbuild/protobuf";
 import type { Calls } from "./calls.js";
@@ -18,19 +18,20 @@ import { resumed } from "./watching.js";
 
 const METHODS = CharacterService.method;
 
-/** The character that now exists for a key. */
+/** The result of `createCharacter`. */
 export interface CreatedCharacter {
   readonly character: SoulCharacter;
-  /** Create with it again, and this character comes back. */
+  /** The key of the creation. Creating again with this key returns the same character. */
   readonly idempotencyKey: string;
-  /** The key was known: nothing new was started, nothing is charged twice. */
+  /** Whether the key had been used before, so that the call started and charged nothing. */
   readonly replayed: boolean;
 }
 
+/** Options of `createCharacter` and `trainCharacter`. */
 export interface CreateCharacterOptions extends CallOptions {
-  /** The family of Soul that it is for: "v1" unless given. */
+  /** The version of Soul for which the character is trained. Default: "v1". */
   version?: "v1" | "v2" | "cinema" | undefined;
-  /** One for each character that is meant; a fresh UUID where it is left out. */
+  /** One key for each character to create. Default: a new UUID. */
   idempotencyKey?: string | undefined;
 }
 
@@ -93,11 +94,11 @@ export async function* watchCharacter(
   id: string,
   options: CallOptions,
 ): AsyncGenerator<SoulCharacter, void, undefined> {
-  let told: SoulCharacter | undefined;
+  let last: SoulCharacter | undefined;
   for await (const { character } of resumed(calls, METHODS.watchCharacter, () => ({ id }), options)) {
-    // Each stream begins with the present, which may be what the one before it ended with.
-    if (!character || (told && equals(SoulCharacterSchema, character, told))) continue;
-    told = character;
+    // Each stream begins with the current state, which may be the last one of the previous stream.
+    if (!character || (last && equals(SoulCharacterSchema, character, last))) continue;
+    last = character;
     yield character;
     if (character.done) return;
   }

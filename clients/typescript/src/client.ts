@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** The client: one method for each thing that a caller wants, over any transport. */
+/** The client, over any transport. */
 
 import type { Transport } from "@connectrpc/connect";
 import * as callbacks from "./callbacks.js";
@@ -43,21 +43,22 @@ import * as watching from "./watching.js";
 
 const METHODS = GenerationService.method;
 
-/** What clients of every transport are made with. */
+/** Options of the clients for Node and for browsers. */
 export interface CommonOptions {
-  /** An API key, or a watch token. */
+  /** The API key or watch token to send with every call. Default: none. */
   apiKey?: string | undefined;
-  /** The deadline of a unary call with all its repeats: 30 s unless given. */
+  /** The timeout in milliseconds of a call that returns one response, including its retries. Default: 30 000. */
   timeoutMs?: number | undefined;
+  /** When and for how long the client retries; unset fields have the defaults of `RetryPolicy`. */
   retry?: Partial<RetryPolicy> | undefined;
-  /** Time and chance, for tests. */
+  /** Replaces the clock and the randomness in tests. */
   timers?: Timers | undefined;
 }
 
-/** How a client reaches its gateway. */
+/** How a client connects to its gateway. */
 export interface Connection<Source> {
   transport: Transport;
-  /** Headers beside the key. */
+  /** Headers in addition to the API key. */
   headers: Readonly<Record<string, string>>;
   mediaOf(source: Source, options: UploadOptions): Media | Promise<Media>;
   upload: Uploader;
@@ -65,36 +66,46 @@ export interface Connection<Source> {
   close(): void;
 }
 
-/** The generation that now exists for a key. */
+/** The result of `submit`. */
 export interface Submission {
+  /** The generation, as it was when the call returned. */
   readonly generation: Generation;
-  /** Submit with it again, and this generation comes back. */
+  /** The key of the submission. Submitting again with this key returns the same generation. */
   readonly idempotencyKey: string;
-  /** The key was known: nothing new was started, nothing is charged twice. */
+  /** Whether the key had been used before, so that the call started and charged nothing. */
   readonly replayed: boolean;
 }
 
+/** Options of `generate`. */
 export interface GenerateOptions extends GenerationOptions, CallOptions {
-  /** Sees the generation as stored, and every change. */
+  /** Called with the stored generation, and then with every change. */
   onProgress?: ((generation: Generation) => void) | undefined;
 }
 
+/** Options of `list`. */
 export interface ListOptions extends ListFilter, PageOptions {
+  /** Whether to return the inputs. Default: false. */
   includeInput?: boolean | undefined;
 }
 
+/** Options of `createWatchToken`. At least one of `ids` and `labels` is required. */
 export interface WatchTokenOptions extends CallOptions {
-  /** What the token may see: these generations, or all with these labels, later ones included; one of both at least. */
+  /** The ids of the generations that the token allows to read, at most 100. */
   ids?: Iterable<string> | undefined;
+  /** The token allows to read the generations with all of these labels, including ones created later. */
   labels?: Readonly<Record<string, string>> | undefined;
-  /** 15 min unless given. */
+  /** How long the token is valid, in milliseconds, from 1 s to 1 hour. Default: 15 minutes. */
   ttlMs?: number | undefined;
+  /** Whether the token allows to read inputs. Default: false. */
   includeInput?: boolean | undefined;
 }
 
 /**
- * A gateway, for as many calls at a time as you like. Every error is a `GatewayError`, but for what the caller's own
- * signal gives as its reason. What a call was about goes on when the call ends, for whatever reason.
+ * A client of a gateway. It can be used for any number of concurrent calls. Close it once.
+ *
+ * Every error is a `GatewayError`, with two exceptions: a call that the caller's signal aborts rejects with the
+ * signal's reason, and an invalid argument can be a `TypeError`. The end of a call never cancels the generation; use
+ * `cancel`.
  */
 export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
   readonly #calls: Calls;
@@ -112,7 +123,12 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     });
   }
 
-  /** Submits once, however often the answer gets lost: repeats carry the same key, and so does the error. */
+  /**
+   * Submits a generation. By default it returns when Higgsfield has accepted it. Retries use the same idempotency key,
+   * so that it is charged once.
+   *
+   * @throws {@link GatewayError} with the key in `idempotencyKey`.
+   */
   async submit(input: Input, options: SubmitOptions = {}): Promise<Submission> {
     const request = submitRequest(input, options);
     const { signal, timeoutMs, waitTimeoutMs: extraMs } = options;
@@ -125,8 +141,11 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
   }
 
   /**
-   * Submits, follows it to its end, and returns it COMPLETED. An end without output is a `GenerationFailed`; it is never
-   * submitted again. After `timeoutMs` (none: however long it takes) comes `DeadlineExceeded`, and the generation goes on.
+   * Submits a generation, watches it until it ends, and returns it COMPLETED. It never submits a second one.
+   * `timeoutMs` limits the whole; by default there is no limit. The generation continues after a timeout.
+   *
+   * @throws {@link GenerationFailed} if the generation ends without output.
+   * @throws {@link DeadlineExceeded} after `timeoutMs`.
    */
   async generate(input: Input, options: GenerateOptions = {}): Promise<Generation> {
     const { onProgress, signal, timeoutMs = Number.POSITIVE_INFINITY, ...given } = options;
@@ -147,12 +166,16 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     return generation;
   }
 
-  /** The generation as it is now, with its input. */
+  /**
+   * Returns the generation as it is now, with its input.
+   *
+   * @throws {@link NotFound} if the tenant has no generation with this id.
+   */
   async get(id: string, options?: CallOptions): Promise<Generation> {
     return (await this.#calls.unary(METHODS.getGeneration, { id }, options)).generation!;
   }
 
-  /** All that match everything given, newest first; pages are fetched as they are needed. */
+  /** Yields the generations that match all given filters, newest first. Fetches pages on demand. */
   async *list(options: ListOptions = {}): AsyncGenerator<Generation, void, undefined> {
     const { includeInput = false, pageSize = 0 } = options;
     const filter = generationFilter(options);
@@ -163,91 +186,117 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     );
   }
 
-  /** The generation when it is done, or after `timeoutMs` (none: however long it takes) as it is by then: see `done`. */
+  /**
+   * Waits until the generation has ended, and returns it. After `timeoutMs` (default: no limit) it returns the
+   * generation as it is; see `done`.
+   */
   wait(id: string, options: CallOptions = {}): Promise<Generation> {
     return watching.wait(this.#calls, id, options);
   }
 
-  /** Every change after a revision, each once and in order; ends after the one that is done. Resumes by itself. */
+  /**
+   * Yields every change after a revision, exactly once and in order. Ends after the final change. It resumes if the
+   * stream breaks.
+   */
   watch(id: string, options: watching.WatchOptions = {}): AsyncGenerator<Generation, void, undefined> {
     return watching.watch(this.#calls, id, options);
   }
 
   /**
-   * Many generations on one stream, later ones included. Resumes by itself. With `ids` it ends when all of them are done,
-   * else never.
+   * Yields the events of all generations that match, including ones created later, on one stream. With `ids` it ends
+   * when all of them have ended, otherwise never. It resumes if the stream breaks.
    */
   watchMany(options: watching.WatchManyOptions = {}): AsyncGenerator<WatchEvent, void, undefined> {
     return watching.watchMany(this.#calls, options);
   }
 
-  /** Cancels it; `NotCancelable` where it is too late. */
+  /**
+   * Cancels the generation and returns it.
+   *
+   * @throws {@link NotCancelable} if it is too late to cancel.
+   */
   async cancel(id: string, options?: CallOptions): Promise<Generation> {
     return (await this.#calls.unary(METHODS.cancelGeneration, { id }, options)).generation!;
   }
 
-  /** Removes what is done; true when Higgsfield has removed its input and files as well. */
+  /**
+   * Deletes a generation that has ended. Returns whether Higgsfield has removed the input and the outputs too.
+   *
+   * @throws {@link NotDone} if the generation has not ended.
+   */
   async delete(id: string, options?: CallOptions): Promise<boolean> {
     return (await this.#calls.unary(METHODS.deleteGeneration, { id }, options)).removedUpstream;
   }
 
-  /** What it would cost; the input is checked as by `submit`. */
+  /** Returns the price of the input, and validates it as `submit` does. Charges nothing. */
   estimate(input: Input, options?: CallOptions): Promise<EstimateGenerationResponse> {
     return this.#calls.unary(METHODS.estimateGeneration, { input }, options);
   }
 
-  /** All that happened to it and for it, oldest first: every change, every call to Higgsfield. */
+  /** Returns the history of the generation, oldest event first: every change, and every call to Higgsfield. */
   explain(id: string, options?: CallOptions): Promise<ExplainGenerationResponse> {
     return this.#calls.unary(METHODS.explainGeneration, { id }, options);
   }
 
-  /** Puts media on Higgsfield's storage; its `url` serves as an input. A broken upload is not repeated. */
+  /**
+   * Uploads media to Higgsfield's storage; use the returned `url` in an input. `timeoutMs` has no default here. A
+   * failed upload is not retried, because the source may not be readable twice. An error of the source is rethrown.
+   */
   async upload(source: Source, options: UploadOptions = {}): Promise<UploadMediaResponse> {
     const media = await this.#connection.mediaOf(source, options);
     return this.#connection.upload(this.#calls, media, options);
   }
 
-  /** Where to PUT media, and with which headers, for whoever moves the bytes himself. */
+  /**
+   * Returns a URL to PUT media to, and the headers to send, for uploads that the caller makes. `contentType` is a media
+   * type such as "image/png".
+   */
   createUpload(contentType: string, options?: CallOptions): Promise<CreateUploadResponse> {
     return this.#calls.unary(UploadService.method.createUpload, { contentType }, options);
   }
 
-  /** A token that lets a page watch these generations and nothing else; for backends. */
+  /** Creates a token with which a browser can watch the given generations, and nothing else. For backends. */
   createWatchToken(options: WatchTokenOptions): Promise<CreateWatchTokenResponse> {
     const { ids, labels, ttlMs, includeInput = false, ...call } = options;
     const request = { filter: generationFilter({ ids, labels }), ttl: duration(ttlMs), includeInput };
     return this.#calls.unary(TokenService.method.createWatchToken, request, call);
   }
 
-  /** All models that match everything given. */
+  /** Yields the models of the catalog that match all given options. Fetches pages on demand. */
   listModels(options: catalog.ListModelsOptions = {}): AsyncGenerator<Model, void, undefined> {
     return catalog.listModels(this.#calls, options);
   }
 
   /**
-   * One model with the schema of its parameters, where that is known. `ModelUnknown` where the catalog does not have it,
-   * which does not say that a submit would be refused.
+   * Returns a model of the catalog, with the JSON Schema of its parameters if it is known.
+   *
+   * @throws {@link ModelUnknown} if the catalog does not have the model. A submission to it may still succeed.
    */
   getModel(id: string, options?: CallOptions): Promise<Model> {
     return catalog.getModel(this.#calls, id, options);
   }
 
-  /** All motions that match, for `dop`. */
+  /** Yields the motions for `dop` that match. Fetches pages on demand. */
   listMotions(options: catalog.CatalogOptions = {}): AsyncGenerator<Motion, void, undefined> {
     return catalog.listMotions(this.#calls, options);
   }
 
-  /** All styles of a version that match, for `soul`. */
+  /** Yields the styles for `soul` that match. Fetches pages on demand. */
   listSoulStyles(options: catalog.ListSoulStylesOptions = {}): AsyncGenerator<SoulStyle, void, undefined> {
     return catalog.listSoulStyles(this.#calls, options);
   }
 
-  /** All presets of a model that match. */
+  /** Yields the presets of a model that match. Fetches pages on demand. */
   listPresets(modelId: string, options: catalog.CatalogOptions = {}): AsyncGenerator<Preset, void, undefined> {
     return catalog.listPresets(this.#calls, modelId, options);
   }
 
-  /** Starts the training of a character from images of it, which is paid: once, however often the answer gets lost. */
+  /**
+   * Starts the training of a character from images. Training costs credits; retries use the same idempotency key, so
+   * that it is charged once.
+   *
+   * @throws {@link GatewayError} with the key in `idempotencyKey`.
+   */
   createCharacter(
     name: string,
     imageUrls: readonly string[],
@@ -257,9 +306,11 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
   }
 
   /**
-   * Creates a character, follows its training to the end, which takes minutes, and returns it COMPLETED. Every other end is
-   * a `TrainingFailed`; it is never created again. After `timeoutMs` (none: however long it takes) comes
-   * `DeadlineExceeded`, and the training goes on.
+   * Creates a character, watches its training, which takes minutes, and returns it COMPLETED. It never creates a second
+   * one. `timeoutMs` limits the whole; by default there is no limit. The training continues after a timeout.
+   *
+   * @throws {@link TrainingFailed} if the training does not complete.
+   * @throws {@link DeadlineExceeded} after `timeoutMs`.
    */
   trainCharacter(
     name: string,
@@ -269,62 +320,72 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     return characters.trainCharacter(this.#calls, name, imageUrls, options);
   }
 
-  /** The character as it is now. */
+  /** Returns the character as it is now. */
   getCharacter(id: string, options?: CallOptions): Promise<SoulCharacter> {
     return characters.getCharacter(this.#calls, id, options);
   }
 
-  /** All characters, newest first. */
+  /** Yields all characters, newest first. Fetches pages on demand. */
   listCharacters(options: PageOptions = {}): AsyncGenerator<SoulCharacter, void, undefined> {
     return characters.listCharacters(this.#calls, options);
   }
 
-  /** Removes the character at Higgsfield; one that is deleted already is no error. */
+  /** Deletes the character at Higgsfield. Deleting a deleted character succeeds. */
   deleteCharacter(id: string, options?: CallOptions): Promise<void> {
     return characters.deleteCharacter(this.#calls, id, options);
   }
 
-  /** The character as it is, then every change until its training has ended. Opened again by itself where it breaks. */
+  /**
+   * Yields the character as it is, and then every change until its training has ended. It resumes if the stream breaks.
+   */
   watchCharacter(id: string, options: CallOptions = {}): AsyncGenerator<SoulCharacter, void, undefined> {
     return characters.watchCharacter(this.#calls, id, options);
   }
 
-  /** Has the gateway deliver what changes from now on to a URL, signed with a secret that is told only here. */
+  /**
+   * Creates a callback: the gateway delivers later events of generations to `url` by HTTP POST. The secret that signs
+   * them is returned only by this call.
+   *
+   * @throws {@link GatewayError} with the key in `idempotencyKey`.
+   */
   createCallback(url: string, options: callbacks.CreateCallbackOptions = {}): Promise<callbacks.CreatedCallback> {
     return callbacks.createCallback(this.#calls, url, options);
   }
 
-  /** The callback as it is now. */
+  /** Returns the callback as it is now. */
   getCallback(id: string, options?: CallOptions): Promise<Callback> {
     return callbacks.getCallback(this.#calls, id, options);
   }
 
-  /** All callbacks, newest first. */
+  /** Yields all callbacks, newest first. Fetches pages on demand. */
   listCallbacks(options: PageOptions = {}): AsyncGenerator<Callback, void, undefined> {
     return callbacks.listCallbacks(this.#calls, options);
   }
 
-  /** Changes what is given, and nothing else. */
+  /** Changes the given fields of a callback, and returns it. */
   updateCallback(id: string, changes: callbacks.UpdateCallbackOptions): Promise<Callback> {
     return callbacks.updateCallback(this.#calls, id, changes);
   }
 
-  /** Removes it with its deliveries and secrets; one that does not exist is no error. */
+  /** Deletes the callback, its deliveries and its secrets. Deleting a deleted callback succeeds. */
   deleteCallback(id: string, options?: CallOptions): Promise<void> {
     return callbacks.deleteCallback(this.#calls, id, options);
   }
 
-  /** A new secret; the ones before sign too until the callback's `oldSecretsExpireTime`. */
+  /** Creates a new secret. The earlier ones stay in use, too, until the callback's `oldSecretsExpireTime`. */
   rotateCallbackSecret(id: string, options?: CallOptions): Promise<RotateCallbackSecretResponse> {
     return callbacks.rotateCallbackSecret(this.#calls, id, options);
   }
 
-  /** Sends one delivery of type "callback.test" now, and says what became of it: that it failed is no error. */
+  /** Sends a delivery of type "callback.test" now, and returns its outcome. A failed delivery is not an error. */
   testCallback(id: string, options?: CallOptions): Promise<Delivery> {
     return callbacks.testCallback(this.#calls, id, options);
   }
 
-  /** The deliveries of a callback that match, newest first: what waits, and what was delivered or given up of late. */
+  /**
+   * Yields the deliveries of a callback that match, newest first: those that are pending, and recent ones that were
+   * delivered or failed. Fetches pages on demand.
+   */
   listDeliveries(
     callbackId: string,
     options: callbacks.ListDeliveriesOptions = {},
@@ -332,20 +393,20 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     return callbacks.listDeliveries(this.#calls, callbackId, options);
   }
 
-  /** Has a delivery made again from now on, under the same id. */
+  /** Repeats a delivery, with the same id and a new series of attempts. */
   redeliver(id: string, options?: CallOptions): Promise<Delivery> {
     return callbacks.redeliver(this.#calls, id, options);
   }
 
   /**
-   * The connection with its key, for generated stubs such as `agents` of "@hfgateway/client/agents". What is called over it
-   * has no time-out but its own, is not repeated, and fails with connect's errors.
+   * The connection with the API key, for generated stubs such as `agents` of "@hfgateway/client/agents". Calls over it
+   * have only the timeout that they are given, are not retried, and reject with connect's errors.
    */
   get transport(): Transport {
     return this.#calls.transport;
   }
 
-  /** Ends all calls and closes the connection. */
+  /** Closes the connection. Calls in progress and later calls reject with a `GatewayError`. */
   async close(): Promise<void> {
     this.#calls.close();
     this.#connection.close();
@@ -356,9 +417,9 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
   }
 }
 
-/** A key that a header cannot hold is refused here: the platform's own error would show it. */
+/** Refuses a key that cannot be sent in a header: the error of the platform would contain it. */
 function authorization(apiKey: string | undefined): Record<string, string> {
   if (!apiKey) return {};
-  if (!/^[\x21-\x7e]+$/.test(apiKey)) throw new TypeError("the apiKey holds characters that no key has");
+  if (!/^[\x21-\x7e]+$/.test(apiKey)) throw new TypeError("the apiKey contains characters other than visible ASCII");
   return { authorization: `Bearer ${apiKey}` };
 }

@@ -1,4 +1,4 @@
-/** What both entry points export. */
+/** The exports of both entry points. */
 
 export { type Duration, durationMs, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 export type {

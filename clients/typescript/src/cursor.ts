@@ -1,9 +1,10 @@
 /**
- * Where a watch of many generations stands, and what a broken one must send to go on. Pure: it does no I/O.
+ * The position of a watch of many generations, and the token with which a broken one resumes. Pure: it does no I/O.
  *
- * The gateway's tokens resume without a gap right behind their message; only where a stream begins with the present, for
- * want of a token or after a reset, a token from before `caught_up` starts over. A stream that broke there is opened
- * without one; the generations that ended meanwhile would go missing in silence, so a reset is told first.
+ * A resume token continues right after its message. The exception is a snapshot, at the start of a stream without a
+ * token or after a reset: a token received before `caught_up` starts the snapshot again. If a stream breaks there, the
+ * next one is opened without a token. Generations that ended in between are missing from its snapshot, so a reset is
+ * reported first.
  */
 
 import type { WatchEvent } from "./events.js";
@@ -12,36 +13,39 @@ import type { WatchGenerationsResponse } from "./gen/hfgateway/v1/generation_ser
 /** Turns the messages of one watch, over all its streams, into events. */
 export class WatchCursor {
   #resumeToken: string;
-  #beginsWithThePresent = true;
-  #toldSomeOfIt = false;
-  #toldCaughtUp = false;
-  #toldMissing = "";
+  #inSnapshot = true;
+  #sentSome = false;
+  #sentCaughtUp = false;
+  #sentMissing = "";
 
   constructor(resumeToken: string) {
     this.#resumeToken = resumeToken;
   }
 
-  /** The token to open the next stream with. */
+  /** The token with which to open the next stream. */
   get resumeToken(): string {
     return this.#resumeToken;
   }
 
-  /** What to tell before the first message of a stream. */
+  /** Yields the events to report before the first message of a stream. */
   *streamOpened(): Generator<WatchEvent> {
-    this.#beginsWithThePresent = !this.#resumeToken;
-    if (this.#beginsWithThePresent && this.#toldSomeOfIt) yield this.#reset();
+    this.#inSnapshot = !this.#resumeToken;
+    if (this.#inSnapshot && this.#sentSome) yield this.#reset();
   }
 
-  /** What a message tells. The last event is the first to carry its token: the others would skip the rest. */
+  /**
+   * Yields the events of a message. Only the last one carries the message's token: if an earlier one did, resuming from
+   * it would skip the rest.
+   */
   *received(message: WatchGenerationsResponse): Generator<WatchEvent> {
     if (message.reset) {
       this.#resumeToken = "";
-      this.#beginsWithThePresent = true;
+      this.#inSnapshot = true;
       yield this.#reset();
     }
     const missing = message.missingIds.join("\n");
-    if (missing && missing !== this.#toldMissing) {
-      this.#toldMissing = missing;
+    if (missing && missing !== this.#sentMissing) {
+      this.#sentMissing = missing;
       yield { type: "missing", resumeToken: this.#resumeToken, ids: [...message.missingIds] };
     }
 
@@ -49,30 +53,30 @@ export class WatchCursor {
     const after = this.#tokenAfter(message);
     const { generation, forecasts } = message;
     const forecast = Object.keys(forecasts).length > 0;
-    const caughtUp = message.caughtUp && !this.#toldCaughtUp;
+    const caughtUp = message.caughtUp && !this.#sentCaughtUp;
 
     if (generation) {
-      this.#toldSomeOfIt = true;
+      this.#sentSome = true;
       yield { type: "changed", resumeToken: forecast || caughtUp ? before : after, generation };
     }
     if (forecast) yield { type: "forecasts", resumeToken: caughtUp ? before : after, forecasts };
     if (caughtUp) {
-      this.#toldCaughtUp = true;
+      this.#sentCaughtUp = true;
       yield { type: "caughtUp", resumeToken: after };
     }
     this.#resumeToken = after;
-    if (message.caughtUp) this.#beginsWithThePresent = false;
+    if (message.caughtUp) this.#inSnapshot = false;
   }
 
   #tokenAfter(message: WatchGenerationsResponse): string {
-    if (this.#beginsWithThePresent && !message.caughtUp) return this.#resumeToken;
+    if (this.#inSnapshot && !message.caughtUp) return this.#resumeToken;
     return message.resumeToken || this.#resumeToken;
   }
 
   #reset(): WatchEvent {
-    this.#toldSomeOfIt = false;
-    this.#toldCaughtUp = false;
-    this.#toldMissing = "";
+    this.#sentSome = false;
+    this.#sentCaughtUp = false;
+    this.#sentMissing = "";
     return { type: "reset", resumeToken: this.#resumeToken };
   }
 }

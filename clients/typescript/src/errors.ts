@@ -1,9 +1,9 @@
 /**
- * Every way in which a call, or a generation, can go wrong, as one class each.
+ * The errors of the client.
  *
- * Decide by the class or by `reason`; `message` is for people and may change. There is one class for each gRPC code, and
- * below it one for each reason that the gateway gives; a reason that is newer than this file, and an error that the
- * transport made itself, get the class of their code.
+ * Use the class or `reason` to make decisions; `message` is a text for people, which may change. There is one class for
+ * each gRPC code, with a subclass for each reason of the gateway. Errors with a reason that is newer than this client,
+ * and errors of the transport, have the class of their code.
  */
 
 import { create } from "@bufbuild/protobuf";
@@ -15,10 +15,12 @@ import type { GrpcCode } from "./names.js";
 
 export type { GrpcCode };
 
-/** The gateway's word for what went wrong; "" where the transport made the error; a gateway may be newer than this. */
+/**
+ * The name of the gateway's reason; "" for an error of the transport. Later versions of the gateway may add reasons.
+ */
 export type ReasonName = Exclude<keyof typeof ErrorReason, "UNSPECIFIED"> | "" | (string & {});
 
-/** What an error is made of. */
+/** The properties of an error. */
 export interface ErrorFacts {
   code?: GrpcCode | undefined;
   reason?: ReasonName;
@@ -26,16 +28,18 @@ export interface ErrorFacts {
   cause?: unknown;
 }
 
-/** A call that the gateway, or the way to it, did not carry out; the base of all errors here. */
+/**
+ * A failed call: a status that the gateway returned, or an error of the transport. The base class of all errors here.
+ */
 export class GatewayError extends Error {
   override name = "GatewayError";
-  /** The gRPC code; undefined where no call failed. */
+  /** The gRPC code; undefined if no call failed. */
   readonly code: GrpcCode | undefined;
-  /** Such as "QUOTA_EXCEEDED"; "" for an error of the transport. */
+  /** The gateway's reason, such as "QUOTA_EXCEEDED"; "" for an error of the transport. */
   readonly reason: ReasonName;
-  /** All that the gateway told, as it told it. */
+  /** The details that the gateway sent. */
   readonly failure: Failure;
-  /** The key of a submit or creation that failed: repeat with it, and nothing is done twice. */
+  /** The key of a failed submission or creation. Retrying with this key never has a second effect. */
   idempotencyKey: string | undefined;
 
   constructor(message: string, facts: ErrorFacts = {}) {
@@ -55,7 +59,7 @@ export class GatewayError extends Error {
     return this.failure.retryable || this instanceof Unavailable;
   }
 
-  /** How long to wait before that, where it is known. */
+  /** How long to wait before a retry, in milliseconds; undefined if it is not known. */
   get retryDelayMs(): number | undefined {
     return this.failure.retryDelay && durationMs(this.failure.retryDelay);
   }
@@ -66,22 +70,22 @@ export class GatewayError extends Error {
   }
 }
 
-/** INVALID_ARGUMENT. The gateway's own check refused the request; `fieldViolations` names the fields. */
+/** INVALID_ARGUMENT. The gateway's validation refused the request; see `fieldViolations`. */
 export class InvalidInput extends GatewayError {
   override name = "InvalidInput";
 }
 
-/** Higgsfield's check refused the input. */
+/** Higgsfield refused the input. */
 export class InputRefused extends InvalidInput {
   override name = "InputRefused";
 }
 
-/** UNAUTHENTICATED. No API key, or one that is wrong, expired or revoked. */
+/** UNAUTHENTICATED. The API key or watch token is missing, wrong, expired or revoked. */
 export class InvalidCredentials extends GatewayError {
   override name = "InvalidCredentials";
 }
 
-/** PERMISSION_DENIED. The API key or token may not do this. */
+/** PERMISSION_DENIED. The key or token may not make this call. */
 export class NotAllowed extends GatewayError {
   override name = "NotAllowed";
 }
@@ -91,37 +95,37 @@ export class FeatureNotEnabled extends NotAllowed {
   override name = "FeatureNotEnabled";
 }
 
-/** NOT_FOUND. It does not exist, or belongs to another tenant. */
+/** NOT_FOUND. The object does not exist, or belongs to another tenant. */
 export class NotFound extends GatewayError {
   override name = "NotFound";
 }
 
-/** Higgsfield does not know the model. */
+/** Higgsfield, or the catalog, does not know the model. */
 export class ModelUnknown extends NotFound {
   override name = "ModelUnknown";
 }
 
-/** FAILED_PRECONDITION. Not in the state that it is in. */
+/** FAILED_PRECONDITION. The state of the object does not allow the call. */
 export class PreconditionFailed extends GatewayError {
   override name = "PreconditionFailed";
 }
 
-/** The idempotency key stands for a different input, or for a deleted generation. */
+/** The idempotency key belongs to another input, or to a deleted generation. */
 export class KeyReused extends PreconditionFailed {
   override name = "KeyReused";
 }
 
-/** Too late to cancel, or Higgsfield cannot; `metadata.state` names the state. */
+/** It is too late to cancel, or Higgsfield cannot; `metadata.state` has the state. */
 export class NotCancelable extends PreconditionFailed {
   override name = "NotCancelable";
 }
 
-/** It has not ended yet. */
+/** The generation has not ended. */
 export class NotDone extends PreconditionFailed {
   override name = "NotDone";
 }
 
-/** The model is disabled or blocked at Higgsfield. */
+/** Higgsfield has disabled or blocked the model. */
 export class ModelUnavailable extends PreconditionFailed {
   override name = "ModelUnavailable";
 }
@@ -131,47 +135,50 @@ export class ResourceExhausted extends GatewayError {
   override name = "ResourceExhausted";
 }
 
-/** The tenant's own limit; `retryDelayMs` is set where time helps. */
+/** The tenant has reached a limit; `retryDelayMs` is set if waiting helps. */
 export class QuotaExceeded extends ResourceExhausted {
   override name = "QuotaExceeded";
 }
 
-/** The Higgsfield account has no credits left. */
+/** The Higgsfield account has not enough credits. */
 export class InsufficientCredits extends ResourceExhausted {
   override name = "InsufficientCredits";
 }
 
-/** Higgsfield is full, and the caller asked not to queue. */
+/** Higgsfield is saturated, and the caller set `failWhenSaturated`. */
 export class UpstreamSaturated extends ResourceExhausted {
   override name = "UpstreamSaturated";
 }
 
-/** The gateway sheds load, or its queue is full; nothing was done. */
+/** The gateway is overloaded, or its queue is full. The call had no effect. */
 export class GatewayOverloaded extends ResourceExhausted {
   override name = "GatewayOverloaded";
 }
 
-/** UNAVAILABLE. Not reachable, or not now. The same call may be repeated as it is. */
+/** UNAVAILABLE. The gateway, or something it needs, is not available. The call can be retried unchanged. */
 export class Unavailable extends GatewayError {
   override name = "Unavailable";
 }
 
-/** Higgsfield does not answer, or not sensibly. */
+/** Higgsfield sent no usable response. */
 export class UpstreamUnavailable extends Unavailable {
   override name = "UpstreamUnavailable";
 }
 
-/** The gateway is draining, or its store is away. */
+/** The gateway is shutting down, or its store is not available. */
 export class GatewayUnavailable extends Unavailable {
   override name = "GatewayUnavailable";
 }
 
-/** ABORTED. Given up half way; see the subclasses. */
+/** ABORTED. The call was aborted; see the subclasses. */
 export class Aborted extends GatewayError {
   override name = "Aborted";
 }
 
-/** Sent, and no answer came: the same submit with the same key finds out, and never does it twice. */
+/**
+ * The request was sent, but its outcome is unknown. Repeating it with the same key finds the outcome, and never has a
+ * second effect.
+ */
 export class SubmissionUnresolved extends Aborted {
   override name = "SubmissionUnresolved";
 }
@@ -181,25 +188,28 @@ export class SessionBusy extends Aborted {
   override name = "SessionBusy";
 }
 
-/** INTERNAL. A defect of the gateway; the message names the incident. */
+/** INTERNAL. A defect of the gateway; the message has the id of the incident. */
 export class InternalError extends GatewayError {
   override name = "InternalError";
 }
 
-/** Higgsfield refuses the gateway's credentials: its operator must act. */
+/** Higgsfield refuses the gateway's credentials. The operator of the gateway must act. */
 export class UpstreamCredentialsRefused extends InternalError {
   override name = "UpstreamCredentialsRefused";
 }
 
-/** DEADLINE_EXCEEDED. The call's own time ran out. What it was about goes on. */
+/** DEADLINE_EXCEEDED. The call timed out. The generation, if any, continues. */
 export class DeadlineExceeded extends GatewayError {
   override name = "DeadlineExceeded";
 }
 
-/** What `generate` rejects with where a generation ended without output; `reason` says why, and no call failed. */
+/**
+ * The error of `generate` for a generation that ended without output; `reason` has the reason. The calls themselves
+ * succeeded.
+ */
 export class GenerationFailed extends GatewayError {
   override name = "GenerationFailed";
-  /** All about it. */
+  /** The generation in its final state. */
   readonly generation: Generation;
 
   constructor(generation: Generation, message: string, facts: ErrorFacts = {}) {
@@ -209,30 +219,33 @@ export class GenerationFailed extends GatewayError {
   }
 }
 
-/** Never accepted by Higgsfield: nothing was charged, and the key is free again. */
+/** The generation failed before Higgsfield accepted it. It was not charged, and its key can be used again. */
 export class GenerationRefused extends GenerationFailed {
   override name = "GenerationRefused";
 }
 
-/** Refused by moderation; not charged. */
+/** Higgsfield's moderation refused the generation. It was not charged. */
 export class GenerationModerated extends GenerationFailed {
   override name = "GenerationModerated";
 }
 
-/** Canceled, by a caller or for want of time; not charged. */
+/** A caller canceled the generation, or the gateway did after a timeout. It was not charged. */
 export class GenerationCanceled extends GenerationFailed {
   override name = "GenerationCanceled";
 }
 
-/** It cannot be told what became of it. It may have been charged. */
+/** The outcome of the generation cannot be determined. It may have been charged. */
 export class GenerationLost extends GenerationFailed {
   override name = "GenerationLost";
 }
 
-/** What `trainCharacter` rejects with where training failed; `reason` says why, and no call failed. */
+/**
+ * The error of `trainCharacter` for a character whose training failed; `reason` has the reason. The calls themselves
+ * succeeded.
+ */
 export class TrainingFailed extends GatewayError {
   override name = "TrainingFailed";
-  /** All about it. */
+  /** The character in its final state. */
   readonly character: SoulCharacter;
 
   constructor(character: SoulCharacter, message: string, facts: ErrorFacts = {}) {

@@ -1,41 +1,45 @@
-/** What `watchMany` yields: small values, told apart by `type`. */
+/** The events of `watchMany`, discriminated by `type`. */
 
 import type { Forecast, Generation } from "./gen/hfgateway/v1/generation_pb.js";
 
-interface Told {
+interface Positioned {
   /**
-   * Hand it to a later `watchMany` with the same filter, to go on from here. It may tell once more what was told just
-   * before it, and leaves nothing out. "" until there is one.
+   * Resumes a later `watchMany` with the same filter after this event. Some preceding events may be repeated, but none
+   * is skipped. "" until the gateway has sent a token.
    */
   readonly resumeToken: string;
 }
 
-/** A generation as it is now: at first its present state, then every change. */
-export interface GenerationChanged extends Told {
+/** A generation at a new revision. A watch without a resume token begins with the current state of each generation. */
+export interface GenerationChanged extends Positioned {
   readonly type: "changed";
   readonly generation: Generation;
 }
 
-/** All that had happened before has been told; what follows is news. Once, and once more after each reset. */
-export interface CaughtUp extends Told {
+/** All earlier changes have been reported; new changes follow. Occurs once, and once more after each reset. */
+export interface CaughtUp extends Positioned {
   readonly type: "caughtUp";
 }
 
-/** Changes are missing: forget what you hold (or read it again). Everything is told anew from here. */
-export interface Reset extends Told {
+/**
+ * Changes are missing, including those of generations that have ended. Discard what you have, or read it again: a
+ * snapshot follows.
+ */
+export interface Reset extends Positioned {
   readonly type: "reset";
 }
 
-/** Of the ids asked for, those that do not exist. */
-export interface MissingGenerations extends Told {
+/** The ids in the filter that do not exist. */
+export interface MissingGenerations extends Positioned {
   readonly type: "missing";
   readonly ids: readonly string[];
 }
 
-/** Newer forecasts, by generation id, of generations that have not changed otherwise. */
-export interface ForecastsChanged extends Told {
+/** Newer forecasts by generation id, for generations that are otherwise unchanged. */
+export interface ForecastsChanged extends Positioned {
   readonly type: "forecasts";
   readonly forecasts: Readonly<Record<string, Forecast>>;
 }
 
+/** An event of `watchMany`. */
 export type WatchEvent = GenerationChanged | CaughtUp | Reset | MissingGenerations | ForecastsChanged;

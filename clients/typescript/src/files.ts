@@ -1,4 +1,4 @@
-/** Files of this machine as media. */
+/** Local files as media. */
 
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -6,7 +6,7 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CHUNK_BYTES, type Media, mediaOf, type UploadOptions, type UploadSource } from "./uploads.js";
 
-/** In Node also a file, by its path or URL. */
+/** In Node, a source can also be a file, given by its path or URL. */
 export type NodeUploadSource = UploadSource | string | URL;
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
@@ -19,7 +19,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".webp": "image/webp",
 };
 
-/** The media that a source is; a file tells its type by its name. */
+/** Returns the media of a source. The content type of a file is derived from its extension. */
 export async function mediaOfFile(source: NodeUploadSource, options: UploadOptions): Promise<Media> {
   if (typeof source !== "string" && !(source instanceof URL)) return mediaOf(source, options);
   const path = source instanceof URL ? fileURLToPath(source) : source;
@@ -28,7 +28,7 @@ export async function mediaOfFile(source: NodeUploadSource, options: UploadOptio
   return mediaOf(readWhenAsked(path), { size, ...options, contentType });
 }
 
-/** The bytes of a file that is open for no longer than they are read. */
+/** Yields the bytes of a file. The file is open only while it is read. */
 async function* readWhenAsked(path: string): AsyncGenerator<Uint8Array, void, undefined> {
   yield* createReadStream(path, { highWaterMark: CHUNK_BYTES });
 }

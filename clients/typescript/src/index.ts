@@ -21,24 +21,35 @@ import { USER_AGENT } from "./version.js";
 export * from "./common.js";
 export type { NodeUploadSource } from "./files.js";
 
-/** PEM texts (or bytes) as `node:tls` takes them: whom to trust (default: Node's roots), and, for mTLS, who we are. */
+/**
+ * PEM texts or bytes, as `node:tls` takes them: `ca` has the certificate authorities to trust (default: Node's roots),
+ * `cert` and `key` are the client's certificate and key for mTLS (default: none).
+ */
 export type TlsOptions = Pick<SecureContextOptions, "ca" | "cert" | "key">;
 
+/** Options of `createClient`. */
 export interface ClientOptions extends CommonOptions {
-  /** Host and port: `127.0.0.1:50051` unless given. */
+  /** Host and port of the gateway's gRPC port. Default: `127.0.0.1:50051`. */
   address?: string | undefined;
-  /** Plaintext unless given; `true` for TLS with Node's roots. */
+  /** `true` for TLS with Node's roots, or an object to configure it. Default: plaintext. */
   tls?: boolean | TlsOptions | undefined;
 }
 
-// The gateway accepts a ping every 10 s on a connection without data; more often ends it with "Too many pings". A watch
-// has a heartbeat every 15 s, so there pings find dead connections only; a call that waits has nothing else.
+/**
+ * The gateway accepts a ping every 10 s on a connection without data, and closes connections that ping more often ("Too
+ * many pings"). Pings detect dead connections of waiting calls; watches also have a heartbeat every 15 s.
+ */
 const KEEPALIVE = { pingIntervalMs: 20_000, pingTimeoutMs: 10_000, pingIdleConnection: false };
 
-// The system itself would wait for two minutes for a machine that does not answer, and all calls with it.
+/** The system would wait two minutes for a host that does not respond, and all calls with it. */
 const CONNECT_WITHIN_MS = 10_000;
 
-/** A client of the gateway at an address. */
+/**
+ * Creates a client of the gateway at an address. It connects on the first call, and reconnects if the connection is
+ * lost.
+ *
+ * @throws TypeError if the address is not HOST:PORT, or the API key is not visible ASCII.
+ */
 export function createClient(options: ClientOptions = {}): GatewayClient<NodeUploadSource> {
   const { address = "127.0.0.1:50051", tls = false, timers = SYSTEM_TIMERS } = options;
   const baseUrl = originOf(address, tls !== false);
@@ -52,14 +63,16 @@ export function createClient(options: ClientOptions = {}): GatewayClient<NodeUpl
     headers: { "user-agent": USER_AGENT },
     mediaOf: mediaOfFile,
     upload: uploadThrough,
-    // Nobody but the caller and the pings ends a stream.
+    // Pings detect dead connections.
     silenceMs: Number.POSITIVE_INFINITY,
     close: () => sessions.abort(),
   };
   return new GatewayClient(connection, options);
 }
 
-/** Gives up a connection that is not made in time; the calls that wait for it fail, and the next ones try anew. */
+/**
+ * Aborts a connection attempt that takes too long. The calls that wait for it fail, and the next ones connect again.
+ */
 function connectInTime(sessions: Http2SessionManager, timers: Timers): Interceptor {
   const giveUp = () => {
     if (sessions.state() === "connecting")
@@ -78,7 +91,7 @@ function connectInTime(sessions: Http2SessionManager, timers: Timers): Intercept
 function originOf(address: string, secure: boolean): string {
   const url = URL.canParse(`http://${address}`) ? new URL(`${secure ? "https" : "http"}://${address}`) : undefined;
   if (url?.pathname !== "/" || url.username || address.includes("/")) {
-    throw new TypeError(`the address has to be HOST:PORT, not ${JSON.stringify(address)}`);
+    throw new TypeError(`the address must be HOST:PORT, not ${JSON.stringify(address)}`);
   }
   return url.origin;
 }

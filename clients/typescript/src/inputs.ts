@@ -1,8 +1,9 @@
 /**
- * What to generate, as functions: each returns the message that the client submits.
+ * Constructors of inputs. Each returns the message that the client submits.
  *
- * An option that is left out is left out of the message, so that the model's own default holds. Nothing is checked here
- * but the names of versions and the like: the gateway checks every field, and its answer names those that it refuses.
+ * Options that are not given are left out of the message, so that the model's defaults apply. The constructors check
+ * only the names of enum values; an unknown name is a TypeError. The gateway validates all fields, and its error names
+ * the wrong ones.
  */
 
 import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
@@ -18,9 +19,10 @@ import {
 } from "./gen/hfgateway/v1/generation_input_pb.js";
 import { named } from "./names.js";
 
-/** What is submitted: what a function below returns, or an object of the same form. */
+/** An input: the result of a constructor, or an object of the same form. */
 export type Input = MessageInitShape<typeof GenerationInputSchema>;
 
+/** Options of `soul`. `version` defaults to "v1". */
 export type SoulOptions = Omit<MessageInitShape<typeof SoulInputSchema>, "$typeName" | "prompt" | "version"> & {
   version?: "v1" | "v2" | "cinema" | undefined;
 };
@@ -31,16 +33,17 @@ export function soul(prompt: string, options: SoulOptions = {}): GenerationInput
   return create(GenerationInputSchema, { kind: { case: "soul", value } });
 }
 
+/** Options of `dop`. `variant` defaults to "turbo". */
 export type DopOptions = Omit<
   MessageInitShape<typeof DopInputSchema>,
   "$typeName" | "prompt" | "imageUrls" | "variant" | "motions"
 > & {
   variant?: "lite" | "standard" | "turbo" | undefined;
-  /** Strengths by motion id; undefined for the model's own. */
+  /** The strengths of motions by motion id, from 0 to 1; undefined for the default of 1. At most 2. */
   motions?: Readonly<Record<string, number | undefined>> | undefined;
 };
 
-/** Image to video with the Director of Photography model, from one image or several. */
+/** Image to video with the Director of Photography model, from the URLs of one or more images. */
 export function dop(prompt: string, images: string | readonly string[], options: DopOptions = {}): GenerationInput {
   const value = {
     ...options,
@@ -52,6 +55,7 @@ export function dop(prompt: string, images: string | readonly string[], options:
   return create(GenerationInputSchema, { kind: { case: "dop", value } });
 }
 
+/** Options of `speak`. */
 export type SpeakOptions = Omit<
   MessageInitShape<typeof SpeakInputSchema>,
   "$typeName" | "imageUrl" | "audioUrl" | "prompt" | "quality"
@@ -59,13 +63,13 @@ export type SpeakOptions = Omit<
   quality?: "mid" | "high" | undefined;
 };
 
-/** Speech (a WAV file) to video with Speak. */
+/** Speech to video with Speak, from the URLs of an image and of a WAV file. */
 export function speak(imageUrl: string, audioUrl: string, prompt: string, options: SpeakOptions = {}): GenerationInput {
   const value = { ...options, imageUrl, audioUrl, prompt, quality: named(SpeakQuality, options.quality) };
   return create(GenerationInputSchema, { kind: { case: "speak", value } });
 }
 
-/** Any Higgsfield model by its id; the parameters are sent as its JSON body, just as they stand. */
+/** Any Higgsfield model by its id. The parameters are sent as the JSON body of the request. */
 export function model(modelId: string, parameters: JsonObject = {}): GenerationInput {
   return create(GenerationInputSchema, { kind: { case: "model", value: { modelId, parameters } } });
 }

@@ -1,10 +1,10 @@
-/** Idempotency keys: what is done under one is done once, however often the answer gets lost. */
+/** Idempotency keys: a call that is retried with the same key has one effect. */
 
 import { GatewayError } from "./errors.js";
 
-/** A key for one thing that is meant, such as a generation; keep it for as long as you might ask again. */
+/** Returns a random UUID (version 4) to use as an idempotency key. Keep it for as long as you may need to retry. */
 export function newIdempotencyKey(): string {
-  // crypto.randomUUID() is missing from pages that were loaded over plain HTTP.
+  // crypto.randomUUID() is missing in pages that were loaded over plain HTTP.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes.set([(bytes[6]! & 0x0f) | 0x40], 6);
   bytes.set([(bytes[8]! & 0x3f) | 0x80], 8);
@@ -12,7 +12,7 @@ export function newIdempotencyKey(): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
-/** The answer to a call that was made under a key, which is put into its error. */
+/** Returns the response of a call, and sets the idempotency key in its error. */
 export async function withKey<Answer>(idempotencyKey: string, answer: Promise<Answer>): Promise<Answer> {
   try {
     return await answer;

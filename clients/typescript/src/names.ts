@@ -1,6 +1,6 @@
-/** Names for numbers. */
+/** Names of codes and enum values. */
 
-/** The names of gRPC's codes, at their numbers. */
+/** The names of the gRPC codes; the index is the number. */
 export const GRPC_CODES = [
   "OK",
   "CANCELLED",
@@ -21,9 +21,13 @@ export const GRPC_CODES = [
   "UNAUTHENTICATED",
 ] as const;
 
+/** The name of a gRPC code. */
 export type GrpcCode = (typeof GRPC_CODES)[number];
 
-/** The value of an enum by its name; one that it does not have would be taken for the default without a word. */
+/**
+ * Returns the value of an enum by its name. An unknown name is a TypeError; protobuf would send the default value
+ * instead.
+ */
 export function named<Value extends number>(
   values: Readonly<Record<string, Value | string>>,
   name = "unspecified",

@@ -1,6 +1,6 @@
-/** Lists that come in pages. */
+/** Paged lists. */
 
-/** What is on page after page, each fetched as it is needed, with the token that the one before it came with. */
+/** Yields the items of all pages. Fetches each page when it is needed, with the token from the previous one. */
 export async function* pages<Page extends { nextPageToken: string }, Item>(
   fetch: (pageToken: string) => Promise<Page>,
   itemsOf: (page: Page) => Iterable<Item>,

@@ -1,4 +1,4 @@
-/** Builds the messages that the client sends from what a person writes: milliseconds, names, dates. */
+/** Converts options (milliseconds, names, dates) to request messages. */
 
 import { create } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
@@ -15,57 +15,83 @@ import { newIdempotencyKey } from "./keys.js";
 import { named } from "./names.js";
 import type { StateName } from "./status.js";
 
-/** What every call takes. */
+/** Options of every call. */
 export interface CallOptions {
-  /** Ends the call, and nothing else: what it was about goes on. The call rejects with the signal's reason. */
+  /** Aborts the call, which rejects with the signal's reason. It does not cancel the generation. */
   signal?: AbortSignal | undefined;
-  /** The deadline of the call with all its repeats, in place of the client's. */
+  /**
+   * The timeout of the call in milliseconds, including retries. Default: the client's for calls that return one
+   * response; none for watches, uploads, `wait`, `generate` and `trainCharacter`.
+   */
   timeoutMs?: number | undefined;
 }
 
-/** What every list takes. */
+/** Options of every list. */
 export interface PageOptions extends CallOptions {
-  /** How many are fetched at a time. */
+  /** The number of items in a page, at most 500. Default: 50. */
   pageSize?: number | undefined;
 }
 
-/** What a generation is submitted with, beside its input. */
+/** Options of a submission, in addition to its input. */
 export interface GenerationOptions {
-  /** One for each generation that is meant; a fresh UUID where it is left out. */
+  /** One key for each generation that you want, and the same for every retry. Default: a new UUID. */
   idempotencyKey?: string | undefined;
+  /** Labels to filter lists and watches by, at most 32. */
   labels?: Readonly<Record<string, string>> | undefined;
-  /** Canceled by the gateway when it has not started by then. */
+  /** The gateway cancels the generation if it has not started within this time. Default: no limit. */
   startTimeoutMs?: number | undefined;
-  /** Refuse with `UpstreamSaturated` instead of queueing. */
+  /**
+   * Whether to fail with `UpstreamSaturated` if Higgsfield is saturated, instead of queueing in the gateway. Default:
+   * false.
+   */
   failWhenSaturated?: boolean | undefined;
-  /** Have Higgsfield delete the outputs earlier than the account's setting says. */
+  /**
+   * The time after which Higgsfield deletes the outputs, at least 1 hour. Default: the setting of the Higgsfield
+   * account.
+   */
   outputsTtlMs?: number | undefined;
 }
 
+/** Options of `submit`. */
 export interface SubmitOptions extends GenerationOptions, CallOptions {
-  /** What to answer with: "accepted" unless given. */
+  /**
+   * When to return: when the generation is stored, when Higgsfield has accepted or refused it, or when it has ended.
+   * Default: "accepted".
+   */
   waitFor?: "stored" | "accepted" | "done" | undefined;
-  /** For how long to wait for that: 10 s unless given. It comes on top of the call's time-out. */
+  /**
+   * How long to wait for that, up to 1 hour, in addition to the timeout of the call. Default: 10 s. At the end of the
+   * wait the generation is returned as it is.
+   */
   waitTimeoutMs?: number | undefined;
 }
 
-/** All that is set must match. */
+/** Which generations to select: those that match all given fields. */
 export interface Filter {
+  /** Any of these ids, at most 1000. */
   ids?: Iterable<string> | undefined;
+  /** Any of these models. */
   modelIds?: Iterable<string> | undefined;
+  /** All of these labels, with the same values. */
   labels?: Readonly<Record<string, string>> | undefined;
-  /** Inclusive. */
+  /** Created at or after this time. */
   createdAfter?: Date | undefined;
-  /** Exclusive. */
+  /** Created before this time. */
   createdBefore?: Date | undefined;
 }
 
+/** A filter for lists. */
 export interface ListFilter extends Filter {
+  /** Any of these states. */
   states?: Iterable<StateName> | undefined;
+  /** Submitted with this key. Use it to find a submission whose response was lost. */
   idempotencyKey?: string | undefined;
 }
 
-/** A submit, always with a key: a repeat without one would be a second generation. */
+/**
+ * Returns the request of a submission. It always has a key, because a retry without one would create a second
+ * generation.
+ */
 export function submitRequest(input: Input, options: SubmitOptions): SubmitGenerationRequest {
   return create(SubmitGenerationRequestSchema, {
     input,
@@ -79,7 +105,7 @@ export function submitRequest(input: Input, options: SubmitOptions): SubmitGener
   });
 }
 
-/** The filter as a message. */
+/** Returns the filter as a message. */
 export function generationFilter(filter: ListFilter): GenerationFilter {
   return create(GenerationFilterSchema, {
     ids: [...(filter.ids ?? [])],
@@ -92,7 +118,7 @@ export function generationFilter(filter: ListFilter): GenerationFilter {
   });
 }
 
-/** Undefined stays undefined: the field is absent then. */
+/** Returns a duration as a message; undefined stays undefined. */
 export function duration(ms: number | undefined): Duration | undefined {
   return ms === undefined ? undefined : durationFromMs(Math.round(ms));
 }

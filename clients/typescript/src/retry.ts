@@ -1,25 +1,34 @@
 /**
- * When a call is made again, and how long to wait before it. Pure: who uses it brings the clock and the sleep.
+ * When to retry a call, and after how long. Pure: the caller supplies the clock and sleeps.
  *
- * A call is repeated as it is, a submit with the same key, and only where the gateway's contract says that nothing is
- * done twice: after UNAVAILABLE (an answer that was lost arrives as that), after CANCELLED (which a server makes of calls
- * that it has not taken up when it ends), after a refusal to even look at it (GATEWAY_OVERLOADED), and after
- * SUBMISSION_UNRESOLVED, which asks for it. There is one mechanism: no transport repeats.
+ * A call is retried unchanged, a submission with the same key, and only if the API guarantees that a retry has no
+ * second effect. These errors are retried:
+ * - UNAVAILABLE, which is also the error of a lost response.
+ * - CANCELLED that the caller did not cause. A server that shuts down returns it for calls that it has not started.
+ * - GATEWAY_OVERLOADED: the gateway refused the call before it did anything.
+ * - SUBMISSION_UNRESOLVED: the same submission finds out what happened.
+ *
+ * The transports do not retry.
  */
 
 import { GatewayOverloaded, SubmissionUnresolved, Unavailable } from "./errors.js";
 
-/** How patient a client is, in milliseconds. */
+/** How long a client retries. Times are in milliseconds. */
 export interface RetryPolicy {
-  /** Before the first repeat; doubled with each failure in a row. */
+  /**
+   * The delay before the first retry, if the error has no `retryDelayMs`. It doubles with each consecutive failure up
+   * to `maxDelayMs`, and is multiplied by a random factor of 0.5 to 1. Default: 200.
+   */
   readonly firstDelayMs: number;
+  /** The longest delay. Default: 10 000. */
   readonly maxDelayMs: number;
-  /** No more repeats of a unary call after so long; Infinity: until its deadline. */
+  /** How long a unary call is retried. Default: Infinity, until its deadline. */
   readonly repeatCallsForMs: number;
-  /** A watch ends with the last error when the gateway was away for so long. */
+  /** How long the gateway may be unavailable in a row before a watch fails with the last error. Default: 120 000. */
   readonly resumeWatchesForMs: number;
 }
 
+/** The defaults of `RetryPolicy`. */
 export const DEFAULT_POLICY: RetryPolicy = {
   firstDelayMs: 200,
   maxDelayMs: 10_000,
@@ -28,9 +37,12 @@ export const DEFAULT_POLICY: RetryPolicy = {
 };
 
 /**
- * Before the next attempt: what the gateway asked for, else twice as long each time, with jitter.
+ * Returns the delay before the next attempt: the one that the gateway asked for, or else an exponential one with
+ * jitter.
  *
- * `failures` counts the attempts that failed in a row, from 1; `chance` is 0 to 1.
+ * @param failures - consecutive failures, from 1
+ * @param retryDelayMs - the delay that the gateway asked for, if any
+ * @param chance - a random number from 0 to 1
  */
 export function delayMs(
   policy: RetryPolicy,
@@ -38,12 +50,12 @@ export function delayMs(
   retryDelayMs: number | undefined,
   chance: number,
 ): number {
-  if (retryDelayMs) return retryDelayMs; // the gateway has spread it already
+  if (retryDelayMs) return retryDelayMs; // the gateway has added jitter already
   const full = Math.min(policy.firstDelayMs * 2 ** (failures - 1), policy.maxDelayMs);
   return full * (0.5 + chance / 2);
 }
 
-/** Whether the same call may be made again without doing anything twice, and has a chance. */
+/** Whether the call can be retried without a second effect, and may succeed then. */
 export function mayRepeat(error: unknown): boolean {
   return error instanceof Unavailable || error instanceof GatewayOverloaded || error instanceof SubmissionUnresolved;
 }

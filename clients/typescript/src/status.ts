@@ -1,4 +1,4 @@
-/** Reads what a failed call, or a failed generation, says about itself, and makes the fitting error of it. */
+/** Typed errors from failed calls, generations and trainings. */
 
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
@@ -13,15 +13,17 @@ import { GRPC_CODES, type GrpcCode } from "./names.js";
 
 const DOMAIN = "hfgateway";
 
-/** The names of states; a gateway may be newer than this. */
+/** The name of a generation's state. */
 export type StateName = Exclude<keyof typeof GenerationState, "UNSPECIFIED">;
 
-/** "QUEUED", "COMPLETED" and so on; "STATE_17" for one that is newer than these stubs. */
+/**
+ * Returns the name of a generation's state, such as "QUEUED", or "STATE_17" for a state that is newer than this client.
+ */
 export function stateName(generation: Pick<Generation, "state">): StateName | (string & {}) {
   return GenerationState[generation.state] ?? `STATE_${generation.state}`;
 }
 
-/** "QUOTA_EXCEEDED" and so on; "" where no reason is given. */
+/** Returns the name of a failure's reason, such as "QUOTA_EXCEEDED", or "" if it has none. */
 export function reasonName(failure: Pick<Failure, "reason"> | undefined): ReasonName {
   if (!failure || failure.reason === ErrorReason.UNSPECIFIED) return "";
   return ErrorReason[failure.reason] ?? `REASON_${failure.reason}`;
@@ -30,7 +32,7 @@ export function reasonName(failure: Pick<Failure, "reason"> | undefined): Reason
 type ErrorClass = new (message: string, facts?: ErrorFacts) => GatewayError;
 
 const BY_CODE: Partial<Record<GrpcCode, ErrorClass>> = {
-  CANCELLED: errors.Unavailable, // not by the caller: a gateway that ended had not taken up the call yet
+  CANCELLED: errors.Unavailable, // not by the caller: a gateway that shuts down had not started the call
   INVALID_ARGUMENT: errors.InvalidInput,
   UNAUTHENTICATED: errors.InvalidCredentials,
   PERMISSION_DENIED: errors.NotAllowed,
@@ -73,7 +75,7 @@ const BY_END: { readonly [state in GenerationState]?: typeof GenerationFailed } 
   [GenerationState.LOST]: errors.GenerationLost,
 };
 
-/** The error of a generation that ended, and not as COMPLETED. */
+/** Returns the error of a generation that ended without output. */
 export function errorFromGeneration(generation: Generation): GenerationFailed {
   const { state, failure, acceptTime } = generation;
   const refused = state === GenerationState.FAILED && acceptTime === undefined;
@@ -82,7 +84,7 @@ export function errorFromGeneration(generation: Generation): GenerationFailed {
   return new errorClass(generation, message, { reason: reasonName(failure), failure });
 }
 
-/** The error of a character that was created under a key, and whose training did not end as COMPLETED. */
+/** Returns the error of a character whose training did not complete. */
 export function errorFromTraining(character: SoulCharacter, idempotencyKey: string): TrainingFailed {
   const { state, failure } = character;
   const message = failure?.message || `ended as ${CharacterState[state] ?? `STATE_${state}`}`;
@@ -91,36 +93,37 @@ export function errorFromTraining(character: SoulCharacter, idempotencyKey: stri
   return error;
 }
 
-/** The typed error of a failed call, by its reason; of an unknown reason, or of none, by its code. */
+/** Returns the typed error of a failed call: by its reason, or by its code if the reason is unknown or missing. */
 export function errorFromCall(thrown: unknown): GatewayError {
   const error = ConnectError.from(thrown);
   const code = GRPC_CODES[codeOf(error)] ?? "UNKNOWN";
   const { failure, reason } = readDetails(error);
   const message = failure.message || error.rawMessage || code.replaceAll("_", " ").toLowerCase();
-  // A gateway may send any text as its reason: "constructor" must not be found in what every object has.
+  // The reason can be any text: "constructor" must not match a property of Object.prototype.
   const known = Object.hasOwn(BY_REASON, reason) ? BY_REASON[reason] : undefined;
   return new (known ?? BY_CODE[code] ?? GatewayError)(message, { code, reason, failure, cause: error });
 }
 
-// How connect reports a lost connection depends on the moment: a reset as Aborted, a stream that a closing connection
-// took with it as Canceled, half an answer as Internal, what cannot be read as DataLoss, a failed fetch as Unknown.
+/**
+ * The code with which connect reports a lost connection depends on the moment: Aborted for a reset, Canceled for a
+ * stream of a closing connection, Internal for half a response, DataLoss for unreadable data, Unknown for a failed
+ * fetch.
+ */
 const LOST = new Set([Code.Canceled, Code.Aborted, Code.Internal, Code.Unknown, Code.DataLoss]);
 
-/** The code that the gateway gave. What it did not give itself is the way to it that failed: UNAVAILABLE. */
+/** Returns the code that the gateway sent. Any other error is a failure of the connection: UNAVAILABLE. */
 function codeOf(error: ConnectError): Code {
-  // Between us and the gateway stands something that speaks HTTP: its status was translated by gRPC's table.
+  // The error of an HTTP proxy, whose status connect has mapped to a gRPC code.
   const fromProxy = error.rawMessage.startsWith("HTTP ");
   return !error.isWireError && !fromProxy && LOST.has(error.code) ? Code.Unavailable : error.code;
 }
 
 /**
- * The Failure and the name of its reason.
- *
- * The name is ErrorInfo's where there is one: it is right for reasons, too, that these stubs do not know. A Failure that
- * is missing (a proxy's own error) is put together from the standard details.
+ * Returns the Failure and the name of its reason. ErrorInfo takes precedence for the name, because it also has reasons
+ * that are newer than the stubs. If there is no Failure (an error of a proxy), it is built from the standard details.
  */
 function readDetails(error: ConnectError): { failure: Failure; reason: ReasonName } {
-  const [told] = error.findDetails(FailureSchema);
+  const [received] = error.findDetails(FailureSchema);
   const standard = create(FailureSchema);
   let reason: ReasonName = "";
   for (const detail of error.details) {
@@ -139,13 +142,16 @@ function readDetails(error: ConnectError): { failure: Failure; reason: ReasonNam
         standard.retryDelay = fromBinary(DurationSchema, parts[1][0]);
       }
     } catch {
-      // Bytes that are none of these messages tell nothing; the code and the message still do.
+      // Ignore details that cannot be decoded.
     }
   }
-  return told ? { failure: told, reason: reason || reasonName(told) } : { failure: standard, reason };
+  return received ? { failure: received, reason: reason || reasonName(received) } : { failure: standard, reason };
 }
 
-/** The texts, bytes and messages in a message, by field number: enough for google.rpc's, whose stubs nobody ships. */
+/**
+ * Returns the length-delimited fields of a message by number. That is enough for the messages of google.rpc, which have
+ * no published stubs.
+ */
 function fieldsOf(bytes: Uint8Array): Record<number, Uint8Array[]> {
   const found: Record<number, Uint8Array[]> = {};
   const reader = new BinaryReader(bytes);

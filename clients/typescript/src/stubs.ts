@@ -1,4 +1,4 @@
-/** The generated messages and services, for who calls the gateway with a client of his own. */
+/** The generated messages and services, for programs that use their own connect client. */
 
 export * from "./gen/hfgateway/v1/callback_service_pb.js";
 export * from "./gen/hfgateway/v1/catalog_service_pb.js";

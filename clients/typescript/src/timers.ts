@@ -1,13 +1,14 @@
-/** Time and chance as values, so that a test has hours pass without waiting for them. */
+/** Clock, sleep and randomness, which tests replace so that hours pass without waiting. */
 
+/** Clock, sleep and randomness of a client. */
 export interface Timers {
-  /** Milliseconds of a clock that never steps back. */
+  /** The time in milliseconds, on a monotonic clock. */
   now(): number;
-  /** Resolves after so long; rejects with the signal's reason when that is aborted first. */
+  /** Resolves after `ms`; rejects with the signal's reason if it is aborted first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Calls back after so long, unless what it returns was called first. */
+  /** Calls back after `ms`, unless the returned function is called first. */
   after(ms: number, callback: () => void): () => void;
-  /** From 0 to 1. */
+  /** Returns a random number from 0 to 1. */
   random(): number;
 }
 
@@ -16,6 +17,7 @@ function after(ms: number, callback: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
+/** Timers of the system. */
 export const SYSTEM_TIMERS: Timers = {
   now: () => performance.now(),
   after,

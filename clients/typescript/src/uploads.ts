@@ -1,4 +1,4 @@
-/** Uploads, from whatever holds bytes: through the gateway where requests can be streams, past it where they cannot. */
+/** Uploads: through the gateway, or directly to the storage if the transport cannot stream requests. */
 
 import { create } from "@bufbuild/protobuf";
 import type { Calls } from "./calls.js";
@@ -13,20 +13,21 @@ import {
 import type { CallOptions } from "./requests.js";
 
 const METHODS = UploadService.method;
-/** How much is sent at a time. */
+/** The size of a chunk in bytes. */
 export const CHUNK_BYTES = 256 * 1024;
 
-/** Media that is there (bytes, a Blob or File) or still coming. */
+/** Media in memory (bytes, a Blob or a File), or a stream of it. */
 export type UploadSource = Uint8Array | ArrayBuffer | Blob | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
 
+/** Options of `upload`. */
 export interface UploadOptions extends CallOptions {
-  /** Such as "image/png"; required where the source does not say. */
+  /** The media type, such as "image/png". Required unless the source has one. */
   contentType?: string | undefined;
-  /** In bytes, where the source does not say: the gateway checks it. */
+  /** The size in bytes, which the gateway verifies. Default: the size of the source, if it is known. */
   size?: number | undefined;
 }
 
-/** What is known of a source, and its bytes. */
+/** The properties and the bytes of a source. */
 export interface Media {
   readonly contentType: string;
   readonly size: number | undefined;
@@ -36,16 +37,16 @@ export interface Media {
 /** How a transport uploads. */
 export type Uploader = (calls: Calls, media: Media, options: CallOptions) => Promise<UploadMediaResponse>;
 
-/** A source as media; a content type that nobody knows is the caller's mistake. */
+/** Returns the media of a source. A missing content type is a TypeError. */
 export function mediaOf(source: UploadSource, options: UploadOptions): Media {
   const bytes = source instanceof ArrayBuffer || ArrayBuffer.isView(source) ? new Blob([source as BlobPart]) : source;
   const blob = bytes instanceof Blob ? bytes : undefined;
   const contentType = options.contentType ?? blob?.type;
-  if (!contentType) throw new TypeError("an upload needs its contentType");
+  if (!contentType) throw new TypeError("an upload needs a contentType");
   return { contentType, size: options.size ?? blob?.size, bytes: bytes as Media["bytes"] };
 }
 
-/** UploadMedia: the gateway passes the bytes on. Its deadline is the caller's alone; a dead connection is noticed. */
+/** Uploads through the gateway with UploadMedia. Only the caller's timeout applies. */
 export const uploadThrough: Uploader = async (calls, media, options) => {
   const deadline = calls.timers.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
   const broken: { reason?: unknown } = {};
@@ -55,7 +56,7 @@ export const uploadThrough: Uploader = async (calls, media, options) => {
   } catch (error) {
     throw "reason" in broken ? broken.reason : error;
   } finally {
-    // Where the gateway has refused it half way, the source has to be told that nobody reads on.
+    // If the gateway refused the upload early, close the source.
     requests.return().catch(() => {});
   }
 };
@@ -70,7 +71,7 @@ async function* requestsOf(
   const source = chunks(media.bytes);
   try {
     for (;;) {
-      // The source's own error, which the transport would tell as one of its own. What is thrown into a yield is its.
+      // Keep the source's own error: the transport would replace it.
       const { done, value } = await source.next().catch((reason) => {
         broken.reason = reason;
         throw reason;
@@ -83,7 +84,7 @@ async function* requestsOf(
   }
 }
 
-/** The bytes in pieces of one size, the last one shorter. */
+/** Yields the bytes in chunks of one size; the last one may be shorter. */
 export async function* chunks(source: Media["bytes"]): AsyncGenerator<Uint8Array, void, undefined> {
   let held = new Uint8Array(CHUNK_BYTES);
   let count = 0;
@@ -109,7 +110,7 @@ async function* piecesOf(source: Media["bytes"]): AsyncGenerator<Uint8Array, voi
     yield* bytes;
     return;
   }
-  // A ReadableStream in a browser that cannot iterate over it.
+  // A ReadableStream in a browser without async iteration of streams.
   const reader = (bytes as ReadableStream<Uint8Array>).getReader();
   try {
     for (;;) {
@@ -122,7 +123,10 @@ async function* piecesOf(source: Media["bytes"]): AsyncGenerator<Uint8Array, voi
   }
 }
 
-/** CreateUpload and a PUT to the storage, to which the API key does not go. A stream is collected first. */
+/**
+ * Uploads with CreateUpload and a PUT to the storage, which does not receive the API key. A stream is read into memory
+ * first.
+ */
 export const uploadPast: Uploader = async (calls, media, options) => {
   const { signal, timeoutMs = Number.POSITIVE_INFINITY } = options;
   const deadline = calls.timers.now() + timeoutMs;
@@ -132,14 +136,14 @@ export const uploadPast: Uploader = async (calls, media, options) => {
   if (!headers.has("content-type")) headers.set("content-type", media.contentType);
   const put = (signal: AbortSignal) =>
     fetch(slot.uploadUrl, { method: "PUT", headers, body, signal, credentials: "omit" });
-  const answer = await calls.during(put, { signal, deadline });
-  if (!answer.ok) throw storageError(answer.status);
+  const response = await calls.during(put, { signal, deadline });
+  if (!response.ok) throw storageError(response.status);
   const { url, expireTime } = slot;
   return create(UploadMediaResponseSchema, { url, size: BigInt(body.size), expireTime });
 };
 
 function storageError(status: number): GatewayError {
-  const message = `the storage answered ${status}`;
+  const message = `the storage returned HTTP ${status}`;
   return status < 500
     ? new GatewayError(message, { code: "UNKNOWN" })
     : new Unavailable(message, { code: "UNAVAILABLE" });

@@ -1,5 +1,5 @@
-/** The version of package.json; a test compares them. */
+/** The version of this package. A test compares it with package.json. */
 export const VERSION = "0.1.0";
 
-/** How the client names itself. */
+/** The user agent of the client. */
 export const USER_AGENT = `hfgateway-client-typescript/${VERSION}`;

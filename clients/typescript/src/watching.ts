@@ -1,4 +1,4 @@
-/** Waits and watches that outlast their streams: drains, restarts and lost connections end a stream, not them. */
+/** Waits and watches that resume after lost connections and restarts of the gateway. */
 
 import type { DescMessage, DescMethodStreaming, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { type Calls, Outage } from "./calls.js";
@@ -10,24 +10,31 @@ import { type CallOptions, duration, type Filter, generationFilter } from "./req
 
 const METHODS = GenerationService.method;
 
-// One WaitGeneration asks for so long: short enough for the proxies on the way, long enough to cost nothing.
+/** The timeout of one WaitGeneration call: short enough for proxies with idle timeouts, and long enough to be cheap. */
 const WAIT_STEP_MS = 50_000;
 
+/** Options of `watch`. */
 export interface WatchOptions extends CallOptions {
-  /** The last revision seen; 0 for every change since the first. */
+  /** The last revision that the caller has. Default: 0, which returns all changes. */
   afterRevision?: number | undefined;
+  /** Whether to return the input. Default: false. */
   includeInput?: boolean | undefined;
 }
 
+/** Options of `watchMany`. */
 export interface WatchManyOptions extends Filter, CallOptions {
-  /** Of an event of an earlier watch with the same filter: go on after it. */
+  /**
+   * The token of an event of an earlier watch with the same filter, to continue after it. Default: begin with a
+   * snapshot.
+   */
   resumeToken?: string | undefined;
+  /** Whether to return the inputs. Default: false. */
   includeInput?: boolean | undefined;
-  /** At least 1 s: tells newer forecasts when nothing else was told for so long. */
+  /** If set, newer forecasts are reported when nothing else was for this long. At least 1000. Default: no forecasts. */
   forecastIntervalMs?: number | undefined;
 }
 
-/** The generation when it is done, or at the time-out as it is by then. */
+/** Returns the generation when it has ended, or as it is at the timeout. */
 export async function wait(calls: Calls, id: string, options: CallOptions): Promise<Generation> {
   const { timers, policy } = calls;
   const deadline = timers.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
@@ -39,12 +46,12 @@ export async function wait(calls: Calls, id: string, options: CallOptions): Prom
     const generation = response.generation!;
     const answered = timers.now();
     if (generation.done || answered >= deadline) return generation;
-    // A gateway that drains answers early: do not press it.
+    // A gateway that shuts down responds early: back off.
     if (answered - asked < step / 2) await calls.pause(policy.firstDelayMs, options.signal);
   }
 }
 
-/** Every change after a revision, each once and in order, until it is done. */
+/** Yields every change after a revision, exactly once and in order, until the generation has ended. */
 export async function* watch(
   calls: Calls,
   id: string,
@@ -52,7 +59,7 @@ export async function* watch(
 ): AsyncGenerator<Generation, void, undefined> {
   let revision = afterRevision;
   const request = () => ({ id, afterRevision: revision, includeInput });
-  // Where the gateway ends it, nothing comes after the revision that we know.
+  // If the gateway ends the stream, there is no later revision.
   for await (const { generation } of resumed(calls, METHODS.watchGeneration, request, call)) {
     if (!generation || generation.revision <= revision) continue;
     revision = generation.revision;
@@ -61,7 +68,7 @@ export async function* watch(
   }
 }
 
-/** The messages of a stream, and of those that are opened where it breaks, each with a request of its own. */
+/** Yields the messages of a stream, and opens a new one when it breaks. Each has its own request. */
 export async function* resumed<I extends DescMessage, O extends DescMessage>(
   calls: Calls,
   method: DescMethodStreaming<I, O>,
@@ -83,7 +90,7 @@ export async function* resumed<I extends DescMessage, O extends DescMessage>(
   }
 }
 
-/** The news of all generations that match, until those of `ids` are done; else without end. */
+/** Yields the events of all generations that match, until those in `ids` have ended; for other filters without end. */
 export async function* watchMany(calls: Calls, options: WatchManyOptions): AsyncGenerator<WatchEvent, void, undefined> {
   const { signal, timeoutMs = Number.POSITIVE_INFINITY, includeInput = false } = options;
   const filter = generationFilter(options);

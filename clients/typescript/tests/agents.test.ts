@@ -7,7 +7,7 @@ import { event, hang, serve, TRANSPORTS } from "./support.js";
 
 for (const transport of TRANSPORTS) {
   describe(`the stub of agents over ${transport}`, { timeout: 100_000 }, () => {
-    test("has the client's connection and key, and headers of its own", async (t) => {
+    test("uses the client's connection and key, and its own headers", async (t) => {
       const seen: (string | null)[] = [];
       const { client } = await serve(
         t,
@@ -50,7 +50,7 @@ for (const transport of TRANSPORTS) {
       await left.promise;
     });
 
-    test("closing the client ends what is open", async (t) => {
+    test("closing the client ends open calls", async (t) => {
       const arrived = event();
       const { client } = await serve(t, transport, {
         agents: {
@@ -66,7 +66,7 @@ for (const transport of TRANSPORTS) {
       await assert.rejects(agents(client).getSession({ id: "s" }), ConnectError);
     });
 
-    test("its errors are connect's own", async (t) => {
+    test("throws connect's own errors", async (t) => {
       const { client } = await serve(t, transport, {});
       await assert.rejects(agents(client).getSession({ id: "s" }), (error) => {
         return error instanceof ConnectError && error.code === Code.Unimplemented;

@@ -14,7 +14,7 @@ const HOOK = "https://example.com/hook";
 
 for (const transport of TRANSPORTS) {
   describe(`callbacks over ${transport}`, { timeout: 100_000 }, () => {
-    test("a lost answer to a creation is asked for again with the same key, and has no secret", async (t) => {
+    test("a creation with a lost response is retried with the same key, and has no secret", async (t) => {
       const keys: string[] = [];
       const { client } = await serve(t, transport, {
         callbacks: {
@@ -31,7 +31,7 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(keys, [idempotencyKey, idempotencyKey]);
     });
 
-    test("all of a creation is sent, and its refusal tells the key", async (t) => {
+    test("a creation sends all options, and the error of a refusal has the key", async (t) => {
       const asked: unknown[] = [];
       const { client } = await serve(t, transport, {
         callbacks: {
@@ -52,7 +52,7 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(asked[0], { url: HOOK, filter: sent, everyChange: true, idempotencyKey: "k" });
     });
 
-    test("an update sends what is given, and nothing else", async (t) => {
+    test("an update sends only the given fields", async (t) => {
       const asked: unknown[] = [];
       const { client } = await serve(t, transport, {
         callbacks: {
@@ -70,7 +70,7 @@ for (const transport of TRANSPORTS) {
       ]);
     });
 
-    test("lists are read page after page", async (t) => {
+    test("lists fetch all pages", async (t) => {
       const asked: unknown[] = [];
       const { client } = await serve(t, transport, {
         callbacks: {

@@ -7,7 +7,7 @@ import { collected, draining, refusal, serve, TRANSPORTS } from "./support.js";
 
 for (const transport of TRANSPORTS) {
   describe(`catalogs over ${transport}`, { timeout: 100_000 }, () => {
-    test("models are read page after page with the same query, each page with its repeats", async (t) => {
+    test("models are listed page by page with the same query, and each page is retried", async (t) => {
       const asked: unknown[] = [];
       const { client } = await serve(t, transport, {
         catalogs: {
@@ -30,7 +30,7 @@ for (const transport of TRANSPORTS) {
       );
     });
 
-    test("what is listed", async (t) => {
+    test("the other lists send their queries", async (t) => {
       const { client } = await serve(t, transport, {
         catalogs: {
           listMotions: ({ query }) => ({ motions: [{ id: query }] }),
@@ -45,7 +45,7 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(await ids(client.listPresets("m", { query: "clay" })), ["clay of m"]);
     });
 
-    test("one model, or the error of its reason", async (t) => {
+    test("getModel returns a model or throws ModelUnknown", async (t) => {
       const { client } = await serve(t, transport, {
         catalogs: {
           getModel: ({ id }) => {
@@ -60,7 +60,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-test("a name that an enum does not have is the caller's mistake", async (t) => {
+test("an unknown enum name is a TypeError", async (t) => {
   const { client } = await serve(t, "grpc", {});
   await assert.rejects(collected(client.listSoulStyles({ version: "v9" as "v2" })), TypeError);
 });

@@ -24,7 +24,7 @@ function character(state: CharacterState, init: MessageInitShape<typeof SoulChar
 
 for (const transport of TRANSPORTS) {
   describe(`characters over ${transport}`, { timeout: 100_000 }, () => {
-    test("a lost answer to a creation is asked for again with the same key", async (t) => {
+    test("a creation with a lost response is retried with the same key", async (t) => {
       const asked: unknown[][] = [];
       const { client } = await serve(t, transport, {
         characters: {
@@ -42,7 +42,7 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(asked, [request, request]);
     });
 
-    test("a creation that is refused tells its key", async (t) => {
+    test("the error of a refused creation has the key", async (t) => {
       const { client } = await serve(t, transport, {
         characters: {
           createCharacter: () => {
@@ -59,7 +59,7 @@ for (const transport of TRANSPORTS) {
       }
     });
 
-    test("a watch is opened again where it breaks, and tells no state twice", async (t) => {
+    test("a watch reopens a broken stream, and repeats no state", async (t) => {
       let streams = 0;
       const { client, gateway, timers } = await serve(t, transport, {
         characters: {
@@ -96,7 +96,7 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(timers.slept, [200, 700]);
     });
 
-    test("a watch ends with the error that no opening helps", async (t) => {
+    test("a watch ends with a permanent error", async (t) => {
       const { client, timers } = await serve(t, transport, {
         characters: {
           async *watchCharacter() {
@@ -109,7 +109,7 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(timers.slept, []);
     });
 
-    test("train creates once, follows to the end, and returns what completed", async (t) => {
+    test("train creates once, watches to the end, and returns the completed character", async (t) => {
       let created = 0;
       const { client } = await serve(t, transport, {
         characters: {
@@ -129,7 +129,7 @@ for (const transport of TRANSPORTS) {
       assert.equal((await client.trainCharacter("Ann", FACES)).state, COMPLETED);
     });
 
-    test("a training that failed is an error, which says why", async (t) => {
+    test("a failed training is an error with its reason", async (t) => {
       const { client } = await serve(t, transport, {
         characters: {
           createCharacter: ({ name }) => ({ character: character(name === "Ann" ? NOT_READY : FAILED) }),
@@ -151,7 +151,7 @@ for (const transport of TRANSPORTS) {
       }
     });
 
-    test("what ends the following of train has the key of its creation", async (t) => {
+    test("the error of a broken training watch has the key of the creation", async (t) => {
       const { client } = await serve(t, transport, {
         characters: {
           createCharacter: () => ({ character: character(QUEUED) }),
@@ -198,6 +198,6 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-test("a failed training is a GatewayError, as all errors are", () => {
+test("TrainingFailed is a GatewayError", () => {
   assert(new TrainingFailed(character(FAILED), "no face") instanceof GatewayError);
 });

@@ -17,7 +17,7 @@ import { collected, draining, generation, hang, refusal, serve, TRANSPORTS } fro
 
 for (const transport of TRANSPORTS) {
   describe(`the client over ${transport}`, { timeout: 100_000 }, () => {
-    test("generate submits once, follows from what was stored, and tells every change", async (t) => {
+    test("generate submits once, watches from the stored revision, and reports every change", async (t) => {
       let submits = 0;
       const { client } = await serve(t, transport, {
         generations: {
@@ -40,7 +40,7 @@ for (const transport of TRANSPORTS) {
       assert.equal(completed, seen.at(-1));
     });
 
-    test("generate fails with the end of the generation, and submits nothing again", async (t) => {
+    test("generate throws the error of the final state, and does not submit again", async (t) => {
       let submits = 0;
       const { client } = await serve(t, transport, {
         generations: {
@@ -62,7 +62,7 @@ for (const transport of TRANSPORTS) {
       assert.equal(submits, 1);
     });
 
-    test("what ends the following of generate has the key of its submit", async (t) => {
+    test("the error of a broken generate has the key of the submission", async (t) => {
       const { client } = await serve(t, transport, {
         generations: {
           submitGeneration: () => ({ generation: generation({}) }),
@@ -79,7 +79,7 @@ for (const transport of TRANSPORTS) {
       });
     });
 
-    test("a submit without a key gets one, which a failure tells", async (t) => {
+    test("a submission without a key gets one, and its error has it", async (t) => {
       const keys: string[] = [];
       const { client } = await serve(t, transport, {
         generations: {
@@ -99,7 +99,7 @@ for (const transport of TRANSPORTS) {
       assert.notEqual(keys[0], keys[1]);
     });
 
-    test("a longer wait_timeout is not cut short by the time-out of the call", async (t) => {
+    test("waitTimeoutMs is added to the timeout of the call", async (t) => {
       let limit = 0;
       const { client } = await serve(t, transport, {
         generations: {
@@ -113,7 +113,7 @@ for (const transport of TRANSPORTS) {
       assert(limit > 60_000 && limit <= 65_000, `${limit}`);
     });
 
-    test("a list reads page after page as it is asked for, each with its repeats", async (t) => {
+    test("a list fetches pages on demand, and each page is retried", async (t) => {
       const asked: string[] = [];
       const { client } = await serve(t, transport, {
         generations: {
@@ -149,7 +149,7 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual([await client.delete("there"), await client.delete("gone")], [true, false]);
       assert.equal((await client.estimate(soul("a"))).cost?.credits, "soul");
       assert.deepEqual(
-        (await client.explain("g")).events.map((told) => told.description),
+        (await client.explain("g")).events.map((event) => event.description),
         ["stored"],
       );
       assert.equal((await client.createUpload("image/png")).url, "image/png");
@@ -158,7 +158,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-test("a client is disposed of by closing it", async (t) => {
+test("disposing of a client closes it", async (t) => {
   const { gateway } = await serve(t, "grpc", {});
   const client = gateway.client();
   {
@@ -168,13 +168,13 @@ test("a client is disposed of by closing it", async (t) => {
   await assert.rejects(client.get("g"), (error) => error instanceof GatewayError && error.code === "CANCELLED");
 });
 
-test("keys are UUIDs of version 4, and no two are the same", () => {
+test("keys are unique UUIDs of version 4", () => {
   const keys = Array.from({ length: 1000 }, newIdempotencyKey);
   assert.equal(new Set(keys).size, keys.length);
   for (const key of keys) assert.match(key, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 });
 
-test("a name that an enum does not have is the caller's mistake, not the default", async (t) => {
+test("an unknown enum name is a TypeError, not the default", async (t) => {
   assert.throws(() => soul("a", { version: "v9" as "v2" }), TypeError);
   const { client } = await serve(t, "grpc", {});
   await assert.rejects(collected(client.list({ states: ["DONE" as "QUEUED"] })), TypeError);

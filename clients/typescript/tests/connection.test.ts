@@ -13,7 +13,7 @@ import { GenerationService } from "@hfgateway/client/stubs";
 import { event, FakeTimers, generation, hang, serve } from "./support.js";
 
 describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
-  test("is pinged after 20 s of silence while a call is open, and not without one", async (t) => {
+  test("is pinged after 20 s of silence, only while a call is open", async (t) => {
     const arrived = event();
     const { client, gateway } = await serve(t, "grpc", {
       generations: {
@@ -34,7 +34,7 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     });
     t.mock.timers.enable({ apis: ["setTimeout"] });
     await client.get("g");
-    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate); // its stream closes after its answer
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate); // its stream closes after the response
     t.mock.timers.tick(60_000);
     await client.get("g");
     assert.equal(pings, 0);
@@ -51,10 +51,10 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     await assert.rejects(waiting, { name: "AbortError" });
   });
 
-  test("is given up when it is not made within 10 s, and made anew", async (t) => {
+  test("is aborted if it is not established within 10 s, and the next call connects again", async (t) => {
     const sockets = new Set<Socket>();
     const arrivals: (() => void)[] = [];
-    // Takes connections, and never says a word of TLS.
+    // Accepts connections, but never answers the TLS handshake.
     const silent = net.createServer((socket) => {
       sockets.add(socket.on("error", () => {}));
       arrivals.shift()?.();
@@ -80,7 +80,7 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     }
   });
 
-  test("does not keep the process alive when nothing is under way", async (t) => {
+  test("does not keep the process alive without open calls", async (t) => {
     const { gateway } = await serve(t, "grpc", {
       generations: { getGeneration: () => ({ generation: generation({ id: "found" }) }) },
     });
@@ -110,7 +110,7 @@ describe("TLS", { timeout: 100_000, skip: !hasOpenssl() && "openssl is not insta
     return { key: readFileSync(file("key.pem")), cert: readFileSync(file("cert.pem")) };
   };
 
-  test("is made with an authority of one's own, and not without it; mTLS tells who we are", async (t) => {
+  test("trusts the given CA and no other, and sends the client certificate", async (t) => {
     t.after(() => rmSync(folder, { recursive: true }));
     const identity = certificate();
     const handler = connectNodeAdapter({

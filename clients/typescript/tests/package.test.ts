@@ -5,11 +5,11 @@ import { VERSION } from "@hfgateway/client";
 
 const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
-test("the client names itself by the version of its package", () => {
+test("the user agent has the version of the package", () => {
   assert.equal(VERSION, manifest.version);
 });
 
-test("the versions of connect are exact and one: each release of it fits only itself", () => {
+test("all connect packages have the same exact version: releases are compatible only with themselves", () => {
   const versions = Object.entries<string>(manifest.dependencies).filter(([name]) => name.startsWith("@connectrpc/"));
   assert.equal(versions.length, 3);
   assert.equal(new Set(versions.map(([, version]) => version)).size, 1);

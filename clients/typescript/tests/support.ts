@@ -1,4 +1,4 @@
-/** A gateway of the test's own making on a real socket, clients of every transport, and time that the test moves. */
+/** A scripted gateway on a real socket, clients of every transport, and a fake clock. */
 
 import * as http from "node:http";
 import * as http2 from "node:http2";
@@ -27,7 +27,7 @@ import {
 export type Transport = "grpc" | "connect" | "grpc-web";
 export const TRANSPORTS: readonly Transport[] = ["grpc", "connect", "grpc-web"];
 
-/** What the scripted gateway answers with; methods that are left out are UNIMPLEMENTED. */
+/** The handlers of the scripted gateway. Methods that are left out are UNIMPLEMENTED. */
 export interface Script {
   generations?: Partial<ServiceImpl<typeof GenerationService>>;
   uploads?: Partial<ServiceImpl<typeof UploadService>>;
@@ -38,7 +38,7 @@ export interface Script {
   agents?: Partial<ServiceImpl<typeof AgentService>>;
 }
 
-/** A gateway whose answers are scripted. */
+/** A scripted gateway. */
 export class Gateway {
   readonly #transport: Transport;
   readonly #sockets = new Set<Socket>();
@@ -60,7 +60,7 @@ export class Gateway {
     this.server.on("connection", (socket: Socket) => {
       this.#sockets.add(socket);
       socket.on("close", () => this.#sockets.delete(socket));
-      // What is cut off ends with an error on this side too.
+      // A reset socket reports an error on this side too.
       socket.on("error", () => {});
     });
   }
@@ -89,14 +89,14 @@ export class Gateway {
   }
 }
 
-/** A client of that transport; over gRPC from the entry for Node, else from that for browsers. */
+/** Returns a client: from the entry for Node over gRPC, otherwise from the entry for browsers. */
 export function clientOf(transport: Transport, address: string, options: node.CommonOptions): node.GatewayClient {
   if (transport === "grpc") return node.createClient({ address, ...options });
   const protocol = transport === "connect" ? browser.connect : browser.grpcWeb;
   return browser.createClient({ baseUrl: `http://${address}`, protocol, ...options });
 }
 
-/** Serves a script until the test is over, with a client of it. */
+/** Serves a script until the end of the test, and returns a client of it. */
 export async function serve(
   t: TestContext,
   transport: Transport,
@@ -114,10 +114,10 @@ export async function serve(
   return { gateway, client, timers };
 }
 
-/** A clock that moves when somebody sleeps, and only then; it remembers for how long. */
+/** A clock that advances only when the client sleeps, and records the sleeps. */
 export class FakeTimers implements node.Timers {
   readonly slept: number[] = [];
-  /** What waits for its time, which the test lets come. */
+  /** The alarms that are set; tests call them. */
   readonly alarms = new Set<{ ms: number; callback: () => void }>();
   /** Called before each sleep ends. */
   onSleep: () => void | Promise<void> = () => {};
@@ -144,28 +144,28 @@ export class FakeTimers implements node.Timers {
   }
 }
 
-/** A generation as a gateway would send it. */
+/** Returns a generation as the gateway sends it. */
 export function generation(init: MessageInitShape<typeof GenerationSchema>): Generation {
   return create(GenerationSchema, { id: "g", revision: 1, state: GenerationState.QUEUED, ...init });
 }
 
-/** The error that a gateway answers with. */
+/** Returns an error as the gateway sends it. */
 export function refusal(
   code: Code,
   reason: keyof typeof ErrorReason,
   init: MessageInitShape<typeof FailureSchema> = {},
 ): ConnectError {
-  const value = { reason: ErrorReason[reason], message: "told so", ...init };
-  return new ConnectError("told so", code, undefined, [{ desc: FailureSchema, value }]);
+  const value = { reason: ErrorReason[reason], message: "refused", ...init };
+  return new ConnectError("refused", code, undefined, [{ desc: FailureSchema, value }]);
 }
 
-/** What the gateway says when it drains. */
+/** Returns the error of a gateway that shuts down. */
 export function draining(retryDelayMs = 0): ConnectError {
   const retryDelay = { seconds: BigInt(Math.floor(retryDelayMs / 1000)), nanos: (retryDelayMs % 1000) * 1e6 };
   return refusal(Code.Unavailable, "GATEWAY_UNAVAILABLE", retryDelayMs ? { retryDelay } : {});
 }
 
-/** A promise and what settles it. */
+/** Returns a promise and the function that resolves it. */
 export function event<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve!: (value: T) => void;
   const promise = new Promise<T>((done) => {
@@ -174,7 +174,7 @@ export function event<T = void>(): { promise: Promise<T>; resolve: (value: T) =>
   return { promise, resolve };
 }
 
-/** Answers nothing for as long as the caller is there. */
+/** Does not respond until the caller leaves. */
 export function hang(context: HandlerContext): Promise<never> {
   return new Promise((_, reject) => {
     context.signal.addEventListener("abort", () => reject(context.signal.reason));

@@ -3,7 +3,7 @@ import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { SYSTEM_TIMERS } from "#dist/timers.js";
 
-test("a sleep ends when its time has come, and lets go of its signal", async (t) => {
+test("a sleep ends on time, and releases its signal", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { signal } = new AbortController();
   let awake = false;
@@ -18,7 +18,7 @@ test("a sleep ends when its time has come, and lets go of its signal", async (t)
   assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
-test("an abort ends a sleep with its reason, before it began too", async () => {
+test("an abort ends a sleep with its reason, even before it began", async () => {
   const controller = new AbortController();
   const hours = 3_600_000;
   const sleep = SYSTEM_TIMERS.sleep(hours, controller.signal);
@@ -28,7 +28,7 @@ test("an abort ends a sleep with its reason, before it began too", async () => {
   await assert.rejects(SYSTEM_TIMERS.sleep(hours, controller.signal), (error) => error === reason);
 });
 
-test("what is called off is not called", (t) => {
+test("a canceled alarm is not called", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const called: string[] = [];
   const calledOff = SYSTEM_TIMERS.after(10, () => called.push("first"));
@@ -38,7 +38,7 @@ test("what is called off is not called", (t) => {
   assert.deepEqual(called, ["second"]);
 });
 
-test("the clock does not step back, and chance is between 0 and 1", () => {
+test("the clock is monotonic, and random numbers are between 0 and 1", () => {
   const first = SYSTEM_TIMERS.now();
   assert(SYSTEM_TIMERS.now() >= first);
   const chance = SYSTEM_TIMERS.random();

@@ -14,7 +14,7 @@ import { collected, event, hang, refusal, type Script, serve } from "./support.j
 
 const MEDIA = Uint8Array.from({ length: 600_000 }, (_, index) => index % 251);
 
-/** A gateway that takes uploads, and what it took. */
+/** A gateway that receives uploads, and what it received. */
 function taking(): Script & { headers: { contentType: string; size: bigint | undefined }[]; chunks: Uint8Array[] } {
   const headers: { contentType: string; size: bigint | undefined }[] = [];
   const chunks: Uint8Array[] = [];
@@ -41,7 +41,7 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     pieces,
   };
   for (const [name, source] of Object.entries(sources)) {
-    test(`from ${name}: in chunks of 256 KiB, with the size where it is known`, async (t) => {
+    test(`from ${name}: in chunks of 256 KiB, with the size if it is known`, async (t) => {
       const script = taking();
       const { gateway } = await serve(t, "grpc", script);
       await using client = createClient({ address: gateway.address });
@@ -58,7 +58,7 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     });
   }
 
-  test("from a file, by its path or URL: the type by its name", async (t) => {
+  test("from a file, by its path or URL, with the type from its extension", async (t) => {
     const folder = await mkdtemp(join(tmpdir(), "hfgateway-"));
     t.after(() => rm(folder, { recursive: true }));
     const path = join(folder, "media.WEBP");
@@ -77,7 +77,7 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     await assert.rejects(client.upload(folder), TypeError);
   });
 
-  test("a Blob tells its type; what nobody tells is the caller's mistake", async (t) => {
+  test("a Blob has its type; a missing type is a TypeError", async (t) => {
     const script = taking();
     const { client } = await serve(t, "grpc", script);
     await client.upload(new Blob(["RIFF"], { type: "audio/wav" }));
@@ -85,14 +85,14 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     await assert.rejects(client.upload(new Uint8Array(1)), TypeError);
   });
 
-  test("nothing at all is still an upload", async (t) => {
+  test("empty media can be uploaded", async (t) => {
     const script = taking();
     const { client } = await serve(t, "grpc", script);
     await client.upload(new Uint8Array(0), { contentType: "image/png" });
     assert.deepEqual([script.headers.length, script.chunks.length], [1, 0]);
   });
 
-  test("an error of the source comes out as it is, and the gateway is told", async (t) => {
+  test("an error of the source is rethrown, and the stream is canceled", async (t) => {
     const left = event();
     const { client } = await serve(t, "grpc", {
       uploads: {
@@ -112,7 +112,7 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     await left.promise;
   });
 
-  test("a refusal half way ends it, and the source is told that nobody reads on", async (t) => {
+  test("an early refusal ends the upload and closes the source", async (t) => {
     let attempts = 0;
     const { client, timers } = await serve(t, "grpc", {
       uploads: {
@@ -138,8 +138,8 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     assert.deepEqual([attempts, timers.slept], [1, []]);
   });
 
-  test("a refusal at once is the gateway's error, not the source's", async (t) => {
-    // Answers while the request is still open, as gRPC's servers do; that of connect reads it first.
+  test("an immediate refusal is the gateway's error, not the source's", async (t) => {
+    // Responds while the request is still open, as gRPC servers do; connect's server reads it first.
     const server = http2.createServer((_, response) => {
       response.stream.respond({ "content-type": "application/grpc", "grpc-status": 12 }, { endStream: true });
       response.stream.close(http2.constants.NGHTTP2_NO_ERROR);
@@ -156,7 +156,7 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     }
   });
 
-  test("a broken upload is not repeated", async (t) => {
+  test("a broken upload is not retried", async (t) => {
     let attempts = 0;
     const { client, gateway, timers } = await serve(t, "grpc", {
       uploads: {
@@ -189,8 +189,8 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
   });
 });
 
-describe("uploads past the gateway", { timeout: 100_000 }, () => {
-  /** A storage that answers with a status, and what was PUT there. */
+describe("uploads directly to the storage", { timeout: 100_000 }, () => {
+  /** A storage that responds with a status, and the PUTs that it received. */
   async function storage(t: TestContext, status: number) {
     const puts: { url: string | undefined; headers: http.IncomingHttpHeaders; body: Buffer }[] = [];
     const server = http.createServer(async (request, response) => {
@@ -212,7 +212,7 @@ describe("uploads past the gateway", { timeout: 100_000 }, () => {
       ["bytes", MEDIA],
       ["a stream", new Blob([MEDIA]).stream()],
     ] as const) {
-      test(`${name} over ${transport} go where the gateway says, with its headers, and without the key`, async (t) => {
+      test(`${name} over ${transport} use the URL and headers from the gateway, without the key`, async (t) => {
         const { puts, url } = await storage(t, 200);
         const signed = { "content-type": "image/x-signed", "x-signed": "yes" };
         const { client } = await serve(t, transport, create(url, signed), { apiKey: "hfg_secret" });
@@ -228,14 +228,14 @@ describe("uploads past the gateway", { timeout: 100_000 }, () => {
     }
   }
 
-  test("the type is told where the gateway names no header for it", async (t) => {
+  test("the content type is sent even if the gateway returned no header for it", async (t) => {
     const { puts, url } = await storage(t, 200);
     const { client } = await serve(t, "connect", create(url));
     await client.upload(MEDIA, { contentType: "image/png" });
     assert.equal(puts[0]?.headers["content-type"], "image/png");
   });
 
-  test("what the storage refuses is an error, and nothing is repeated", async (t) => {
+  test("a refusal by the storage is an error, and is not retried", async (t) => {
     const { puts, url } = await storage(t, 403);
     const { client } = await serve(t, "connect", create(url));
     await assert.rejects(client.upload(MEDIA, { contentType: "image/png" }), (error) => {
@@ -247,7 +247,7 @@ describe("uploads past the gateway", { timeout: 100_000 }, () => {
     assert.equal(puts.length, 1);
   });
 
-  test("a storage that is away: Unavailable", async (t) => {
+  test("an unreachable storage: Unavailable", async (t) => {
     const { client } = await serve(t, "connect", create("http://127.0.0.1:1/slot"));
     await assert.rejects(client.upload(MEDIA, { contentType: "image/png" }), Unavailable);
   });

@@ -1,4 +1,4 @@
-/** The cases of protos/vectors, which the clients of all languages share. */
+/** The test cases in protos/vectors, which the clients of all languages share. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -15,7 +15,7 @@ import { DEFAULT_POLICY, delayMs, mayRepeat } from "#dist/retry.js";
 import { errorFromCall } from "#dist/status.js";
 import { collected, FakeTimers, generation, refusal, type Script, serve } from "./support.js";
 
-// biome-ignore lint/suspicious/noExplicitAny: cases are JSON; what a test expects of one it says by using it
+// biome-ignore lint/suspicious/noExplicitAny: cases are JSON; each test knows their form
 type Case = any;
 
 const VECTORS = new URL("../../../../protos/vectors/", import.meta.url);
@@ -24,7 +24,7 @@ function cases(file: string, list: string): Case[] {
   return JSON.parse(readFileSync(new URL(`${file}.json`, VECTORS), "utf8"))[list];
 }
 
-/** A code by its name. */
+/** Returns a code by its name. */
 function codeOf(name: string): Code {
   const words = name.split("_").map((word) => word[0] + word.slice(1).toLowerCase());
   return Code[words.join("").replace("Cancelled", "Canceled") as keyof typeof Code];
@@ -34,7 +34,7 @@ function classOf(name: string): new () => Error {
   return (hfgateway as unknown as Record<string, new () => Error>)[name]!;
 }
 
-/** An error of the vectors as a gateway makes it; as the transport does, where it has no reason. */
+/** Returns an error of the vectors: as the gateway sends it, or as the transport does if it has no reason. */
 function refused(error: Case): ConnectError {
   const { code, reason, retry_delay: delay } = error;
   const retryDelay = delay ? { seconds: BigInt(Math.floor(delay)), nanos: Math.round((delay % 1) * 1e9) } : undefined;
@@ -50,7 +50,7 @@ function refused(error: Case): ConnectError {
 }
 
 describe("errors.json: calls", () => {
-  // Trailers as they stand in the vectors: no library of ours writes them.
+  // Send the trailers of the vectors unchanged, without a gRPC library.
   let trailers: http2.OutgoingHttpHeaders;
   const server = http2.createServer((_, response) => {
     response.stream.respond({ "content-type": "application/grpc", ...trailers }, { endStream: true });
@@ -79,7 +79,7 @@ describe("errors.json: calls", () => {
       assert.equal(error.name, expected.class);
       assert(error instanceof classOf(expected.class_of_code));
       assert.equal(error.code, one.code);
-      if (one === all.at(-1)) return; // connect reads the details, and says of these only that it cannot
+      if (one === all.at(-1)) return; // connect decodes the details itself, and only reports that these are invalid
       assert.equal(error.reason, expected.reason);
       assert.equal(error.message, expected.message);
       assert.deepEqual(
@@ -115,10 +115,10 @@ describe("errors.json: generations", () => {
 
 describe("retries.json", () => {
   test("defaults", async (t) => {
-    const told: Case = cases("retries", "defaults");
-    assert.equal(DEFAULT_POLICY.firstDelayMs, told.first_delay * 1000);
-    assert.equal(DEFAULT_POLICY.maxDelayMs, told.max_delay * 1000);
-    assert.equal(DEFAULT_POLICY.resumeWatchesForMs, told.resume_watches_for * 1000);
+    const defaults: Case = cases("retries", "defaults");
+    assert.equal(DEFAULT_POLICY.firstDelayMs, defaults.first_delay * 1000);
+    assert.equal(DEFAULT_POLICY.maxDelayMs, defaults.max_delay * 1000);
+    assert.equal(DEFAULT_POLICY.resumeWatchesForMs, defaults.resume_watches_for * 1000);
     let limit: number | undefined;
     const { client } = await serve(t, "grpc", {
       generations: {
@@ -129,14 +129,14 @@ describe("retries.json", () => {
       },
     });
     await client.get("g");
-    assert.equal(limit, told.call_timeout * 1000);
+    assert.equal(limit, defaults.call_timeout * 1000);
   });
 
   for (const one of cases("retries", "repeats")) {
     test(`repeats: ${one.code} ${one.reason}`, () => {
-      const told = refused(one);
-      told.isWireError = true;
-      const error = errorFromCall(told);
+      const thrown = refused(one);
+      thrown.isWireError = true;
+      const error = errorFromCall(thrown);
       assert.equal(error.reason, one.reason);
       assert.equal(mayRepeat(error), one.repeated);
     });
@@ -234,12 +234,12 @@ describe("cursor.json", () => {
         for (const message of stream.messages) {
           events.push(...cursor.received(fromJson(stubs.WatchGenerationsResponseSchema, message)));
         }
-        assert.deepEqual(events.map(told), stream.events);
+        assert.deepEqual(events.map(asJson), stream.events);
       }
     });
   }
 
-  function told(event: hfgateway.WatchEvent): JsonObject {
+  function asJson(event: hfgateway.WatchEvent): JsonObject {
     const said = { event: event.type === "caughtUp" ? "caught_up" : event.type, resume_token: event.resumeToken };
     switch (event.type) {
       case "changed":
@@ -330,7 +330,7 @@ describe("inputs.json", () => {
 
 const TIMES = new Set(["wait_timeout", "start_timeout", "outputs_ttl", "forecast_interval", "ttl"]);
 
-/** Arguments under our names: times in milliseconds, and called so. */
+/** Converts the arguments to this client's names, with times in milliseconds. */
 function camel(given: Case): Record<string, Case> {
   const entries = Object.entries<Case>(given).map(([name, value]) => {
     const words = name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());

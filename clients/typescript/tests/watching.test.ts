@@ -16,7 +16,7 @@ import {
 
 for (const transport of TRANSPORTS) {
   describe(`watches over ${transport}`, { timeout: 100_000 }, () => {
-    test("a cut connection is resumed from the last revision that was seen, and nothing comes twice", async (t) => {
+    test("after a cut a watch resumes from the last revision, and repeats nothing", async (t) => {
       const asked: number[] = [];
       const { client, gateway, timers } = await serve(t, transport, {
         generations: {
@@ -44,7 +44,7 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(timers.slept, [200]);
     });
 
-    test("a watch that ended leaves no timer of its deadline behind, which would keep Node alive", async (t) => {
+    test("an ended watch leaves no timer of its deadline, which would keep Node alive", async (t) => {
       const { client } = await serve(t, transport, {
         generations: {
           async *watchGeneration(_, context) {
@@ -54,13 +54,13 @@ for (const transport of TRANSPORTS) {
         },
       });
       const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
-      await collected(client.watch("g")); // what belongs to the connection is there from now on
+      await collected(client.watch("g")); // from now on the connection has its timers
       const before = timers();
       for (let number = 0; number < 20; number++) await collected(client.watch("g", { timeoutMs: 30_000 }));
       assert.ok(timers() - before < 10, `${timers() - before} timers`);
     });
 
-    test("a gateway that drains is left, and asked again when it said", async (t) => {
+    test("after a shutdown a watch resumes with the delay that the gateway asked for", async (t) => {
       let streams = 0;
       const { client, timers } = await serve(t, transport, {
         generations: {
@@ -81,10 +81,10 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(timers.slept, [700, 700]);
     });
 
-    test("a gateway that was away for two minutes in a row is given up", async (t) => {
+    test("a watch ends if the gateway is unavailable for two minutes in a row", async (t) => {
       const { client, timers } = await serve(t, transport, {
         generations: {
-          // biome-ignore lint/correctness/useYield: it has nothing to say
+          // biome-ignore lint/correctness/useYield: it sends nothing
           async *watchGeneration() {
             throw draining();
           },
@@ -95,10 +95,10 @@ for (const transport of TRANSPORTS) {
       assert(away < 120_000 && away + 10_000 >= 120_000, `${away}`);
     });
 
-    test("another error ends it at once", async (t) => {
+    test("a permanent error ends a watch at once", async (t) => {
       const { client, timers } = await serve(t, transport, {
         generations: {
-          // biome-ignore lint/correctness/useYield: it has nothing to say
+          // biome-ignore lint/correctness/useYield: it sends nothing
           async *watchGeneration() {
             throw refusal(Code.NotFound, "NOT_FOUND");
           },
@@ -126,7 +126,7 @@ for (const transport of TRANSPORTS) {
       await left.promise;
     });
 
-    test("the caller's signal ends it with its own reason, at the gateway too", async (t) => {
+    test("the caller's signal ends a watch at the gateway, with its own reason", async (t) => {
       const left = event();
       const { client } = await serve(t, transport, {
         generations: {
@@ -148,10 +148,10 @@ for (const transport of TRANSPORTS) {
       await left.promise;
     });
 
-    test("closing the client ends it, also while it waits for a gateway", async (t) => {
+    test("closing the client ends a watch, even while it waits for the gateway", async (t) => {
       const { client, timers } = await serve(t, transport, {
         generations: {
-          // biome-ignore lint/correctness/useYield: it has nothing to say
+          // biome-ignore lint/correctness/useYield: it sends nothing
           async *watchGeneration() {
             throw draining();
           },
@@ -162,7 +162,7 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(timers.slept, [200]);
     });
 
-    test("its time-out ends it as DeadlineExceeded", async (t) => {
+    test("the timeout ends a watch with DeadlineExceeded", async (t) => {
       const { client } = await serve(t, transport, {
         generations: {
           async *watchGeneration(_, context) {
@@ -174,7 +174,7 @@ for (const transport of TRANSPORTS) {
       await assert.rejects(collected(client.watch("g", { timeoutMs: 100 })), DeadlineExceeded);
     });
 
-    test("many: a cut connection is resumed with the last token, and nothing comes twice", async (t) => {
+    test("watchMany: after a cut it resumes with the last token, and repeats nothing", async (t) => {
       const asked: string[] = [];
       const { client, gateway } = await serve(t, transport, {
         generations: {
@@ -194,15 +194,15 @@ for (const transport of TRANSPORTS) {
         },
       });
       const seen: string[] = [];
-      for await (const told of client.watchMany({ ids: ["g", "h"] })) {
-        seen.push(`${told.type} ${told.resumeToken}`);
-        if (told.type === "changed" && told.generation.revision === 2) gateway.cut();
+      for await (const event of client.watchMany({ ids: ["g", "h"] })) {
+        seen.push(`${event.type} ${event.resumeToken}`);
+        if (event.type === "changed" && event.generation.revision === 2) gateway.cut();
       }
       assert.deepEqual(asked, ["", "c"]);
       assert.deepEqual(seen, ["missing ", "changed ", "caughtUp b", "changed c", "changed d", "forecasts f"]);
     });
 
-    test("a wait goes on in steps until it is done, or until its time is over", async (t) => {
+    test("a wait is repeated in steps until the generation has ended, or the timeout", async (t) => {
       const steps: number[] = [];
       const { client, timers } = await serve(t, transport, {
         generations: {
@@ -215,7 +215,7 @@ for (const transport of TRANSPORTS) {
       });
       assert.equal((await client.wait("g")).done, true);
       assert.deepEqual(steps, [50, 50, 50, 50]);
-      // The second was answered at once, as a gateway that drains does: it was not pressed.
+      // The second response came at once, as from a gateway that shuts down: the client backed off.
       assert.deepEqual(timers.slept, [200]);
       assert.equal((await client.wait("g", { timeoutMs: 70_000 })).done, false);
       assert.deepEqual(steps.slice(4), [50, 20]);
@@ -224,7 +224,7 @@ for (const transport of TRANSPORTS) {
 }
 
 for (const transport of ["connect", "grpc-web"] as const) {
-  test(`a stream over ${transport} that is silent for longer than two heartbeats is opened again`, async (t) => {
+  test(`a stream over ${transport} that is silent for longer than two heartbeats is reopened`, async (t) => {
     let streams = 0;
     const { client, timers } = await serve(t, transport, {
       generations: {
@@ -245,7 +245,7 @@ for (const transport of ["connect", "grpc-web"] as const) {
   });
 }
 
-/** A watch whose alarm rings as soon as it waits for the second message. */
+/** A watch whose alarm goes off as soon as it waits for the second message. */
 async function* ringing(client: GatewayClient, timers: FakeTimers): AsyncGenerator<Generation> {
   const watch = client.watch("g");
   yield (await watch.next()).value!;
