@@ -1,4 +1,4 @@
-"""What the client's tests share: a scripted gateway, a client of it, and time that passes by itself."""
+"""Fixtures of the client's tests: a scripted gateway, a client for it, and a fake clock."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from hfgateway_client._async.timers import Timers
 
 @dataclass
 class FakeTime:
-    """A sleep takes no time, and the clock has moved on after it."""
+    """A clock that only sleeps advance. Sleeping takes no real time."""
 
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -43,7 +43,7 @@ async def gateway() -> AsyncIterator[ScriptedGateway]:
 
 @pytest.fixture
 async def client(gateway: ScriptedGateway) -> AsyncIterator[AsyncClient]:
-    # Delays are real here, and short: what is tested is a real connection that has to come back.
+    # Delays are real, because the tests need a real connection to recover. The smallest random number keeps them short.
     timers = Timers(random=lambda: 0.0)
     async with AsyncClient(gateway.address, timeout=60.0, timers=timers) as client:
         yield client

@@ -1,4 +1,4 @@
-"""A gateway over real sockets that does what a test wrote down: one step for each call, or for each message."""
+"""A fake gateway with real sockets. A test scripts it with one step for each call, or for each message of a stream."""
 
 import asyncio
 import subprocess
@@ -47,16 +47,16 @@ SERVICES = (
 
 @dataclass
 class Refusal:
-    """The call, or the stream from here on, ends with an error as the gateway makes it."""
+    """A step that ends the call or the stream with an error in the format of the gateway."""
 
     code: grpc.StatusCode
     failure: Failure
     newer_reason: str = ""
-    """The name of a reason that our stubs do not know."""
+    """The name of a reason that is newer than the stubs."""
     details: bool = True
-    """Without, it looks as an error of the transport."""
+    """Whether the error has details. An error of the transport has none."""
     early: bool = False
-    """Told after the first part of an upload, while the others are on their way."""
+    """Whether to end an upload after its first message, while the client sends the others."""
 
     def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
         return (("grpc-status-details-bin", self.status().SerializeToString()),) if self.details else ()
@@ -70,10 +70,10 @@ class Refusal:
 
 
 class Warned:
-    """The call ends with this answer, and these warnings beside it."""
+    """A step that returns a response and warnings in the initial metadata."""
 
-    def __init__(self, answer: Message, *warnings: str) -> None:
-        self.answer = answer
+    def __init__(self, response: Message, *warnings: str) -> None:
+        self.response = response
         self.warnings = warnings
 
 
@@ -87,9 +87,9 @@ def refusal(code: str, reason: str, message: str = "", *, retry_delay: float = 0
 
 
 def generation(state: str, revision: int, id: str = "g1", **fields: Any) -> Generation:
-    ends = {"COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST"}
+    final = {"COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST"}
     number = GenerationState.Value(f"GENERATION_STATE_{state}")
-    return Generation(id=id, state=number, revision=revision, done=state in ends, **fields)
+    return Generation(id=id, state=number, revision=revision, done=state in final, **fields)
 
 
 def change(state: str, revision: int, id: str = "g1", **fields: Any) -> pb.WatchGenerationResponse:
@@ -97,7 +97,7 @@ def change(state: str, revision: int, id: str = "g1", **fields: Any) -> pb.Watch
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that is its own authority, and its key."""
+    """Create a self-signed certificate for 127.0.0.1, and return its path and that of its key."""
     cert, key = folder / "cert.pem", folder / "key.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=gateway"
     files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
@@ -116,7 +116,7 @@ class ScriptedGateway(
     CharacterServiceServicer,
     AgentServiceServicer,
 ):
-    """Steps are written with ``on``; what came in is read from ``requests`` and ``metadata``."""
+    """A server whose steps are added with ``on``. It records calls in ``requests`` and ``metadata``."""
 
     def __init__(self) -> None:
         self.requests: dict[str, list[Any]] = defaultdict(list)
@@ -129,7 +129,7 @@ class ScriptedGateway(
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on(self, rpc: str, *steps: Any) -> None:
-        """One step for each call that is to come; for a stream, a step is the list of its messages."""
+        """Add one step for each expected call. The step of a stream is a list with one step for each message."""
         self._steps[rpc].extend(steps)
 
     async def start(self, credentials: grpc.ServerCredentials | None = None) -> None:
@@ -155,14 +155,14 @@ class ScriptedGateway(
         await asyncio.gather(*self._tasks)
 
     async def cut(self, _request: object = None) -> None:
-        """A step: every connection is closed under its calls, and a new server listens at the same address."""
+        """A step that closes all connections during their calls, and starts a new server at the same address."""
         task = asyncio.create_task(self._restart())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.Event().wait()
 
     async def hang(self, _request: object = None) -> None:
-        """A step: no answer ever."""
+        """A step that never responds."""
         await asyncio.Event().wait()
 
     async def _restart(self) -> None:
@@ -176,11 +176,11 @@ class ScriptedGateway(
             await context.abort(step.code, step.failure.message, trailing_metadata=step.trailing_metadata())
         if isinstance(step, Warned):
             await context.send_initial_metadata([("hfgateway-warning", text) for text in step.warnings])
-            return step.answer
+            return step.response
         if isinstance(step, Message):
             return step
-        made = await step(request)  # type: ignore[operator]
-        return await self._perform(made, request, context) if isinstance(made, Refusal) else made
+        result = await step(request)  # type: ignore[operator]
+        return await self._perform(result, request, context) if isinstance(result, Refusal) else result
 
     def _take(self, rpc: str, request: Any, context: Any) -> Any:
         self.requests[rpc].append(request)

@@ -1,4 +1,4 @@
-"""Conversations with agents: lost answers, streams that break, turns, pages and media, with both clients."""
+"""Conversations with agents, with both clients: lost responses, broken streams, turns, pages and media."""
 
 import asyncio
 import http.server
@@ -33,7 +33,7 @@ def sent(id: str = "m1", *, replayed: bool = False) -> pb.SendMessageResponse:
     return pb.SendMessageResponse(message=pb.Message(id=id, role="ROLE_USER"), replayed=replayed)
 
 
-async def test_a_message_whose_answer_was_lost_is_asked_for_with_the_same_key(
+async def test_a_message_is_retried_with_the_same_key_after_a_lost_response(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     gateway.on("SendMessage", gateway.cut, UNRESOLVED, sent(replayed=True))
@@ -46,14 +46,16 @@ async def test_a_message_whose_answer_was_lost_is_asked_for_with_the_same_key(
     assert (message.id, message.replayed) == ("m1", True)
 
 
-async def test_a_busy_session_is_told_at_once_with_the_key(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_a_busy_session_is_not_retried_and_the_error_has_the_key(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
     gateway.on("SendMessage", BUSY)
     with pytest.raises(errors.SessionBusy) as caught:
         await client.agents.send("s1", "a fox", idempotency_key="k")
     assert (caught.value.idempotency_key, len(gateway.requests["SendMessage"])) == ("k", 1)
 
 
-async def test_an_error_of_a_new_session_keeps_its_key(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_an_error_of_create_session_has_the_key(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("CreateSession", refusal("PERMISSION_DENIED", "FEATURE_NOT_ENABLED"))
     with pytest.raises(errors.FeatureNotEnabled) as caught:
         await client.agents.create_session()
@@ -61,7 +63,7 @@ async def test_an_error_of_a_new_session_keeps_its_key(gateway: ScriptedGateway,
     assert caught.value.idempotency_key == request.idempotency_key != ""
 
 
-async def test_a_session_is_made_once_however_often_it_is_asked_for(
+async def test_session_calls_are_retried_and_creation_uses_the_same_key(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     gateway.on("CreateSession", gateway.cut, pb.CreateSessionResponse(session=pb.Session(id="s1")))
@@ -74,7 +76,7 @@ async def test_a_session_is_made_once_however_often_it_is_asked_for(
     assert first.idempotency_key == second.idempotency_key != ""
 
 
-async def test_ask_returns_the_answer_when_the_turn_is_over(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_ask_returns_the_answer_when_the_turn_has_ended(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("SendMessage", sent("m1"))
     gateway.on(
         "WatchSession",
@@ -86,11 +88,11 @@ async def test_ask_returns_the_answer_when_the_turn_is_over(gateway: ScriptedGat
 
     assert (turn.text, str(turn), turn.is_question, turn.failed, turn.sent.id) == ("Done", "Done", False, False, "m1")
     assert [one.text for one in seen if isinstance(one, Message)] == ["Do", "Done"]
-    (watched,) = gateway.requests["WatchSession"]
-    assert watched == pb.WatchSessionRequest(id="s1", after_message_id="m1", until_idle=True)
+    (request,) = gateway.requests["WatchSession"]
+    assert request == pb.WatchSessionRequest(id="s1", after_message_id="m1", until_idle=True)
 
 
-async def test_ask_returns_a_question_and_a_failure_as_such(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_ask_returns_a_question_and_a_failed_turn(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("SendMessage", sent("m1"), sent("m3"))
     gateway.on("WatchSession", [message("m2", "Which?", "PROCESSING"), session("AWAITING_INPUT")])
     gateway.on("WatchSession", [message("m4", "No", "FAILED"), session("IDLE")])
@@ -102,7 +104,7 @@ async def test_ask_returns_a_question_and_a_failure_as_such(gateway: ScriptedGat
     assert (failed.text, failed.is_question, failed.failed) == ("No", False, True)
 
 
-async def test_a_watch_that_breaks_goes_on_after_what_is_settled_and_tells_nothing_twice(
+async def test_a_broken_watch_resumes_after_the_last_final_message_and_repeats_nothing(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     gateway.on(
@@ -112,17 +114,17 @@ async def test_a_watch_that_breaks_goes_on_after_what_is_settled_and_tells_nothi
         [pb.WatchSessionResponse(), session("TERMINATED"), message("m2", "bc")],
     )
 
-    told = [change async for change in client.agents.watch("s1")]
+    changes = [change async for change in client.agents.watch("s1")]
 
-    assert [one.text for one in told if isinstance(one, Message)] == ["a", "b", "bc"]
-    assert [one.state for one in told if isinstance(one, Session)] == [
+    assert [change.text for change in changes if isinstance(change, Message)] == ["a", "b", "bc"]
+    assert [change.state for change in changes if isinstance(change, Session)] == [
         pb.SESSION_STATE_PROCESSING,
         pb.SESSION_STATE_TERMINATED,
     ]
-    assert [one.after_message_id for one in gateway.requests["WatchSession"]] == ["", "m1", "m1"]
+    assert [request.after_message_id for request in gateway.requests["WatchSession"]] == ["", "m1", "m1"]
 
 
-async def test_messages_are_fetched_page_by_page(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_messages_are_fetched_in_pages(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on(
         "ListMessages",
         pb.ListMessagesResponse(messages=[pb.Message(id="m1")], next_page_token="next"),
@@ -132,7 +134,7 @@ async def test_messages_are_fetched_page_by_page(gateway: ScriptedGateway, clien
     assert [one.page_token for one in gateway.requests["ListMessages"]] == ["", "next"]
 
 
-async def test_without_asyncio_too(gateway: ScriptedGateway) -> None:
+async def test_the_synchronous_client_asks_as_well(gateway: ScriptedGateway) -> None:
     gateway.on("SendMessage", sent("m1"))
     gateway.on("WatchSession", [message("m2", "Done"), session("IDLE")])
 
@@ -144,29 +146,29 @@ async def test_without_asyncio_too(gateway: ScriptedGateway) -> None:
 
 
 class Storage(http.server.BaseHTTPRequestHandler):
-    """Takes files, and refuses those called refused."""
+    """Stores uploaded files, and responds with 403 to paths that contain "refused"."""
 
-    taken: list[tuple[str, dict[str, str], bytes]]
+    uploads: list[tuple[str, dict[str, str], bytes]]
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
-        self.taken.append((self.path, dict(self.headers), content))
+        self.uploads.append((self.path, dict(self.headers), content))
         self.send_response(403 if "refused" in self.path else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def storage() -> Iterator[tuple[str, list[Any]]]:
-    taken: list[Any] = []
-    handler = type("Taking", (Storage,), {"taken": taken})
+    uploads: list[Any] = []
+    handler = type("Recording", (Storage,), {"uploads": uploads})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", taken
+        yield f"http://127.0.0.1:{server.server_port}", uploads
         server.shutdown()
         thread.join()
 
@@ -175,10 +177,10 @@ def slot(url: str) -> pb.CreateMediaResponse:
     return pb.CreateMediaResponse(id="m1.png", content_type="image/png", upload_url=url, url="https://media.test/1")
 
 
-async def test_media_are_put_to_the_storage_without_the_api_key(
+async def test_media_are_uploaded_to_the_storage_without_the_api_key(
     gateway: ScriptedGateway, storage: tuple[str, list[Any]], tmp_path: Path
 ) -> None:
-    url, taken = storage
+    url, uploads = storage
     path = tmp_path / "fox.png"
     path.write_bytes(b"a picture")
     gateway.on("CreateMedia", slot(url), slot(url))
@@ -196,18 +198,18 @@ async def test_media_are_put_to_the_storage_without_the_api_key(
     assert (first.extension, first.kind) == ("png", pb.AGENT_MEDIA_KIND_IMAGE)
     assert (second.extension, second.kind) == ("pdf", pb.AGENT_MEDIA_KIND_FILE)
     assert [request.id for request in gateway.requests["ConfirmMedia"]] == ["m1.png", "m1.png"]
-    for _, headers, content in taken:
+    for _, headers, content in uploads:
         assert (headers["Content-Type"], content) == ("image/png", b"a picture")
         assert "hfg_secret" not in str(headers)
 
 
-async def test_media_that_were_not_taken_are_not_confirmed(
+async def test_media_that_the_storage_refused_are_not_confirmed(
     gateway: ScriptedGateway, client: AsyncClient, storage: tuple[str, list[Any]]
 ) -> None:
     url, _ = storage
     gateway.on("CreateMedia", slot(f"{url}/refused"), slot("http://127.0.0.1:1"))
-    for why in ("403", "storage failed"):
-        with pytest.raises(errors.Unavailable, match=why):
+    for message in ("403", "storage failed"):
+        with pytest.raises(errors.Unavailable, match=message):
             await client.agents.upload_media(b"a picture", extension="png")
     with pytest.raises(ValueError, match="extension"):
         await client.agents.upload_media(b"a picture")

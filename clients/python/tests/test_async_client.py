@@ -1,4 +1,4 @@
-"""The asynchronous client against a real server: connections that break, answers that get lost, deadlines."""
+"""The asynchronous client against a real server: broken connections, lost responses and timeouts."""
 
 import asyncio
 import time as real_time
@@ -14,7 +14,7 @@ from hfgateway_client import AsyncClient, CaughtUp, Client, GenerationChanged, R
 
 INPUT = soul("a lighthouse")
 WARNINGS = ("input.model.parameters.duration: must be at most 15", "input.model.parameters.seed: is not known")
-NEVER_TAKEN_UP = Refusal(grpc.StatusCode.CANCELLED, Failure())
+NEVER_STARTED = Refusal(grpc.StatusCode.CANCELLED, Failure())
 DRAINING = refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "draining", retry_delay=0.05)
 
 
@@ -22,7 +22,7 @@ def submitted(state: str = "PENDING", revision: int = 1, **fields: object) -> pb
     return pb.SubmitGenerationResponse(generation=generation(state, revision, **fields))
 
 
-async def test_a_lost_submit_answer_is_asked_for_again_with_the_same_key(
+async def test_a_submission_is_retried_with_the_same_key_after_a_lost_response(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     gateway.on("SubmitGeneration", gateway.cut, submitted())
@@ -34,31 +34,31 @@ async def test_a_lost_submit_answer_is_asked_for_again_with_the_same_key(
     assert first.idempotency_key == submission.idempotency_key != ""
 
 
-async def test_a_submission_has_what_the_gateway_warns_of(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_a_submission_has_the_warnings_of_the_gateway(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("SubmitGeneration", Warned(submitted(), *WARNINGS), submitted())
 
     assert (await client.submit(INPUT)).warnings == WARNINGS
     assert (await client.submit(INPUT)).warnings == ()
 
 
-async def test_who_gets_no_submission_is_called_with_each_warning(
+async def test_generate_and_estimate_call_on_warning_with_each_warning(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
-    told: list[str] = []
+    warnings: list[str] = []
     gateway.on("SubmitGeneration", *[Warned(submitted("COMPLETED"), *WARNINGS)] * 2)
     gateway.on("EstimateGeneration", *[Warned(pb.EstimateGenerationResponse(description="free"), *WARNINGS)] * 2)
 
-    await client.generate(INPUT, on_warning=told.append)
-    estimate = await client.estimate(INPUT, on_warning=told.append)
+    await client.generate(INPUT, on_warning=warnings.append)
+    estimate = await client.estimate(INPUT, on_warning=warnings.append)
 
     assert estimate.description == "free"
-    assert told == [*WARNINGS, *WARNINGS]
-    # Nobody has to listen.
+    assert warnings == [*WARNINGS, *WARNINGS]
+    # The callback is optional.
     assert (await client.generate(INPUT)).done
     assert await client.estimate(INPUT) == estimate
 
 
-async def test_the_synchronous_client_has_warnings_too(gateway: ScriptedGateway) -> None:
+async def test_the_synchronous_client_has_the_warnings(gateway: ScriptedGateway) -> None:
     gateway.on("SubmitGeneration", Warned(submitted(), *WARNINGS))
 
     def submit() -> tuple[str, ...]:
@@ -68,7 +68,7 @@ async def test_the_synchronous_client_has_warnings_too(gateway: ScriptedGateway)
     assert await asyncio.to_thread(submit) == WARNINGS
 
 
-async def test_an_unresolved_submission_is_asked_for_again(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_an_unresolved_submission_is_retried(gateway: ScriptedGateway, client: AsyncClient) -> None:
     unresolved = refusal("ABORTED", "SUBMISSION_UNRESOLVED", retry_delay=0.01)
     gateway.on("SubmitGeneration", unresolved, submitted())
 
@@ -78,7 +78,7 @@ async def test_an_unresolved_submission_is_asked_for_again(gateway: ScriptedGate
     assert [request.idempotency_key for request in gateway.requests["SubmitGeneration"]] == ["order-7", "order-7"]
 
 
-async def test_a_refused_submit_is_not_repeated_and_tells_its_key(
+async def test_a_refused_submission_is_not_retried_and_the_error_has_the_key(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     gateway.on("SubmitGeneration", refusal("FAILED_PRECONDITION", "IDEMPOTENCY_KEY_REUSED"))
@@ -89,7 +89,7 @@ async def test_a_refused_submit_is_not_repeated_and_tells_its_key(
     assert caught.value.idempotency_key == "order-7"
 
 
-async def test_a_submit_without_answer_ends_at_its_deadline_and_tells_its_key(
+async def test_a_submission_without_response_times_out_and_the_error_has_the_key(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     gateway.on("SubmitGeneration", gateway.hang)
@@ -100,7 +100,7 @@ async def test_a_submit_without_answer_ends_at_its_deadline_and_tells_its_key(
     assert caught.value.idempotency_key == gateway.requests["SubmitGeneration"][0].idempotency_key
 
 
-async def test_the_deadline_leaves_room_for_the_wait_timeout(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_the_wait_timeout_is_added_to_the_timeout(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("SubmitGeneration", submitted())
 
     await client.submit(INPUT, wait_for="done", wait_timeout=600.0)
@@ -109,13 +109,13 @@ async def test_the_deadline_leaves_room_for_the_wait_timeout(gateway: ScriptedGa
     assert 600 < gateway.time_remaining < 665
 
 
-async def test_a_gateway_that_is_away_ends_the_call_at_its_deadline() -> None:
+async def test_an_unreachable_gateway_fails_the_call_at_its_timeout() -> None:
     async with AsyncClient("127.0.0.1:1", timeout=0.5) as client:
         with pytest.raises(errors.Unavailable):
             await client.get("g1")
 
 
-async def test_a_watch_resumes_after_the_connection_was_cut_and_tells_nothing_twice(
+async def test_a_watch_resumes_after_a_reset_connection_and_repeats_nothing(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     gateway.on(
@@ -130,24 +130,22 @@ async def test_a_watch_resumes_after_the_connection_was_cut_and_tells_nothing_tw
     assert [request.after_revision for request in gateway.requests["WatchGeneration"]] == [0, 2]
 
 
-async def test_a_watch_outlasts_a_drain_and_waits_as_long_as_it_is_asked_to(
+async def test_a_watch_resumes_after_a_shutdown_and_honors_the_retry_delay(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     gateway.on("WatchGeneration", [change("QUEUED", 1), DRAINING], [DRAINING], [change("COMPLETED", 2)])
 
-    began = real_time.monotonic()
+    started = real_time.monotonic()
     revisions = [changed.revision async for changed in client.watch("g1")]
 
     assert revisions == [1, 2]
-    assert real_time.monotonic() - began >= 0.1
+    assert real_time.monotonic() - started >= 0.1
 
 
-async def test_a_call_that_the_gateway_never_took_up_is_made_again(
-    gateway: ScriptedGateway, client: AsyncClient
-) -> None:
-    """A server that ends cancels what has reached it and was not taken up yet."""
-    gateway.on("SubmitGeneration", NEVER_TAKEN_UP, submitted())
-    gateway.on("WatchGeneration", [change("QUEUED", 1), NEVER_TAKEN_UP], [NEVER_TAKEN_UP], [change("COMPLETED", 2)])
+async def test_a_call_that_the_gateway_never_started_is_retried(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    """A stopping server returns CANCELLED for calls that it has received and not started."""
+    gateway.on("SubmitGeneration", NEVER_STARTED, submitted())
+    gateway.on("WatchGeneration", [change("QUEUED", 1), NEVER_STARTED], [NEVER_STARTED], [change("COMPLETED", 2)])
 
     assert (await client.submit(INPUT)).id == "g1"
     assert [changed.revision async for changed in client.watch("g1")] == [1, 2]
@@ -155,7 +153,7 @@ async def test_a_call_that_the_gateway_never_took_up_is_made_again(
     assert first == second
 
 
-async def test_what_ends_because_the_client_is_closed_is_not_made_again(gateway: ScriptedGateway) -> None:
+async def test_a_call_that_ends_because_the_client_is_closed_is_not_retried(gateway: ScriptedGateway) -> None:
     arrived = asyncio.Event()
 
     async def hang(_request: object) -> None:
@@ -173,22 +171,20 @@ async def test_what_ends_because_the_client_is_closed_is_not_made_again(gateway:
     assert len(gateway.requests["GetGeneration"]) == 1
 
 
-async def test_a_watch_ends_with_the_error_that_no_resuming_helps(
-    gateway: ScriptedGateway, client: AsyncClient
-) -> None:
+async def test_a_watch_raises_an_error_that_is_not_retryable(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("WatchGeneration", [refusal("NOT_FOUND", "NOT_FOUND", "no such generation")])
 
     with pytest.raises(errors.NotFound, match="no such generation"):
         await anext(client.watch("unknown"))
 
 
-async def test_a_watch_gives_up_on_a_gateway_that_stays_away() -> None:
+async def test_a_watch_fails_if_the_gateway_stays_unavailable() -> None:
     async with AsyncClient("127.0.0.1:1", retry=RetryPolicy(resume_watches_for=0.3)) as client:
         with pytest.raises(errors.Unavailable):
             await anext(client.watch("g1"))
 
 
-async def test_a_watch_has_a_deadline_where_it_is_given_one(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_a_watch_ends_at_its_timeout(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("WatchGeneration", [change("QUEUED", 1), gateway.hang])
 
     watch = client.watch("g1", timeout=2.0)
@@ -197,17 +193,17 @@ async def test_a_watch_has_a_deadline_where_it_is_given_one(gateway: ScriptedGat
         await anext(watch)
 
 
-async def test_leaving_a_watch_ends_its_call(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_closing_a_watch_cancels_its_call(gateway: ScriptedGateway, client: AsyncClient) -> None:
     reached, left = asyncio.Event(), asyncio.Event()
 
-    async def wait_for_the_end(_request: object) -> None:
+    async def wait_for_cancellation(_request: object) -> None:
         reached.set()
         try:
             await asyncio.Event().wait()
         finally:
             left.set()
 
-    gateway.on("WatchGeneration", [change("QUEUED", 1), wait_for_the_end])
+    gateway.on("WatchGeneration", [change("QUEUED", 1), wait_for_cancellation])
     watch = client.watch("g1")
     await anext(watch)
     await reached.wait()
@@ -217,13 +213,13 @@ async def test_leaving_a_watch_ends_its_call(gateway: ScriptedGateway, client: A
 
 
 async def test_a_watch_of_many_resumes_with_its_token(gateway: ScriptedGateway, client: AsyncClient) -> None:
-    def news(token: str, **fields: object) -> pb.WatchGenerationsResponse:
+    def message(token: str, **fields: object) -> pb.WatchGenerationsResponse:
         return pb.WatchGenerationsResponse(resume_token=token, **fields)
 
     gateway.on(
         "WatchGenerations",
-        [news("a", generation=generation("QUEUED", 1)), news("b", caught_up=True), gateway.cut],
-        [news("c", generation=generation("COMPLETED", 2)), news("d", caught_up=True)],
+        [message("a", generation=generation("QUEUED", 1)), message("b", caught_up=True), gateway.cut],
+        [message("c", generation=generation("COMPLETED", 2)), message("d", caught_up=True)],
     )
 
     seen = [event async for event in client.watch_many(ids=["g1"])]
@@ -232,7 +228,7 @@ async def test_a_watch_of_many_resumes_with_its_token(gateway: ScriptedGateway, 
     assert [type(event) for event in seen] == [GenerationChanged, CaughtUp, GenerationChanged]
 
 
-async def test_generate_submits_watches_and_returns_what_completed(
+async def test_generate_submits_watches_and_returns_the_completed_generation(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     gateway.on("SubmitGeneration", submitted())
@@ -248,7 +244,9 @@ async def test_generate_submits_watches_and_returns_what_completed(
     assert [request.after_revision for request in gateway.requests["WatchGeneration"]] == [1, 2]
 
 
-async def test_generate_raises_what_ended_without_output(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_generate_raises_an_error_for_a_generation_without_output(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
     gateway.on("SubmitGeneration", submitted())
     gateway.on("WatchGeneration", [change("NSFW", 2)])
 
@@ -258,7 +256,7 @@ async def test_generate_raises_what_ended_without_output(gateway: ScriptedGatewa
     assert caught.value.generation.id == "g1"
 
 
-async def test_generate_on_a_known_key_that_is_done_watches_nothing(
+async def test_generate_does_not_watch_if_the_key_belongs_to_an_ended_generation(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     gateway.on("SubmitGeneration", submitted("COMPLETED", 5))
@@ -267,7 +265,9 @@ async def test_generate_on_a_known_key_that_is_done_watches_nothing(
     assert "WatchGeneration" not in gateway.requests
 
 
-async def test_generate_ends_at_its_timeout_and_tells_the_key(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_generate_ends_at_its_timeout_and_the_error_has_the_key(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
     gateway.on("SubmitGeneration", submitted())
     gateway.on("WatchGeneration", [change("QUEUED", 2), gateway.hang])
 
@@ -277,26 +277,30 @@ async def test_generate_ends_at_its_timeout_and_tells_the_key(gateway: ScriptedG
     assert caught.value.idempotency_key == "order-7"
 
 
-async def test_wait_asks_until_it_is_done(gateway: ScriptedGateway, client: AsyncClient) -> None:
-    def answer(state: str, revision: int) -> pb.WaitGenerationResponse:
+async def test_wait_repeats_its_call_until_the_generation_has_ended(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    def response(state: str, revision: int) -> pb.WaitGenerationResponse:
         return pb.WaitGenerationResponse(generation=generation(state, revision))
 
-    gateway.on("WaitGeneration", answer("QUEUED", 1), gateway.cut, answer("COMPLETED", 2))
+    gateway.on("WaitGeneration", response("QUEUED", 1), gateway.cut, response("COMPLETED", 2))
 
     assert (await client.wait("g1")).done
 
 
-async def test_wait_returns_what_it_is_by_then(gateway: ScriptedGateway, client: AsyncClient) -> None:
-    async def take_the_time(request: pb.WaitGenerationRequest) -> pb.WaitGenerationResponse:
+async def test_wait_returns_the_generation_as_it_is_at_the_timeout(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    async def wait_for_timeout(request: pb.WaitGenerationRequest) -> pb.WaitGenerationResponse:
         await asyncio.sleep(request.timeout.ToMilliseconds() / 1000)
         return pb.WaitGenerationResponse(generation=generation("QUEUED", 1))
 
-    gateway.on("WaitGeneration", *[take_the_time] * 3)
+    gateway.on("WaitGeneration", *[wait_for_timeout] * 3)
 
     assert not (await client.wait("g1", timeout=0.1)).done
 
 
-async def test_the_api_key_goes_with_every_call(gateway: ScriptedGateway) -> None:
+async def test_every_call_sends_the_api_key(gateway: ScriptedGateway) -> None:
     gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 1)))
     gateway.on("WatchGeneration", [change("COMPLETED", 1)])
 

@@ -1,4 +1,4 @@
-"""Lists of what there is: typed, page after page, without and with asyncio."""
+"""Lists of models, motions, styles and presets, with both clients."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway_client import AsyncClient, Client, Model, Motion, Preset, SoulStyle, errors
 
 Case = tuple[str, Callable[[Any], Any], Any, Any, type]
-"""An RPC, the method that calls it, the request that this makes, how a page is made, and what its items are."""
+"""An RPC, a call of its method, the expected request, a function that builds a page, and the type of the items."""
 
 LISTS: list[Case] = [
     (
@@ -48,7 +48,7 @@ LISTS: list[Case] = [
 
 
 @pytest.mark.parametrize("case", LISTS, ids=[one[0] for one in LISTS])
-async def test_pages_are_fetched_as_they_are_needed(gateway: ScriptedGateway, client: AsyncClient, case: Case) -> None:
+async def test_pages_are_fetched_on_demand(gateway: ScriptedGateway, client: AsyncClient, case: Case) -> None:
     rpc, call, request_, page, kind = case
     gateway.on(rpc, page(["1", "2"], "more"), page([], "still"), page(["3"], ""))
 
@@ -68,19 +68,21 @@ async def test_pages_are_fetched_as_they_are_needed(gateway: ScriptedGateway, cl
 
 
 @pytest.mark.parametrize("case", LISTS, ids=[one[0] for one in LISTS])
-async def test_the_same_without_asyncio(gateway: ScriptedGateway, case: Case) -> None:
+async def test_the_synchronous_client_lists_all_pages(gateway: ScriptedGateway, case: Case) -> None:
     rpc, call, request_, page, _ = case
     gateway.on(rpc, page(["1"], "more"), page(["2"], ""))
 
-    def everything() -> list[Any]:
+    def list_all() -> list[Any]:
         with Client(gateway.address, timeout=60.0) as client:
             return list(call(client))
 
-    assert [item.id for item in await asyncio.to_thread(everything)] == ["1", "2"]
+    assert [item.id for item in await asyncio.to_thread(list_all)] == ["1", "2"]
     assert gateway.requests[rpc][0] == request_
 
 
-async def test_left_out_options_are_left_out_of_the_request(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_options_that_are_not_passed_are_left_out_of_the_request(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
     gateway.on("ListModels", pb.ListModelsResponse())
     gateway.on("ListSoulStyles", pb.ListSoulStylesResponse())
 
@@ -91,7 +93,9 @@ async def test_left_out_options_are_left_out_of_the_request(gateway: ScriptedGat
     assert gateway.requests["ListSoulStyles"] == [pb.ListSoulStylesRequest()]
 
 
-async def test_one_model_or_that_it_is_not_known(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_get_model_returns_the_model_or_raises_model_unknown(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
     found = Model(id="a/b", tasks=["text-to-image"])
     found.parameters_schema.update({"required": ["prompt"]})
     gateway.on("GetModel", pb.GetModelResponse(model=found), refusal("NOT_FOUND", "MODEL_UNKNOWN"))

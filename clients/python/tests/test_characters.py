@@ -1,4 +1,4 @@
-"""Characters by the client: created once, followed over broken streams."""
+"""Characters: creation with lost responses, watches with broken streams, and training."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,7 @@ def change(state: str, **fields: Any) -> pb.WatchCharacterResponse:
     return pb.WatchCharacterResponse(character=character(state, **fields))
 
 
-async def test_a_lost_answer_is_asked_for_again_with_the_same_key(
+async def test_creation_is_retried_with_the_same_key_after_a_lost_response(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     unresolved = refusal("ABORTED", "SUBMISSION_UNRESOLVED", retry_delay=0.01)
@@ -42,7 +42,9 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_key(
     assert (new.id, new.replayed) == ("c1", True)
 
 
-async def test_a_refusal_tells_its_key(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_a_refusal_is_not_retried_and_the_error_has_the_key(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
     gateway.on("CreateCharacter", refusal("RESOURCE_EXHAUSTED", "INSUFFICIENT_CREDITS"))
     with pytest.raises(errors.InsufficientCredits) as caught:
         await client.create_character("Anna", IMAGES, idempotency_key="mine")
@@ -50,7 +52,7 @@ async def test_a_refusal_tells_its_key(gateway: ScriptedGateway, client: AsyncCl
     assert len(gateway.requests["CreateCharacter"]) == 1
 
 
-async def test_a_watch_outlasts_its_streams_and_tells_each_change_once(
+async def test_a_watch_resumes_broken_streams_and_yields_each_change_once(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     heartbeat = pb.WatchCharacterResponse()
@@ -65,13 +67,13 @@ async def test_a_watch_outlasts_its_streams_and_tells_each_change_once(
     assert [request.id for request in gateway.requests["WatchCharacter"]] == ["c1"] * 3
 
 
-async def test_a_watch_of_one_that_is_gone_ends(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_a_watch_of_a_deleted_character_fails(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("WatchCharacter", [change("QUEUED"), refusal("NOT_FOUND", "NOT_FOUND")])
     with pytest.raises(errors.NotFound):
         assert [one async for one in client.watch_character("c1")] == []
 
 
-async def test_training_is_followed_to_its_end(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_train_character_waits_until_training_has_ended(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("CreateCharacter", created())
     gateway.on("WatchCharacter", [change("NOT_READY"), change("IN_PROGRESS"), change("COMPLETED")])
     progress: list[str] = []
@@ -84,7 +86,7 @@ async def test_training_is_followed_to_its_end(gateway: ScriptedGateway, client:
     assert progress == ["NOT_READY", "IN_PROGRESS", "COMPLETED"]
 
 
-async def test_a_failed_training_is_an_error(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_failed_training_raises_an_error(gateway: ScriptedGateway, client: AsyncClient) -> None:
     failed = change("FAILED")
     failed.character.failure.message = "too few faces"
     gateway.on("CreateCharacter", created())
@@ -94,7 +96,9 @@ async def test_a_failed_training_is_an_error(gateway: ScriptedGateway, client: A
     assert (caught.value.character, caught.value.idempotency_key) == (failed.character, "mine")
 
 
-async def test_training_that_takes_too_long_goes_on(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_train_character_ends_at_its_timeout_and_the_error_has_the_key(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
     gateway.on("CreateCharacter", created())
     gateway.on("WatchCharacter", [change("QUEUED"), gateway.hang])
     with pytest.raises(errors.DeadlineExceeded) as caught:
@@ -102,13 +106,15 @@ async def test_training_that_takes_too_long_goes_on(gateway: ScriptedGateway, cl
     assert caught.value.idempotency_key == "mine"
 
 
-async def test_one_that_is_done_is_not_watched(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_a_character_whose_training_has_ended_is_not_watched(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
     gateway.on("CreateCharacter", created("COMPLETED", replayed=True))
     assert (await client.train_character("Anna", IMAGES)).done
     assert gateway.requests["WatchCharacter"] == []
 
 
-async def test_lists_page_by_page_gets_and_deletes(gateway: ScriptedGateway, client: AsyncClient) -> None:
+async def test_list_get_and_delete(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on(
         "ListCharacters",
         pb.ListCharactersResponse(characters=[character()] * 2, next_page_token="more"),
@@ -126,7 +132,7 @@ async def test_lists_page_by_page_gets_and_deletes(gateway: ScriptedGateway, cli
     assert gateway.requests["DeleteCharacter"][0].id == "c1"
 
 
-async def test_the_synchronous_client_does_the_same(gateway: ScriptedGateway) -> None:
+async def test_the_synchronous_client_trains_as_well(gateway: ScriptedGateway) -> None:
     gateway.on("CreateCharacter", created())
     gateway.on("WatchCharacter", [change("IN_PROGRESS"), change("COMPLETED")])
     progress: list[str] = []

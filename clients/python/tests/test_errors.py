@@ -1,4 +1,4 @@
-"""What a failed call says about itself becomes the error that its meaning asks for."""
+"""The errors of failed calls and generations, and their texts."""
 
 import re
 from pathlib import Path
@@ -15,26 +15,26 @@ SPECIFIED = re.findall(r"// \[(\w+)\].*?ERROR_REASON_(\w+) =", PROTO.read_text()
 
 
 class FailedCall(grpc.RpcError):
-    """The three methods that both kinds of gRPC errors have."""
+    """The three methods that the errors of grpc and of grpc.aio have in common."""
 
     def __init__(self, code: grpc.StatusCode, text: str = "", metadata: tuple[tuple[str, bytes], ...] = ()) -> None:
-        self._answer = code, text, metadata
+        self._status = code, text, metadata
 
     def code(self) -> grpc.StatusCode:
-        return self._answer[0]
+        return self._status[0]
 
     def details(self) -> str:
-        return self._answer[1]
+        return self._status[1]
 
     def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
-        return self._answer[2]
+        return self._status[2]
 
 
-def failed(answer: Refusal) -> errors.GatewayError:
-    return error_from_rpc(FailedCall(answer.code, "", answer.trailing_metadata()))
+def failed(refusal: Refusal) -> errors.GatewayError:
+    return error_from_rpc(FailedCall(refusal.code, "", refusal.trailing_metadata()))
 
 
-def test_an_error_tells_all_that_the_gateway_told() -> None:
+def test_an_error_has_all_details_of_the_gateway() -> None:
     error = failed(
         refusal("INVALID_ARGUMENT", "INVALID_INPUT", "1 field", retry_delay=2.5, input__soul__seed="1 to 1,000,000")
     )
@@ -45,25 +45,25 @@ def test_an_error_tells_all_that_the_gateway_told() -> None:
     assert not error.retryable
 
 
-def test_an_error_says_nothing_twice() -> None:
+def test_the_text_of_an_error_repeats_nothing() -> None:
     error = failed(refusal("INVALID_ARGUMENT", "INVALID_INPUT", "labels: too many", labels="too many"))
 
     assert str(error) == "INVALID_INPUT: labels: too many"
 
 
-def test_an_error_of_the_transport_shows_its_code() -> None:
+def test_the_text_of_a_transport_error_has_its_code() -> None:
     error = error_from_rpc(FailedCall(grpc.StatusCode.UNAVAILABLE, "broken"))
 
     assert str(error) == "UNAVAILABLE: broken"
 
 
-def test_every_code_with_a_message_or_without_has_words() -> None:
+def test_an_error_without_message_has_a_text() -> None:
     error = error_from_rpc(FailedCall(grpc.StatusCode.DATA_LOSS))
 
     assert str(error) == "DATA_LOSS: data loss"
 
 
-def test_what_was_accepted_and_failed_is_no_refusal() -> None:
+def test_an_accepted_generation_that_failed_is_not_a_refusal() -> None:
     failure = Failure(reason=ErrorReason.ERROR_REASON_GENERATION_FAILED, message="the model gave up")
     accepted = generation("FAILED", 3, failure=failure)
     accepted.accept_time.GetCurrentTime()
@@ -73,7 +73,7 @@ def test_what_was_accepted_and_failed_is_no_refusal() -> None:
     assert (error.code, str(error)) == (None, "GENERATION_FAILED: the model gave up")
 
 
-def test_a_state_that_is_newer_than_the_stubs_has_a_name() -> None:
+def test_a_state_newer_than_the_stubs_has_a_name() -> None:
     newer = generation("QUEUED", 1)
     newer.state = 17  # type: ignore[assignment]
     assert state_name(newer) == "STATE_17"

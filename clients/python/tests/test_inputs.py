@@ -1,4 +1,4 @@
-"""Inputs and requests as people write them in Python; the generated twin."""
+"""Constructors of inputs and requests, and local media in inputs."""
 
 import asyncio
 import io
@@ -33,20 +33,20 @@ from hfgateway_client.requests import generation_filter, submit_request, timesta
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_one_image_may_be_given_as_it_is() -> None:
+def test_dop_accepts_a_single_image() -> None:
     assert dop("zoom", "https://a.test/1.png") == dop("zoom", ["https://a.test/1.png"])
 
 
 URL = "https://a.test/1.png"
 
 
-def test_an_input_of_urls_is_a_message_at_once() -> None:
+def test_an_input_with_urls_only_is_a_message() -> None:
     for input in (soul("x", image_reference_url=URL), dop("x", [URL], end_image_url=URL), speak(URL, URL, "x")):
         assert isinstance(input, GenerationInput)
     assert dop("zoom", (url for url in [URL])) == dop("zoom", URL)
 
 
-def test_text_is_a_url_also_where_it_names_a_file(tmp_path: Path) -> None:
+def test_a_str_is_a_url_even_if_it_names_a_file(tmp_path: Path) -> None:
     path = tmp_path / "secret.png"
     path.write_bytes(b"secret")
     for input in (dop("x", str(path)), soul("x", image_reference_url=str(path)), model("a/b", image_url=str(path))):
@@ -54,16 +54,16 @@ def test_text_is_a_url_also_where_it_names_a_file(tmp_path: Path) -> None:
 
 
 LOCAL: dict[str, tuple[Callable[[Any], AnyInput], int, GenerationInput]] = {
-    "soul": (lambda one: soul("x", image_reference_url=one), 1, soul("x", image_reference_url="u1")),
-    "dop": (lambda one: dop("x", one), 1, dop("x", "u1")),
+    "soul": (lambda media: soul("x", image_reference_url=media), 1, soul("x", image_reference_url="u1")),
+    "dop": (lambda media: dop("x", media), 1, dop("x", "u1")),
     "dop of several": (
-        lambda one: dop("x", [one, URL, one], end_image_url=one),
+        lambda media: dop("x", [media, URL, media], end_image_url=media),
         3,
         dop("x", ["u1", URL, "u2"], end_image_url="u3"),
     ),
-    "speak": (lambda one: speak(one, one, "x"), 2, speak("u1", "u2", "x")),
+    "speak": (lambda media: speak(media, media, "x"), 2, speak("u1", "u2", "x")),
     "model": (
-        lambda one: model("a/b", image_url=one, more={"list": [URL, one]}, number=1),
+        lambda media: model("a/b", image_url=media, more={"list": [URL, media]}, number=1),
         2,
         model("a/b", image_url="u1", more={"list": [URL, "u2"]}, number=1),
     ),
@@ -78,24 +78,26 @@ MEDIA: dict[str, Any] = {
 
 @pytest.mark.parametrize("media", MEDIA)
 @pytest.mark.parametrize("name", LOCAL)
-def test_what_is_here_waits_to_be_uploaded(name: str, media: str) -> None:
-    build, count, wanted = LOCAL[name]
+def test_an_input_with_local_media_becomes_a_message_after_their_upload(name: str, media: str) -> None:
+    build, count, expected = LOCAL[name]
     input = build(MEDIA[media])
     assert isinstance(input, LocalInput)
     assert input.media == [MEDIA[media]] * count
     input.urls += [f"u{number}" for number in range(1, count + 1)]
-    assert input.message() == input.message() == wanted
+    assert input.message() == input.message() == expected
 
 
-async def test_media_are_uploaded_first_and_once(gateway: ScriptedGateway, client: AsyncClient, tmp_path: Path) -> None:
+async def test_local_media_are_uploaded_first_and_only_once(
+    gateway: ScriptedGateway, client: AsyncClient, tmp_path: Path
+) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(b"picture")
     away = refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", retry_delay=0.01)
     refused = refusal("INVALID_ARGUMENT", "INPUT_REFUSED")
     gateway.on("UploadMedia", UploadMediaResponse(url="u1"), away, UploadMediaResponse(url="u2"))
     gateway.on("EstimateGeneration", pb.EstimateGenerationResponse(description="free"))
-    answer = pb.SubmitGenerationResponse(generation=generation("QUEUED", 1))
-    gateway.on("SubmitGeneration", refused, answer)
+    response = pb.SubmitGenerationResponse(generation=generation("QUEUED", 1))
+    gateway.on("SubmitGeneration", refused, response)
     input = speak(path, b"RIFF\0\0\0\0WAVE", "x")
 
     await client.estimate(input)
@@ -103,15 +105,15 @@ async def test_media_are_uploaded_first_and_once(gateway: ScriptedGateway, clien
         await client.submit(input, idempotency_key="key")
     await client.submit(input, idempotency_key="key")
 
-    wanted = speak("u1", "u2", "x")
-    assert [request.input for request in gateway.requests["SubmitGeneration"]] == [wanted, wanted]
-    assert [request.input for request in gateway.requests["EstimateGeneration"]] == [wanted]
+    expected = speak("u1", "u2", "x")
+    assert [request.input for request in gateway.requests["SubmitGeneration"]] == [expected, expected]
+    assert [request.input for request in gateway.requests["EstimateGeneration"]] == [expected]
     assert [parts[0].header.content_type for parts in gateway.requests["UploadMedia"]] == [
         "image/png", "audio/wav", "audio/wav",
     ]  # fmt: skip
 
 
-async def test_generate_uploads_first_too_and_without_asyncio(gateway: ScriptedGateway) -> None:
+async def test_generate_of_the_synchronous_client_uploads_local_media_first(gateway: ScriptedGateway) -> None:
     gateway.on("UploadMedia", UploadMediaResponse(url="u1"))
     done = generation("COMPLETED", 2)
     gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=done))
@@ -120,11 +122,11 @@ async def test_generate_uploads_first_too_and_without_asyncio(gateway: ScriptedG
     assert [request.input for request in gateway.requests["SubmitGeneration"]] == [dop("x", "u1")]
 
 
-def test_every_submit_has_a_key_and_an_empty_one_is_left_to_the_gateway_to_refuse() -> None:
-    def key(given: str | None) -> str:
+def test_every_submission_has_a_key_and_an_empty_key_is_not_replaced() -> None:
+    def key_of(idempotency_key: str | None) -> str:
         request = submit_request(
             soul("x"),
-            idempotency_key=given,
+            idempotency_key=idempotency_key,
             labels=None,
             wait_for="stored",
             wait_timeout=0.25,
@@ -136,25 +138,25 @@ def test_every_submit_has_a_key_and_an_empty_one_is_left_to_the_gateway_to_refus
         assert not request.HasField("start_timeout")
         return request.idempotency_key
 
-    assert len({key(None), key(None)}) == 2
-    assert key("") == ""
+    assert len({key_of(None), key_of(None)}) == 2
+    assert key_of("") == ""
 
 
-def test_a_moment_without_time_zone_is_refused() -> None:
-    moment = datetime(2026, 1, 2, tzinfo=UTC)
-    filter = generation_filter(ids=(), model_ids=(), labels=None, created_after=moment, created_before=None)
-    assert filter.created_after.ToDatetime(UTC) == moment
+def test_a_datetime_without_time_zone_is_refused() -> None:
+    time = datetime(2026, 1, 2, tzinfo=UTC)
+    filter = generation_filter(ids=(), model_ids=(), labels=None, created_after=time, created_before=None)
+    assert filter.created_after.ToDatetime(UTC) == time
     assert not filter.HasField("created_before")
     with pytest.raises(ValueError, match="no time zone"):
-        timestamp(moment.replace(tzinfo=None))
+        timestamp(time.replace(tzinfo=None))
 
 
-def test_the_synchronous_client_is_generated_from_the_asynchronous_one() -> None:
+def test_the_generated_synchronous_client_is_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "tools" / "unasync.py"), "--check"]
     assert subprocess.run(command, capture_output=True, text=True, check=False).stderr == ""
 
 
-def test_pings_are_rarer_than_the_gateway_forbids() -> None:
+def test_keepalive_pings_are_not_more_frequent_than_the_gateway_accepts() -> None:
     options = dict(CHANNEL_OPTIONS)
     assert int(options["grpc.keepalive_time_ms"]) > 10_000
     assert options["grpc.keepalive_permit_without_calls"] == 0

@@ -1,4 +1,4 @@
-"""The synchronous client on grpcio-testing's channel: every answer is scripted, and no time passes."""
+"""The synchronous client with the channel of grpcio-testing. Responses are scripted, and time does not pass."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class Script:
-    """Runs the client in a thread, and answers its calls from the test."""
+    """Runs the client in a thread, and responds to its calls from the test."""
 
     def __init__(self, time: FakeTime) -> None:
         self.channel = grpc_testing.channel([SERVICE], grpc_testing.strict_fake_time(0))
@@ -32,11 +32,11 @@ class Script:
         self.seen: Queue[int] = Queue()
         self._threads = ThreadPoolExecutor(1)
 
-    def begin(self, call: Callable[..., Result], *arguments: Any, **options: Any) -> Future[Result]:
+    def start(self, call: Callable[..., Result], *arguments: Any, **options: Any) -> Future[Result]:
         return self._threads.submit(call, *arguments, **options)
 
     def watch(self, after_revision: int = 0) -> Future[list[int]]:
-        """Begins to watch "g1"; the result is the revisions that were seen, each also put into ``seen``."""
+        """Start a watch of "g1". The result is its revisions. Each is put into ``seen`` when it arrives."""
 
         def watch() -> list[int]:
             revisions = []
@@ -45,9 +45,9 @@ class Script:
                 self.seen.put(changed.revision)
             return revisions
 
-        return self.begin(watch)
+        return self.start(watch)
 
-    def answer(self, rpc: str, step: Any) -> Any:
+    def respond(self, rpc: str, step: Any) -> Any:
         metadata, request, call = self.channel.take_unary_unary(SERVICE.methods_by_name[rpc])
         self.metadata = dict(metadata)
         if isinstance(step, Refusal):
@@ -60,7 +60,7 @@ class Script:
         _, request, call = self.channel.take_unary_stream(SERVICE.methods_by_name[rpc])
         for step in steps:
             if isinstance(step, Refusal):
-                # The fake channel drops what was not read yet, as a reset of a real connection may.
+                # The fake channel drops unread messages, as a reset of a real connection may do.
                 for _ in range(sum(not isinstance(step, Refusal) for step in steps)):
                     self.seen.get(timeout=60)
                 call.terminate(step.trailing_metadata(), step.code, step.failure.message)
@@ -87,9 +87,9 @@ def submitted(revision: int = 1) -> pb.SubmitGenerationResponse:
 LOST = Refusal(grpc.StatusCode.UNAVAILABLE, errors.Failure(message="connection reset"))
 
 
-def test_a_submit_is_repeated_as_it_is_with_growing_delays(script: Script, time: FakeTime) -> None:
-    result = script.begin(script.client.submit, soul("a lighthouse", version="v2"), start_timeout=90)
-    sent = [script.answer("SubmitGeneration", step) for step in (LOST, LOST, LOST, submitted(4))]
+def test_a_submission_is_retried_unchanged_with_growing_delays(script: Script, time: FakeTime) -> None:
+    result = script.start(script.client.submit, soul("a lighthouse", version="v2"), start_timeout=90)
+    sent = [script.respond("SubmitGeneration", step) for step in (LOST, LOST, LOST, submitted(4))]
 
     submission = result.result(5)
     assert submission.replayed
@@ -101,38 +101,38 @@ def test_a_submit_is_repeated_as_it_is_with_growing_delays(script: Script, time:
     assert script.metadata["authorization"] == "Bearer hfg_test"
 
 
-def test_a_wait_beyond_the_deadline_is_not_begun(script: Script, time: FakeTime) -> None:
+def test_a_retry_delay_beyond_the_deadline_raises_at_once(script: Script, time: FakeTime) -> None:
     away = refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", retry_delay=3600)
-    result = script.begin(script.client.submit, soul("a lighthouse"), idempotency_key="order-7")
-    script.answer("SubmitGeneration", away)
+    result = script.start(script.client.submit, soul("a lighthouse"), idempotency_key="order-7")
+    script.respond("SubmitGeneration", away)
 
     error = result.exception(5)
     assert isinstance(error, errors.GatewayUnavailable)
     assert (error.retry_delay, error.idempotency_key, time.slept) == (3600, "order-7", [])
 
 
-def test_a_gateway_that_sheds_load_is_asked_again_when_it_said(script: Script, time: FakeTime) -> None:
-    result = script.begin(script.client.get, "g1")
-    script.answer("GetGeneration", refusal("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", retry_delay=1.5))
-    script.answer("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 1)))
+def test_an_overloaded_gateway_is_called_again_after_its_retry_delay(script: Script, time: FakeTime) -> None:
+    result = script.start(script.client.get, "g1")
+    script.respond("GetGeneration", refusal("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", retry_delay=1.5))
+    script.respond("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 1)))
 
     assert result.result(5).id == "g1"
     assert time.slept == [1.5]
 
 
-def test_what_the_caller_asked_not_to_queue_is_not_repeated(script: Script, time: FakeTime) -> None:
-    result = script.begin(script.client.submit, soul("a lighthouse"), fail_when_saturated=True)
-    script.answer("SubmitGeneration", refusal("RESOURCE_EXHAUSTED", "UPSTREAM_SATURATED", retry_delay=1.5))
+def test_upstream_saturated_is_not_retried(script: Script, time: FakeTime) -> None:
+    result = script.start(script.client.submit, soul("a lighthouse"), fail_when_saturated=True)
+    script.respond("SubmitGeneration", refusal("RESOURCE_EXHAUSTED", "UPSTREAM_SATURATED", retry_delay=1.5))
 
     assert isinstance(result.exception(5), errors.UpstreamSaturated)
     assert time.slept == []
 
 
 def test_a_list_reads_all_pages(script: Script) -> None:
-    result = script.begin(lambda: [found.id for found in script.client.list(states=["QUEUED"], labels={"a": "b"})])
+    result = script.start(lambda: [found.id for found in script.client.list(states=["QUEUED"], labels={"a": "b"})])
     first = pb.ListGenerationsResponse(generations=[generation("QUEUED", 1, "g1")], next_page_token="more")
-    script.answer("ListGenerations", first)
-    request = script.answer("ListGenerations", pb.ListGenerationsResponse(generations=[generation("QUEUED", 1, "g2")]))
+    script.respond("ListGenerations", first)
+    request = script.respond("ListGenerations", pb.ListGenerationsResponse(generations=[generation("QUEUED", 1, "g2")]))
 
     assert result.result(5) == ["g1", "g2"]
     assert request.page_token == "more"
@@ -150,7 +150,7 @@ def test_a_watch_resumes_from_the_last_revision(script: Script, time: FakeTime) 
     assert time.slept == [0.2, 0.4]
 
 
-def test_an_answer_ends_the_count_of_failures(script: Script, time: FakeTime) -> None:
+def test_a_message_resets_the_number_of_failures(script: Script, time: FakeTime) -> None:
     result = script.watch()
     for revision in range(1, 4):
         script.stream("WatchGeneration", change("QUEUED", revision), LOST)
@@ -160,26 +160,26 @@ def test_an_answer_ends_the_count_of_failures(script: Script, time: FakeTime) ->
     assert time.slept == [0.2, 0.2, 0.2]
 
 
-def test_a_watch_of_what_is_done_already_is_empty(script: Script) -> None:
+def test_a_watch_after_the_final_revision_is_empty(script: Script) -> None:
     result = script.watch(after_revision=9)
     script.stream("WatchGeneration")
 
     assert result.result(5) == []
 
 
-def test_the_other_calls_return_what_they_are_about(script: Script) -> None:
+def test_cancel_delete_and_estimate_return_their_results(script: Script) -> None:
     client = script.client
-    for call, rpc, answer, expected in (
+    for call, rpc, fields, expected in (
         (lambda: client.cancel("g1").id, "CancelGeneration", {"generation": generation("CANCELED", 2)}, "g1"),
         (lambda: client.delete("g1"), "DeleteGeneration", {"removed_upstream": True}, True),
         (lambda: client.estimate(soul("x")).cost.credits, "EstimateGeneration", {"cost": {"credits": "1.5"}}, "1.5"),
     ):
-        result = script.begin(call)
-        script.answer(rpc, getattr(pb, f"{rpc}Response")(**answer))
+        result = script.start(call)
+        script.respond(rpc, getattr(pb, f"{rpc}Response")(**fields))
         assert result.result(5) == expected
 
 
-def test_no_asynchronous_servicer_is_given_to_grpc_testing() -> None:
-    """Its server would take the coroutine itself for the answer, and every such test would pass."""
-    entrance = "server_from_" + "dictionary"
-    assert [path.name for path in Path(__file__).parent.glob("*.py") if entrance in path.read_text()] == []
+def test_no_asynchronous_servicer_is_passed_to_grpc_testing() -> None:
+    """Its server would use the coroutine itself as the response, so that every such test would pass."""
+    forbidden = "server_from_" + "dictionary"
+    assert [path.name for path in Path(__file__).parent.glob("*.py") if forbidden in path.read_text()] == []

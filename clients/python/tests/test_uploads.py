@@ -1,4 +1,4 @@
-"""Uploads, from everything that can be uploaded, with both clients; and tokens for browsers."""
+"""Uploads from all kinds of sources, with both clients, and watch tokens."""
 
 import asyncio
 import io
@@ -22,7 +22,7 @@ from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
 
 MEDIA = bytes(range(256)) * 3000  # 750 KiB
-ANSWER = UploadMediaResponse(url="https://media.test/1", size=len(MEDIA))
+RESPONSE = UploadMediaResponse(url="https://media.test/1", size=len(MEDIA))
 CHUNK = 256 * 1024
 
 
@@ -57,17 +57,17 @@ def path(tmp_path: Path) -> Path:
 
 
 def sent(gateway: ScriptedGateway) -> tuple[UploadHeader, list[bytes]]:
-    """The header and the chunks of the one upload."""
+    """Return the header and the chunks of the only upload."""
     (parts,) = gateway.requests["UploadMedia"]
     assert [part.WhichOneof("part") for part in parts] == ["header"] + ["chunk"] * (len(parts) - 1)
     return parts[0].header, [part.chunk for part in parts[1:]]
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-async def test_media_is_sent_in_chunks(kind: str, path: Path, gateway: ScriptedGateway, client: AsyncClient) -> None:
-    gateway.on("UploadMedia", ANSWER)
+async def test_media_are_sent_in_chunks(kind: str, path: Path, gateway: ScriptedGateway, client: AsyncClient) -> None:
+    gateway.on("UploadMedia", RESPONSE)
 
-    assert await client.upload(SOURCES[kind](path), "image/png") == ANSWER
+    assert await client.upload(SOURCES[kind](path), "image/png") == RESPONSE
 
     header, chunks = sent(gateway)
     assert b"".join(chunks) == MEDIA
@@ -76,11 +76,11 @@ async def test_media_is_sent_in_chunks(kind: str, path: Path, gateway: ScriptedG
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind != "asynchronous pieces"])
-async def test_without_asyncio_too(kind: str, path: Path, gateway: ScriptedGateway) -> None:
-    gateway.on("UploadMedia", ANSWER)
+async def test_the_synchronous_client_uploads_as_well(kind: str, path: Path, gateway: ScriptedGateway) -> None:
+    gateway.on("UploadMedia", RESPONSE)
     with Client(gateway.address) as client:
         source = SOURCES[kind](path)
-        assert await asyncio.to_thread(client.upload, source, "image/png", size=len(MEDIA)) == ANSWER
+        assert await asyncio.to_thread(client.upload, source, "image/png", size=len(MEDIA)) == RESPONSE
 
     header, chunks = sent(gateway)
     assert (header.size, b"".join(chunks)) == (len(MEDIA), MEDIA)
@@ -101,20 +101,20 @@ async def async_broken() -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("source", [broken, async_broken])
-async def test_a_source_that_fails_ends_the_upload_with_its_own_error(
+async def test_an_exception_of_the_source_is_raised(
     source: Callable[[], Any], gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
-    gateway.on("UploadMedia", ANSWER)
+    gateway.on("UploadMedia", RESPONSE)
 
     with pytest.raises(DiskError):
         await client.upload(source(), "image/png")
 
     (parts,) = gateway.requests["UploadMedia"]
-    assert parts[-1].HasField("header")  # so half of it is never taken for the whole: any gateway refuses that
+    assert parts[-1].HasField("header")  # so that the gateway refuses it, and does not store a part as the whole
 
 
-async def test_a_source_that_fails_without_asyncio(gateway: ScriptedGateway) -> None:
-    gateway.on("UploadMedia", ANSWER)
+async def test_the_synchronous_client_raises_an_exception_of_the_source(gateway: ScriptedGateway) -> None:
+    gateway.on("UploadMedia", RESPONSE)
     with Client(gateway.address) as client:
         with pytest.raises(DiskError):
             await asyncio.to_thread(client.upload, broken(), "image/png")
@@ -126,10 +126,10 @@ AWAY = refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", retry_delay=0.01)
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-async def test_a_failed_upload_is_made_again_where_its_source_can_be_read_again(
+async def test_a_failed_upload_is_retried_if_its_source_is_rereadable(
     kind: str, path: Path, gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
-    gateway.on("UploadMedia", AWAY, gateway.cut, ANSWER)
+    gateway.on("UploadMedia", AWAY, gateway.cut, RESPONSE)
     source = SOURCES[kind](path)
 
     if "pieces" in kind:
@@ -137,15 +137,15 @@ async def test_a_failed_upload_is_made_again_where_its_source_can_be_read_again(
             await client.upload(source, "image/png")
         assert len(gateway.requests["UploadMedia"]) == 1
         return
-    assert await client.upload(source, "image/png") == ANSWER
+    assert await client.upload(source, "image/png") == RESPONSE
 
     attempts = gateway.requests["UploadMedia"]
     assert len(attempts) == 3
     assert [b"".join(part.chunk for part in parts) for parts in attempts] == [MEDIA] * 3
 
 
-async def test_a_file_is_read_from_where_it_stands(gateway: ScriptedGateway, client: AsyncClient) -> None:
-    gateway.on("UploadMedia", AWAY, ANSWER)
+async def test_a_file_is_read_from_its_current_position(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    gateway.on("UploadMedia", AWAY, RESPONSE)
     file = io.BytesIO(MEDIA)
     file.seek(1000)
     await client.upload(file, "image/png")
@@ -155,8 +155,8 @@ async def test_a_file_is_read_from_where_it_stands(gateway: ScriptedGateway, cli
     assert b"".join(part.chunk for part in second) == MEDIA[1000:]
 
 
-async def test_a_refusal_while_the_parts_are_written_is_told_as_that(gateway: ScriptedGateway) -> None:
-    times = 500  # grpc.aio alone tells INTERNAL for some of them
+async def test_a_refusal_during_the_upload_has_the_status_of_the_server(gateway: ScriptedGateway) -> None:
+    times = 500  # grpc.aio alone reports INTERNAL for some of them
     gateway.on("UploadMedia", *[replace(refusal("INVALID_ARGUMENT", "INPUT_REFUSED"), early=True)] * times)
     parts = [UploadMediaRequest(header=UploadHeader()), *[UploadMediaRequest(chunk=bytes(100_000))] * 50]
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -167,14 +167,14 @@ async def test_a_refusal_while_the_parts_are_written_is_told_as_that(gateway: Sc
             assert error_from_rpc(refused.value).reason == "INPUT_REFUSED"
 
 
-async def test_a_refusal_is_not_made_again(gateway: ScriptedGateway, client: AsyncClient) -> None:
-    gateway.on("UploadMedia", refusal("INVALID_ARGUMENT", "INPUT_REFUSED"), ANSWER)
+async def test_a_refused_upload_is_not_retried(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    gateway.on("UploadMedia", refusal("INVALID_ARGUMENT", "INPUT_REFUSED"), RESPONSE)
     with pytest.raises(errors.InputRefused):
         await client.upload(MEDIA, "image/png")
     assert len(gateway.requests["UploadMedia"]) == 1
 
 
-async def test_a_gateway_that_stays_away_is_told_of_in_the_end(gateway: ScriptedGateway) -> None:
+async def test_retries_of_an_upload_end_if_the_gateway_stays_unavailable(gateway: ScriptedGateway) -> None:
     gateway.on("UploadMedia", *[refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", retry_delay=0.01)] * 1000)
     async with AsyncClient(gateway.address, timeout=2.0) as client:
         with pytest.raises(errors.UpstreamUnavailable):
@@ -200,24 +200,26 @@ TYPES = {
 
 
 @pytest.mark.parametrize("name", TYPES)
-async def test_the_type_is_found_out(name: str, tmp_path: Path, gateway: ScriptedGateway, client: AsyncClient) -> None:
-    first, wanted = TYPES[name]
+async def test_the_content_type_is_determined(
+    name: str, tmp_path: Path, gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    content, expected = TYPES[name]
     path = tmp_path / name
-    path.write_bytes(first + MEDIA[:100])
-    gateway.on("UploadMedia", ANSWER, ANSWER, ANSWER)
+    path.write_bytes(content + MEDIA[:100])
+    gateway.on("UploadMedia", RESPONSE, RESPONSE, RESPONSE)
 
     await client.upload(path)
     with path.open("rb") as file:
         await client.upload(file)
-    if first:
+    if content:
         await client.upload(path.read_bytes())
 
     types = [parts[0].header.content_type for parts in gateway.requests["UploadMedia"]]
-    assert types == [wanted] * (3 if first else 2)
+    assert types == [expected] * (3 if content else 2)
 
 
 @pytest.mark.parametrize("source", [b"words", io.BytesIO(b""), pieces()])
-async def test_a_type_that_nothing_tells_is_asked_for(source: Any, client: AsyncClient) -> None:
+async def test_a_content_type_that_cannot_be_determined_is_required(source: Any, client: AsyncClient) -> None:
     with pytest.raises(ValueError, match="content_type is required"):
         await client.upload(source)
 
@@ -226,11 +228,11 @@ async def test_a_type_that_nothing_tells_is_asked_for(source: Any, client: Async
     ("mode", "format", "saved"),
     [("RGBA", "png", "PNG"), ("RGBA", "jpeg", "JPEG"), ("P", "jpeg", "JPEG"), ("RGB", "webp", "WEBP")],
 )
-async def test_an_image_of_pillow_is_uploaded_as_a_file(
+async def test_a_pillow_image_is_encoded_and_uploaded(
     mode: str, format: str, saved: str, gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     picture = Image.new("RGB", (30, 20), "teal").convert(mode)
-    gateway.on("UploadMedia", AWAY, ANSWER)
+    gateway.on("UploadMedia", AWAY, RESPONSE)
 
     await client.upload(picture, format=format)
 
@@ -241,9 +243,9 @@ async def test_an_image_of_pillow_is_uploaded_as_a_file(
         assert (sent_picture.format, sent_picture.size) == (saved, (30, 20))
 
 
-def test_pillow_is_imported_by_nobody_but_its_user() -> None:
-    loaded = "import sys, hfgateway_client; print('PIL' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+def test_the_client_does_not_import_pillow() -> None:
+    program = "import sys, hfgateway_client; print('PIL' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
@@ -268,9 +270,7 @@ async def test_an_upload_ends_at_its_timeout_and_when_it_is_canceled(
         await uploading
 
 
-async def test_an_address_to_upload_to_and_a_token_are_asked_for_again(
-    gateway: ScriptedGateway, client: AsyncClient
-) -> None:
+async def test_create_upload_and_create_watch_token_are_retried(gateway: ScriptedGateway, client: AsyncClient) -> None:
     away = refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", retry_delay=0.01)
     gateway.on("CreateUpload", away, CreateUploadResponse(upload_url="https://media.test/put"))
     gateway.on("CreateWatchToken", away, CreateWatchTokenResponse(token="hfw_test"))

@@ -1,4 +1,4 @@
-"""The cases of protos/vectors, which the clients of all languages share."""
+"""The test vectors in protos/vectors, which the clients of all languages share."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MILLISECOND = 0.001
 
 
 def cases(file: str, name: str) -> Any:
-    """A parameter `case` for each case of a list, under its name."""
+    """Return a decorator that parametrizes a test with the cases of a list."""
     found = json.loads((VECTORS / f"{file}.json").read_text())[name]
     return pytest.mark.parametrize("case", found, ids=[case.get("name") for case in found])
 
@@ -54,7 +54,7 @@ def cases(file: str, name: str) -> Any:
 
 
 @cases("errors", "calls")
-def test_a_failed_call_becomes_the_error_that_its_meaning_asks_for(case: dict[str, Any]) -> None:
+def test_a_failed_call_raises_the_error_of_the_vector(case: dict[str, Any]) -> None:
     details = (("grpc-status-details-bin", base64.b64decode(case["details"])),) if case["details"] else ()
     error = error_from_rpc(FailedCall(grpc.StatusCode[case["code"]], case["message"], details))
 
@@ -73,7 +73,7 @@ def test_a_failed_call_becomes_the_error_that_its_meaning_asks_for(case: dict[st
 
 
 @cases("errors", "generations")
-def test_a_generation_without_output_becomes_the_error_of_its_end(case: dict[str, Any]) -> None:
+def test_a_generation_without_output_raises_the_error_of_the_vector(case: dict[str, Any]) -> None:
     generation = json_format.ParseDict(case["generation"], Generation())
     error = error_from_generation(generation)
 
@@ -88,7 +88,7 @@ def test_a_generation_without_output_becomes_the_error_of_its_end(case: dict[str
 
 
 def refused(error: dict[str, Any]) -> Refusal:
-    """An error of the vectors, as a gateway makes it; as the transport does, where it has no reason."""
+    """Return a step that fails with an error of the vectors. Without a reason it is an error of the transport."""
     reason = error["reason"]
     known = f"ERROR_REASON_{reason}" in ErrorReason.keys()  # noqa: SIM118 - no dict: it cannot be iterated
     failure = Failure(reason=f"ERROR_REASON_{reason}" if known else "ERROR_REASON_UNSPECIFIED", message="refused")
@@ -97,10 +97,10 @@ def refused(error: dict[str, Any]) -> Refusal:
     return Refusal(grpc.StatusCode[error["code"]], failure, "" if known else reason, details=bool(reason))
 
 
-def test_the_defaults_are_those_of_all_clients() -> None:
-    told = json.loads((VECTORS / "retries.json").read_text())["defaults"]
+def test_the_default_retry_policy_is_that_of_all_clients() -> None:
+    defaults = json.loads((VECTORS / "retries.json").read_text())["defaults"]
     policy = RetryPolicy()
-    assert told == {
+    assert defaults == {
         "first_delay": policy.first_delay,
         "max_delay": policy.max_delay,
         "call_timeout": AsyncClient.__init__.__kwdefaults__["timeout"],
@@ -109,7 +109,7 @@ def test_the_defaults_are_those_of_all_clients() -> None:
 
 
 @cases("retries", "repeats")
-def test_what_is_repeated(case: dict[str, Any]) -> None:
+def test_whether_an_error_is_retried(case: dict[str, Any]) -> None:
     refusal = refused(case)
     error = error_from_rpc(FailedCall(refusal.code, "refused", refusal.trailing_metadata()))
     assert error.reason == case["reason"]
@@ -117,19 +117,19 @@ def test_what_is_repeated(case: dict[str, Any]) -> None:
 
 
 @cases("retries", "delays")
-def test_how_long_is_waited(case: dict[str, Any]) -> None:
+def test_the_delay_before_a_retry(case: dict[str, Any]) -> None:
     delay = RetryPolicy().delay(case["failures"], case["retry_delay"], case["chance"])
     assert delay == pytest.approx(case["delay"], abs=MILLISECOND)
 
 
 @cases("retries", "calls")
-async def test_a_call_is_made_again(case: dict[str, Any], gateway: ScriptedGateway, time: FakeTime) -> None:
-    def attempt(told: dict[str, Any]) -> Any:
+async def test_a_call_is_retried(case: dict[str, Any], gateway: ScriptedGateway, time: FakeTime) -> None:
+    def attempt(described: dict[str, Any]) -> Any:
         async def fail(_request: object) -> Refusal:
-            time.now += told["takes"]
-            return refused(told["error"])
+            time.now += described["takes"]
+            return refused(described["error"])
 
-        return fail if "error" in told else pb.GetGenerationResponse()
+        return fail if "error" in described else pb.GetGenerationResponse()
 
     gateway.on("GetGeneration", *map(attempt, case["attempts"]))
     timers = Timers(time.clock, time.async_sleep, lambda: case["chance"])
@@ -148,7 +148,7 @@ async def test_a_call_is_made_again(case: dict[str, Any], gateway: ScriptedGatew
 
 
 @cases("retries", "watches")
-async def test_a_watch_is_opened_again(case: dict[str, Any], gateway: ScriptedGateway, time: FakeTime) -> None:
+async def test_a_watch_is_resumed(case: dict[str, Any], gateway: ScriptedGateway, time: FakeTime) -> None:
     revision = 0
 
     def message(kind: str) -> pb.WatchGenerationResponse:
@@ -181,7 +181,7 @@ async def test_a_watch_is_opened_again(case: dict[str, Any], gateway: ScriptedGa
 
 
 @cases("cursor", "watches")
-async def test_a_watch_of_one_tells_every_revision_once(
+async def test_a_watch_yields_every_revision_once(
     case: dict[str, Any], gateway: ScriptedGateway, time: FakeTime
 ) -> None:
     away = Refusal(grpc.StatusCode.UNAVAILABLE, Failure(message="away"), details=False)
@@ -198,18 +198,18 @@ async def test_a_watch_of_one_tells_every_revision_once(
 
 
 @cases("cursor", "cases")
-def test_a_watch_of_many_tells_everything_once(case: dict[str, Any]) -> None:
+def test_a_watch_of_many_yields_the_events_of_the_vector(case: dict[str, Any]) -> None:
     cursor = WatchCursor(case["resume_token"])
     for stream in case["streams"]:
         assert cursor.resume_token == stream["opened_with"]
         events = list(cursor.stream_opened())
         for message in stream["messages"]:
             events += cursor.received(json_format.ParseDict(message, pb.WatchGenerationsResponse()))
-        assert [told(event) for event in events] == stream["events"]
+        assert [as_json(event) for event in events] == stream["events"]
 
 
-def told(event: WatchEvent) -> dict[str, Any]:
-    """An event as the vectors write it."""
+def as_json(event: WatchEvent) -> dict[str, Any]:
+    """Return an event in the format of the vectors."""
     match event:
         case GenerationChanged(token, generation):
             return {"event": "changed", "resume_token": token, "id": generation.id, "revision": generation.revision}
@@ -228,7 +228,7 @@ def told(event: WatchEvent) -> dict[str, Any]:
 
 
 @cases("inputs", "inputs")
-def test_a_constructor_makes_the_input(case: dict[str, Any]) -> None:
+def test_a_constructor_returns_the_input(case: dict[str, Any]) -> None:
     arguments = dict(case["arguments"])
     if case["constructor"] == "model":
         made = model(arguments["model_id"], **arguments["parameters"])
@@ -242,8 +242,8 @@ async def test_a_method_sends_the_request(case: dict[str, Any], gateway: Scripte
     module = token_service_pb2 if case["method"] == "create_watch_token" else pb
     expected = json_format.ParseDict(case["request"], getattr(module, case["message"])())
     rpc = case["message"].removesuffix("Request")
-    answer = getattr(module, f"{rpc}Response")()
-    gateway.on(rpc, [] if rpc.startswith("Watch") else answer)
+    response = getattr(module, f"{rpc}Response")()
+    gateway.on(rpc, [] if rpc.startswith("Watch") else response)
 
     arguments = {name: _read(name, value) for name, value in case["arguments"].items()}
     positional = [arguments.pop(name) for name in ("input", "id") if name in arguments]
