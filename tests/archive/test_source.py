@@ -83,8 +83,8 @@ async def test_redirects_of_a_media_server_are_not_followed() -> None:
 @pytest.mark.parametrize(
     ("headers", "why"),
     [
-        ({"Content-Range": "bytes 3-5/6"}, "another part"),
-        ({"Content-Range": "nonsense"}, "another part"),
+        ({"Content-Range": "bytes 3-5/6"}, "another range"),
+        ({"Content-Range": "nonsense"}, "another range"),
         ({"Content-Encoding": "br"}, "compressed"),
     ],
 )
