@@ -77,7 +77,7 @@ class Agents:
 
         The message is sent at most once: retries use the same idempotency key. If the call fails, the error has the key
         in ``idempotency_key``; call ``send`` again with it. `SessionBusy`, `InputRefused`, `UpstreamSaturated`,
-        `NotFound` and `KeyReused` mean that nothing was charged.
+        `NotFound` and `KeyReused` mean that this call sent and charged nothing.
 
         Args:
             session_id: The id of the session.

@@ -101,8 +101,9 @@ class CallbackMethods:
         become empty. Pass only ``labels={}`` to remove the filter.
 
         Args:
-            callback_id: The id of the callback. paused: True pauses the callback. False resumes it, and the gateway
-                delivers the changes that it missed, if it still has them.
+            callback_id: The id of the callback.
+            paused: True pauses the callback. False resumes it, and the gateway delivers the changes that the callback
+                missed, if it still has them.
             every_change: Whether to report every change of a generation, and not only its end.
             states: Report only changes to these states.
             model_ids: Report only generations of these models.

@@ -34,7 +34,7 @@ from hfgateway_client.submission import Submission
 class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
     """A client of a gateway.
 
-    It can be used for any number of concurrent calls. Close it with `close`, or use it in an ``async with`` block.
+    It can be used for any number of concurrent calls. Close it with `close`, or use it as a context manager.
 
     All times are in seconds. Failed calls are retried if that has no second effect; see `RetryPolicy`. A timeout, an
     error or a canceled call never cancels the generation.
@@ -311,7 +311,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         Args:
             generation_id: The id of the generation.
             timeout: How long to wait, in seconds. After it the generation is returned as it is; see its ``done``.
-            Default: no limit.
+                Default: no limit.
 
         Raises:
             NotFound: The tenant has no generation with this id.

@@ -35,7 +35,7 @@ from hfgateway_client.submission import Submission
 class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
     """A client of a gateway.
 
-    It can be used for any number of concurrent calls. Close it with `close`, or use it in an ``with`` block.
+    It can be used for any number of concurrent calls. Close it with `close`, or use it as a context manager.
 
     All times are in seconds. Failed calls are retried if that has no second effect; see `RetryPolicy`. A timeout, an
     error or a canceled call never cancels the generation.
@@ -309,7 +309,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         Args:
             generation_id: The id of the generation.
             timeout: How long to wait, in seconds. After it the generation is returned as it is; see its ``done``.
-            Default: no limit.
+                Default: no limit.
 
         Raises:
             NotFound: The tenant has no generation with this id.
