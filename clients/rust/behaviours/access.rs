@@ -1,4 +1,4 @@
-//! Who may call, and over what.
+//! Authentication, tenants and TLS.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn other_tenant(stage: Stage) {
     let input = fox();
     let submit = Submit::new(input.clone()).key(Uuid::new_v4());
     let first = stage.client.submit(submit.clone()).await.expect("it is submitted");
-    let other = stage.another().api_key(stage.told("OTHER_API_KEY")).build().expect("a client");
+    let other = stage.another().api_key(stage.variable("OTHER_API_KEY")).build().expect("a client");
     fails(other.get(first.id()).await, Kind::NotFound, "NOT_FOUND");
     let second = other.submit(submit).await.expect("it is submitted");
     assert!(!second.replayed);
@@ -40,8 +40,8 @@ async fn other_tenant(stage: Stage) {
 
 async fn tls(stage: Stage) {
     let input = fox();
-    let secured = || Client::builder(stage.told("TLS_ADDRESS")).api_key(stage.told("API_KEY"));
-    let client = secured().tls(Tls::authority(stage.told("TLS_CA"))).build().expect("a client");
+    let secured = || Client::builder(stage.variable("TLS_ADDRESS")).api_key(stage.variable("API_KEY"));
+    let client = secured().tls(Tls::authority(stage.variable("TLS_CA"))).build().expect("a client");
     let submission = client.submit(input.clone()).await.expect("it is submitted");
     assert_eq!(submission.generation.state_name(), "QUEUED");
     stage.charged(&input.prompt, 1, 1).await;

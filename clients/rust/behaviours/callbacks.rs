@@ -25,7 +25,7 @@ behaviours!(
     redeliver_delivery,
 );
 
-/// To where nobody listens, of generations that nobody submits.
+/// Returns a callback for a label that no generation has, to an address on which nothing listens.
 fn request() -> CreateCallbackRequest {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let labels = HashMap::from([("run".to_owned(), unique("nothing"))]);
@@ -40,7 +40,7 @@ async fn created(stage: &Stage) -> CreatedCallback {
     stage.client.create_callback(request()).await.expect("it is created")
 }
 
-/// A tenant may have only so many.
+/// Deletes the callback, because a tenant may have only a few.
 async fn drop(stage: &Stage, callback: &CreatedCallback) {
     stage.client.delete_callback(callback.id()).await.expect("it is deleted");
 }
@@ -57,7 +57,7 @@ async fn create_callback(stage: Stage) {
 async fn get_callback(stage: Stage) {
     let made = created(&stage).await;
     assert_eq!(stage.client.get_callback(made.id()).await.expect("it is found"), made.callback);
-    let other = stage.another().api_key(stage.told("OTHER_API_KEY")).build().expect("a client");
+    let other = stage.another().api_key(stage.variable("OTHER_API_KEY")).build().expect("a client");
     fails(other.get_callback(made.id()).await, Kind::NotFound, "NOT_FOUND");
     drop(&stage, &made).await;
 }
@@ -100,7 +100,7 @@ async fn rotate_callback_secret(stage: Stage) {
 
 async fn test_callback(stage: Stage) {
     let made = created(&stage).await;
-    let delivery = stage.client.test_callback(made.id()).await.expect("it is told");
+    let delivery = stage.client.test_callback(made.id()).await.expect("a delivery");
     assert_eq!((delivery.state(), delivery.problem()), (DeliveryState::Failed, DeliveryProblem::Connection));
     assert_eq!(delivery.http_status, 0);
     drop(&stage, &made).await;
@@ -109,8 +109,8 @@ async fn test_callback(stage: Stage) {
 async fn list_deliveries(stage: Stage) {
     let made = created(&stage).await;
     assert_eq!(all(stage.client.list_deliveries(made.id())).await, []);
-    let nobodys = stage.client.list_deliveries("").next().await.expect("an answer");
-    fails(nobodys, Kind::InvalidInput, "INVALID_INPUT");
+    let refused = stage.client.list_deliveries("").next().await.expect("a response");
+    fails(refused, Kind::InvalidInput, "INVALID_INPUT");
     drop(&stage, &made).await;
 }
 

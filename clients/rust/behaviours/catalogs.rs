@@ -1,4 +1,4 @@
-//! What Higgsfield offers.
+//! The catalogs.
 
 use hfgateway_client::{
     Kind, StreamExt,
@@ -26,7 +26,7 @@ async fn list_models(stage: Stage) {
     }
 }
 
-/// Whether the schema of a model has the parameter.
+/// Returns whether the schema of a model has the parameter.
 fn takes(model: &Model, parameter: &str) -> bool {
     let schema = model.parameters_schema.as_ref();
     let properties = schema.and_then(|schema| schema.fields.get("properties")).and_then(|value| value.kind.as_ref());
@@ -38,7 +38,7 @@ async fn get_model(stage: Stage) {
     let model = stage.client.get_model(id).await.expect("it is known");
     assert_eq!(model.id, id);
     assert!(takes(&model, "prompt"));
-    let unknown = stage.client.get_model(unique("nobodys/model").replace(' ', "-")).await;
+    let unknown = stage.client.get_model(unique("unknown/model").replace(' ', "-")).await;
     fails(unknown, Kind::ModelUnknown, "MODEL_UNKNOWN");
 }
 
@@ -70,6 +70,6 @@ async fn list_presets(stage: Stage) {
     let presets = all(stage.client.list_presets(&model.id)).await;
     assert!(!presets.is_empty());
     assert!(presets.iter().all(|preset| !preset.id.is_empty() && !preset.name.is_empty()), "{presets:?}");
-    let mut unknown = stage.client.list_presets(unique("nobodys/model").replace(' ', "-"));
-    fails(unknown.next().await.expect("an answer"), Kind::ModelUnknown, "MODEL_UNKNOWN");
+    let mut unknown = stage.client.list_presets(unique("unknown/model").replace(' ', "-"));
+    fails(unknown.next().await.expect("a response"), Kind::ModelUnknown, "MODEL_UNKNOWN");
 }

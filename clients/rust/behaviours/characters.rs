@@ -1,4 +1,4 @@
-//! Characters, and the end of their training.
+//! Characters and their training.
 
 use hfgateway_client::{
     CreatedCharacter, Kind, character,
@@ -42,7 +42,7 @@ async fn get_character(stage: Stage) {
     let found = stage.client.get_character(created.id()).await.expect("it is found");
     assert_eq!((found.id.as_str(), &found.name), (created.id(), &created.character.name));
     fails(stage.client.get_character(Uuid::new_v4()).await, Kind::NotFound, "NOT_FOUND");
-    let other = stage.another().api_key(stage.told("OTHER_API_KEY")).build().expect("a client");
+    let other = stage.another().api_key(stage.variable("OTHER_API_KEY")).build().expect("a client");
     fails(other.get_character(created.id()).await, Kind::NotFound, "NOT_FOUND");
 }
 

@@ -1,4 +1,4 @@
-//! Canceling, deleting, explaining, estimating, and calls that get no answer.
+//! Canceling, deleting, explaining, estimating, and calls without a response.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn cancel_pending(stage: Stage) {
     assert_eq!(submission.generation.state_name(), "PENDING");
     let canceled = stage.client.cancel(submission.id()).await.expect("it is canceled");
     assert_eq!(canceled.state_name(), "CANCELED");
-    // The next gateway was not told to wait, and would send what still waits.
+    // A new gateway has no retry delay: it would send a pending generation at once.
     stage.restart().await;
     stage.charged(&input.prompt, 0, 1).await;
 }
@@ -57,14 +57,14 @@ async fn cancel_ended(stage: Stage) {
     assert_eq!(error.metadata()["state"], "COMPLETED");
 }
 
-fn credits(answer: EstimateGenerationResponse) -> f64 {
-    answer.cost.expect("a cost").credits.parse().expect("a number")
+fn credits(response: EstimateGenerationResponse) -> f64 {
+    response.cost.expect("a cost").credits.parse().expect("a number")
 }
 
 async fn estimate(stage: Stage) {
     let input = fox();
-    let answer = stage.client.estimate(input.clone()).await.expect("an estimate");
-    assert!(credits(answer) > 0.0);
+    let response = stage.client.estimate(input.clone()).await.expect("an estimate");
+    assert!(credits(response) > 0.0);
     stage.charged(&input.prompt, 0, 0).await;
 }
 
@@ -72,7 +72,7 @@ async fn estimate_upstream_away(stage: Stage) {
     let input = fox();
     stage.plan(&input.prompt, json!({"on": "estimate", "kind": "503", "times": 100})).await;
     let impatient = RetryPolicy { repeat_calls_for: Some(Duration::ZERO), ..Default::default() };
-    let client = stage.another().api_key(stage.told("API_KEY")).retry(impatient).build().expect("a client");
+    let client = stage.another().api_key(stage.variable("API_KEY")).retry(impatient).build().expect("a client");
     let error = fails(client.estimate(input).await, Kind::UpstreamUnavailable, "UPSTREAM_UNAVAILABLE");
     assert!(error.retryable());
 }
@@ -81,8 +81,8 @@ async fn estimate_credentials_refused(stage: Stage) {
     let input = fox();
     let body = json!({"detail": "Invalid credentials"});
     stage.plan(&input.prompt, json!({"on": "estimate", "status": 401, "body": body})).await;
-    let answer = stage.client.estimate(input).await;
-    fails(answer, Kind::UpstreamCredentialsRefused, "UPSTREAM_CREDENTIALS_REFUSED");
+    let response = stage.client.estimate(input).await;
+    fails(response, Kind::UpstreamCredentialsRefused, "UPSTREAM_CREDENTIALS_REFUSED");
 }
 
 async fn delete(stage: Stage) {

@@ -1,4 +1,4 @@
-//! Reading, waiting and watching, over connections that are cut and gateways that are restarted.
+//! Reading, waiting and watching, also over cut connections and restarts of the gateway.
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ async fn watch_resumes_after_restart(stage: Stage) {
     watch_over(&stage, Trouble::Restart).await;
 }
 
-/// Every revision once and in order, to COMPLETED with its outputs.
+/// Checks that a watch has every revision, once and in order, to COMPLETED with its outputs.
 async fn watch_over(stage: &Stage, trouble: Trouble) {
     let submission = stage.queued(fox()).await;
     let mut seen = Vec::new();
@@ -226,7 +226,7 @@ async fn generate_failed(stage: Stage) {
     stage.charged(&input.prompt, 0, 1).await;
 }
 
-/// What became of `generate`, and all the progress that was seen.
+/// Returns the result of `generate`, and the progress that it reported.
 async fn generated(stage: &Stage, input: SoulInput) -> (Result<Generation, Error>, Vec<Generation>) {
     let (queued, is_queued) = oneshot::channel();
     let mut queued = Some(queued);

@@ -1,5 +1,5 @@
-//! The behaviours of docs/clients.md, performed by the Rust client: those that are named, else all, one after the other;
-//! one line of JSON for each. `python -m tests.clients.harness` gives it what it needs.
+//! Runs the behaviours of docs/clients.md with the Rust client: the named ones or all, one after the other. Prints a line
+//! of JSON for each. `python -m tests.clients.harness` provides the environment.
 
 mod access;
 mod callbacks;
@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What was wrong, if anything was: behaviours panic. A task of its own survives that.
+/// Runs a behaviour and returns its error. Behaviours fail by a panic, so each runs in its own task.
 async fn judge(behaviour: &Behaviour, stage: &Stage) -> Result<(), String> {
     let mut task = tokio::spawn((behaviour.perform)(stage.clone()));
     match tokio::time::timeout(PATIENCE, &mut task).await {

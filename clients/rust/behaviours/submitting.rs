@@ -1,4 +1,4 @@
-//! Submits: once, however often they are made or their answers get lost.
+//! Submissions: charged once, even if they are repeated or their responses are lost.
 
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ async fn submit_saturated(stage: Stage) {
     assert!(error.retry_delay().is_some_and(|delay| !delay.is_zero()));
     assert!(error.retryable());
     stage.charged(&input.prompt, 0, 1).await;
-    // A gateway that was told to wait would have the next behaviours wait.
+    // The retry delay would hold up the next behaviours; a new gateway has none.
     stage.restart().await;
 }
 

@@ -1,4 +1,4 @@
-//! Media through the gateway, and past it.
+//! Uploads through the gateway, and directly to the storage.
 
 use std::{collections::HashMap, env, io::Cursor};
 
@@ -11,7 +11,7 @@ use crate::{
 
 behaviours!(upload_bytes, upload_stream, upload_refused, create_upload);
 
-/// One grey pixel.
+/// A PNG with one grey pixel.
 const PNG: &[u8] = &[
     0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, // signature
     0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b,

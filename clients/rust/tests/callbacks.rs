@@ -28,7 +28,7 @@ fn delivery() -> Delivery {
 }
 
 #[tokio::test]
-async fn a_creation_keeps_its_key_over_repeats_and_prints_no_secret() {
+async fn a_creation_is_retried_with_its_key_and_prints_no_secret() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     let (callback, secret) = (Some(callback("b1")), "whsec_1".to_owned());
@@ -45,7 +45,7 @@ async fn a_creation_keeps_its_key_over_repeats_and_prints_no_secret() {
 }
 
 #[tokio::test]
-async fn a_creation_that_failed_has_its_key() {
+async fn the_error_of_a_creation_has_its_key() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.refuses(status(tonic::Code::ResourceExhausted, "QUOTA_EXCEEDED", None));
@@ -56,7 +56,7 @@ async fn a_creation_that_failed_has_its_key() {
 }
 
 #[tokio::test]
-async fn both_lists_read_on_page_after_page() {
+async fn both_lists_fetch_all_pages() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.tells(ListCallbacksResponse { callbacks: vec![callback("b2")], next_page_token: "p2".to_owned() });
@@ -79,7 +79,7 @@ async fn both_lists_read_on_page_after_page() {
 }
 
 #[tokio::test]
-async fn the_other_calls_ask_for_what_they_are_named_for() {
+async fn the_other_methods_send_their_requests() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.tells(GetCallbackResponse { callback: Some(callback("b1")) });

@@ -1,4 +1,4 @@
-//! The lists of what Higgsfield offers.
+//! The catalogs.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
     timers::ManualTimers,
 };
 
-/// All that there is, which has to come without an error, and to end.
+/// Returns all items of a stream, which must end without an error.
 pub async fn all<T>(mut stream: BoxStream<T>) -> Vec<T> {
     let reads = async {
         let mut items = Vec::new();
@@ -38,7 +38,7 @@ fn second() -> String {
 }
 
 #[tokio::test]
-async fn models_are_fetched_page_after_page() {
+async fn list_models_fetches_all_pages() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.tells(ListModelsResponse {
@@ -55,7 +55,7 @@ async fn models_are_fetched_page_after_page() {
 }
 
 #[tokio::test]
-async fn the_other_lists_read_on_too() {
+async fn the_other_lists_fetch_all_pages() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     let (one, other) = (Motion { id: "m1".to_owned(), ..Default::default() }, Motion::default());
@@ -93,7 +93,7 @@ async fn the_other_lists_read_on_too() {
 }
 
 #[tokio::test]
-async fn a_model_that_is_unknown_is_an_error_of_its_own() {
+async fn an_unknown_model_is_its_own_error() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.refuses(status(tonic::Code::NotFound, "MODEL_UNKNOWN", None));

@@ -1,4 +1,4 @@
-//! Characters: created once, followed to the end of their training.
+//! Characters and their training.
 
 use hfgateway_client::{
     Kind, StreamExt, character,
@@ -35,7 +35,7 @@ fn away() -> End {
     End::Error(status(tonic::Code::Unavailable, "", None))
 }
 
-/// The key of a creation that was seen.
+/// Returns the key of a creation request.
 fn key_of(seen: &Seen) -> String {
     match seen {
         Seen::Other(method, request) if method == "CreateCharacter" => {
@@ -46,7 +46,7 @@ fn key_of(seen: &Seen) -> String {
 }
 
 #[tokio::test]
-async fn a_creation_keeps_its_key_over_repeats() {
+async fn a_creation_is_retried_with_its_key() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.refuses(status(tonic::Code::Unavailable, "", None));
@@ -58,13 +58,13 @@ async fn a_creation_keeps_its_key_over_repeats() {
     let idempotency_key = first.idempotency_key.clone();
     let sent = Seen::other("CreateCharacter", &CreateCharacterRequest { idempotency_key, ..character("Ann", FACES) });
     assert_eq!(gateway.seen(), [sent.clone(), sent.clone(), sent]);
-    // The same again is another character.
+    // Each call creates another character.
     let second = client.create_character(character("Ann", FACES)).await.unwrap();
     assert_ne!(first.idempotency_key, second.idempotency_key);
 }
 
 #[tokio::test]
-async fn a_creation_that_failed_has_its_key() {
+async fn the_error_of_a_creation_has_its_key() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.refuses(status(tonic::Code::InvalidArgument, "INVALID_INPUT", None));
@@ -79,25 +79,25 @@ async fn a_creation_that_failed_has_its_key() {
 }
 
 #[tokio::test]
-async fn a_watch_that_breaks_is_opened_again_and_tells_no_state_twice() {
+async fn a_broken_watch_is_reopened_and_repeats_no_state() {
     let gateway = Gateway::start().await;
     let timers = ManualTimers::new(1.0);
     let client = gateway.client(&timers);
     gateway.plays([change(CharacterState::Queued), WatchCharacterResponse::default()], away());
     gateway.plays([change(CharacterState::Queued), change(CharacterState::InProgress)], away());
-    // It ends with what is done, whether or not the stream does.
+    // The watch ends after the final state, even if the stream stays open.
     gateway.plays([change(CharacterState::Completed)], End::Open);
     let seen: Vec<_> =
         all(client.watch_character("c1")).await.iter().map(|one| one.state_name().into_owned()).collect();
     assert_eq!(seen, ["QUEUED", "IN_PROGRESS", "COMPLETED"]);
     let opened = Seen::other("WatchCharacter", &WatchCharacterRequest { id: "c1".to_owned() });
     assert_eq!(gateway.seen(), [opened.clone(), opened.clone(), opened]);
-    // Each was the first failure in a row.
+    // Each failure was the first in a row.
     assert_eq!(timers.slept(), [0.2, 0.2]);
 }
 
 #[tokio::test]
-async fn a_watch_of_what_is_deleted_ends_with_that() {
+async fn a_watch_of_a_deleted_character_ends_with_not_found() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.plays([change(CharacterState::Queued)], End::Error(status(tonic::Code::NotFound, "NOT_FOUND", None)));
@@ -108,7 +108,7 @@ async fn a_watch_of_what_is_deleted_ends_with_that() {
 }
 
 #[tokio::test]
-async fn train_follows_to_the_end_and_tells_every_change_once() {
+async fn train_watches_to_the_end_and_reports_every_change_once() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.tells(created(CharacterState::Queued));
@@ -122,7 +122,7 @@ async fn train_follows_to_the_end_and_tells_every_change_once() {
 }
 
 #[tokio::test]
-async fn train_of_a_key_whose_training_has_ended_watches_nothing() {
+async fn train_does_not_watch_an_ended_training() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.tells(created(CharacterState::Completed));
@@ -132,7 +132,7 @@ async fn train_of_a_key_whose_training_has_ended_watches_nothing() {
 }
 
 #[tokio::test]
-async fn a_training_that_fails_is_an_error_that_holds_the_character() {
+async fn the_error_of_a_failed_training_has_the_character() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     let failure =
@@ -152,7 +152,7 @@ async fn a_training_that_fails_is_an_error_that_holds_the_character() {
 }
 
 #[tokio::test]
-async fn what_breaks_the_following_of_a_training_has_the_key() {
+async fn the_error_of_a_broken_training_watch_has_the_key() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.tells(created(CharacterState::Queued));
@@ -163,7 +163,7 @@ async fn what_breaks_the_following_of_a_training_has_the_key() {
 }
 
 #[tokio::test]
-async fn the_other_calls_ask_for_what_they_are_named_for() {
+async fn the_other_methods_send_their_requests() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     let (running, trained) = (at(CharacterState::InProgress), at(CharacterState::Completed));

@@ -1,4 +1,4 @@
-//! protos/vectors/cursor.json: what a watch tells over streams that break, and what it opens the next one with.
+//! protos/vectors/cursor.json: the events of watches whose streams break, and the requests of the next streams.
 
 use hfgateway_client::{
     News, StreamExt, WatchEvent,
@@ -40,12 +40,12 @@ async fn a_watch_of_one() {
         }
         let after_revision = case["after_revision"].as_i64().unwrap() as i32;
         let mut watch = client.watch(WatchGenerationRequest { after_revision, ..WatchGenerationRequest::from("g1") });
-        let mut told = Vec::new();
+        let mut seen = Vec::new();
         while let Some(change) = watch.next().await {
-            told.push(json!(change.unwrap().revision));
+            seen.push(json!(change.unwrap().revision));
         }
         let expected: Vec<Value> = streams.iter().flat_map(|stream| list(stream, "told").to_vec()).collect();
-        assert_eq!(told, expected, "{name}");
+        assert_eq!(seen, expected, "{name}");
         let opened: Vec<_> = gateway
             .seen()
             .into_iter()
@@ -72,12 +72,12 @@ async fn a_watch_of_many() {
         }
         let resume_token = case["resume_token"].as_str().unwrap().to_owned();
         let mut watch = client.watch_many(WatchGenerationsRequest { resume_token, ..Default::default() });
-        let mut told = Vec::new();
+        let mut seen = Vec::new();
         while let Some(event) = watch.next().await {
-            told.push(shown(&event.unwrap()));
+            seen.push(shown(&event.unwrap()));
         }
         let expected: Vec<Value> = streams.iter().flat_map(|stream| list(stream, "events").to_vec()).collect();
-        assert_eq!(told, expected, "{name}");
+        assert_eq!(seen, expected, "{name}");
         let opened: Vec<_> = gateway
             .seen()
             .into_iter()
@@ -91,7 +91,7 @@ async fn a_watch_of_many() {
     }
 }
 
-/// As the vectors write it.
+/// Returns the event as in the vectors.
 fn shown(event: &WatchEvent) -> Value {
     let resume_token = &event.resume_token;
     match &event.news {

@@ -1,4 +1,4 @@
-//! protos/vectors/errors.json: what an error tells.
+//! protos/vectors/errors.json: the properties of errors.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tonic::{Status, TimeoutExpired};
 
 use crate::{cases, gateway::Gateway, protojson, vectors};
 
-/// Our name of the class: the kinds are named so, but for the base of them all.
+/// Returns the name of the class: that of the kind, except for the base class.
 fn class(error: &Error) -> String {
     match format!("{:?}", error.kind()).as_str() {
         "Other" => "GatewayError".to_owned(),
@@ -25,7 +25,7 @@ fn class_of_code(error: &Error) -> String {
 }
 
 #[tokio::test]
-async fn a_call_that_failed_tells_all_that_it_was_told() {
+async fn a_failed_call_has_all_details() {
     let gateway = Gateway::start().await;
     let once = RetryPolicy { repeat_calls_for: Some(Duration::ZERO), ..Default::default() };
     let client = gateway.builder().retry(once).build().unwrap();
@@ -40,7 +40,7 @@ async fn a_call_that_failed_tells_all_that_it_was_told() {
             .iter()
             .map(|one| json!({"field": one.field, "description": one.description}))
             .collect();
-        let told = json!({
+        let found = json!({
             "class": class(&error),
             "class_of_code": class_of_code(&error),
             "reason": error.reason(),
@@ -50,7 +50,7 @@ async fn a_call_that_failed_tells_all_that_it_was_told() {
             "retry_delay": error.retry_delay().map(|delay| delay.as_secs_f64()),
             "metadata": protojson::of_map(error.metadata()),
         });
-        assert_eq!(protojson::normal(&told), protojson::normal(&case["expect"]), "{name}");
+        assert_eq!(protojson::normal(&found), protojson::normal(&case["expect"]), "{name}");
         assert_eq!(error.code(), Some(code), "{name}");
         assert_eq!(error.idempotency_key(), "", "{name}");
         assert!(std::error::Error::source(&error).is_some_and(|source| source.is::<Status>()), "{name}");
@@ -59,7 +59,7 @@ async fn a_call_that_failed_tells_all_that_it_was_told() {
 }
 
 #[tokio::test]
-async fn a_generation_without_output_is_the_error_of_its_end() {
+async fn a_generation_without_output_is_the_error_of_its_state() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
     for case in cases(&vectors("errors.json"), "generations") {
@@ -68,23 +68,23 @@ async fn a_generation_without_output_is_the_error_of_its_end() {
         gateway.answers(ended.clone());
         let error = client.generate(hfgateway_client::soul("a fox"), |_| {}).await.unwrap_err();
         let mut expected = case["expect"].clone();
-        // By the name of the class alone: there is a kind for each.
+        // There is a kind for each, so the name of the class is enough.
         expected.as_object_mut().unwrap().remove("kind").unwrap();
-        let told = json!({
+        let found = json!({
             "class": class(&error),
             "reason": error.reason(),
             "message": error.message(),
             "retryable": error.retryable(),
             "idempotency_key": error.idempotency_key(),
         });
-        assert_eq!(told, expected, "{name}");
+        assert_eq!(found, expected, "{name}");
         assert_eq!((error.code(), error.generation()), (None, Some(&ended)), "{name}");
         assert_eq!(class_of_code(&error), "GenerationFailed", "{name}");
     }
 }
 
 #[tokio::test]
-async fn an_error_reads_well() {
+async fn errors_have_readable_messages() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
     let vectors = vectors("errors.json");
@@ -101,7 +101,7 @@ async fn an_error_reads_well() {
         shown,
         [
             "INVALID_INPUT: input.soul.seed: must be 1 to 1,000,000; labels: at most 32",
-            // The message says what is wrong, though not of which field.
+            // The message says what is wrong, but not which field.
             "INPUT_REFUSED: Higgsfield refused the input: Field required",
             "NOT_FOUND: not found",
         ]
@@ -109,7 +109,7 @@ async fn an_error_reads_well() {
 }
 
 #[test]
-fn tonics_own_time_out_is_the_deadline() {
+fn the_timeout_of_tonic_is_deadline_exceeded() {
     let error = Error::from(Status::from_error(Box::new(TimeoutExpired(()))));
     assert_eq!((error.kind(), error.code()), (Kind::DeadlineExceeded, Some(Code::DeadlineExceeded)));
 }

@@ -1,4 +1,4 @@
-//! A gateway that answers as it was told, on a real socket whose connections can be cut.
+//! A scripted gateway on a real socket, whose connections can be cut.
 
 use std::{
     collections::VecDeque,
@@ -40,7 +40,7 @@ use tonic_types::pb;
 
 use crate::timers::ManualTimers;
 
-/// A request as it came, by the name of its message.
+/// A received request, by the name of its message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     Submit(SubmitGenerationRequest),
@@ -51,28 +51,28 @@ pub enum Seen {
     WatchMany(WatchGenerationsRequest),
     Token(CreateWatchTokenRequest),
     Upload(UploadMediaRequest),
-    /// Of any other service: the method, and the message as it was sent.
+    /// A request of any other service: the method and the encoded message.
     Other(String, Vec<u8>),
 }
 
 impl Seen {
-    /// A call of another service.
+    /// Returns a request of another service.
     pub fn other(method: &str, request: &impl Message) -> Self {
         Self::Other(method.to_owned(), request.encode_to_vec())
     }
 }
 
-/// What is next, for the calls of one kind.
+/// The next step for calls of one kind.
 pub enum Turn<T> {
-    /// This answer.
+    /// Respond with this.
     Answer(T),
-    /// This error, after so many seconds.
+    /// Fail with this error after a number of seconds.
     Error(Status, f64),
-    /// No answer: the call stays open.
+    /// Do not respond: the call stays open.
     Silence,
 }
 
-/// The messages of one stream, and what ends it: an error, the gateway, or nobody.
+/// The messages of one stream, and its end: an error, the gateway, or none.
 pub struct Scripted<M> {
     pub messages: Vec<M>,
     pub end: End,
@@ -93,17 +93,17 @@ pub struct State {
     pub pages: Mutex<VecDeque<ListGenerationsResponse>>,
     pub watches: Mutex<VecDeque<Scripted<WatchGenerationResponse>>>,
     pub watches_of_many: Mutex<VecDeque<Scripted<WatchGenerationsResponse>>>,
-    /// For the calls of all other services, in whatever order they come; a unary one gets one message.
+    /// The steps for calls of all other services, in order of arrival; a unary call gets one message.
     pub others: Mutex<VecDeque<Scripted<Vec<u8>>>>,
-    /// A stream of `End::Open`, or an upload, was left by its caller.
+    /// Notified when the caller leaves a stream with `End::Open`, or an upload.
     pub left: Notify,
-    /// A call that gets no answer has come.
+    /// Notified when a call arrives that gets no response.
     pub waiting: Notify,
     pub timers: Mutex<Option<ManualTimers>>,
     connections: Mutex<JoinSet<()>>,
 }
 
-/// Stops listening, and cuts all connections, when it is dropped.
+/// Stops listening and cuts all connections when it is dropped.
 pub struct Gateway {
     pub state: Arc<State>,
     address: SocketAddr,
@@ -130,7 +130,7 @@ impl Gateway {
         Client::builder(self.address.to_string())
     }
 
-    /// A client on a clock that does not move by itself.
+    /// Returns a client with this clock.
     pub fn client(&self, timers: &ManualTimers) -> Client {
         self.client_with(timers, RetryPolicy::default())
     }
@@ -140,7 +140,7 @@ impl Gateway {
         self.builder().timers(timers.clone()).retry(policy).build().unwrap()
     }
 
-    /// Ends every connection as it stands.
+    /// Cuts every connection.
     pub fn cut(&self) {
         self.state.connections.lock().unwrap().abort_all();
     }
@@ -149,7 +149,7 @@ impl Gateway {
         self.state.seen.lock().unwrap().clone()
     }
 
-    /// The next answer of submit, get and wait.
+    /// Sets the next response of submit, get and wait.
     pub fn answers(&self, generation: Generation) -> &Self {
         self.turn(Turn::Answer(generation))
     }
@@ -173,24 +173,24 @@ impl Gateway {
         self
     }
 
-    /// What the next call of another service gets.
+    /// Sets the messages and the end of the next call of another service.
     pub fn plays<M: Message>(&self, messages: impl IntoIterator<Item = M>, end: End) -> &Self {
         let messages = messages.into_iter().map(|message| message.encode_to_vec()).collect();
         self.state.others.lock().unwrap().push_back(Scripted { messages, end });
         self
     }
 
-    /// The same, of one answer.
-    pub fn tells(&self, answer: impl Message) -> &Self {
-        self.plays([answer], End::Ok)
+    /// Sets one message as the response of the next call of another service.
+    pub fn tells(&self, response: impl Message) -> &Self {
+        self.plays([response], End::Ok)
     }
 
-    /// The same, of an error alone.
+    /// Sets the error of the next call of another service.
     pub fn refuses(&self, status: Status) -> &Self {
         self.plays::<()>([], End::Error(status))
     }
 
-    /// Whether all that was scripted was asked for.
+    /// Returns whether all steps were used.
     pub fn is_through(&self) -> bool {
         self.state.generations.lock().unwrap().is_empty()
             && self.state.watches.lock().unwrap().is_empty()
@@ -199,7 +199,7 @@ impl Gateway {
     }
 }
 
-/// The error that a gateway makes of a reason; of the transport where there is none.
+/// Returns the gateway's error with a reason, or an error of the transport if the reason is empty.
 pub fn status(code: Code, reason: &str, retry_delay: Option<f64>) -> Status {
     if reason.is_empty() && retry_delay.is_none() {
         return Status::new(code, "no words");
@@ -228,7 +228,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         let serves = http2::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(stream), service_fn(move |request| services.clone().serve(request)));
         state.connections.lock().unwrap().spawn(async move {
-            // A connection that ends is no error of the gateway.
+            // Errors of connections are expected.
             let _ = serves.await;
         });
     }
@@ -294,7 +294,7 @@ impl Services {
     }
 }
 
-/// Tells when it goes that somebody has left.
+/// Notifies when it is dropped: the caller has left.
 struct Left(Arc<State>);
 
 impl Drop for Left {
@@ -303,7 +303,7 @@ impl Drop for Left {
     }
 }
 
-/// One method of a service that is not ours: a unary answer is a stream of one message, too.
+/// A method of another service. A unary response is a stream of one message.
 struct Other {
     services: Services,
     method: String,
@@ -321,7 +321,7 @@ impl ServerStreamingService<Vec<u8>> for Other {
     }
 }
 
-/// Messages as they are on the wire.
+/// A codec for encoded messages.
 struct Bytes;
 
 impl Codec for Bytes {

@@ -1,4 +1,4 @@
-//! protos/vectors/inputs.json: what constructors make, and what methods send.
+//! protos/vectors/inputs.json: the inputs that constructors return, and the requests that methods send.
 
 use std::time::Duration;
 
@@ -212,7 +212,7 @@ fn filter(given: &mut Fields) -> GenerationFilter {
     }
 }
 
-/// The name of its message, and its JSON.
+/// Returns the name and the JSON of a request.
 fn shown(request: &Seen) -> (&'static str, Value) {
     match request {
         Seen::Submit(sent) => (

@@ -1,4 +1,4 @@
-//! The vectors of protos/vectors, and what each method does, against a scripted gateway on a real socket.
+//! Tests of the vectors in protos/vectors and of each method, against a scripted gateway on a real socket.
 
 mod callbacks;
 mod catalog;
@@ -17,13 +17,13 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-/// One of the files that the clients of all languages share.
+/// Returns one of the files that the clients of all languages share.
 fn vectors(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protos/vectors").join(name);
     serde_json::from_str(&fs::read_to_string(path).expect("vectors")).expect("JSON")
 }
 
-/// The cases in one of its lists, of which there have to be some.
+/// Returns the cases in a list, which must not be empty.
 fn cases(vectors: &Value, list: &str) -> Vec<Value> {
     let cases = vectors[list].as_array().expect("a list");
     assert!(!cases.is_empty());

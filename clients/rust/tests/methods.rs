@@ -1,4 +1,4 @@
-//! What methods do beyond one call, and what goes with every call.
+//! Methods of several calls, and the metadata of every call.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     timers::ManualTimers,
 };
 
-/// Long enough for a call to arrive, however busy the machine is; a test that waits for it has to wait so long.
+/// Long enough for a call to arrive on a busy machine. Tests of a timeout wait this long.
 const SHORT: Duration = Duration::from_secs(2);
 
 fn once() -> RetryPolicy {
@@ -39,7 +39,7 @@ fn keys(seen: &[Seen]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_call_says_who_calls_and_until_when() {
+async fn every_call_sends_key_user_agent_and_deadline() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().api_key("hfg_secret").build().unwrap();
     gateway.answers(Generation::default());
@@ -69,7 +69,7 @@ async fn every_call_says_who_calls_and_until_when() {
 }
 
 #[tokio::test]
-async fn the_key_is_in_nothing_that_is_printed() {
+async fn the_key_is_never_printed() {
     let gateway = Gateway::start().await;
     let builder = gateway.builder().api_key("hfg_secret");
     let client = builder.clone().build().unwrap();
@@ -82,7 +82,7 @@ async fn the_key_is_in_nothing_that_is_printed() {
 }
 
 #[tokio::test]
-async fn what_no_client_can_be_made_of_is_said_at_once() {
+async fn an_invalid_configuration_is_an_error_of_build() {
     let missing = Client::builder("localhost:1").tls(Tls::authority("/no/such.pem")).build().unwrap_err();
     assert_eq!((missing.kind(), missing.code()), (Kind::InvalidConfiguration, None));
     assert!(missing.to_string().contains("/no/such.pem"), "{missing}");
@@ -91,7 +91,7 @@ async fn what_no_client_can_be_made_of_is_said_at_once() {
 }
 
 #[tokio::test]
-async fn a_submit_without_a_key_gets_one_of_its_own_and_keeps_it_over_repeats() {
+async fn a_submit_without_a_key_gets_one_and_retries_with_it() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     for _ in 0..2 {
@@ -107,7 +107,7 @@ async fn a_submit_without_a_key_gets_one_of_its_own_and_keeps_it_over_repeats() 
 }
 
 #[tokio::test]
-async fn a_submit_whose_connection_is_cut_is_made_again_with_the_same_key() {
+async fn a_submit_is_retried_with_the_same_key_after_a_cut() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.turn(Turn::Silence).answers(at(GenerationState::Queued, 2));
@@ -121,7 +121,7 @@ async fn a_submit_whose_connection_is_cut_is_made_again_with_the_same_key() {
 }
 
 #[tokio::test]
-async fn a_failed_submit_has_its_key() {
+async fn the_error_of_a_submit_has_its_key() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.fails(status(tonic::Code::InvalidArgument, "INVALID_INPUT", None));
@@ -131,7 +131,7 @@ async fn a_failed_submit_has_its_key() {
 }
 
 #[tokio::test]
-async fn a_call_that_gets_no_answer_ends_at_its_deadline_and_the_client_can_be_used_on() {
+async fn a_call_without_a_response_times_out_and_the_client_stays_usable() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().timeout(SHORT).build().unwrap();
     gateway.turn(Turn::Silence);
@@ -144,7 +144,7 @@ async fn a_call_that_gets_no_answer_ends_at_its_deadline_and_the_client_can_be_u
 }
 
 #[tokio::test]
-async fn a_call_that_the_gateway_ended_at_the_deadline_is_not_made_again() {
+async fn a_call_ended_by_the_gateway_at_the_deadline_is_not_retried() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.turn(Turn::Error(status(tonic::Code::Cancelled, "", None), 30.0));
@@ -153,7 +153,7 @@ async fn a_call_that_the_gateway_ended_at_the_deadline_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_unavailable() {
+async fn an_unreachable_gateway_is_unavailable() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().retry(once()).build().unwrap();
     drop(gateway);
@@ -162,7 +162,7 @@ async fn nobody_there_is_unavailable() {
 }
 
 #[tokio::test]
-async fn generate_submits_once_and_tells_every_change() {
+async fn generate_submits_once_and_reports_every_change() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.answers(at(GenerationState::Pending, 1));
@@ -186,7 +186,7 @@ async fn generate_submits_once_and_tells_every_change() {
 }
 
 #[tokio::test]
-async fn generate_ends_at_its_deadline_and_has_the_key_to_go_on_with() {
+async fn generate_times_out_and_its_error_has_the_key() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
     gateway.answers(at(GenerationState::Queued, 2)).streams(vec![], End::Open);
@@ -197,7 +197,7 @@ async fn generate_ends_at_its_deadline_and_has_the_key_to_go_on_with() {
 }
 
 #[tokio::test]
-async fn an_error_while_following_has_the_key_too() {
+async fn the_error_of_a_broken_generate_has_the_key() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.answers(at(GenerationState::Queued, 2));
@@ -207,7 +207,7 @@ async fn an_error_while_following_has_the_key_too() {
 }
 
 #[tokio::test]
-async fn a_watch_that_is_dropped_ends_at_the_gateway() {
+async fn a_dropped_watch_ends_at_the_gateway() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
     gateway.streams(vec![change(GenerationState::Queued, 2)], End::Open);
@@ -218,7 +218,7 @@ async fn a_watch_that_is_dropped_ends_at_the_gateway() {
 }
 
 #[tokio::test]
-async fn a_watch_goes_on_over_a_connection_that_was_cut() {
+async fn a_watch_resumes_after_a_cut() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.streams(vec![change(GenerationState::Queued, 2)], End::Open);
@@ -231,7 +231,7 @@ async fn a_watch_goes_on_over_a_connection_that_was_cut() {
 }
 
 #[tokio::test]
-async fn pages_are_fetched_as_they_are_needed() {
+async fn pages_are_fetched_on_demand() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
     for (revision, token) in [(1, "a"), (2, "")] {
@@ -252,7 +252,7 @@ async fn pages_are_fetched_as_they_are_needed() {
 }
 
 #[tokio::test]
-async fn a_list_that_fails_is_over() {
+async fn a_list_ends_after_an_error() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().retry(once()).build().unwrap();
     drop(gateway);
@@ -262,7 +262,7 @@ async fn a_list_that_fails_is_over() {
 }
 
 #[tokio::test]
-async fn a_wait_asks_in_steps_until_it_is_done() {
+async fn a_wait_is_repeated_in_steps_until_done() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.answers(at(GenerationState::Queued, 2)).answers(at(GenerationState::Queued, 2));
@@ -272,7 +272,7 @@ async fn a_wait_asks_in_steps_until_it_is_done() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_at_its_time_out_with_what_there_is() {
+async fn a_wait_returns_the_generation_at_its_timeout() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.answers(at(GenerationState::Queued, 2)).answers(at(GenerationState::InProgress, 3));
@@ -289,7 +289,7 @@ fn steps(gateway: &Gateway) -> Vec<i64> {
     gateway.seen().into_iter().map(step).collect()
 }
 
-/// It compiles, so every future can be given to a task of its own.
+/// If this compiles, every future can be spawned.
 #[allow(dead_code)]
 fn all_futures_can_be_spawned(client: &'static Client) {
     fn spawned(future: impl Future + Send + 'static) {

@@ -1,4 +1,4 @@
-//! Protobuf's JSON, as far as the vectors use it. What they use beyond that is an error, so that nothing goes unseen.
+//! The part of protobuf's JSON that the vectors use. Anything else is an error, so that no field is overlooked.
 
 use std::{collections::HashMap, str::FromStr};
 
@@ -6,7 +6,7 @@ use hfgateway_client::v1::{generation_input::Kind, *};
 use prost_types::{Duration, Struct, Timestamp, value::Kind as ValueKind};
 use serde_json::{Map, Value, json};
 
-/// The fields of an object, each to be taken once.
+/// The fields of an object, each of which is taken once.
 pub struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -49,7 +49,7 @@ impl Fields {
         pairs.map(|(name, value)| (name.clone(), value.as_str().expect("a text").to_owned())).collect()
     }
 
-    /// Nothing may be left.
+    /// Checks that all fields were taken.
     pub fn end(self) {
         assert!(self.0.is_empty(), "not looked at: {:?}", self.0);
     }
@@ -145,7 +145,7 @@ impl Object {
         Self(Map::new())
     }
 
-    /// A field that is there unless it is its type's zero.
+    /// Adds a field unless it has the zero value of its type.
     pub fn plain(self, name: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let zero = match &value {
@@ -159,7 +159,7 @@ impl Object {
         if zero { self } else { self.maybe(name, Some(value)) }
     }
 
-    /// A field that may have been set to anything.
+    /// Adds a field if it is set.
     pub fn maybe(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
         if let Some(value) = value {
             self.0.insert(name.to_owned(), value.into());
@@ -278,7 +278,7 @@ pub fn of_duration(time: &Duration) -> String {
     }
 }
 
-/// With all numbers as doubles: JSON has no others.
+/// Converts all numbers to doubles, as JSON has no others.
 pub fn normal(value: &Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),

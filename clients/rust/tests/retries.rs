@@ -1,4 +1,4 @@
-//! protos/vectors/retries.json: what is repeated, and after how long.
+//! protos/vectors/retries.json: which errors are retried, and after which delays.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn error_of(value: &Value, scale: f64) -> Status {
     status(code(&value["code"]), value["reason"].as_str().unwrap(), retry_delay)
 }
 
-/// Seconds, to the microsecond.
+/// Converts seconds to whole microseconds.
 fn rounded(seconds: &[f64]) -> Vec<u64> {
     seconds.iter().map(|time| (time * 1e6).round() as u64).collect()
 }
@@ -64,7 +64,7 @@ fn delays() {
 }
 
 #[tokio::test]
-async fn what_is_repeated_at_all() {
+async fn which_errors_are_retried() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     for case in cases(&vectors("retries.json"), "repeats") {
@@ -81,7 +81,7 @@ async fn what_is_repeated_at_all() {
 
 #[tokio::test]
 async fn a_call() {
-    // What is left to an attempt is left to it in real time too, so all times are so much longer.
+    // The remaining time of an attempt also limits it in real time, so all times are scaled up.
     const SCALE: f64 = 60.0;
     let defaults = RetryPolicy::default();
     let policy = RetryPolicy {
@@ -107,7 +107,7 @@ async fn a_call() {
         }
         let outcome = client.get("g1").await;
         assert!(gateway.is_through(), "{name}: not all attempts were made");
-        ends_as(&case, outcome.map(|generation| assert_eq!(generation.id, "g1")), "answer", last);
+        ends_as(&case, outcome.map(|generation| assert_eq!(generation.id, "g1")), "response", last);
         let slept: Vec<f64> = timers.slept().iter().map(|time| time / SCALE).collect();
         assert_eq!(rounded(&slept), rounded(&floats(&case["expect"]["slept"])), "{name}");
     }
@@ -143,19 +143,19 @@ async fn a_watch() {
             gateway.streams(messages, end);
         }
         let mut watch = client.watch("g1");
-        let mut told = 0;
+        let mut seen = 0;
         let mut outcome = Ok(());
         while let Some(change) = watch.next().await {
             match change {
                 Ok(change) => {
-                    told += 1;
-                    assert_eq!(change.revision, told, "{name}");
+                    seen += 1;
+                    assert_eq!(change.revision, seen, "{name}");
                 }
                 Err(error) => outcome = Err(error),
             }
         }
         assert!(gateway.is_through(), "{name}: not all streams were opened");
-        assert_eq!(told, revision, "{name}");
+        assert_eq!(seen, revision, "{name}");
         ends_as(&case, outcome, "end", last);
         assert_eq!(rounded(&timers.slept()), rounded(&floats(&case["expect"]["slept"])), "{name}");
     }

@@ -1,4 +1,4 @@
-//! A clock that only moves when it is told to, or while somebody sleeps.
+//! A clock that advances only when a test advances it, or while the client sleeps.
 
 use std::{
     pin::Pin,
@@ -26,7 +26,7 @@ impl ManualTimers {
         self.0.lock().unwrap().now += Duration::from_secs_f64(seconds);
     }
 
-    /// The sleeps so far, in seconds.
+    /// Returns the sleeps so far, in seconds.
     pub fn slept(&self) -> Vec<f64> {
         self.0.lock().unwrap().slept.clone()
     }

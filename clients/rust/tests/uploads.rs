@@ -1,4 +1,4 @@
-//! What an upload sends, and that it never ends early as if it were whole.
+//! The messages of an upload. A broken upload must never look complete.
 
 use std::{
     io,
@@ -29,13 +29,13 @@ fn sent(gateway: &Gateway) -> (UploadHeader, Vec<Vec<u8>>) {
     (header, chunks.collect())
 }
 
-/// Bytes that are not all the same, so that their order shows.
+/// Returns bytes of different values, so that a wrong order is detected.
 fn media(size: usize) -> Vec<u8> {
     (0..size).map(|place| (place / 1000) as u8).collect()
 }
 
 #[tokio::test]
-async fn bytes_are_sent_in_chunks_and_their_size_is_told() {
+async fn bytes_are_sent_in_chunks_with_their_size() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
     let media = media(2 * CHUNK + 5);
@@ -48,7 +48,7 @@ async fn bytes_are_sent_in_chunks_and_their_size_is_told() {
 }
 
 #[tokio::test]
-async fn nothing_at_all_is_a_header_with_no_size() {
+async fn empty_media_is_a_header_with_size_zero() {
     let gateway = Gateway::start().await;
     gateway.builder().build().unwrap().upload("image/png", Upload::bytes("")).await.unwrap();
     let (header, chunks) = sent(&gateway);
@@ -56,7 +56,7 @@ async fn nothing_at_all_is_a_header_with_no_size() {
 }
 
 #[tokio::test]
-async fn a_reader_tells_its_size_where_the_caller_knows_it() {
+async fn a_reader_sends_its_size_if_it_is_set() {
     for size in [None, Some(3)] {
         let gateway = Gateway::start().await;
         let mut upload = Upload::reader(Sluggish(vec![b"a", b"b", b"c"]));
@@ -71,7 +71,7 @@ async fn a_reader_tells_its_size_where_the_caller_knows_it() {
 }
 
 #[tokio::test]
-async fn a_file_knows_its_size_and_one_that_is_not_there_is_the_callers_error() {
+async fn a_file_sends_its_size_and_a_missing_file_is_an_error() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
@@ -88,18 +88,18 @@ async fn a_file_knows_its_size_and_one_that_is_not_there_is_the_callers_error() 
 }
 
 #[tokio::test]
-async fn a_source_that_breaks_breaks_the_upload_and_is_its_error() {
+async fn an_error_of_the_source_cancels_the_upload_and_is_returned() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
     let error = client.upload("video/mp4", Upload::reader(Sluggish(vec![b"a", b""]))).await.unwrap_err();
     assert_eq!(error.kind(), Kind::SourceFailed);
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "out of paper");
-    // The gateway has seen the call go, and not the end of the media.
+    // The gateway has seen the call end, but not the end of the media.
     gateway.state.left.notified().await;
     assert_eq!(gateway.seen(), []);
 }
 
-/// Reads one piece at a time; an empty one is an error.
+/// Returns one piece from each read; an empty piece is an error.
 struct Sluggish(Vec<&'static [u8]>);
 
 impl AsyncRead for Sluggish {
