@@ -15,6 +15,6 @@ require (
 	golang.org/x/text v0.27.0 // indirect
 )
 
-// The stubs as they are in this checkout. Who depends on this module gets the version above: Go heeds no replace but
-// the main module's.
+// Use the stubs of this checkout. Dependents of this module get the version above, because Go ignores all replace
+// directives but those of the main module.
 replace github.com/hfgateway/hfgateway/generated/go => ../../generated/go

@@ -1,11 +1,11 @@
-// Everything that a client can be told. The gateway, not its callers, holds the credentials of Higgsfield.
+// All options of a client. Higgsfield's credentials are configured in the gateway, not in its clients.
 import { createClient, soul } from "@hfgateway/client";
 
 const client = createClient({
   address: "127.0.0.1:50051",
   apiKey: process.env.HFGATEWAY_API_KEY,
-  tls: false, // true, or { ca }, for a gateway elsewhere
-  timeoutMs: 20_000, // for one call, repeats included; a generation may take longer
+  tls: false, // true or { ca } for a remote gateway
+  timeoutMs: 20_000, // for one call, including retries; a generation may take longer
   retry: { firstDelayMs: 500, maxDelayMs: 20_000, resumeWatchesForMs: 300_000 },
 });
 const estimate = await client.estimate(soul("a lake", { batchSize: 4 }));

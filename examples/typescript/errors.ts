@@ -1,4 +1,4 @@
-// What can go wrong, and what there is to know of it. `[fail]` and `[nsfw]` are words that the sandbox obeys.
+// Errors and their properties. The sandbox fails prompts that contain `[fail]` or `[nsfw]`.
 import {
   createClient,
   GatewayError,
@@ -13,7 +13,7 @@ import {
 
 const client = createClient({ address: "127.0.0.1:50051" });
 
-/** Generates, or says what happened; the most particular class first. */
+/** Generates, or logs the error. The most specific classes come first. */
 async function attempt(wanted: Input): Promise<void> {
   try {
     const generation = await client.generate(wanted);
@@ -22,7 +22,7 @@ async function attempt(wanted: Input): Promise<void> {
     if (error instanceof InvalidInput) {
       console.log("wrong:", ...error.fieldViolations.map(({ field, description }) => `${field} ${description}`));
     } else if (error instanceof GenerationRefused) {
-      console.log("refused:", error.reason); // INSUFFICIENT_CREDITS, MODEL_UNKNOWN, …: nothing was charged
+      console.log("refused:", error.reason); // INSUFFICIENT_CREDITS, MODEL_UNKNOWN, …: not charged
     } else if (error instanceof GenerationFailed) {
       console.log("ended:", stateName(error.generation), error.reason);
     } else if (error instanceof GatewayError) {

@@ -1,4 +1,4 @@
-// A picture becomes a video of five seconds, with the Director of Photography model.
+// Turn an image into a video of five seconds with the Director of Photography model.
 import { createClient, dop } from "@hfgateway/client";
 
 const client = createClient({ address: "127.0.0.1:50051" });

@@ -1,4 +1,4 @@
-// A video with a motion from the catalog, chosen by its name.
+// Generate a video with a motion from the catalog, selected by its name.
 import { createClient, dop } from "@hfgateway/client";
 
 const client = createClient({ address: "127.0.0.1:50051" });

@@ -1,4 +1,4 @@
-// A portrait says what a WAV file says.
+// Make a portrait speak the words of a WAV file.
 import { createClient, speak } from "@hfgateway/client";
 
 const client = createClient({ address: "127.0.0.1:50051" });

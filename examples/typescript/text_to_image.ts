@@ -1,4 +1,4 @@
-// A picture from words, with Soul, in one of v1's sizes.
+// Generate an image with Soul, in one of the sizes of the v1 API.
 import { createClient, soul } from "@hfgateway/client";
 
 const client = createClient({ address: "127.0.0.1:50051" });

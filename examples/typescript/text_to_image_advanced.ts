@@ -1,4 +1,4 @@
-// A picture with everything that Soul takes: a style, a character, a picture to go by; the end is told by a watch.
+// Generate images with all options of Soul: a style, a character and a reference image.
 import { createClient, GenerationFailed, soul } from "@hfgateway/client";
 
 const client = createClient({ address: "127.0.0.1:50051" });

@@ -1,4 +1,4 @@
-// Four pictures in a style from the catalog; each output has a state of its own.
+// Generate four images in a style from the catalog. Each output has its own state.
 import { createClient, GenerationState, soul } from "@hfgateway/client";
 
 const client = createClient({ address: "127.0.0.1:50051" });
