@@ -25,7 +25,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 
-/** Who may call, and over what. */
+/** Authentication, tenants and TLS. */
 final class Access {
   static final Map<String, Main.Behaviour> ALL =
       Map.of(
@@ -56,7 +56,7 @@ final class Access {
     GenerationInput input = fox();
     Submit submit = Submit.of(input).key(UUID.randomUUID().toString());
     Submission first = stage.client.submit(submit);
-    try (HfGatewayClient other = stage.another().apiKey(stage.told("OTHER_API_KEY")).build()) {
+    try (HfGatewayClient other = stage.another().apiKey(stage.variable("OTHER_API_KEY")).build()) {
       fails(GatewayException.NotFound.class, "NOT_FOUND", () -> other.get(first.id()));
       Submission second = other.submit(submit);
       assertFalse(second.replayed());
@@ -66,12 +66,12 @@ final class Access {
   }
 
   private static HfGatewayClient.Builder secured(Stage stage) {
-    return HfGatewayClient.builder(stage.told("TLS_ADDRESS")).apiKey(stage.told("API_KEY"));
+    return HfGatewayClient.builder(stage.variable("TLS_ADDRESS")).apiKey(stage.variable("API_KEY"));
   }
 
   private static void tls(Stage stage) throws Exception {
     GenerationInput input = fox();
-    try (HfGatewayClient client = secured(stage).tls(Tls.authority(Path.of(stage.told("TLS_CA")))).build()) {
+    try (HfGatewayClient client = secured(stage).tls(Tls.authority(Path.of(stage.variable("TLS_CA")))).build()) {
       assertEquals("QUEUED", States.name(client.submit(input).generation()));
     }
     stage.charged(input, 1, 1);

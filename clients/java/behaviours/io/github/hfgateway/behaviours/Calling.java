@@ -42,14 +42,14 @@ final class Calling {
           "list_deliveries", with(Calling::listDeliveries),
           "redeliver_delivery", Calling::redeliverDelivery);
 
-  /** What is done with a callback of its own. */
+  /** A behaviour with its own callback. */
   private interface Use {
     void of(CreatedCallback callback, Stage stage) throws Exception;
   }
 
   private Calling() {}
 
-  /** To where nobody listens, of generations that nobody submits. */
+  /** Returns a callback for a label that no generation has, to an address on which nothing listens. */
   private static CreateCallbackRequest request() throws IOException {
     try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
       return CreateCallbackRequest.newBuilder()
@@ -60,7 +60,7 @@ final class Calling {
     }
   }
 
-  /** With a callback that goes again: a tenant may have only so many. */
+  /** Runs a behaviour with a callback, and deletes it: a tenant may have only a few. */
   private static Main.Behaviour with(Use use) {
     return stage -> {
       CreatedCallback created = stage.client.callbacks().create(request());
@@ -91,7 +91,7 @@ final class Calling {
 
   private static void getCallback(CreatedCallback created, Stage stage) {
     assertEquals(created.callback(), stage.client.callbacks().get(created.id()));
-    try (HfGatewayClient other = stage.another().apiKey(stage.told("OTHER_API_KEY")).build()) {
+    try (HfGatewayClient other = stage.another().apiKey(stage.variable("OTHER_API_KEY")).build()) {
       fails(GatewayException.NotFound.class, "NOT_FOUND", () -> other.callbacks().get(created.id()));
     }
   }

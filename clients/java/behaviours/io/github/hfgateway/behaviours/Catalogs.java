@@ -21,7 +21,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
-/** What Higgsfield offers. */
+/** The catalogs. */
 final class Catalogs {
   static final Map<String, Main.Behaviour> ALL =
       Map.of(
@@ -63,7 +63,7 @@ final class Catalogs {
     Model model = stage.client.catalog().getModel("higgsfield-ai/soul/v2/standard");
     assertEquals("higgsfield-ai/soul/v2/standard", model.getId());
     assertTrue(takes(model, "prompt"));
-    String unknown = unique("nobodys/model");
+    String unknown = unique("unknown/model");
     fails(GatewayException.ModelUnknown.class, "MODEL_UNKNOWN", () -> stage.client.catalog().getModel(unknown));
   }
 
@@ -108,7 +108,7 @@ final class Catalogs {
       assertFalse(preset.getId().isEmpty());
       assertFalse(preset.getName().isEmpty());
     }
-    String unknown = unique("nobodys/model");
+    String unknown = unique("unknown/model");
     fails(GatewayException.ModelUnknown.class, "MODEL_UNKNOWN", () -> catalog.listPresets(unknown).toList());
   }
 }

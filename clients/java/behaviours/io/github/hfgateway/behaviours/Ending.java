@@ -21,7 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 
-/** Canceling, deleting, explaining, estimating, and calls that get no answer. */
+/** Canceling, deleting, explaining, estimating, and calls without a response. */
 final class Ending {
   static final Map<String, Main.Behaviour> ALL =
       Map.ofEntries(
@@ -54,7 +54,7 @@ final class Ending {
     Submission submission = stage.client.submit(Submit.of(input).waitTimeout(Duration.ofMillis(500)));
     assertEquals("PENDING", States.name(submission.generation()));
     assertEquals("CANCELED", States.name(stage.client.cancel(submission.id())));
-    // The next gateway was not told to wait, and would send what still waits.
+    // A new gateway has no retry delay: it would send a pending generation at once.
     stage.restart();
     stage.charged(input, 0, 1);
   }
@@ -90,7 +90,7 @@ final class Ending {
     GenerationInput input = fox();
     stage.plan(input, Map.of("on", "estimate", "kind", "503", "times", 100));
     RetryPolicy impatient = RetryPolicy.DEFAULT.withRepeatCallsFor(Duration.ZERO);
-    try (HfGatewayClient client = stage.another().apiKey(stage.told("API_KEY")).retry(impatient).build()) {
+    try (HfGatewayClient client = stage.another().apiKey(stage.variable("API_KEY")).retry(impatient).build()) {
       GatewayException error =
           fails(
               GatewayException.UpstreamUnavailable.class, "UPSTREAM_UNAVAILABLE", () -> client.estimate(input));

@@ -33,7 +33,7 @@ import java.util.concurrent.Future;
 import java.util.function.Predicate;
 import java.util.stream.IntStream;
 
-/** Reading, waiting and watching, over connections that are cut and gateways that are restarted. */
+/** Reading, waiting and watching, also over cut connections and restarts of the gateway. */
 final class Following {
   static final Map<String, Main.Behaviour> ALL =
       Map.ofEntries(
@@ -51,7 +51,7 @@ final class Following {
           Map.entry("generate", Following::generate),
           Map.entry("generate_failed", Following::generateFailed));
 
-  /** What happens in the middle. */
+  /** Trouble in the middle of a watch. */
   private interface Trouble {
     void happen() throws Exception;
   }
@@ -94,7 +94,7 @@ final class Following {
     assertTrue(late.getDone());
   }
 
-  /** Every revision once and in order, to COMPLETED with its outputs. */
+  /** Checks that a watch has every revision, once and in order, to COMPLETED with its outputs. */
   private static void watchOver(Stage stage, Trouble trouble) throws Exception {
     Submission submission = stage.queued(fox());
     List<Generation> seen = new ArrayList<>();
@@ -137,7 +137,7 @@ final class Following {
     assertFalse(following.get());
     assertFalse(watch.hasNext());
 
-    // An interrupt is the language's other means: the watch says so, and the thread stays interrupted.
+    // An interrupt ends a watch too: it throws, and the thread stays interrupted.
     Watch<Generation> another = stage.client.watch(submission.id());
     nth(another, has("QUEUED"), new ArrayList<>());
     Thread.currentThread().interrupt();
@@ -166,8 +166,8 @@ final class Following {
     assertEquals(1, seen.stream().filter(WatchEvent.CaughtUp.class::isInstance).count());
     List<String> missing = new ArrayList<>();
     for (WatchEvent event : seen) {
-      if (event instanceof WatchEvent.Missing told) {
-        missing.addAll(told.ids());
+      if (event instanceof WatchEvent.Missing absent) {
+        missing.addAll(absent.ids());
       }
     }
     assertEquals(unknown, missing);
@@ -242,7 +242,7 @@ final class Following {
     return Submit.of(input).timeout(Duration.ofSeconds(30));
   }
 
-  /** Sees the progress, and lets time pass when Higgsfield has it. */
+  /** Records the progress, and advances time when Higgsfield has accepted the generation. */
   private static java.util.function.Consumer<Generation> generated(Stage stage, List<Generation> seen) {
     return generation -> {
       seen.add(generation);

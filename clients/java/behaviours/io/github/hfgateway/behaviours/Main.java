@@ -12,13 +12,13 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /**
- * The behaviours of docs/clients.md, performed by the Java client: those that are named, else all, one after the other; one
- * line of JSON for each. {@code python -m tests.clients.harness} gives it what it needs.
+ * Runs the behaviours of docs/clients.md with the Java client: the named ones or all, one after the other. Prints a line of
+ * JSON for each. {@code python -m tests.clients.harness} provides the environment.
  */
 final class Main {
   private static final long PATIENCE = 60;
 
-  /** It throws where the promise does not hold. */
+  /** A behaviour. It throws if it fails. */
   interface Behaviour {
     void perform(Stage stage) throws Exception;
   }
@@ -39,7 +39,7 @@ final class Main {
         .forEach(all::putAll);
     for (String name : names) {
       if (!all.containsKey(name)) {
-        System.err.println(name + ": is no behaviour");
+        System.err.println("unknown behaviour: " + name);
         System.exit(2);
       }
     }
@@ -60,7 +60,7 @@ final class Main {
     System.exit(held ? 0 : 1);
   }
 
-  /** What was wrong, null where nothing was. */
+  /** Runs a behaviour. Returns its error, or null if it passed. */
   private static String judge(Behaviour behaviour, Stage stage) throws InterruptedException {
     ExecutorService thread = Executors.newSingleThreadExecutor();
     Future<?> performed =

@@ -34,11 +34,11 @@ import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.function.Executable;
 
-/** What a behaviour has at hand: the gateway's addresses, the harness, and clients. */
+/** The environment of behaviours: the gateway's addresses, the harness, and clients. */
 final class Stage implements AutoCloseable {
   static final HttpClient HTTP = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
 
-  final HfGatewayClient client = another().apiKey(told("API_KEY")).build();
+  final HfGatewayClient client = another().apiKey(variable("API_KEY")).build();
 
   private final ExecutorService threads =
       Executors.newCachedThreadPool(
@@ -48,39 +48,39 @@ final class Stage implements AutoCloseable {
             return thread;
           });
 
-  /** A variable, without its HFG_. */
-  String told(String name) {
+  /** Returns the environment variable HFG_{@code name}. */
+  String variable(String name) {
     return System.getenv("HFG_" + name);
   }
 
-  /** For a client of its own connection, which has no key yet. */
+  /** Returns a builder of a client with its own connection, without a key. */
   HfGatewayClient.Builder another() {
-    return HfGatewayClient.builder(told("ADDRESS"));
+    return HfGatewayClient.builder(variable("ADDRESS"));
   }
 
-  /** Runs beside the behaviour. */
+  /** Runs work in another thread. */
   <T> Future<T> beside(Callable<T> work) {
     return threads.submit(work);
   }
 
-  /** Asks the harness for something. */
+  /** Sends a request to the harness, and returns its response. */
   JsonObject control(String path, Map<String, ?> body) throws Exception {
     HttpRequest request =
-        HttpRequest.newBuilder(URI.create(told("CONTROL") + "/" + path))
+        HttpRequest.newBuilder(URI.create(variable("CONTROL") + "/" + path))
             .header("Content-Type", "application/json")
             .POST(HttpRequest.BodyPublishers.ofString(new Gson().toJson(body)))
             .build();
-    HttpResponse<String> answer = HTTP.send(request, HttpResponse.BodyHandlers.ofString());
-    assertEquals(200, answer.statusCode(), path + ": " + answer.body());
-    return JsonParser.parseString(answer.body()).getAsJsonObject();
+    HttpResponse<String> response = HTTP.send(request, HttpResponse.BodyHandlers.ofString());
+    assertEquals(200, response.statusCode(), path + ": " + response.body());
+    return JsonParser.parseString(response.body()).getAsJsonObject();
   }
 
-  /** Lets time pass at Higgsfield. */
+  /** Advances time at Higgsfield. */
   void advance(double seconds) throws Exception {
     control("advance", Map.of("seconds", seconds));
   }
 
-  /** Resets the connections to the gateway, of which there has to be one. */
+  /** Resets the connections to the gateway. There must be at least one. */
   void cut() throws Exception {
     assertNotEquals(0, control("cut", Map.of()).get("connections").getAsInt(), "there was no connection to cut");
   }
@@ -89,33 +89,33 @@ final class Stage implements AutoCloseable {
     control("restart", Map.of());
   }
 
-  /** Has Higgsfield err about one input. */
+  /** Makes Higgsfield fail for one input. */
   void plan(GenerationInput input, Map<String, ?> fault) throws Exception {
     Map<String, Object> confined = new HashMap<>(fault);
     confined.put("prompt", prompt(input));
     control("plan", Map.of("faults", List.of(confined)));
   }
 
-  /** What Higgsfield charged for and was sent has to be this. */
+  /** Checks how many charges and submissions Higgsfield has for an input. */
   void charged(GenerationInput input, int charges, int submissions) throws Exception {
-    JsonObject answer = control("charges", Map.of("prompt", prompt(input)));
-    assertEquals(charges, answer.get("charges").getAsInt(), "charges");
-    assertEquals(submissions, answer.get("submissions").getAsInt(), "submissions");
+    JsonObject counts = control("charges", Map.of("prompt", prompt(input)));
+    assertEquals(charges, counts.get("charges").getAsInt(), "charges");
+    assertEquals(submissions, counts.get("submissions").getAsInt(), "submissions");
   }
 
-  /** What Higgsfield charged for, by a prompt or a character's name, has to be this. */
+  /** Checks how many charges Higgsfield has for a prompt or a character's name. */
   void charged(String name, int charges) throws Exception {
     assertEquals(charges, control("charges", Map.of("prompt", name)).get("charges").getAsInt(), name);
   }
 
-  /** Returns once Higgsfield was sent it. */
+  /** Waits until Higgsfield has received the input. */
   void submitted(GenerationInput input) throws Exception {
     while (control("charges", Map.of("prompt", prompt(input))).get("submissions").getAsInt() == 0) {
       Thread.sleep(20);
     }
   }
 
-  /** One that Higgsfield has accepted and not begun. */
+  /** Submits a generation that Higgsfield accepts but does not start. */
   Submission queued(GenerationInput input) {
     return queued(Submit.of(input));
   }
@@ -126,14 +126,14 @@ final class Stage implements AutoCloseable {
     return submission;
   }
 
-  /** One that has ended well. */
+  /** Returns a completed generation. */
   Generation completed(GenerationInput input) throws Exception {
     Submission submission = queued(input);
     advance(60);
     return until(submission.id(), "COMPLETED");
   }
 
-  /** The generation when it has come to that state. */
+  /** Watches the generation until it reaches the state. */
   Generation until(String id, String state) {
     try (Watch<Generation> watch = client.watch(id)) {
       return nth(watch, has(state), new ArrayList<>());
@@ -144,7 +144,7 @@ final class Stage implements AutoCloseable {
     return generation -> States.name(generation).equals(state);
   }
 
-  /** Reads on until it holds; what is read on the way is seen. */
+  /** Reads up to the first item that matches, and adds all items to {@code seen}. */
   static <T> T nth(Watch<T> watch, Predicate<? super T> holds, List<T> seen) {
     while (true) {
       assertTrue(watch.hasNext(), "the watch ended early");
@@ -156,14 +156,14 @@ final class Stage implements AutoCloseable {
     }
   }
 
-  /** All of them, none of which may come twice. */
+  /** Returns all ids, which must be unique. */
   static List<String> distinct(Stream<String> ids) {
     List<String> all = ids.toList();
     assertEquals(all.stream().distinct().toList(), all);
     return all;
   }
 
-  /** The error that this has to be. */
+  /** Returns the error of a call, which must have this class and reason. */
   static <E extends GatewayException> E fails(Class<E> type, String reason, Executable call) {
     E error = assertThrows(type, call);
     assertEquals(type, error.getClass());
@@ -171,12 +171,12 @@ final class Stage implements AutoCloseable {
     return error;
   }
 
-  /** A prompt, key or label that nobody else uses. */
+  /** Returns a prompt, key or label that is used only once. */
   static String unique(String words) {
     return words + "-" + UUID.randomUUID();
   }
 
-  /** An input with a prompt that nobody else uses. */
+  /** Returns an input with a unique prompt. */
   static GenerationInput fox() {
     return Inputs.soul(unique("a fox"));
   }

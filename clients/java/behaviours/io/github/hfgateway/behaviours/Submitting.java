@@ -18,7 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Future;
 
-/** Submits: once, however often they are made or their answers get lost. */
+/** Submissions: charged once, even if they are repeated or their responses are lost. */
 final class Submitting {
   static final Map<String, Main.Behaviour> ALL =
       Map.ofEntries(
@@ -126,7 +126,7 @@ final class Submitting {
     stage.charged(input, 0, 1);
   }
 
-  /** Higgsfield is full, for a minute. */
+  /** Makes Higgsfield saturated for a minute. */
   static final Map<String, ?> FULL =
       Map.of(
           "on", "submit", "status", 429, "body", Map.of("detail", "full"), "headers", Map.of("Retry-After", "60"));
@@ -142,7 +142,7 @@ final class Submitting {
     assertTrue(error.retryDelay().orElseThrow().compareTo(Duration.ZERO) > 0);
     assertTrue(error.retryable());
     stage.charged(input, 0, 1);
-    // A gateway that was told to wait would have the next behaviours wait.
+    // The retry delay would hold up the next behaviours; a new gateway has none.
     stage.restart();
   }
 

@@ -23,7 +23,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 
-/** Characters, and the end of their training. */
+/** Characters and their training. */
 final class Trained {
   private static final List<String> FACES =
       List.of("https://example.com/face-1.png", "https://example.com/face-2.png");
@@ -77,7 +77,7 @@ final class Trained {
     assertEquals(created.character().getName(), found.getName());
     String unknown = UUID.randomUUID().toString();
     fails(GatewayException.NotFound.class, "NOT_FOUND", () -> stage.client.characters().get(unknown));
-    try (HfGatewayClient other = stage.another().apiKey(stage.told("OTHER_API_KEY")).build()) {
+    try (HfGatewayClient other = stage.another().apiKey(stage.variable("OTHER_API_KEY")).build()) {
       fails(GatewayException.NotFound.class, "NOT_FOUND", () -> other.characters().get(created.id()));
     }
   }

@@ -21,7 +21,7 @@ import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 
-/** Media through the gateway, and past it. */
+/** Uploads through the gateway, and directly to the storage. */
 final class Uploads {
   static final Map<String, Main.Behaviour> ALL =
       Map.of(
@@ -30,7 +30,7 @@ final class Uploads {
           "upload_refused", Uploads::refused,
           "create_upload", Uploads::createUpload);
 
-  /** One grey pixel. */
+  /** A PNG with one grey pixel. */
   private static final byte[] PNG =
       Base64.getDecoder()
           .decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==");

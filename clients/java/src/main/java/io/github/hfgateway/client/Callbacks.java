@@ -20,7 +20,7 @@ import java.time.Duration;
 import java.util.UUID;
 import java.util.stream.Stream;
 
-/** Callbacks: signed webhooks to servers of the tenant's own. */
+/** Callbacks: signed webhooks to the tenant's servers. See {@link HfGatewayClient#callbacks}. */
 public final class Callbacks {
   private final Calls calls;
   private final Duration timeout;
@@ -30,14 +30,22 @@ public final class Callbacks {
     this.timeout = timeout;
   }
 
-  /** Has the ends of all generations from now on delivered to a URL, under a fresh key. */
+  /**
+   * Creates a callback that reports the end of every generation, with a new idempotency key.
+   *
+   * @param url the URL of the receiver
+   * @return the callback and its secret
+   */
   public CreatedCallback create(String url) {
     return create(CreateCallbackRequest.newBuilder().setUrl(url).build());
   }
 
   /**
-   * Has the gateway deliver what changes from now on, signed with a secret that is told only here. Repeats carry the same
-   * key: the request's, or a fresh one where it has none. An error holds the key too.
+   * Creates a callback: the gateway delivers later events of generations by HTTP POST. The secret that signs them is
+   * returned only by this call. Retries use the same idempotency key: the one of the request, or a new UUID if it has
+   * none.
+   *
+   * @throws GatewayException with the key in {@link GatewayException#idempotencyKey}
    */
   public CreatedCallback create(CreateCallbackRequest request) {
     String key = request.getIdempotencyKey().isEmpty() ? UUID.randomUUID().toString() : request.getIdempotencyKey();
@@ -51,18 +59,22 @@ public final class Callbacks {
     }
   }
 
-  /** The callback as it is now. */
+  /**
+   * Returns the callback as it is now.
+   *
+   * @throws GatewayException.NotFound if the callback does not exist
+   */
   public Callback get(String id) {
     GetCallbackRequest request = GetCallbackRequest.newBuilder().setId(id).build();
     return calls.unary(CallbackServiceGrpc.getGetCallbackMethod(), request, timeout).getCallback();
   }
 
-  /** All callbacks, newest first; pages are fetched as they are needed. */
+  /** Lists all callbacks, newest first. Fetches pages on demand. */
   public Stream<Callback> list() {
     return list(ListCallbacksRequest.getDefaultInstance());
   }
 
-  /** All callbacks, newest first; pages of the request's size are fetched as they are needed. */
+  /** Lists all callbacks, newest first. Fetches pages of the request's size on demand. */
   public Stream<Callback> list(ListCallbacksRequest request) {
     return Pages.of(
         request.getPageToken(),
@@ -75,35 +87,38 @@ public final class Callbacks {
         ListCallbacksResponse::getNextPageToken);
   }
 
-  /** Changes what is set in the request, and nothing else. */
+  /** Changes the fields that are set in the request, and returns the callback. */
   public Callback update(UpdateCallbackRequest request) {
     return calls.unary(CallbackServiceGrpc.getUpdateCallbackMethod(), request, timeout).getCallback();
   }
 
-  /** Removes it with its deliveries and secrets; one that does not exist is no error. */
+  /** Deletes the callback, its deliveries and its secrets. Deleting a deleted callback succeeds. */
   public void delete(String id) {
     DeleteCallbackRequest request = DeleteCallbackRequest.newBuilder().setId(id).build();
     calls.unary(CallbackServiceGrpc.getDeleteCallbackMethod(), request, timeout);
   }
 
-  /** A new secret; the ones before sign too until the callback's {@code old_secrets_expire_time}. */
+  /** Creates a new secret. The earlier ones stay in use, too, until the callback's {@code old_secrets_expire_time}. */
   public RotateCallbackSecretResponse rotateSecret(String id) {
     RotateCallbackSecretRequest request = RotateCallbackSecretRequest.newBuilder().setId(id).build();
     return calls.unary(CallbackServiceGrpc.getRotateCallbackSecretMethod(), request, timeout);
   }
 
-  /** Sends one delivery of type "callback.test" now, and tells what became of it: that it failed is no error. */
+  /** Sends a delivery of type "callback.test" now, and returns its outcome. A failed delivery is not an error. */
   public Delivery test(String id) {
     TestCallbackRequest request = TestCallbackRequest.newBuilder().setId(id).build();
     return calls.unary(CallbackServiceGrpc.getTestCallbackMethod(), request, timeout).getDelivery();
   }
 
-  /** The deliveries of a callback, newest first: what waits, and what was delivered or given up of late. */
+  /**
+   * Lists the deliveries of a callback, newest first: those that are pending, and recent ones that were delivered or
+   * failed. Fetches pages on demand.
+   */
   public Stream<Delivery> listDeliveries(String callbackId) {
     return listDeliveries(ListDeliveriesRequest.newBuilder().setCallbackId(callbackId).build());
   }
 
-  /** Those that match the request, newest first; pages of its size are fetched as they are needed. */
+  /** Lists the deliveries that match the request, newest first. Fetches pages of its size on demand. */
   public Stream<Delivery> listDeliveries(ListDeliveriesRequest request) {
     return Pages.of(
         request.getPageToken(),
@@ -116,7 +131,7 @@ public final class Callbacks {
         ListDeliveriesResponse::getNextPageToken);
   }
 
-  /** Has a delivery made again from now on, under the same id. */
+  /** Repeats a delivery, with the same id and a new series of attempts. */
   public Delivery redeliver(String id) {
     RedeliverDeliveryRequest request = RedeliverDeliveryRequest.newBuilder().setId(id).build();
     return calls.unary(CallbackServiceGrpc.getRedeliverDeliveryMethod(), request, timeout).getDelivery();

@@ -15,10 +15,10 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
-/** Makes calls, with credentials and a deadline, and makes them again where that is safe. */
+/** Calls with credentials, deadlines and retries. */
 final class Calls {
   final ManagedChannel transport;
-  /** The transport, with credentials. */
+  /** The transport with credentials. */
   final Channel channel;
 
   final RetryPolicy policy;
@@ -34,7 +34,10 @@ final class Calls {
     this.timers = timers;
   }
 
-  /** The answer, or the typed error; repeated within the timeout, which covers all attempts together. */
+  /**
+   * Makes a unary call, and returns the response or throws the typed error. Retries it within the timeout, which covers
+   * all attempts.
+   */
   <Q, A> A unary(MethodDescriptor<Q, A> method, Q request, Duration timeout) {
     long deadline = deadline(timeout);
     Outage outage = new Outage(this, Timers.nanos(policy.repeatCallsFor()), deadline, closed);
@@ -48,7 +51,7 @@ final class Calls {
     }
   }
 
-  /** A watch, which ends with the client. */
+  /** Returns a watch, which ends with the client. */
   <Q, M, E> Watch<E> watch(Watch.Source<Q, M, E> source, Duration timeout) {
     Watch<E> watch = new Watch<>(this, source, deadline(timeout));
     watches.add(watch);
@@ -68,7 +71,10 @@ final class Calls {
         : CallOptions.DEFAULT.withDeadline(timers.deadline(Math.max(deadline - timers.now(), 0)));
   }
 
-  /** The moment, by our clock, when a time-out that begins now has passed, or the deadline of the caller's Context. */
+  /**
+   * Returns the end of a timeout that begins now, or the earlier deadline of the caller's Context, on the clock of the
+   * timers.
+   */
   long deadline(Duration timeout) {
     long nanos = Timers.nanos(timeout);
     Deadline outer = Context.current().getDeadline();
@@ -78,7 +84,7 @@ final class Calls {
     return nanos >= Timers.NEVER ? Timers.NEVER : timers.now() + nanos;
   }
 
-  /** The typed error; that the caller ended the call himself is told by what he did. */
+  /** Returns the typed error: {@link GatewayException.Canceled} if the caller ended the call. */
   GatewayException error(StatusRuntimeException cause) {
     switch (cause.getStatus().getCode()) {
       case CANCELLED, UNAVAILABLE -> {
@@ -97,7 +103,7 @@ final class Calls {
     return Errors.ofCall(cause.getStatus(), cause.getTrailers(), cause);
   }
 
-  /** Sleeps, but for no longer than the client is open. */
+  /** Sleeps, but not longer than the client is open. */
   void sleep(long nanos) {
     try {
       timers.sleep(nanos, closed);
@@ -107,7 +113,7 @@ final class Calls {
     }
   }
 
-  /** Throws where the client was closed, perhaps while somebody slept. */
+  /** Throws if the client is closed, perhaps during a sleep. */
   void checkOpen() {
     if (isClosed()) {
       throw Errors.canceled("the client is closed", null);
@@ -123,7 +129,7 @@ final class Calls {
     transport.shutdownNow();
     watches.forEach(Watch::abort);
     try {
-      // What it has begun to end ends without us too.
+      // The shutdown continues in the background if it takes longer.
       transport.awaitTermination(1, TimeUnit.SECONDS);
     } catch (InterruptedException error) {
       Thread.currentThread().interrupt();

@@ -18,7 +18,10 @@ import io.github.hfgateway.v1.SoulVersion;
 import java.time.Duration;
 import java.util.stream.Stream;
 
-/** What Higgsfield offers, as the gateway knows it. Lists fetch their pages as they are needed. */
+/**
+ * The catalogs of Higgsfield's models, motions, styles and presets. Lists fetch pages on demand. See {@link
+ * HfGatewayClient#catalog}.
+ */
 public final class Catalog {
   private final Calls calls;
   private final Duration timeout;
@@ -28,12 +31,12 @@ public final class Catalog {
     this.timeout = timeout;
   }
 
-  /** All models. */
+  /** Lists all models. */
   public Stream<Model> listModels() {
     return listModels(ListModelsRequest.getDefaultInstance());
   }
 
-  /** The models that match the request, in pages of its size. */
+  /** Lists the models that match the request, in pages of its size. */
   public Stream<Model> listModels(ListModelsRequest request) {
     return Pages.of(
         request.getPageToken(),
@@ -45,20 +48,21 @@ public final class Catalog {
   }
 
   /**
-   * One model with the schema of its parameters, where that is known. {@link GatewayException.ModelUnknown} where the catalog
-   * does not have it, which does not say that a submit would be refused.
+   * Returns a model, with the JSON Schema of its parameters if it is known.
+   *
+   * @throws GatewayException.ModelUnknown if the catalog does not have the model. A submission to it may still succeed
    */
   public Model getModel(String id) {
     GetModelRequest request = GetModelRequest.newBuilder().setId(id).build();
     return calls.unary(CatalogServiceGrpc.getGetModelMethod(), request, timeout).getModel();
   }
 
-  /** All motions, for {@link Inputs#dop}. */
+  /** Lists all motions, for {@link Inputs#dop}. */
   public Stream<Motion> listMotions() {
     return listMotions(ListMotionsRequest.getDefaultInstance());
   }
 
-  /** The motions that match the request, in pages of its size. */
+  /** Lists the motions that match the request, in pages of its size. */
   public Stream<Motion> listMotions(ListMotionsRequest request) {
     return Pages.of(
         request.getPageToken(),
@@ -69,12 +73,12 @@ public final class Catalog {
         ListMotionsResponse::getNextPageToken);
   }
 
-  /** All styles of a version, for {@link Inputs#soul}. */
+  /** Lists all styles of a version, for {@link Inputs#soul}. */
   public Stream<SoulStyle> listSoulStyles(SoulVersion version) {
     return listSoulStyles(ListSoulStylesRequest.newBuilder().setVersion(version).build());
   }
 
-  /** The styles that match the request, in pages of its size. */
+  /** Lists the styles that match the request, in pages of its size. */
   public Stream<SoulStyle> listSoulStyles(ListSoulStylesRequest request) {
     return Pages.of(
         request.getPageToken(),
@@ -87,12 +91,12 @@ public final class Catalog {
         ListSoulStylesResponse::getNextPageToken);
   }
 
-  /** All presets of a model. */
+  /** Lists all presets of a model. */
   public Stream<Preset> listPresets(String modelId) {
     return listPresets(ListPresetsRequest.newBuilder().setModelId(modelId).build());
   }
 
-  /** The presets of the request's model that match it, in pages of its size. */
+  /** Lists the presets that match the request, in pages of its size. The request must have the id of a model. */
   public Stream<Preset> listPresets(ListPresetsRequest request) {
     return Pages.of(
         request.getPageToken(),

@@ -16,7 +16,7 @@ import java.util.UUID;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
-/** Characters: faces that stay the same over generations, once they are trained. */
+/** Characters: trained faces that stay the same in all generations. See {@link HfGatewayClient#characters}. */
 public final class Characters {
   private final Calls calls;
   private final Duration timeout;
@@ -26,14 +26,16 @@ public final class Characters {
     this.timeout = timeout;
   }
 
-  /** Starts the training of a character for Soul 1, under a fresh key. */
+  /** Starts the training of a character for Soul 1, with a new idempotency key. */
   public CreatedCharacter create(String name, List<String> imageUrls) {
     return create(requestOf(name, imageUrls));
   }
 
   /**
-   * Starts training, which is paid: once, however often the answer gets lost, for repeats carry the same key: the request's,
-   * or a fresh one where it has none. An error holds the key too.
+   * Starts the training of a character. Training costs credits. Retries use the same idempotency key, so that it is
+   * charged once: the key of the request, or a new UUID if it has none.
+   *
+   * @throws GatewayException with the key in {@link GatewayException#idempotencyKey}
    */
   public CreatedCharacter create(CreateCharacterRequest request) {
     return create(keyed(request), timeout);
@@ -50,16 +52,23 @@ public final class Characters {
     }
   }
 
-  /** Creates a character for Soul 1 under a fresh key, follows its training to the end, and returns it COMPLETED. */
+  /**
+   * Creates a character for Soul 1 with a new idempotency key, watches its training, and returns it COMPLETED.
+   *
+   * @throws TrainingFailedException if the training does not complete
+   */
   public SoulCharacter train(String name, List<String> imageUrls) {
     return train(requestOf(name, imageUrls), null, progress -> {});
   }
 
   /**
-   * Creates a character, follows its training to the end, which takes minutes, and returns it COMPLETED; {@code onProgress} is
-   * called with it as created, and with every change. Where training fails, that is thrown as {@link
-   * TrainingFailedException}; it is never created again. After the time-out, null: none, comes {@link
-   * GatewayException.DeadlineExceeded}, and the training goes on.
+   * Creates a character, watches its training, which takes minutes, and returns it COMPLETED. It never creates a second
+   * one.
+   *
+   * @param timeout the limit of the whole; null: none. The training continues after it
+   * @param onProgress called with the created character, and then with every change
+   * @throws TrainingFailedException if the training does not complete
+   * @throws GatewayException.DeadlineExceeded after the timeout
    */
   public SoulCharacter train(
       CreateCharacterRequest request, Duration timeout, Consumer<? super SoulCharacter> onProgress) {
@@ -73,7 +82,7 @@ public final class Characters {
       try (Watch<SoulCharacter> changes = watch(created.id(), rest)) {
         while (hasNext(changes, created)) {
           SoulCharacter changed = changes.next();
-          if (!changed.equals(character)) { // a watch begins with the present
+          if (!changed.equals(character)) { // a watch begins with the current state
             character = changed;
             onProgress.accept(character);
           }
@@ -94,18 +103,22 @@ public final class Characters {
     }
   }
 
-  /** The character as it is now. */
+  /**
+   * Returns the character as it is now.
+   *
+   * @throws GatewayException.NotFound if the character does not exist
+   */
   public SoulCharacter get(String id) {
     GetCharacterRequest request = GetCharacterRequest.newBuilder().setId(id).build();
     return calls.unary(CharacterServiceGrpc.getGetCharacterMethod(), request, timeout).getCharacter();
   }
 
-  /** All characters, newest first; pages are fetched as they are needed. */
+  /** Lists all characters, newest first. Fetches pages on demand. */
   public Stream<SoulCharacter> list() {
     return list(ListCharactersRequest.getDefaultInstance());
   }
 
-  /** All characters, newest first; pages of the request's size are fetched as they are needed. */
+  /** Lists all characters, newest first. Fetches pages of the request's size on demand. */
   public Stream<SoulCharacter> list(ListCharactersRequest request) {
     return Pages.of(
         request.getPageToken(),
@@ -118,18 +131,25 @@ public final class Characters {
         ListCharactersResponse::getNextPageToken);
   }
 
-  /** Removes it at Higgsfield; one that is deleted already is no error. */
+  /** Deletes the character at Higgsfield. Deleting a deleted character succeeds. */
   public void delete(String id) {
     DeleteCharacterRequest request = DeleteCharacterRequest.newBuilder().setId(id).build();
     calls.unary(CharacterServiceGrpc.getDeleteCharacterMethod(), request, timeout);
   }
 
-  /** The character as it is, then every change until its training has ended. Opened again by itself where it breaks. */
+  /**
+   * Watches the character: its current state, and then every change until its training has ended. Resumes if the stream
+   * breaks.
+   */
   public Watch<SoulCharacter> watch(String id) {
     return watch(id, null);
   }
 
-  /** The same; after the time-out {@link GatewayException.DeadlineExceeded}, null: none. */
+  /**
+   * Watches the character for a limited time.
+   *
+   * @param timeout after it the watch throws {@link GatewayException.DeadlineExceeded}; null: no limit
+   */
   public Watch<SoulCharacter> watch(String id, Duration timeout) {
     return calls.watch(new Watches.Training(WatchCharacterRequest.newBuilder().setId(id).build()), timeout);
   }

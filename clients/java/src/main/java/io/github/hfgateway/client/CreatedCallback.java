@@ -3,21 +3,21 @@ package io.github.hfgateway.client;
 import io.github.hfgateway.v1.Callback;
 
 /**
- * The callback that now exists for a key.
+ * The result of {@link Callbacks#create}.
  *
- * @param callback as it was when the gateway answered
- * @param secret what its deliveries are signed with. It is told once: "" where {@code replayed}, also after an answer that was
- *     lost on its way here; {@link Callbacks#rotateSecret} makes another then
- * @param idempotencyKey create with it again, and this callback comes back
- * @param replayed the key was known: nothing new was created
+ * @param callback the callback, as it was when the gateway responded
+ * @param secret the key with which the gateway signs deliveries. It is returned only once: it is "" if {@code
+ *     replayed}, even if the first response was lost. Call {@link Callbacks#rotateSecret} for a new one then
+ * @param idempotencyKey the key of the creation. Creating again with this key returns the same callback
+ * @param replayed whether the key had been used before, so that the call created nothing
  */
 public record CreatedCallback(Callback callback, String secret, String idempotencyKey, boolean replayed) {
-  /** The callback's. */
+  /** Returns the id of the callback. */
   public String id() {
     return callback.getId();
   }
 
-  /** All but the secret. */
+  /** Returns all fields but the secret. */
   @Override
   public String toString() {
     return "CreatedCallback[id=" + id() + ", idempotencyKey=" + idempotencyKey + ", replayed=" + replayed + "]";

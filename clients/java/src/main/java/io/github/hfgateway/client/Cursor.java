@@ -5,78 +5,82 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Where a watch of many generations stands: it makes events of the messages of one watch, over all its streams, and knows
- * what a broken one must send to go on. It does no I/O.
+ * The position of a watch of many generations. It turns the messages of all streams of one watch into events, and keeps
+ * the token with which the next stream resumes. It does no I/O.
  *
- * <p>The gateway's tokens resume without a gap right behind their message; only where a stream begins with the present, for
- * want of a token or after a reset, a token from before caught_up starts over. A stream that broke there is opened without
- * one; the generations that ended meanwhile would go missing in silence, so {@link WatchEvent.Reset} is told first.
+ * <p>A resume token continues right after its message. The exception is a snapshot, at the start of a stream without a
+ * token or after a reset: a token received before caught_up starts the snapshot again. If a stream breaks there, the
+ * next one is opened without a token. Generations that ended in between are missing from its snapshot, so a {@link
+ * WatchEvent.Reset} is reported first.
  */
 final class Cursor {
   private String token;
-  private boolean beginsWithThePresent = true;
-  private boolean toldSomeOfIt;
-  private boolean toldCaughtUp;
-  private List<String> toldMissing = List.of();
+  private boolean inSnapshot = true;
+  private boolean sentSome;
+  private boolean sentCaughtUp;
+  private List<String> sentMissing = List.of();
 
   Cursor(String resumeToken) {
     token = resumeToken;
   }
 
-  /** The token to open the next stream with. */
+  /** Returns the token with which to open the next stream. */
   String resumeToken() {
     return token;
   }
 
-  /** What to tell before the first message of a stream. */
+  /** Returns the events to report before the first message of a stream. */
   List<WatchEvent> streamOpened() {
-    beginsWithThePresent = token.isEmpty();
-    return beginsWithThePresent && toldSomeOfIt ? List.of(reset()) : List.of();
+    inSnapshot = token.isEmpty();
+    return inSnapshot && sentSome ? List.of(reset()) : List.of();
   }
 
-  /** What a message tells. The last event is the first to carry its token: the others would skip the rest. */
+  /**
+   * Returns the events of a message. Only the last one carries the message's token: if an earlier one did, resuming
+   * from it would skip the rest.
+   */
   List<WatchEvent> received(WatchGenerationsResponse message) {
     List<WatchEvent> events = new ArrayList<>();
     if (message.getReset()) {
       token = "";
-      beginsWithThePresent = true;
+      inSnapshot = true;
       events.add(reset());
     }
     List<String> missing = List.copyOf(message.getMissingIdsList());
-    if (!missing.isEmpty() && !missing.equals(toldMissing)) {
-      toldMissing = missing;
+    if (!missing.isEmpty() && !missing.equals(sentMissing)) {
+      sentMissing = missing;
       events.add(new WatchEvent.Missing(token, missing));
     }
-    boolean caughtUp = message.getCaughtUp() && !toldCaughtUp;
+    boolean caughtUp = message.getCaughtUp() && !sentCaughtUp;
     boolean forecasts = message.getForecastsCount() > 0;
     String after = tokenAfter(message);
     if (message.hasGeneration()) {
-      toldSomeOfIt = true;
+      sentSome = true;
       events.add(new WatchEvent.Changed(forecasts || caughtUp ? token : after, message.getGeneration()));
     }
     if (forecasts) {
       events.add(new WatchEvent.Forecasts(caughtUp ? token : after, message.getForecastsMap()));
     }
     if (caughtUp) {
-      toldCaughtUp = true;
+      sentCaughtUp = true;
       events.add(new WatchEvent.CaughtUp(after));
     }
     token = after;
     if (message.getCaughtUp()) {
-      beginsWithThePresent = false;
+      inSnapshot = false;
     }
     return events;
   }
 
   private String tokenAfter(WatchGenerationsResponse message) {
-    boolean startsOver = beginsWithThePresent && !message.getCaughtUp();
+    boolean startsOver = inSnapshot && !message.getCaughtUp();
     return startsOver || message.getResumeToken().isEmpty() ? token : message.getResumeToken();
   }
 
   private WatchEvent reset() {
-    toldSomeOfIt = false;
-    toldCaughtUp = false;
-    toldMissing = List.of();
+    sentSome = false;
+    sentCaughtUp = false;
+    sentMissing = List.of();
     return new WatchEvent.Reset(token);
   }
 }

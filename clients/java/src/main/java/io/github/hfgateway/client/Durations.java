@@ -2,7 +2,7 @@ package io.github.hfgateway.client;
 
 import com.google.protobuf.Duration;
 
-/** Java's durations as messages. */
+/** Conversions of durations. */
 final class Durations {
   private Durations() {}
 

@@ -6,7 +6,7 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
 import com.google.rpc.RetryInfo;
-import io.github.hfgateway.client.GatewayException.Told;
+import io.github.hfgateway.client.GatewayException.Facts;
 import io.github.hfgateway.v1.Failure;
 import io.github.hfgateway.v1.FieldViolation;
 import io.github.hfgateway.v1.Generation;
@@ -17,13 +17,13 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.function.Function;
 
-/** Reads what a failed call, or a failed generation, says about itself, and makes the fitting error of it. */
+/** Creates typed errors from failed calls, generations and trainings. */
 final class Errors {
   private static final String DOMAIN = "hfgateway";
   private static final Metadata.Key<byte[]> DETAILS =
       Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
 
-  private static final Map<String, Function<Told, GatewayException>> BY_REASON =
+  private static final Map<String, Function<Facts, GatewayException>> BY_REASON =
       Map.ofEntries(
           Map.entry("INVALID_INPUT", GatewayException.InvalidInput::new),
           Map.entry("INPUT_REFUSED", GatewayException.InputRefused::new),
@@ -49,7 +49,7 @@ final class Errors {
 
   private Errors() {}
 
-  /** The error of a failed call, by its reason; of an unknown reason, or of none, by its code. */
+  /** Returns the error of a failed call: by its reason, or by its code if the reason is unknown or missing. */
   static GatewayException ofCall(Status status, Metadata trailers, Throwable cause) {
     Status.Code code = status.getCode();
     Details details = read(trailers);
@@ -57,59 +57,59 @@ final class Errors {
     if (message.isEmpty()) {
       message = status.getDescription() != null ? status.getDescription() : words(code);
     }
-    Told told = new Told(code, details.reason, message, details.failure, cause);
-    Function<Told, GatewayException> made = BY_REASON.get(details.reason);
-    return made != null ? made.apply(told) : byCode(told);
+    Facts facts = new Facts(code, details.reason, message, details.failure, cause);
+    Function<Facts, GatewayException> made = BY_REASON.get(details.reason);
+    return made != null ? made.apply(facts) : byCode(facts);
   }
 
-  /** The error of a call that its caller ended. */
+  /** Returns the error of a call that the caller ended. */
   static GatewayException canceled(String why, Throwable cause) {
     return new GatewayException.Canceled(
-        new Told(Status.Code.CANCELLED, "", why, Failure.getDefaultInstance(), cause));
+        new Facts(Status.Code.CANCELLED, "", why, Failure.getDefaultInstance(), cause));
   }
 
-  /** The error of a generation that ended, and not as COMPLETED. */
+  /** Returns the error of a generation that ended without output. */
   static GenerationFailedException ofGeneration(Generation generation) {
     Failure failure = generation.getFailure();
     String message = failure.getMessage();
     if (message.isEmpty()) {
       message = "ended as " + States.name(generation);
     }
-    Told told = new Told(null, nameOf(failure), message, failure, null);
+    Facts facts = new Facts(null, nameOf(failure), message, failure, null);
     return switch (generation.getState()) {
       case GENERATION_STATE_FAILED -> generation.hasAcceptTime()
-          ? new GenerationFailedException(told, generation)
-          : new GenerationFailedException.Refused(told, generation);
-      case GENERATION_STATE_NSFW -> new GenerationFailedException.Moderated(told, generation);
-      case GENERATION_STATE_CANCELED -> new GenerationFailedException.Canceled(told, generation);
-      case GENERATION_STATE_LOST -> new GenerationFailedException.Lost(told, generation);
-      default -> new GenerationFailedException(told, generation);
+          ? new GenerationFailedException(facts, generation)
+          : new GenerationFailedException.Refused(facts, generation);
+      case GENERATION_STATE_NSFW -> new GenerationFailedException.Moderated(facts, generation);
+      case GENERATION_STATE_CANCELED -> new GenerationFailedException.Canceled(facts, generation);
+      case GENERATION_STATE_LOST -> new GenerationFailedException.Lost(facts, generation);
+      default -> new GenerationFailedException(facts, generation);
     };
   }
 
-  /** The error of a character whose training ended, and not as COMPLETED. */
+  /** Returns the error of a character whose training did not complete. */
   static TrainingFailedException ofTraining(SoulCharacter character) {
     Failure failure = character.getFailure();
     String message = failure.getMessage();
     if (message.isEmpty()) {
       message = "ended as " + States.name(character);
     }
-    return new TrainingFailedException(new Told(null, nameOf(failure), message, failure, null), character);
+    return new TrainingFailedException(new Facts(null, nameOf(failure), message, failure, null), character);
   }
 
-  private static GatewayException byCode(Told told) {
-    return switch (told.code()) {
-      case INVALID_ARGUMENT -> new GatewayException.InvalidInput(told);
-      case UNAUTHENTICATED -> new GatewayException.InvalidCredentials(told);
-      case PERMISSION_DENIED -> new GatewayException.NotAllowed(told);
-      case NOT_FOUND -> new GatewayException.NotFound(told);
-      case FAILED_PRECONDITION -> new GatewayException.PreconditionFailed(told);
-      case RESOURCE_EXHAUSTED -> new GatewayException.ResourceExhausted(told);
-      case UNAVAILABLE, CANCELLED -> new GatewayException.Unavailable(told);
-      case ABORTED -> new GatewayException.Aborted(told);
-      case INTERNAL -> new GatewayException.InternalError(told);
-      case DEADLINE_EXCEEDED -> new GatewayException.DeadlineExceeded(told);
-      default -> new GatewayException(told);
+  private static GatewayException byCode(Facts facts) {
+    return switch (facts.code()) {
+      case INVALID_ARGUMENT -> new GatewayException.InvalidInput(facts);
+      case UNAUTHENTICATED -> new GatewayException.InvalidCredentials(facts);
+      case PERMISSION_DENIED -> new GatewayException.NotAllowed(facts);
+      case NOT_FOUND -> new GatewayException.NotFound(facts);
+      case FAILED_PRECONDITION -> new GatewayException.PreconditionFailed(facts);
+      case RESOURCE_EXHAUSTED -> new GatewayException.ResourceExhausted(facts);
+      case UNAVAILABLE, CANCELLED -> new GatewayException.Unavailable(facts);
+      case ABORTED -> new GatewayException.Aborted(facts);
+      case INTERNAL -> new GatewayException.InternalError(facts);
+      case DEADLINE_EXCEEDED -> new GatewayException.DeadlineExceeded(facts);
+      default -> new GatewayException(facts);
     };
   }
 
@@ -124,14 +124,14 @@ final class Errors {
     }
     try {
       return read(com.google.rpc.Status.parseFrom(bytes, ExtensionRegistryLite.getEmptyRegistry()));
-    } catch (InvalidProtocolBufferException error) { // not the gateway's
+    } catch (InvalidProtocolBufferException error) { // not sent by the gateway
       return Details.NONE;
     }
   }
 
   /**
-   * The name of the reason is ErrorInfo's where there is one: it is right for reasons, too, that these stubs do not know. A
-   * Failure that is missing (a proxy's own error) is put together from the standard details.
+   * Reads the Failure and the name of its reason. ErrorInfo takes precedence for the name, because it also has reasons
+   * that are newer than the stubs. If there is no Failure (an error of a proxy), it is built from the standard details.
    */
   private static Details read(com.google.rpc.Status status) throws InvalidProtocolBufferException {
     Failure failure = null;

@@ -10,62 +10,63 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
- * A call that the gateway, or the way to it, did not carry out; the base of all errors here.
+ * A failed call: a status that the gateway returned, or an error of the transport. The base class of all exceptions
+ * here.
  *
- * <p>Decide by the class or by {@link #reason}; the message is for people and may change. There is one class for each
- * gRPC code, and below it one for each reason that the gateway gives; a reason that is newer than this client, and an
- * error that the transport made itself, get the class of their code.
+ * <p>Use the class or {@link #reason} to make decisions; the message is a text for people, which may change. There is
+ * one class for each gRPC code, with a subclass for each reason of the gateway. Errors with a reason that is newer than
+ * this client, and errors of the transport, have the class of their code.
  */
 @SuppressWarnings("serial")
 public class GatewayException extends RuntimeException {
-  private final String told;
+  private final String text;
   private final Status.Code code;
   private final String reason;
   private final Failure failure;
   private String idempotencyKey = "";
 
-  GatewayException(Told told) {
-    super(told.message(), told.cause());
-    this.told = told.message();
-    this.code = told.code();
-    this.reason = told.reason();
-    this.failure = told.failure();
+  GatewayException(Facts facts) {
+    super(facts.message(), facts.cause());
+    this.text = facts.message();
+    this.code = facts.code();
+    this.reason = facts.reason();
+    this.failure = facts.failure();
   }
 
-  /** What an error is made of. */
-  record Told(Status.Code code, String reason, String message, Failure failure, Throwable cause) {}
+  /** The properties of an error. */
+  record Facts(Status.Code code, String reason, String message, Failure failure, Throwable cause) {}
 
-  /** The gRPC code; null where no call failed. */
+  /** Returns the gRPC code, or null if no call failed. */
   public Status.Code code() {
     return code;
   }
 
-  /** The gateway's word for it, such as "QUOTA_EXCEEDED"; "" for an error of the transport. */
+  /** Returns the gateway's reason, such as "QUOTA_EXCEEDED", or "" for an error of the transport. */
   public String reason() {
     return reason;
   }
 
-  /** What was told to people, without what {@link #getMessage} puts around it. */
+  /** Returns the gateway's message, without the reason and the fields that {@link #getMessage} adds. */
   public String told() {
-    return told;
+    return text;
   }
 
-  /** All that the gateway told, as it told it. */
+  /** Returns the details that the gateway sent. */
   public Failure failure() {
     return failure;
   }
 
-  /** The fields that were refused. */
+  /** Returns the fields that were refused. */
   public List<FieldViolation> fieldViolations() {
     return failure.getFieldViolationsList();
   }
 
-  /** Whether the same input may succeed later. */
+  /** Returns whether the same input may succeed later. */
   public boolean retryable() {
     return failure.getRetryable() || this instanceof Unavailable;
   }
 
-  /** How long to wait before that, where it is known. */
+  /** Returns how long to wait before a retry, if it is known. */
   public Optional<Duration> retryDelay() {
     return failure.hasRetryDelay()
         ? Optional.of(
@@ -73,12 +74,12 @@ public class GatewayException extends RuntimeException {
         : Optional.empty();
   }
 
-  /** The variable parts of the message, such as "generation_id" and "limit". */
+  /** Returns the variable parts of the message, such as "generation_id" and "limit". */
   public Map<String, String> metadata() {
     return failure.getMetadataMap();
   }
 
-  /** The key of a submit or a creation that failed: repeat with it, and nothing is done twice. Else "". */
+  /** Returns the key of a failed submission or creation, or "". Retrying with this key never has a second effect. */
   public String idempotencyKey() {
     return idempotencyKey;
   }
@@ -88,207 +89,213 @@ public class GatewayException extends RuntimeException {
     return this;
   }
 
-  /** The reason, what was told, and the fields of which that does not speak. */
+  /** Returns the reason or code, the gateway's message, and the field violations that the message does not contain. */
   @Override
   public String getMessage() {
     String label = !reason.isEmpty() ? reason : code != null ? code.name() : getClass().getSimpleName();
     String fields =
         fieldViolations().stream()
-            .filter(violation -> !told.contains(violation.getDescription()))
+            .filter(violation -> !text.contains(violation.getDescription()))
             .map(violation -> violation.getField() + ": " + violation.getDescription())
             .collect(Collectors.joining("; "));
-    return label + ": " + told + (fields.isEmpty() ? "" : " (" + fields + ")");
+    return label + ": " + text + (fields.isEmpty() ? "" : " (" + fields + ")");
   }
 
-  /** The gateway's own check refused the request; {@link #fieldViolations} names the fields. */
+  /** INVALID_ARGUMENT: the gateway's validation refused the request; see {@link #fieldViolations}. */
   public static class InvalidInput extends GatewayException {
-    InvalidInput(Told told) {
-      super(told);
+    InvalidInput(Facts facts) {
+      super(facts);
     }
   }
 
-  /** Higgsfield's check refused the input. */
+  /** Higgsfield refused the input. */
   public static final class InputRefused extends InvalidInput {
-    InputRefused(Told told) {
-      super(told);
+    InputRefused(Facts facts) {
+      super(facts);
     }
   }
 
-  /** No API key, or one that is wrong, expired or revoked. */
+  /** UNAUTHENTICATED: the API key or watch token is missing, wrong, expired or revoked. */
   public static final class InvalidCredentials extends GatewayException {
-    InvalidCredentials(Told told) {
-      super(told);
+    InvalidCredentials(Facts facts) {
+      super(facts);
     }
   }
 
-  /** The API key may not do this. */
+  /** PERMISSION_DENIED: the key or token may not make this call. */
   public static class NotAllowed extends GatewayException {
-    NotAllowed(Told told) {
-      super(told);
+    NotAllowed(Facts facts) {
+      super(facts);
     }
   }
 
   /** The Higgsfield account does not have this feature. */
   public static final class FeatureNotEnabled extends NotAllowed {
-    FeatureNotEnabled(Told told) {
-      super(told);
+    FeatureNotEnabled(Facts facts) {
+      super(facts);
     }
   }
 
-  /** It does not exist, or belongs to another tenant. */
+  /** NOT_FOUND: the object does not exist, or belongs to another tenant. */
   public static class NotFound extends GatewayException {
-    NotFound(Told told) {
-      super(told);
+    NotFound(Facts facts) {
+      super(facts);
     }
   }
 
-  /** Higgsfield does not know the model. */
+  /** Higgsfield, or the catalog, does not know the model. */
   public static final class ModelUnknown extends NotFound {
-    ModelUnknown(Told told) {
-      super(told);
+    ModelUnknown(Facts facts) {
+      super(facts);
     }
   }
 
-  /** Not in the state that it is in. */
+  /** FAILED_PRECONDITION: the state of the object does not allow the call. */
   public static class PreconditionFailed extends GatewayException {
-    PreconditionFailed(Told told) {
-      super(told);
+    PreconditionFailed(Facts facts) {
+      super(facts);
     }
   }
 
-  /** The idempotency key stands for a different input, or for a deleted generation. */
+  /** The idempotency key belongs to another input, or to a deleted generation. */
   public static final class KeyReused extends PreconditionFailed {
-    KeyReused(Told told) {
-      super(told);
+    KeyReused(Facts facts) {
+      super(facts);
     }
   }
 
-  /** Too late to cancel, or Higgsfield cannot; the metadata's "state" names the state. */
+  /** It is too late to cancel, or Higgsfield cannot; the metadata has the "state". */
   public static final class NotCancelable extends PreconditionFailed {
-    NotCancelable(Told told) {
-      super(told);
+    NotCancelable(Facts facts) {
+      super(facts);
     }
   }
 
-  /** It has not ended yet. */
+  /** The generation has not ended. */
   public static final class NotDone extends PreconditionFailed {
-    NotDone(Told told) {
-      super(told);
+    NotDone(Facts facts) {
+      super(facts);
     }
   }
 
-  /** The model is disabled or blocked at Higgsfield. */
+  /** Higgsfield has disabled or blocked the model. */
   public static final class ModelUnavailable extends PreconditionFailed {
-    ModelUnavailable(Told told) {
-      super(told);
+    ModelUnavailable(Facts facts) {
+      super(facts);
     }
   }
 
-  /** A limit was reached. */
+  /** RESOURCE_EXHAUSTED: a limit was reached. */
   public static class ResourceExhausted extends GatewayException {
-    ResourceExhausted(Told told) {
-      super(told);
+    ResourceExhausted(Facts facts) {
+      super(facts);
     }
   }
 
-  /** The tenant's own limit; {@link #retryDelay} is set where time helps. */
+  /** The tenant has reached a limit; {@link #retryDelay} is set if waiting helps. */
   public static final class QuotaExceeded extends ResourceExhausted {
-    QuotaExceeded(Told told) {
-      super(told);
+    QuotaExceeded(Facts facts) {
+      super(facts);
     }
   }
 
-  /** The Higgsfield account has no credits left. */
+  /** The Higgsfield account has not enough credits. */
   public static final class InsufficientCredits extends ResourceExhausted {
-    InsufficientCredits(Told told) {
-      super(told);
+    InsufficientCredits(Facts facts) {
+      super(facts);
     }
   }
 
-  /** Higgsfield is full, and the caller asked not to queue. */
+  /** Higgsfield is saturated, and the caller set {@link Submit#failWhenSaturated}. */
   public static final class UpstreamSaturated extends ResourceExhausted {
-    UpstreamSaturated(Told told) {
-      super(told);
+    UpstreamSaturated(Facts facts) {
+      super(facts);
     }
   }
 
-  /** The gateway sheds load, or its queue is full; nothing was done. */
+  /** The gateway is overloaded, or its queue is full. The call had no effect. */
   public static final class GatewayOverloaded extends ResourceExhausted {
-    GatewayOverloaded(Told told) {
-      super(told);
+    GatewayOverloaded(Facts facts) {
+      super(facts);
     }
   }
 
-  /** Not reachable, or not now. The same call may be repeated as it is. */
+  /**
+   * UNAVAILABLE, or CANCELLED by the server: the gateway, or something it needs, is not available. The call can be
+   * retried unchanged.
+   */
   public static class Unavailable extends GatewayException {
-    Unavailable(Told told) {
-      super(told);
+    Unavailable(Facts facts) {
+      super(facts);
     }
   }
 
-  /** Higgsfield does not answer, or not sensibly. */
+  /** Higgsfield sent no usable response. */
   public static final class UpstreamUnavailable extends Unavailable {
-    UpstreamUnavailable(Told told) {
-      super(told);
+    UpstreamUnavailable(Facts facts) {
+      super(facts);
     }
   }
 
-  /** The gateway is draining, or its store is away. */
+  /** The gateway is shutting down, or its store is not available. */
   public static final class GatewayUnavailable extends Unavailable {
-    GatewayUnavailable(Told told) {
-      super(told);
+    GatewayUnavailable(Facts facts) {
+      super(facts);
     }
   }
 
-  /** Given up half way; see the subclasses. */
+  /** ABORTED: the call was aborted; see the subclasses. */
   public static class Aborted extends GatewayException {
-    Aborted(Told told) {
-      super(told);
+    Aborted(Facts facts) {
+      super(facts);
     }
   }
 
-  /** Sent, and no answer came: the same submit with the same key finds out, and never does it twice. */
+  /**
+   * The request was sent, but its outcome is unknown. Repeating it with the same key finds the outcome, and never has a
+   * second effect.
+   */
   public static final class SubmissionUnresolved extends Aborted {
-    SubmissionUnresolved(Told told) {
-      super(told);
+    SubmissionUnresolved(Facts facts) {
+      super(facts);
     }
   }
 
   /** An agent's session is busy with another turn. */
   public static final class SessionBusy extends Aborted {
-    SessionBusy(Told told) {
-      super(told);
+    SessionBusy(Facts facts) {
+      super(facts);
     }
   }
 
-  /** A defect of the gateway; the message names the incident. */
+  /** INTERNAL: a defect of the gateway; the message has the id of the incident. */
   public static class InternalError extends GatewayException {
-    InternalError(Told told) {
-      super(told);
+    InternalError(Facts facts) {
+      super(facts);
     }
   }
 
-  /** Higgsfield refuses the gateway's credentials: its operator must act. */
+  /** Higgsfield refuses the gateway's credentials. The operator of the gateway must act. */
   public static final class UpstreamCredentialsRefused extends InternalError {
-    UpstreamCredentialsRefused(Told told) {
-      super(told);
+    UpstreamCredentialsRefused(Facts facts) {
+      super(facts);
     }
   }
 
-  /** The call's own time ran out. What it was about goes on. */
+  /** DEADLINE_EXCEEDED: the call timed out. The generation, if any, continues. */
   public static final class DeadlineExceeded extends GatewayException {
-    DeadlineExceeded(Told told) {
-      super(told);
+    DeadlineExceeded(Facts facts) {
+      super(facts);
     }
   }
 
   /**
-   * The caller ended the call: its thread was interrupted (and still is), its gRPC Context canceled, or the client
-   * closed. What it was about goes on.
+   * The caller ended the call: its thread was interrupted (and still is), its gRPC Context was canceled, or the client
+   * was closed. The generation, if any, continues.
    */
   public static final class Canceled extends GatewayException {
-    Canceled(Told told) {
-      super(told);
+    Canceled(Facts facts) {
+      super(facts);
     }
   }
 }

@@ -3,49 +3,49 @@ package io.github.hfgateway.client;
 import io.github.hfgateway.v1.Generation;
 
 /**
- * The generation ended without output; {@link #generation} holds all about it, {@link #reason} says why. No call failed, so
- * {@link #code} is null. Only {@code generate} throws it.
+ * The generation ended without output: {@link #reason} has the reason. Only {@code generate} throws it. No call failed,
+ * so {@link #code} is null.
  */
 @SuppressWarnings("serial")
 public class GenerationFailedException extends GatewayException {
   private final Generation generation;
 
-  GenerationFailedException(Told told, Generation generation) {
-    super(told);
+  GenerationFailedException(Facts facts, Generation generation) {
+    super(facts);
     this.generation = generation;
     withIdempotencyKey(generation.getIdempotencyKey());
   }
 
-  /** What ended, as it ended. */
+  /** Returns the generation in its final state. */
   public Generation generation() {
     return generation;
   }
 
-  /** Higgsfield never accepted it: nothing was charged, and its key may be used again. */
+  /** The generation failed before Higgsfield accepted it. It was not charged, and its key can be used again. */
   public static final class Refused extends GenerationFailedException {
-    Refused(Told told, Generation generation) {
-      super(told, generation);
+    Refused(Facts facts, Generation generation) {
+      super(facts, generation);
     }
   }
 
-  /** Refused by Higgsfield's moderation; not charged. */
+  /** Higgsfield's moderation refused the generation. It was not charged. */
   public static final class Moderated extends GenerationFailedException {
-    Moderated(Told told, Generation generation) {
-      super(told, generation);
+    Moderated(Facts facts, Generation generation) {
+      super(facts, generation);
     }
   }
 
-  /** Canceled, by a caller or (see the reason) by the gateway; not charged. */
+  /** A caller canceled the generation, or the gateway did; see the reason. It was not charged. */
   public static final class Canceled extends GenerationFailedException {
-    Canceled(Told told, Generation generation) {
-      super(told, generation);
+    Canceled(Facts facts, Generation generation) {
+      super(facts, generation);
     }
   }
 
-  /** It cannot be told what became of it. It may have been charged. */
+  /** The outcome of the generation cannot be determined. It may have been charged. */
   public static final class Lost extends GenerationFailedException {
-    Lost(Told told, Generation generation) {
-      super(told, generation);
+    Lost(Facts facts, Generation generation) {
+      super(facts, generation);
     }
   }
 }

@@ -46,19 +46,22 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
- * A gateway, for as many calls and threads at a time as you like. Every error is a {@link GatewayException}.
+ * A client of a gateway. It is thread-safe, and can be used for any number of concurrent calls. Every error is a {@link
+ * GatewayException}.
  *
- * <p>A call ends when its thread is interrupted, when the gRPC Context that it was made in is canceled, and when the client is
- * closed: with {@link GatewayException.Canceled}. What it was about goes on when a call ends, for whatever reason.
+ * <p>A call ends with {@link GatewayException.Canceled} if its thread is interrupted, the gRPC Context in which it was
+ * made is canceled, or the client is closed. The end of a call never cancels the generation; use {@link #cancel}.
  */
 public final class HfGatewayClient implements AutoCloseable {
-  /** Where a client goes that is given no address. */
+  /** The address on which a gateway listens by default. */
   public static final String DEFAULT_ADDRESS = "127.0.0.1:50051";
 
   /** The version of this client. */
   public static final String VERSION = "0.1.0";
 
-  /** One WaitGeneration asks for so long: short enough for the proxies on the way, long enough to cost nothing. */
+  /**
+   * The timeout of one WaitGeneration call: short enough for proxies with idle timeouts, and long enough to be cheap.
+   */
   private static final long WAIT_STEP = TimeUnit.SECONDS.toNanos(50);
 
   private final Calls calls;
@@ -69,41 +72,43 @@ public final class HfGatewayClient implements AutoCloseable {
     this.timeout = timeout;
   }
 
-  /** A client of the gateway at that address, in plaintext, without a key. */
+  /** Returns a client of the gateway at {@code address} (host:port), in plaintext and without an API key. */
   public static HfGatewayClient connect(String address) {
     return builder(address).build();
   }
 
-  /** For a client of the gateway at {@link #DEFAULT_ADDRESS}. */
+  /** Returns a builder of a client for the gateway at {@link #DEFAULT_ADDRESS}. */
   public static Builder builder() {
     return builder(DEFAULT_ADDRESS);
   }
 
-  /** For a client of the gateway at that address, as host:port. */
+  /** Returns a builder of a client for the gateway at {@code address} (host:port). */
   public static Builder builder(String address) {
     return new Builder(address);
   }
 
-  /** A client that shares this one's connection, with another time-out. Closing either closes both. */
+  /** Returns a client that shares this one's connection, but has another timeout. Closing one closes both. */
   public HfGatewayClient withTimeout(Duration timeout) {
     return new HfGatewayClient(calls, timeout);
   }
 
-  /** Submits under a fresh key. */
+  /** Submits a generation with a new idempotency key. */
   public Submission submit(GenerationInput input) {
     return submit(Submit.of(input));
   }
 
   /**
-   * Submits once, however often the answer gets lost: repeats carry the same key. An error holds the key too, so that the same
-   * submit can be made again.
+   * Submits a generation. By default it returns when Higgsfield has accepted it. Retries use the same idempotency key,
+   * so that it is charged once.
+   *
+   * @throws GatewayException with the key in {@link GatewayException#idempotencyKey}
    */
   public Submission submit(Submit submit) {
     return submit(submit.request(), submit.timeout() != null ? submit.timeout() : timeout);
   }
 
   private Submission submit(SubmitGenerationRequest request, Duration timeout) {
-    // The deadline would cut short a longer wait, so that comes on top.
+    // The wait is added to the timeout, which might otherwise end first.
     Duration total = timeout.plus(Durations.of(request.getWaitTimeout()));
     try {
       SubmitGenerationResponse response =
@@ -114,20 +119,33 @@ public final class HfGatewayClient implements AutoCloseable {
     }
   }
 
-  /** Submits under a fresh key, follows it to its end, and returns it COMPLETED. */
+  /**
+   * Submits a generation with a new idempotency key, watches it until it ends, and returns it COMPLETED.
+   *
+   * @throws GenerationFailedException if the generation ends without output
+   */
   public Generation generate(GenerationInput input) {
     return generate(input, progress -> {});
   }
 
-  /** The same; {@code onProgress} is called with the generation as stored, and with every change. */
+  /**
+   * Submits a generation with a new idempotency key, watches it until it ends, and returns it COMPLETED.
+   *
+   * @param onProgress called with the stored generation, and then with every change
+   * @throws GenerationFailedException if the generation ends without output
+   */
   public Generation generate(GenerationInput input, Consumer<? super Generation> onProgress) {
     return generate(Submit.of(input), onProgress);
   }
 
   /**
-   * Submits, follows it to its end, and returns it COMPLETED. Every other end is thrown as {@link GenerationFailedException},
-   * whose generation tells all; nothing is ever submitted again. After the time-out of the submit, where it has one, comes
-   * {@link GatewayException.DeadlineExceeded}, and the generation goes on.
+   * Submits a generation, watches it until it ends, and returns it COMPLETED. It never submits a second one.
+   *
+   * @param submit the input and its options. Its timeout limits the whole; by default there is no limit. The generation
+   *     continues after a timeout
+   * @param onProgress called with the stored generation, and then with every change
+   * @throws GenerationFailedException if the generation ends without output
+   * @throws GatewayException.DeadlineExceeded after the timeout
    */
   public Generation generate(Submit submit, Consumer<? super Generation> onProgress) {
     Duration whole = submit.timeout();
@@ -165,18 +183,22 @@ public final class HfGatewayClient implements AutoCloseable {
     }
   }
 
-  /** The generation as it is now, with its input. */
+  /**
+   * Returns the generation as it is now, with its input.
+   *
+   * @throws GatewayException.NotFound if the tenant has no generation with this id
+   */
   public Generation get(String id) {
     GetGenerationRequest request = GetGenerationRequest.newBuilder().setId(id).build();
     return call(GenerationServiceGrpc.getGetGenerationMethod(), request).getGeneration();
   }
 
-  /** All that match the filter, newest first; pages are fetched as they are needed. */
+  /** Lists the generations that match the filter, newest first. Fetches pages on demand. */
   public Stream<Generation> list(GenerationFilter filter) {
     return list(ListGenerationsRequest.newBuilder().setFilter(filter).build());
   }
 
-  /** All that match the request's filter, newest first; pages of its size are fetched as they are needed. */
+  /** Lists the generations that match the request's filter, newest first. Fetches pages of its size on demand. */
   public Stream<Generation> list(ListGenerationsRequest request) {
     return Pages.of(
         request.getPageToken(),
@@ -186,18 +208,25 @@ public final class HfGatewayClient implements AutoCloseable {
         ListGenerationsResponse::getNextPageToken);
   }
 
-  /** Cancels it; {@link GatewayException.NotCancelable} where it is too late. */
+  /**
+   * Cancels the generation and returns it.
+   *
+   * @throws GatewayException.NotCancelable if it is too late to cancel
+   */
   public Generation cancel(String id) {
     CancelGenerationRequest request = CancelGenerationRequest.newBuilder().setId(id).build();
     return call(GenerationServiceGrpc.getCancelGenerationMethod(), request).getGeneration();
   }
 
-  /** The generation when it is done. */
+  /** Waits until the generation has ended, and returns it. */
   public Generation waitUntilDone(String id) {
     return waitUntilDone(id, null);
   }
 
-  /** The generation when it is done, or after so long as it is by then: see its {@code getDone()}. */
+  /**
+   * Waits until the generation has ended, and returns it. After {@code atMost} (null: no limit) it returns the
+   * generation as it is; see its {@code getDone()}.
+   */
   public Generation waitUntilDone(String id, Duration atMost) {
     Timers timers = calls.timers;
     long deadline = calls.deadline(atMost);
@@ -212,135 +241,174 @@ public final class HfGatewayClient implements AutoCloseable {
       if (generation.getDone() || answered >= deadline) {
         return generation;
       }
-      if (answered - asked < step.toNanos() / 2) { // a gateway that drains answers early: do not press it
+      if (answered - asked < step.toNanos() / 2) { // a gateway that shuts down responds early: back off
         calls.sleep(calls.policy.firstDelay().toNanos());
       }
     }
   }
 
-  /** Every change, each once and in order; ends after the one that is done. Resumes by itself where the stream breaks. */
+  /**
+   * Watches a generation: every change, exactly once and in order. Ends after the final change. Resumes if the stream
+   * breaks.
+   */
   public Watch<Generation> watch(String id) {
     return watch(id, 0);
   }
 
-  /** Every change after a revision. */
+  /** Watches a generation from the change after {@code afterRevision}. */
   public Watch<Generation> watch(String id, int afterRevision) {
     return watch(WatchGenerationRequest.newBuilder().setId(id).setAfterRevision(afterRevision).build(), null);
   }
 
-  /** The same, with all that can be asked for; after the time-out {@link GatewayException.DeadlineExceeded}, null: none. */
+  /**
+   * Watches a generation with all options.
+   *
+   * @param timeout after it the watch throws {@link GatewayException.DeadlineExceeded}; null: no limit
+   */
   public Watch<Generation> watch(WatchGenerationRequest request, Duration timeout) {
     return calls.watch(new Watches.One(request), timeout);
   }
 
   /**
-   * Many generations on one stream, later ones included. Resumes by itself where the stream breaks. With ids it ends when all
-   * of them are done, else never.
+   * Watches all generations that match the filter, including ones created later, on one stream. Ends when all
+   * generations in the filter's ids have ended, and never for other filters. Resumes if the stream breaks.
    */
   public Watch<WatchEvent> watchMany(GenerationFilter filter) {
     return watchMany(filter, "");
   }
 
-  /** What came after the event of an earlier watch with the same filter that had this token. */
+  /** Continues an earlier watch with the same filter after the event with {@code resumeToken}. */
   public Watch<WatchEvent> watchMany(GenerationFilter filter, String resumeToken) {
     return watchMany(
         WatchGenerationsRequest.newBuilder().setFilter(filter).setResumeToken(resumeToken).build(), null);
   }
 
-  /** The same, with all that can be asked for; after the time-out {@link GatewayException.DeadlineExceeded}, null: none. */
+  /**
+   * Watches many generations with all options.
+   *
+   * @param timeout after it the watch throws {@link GatewayException.DeadlineExceeded}; null: no limit
+   */
   public Watch<WatchEvent> watchMany(WatchGenerationsRequest request, Duration timeout) {
     return calls.watch(new Watches.Many(request), timeout);
   }
 
-  /** What it would cost; the input is checked as by {@code submit}. */
+  /** Returns the price of the input, and validates it as {@code submit} does. Charges nothing. */
   public EstimateGenerationResponse estimate(GenerationInput input) {
     EstimateGenerationRequest request = EstimateGenerationRequest.newBuilder().setInput(input).build();
     return call(GenerationServiceGrpc.getEstimateGenerationMethod(), request);
   }
 
-  /** Removes what is done; true when Higgsfield has removed its input and files as well. */
+  /**
+   * Deletes a generation that has ended.
+   *
+   * @return whether Higgsfield has removed the input and the outputs too
+   * @throws GatewayException.NotDone if the generation has not ended
+   */
   public boolean delete(String id) {
     DeleteGenerationRequest request = DeleteGenerationRequest.newBuilder().setId(id).build();
     return call(GenerationServiceGrpc.getDeleteGenerationMethod(), request).getRemovedUpstream();
   }
 
-  /** All that happened to it and for it, oldest first: every change, every call to Higgsfield. */
+  /** Returns the history of the generation, oldest event first: every change, and every call to Higgsfield. */
   public ExplainGenerationResponse explain(String id) {
     ExplainGenerationRequest request = ExplainGenerationRequest.newBuilder().setId(id).build();
     return call(GenerationServiceGrpc.getExplainGenerationMethod(), request);
   }
 
-  /** Puts what is in memory on Higgsfield's storage; the answer's URL serves as an input. */
+  /**
+   * Uploads bytes to Higgsfield's storage through the gateway; use the returned URL in an input.
+   *
+   * @param contentType the media type, such as "image/png"
+   */
   public UploadMediaResponse upload(byte[] media, String contentType) {
     try {
       return upload(Upload.of(media, contentType));
     } catch (IOException error) {
-      throw new AssertionError("memory can be read", error);
+      throw new AssertionError("reading from memory failed", error);
     }
   }
 
-  /** Puts a file on Higgsfield's storage. */
+  /**
+   * Uploads a file.
+   *
+   * @param contentType the media type, such as "image/png"
+   * @throws IOException if the file cannot be read
+   */
   public UploadMediaResponse upload(Path file, String contentType) throws IOException {
     return upload(Upload.of(file, contentType));
   }
 
-  /** Puts what a stream brings on Higgsfield's storage; the stream is left open. */
+  /**
+   * Uploads a stream, which is read to its end and left open.
+   *
+   * @param contentType the media type, such as "image/png"
+   * @throws IOException if the stream cannot be read
+   */
   public UploadMediaResponse upload(InputStream media, String contentType) throws IOException {
     return upload(Upload.of(media, contentType));
   }
 
   /**
-   * Puts media on Higgsfield's storage through the gateway. It is sent once: after an error the caller, who has the source,
-   * uploads again.
+   * Uploads media to Higgsfield's storage through the gateway; use the returned URL in an input. A failed upload is not
+   * retried, because the source may not be readable twice.
    *
-   * @throws IOException the source's own
+   * @throws IOException if the source cannot be read
    */
   public UploadMediaResponse upload(Upload upload) throws IOException {
     return upload.send(calls);
   }
 
-  /** An address to PUT media to past the gateway, with all the headers that it names. */
+  /**
+   * Returns a URL to PUT media to, and the headers to send, for uploads that do not pass through the gateway.
+   *
+   * @param contentType the media type, such as "image/png"
+   */
   public CreateUploadResponse createUpload(String contentType) {
     CreateUploadRequest request = CreateUploadRequest.newBuilder().setContentType(contentType).build();
     return call(UploadServiceGrpc.getCreateUploadMethod(), request);
   }
 
-  /** A token that may read and watch what matches, and nothing else: for a browser, in place of an API key. */
+  /**
+   * Creates a token with which a browser can watch the matching generations, and nothing else.
+   *
+   * @param filter ids, labels, or both
+   * @param ttl how long the token is valid, from 1 s to 1 hour
+   */
   public CreateWatchTokenResponse createWatchToken(GenerationFilter filter, Duration ttl) {
     return createWatchToken(
         CreateWatchTokenRequest.newBuilder().setFilter(filter).setTtl(Durations.of(ttl)).build());
   }
 
-  /** The same, with all that can be asked for. */
+  /** Creates a watch token with all options. */
   public CreateWatchTokenResponse createWatchToken(CreateWatchTokenRequest request) {
     return call(TokenServiceGrpc.getCreateWatchTokenMethod(), request);
   }
 
-  /** Models, motions, styles and presets. */
+  /** Returns the catalogs of models, motions, styles and presets. */
   public Catalog catalog() {
     return new Catalog(calls, timeout);
   }
 
-  /** Faces that stay the same over generations. */
+  /** Returns the methods for characters: trained faces that stay the same in all generations. */
   public Characters characters() {
     return new Characters(calls, timeout);
   }
 
-  /** Webhooks to servers of one's own. */
+  /** Returns the methods for callbacks: signed webhooks to your servers. */
   public Callbacks callbacks() {
     return new Callbacks(calls, timeout);
   }
 
   /**
-   * Higgsfield's agents, by the generated stub: over this connection and with its key. It is gRPC's own: without a time-out but
-   * its own {@code withDeadlineAfter}, nothing is repeated, errors are gRPC's. Its {@code getChannel} serves the other kinds of
-   * stubs. It may change between versions, as Higgsfield's own API does.
+   * Returns the generated stub of Higgsfield's agents, with this connection and API key. It is gRPC's own stub: calls
+   * have only the deadline set by {@code withDeadlineAfter}, are not retried, and throw gRPC's exceptions. Use its
+   * {@code getChannel} to create other kinds of stubs. The API is v1alpha1, so it may change between versions.
    */
   public AgentServiceGrpc.AgentServiceBlockingStub agents() {
     return AgentServiceGrpc.newBlockingStub(calls.channel);
   }
 
-  /** Ends all calls and closes the connection. */
+  /** Closes the connection. Calls in progress and later calls throw {@link GatewayException.Canceled}. */
   @Override
   public void close() {
     calls.close();
@@ -350,7 +418,7 @@ public final class HfGatewayClient implements AutoCloseable {
     return calls.unary(method, request, timeout);
   }
 
-  /** What a client is made of. */
+  /** The configuration of a client. */
   public static final class Builder {
     private final String address;
     private String apiKey;
@@ -363,25 +431,25 @@ public final class HfGatewayClient implements AutoCloseable {
       this.address = address;
     }
 
-    /** The API key, or the watch token, that every call carries. */
+    /** Sets the API key or watch token to send with every call. Default: none. */
     public Builder apiKey(String key) {
       apiKey = key;
       return this;
     }
 
-    /** TLS, with the files as they are now; else the client speaks plaintext. */
+    /** Connects with TLS. Reads the files now. Default: plaintext. */
     public Builder tls(Tls tls) {
       credentials = tls.credentials();
       return this;
     }
 
-    /** The deadline of a unary call, repeats included; 30 s unless it is given. */
+    /** Limits each call that returns one response, including its retries. Default: 30 s. */
     public Builder timeout(Duration timeout) {
       this.timeout = timeout;
       return this;
     }
 
-    /** How patient it is. */
+    /** Sets when and for how long the client retries. Default: {@link RetryPolicy#DEFAULT}. */
     public Builder retry(RetryPolicy retry) {
       this.retry = retry;
       return this;
@@ -392,9 +460,10 @@ public final class HfGatewayClient implements AutoCloseable {
       return this;
     }
 
-    /** The client. It connects when it is first used. */
+    /** Creates the client. It connects on the first call. */
     public HfGatewayClient build() {
-      // The gateway accepts a ping every 10 s on a connection without data; more often ends it with "Too many pings".
+      // The gateway accepts a ping every 10 s on a connection without data, and closes connections that ping more often
+      // ("Too many pings").
       ManagedChannel transport =
           Grpc.newChannelBuilder(address, credentials)
               .userAgent("hfgateway-client-java/" + VERSION)

@@ -14,9 +14,9 @@ import java.util.Map;
 import java.util.function.Consumer;
 
 /**
- * What to generate: each method makes the input that a client submits. What is optional is set on the message itself, as in
- * {@code Inputs.soul("a fox", soul -> soul.setSeed(7))}; what is left out is left out of the message, so that the model's own
- * default holds. Nothing is checked here: the gateway checks every field, and its answer names those that it refuses.
+ * Constructors of common inputs. Set optional fields on the message, as in {@code Inputs.soul("a fox", soul ->
+ * soul.setSeed(7))}. Fields that are not set are left out of the message, so that the model's defaults apply. The
+ * constructors do not validate: the gateway does, and its error names the wrong fields.
  */
 public final class Inputs {
   private Inputs() {}
@@ -26,31 +26,43 @@ public final class Inputs {
     return soul(prompt, soul -> {});
   }
 
-  /** Text to image with Soul. */
+  /**
+   * Text to image with Soul.
+   *
+   * @param options sets optional fields
+   */
   public static GenerationInput soul(String prompt, Consumer<SoulInput.Builder> options) {
     SoulInput.Builder soul = SoulInput.newBuilder().setPrompt(prompt);
     options.accept(soul);
     return GenerationInput.newBuilder().setSoul(soul).build();
   }
 
-  /** Image to video with DoP. */
+  /** Image to video with the Director of Photography model, from one image URL. */
   public static GenerationInput dop(String prompt, String imageUrl) {
     return dop(prompt, List.of(imageUrl), dop -> {});
   }
 
-  /** Image to video with DoP, from one image or more. */
+  /**
+   * Image to video with the Director of Photography model, from one or more image URLs.
+   *
+   * @param options sets optional fields
+   */
   public static GenerationInput dop(String prompt, List<String> imageUrls, Consumer<DopInput.Builder> options) {
     DopInput.Builder dop = DopInput.newBuilder().setPrompt(prompt).addAllImageUrls(imageUrls);
     options.accept(dop);
     return GenerationInput.newBuilder().setDop(dop).build();
   }
 
-  /** Speech (a WAV file) to video with Speak. */
+  /** Speech to video with Speak, from the URLs of an image and of a WAV file. */
   public static GenerationInput speak(String imageUrl, String audioUrl, String prompt) {
     return speak(imageUrl, audioUrl, prompt, speak -> {});
   }
 
-  /** Speech (a WAV file) to video with Speak. */
+  /**
+   * Speech to video with Speak, from the URLs of an image and of a WAV file.
+   *
+   * @param options sets optional fields
+   */
   public static GenerationInput speak(
       String imageUrl, String audioUrl, String prompt, Consumer<SpeakInput.Builder> options) {
     SpeakInput.Builder speak =
@@ -60,8 +72,11 @@ public final class Inputs {
   }
 
   /**
-   * Any Higgsfield model by its id. The parameters are sent as its JSON body, just as they stand: maps with String keys,
-   * iterables, Strings, numbers, Booleans and nulls.
+   * Any Higgsfield model by its id.
+   *
+   * @param parameters the JSON body of the request: maps with String keys, iterables, Strings, numbers, Booleans and
+   *     nulls
+   * @throws IllegalArgumentException if a value has another type
    */
   public static GenerationInput model(String modelId, Map<String, ?> parameters) {
     ModelInput.Builder model = ModelInput.newBuilder().setModelId(modelId).setParameters(struct(parameters));
@@ -91,7 +106,7 @@ public final class Inputs {
       items.forEach(item -> list.addValues(value(item)));
       made.setListValue(list);
     } else {
-      throw new IllegalArgumentException(value.getClass() + " is nothing that JSON has");
+      throw new IllegalArgumentException(value.getClass() + " has no JSON representation");
     }
     return made.build();
   }

@@ -2,7 +2,9 @@ package io.github.hfgateway.client;
 
 import java.util.concurrent.CountDownLatch;
 
-/** Counts the failures since the last success: how long to wait before the next attempt, and when to give up. */
+/**
+ * Counts the failures since the last success. Decides how long to wait before the next attempt, and when to give up.
+ */
 final class Outage {
   private final Calls calls;
   private final long patience;
@@ -11,7 +13,7 @@ final class Outage {
   private int failures;
   private long began;
 
-  /** Nobody waits after {@code ended} has opened. */
+  /** Creates an outage whose sleeps end when {@code ended} opens. */
   Outage(Calls calls, long patience, long deadline, CountDownLatch ended) {
     this.calls = calls;
     this.patience = patience;
@@ -19,12 +21,12 @@ final class Outage {
     this.ended = ended;
   }
 
-  /** The gateway has answered. */
+  /** Ends the outage, after a message of the gateway. */
   void over() {
     failures = 0;
   }
 
-  /** Returns when another attempt is due; throws the error, at once, where none is. */
+  /** Sleeps until the next attempt. Throws the error at once if there is none. */
   void endure(GatewayException error) {
     if (!RetryPolicy.mayRepeat(error)) {
       throw error;
@@ -44,7 +46,7 @@ final class Outage {
       Thread.currentThread().interrupt();
       throw Errors.canceled("the thread was interrupted", cause);
     }
-    // gRPC would wait on its own before it connects again: for longer each time, and for up to two minutes.
+    // Otherwise gRPC waits before it reconnects: longer each time, and up to two minutes.
     calls.transport.resetConnectBackoff();
   }
 }

@@ -10,7 +10,7 @@ import java.util.function.Function;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
-/** A list that is fetched page by page, as it is read: of items {@code T} in answers {@code A}. */
+/** A paged list, whose pages are fetched on demand: items {@code T} in responses {@code A}. */
 final class Pages<A, T> implements Iterator<T> {
   private final Function<String, A> fetch;
   private final Function<A, List<T>> items;
@@ -26,7 +26,10 @@ final class Pages<A, T> implements Iterator<T> {
     this.nextToken = nextToken;
   }
 
-  /** From the page with that token on, "" for the first; an answer tells the token of the next, "" where it is the last. */
+  /**
+   * Returns the items of all pages, from the page with the token {@code first} ("" for the first page). {@code
+   * nextToken} returns the token of the next page, which is "" after the last one.
+   */
   static <A, T> Stream<T> of(
       String first, Function<String, A> fetch, Function<A, List<T>> items, Function<A, String> nextToken) {
     int kind = Spliterator.ORDERED | Spliterator.NONNULL;
@@ -37,9 +40,9 @@ final class Pages<A, T> implements Iterator<T> {
   @Override
   public boolean hasNext() {
     while (!page.hasNext() && next != null) {
-      A answer = fetch.apply(next);
-      page = items.apply(answer).iterator();
-      String token = nextToken.apply(answer);
+      A response = fetch.apply(next);
+      page = items.apply(response).iterator();
+      String token = nextToken.apply(response);
       next = token.isEmpty() ? null : token;
     }
     return page.hasNext();

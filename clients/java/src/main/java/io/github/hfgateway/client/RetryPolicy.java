@@ -3,44 +3,50 @@ package io.github.hfgateway.client;
 import java.time.Duration;
 
 /**
- * How patient a client is.
+ * When and for how long a client retries.
  *
- * @param firstDelay before the first repeat; twice as long with each failure in a row
- * @param maxDelay and not longer than this
- * @param repeatCallsFor no more repeats of a unary call after so long; null: until its deadline
- * @param resumeWatchesFor a watch ends with the last error when the gateway was away for so long
+ * @param firstDelay the delay before the first retry, if the error has no retry delay. It doubles with each consecutive
+ *     failure, and is multiplied by a random factor of 0.5 to 1. Default: 200 ms
+ * @param maxDelay the longest delay. Default: 10 s
+ * @param repeatCallsFor how long a unary call is retried. Default: null, until its deadline
+ * @param resumeWatchesFor how long the gateway may be unavailable in a row before a watch fails with the last error.
+ *     Default: 120 s
  */
 public record RetryPolicy(
     Duration firstDelay, Duration maxDelay, Duration repeatCallsFor, Duration resumeWatchesFor) {
 
-  /** What every client has that is given no other. */
+  /** The default policy. */
   public static final RetryPolicy DEFAULT =
       new RetryPolicy(Duration.ofMillis(200), Duration.ofSeconds(10), null, Duration.ofSeconds(120));
 
-  /** The same, but for this. */
+  /** Returns the same policy with another {@code repeatCallsFor}. */
   public RetryPolicy withRepeatCallsFor(Duration patience) {
     return new RetryPolicy(firstDelay, maxDelay, patience, resumeWatchesFor);
   }
 
-  /** The same, but for this. */
+  /** Returns the same policy with another {@code resumeWatchesFor}. */
   public RetryPolicy withResumeWatchesFor(Duration patience) {
     return new RetryPolicy(firstDelay, maxDelay, repeatCallsFor, patience);
   }
 
-  /** Nanoseconds before the next attempt, after so many failures in a row; chance is 0 to 1. */
+  /**
+   * Returns the nanoseconds before the next attempt. {@code failures} counts consecutive failures; {@code chance} is
+   * from 0 to 1.
+   */
   long delay(int failures, GatewayException error, double chance) {
     long asked = error.retryDelay().map(Duration::toNanos).orElse(0L);
     if (asked > 0) {
-      return asked; // the gateway has spread it already
+      return asked; // the gateway has added jitter already
     }
     double full = Math.min(firstDelay.toNanos() * Math.pow(2, Math.min(failures - 1, 32)), maxDelay.toNanos());
     return (long) (full * (0.5 + chance / 2));
   }
 
   /**
-   * Whether the same call may be made again without doing anything twice, and has a chance: after UNAVAILABLE (an answer
-   * that was lost arrives as that), after CANCELLED (which a server makes of calls that it has not taken up when it
-   * ends), after a refusal to even look at it, and after SUBMISSION_UNRESOLVED, which asks for it.
+   * Returns whether the call can be retried without a second effect, and may succeed then. These errors are retried:
+   * UNAVAILABLE, which is also the error of a lost response; CANCELLED that the caller did not cause, which a server
+   * that shuts down returns for calls that it has not started; GATEWAY_OVERLOADED, before which nothing was done; and
+   * SUBMISSION_UNRESOLVED, after which the same submission finds out what happened.
    */
   static boolean mayRepeat(GatewayException error) {
     return error instanceof GatewayException.Unavailable

@@ -3,14 +3,14 @@ package io.github.hfgateway.client;
 import io.github.hfgateway.v1.Generation;
 
 /**
- * The generation that now exists for a key.
+ * The result of {@link HfGatewayClient#submit}.
  *
- * @param generation as it was when the gateway answered
- * @param idempotencyKey submit with it again, and this generation comes back
- * @param replayed the key was known: nothing new was started, nothing is charged twice
+ * @param generation the generation, as it was when the gateway responded
+ * @param idempotencyKey the key of the submission. Submitting again with this key returns the same generation
+ * @param replayed whether the key had been used before, so that the call started and charged nothing
  */
 public record Submission(Generation generation, String idempotencyKey, boolean replayed) {
-  /** The generation's. */
+  /** Returns the id of the generation. */
   public String id() {
     return generation.getId();
   }

@@ -7,7 +7,7 @@ import java.time.Duration;
 import java.util.UUID;
 import java.util.function.Consumer;
 
-/** A submit and all that can be said about it; immutable: every method makes another one. */
+/** A submission with its options. Immutable: every method returns a new instance. */
 public final class Submit {
   private final SubmitGenerationRequest request;
   private final boolean hasKey;
@@ -19,53 +19,68 @@ public final class Submit {
     this.timeout = timeout;
   }
 
-  /** Of this input, under a fresh key for every time that it is submitted. */
+  /** Submits this input with the default options, and with a new idempotency key each time. */
   public static Submit of(GenerationInput input) {
     return new Submit(SubmitGenerationRequest.newBuilder().setInput(input).build(), false, null);
   }
 
-  /** Under the caller's own idempotency key, such as an order number: one for each generation that is meant. */
+  /**
+   * Sets the idempotency key. Use one key for each generation that you want, such as an order number, and the same key
+   * for every retry. Default: a new UUID.
+   */
   public Submit key(String key) {
     Submit keyed = with(request -> request.setIdempotencyKey(key));
     return new Submit(keyed.request, true, timeout);
   }
 
-  /** With one more of the caller's own key-values. */
+  /** Adds a label, which lists and watches can filter by. At most 32. */
   public Submit label(String name, String value) {
     return with(request -> request.putLabels(name, value));
   }
 
-  /** What to answer with; the gateway's default is ACCEPTED. {@code generate} has its own. */
+  /**
+   * Sets when {@code submit} returns. Default: when Higgsfield has accepted or refused the generation. {@code generate}
+   * ignores it.
+   */
   public Submit waitFor(WaitFor state) {
     return with(request -> request.setWaitFor(state));
   }
 
-  /** Within what time to answer; it comes on top of the call's time-out. The gateway's default is 10 s. */
+  /**
+   * Limits how long {@code submit} waits for that, up to 1 hour, in addition to the timeout of the call. Default: 10 s.
+   * At the end of the wait, the generation is returned as it is.
+   */
   public Submit waitTimeout(Duration timeout) {
     return with(request -> request.setWaitTimeout(Durations.of(timeout)));
   }
 
-  /** The gateway cancels what has not started by then. */
+  /** Makes the gateway cancel the generation if it has not started within this time. Default: no limit. */
   public Submit startTimeout(Duration timeout) {
     return with(request -> request.setStartTimeout(Durations.of(timeout)));
   }
 
-  /** Refuse with UPSTREAM_SATURATED instead of queueing at the gateway. */
+  /** Fails with UPSTREAM_SATURATED if Higgsfield is saturated, instead of queueing in the gateway. */
   public Submit failWhenSaturated() {
     return with(request -> request.setFailWhenSaturated(true));
   }
 
-  /** Ask Higgsfield to delete the outputs earlier than the account's setting. */
+  /**
+   * Makes Higgsfield delete the outputs after this time, at least 1 hour. Default: the setting of the Higgsfield
+   * account.
+   */
   public Submit outputsTtl(Duration ttl) {
     return with(request -> request.setOutputsTtl(Durations.of(ttl)));
   }
 
-  /** The time-out of the call, repeats included; of {@code generate}: until its end, which has none unless it is given. */
+  /**
+   * Limits the call, including retries. Default: the client's timeout for {@code submit}, and no limit for {@code
+   * generate}. The generation continues after a timeout.
+   */
   public Submit timeout(Duration timeout) {
     return new Submit(request, hasKey, timeout);
   }
 
-  /** What is sent: always with a key, for a repeat without one would be a second generation. */
+  /** Returns the request. It always has a key, because a retry without one would create a second generation. */
   SubmitGenerationRequest request() {
     return hasKey ? request : request.toBuilder().setIdempotencyKey(UUID.randomUUID().toString()).build();
   }

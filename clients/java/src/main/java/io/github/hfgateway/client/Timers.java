@@ -6,31 +6,31 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
-/** Time and chance; tests bring their own. */
+/** The clock, sleep and randomness of a client, which tests replace. */
 interface Timers {
-  /** Further than anybody waits, and not so far that a sum overflows. */
+  /** A time that is never reached, small enough that sums do not overflow. */
   long NEVER = Long.MAX_VALUE / 4;
 
-  /** Nanoseconds from some moment on, which was not long ago. */
+  /** Returns nanoseconds since a moment in the recent past. */
   long now();
 
-  /** From 0 to 1. */
+  /** Returns a random number from 0 to 1. */
   double chance();
 
-  /** Returns after so long, or at once when the latch opens. */
+  /** Sleeps for {@code nanos}, or until the latch opens. */
   void sleep(long nanos, CountDownLatch until) throws InterruptedException;
 
-  /** What gRPC ends a call at that has so much time left. */
+  /** Returns the gRPC deadline of a call with this much time left. */
   default Deadline deadline(long nanos) {
     return Deadline.after(nanos, TimeUnit.NANOSECONDS);
   }
 
-  /** In nanoseconds; null is NEVER. */
+  /** Returns the duration in nanoseconds; null is NEVER. */
   static long nanos(Duration duration) {
     return duration == null || duration.getSeconds() > NEVER / 1_000_000_000L ? NEVER : duration.toNanos();
   }
 
-  /** Those of the machine. */
+  /** Timers of the system. */
   Timers SYSTEM =
       new Timers() {
         private static final long BEGAN = System.nanoTime();

@@ -7,30 +7,30 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 
 /**
- * PEM files: whom to trust, and, for mTLS, who we are.
+ * TLS settings, as PEM files.
  *
- * @param ca the authorities; null: those of the Java runtime
- * @param cert our certificate, with those that lead from it to its authority; null: none
- * @param key its key, in PKCS #8; null: none
+ * @param ca the certificate authorities to trust; null: those of the Java runtime
+ * @param cert the client's certificate chain, for mTLS; null: none
+ * @param key the key of the certificate, in PKCS #8; null: none
  */
 public record Tls(Path ca, Path cert, Path key) {
 
-  /** With the authorities of the Java runtime. */
+  /** Trusts the certificate authorities of the Java runtime. */
   public static Tls system() {
     return new Tls(null, null, null);
   }
 
-  /** With an authority of one's own. */
+  /** Trusts only the certificate authorities in this file. */
   public static Tls authority(Path ca) {
     return new Tls(ca, null, null);
   }
 
-  /** The same, and with a certificate of the client. */
+  /** Returns the same settings with a client certificate and its key, for mTLS. */
   public Tls identity(Path cert, Path key) {
     return new Tls(ca, cert, key);
   }
 
-  /** The files as they are now. */
+  /** Reads the files. */
   ChannelCredentials credentials() {
     TlsChannelCredentials.Builder credentials = TlsChannelCredentials.newBuilder();
     try {

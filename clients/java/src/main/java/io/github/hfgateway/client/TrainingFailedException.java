@@ -3,19 +3,19 @@ package io.github.hfgateway.client;
 import io.github.hfgateway.v1.SoulCharacter;
 
 /**
- * The training of a character failed; {@link #character} holds all about it, {@link #reason} says why. No call failed, so
- * {@link #code} is null. Only {@link Characters#train} throws it.
+ * The training of a character failed: {@link #reason} has the reason. Only {@link Characters#train} throws it. No call
+ * failed, so {@link #code} is null.
  */
 @SuppressWarnings("serial")
 public final class TrainingFailedException extends GatewayException {
   private final SoulCharacter character;
 
-  TrainingFailedException(Told told, SoulCharacter character) {
-    super(told);
+  TrainingFailedException(Facts facts, SoulCharacter character) {
+    super(facts);
     this.character = character;
   }
 
-  /** What was trained, as it ended. */
+  /** Returns the character in its final state. */
   public SoulCharacter character() {
     return character;
   }

@@ -16,11 +16,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 
-/** Media to upload, from wherever a caller has it; immutable: every method makes another one. */
+/** Media to upload: bytes, a file or a stream. Immutable: every method returns a new instance. */
 public final class Upload {
   private static final int CHUNK = 256 * 1024;
 
-  /** Where the bytes come from, and how many there are, or a negative number where nobody knows. */
+  /** The source of the bytes, and their number, or a negative number if it is not known. */
   private interface Source {
     InputStream open() throws IOException;
 
@@ -39,12 +39,20 @@ public final class Upload {
     this.timeout = timeout;
   }
 
-  /** What is in memory. */
+  /**
+   * Uploads bytes in memory.
+   *
+   * @param contentType the media type, such as "image/png"
+   */
   public static Upload of(byte[] media, String contentType) {
     return made(() -> new ByteArrayInputStream(media), (long) media.length, contentType);
   }
 
-  /** A file. */
+  /**
+   * Uploads a file, which is opened when the upload starts.
+   *
+   * @param contentType the media type, such as "image/png"
+   */
   public static Upload of(Path file, String contentType) {
     Source source =
         new Source() {
@@ -61,7 +69,11 @@ public final class Upload {
     return new Upload(source, contentType, null, null);
   }
 
-  /** What a stream brings until its end; it is left open. */
+  /**
+   * Uploads a stream, which is read to its end and left open.
+   *
+   * @param contentType the media type, such as "image/png"
+   */
   public static Upload of(InputStream media, String contentType) {
     return made(() -> new KeptOpen(media), -1L, contentType);
   }
@@ -86,7 +98,7 @@ public final class Upload {
     return new Upload(source, contentType, null, null);
   }
 
-  /** Another's stream, which is his to close. */
+  /** A stream of the caller, which is not closed. */
   private static final class KeptOpen extends java.io.FilterInputStream {
     KeptOpen(InputStream media) {
       super(media);
@@ -96,17 +108,17 @@ public final class Upload {
     public void close() {}
   }
 
-  /** With so many bytes: for a stream, where that is known. The gateway checks it. */
+  /** Sets the size in bytes, which the gateway verifies. Bytes and files have their size already. */
   public Upload size(long bytes) {
     return new Upload(source, contentType, bytes, timeout);
   }
 
-  /** With a time-out; else it takes as long as it takes. */
+  /** Limits the time of the upload. Default: no limit. */
   public Upload timeout(Duration timeout) {
     return new Upload(source, contentType, size, timeout);
   }
 
-  /** Sends it, once. */
+  /** Uploads the media, without retries. */
   UploadMediaResponse send(Calls calls) throws IOException {
     try (InputStream media = source.open()) {
       UploadHeader.Builder header = UploadHeader.newBuilder().setContentType(contentType);
@@ -116,12 +128,12 @@ public final class Upload {
       }
       ClientCall<UploadMediaRequest, UploadMediaResponse> call =
           calls.channel.newCall(UploadServiceGrpc.getUploadMediaMethod(), calls.options(calls.deadline(timeout)));
-      Answer answer = new Answer();
-      call.start(answer, new Metadata());
+      Response response = new Response();
+      call.start(response, new Metadata());
       try {
         call.request(2);
         call.sendMessage(UploadMediaRequest.newBuilder().setHeader(header).build());
-        while (answer.wantsMore(call)) {
+        while (response.wantsMore(call)) {
           byte[] chunk = media.readNBytes(CHUNK);
           if (chunk.length == 0) {
             call.halfClose();
@@ -130,19 +142,19 @@ public final class Upload {
           ByteString bytes = UnsafeByteOperations.unsafeWrap(chunk);
           call.sendMessage(UploadMediaRequest.newBuilder().setChunk(bytes).build());
         }
-        return answer.get(calls);
+        return response.get(calls);
       } catch (InterruptedException cause) {
         Thread.currentThread().interrupt();
         throw Errors.canceled("the thread was interrupted", cause);
       } finally {
-        // Also after an error of the source: the gateway keeps nothing of it.
+        // Also after an error of the source: the gateway discards the upload.
         call.cancel("left", null);
       }
     }
   }
 
-  /** What the gateway says, and when it takes more. */
-  private static final class Answer extends ClientCall.Listener<UploadMediaResponse> {
+  /** The response of the gateway, and its flow control. */
+  private static final class Response extends ClientCall.Listener<UploadMediaResponse> {
     private UploadMediaResponse message;
     private Status status;
     private Metadata trailers;
@@ -164,7 +176,7 @@ public final class Upload {
       notifyAll();
     }
 
-    /** Waits until the gateway takes another chunk; false where it has ended the call. */
+    /** Waits until the gateway accepts another chunk. Returns false if it has ended the call. */
     synchronized boolean wantsMore(ClientCall<?, ?> call) throws InterruptedException {
       while (status == null && !call.isReady()) {
         wait();
@@ -179,8 +191,8 @@ public final class Upload {
       if (status.isOk() && message != null) {
         return message;
       }
-      Status told = status.isOk() ? Status.INTERNAL.withDescription("no answer came") : status;
-      throw calls.error(told.asRuntimeException(trailers));
+      Status end = status.isOk() ? Status.INTERNAL.withDescription("the call ended without a response") : status;
+      throw calls.error(end.asRuntimeException(trailers));
     }
   }
 }

@@ -16,29 +16,29 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * What a watch tells, one after the other, over all the streams that it takes. It is read by one thread; {@link #close} may
- * be called by any: {@link #hasNext} is false then, and that ends the stream at the gateway and nothing else.
+ * The items of a watch, which resumes if its stream breaks. Only one thread may read it. Any thread may call {@link
+ * #close}: this ends the stream at the gateway, {@link #hasNext} then returns false, and the generation continues.
  */
 public final class Watch<E> implements Iterator<E>, AutoCloseable {
 
-  /** What is asked, and what is made of the answers. */
+  /** The requests of a watch, and the items that it makes of messages. */
   interface Source<Q, M, E> {
     MethodDescriptor<Q, M> method();
 
-    /** What opens the next stream. */
+    /** Returns the request of the next stream. */
     Q request();
 
-    /** What to tell before the first message of a stream. */
+    /** Returns the items to report before the first message of a stream. */
     List<E> opened();
 
-    /** What a message tells. */
+    /** Returns the items of a message. */
     List<E> received(M message);
 
-    /** Nothing comes after what was received. */
+    /** Returns whether nothing follows what was received. */
     boolean isDone();
   }
 
-  /** One stream of one source, with its types. */
+  /** The streams of one source, with its types. */
   private final class Streams<Q, M> {
     private final Source<Q, M, E> source;
     private Iterator<M> messages;
@@ -47,7 +47,7 @@ public final class Watch<E> implements Iterator<E>, AutoCloseable {
       this.source = source;
     }
 
-    /** Waits for one message, and queues what it tells; false where there is none to come. */
+    /** Waits for one message, and queues its items. Returns false if none follows. */
     boolean advance() {
       if (messages == null) {
         queue.addAll(source.opened());
@@ -96,7 +96,11 @@ public final class Watch<E> implements Iterator<E>, AutoCloseable {
     this.streams = new Streams<>(source);
   }
 
-  /** Waits until there is something to tell, or there never will be. Throws {@link GatewayException} where it failed. */
+  /**
+   * Waits for the next item. Returns false if the watch has ended or was closed.
+   *
+   * @throws GatewayException if the watch failed
+   */
   @Override
   public boolean hasNext() {
     while (true) {
@@ -132,20 +136,20 @@ public final class Watch<E> implements Iterator<E>, AutoCloseable {
     return queue.remove();
   }
 
-  /** The rest of it, as a stream that closes the watch when it is closed. */
+  /** Returns the remaining items as a stream. Closing it closes the watch. */
   public Stream<E> stream() {
     int kind = Spliterator.ORDERED | Spliterator.NONNULL;
     return StreamSupport.stream(Spliterators.spliteratorUnknownSize(this, kind), false).onClose(this::close);
   }
 
-  /** Leaves it. */
+  /** Ends the watch. */
   @Override
   public void close() {
     closed = true;
     stop();
   }
 
-  /** The client was closed: that is told by whoever waits. */
+  /** Ends the watch because the client was closed. A waiting reader reports the error. */
   void abort() {
     stop();
   }

@@ -5,26 +5,33 @@ import io.github.hfgateway.v1.Generation;
 import java.util.List;
 import java.util.Map;
 
-/** What a watch of many tells: one record for each kind of news. */
+/** An event of a watch of many generations. */
 public sealed interface WatchEvent {
   /**
-   * Hand it to a later watch with the same filter, to go on from here. It may tell once more what was told just before it,
-   * and leaves nothing out. "" until there is one.
+   * Returns the token that resumes a later watch with the same filter after this event. Some preceding events may be
+   * repeated, but none is skipped. "" until the gateway has sent a token.
    */
   String resumeToken();
 
-  /** A generation as it is now: at first its present state, then every change. */
+  /**
+   * A generation at a new revision. A watch without a resume token begins with the current state of each generation.
+   */
   record Changed(String resumeToken, Generation generation) implements WatchEvent {}
 
-  /** All that had happened before has been told; what follows is news. Once, and once more after each {@link Reset}. */
+  /**
+   * All earlier changes have been reported; new changes follow. Occurs once, and once more after each {@link Reset}.
+   */
   record CaughtUp(String resumeToken) implements WatchEvent {}
 
-  /** Changes are missing: forget what you hold (or read it again). Everything is told anew from here. */
+  /**
+   * Changes are missing, including those of generations that have ended. Discard what you have, or read it again: a
+   * snapshot follows.
+   */
   record Reset(String resumeToken) implements WatchEvent {}
 
-  /** Of the ids asked for, those that do not exist. */
+  /** The ids in the filter that do not exist. */
   record Missing(String resumeToken, List<String> ids) implements WatchEvent {}
 
-  /** Newer forecasts, by generation id, of generations that have not changed otherwise. */
+  /** Newer forecasts by generation id, for generations that are otherwise unchanged. */
   record Forecasts(String resumeToken, Map<String, Forecast> forecasts) implements WatchEvent {}
 }

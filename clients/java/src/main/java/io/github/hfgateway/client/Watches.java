@@ -13,11 +13,11 @@ import io.github.hfgateway.v1.WatchGenerationsResponse;
 import io.grpc.MethodDescriptor;
 import java.util.List;
 
-/** The things that can be watched. */
+/** The sources of watches. */
 final class Watches {
   private Watches() {}
 
-  /** Every change of one generation, each once and in order, until it is done. */
+  /** Every change of one generation, exactly once and in order, until it has ended. */
   static final class One implements Watch.Source<WatchGenerationRequest, WatchGenerationResponse, Generation> {
     private final WatchGenerationRequest request;
     private int revision;
@@ -60,7 +60,7 @@ final class Watches {
     }
   }
 
-  /** The news of all generations that match a filter. */
+  /** The events of all generations that match a filter. */
   static final class Many implements Watch.Source<WatchGenerationsRequest, WatchGenerationsResponse, WatchEvent> {
     private final WatchGenerationsRequest request;
     private final Cursor cursor;
@@ -96,10 +96,10 @@ final class Watches {
     }
   }
 
-  /** How a character is, then every change of it, until its training has ended. */
+  /** A character as it is, and then every change until its training has ended. */
   static final class Training implements Watch.Source<WatchCharacterRequest, WatchCharacterResponse, SoulCharacter> {
     private final WatchCharacterRequest request;
-    private SoulCharacter told;
+    private SoulCharacter last;
 
     Training(WatchCharacterRequest request) {
       this.request = request;
@@ -122,17 +122,17 @@ final class Watches {
 
     @Override
     public List<SoulCharacter> received(WatchCharacterResponse message) {
-      // Each stream begins with the present, which may be what the one before it ended with.
-      if (!message.hasCharacter() || message.getCharacter().equals(told)) {
+      // Each stream begins with the current state, which may be the last one of the previous stream.
+      if (!message.hasCharacter() || message.getCharacter().equals(last)) {
         return List.of();
       }
-      told = message.getCharacter();
-      return List.of(told);
+      last = message.getCharacter();
+      return List.of(last);
     }
 
     @Override
     public boolean isDone() {
-      return told != null && told.getDone();
+      return last != null && last.getDone();
     }
   }
 }

@@ -56,7 +56,7 @@ class CallbacksTest {
   }
 
   @Test
-  void aCreationKeepsItsKeyOverRepeatsAndPrintsNoSecret() {
+  void creationIsRetriedWithItsKeyAndPrintsNoSecret() {
     gateway.fails(Status.UNAVAILABLE.asRuntimeException());
     gateway.answers(CreateCallbackResponse.newBuilder().setCallback(FIRST).setSecret("whsec_1").build());
     CreatedCallback created = client.callbacks().create(HOOK);
@@ -72,7 +72,7 @@ class CallbacksTest {
   }
 
   @Test
-  void aCreationThatFailedTellsItsKey() {
+  void errorOfCreationHasItsKey() {
     gateway.fails(ScriptedGateway.error(Status.Code.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"));
     CreateCallbackRequest mine =
         CreateCallbackRequest.newBuilder().setUrl(HOOK).setEveryChange(true).setIdempotencyKey("hook-9").build();
@@ -83,7 +83,7 @@ class CallbacksTest {
   }
 
   @Test
-  void bothListsReadOnPageAfterPage() {
+  void bothListsFetchAllPages() {
     gateway.answers(ListCallbacksResponse.newBuilder().addCallbacks(SECOND).setNextPageToken("p2").build());
     gateway.answers(ListCallbacksResponse.newBuilder().addCallbacks(FIRST).build());
     assertEquals(List.of(SECOND, FIRST), client.callbacks().list().toList());
@@ -101,7 +101,7 @@ class CallbacksTest {
   }
 
   @Test
-  void theOtherCallsAskForWhatTheyAreNamedFor() {
+  void otherMethodsSendTheirRequests() {
     gateway.answers(GetCallbackResponse.newBuilder().setCallback(FIRST).build());
     gateway.answers(UpdateCallbackResponse.newBuilder().setCallback(SECOND).build());
     gateway.answers(RotateCallbackSecretResponse.newBuilder().setSecret("whsec_2").build());

@@ -24,7 +24,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** The lists of what Higgsfield offers. */
+/** The catalogs. */
 @Timeout(60)
 class CatalogTest {
   private final ManualTimers timers = new ManualTimers(1);
@@ -48,7 +48,7 @@ class CatalogTest {
   }
 
   @Test
-  void modelsAreFetchedPageAfterPage() {
+  void listModelsFetchesAllPages() {
     gateway.answers(
         ListModelsResponse.newBuilder().addModels(model("a")).addModels(model("b")).setNextPageToken("p2").build());
     gateway.fails(Status.UNAVAILABLE.asRuntimeException());
@@ -60,7 +60,7 @@ class CatalogTest {
   }
 
   @Test
-  void theOtherListsReadOnToo() {
+  void otherListsFetchAllPages() {
     gateway.answers(
         ListMotionsResponse.newBuilder()
             .addMotions(Motion.newBuilder().setId("m1"))
@@ -102,7 +102,7 @@ class CatalogTest {
   }
 
   @Test
-  void aModelThatIsUnknownIsAnErrorOfItsOwn() {
+  void unknownModelThrowsModelUnknown() {
     gateway.fails(ScriptedGateway.error(Status.Code.NOT_FOUND, "MODEL_UNKNOWN"));
     assertThrows(GatewayException.ModelUnknown.class, () -> client.catalog().getModel("no/model"));
     assertEquals(List.of(GetModelRequest.newBuilder().setId("no/model").build()), gateway.requests);

@@ -32,7 +32,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** Characters: created once, followed to the end of their training. */
+/** Characters and their training. */
 @Timeout(60)
 class CharactersTest {
   private static final List<String> FACES = List.of("https://example.com/1.png", "https://example.com/2.png");
@@ -78,7 +78,7 @@ class CharactersTest {
   }
 
   @Test
-  void aCreationKeepsItsKeyOverRepeats() {
+  void creationIsRetriedWithItsKey() {
     gateway.fails(unavailable());
     gateway.fails(ScriptedGateway.error(Status.Code.ABORTED, "SUBMISSION_UNRESOLVED"));
     gateway.answers(CreateCharacterResponse.newBuilder().setCharacter(QUEUED).setReplayed(true).build());
@@ -94,12 +94,12 @@ class CharactersTest {
             .build();
     assertFalse(first.idempotencyKey().isEmpty());
     assertEquals(List.of(sent, sent, sent), gateway.requests);
-    // The same again is another character.
+    // Each call creates another character.
     assertNotEquals(first.idempotencyKey(), client.characters().create("Ann", FACES).idempotencyKey());
   }
 
   @Test
-  void aCreationThatFailedTellsItsKey() {
+  void errorOfCreationHasItsKey() {
     gateway.fails(Status.INVALID_ARGUMENT.asRuntimeException());
     gateway.fails(ScriptedGateway.error(Status.Code.FAILED_PRECONDITION, "IDEMPOTENCY_KEY_REUSED"));
     GatewayException made =
@@ -113,11 +113,11 @@ class CharactersTest {
   }
 
   @Test
-  void aWatchThatBreaksIsOpenedAgainAndTellsNoStateTwice() {
+  void brokenWatchIsReopenedAndRepeatsNoState() {
     Message heartbeat = WatchCharacterResponse.getDefaultInstance();
     gateway.fails(unavailable(), changed(QUEUED), heartbeat);
     gateway.fails(unavailable(), changed(QUEUED), changed(RUNNING));
-    // It ends with what is done, whether or not the stream does.
+    // The watch ends after the final state, even if the stream stays open.
     gateway.holds(changed(COMPLETED));
     List<SoulCharacter> seen = new ArrayList<>();
     try (Watch<SoulCharacter> watch = client.characters().watch("c1")) {
@@ -126,12 +126,12 @@ class CharactersTest {
     assertEquals(List.of(QUEUED, RUNNING, COMPLETED), seen);
     WatchCharacterRequest opened = WatchCharacterRequest.newBuilder().setId("c1").build();
     assertEquals(List.of(opened, opened, opened), gateway.requests);
-    // Each was the first failure in a row.
+    // Each failure was the first in a row.
     assertEquals(List.of(0.2, 0.2), timers.slept);
   }
 
   @Test
-  void aWatchOfWhatIsDeletedEndsWithThat() {
+  void watchOfDeletedCharacterThrowsNotFound() {
     gateway.fails(ScriptedGateway.error(Status.Code.NOT_FOUND, "NOT_FOUND"), changed(QUEUED));
     Watch<SoulCharacter> watch = client.characters().watch("c1");
     assertEquals(QUEUED, watch.next());
@@ -139,7 +139,7 @@ class CharactersTest {
   }
 
   @Test
-  void trainFollowsToTheEndAndTellsEveryChangeOnce() {
+  void trainWatchesToTheEndAndReportsEveryChangeOnce() {
     gateway.answers(created(QUEUED));
     gateway.fails(unavailable(), changed(QUEUED), changed(RUNNING)).answers(changed(COMPLETED));
     List<SoulCharacter> seen = new ArrayList<>();
@@ -150,14 +150,14 @@ class CharactersTest {
   }
 
   @Test
-  void trainOfAKeyWhoseTrainingHasEndedWatchesNothing() {
+  void trainDoesNotWatchEndedTraining() {
     gateway.answers(created(COMPLETED));
     assertEquals(COMPLETED, client.characters().train("Ann", FACES));
     assertEquals(1, gateway.requests.size());
   }
 
   @Test
-  void trainHasOneTimeoutForAll() {
+  void timeoutOfTrainCoversAllCalls() {
     gateway.then(
         (request, caller) -> {
           timers.takes(4);
@@ -171,7 +171,7 @@ class CharactersTest {
   }
 
   @Test
-  void aTrainingThatFailsIsAnErrorThatHoldsTheCharacter() {
+  void errorOfFailedTrainingHasTheCharacter() {
     Failure failure =
         Failure.newBuilder().setReason(ErrorReason.ERROR_REASON_INPUT_REFUSED).setMessage("no face").build();
     SoulCharacter failed =
@@ -192,7 +192,7 @@ class CharactersTest {
   }
 
   @Test
-  void whatBreaksTheFollowingOfATrainingTellsTheKey() {
+  void errorOfBrokenTrainingWatchHasTheKey() {
     gateway.answers(created(QUEUED)).fails(Status.UNAUTHENTICATED.asRuntimeException());
     GatewayException error =
         assertThrows(
@@ -201,7 +201,7 @@ class CharactersTest {
   }
 
   @Test
-  void theOtherCallsAskForWhatTheyAreNamedFor() {
+  void otherMethodsSendTheirRequests() {
     gateway.answers(GetCharacterResponse.newBuilder().setCharacter(RUNNING).build());
     gateway.answers(ListCharactersResponse.newBuilder().addCharacters(RUNNING).setNextPageToken("p2").build());
     gateway.answers(ListCharactersResponse.newBuilder().addCharacters(COMPLETED).build());

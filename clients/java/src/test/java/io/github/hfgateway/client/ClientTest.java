@@ -47,7 +47,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What the client sends, and what it makes of the answers. */
+/** The requests of the client, and its handling of responses. */
 @Timeout(60)
 class ClientTest {
   private final ManualTimers timers = new ManualTimers(1);
@@ -92,7 +92,7 @@ class ClientTest {
   }
 
   @Test
-  void everyCallTellsWhoCalls() throws Exception {
+  void everyCallSendsKeyAndUserAgent() throws Exception {
     gateway.answers(GetGenerationResponse.getDefaultInstance()).answers(changed(COMPLETED));
     gateway.answers(UploadMediaResponse.getDefaultInstance()).answers(GetSessionResponse.getDefaultInstance());
     try (HfGatewayClient keyed = HfGatewayClient.builder(gateway.address()).apiKey("hfg_secret").build()) {
@@ -113,7 +113,7 @@ class ClientTest {
   }
 
   @Test
-  void aSubmitKeepsItsKeyOverRepeats() {
+  void submitIsRetriedWithItsKey() {
     gateway.fails(unavailable()).fails(unavailable()).answers(submitted(STORED)).answers(submitted(STORED));
     Submit fox = Submit.of(Inputs.soul("a fox"));
     String key = client.submit(fox).idempotencyKey();
@@ -121,12 +121,12 @@ class ClientTest {
     for (int number = 0; number < 3; number++) {
       assertEquals(key, submit(number).getIdempotencyKey());
     }
-    // The same again is another generation.
+    // Each call creates another generation.
     assertNotEquals(key, client.submit(fox).idempotencyKey());
   }
 
   @Test
-  void aFailedSubmitTellsItsKey() {
+  void errorOfSubmitHasItsKey() {
     gateway.fails(Status.INVALID_ARGUMENT.asRuntimeException());
     GatewayException error =
         assertThrows(GatewayException.InvalidInput.class, () -> client.submit(Inputs.soul("")));
@@ -134,14 +134,14 @@ class ClientTest {
   }
 
   @Test
-  void aLongerWaitComesOnTopOfTheTimeout() {
+  void waitIsAddedToTheTimeout() {
     gateway.answers(submitted(COMPLETED));
     client.submit(Submit.of(Inputs.soul("a fox")).waitTimeout(Duration.ofSeconds(600)));
     assertEquals(List.of(630.0), timers.remaining);
   }
 
   @Test
-  void generateFollowsOverBrokenStreams() {
+  void generateResumesBrokenStreams() {
     gateway.answers(submitted(STORED));
     gateway.fails(unavailable(), changed(QUEUED)).answers(changed(COMPLETED));
     List<Generation> seen = new ArrayList<>();
@@ -154,7 +154,7 @@ class ClientTest {
   }
 
   @Test
-  void generateThatEndsHalfWayTellsItsKeyAndSubmitsNothingAgain() {
+  void errorOfBrokenGenerateHasItsKeyAndNothingIsSubmittedAgain() {
     gateway.answers(submitted(STORED)).fails(Status.UNAUTHENTICATED.asRuntimeException());
     GatewayException error =
         assertThrows(GatewayException.InvalidCredentials.class, () -> client.generate(Inputs.soul("a fox")));
@@ -163,7 +163,7 @@ class ClientTest {
   }
 
   @Test
-  void generateHasOneTimeoutForAll() {
+  void timeoutOfGenerateCoversAllCalls() {
     gateway.then(
         (request, caller) -> {
           timers.takes(4);
@@ -176,7 +176,7 @@ class ClientTest {
   }
 
   @Test
-  void anErrorOfTheProgressIsTheCallersAndEndsTheStream() throws Exception {
+  void errorOfOnProgressIsRethrownAndEndsTheStream() throws Exception {
     gateway.answers(submitted(STORED)).holds(changed(QUEUED));
     IllegalStateException mine = new IllegalStateException("mine");
     IllegalStateException thrown =
@@ -195,7 +195,7 @@ class ClientTest {
   }
 
   @Test
-  void pagesAreFetchedAsTheyAreNeeded() {
+  void pagesAreFetchedOnDemand() {
     gateway.answers(
         ListGenerationsResponse.newBuilder()
             .addGenerations(QUEUED)
@@ -219,7 +219,7 @@ class ClientTest {
   }
 
   @Test
-  void waitsAreMadeOfStepsAndADrainIsNotPressed() {
+  void waitIsRepeatedInStepsAndBacksOffDuringShutdown() {
     gateway.then(
         (request, caller) -> {
           timers.takes(50);
@@ -238,7 +238,7 @@ class ClientTest {
   }
 
   @Test
-  void aWaitThatIsOverReturnsWhatThereIs() {
+  void waitReturnsTheGenerationAtItsTimeout() {
     gateway.then(
         (request, caller) -> {
           timers.takes(3);
@@ -249,7 +249,7 @@ class ClientTest {
   }
 
   @Test
-  void aWatchThatIsClosedByAnotherThreadEndsInSilence() throws Exception {
+  void watchClosedByAnotherThreadEndsWithoutError() throws Exception {
     gateway.holds(changed(QUEUED));
     Watch<Generation> watch = client.watch("g1");
     assertEquals(QUEUED, watch.next());
@@ -261,7 +261,7 @@ class ClientTest {
   }
 
   @Test
-  void aWatchAsAStreamIsLeftWhenTheStreamIs() throws Exception {
+  void closingTheStreamClosesTheWatch() throws Exception {
     gateway.holds(changed(STORED), changed(QUEUED));
     try (var changes = client.watch("g1").stream()) {
       assertEquals(List.of(STORED), changes.limit(1).toList());
@@ -270,17 +270,17 @@ class ClientTest {
   }
 
   @Test
-  void aWatchHasTheDeadlineThatItWasGiven() {
+  void watchThrowsDeadlineExceededAtItsTimeout() {
     gateway.fails(unavailable()).fails(unavailable());
     WatchGenerationRequest request = WatchGenerationRequest.newBuilder().setId("g1").build();
     Watch<Generation> watch = client.watch(request, ManualTimers.seconds(0.5));
     assertThrows(GatewayException.Unavailable.class, watch::hasNext);
     assertEquals(List.of(0.5, 0.3), timers.remaining);
-    assertThrows(GatewayException.Unavailable.class, watch::hasNext, "and it is told again");
+    assertThrows(GatewayException.Unavailable.class, watch::hasNext, "the error is thrown again");
   }
 
   @Test
-  void aClosedClientEndsWhatItHasBegun() throws Exception {
+  void closingTheClientEndsOpenCalls() throws Exception {
     CountDownLatch taken = new CountDownLatch(1);
     gateway.holds(changed(QUEUED)).then((request, caller) -> taken.countDown());
     Watch<Generation> watch = client.watch("g1");
@@ -296,7 +296,7 @@ class ClientTest {
     assertEquals(List.of(), timers.slept);
   }
 
-  /** Whose sleepers sleep until they are woken. */
+  /** Timers whose sleeps last until they are interrupted. */
   private static final class Sleepers implements Timers {
     final CountDownLatch asleep = new CountDownLatch(1);
 
@@ -318,7 +318,7 @@ class ClientTest {
   }
 
   @Test
-  void aClientThatIsClosedDoesNotSleepOnAndCallsNoMore() throws Exception {
+  void closingTheClientEndsRetryDelays() throws Exception {
     gateway.fails(unavailable());
     Sleepers sleepers = new Sleepers();
     HfGatewayClient real = HfGatewayClient.builder(gateway.address()).timers(sleepers).build();
@@ -331,7 +331,7 @@ class ClientTest {
   }
 
   @Test
-  void aWatchThatIsClosedWhileItWaitsForTheGatewayEndsInSilence() throws Exception {
+  void watchClosedDuringRetryDelayEndsWithoutError() throws Exception {
     gateway.fails(unavailable());
     Sleepers sleepers = new Sleepers();
     try (HfGatewayClient real = HfGatewayClient.builder(gateway.address()).timers(sleepers).build()) {
@@ -345,7 +345,7 @@ class ClientTest {
   }
 
   @Test
-  void anInterruptEndsACallAndIsKept() throws Exception {
+  void interruptEndsCallAndIsKept() throws Exception {
     gateway.then((request, caller) -> {});
     CompletableFuture<Boolean> kept = new CompletableFuture<>();
     Thread thread =
@@ -370,7 +370,7 @@ class ClientTest {
   }
 
   @Test
-  void aCanceledContextEndsACall() throws Exception {
+  void canceledContextEndsCall() throws Exception {
     Context.CancellableContext mine = Context.current().withCancellation();
     gateway.then((request, caller) -> mine.cancel(null));
     assertThrows(GatewayException.Canceled.class, () -> mine.call(() -> client.get("g1")));
@@ -378,7 +378,7 @@ class ClientTest {
   }
 
   @Test
-  void theTransportsOwnCancelledIsRepeated() {
+  void cancelledByTheServerIsRetried() {
     gateway.fails(Status.CANCELLED.asRuntimeException());
     gateway.answers(GetGenerationResponse.newBuilder().setGeneration(QUEUED).build());
     assertEquals(QUEUED, client.get("g1"));
@@ -422,7 +422,7 @@ class ClientTest {
   }
 
   @Test
-  void anUploadIsNotRepeated() {
+  void uploadIsNotRetried() {
     gateway.fails(unavailable());
     assertThrows(GatewayException.Unavailable.class, () -> client.upload(new byte[3], "image/png"));
     assertEquals(List.of(), timers.slept);
@@ -430,7 +430,7 @@ class ClientTest {
   }
 
   @Test
-  void anErrorOfTheSourceIsTheCallsAndNothingIsKept() throws Exception {
+  void errorOfTheSourceIsThrownAndCancelsTheUpload() throws Exception {
     IOException mine = new IOException("the disk is gone");
     InputStream source =
         new InputStream() {
@@ -450,8 +450,8 @@ class ClientTest {
   }
 
   @Test
-  void anUploadThatIsRefusedInTheMiddleEnds() throws Exception {
-    // The stream of an upload is refused by the server before all of it is there, as one without a key is.
+  void uploadEndsWithEarlyRefusal() throws Exception {
+    // The server refuses the upload before all of it has arrived, as it does without a key.
     gateway.refusesUploads(Status.UNAUTHENTICATED);
     InputStream endless =
         new InputStream() {

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 
-/** protos/vectors/cursor.json: what watches tell over streams that break, and what they open the next ones with. */
+/** protos/vectors/cursor.json: the events of watches whose streams break, and the requests of the next streams. */
 class CursorTest {
   private ScriptedGateway gateway;
 
@@ -59,10 +59,10 @@ class CursorTest {
   private void watch(JsonObject vector) {
     gateway.requests.clear();
     script(vector, WatchGenerationResponse.getDefaultInstance());
-    List<Integer> told = new ArrayList<>();
+    List<Integer> seen = new ArrayList<>();
     try (HfGatewayClient client = gateway.client(new ManualTimers(1));
         Watch<Generation> watch = client.watch("g1", vector.get("after_revision").getAsInt())) {
-      watch.forEachRemaining(generation -> told.add(generation.getRevision()));
+      watch.forEachRemaining(generation -> seen.add(generation.getRevision()));
     }
     List<Integer> expected = new ArrayList<>();
     List<Integer> opened = new ArrayList<>();
@@ -70,7 +70,7 @@ class CursorTest {
       Vectors.numbers(stream, "told").forEach(revision -> expected.add(revision.intValue()));
       opened.add(stream.get("after_revision").getAsInt());
     }
-    assertEquals(expected, told);
+    assertEquals(expected, seen);
     assertEquals(
         opened,
         gateway.requests.stream().map(request -> ((WatchGenerationRequest) request).getAfterRevision()).toList());
@@ -84,11 +84,11 @@ class CursorTest {
   private void watchMany(JsonObject vector) {
     gateway.requests.clear();
     script(vector, WatchGenerationsResponse.getDefaultInstance());
-    List<WatchEvent> told = new ArrayList<>();
+    List<WatchEvent> seen = new ArrayList<>();
     String token = Vectors.string(vector, "resume_token");
     try (HfGatewayClient client = gateway.client(new ManualTimers(1));
         Watch<WatchEvent> watch = client.watchMany(GenerationFilter.getDefaultInstance(), token)) {
-      watch.forEachRemaining(told::add);
+      watch.forEachRemaining(seen::add);
       assertFalse(watch.hasNext());
     }
     List<JsonObject> expected = new ArrayList<>();
@@ -97,33 +97,33 @@ class CursorTest {
       expected.addAll(Vectors.objects(stream, "events"));
       opened.add(Vectors.string(stream, "opened_with"));
     }
-    assertEquals(expected.size(), told.size(), () -> expected + "\n" + told);
-    for (int number = 0; number < told.size(); number++) {
-      same(expected.get(number), told.get(number));
+    assertEquals(expected.size(), seen.size(), () -> expected + "\n" + seen);
+    for (int number = 0; number < seen.size(); number++) {
+      same(expected.get(number), seen.get(number));
     }
     assertEquals(
         opened,
         gateway.requests.stream().map(request -> ((WatchGenerationsRequest) request).getResumeToken()).toList());
   }
 
-  private static void same(JsonObject expected, WatchEvent told) {
-    assertEquals(Vectors.string(expected, "resume_token"), told.resumeToken());
+  private static void same(JsonObject expected, WatchEvent seen) {
+    assertEquals(Vectors.string(expected, "resume_token"), seen.resumeToken());
     switch (Vectors.string(expected, "event")) {
       case "changed" -> {
-        Generation generation = ((WatchEvent.Changed) told).generation();
+        Generation generation = ((WatchEvent.Changed) seen).generation();
         assertEquals(Vectors.string(expected, "id"), generation.getId());
         assertEquals(expected.get("revision").getAsInt(), generation.getRevision());
       }
       case "forecasts" -> {
         Map<String, Double> progress = new HashMap<>();
-        ((WatchEvent.Forecasts) told).forecasts().forEach((id, forecast) -> progress.put(id, forecast.getProgress()));
+        ((WatchEvent.Forecasts) seen).forecasts().forEach((id, forecast) -> progress.put(id, forecast.getProgress()));
         Map<String, Double> wanted = new HashMap<>();
         expected.getAsJsonObject("progress").asMap().forEach((id, value) -> wanted.put(id, value.getAsDouble()));
         assertEquals(wanted, progress);
       }
-      case "missing" -> assertEquals(Vectors.strings(expected, "ids"), ((WatchEvent.Missing) told).ids());
-      case "caught_up" -> assertTrue(told instanceof WatchEvent.CaughtUp, told::toString);
-      case "reset" -> assertTrue(told instanceof WatchEvent.Reset, told::toString);
+      case "missing" -> assertEquals(Vectors.strings(expected, "ids"), ((WatchEvent.Missing) seen).ids());
+      case "caught_up" -> assertTrue(seen instanceof WatchEvent.CaughtUp, seen::toString);
+      case "reset" -> assertTrue(seen instanceof WatchEvent.Reset, seen::toString);
       default -> throw new AssertionError(expected);
     }
   }

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
-/** protos/vectors/errors.json: what becomes of a call, or a generation, that failed. */
+/** protos/vectors/errors.json: the exceptions of failed calls and generations. */
 class ErrorsTest {
   private ScriptedGateway gateway;
   private HfGatewayClient client;
@@ -31,7 +31,7 @@ class ErrorsTest {
   @BeforeEach
   void start() throws Exception {
     gateway = new ScriptedGateway();
-    // What would be repeated is told at once.
+    // Without retries, errors are thrown at once.
     client =
         HfGatewayClient.builder(gateway.address())
             .retry(RetryPolicy.DEFAULT.withRepeatCallsFor(Duration.ZERO))
@@ -111,7 +111,7 @@ class ErrorsTest {
   }
 
   @Test
-  void theMessageNamesTheReasonAndTheFieldsThatItDoesNotSpeakOf() {
+  void messageHasReasonAndMissingFieldViolations() {
     List<String> messages =
         Vectors.objects(Vectors.read("errors.json"), "calls").stream()
             .limit(2)

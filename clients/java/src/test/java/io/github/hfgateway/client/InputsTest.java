@@ -42,7 +42,7 @@ class InputsTest {
                 made(Vectors.string(vector, "constructor"), new Arguments(vector.getAsJsonObject("arguments")))));
   }
 
-  /** The arguments of one case; all of them have to be taken. */
+  /** The arguments of one case, all of which must be taken. */
   private static final class Arguments {
     private final JsonObject left;
 
@@ -67,7 +67,7 @@ class InputsTest {
     }
 
     void allTaken() {
-      assertEquals(Map.of(), left.asMap(), "arguments that nobody takes");
+      assertEquals(Map.of(), left.asMap(), "unused arguments");
     }
   }
 
@@ -143,7 +143,7 @@ class InputsTest {
   }
 
   @Test
-  void whatJsonDoesNotHaveIsRefused() {
+  void valuesWithoutJsonRepresentationAreRefused() {
     assertThrows(
         IllegalArgumentException.class, () -> Inputs.model("some/model", Map.of("when", Duration.ZERO)));
   }
@@ -159,7 +159,7 @@ class InputsTest {
         HfGatewayClient client = gateway.client(new ManualTimers(1))) {
       Runnable call = call(client, Vectors.string(vector, "method"), arguments);
       arguments.allTaken();
-      // There is no script: it is refused, and the request was seen.
+      // Without a script the call fails, but the request was recorded.
       assertThrows(GatewayException.class, call::run);
       Message type =
           switch (Vectors.string(vector, "message")) {

@@ -8,12 +8,12 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
-/** A clock that moves while somebody sleeps on it, and no other way but by {@link #takes}. */
+/** A clock that advances only while the client sleeps, and by {@link #takes}. */
 final class ManualTimers implements Timers {
-  /** All that was slept, in seconds. */
+  /** The sleeps so far, in seconds. */
   final List<Double> slept = new CopyOnWriteArrayList<>();
 
-  /** What was left of their time when calls were made, in seconds. */
+  /** The remaining time of each call when it was made, in seconds. */
   final List<Double> remaining = new CopyOnWriteArrayList<>();
 
   private final AtomicLong now = new AtomicLong();
@@ -46,7 +46,7 @@ final class ManualTimers implements Timers {
     now.addAndGet(nanos);
   }
 
-  /** The machine's own time must not end what has plenty of ours. */
+  /** Returns a distant deadline: real time must not end a call that has time left on this clock. */
   @Override
   public Deadline deadline(long nanos) {
     remaining.add(nanos / 1e9);

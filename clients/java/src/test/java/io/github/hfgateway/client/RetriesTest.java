@@ -24,7 +24,7 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
-/** protos/vectors/retries.json: what is repeated, and after how long. */
+/** protos/vectors/retries.json: which errors are retried, and after which delays. */
 class RetriesTest {
   private ScriptedGateway gateway;
 
@@ -38,14 +38,14 @@ class RetriesTest {
     gateway.close();
   }
 
-  private static StatusRuntimeException error(JsonObject told) {
+  private static StatusRuntimeException error(JsonObject vector) {
     return ScriptedGateway.error(
-        Status.Code.valueOf(Vectors.string(told, "code")),
-        Vectors.string(told, "reason"),
-        Vectors.number(told, "retry_delay"));
+        Status.Code.valueOf(Vectors.string(vector, "code")),
+        Vectors.string(vector, "reason"),
+        Vectors.number(vector, "retry_delay"));
   }
 
-  /** In microseconds. */
+  /** Converts to microseconds. */
   private static List<Long> rounded(List<Double> seconds) {
     return seconds.stream().map(time -> Math.round(time * 1e6)).toList();
   }
@@ -168,21 +168,21 @@ class RetriesTest {
       }
     }
     JsonObject expected = vector.getAsJsonObject("expect");
-    List<Integer> told = new ArrayList<>();
+    List<Integer> seen = new ArrayList<>();
     try (HfGatewayClient client = gateway.client(timers);
         Watch<Generation> watch = client.watch("g1")) {
       if (Vectors.string(expected, "outcome").equals("end")) {
-        watch.forEachRemaining(generation -> told.add(generation.getRevision()));
+        watch.forEachRemaining(generation -> seen.add(generation.getRevision()));
         assertFalse(watch.hasNext());
       } else {
         GatewayException error =
             assertThrows(
                 GatewayException.class,
-                () -> watch.forEachRemaining(generation -> told.add(generation.getRevision())));
+                () -> watch.forEachRemaining(generation -> seen.add(generation.getRevision())));
         assertTrue(error.code() != null);
       }
     }
-    assertEquals(Stream.iterate(1, number -> number + 1).limit(revision).toList(), told);
+    assertEquals(Stream.iterate(1, number -> number + 1).limit(revision).toList(), seen);
     assertEquals(rounded(Vectors.numbers(expected, "slept")), rounded(timers.slept));
     assertEquals(0, gateway.scriptsLeft(), "all streams are opened");
   }

@@ -36,9 +36,9 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.LinkedBlockingQueue;
 
-/** A server that answers each call as it was told beforehand, whatever the method, and keeps what it was asked. */
+/** A scripted server: each call takes the next script, whatever its method. Records the requests. */
 final class ScriptedGateway implements AutoCloseable {
-  /** What one call gets. */
+  /** The handler of one call. */
   interface Script {
     void play(Message request, ServerCallStreamObserver<Message> caller) throws Exception;
   }
@@ -46,13 +46,13 @@ final class ScriptedGateway implements AutoCloseable {
   static final Metadata.Key<byte[]> DETAILS =
       Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
 
-  /** Every message of every call, as they came. */
+  /** Every message of every call, in order of arrival. */
   final List<Message> requests = new CopyOnWriteArrayList<>();
 
   /** The headers of every call. */
   final List<Metadata> headers = new CopyOnWriteArrayList<>();
 
-  /** Calls that the client left before they had ended. */
+  /** The names of calls that the client left before they ended. */
   final BlockingQueue<String> left = new LinkedBlockingQueue<>();
 
   private final BlockingQueue<Script> scripts = new LinkedBlockingQueue<>();
@@ -67,9 +67,9 @@ final class ScriptedGateway implements AutoCloseable {
                 new ServerInterceptor() {
                   @Override
                   public <Q, A> ServerCall.Listener<Q> interceptCall(
-                      ServerCall<Q, A> call, Metadata told, ServerCallHandler<Q, A> next) {
-                    headers.add(told);
-                    return Contexts.interceptCall(Context.current(), call, told, next);
+                      ServerCall<Q, A> call, Metadata received, ServerCallHandler<Q, A> next) {
+                    headers.add(received);
+                    return Contexts.interceptCall(Context.current(), call, received, next);
                   }
                 })
             .addService(definition(AgentServiceGrpc.getServiceDescriptor()))
@@ -87,18 +87,18 @@ final class ScriptedGateway implements AutoCloseable {
     return "127.0.0.1:" + server.getPort();
   }
 
-  /** A client whose clock moves while it sleeps. */
+  /** Returns a client with this clock. */
   HfGatewayClient client(ManualTimers timers) {
     return HfGatewayClient.builder(address()).timers(timers).build();
   }
 
-  /** The next call gets this. */
+  /** Adds the script of the next call. */
   ScriptedGateway then(Script script) {
     scripts.add(script);
     return this;
   }
 
-  /** The next call gets these messages, and ends well. */
+  /** The next call gets these messages, and ends with OK. */
   ScriptedGateway answers(Message... messages) {
     return then(
         (request, caller) -> {
@@ -121,12 +121,12 @@ final class ScriptedGateway implements AutoCloseable {
     return then((request, caller) -> List.of(messages).forEach(caller::onNext));
   }
 
-  /** An error of the gateway's, or of the transport's where there is no reason. */
+  /** Returns an error of the gateway, or of the transport if it has no reason. */
   static StatusRuntimeException error(Status.Code code, String reason, Double retryDelay) {
     if (reason.isEmpty() && retryDelay == null) {
-      return code.toStatus().withDescription("told so").asRuntimeException();
+      return code.toStatus().withDescription("refused").asRuntimeException();
     }
-    Failure.Builder failure = Failure.newBuilder().setMessage("told so");
+    Failure.Builder failure = Failure.newBuilder().setMessage("refused");
     if (retryDelay != null) {
       failure.setRetryDelay(Durations.of(ManualTimers.seconds(retryDelay)));
     }
@@ -136,15 +136,15 @@ final class ScriptedGateway implements AutoCloseable {
             .addDetails(Any.pack(failure.build()))
             .addDetails(Any.pack(ErrorInfo.newBuilder().setReason(reason).setDomain("hfgateway").build()))
             .build();
-    return error(code, "told so", status.toByteString());
+    return error(code, "refused", status.toByteString());
   }
 
-  /** An error of the gateway's. */
+  /** Returns an error of the gateway. */
   static StatusRuntimeException error(Status.Code code, String reason) {
     return error(code, reason, (Double) null);
   }
 
-  /** An error with these details. */
+  /** Returns an error with these details. */
   static StatusRuntimeException error(Status.Code code, String message, ByteString details) {
     Metadata trailers = new Metadata();
     if (!details.isEmpty()) {
@@ -153,7 +153,7 @@ final class ScriptedGateway implements AutoCloseable {
     return code.toStatus().withDescription(message).asRuntimeException(trailers);
   }
 
-  /** Uploads end with this at their second message. */
+  /** Makes uploads end with this status at their second message. */
   void refusesUploads(Status status) {
     refusal = status;
   }
@@ -170,7 +170,7 @@ final class ScriptedGateway implements AutoCloseable {
   private ServerServiceDefinition definition(ServiceDescriptor service) {
     ServerServiceDefinition.Builder definition = ServerServiceDefinition.builder(service);
     for (MethodDescriptor<?, ?> method : service.getMethods()) {
-      // All our messages are Messages.
+      // All messages are of this type.
       @SuppressWarnings("unchecked")
       MethodDescriptor<Message, Message> ours = (MethodDescriptor<Message, Message>) method;
       definition.addMethod(ours, handler(ours));

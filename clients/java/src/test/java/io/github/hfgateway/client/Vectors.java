@@ -16,7 +16,7 @@ import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.function.ThrowingConsumer;
 
-/** The cases of protos/vectors, which are the same for the clients of every language. */
+/** The test cases in protos/vectors, which the clients of all languages share. */
 final class Vectors {
   private Vectors() {}
 
@@ -28,7 +28,7 @@ final class Vectors {
     }
   }
 
-  /** One test for each case. */
+  /** Returns one test for each case. */
   static Stream<DynamicTest> tests(String file, String part, ThrowingConsumer<JsonObject> test) {
     return objects(read(file), part).stream()
         .map(vector -> DynamicTest.dynamicTest(nameOf(vector), () -> test.accept(vector)));
@@ -58,20 +58,20 @@ final class Vectors {
     return object.get(name).getAsString();
   }
 
-  /** Null where it is null or missing. */
+  /** Returns the number, or null if it is null or missing. */
   static Double number(JsonObject object, String name) {
     JsonElement value = object.get(name);
     return value == null || value.isJsonNull() ? null : value.getAsDouble();
   }
 
-  /** Hands over what is there. */
+  /** Calls {@code use} if the value exists. */
   static void given(JsonObject object, String name, Consumer<JsonElement> use) {
     if (object.has(name)) {
       use.accept(object.get(name));
     }
   }
 
-  /** A message of protobuf's JSON. */
+  /** Parses a message from protobuf's JSON. */
   @SuppressWarnings("unchecked")
   static <M extends Message> M message(JsonElement json, M type) {
     Message.Builder builder = type.newBuilderForType();
