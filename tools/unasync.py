@@ -1,7 +1,7 @@
 """Generates the synchronous client from the asynchronous one: `python tools/unasync.py [--check]`.
 
-Whole words are replaced by the table below, and ruff lays the result out. What the table cannot express does not
-belong into `_async`: it goes into a module beside it, which both share.
+It replaces the patterns in the table below, and formats the result with ruff. Code that the table cannot convert belongs
+in a module outside `_async`, which both clients share.
 """
 
 import re
@@ -14,7 +14,7 @@ SOURCE, TARGET = PACKAGE / "_async", PACKAGE / "_sync"
 
 HEADER = "# Generated from _async by tools/unasync.py. DO NOT EDIT!\n"
 
-# In this order: the longer ones first.
+# Applied in this order: longer patterns come first.
 REPLACEMENTS = {
     r"\basync (def|with|for)\b": r"\1",
     # A synchronous call returns its metadata only in this way.
@@ -40,7 +40,7 @@ REPLACEMENTS = {
 
 
 def to_sync(text: str) -> str:
-    """The synchronous twin of a module's text."""
+    """Return the synchronous version of a module's source."""
     for pattern, replacement in REPLACEMENTS.items():
         text = re.sub(pattern, replacement, text)
     fixed = _ruff("check", HEADER + text, "--select=I,UP028,SIM117", "--fix", "--unsafe-fixes", "--quiet")
@@ -53,17 +53,17 @@ def _ruff(command: str, text: str, *options: str) -> str:
 
 
 def main() -> int:
-    wanted = {TARGET / path.name: to_sync(path.read_text()) for path in sorted(SOURCE.glob("*.py"))}
-    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
-    stale += [path for path in TARGET.glob("*.py") if path not in wanted]
+    generated = {TARGET / path.name: to_sync(path.read_text()) for path in sorted(SOURCE.glob("*.py"))}
+    stale = [path for path, text in generated.items() if not path.exists() or path.read_text() != text]
+    stale += [path for path in TARGET.glob("*.py") if path not in generated]
     if "--check" in sys.argv[1:]:
         for path in stale:
-            print(f"{path.name}: not as generated; run python tools/unasync.py", file=sys.stderr)
+            print(f"{path.name} is out of date: run python tools/unasync.py", file=sys.stderr)
         return 1 if stale else 0
     TARGET.mkdir(exist_ok=True)
     for path in stale:
-        if path in wanted:
-            path.write_text(wanted[path])
+        if path in generated:
+            path.write_text(generated[path])
         else:
             path.unlink()
     return 0

@@ -1,8 +1,8 @@
 """The errors of the client: one class for each gRPC code, and subclasses for the reasons of the gateway.
 
 Handle an error by its class or its ``reason``. The ``message`` is for people and may change. An error of the transport
-has no reason; its class is that of its gRPC code. The same applies to a reason that is newer than this version of the
-client.
+has no reason, and a reason may be newer than this version of the client. In both cases the class is that of the gRPC
+code.
 
 ==================  ====================  ================================================================
 code                class                 reasons, and their subclasses
@@ -56,7 +56,7 @@ class GatewayError(Exception):
     def __init__(self, message: str, *, code: grpc.StatusCode | None, reason: str, failure: Failure) -> None:
         super().__init__(message)
         self.message = message
-        """A text for people, which may change between versions. It never contains a secret."""
+        """A text for people, which may change between versions."""
         self.code = code
         """The gRPC code, or None if no call failed."""
         self.reason = reason
