@@ -1,7 +1,7 @@
 """Generates the synchronous client from the asynchronous one: `python tools/unasync.py [--check]`.
 
-It replaces the patterns in the table below, and formats the result with ruff. Code that the table cannot convert belongs
-in a module outside `_async`, which both clients share.
+It replaces the patterns in the table below, and formats the result with ruff. Code that the table cannot convert must
+be in a module outside `_async`, which both clients share.
 """
 
 import re
