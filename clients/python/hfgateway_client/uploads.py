@@ -91,7 +91,7 @@ class Media:
 
     header: UploadHeader
     open: Callable[[], AbstractContextManager[Iterable[bytes] | AsyncIterable[bytes]]]
-    """Return the bytes from the beginning. A file that is given by path is open as long as the context."""
+    """Returns a context with the bytes from the beginning. A file given by its path is open until the context ends."""
     rereadable: bool
     """Whether the bytes can be read more than once, so that a failed upload can be retried."""
 
