@@ -204,16 +204,13 @@ class _Judge:
                 yield f"a watch jumped from revision {gap.before} to {gap.after}"
 
     def _not_sent_in_doubt(self, history: History) -> Iterator[str]:
-        """In doubt is only what may have been sent: no byte left, or it was cut by a process that died."""
+        """In doubt is only what may have been sent: a byte left, or a process died after the key was first used."""
         posts = self.posts.get(history.key, [])
-        crashed = {life for life, _ in self.evidence.crashes}
         doubted = [one for one in history.sights if one.generation.state in {State.UNCERTAIN, State.LOST}]
-        if (
-            doubted
-            and posts
-            and not self.evidence.restores
-            and not any(post.sent or post.life in crashed for post in posts)
-        ):
+        if not doubted or not posts or self.evidence.restores or any(post.sent for post in posts):
+            return
+        asked_at = history.first_asked_at or 0.0
+        if not any(asked_at <= at <= doubted[0].at for _, at in self.evidence.crashes):
             yield f"{doubted[0].generation.state.name}, and not a byte of it was ever sent"
 
     # -- Watchers ------------------------------------------------------------------------------------------------------

@@ -131,9 +131,9 @@ def a_day_of_404_for_all_is_believed() -> Iterator[None]:
         yield
 
 
-@mutation("times in ten seconds", 10331)
+@mutation("times in ten seconds", 20226)
 def a_poll_for_a_start_that_failed_is_repeated_at_once() -> Iterator[None]:
-    """The start that is looked for stays due until Higgsfield shows the state again."""
+    """The poll for a start stays due until Higgsfield shows the state again."""
     with replaced(Follower, "_delay_look", lambda self, entry: None):
         yield
 
