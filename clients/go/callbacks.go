@@ -111,7 +111,8 @@ func (c *Client) DeleteCallback(ctx context.Context, id string) error {
 	return err
 }
 
-// RotateCallbackSecret creates a new secret. The earlier ones stay in use, too, until Callback.OldSecretsExpireTime.
+// RotateCallbackSecret creates a new secret. Deliveries are also signed with the earlier ones for 24 hours, until
+// Callback.OldSecretsExpireTime. It returns [ErrQuotaExceeded] if four secrets are active.
 func (c *Client) RotateCallbackSecret(ctx context.Context, id string) (*RotatedSecret, error) {
 	return unary(ctx, c, c.callbacks.RotateCallbackSecret, &pb.RotateCallbackSecretRequest{Id: id}, 0)
 }

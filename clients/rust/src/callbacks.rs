@@ -107,7 +107,13 @@ impl Client {
         Ok(())
     }
 
-    /// Creates a new secret. The earlier ones stay in use, too, until the callback's `old_secrets_expire_time`.
+    /// Creates a new secret.
+    ///
+    /// Deliveries are also signed with the earlier ones for 24 hours, until the callback's `old_secrets_expire_time`.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::QuotaExceeded`](crate::Kind) if four secrets are active.
     pub async fn rotate_callback_secret(&self, id: impl Into<String>) -> Result<RotateCallbackSecretResponse, Error> {
         let request = RotateCallbackSecretRequest { id: id.into() };
         self.calls.unary(request, self.calls.timeout, rpc!(CallbackServiceClient.rotate_callback_secret)).await

@@ -33,7 +33,7 @@ async fn a_creation_is_retried_with_its_key_and_prints_no_secret() {
     let client = gateway.client(&ManualTimers::new(1.0));
     let (callback, secret) = (Some(callback("b1")), "whsec_1".to_owned());
     gateway.refuses(status(tonic::Code::Unavailable, "", None));
-    gateway.tells(CreateCallbackResponse { callback, secret, replayed: false });
+    gateway.responds(CreateCallbackResponse { callback, secret, replayed: false });
     let created = client.create_callback(HOOK).await.unwrap();
     assert_eq!((created.id(), created.secret.as_str(), created.replayed), ("b1", "whsec_1", false));
     assert_eq!(created.idempotency_key.len(), 36);
@@ -59,12 +59,12 @@ async fn the_error_of_a_creation_has_its_key() {
 async fn both_lists_fetch_all_pages() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
-    gateway.tells(ListCallbacksResponse { callbacks: vec![callback("b2")], next_page_token: "p2".to_owned() });
-    gateway.tells(ListCallbacksResponse { callbacks: vec![callback("b1")], ..Default::default() });
+    gateway.responds(ListCallbacksResponse { callbacks: vec![callback("b2")], next_page_token: "p2".to_owned() });
+    gateway.responds(ListCallbacksResponse { callbacks: vec![callback("b1")], ..Default::default() });
     let request = ListCallbacksRequest::default();
     assert_eq!(all(client.list_callbacks(request.clone())).await, [callback("b2"), callback("b1")]);
-    gateway.tells(ListDeliveriesResponse { next_page_token: "p2".to_owned(), ..Default::default() });
-    gateway.tells(ListDeliveriesResponse { deliveries: vec![delivery()], ..Default::default() });
+    gateway.responds(ListDeliveriesResponse { next_page_token: "p2".to_owned(), ..Default::default() });
+    gateway.responds(ListDeliveriesResponse { deliveries: vec![delivery()], ..Default::default() });
     assert_eq!(all(client.list_deliveries("b1")).await, [delivery()]);
     let deliveries = ListDeliveriesRequest { callback_id: "b1".to_owned(), ..Default::default() };
     assert_eq!(
@@ -82,12 +82,12 @@ async fn both_lists_fetch_all_pages() {
 async fn the_other_methods_send_their_requests() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
-    gateway.tells(GetCallbackResponse { callback: Some(callback("b1")) });
-    gateway.tells(UpdateCallbackResponse { callback: Some(callback("b2")) });
-    gateway.tells(RotateCallbackSecretResponse { secret: "whsec_2".to_owned(), ..Default::default() });
-    gateway.tells(TestCallbackResponse { delivery: Some(delivery()) });
-    gateway.tells(RedeliverDeliveryResponse { delivery: Some(delivery()) });
-    gateway.tells(DeleteCallbackResponse {});
+    gateway.responds(GetCallbackResponse { callback: Some(callback("b1")) });
+    gateway.responds(UpdateCallbackResponse { callback: Some(callback("b2")) });
+    gateway.responds(RotateCallbackSecretResponse { secret: "whsec_2".to_owned(), ..Default::default() });
+    gateway.responds(TestCallbackResponse { delivery: Some(delivery()) });
+    gateway.responds(RedeliverDeliveryResponse { delivery: Some(delivery()) });
+    gateway.responds(DeleteCallbackResponse {});
     let id = || "b1".to_owned();
     let paused = UpdateCallbackRequest { id: id(), paused: Some(false), ..Default::default() };
     assert_eq!(client.get_callback("b1").await.unwrap(), callback("b1"));

@@ -41,13 +41,13 @@ fn second() -> String {
 async fn list_models_fetches_all_pages() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
-    gateway.tells(ListModelsResponse {
+    gateway.responds(ListModelsResponse {
         models: vec![model("a"), model("b")],
         next_page_token: second(),
         ..Default::default()
     });
     gateway.refuses(status(tonic::Code::Unavailable, "", None));
-    gateway.tells(ListModelsResponse { models: vec![model("c")], ..Default::default() });
+    gateway.responds(ListModelsResponse { models: vec![model("c")], ..Default::default() });
     let request = ListModelsRequest { query: "soul".to_owned(), page_size: 2, ..Default::default() };
     assert_eq!(all(client.list_models(request.clone())).await, [model("a"), model("b"), model("c")]);
     let next = Seen::other("ListModels", &ListModelsRequest { page_token: second(), ..request.clone() });
@@ -59,22 +59,22 @@ async fn the_other_lists_fetch_all_pages() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     let (one, other) = (Motion { id: "m1".to_owned(), ..Default::default() }, Motion::default());
-    gateway.tells(ListMotionsResponse { motions: vec![one.clone()], next_page_token: second(), fetch_time: None });
-    gateway.tells(ListMotionsResponse { motions: vec![other.clone()], ..Default::default() });
+    gateway.responds(ListMotionsResponse { motions: vec![one.clone()], next_page_token: second(), fetch_time: None });
+    gateway.responds(ListMotionsResponse { motions: vec![other.clone()], ..Default::default() });
     assert_eq!(all(client.list_motions(ListMotionsRequest::default())).await, [one, other]);
 
     let (one, other) = (SoulStyle { id: "s1".to_owned(), ..Default::default() }, SoulStyle::default());
-    gateway.tells(ListSoulStylesResponse {
+    gateway.responds(ListSoulStylesResponse {
         soul_styles: vec![one.clone()],
         next_page_token: second(),
         fetch_time: None,
     });
-    gateway.tells(ListSoulStylesResponse { soul_styles: vec![other.clone()], ..Default::default() });
+    gateway.responds(ListSoulStylesResponse { soul_styles: vec![other.clone()], ..Default::default() });
     assert_eq!(all(client.list_soul_styles(SoulVersion::V2)).await, [one, other]);
 
     let (one, other) = (Preset { id: "p1".to_owned(), ..Default::default() }, Preset::default());
-    gateway.tells(ListPresetsResponse { presets: vec![one.clone()], next_page_token: second(), fetch_time: None });
-    gateway.tells(ListPresetsResponse { presets: vec![other.clone()], ..Default::default() });
+    gateway.responds(ListPresetsResponse { presets: vec![one.clone()], next_page_token: second(), fetch_time: None });
+    gateway.responds(ListPresetsResponse { presets: vec![other.clone()], ..Default::default() });
     assert_eq!(all(client.list_presets("a/model")).await, [one, other]);
 
     let styles = ListSoulStylesRequest { version: SoulVersion::V2.into(), ..Default::default() };

@@ -51,8 +51,8 @@ async fn a_creation_is_retried_with_its_key() {
     let client = gateway.client(&ManualTimers::new(1.0));
     gateway.refuses(status(tonic::Code::Unavailable, "", None));
     gateway.refuses(status(tonic::Code::Aborted, "SUBMISSION_UNRESOLVED", None));
-    gateway.tells(CreateCharacterResponse { replayed: true, ..created(CharacterState::Queued) });
-    gateway.tells(created(CharacterState::Queued));
+    gateway.responds(CreateCharacterResponse { replayed: true, ..created(CharacterState::Queued) });
+    gateway.responds(created(CharacterState::Queued));
     let first = client.create_character(character("Ann", FACES)).await.unwrap();
     assert_eq!((first.id(), first.replayed, first.idempotency_key.len()), ("c1", true, 36));
     let idempotency_key = first.idempotency_key.clone();
@@ -111,7 +111,7 @@ async fn a_watch_of_a_deleted_character_ends_with_not_found() {
 async fn train_watches_to_the_end_and_reports_every_change_once() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
-    gateway.tells(created(CharacterState::Queued));
+    gateway.responds(created(CharacterState::Queued));
     gateway.plays([change(CharacterState::Queued), change(CharacterState::InProgress)], away());
     gateway.plays([change(CharacterState::Completed)], End::Ok);
     let mut seen = Vec::new();
@@ -125,7 +125,7 @@ async fn train_watches_to_the_end_and_reports_every_change_once() {
 async fn train_does_not_watch_an_ended_training() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
-    gateway.tells(created(CharacterState::Completed));
+    gateway.responds(created(CharacterState::Completed));
     let trained = client.train_character(character("Ann", FACES), |_| {}).await.unwrap();
     assert_eq!(trained, at(CharacterState::Completed));
     assert_eq!(gateway.seen().len(), 1);
@@ -138,15 +138,15 @@ async fn the_error_of_a_failed_training_has_the_character() {
     let failure =
         Failure { reason: ErrorReason::InputRefused.into(), message: "no face".to_owned(), ..Default::default() };
     let failed = SoulCharacter { failure: Some(failure), ..at(CharacterState::Failed) };
-    gateway.tells(created(CharacterState::Queued));
-    gateway.tells(WatchCharacterResponse { character: Some(failed.clone()) });
+    gateway.responds(created(CharacterState::Queued));
+    gateway.responds(WatchCharacterResponse { character: Some(failed.clone()) });
     let error = client.train_character(character("Ann", FACES), |_| {}).await.unwrap_err();
     assert_eq!((error.kind(), error.code(), error.character()), (Kind::TrainingFailed, None, Some(&failed)));
     assert_eq!(error.to_string(), "INPUT_REFUSED: no face");
     assert_eq!(key_of(&gateway.seen()[0]), error.idempotency_key());
     assert_eq!(gateway.seen().len(), 2);
 
-    gateway.tells(created(CharacterState::Failed));
+    gateway.responds(created(CharacterState::Failed));
     let silent = client.train_character(character("Ann", FACES), |_| {}).await.unwrap_err();
     assert_eq!((silent.message(), silent.to_string().as_str()), ("ended as FAILED", "TrainingFailed: ended as FAILED"));
 }
@@ -155,7 +155,7 @@ async fn the_error_of_a_failed_training_has_the_character() {
 async fn the_error_of_a_broken_training_watch_has_the_key() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
-    gateway.tells(created(CharacterState::Queued));
+    gateway.responds(created(CharacterState::Queued));
     gateway.refuses(status(tonic::Code::NotFound, "NOT_FOUND", None));
     let error = client.train_character(character("Ann", FACES), |_| {}).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
@@ -167,10 +167,10 @@ async fn the_other_methods_send_their_requests() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
     let (running, trained) = (at(CharacterState::InProgress), at(CharacterState::Completed));
-    gateway.tells(GetCharacterResponse { character: Some(running.clone()) });
-    gateway.tells(ListCharactersResponse { characters: vec![running.clone()], next_page_token: "p2".to_owned() });
-    gateway.tells(ListCharactersResponse { characters: vec![trained.clone()], ..Default::default() });
-    gateway.tells(DeleteCharacterResponse {});
+    gateway.responds(GetCharacterResponse { character: Some(running.clone()) });
+    gateway.responds(ListCharactersResponse { characters: vec![running.clone()], next_page_token: "p2".to_owned() });
+    gateway.responds(ListCharactersResponse { characters: vec![trained.clone()], ..Default::default() });
+    gateway.responds(DeleteCharacterResponse {});
     assert_eq!(client.get_character("c1").await.unwrap(), running);
     let request = ListCharactersRequest { page_size: 1, ..Default::default() };
     assert_eq!(all(client.list_characters(request.clone())).await, [running, trained]);

@@ -181,7 +181,7 @@ impl Gateway {
     }
 
     /// Sets one message as the response of the next call of another service.
-    pub fn tells(&self, response: impl Message) -> &Self {
+    pub fn responds(&self, response: impl Message) -> &Self {
         self.plays([response], End::Ok)
     }
 

@@ -56,7 +56,7 @@ async fn every_call_sends_key_user_agent_and_deadline() {
     assert_eq!(headers["authorization"], "Bearer hfg_secret");
     assert!(!headers.contains_key("grpc-timeout"));
 
-    gateway.tells(GetSessionResponse::default());
+    gateway.responds(GetSessionResponse::default());
     client.agents().get_session(GetSessionRequest { id: "s1".to_owned() }).await.unwrap();
     let headers = gateway.state.headers.lock().unwrap().clone();
     assert_eq!(headers["authorization"], "Bearer hfg_secret");

@@ -15,7 +15,7 @@ import { delayMs, mayRepeat, type RetryPolicy } from "./retry.js";
 import { errorFromCall } from "./status.js";
 import type { Timers } from "./timers.js";
 
-/** What a client is made of. */
+/** The parts of a `Calls`. */
 export interface CallsOptions {
   transport: Transport;
   /** Sent with every call. */

@@ -372,7 +372,12 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     return callbacks.deleteCallback(this.#calls, id, options);
   }
 
-  /** Creates a new secret. The earlier ones stay in use, too, until the callback's `oldSecretsExpireTime`. */
+  /**
+   * Creates a new secret. Deliveries are also signed with the earlier ones for 24 hours, until the callback's
+   * `oldSecretsExpireTime`.
+   *
+   * @throws {@link QuotaExceeded} if four secrets are active.
+   */
   rotateCallbackSecret(id: string, options?: CallOptions): Promise<RotateCallbackSecretResponse> {
     return callbacks.rotateCallbackSecret(this.#calls, id, options);
   }

@@ -28,7 +28,7 @@ export interface CallOptions {
 
 /** Options of every list. */
 export interface PageOptions extends CallOptions {
-  /** The number of items in a page, at most 500. Default: 50. */
+  /** The number of items in a page. Default: 50, at most 500; in the catalogs 100, at most 1000. */
   pageSize?: number | undefined;
 }
 

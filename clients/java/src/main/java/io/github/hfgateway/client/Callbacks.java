@@ -98,7 +98,12 @@ public final class Callbacks {
     calls.unary(CallbackServiceGrpc.getDeleteCallbackMethod(), request, timeout);
   }
 
-  /** Creates a new secret. The earlier ones stay in use, too, until the callback's {@code old_secrets_expire_time}. */
+  /**
+   * Creates a new secret. Deliveries are also signed with the earlier ones for 24 hours, until the callback's {@code
+   * old_secrets_expire_time}.
+   *
+   * @throws GatewayException.QuotaExceeded if four secrets are active
+   */
   public RotateCallbackSecretResponse rotateSecret(String id) {
     RotateCallbackSecretRequest request = RotateCallbackSecretRequest.newBuilder().setId(id).build();
     return calls.unary(CallbackServiceGrpc.getRotateCallbackSecretMethod(), request, timeout);
