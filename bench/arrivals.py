@@ -104,15 +104,15 @@ class Arrivals:
 
     async def _closed(self, start: float, end: float, in_flight: int, ramp: float) -> float:
         """Run a closed loop. Callers start one after another, and call again after a response or a pause."""
-        everybody: list[Caller] = []
+        callers: list[Caller] = []
         ready: deque[Caller] = deque()
         resting: deque[tuple[float, Caller]] = deque()
         self._answered.clear()
         while (now := time.perf_counter()) < end:
             wanted = min(in_flight, int(in_flight * (now - start) / ramp) + 1)
-            while len(everybody) < wanted:
-                everybody.append(Caller(now))
-                ready.append(everybody[-1])
+            while len(callers) < wanted:
+                callers.append(Caller(now))
+                ready.append(callers[-1])
             while self._answered:
                 caller, outcome = self._answered.popleft()
                 if outcome == "ok":
@@ -128,7 +128,7 @@ class Arrivals:
                 ready.popleft()
                 self._outcomes["came"] += 1
             await self._pause()
-        await self._leave(everybody)
+        await self._leave(callers)
         return 0.0
 
     def _start(self, caller: Caller) -> bool:

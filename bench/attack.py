@@ -125,15 +125,15 @@ async def run(effort: Effort) -> list[Figure]:
                 await bare_channel.unary_unary(KEEP)(b"x" * 500)
                 calls = [get, lambda: echo(b"x" * 40)]
                 await _p99s(calls, asyncio.sleep(2 * effort.seconds))  # a warm-up: first calls are slower
-                figures.append(_beside("nothing", await _p99s(calls, asyncio.sleep(2 * effort.seconds)), None))
+                figures.append(_during("nothing", await _p99s(calls, asyncio.sleep(2 * effort.seconds)), None))
                 for name in ATTACKS:
                     count = round(counts[name] * scale)
                     before = gateway.memory()
                     target = Target(gateway.address, http)
-                    beside = await _p99s(calls, _attack(name, target, count, 3 * effort.seconds))
+                    found = await _p99s(calls, _attack(name, target, count, 3 * effort.seconds))
                     after = await _settled(gateway, before)
                     about = f"{count} {_NAMES[name]}"
-                    figures.append(_beside(about, beside, at_most(50.0)))
+                    figures.append(_during(about, found, at_most(50.0)))
                     mib = 1 << 20
                     figures.append(ratio(f"memory after {about}", "MiB", [after / mib], [before / mib], at_most(1.10)))
     return figures
@@ -158,9 +158,9 @@ async def _getter(channel: grpc.aio.Channel, key: str) -> Call:
     return lambda: get(request, metadata=metadata)
 
 
-async def _p99s(calls: Sequence[Call], meanwhile: Coroutine[Any, Any, object]) -> list[float]:
-    """Make the calls in turn until `meanwhile` has ended; returns the 99th percentile of each in ms."""
-    ending = asyncio.create_task(meanwhile)
+async def _p99s(calls: Sequence[Call], attack: Coroutine[Any, Any, object]) -> list[float]:
+    """Make the calls in turn until `attack` has ended; returns the 99th percentile of each in ms."""
+    ending = asyncio.create_task(attack)
     taken: list[list[float]] = [[] for _ in calls]
     while not ending.done():
         for call, times in zip(calls, taken, strict=True):
@@ -172,10 +172,10 @@ async def _p99s(calls: Sequence[Call], meanwhile: Coroutine[Any, Any, object]) -
     return [sorted(times)[len(times) * 99 // 100] for times in taken]
 
 
-def _beside(about: str, found: Sequence[float], goal: Goal | None) -> Figure:
+def _during(about: str, found: Sequence[float], goal: Goal | None) -> Figure:
     """Return a figure of the gateway's Get, with the echo of a bare server at the same time as its baseline."""
     ours, bare = found
-    return Figure(f"Get beside {about}, p99", "ms", ours, bare, Judged.VALUE, ours, goal)
+    return Figure(f"Get during {about}, p99", "ms", ours, bare, Judged.VALUE, ours, goal)
 
 
 async def _attack(name: str, target: Target, count: int, seconds: float) -> None:

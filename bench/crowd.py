@@ -59,7 +59,7 @@ async def run(effort: Effort) -> list[Figure]:
         memory, floor_memory = [crowd.memory for crowd in crowds], [crowd.memory for crowd in floor]
         figures += [
             value(f"{name}: lost", "streams", lost, at_most(0)),
-            ratio(f"{name}: until all are served", "s", taken, floor_taken, at_most(1.5)),
+            ratio(f"{name}: time until all are served", "s", taken, floor_taken, at_most(1.5)),
             ratio(f"{name}: memory", "KB/stream", memory, floor_memory, at_most(1.2)),
         ]
     name = f"while a tenant opens {round(MORE * effort.burst):,}: another's"
@@ -74,11 +74,11 @@ async def run(effort: Effort) -> list[Figure]:
 async def _open(server: Server, connections: int, method: str, request: bytes, count: int) -> Crowd:
     async with processes.running(("bench.watchers", server.address, str(connections))) as watchers:
         before = server.memory()
-        told = await _told(watchers, method, request, count)
-        return Crowd(told["seconds"], count - told["opened"], (server.memory() - before) / 1024 / count)
+        result = await _opened(watchers, method, request, count)
+        return Crowd(result["seconds"], count - result["opened"], (server.memory() - before) / 1024 / count)
 
 
-async def _told(watchers: Server, method: str, request: bytes, count: int) -> dict[str, Any]:
+async def _opened(watchers: Server, method: str, request: bytes, count: int) -> dict[str, Any]:
     plan = json.dumps({"method": method, "request": request.hex(), "count": count})
     answer: dict[str, Any] = json.loads(await watchers.ask(plan))
     return answer
@@ -107,7 +107,7 @@ async def _beside_a_crowd(count: int) -> tuple[float, float]:
             submit = _Signed(channel.unary_unary(SUBMIT), other)
             watched = await _watchable(submit)
             request = await _watchable(_Signed(channel.unary_unary(SUBMIT), crowded))
-            crowd = asyncio.create_task(_told(watchers, WATCH, request, count))
+            crowd = asyncio.create_task(_opened(watchers, WATCH, request, count))
             watch = _Signed(channel.unary_stream(WATCH), other)
             taken = await asyncio.gather(
                 _again_and_again(crowd, lambda: watch(watched).read()),

@@ -100,7 +100,7 @@ async def _restarted(folder: Path, origin: str, count: int) -> list[Figure]:
     cost = _schedule_cost(core)
     await core.close()
     return [
-        value(f"{count:,} in flight: restart until all are followed", "s", seconds),
+        value(f"{count:,} in flight: restart, time until all are followed", "s", seconds),
         value(f"{count:,} in flight: index and schedule", "KB/generation", memory / 1024, at_most(1.0)),
         value(f"{count:,} in flight: schedule", "CPU us/poll", cost, at_most(2.0)),
     ]
@@ -136,7 +136,7 @@ async def _polls(folder: Path, origin: str, seconds: float) -> Figure:
     rate = polls / (_cpu() - cpu_before)
     await core.drain()
     await core.close()
-    return value("status polls for each second of one core", "polls", rate, at_least(4000))
+    return value("status polls per second of one core", "polls", rate, at_least(4000))
 
 
 def _cpu() -> float:

@@ -56,7 +56,7 @@ class Phase:
     good_per_cpu: float
     memory: int
     statuses: list[float]
-    told: Mapping[str, Any]
+    report: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,15 @@ class Scene:
         answer = asyncio.create_task(self.callers.ask(json.dumps(content)))
         await asyncio.sleep(lead)
         cpu = self.gateway.cpu()
-        told = json.loads(await answer)
+        report = json.loads(await answer)
         used = self.gateway.cpu() - cpu
         looking.cancel()
         statuses, memory = await looking
-        good = told["counts"].get("ok", 0)
+        good = report["counts"].get("ok", 0)
         if not good and self.effort.rounds > 1:
-            raise RuntimeError(f"no call succeeded: {told}")
+            raise RuntimeError(f"no call succeeded: {report}")
         good = max(good, 1)  # in a quick run no generation has time to end
-        return Phase(good / counted, good / used, memory, statuses, told)
+        return Phase(good / counted, good / used, memory, statuses, report)
 
     async def capacity(self) -> Phase:
         """Return the highest rate that the gateway reaches under any load."""
@@ -139,7 +139,7 @@ class Scene:
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Measure one, two and five times the capacity."""
+    """Measure one, two and five times capacity."""
     async with _scene(effort) as scene:
         capacity = await scene.capacity()
         floods, recovered = [], []
@@ -151,7 +151,7 @@ async def run(effort: Effort) -> list[Figure]:
     per_cpu = max(one.good_per_cpu for one in (capacity, *floods))
     figures = [value("capacity", "generations/s", capacity.good)]
     for times, flood in zip(TIMES, floods, strict=True):
-        name = f"goodput at {times} times the capacity"
+        name = f"goodput at {times} times capacity"
         figures += [
             ratio(name, "generations/s", [flood.good], [good]),
             ratio(name, "generations/s of server CPU", [flood.good_per_cpu], [per_cpu], beyond(times)),
@@ -166,17 +166,17 @@ def beyond(times: int) -> Goal | None:
 
 def _rest(flood: Phase, recovered: list[float]) -> list[Figure]:
     """Return the other figures of the largest flood."""
-    statuses, counts = sorted(flood.statuses), flood.told["counts"]
+    statuses, counts = sorted(flood.statuses), flood.report["counts"]
     came = max(counts.get("came", 0), 1)
-    name = f"at {TIMES[-1]} times the capacity"
+    name = f"at {TIMES[-1]} times capacity"
     return [
         value(f"{name}: status calls, p50", "ms", statistics.median(statuses), at_most(100)),
         value(f"{name}: status calls, p99", "ms", statuses[int(0.99 * (len(statuses) - 1))], at_most(1000)),
         value(f"{name}: most memory", "MB", flood.memory / 2**20, at_most(MOST_MEMORY)),
         value(f"{name}: refused with a delay", "% of callers", 100 * counts.get("refused", 0) / came),
-        value(f"{name}: dropped unseen", "% of callers", 100 * counts.get("dropped", 0) / came),
-        value(f"{name}: processor time of the callers' process", "cores", flood.told["cpu"]),
-        value("after each: until a submission is stored at once", "s", max(recovered), at_most(10)),
+        value(f"{name}: dropped by gRPC", "% of callers", 100 * counts.get("dropped", 0) / came),
+        value(f"{name}: CPU of the callers' process", "cores", flood.report["cpu"]),
+        value("recovery: time until a submission is stored at once", "s", max(recovered), at_most(10)),
     ]
 
 

@@ -32,15 +32,15 @@ async def run(effort: Effort) -> list[Figure]:
         calls, delay = _asked(measured, _gateway(learned, webhooks=False))
         python_calls, python_delay = _asked(measured, lambda _: PYTHON_SDK)
         js_calls, js_delay = _asked(measured, lambda _: JS_SDK)
-        told, _ = _asked(measured, _gateway(learned, webhooks=True), told_by_webhook=True)
+        with_webhooks, _ = _asked(measured, _gateway(learned, webhooks=True), told_by_webhook=True)
         figures += [
             value(f"{name}: status calls", "calls", calls, at_most(calls_goal)),
             value(f"{name}: mean delay", "s", delay, at_most(delay_goal)),
-            ratio(f"{name}: status calls beside the Python SDK", "calls", [calls], [python_calls]),
-            ratio(f"{name}: mean delay beside the Python SDK", "s", [delay], [python_delay]),
-            ratio(f"{name}: status calls beside the JavaScript SDK", "calls", [calls], [js_calls]),
-            ratio(f"{name}: mean delay beside the JavaScript SDK", "s", [delay], [js_delay]),
-            value(f"{name}: status calls where webhooks arrive", "calls", told, at_most(WEBHOOK_CALLS)),
+            ratio(f"{name}: status calls vs the Python SDK", "calls", [calls], [python_calls]),
+            ratio(f"{name}: mean delay vs the Python SDK", "s", [delay], [python_delay]),
+            ratio(f"{name}: status calls vs the JavaScript SDK", "calls", [calls], [js_calls]),
+            ratio(f"{name}: mean delay vs the JavaScript SDK", "s", [delay], [js_delay]),
+            value(f"{name}: status calls with webhooks", "calls", with_webhooks, at_most(WEBHOOK_CALLS)),
         ]
     return figures
 

@@ -36,11 +36,9 @@ async def _through(how: str, watches: int) -> list[Figure]:
     found = [violation for invariant in WATCH_INVARIANTS for violation in invariant(IndexedHistory(lines))]
     ended = sum(line.what == "watch ended" for line in lines)
     return [
-        value(
-            f"{name}: not resumed, not ended once, or told wrong", "watches", watches - ended + len(found), at_most(0.0)
-        ),
-        value(f"{name}: until the last has ended", "s", seconds),
-        value(f"{name}: most memory of the second gateway", "MB", memory / 2**20),
+        value(f"{name}: lost, duplicate or wrong ends", "watches", watches - ended + len(found), at_most(0.0)),
+        value(f"{name}: time until the last ended", "s", seconds),
+        value(f"{name}: peak memory of the new gateway", "MB", memory / 2**20),
     ]
 
 

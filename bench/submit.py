@@ -134,9 +134,9 @@ async def _rates(scene: Scene, effort: Effort) -> list[Figure]:
             at_few.append((await drive(few, effort.seconds, scene.gateway)).cpu)
             at_most_in_flight.append((await drive(most, effort.seconds, scene.gateway)).cpu)
     return [
-        ratio("Submit, 200 in flight over 100 ms, beside bare httpx", "calls/s", rates, posted, at_least(5.0)),
+        ratio("Submit, 200 in flight over 100 ms, vs bare httpx", "calls/s", rates, posted, at_least(5.0)),
         ratio(
-            "Submit, 500 in flight over 100 ms, beside 50", "server CPU us/call", at_most_in_flight, at_few,
+            "Submit, 500 in flight over 100 ms, vs 50", "server CPU us/call", at_most_in_flight, at_few,
             at_most(1.3),
         ),
     ]  # fmt: skip
@@ -144,7 +144,7 @@ async def _rates(scene: Scene, effort: Effort) -> list[Figure]:
 
 async def _lone(scene: Scene, effort: Effort) -> list[Figure]:
     """Measure a single call, with an upstream that answers at once and with a slow one."""
-    name = "a lone Submit, beside its RPC + POST + 2 commits"
+    name = "a lone Submit vs its RPC + POST + 2 commits"
     at_once = await _lone_over(scene, effort, name)
     await scene.answer_after(LONE_DELAY)
     return [at_once, await _lone_over(scene, effort, f"{name}, over {LONE_DELAY * 1e3:.0f} ms")]
@@ -180,7 +180,7 @@ async def _queued(scene: Scene, effort: Effort) -> list[Figure]:
         for calls in (WARM, SOME, QUEUED - WARM - 2 * SOME, SOME)
     ]
     _, behind_few, _, behind_many = (load.cpu for load in loads)
-    name = f"Submit behind {QUEUED - SOME:,} that wait, beside behind {WARM}"
+    name = f"Submit behind {QUEUED - SOME:,} queued vs {WARM}"
     return [ratio(name, "server CPU us/call", [behind_many], [behind_few], at_most(1.3))]
 
 

@@ -38,33 +38,33 @@ async def run(effort: Effort) -> list[Figure]:
             aiohttp.ClientSession(f"http://{sandbox.address}") as session,
         ):
             stub = UploadServiceStub(channel)
-            await _through(stub, 8 * MEBI, told=True)  # the imports of the first upload do not count as growth
+            await _through(stub, 8 * MEBI, known_size=True)  # the imports of the first upload do not count as growth
             before = gateway.memory()
             gateway.forget_most_memory()
             bare, ours = [], []
             for _ in range(min(effort.rounds, 3)):
                 bare.append(await _past(session, effort.upload))
-                speed, url = await _through(stub, effort.upload, told=True)
+                speed, url = await _through(stub, effort.upload, known_size=True)
                 ours.append(speed)
             growth = (gateway.most_memory() - before) / MEBI
             await _arrived(session, url, effort.upload)
             gateway.forget_most_memory()
-            unknown, _ = await _through(stub, effort.upload, told=False)
+            unknown, _ = await _through(stub, effort.upload, known_size=False)
             growth_unknown = (gateway.most_memory() - before) / MEBI
     size = f"{effort.upload / MEBI:g} MiB"
     return [
-        value(f"memory while {size} pass, growth", "MiB", growth, promised(MOST_GROWTH)),
-        value("the same where the size is not told", "MiB", growth_unknown, promised(MOST_GROWTH)),
-        ratio("upload beside a bare PUT", "MB/s", ours, bare, at_least(0.2)),
-        value("where the size is not told", "MB/s", unknown),
+        value(f"memory during {size}, growth", "MiB", growth, promised(MOST_GROWTH)),
+        value("memory during an upload of unknown size, growth", "MiB", growth_unknown, promised(MOST_GROWTH)),
+        ratio("upload vs a bare PUT", "MB/s", ours, bare, at_least(0.2)),
+        value("upload of unknown size", "MB/s", unknown),
     ]
 
 
-async def _through(stub: UploadServiceStub, size: int, *, told: bool) -> tuple[float, str]:
+async def _through(stub: UploadServiceStub, size: int, *, known_size: bool) -> tuple[float, str]:
     """Upload through the gateway; returns MB/s and the URL."""
 
     async def parts() -> AsyncIterator[pb.UploadMediaRequest]:
-        yield pb.UploadMediaRequest(header=pb.UploadHeader(content_type=TYPE, size=size if told else None))
+        yield pb.UploadMediaRequest(header=pb.UploadHeader(content_type=TYPE, size=size if known_size else None))
         part = pb.UploadMediaRequest(chunk=PIECE)
         for _ in range(size // len(PIECE)):
             yield part

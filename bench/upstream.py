@@ -6,7 +6,7 @@ It accepts every submission, and generations do not end by themselves:
 - Each status call returns another status text, which is a change for the gateway. `PUT /steady/1` makes the text
   constant; after `PUT /ended/1` every generation is completed.
 - A cancel call is accepted and has no effect.
-- `GET /told` lists the requests since the last such call, with their webhook URLs.
+- `GET /requests` lists the requests since the last such call, with their webhook URLs.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class Higgsfield:
     def __init__(self) -> None:
         self.delay = self.steady = self.ended = 0.0
         self._steps = count(1)
-        self._told: list[tuple[str, str]] = []
+        self._requests: list[tuple[str, str]] = []
 
     def answer(self, method: str, path: str) -> tuple[bytes, float]:
         """Return the response body for a request, and the delay before it in seconds."""
@@ -35,9 +35,9 @@ class Higgsfield:
             return b"{}", 0.0
         if path.endswith("/cancel"):
             return b"{}", 0.0
-        if path == "/told":
-            told, self._told = self._told, []
-            return json.dumps(told).encode(), 0.0
+        if path == "/requests":
+            requests, self._requests = self._requests, []
+            return json.dumps(requests).encode(), 0.0
         if path.partition("?")[0] == "/models":
             return b'{"items": []}', 0.0
         if method == "GET" and self.ended:
@@ -47,7 +47,7 @@ class Higgsfield:
         request_id = str(uuid4())
         _, found, query = path.partition("?hf_webhook=")
         if found:
-            self._told.append((request_id, unquote(query)))
+            self._requests.append((request_id, unquote(query)))
         return _status("queued", request_id), self.delay
 
 

@@ -57,8 +57,8 @@ async def main(address: str, connections: int, authorization: str) -> None:
     print(f"watchers: on {address}", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         plan = json.loads(line)
-        told = await watchers.open(plan["method"], bytes.fromhex(plan["request"]), plan["count"])
-        print(json.dumps(told), flush=True)
+        result = await watchers.open(plan["method"], bytes.fromhex(plan["request"]), plan["count"])
+        print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

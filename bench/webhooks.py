@@ -52,7 +52,7 @@ class Scene:
         return await self._told()
 
     async def _told(self) -> list[tuple[str, str]]:
-        async with self.session.get(f"http://{self.higgsfield.address}/told") as answer:
+        async with self.session.get(f"http://{self.higgsfield.address}/requests") as answer:
             return [(request_id, url) for request_id, url in json.loads(await answer.text())]
 
 
@@ -61,17 +61,17 @@ async def run(effort: Effort) -> list[Figure]:
     figures = []
     for busy in (False, True):
         async with _scene() as scene:
-            told = await scene.submitted(max(int(RATE * effort.seconds * effort.rounds), 10))
-            floor = [(request_id, f"http://{scene.higgsfield.address}/any") for request_id, _ in told]
-            load = asyncio.create_task(_load(scene, 2 * len(told) / RATE)) if busy else None
+            submitted = await scene.submitted(max(int(RATE * effort.seconds * effort.rounds), 10))
+            floor = [(request_id, f"http://{scene.higgsfield.address}/any") for request_id, _ in submitted]
+            load = asyncio.create_task(_load(scene, 2 * len(submitted) / RATE)) if busy else None
             bare, cpu = await _delivered(scene, floor), scene.gateway.cpu()
-            answers = await _delivered(scene, told)
-            cost = 1e6 * (scene.gateway.cpu() - cpu) / len(told)
+            answers = await _delivered(scene, submitted)
+            cost = 1e6 * (scene.gateway.cpu() - cpu) / len(submitted)
             if load is not None:
                 await load
-        figures += _figures(f"webhooks, {RATE}/s" + (f" beside {LOAD} that submit" if busy else ""), answers, bare)
+        figures += _figures(f"webhooks, {RATE}/s" + (f" with {LOAD} submitting" if busy else ""), answers, bare)
         if not busy:
-            figures.append(value(f"webhooks, {RATE}/s: taken", "server CPU us/delivery", cost))
+            figures.append(value(f"webhooks, {RATE}/s: accepted", "server CPU us/delivery", cost))
     return figures
 
 
@@ -98,7 +98,7 @@ async def _load(scene: Scene, seconds: float) -> None:
     await drive(scene.to_gateway.callers(SUBMIT, submission, LOAD), seconds, scene.gateway)
 
 
-async def _delivered(scene: Scene, told: Sequence[tuple[str, str]]) -> list[tuple[int, float]]:
+async def _delivered(scene: Scene, submitted: Sequence[tuple[str, str]]) -> list[tuple[int, float]]:
     """Send each webhook at its time; returns the status and the response time in ms of each."""
     began = time.perf_counter()
 
@@ -111,7 +111,7 @@ async def _delivered(scene: Scene, told: Sequence[tuple[str, str]]) -> list[tupl
             await answer.read()
             return answer.status, 1e3 * (time.perf_counter() - due)
 
-    return await asyncio.gather(*(deliver(number, *one) for number, one in enumerate(told)))
+    return await asyncio.gather(*(deliver(number, *one) for number, one in enumerate(submitted)))
 
 
 def _figures(name: str, answers: Sequence[tuple[int, float]], bare: Sequence[tuple[int, float]]) -> list[Figure]:
@@ -119,5 +119,5 @@ def _figures(name: str, answers: Sequence[tuple[int, float]], bare: Sequence[tup
     return [
         excess(f"{name}: answered", "ms, p50", ours[49], floor[49]),
         excess(f"{name}: answered", "ms, p99", ours[98], floor[98], at_most(OFFERED)),
-        value(f"{name}: not taken", "deliveries", sum(status != 200 for status, _ in answers), at_most(0)),
+        value(f"{name}: not accepted", "deliveries", sum(status != 200 for status, _ in answers), at_most(0)),
     ]

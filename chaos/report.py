@@ -21,7 +21,7 @@ def figures(lines: Sequence[Line]) -> dict[str, int]:
     failpoints = sum(1 for line in lines if line.what == "start" and line["failpoint"])
     faults = [line for line in lines if line.what == "fault"]
     charges = [line for line in lines if line.what == "charge"]
-    told = {
+    totals = {
         "keys": len({line["key"] for line in lines if line.what == "submit"}),
         "submits": count["submit"],
         "submits that failed": count["submit failed"],
@@ -39,12 +39,12 @@ def figures(lines: Sequence[Line]) -> dict[str, int]:
         "keys charged more than once": sum(n > 1 for n in Counter(charge["prompt"] for charge in charges).values()),
         "generations": count["final"],
     }
-    return told | {f"{'left' if state in ORDER else 'ended as'} {state}": n for state, n in sorted(final.items())}
+    return totals | {f"{'left' if state in ORDER else 'ended as'} {state}": n for state, n in sorted(final.items())}
 
 
-def table(told: dict[str, int]) -> str:
+def table(totals: dict[str, int]) -> str:
     """Return the counts as text, one on each line."""
-    return "\n".join(f"  {number:>8}  {name}" for name, number in told.items())
+    return "\n".join(f"  {number:>8}  {name}" for name, number in totals.items())
 
 
 def verdict(violations: Sequence[Violation]) -> str:
@@ -54,9 +54,9 @@ def verdict(violations: Sequence[Violation]) -> str:
     kinds: defaultdict[str, list[Violation]] = defaultdict(list)
     for violation in violations:
         kinds[violation.invariant].append(violation)
-    told = [f"{len(violations)} violations"]
+    totals = [f"{len(violations)} violations"]
     for kind, found in kinds.items():
-        told += [str(violation) for violation in found[:SHOWN]]
+        totals += [str(violation) for violation in found[:SHOWN]]
         if len(found) > SHOWN:
-            told.append(f"{kind}: {len(found) - SHOWN} more")
-    return "\n".join(told)
+            totals.append(f"{kind}: {len(found) - SHOWN} more")
+    return "\n".join(totals)

@@ -77,9 +77,9 @@ def ends_are_true(history: IndexedHistory) -> Iterator[Violation]:
         if expected is None:
             continue
         if line["request"] and (request is None or request["status"] != expected):
-            told = "unknown" if request is None else request["status"]
+            status = "unknown" if request is None else request["status"]
             shown = [line] if request is None else [line, request]
-            yield violation(ends_are_true, f"{line['id']} is {line['state']}, its request is {told}", shown)
+            yield violation(ends_are_true, f"{line['id']} is {line['state']}, its request is {status}", shown)
         elif request and request["prompt"] != history.prompts.get(line["key"], request["prompt"]):
             yield violation(ends_are_true, f"{line['id']} has the request of another", [line, request])
         elif line["state"] == "COMPLETED" and not line["request"]:

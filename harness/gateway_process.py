@@ -56,9 +56,9 @@ class GatewayProcess:
         self._process = process
         assert process.stdout is not None
         line = (await process.stdout.readline()).decode()
-        told = _READY.match(line)
-        if told is not None:
-            self.address, self.http_address = told[1], told[2]
+        ready = _READY.match(line)
+        if ready is not None:
+            self.address, self.http_address = ready[1], ready[2]
             return True
         await process.wait()
         return False

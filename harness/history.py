@@ -71,8 +71,8 @@ class Line:
         return self.fields[name]
 
     def __str__(self) -> str:
-        told = " ".join(f"{name}={value!r}" for name, value in self.fields.items())
-        return f"{self.number}: {self.at:.3f} {self.what} {told}"
+        fields = " ".join(f"{name}={value!r}" for name, value in self.fields.items())
+        return f"{self.number}: {self.at:.3f} {self.what} {fields}"
 
 
 class Recorder:

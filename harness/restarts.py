@@ -76,9 +76,9 @@ class RestartedGateway:
 
     async def _run_for(self, over: asyncio.Event, seconds: float | None) -> None:
         ended = asyncio.create_task(self._gateway.ended())
-        told = asyncio.create_task(over.wait())
-        await asyncio.wait((ended, told), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
+        restarted = asyncio.create_task(over.wait())
+        await asyncio.wait((ended, restarted), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        restarted.cancel()
         if not ended.done():
             self._recorder.record("kill", pid=self._gateway.pid)
             await self._gateway.kill()

@@ -158,14 +158,14 @@ class Watchers:
 
         Each stream is opened with the current `request`. Raises GatewayError for errors that must not be retried.
         """
-        told = False
+        received = False
         while True:
-            if on_restart and told and not request.resume_token:
+            if on_restart and received and not request.resume_token:
                 on_restart()
             call = method(request)
             try:
                 async for message in call:
-                    told = True
+                    received = True
                     yield message
             except grpc.aio.AioRpcError as error:
                 failure = error_from_rpc(error)

@@ -345,7 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 good &= work_on(name, LANGUAGES[name], check=options.check)
         except MissingToolchainError as missing:
-            # A developer may do without a language; in CI it would be a check that nobody makes.
+            # A developer may lack the toolchain of a language. In CI every check must run.
             required = os.environ.get("CI") == "true"
             outcome = "FAILED" if required else "SKIPPED"
             print(f"!!! {outcome}: {place}: {missing}", file=sys.stderr, flush=True)

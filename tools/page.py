@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the live page's script into gateway/web/page/, or with --check says that it is not what its sources give."""
+"""Build the live page's script into gateway/web/page/. With --check, fail if it differs from its sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BANNER = "/* Built from page/ by tools/page.py. */"
 
 
 def build(into: Path) -> None:
-    """Check the types, then make one small module of the page and the client's browser entry."""
+    """Check the types, then bundle the page and the client's browser entry into one module."""
     client = typescript.built()
     tools = client / "node_modules" / ".bin"
     run(tools / "tsc", "--project", PAGE / "tsconfig.json")
@@ -34,7 +34,7 @@ def build(into: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """0 when all is well, 1 where a check failed."""
+    """Return 0, or 1 if a check failed."""
     script = SERVED / "app.js"
     if "--check" not in arguments:
         build(script)

@@ -1,6 +1,6 @@
-"""Writes the version that stands in `VERSION` into every manifest: `python tools/version.py [--check]`.
+"""Write the version in `VERSION` into every manifest: `python tools/version.py [--check]`.
 
-Each ecosystem wants it in a file of its own, and some clients want to tell it. All of these are listed here.
+Each ecosystem has its own manifest, and some clients report their version. This file lists all of them.
 """
 
 import re

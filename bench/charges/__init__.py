@@ -71,8 +71,8 @@ async def run(effort: Effort) -> list[Figure]:
 async def through_sdk(name: str, wanted: Sequence[Submission], patience: float) -> Row:
     """Run an SDK against its own sandbox."""
     async with sandbox(wanted) as higgsfield:
-        told = await SDKS[name](higgsfield.url, wanted, patience)
-        return row(name, wanted, told, await higgsfield.ledger())
+        outcomes = await SDKS[name](higgsfield.url, wanted, patience)
+        return row(name, wanted, outcomes, await higgsfield.ledger())
 
 
 async def gateway(
@@ -104,8 +104,8 @@ def promises(
     figures = [
         beside("most charges for a submission", "charges", "most", promised(1)),
         beside("charged more than once", "submissions", "more_than_once", promised(0)),
-        beside("charged, and no caller was told", "charges", "untold", promised(0)),
-        beside("charged, and called an error", "submissions", "error_charged", promised(0)),
+        beside("charged, but not reported", "charges", "untold", promised(0)),
+        beside("charged, but reported as an error", "submissions", "error_charged", promised(0)),
         alone("neither ended nor UNCERTAIN", "submissions", found.neither, promised(0)),
         alone("violations found by the checker", "violations", len(violations), promised(0)),
         alone("kills", "kills", _kills(history)),

@@ -21,13 +21,13 @@ async def main() -> None:
 
     async def caller(client: AsyncClient) -> None:
         for prompt in prompts:
-            told = await _told(client, asked["endpoint"], prompt)
-            print(json.dumps({"prompt": prompt, **told}), flush=True)
+            outcome = await _outcome(client, asked["endpoint"], prompt)
+            print(json.dumps({"prompt": prompt, **outcome}), flush=True)
 
     await asyncio.gather(*(caller(clients[number % len(clients)]) for number in range(asked["atOnce"])))
 
 
-async def _told(client: AsyncClient, endpoint: str, prompt: str) -> dict[str, Any]:
+async def _outcome(client: AsyncClient, endpoint: str, prompt: str) -> dict[str, Any]:
     try:
         result = await client.subscribe(endpoint, {"prompt": prompt})
     except (HiggsfieldClientError, httpx.HTTPError, ValueError, KeyError) as error:

@@ -10,7 +10,7 @@ import {
 import { Board, parseLabels } from "./board.js";
 import { type LineState, observedLine } from "./line.js";
 import { forget, mayAct, remember, rememberedCredential } from "./session.js";
-import { showStory } from "./story.js";
+import { showTimeline } from "./timeline.js";
 import { part, View, wording } from "./view.js";
 
 const ENDED_AT_FIRST = 50;
@@ -21,7 +21,7 @@ const LINE: Record<LineState, string> = { connecting: "Connecting…", live: "Li
 const board = new Board();
 const view = new View(board, {
   cancel: (id) => void act((client) => client.cancel(id).then(show)),
-  story: (id) => void act((client) => client.explain(id).then(showStory)),
+  timeline: (id) => void act((client) => client.explain(id).then(showTimeline)),
 });
 
 let credential = rememberedCredential();
@@ -185,7 +185,7 @@ part("filter-form").addEventListener("submit", (event) => {
   }
 });
 
-part("story-close").addEventListener("click", () => (part("story") as HTMLDialogElement).close());
+part("timeline-close").addEventListener("click", () => (part("timeline") as HTMLDialogElement).close());
 
 start();
 

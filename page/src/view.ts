@@ -13,7 +13,7 @@ import { type Board, COLUMNS, type Column } from "./board.js";
 
 export interface Actions {
   cancel(id: string): void;
-  story(id: string): void;
+  timeline(id: string): void;
 }
 
 export class View {
@@ -74,7 +74,7 @@ class Card {
   readonly #outputs = element("div", "outputs");
   readonly #facts = element("p", "facts");
   readonly #cancel = button("Cancel");
-  readonly #story = button("Story");
+  readonly #timeline = button("Timeline");
   #shownOutputs = "";
 
   constructor(id: string, actions: Actions) {
@@ -83,11 +83,11 @@ class Card {
     this.#title.id = `title-${id}`;
     this.#bar.setAttribute("aria-labelledby", `title-${id}`);
     this.#cancel.addEventListener("click", () => actions.cancel(id));
-    this.#story.addEventListener("click", () => actions.story(id));
+    this.#timeline.addEventListener("click", () => actions.timeline(id));
     const head = element("header", "head");
     head.append(this.#title, this.#state);
     const foot = element("footer", "foot");
-    foot.append(this.#facts, this.#cancel, this.#story);
+    foot.append(this.#facts, this.#cancel, this.#timeline);
     this.element.append(head, this.#note, this.#bar, this.#outputs, foot);
   }
 
@@ -100,8 +100,8 @@ class Card {
     this.#facts.replaceChildren(...facts(generation));
     this.#cancel.hidden = !mayAct || !generation.cancelable;
     this.#cancel.setAttribute("aria-label", `Cancel: ${this.#title.textContent}`);
-    this.#story.hidden = !mayAct;
-    this.#story.setAttribute("aria-label", `Story: ${this.#title.textContent}`);
+    this.#timeline.hidden = !mayAct;
+    this.#timeline.setAttribute("aria-label", `Timeline: ${this.#title.textContent}`);
     this.showForecast(generation);
     this.#showOutputs(generation.outputs);
   }

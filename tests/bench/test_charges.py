@@ -51,7 +51,7 @@ async def test_the_gateway_charges_once_when_both_sdks_charge_again(tmp_path: Pa
         most = figures[f"{setting.name}: most charges for a submission"]
         assert most["value"] == 1
         assert most["baseline"] > 1  # the better SDK's value, so both SDKs were charged more than once
-        assert figures[f"{setting.name}: charged, and no caller was told"]["baseline"] > 0
+        assert figures[f"{setting.name}: charged, but not reported"]["baseline"] > 0
         assert figures[f"{setting.name}: neither ended nor UNCERTAIN"]["value"] == 0
         assert figures[f"{setting.name}: kills"]["value"] > 0
 
@@ -175,7 +175,7 @@ def test_the_better_sdk_is_the_baseline() -> None:
     sdks = [replace(FAULTLESS, most=3, untold=5), replace(FAULTLESS, most=2, untold=7)]
     figures = {figure.name: figure for figure in promises(KEYS, FAULTLESS, OVER, sdks, settled=True)}
     assert figures[f"{KEYS.name}: most charges for a submission"].baseline == 2
-    assert figures[f"{KEYS.name}: charged, and no caller was told"].baseline == 5
+    assert figures[f"{KEYS.name}: charged, but not reported"].baseline == 5
     assert figures[f"{KEYS.name}: left UNCERTAIN"].baseline is None
 
 
@@ -185,9 +185,9 @@ def test_the_better_sdk_is_the_baseline() -> None:
     [
         ({"most": 2}, "most charges for a submission"),
         ({"more_than_once": 1}, "charged more than once"),
-        ({"untold": 1}, "charged, and no caller was told"),
+        ({"untold": 1}, "charged, but not reported"),
         ({"neither": 1}, "neither ended nor UNCERTAIN"),
-        ({"error_charged": 1}, "charged, and called an error"),
+        ({"error_charged": 1}, "charged, but reported as an error"),
         ({"history": []}, "violations found by the checker"),
     ],
 )

@@ -90,13 +90,13 @@ async def test_the_page_updates_states_and_shows_results(tmp_path: Path, tab: Ta
         loaded = "image => image.complete && image.naturalWidth > 0"
         await tab.page.wait_for_function(loaded, arg=await image.element_handle())
 
-        await first.get_by_role("button", name="Story").click()
-        story = tab.page.locator("#story")
-        await expect(story).to_be_visible()
-        await expect(story).to_contain_text("HTTP 200")
-        await expect(story).to_contain_text("Completed")
+        await first.get_by_role("button", name="Timeline").click()
+        timeline = tab.page.locator("#timeline")
+        await expect(timeline).to_be_visible()
+        await expect(timeline).to_contain_text("HTTP 200")
+        await expect(timeline).to_contain_text("Completed")
         await tab.page.keyboard.press("Escape")
-        await expect(story).to_be_hidden()
+        await expect(timeline).to_be_hidden()
         if "KEEP_SCREENSHOT" in os.environ:
             await tab.page.screenshot(path=os.environ["KEEP_SCREENSHOT"], full_page=True)
         assert tab.complaints == []
@@ -210,7 +210,7 @@ async def test_a_watch_token_limits_the_page_and_its_expiry_is_explained(tmp_pat
         await expect(tab.column("waiting")).to_have_count(1, timeout=WITHIN)
         assert token not in tab.page.url
         card = tab.column("waiting").first
-        for name in ("Cancel", "Story"):
+        for name in ("Cancel", "Timeline"):
             await expect(card.get_by_role("button", name=name)).to_be_hidden()
 
         clock.late = 3600.0
@@ -236,7 +236,7 @@ async def test_the_page_is_usable_by_keyboard_and_labels_its_controls(tmp_path: 
         for _ in range(4):
             await tab.page.keyboard.press("Tab")
             reached.append(await tab.page.evaluate(FOCUSED))
-        assert reached == ["labels", "Filter", "Cancel: a fox", "Story: a fox"]
+        assert reached == ["labels", "Filter", "Cancel: a fox", "Timeline: a fox"]
         unnamed = await tab.page.evaluate(
             """[...document.querySelectorAll('button, input, a, img, video')].filter(one => !(one.ariaLabel
                || one.textContent.trim() || one.alt || document.querySelector(`label[for="${one.id}"]`))).length"""

@@ -9,10 +9,10 @@ import {
 } from "@hfgateway/client/browser";
 import { element, part, wording } from "./view.js";
 
-export function showStory(response: ExplainGenerationResponse): void {
-  const dialog = part("story") as HTMLDialogElement;
-  part("story-id").textContent = response.generation?.id ?? "";
-  part("story-events").replaceChildren(...response.events.map(row));
+export function showTimeline(response: ExplainGenerationResponse): void {
+  const dialog = part("timeline") as HTMLDialogElement;
+  part("timeline-id").textContent = response.generation?.id ?? "";
+  part("timeline-events").replaceChildren(...response.events.map(row));
   if (!dialog.open) dialog.showModal();
 }
 
