@@ -71,6 +71,10 @@ class History:
         """The generations that were made for the key, in the order in which they were seen."""
         return list(dict.fromkeys(sight.generation.id for sight in self.sights))
 
+    def seen_first(self, generation_id: str) -> float:
+        """Return the time at which a generation was first seen."""
+        return min(sight.at for sight in self.sights if sight.generation.id == generation_id)
+
 
 @dataclass
 class Model:

@@ -94,8 +94,8 @@ class _Judge:
         yield from self._not_sent_in_doubt(history)
 
     def _forgotten(self, history: History) -> bool:
-        """Whether a restored copy may be older than the key, so that the gateway cannot know it."""
-        known = min((sight.at for sight in history.sights), default=float("inf"))
+        """Whether a restored copy may be older than a generation of the key, so that the gateway cannot know it."""
+        known = max((history.seen_first(name) for name in history.ids), default=float("inf"))
         return any(copied <= known for _, copied in self.evidence.restores)
 
     def _reported_right(self, history: History, charges: list[Request]) -> Iterator[str]:
