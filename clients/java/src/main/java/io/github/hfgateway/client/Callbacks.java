@@ -99,8 +99,8 @@ public final class Callbacks {
   }
 
   /**
-   * Creates a new secret. Deliveries are also signed with the earlier ones for 24 hours, until the callback's {@code
-   * old_secrets_expire_time}.
+   * Creates a new secret. Deliveries are also signed with the earlier ones for 24 hours, until the callback's
+   * {@code old_secrets_expire_time}.
    *
    * @throws GatewayException.QuotaExceeded if four secrets are active
    */

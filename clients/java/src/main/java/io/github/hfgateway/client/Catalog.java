@@ -19,8 +19,8 @@ import java.time.Duration;
 import java.util.stream.Stream;
 
 /**
- * The catalogs of Higgsfield's models, motions, styles and presets. Lists fetch pages on demand. See {@link
- * HfGatewayClient#catalog}.
+ * The catalogs of Higgsfield's models, motions, styles and presets. Lists fetch pages on demand. See
+ * {@link HfGatewayClient#catalog}.
  */
 public final class Catalog {
   private final Calls calls;

@@ -10,8 +10,8 @@ import java.util.List;
  *
  * <p>A resume token continues right after its message. The exception is a snapshot, at the start of a stream without a
  * token or after a reset: a token received before caught_up starts the snapshot again. If a stream breaks there, the
- * next one is opened without a token. Generations that ended in between are missing from its snapshot, so a {@link
- * WatchEvent.Reset} is reported first.
+ * next one is opened without a token. Generations that ended in between are missing from its snapshot, so a
+ * {@link WatchEvent.Reset} is reported first.
  */
 final class Cursor {
   private String token;

@@ -46,8 +46,8 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
- * A client of a gateway. It is thread-safe, and can be used for any number of concurrent calls. Every error is a {@link
- * GatewayException}.
+ * A client of a gateway. It is thread-safe, and can be used for any number of concurrent calls. Every error is a
+ * {@link GatewayException}.
  *
  * <p>A call ends with {@link GatewayException.Canceled} if its thread is interrupted, the gRPC Context in which it was
  * made is canceled, or the client is closed. The end of a call never cancels the generation; use {@link #cancel}.

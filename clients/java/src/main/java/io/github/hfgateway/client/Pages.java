@@ -27,8 +27,8 @@ final class Pages<A, T> implements Iterator<T> {
   }
 
   /**
-   * Returns the items of all pages, from the page with the token {@code first} ("" for the first page). {@code
-   * nextToken} returns the token of the next page, which is "" after the last one.
+   * Returns the items of all pages, from the page with the token {@code first} ("" for the first page).
+   * {@code nextToken} returns the token of the next page, which is "" after the last one.
    */
   static <A, T> Stream<T> of(
       String first, Function<String, A> fetch, Function<A, List<T>> items, Function<A, String> nextToken) {

@@ -73,8 +73,8 @@ public final class Submit {
   }
 
   /**
-   * Limits the call, including retries. Default: the client's timeout for {@code submit}, and no limit for {@code
-   * generate}. The generation continues after a timeout.
+   * Limits the call, including retries. Default: the client's timeout for {@code submit}, and no limit for
+   * {@code generate}. The generation continues after a timeout.
    */
   public Submit timeout(Duration timeout) {
     return new Submit(request, hasKey, timeout);

@@ -16,8 +16,8 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * The items of a watch, which resumes if its stream breaks. Only one thread may read it. Any thread may call {@link
- * #close}: this ends the stream at the gateway, {@link #hasNext} then returns false, and the generation continues.
+ * The items of a watch, which resumes if its stream breaks. Only one thread may read it. Any thread may call
+ * {@link #close}: this ends the stream at the gateway, {@link #hasNext} then returns false, and the generation continues.
  */
 public final class Watch<E> implements Iterator<E>, AutoCloseable {
 
