@@ -132,7 +132,7 @@ class _Judge:
                 yield from self._lost(history, final, own)
             case State.FAILED | State.CANCELED if not final.request_id:
                 # A key that was freed by a refusal may have been charged by a generation after it, or before it.
-                if charges and len(history.ids) == 1:
+                if charges and {final.id, *history.ids} == {final.id}:
                     yield f"{final.state.name} as never accepted, and was charged"
                 yield from self._too_early(history, final, at)
             case _:
