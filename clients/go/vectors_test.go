@@ -317,9 +317,9 @@ func TestVectorsOfRetriedCalls(t *testing.T) {
 			Timeout  inSeconds
 			Chance   float64
 			Attempts []struct {
-				Answer bool
-				Error  refusal
-				Takes  inSeconds
+				Response bool
+				Error    refusal
+				Takes    inSeconds
 			}
 			Expect outcome
 		}
@@ -331,7 +331,7 @@ func TestVectorsOfRetriedCalls(t *testing.T) {
 			clock.chance = try.Chance
 			for _, attempt := range try.Attempts {
 				end := respond(&pb.GetGenerationResponse{})
-				if !attempt.Answer {
+				if !attempt.Response {
 					end = attempt.Error.step(t)
 				}
 				g.on("GetGeneration", func(received *call) error {
@@ -342,7 +342,7 @@ func TestVectorsOfRetriedCalls(t *testing.T) {
 
 			_, err := client.Get(t.Context(), "g1")
 
-			got := "answer"
+			got := "response"
 			if err != nil {
 				got = "error"
 				last := try.Attempts[len(try.Attempts)-1].Error.Reason
@@ -427,7 +427,7 @@ func TestVectorsOfWatch(t *testing.T) {
 			Streams       []struct {
 				AfterRevision int32 `json:"after_revision"`
 				Messages      []json.RawMessage
-				Told          []int32
+				Delivered     []int32
 				Ends          string
 			}
 		}
@@ -446,7 +446,7 @@ func TestVectorsOfWatch(t *testing.T) {
 					steps = append(steps, breaks)
 				}
 				g.on("WatchGeneration", sequence(steps...))
-				want, opened = append(want, stream.Told...), append(opened, stream.AfterRevision)
+				want, opened = append(want, stream.Delivered...), append(opened, stream.AfterRevision)
 			}
 
 			for changed, err := range client.Watch(within(t), "g1", hfgateway.AfterRevision(try.AfterRevision)) {

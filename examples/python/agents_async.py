@@ -1,4 +1,4 @@
-"""A conversation with one of Higgsfield's agents, with asyncio; `[ask]` is a word that the sandbox obeys."""
+"""Talk to one of Higgsfield's agents, with asyncio. `[ask]` makes the sandbox's agent ask a question."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ async def main() -> None:
         session = await client.agents.create_session(idempotency_key="talk-2")
         turn = await client.agents.ask(session.id, "Draw a lake in autumn. [ask]")
         while turn.is_question:
-            print("asked:", turn.text)
+            print("question:", turn.text)
             turn = await client.agents.ask(session.id, "In oil.")
         print("answer:", turn.text)
 

@@ -1,10 +1,10 @@
-"""One call that tells what happens on the way: once as it is stored, then with every change."""
+"""Generate an image, and call a function with every change of the generation."""
 
 from hfgateway_client import Client, Generation, model, state_name
 
 
 def on_progress(generation: Generation) -> None:
-    """Called first with the generation as it was stored: its id is known before Higgsfield has seen anything."""
+    """Print the id and the state. The first call comes once the gateway has stored it, before Higgsfield gets it."""
     print(generation.id, state_name(generation))
 
 

@@ -1,4 +1,4 @@
-"""One call that tells what happens on the way, with asyncio."""
+"""Generate an image, and call a function with every change of the generation, with asyncio."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from hfgateway_client import AsyncClient, Generation, model, state_name
 
 
 def on_progress(generation: Generation) -> None:
-    """Called with the generation as it was stored, then with every change."""
+    """Print the id and the state: first when the generation is stored, then after every change."""
     print(generation.id, state_name(generation))
 
 

@@ -1,4 +1,4 @@
-"""Characters (Soul IDs): those that there are, a new one, and a picture with it."""
+"""Characters (Soul IDs): train one, list all, and generate an image with it."""
 
 from hfgateway_client import Client, character_state_name, soul
 
@@ -7,7 +7,7 @@ with Client("127.0.0.1:50051") as client:
     noor = client.train_character(
         "Noor",
         photos,
-        idempotency_key="noor-1",  # training is paid: the same key never pays twice
+        idempotency_key="noor-1",  # training costs credits; with the same key it is charged once
         on_progress=lambda seen: print("training:", character_state_name(seen)),
     )
     for character in client.list_characters():

@@ -1,4 +1,4 @@
-"""Everything that a client can be told. The gateway, not its callers, holds the credentials of Higgsfield."""
+"""All options of a client. Higgsfield's credentials are configured in the gateway, not in its clients."""
 
 import os
 
@@ -7,8 +7,8 @@ from hfgateway_client import Client, RetryPolicy, soul
 client = Client(
     "127.0.0.1:50051",
     api_key=os.environ.get("HFGATEWAY_API_KEY"),
-    tls=False,  # True, or TlsConfig(ca="ca.pem"), for a gateway elsewhere
-    timeout=20.0,  # seconds for one call, repeats included; a generation may take longer
+    tls=False,  # True, or TlsConfig(ca="ca.pem"), for a remote gateway
+    timeout=20.0,  # seconds for one call, including retries; a generation may take longer
     retry=RetryPolicy(first_delay=0.5, max_delay=20.0, resume_watches_for=300.0),
 )
 with client:

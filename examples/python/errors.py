@@ -1,19 +1,19 @@
-"""What can go wrong, and what there is to know of it. `[fail]` and `[nsfw]` are words that the sandbox obeys."""
+"""Errors and their properties. The sandbox fails prompts that contain `[fail]` or `[nsfw]`."""
 
 from hfgateway_client import AnyInput, Client, errors, model, soul, state_name
 
 
 def attempt(client: Client, wanted: AnyInput) -> None:
-    """Generate, or say what happened; the most particular class first."""
+    """Generate, or print the error. The most specific classes come first."""
     try:
         print("done:", client.generate(wanted).outputs[0].url)
     except errors.InvalidInput as error:
         print("wrong:", *(f"{wrong.field} {wrong.description}" for wrong in error.field_violations))
-    except errors.GenerationRefused as error:  # INSUFFICIENT_CREDITS, MODEL_UNKNOWN, …: nothing was charged
+    except errors.GenerationRefused as error:  # INSUFFICIENT_CREDITS, MODEL_UNKNOWN, …: not charged
         print("refused:", error.reason)
     except errors.GenerationFailed as error:
         print("ended:", state_name(error.generation), error.reason)
-    except errors.GatewayError as error:  # INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, …: no call came through
+    except errors.GatewayError as error:  # INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, …
         print("failed:", error.reason, "try again" if error.retryable else "give up")
 
 

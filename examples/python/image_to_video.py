@@ -1,4 +1,4 @@
-"""A picture becomes a video of five seconds, with the Director of Photography model."""
+"""Turn an image into a video of five seconds with the Director of Photography model."""
 
 from hfgateway_client import Client, dop
 

@@ -1,4 +1,4 @@
-"""A video with a motion from the catalog, chosen by its name."""
+"""Generate a video with a motion from the catalog, selected by its name."""
 
 from hfgateway_client import Client, dop
 

@@ -1,4 +1,4 @@
-"""A video of a file of your own, with two motions; the result is told by a watch, in place of a webhook."""
+"""Upload an image, and turn it into a video with two motions. A watch reports the result, instead of a webhook."""
 
 from hfgateway_client import Client, dop, state_name
 

@@ -1,4 +1,4 @@
-"""What can be done with a generation whose id, or whose key, is all that you have, with asyncio."""
+"""Find, await and cancel a generation by its id or its idempotency key, with asyncio."""
 
 import asyncio
 
@@ -9,12 +9,12 @@ from hfgateway_client.errors import NotCancelable
 async def main() -> None:
     async with AsyncClient("127.0.0.1:50051") as client:
         submission = await client.submit(soul("a house in winter"), idempotency_key="house-1")
-        print("as it is:", state_name(await client.get(submission.id)))
+        print("current state:", state_name(await client.get(submission.id)))
 
-        # An hour later, in another process: by the key.
+        # Another process finds it later by its idempotency key.
         async for found in client.list(idempotency_key="house-1"):
             done = await client.wait(found.id, timeout=60)
-            print("at the end:", state_name(done), done.outputs[0].url)
+            print("final state:", state_name(done), done.outputs[0].url)
             try:
                 await client.cancel(done.id)
             except NotCancelable as error:

@@ -1,4 +1,4 @@
-"""A portrait says what a WAV file says."""
+"""Make a portrait speak the words of a WAV file."""
 
 from hfgateway_client import Client, speak
 

@@ -1,4 +1,4 @@
-"""Submit, wait, take the result."""
+"""Submit a generation, wait for its end, and print the URL of its output."""
 
 from hfgateway_client import Client, model
 

@@ -1,4 +1,4 @@
-"""Submit, wait, take the result, with asyncio."""
+"""Submit a generation, wait for its end, and print the URL of its output, with asyncio."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A picture from words, with Soul, in one of v1's sizes."""
+"""Generate an image with Soul, in one of the sizes of the v1 API."""
 
 from hfgateway_client import Client, soul
 

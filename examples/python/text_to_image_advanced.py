@@ -1,4 +1,4 @@
-"""A picture with everything that Soul takes: a style, a character, a picture to go by; the end is told by a watch."""
+"""Generate images with all options of Soul: a style, a character and a reference image."""
 
 from hfgateway_client import Client, errors, soul, state_name
 
@@ -23,7 +23,7 @@ with Client("127.0.0.1:50051") as client:
     try:
         generation = client.generate(city, idempotency_key="city-1")
     except errors.GenerationFailed as error:
-        print("no picture:", error.message)
+        print("not generated:", error.message)
     else:
         for output in generation.outputs:
             print(state_name(generation), output.url, output.preview_url)

@@ -1,4 +1,4 @@
-"""Four pictures in a style from the catalog; each output has a state of its own."""
+"""Generate four images in a style from the catalog. Each output has its own state."""
 
 from hfgateway_client import Client, GenerationState, soul
 

@@ -1,4 +1,4 @@
-"""Submit, then follow every change; nothing is polled, and a lost connection is resumed."""
+"""Submit a generation and watch its changes. The client does not poll, and it resumes after a lost connection."""
 
 from hfgateway_client import Client, model, state_name
 
@@ -10,6 +10,6 @@ with Client("127.0.0.1:50051") as client:
             case "COMPLETED":
                 print("done:", generation.outputs[0].url)
             case "FAILED" | "NSFW" | "CANCELED" | "LOST":
-                print("no picture:", generation.failure.message)
+                print("not generated:", generation.failure.message)
             case state:
-                print("now:", state)
+                print("state:", state)

@@ -1,4 +1,4 @@
-"""Submit, then follow every change, with asyncio."""
+"""Submit a generation and watch its changes, with asyncio."""
 
 import asyncio
 
@@ -11,11 +11,11 @@ async def main() -> None:
         submission = await client.submit(ball, idempotency_key="football-2")
         async for generation in client.watch(submission.id):
             if not generation.done:
-                print("now:", state_name(generation))
+                print("state:", state_name(generation))
             elif generation.outputs:
                 print("done:", generation.outputs[0].url)
             else:
-                print("no picture:", generation.failure.message)
+                print("not generated:", generation.failure.message)
 
 
 asyncio.run(main())

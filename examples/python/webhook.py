@@ -1,4 +1,4 @@
-"""Submit, and be told the end by a webhook: a signed POST of the gateway to a server of yours."""
+"""Submit a generation, and receive its end as a signed webhook from the gateway."""
 
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -8,22 +8,22 @@ secrets: list[str] = []
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Takes what is signed, answers at once, and would do its work afterwards."""
+    """Verifies and prints each webhook. A real receiver responds first and does its work afterwards."""
 
     def do_POST(self) -> None:
-        """Answer 2xx, or the delivery comes again."""
+        """Respond with 2xx. After any other status the gateway sends the webhook again."""
         body = self.rfile.read(int(self.headers["content-length"]))
         try:
             generation = verify_webhook(secrets[0], dict(self.headers), body)
         except WebhookError:
             self.send_response(401)
         else:
-            print("told:", state_name(generation), generation.outputs[0].url)
+            print("webhook:", state_name(generation), generation.outputs[0].url)
             self.send_response(204)
         self.end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Leave standard error alone."""
+        """Keep the server from logging every request."""
 
 
 with Client("127.0.0.1:50051") as client, HTTPServer(("127.0.0.1", 0), Receiver) as server:

@@ -24,6 +24,6 @@ try {
   for (const output of generation.outputs) console.log("full:", output.url, "small:", output.previewUrl);
 } catch (error) {
   if (!(error instanceof GenerationFailed)) throw error;
-  console.log("no picture:", error.message);
+  console.log("not generated:", error.message);
 }
 await client.close();

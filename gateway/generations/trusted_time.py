@@ -87,7 +87,7 @@ class TrustedTime:
         self._replace(unplaced, same)
 
     async def learn(self) -> None:
-        """Wait until the age of times that this process stores can be told later, or until that was tried once.
+        """Wait until this process knows Higgsfield's time, or until one attempt to learn it has ended.
 
         Await it before a POST is recorded. Without an answer it returns after LEARN_WITHIN seconds: the submission goes
         out all the same, but if the process ends before the response, no later process repeats it.

@@ -14,7 +14,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, lost, request_of, resolve
 from tests.support.running import Running, eventually, name_of, public_url, soul
 from tests.support.transports import RpcFailure
-from tests.support.webhooks import path_of, post, told
+from tests.support.webhooks import path_of, post, webhook_body
 
 RESUBMIT: dict[str, Any] = {"resubmit": {}}
 TWICE: dict[str, Any] = {"resubmit": {"may_charge_twice": True}}
@@ -154,7 +154,7 @@ async def test_a_request_found_by_webhook_after_lost_can_be_recovered(start: Sta
     running = await start(**public_url())
     uncertain = await lost(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
-    await post(path_of(running, "a fox"), told(request_of(running, "a fox")))
+    await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
     await running.metric_becomes("hfgateway_webhooks_stray", 1)
     found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
     assert name_of(await running.finish(found.id)) == "COMPLETED"

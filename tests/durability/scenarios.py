@@ -23,7 +23,7 @@ from tests.callbacks.receiver import Receiver
 from tests.durability.lives import AT_WORK, KEY, Scenario, Stage
 from tests.support.running import soul as submission
 from tests.support.transports import ConnectTransport
-from tests.support.webhooks import post, told
+from tests.support.webhooks import post, webhook_body
 
 T = TypeVar("T")
 PICTURE = bytes(range(256)) * 2_000
@@ -158,7 +158,7 @@ async def sent_twice(stage: Stage) -> None:
     url, request_id = first.webhook, first.request_id
     assert url is not None
     assert request_id is not None
-    answer = await _again(lambda: post(url, told(request_id)))
+    answer = await _again(lambda: post(url, webhook_body(request_id)))
     assert answer.status == 200
     await stage.becomes(lambda: len(stage.rows("SELECT account FROM accounts WHERE repeats_off")) == 1)
     if stage.place == "after accepted by submit":

@@ -51,7 +51,7 @@ def test_an_example_prints_the_output_that_it_paid_for(ran: dict[str, Ran], name
 @pytest.mark.parametrize("name", ["track_progress", "track_progress_async"])
 def test_progress_is_printed_in_order(ran: dict[str, Ran], name: str) -> None:
     *before, last = ran[name].lines
-    states = [line.removeprefix("now: ") for line in before]
+    states = [line.removeprefix("state: ") for line in before]
     assert states == sorted(states, key=["PENDING", "QUEUED", "IN_PROGRESS"].index)
     assert "QUEUED" in states
     assert last.startswith("done: http")
@@ -68,8 +68,8 @@ def test_callbacks_run_before_the_generation_is_sent(ran: dict[str, Ran], name: 
 @pytest.mark.parametrize("name", ["manage_requests", "manage_requests_async"])
 def test_existing_generations_are_found_awaited_and_canceled(ran: dict[str, Ran], name: str) -> None:
     first, end, late, canceled = ran[name].lines
-    assert first.startswith("as it is: ")
-    assert end.startswith("at the end: COMPLETED http")
+    assert first.startswith("current state: ")
+    assert end.startswith("final state: COMPLETED http")
     assert late == "too late: COMPLETED"
     assert canceled == "canceled: CANCELED"
     assert len(ran[name].charges) == 2
@@ -111,10 +111,10 @@ def test_a_character_is_listed_with_its_final_state(ran: dict[str, Ran]) -> None
 def test_a_webhook_reports_the_end(ran: dict[str, Ran]) -> None:
     submitted, reported = ran["webhook"].lines
     assert submitted.startswith("submitted: ")
-    assert reported.startswith("told: COMPLETED http")
+    assert reported.startswith("webhook: COMPLETED http")
 
 
 def test_agents_ask_a_question_and_get_an_answer(ran: dict[str, Ran]) -> None:
-    assert ran["agents"].lines[:2] == ["asked: Which colour?", "answer: Done: As a photograph."]
+    assert ran["agents"].lines[:2] == ["question: Which colour?", "answer: Done: As a photograph."]
     assert len(ran["agents"].lines) == 2 + 6
-    assert ran["agents_async"].lines == ["asked: Which colour?", "answer: Done: In oil."]
+    assert ran["agents_async"].lines == ["question: Which colour?", "answer: Done: In oil."]

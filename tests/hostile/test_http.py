@@ -15,7 +15,7 @@ from gateway.rpc.limits import WEBHOOKS_OF_ONE_TOKEN
 from gateway.web import connection, webhook
 from tests.hostile.conftest import Start, bad_requests, connected, head_of_answer
 from tests.support.running import PATIENCE, Running, eventually, public_url, soul
-from tests.support.webhooks import path_of, post, request_of, told
+from tests.support.webhooks import path_of, post, request_of, webhook_body
 
 UNARY = "/hfgateway.v1.GenerationService/GetGeneration"
 SLOW = 60
@@ -84,7 +84,7 @@ async def test_slow_bodies_for_unknown_tokens_do_not_block_webhooks(
         async with asyncio.timeout(PATIENCE):
             while await bad_requests(running, "webhook") < SLOW:
                 await asyncio.sleep(0.01)
-        answer = await post(path_of(running, "a fox"), told(request_of(running, "a fox")))
+        answer = await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
         assert answer.status == 200
 
 
@@ -107,7 +107,7 @@ async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
         # Requests beyond the limit get a response first; the others wait for their bodies.
         await eventually(lambda: sum(answer.done() for answer in answers) == SLOW - WEBHOOKS_OF_ONE_TOKEN)
         assert all(answer.result().startswith(b"HTTP/1.1 503 ") for answer in answers if answer.done())
-        answer = await post(path_of(running, "an owl"), told(request_of(running, "an owl")))
+        answer = await post(path_of(running, "an owl"), webhook_body(request_of(running, "an owl")))
         assert answer.status == 200
         for waiting in answers:
             waiting.cancel()

@@ -36,7 +36,7 @@ def request_of(running: Running, prompt: str) -> str:
     return next(one.request_id for one in running.ledger.charges if one.prompt == prompt)
 
 
-def told(request_id: str, status: str = "completed", **more: Any) -> bytes:
+def webhook_body(request_id: str, status: str = "completed", **more: Any) -> bytes:
     """Return a webhook body that reports the end of a request."""
     return json.dumps({"request_id": request_id, "status": status, **more}).encode()
 

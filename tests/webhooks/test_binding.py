@@ -11,7 +11,7 @@ from gateway.generations import due_steps
 from gateway.generations.model import Generation as Stored
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Generation, Running, eventually, name_of, soul
-from tests.support.webhooks import SECRET, path_of, post, request_of, signed, told
+from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body
 from tests.webhooks.conftest import Start
 
 SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
@@ -40,7 +40,7 @@ async def test_a_request_of_another_generation_binds_nothing_and_is_counted(
     running = await start(UPSTREAM_IDEMPOTENCY="off", **terms)
     victim = await running.submit(soul("a fox"))
     uncertain = await lost(running, "an owl")
-    body = told(victim.upstream.request_id, "failed", error="forged")
+    body = webhook_body(victim.upstream.request_id, "failed", error="forged")
     answer = await post(path_of(running, "an owl"), body, signed(body) if terms else {})
     assert answer.status == 200
     await running.metric_becomes("hfgateway_webhooks_foreign", 1)
@@ -53,7 +53,7 @@ async def test_a_request_of_another_generation_binds_nothing_and_is_counted(
 async def test_a_request_that_higgsfield_does_not_know_binds_nothing(start: Start, terms: dict[str, Any]) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off", **terms)
     uncertain = await lost(running, "an owl")
-    body = told(str(uuid.uuid4()))
+    body = webhook_body(str(uuid.uuid4()))
     assert (await post(path_of(running, "an owl"), body, signed(body) if terms else {})).status == 200
     await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
     assert await running.get(uncertain.id) == uncertain
@@ -63,7 +63,7 @@ async def test_a_request_that_higgsfield_does_not_know_binds_nothing(start: Star
 async def test_an_uncertain_generation_is_bound_with_the_state_of_a_poll(start: Start, terms: dict[str, Any]) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off", **terms)
     uncertain = await lost(running, "an owl")
-    body = told(request_of(running, "an owl"), "failed", error="forged")
+    body = webhook_body(request_of(running, "an owl"), "failed", error="forged")
     await post(path_of(running, "an owl"), body, signed(body) if terms else {})
     await running.metric_becomes("hfgateway_webhooks_bound", 1)
     bound = await running.get(uncertain.id)
@@ -73,7 +73,9 @@ async def test_an_uncertain_generation_is_bound_with_the_state_of_a_poll(start: 
 async def test_a_forged_unsigned_delivery_changes_nothing(start: Start) -> None:
     running = await start(POLL_MIN=0.05, POLL_MAX=0.05)
     queued = await running.submit(soul("a fox"))
-    await post(path_of(running, "a fox"), told(queued.upstream.request_id, images=[{"url": "https://evil.invalid/"}]))
+    await post(
+        path_of(running, "a fox"), webhook_body(queued.upstream.request_id, images=[{"url": "https://evil.invalid/"}])
+    )
     await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
     assert (await running.get(queued.id)).revision == queued.revision
     done = await running.finish(queued.id)
@@ -83,7 +85,7 @@ async def test_a_forged_unsigned_delivery_changes_nothing(start: Start) -> None:
 async def test_a_request_is_not_bound_to_two_generations(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     first, second = await lost(running, "a fox"), await lost(running, "an owl")
-    body = told(request_of(running, "a fox"))
+    body = webhook_body(request_of(running, "a fox"))
     await post(path_of(running, "an owl"), body)  # the gateway cannot know the right generation yet
     await running.metric_becomes("hfgateway_webhooks_bound", 1)
     await post(path_of(running, "a fox"), body)
@@ -126,7 +128,7 @@ async def test_a_second_request_found_by_a_late_response_is_canceled(
     running = await start(honour_keys=False)
     submitted = await repeated(running, monkeypatch, delay=0.5)
     first, second = (charge.request_id for charge in running.ledger.charges)
-    await post(path_of(running, "a fox"), told(first))
+    await post(path_of(running, "a fox"), webhook_body(first))
     await running.until(submitted.id, "QUEUED")
     await eventually(lambda: len(running.ledger.refunds) == 1)
     assert [(one.request_id, one.reason) for one in running.ledger.refunds] == [(second, "canceled")]
@@ -143,7 +145,7 @@ async def test_a_second_request_found_by_a_webhook_is_recorded(
     submitted = await repeated(running, monkeypatch)
     await running.until(submitted.id, "QUEUED")
     first, second = (charge.request_id for charge in running.ledger.charges)
-    await post(path_of(running, "a fox"), told(first))
+    await post(path_of(running, "a fox"), webhook_body(first))
     await running.metric_becomes("hfgateway_webhooks_stray", 1)
     known = await stored(running, submitted.id)
     assert (known.request_id, known.stray_request_id) == (second, first)
@@ -158,10 +160,10 @@ async def test_the_next_process_cancels_a_second_request(start: Start, monkeypat
     submitted = await repeated(running, monkeypatch)
     await running.until(submitted.id, "QUEUED")
     first, second = (charge.request_id for charge in running.ledger.charges)
-    await post(path_of(running, "a fox"), told(first))
+    await post(path_of(running, "a fox"), webhook_body(first))
     await running.metric_becomes("hfgateway_webhooks_stray", 1)
     running.clock.advance(60)
-    await post(path_of(running, "a fox"), told(second))
+    await post(path_of(running, "a fox"), webhook_body(second))
     await running.until(submitted.id, "COMPLETED")
     asked = len(running.ledger.cancels)
     await running.stop_gateway()
@@ -178,7 +180,7 @@ async def test_a_second_request_found_after_the_end_is_recorded(start: Start, mo
     first, second = (charge.request_id for charge in running.ledger.charges)
     running.clock.advance(60)
     await running.until(submitted.id, "COMPLETED")
-    await post(path_of(running, "a fox"), told(first))
+    await post(path_of(running, "a fox"), webhook_body(first))
     await running.metric_becomes("hfgateway_webhooks_stray", 1)
     known = await stored(running, submitted.id)
     assert (known.request_id, known.stray_request_id) == (second, first)
@@ -190,7 +192,7 @@ async def test_a_webhook_after_lost_is_recorded_and_changes_no_state(start: Star
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     uncertain = await lost(running, "a fox")
     given_up = await running.gateway._core.resolver.lost(uncertain.id)
-    await post(path_of(running, "a fox"), told(request_of(running, "a fox")))
+    await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
     await running.metric_becomes("hfgateway_webhooks_stray", 1)
     assert (await stored(running, uncertain.id)).stray_request_id == request_of(running, "a fox")
     now = await running.get(uncertain.id)

@@ -6,7 +6,7 @@ import pytest
 
 from hfgateway.v1 import generation_pb2
 from tests.support.running import Running, eventually, name_of, soul
-from tests.support.webhooks import SECRET, path_of, post, signed, told
+from tests.support.webhooks import SECRET, path_of, post, signed, webhook_body
 from tests.webhooks.conftest import Start
 
 SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
@@ -29,7 +29,7 @@ async def test_a_webhook_that_contradicts_an_earlier_poll_is_counted(
     await running.finish(queued.id)
     done = await running.get(queued.id)
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_POLL
-    body = told(queued.upstream.request_id, "failed", error="no")
+    body = webhook_body(queued.upstream.request_id, "failed", error="no")
     assert (await post(path_of(running, "a fox"), body, signed(body))).status == 200
     await running.metric_becomes(COUNTED, 1)
     assert await running.get(queued.id) == done
@@ -46,7 +46,7 @@ async def test_a_poll_that_contradicts_an_earlier_webhook_is_counted(
     running.plan(on="status", delay=1.0)  # the next response is computed at once and arrives too late
     running.clock.advance(60)
     await eventually(lambda: len(running.sandbox.state.plan) == 0)
-    body = told(queued.upstream.request_id, "failed", error="no")
+    body = webhook_body(queued.upstream.request_id, "failed", error="no")
     assert (await post(path_of(running, "a fox"), body, signed(body))).status == 200
     failed = await running.until(queued.id, "FAILED")
     await running.metric_becomes(COUNTED, 1)
@@ -59,7 +59,7 @@ async def test_a_repeated_end_is_not_a_contradiction(start: Start) -> None:
     queued = await running.submit(soul("a fox"))
     await running.finish(queued.id)
     done = await running.get(queued.id)
-    body = told(queued.upstream.request_id, "completed", images=[])
+    body = webhook_body(queued.upstream.request_id, "completed", images=[])
     for name in ("msg_1", "msg_2"):
         await post(path_of(running, "a fox"), body, signed(body, name=name))
     await running.metric_becomes("hfgateway_webhooks_late", 2)
@@ -73,7 +73,7 @@ async def forge_another_end(running: Running) -> str:
     await running.finish(queued.id)
     done = await running.get(queued.id)
     asked = running.ledger.status_calls.total()
-    await post(path_of(running, "a fox"), told(queued.upstream.request_id, "failed", error="forged"))
+    await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id, "failed", error="forged"))
     await running.metric_becomes("hfgateway_webhooks_late", 1)
     assert running.ledger.status_calls.total() == asked + 1
     assert name_of(done) == "COMPLETED"
@@ -105,6 +105,6 @@ async def test_an_unsigned_delivery_of_the_known_end_causes_no_poll(start: Start
     queued = await running.submit(soul("a fox"))
     await running.finish(queued.id)
     asked = running.ledger.status_calls.total()
-    await post(path_of(running, "a fox"), told(queued.upstream.request_id, "completed"))
+    await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id, "completed"))
     await running.metric_becomes("hfgateway_webhooks_late", 1)
     assert running.ledger.status_calls.total() == asked

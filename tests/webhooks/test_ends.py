@@ -13,7 +13,7 @@ from gateway.generations.ports import MOST_DELIVERIES
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import PATIENCE, Running, eventually, name_of, soul
-from tests.support.webhooks import SECRET, path_of, post, request_of, told
+from tests.support.webhooks import SECRET, path_of, post, request_of, webhook_body
 from tests.webhooks.conftest import Start
 
 
@@ -117,7 +117,7 @@ async def test_a_premature_delivery_does_not_suppress_the_real_one(start: Start,
     prompt = f"a fox{wish}"
     submitted = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
     await running.until(submitted.id, "UNCERTAIN" if wish else "QUEUED")
-    await post(path_of(running, prompt), told(request_of(running, prompt)))
+    await post(path_of(running, prompt), webhook_body(request_of(running, prompt)))
     await running.metric_becomes(f"hfgateway_webhooks_{'bound' if wish else 'unconfirmed'}", 1)
     assert name_of(await running.get(submitted.id)) == "QUEUED"
     running.clock.advance(60)
@@ -129,7 +129,7 @@ async def test_the_real_delivery_may_arrive_during_the_poll_of_a_premature_one(s
     running = await start()
     queued = await running.submit(soul("a fox"))
     running.plan(on="status", delay=1.0)  # the response has the state of the time of the request
-    await post(path_of(running, "a fox"), told(queued.upstream.request_id))
+    await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id))
     await eventually(lambda: running.ledger.status_calls.total() == 1)
     running.clock.advance(60)
     done = await running.until(queued.id, "COMPLETED")
@@ -143,7 +143,7 @@ async def test_many_premature_deliveries_cause_few_polls(start: Start) -> None:
     queued = await running.submit(soul("a fox"))
     answers = []
     for _ in range(2 * MOST_DELIVERIES):
-        answer = await post(path_of(running, "a fox"), told(queued.upstream.request_id))
+        answer = await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id))
         answers.append(answer.status)
         await no_delivery_is_pending(running)  # until then the next one is a duplicate: answered 200, not kept
     assert answers == [200] * MOST_DELIVERIES + [503] * MOST_DELIVERIES

@@ -14,7 +14,7 @@ import pytest
 from gateway.generations.ports import MOST_DELIVERIES
 from gateway.web import connection, webhook
 from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, soul
-from tests.support.webhooks import SECRET, path_of, post, signed, told
+from tests.support.webhooks import SECRET, path_of, post, signed, webhook_body
 from tests.webhooks.conftest import Start
 
 SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
@@ -74,7 +74,7 @@ async def test_late_deliveries_out_of_order_each_end_their_generation(
 
 def broken(request_id: str) -> dict[str, bytes]:
     """Return malformed bodies by their fault."""
-    true = told(request_id)
+    true = webhook_body(request_id)
     return {
         "nothing": b"",
         "a list": b"[]",
@@ -84,13 +84,13 @@ def broken(request_id: str) -> dict[str, bytes]:
         "no text": b"\xff\xfe\x00\x80",
         "half": true[:-5],
         "no id": b'{"status": "completed"}',
-        "no UUID": told("../../cancel"),
-        "no status": told(request_id, status=None),  # type: ignore[arg-type]
-        "a number for a status": told(request_id, status=7),  # type: ignore[arg-type]
+        "no UUID": webhook_body("../../cancel"),
+        "no status": webhook_body(request_id, status=None),  # type: ignore[arg-type]
+        "a number for a status": webhook_body(request_id, status=7),  # type: ignore[arg-type]
         "too deep": b"[" * 200_000,
         "too deep inside": true[:-1] + b', "payload": ' + b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}",
         "a number too long": true[:-1] + b', "expires_at": ' + b"9" * 5000 + b"}",
-        "too large": told(request_id, padding="x" * webhook.LARGEST_BODY),
+        "too large": webhook_body(request_id, padding="x" * webhook.LARGEST_BODY),
     }
 
 
@@ -110,7 +110,10 @@ async def test_odd_numbers_in_a_delivery_do_not_hide_an_end(start: Start) -> Non
     running = await start(WEBHOOK_SECRET=SECRET)
     for prompt, number in enumerate(("NaN", "Infinity", "1e999", "-0", "9" * 400)):
         queued = await running.submit(soul(f"fox {prompt}"))
-        body = told(queued.upstream.request_id)[:-1] + f', "seed": {number}, "seeds": [{{"a": {number}}}]}}'.encode()
+        body = (
+            webhook_body(queued.upstream.request_id)[:-1]
+            + f', "seed": {number}, "seeds": [{{"a": {number}}}]}}'.encode()
+        )
         assert (await post(path_of(running, f"fox {prompt}"), body, signed(body))).status == 200
         await running.until(queued.id, "COMPLETED")
 
@@ -198,7 +201,7 @@ async def test_deliveries_beyond_the_limit_are_answered_with_503(start: Start) -
     running = await start()
     await running.submit(soul("a fox"))
     path = path_of(running, "a fox")
-    kept = [(await post(path, told(str(uuid4())))).status for _ in range(MOST_DELIVERIES)]
+    kept = [(await post(path, webhook_body(str(uuid4())))).status for _ in range(MOST_DELIVERIES)]
     assert kept == [200] * MOST_DELIVERIES
-    assert (await post(path, told(str(uuid4())))).status == 503
+    assert (await post(path, webhook_body(str(uuid4())))).status == 503
     await running.metric_becomes("hfgateway_webhooks_too_many", 1)

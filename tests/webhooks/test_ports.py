@@ -8,7 +8,7 @@ import pytest
 from gateway.config import SettingError, read_settings
 from tests.support.addresses import free_address
 from tests.support.running import soul
-from tests.support.webhooks import path_of, post, told
+from tests.support.webhooks import path_of, post, webhook_body
 from tests.webhooks.conftest import Start
 
 ELSEWHERE = (
@@ -26,7 +26,7 @@ async def test_a_separate_port_serves_webhooks_and_nothing_else(start: Start) ->
         async with aiohttp.ClientSession() as session, session.get(f"http://{address}{path}") as response:
             assert response.status == 404, path
     url = path_of(running, "a fox")
-    body = told(queued.upstream.request_id)
+    body = webhook_body(queued.upstream.request_id)
     assert (await post(url.replace(f"http://{address}", running.gateway.http_address), body)).status == 404
     await running.finish(queued.id)
 
@@ -35,7 +35,7 @@ async def test_the_http_port_accepts_any_host_name_for_webhooks_only(start: Star
     running = await start()
     queued = await running.submit(soul("a fox"))
     named = {"Host": "gateway.example.com"}
-    assert (await post(path_of(running, "a fox"), told(queued.upstream.request_id), named)).status == 200
+    assert (await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id), named)).status == 200
     async with (
         aiohttp.ClientSession(headers=named) as session,
         session.get(running.gateway.http_address + "/metrics") as response,

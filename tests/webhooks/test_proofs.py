@@ -7,14 +7,14 @@ import json
 import pytest
 
 from tests.support.running import Generation, Running, name_of, soul
-from tests.support.webhooks import OTHER_SECRET, SECRET, path_of, post, signed, told
+from tests.support.webhooks import OTHER_SECRET, SECRET, path_of, post, signed, webhook_body
 from tests.webhooks.conftest import Start
 
 
 async def accepted(running: Running) -> tuple[Generation, str, bytes]:
     """Return a queued generation, its webhook URL, and the body of its delivery."""
     queued = await running.submit(soul("a fox"))
-    return queued, path_of(running, "a fox"), told(queued.upstream.request_id)
+    return queued, path_of(running, "a fox"), webhook_body(queued.upstream.request_id)
 
 
 async def test_an_unknown_token_is_a_404_and_causes_no_poll(start: Start) -> None:

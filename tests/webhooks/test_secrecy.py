@@ -10,7 +10,7 @@ import pytest
 from gateway.sandbox.faults import Fault
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import eventually, soul
-from tests.support.webhooks import path_of, post, told
+from tests.support.webhooks import path_of, post, webhook_body
 from tests.webhooks.conftest import Start
 
 
@@ -29,8 +29,8 @@ async def test_the_token_is_in_no_log_metric_explanation_or_error(
     urls = [path_of(running, prompt) for prompt in ("a fox", "an owl [lost]", "refused")]
     for url in urls:
         await post(url, b"garbage")
-        await post(url, told(done.upstream.request_id, "paused"))
-        await post(url + "x", told(done.upstream.request_id))
+        await post(url, webhook_body(done.upstream.request_id, "paused"))
+        await post(url + "x", webhook_body(done.upstream.request_id))
     running.clock.advance(60)
     for one in (done, lost):
         await running.until(one.id, "COMPLETED")

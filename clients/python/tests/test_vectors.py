@@ -136,7 +136,7 @@ async def test_a_call_is_retried(case: dict[str, Any], gateway: ScriptedGateway,
     async with AsyncClient(gateway.address, timeout=case["timeout"], timers=timers) as client:
         try:
             await client.get("g1")
-            outcome, last = "answer", None
+            outcome, last = "response", None
         except errors.GatewayError as error:
             outcome, last = "error", error
 
@@ -192,7 +192,7 @@ async def test_a_watch_yields_every_revision_once(
     async with AsyncClient(gateway.address, timers=Timers(time.clock, time.async_sleep)) as client:
         seen = [changed.revision async for changed in client.watch("g1", case["after_revision"])]
 
-    assert seen == [revision for stream in case["streams"] for revision in stream["told"]]
+    assert seen == [revision for stream in case["streams"] for revision in stream["delivered"]]
     opened = [request.after_revision for request in gateway.requests["WatchGeneration"]]
     assert opened == [stream["after_revision"] for stream in case["streams"]]
 

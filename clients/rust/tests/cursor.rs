@@ -44,7 +44,7 @@ async fn a_watch_of_one() {
         while let Some(change) = watch.next().await {
             seen.push(json!(change.unwrap().revision));
         }
-        let expected: Vec<Value> = streams.iter().flat_map(|stream| list(stream, "told").to_vec()).collect();
+        let expected: Vec<Value> = streams.iter().flat_map(|stream| list(stream, "delivered").to_vec()).collect();
         assert_eq!(seen, expected, "{name}");
         let opened: Vec<_> = gateway
             .seen()

@@ -107,7 +107,7 @@ async fn a_call() {
         }
         let outcome = client.get("g1").await;
         assert!(gateway.is_through(), "{name}: not all attempts were made");
-        ends_as(&case, outcome.map(|generation| assert_eq!(generation.id, "g1")), "answer", last);
+        ends_as(&case, outcome.map(|generation| assert_eq!(generation.id, "g1")), "response", last);
         let slept: Vec<f64> = timers.slept().iter().map(|time| time / SCALE).collect();
         assert_eq!(rounded(&slept), rounded(&floats(&case["expect"]["slept"])), "{name}");
     }

@@ -163,7 +163,7 @@ describe("retries.json", () => {
       const { client } = await serve(t, "grpc", { generations: { getGeneration } }, { timers });
       const result = await client.get("g", { timeoutMs: one.timeout * 1000 }).catch((thrown: unknown) => thrown);
       assert.deepEqual(timers.slept.map(Math.round), one.expect.slept.map(inMs));
-      assert.equal(result instanceof hfgateway.GatewayError ? "error" : "answer", one.expect.outcome);
+      assert.equal(result instanceof hfgateway.GatewayError ? "error" : "response", one.expect.outcome);
       assert.deepEqual(attempts, []);
       if (result instanceof hfgateway.GatewayError) assert.equal(result.reason, one.attempts.at(-1).error.reason);
     });
@@ -216,7 +216,7 @@ describe("cursor.json", () => {
       const seen = await collected(client.watch("g1", { afterRevision: one.after_revision }));
       assert.deepEqual(
         seen.map((changed) => changed.revision),
-        one.streams.flatMap((stream: Case) => stream.told),
+        one.streams.flatMap((stream: Case) => stream.delivered),
       );
       assert.deepEqual(
         opened,

@@ -1,9 +1,10 @@
-// One conversation by the official SDK: {client, steps} as JSON in, a list of {result} or {error} as JSON out.
+// Holds a conversation with an agent through the official SDK. Reads {client, steps} as JSON, and writes a list of
+// {result} or {error} as JSON.
 import { createHiggsfieldClient } from "@higgsfield/client/v2";
 
-// The SDK waits 2 s between polls, whatever it is told.
-const setTimeoutAsItIs = globalThis.setTimeout;
-globalThis.setTimeout = (act, ms, ...rest) => setTimeoutAsItIs(act, ms / 100, ...rest);
+// The SDK waits 2 s between polls, and no option changes that.
+const realSetTimeout = globalThis.setTimeout;
+globalThis.setTimeout = (act, ms, ...rest) => realSetTimeout(act, ms / 100, ...rest);
 
 const { client, steps } = JSON.parse(process.argv[2]);
 const { sessions, media } = createHiggsfieldClient(client).agents;
@@ -22,13 +23,13 @@ const moves = {
   upload: ({ content, extension }) => media.upload(Buffer.from(content), extension),
 };
 
-const told = [];
+const results = [];
 for (const step of steps) {
   try {
-    told.push({ result: (await moves[step.do](step)) ?? null });
+    results.push({ result: (await moves[step.do](step)) ?? null });
   } catch (error) {
     const { message, statusCode } = error;
-    told.push({ error: { type: error.constructor.name, message, statusCode } });
+    results.push({ error: { type: error.constructor.name, message, statusCode } });
   }
 }
-console.log(JSON.stringify(told));
+console.log(JSON.stringify(results));

@@ -1,5 +1,5 @@
-// One generate() of the official SDK's v1 client: {client, endpoint, params, options} as JSON in, {jobSet} or {error} as
-// JSON out.
+// Calls generate() of the official SDK's v1 client. Reads {client, endpoint, params, options} as JSON, and writes
+// {jobSet} or {error} as JSON.
 import { HiggsfieldClient } from "@higgsfield/client";
 
 const { client, endpoint, params, options } = JSON.parse(process.argv[2]);

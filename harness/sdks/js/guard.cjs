@@ -1,5 +1,5 @@
-// Loaded before everything else: no connection leaves this machine, and one that was tried fails the run even where
-// the SDK swallows the error.
+// Refuses connections that leave this machine, and fails the run if one was tried, even if the SDK swallows the error.
+// Load it before all other modules.
 "use strict";
 
 const net = require("node:net");

@@ -1,4 +1,4 @@
-// The lists of the official SDK's v1 client: {client} as JSON in, {motions, styles} or {error} as JSON out.
+// Reads the lists with the official SDK's v1 client. Reads {client} as JSON, and writes {motions, styles} or {error}.
 import { HiggsfieldClient } from "@higgsfield/client";
 
 const { client } = JSON.parse(process.argv[2]);

@@ -1,16 +1,16 @@
-// The calls of the official SDK's README, one after the other: {v2, v1} as JSON in, what came of each as JSON out.
+// Makes the calls of the official SDK's README in turn. Reads {v2, v1} as JSON, and writes the result of each as JSON.
 import { BatchSize, DoPModel, HiggsfieldClient, InputAudio, InputImage } from "@higgsfield/client";
 import { inputMotion, seed, SoulQuality, SoulSize, SpeakDuration, SpeakVideoQuality, strength } from "@higgsfield/client";
 import { config, higgsfield } from "@higgsfield/client/v2";
 
 const asked = JSON.parse(process.argv[2]);
-const told = {};
+const results = {};
 
 async function step(name, call) {
   try {
-    told[name] = await call();
+    results[name] = await call();
   } catch (error) {
-    told[name] = { error: error.constructor.name, message: error.message };
+    results[name] = { error: error.constructor.name, message: error.message };
   }
 }
 
@@ -74,4 +74,4 @@ await step("speak", async () => {
 await step("upload", () => client.uploadImage(Buffer.from("a picture"), "jpeg"));
 await step("strength", async () => strength(1.5));
 client.close();
-console.log(JSON.stringify(told));
+console.log(JSON.stringify(results));

@@ -1,4 +1,5 @@
-// Soul IDs by the official SDK's v1 client: {client, data} as JSON in, {made, listed} or {error} as JSON out.
+// Creates and lists Soul IDs with the official SDK's v1 client. Reads {client, data} as JSON, and writes {made, listed}
+// or {error} as JSON.
 import { HiggsfieldClient } from "@higgsfield/client";
 
 const { client, data } = JSON.parse(process.argv[2]);

@@ -1,4 +1,4 @@
-// One subscribe() of the official SDK: {client, endpoint, options} as JSON in, {result} or {error} as JSON out.
+// Calls subscribe() of the official SDK. Reads {client, endpoint, options} as JSON, and writes {result} or {error}.
 import { createHiggsfieldClient } from "@higgsfield/client/v2";
 
 const { client, endpoint, options } = JSON.parse(process.argv[2]);

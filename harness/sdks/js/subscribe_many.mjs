@@ -1,5 +1,5 @@
-// Many calls of subscribe() by one client of the official SDK, so many at once. From standard input {client, endpoint,
-// prompts, atOnce} as JSON; to standard output, for each prompt, one line of JSON with what its caller was told.
+// Calls subscribe() of one official SDK client for many prompts, `atOnce` calls at a time. Reads {client, endpoint,
+// prompts, atOnce} as JSON from standard input, and writes the outcome of each prompt as a line of JSON.
 import { text } from "node:stream/consumers";
 
 import { createHiggsfieldClient } from "@higgsfield/client/v2";
@@ -7,7 +7,7 @@ import { createHiggsfieldClient } from "@higgsfield/client/v2";
 const { client, endpoint, prompts, atOnce } = JSON.parse(await text(process.stdin));
 const higgsfield = createHiggsfieldClient(client);
 
-async function told(prompt) {
+async function outcome(prompt) {
   try {
     const { status, request_id } = await higgsfield.subscribe(endpoint, { input: { prompt } });
     return { prompt, status, request: request_id };
@@ -18,7 +18,7 @@ async function told(prompt) {
 
 async function caller() {
   for (let prompt = prompts.shift(); prompt !== undefined; prompt = prompts.shift()) {
-    console.log(JSON.stringify(await told(prompt)));
+    console.log(JSON.stringify(await outcome(prompt)));
   }
 }
 

@@ -47,7 +47,7 @@ public class GatewayException extends RuntimeException {
   }
 
   /** Returns the gateway's message, without the reason and the fields that {@link #getMessage} adds. */
-  public String told() {
+  public String description() {
     return text;
   }
 

@@ -188,7 +188,7 @@ class CharactersTest {
     gateway.answers(created(character(CharacterState.CHARACTER_STATE_FAILED)));
     TrainingFailedException silent =
         assertThrows(TrainingFailedException.class, () -> client.characters().train("Ann", FACES));
-    assertEquals("ended as FAILED", silent.told());
+    assertEquals("ended as FAILED", silent.description());
   }
 
   @Test

@@ -67,7 +67,7 @@ class CursorTest {
     List<Integer> expected = new ArrayList<>();
     List<Integer> opened = new ArrayList<>();
     for (JsonObject stream : Vectors.objects(vector, "streams")) {
-      Vectors.numbers(stream, "told").forEach(revision -> expected.add(revision.intValue()));
+      Vectors.numbers(stream, "delivered").forEach(revision -> expected.add(revision.intValue()));
       opened.add(stream.get("after_revision").getAsInt());
     }
     assertEquals(expected, seen);

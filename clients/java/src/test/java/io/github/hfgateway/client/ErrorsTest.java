@@ -60,7 +60,7 @@ class ErrorsTest {
     assertEquals(named(expected, "class"), error.getClass());
     assertTrue(named(expected, "class_of_code").isInstance(error));
     assertEquals(Vectors.string(expected, "reason"), error.reason());
-    assertEquals(Vectors.string(expected, "message"), error.told());
+    assertEquals(Vectors.string(expected, "message"), error.description());
     List<FieldViolation> violations =
         Vectors.objects(expected, "field_violations").stream()
             .map(violation -> Vectors.message(violation, FieldViolation.getDefaultInstance()))
@@ -73,7 +73,7 @@ class ErrorsTest {
     expected.getAsJsonObject("metadata").asMap().forEach((name, value) -> metadata.put(name, value.getAsString()));
     assertEquals(metadata, error.metadata());
     assertEquals("", error.idempotencyKey());
-    assertTrue(error.getMessage().contains(error.told()), error.getMessage());
+    assertTrue(error.getMessage().contains(error.description()), error.getMessage());
   }
 
   private static Class<?> named(JsonObject expected, String field) throws ClassNotFoundException {
@@ -105,7 +105,7 @@ class ErrorsTest {
     assertNull(error.code());
     assertEquals(ended, error.generation());
     assertEquals(Vectors.string(expected, "reason"), error.reason());
-    assertEquals(Vectors.string(expected, "message"), error.told());
+    assertEquals(Vectors.string(expected, "message"), error.description());
     assertEquals(expected.get("retryable").getAsBoolean(), error.retryable());
     assertEquals(Vectors.string(expected, "idempotency_key"), error.idempotencyKey());
   }

@@ -114,7 +114,7 @@ class RetriesTest {
     ManualTimers timers = new ManualTimers(Vectors.number(vector, "chance"));
     StatusRuntimeException last = null;
     for (JsonObject attempt : Vectors.objects(vector, "attempts")) {
-      if (attempt.has("answer")) {
+      if (attempt.has("response")) {
         gateway.answers(GetGenerationResponse.getDefaultInstance());
         continue;
       }
@@ -130,7 +130,7 @@ class RetriesTest {
     JsonObject expected = vector.getAsJsonObject("expect");
     Duration timeout = ManualTimers.seconds(Vectors.number(vector, "timeout"));
     try (HfGatewayClient client = gateway.client(timers)) {
-      if (Vectors.string(expected, "outcome").equals("answer")) {
+      if (Vectors.string(expected, "outcome").equals("response")) {
         client.withTimeout(timeout).get("g1");
       } else {
         GatewayException error =
