@@ -35,7 +35,7 @@ WEBHOOKS_OF_ONE_TOKEN = 10
 """Webhooks that are read concurrently: for all generations, and for one."""
 BODY_WITHIN = 10.0
 """Seconds within which a request, or the next part of an upload, must arrive."""
-LATE = 1.0
+LATE = 5.0
 """If status calls are late by this many seconds, submissions are refused, so that the gateway can catch up."""
 RETRY = (1.0, 3.0)
 """The range of retry delays in seconds for refused callers, over which they are spread."""

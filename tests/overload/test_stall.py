@@ -1,4 +1,4 @@
-"""A stalled gateway cancels no call: callers wait in gRPC until it continues."""
+"""A stalled gateway cancels and refuses no call: callers wait in gRPC until it continues."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import pytest
 
+from gateway.generations import follower
+from gateway.generations.clock import SystemClock, since_boot
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import PATIENCE, Running, soul
+from tests.overload.conftest import Start
+from tests.support.running import PATIENCE, Running, eventually, soul
+from tests.support.transports import RpcFailure
 
 STALL = 6.0
 CALLERS = 100
@@ -40,3 +45,31 @@ async def test_a_stall_of_six_seconds_cancels_no_submission(running: Running) ->
         stalled.set()
         codes = await calling
     assert codes == [grpc.StatusCode.OK] * CALLERS
+
+
+async def test_a_stall_of_four_seconds_refuses_no_submission(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "WORKERS", 1)
+    stopped: list[float] = []
+    """The readings of the stopped clock; empty while it runs."""
+    running = await start(
+        DRAIN=1,
+        clock_from=lambda not_before: SystemClock(
+            not_before, monotonic=lambda: stopped[-1] if stopped else since_boot()
+        ),
+    )
+    behind = running.gateway._core.follower.behind
+    # The only worker waits for Higgsfield, so the polls of the others are late.
+    running.plan(on="status", delay=PATIENCE, times=1)
+    for number in range(3):
+        await running.submit(soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: behind() > 0.0)
+    stopped.append(since_boot())
+    for late in (4.0, 6.0):
+        stopped.append(stopped[-1] + late - behind())
+        assert behind() == pytest.approx(late)
+        if late == 4.0:
+            await running.submit(soul("an owl", wait_for=pb.WAIT_FOR_STORED))
+    with pytest.raises(RpcFailure) as refused:
+        await running.submit(soul("a crow", wait_for=pb.WAIT_FOR_STORED))
+    assert refused.value.reason == "GATEWAY_OVERLOADED"
+    stopped.clear()
