@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Says whether protos/ would break who uses the last published version of them.
+"""Check with `buf breaking` that protos/ is compatible with its last published version.
 
-Published is the last tag proto-v*; while there is none, the commit before this one counts.
+The last published version is the newest proto-v* tag that HEAD contains. If there is no such tag, it is the commit
+before HEAD.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ COMPARED = ("buf.yaml", "protos")
 
 
 def git(*arguments: str) -> str | None:
-    """What git prints, or None where it fails."""
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
+    """Run a git command in the repository; return its stripped stdout, or None if it fails."""
+    result = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return result.stdout.strip() if result.returncode == 0 else None
 
 
-def published() -> str | None:
-    """The tag or commit to compare with."""
+def last_published() -> str | None:
+    """Return the tag or commit to compare with; None if the history has none."""
     tags = git("tag", "--list", "proto-v*", "--sort=-version:refname", "--merged", "HEAD")
     if tags:
         return tags.splitlines()[0]
@@ -33,16 +34,16 @@ def published() -> str | None:
 
 
 def main() -> int:
-    """The command line; exits as buf does."""
-    against = published()
+    """Run the check and return buf's exit code; return 0 if there is nothing to compare with."""
+    against = last_published()
     if against is None:
         shallow = git("rev-parse", "--is-shallow-repository") == "true"
-        why = "a shallow clone: its history is not here" if shallow else "first version"
-        print(f"lint: buf breaking: nothing to compare with ({why})")
+        reason = "shallow clone without history" if shallow else "first version"
+        print(f"lint: buf breaking: nothing to compare with ({reason})")
         return 0
     print(f"lint: buf breaking, against {against}", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        # Unpacked rather than read by buf from .git, which would clone the repository for it.
+        # Given a .git folder, buf would clone the whole repository. Unpacking the two paths is faster.
         archive = subprocess.run(["git", "archive", against, *COMPARED], cwd=ROOT, capture_output=True, check=True)
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
             tar.extractall(scratch, filter="data")

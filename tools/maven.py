@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Build the Java client with Maven, whose local repository is in .cache: from the network once, then offline.
+"""Build the Java client with Maven. The first build of a pom.xml downloads its dependencies, later ones run offline.
 
-Run as a script, it compiles the client, and prints the file of arguments with which `java` starts the program of
-behaviours. With --stubs it only generates the stubs, and prints their folder.
+Maven's local repository is in .cache. Run as a script, this compiles the client and prints the path of an argument
+file with which `java` starts the behaviours program. With --stubs it only generates the stubs and prints their folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools.generate import CACHE, JAVA_CLIENT, JAVA_LOWEST, PROTOS, run, version_of  # noqa: E402 - it is a script too
+from tools.generate import CACHE, JAVA_CLIENT, JAVA_MINIMUM, PROTOS, require_version, run  # noqa: E402 - after sys.path
 
 CLIENT = JAVA_CLIENT
 MAVEN_REPOSITORY = CACHE / "m2"
@@ -27,28 +27,29 @@ TARGET = CLIENT / "target"
 STUBS = TARGET / "generated-sources" / "protobuf"
 CLASSPATH = TARGET / "test.classpath"
 BEHAVIOURS = TARGET / "behaviours.args"
-# Of Maven, the tests and the behaviours. They run for seconds: what pays off later is left out.
-OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# JVM options of Maven, the tests and the behaviours, which run for seconds: the optimizing compiler and a parallel
+# garbage collector would cost more than they save.
+JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 def mvn(*arguments: str | Path, cwd: Path = CLIENT, repository: Path = MAVEN_REPOSITORY) -> str:
-    """Runs Maven offline, with a local repository; returns what it printed."""
+    """Run Maven offline with a local repository; return its output. Raises StepFailedError if it fails."""
     return _mvn("--offline", *arguments, cwd=cwd, repository=repository)
 
 
 def _mvn(*arguments: str | Path, cwd: Path, repository: Path) -> str:
-    settings = (f"-Dmaven.repo.local={repository}", f"-DargLine={OPTIONS}")
-    environment = {"MAVEN_OPTS": OPTIONS}
+    settings = (f"-Dmaven.repo.local={repository}", f"-DargLine={JVM_OPTIONS}")
+    environment = {"MAVEN_OPTS": JVM_OPTIONS}
     return run("mvn", "--batch-mode", "--no-transfer-progress", *settings, *arguments, cwd=cwd, env=environment)
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Hold the lock of the client's folder, because only one Maven at a time can build there.
+def exclusive_build() -> Iterator[None]:
+    """Hold the lock of the client's folder, in which only one Maven can build at a time.
 
-    The local repository then has everything that the client's build, tests and installation need.
+    Before the block starts, the dependencies of the client's build, tests and installation are downloaded.
     """
-    version_of("javac", "-version", JAVA_LOWEST)
+    require_version("javac", "-version", JAVA_MINIMUM)
     with _locked():
         _fetch()
         yield
@@ -64,7 +65,7 @@ def _locked() -> Iterator[None]:
 
 @contextmanager
 def _repository_locked() -> Iterator[None]:
-    """Hold the lock of the local repository, which may belong to several working trees: Maven itself takes none."""
+    """Hold the lock of the local repository, which several working trees may share. Maven does not lock it."""
     MAVEN_REPOSITORY.mkdir(parents=True, exist_ok=True)
     with (CACHE / "m2.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -72,7 +73,7 @@ def _repository_locked() -> Iterator[None]:
 
 
 def discard_old_stubs() -> None:
-    """Remove generated stubs if a proto has changed: the plugin keeps the files of messages that no longer exist."""
+    """Delete generated stubs if a proto has changed, because the plugin keeps files of messages that were removed."""
     digest = hashlib.sha256()
     for path in sorted(PROTOS.rglob("*.proto")):
         digest.update(f"{path.relative_to(PROTOS)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
@@ -90,32 +91,32 @@ def _fetch() -> None:
     if stamp.exists():
         return
     with _repository_locked():
-        # A whole build is the only way to learn what it needs. The client itself is not installed: another working tree
-        # has another version of it.
+        # Only a whole build downloads everything that the build needs. The client itself is not installed, because
+        # working trees with other versions of it may share the local repository.
         skipped = ("-Dmaven.install.skip=true", "-Dmaven.test.failure.ignore=true")
         _mvn("install", *skipped, cwd=CLIENT, repository=MAVEN_REPOSITORY)
         stamp.touch()
 
 
 def stubs() -> Path:
-    """Generate the stubs and return their folder. Needs the network only if Maven lacks a generator."""
+    """Generate the stubs and return their folder. Needs the network only if a generator is not downloaded yet."""
     with _locked(), _repository_locked():
         _mvn("generate-sources", cwd=CLIENT, repository=MAVEN_REPOSITORY)
     return STUBS
 
 
-def compiled() -> Path:
-    """Compile the client and its tests; return a file of arguments with which `java` starts a class of theirs.
+def compile_client() -> Path:
+    """Compile the client and its tests; return an argument file with which `java` can start any of their classes.
 
-    The arguments are relative to the client's folder.
+    Paths in the file are relative to the client's folder.
     """
-    with alone():
+    with exclusive_build():
         mvn("--quiet", "test-compile")
         classpath = os.pathsep.join(("target/classes", "target/test-classes", CLASSPATH.read_text().strip()))
-        BEHAVIOURS.write_text(f'{OPTIONS}\n-cp "{classpath}"\n')
+        BEHAVIOURS.write_text(f'{JVM_OPTIONS}\n-cp "{classpath}"\n')
     return BEHAVIOURS
 
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    print(stubs() if "--stubs" in sys.argv[1:] else compiled())
+    print(stubs() if "--stubs" in sys.argv[1:] else compile_client())

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Build the live page's script into gateway/web/page/. With --check, fail if it differs from its sources."""
+"""Build the script of the live page, gateway/web/page/app.js. With --check, fail if the file is out of date."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools import typescript  # noqa: E402 - it is a script too
+from tools import typescript  # noqa: E402 - after sys.path
 from tools.generate import run  # noqa: E402
 
 PAGE = ROOT / "page"
@@ -19,8 +19,8 @@ BANNER = "/* Built from page/ by tools/page.py. */"
 
 
 def build(into: Path) -> None:
-    """Check the types, then bundle the page and the client's browser entry into one module."""
-    client = typescript.built()
+    """Check the types, then bundle the page with the client's browser entry into the file `into`."""
+    client = typescript.build_client()
     tools = client / "node_modules" / ".bin"
     run(tools / "tsc", "--project", PAGE / "tsconfig.json")
     run(
@@ -34,7 +34,7 @@ def build(into: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Return 0, or 1 if a check failed."""
+    """Return 0, or 1 if --check is given and the script is out of date."""
     script = SERVED / "app.js"
     if "--check" not in arguments:
         build(script)
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
         build(wanted)
         if wanted.read_bytes() == script.read_bytes():
             return 0
-    print("page: gateway/web/page/app.js is not what page/ gives; run `make page`", file=sys.stderr)
+    print("page: gateway/web/page/app.js is out of date; run `make page`", file=sys.stderr)
     return 1
 
 

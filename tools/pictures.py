@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Make the pictures of the README: a screenshot of the live page, and the output of `hfgateway demo` as an SVG.
+"""Make the pictures in the README: a screenshot of the live page, and the output of `hfgateway demo` as an SVG.
 
-It starts a sandbox and a gateway, and needs Chromium. Run it after a visible change of the page or the demo.
+Run this after a visible change of the page or the demo. It starts a sandbox and a gateway, and requires Chromium.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ from hfgateway_client import Client, dop, soul
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 PAGE, TERMINAL = IMAGES / "page.png", IMAGES / "demo.svg"
-LARGEST = 150_000
-"""Bytes that a picture may have."""
+MAX_BYTES = 150_000
+"""Size limit of a picture in bytes."""
 
 WIDTH, HEIGHT = 1160, 620
+"""Size of the screenshot in pixels."""
 COLUMNS = 116
+"""Width of the terminal in characters."""
 TIMEOUT = 60.0
+"""Limit of every wait in seconds."""
 SANDBOX_READY = re.compile(r"sandbox answers at (\S+)\n")
 GATEWAY_READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on (\S+), ")
 
@@ -44,14 +47,14 @@ WAITING = ("a tram in the rain", "a kite above dunes")
 
 
 class Output(RegexHighlighter):
-    """The colours that the demo has on a terminal."""
+    """Colours the output like the demo does on a terminal."""
 
     base_style = "demo."
     highlights = (r"(?P<step>^\d\. .*)", r"(?P<uncertain>UNCERTAIN)", r"(?P<good>COMPLETED|charged 1 time.*)")
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without settings of the gateway and without proxies."""
+    """Return the environment without HF_*, HFGATEWAY_* and proxy variables."""
     unwanted = ("HF_", "HFGATEWAY_")
     return {n: v for n, v in os.environ.items() if not n.startswith(unwanted) and not n.lower().endswith("_proxy")}
 
@@ -60,15 +63,18 @@ def clean_environment() -> dict[str, str]:
 def process(
     folder: Path, ready: re.Pattern[str], environment: Mapping[str, str], *arguments: str
 ) -> Iterator[tuple[str, ...]]:
-    """Run a command of the gateway during the block; yield the groups of the line that says that it is ready."""
+    """Run `hfgateway` with these arguments during the block; yield the groups of the match of `ready` in its output.
+
+    Raises SystemExit if the process ends before that, or prints no such line within TIMEOUT.
+    """
     log = folder / f"{arguments[0]}.log"
     with log.open("wb") as output:
         command = (sys.executable, "-m", "gateway", *arguments)
         running = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
-        give_up_at = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + TIMEOUT
         while (match := ready.search(log.read_text())) is None:
-            if running.poll() is not None or time.monotonic() > give_up_at:
+            if running.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"pictures: {arguments[0]} did not start:\n{log.read_text()}")
             time.sleep(0.1)
         yield match.groups()
@@ -77,8 +83,8 @@ def process(
         running.wait(TIMEOUT)
 
 
-def photograph(folder: Path) -> None:
-    """Fill the columns of the live page, and save a screenshot of it."""
+def picture_page(folder: Path) -> None:
+    """Start a sandbox and a gateway, create generations in every state, and save a screenshot of the live page."""
     environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
     sandbox = process(folder, SANDBOX_READY, environment, "sandbox", "--port", "0", "--time-scale", "4")
     with sandbox as (upstream,):
@@ -98,7 +104,7 @@ def photograph(folder: Path) -> None:
 
 
 def generate(client: Client, upstream: str) -> None:
-    """Finish a video and some images, then leave some images running and some waiting."""
+    """Complete a video and some images, then leave some images running and others queued."""
     client.generate(dop("the light turns", "https://example.com/lighthouse.png"))
     for prompt in FINISHED:
         client.generate(soul(prompt), labels={"team": "red"})
@@ -129,15 +135,15 @@ def save_page(url: str) -> None:
         browser.close()
 
 
-def draw_terminal(folder: Path) -> None:
-    """Run `hfgateway demo`, and save what it prints as an SVG without foreign fonts."""
+def picture_terminal(folder: Path) -> None:
+    """Run `hfgateway demo`, and save its output as an SVG that uses only the reader's own fonts."""
     environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
     command = (sys.executable, "-m", "gateway", "demo")
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    demo = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
     theme = Theme({"demo.step": "bold", "demo.uncertain": "bold yellow", "demo.good": "bold green"})
     console = Console(record=True, width=COLUMNS, file=StringIO(), theme=theme, highlighter=Output())
     console.print("$ hfgateway demo\n")
-    for line in ended.stdout.splitlines():
+    for line in demo.stdout.splitlines():
         console.print(line, markup=False, soft_wrap=False)
     svg = console.export_svg(title="hfgateway demo", unique_id="demo")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
@@ -148,11 +154,11 @@ def main() -> int:
     """Return 0, or 1 if a picture is too large."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="hfgateway-pictures-") as folder:
-        photograph(Path(folder))
-        draw_terminal(Path(folder))
+        picture_page(Path(folder))
+        picture_terminal(Path(folder))
     for picture in (PAGE, TERMINAL):
         print(f"pictures: wrote {picture.relative_to(ROOT)}, {picture.stat().st_size:,} bytes")
-    return int(any(picture.stat().st_size > LARGEST for picture in (PAGE, TERMINAL)))
+    return int(any(picture.stat().st_size > MAX_BYTES for picture in (PAGE, TERMINAL)))
 
 
 if __name__ == "__main__":

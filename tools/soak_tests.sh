@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Runs `make test` in a fresh clone of the last commit, then in that clone on one core, then beside processes that keep
-# all cores busy; so many ROUNDS, each with a clone of its own.
-# usage: tools/soak_tests.sh [ROUNDS] [SECONDS]   3 rounds, and 3600 s for each run, unless given.
-# Prints the exit code, the time and pytest's closing line of each run. Exits with 1 if a run failed or exceeded its time,
-# and keeps the logs in build/soak-tests.
+# usage: tools/soak_tests.sh [ROUNDS] [SECONDS]
+#
+# Runs `make test` under three conditions to find tests that depend on a fast machine. Each of the ROUNDS (default: 3)
+# makes a fresh clone of the last commit and runs the tests in it without other load, on one core, and with all cores
+# kept busy by other processes. A run is ended after SECONDS (default: 3600).
+#
+# Prints the exit code, the duration and pytest's last line for each run, and keeps the logs in build/soak-tests. Exits
+# with 1 if a run failed or was ended, and with 2 if the repository could not be cloned.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-3} limit=${2:-3600}

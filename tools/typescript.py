@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Installs what the TypeScript client is built with, and builds it, where either is not done yet.
+"""Install the dependencies of the TypeScript client and build it. Steps whose inputs have not changed are skipped.
 
-The tests of several clients run at the same time and share one installation, so both happen under a lock.
+Several tests and tools share the installation and may run at the same time, so both steps run under a file lock.
 """
 
 from __future__ import annotations
@@ -17,28 +17,31 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools.generate import CACHE, NODE_LOWEST, run, version_of  # noqa: E402 - it is a script too
+from tools.generate import CACHE, NODE_MINIMUM, require_version, run  # noqa: E402 - after sys.path
 
 CLIENT = ROOT / "clients" / "typescript"
 STUBS = tuple(ROOT / "generated" / "typescript" / "hfgateway" / api for api in ("v1", "agents"))
-"""Those that the package ships."""
+"""The stubs that are part of the package."""
 SOURCES = ("src", "tests", "behaviours")
 ENVIRONMENT = {"npm_config_cache": str(CACHE / "npm"), "npm_config_update_notifier": "false"}
 
 
 def npm(*arguments: str | Path, cwd: Path = CLIENT) -> str:
-    """Runs npm with a cache that a second run finds; returns what it printed."""
+    """Run npm with its cache in .cache/npm; return its output. Raises StepFailedError if it fails."""
     return run("npm", *arguments, cwd=cwd, env=ENVIRONMENT)
 
 
-def built() -> Path:
-    """The client's folder, with everything installed and built."""
-    version_of("node", "--version", NODE_LOWEST)
-    with _alone():
-        with _once(CLIENT / "node_modules", CLIENT / ".npmrc", CLIENT / "package-lock.json") as stale:
+def build_client() -> Path:
+    """Install the client's dependencies and build it, each only if needed; return the client's folder.
+
+    Raises MissingToolchainError if Node is not installed or too old, StepFailedError if npm fails.
+    """
+    require_version("node", "--version", NODE_MINIMUM)
+    with _locked():
+        with _unless_current(CLIENT / "node_modules", CLIENT / ".npmrc", CLIENT / "package-lock.json") as stale:
             if stale:
                 npm("ci", "--ignore-scripts", "--no-audit", "--no-fund")
-        with _once(CLIENT / "build", *_inputs()) as stale:
+        with _unless_current(CLIENT / "build", *_inputs()) as stale:
             if stale:
                 npm("run", "clean")
                 npm("run", "build")
@@ -53,19 +56,22 @@ def _inputs() -> Iterator[Path]:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _locked() -> Iterator[None]:
     with (CLIENT / "package.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def _once(made: Path, *inputs: Path) -> Iterator[bool]:
-    """Whether the folder has to be made of these files; when it is, a stamp in it says of what."""
+def _unless_current(folder: Path, *inputs: Path) -> Iterator[bool]:
+    """Yield whether the folder must be made again because an input has changed.
+
+    At the end, the digest of the inputs is written to a stamp in the folder, unless the block raises.
+    """
     digest = hashlib.sha256()
     for path in inputs:
         digest.update(f"{path}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
-    stamp = made / ".stamp"
+    stamp = folder / ".stamp"
     stale = not stamp.exists() or stamp.read_text() != digest.hexdigest()
     yield stale
     stamp.write_text(digest.hexdigest())
@@ -73,4 +79,4 @@ def _once(made: Path, *inputs: Path) -> Iterator[bool]:
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    print(built())
+    print(build_client())

@@ -1,7 +1,8 @@
-"""Generates the synchronous client from the asynchronous one: `python tools/unasync.py [--check]`.
+"""Generate the synchronous Python client from the asynchronous one: `python tools/unasync.py [--check]`.
 
-It replaces the patterns in the table below, and formats the result with ruff. Code that the table cannot convert must
-be in a module outside `_async`, which both clients share.
+Each module of `_async` is converted by the regular expressions below and formatted with ruff. Code that they cannot
+convert belongs in a module outside `_async`, which both clients share. With --check, no file is written, and the exit
+code is 1 if a file is out of date.
 """
 
 import re
@@ -14,12 +15,13 @@ SOURCE, TARGET = PACKAGE / "_async", PACKAGE / "_sync"
 
 HEADER = "# Generated from _async by tools/unasync.py. DO NOT EDIT!\n"
 
-# Applied in this order: longer patterns come first.
+# Applied in this order: longer patterns before shorter ones that match a part of them.
 REPLACEMENTS = {
     r"\basync (def|with|for)\b": r"\1",
-    # A synchronous call returns its metadata only in this way.
+    # In a synchronous call only `with_call` gives access to the metadata.
     r"\bcall = method\((.+)\)\n\s+response = await call\n": r"response, call = method.with_call(\1)\n",
-    # Without asyncio a failed write does not hide the status of the server.
+    # A synchronous call reports the server's status itself. Only asyncio needs `result_of`, because a failed write
+    # hides the status there.
     r"\bawait result_of\((.+)\)\n": r"\1\n",
     r"\bfrom hfgateway_client\.responses import result_of\n": "",
     r"\bawait asyncio\.to_thread\((\w+), ": r"\1(",

@@ -1,6 +1,7 @@
-"""Write the version in `VERSION` into every manifest: `python tools/version.py [--check]`.
+"""Write the version in `VERSION` to every file that repeats it: `python tools/version.py [--check]`.
 
-Each ecosystem has its own manifest, and some clients report their version. This file lists all of them.
+These are the manifests of all ecosystems, and the modules of clients that report their version. With --check, no file
+is written, and the exit code is 1 if a file has another version.
 """
 
 import re
@@ -9,9 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# In each pattern the one group is the version; every match counts, and there has to be one. A file that is not there is
-# the affair of a test, which knows what clients there are.
-PLACES: tuple[tuple[str, str], ...] = (
+# Files and regular expressions whose only group is the version. Every match is replaced, and there must be at least
+# one. Files that do not exist are skipped; tests/tooling/test_version.py checks that every client is listed.
+VERSION_PATTERNS: tuple[tuple[str, str], ...] = (
     ("pyproject.toml", r'^version = "(.+)"$'),
     ("pyproject.toml", r'"hfgateway-client==(.+)"'),
     ("clients/python/pyproject.toml", r'^version = "(.+)"$'),
@@ -34,22 +35,22 @@ PLACES: tuple[tuple[str, str], ...] = (
 
 
 def with_version(text: str, pattern: str, version: str) -> str:
-    """The text with that version in all places. Raises ValueError where there is none."""
+    """Return the text with `version` in place of the group in every match. Raises ValueError if nothing matches."""
 
-    def written(match: re.Match[str]) -> str:
+    def replaced(match: re.Match[str]) -> str:
         begin, end = match.start(1) - match.start(), match.end(1) - match.start()
         return match[0][:begin] + version + match[0][end:]
 
-    changed, count = re.subn(pattern, written, text, flags=re.MULTILINE)
+    changed, count = re.subn(pattern, replaced, text, flags=re.MULTILINE)
     if not count:
-        raise ValueError(f"nothing fits {pattern}")
+        raise ValueError(f"nothing matches {pattern}")
     return changed
 
 
 def main() -> int:
     version = (ROOT / "VERSION").read_text().strip()
     stale = []
-    for name, pattern in PLACES:
+    for name, pattern in VERSION_PATTERNS:
         path = ROOT / name
         if not path.exists():
             continue
@@ -63,7 +64,7 @@ def main() -> int:
             if "--check" not in sys.argv[1:]:
                 path.write_text(wanted)
     for name in stale if "--check" in sys.argv[1:] else ():
-        print(f"{name}: is not of version {version}; run python tools/version.py", file=sys.stderr)
+        print(f"{name}: the version is not {version}; run python tools/version.py", file=sys.stderr)
     return 1 if stale and "--check" in sys.argv[1:] else 0
 
 

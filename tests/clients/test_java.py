@@ -21,7 +21,7 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.docs.markdown import Block, blocks
 from tests.durability.process import GatewayProcess
 from tools.generate import ROOT, python_tools, run
-from tools.maven import CLIENT, MAVEN_REPOSITORY, alone, mvn
+from tools.maven import CLIENT, MAVEN_REPOSITORY, exclusive_build, mvn
 
 # The first run on a machine fetches Maven's plugins.
 pytestmark = [pytest.mark.toolchain("mvn"), pytest.mark.timeout(900)]
@@ -50,7 +50,7 @@ def name_of(block: Block) -> str:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A local Maven repository, used offline, into which the client was tested, packed and installed."""
     farm = tmp_path_factory.mktemp("m2")
-    with alone():
+    with exclusive_build():
         # Link all packages that Maven has fetched; installed files stay in this folder.
         ours = shutil.ignore_patterns("hfgateway")
         shutil.copytree(MAVEN_REPOSITORY, farm, ignore=ours, copy_function=os.symlink, dirs_exist_ok=True)

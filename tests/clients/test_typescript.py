@@ -30,7 +30,7 @@ ADDRESS = "127.0.0.1:50051"
 @pytest.fixture(scope="module")
 def client() -> Path:
     """The folder of the built client."""
-    return typescript.built()
+    return typescript.build_client()
 
 
 def tool(client: Path, name: str) -> Path:

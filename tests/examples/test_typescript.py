@@ -27,7 +27,7 @@ STRICT = (
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the client that was built from this repository."""
-    client = typescript.built()
+    client = typescript.build_client()
     folder = tmp_path_factory.mktemp("examples")
     (folder / "package.json").write_text('{"private": true, "type": "module"}\n')
     modules = folder / "node_modules"

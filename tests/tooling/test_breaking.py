@@ -65,7 +65,7 @@ def test_a_previous_commit_without_protos_is_not_compared(repository: Path) -> N
     commit(repository)
     bring_protos(repository)
     commit(repository)
-    assert breaking.published() is None
+    assert breaking.last_published() is None
 
 
 def test_a_breaking_change_since_the_previous_commit_is_refused(
@@ -88,5 +88,5 @@ def test_the_last_tag_is_preferred_to_the_previous_commit(repository: Path) -> N
     change_a_type(proto)
     commit(repository)
     commit(repository)
-    assert breaking.published() == "proto-v0.10.0"
+    assert breaking.last_published() == "proto-v0.10.0"
     assert breaking.main() != 0

@@ -168,7 +168,7 @@ def test_every_kind_of_difference_is_reported_and_applied(tmp_path: Path) -> Non
     kept = frozenset({"kept"})
     found = generate.differences(wanted, present, kept)
     assert found == {"changed": "differs", "new": "missing", "old": "extra"}
-    generate.bring_in(wanted, present, found)
+    generate.apply_changes(wanted, present, found)
     assert generate.differences(wanted, present, kept) == {}
     assert sorted(path.name for path in present.iterdir()) == ["changed", "kept", "new", "same"]
 

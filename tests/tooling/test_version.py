@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from tools.generate import ROOT
-from tools.version import PLACES, with_version
+from tools.version import VERSION_PATTERNS, with_version
 
 VERSION = (ROOT / "VERSION").read_text()
-HERE = [(name, pattern) for name, pattern in PLACES if (ROOT / name).exists()]
+HERE = [(name, pattern) for name, pattern in VERSION_PATTERNS if (ROOT / name).exists()]
 
 
 def test_version_is_a_semantic_version() -> None:
@@ -35,5 +35,5 @@ def test_another_version_can_be_written_and_is_noticed(name: str, pattern: str) 
     changed = with_version(text, pattern, "9.8.7")
     assert changed != text
     assert with_version(changed, pattern, VERSION.strip()) == text
-    with pytest.raises(ValueError, match="nothing fits"):
+    with pytest.raises(ValueError, match="nothing matches"):
         with_version("", pattern, "9.8.7")

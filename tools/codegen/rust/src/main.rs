@@ -1,4 +1,4 @@
-//! `codegen DESCRIPTORS OUT`: Rust messages and gRPC stubs of a set of descriptors that protoc has written.
+//! `codegen DESCRIPTORS OUT`: generates Rust messages and gRPC stubs from a descriptor set that protoc has written.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -13,9 +13,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let set = FileDescriptorSet::decode(fs::read(descriptors)?.as_slice())?;
     tonic_prost_build::configure()
         .out_dir(out)
-        // The client makes its channels itself.
+        // The client creates its channels itself, so the stubs need no `connect` function.
         .build_transport(false)
-        // For tests that need a gateway of their own.
+        // Server traits are only for tests that implement a gateway.
         .server_mod_attribute(".", "#[cfg(feature = \"server\")]")
         .compile_fds(set)?;
     Ok(())
