@@ -1,13 +1,13 @@
-# The commands of developers; `make` alone lists them. Dependencies are installed into .venv, .cache and, because Node
-# expects it, clients/typescript/node_modules.
+# The commands for development; `make` without a target lists them. Dependencies are installed in .venv and .cache, and
+# in clients/typescript/node_modules because Node requires that location.
 
 SHELL := /bin/bash
-# The tests start hundreds of gateways. Without cached bytecode each start takes 1.9 s of processor time instead of 0.6.
+# The tests start hundreds of gateways. A start takes 0.6 s of CPU time with cached bytecode, 1.9 s without.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# The first Python that is new enough and can create a venv. Only used if there is no .venv yet.
+# The first Python 3.11 or newer that can create a venv. Only used if .venv does not exist.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
 	done)
@@ -17,16 +17,16 @@ CODEGEN := .cache/codegen/stamp
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11
 
 .PHONY: help
-help: ## print this list
+help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: .venv/.stamp-editable ## create .venv with the locked requirements and both distributions
+setup: .venv/.stamp-editable ## create .venv, and install the locked requirements, the gateway and the Python client in it
 	@:
 
 .venv/.stamp-python:
 	@test -n "$(PYTHON)" || { \
-		echo "setup: this machine has no Python 3.11 or newer with venv (Debian: apt-get install python3 python3-venv)" >&2; \
+		echo "setup: Python 3.11 or newer with venv is not installed (Debian: apt-get install python3 python3-venv)" >&2; \
 		exit 1; }
 	@echo "setup: creating .venv with $(PYTHON)"
 	@$(PYTHON) -m venv .venv
@@ -46,27 +46,27 @@ $(CODEGEN): requirements/codegen.txt | setup
 	@$(BIN)/python tools/generate.py --install --only python
 
 .PHONY: generate
-generate: setup ## generate the stubs from protos/ (Python, Go, TypeScript, Rust), and test the generator of Java
+generate: setup ## generate all stubs from protos/ (Java: only check that it works), and the synchronous Python client
 	@$(BIN)/python tools/generate.py
-	@if [ -f tools/unasync.py ]; then echo "generate: writing the sync client from the async one"; $(BIN)/python tools/unasync.py; fi
+	@if [ -f tools/unasync.py ]; then echo "generate: the synchronous Python client from the asynchronous one"; $(BIN)/python tools/unasync.py; fi
 
 .PHONY: page
-page: setup ## build the live page that the gateway serves
+page: setup ## build the script of the live page
 	@$(BIN)/python tools/page.py
 
 .PHONY: check-generated
-check-generated: setup ## fail if generated/ is not up to date with protos/, or Java stubs cannot be generated
+check-generated: setup ## fail if generated/ is out of date with protos/, or Java stubs cannot be generated
 	@$(BIN)/python tools/generate.py --check
 
 .PHONY: format
-format: setup $(CODEGEN) ## fix what ruff and buf can fix
+format: setup $(CODEGEN) ## format Python and proto files, and apply ruff's automatic fixes
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 	@$(BUF) format --write
 	@echo "format: done"
 
 .PHONY: lint
-lint: setup $(CODEGEN) ## check with ruff, mypy, import contracts and buf
+lint: setup $(CODEGEN) ## run all static checks: ruff, mypy, import contracts, buf, and the synchronous Python client
 	@echo "lint: ruff check" && $(BIN)/ruff check --quiet .
 	@echo "lint: ruff format" && $(BIN)/ruff format --quiet --check .
 	@echo "lint: mypy" && $(BIN)/mypy --no-error-summary
@@ -74,38 +74,38 @@ lint: setup $(CODEGEN) ## check with ruff, mypy, import contracts and buf
 	@echo "lint: buf lint" && $(BUF) lint
 	@echo "lint: buf format" && $(BUF) format --diff --exit-code
 	@$(BIN)/python tools/breaking.py
-	@if [ -f tools/unasync.py ]; then echo "lint: sync client"; $(BIN)/python tools/unasync.py --check; fi
+	@if [ -f tools/unasync.py ]; then echo "lint: synchronous Python client"; $(BIN)/python tools/unasync.py --check; fi
 
 .PHONY: test
-test: setup ## run all tests in parallel; WORKERS=0 runs them one after the other
+test: setup ## run all tests in parallel; WORKERS=0 runs them in one process
 	@$(BIN)/python -m pytest --numprocesses=$(or $(WORKERS),auto)
 
 .PHONY: soak-tests
-soak-tests: ## run all tests in a fresh clone, on one core, and beside busy processes; ROUNDS=3 times
+soak-tests: ## run all tests in fresh clones: alone, on one core, and with all cores busy; ROUNDS=3 sets the rounds
 	@tools/soak_tests.sh $(or $(ROUNDS),3)
 
 .PHONY: demo
-demo: setup ## run the gateway against the sandbox, with no account and no network
+demo: setup ## show the gateway with the sandbox; needs no account and no network
 	@$(BIN)/hfgateway demo
 
 .PHONY: bench
-bench: setup ## measure the gateway on this machine
+bench: setup ## run all benchmarks; fails if a goal is missed
 	@$(BIN)/python -m bench
 
 .PHONY: chaos
-chaos: setup ## run two storms of faults, kills and lost connections, and check the histories
+chaos: setup ## run two short storms of faults, kills and cut connections, and check their histories
 	@$(BIN)/python -m chaos run --storms 2 --seconds 20 --submissions 400 --settle 30
 
 .PHONY: soak
-soak: setup ## the same with 10,000 submissions, for at most twenty minutes
+soak: setup ## run two long storms with 10,000 submissions in total, for at most 20 minutes
 	@$(BIN)/python -m chaos run --storms 2 --seconds 300 --submissions 5000 --settle 150
 
 .PHONY: simulate
-simulate: setup ## run the deterministic simulation; SEEDS=1000 sets the number, SEEDS=5000-9999 the range
+simulate: setup ## run the deterministic simulation; SEEDS=1000 sets the number of seeds, SEEDS=5000-9999 their range
 	@$(BIN)/python -m tests.simulation $(or $(SEEDS),1000)
 
 .PHONY: lock
-lock: setup ## update the lock files; UPGRADE=1 takes newer versions
+lock: setup ## update all lock files; UPGRADE=1 also upgrades the locked versions
 	@for name in server dev codegen; do \
 		echo "lock: requirements/$$name.txt"; \
 		$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
@@ -130,7 +130,7 @@ lock: setup ## update the lock files; UPGRADE=1 takes newer versions
 	else echo "!!! SKIPPED: Cargo.lock of tools/codegen/rust and clients/rust: cargo is not installed" >&2; fi
 
 .PHONY: clean
-clean: ## remove .venv, .cache and all build results
+clean: ## delete .venv, .cache and all build output
 	@rm -rf clients/typescript/node_modules clients/typescript/dist clients/typescript/build clients/java/target
 	@rm -rf .venv .cache dist build clients/go/build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,8 @@
-"""What holds for every run of tests: it stays on this machine, it ends, and no missing toolchain goes unnoticed.
+"""The rules of every test run: no network, no stuck test, and no unnoticed skip because of a missing toolchain.
 
-With `-n` files run side by side, those first that last longest: docs/decisions/0022-tests-run-side-by-side.md.
+`OutsideWorldGuard` fails tests that connect to another machine, `Watchdog` ends a stuck process, and `Toolchains`
+reports missing toolchains. With pytest-xdist (`-n`), whole files run in parallel, the longest first. See
+docs/decisions/0022-tests-run-side-by-side.md.
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ from xdist.workermanage import WorkerController
 
 from tests.support.watchdog import Watchdog
 
-WORKERS_FOR_A_CORE, MOST_WORKERS = 2, 8
-"""Tests mostly wait: for processes, for sockets, for the end of a time."""
+WORKERS_PER_CORE, MAX_WORKERS = 2, 8
+"""More than one worker per core, because tests mostly wait for processes, sockets and timers."""
 
 LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/durability/test_kill.py",),
-    # What the clients' builds have in common: Maven's target folder, Cargo's, node_modules.
+    # These share build folders: Maven's and Cargo's target folders, and node_modules.
     ("tests/clients/test_behaviours.py", "tests/clients/test_java.py", "tests/clients/test_rust.py"),
     ("tests/clients/test_go.py", "tests/conformance/test_connect.py", "tests/conformance/test_grpc_tools.py"),
     ("tests/clients/test_typescript.py", "tests/examples/test_typescript.py", "tests/tooling/test_generated.py"),
@@ -54,13 +56,16 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/durability/test_restart.py",),
     ("tests/callbacks/test_command.py",),
 )
-"""The run would wait for these at its end. The files of one line share what they build, or would keep all cores busy:
-one worker runs them in turn. Every other file is a line by itself."""
-LINES = {file: number for number, files in enumerate(LONGEST_FIRST) for file in files}
+"""The lines that start first, because the run would otherwise wait for one of them at its end.
+
+A line is a group of files that one worker runs one after the other, because they share a build or because each of them
+keeps all cores busy. Every file that is not listed is a line by itself.
+"""
+LINE_NUMBERS = {file: number for number, files in enumerate(LONGEST_FIRST) for file in files}
 
 
 class OutsideWorldError(RuntimeError):
-    """A test tried to reach something that is not this machine."""
+    """A test tried to connect to another machine, or to look up its name."""
 
 
 def _is_address(host: str) -> bool:
@@ -80,10 +85,11 @@ def _is_loopback(host: str) -> bool:
 
 
 class OutsideWorldGuard:
-    """Refuses every connection and every look-up of a name that leaves this machine, and fails the test that tried.
+    """Refuses connections and name look-ups beyond this machine, and fails the test that tried one.
 
-    An audit hook sees all of Python's sockets (asyncio's, those of other threads, functions imported before us), which
-    patches of the socket module do not. It does not see gRPC's own sockets, which are made in C.
+    Unlike patches of the socket module, an audit hook sees all of Python's sockets: those of asyncio and of other
+    threads, and those of modules that imported socket functions earlier. It does not see the sockets of gRPC, which are
+    created in C.
     """
 
     def __init__(self) -> None:
@@ -91,12 +97,12 @@ class OutsideWorldGuard:
         sys.addaudithook(self._audit)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        # Called for every import, open and more: the first line has to be cheap.
+        # Python calls this for every import, every open() and more, so the first check must be cheap.
         if not event.startswith("socket."):
             return
         if event in {"socket.connect", "socket.sendto", "socket.sendmsg"}:
             address = arguments[1]
-            # Unix sockets have a path, netlink has numbers, a datagram socket that is connected has nothing.
+            # A Unix socket has a path, a netlink socket has numbers, and a connected datagram socket has no address.
             if isinstance(address, tuple) and isinstance(address[0], str) and not _is_loopback(address[0]):
                 self._refuse(f"{event}: {address}")
         elif event in {"socket.getaddrinfo", "socket.gethostbyname"}:
@@ -106,11 +112,11 @@ class OutsideWorldGuard:
 
     def _look_up(self, event: str, host: str | bytes | None) -> None:
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else host or ""
-        # An address is not looked up anywhere; whether it may be connected to is decided when somebody does.
+        # An address needs no resolver. A connection to it is checked when it is made.
         if not name or _is_address(name) or _is_loopback(name):
             return
         if name.rstrip(".").endswith(".invalid"):
-            # The reserved domain never exists: the answer is known, and no resolver is asked for it.
+            # The reserved domain never exists. Fail as a resolver would, without asking one.
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         self._refuse(f"{event}: {name}")
 
@@ -118,34 +124,37 @@ class OutsideWorldGuard:
         self.attempts.append(attempt)
         raise OutsideWorldError(attempt)
 
-    def _judged(self) -> Generator[None, Any, Any]:
-        """What a test swallows fails it all the same: code that retries refused connections must not hide them."""
+    def _fail_after_attempts(self) -> Generator[None, Any, Any]:
+        """Fail a test that made an attempt, even if it swallowed the error, as code that retries connections does."""
         try:
             result = yield
         except BaseException as error:
             if self.attempts:
-                error.add_note(f"The test reached out of this machine: {'; '.join(self.attempts)}")
+                error.add_note(f"The test tried to reach another machine: {'; '.join(self.attempts)}")
                 self.attempts.clear()
             raise
         if self.attempts:
             attempts = "; ".join(self.attempts)
             self.attempts.clear()
-            pytest.fail(f"The test reached out of this machine: {attempts}", pytrace=False)
+            pytest.fail(f"The test tried to reach another machine: {attempts}", pytrace=False)
         return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None, Any, Any]:
-        return (yield from self._judged())
+        return (yield from self._fail_after_attempts())
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self) -> Generator[None, Any, Any]:
-        return (yield from self._judged())
+        return (yield from self._fail_after_attempts())
 
 
 class Toolchains:
-    """Skips what needs a toolchain that is not here, and says so at the end; with CI=true it is a failure."""
+    """Skips tests whose toolchain is not installed, and lists the toolchains in the summary. If CI=true, they fail.
 
-    PROPERTY = "lacks toolchain"
+    A test names its toolchain, which is a command, with `@pytest.mark.toolchain(name)`.
+    """
+
+    PROPERTY = "missing toolchain"
 
     def __init__(self) -> None:
         self.skipped: defaultdict[str, int] = defaultdict(int)
@@ -157,8 +166,8 @@ class Toolchains:
             if shutil.which(name) is not None:
                 continue
             if os.environ.get("CI") == "true":
-                pytest.fail(f"{name} is not installed, and CI=true lets nothing be skipped", pytrace=False)
-            # A worker tells it to whoever sums up, as a part of the test's report.
+                pytest.fail(f"{name} is not installed, and CI=true forbids skips", pytrace=False)
+            # The controlling process prints the summary. It gets the name from a worker with the test's report.
             item.user_properties.append((self.PROPERTY, name))
             pytest.skip(f"{name} is not installed")
 
@@ -170,28 +179,30 @@ class Toolchains:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for name, count in sorted(self.skipped.items()):
-            line = f"SKIPPED for want of a toolchain: {name} ({count} {'test' if count == 1 else 'tests'})"
+            line = f"SKIPPED because of a missing toolchain: {name} ({count} {'test' if count == 1 else 'tests'})"
             terminalreporter.write_line(line, red=True, bold=True)
 
 
-class Lines(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
-    """Gives each worker one line after the other: what tests of a file share is made once."""
+class LineScheduling(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
+    """Assigns whole lines to workers, so that fixtures that the tests of a file share are created once."""
 
     def _split_scope(self, nodeid: str) -> str:
+        """Return the first file of the test's line. xdist runs all tests with the same scope in one worker."""
         file = str(super()._split_scope(nodeid))
-        return LONGEST_FIRST[LINES[file]][0] if file in LINES else file
+        return LONGEST_FIRST[LINE_NUMBERS[file]][0] if file in LINE_NUMBERS else file
 
     def schedule(self) -> None:
         super().schedule()
-        # A worker begins its last test when it has been told that no other follows. xdist forgets to tell this to one
-        # that replaces a crashed worker and gets a single test.
+        # A worker starts its last test only after the message that no other test follows. xdist does not send that
+        # message to a worker that replaces a crashed one and is assigned a single test.
         for node in self.nodes:
             self._reschedule(node)
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Return the test that a worker crashed in, and hand out the tests that it had not begun.
+        """Return the test in which a worker crashed, and reassign the tests that it had not started.
 
-        xdist would hand out the crashed test again, and files whose tests have all ended, which never end again.
+        The method of xdist would also reassign the crashed test, and files without unfinished tests, which would never
+        be complete.
         """
         units = self.assigned_work.pop(node)
         pending = [test for unit in units.values() for test, ended in unit.items() if not ended]
@@ -205,35 +216,39 @@ class Lines(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
         return str(pending[0])
 
 
-def cores() -> int:
-    """Those that this process may use, where the system tells: `taskset` and containers leave some out."""
+def usable_cores() -> int:
+    """Return the number of cores that this process may use, which `taskset` and containers can limit.
+
+    Systems without CPU affinity report all cores.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means."""
-    return min(WORKERS_FOR_A_CORE * cores(), MOST_WORKERS)
+    """Return the number of workers for `-n auto`."""
+    return min(WORKERS_PER_CORE * usable_cores(), MAX_WORKERS)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lines:
-    # In the order of the tests, and not of the number of tests in a file.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LineScheduling:
+    # By default xdist starts with the files that have the most tests, which are not the longest ones.
     config.option.loadscopereorder = False
-    return Lines(config, log)
+    return LineScheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort the tests by their lines in a worker. Without `-n`, the order is unchanged."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: LINES.get(item.nodeid.partition("::")[0], len(LONGEST_FIRST)))
+        items.sort(key=lambda item: LINE_NUMBERS.get(item.nodeid.partition("::")[0], len(LONGEST_FIRST)))
 
 
 def pytest_collection_finish() -> None:
-    """Keep the collector off the modules and tests, which all last as long as the process."""
+    """Exclude modules and tests from garbage collection, because they exist until the process ends."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Registered rather than defined as hooks here: those would hold for tests/ only, not for clients/python/tests.
+    # Hooks in this file would apply to tests/ only. Registered plugins also apply to clients/python/tests.
     config.pluginmanager.register(OutsideWorldGuard(), "outside-world-guard")
     config.pluginmanager.register(Toolchains(), "toolchains")
     config.pluginmanager.register(Watchdog(config), "watchdog")

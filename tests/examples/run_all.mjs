@@ -1,5 +1,5 @@
-// `node run_all.mjs FILE...`: run programs one after the other, and tell as JSON lines what each printed.
-// One process for all of them: that Node starts is not what is tested.
+// `node run_all.mjs FILE...`: runs programs one after the other, and prints the output of each as a line of JSON. All
+// run in one process to save the start-up time of Node.
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 

@@ -26,7 +26,7 @@ def run_pytest(
         "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
         "filterwarnings = error\nmarkers = toolchain(name): needs it\n"
     )
-    # Hide also that this test may run in a worker.
+    # Without the PYTEST_ variables the run does not notice that this test may run in a worker.
     inherited = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PYTEST_")}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, "."],
@@ -66,7 +66,7 @@ def test_a_test_that_connects_to_another_machine_fails(tmp_path: Path, test: str
     assert outcome.returncode == 1, outcome.stdout
     assert "1 failed" in outcome.stdout
     assert "192.0.2.1" in outcome.stdout or "2001:db8::1" in outcome.stdout or "nosuch.example" in outcome.stdout
-    assert "reached out of this machine" in outcome.stdout
+    assert "tried to reach another machine" in outcome.stdout
 
 
 STAYS = """
@@ -126,7 +126,7 @@ SIDE_BY_SIDE = pytest.mark.parametrize("arguments", [(), ("--numprocesses=2",)],
 def test_a_missing_toolchain_is_skipped_loudly(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     outcome = run_pytest(tmp_path, NEEDS_A_TOOLCHAIN, *arguments)
     assert outcome.returncode == 0, outcome.stdout
-    assert "SKIPPED for want of a toolchain: no-such-tool (1 test)" in outcome.stdout
+    assert "SKIPPED because of a missing toolchain: no-such-tool (1 test)" in outcome.stdout
     assert "1 passed, 1 skipped" in outcome.stdout.splitlines()[-1]
 
 

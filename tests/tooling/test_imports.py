@@ -71,7 +71,7 @@ def test_every_library_of_the_gateway_is_named_by_a_contract() -> None:
         ("rpc/new.py", "from gateway.rpc import over_grpc", "Handlers do not import their transport adapters"),
         ("generations/new.py", "import sqlite3", "Only the store imports the database"),
         ("sandbox/new.py", "from gateway import headers", "The sandbox imports nothing of the gateway"),
-        ("new.py", "", "Imports point inwards, and every package has its place"),
+        ("new.py", "", "Every package has a layer and imports only lower layers"),
     ],
 )
 def test_a_contract_refuses_what_it_does_not_name(file: str, line: str, contract: str, tmp_path: Path) -> None:
