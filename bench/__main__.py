@@ -48,9 +48,9 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "upload": upload.run,
     "attack": attack.run,
 }
-LONGEST = {"charges": 2400.0, "crowd": 900.0, "goodput": 900.0}
-USUALLY = 300.0
-"""The time limit of a benchmark in seconds, if LONGEST has none."""
+TIME_LIMITS = {"charges": 2400.0, "crowd": 900.0, "goodput": 900.0}
+DEFAULT_TIME_LIMIT = 300.0
+"""The time limit of a benchmark in seconds, if TIME_LIMITS has none."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -88,7 +88,7 @@ async def _measure(names: list[str], effort: Effort, *, busy: bool) -> dict[str,
         if busy:
             await stack.enter_async_context(processes.spawned(processes.BUSY, {}))
         for name in names:
-            async with asyncio.timeout(LONGEST.get(name, USUALLY)):
+            async with asyncio.timeout(TIME_LIMITS.get(name, DEFAULT_TIME_LIMIT)):
                 found[name] = await BENCHMARKS[name](effort)
             print(f"\n{name}{' (busy)' if busy else ''}\n\n{table(found[name])}", flush=True)
     return found

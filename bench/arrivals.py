@@ -25,8 +25,9 @@ from hfgateway.v1 import generation_service_pb2 as pb
 
 CONNECTIONS = 60
 """Each carries 100 calls. Further callers wait, as in any gRPC client."""
-TURN = 0.002
-REST = 2.0
+LOOP_PAUSE = 0.002
+"""Seconds between two rounds of a loop, in which responses are received."""
+REFUSAL_PAUSE = 2.0
 """Seconds that a caller pauses after a refusal, about as long as the gateway asks for."""
 OUTCOMES = {0: "ok", 1: "dropped", 4: "missed", 8: "refused", NO_STATUS: "dropped"}
 """The outcome by the status of a call. Other statuses are faults."""
@@ -36,7 +37,7 @@ OUTCOMES = {0: "ok", 1: "dropped", 4: "missed", 8: "refused", NO_STATUS: "droppe
 class Caller:
     """A caller: the time of its arrival, and its current call."""
 
-    came: float
+    arrived: float
     connection: Connection | None = None
     number: int = 0
     answered: bool = False
@@ -58,52 +59,55 @@ class Arrivals:
         """Open all connections to the gateway."""
         self._connections = [await connect(address, self._ended) for _ in range(CONNECTIONS)]
 
-    async def carry_out(self, plan: dict[str, Any]) -> dict[str, Any]:
-        """Run a plan; returns the results between its `lead` and its end. Only responses in that time count."""
-        asyncio.get_running_loop().call_later(plan["lead"], self._forget)
+    async def run_plan(self, plan: dict[str, Any]) -> dict[str, Any]:
+        """Run a plan; returns its results. Only responses after the warm-up of `lead` seconds count."""
+        asyncio.get_running_loop().call_later(plan["lead"], self._reset_results)
         self._head = head(SUBMIT, plan["deadline"])
         cpu, start = time.process_time(), time.perf_counter()
         end = start + plan["seconds"]
         if "rate" in plan:
-            behind = await self._open(start, end, plan["rate"], plan["deadline"])
+            behind = await self._open_loop(start, end, plan["rate"], plan["deadline"])
         else:
-            behind = await self._closed(start, end, plan["in_flight"], plan["lead"] / 2)
+            behind = await self._closed_loop(start, end, plan["in_flight"], plan["lead"] / 2)
         used = (time.process_time() - cpu) / (time.perf_counter() - start)
         return {
             "counts": dict(self._outcomes),
-            "p50": self._within(0.5),
-            "p99": self._within(0.99),
+            "p50": self._response_time(0.5),
+            "p99": self._response_time(0.99),
             "behind": behind,
             "cpu": used,
         }
 
-    def _forget(self) -> None:
+    def _reset_results(self) -> None:
         self._outcomes.clear()
         self._seconds.clear()
 
-    async def _open(self, start: float, end: float, rate: float, patience: float) -> float:
-        """Run an open loop with constant gaps between callers; returns the largest delay of a start in seconds."""
+    async def _open_loop(self, start: float, end: float, rate: float, deadline: float) -> float:
+        """Run an open loop with constant gaps between callers; returns the largest delay of a caller in seconds.
+
+        Callers give up `deadline` seconds after their arrival.
+        """
         waiting: deque[Caller] = deque()
-        patient: deque[Caller] = deque()
+        unexpired: deque[Caller] = deque()
         due, behind = start, 0.0
         while (now := time.perf_counter()) < end:
             behind = max(behind, now - due)
             while due <= now:
                 caller = Caller(due)
                 waiting.append(caller)
-                patient.append(caller)
-                self._outcomes["came"] += 1
+                unexpired.append(caller)
+                self._outcomes["arrived"] += 1
                 due += 1 / rate
             while waiting and (waiting[0].answered or self._start(waiting[0])):
                 waiting.popleft()
-            while patient and now - patient[0].came > patience:
-                self._give_up(patient.popleft(), "missed")
+            while unexpired and now - unexpired[0].arrived > deadline:
+                self._give_up(unexpired.popleft(), "missed")
             await self._pause()
-        await self._leave(patient)
+        await self._give_up_all(unexpired)
         return behind
 
-    async def _closed(self, start: float, end: float, in_flight: int, ramp: float) -> float:
-        """Run a closed loop. Callers start one after another, and call again after a response or a pause."""
+    async def _closed_loop(self, start: float, end: float, in_flight: int, ramp: float) -> float:
+        """Run a closed loop. Callers start within `ramp` seconds, and call again after a response or a pause."""
         callers: list[Caller] = []
         ready: deque[Caller] = deque()
         resting: deque[tuple[float, Caller]] = deque()
@@ -118,17 +122,17 @@ class Arrivals:
                 if outcome == "ok":
                     ready.append(caller)
                 else:
-                    resting.append((now + REST, caller))
+                    resting.append((now + REFUSAL_PAUSE, caller))
             while resting and resting[0][0] <= now:
                 ready.append(resting.popleft()[1])
             while ready:
-                ready[0].came, ready[0].answered = now, False
+                ready[0].arrived, ready[0].answered = now, False
                 if not self._start(ready[0]):
                     break
                 ready.popleft()
-                self._outcomes["came"] += 1
+                self._outcomes["arrived"] += 1
             await self._pause()
-        await self._leave(callers)
+        await self._give_up_all(callers)
         return 0.0
 
     def _start(self, caller: Caller) -> bool:
@@ -148,7 +152,7 @@ class Arrivals:
         call.answered = True
         self._outcomes[outcome] += 1
         if outcome == "ok":
-            self._seconds.append(time.perf_counter() - call.came)
+            self._seconds.append(time.perf_counter() - call.arrived)
         self._answered.append((call, outcome))
 
     def _give_up(self, caller: Caller, outcome: str) -> None:
@@ -158,7 +162,7 @@ class Arrivals:
             if caller.connection is not None:
                 caller.connection.cancel(caller.number)
 
-    async def _leave(self, callers: Sequence[Caller] | deque[Caller]) -> None:
+    async def _give_up_all(self, callers: Sequence[Caller] | deque[Caller]) -> None:
         for caller in callers:
             self._give_up(caller, "unanswered")
         await self._pause()
@@ -166,9 +170,9 @@ class Arrivals:
     async def _pause(self) -> None:
         for connection in self._connections:
             connection.flush()
-        await asyncio.sleep(TURN)
+        await asyncio.sleep(LOOP_PAUSE)
 
-    def _within(self, share: float) -> float | None:
+    def _response_time(self, share: float) -> float | None:
         """Return the quantile of the response times of successful calls, in seconds."""
         return sorted(self._seconds)[int(share * (len(self._seconds) - 1))] if self._seconds else None
 
@@ -190,7 +194,7 @@ async def main(address: str) -> None:
     await arrivals.connect(address)
     print(f"arrivals: on {address}", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        print(json.dumps(await arrivals.carry_out(json.loads(line))), flush=True)
+        print(json.dumps(await arrivals.run_plan(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

@@ -113,33 +113,33 @@ async def run(effort: Effort) -> list[Figure]:
         async with processes.running(processes.UPSTREAM) as higgsfield:
             settings = processes.gateway_settings(higgsfield.address, Path(folder))
             settings |= {"HFGATEWAY_AUTH": "keys", "HFGATEWAY_HTTP_ADDRESS": http}
-            key = await _key(settings)
+            key = await _create_key(settings)
             async with (
                 processes.running(processes.GATEWAY, settings) as gateway,
                 processes.running(processes.BASELINE) as bare,
                 grpc.aio.insecure_channel(gateway.address) as channel,
                 grpc.aio.insecure_channel(bare.address) as bare_channel,
             ):
-                get = await _getter(channel, key)
+                get = await _get_caller(channel, key)
                 echo = bare_channel.unary_unary(ANSWER)
                 await bare_channel.unary_unary(KEEP)(b"x" * 500)
                 calls = [get, lambda: echo(b"x" * 40)]
                 await _p99s(calls, asyncio.sleep(2 * effort.seconds))  # a warm-up: first calls are slower
-                figures.append(_during("nothing", await _p99s(calls, asyncio.sleep(2 * effort.seconds)), None))
+                figures.append(_get_figure("nothing", await _p99s(calls, asyncio.sleep(2 * effort.seconds)), None))
                 for name in ATTACKS:
                     count = round(counts[name] * scale)
                     before = gateway.memory()
                     target = Target(gateway.address, http)
                     found = await _p99s(calls, _attack(name, target, count, 3 * effort.seconds))
-                    after = await _settled(gateway, before)
+                    after = await _memory_after(gateway, before)
                     about = f"{count} {_NAMES[name]}"
-                    figures.append(_during(about, found, at_most(50.0)))
+                    figures.append(_get_figure(about, found, at_most(50.0)))
                     mib = 1 << 20
                     figures.append(ratio(f"memory after {about}", "MiB", [after / mib], [before / mib], at_most(1.10)))
     return figures
 
 
-async def _key(settings: dict[str, str]) -> str:
+async def _create_key(settings: dict[str, str]) -> str:
     """Create an API key before the gateway starts."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", "keys", "create", "--tenant", "bench",
@@ -149,8 +149,8 @@ async def _key(settings: dict[str, str]) -> str:
     return out.decode().strip()
 
 
-async def _getter(channel: grpc.aio.Channel, key: str) -> Call:
-    """A caller that gets its own generation repeatedly over one connection."""
+async def _get_caller(channel: grpc.aio.Channel, key: str) -> Call:
+    """Submit a generation; returns a call of Get for it."""
     metadata = (("authorization", f"Bearer {key}"),)
     answer = await channel.unary_unary(SUBMIT)(with_key(model_submission()), metadata=metadata)
     name = pb.SubmitGenerationResponse.FromString(answer).generation.id
@@ -172,7 +172,7 @@ async def _p99s(calls: Sequence[Call], attack: Coroutine[Any, Any, object]) -> l
     return [sorted(times)[len(times) * 99 // 100] for times in taken]
 
 
-def _during(about: str, found: Sequence[float], goal: Goal | None) -> Figure:
+def _get_figure(about: str, found: Sequence[float], goal: Goal | None) -> Figure:
     """Return a figure of the gateway's Get, with the echo of a bare server at the same time as its baseline."""
     ours, bare = found
     return Figure(f"Get during {about}, p99", "ms", ours, bare, Judged.VALUE, ours, goal)
@@ -189,8 +189,8 @@ async def _attack(name: str, target: Target, count: int, seconds: float) -> None
             process.kill()
 
 
-async def _settled(gateway: processes.Server, before: int) -> int:
-    """Return the resident memory in bytes when it has been released, or after SETTLE seconds."""
+async def _memory_after(gateway: processes.Server, before: int) -> int:
+    """Wait until the memory has been released, at most SETTLE seconds; returns the resident memory in bytes."""
     end = time.perf_counter() + SETTLE
     while (now := gateway.memory()) > 1.05 * before and time.perf_counter() < end:  # noqa: ASYNC110
         await asyncio.sleep(0.5)

@@ -49,7 +49,7 @@ async def run(effort: Effort) -> list[Figure]:
         for connections in CONNECTIONS:
             bare[connections].append(await _bare(connections, effort.burst))
             ours[connections].append(await _ours(connections, effort.burst))
-        others.append(await _beside_a_crowd(round(MORE * effort.burst)))
+        others.append(await _longest_during_crowd(round(MORE * effort.burst)))
     figures = []
     for connections in CONNECTIONS:
         name = f"{effort.burst:,} watches at once over {connections} connections"
@@ -95,10 +95,10 @@ async def _ours(connections: int, count: int) -> Crowd:
         return await _open(gateway, connections, WATCH, await _watchable(one.unary(SUBMIT)), count)
 
 
-async def _beside_a_crowd(count: int) -> tuple[float, float]:
+async def _longest_during_crowd(count: int) -> tuple[float, float]:
     """Return the longest watch and the longest submission of another tenant, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        crowded, other = [await _key(Path(folder), tenant) for tenant in ("crowd", "other")]
+        crowded, other = [await _create_key(Path(folder), tenant) for tenant in ("crowd", "other")]
         async with (
             _gateway(Path(folder), HFGATEWAY_AUTH="keys") as gateway,
             processes.running(("bench.watchers", gateway.address, "10", crowded)) as watchers,
@@ -110,15 +110,15 @@ async def _beside_a_crowd(count: int) -> tuple[float, float]:
             crowd = asyncio.create_task(_opened(watchers, WATCH, request, count))
             watch = _Signed(channel.unary_stream(WATCH), other)
             taken = await asyncio.gather(
-                _again_and_again(crowd, lambda: watch(watched).read()),
-                _again_and_again(crowd, lambda: submit(with_key(model_submission()))),
+                _longest_call(crowd, lambda: watch(watched).read()),
+                _longest_call(crowd, lambda: submit(with_key(model_submission()))),
             )
             await crowd
             return taken[0], taken[1]
 
 
-async def _again_and_again(crowd: "asyncio.Task[Any]", call: Any) -> float:
-    """Return the longest duration of a call while the watches are opened; infinity if a call fails."""
+async def _longest_call(crowd: "asyncio.Task[Any]", call: Any) -> float:
+    """Call repeatedly until all watches are open; returns the longest duration in seconds, infinity if a call fails."""
     longest = 0.0
 
     async def one() -> None:
@@ -139,7 +139,7 @@ async def _again_and_again(crowd: "asyncio.Task[Any]", call: Any) -> float:
 
 
 class _Signed:
-    """A method that is called with an API key."""
+    """A method that is called with an API key in its metadata."""
 
     def __init__(self, method: Any, authorization: str) -> None:
         self._method = method
@@ -158,7 +158,7 @@ async def _watchable(submit: Any) -> bytes:
     return content
 
 
-async def _key(folder: Path, tenant: str) -> str:
+async def _create_key(folder: Path, tenant: str) -> str:
     async with processes.spawned((*KEYS, tenant), processes.gateway_settings("127.0.0.1:9", folder)) as made:
         return f"Bearer {await made.line()}"
 

@@ -72,7 +72,10 @@ class Figure:
 
 
 def ratio(name: str, unit: str, ours: Sequence[float], baseline: Sequence[float], goal: Goal | None = None) -> Figure:
-    """Judged by the median of the rounds' own ratios: the machine drifts between rounds, less within one."""
+    """Return a figure that is judged by the median of each round's ratio to its own baseline.
+
+    The speed of the machine changes more between rounds than within one.
+    """
     ratios = [one / other for one, other in zip(ours, baseline, strict=True)]
     return Figure(
         name, unit, statistics.median(ours), statistics.median(baseline), Judged.RATIO, statistics.median(ratios), goal

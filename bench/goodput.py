@@ -65,7 +65,7 @@ class Scene:
 
     gateway: Server
     callers: Server
-    lookers: Channels
+    observers: Channels
     live: bytes
     """Gets a generation that does not end."""
     effort: Effort
@@ -74,44 +74,45 @@ class Scene:
         """Run one load: the warm-up, then the measured time."""
         lead, counted, patience = (self.effort.seconds * units for units in (LEAD, COUNTED, PATIENCE))
         content = {"lead": lead, "seconds": lead + counted, "deadline": patience} | plan
-        looking = asyncio.create_task(self._look())
+        observing = asyncio.create_task(self._observe())
         answer = asyncio.create_task(self.callers.ask(json.dumps(content)))
         await asyncio.sleep(lead)
         cpu = self.gateway.cpu()
         report = json.loads(await answer)
         used = self.gateway.cpu() - cpu
-        looking.cancel()
-        statuses, memory = await looking
+        observing.cancel()
+        statuses, memory = await observing
         good = report["counts"].get("ok", 0)
         if not good and self.effort.rounds > 1:
             raise RuntimeError(f"no call succeeded: {report}")
-        good = max(good, 1)  # in a quick run no generation has time to end
+        good = max(good, 1)  # a quick run is too short for a generation to end
         return Phase(good / counted, good / used, memory, statuses, report)
 
     async def capacity(self) -> Phase:
         """Return the highest rate that the gateway reaches under any load."""
-        best = await self._busy()
-        while (more := await self._then_rest(rate=2 * best.good)).good > GROWS * best.good and self.effort.rounds > 1:
+        best = await self._load_of_one_core()
+        while (more := await self._load_alone(rate=2 * best.good)).good > GROWS * best.good and self.effort.rounds > 1:
             best = more
         return max(best, more, key=lambda phase: phase.good)
 
-    async def _busy(self) -> Phase:
-        """Return the number of callers that keeps a core busy."""
+    async def _load_of_one_core(self) -> Phase:
+        """Run closed loops until the gateway uses a whole core; return the result of the last load."""
         callers = FIRST_CALLERS
-        phase = await self._then_rest(in_flight=callers)
+        phase = await self._load_alone(in_flight=callers)
         busy = phase.good / phase.good_per_cpu
         if busy < ALL_OF_A_CORE:
-            phase = await self._then_rest(in_flight=round(callers * ENOUGH / busy))
+            phase = await self._load_alone(in_flight=round(callers * ENOUGH / busy))
         return phase
 
-    async def _then_rest(self, **plan: float) -> Phase:
+    async def _load_alone(self, **plan: float) -> Phase:
+        """Run one load, and wait until the gateway has recovered from it."""
         phase = await self.load(**plan)
-        await self.rest()
+        await self.recovery_time()
         return phase
 
-    async def rest(self) -> float:
+    async def recovery_time(self) -> float:
         """Return the seconds until a single submission is stored without delay again."""
-        submit = self.lookers.unary(SUBMIT)
+        submit = self.observers.unary(SUBMIT)
         request = model_submission() + pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_STORED).SerializeToString()
         start = time.perf_counter()
         while (now := time.perf_counter()) < start + RECOVERED_WITHIN:
@@ -121,9 +122,9 @@ class Scene:
             await asyncio.sleep(SOON - min(time.perf_counter() - now, SOON))
         return time.perf_counter() - start
 
-    async def _look(self) -> tuple[list[float], int]:
+    async def _observe(self) -> tuple[list[float], int]:
         """Record the durations of Get calls in ms (infinity if they fail) and the peak memory, until canceled."""
-        get = self.lookers.unary(GET)
+        get = self.observers.unary(GET)
         statuses, memory = [], 0
         with contextlib.suppress(asyncio.CancelledError):
             while True:
@@ -145,7 +146,7 @@ async def run(effort: Effort) -> list[Figure]:
         floods, recovered = [], []
         for times in TIMES:
             floods.append(await scene.load(rate=times * capacity.good))
-            recovered.append(await scene.rest())
+            recovered.append(await scene.recovery_time())
     # If one of the floods reaches a higher rate, that is the peak.
     good = max(one.good for one in (capacity, *floods))
     per_cpu = max(one.good_per_cpu for one in (capacity, *floods))
@@ -154,27 +155,27 @@ async def run(effort: Effort) -> list[Figure]:
         name = f"goodput at {times} times capacity"
         figures += [
             ratio(name, "generations/s", [flood.good], [good]),
-            ratio(name, "generations/s of server CPU", [flood.good_per_cpu], [per_cpu], beyond(times)),
+            ratio(name, "generations/s of server CPU", [flood.good_per_cpu], [per_cpu], goal_at(times)),
         ]
-    return [*figures, *_rest(floods[-1], recovered)]
+    return [*figures, *_other_figures(floods[-1], recovered)]
 
 
-def beyond(times: int) -> Goal | None:
+def goal_at(times: int) -> Goal | None:
     """Return the goal at a multiple of the capacity; None at the capacity itself, where all polls are on time."""
     return at_least(0.8) if times > 1 else None
 
 
-def _rest(flood: Phase, recovered: list[float]) -> list[Figure]:
+def _other_figures(flood: Phase, recovered: list[float]) -> list[Figure]:
     """Return the other figures of the largest flood."""
     statuses, counts = sorted(flood.statuses), flood.report["counts"]
-    came = max(counts.get("came", 0), 1)
+    arrivals = max(counts.get("arrived", 0), 1)
     name = f"at {TIMES[-1]} times capacity"
     return [
         value(f"{name}: status calls, p50", "ms", statistics.median(statuses), at_most(100)),
         value(f"{name}: status calls, p99", "ms", statuses[int(0.99 * (len(statuses) - 1))], at_most(1000)),
         value(f"{name}: most memory", "MB", flood.memory / 2**20, at_most(MOST_MEMORY)),
-        value(f"{name}: refused with a delay", "% of callers", 100 * counts.get("refused", 0) / came),
-        value(f"{name}: dropped by gRPC", "% of callers", 100 * counts.get("dropped", 0) / came),
+        value(f"{name}: refused with a delay", "% of callers", 100 * counts.get("refused", 0) / arrivals),
+        value(f"{name}: dropped by gRPC", "% of callers", 100 * counts.get("dropped", 0) / arrivals),
         value(f"{name}: CPU of the callers' process", "cores", flood.report["cpu"]),
         value("recovery: time until a submission is stored at once", "s", max(recovered), at_most(10)),
     ]
@@ -190,10 +191,10 @@ async def _scene(effort: Effort) -> AsyncIterator[Scene]:
                 processes.GATEWAY, processes.gateway_settings(sandbox.address, Path(folder)) | polled
             ) as gateway,
             processes.running(("bench.arrivals", gateway.address)) as callers,
-            channels(gateway, 1) as lookers,
+            channels(gateway, 1) as observers,
         ):
             async with httpx.AsyncClient() as client:
                 await client.post(f"http://{sandbox.address}/__account", json={"credits": "1000000000"})
-            answer = await lookers.unary(SUBMIT)(with_key(model_submission("one that takes long [slow=36000]")))
+            answer = await observers.unary(SUBMIT)(with_key(model_submission("one that takes long [slow=36000]")))
             name = pb.SubmitGenerationResponse.FromString(answer).generation.id
-            yield Scene(gateway, callers, lookers, pb.GetGenerationRequest(id=name).SerializeToString(), effort)
+            yield Scene(gateway, callers, observers, pb.GetGenerationRequest(id=name).SerializeToString(), effort)

@@ -29,10 +29,10 @@ async def run(effort: Effort) -> list[Figure]:
     for name, (median, sigma, calls_goal, delay_goal) in TRACES.items():
         trace = _trace(median, sigma)
         learned, measured = trace[:REMEMBERED], trace[REMEMBERED:]
-        calls, delay = _asked(measured, _gateway(learned, webhooks=False))
-        python_calls, python_delay = _asked(measured, lambda _: PYTHON_SDK)
-        js_calls, js_delay = _asked(measured, lambda _: JS_SDK)
-        with_webhooks, _ = _asked(measured, _gateway(learned, webhooks=True), told_by_webhook=True)
+        calls, delay = _calls_and_delay(measured, _gateway(learned, webhooks=False))
+        python_calls, python_delay = _calls_and_delay(measured, lambda _: PYTHON_SDK)
+        js_calls, js_delay = _calls_and_delay(measured, lambda _: JS_SDK)
+        with_webhooks, _ = _calls_and_delay(measured, _gateway(learned, webhooks=True), end_by_webhook=True)
         figures += [
             value(f"{name}: status calls", "calls", calls, at_most(calls_goal)),
             value(f"{name}: mean delay", "s", delay, at_most(delay_goal)),
@@ -57,10 +57,10 @@ def _gateway(learned: Sequence[float], *, webhooks: bool) -> Gap:
     return lambda elapsed: paces.gap("model", elapsed, 0, webhooks=webhooks)
 
 
-def _asked(durations: Sequence[float], gap: Gap, *, told_by_webhook: bool = False) -> tuple[float, float]:
-    """Return the mean number of calls, including the one that finds the end, and its mean delay.
+def _calls_and_delay(durations: Sequence[float], gap: Gap, *, end_by_webhook: bool = False) -> tuple[float, float]:
+    """Return the mean number of status calls, and the mean delay in seconds until the end is noticed.
 
-    With a webhook no call is needed to find the end.
+    If a webhook reports the end, no call is needed to find it.
     """
     calls, delay = 0, 0.0
     for duration in durations:
@@ -68,7 +68,7 @@ def _asked(durations: Sequence[float], gap: Gap, *, told_by_webhook: bool = Fals
         while at < duration:
             calls += 1
             at += gap(at)
-        if not told_by_webhook:
+        if not end_by_webhook:
             calls += 1
             delay += at - duration
     return calls / len(durations), delay / len(durations)

@@ -62,11 +62,11 @@ class Server:
         """Return its resident memory in bytes."""
         return self._status("VmRSS")
 
-    def most_memory(self) -> int:
-        """Return its peak resident memory in bytes, since its start or `forget_most_memory`."""
+    def peak_memory(self) -> int:
+        """Return its peak resident memory in bytes, since its start or `reset_peak_memory`."""
         return self._status("VmHWM")
 
-    def forget_most_memory(self) -> None:
+    def reset_peak_memory(self) -> None:
         """Reset the peak to the current memory."""
         Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
 

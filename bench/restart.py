@@ -23,10 +23,10 @@ ENDED_WITHIN = 120.0
 
 async def run(effort: Effort) -> list[Figure]:
     """Measure a restart after SIGTERM and one after SIGKILL."""
-    return [figure for how in ("SIGTERM", "kill -9") for figure in await _through(how, effort.burst)]
+    return [figure for how in ("SIGTERM", "kill -9") for figure in await _measured_restart(how, effort.burst)]
 
 
-async def _through(how: str, watches: int) -> list[Figure]:
+async def _measured_restart(how: str, watches: int) -> list[Figure]:
     name = f"{watches:,} watches through {how} and a start"
     with tempfile.TemporaryDirectory() as folder:
         history = Path(folder, "history.jsonl")
@@ -71,7 +71,7 @@ async def _restarted(how: str, watches: int, recorder: Recorder, folder: Path) -
         await asyncio.gather(*tasks, return_exceptions=True)
         async with AsyncClient(address) as client:
             recorder.record("final", **generation_fields(await client.get(generation.id)))
-        return seconds, second.most_memory()
+        return seconds, second.peak_memory()
 
 
 async def _told(watchers: Watchers, number: int) -> None:

@@ -38,19 +38,19 @@ async def run(effort: Effort) -> list[Figure]:
             aiohttp.ClientSession(f"http://{sandbox.address}") as session,
         ):
             stub = UploadServiceStub(channel)
-            await _through(stub, 8 * MEBI, known_size=True)  # the imports of the first upload do not count as growth
+            await _upload(stub, 8 * MEBI, known_size=True)  # the imports of the first upload do not count as growth
             before = gateway.memory()
-            gateway.forget_most_memory()
+            gateway.reset_peak_memory()
             bare, ours = [], []
             for _ in range(min(effort.rounds, 3)):
-                bare.append(await _past(session, effort.upload))
-                speed, url = await _through(stub, effort.upload, known_size=True)
+                bare.append(await _put_directly(session, effort.upload))
+                speed, url = await _upload(stub, effort.upload, known_size=True)
                 ours.append(speed)
-            growth = (gateway.most_memory() - before) / MEBI
-            await _arrived(session, url, effort.upload)
-            gateway.forget_most_memory()
-            unknown, _ = await _through(stub, effort.upload, known_size=False)
-            growth_unknown = (gateway.most_memory() - before) / MEBI
+            growth = (gateway.peak_memory() - before) / MEBI
+            await _check_stored(session, url, effort.upload)
+            gateway.reset_peak_memory()
+            unknown, _ = await _upload(stub, effort.upload, known_size=False)
+            growth_unknown = (gateway.peak_memory() - before) / MEBI
     size = f"{effort.upload / MEBI:g} MiB"
     return [
         value(f"memory during {size}, growth", "MiB", growth, promised(MOST_GROWTH)),
@@ -60,8 +60,8 @@ async def run(effort: Effort) -> list[Figure]:
     ]
 
 
-async def _through(stub: UploadServiceStub, size: int, *, known_size: bool) -> tuple[float, str]:
-    """Upload through the gateway; returns MB/s and the URL."""
+async def _upload(stub: UploadServiceStub, size: int, *, known_size: bool) -> tuple[float, str]:
+    """Upload `size` bytes through the gateway; returns MB/s and the URL of the file."""
 
     async def parts() -> AsyncIterator[pb.UploadMediaRequest]:
         yield pb.UploadMediaRequest(header=pb.UploadHeader(content_type=TYPE, size=size if known_size else None))
@@ -75,8 +75,8 @@ async def _through(stub: UploadServiceStub, size: int, *, known_size: bool) -> t
     return size / 1e6 / (time.perf_counter() - start), answer.url
 
 
-async def _past(session: aiohttp.ClientSession, size: int) -> float:
-    """PUT directly to the storage; returns MB/s."""
+async def _put_directly(session: aiohttp.ClientSession, size: int) -> float:
+    """PUT `size` bytes directly to the storage; returns MB/s."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(size // len(PIECE)):
@@ -92,8 +92,8 @@ async def _past(session: aiohttp.ClientSession, size: int) -> float:
     return size / 1e6 / (time.perf_counter() - start)
 
 
-async def _arrived(session: aiohttp.ClientSession, url: str, size: int) -> None:
-    """Raise AssertionError if the storage has other bytes than were sent."""
+async def _check_stored(session: aiohttp.ClientSession, url: str, size: int) -> None:
+    """Raise AssertionError if the stored file differs from the uploaded one."""
     wanted = hashlib.sha256()
     for _ in range(size // len(PIECE)):
         wanted.update(PIECE)

@@ -35,7 +35,7 @@ async def run(effort: Effort) -> list[Figure]:
         fan, message = await _gateway_fan(effort)
         ours.append(fan)
         bare.append(await _bare_fan(effort, message))
-    kept = await _kept_for_nobody(effort)
+    kept = await _share_kept_unread(effort)
     kilobytes = [fan.memory / 1024 for fan in ours]
     watches = f"{effort.streams:,} watches"
     return [
@@ -90,8 +90,8 @@ class Readers:
         self._tasks += [asyncio.create_task(self._read(stream)) for stream in streams]
         await self._wait()
 
-    async def all_told(self, change: Change) -> float:
-        """Make a change; returns the seconds between its arrival on the first and on the last stream."""
+    async def change_and_measure(self, change: Change) -> float:
+        """Make a change; returns the seconds from its arrival on the first stream to that on the last one."""
         self._expect(len(self._tasks))
         await change()
         await self._wait()
@@ -174,14 +174,14 @@ async def _fan(server: Server, method: str, request: bytes, change: Change, effo
         memory = (server.memory() - before) / effort.streams
         for _ in range(effort.changes):
             cpu = server.cpu()
-            rates.append(len(readers) / await readers.all_told(change))
+            rates.append(len(readers) / await readers.change_and_measure(change))
             costs.append(1e6 * (server.cpu() - cpu) / len(readers))
         await readers.close()
     return Fan(memory, rates, costs)
 
 
-async def _kept_for_nobody(effort: Effort) -> float:
-    """Return the share of unread long messages that the gateway keeps in memory."""
+async def _share_kept_unread(effort: Effort) -> float:
+    """Return the growth of memory by changes that clients do not read, as a share of the bytes of these changes."""
     async with (
         _watched(LONG_PROMPT, include_input=True) as watched,
         channels(watched.gateway, NEVER_READ) as silent,

@@ -16,7 +16,7 @@ from harness.history import HistoryError, read
 
 HISTORIES = Path(".cache/chaos")
 FOUND, BROKEN = 1, 2
-"""Exit codes: violations were found; the run failed or the file is not a history."""
+"""Exit codes: 1 if violations were found; 2 if a storm failed or a file is not a history."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,9 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def plans(given: argparse.Namespace) -> list[Plan]:
-    """Return the plans of the requested storms, with consecutive seeds. The seed decides what no option sets.
+    """Return the plans of the requested storms, with consecutive seeds.
 
-    Of two consecutive storms one has webhooks. In two of four consecutive storms Higgsfield ignores idempotency keys.
+    Without the options --webhooks and --keyless the seed decides: one of two consecutive storms has webhooks, and in
+    two of four consecutive storms Higgsfield ignores idempotency keys.
     """
     first = secrets.randbelow(10**6) if given.seed is None else given.seed
     return [
@@ -59,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     running = commands.add_parser("run", help="run storms against a gateway, then check their histories")
     running.add_argument("--storms", type=_number, default=1, metavar="N", help="number of storms (%(default)s)")
     running.add_argument("--seconds", type=float, default=60.0, help="duration of each storm (%(default)s)")
-    running.add_argument("--submissions", type=int, default=600, metavar="N", help="in each storm (%(default)s)")
+    running.add_argument(
+        "--submissions", type=int, default=600, metavar="N", help="submissions in each storm (%(default)s)"
+    )
     running.add_argument("--seed", type=int, help="random seed of the first storm; timing still differs between runs")
     running.add_argument(
         "--settle",
@@ -78,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="Higgsfield ignores idempotency keys (default: if half the seed, rounded down, is odd)",
     )
-    running.add_argument("--history", type=Path, metavar="FILE", help=f"of the history ({HISTORIES}/SEED.jsonl)")
+    running.add_argument("--history", type=Path, metavar="FILE", help=f"file for the history ({HISTORIES}/SEED.jsonl)")
     checking = commands.add_parser("check", help="check the history of an earlier run")
     checking.add_argument("file", type=Path)
     return parser

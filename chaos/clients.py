@@ -92,14 +92,14 @@ class StormClients:
         """Submit until there is a response; returns the generation, or None if the submission was refused."""
         for attempt in itertools.count():
             call = next(self._calls)
-            wishes: tuple[WaitForName, ...] = ("stored", "accepted", "done") if attempt < PATIENT_AFTER else ("stored",)
+            states: tuple[WaitForName, ...] = ("stored", "accepted", "done") if attempt < PATIENT_AFTER else ("stored",)
             self._recorder.record("submit", call=call, key=key, prompt=prompt)
             try:
                 submission = await access.client.submit(
                     soul(prompt),
                     idempotency_key=key,
                     labels={LABEL: str(self._seed)},
-                    wait_for=dice.choice(wishes),
+                    wait_for=dice.choice(states),
                     wait_timeout=2.0,
                     timeout=dice.choice(SHORT_OF_TIME) if attempt < PATIENT_AFTER else None,
                 )

@@ -10,11 +10,10 @@ from gateway.sandbox.faults import Fault, RandomFaults
 from harness.faults import AMBIGUOUS, FAILURE_RATES, draw_fault
 from harness.history import Recorder
 
-SUBMIT_TROUBLE = 0.3
-OTHER_TROUBLE = 0.1
-WEBHOOK_TROUBLE = 0.4
+SUBMIT_FAULT_RATE, OTHER_FAULT_RATE, WEBHOOK_FAULT_RATE = 0.3, 0.1, 0.4
+"""The probabilities of a fault: of a submission, of any other call to Higgsfield, and of a webhook."""
 _REFUSALS = ("422", "429")
-"""Refusals; the sandbox never processes these calls, as documented."""
+"""Status codes of refused submissions. The sandbox never processes these calls."""
 SUBMIT_FAULTS = AMBIGUOUS + _REFUSALS
 OTHER_FAULTS = ("500", "502", "503", "404", "429", "html", "reset", "close", "half", "garbage", "hang")
 
@@ -42,9 +41,9 @@ class StormFaults(RandomFaults):
         self._dice = random.Random(f"weather {seed}")
 
     def fault(self, operation: str) -> Fault | None:
-        """Draw a fault for one call and record it; None if it has none."""
-        trouble = SUBMIT_TROUBLE if operation == "submit" else OTHER_TROUBLE
-        if self.calm or self._dice.random() >= trouble:
+        """Draw a fault for one call and record it. Returns None if the call has no fault."""
+        rate = SUBMIT_FAULT_RATE if operation == "submit" else OTHER_FAULT_RATE
+        if self.calm or self._dice.random() >= rate:
             return None
         fault = draw_fault(operation, SUBMIT_FAULTS if operation == "submit" else OTHER_FAULTS, self._dice)
         self._recorder.record("fault", on=operation, kind=fault.kind, processed=fault.processed)
@@ -54,7 +53,7 @@ class StormFaults(RandomFaults):
         """Draw and record the faults of the webhooks for these prompts."""
         faults = []
         for prompt in prompts:
-            if self._dice.random() < WEBHOOK_TROUBLE:
+            if self._dice.random() < WEBHOOK_FAULT_RATE:
                 fault = replace(self._dice.choice(WEBHOOK_FAULTS), prompt=prompt)
                 kind = fault.kind or ("nonsense" if fault.body else "lie")
                 self._recorder.record("fault", on="webhook", kind=kind, processed=True, prompt=prompt)

@@ -1,4 +1,8 @@
-"""One storm: a sandbox with random faults, a gateway that is killed again and again, cut connections; then calm."""
+"""One storm and the calm after it.
+
+During the storm the sandbox draws random faults, the gateway is killed again and again, and connections are cut. In the
+calm there are no more faults, and every generation should end.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +28,11 @@ from harness.restarts import RestartedGateway
 from hfgateway_client import AsyncClient
 
 BETWEEN_CUTS = (0.1, 0.3)
+"""The shortest and the longest time between two cuts of connections, in seconds."""
 STEP = 0.05
-LONGER_AT_MOST = 5.0
+"""Seconds between two checks whether a gateway answers."""
+MAX_STRETCH = 5.0
+"""The longest time of a storm as a multiple of its duration, in which time without a running gateway does not count."""
 START_AND_STOP = 120.0
 """Seconds for the last start of the gateway, the final states and its stop, as a part of the time limit."""
 SUBMIT_FOR = 0.9
@@ -67,9 +74,9 @@ class Plan:
         )
 
     @property
-    def longest(self) -> float:
+    def time_limit(self) -> float:
         """The time limit of the storm in seconds: the sum of the limits of its parts."""
-        return STARTS_WITHIN + self.seconds * LONGER_AT_MOST + self.settle + 2 * self.linger + START_AND_STOP
+        return STARTS_WITHIN + self.seconds * MAX_STRETCH + self.settle + 2 * self.linger + START_AND_STOP
 
     def settings(self, upstream: str, webhooks_to: str) -> dict[str, str]:
         """Return the gateway's settings: the defaults, except for addresses and shorter times."""
@@ -93,7 +100,7 @@ async def run(plan: Plan, history: Path) -> None:
         options = {"seconds": plan.seconds, "webhooks": plan.webhooks, "keyless": plan.keyless}
         recorder.record("run", seed=plan.seed, submissions=plan.submissions, **options)
         async with (
-            asyncio.timeout(plan.longest),
+            asyncio.timeout(plan.time_limit),
             _stage(plan, recorder, Path(folder), log=history.with_suffix(".log")) as stage,
         ):
             await stage.storm()
@@ -102,7 +109,7 @@ async def run(plan: Plan, history: Path) -> None:
 
 
 class _Stage:
-    """All parts of a storm."""
+    """The sandbox, the gateway, the proxies and the clients of a storm."""
 
     def __init__(
         self,
@@ -140,7 +147,7 @@ class _Stage:
             self._start_task(self._clients.submit_all(self._plan.submissions, self._plan.seconds * SUBMIT_FOR))
             self._start_task(self._clients.watch_all())
             together.create_task(self._cut_repeatedly())
-            await self._wait_out()
+            await self._wait_for_duration()
             self._over.set()
 
     async def calm(self) -> None:
@@ -149,10 +156,10 @@ class _Stage:
         self._sandbox.state.plan.clear()
         self._sandbox.state.change({"webhook_loss": 0.0})
         self._recorder.record("calm")
-        await self._gateway.start_for_good()
+        await self._gateway.start_permanently()
         self._start_task(self._gateway.keep_alive())
-        present = self._tasks[0]
-        await asyncio.wait({present}, timeout=self._plan.settle)
+        submitting = self._tasks[0]
+        await asyncio.wait({submitting}, timeout=self._plan.settle)
         async with AsyncClient(self._steady.address) as client:
             await wait_until_settled(client, self._plan.linger)
             await self.stop_clients()
@@ -176,14 +183,14 @@ class _Stage:
         self._webhooks.target = http_address
         self._ready.set()
 
-    async def _wait_out(self) -> None:
+    async def _wait_for_duration(self) -> None:
         """Wait for the storm's duration, counting only the time in which a gateway answers.
 
         On a busy machine a restart can take as long as the run.
         """
         left = self._plan.seconds
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._plan.seconds * LONGER_AT_MOST):
+            async with asyncio.timeout(self._plan.seconds * MAX_STRETCH):
                 while left > 0:
                     await asyncio.sleep(STEP)
                     left -= STEP if self._steady.target else 0.0

@@ -1,7 +1,7 @@
-"""The checker: each invariant is a pure function from a history to its violations.
+"""The checker of histories: each invariant is a pure function from a history to its violations.
 
-It shares only the names of states with the gateway. It compares the gateway's responses with those to other clients and
-with the sandbox's ledger.
+The checker uses no code of the gateway, only the names of states. It compares the gateway's responses to each client
+with those to other clients and with the sandbox's ledger.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def every_charge_is_known(history: IndexedHistory) -> Iterator[Violation]:
     for key, prompt in history.prompts.items():
         finals = history.final_by_key.get(key, [])
         for charge in history.unrefunded(prompt):
-            if not any(_open(final) or final["request"] == charge["request"] for final in finals):
+            if not any(_may_have_unknown_charge(final) or final["request"] == charge["request"] for final in finals):
                 yield violation(
                     every_charge_is_known, f"no generation accounts for a charge of {key}", [charge, *finals]
                 )
@@ -65,7 +65,7 @@ def free_means_free(history: IndexedHistory) -> Iterator[Violation]:
             for charge in history.unrefunded(history.prompts.get(line["key"], ""))
             if charge["request"] not in theirs and line["request"] in ("", charge["request"])
         ]
-        if charged and not any(_open(other) for other in others):
+        if charged and not any(_may_have_unknown_charge(other) for other in others):
             yield violation(free_means_free, f"{line['id']} is {line['state']}, and charged", [line, *charged])
 
 
@@ -145,7 +145,7 @@ INVARIANTS: tuple[Invariant, ...] = (
 
 
 def check(lines: Sequence[Line]) -> list[Violation]:
-    """Return all violations of a history. A history without its last line is a violation itself."""
+    """Return all violations of a history. A history without its last line, `over`, is itself a violation."""
     history = IndexedHistory(lines)
     if not history.of("over"):
         return [Violation("history", "the last line is missing: the run was interrupted", tuple(lines[-1:]))]
@@ -162,8 +162,8 @@ def _ends(history: IndexedHistory) -> Iterator[Line]:
             yield line
 
 
-def _open(line: Line) -> bool:
-    """Return whether a generation may have a charge that the gateway does not know."""
+def _may_have_unknown_charge(line: Line) -> bool:
+    """Return whether the gateway may not know of a charge: if the generation has not ended, or is LOST."""
     return not line["done"] or line["state"] == "LOST"
 
 

@@ -12,13 +12,13 @@ from hfgateway_client import AsyncClient, state_name
 from hfgateway_client.requests import StateName
 
 LOOK_EVERY = 0.5
-"""Seconds between two lists."""
+"""Seconds between two calls of ListGenerations."""
 UNFINISHED: tuple[StateName, ...] = ("PENDING", "QUEUED", "IN_PROGRESS")
 
 
-async def wait_for_none(client: AsyncClient, states: Sequence[StateName] = UNFINISHED) -> None:
-    """Wait until no generation is in any of these states. By default UNCERTAIN is not one of them."""
-    while await anext(client.list(states=states, page_size=1), None) is not None:  # noqa: ASYNC110 - what it waits for is another process
+async def wait_until_none_in(client: AsyncClient, states: Sequence[StateName] = UNFINISHED) -> None:
+    """Wait until no generation is in any of these states: by default until each has ended or is UNCERTAIN."""
+    while await anext(client.list(states=states, page_size=1), None) is not None:  # noqa: ASYNC110 - waits for another process
         await asyncio.sleep(LOOK_EVERY)
 
 
@@ -26,7 +26,7 @@ async def wait_until_settled(client: AsyncClient, patience: float) -> None:
     """Wait until every generation has ended or is UNCERTAIN, but at most `patience` seconds."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience):
-            await wait_for_none(client)
+            await wait_until_none_in(client)
 
 
 async def record_final_states(

@@ -18,7 +18,7 @@ _READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on http://(\S+), store ")
 
 
 class NoGatewayError(RuntimeError):
-    """The gateway does not start."""
+    """The gateway did not start."""
 
 
 class GatewayProcess:

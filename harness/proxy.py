@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Self
 
 _CHUNK = 64 * 1024
-_LINGER_NOT = struct.pack("ii", 1, 0)
+# l_onoff=1, l_linger=0: closing the socket sends a RST.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Proxy:
@@ -55,27 +56,27 @@ class Proxy:
         task.add_done_callback(self._tasks.discard)
         self._open.add(writer)
         try:
-            await self._join(reader, writer)
+            await self._forward(reader, writer)
         except OSError:
             pass  # broken connections are expected here
         finally:
             self._open.discard(writer)
             writer.transport.abort()
 
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, _, port = self.target.rpartition(":")
         if not host:
             return
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(_pass_on(reader, far_writer, None))
-                both.create_task(_pass_on(far_reader, writer, self.allowance))
+                both.create_task(_copy(reader, far_writer, None))
+                both.create_task(_copy(far_reader, writer, self.allowance))
         finally:
             far_writer.transport.abort()
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, allowance: int | None) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, allowance: int | None) -> None:
     """Copy one direction until its end, or until `allowance` bytes, and close the writer."""
     left = allowance
     with contextlib.suppress(OSError):
@@ -92,5 +93,5 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     connection: socket.socket | None = writer.get_extra_info("socket")
     if connection is not None:
         with contextlib.suppress(OSError):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     writer.transport.abort()

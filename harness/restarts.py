@@ -22,10 +22,10 @@ RUN_SECONDS = (0.5, 5.0)
 
 
 class RestartedGateway:
-    """Restarts a gateway; the times are drawn from `seed`, and every start and end is recorded.
+    """Starts and kills a gateway at random times, which depend on `seed`. Every start and end is recorded.
 
-    `on_address` is called with the gRPC and the HTTP address of each new process, and with "" twice when it has ended:
-    another process on this machine could get its ports, and would look like a gateway without its data.
+    `on_address` is called with the gRPC and the HTTP address of each new process, and with two empty strings when it
+    has ended. Its ports must not be used any more, because another process on this machine may get them.
     """
 
     def __init__(
@@ -42,25 +42,25 @@ class RestartedGateway:
         self._on_address = on_address
         self._run_seconds = run_seconds
 
-    async def restart_until(self, over: asyncio.Event, most: float = math.inf) -> None:
-        """Start and kill the gateway until `over` is set; then kill it a last time.
+    async def restart_until(self, over: asyncio.Event, max_kills: float = math.inf) -> None:
+        """Start and kill the gateway repeatedly until `over` is set. It is not running afterwards.
 
-        After `most` kills it is left running until then, because on a slow machine nothing else would get done.
+        After `max_kills` kills the gateway runs until `over` is set, so that a slow machine makes progress.
         """
         while not over.is_set():
-            failpoint = self._dice.choice(FAILPOINTS) if most > 0 and self._dice.random() < WITH_FAILPOINT else ""
-            seconds = self._dice.uniform(*self._run_seconds) if most > 0 else None
-            most -= 1
+            failpoint = self._dice.choice(FAILPOINTS) if max_kills > 0 and self._dice.random() < WITH_FAILPOINT else ""
+            seconds = self._dice.uniform(*self._run_seconds) if max_kills > 0 else None
+            max_kills -= 1
             if await self._start(failpoint):
                 await self._run_for(over, seconds)
 
-    async def start_for_good(self) -> None:
-        """Start the gateway without a failpoint and without a kill; raises NoGatewayError if it does not start."""
+    async def start_permanently(self) -> None:
+        """Start the gateway without a failpoint, and do not kill it. Raises NoGatewayError if it does not start."""
         if not await self._start(""):
-            raise NoGatewayError("the gateway does not start; see its log")
+            raise NoGatewayError("the gateway did not start; see its log")
 
     async def keep_alive(self) -> None:
-        """Start the gateway again whenever it ends. It should not end any more, so the checker reports each end."""
+        """Start the gateway again whenever it ends. The checker reports each of these ends as a violation."""
         while True:
             self._ended(await self._gateway.ended())
             await self._start("")

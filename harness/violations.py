@@ -36,7 +36,7 @@ class IndexedHistory:
         self._by_what = dict(by_what)
 
     def of(self, *what: str) -> list[Line]:
-        """Return the lines of these kinds in their order."""
+        """Return the lines of these kinds in the order of the file."""
         if len(what) == 1:
             return self._by_what.get(what[0], [])
         return sorted((line for one in what for line in self.of(one)), key=lambda line: line.number)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.charges.account import Row, outcomes_from_history, row, table
 from bench.charges.callers import SDKS
-from bench.charges.faults import PROBABILITY, SPOILED_AT_MOST, Submission, kinds, submissions
+from bench.charges.faults import MAX_FAULTY_POSTS, PROBABILITY, Submission, kinds, submissions
 from bench.charges.sandbox import sandbox
 from bench.charges.through_gateway import SETTINGS, Conditions, Setting, through_gateway
 from bench.figures import Figure, Goal, at_most, promised, value
@@ -51,11 +51,11 @@ async def run(effort: Effort) -> list[Figure]:
     began = time.monotonic()
     with_sdks = asyncio.gather(*(through_sdk(name, wanted, effort.patience) for name in _sdks()))
     if effort.settle:
-        await with_sdks  # run together they would slow each other down; a quick run mostly waits
+        await with_sdks  # SDKs and gateways would slow each other down, except in a quick run, which mostly waits
     with_gateways = asyncio.gather(*(gateway(setting, wanted, conditions, folder) for setting in SETTINGS))
     sdks, gateways = await with_sdks, await with_gateways
     print(f"\n{table([*sdks, *(found for found, _ in gateways)])}", flush=True)
-    print(f"\n{time.monotonic() - began:.0f} s in all", flush=True)
+    print(f"\n{time.monotonic() - began:.0f} s in total", flush=True)
     figures = [
         figure
         for setting, (found, history) in zip(SETTINGS, gateways, strict=True)
@@ -104,7 +104,7 @@ def promises(
     figures = [
         beside("most charges for a submission", "charges", "most", promised(1)),
         beside("charged more than once", "submissions", "more_than_once", promised(0)),
-        beside("charged, but not reported", "charges", "untold", promised(0)),
+        beside("charged, but not reported", "charges", "unknown_charges", promised(0)),
         beside("charged, but reported as an error", "submissions", "error_charged", promised(0)),
         alone("neither ended nor UNCERTAIN", "submissions", found.neither, promised(0)),
         alone("violations found by the checker", "violations", len(violations), promised(0)),
@@ -129,7 +129,7 @@ def _described(wanted: Sequence[Submission], effort: Effort) -> str:
     planned = kinds(wanted)
     return (
         f"charges: seed {effort.seed}, {len(wanted):,} submissions by each client, a fault with probability "
-        f"{PROBABILITY} for each of their first {SPOILED_AT_MOST} POSTs, {effort.patience:g} s of patience\n"
+        f"{PROBABILITY} for each of their first {MAX_FAULTY_POSTS} POSTs, {effort.patience:g} s timeout for each call\n"
         f"{planned.total():,} faults: {', '.join(f'{number} {kind}' for kind, number in sorted(planned.items()))}"
     )
 
@@ -137,8 +137,8 @@ def _described(wanted: Sequence[Submission], effort: Effort) -> str:
 def _lives(setting: Setting, history: Sequence[Line]) -> str:
     count = Counter(line.what for line in history)
     return (
-        f"{setting.name}: {_kills(history)} kills, {_kills(history) - count['kill']} of them at named places; "
-        f"{count['submit']:,} submits, {count['submit failed']:,} of which failed and were made again"
+        f"{setting.name}: {_kills(history)} kills, {_kills(history) - count['kill']} of them at failpoints; "
+        f"{count['submit']:,} submits, {count['submit failed']:,} of which failed and were retried"
     )
 
 

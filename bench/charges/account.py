@@ -35,7 +35,7 @@ class Row:
     error_charged: int
     error_free: int
     neither: int
-    untold: int
+    unknown_charges: int
     """Charges without a refund for requests that no caller knows of and that are not reported as UNCERTAIN."""
 
 
@@ -62,7 +62,7 @@ def row(
         error_charged=ends["error, charged"],
         error_free=ends["error, free"],
         neither=ends["neither"],
-        untold=sum(
+        unknown_charges=sum(
             not _knows(outcomes.get(charge["prompt"], CallerOutcome()), charge["request_id"]) for charge in kept
         ),
     )
@@ -94,7 +94,7 @@ def _end(outcome: CallerOutcome, *, paid: bool) -> str:
     if outcome.status == "completed" and paid:
         return "completed"
     if outcome.status in GIVEN_BACK:
-        # Charges of other requests may remain: they are counted as `untold`.
+        # Charges of other requests may remain: they are counted as `unknown_charges`.
         return "given back"
     return "neither"
 

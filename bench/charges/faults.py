@@ -13,8 +13,8 @@ from gateway.sandbox.faults import Fault
 from harness.faults import AMBIGUOUS, FAILURE_RATES, draw_fault
 
 PROBABILITY = 0.3
-"""The probability of a fault for each of the first SPOILED_AT_MOST POSTs of a submission."""
-SPOILED_AT_MOST = 2
+"""The probability of a fault for each of the first MAX_FAULTY_POSTS POSTs of a submission."""
+MAX_FAULTY_POSTS = 2
 """The number of POSTs of a submission that can have faults.
 
 The third POST has none: the gateway's third repeat comes five minutes after its second, too long for each run.
@@ -55,7 +55,7 @@ def _submission(index: int, seed: int) -> Submission:
     end, failed = dice.random(), FAILURE_RATES["failed"]
     directive = " [fail]" if end < failed else " [nsfw]" if end < failed + FAILURE_RATES["nsfw"] else ""
     prompt = f"picture {index} of {seed}{directive}"
-    faults = (_fault(dice, prompt) for _ in range(SPOILED_AT_MOST))
+    faults = (_fault(dice, prompt) for _ in range(MAX_FAULTY_POSTS))
     return Submission(prompt, tuple(faults))
 
 

@@ -17,7 +17,7 @@ from google.protobuf.json_format import MessageToDict
 
 from bench.charges.faults import Submission
 from bench.charges.sandbox import Sandbox
-from harness.final_states import UNFINISHED, record_final_states, wait_for_none, wait_until_settled
+from harness.final_states import UNFINISHED, record_final_states, wait_until_none_in, wait_until_settled
 from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess
 from harness.history import Line, Recorder, generation_fields, read, record_ledger
 from harness.proxy import Proxy
@@ -29,7 +29,7 @@ AT_ONCE = 90
 WAIT = 1.0
 """Seconds that a caller waits for the acceptance; then it accepts a generation that is only stored."""
 EAGER = RetryPolicy(max_delay=0.5)
-"""With longer delays, fewer calls would be under way when the gateway is killed."""
+"""With longer delays, fewer calls would be in progress when the gateway is killed."""
 LABEL = "charges"
 LOOK_EVERY = 1.0
 EXPLAINED = 5
@@ -76,7 +76,7 @@ class Conditions:
 
 
 class Run:
-    """The run of one setting."""
+    """The run of one setting: its callers, its gateway and its history."""
 
     def __init__(
         self,
@@ -94,17 +94,17 @@ class Run:
         self._calls = itertools.count(1)
         self._prompts = {f"key-{number}": submission.prompt for number, submission in enumerate(wanted)}
 
-    async def go(self, store: Path, log: Path) -> dict[str, Any]:
+    async def run(self, store: Path, log: Path) -> dict[str, Any]:
         """Run all callers, wait until the generations have ended, and record them; returns the sandbox's ledger."""
         conditions = self._conditions
         async with Proxy() as to_grpc, Proxy() as to_http:
             gateway = GatewayProcess(store, log, self._settings(to_http.address), conditions.launcher)
 
-            there, over = asyncio.Event(), asyncio.Event()
+            started, over = asyncio.Event(), asyncio.Event()
 
             def on_address(address: str, http_address: str) -> None:
                 to_grpc.target, to_http.target = address, http_address
-                there.set()
+                started.set()
 
             seed = f"{conditions.seed} {self._setting.file}"
             lives = RestartedGateway(gateway, self._recorder, seed, on_address, conditions.lives)
@@ -113,14 +113,14 @@ class Run:
                     async with conditions.turns, asyncio.TaskGroup() as together:
                         together.create_task(lives.restart_until(over, conditions.kills))
                         async with asyncio.timeout(STARTS_WITHIN):
-                            await there.wait()
-                        await self._come(client)
+                            await started.wait()
+                        await self._run_callers(client)
                         over.set()
                     self._recorder.record("calm")
-                    await lives.start_for_good()
-                    async with _going_on(lives):
-                        await self._end(client)
-                        return await self._write_down(client)
+                    await lives.start_permanently()
+                    async with _kept_running(lives):
+                        await self._wait_until_ended(client)
+                        return await self._record_results(client)
             finally:
                 if gateway.started:
                     await gateway.kill()
@@ -137,16 +137,16 @@ class Run:
         }
         return settings | ({"HFGATEWAY_PUBLIC_URL": f"http://{webhooks_to}"} if self._setting.webhooks else {})
 
-    async def _come(self, client: AsyncClient) -> None:
+    async def _run_callers(self, client: AsyncClient) -> None:
         """Run all callers, at most AT_ONCE at a time and spread over `spread` seconds."""
         turns = iter(self._prompts.items())
         began = asyncio.get_running_loop().time()
         apart = self._conditions.spread / len(self._prompts)
-        places = itertools.count()
+        positions = itertools.count()
 
         async def caller() -> None:
             for key, prompt in turns:
-                due = began + next(places) * apart
+                due = began + next(positions) * apart
                 await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
                 await self._submit(client, key, prompt)
 
@@ -174,20 +174,20 @@ class Run:
                 self._recorder.record("submitted", call=call, **generation_fields(submission.generation))
                 return
 
-    async def _end(self, client: AsyncClient) -> None:
+    async def _wait_until_ended(self, client: AsyncClient) -> None:
         conditions = self._conditions
         await wait_until_settled(client, conditions.linger)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(conditions.settle):
                 if self._setting.honours_keys:
-                    await wait_for_none(client, (*UNFINISHED, "UNCERTAIN"))
+                    await wait_until_none_in(client, (*UNFINISHED, "UNCERTAIN"))
                 elif self._setting.webhooks:
-                    await self._charges_are_known(client)
+                    await self._until_charges_are_known(client)
 
-    async def _charges_are_known(self, client: AsyncClient) -> None:
+    async def _until_charges_are_known(self, client: AsyncClient) -> None:
         """Wait until no webhook is pending and no UNCERTAIN generation was charged."""
         while True:
-            await wait_for_none(client)
+            await wait_until_none_in(client)
             if not await self._sandbox.webhooks_to_come():
                 doubts = {self._prompts[one.idempotency_key] async for one in client.list(states=("UNCERTAIN",))}
                 charges = (await self._sandbox.ledger())["charges"]
@@ -195,7 +195,7 @@ class Run:
                     return
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _write_down(self, client: AsyncClient) -> dict[str, Any]:
+    async def _record_results(self, client: AsyncClient) -> dict[str, Any]:
         labels = {LABEL: self._setting.file}
         await record_final_states(self._recorder, client, labels, self._conditions.linger)
         left = [generation.id async for generation in client.list(labels=labels, states=("UNCERTAIN",))]
@@ -217,12 +217,12 @@ async def through_gateway(
         how = {"seconds": conditions.spread, "webhooks": setting.webhooks, "keyless": not setting.honours_keys}
         recorder.record("run", seed=conditions.seed, submissions=len(wanted), **how)
         log.unlink(missing_ok=True)
-        ledger = await Run(setting, sandbox, wanted, conditions, recorder).go(Path(name) / "store.db", log)
+        ledger = await Run(setting, sandbox, wanted, conditions, recorder).run(Path(name) / "store.db", log)
     return read(history), ledger
 
 
 @contextlib.asynccontextmanager
-async def _going_on(lives: RestartedGateway) -> AsyncIterator[None]:
+async def _kept_running(lives: RestartedGateway) -> AsyncIterator[None]:
     """Keep the gateway running and record it if it ends."""
     alive = asyncio.create_task(lives.keep_alive())
     try:

@@ -16,7 +16,7 @@ from bench import __main__ as command
 from bench.charges import gateway, promises
 from bench.charges.account import COLUMNS, Row, outcomes_from_history, row, table
 from bench.charges.callers import CallerOutcome
-from bench.charges.faults import KINDS, PROBABILITY, SPOILED_AT_MOST, Submission, kinds, plan, submissions
+from bench.charges.faults import KINDS, MAX_FAULTY_POSTS, PROBABILITY, Submission, kinds, plan, submissions
 from bench.charges.through_gateway import SETTINGS, Conditions
 from bench.figures import Figure, at_most, promised, value
 from gateway.sandbox.faults import Fault, FaultPlan
@@ -78,7 +78,7 @@ def test_the_faults_of_a_submission_depend_on_the_seed_and_its_number() -> None:
 def test_faults_have_their_probability_and_include_every_kind() -> None:
     wanted = submissions(5000, 5)
     spoiled = [fault for one in wanted for fault in one.faults if fault]
-    assert len(spoiled) / (len(wanted) * SPOILED_AT_MOST) == pytest.approx(PROBABILITY, abs=0.02)
+    assert len(spoiled) / (len(wanted) * MAX_FAULTY_POSTS) == pytest.approx(PROBABILITY, abs=0.02)
     assert {fault.kind for fault in spoiled} == set(KINDS) == set(AMBIGUOUS) - {"drip"}
     both_ways = {(fault.kind, fault.processed) for fault in spoiled}
     assert {("502", True), ("502", False), ("lost", True), ("hang", True), ("hang", False)} <= both_ways
@@ -138,7 +138,7 @@ def test_every_submission_is_counted_in_its_column() -> None:
     found = row("client", wanted, CALLER_OUTCOMES, ledger(charged, ("r5", "r8"), posts=12))
     assert found == Row(
         "client", submissions=10, posts=12, charges=9, most=3, more_than_once=1, completed=2, given_back=1,
-        uncertain_charged=1, uncertain_free=1, error_charged=1, error_free=2, neither=2, untold=3,
+        uncertain_charged=1, uncertain_free=1, error_charged=1, error_free=2, neither=2, unknown_charges=3,
     )  # fmt: skip
     shown = table([found]).splitlines()
     assert [line.split("|")[1].strip() for line in shown if not line.startswith("|-")] == list(COLUMNS)
@@ -162,7 +162,7 @@ def test_caller_outcomes_are_read_from_the_final_states() -> None:
 
 FAULTLESS = Row(
     "x", submissions=2, posts=2, charges=2, most=1, more_than_once=0, completed=2, given_back=0, uncertain_charged=0,
-    uncertain_free=0, error_charged=0, error_free=0, neither=0, untold=0,
+    uncertain_free=0, error_charged=0, error_free=0, neither=0, unknown_charges=0,
 )  # fmt: skip
 OVER = [Line(1, 0.0, "over", {})]
 
@@ -172,7 +172,7 @@ def missed(setting: Any, *, settled: bool = True, history: list[Line] = OVER, **
 
 
 def test_the_better_sdk_is_the_baseline() -> None:
-    sdks = [replace(FAULTLESS, most=3, untold=5), replace(FAULTLESS, most=2, untold=7)]
+    sdks = [replace(FAULTLESS, most=3, unknown_charges=5), replace(FAULTLESS, most=2, unknown_charges=7)]
     figures = {figure.name: figure for figure in promises(KEYS, FAULTLESS, OVER, sdks, settled=True)}
     assert figures[f"{KEYS.name}: most charges for a submission"].baseline == 2
     assert figures[f"{KEYS.name}: charged, but not reported"].baseline == 5
@@ -185,7 +185,7 @@ def test_the_better_sdk_is_the_baseline() -> None:
     [
         ({"most": 2}, "most charges for a submission"),
         ({"more_than_once": 1}, "charged more than once"),
-        ({"untold": 1}, "charged, but not reported"),
+        ({"unknown_charges": 1}, "charged, but not reported"),
         ({"neither": 1}, "neither ended nor UNCERTAIN"),
         ({"error_charged": 1}, "charged, but reported as an error"),
         ({"history": []}, "violations found by the checker"),

@@ -52,7 +52,7 @@ async def test_the_address_is_withdrawn_after_each_kill(tmp_path: Path, over: as
 
 async def test_the_last_gateway_lives_until_the_storm_is_over(tmp_path: Path, over: asyncio.Event) -> None:
     restarts = Restarts(tmp_path, STAYS)
-    killing = asyncio.create_task(restarts.gateway.restart_until(over, most=2))
+    killing = asyncio.create_task(restarts.gateway.restart_until(over, max_kills=2))
     await eventually(lambda: len(restarts.addresses) >= 5)
     assert restarts.process.pid
     over.set()
@@ -62,7 +62,7 @@ async def test_the_last_gateway_lives_until_the_storm_is_over(tmp_path: Path, ov
 
 async def test_a_gateway_that_exits_by_itself_is_recorded_and_replaced(tmp_path: Path) -> None:
     restarts = Restarts(tmp_path, ENDS)
-    await restarts.gateway.start_for_good()
+    await restarts.gateway.start_permanently()
     alive = asyncio.create_task(restarts.gateway.keep_alive())
     await eventually(lambda: len(restarts.addresses) >= 3)
     alive.cancel()
@@ -75,6 +75,6 @@ async def test_a_gateway_that_exits_by_itself_is_recorded_and_replaced(tmp_path:
 async def test_a_gateway_that_does_not_start_has_no_address(tmp_path: Path) -> None:
     restarts = Restarts(tmp_path, DOES_NOT_START)
     with pytest.raises(NoGatewayError):
-        await restarts.gateway.start_for_good()
+        await restarts.gateway.start_permanently()
     assert restarts.addresses == []
     assert restarts.recorded() == ["start", "ended"]

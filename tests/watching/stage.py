@@ -78,7 +78,7 @@ class Stage:
     async def start(self) -> None:
         """Start the gateway, and direct the proxy to it."""
         self._recorder.record("start", failpoint="")
-        assert await self.gateway.start(), "the gateway does not start; see its log"
+        assert await self.gateway.start(), "the gateway did not start; see its log"
         self._recorder.record("started", pid=self.gateway.pid)
         self.proxy.target = self.gateway.address
 
