@@ -164,7 +164,7 @@ async def test_a_canceled_revocation_still_takes_effect(running: Running) -> Non
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        revocations.let_go()
+        revocations.release()
         await running.gateway._core.store.announced()
     with pytest.raises(RpcFailure) as raised:
         await running.caller("grpc", secret).call("ListGenerations", pb.ListGenerationsRequest())

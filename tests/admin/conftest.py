@@ -1,4 +1,4 @@
-"""A gateway that does not repeat lost submissions, and its operator's socket."""
+"""A gateway that does not retry submissions whose response was lost, and calls on its admin socket."""
 
 from __future__ import annotations
 
@@ -39,15 +39,18 @@ async def running(start: Start) -> Running:
 
 
 async def resolve(running: Running, generation_id: str, **resolution: Any) -> Generation:
-    """Call ResolveGeneration, as the operator."""
+    """Call ResolveGeneration on the admin socket."""
     async with grpc.aio.insecure_channel(admin_pointer(running.store_path).read_text()) as channel:
         request = admin_pb.ResolveGenerationRequest(id=generation_id, **resolution)
         answer: admin_pb.ResolveGenerationResponse = await AdminServiceStub(channel).ResolveGeneration(request)
         return answer.generation
 
 
-async def lost(running: Running, prompt: str, *, processed: bool = True) -> Generation:
-    """Return an UNCERTAIN generation, whose response was lost; `processed` if Higgsfield took the submission."""
+async def submit_and_lose(running: Running, prompt: str, *, processed: bool = True) -> Generation:
+    """Submit, lose Higgsfield's response, and return the UNCERTAIN generation.
+
+    `processed` says whether Higgsfield has accepted the submission.
+    """
     running.plan(on="submit", kind="500", processed=processed, prompt=prompt)
     stored = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED, labels={"of": prompt.replace(" ", "-")}))
     await running.until(stored.id, "UNCERTAIN")

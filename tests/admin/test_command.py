@@ -9,7 +9,7 @@ import pytest
 
 from gateway.cli import exits
 from gateway.serving import admin_pointer
-from tests.admin.conftest import Start, lost, request_of
+from tests.admin.conftest import Start, request_of, submit_and_lose
 from tests.app.command import Finished, environment, run
 from tests.support.running import Running, name_of
 
@@ -20,7 +20,7 @@ async def hfgateway(running: Running, *arguments: str) -> Finished:
 
 
 async def test_each_resolution_prints_the_new_state(running: Running) -> None:
-    bound, given_up, again = [await lost(running, prompt) for prompt in ("a fox", "an owl", "a hare")]
+    bound, given_up, again = [await submit_and_lose(running, prompt) for prompt in ("a fox", "an owl", "a hare")]
     request_id = request_of(running, "a fox")
     done = await hfgateway(running, bound.id, "--as-request", request_id)
     assert (done.code, done.out, done.err) == (0, f"{bound.id} QUEUED {request_id}\n", "")
@@ -34,7 +34,7 @@ async def test_each_resolution_prints_the_new_state(running: Running) -> None:
 async def test_a_safe_resubmission_needs_no_further_flag(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
     running.gateway._core._tasks[0].cancel()  # the follower, which would repeat it too
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     done = await hfgateway(running, uncertain.id, "--resubmit")
     assert (done.code, done.out, done.err) == (0, f"{uncertain.id} UNCERTAIN\n", "")
     await running.until(uncertain.id, "QUEUED")
@@ -42,7 +42,7 @@ async def test_a_safe_resubmission_needs_no_further_flag(start: Start) -> None:
 
 
 async def test_a_refusal_is_one_line_and_an_exit_code(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     for arguments in (
         ("unknown", "--lost"), (uncertain.id, "--resubmit"), (uncertain.id, "--as-request", str(uuid.uuid4())),
     ):  # fmt: skip
@@ -54,7 +54,7 @@ async def test_a_refusal_is_one_line_and_an_exit_code(running: Running) -> None:
 
 
 async def test_several_generations_are_resolved_up_to_the_first_refusal(running: Running) -> None:
-    first, second, third = [(await lost(running, prompt)).id for prompt in ("a fox", "an owl", "a hare")]
+    first, second, third = [(await submit_and_lose(running, prompt)).id for prompt in ("a fox", "an owl", "a hare")]
     stopped = await hfgateway(running, first, second, "unknown", third, "--lost")
     assert (stopped.code, stopped.out) == (exits.REFUSED, f"{first} LOST\n{second} LOST\n")
     assert stopped.err.count("\n") == 1

@@ -11,7 +11,7 @@ from google.rpc import status_pb2
 
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.admin.conftest import Start, lost, request_of, resolve
+from tests.admin.conftest import Start, request_of, resolve, submit_and_lose
 from tests.support.running import Running, eventually, name_of, public_url, soul
 from tests.support.transports import RpcFailure
 from tests.support.webhooks import path_of, post, webhook_body
@@ -51,7 +51,7 @@ async def refused(running: Running, generation_id: str, **resolution: Any) -> st
 
 
 async def test_a_generation_resolved_with_its_request_continues(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     bound = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
     assert (bound.id, name_of(bound)) == (uncertain.id, "QUEUED")
     assert bound.upstream.last_change_source == OPERATOR
@@ -64,38 +64,38 @@ async def test_a_generation_resolved_with_its_request_continues(running: Running
 
 
 async def test_a_request_id_is_accepted_in_any_uuid_form(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     bound = await resolve(running, uncertain.id, request_id=request_of(running, "a fox").upper())
     assert bound.upstream.request_id == request_of(running, "a fox")
 
 
 async def test_an_invalid_request_id_is_refused_without_an_upstream_call(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     for wrong in ("", "nonsense", "../../cancel", "\u2603"):
         assert await refused(running, uncertain.id, request_id=wrong) == "request_id"
     assert running.ledger.status_calls.total() == 0
 
 
 async def test_a_request_unknown_to_higgsfield_is_refused(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     assert await refused(running, uncertain.id, request_id=str(uuid.uuid4())) == "request_id"
 
 
 async def test_a_request_of_another_generation_is_refused(running: Running) -> None:
     other = await running.submit(soul("an owl"))
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     assert await refused(running, uncertain.id, request_id=other.upstream.request_id) == "request_id"
 
 
 async def test_a_generation_with_a_request_is_not_rebound(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     queued = await running.submit(soul("an owl"))
     assert await refused(running, queued.id, request_id=request_of(running, "a fox")) == "id"
     assert name_of(await running.get(uncertain.id)) == "UNCERTAIN"
 
 
 async def test_an_unconfirmed_request_is_not_bound_during_an_outage(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     running.plan(on="status", kind="503")
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
@@ -107,7 +107,7 @@ async def test_an_unconfirmed_request_is_not_bound_during_an_outage(running: Run
 
 
 async def test_a_request_of_a_lost_generation_becomes_a_new_one(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     given_up = await resolve(running, uncertain.id, **LOST)
     found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
     assert found.id != uncertain.id
@@ -121,7 +121,7 @@ async def test_a_request_of_a_lost_generation_becomes_a_new_one(running: Running
 
 
 async def test_binding_the_same_request_again_returns_the_same_generation(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
     found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
     again = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
@@ -129,7 +129,7 @@ async def test_binding_the_same_request_again_returns_the_same_generation(runnin
 
 
 async def test_a_lost_generation_cannot_have_two_requests(running: Running) -> None:
-    first, second = await lost(running, "a fox"), await lost(running, "an owl")
+    first, second = await submit_and_lose(running, "a fox"), await submit_and_lose(running, "an owl")
     await resolve(running, first.id, **LOST)
     found = await resolve(running, first.id, request_id=request_of(running, "a fox"))
     assert await refused(running, first.id, request_id=request_of(running, "an owl")) == "id"
@@ -142,7 +142,7 @@ async def test_a_lost_generation_cannot_have_two_requests(running: Running) -> N
 
 
 async def test_callers_cannot_use_the_key_of_a_recovered_generation(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
     found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
     with pytest.raises(RpcFailure) as raised:
@@ -152,7 +152,7 @@ async def test_callers_cannot_use_the_key_of_a_recovered_generation(running: Run
 
 async def test_a_request_found_by_webhook_after_lost_can_be_recovered(start: Start) -> None:
     running = await start(**public_url())
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
     await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
     await running.metric_becomes("hfgateway_webhooks_stray", 1)
@@ -164,7 +164,7 @@ async def test_a_request_found_by_webhook_after_lost_can_be_recovered(start: Sta
 
 
 async def test_declaring_lost_twice_changes_nothing(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     given_up = await resolve(running, uncertain.id, **LOST)
     assert (name_of(given_up), given_up.done) == ("LOST", True)
     assert given_up.upstream.last_change_source == OPERATOR
@@ -193,7 +193,7 @@ async def test_only_uncertain_generations_can_be_resolved(start: Start) -> None:
 
 
 async def test_a_resubmission_without_keys_requires_accepting_a_charge(running: Running) -> None:
-    uncertain = await lost(running, "a fox", processed=False)
+    uncertain = await submit_and_lose(running, "a fox", processed=False)
     assert await refused(running, uncertain.id, **RESUBMIT) == "resubmit"
     sending = await resolve(running, uncertain.id, **TWICE)
     assert (sending.id, name_of(sending)) == (uncertain.id, "UNCERTAIN")
@@ -207,7 +207,7 @@ async def test_a_resubmission_without_keys_requires_accepting_a_charge(running: 
 async def test_a_resubmission_with_keys_needs_no_acceptance_of_a_charge(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
     running.gateway._core._tasks[0].cancel()  # the follower, which would repeat it too
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     sending = await resolve(running, uncertain.id, **RESUBMIT)
     assert (sending.id, name_of(sending)) == (uncertain.id, "UNCERTAIN")
     queued = await running.until(uncertain.id, "QUEUED")
@@ -218,7 +218,7 @@ async def test_a_resubmission_with_keys_needs_no_acceptance_of_a_charge(start: S
 
 
 async def test_concurrent_resubmissions_are_sent_once(running: Running) -> None:
-    uncertain = await lost(running, "a fox", processed=False)
+    uncertain = await submit_and_lose(running, "a fox", processed=False)
     running.plan(on="submit", delay=1.0)
     await resolve(running, uncertain.id, **TWICE)
     await eventually(lambda: len(running.ledger.charges) == 1)
@@ -232,13 +232,13 @@ async def test_a_resubmission_is_refused_while_an_attempt_may_be_open(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     assert await refused(running, uncertain.id, **TWICE) == "resubmit"
 
 
 async def test_a_resubmission_with_other_credentials_is_refused(start: Start) -> None:
     running = await start()
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     running.gateway._core.upstream._account = "another"
     assert await refused(running, uncertain.id, **TWICE) == "id"
 
@@ -254,6 +254,6 @@ async def test_resolving_an_unknown_generation_is_not_found(running: Running) ->
 
 
 async def test_an_id_and_a_resolution_are_required(running: Running) -> None:
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     assert await refused(running, uncertain.id) == "resolution"
     assert await refused(running, "", **LOST) == "id"

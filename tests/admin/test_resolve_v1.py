@@ -12,7 +12,7 @@ from tests.support.running import Generation, Running, eventually, name_of, publ
 from tests.support.webhooks import path_of, post
 
 
-async def lost(running: Running, prompt: str, *, processed: bool = True) -> Generation:
+async def submit_and_lose(running: Running, prompt: str, *, processed: bool = True) -> Generation:
     running.plan(on="submit", kind="500", processed=processed, prompt=prompt)
     running.plan(on="webhook", kind="lose", prompt=prompt, times=2)
     stored = await running.submit(sized(prompt, wait_for=1))
@@ -21,7 +21,7 @@ async def lost(running: Running, prompt: str, *, processed: bool = True) -> Gene
 
 async def test_a_v1_generation_resolved_with_its_job_set_continues(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     other = await running.submit(soul("of v2"))
     assert await refused(running, uncertain.id, request_id=other.upstream.request_id) == "request_id"
     bound = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
@@ -32,7 +32,7 @@ async def test_a_v1_generation_resolved_with_its_job_set_continues(start: Start)
 
 async def test_a_v1_resubmission_requires_accepting_a_charge(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
-    uncertain = await lost(running, "a fox", processed=False)
+    uncertain = await submit_and_lose(running, "a fox", processed=False)
     assert await refused(running, uncertain.id, **RESUBMIT) == "resubmit"
     assert len(running.ledger.submissions) == 1
     sending = await resolve(running, uncertain.id, **TWICE)
@@ -44,7 +44,7 @@ async def test_a_v1_resubmission_requires_accepting_a_charge(start: Start) -> No
 
 async def test_a_job_set_of_a_lost_generation_becomes_a_new_one(start: Start) -> None:
     running = await start()
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
     found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
     assert found.id != uncertain.id
@@ -55,7 +55,7 @@ async def test_a_second_job_set_is_logged_and_v2_repeats_continue(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2", **public_url())
-    uncertain = await lost(running, "a fox")
+    uncertain = await submit_and_lose(running, "a fox")
     await resolve(running, uncertain.id, **TWICE)
     await running.until(uncertain.id, "QUEUED")
     first, second = (charge.request_id for charge in running.ledger.charges)

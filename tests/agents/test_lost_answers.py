@@ -257,9 +257,9 @@ async def test_the_key_of_a_message_is_kept_for_a_week(tmp_path: Path) -> None:
         session_id = await talk.create()
         first = (await talk.send(session_id, "a fox", "k")).message
         hour, day = 3600.0, 86_400.0
-        await timed.passes(6.9 * day, step=hour)
+        await timed.advance(6.9 * day, step=hour)
         assert (await talk.send(session_id, "a fox", "k")).message.id == first.id
-        await timed.passes(0.2 * day, step=hour)
+        await timed.advance(0.2 * day, step=hour)
 
         again = await talk.send(session_id, "a fox", "k")
 
@@ -276,6 +276,6 @@ async def test_the_key_of_an_unresolved_message_is_not_pruned(tmp_path: Path) ->
         running.plan(on="agent_send", kind="504", processed=False)
         assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
         await talk.send(session_id, "an owl", "settled")
-        await running.passes(8 * DAY, step=3600.0)
+        await running.advance(8 * DAY, step=3600.0)
         assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
         assert len(talk.said) == 2

@@ -95,7 +95,7 @@ async def test_fifty_watchers_share_one_reader(timed: Timed) -> None:
         await watcher.reaches("PROCESSING")
     opened = timed.ledger.agent_reads[session_id] - before
 
-    await timed.passes(120.0)
+    await timed.advance(120.0)
 
     # 2, 3, 4.5, 6.75, then 10 s each, with 10 % jitter.
     reads = timed.ledger.agent_reads[session_id] - before - opened
@@ -104,7 +104,7 @@ async def test_fifty_watchers_share_one_reader(timed: Timed) -> None:
     for watcher in watchers:
         await watcher.leave()
     await eventually(lambda: timed.gateway._core.agents.watched == 0)
-    await timed.passes(120.0)
+    await timed.advance(120.0)
     assert timed.ledger.agent_reads[session_id] == before + opened + reads
 
 
@@ -113,7 +113,7 @@ async def test_the_reader_speeds_up_after_a_message_and_reads_the_open_turn(time
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
     await watcher.reaches("IDLE")
-    await timed.passes(100.0)
+    await timed.advance(100.0)
     asked_after: list[str | None] = []
     desk = timed.sandbox.state.accounts["sandbox:sandbox"].agents
     answer = desk.messages
@@ -124,12 +124,12 @@ async def test_the_reader_speeds_up_after_a_message_and_reads_the_open_turn(time
 
     desk.messages = noted  # type: ignore[method-assign]
     first = (await talk.send(session_id, "a fox")).message
-    await timed.passes(TURN + 1.0)
+    await timed.advance(TURN + 1.0)
     assert len(asked_after) in {4, 5}  # before the message, right after it, after 2 s, after 3 s more
     assert set(asked_after) == {None}  # the message and its answer may still change
-    await timed.passes(20.0, until=lambda: watcher.states[-1] == "IDLE")
+    await timed.advance(20.0, until=lambda: watcher.states[-1] == "IDLE")
     asked_after.clear()
-    await timed.passes(30.0)
+    await timed.advance(30.0)
 
     assert asked_after
     (last,) = {one.id for one in watcher.messages} - {first.id}
@@ -141,9 +141,9 @@ async def test_an_idle_watch_sends_a_heartbeat_every_15_seconds(timed: Timed) ->
     talk = Talk(timed)
     watcher = Watcher(talk.watch(await talk.create()))
     await watcher.reaches("IDLE")
-    await timed.passes(14.0)
+    await timed.advance(14.0)
     assert watcher.heartbeats == 0
-    await timed.passes(33.0)
+    await timed.advance(33.0)
     await eventually(lambda: watcher.heartbeats == 3)
     await watcher.leave()
 
@@ -154,14 +154,14 @@ async def test_the_reader_obeys_retry_after_and_survives_an_outage(timed: Timed)
     watcher = Watcher(talk.watch(session_id))
     await watcher.reaches("IDLE")
     timed.plan(on="agent_messages", kind="429", headers={"Retry-After": "60"})
-    await timed.passes(5.0)
-    await timed.passes(200.0)
+    await timed.advance(5.0)
+    await timed.advance(200.0)
     assert timed.ledger.ignored_retry_after == 0
 
     timed.plan(on="agent_messages", kind="500", times=5)
-    await timed.passes(60.0)
+    await timed.advance(60.0)
     await talk.send(session_id, "[slow=1]")
-    await timed.passes(30.0)
+    await timed.advance(30.0)
     assert [one.text for one in watcher.messages][-1] == "Done: [slow=1]"
     assert not watcher.task.done()
     await watcher.leave()
@@ -211,7 +211,7 @@ async def test_a_repeated_idle_read_ends_a_turn(timed: Timed) -> None:
     timed.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=100)
     watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
     await watcher.reaches("PROCESSING")
-    await timed.passes(30.0, until=watcher.task.done)
+    await timed.advance(30.0, until=watcher.task.done)
     await eventually(watcher.task.done)
     assert watcher.states == ["PROCESSING", "IDLE"]
 
@@ -263,7 +263,7 @@ async def test_a_watch_after_an_unread_message_takes_nothing_from_others(timed: 
 
     second = Watcher(talk.watch(session_id, message.id))
     await second.reaches("PROCESSING")
-    await timed.passes(30.0, until=lambda: first.states[-1] == second.states[-1] == "IDLE")
+    await timed.advance(30.0, until=lambda: first.states[-1] == second.states[-1] == "IDLE")
 
     def received() -> list[tuple[str, str, str]]:
         return rows({one.id: one for one in first.messages}.values())
@@ -288,7 +288,7 @@ async def test_a_watch_after_a_message_not_shown_yet_is_unavailable(timed: Timed
     with pytest.raises(RpcFailure) as raised:
         await second.task
     assert raised.value.reason == "UPSTREAM_UNAVAILABLE"
-    await timed.passes(30.0, until=lambda: first.states[-1] == "IDLE")
+    await timed.advance(30.0, until=lambda: first.states[-1] == "IDLE")
     await eventually(lambda: {one.text for one in first.messages} >= {"a fox", "Done: a fox"})
     await first.leave()
 
@@ -310,7 +310,7 @@ async def test_a_watch_at_its_maximum_age_ends(timed: Timed) -> None:
     session_id = await talk.create()
     watcher = Watcher(talk.watch(session_id))
     await watcher.reaches("IDLE")
-    await timed.passes(5 * 3600.0, until=watcher.task.done, step=60.0)
+    await timed.advance(5 * 3600.0, until=watcher.task.done, step=60.0)
     with pytest.raises(RpcFailure) as raised:
         await watcher.task
     assert raised.value.reason == "GATEWAY_UNAVAILABLE"

@@ -31,14 +31,14 @@ from tests.support.running import PATIENCE
 
 
 class QuickClock(SystemClock):
-    """A clock that returns from every wait at once and advances by its duration. `waits` are the durations."""
+    """A clock on which a wait returns at once and advances the time by its duration. `waits` lists the durations."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
         self._passed = 0.0
         super().__init__(monotonic=lambda: self._passed, wall=lambda: examples.NOW + self._passed)
 
-    def passes(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self._passed += seconds
 
     async def wait(self, signal: asyncio.Future[None], seconds: float | None) -> None:
@@ -46,12 +46,12 @@ class QuickClock(SystemClock):
             await signal
             return
         self.waits.append(seconds)
-        self.passes(seconds)
+        self.advance(seconds)
         await asyncio.sleep(0)
 
 
-class Counted(MediaSource):
-    """A media source that counts the bytes read from it in `passed`."""
+class CountingSource(MediaSource):
+    """A media source that counts the bytes that were read from it, in `passed`."""
 
     passed = 0
 
@@ -67,7 +67,7 @@ class Counted(MediaSource):
 
 
 class Place:
-    """The destination of the copies: its `url` for the setting, and its files as an outside reader sees them."""
+    """The destination of the copies: its `url` for the setting, and its files as other programs see them."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
@@ -84,14 +84,14 @@ class Place:
 
 
 class Stage:
-    """A running archive."""
+    """An archiver with a store, a media server, a destination and a clock that the test advances."""
 
     def __init__(self, folder: Path, media: MediaServer, place: Place) -> None:
         self.clock = QuickClock()
         self.media = media
         self.place = place
         self.store = SqliteStore(folder / "store.db", _broke)
-        self.source = Counted(timeout=PATIENCE, local=True)
+        self.source = CountingSource(timeout=PATIENCE, local=True)
         self.ahead = 0.0
         """Seconds by which the gateway's clocks are ahead of Higgsfield's."""
         self.settings: dict[str, Any] = {"concurrency": 2, "bandwidth": 0, "largest": 1 << 30}
@@ -115,7 +115,7 @@ class Stage:
         return self.clock.moment().wall - self.ahead
 
     async def stop(self) -> None:
-        """Stop the archiver, as at the end of a process."""
+        """Stop the archiver without a clean-up, as the end of a process does."""
         task, self._task = self._task, None
         if task is not None:
             self.store._listeners.clear()
@@ -128,7 +128,7 @@ class Stage:
         await self.store.close()
 
     async def completed(self, *urls: str, **output: Any) -> Generation:
-        """Return a completed generation with these outputs; an empty URL is a moderated output."""
+        """Store a completed generation with an output for each URL, and return it. An empty URL is an NSFW output."""
         claim = examples.claim()
         assert (await self.store.claim(claim)).new
         before = claim.generation
@@ -151,7 +151,9 @@ class Stage:
         return f"{self.media.url}{path}?Signature=canary"
 
     def cut(self, count: int, then: Callable[[], Awaitable[None]] | None = None) -> dict[str, Any]:
-        """Return a fault that closes the connection after `count` more bytes, once all of them were read."""
+        """Return a fault of the media server: it sends `count` more bytes, waits until the archiver has read them, and
+        closes the connection.
+        """
 
         async def read() -> None:
             self._read += count

@@ -172,7 +172,7 @@ async def test_a_copy_to_a_folder_is_resumed_after_a_restart(stage: Stage) -> No
     await stage.stop()
 
     del stage.clock.wait  # type: ignore[method-assign]
-    stage.clock.passes(LONGEST_PAUSE)
+    stage.clock.advance(LONGEST_PAUSE)
     stage.start()
 
     assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
@@ -275,7 +275,7 @@ async def test_a_clock_set_forward_abandons_no_copy(stage: Stage) -> None:
     never_planned = await stage.completed(stage.url("/a.png"))
     await stage.store.copies.plan_copies(copies_of(generation, stage.storage.name))
     stage.ahead = 2 * OUTPUTS_KEPT
-    stage.clock.passes(stage.ahead)
+    stage.clock.advance(stage.ahead)
 
     stage.start()
     await stage.becomes_archived(generation)

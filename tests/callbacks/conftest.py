@@ -48,6 +48,6 @@ async def timed(tmp_path: Path) -> AsyncIterator[Timed]:
 
 
 @pytest.fixture(autouse=True)
-async def no_test_takes_long() -> AsyncIterator[None]:
+async def time_limit() -> AsyncIterator[None]:
     async with asyncio.timeout(60):
         yield

@@ -174,13 +174,13 @@ async def test_a_name_is_resolved_and_checked_for_each_attempt(timed: Timed, rec
     receiver.plan.append(500)
     made = await create(timed, f"http://hooks.example:{receiver.port}/")
     stored = await timed.submit(soul("a fox"))
-    await timed.passes(60.0, until=lambda: stored.id not in timed.live())
-    await timed.passes(30.0, until=lambda: len(asked) == 2)
+    await timed.advance(60.0, until=lambda: stored.id not in timed.live())
+    await timed.advance(30.0, until=lambda: len(asked) == 2)
     (waits,) = await deliveries(timed, made.callback.id)
     assert (waits.problem, waits.http_status) == (pb.DELIVERY_PROBLEM_ADDRESS_REFUSED, 0)
     assert len(receiver.got) == 1
-    await timed.passes(1_000.0, until=lambda: len(receiver.got) == 2, step=10.0)
-    await timed.settled()
+    await timed.advance(1_000.0, until=lambda: len(receiver.got) == 2, step=10.0)
+    await timed.wait_until_idle()
     assert len(asked) == 3
     assert (await state_of(timed, made.callback.id)).problem == pb.DELIVERY_PROBLEM_UNSPECIFIED
 

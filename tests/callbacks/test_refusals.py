@@ -22,7 +22,7 @@ COARSE = 300.0
 async def ended(timed: Timed, prompt: str = "a fox") -> Generation:
     """Submit a generation; return it when it has ended."""
     stored = await timed.submit(soul(prompt))
-    await timed.passes(60.0, until=lambda: stored.id not in timed.live())
+    await timed.advance(60.0, until=lambda: stored.id not in timed.live())
     return await timed.get(stored.id)
 
 
@@ -30,7 +30,7 @@ async def test_a_failed_delivery_is_repeated_with_the_same_id(timed: Timed, rece
     receiver.plan.append(500)
     made = await create(timed, receiver.url)
     await ended(timed)
-    await timed.settled()
+    await timed.wait_until_idle()
     (waits,) = await deliveries(timed, made.callback.id)
     assert (waits.state, waits.problem, waits.http_status) == (
         pb.DELIVERY_STATE_PENDING, pb.DELIVERY_PROBLEM_STATUS, 500,
@@ -39,9 +39,9 @@ async def test_a_failed_delivery_is_repeated_with_the_same_id(timed: Timed, rece
     ill = await state_of(timed, made.callback.id)
     assert (ill.problem, ill.problem_http_status, ill.paused) == (pb.DELIVERY_PROBLEM_STATUS, 500, False)
 
-    await timed.passes(4.0)
+    await timed.advance(4.0)
     assert len(receiver.got) == 1
-    await timed.passes(2.0)
+    await timed.advance(2.0)
     first, second = receiver.got
     assert first.id == second.id
     assert second.signed_by(made.secret)
@@ -111,15 +111,15 @@ async def test_410_pauses_the_callback_until_its_owner_resumes_it(timed: Timed, 
     receiver.plan.append(410)
     made = await create(timed, receiver.url)
     first = await ended(timed)
-    await timed.settled()
+    await timed.wait_until_idle()
     gone = await state_of(timed, made.callback.id)
     assert (gone.paused, gone.problem, gone.problem_http_status) == (True, pb.DELIVERY_PROBLEM_GONE, 410)
     second = await ended(timed, "an owl")
-    await timed.passes(DAY, step=COARSE)
+    await timed.advance(DAY, step=COARSE)
     assert len(receiver.got) == 1
 
     assert not (await change(timed, made.callback.id, paused=False)).paused
-    await timed.settled()
+    await timed.wait_until_idle()
     assert [got.generation.id for got in receiver.got] == [first.id, first.id, second.id]
     assert receiver.got[0].id == receiver.got[1].id
 
@@ -133,15 +133,15 @@ async def test_a_retry_after_holds_all_deliveries_of_the_callback(
     made = await create(timed, receiver.url)
     stored = await timed.submit(soul("a fox"))
     receiver.plan.append((status, {"Retry-After": formatdate(timed.time.wall() + wait + 6) if dated else str(wait)}))
-    await timed.passes(60.0, until=lambda: stored.id not in timed.live())
-    await timed.settled()
+    await timed.advance(60.0, until=lambda: stored.id not in timed.live())
+    await timed.wait_until_idle()
     asked = timed.time.now
     await ended(timed, "an owl")
-    await timed.passes(asked + wait - 2.0 - timed.time.now, step=10.0)
+    await timed.advance(asked + wait - 2.0 - timed.time.now, step=10.0)
     assert len(receiver.got) == 1
     (_, tried) = await deliveries(timed, made.callback.id)
     assert tried.http_status == status
-    await timed.passes(10.0)
+    await timed.advance(10.0)
     assert [got.state for got in receiver.got] == ["COMPLETED"] * 3
     assert len(await settles(timed, made.callback.id, 2)) == 2
 
@@ -150,7 +150,7 @@ async def test_a_refused_delivery_fails_after_three_days_and_delays_no_other(tim
     made = await create(timed, receiver.url)
     receiver.usual = 400
     poison = await ended(timed)
-    await timed.settled()
+    await timed.wait_until_idle()
     receiver.refuses = poison.id
     receiver.usual = 200
     good = await ended(timed, "an owl")
@@ -158,11 +158,11 @@ async def test_a_refused_delivery_fails_after_three_days_and_delays_no_other(tim
 
     expected = sum(schedule.PAUSES)
     attempts = 1 + len(schedule.PAUSES)
-    took = await timed.passes(DAY, step=COARSE)
+    took = await timed.advance(DAY, step=COARSE)
     other = await ended(timed, "a hare")
-    took += await timed.passes(expected, until=lambda: len(receiver.got) >= 2 + attempts, step=COARSE)
+    took += await timed.advance(expected, until=lambda: len(receiver.got) >= 2 + attempts, step=COARSE)
     assert expected * 0.9 <= took <= expected * 1.1 + attempts * COARSE
-    await timed.passes(DAY, step=COARSE)
+    await timed.advance(DAY, step=COARSE)
     assert sorted(got.generation.id for got in receiver.got) == [*[poison.id] * attempts, good.id, other.id]
     failed = [one for one in await deliveries(timed, made.callback.id) if one.state == pb.DELIVERY_STATE_FAILED]
     assert [(one.generation_id, one.attempts) for one in failed] == [(poison.id, 10)]
@@ -179,19 +179,19 @@ async def test_a_receiver_down_for_days_is_paused_and_loses_nothing(timed: Timed
     receiver.usual = 503
     made = await create(timed, receiver.url)
     done = [await ended(timed, f"fox {number}") for number in range(3)]
-    took = await timed.passes(4 * DAY, until=lambda: timed.gateway._core.dispatcher.paused() == 1, step=COARSE)
+    took = await timed.advance(4 * DAY, until=lambda: timed.gateway._core.dispatcher.paused() == 1, step=COARSE)
     assert schedule.PATIENCE <= took <= schedule.PATIENCE + schedule.LONGEST_HOLD * 1.1 + 60 + 2 * COARSE
     assert all(one.state == pb.DELIVERY_STATE_PENDING for one in await deliveries(timed, made.callback.id))
     paused = await state_of(timed, made.callback.id)
     assert (paused.paused, paused.problem_http_status) == (True, 503)
     attempts = len(receiver.got)
     assert attempts <= schedule.PATIENCE / (schedule.LONGEST_HOLD * 0.9) + 20
-    await timed.passes(DAY, step=COARSE)
+    await timed.advance(DAY, step=COARSE)
     assert len(receiver.got) == attempts
 
     receiver.usual = 200
     await change(timed, made.callback.id, paused=False)
-    await timed.settled()
+    await timed.wait_until_idle()
     assert {got.generation.id for got in receiver.got[attempts:]} == {one.id for one in done}
     assert len(receiver.got) == attempts + 3
 
@@ -201,11 +201,11 @@ async def test_a_recovered_receiver_gets_all_pending_deliveries(timed: Timed, re
     receiver.usual = 503
     for number in range(3):
         await ended(timed, f"fox {number}")
-    await timed.passes(3 * 3600.0, step=COARSE)
+    await timed.advance(3 * 3600.0, step=COARSE)
     assert all(one.attempts >= 1 for one in await deliveries(timed, made.callback.id))
     receiver.usual = 200
     attempts = len(receiver.got)
-    took = await timed.passes(3600.0, until=lambda: len(receiver.got) == attempts + 3, step=COARSE)
+    took = await timed.advance(3600.0, until=lambda: len(receiver.got) == attempts + 3, step=COARSE)
     assert took <= schedule.LONGEST_HOLD * 1.1 + COARSE
     assert len(await settles(timed, made.callback.id, 3)) == 3
 
@@ -214,13 +214,13 @@ async def test_a_restart_keeps_the_retry_schedule(timed: Timed, receiver: Receiv
     receiver.usual = (429, {"Retry-After": "3000"})
     await create(timed, receiver.url)
     await ended(timed)
-    await timed.settled()
-    await timed.passes(1_000.0, step=10.0)
+    await timed.wait_until_idle()
+    await timed.advance(1_000.0, step=10.0)
     await timed.stop_gateway()
     await timed.start_gateway()
-    await timed.passes(1_990.0, step=10.0)
+    await timed.advance(1_990.0, step=10.0)
     assert len(receiver.got) == 1
-    await timed.passes(20.0)
+    await timed.advance(20.0)
     assert len(receiver.got) == 2
 
 

@@ -24,8 +24,8 @@ async def rotate(running: Running, callback_id: str) -> pb.RotateCallbackSecretR
 
 async def end_one(timed: Timed, prompt: str) -> None:
     stored = await timed.submit(soul(prompt))
-    await timed.passes(60.0, until=lambda: stored.id not in timed.live())
-    await timed.settled()
+    await timed.advance(60.0, until=lambda: stored.id not in timed.live())
+    await timed.wait_until_idle()
 
 
 async def test_both_secrets_sign_for_a_day_and_then_only_the_new_one(timed: Timed, receiver: Receiver) -> None:
@@ -42,7 +42,7 @@ async def test_both_secrets_sign_for_a_day_and_then_only_the_new_one(timed: Time
     await timed.stop_gateway()
     await timed.start_gateway()
     await end_one(timed, "an owl")
-    await timed.passes(ROTATION, step=600.0)
+    await timed.advance(ROTATION, step=600.0)
     await end_one(timed, "a hare")
     signed = [(got.signed_by(old), got.signed_by(new)) for got in receiver.got]
     assert signed == [(True, True), (True, True), (False, True)]
@@ -66,7 +66,7 @@ async def test_the_number_of_signing_secrets_is_limited(timed: Timed, receiver: 
         await rotate(timed, made.callback.id)
     assert (refused.value.code, refused.value.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
     assert 0 < refused.value.failure.retry_delay.seconds <= ROTATION
-    await timed.passes(ROTATION, step=600.0)
+    await timed.advance(ROTATION, step=600.0)
     assert (await rotate(timed, made.callback.id)).secret
 
 

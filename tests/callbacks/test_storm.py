@@ -28,15 +28,15 @@ async def test_faults_and_restarts_lose_and_reorder_no_revision(timed: Timed, se
             for receiver in (first, second):
                 receiver.usual = chance.choice(RESPONSES)
             stored.append(await timed.submit(soul(f"fox {number}")))
-            await timed.passes(chance.uniform(0.0, 20.0), step=1.0)
+            await timed.advance(chance.uniform(0.0, 20.0), step=1.0)
             if chance.random() < 0.15:
                 await timed.stop_gateway()
                 await timed.start_gateway()
-        await timed.passes(60.0, until=lambda: not timed.live(), step=1.0)
+        await timed.advance(60.0, until=lambda: not timed.live(), step=1.0)
         for callback, receiver in zip(made, (first, second), strict=True):
             receiver.usual = 200
             await change(timed, callback.callback.id, paused=False)
-        await timed.passes(7_200.0, until=lambda: timed.gateway._core.dispatcher.waiting() == 0, step=60.0)
+        await timed.advance(7_200.0, until=lambda: timed.gateway._core.dispatcher.waiting() == 0, step=60.0)
 
         ends = {one.id: (await timed.get(one.id)).revision for one in stored}
         for callback, receiver in zip(made, (first, second), strict=True):

@@ -1,4 +1,4 @@
-"""A gateway and a sandbox, with a clock of the gateway that a test can move."""
+"""A gateway whose clock a test can set forward, and a sandbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.running import USUAL, Running
 
 
 class Later:
-    """Seconds by which the gateway's clock is ahead."""
+    """Makes clocks for gateways that are `seconds` ahead of the system clock."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -24,7 +24,7 @@ REFERENCES = "/v1/custom-references"
 
 
 class Studio(Running):
-    """A running gateway for characters. A training queues for 1 s and runs for 9 s of a clock that the test moves."""
+    """A gateway and a sandbox for characters. A training is queued for 1 s and runs for 9 s of the sandbox's clock."""
 
     def __init__(self, folder: Path, options: SandboxOptions, settings: dict[str, str]) -> None:
         self.ahead = 0.0
@@ -60,22 +60,22 @@ class Studio(Running):
         answer = await (by or self.grpc).call("ListCharacters", pb.ListCharactersRequest())
         return [character.name for character in answer.characters]
 
-    async def elsewhere(self, method: str, path: str = "", **options: Any) -> Any:
-        """Send a request to Higgsfield without the gateway, with the same account."""
+    async def call_higgsfield(self, method: str, path: str = "", **options: Any) -> Any:
+        """Send a request directly to Higgsfield with the gateway's account; return the JSON response."""
         headers = {"Authorization": "Key sandbox:sandbox"}
         url = self.sandbox.url + REFERENCES + path
         async with aiohttp.ClientSession() as session, session.request(method, url, headers=headers, **options) as said:
             assert said.status == 200, await said.text()
             return await said.json()
 
-    async def make_elsewhere(self, name: str, version: str = "v1") -> str:
-        """Create a character without the gateway, as in the console; return its id."""
+    async def create_directly(self, name: str, version: str = "v1") -> str:
+        """Create a character directly at Higgsfield, as in its console; return its id."""
         body = {"name": name, "input_images": [{"type": "image_url", "image_url": URL}], "model_version": version}
-        return str((await self.elsewhere("POST", json=body))["id"])
+        return str((await self.call_higgsfield("POST", json=body))["id"])
 
     @property
     def sent(self) -> list[str]:
-        """The names in all POSTs so far."""
+        """The names of the characters in all POSTs so far."""
         return [training.name for training in self.ledger.trainings]
 
     @property
@@ -98,7 +98,7 @@ StartStudio = Callable[..., Awaitable[Studio]]
 
 
 @pytest.fixture(autouse=True)
-def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_search_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.characters.creator.LOOKS", (0.0, 0.01, 0.01))
 
 

@@ -180,7 +180,7 @@ AMBIGUOUS = [
 async def test_a_character_with_a_lost_response_is_found_and_not_sent_again(
     studio: Studio, fault: dict[str, Any]
 ) -> None:
-    await studio.make_elsewhere("Anna")
+    await studio.create_directly("Anna")
     studio.plan(on="train", **fault)
     answer = await studio.create()
     assert answer.character.id == studio.paid[-1]
@@ -192,7 +192,7 @@ async def test_a_character_with_a_lost_response_is_found_and_not_sent_again(
 async def test_a_character_not_found_stays_unresolved_and_is_not_sent_again(
     studio: Studio, fault: dict[str, Any]
 ) -> None:
-    await studio.make_elsewhere("Anna")
+    await studio.create_directly("Anna")
     studio.plan(on="train", **fault)
     for _ in range(2):
         refused = await studio.refused("CreateCharacter", order())
@@ -214,7 +214,7 @@ async def test_an_unresolved_character_stays_unresolved_after_a_restart(studio: 
 async def test_a_character_that_appears_late_is_found_by_a_repeat(studio: Studio) -> None:
     studio.plan(on="train", kind="504")
     assert (await studio.refused("CreateCharacter", order())).reason == "SUBMISSION_UNRESOLVED"
-    late = await studio.make_elsewhere("Anna")  # stands in for the delayed creation
+    late = await studio.create_directly("Anna")  # stands in for the delayed creation
     found = await studio.create()
     assert (found.character.id, found.replayed) == (late, True)
     assert (await studio.create()).character.id == late
@@ -226,10 +226,10 @@ async def test_no_character_is_bound_while_two_could_match(studio: Studio) -> No
     studio.plan(on="train", kind="502", processed=True)
     assert (await studio.refused("CreateCharacter", order())).reason == "SUBMISSION_UNRESOLVED"
     (own,) = studio.paid
-    other = await studio.make_elsewhere("Anna")
+    other = await studio.create_directly("Anna")
     assert (await studio.refused("CreateCharacter", order())).reason == "SUBMISSION_UNRESOLVED"
 
-    await studio.elsewhere("DELETE", f"/{other}")
+    await studio.call_higgsfield("DELETE", f"/{other}")
     assert (await studio.create()).character.id == own
 
 
@@ -287,7 +287,7 @@ async def test_an_unresolved_key_is_not_bound_to_a_later_character(studio: Studi
 async def test_the_next_creation_with_its_name_resolves_an_unresolved_one(studio: Studio) -> None:
     studio.plan(on="train", kind="504")
     assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
-    late = await studio.make_elsewhere("Anna")
+    late = await studio.create_directly("Anna")
     second = (await studio.create("Anna", "two")).character
     first = await studio.create("Anna", "one")
     assert (first.character.id, first.replayed) == (late, True)

@@ -14,7 +14,7 @@ UNKNOWN = "0199aaaa-0000-4000-8000-000000000000"
 async def several(studio: Studio, count: int) -> list[str]:
     ids = []
     for number in range(count):
-        ids.append(await studio.make_elsewhere(f"character {number}"))
+        ids.append(await studio.create_directly(f"character {number}"))
         studio.clock.advance(1)
     return ids
 
@@ -34,7 +34,7 @@ async def test_a_list_has_pages_newest_first(studio: Studio, client: Transport) 
 async def test_the_upstream_list_is_read_in_pages_and_cached_briefly(studio: Studio) -> None:
     await several(studio, 45)
     assert len(await studio.names()) == 45
-    await studio.make_elsewhere("the 46th")
+    await studio.create_directly("the 46th")
     assert len(await studio.names()) == 45
     studio.ahead += 5
     assert (await studio.names())[0] == "the 46th"
@@ -88,7 +88,7 @@ async def test_a_deleted_character_is_not_found_and_its_key_stays_used(studio: S
     assert (gone.code, gone.reason) == ("NOT_FOUND", "NOT_FOUND")
     assert gone.detail(ResourceInfo).resource_type == "hfgateway.v1.SoulCharacter"
     assert await studio.names(client) == []
-    assert (await studio.elsewhere("GET", "/list"))["total"] == 0
+    assert (await studio.call_higgsfield("GET", "/list"))["total"] == 0
 
     reused = await studio.refused("CreateCharacter", order(), client)
     assert (reused.code, reused.reason) == ("FAILED_PRECONDITION", "IDEMPOTENCY_KEY_REUSED")
@@ -96,7 +96,7 @@ async def test_a_deleted_character_is_not_found_and_its_key_stays_used(studio: S
 
 
 async def test_deleting_again_is_ok_after_a_restart(studio: Studio) -> None:
-    elsewhere, here = await studio.make_elsewhere("Bo"), (await studio.create()).character.id
+    elsewhere, here = await studio.create_directly("Bo"), (await studio.create()).character.id
     for character_id in (elsewhere, here):
         await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character_id))
     await studio.stop_gateway()
@@ -107,7 +107,7 @@ async def test_deleting_again_is_ok_after_a_restart(studio: Studio) -> None:
 
 
 async def test_a_deletion_with_a_lost_response_can_be_repeated(studio: Studio) -> None:
-    for character_id in (await studio.make_elsewhere("Bo"), (await studio.create()).character.id):
+    for character_id in (await studio.create_directly("Bo"), (await studio.create()).character.id):
         studio.plan(on="delete_character", kind="502", processed=True)
         request = pb.DeleteCharacterRequest(id=character_id)
         assert (await studio.refused("DeleteCharacter", request)).code == "UNAVAILABLE"
@@ -139,7 +139,7 @@ async def test_an_html_404_of_a_proxy_is_not_a_missing_character(studio: Studio)
 
 
 async def test_without_keys_all_characters_of_the_account_are_shown(studio: Studio) -> None:
-    made = await studio.make_elsewhere("from the console")
+    made = await studio.create_directly("from the console")
     assert (await studio.show(made)).name == "from the console"
     await studio.create("Anna")
     assert set(await studio.names()) == {"from the console", "Anna"}
@@ -148,7 +148,7 @@ async def test_without_keys_all_characters_of_the_account_are_shown(studio: Stud
 async def test_with_keys_a_tenant_sees_only_its_characters(start: StartStudio) -> None:
     studio = await start(AUTH="keys")
     red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
-    made = await studio.make_elsewhere("from the console")
+    made = await studio.create_directly("from the console")
     his = (await studio.create("Anna", "one", red)).character
     hers = (await studio.create("Anna", "one", blue)).character
     assert his.id != hers.id

@@ -48,7 +48,7 @@ async def test_a_character_resolved_with_an_id_is_bound(studio: Studio) -> None:
 
 
 async def test_contradictory_character_resolutions_are_refused(studio: Studio) -> None:
-    before = await studio.make_elsewhere("Anna")
+    before = await studio.create_directly("Anna")
     await unresolved(studio, taken=False)
     other = await studio.create("Berta")
     refused = [

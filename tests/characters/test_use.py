@@ -43,7 +43,7 @@ async def test_a_trained_character_is_used_with_its_own_version_only(studio: Stu
 
 @pytest.mark.parametrize("seen", [True, False])
 async def test_a_character_known_to_be_in_training_is_refused(studio: Studio, seen: bool) -> None:
-    character_id = (await studio.create()).character.id if seen else await studio.make_elsewhere("Anna")
+    character_id = (await studio.create()).character.id if seen else await studio.create_directly("Anna")
     if not seen:
         await studio.names()
     assert "not ended" in await refused_here(studio, picture(character_id), FIELD)
@@ -81,7 +81,7 @@ async def test_a_repeat_after_its_character_was_deleted_is_replayed(studio: Stud
 async def test_without_keys_unknown_characters_are_passed_to_higgsfield(studio: Studio) -> None:
     refused = await studio.refused("SubmitGeneration", picture(UNKNOWN))
     assert (refused.reason, refused.fields) == ("INPUT_REFUSED", [FIELD])
-    elsewhere = await studio.make_elsewhere("Anna")
+    elsewhere = await studio.create_directly("Anna")
     studio.clock.advance(60)
     assert (await studio.submit(picture(elsewhere))).upstream.request_id
 

@@ -48,7 +48,7 @@ async def test_a_temporary_404_does_not_end_a_watch(studio: Studio) -> None:
 
 
 async def test_a_watch_of_an_ended_character_sends_one_message(studio: Studio) -> None:
-    character_id = await studio.make_elsewhere("[fail] Anna")
+    character_id = await studio.create_directly("[fail] Anna")
     studio.clock.advance(60)
     (message,) = await collected(watched(studio.grpc, character_id))
     assert (state(message), message.character.done) == ("FAILED", True)
@@ -116,7 +116,7 @@ async def test_a_watch_ends_when_its_character_is_deleted(studio: Studio, here: 
     if here:
         await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character_id))
     else:
-        await studio.elsewhere("DELETE", f"/{character_id}")
+        await studio.call_higgsfield("DELETE", f"/{character_id}")
     for watch in [*watches, watched(studio.grpc, character_id)]:
         with pytest.raises(RpcFailure) as ended:
             await collected(watch)

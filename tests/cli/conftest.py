@@ -59,9 +59,9 @@ async def interrupt(process: forked.ForkedProcess) -> Finished:
 
 @pytest.fixture(autouse=True, scope="session")
 def restore_sigint() -> Iterator[None]:
-    """Restore SIGINT: a shell that runs the tests in the background makes them and their commands ignore it.
+    """Stop ignoring SIGINT, which a shell lets background processes and therefore these commands ignore.
 
-    It is restored here and not by `preexec_fn`, which forks a process in which gRPC's threads are running.
+    `preexec_fn` could restore it for each command, but would fork a process with running gRPC threads.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield

@@ -1,4 +1,4 @@
-"""A gateway that requires keys, and hostile callers."""
+"""A gateway that requires API keys, and connections of hostile clients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def running(start: Start) -> Running:
 
 @asynccontextmanager
 async def connected(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A bare connection to an address or a URL."""
+    """Open a TCP connection to an address or the address of a URL, and close it after the block."""
     host, port = address.removeprefix("http://").rsplit(":", 1)
     reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
     try:
@@ -43,7 +43,7 @@ async def connected(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, a
         writer.close()
 
 
-async def head_of_answer(reader: asyncio.StreamReader) -> bytes:
+async def read_response_head(reader: asyncio.StreamReader) -> bytes:
     """Read the status line and headers of a response."""
     async with asyncio.timeout(PATIENCE):
         return await reader.readuntil(b"\r\n\r\n")

@@ -13,7 +13,7 @@ import pytest
 from gateway import serving
 from gateway.rpc.limits import WEBHOOKS_OF_ONE_TOKEN
 from gateway.web import connection, webhook
-from tests.hostile.conftest import Start, bad_requests, connected, head_of_answer
+from tests.hostile.conftest import Start, bad_requests, connected, read_response_head
 from tests.support.running import PATIENCE, Running, eventually, public_url, soul
 from tests.support.webhooks import path_of, post, request_of, webhook_body
 
@@ -28,7 +28,7 @@ async def test_a_header_that_is_not_utf8_is_refused(
 ) -> None:
     async with connected(running.gateway.http_address) as (reader, writer):
         writer.write(b"POST %s HTTP/1.1\r\nhost: localhost\r\n%s: \xff\xfe\r\n\r\n" % (UNARY.encode(), name))
-        assert (await head_of_answer(reader)).startswith(b"HTTP/1.1 400 ")
+        assert (await read_response_head(reader)).startswith(b"HTTP/1.1 400 ")
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert await bad_requests(running, "encoding") == 1
 
@@ -103,7 +103,7 @@ async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
         for _ in range(SLOW):
             reader, writer = await stack.enter_async_context(connected(running.gateway.http_address))
             writer.write(head)
-            answers.append(asyncio.create_task(head_of_answer(reader)))
+            answers.append(asyncio.create_task(read_response_head(reader)))
         # Requests beyond the limit get a response first; the others wait for their bodies.
         await eventually(lambda: sum(answer.done() for answer in answers) == SLOW - WEBHOOKS_OF_ONE_TOKEN)
         assert all(answer.result().startswith(b"HTTP/1.1 503 ") for answer in answers if answer.done())

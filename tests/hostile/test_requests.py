@@ -12,7 +12,7 @@ import pytest
 
 from gateway.rpc.requests import DEEPEST, LARGEST_REQUEST, MOST_VALUES
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.hostile.conftest import bad_requests, connected, head_of_answer
+from tests.hostile.conftest import bad_requests, connected, read_response_head
 from tests.support.running import Running, model, soul
 from tests.support.transports import TRANSPORTS, RpcFailure, Transport
 
@@ -38,7 +38,7 @@ async def test_a_caller_without_a_key_is_refused_before_its_body_is_read(
             f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\ncontent-length: 4096\r\n\r\n"
         )
         writer.write(head.encode())  # and nothing of the body
-        answer = await head_of_answer(reader)
+        answer = await read_response_head(reader)
         unary = content_type in {"application/json", "application/proto"}
         assert answer.startswith(b"HTTP/1.1 401 " if unary else b"HTTP/1.1 200 ")
     assert await bad_requests(running, "credentials") == 1

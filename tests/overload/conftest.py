@@ -39,7 +39,7 @@ async def running(start: Start) -> Running:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limit the callers of gateways that start afterwards to a few calls."""
+    """Limit concurrent calls to a few in gateways that start afterwards."""
     monkeypatch.setattr(limits, "WORKING", WORKING)
     monkeypatch.setattr(limits, "QUEUED", QUEUED)
     monkeypatch.setattr(limits, "WAITING", WAITING)
@@ -58,5 +58,5 @@ def client(running: Running, transport: str) -> Transport:
 
 
 def limits_of(running: Running) -> Limits:
-    """Return the limits of the gateway, with the places that its callers hold."""
+    """Return the gateway's limits, which count the calls in progress."""
     return running.gateway._ports.limits

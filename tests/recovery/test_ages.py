@@ -29,14 +29,14 @@ async def down(running: Timed, seconds: float, *, clock_set: float) -> None:
     running.clock.advance(seconds)
     running.time.wall_is_ahead += clock_set
     await running.start_gateway()
-    await running.settled()
+    await running.wait_until_idle()
 
 
 async def uncertain(running: Timed, **terms: object) -> Generation:
     """Submit a generation that Higgsfield charges and whose response is lost."""
     running.plan(on="submit", kind="lost")
     stored = await running.submit(soul("a fox", wait_for=STORED))
-    await running.passes(1.0)
+    await running.advance(1.0)
     assert name_of(await running.get(stored.id)) == "UNCERTAIN"
     return stored
 
@@ -55,12 +55,12 @@ async def test_a_clock_set_back_does_not_reopen_a_retry_window(start: Start, bac
     running = await start()
     sent = await uncertain(running)
     await down(running, 3 * DAY, clock_set=-back)
-    await running.passes(600.0, step=5.0)
+    await running.advance(600.0, step=5.0)
     assert len(running.ledger.submissions) == 1
     assert name_of(await running.get(sent.id)) == "UNCERTAIN"
     running.time.wall_is_ahead = 0.0
     await down(running, 60.0, clock_set=0.0)
-    await running.passes(600.0, step=5.0)
+    await running.advance(600.0, step=5.0)
     assert len(running.ledger.submissions) == 1, "the window stays closed, whatever the wall clock says later"
 
 
@@ -70,7 +70,7 @@ async def test_correcting_a_fast_clock_does_not_reopen_a_retry_window(start: Sta
     await down(running, 1.0, clock_set=0.0)
     await uncertain(running)
     await down(running, 9 * DAY, clock_set=-10 * DAY)
-    await running.passes(600.0, step=5.0)
+    await running.advance(600.0, step=5.0)
     assert len(running.ledger.submissions) == 1
 
 
@@ -78,11 +78,11 @@ async def test_a_restarted_process_repeats_nothing_before_it_knows_the_time(star
     running = await start()
     sent = await uncertain(running)
     await running.stop_gateway()
-    await running.higgsfield_goes()
+    await running.stop_higgsfield()
     await running.start_gateway()
-    await running.passes(120.0)
-    await running.higgsfield_comes_back()
-    await running.passes(60.0)
+    await running.advance(120.0)
+    await running.restart_higgsfield()
+    await running.advance(60.0)
     assert name_of(await running.get(sent.id)) == "COMPLETED"
     assert running.ledger.double_charged_prompts == {}
     assert len(running.ledger.submissions) == 2
@@ -110,40 +110,40 @@ async def test_a_wrong_clock_does_not_end_a_wait(start: Start, calendar: str) ->
     await running.submit(soul("the one that runs", wait_for=STORED))
     patient = await running.submit(soul("patient", wait_for=STORED))
     hasty = await running.submit(soul("hasty", start_timeout={"seconds": int(HOUR)}, wait_for=STORED))
-    await running.passes(1.0)
+    await running.advance(1.0)
     await down(running, 60.0, clock_set=after)
-    await running.passes(HOUR - 180.0, step=COARSE)
+    await running.advance(HOUR - 180.0, step=COARSE)
     assert [name_of(await running.get(one.id)) for one in (patient, hasty)] == ["PENDING", "PENDING"]
-    await running.passes(360.0, step=COARSE)
+    await running.advance(360.0, step=COARSE)
     ended = await running.get(hasty.id)
     assert (name_of(ended), ended.failure.reason) == ("CANCELED", error_pb2.ERROR_REASON_START_TIMEOUT_EXCEEDED)
     assert name_of(await running.get(patient.id)) == "PENDING"
-    await running.passes(DAY, step=10 * COARSE)
+    await running.advance(DAY, step=10 * COARSE)
     assert name_of(await running.get(patient.id)) == "FAILED"
     assert len(running.ledger.submissions) == 1
 
 
 async def test_a_pending_generation_is_sent_although_the_clock_is_fast(start: Start) -> None:
     running = await start()
-    await running.higgsfield_goes()
+    await running.stop_higgsfield()
     waiting = await running.submit(soul("a fox", wait_for=STORED))
-    await running.passes(1.0)
+    await running.advance(1.0)
     await down(running, 1.0, clock_set=2 * DAY)
-    await running.passes(60.0)
-    await running.higgsfield_comes_back()
-    await running.passes(120.0)
+    await running.advance(60.0)
+    await running.restart_higgsfield()
+    await running.advance(120.0)
     assert name_of(await running.get(waiting.id)) == "COMPLETED"
 
 
 async def test_a_fast_clock_does_not_cancel_a_queued_generation(start: Start) -> None:
     running = await start(queue_seconds=30 * DAY)
     queued = await running.submit(soul("a fox", start_timeout={"seconds": int(HOUR)}, wait_for=STORED))
-    await running.passes(1.0)
+    await running.advance(1.0)
     await down(running, 60.0, clock_set=5 * HOUR)
-    await running.passes(HOUR - 120.0, step=COARSE)
+    await running.advance(HOUR - 120.0, step=COARSE)
     assert name_of(await running.get(queued.id)) == "QUEUED"
     assert running.ledger.cancels == []
-    await running.passes(180.0, step=5.0)
+    await running.advance(180.0, step=5.0)
     assert name_of(await running.get(queued.id)) == "CANCELED"
 
 
@@ -152,9 +152,9 @@ async def test_correcting_a_slow_clock_does_not_lose_an_uncertain_generation(sta
     await down(running, 1.0, clock_set=-40 * DAY)
     sent = await uncertain(running)
     await down(running, 60.0, clock_set=40 * DAY)
-    await running.passes(3 * HOUR - 180.0, step=COARSE)
+    await running.advance(3 * HOUR - 180.0, step=COARSE)
     assert name_of(await running.get(sent.id)) == "UNCERTAIN"
-    await running.passes(360.0, step=COARSE)
+    await running.advance(360.0, step=COARSE)
     assert name_of(await running.get(sent.id)) == "LOST"
 
 
@@ -165,9 +165,9 @@ async def test_a_generation_sent_before_the_first_date_is_given_up_on_time(start
     sent = await uncertain(running)
     running.sandbox.state.plan.clear()
     await down(running, 60.0, clock_set=40 * DAY)
-    await running.passes(3 * HOUR - 180.0, step=COARSE)
+    await running.advance(3 * HOUR - 180.0, step=COARSE)
     assert name_of(await running.get(sent.id)) == "UNCERTAIN"
-    await running.passes(360.0, step=COARSE)
+    await running.advance(360.0, step=COARSE)
     assert name_of(await running.get(sent.id)) == "LOST"
 
 
@@ -182,7 +182,7 @@ async def test_correcting_a_slow_clock_does_not_expire_a_key(start: Start, resta
     if restart:
         await down(running, 1.0, clock_set=0.0)
     first = await running.submit(soul("a fox", wait_for=STORED))
-    await running.passes(60.0)
+    await running.advance(60.0)
     assert name_of(await running.get(first.id)) == "COMPLETED"
     if deleted:
         await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=first.id))
@@ -190,12 +190,12 @@ async def test_correcting_a_slow_clock_does_not_expire_a_key(start: Start, resta
         await down(running, 60.0, clock_set=40 * DAY)
     else:
         running.time.wall_is_ahead = 0.0
-    await running.passes(2 * HOUR, step=COARSE)
+    await running.advance(2 * HOUR, step=COARSE)
     if deleted:
         assert await refusal(running, soul("a fox", wait_for=STORED)) == "IDEMPOTENCY_KEY_REUSED"
     else:
         assert (await running.submit(soul("a fox", wait_for=STORED))).id == first.id
-    await running.passes(60.0)
+    await running.advance(60.0)
     assert len(running.ledger.charges) == 1
 
 
@@ -203,13 +203,13 @@ async def test_a_key_expires_at_its_true_age(start: Start) -> None:
     running = await start(RETENTION="1d")
     await down(running, 1.0, clock_set=-40 * DAY)
     first = await running.submit(soul("a fox", wait_for=STORED))
-    await running.passes(60.0)
+    await running.advance(60.0)
     await down(running, 60.0, clock_set=40 * DAY)
-    await running.passes(7 * DAY - HOUR, step=10 * COARSE)
+    await running.advance(7 * DAY - HOUR, step=10 * COARSE)
     with pytest.raises(RpcFailure):
         await running.get(first.id)
     assert await refusal(running, soul("a fox", wait_for=STORED)) == "IDEMPOTENCY_KEY_REUSED"
-    await running.passes(3 * HOUR, step=10 * COARSE)
+    await running.advance(3 * HOUR, step=10 * COARSE)
     assert (await running.submit(soul("a fox", wait_for=STORED))).id != first.id
 
 
@@ -219,12 +219,12 @@ async def test_a_key_expires_at_its_true_age(start: Start) -> None:
 async def test_no_generation_is_lost_if_all_are_unknown_for_a_day(start: Start) -> None:
     running = await start(queue_seconds=30 * DAY)
     live = [await running.submit(soul(f"fox {number}", wait_for=STORED)) for number in range(5)]
-    await running.passes(60.0, step=1.0)
+    await running.advance(60.0, step=1.0)
     running.plan(**FORGOTTEN)
-    await running.passes(DAY + HOUR, step=COARSE)
+    await running.advance(DAY + HOUR, step=COARSE)
     assert [name_of(await running.get(one.id)) for one in live] == ["QUEUED"] * 5
     running.sandbox.state.plan.clear()
-    await running.passes(60.0, step=1.0)
+    await running.advance(60.0, step=1.0)
     assert set(running.live()) == {one.id for one in live}
 
 
@@ -233,9 +233,9 @@ async def test_a_generation_unknown_for_a_day_is_lost_if_others_are_known(start:
     forgotten = await running.submit(soul("forgotten", wait_for=STORED))
     known = await running.submit(soul("known", wait_for=STORED))
     running.plan(prompt="forgotten", **FORGOTTEN)
-    await running.passes(DAY - HOUR, step=COARSE)
+    await running.advance(DAY - HOUR, step=COARSE)
     assert name_of(await running.get(forgotten.id)) == "QUEUED"
-    await running.passes(3 * HOUR, step=COARSE)
+    await running.advance(3 * HOUR, step=COARSE)
     assert [name_of(await running.get(one.id)) for one in (forgotten, known)] == ["LOST", "QUEUED"]
 
 
@@ -243,14 +243,14 @@ async def test_an_outage_does_not_count_towards_the_day_of_404s(start: Start) ->
     running = await start(queue_seconds=30 * DAY)
     blinked = await running.submit(soul("blinked", wait_for=STORED))
     other = await running.submit(soul("other", wait_for=STORED))
-    await running.passes(60.0, step=1.0)
+    await running.advance(60.0, step=1.0)
     running.plan(**FORGOTTEN)
-    await running.passes(DAY + HOUR, step=COARSE)
+    await running.advance(DAY + HOUR, step=COARSE)
     running.sandbox.state.plan.clear()
     running.plan(prompt="blinked", **FORGOTTEN)
-    await running.passes(HOUR / 2, step=COARSE)
+    await running.advance(HOUR / 2, step=COARSE)
     running.sandbox.state.plan.clear()
-    await running.passes(HOUR, step=COARSE)
+    await running.advance(HOUR, step=COARSE)
     assert [name_of(await running.get(one.id)) for one in (blinked, other)] == ["QUEUED", "QUEUED"]
 
 
@@ -261,7 +261,7 @@ async def test_a_loss_is_not_applied_to_a_generation_seen_since(start: Start) ->
     running = await start(queue_seconds=30 * DAY)
     service, entries = running.gateway._core.service, running.gateway._core.feed.entries
     stored = await running.submit(soul("a fox", wait_for=STORED))
-    await running.passes(1.0)
+    await running.advance(1.0)
     missing = await service.observe(entries[stored.id].generation, Missing())
     assert missing.missing_since is not None
     report = StatusReport(missing.request_id, "queued", State.QUEUED)
@@ -276,7 +276,7 @@ async def test_an_expiry_is_not_applied_after_another_attempt(start: Start) -> N
     service, entries = running.gateway._core.service, running.gateway._core.feed.entries
     before = entries[sent.id].generation
     running.plan(on="submit", kind="lost")
-    await running.passes(30.0)
+    await running.advance(30.0)
     assert entries[sent.id].generation.sends == before.sends + 1
     end = Failure(Reason.SUBMISSION_UNRESOLVED, "too late")
     after = await service.observe(before, Expired(end, sends=before.sends))

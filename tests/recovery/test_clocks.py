@@ -33,13 +33,13 @@ async def set_clock(running: Timed, jump: float, *, restart: bool) -> None:
     running.time.wall_is_ahead += jump
     if restart:
         await running.start_gateway()
-    await running.settled()
+    await running.wait_until_idle()
 
 
 async def uncertain(running: Timed) -> Generation:
     running.plan(on="submit", kind="500", processed=True)
     stored = await running.submit(soul("a fox", wait_for=STORED))
-    await running.passes(1.0)
+    await running.advance(1.0)
     return stored
 
 
@@ -52,12 +52,12 @@ async def test_an_uncertain_generation_is_given_up_at_its_true_age(start: Start,
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     stored = await uncertain(running)
     await set_clock(running, jump, restart=restart)
-    await running.passes(UNCERTAIN_TIMEOUT - 60.0, step=COARSE)
+    await running.advance(UNCERTAIN_TIMEOUT - 60.0, step=COARSE)
     assert name_of(await running.get(stored.id)) == "UNCERTAIN"
     late = (
         LEAP if restart else LATE
     )  # after a restart with a wrong clock the gateway waits until it cannot be too early
-    await running.passes(60.0 + late, step=COARSE)
+    await running.advance(60.0 + late, step=COARSE)
     assert name_of(await running.get(stored.id)) == "LOST"
     assert len(running.ledger.submissions) == 1
 
@@ -66,20 +66,20 @@ async def test_a_clock_corrected_after_the_start_loses_nothing(start: Start) -> 
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     stored = await uncertain(running)
     await set_clock(running, LEAP, restart=True)
-    await running.passes(HOUR, step=COARSE)
+    await running.advance(HOUR, step=COARSE)
     await set_clock(running, -LEAP, restart=False)
-    await running.passes(UNCERTAIN_TIMEOUT - HOUR - 60.0, step=COARSE)
+    await running.advance(UNCERTAIN_TIMEOUT - HOUR - 60.0, step=COARSE)
     assert name_of(await running.get(stored.id)) == "UNCERTAIN"
 
 
 async def test_nothing_is_given_up_while_higgsfield_is_unreachable(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     stored = await uncertain(running)
-    await running.higgsfield_goes()
-    await running.passes(UNCERTAIN_TIMEOUT + HOUR, step=COARSE)
+    await running.stop_higgsfield()
+    await running.advance(UNCERTAIN_TIMEOUT + HOUR, step=COARSE)
     assert name_of(await running.get(stored.id)) == "UNCERTAIN"
-    await running.higgsfield_comes_back()
-    await running.passes(120.0)
+    await running.restart_higgsfield()
+    await running.advance(120.0)
     assert name_of(await running.get(stored.id)) == "LOST"
 
 
@@ -89,9 +89,9 @@ async def test_a_clock_jump_does_not_give_up_a_forgotten_generation(start: Start
     forgotten = await running.submit(soul("forgotten", wait_for=STORED))
     await running.submit(soul("known", wait_for=STORED))
     running.plan(on="status", prompt="forgotten", status=404, body={"detail": "Not found"}, times=10**9)
-    await running.passes(60.0, step=COARSE)
+    await running.advance(60.0, step=COARSE)
     await set_clock(running, 10 * jump, restart=True)
-    await running.passes(HOUR, step=60.0)
+    await running.advance(HOUR, step=60.0)
     assert name_of(await running.get(forgotten.id)) == "QUEUED"
 
 
@@ -104,9 +104,9 @@ async def test_a_start_timeout_counts_true_seconds(start: Start, jump: float) ->
     await running.submit(soul("the one that runs", wait_for=STORED))
     waiting = await running.submit(soul("waits", start_timeout={"seconds": int(HOUR)}, wait_for=STORED))
     await set_clock(running, jump, restart=False)
-    await running.passes(HOUR - 60.0, step=COARSE)
+    await running.advance(HOUR - 60.0, step=COARSE)
     assert name_of(await running.get(waiting.id)) == "PENDING"
-    await running.passes(60.0 + LATE, step=COARSE)
+    await running.advance(60.0 + LATE, step=COARSE)
     ended = await running.get(waiting.id)
     assert (name_of(ended), ended.failure.reason) == ("CANCELED", error_pb2.ERROR_REASON_START_TIMEOUT_EXCEEDED)
     assert len(running.ledger.submissions) == 1
@@ -116,9 +116,9 @@ async def test_no_timeout_fires_right_after_a_clock_jump(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1, queue_seconds=30 * DAY)
     await running.submit(soul("the one that runs", wait_for=STORED))
     waiting = await running.submit(soul("waits", start_timeout={"seconds": 300}, wait_for=STORED))
-    await running.passes(290.0, step=5.0)
+    await running.advance(290.0, step=5.0)
     await set_clock(running, 2 * clock.DISAGREEMENT, restart=False)
-    await running.passes(60.0)
+    await running.advance(60.0)
     assert name_of(await running.get(waiting.id)) == "PENDING"
 
 
@@ -129,18 +129,18 @@ async def test_no_timeout_fires_right_after_a_clock_jump(start: Start) -> None:
 async def test_retention_counts_true_age_when_the_clock_jumps(start: Start, restart: bool) -> None:
     running = await start(RETENTION="10h")
     stored = await running.submit(soul("a fox", wait_for=STORED))
-    await running.passes(60.0)
+    await running.advance(60.0)
     await set_clock(running, 50 * DAY, restart=restart)
-    await running.passes(9 * HOUR, step=60.0)
+    await running.advance(9 * HOUR, step=60.0)
     assert name_of(await running.get(stored.id)) == "COMPLETED"
 
 
 async def test_retention_ends_despite_a_clock_jump(start: Start) -> None:
     running = await start(RETENTION="10h")
     stored = await running.submit(soul("a fox", wait_for=STORED))
-    await running.passes(60.0)
+    await running.advance(60.0)
     await set_clock(running, LEAP, restart=False)
-    await running.passes(12 * HOUR, step=60.0)
+    await running.advance(12 * HOUR, step=60.0)
     listed = await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())
     assert stored.id not in [one.id for one in listed.generations]
 
@@ -154,9 +154,9 @@ async def test_polls_and_retries_continue_after_a_clock_jump(start: Start, jump:
     running = await start(queue_seconds=20.0)
     running.plan(on="submit", kind="500", processed=True, prompt="lost")
     ids = [(await running.submit(soul(name, wait_for=STORED))).id for name in ("known", "lost")]
-    await running.passes(0.5)
+    await running.advance(0.5)
     await set_clock(running, jump, restart=restart)
-    await running.passes(60.0)
+    await running.advance(60.0)
     states = [name_of(await running.get(one)) for one in ids]
     lost = "UNCERTAIN" if restart and jump > 0 else "COMPLETED"  # its retry window may have closed: it stays uncertain
     assert states == ["COMPLETED", lost]

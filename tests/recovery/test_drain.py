@@ -53,7 +53,7 @@ async def test_a_drain_waits_for_the_commit_of_a_claim(tmp_path: Path, submissio
             await claims.reached()
             drain = asyncio.create_task(running.gateway._core.drain())
             await eventually(lambda: running.gateway._core.service.draining)
-            claims.let_go()
+            claims.release()
             generation_id = (await call).id
             await eventually(lambda: bool(running.ledger.submissions))
             assert not drain.done()
@@ -73,7 +73,7 @@ async def test_a_disconnected_caller_is_still_served_when_the_store_fails(tmp_pa
             await claims.reached()
             claims.fail_from(2)
             await disconnect(call)
-            claims.let_go()
+            claims.release()
             await eventually(lambda: bool(running.ledger.submissions))
         await running.finish(await only_one(running))
         assert len(running.ledger.charges) == 1
@@ -117,7 +117,7 @@ async def test_an_operator_call_canceled_during_its_commit_still_sends(
                 await marks.reached()
                 await disconnect(waiting)
                 await eventually(lambda: call.cancelled())
-                marks.let_go()
+                marks.release()
         await running.finish(lost.id)
         assert len(running.ledger.charges) == 1
 

@@ -31,7 +31,7 @@ async def learned(running: Timed) -> list[float]:
 
 async def ended(running: Timed) -> bool:
     """Advance the clock until no generation is live; return whether that happened."""
-    await running.passes(120, until=lambda: not running.live())
+    await running.advance(120, until=lambda: not running.live())
     return not running.live()
 
 
@@ -103,10 +103,10 @@ async def test_an_end_after_a_restart_is_learned(start: Start) -> None:
 async def test_an_end_during_an_outage_is_not_learned(start: Start) -> None:
     running = await start(queue_seconds=2.0, image_seconds=5.0)
     await running.submit(soul("a fox"))
-    await running.passes(3.5)
-    await running.higgsfield_goes()
-    await running.passes(60)
-    await running.higgsfield_comes_back()
+    await running.advance(3.5)
+    await running.stop_higgsfield()
+    await running.advance(60)
+    await running.restart_higgsfield()
     assert await ended(running)
     assert await learned(running) == []
 
@@ -116,9 +116,9 @@ async def test_an_end_noticed_late_for_lack_of_workers_is_not_learned(
 ) -> None:
     running = await start(queue_seconds=2.0, image_seconds=5.0)
     await running.submit(soul("a fox"))
-    await running.passes(3.5)
+    await running.advance(3.5)
     monkeypatch.setattr(follower, "WORKERS", 0)
-    await running.passes(20)
+    await running.advance(20)
     monkeypatch.setattr(follower, "WORKERS", 1)
     running.gateway._core.follower._wakeup.wake()
     assert await ended(running)

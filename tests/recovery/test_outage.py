@@ -48,7 +48,7 @@ async def submitted(running: Timed, count: int, of: str = "picture") -> list[str
             return (await service.submit("default", wanted))[0].id
 
     ids = await asyncio.gather(*map(one, range(count)))
-    await running.settled()
+    await running.wait_until_idle()
     return ids
 
 
@@ -75,12 +75,12 @@ async def in_flight(running: Timed, count: int) -> None:
 
 async def all_end(running: Timed) -> float:
     """Return the seconds until no generation is live."""
-    return await running.passes(WITHIN + 30.0, until=lambda: not running.live())
+    return await running.advance(WITHIN + 30.0, until=lambda: not running.live())
 
 
 async def all_accepted(running: Timed) -> float:
     """Return the seconds until Higgsfield has accepted every pending generation."""
-    return await running.passes(WITHIN + 30.0, until=lambda: "PENDING" not in running.live().values())
+    return await running.advance(WITHIN + 30.0, until=lambda: "PENDING" not in running.live().values())
 
 
 # -- Every kind of outage ----------------------------------------------------------------------------------------------
@@ -89,9 +89,9 @@ async def all_accepted(running: Timed) -> float:
 @asynccontextmanager
 async def higgsfield_is_away(running: Timed) -> AsyncIterator[None]:
     """Higgsfield does not listen."""
-    await running.higgsfield_goes()
+    await running.stop_higgsfield()
     yield
-    await running.higgsfield_comes_back()
+    await running.restart_higgsfield()
 
 
 @asynccontextmanager
@@ -129,11 +129,11 @@ async def the_gateway_is_down(running: Timed) -> AsyncIterator[None]:
 @asynccontextmanager
 async def the_gateway_starts_while_higgsfield_is_away(running: Timed) -> AsyncIterator[None]:
     """Both are down, and Higgsfield returns last."""
-    await running.higgsfield_goes()
+    await running.stop_higgsfield()
     await running.stop_gateway()
     await running.start_gateway()
     yield
-    await running.higgsfield_comes_back()
+    await running.restart_higgsfield()
 
 
 @asynccontextmanager
@@ -162,9 +162,9 @@ OUTAGES: list[Outage] = [
 async def test_everything_ends_within_a_minute_after_an_outage(start: Start, outage: Outage) -> None:
     running = await start(queue_seconds=300.0, **MANY)
     ids = await submitted(running, 15)
-    await running.passes(60.0, step=COARSE)
+    await running.advance(60.0, step=COARSE)
     async with outage(running):
-        await running.passes(OUTAGE, step=COARSE)
+        await running.advance(OUTAGE, step=COARSE)
         assert set(running.live()) == set(ids)
     assert await all_end(running) <= WITHIN
     assert [name_of(await running.get(one)) for one in ids] == ["COMPLETED"] * len(ids)
@@ -178,7 +178,7 @@ async def test_an_acceptance_during_a_locked_store_is_not_lost(start: Start) -> 
     running.plan(on="submit", delay=0.3)
     stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
     async with the_store_is_locked(running):
-        await running.passes(OUTAGE, step=COARSE)
+        await running.advance(OUTAGE, step=COARSE)
         assert name_of(await running.get(stored.id)) == "PENDING"
         assert len(running.ledger.charges) == 1
     assert await all_end(running) <= WITHIN
@@ -194,7 +194,7 @@ async def test_five_thousand_generations_are_polled_once_each_and_spread(start: 
     running = await start(queue_seconds=300.0, **MANY)
     await in_flight(running, 5_000)
     async with higgsfield_is_away(running):
-        await running.passes(OUTAGE, step=COARSE)
+        await running.advance(OUTAGE, step=COARSE)
         before = running.ledger.status_calls.total()
         running.sandbox.state.ledger.peak_calls_per_second = 0
     assert await all_end(running) <= WITHIN
@@ -232,7 +232,7 @@ async def test_the_timer_heap_drops_obsolete_entries(start: Start) -> None:
     busy = running.gateway._core.follower
     async with higgsfield_is_away(running):
         await submitted(running, 500)
-        await running.passes(60.0, step=COARSE)
+        await running.advance(60.0, step=COARSE)
     assert await all_accepted(running) <= WITHIN
     await all_end(running)
     assert busy.following == 0
@@ -243,7 +243,7 @@ async def test_pending_submissions_are_sent_gradually_after_an_outage(start: Sta
     running = await start(**MANY)
     async with higgsfield_is_away(running):
         ids = await submitted(running, 500)
-        await running.passes(OUTAGE, step=COARSE)
+        await running.advance(OUTAGE, step=COARSE)
         assert set(running.live().values()) == {"PENDING"}
     assert await all_accepted(running) <= WITHIN
     summary = running.ledger.summary()
@@ -253,11 +253,11 @@ async def test_pending_submissions_are_sent_gradually_after_an_outage(start: Sta
 
 async def test_pending_submissions_are_sent_gradually_after_a_restart(start: Start) -> None:
     running = await start(**MANY)
-    await running.higgsfield_goes()
+    await running.stop_higgsfield()
     await submitted(running, 300)
     await running.stop_gateway()
-    await running.passes(10.0)
-    await running.higgsfield_comes_back()
+    await running.advance(10.0)
+    await running.restart_higgsfield()
     await running.start_gateway()
     assert await all_accepted(running) <= WITHIN
     assert running.ledger.summary()["charge_count"] == 300
@@ -275,7 +275,7 @@ async def test_submissions_and_status_calls_honour_retry_after(start: Start) -> 
     ids = await submitted(running, 30)
     for _ in range(6):
         running.plan(on="status", times=3, **WAIT)
-        await running.passes(20.0)
+        await running.advance(20.0)
     assert await all_end(running) <= WITHIN
     assert running.ledger.ignored_retry_after == 0
     assert len(running.ledger.charges) == len(ids)
@@ -296,9 +296,9 @@ async def test_a_cancel_honours_retry_after(start: Start) -> None:
 async def test_the_status_call_after_a_webhook_honours_retry_after(start: Start) -> None:
     running = await start(POLL_MIN=30, POLL_MAX=30, **public_url())
     waiting = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-    await running.passes(1.0)
+    await running.advance(1.0)
     running.plan(on="status", times=3, **WAIT)
-    await running.passes(6.0)
+    await running.advance(6.0)
     await eventually(lambda: len(running.ledger.webhook_attempts) == 1)
     assert await all_end(running) <= WITHIN
     done = await running.get(waiting.id)
@@ -314,11 +314,11 @@ async def test_an_uncertain_generation_releases_its_slots_after_the_longest_run(
     running.plan(on="submit", kind="lost", times=2)
     for number in range(2):
         await running.submit(sized(f"lost {number}", 1, wait_for=pb.WAIT_FOR_STORED))
-        await running.passes(1.0)
+        await running.advance(1.0)
     waiting = await running.submit(soul("third", wait_for=pb.WAIT_FOR_STORED))
-    await running.passes(admission.LONGEST_RUN - 60.0, step=COARSE)
+    await running.advance(admission.LONGEST_RUN - 60.0, step=COARSE)
     assert sorted(running.live().values()) == ["PENDING", "UNCERTAIN", "UNCERTAIN"]
-    await running.passes(120.0, step=COARSE)
+    await running.advance(120.0, step=COARSE)
     assert name_of(await running.get(waiting.id)) == "COMPLETED"
     assert sorted(running.live().values()) == ["UNCERTAIN", "UNCERTAIN"]
 
@@ -330,9 +330,9 @@ async def test_a_learned_run_time_releases_the_slot_of_an_uncertain_one_sooner(s
     running.gateway._core.follower._paces.learn_all([(model_id, float(seconds)) for seconds in range(20, 60)])
     running.plan(on="submit", kind="lost")
     await running.submit(sized("lost", 1, wait_for=pb.WAIT_FOR_STORED))
-    await running.passes(1.0)
+    await running.advance(1.0)
     waiting = await running.submit(soul("second", wait_for=pb.WAIT_FOR_STORED))
-    await running.passes(50.0)
+    await running.advance(50.0)
     assert name_of(await running.get(waiting.id)) == "PENDING"
-    await running.passes(50.0)
+    await running.advance(50.0)
     assert name_of(await running.get(waiting.id)) == "COMPLETED"

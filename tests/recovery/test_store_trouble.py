@@ -169,12 +169,12 @@ async def test_pending_generations_do_not_hammer_a_failing_store(
     waiting = [await running.submit(soul(f"waiting {number}", wait_for=STORED)) for number in range(3)]
     with commits("marked") as marks:
         marks.fail_from(1)
-        await running.passes(60, until=lambda: first.id not in running.live())
-        await running.passes(60)
-        assert 5 <= marks.came <= 30
+        await running.advance(60, until=lambda: first.id not in running.live())
+        await running.advance(60)
+        assert 5 <= marks.count <= 30
         lines = [record for record in caplog.records if record.name.startswith("gateway.generations")]
         assert len(lines) <= 30
-    await running.passes(600, until=lambda: not running.live())
+    await running.advance(600, until=lambda: not running.live())
     assert len(running.ledger.charges) == 1 + len(waiting)
 
 
@@ -203,7 +203,7 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
 ) -> None:
     caplog.set_level(logging.INFO)
     async with run(tmp_path) as running:
-        await running.knows_the_time()
+        await running.learn_time()
         with hung():
             first = asyncio.create_task(running.submit(soul("begun", wait_for=STORED)))
             await eventually(lambda: running.gateway._core.store._writer._busy)

@@ -376,7 +376,7 @@ async def test_a_start_timeout_cancels_a_queued_generation_at_higgsfield(tmp_pat
         request = soul("a fox")
         request.start_timeout.FromSeconds(60)
         generation = await timed.submit(request)
-        await timed.passes(100.0, until=lambda: bool(timed.ledger.refunds))
+        await timed.advance(100.0, until=lambda: bool(timed.ledger.refunds))
         ended = await timed.until(generation.id, "CANCELED")
         assert ended.failure.reason == error_pb2.ERROR_REASON_START_TIMEOUT_EXCEEDED
         assert ended.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_CANCEL
@@ -388,7 +388,7 @@ async def test_a_start_timeout_does_not_end_a_started_generation(tmp_path: Path)
         request = soul("a fox")
         request.start_timeout.FromSeconds(60)
         generation = await timed.submit(request)
-        await timed.passes(100.0)
+        await timed.advance(100.0)
         assert name_of(await timed.get(generation.id)) == "IN_PROGRESS"
         assert timed.ledger.cancels == []
 

@@ -42,7 +42,7 @@ class Answer:
 
 
 class Api:
-    """Client of one sandbox with one set of credentials."""
+    """A client of a sandbox with one set of credentials."""
 
     def __init__(self, sandbox: Sandbox, clock: ManualClock, session: aiohttp.ClientSession) -> None:
         self.sandbox = sandbox
@@ -88,14 +88,17 @@ class Api:
     async def ledger(self) -> Any:
         return (await self.call("GET", "/__ledger")).json
 
-    async def ended(self, prompt: str = "a red fox", **options: Any) -> str:
+    async def submit_and_finish(self, prompt: str = "a red fox", **options: Any) -> str:
         """Submit, and advance the clock until the request has ended."""
         request_id = await self.submitted(prompt, **options)
         self.clock.advance(13)
         return request_id
 
     async def attempts(self, number: int) -> list[Any]:
-        """Wait for this many delivery attempts; later ones then depend on the clock."""
+        """Wait until there are `number` delivery attempts, and return them. Fails if there are more.
+
+        Later attempts are made only when the test advances the clock.
+        """
         attempts = self.sandbox.ledger.webhook_attempts
         async with asyncio.timeout(PATIENCE):
             while len(attempts) < number:
@@ -103,7 +106,7 @@ class Api:
         assert len(attempts) == number
         return attempts
 
-    async def quiet(self) -> list[Any]:
+    async def all_attempts(self) -> list[Any]:
         """Wait until no delivery is pending; return all attempts."""
         async with asyncio.timeout(PATIENCE):
             while self.sandbox.webhook_sender.pending:
@@ -129,7 +132,10 @@ class Delivered:
 
 
 class Receiver:
-    """Webhook receiver that responds with the next of `answers`: a status, `hang`, `close`, or a function to await."""
+    """A webhook receiver that handles each request as the next of `answers` says, and responds with 200 after those.
+
+    An answer is a status code, `hang`, `close`, or a function that is awaited before a response with 200.
+    """
 
     def __init__(self) -> None:
         self.received: list[Delivered] = []

@@ -29,11 +29,11 @@ async def redelivered(api: Any, receiver: Any, answer: int | str) -> bool:
     receiver.answers = [answer]
     # Only a hanging receiver may time out: on a slow machine the other responses must not.
     await api.account(webhook_timeout=0.1 if answer == "hang" else PATIENCE)
-    await api.ended(query=receiver.hook)
+    await api.submit_and_finish(query=receiver.hook)
     (first,) = await api.attempts(1)
     await api.account(webhook_timeout=PATIENCE)
     api.clock.advance(5)
-    made = await api.quiet()
+    made = await api.all_attempts()
     assert [one.outcome for one in made[1:]] in ([], ["200"])
     assert first.attempt == 1
     return len(made) == 2
@@ -67,8 +67,8 @@ async def test_until_2xx_retries_every_other_response(api: Any, receiver: Any, a
 
 async def test_a_redirect_is_not_followed(api: Any, receiver: Any) -> None:
     receiver.answers = [307]
-    await api.ended(query=receiver.hook)
-    (attempt,) = await api.quiet()
+    await api.submit_and_finish(query=receiver.hook)
+    (attempt,) = await api.all_attempts()
     assert (attempt.outcome, len(receiver.received)) == ("307", 1)
 
 
@@ -87,23 +87,23 @@ async def test_retry_delays_double_and_end_after_two_hours(api: Any, receiver: A
             api.clock.advance(part * pause)
             await asyncio.sleep(0.001)
 
-    made = await api.quiet()
+    made = await api.all_attempts()
     assert [later.at - earlier.at for earlier, later in itertools.pairwise(made)] == pytest.approx(pauses)
     assert 1 * HOURS < made[-1].at < 5 + 2 * HOURS
     api.clock.advance(10 * HOURS)
-    assert len(await api.quiet()) == 11
+    assert len(await api.all_attempts()) == 11
 
 
 async def test_an_overdue_retry_is_dropped_after_two_hours(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
-    await api.ended(query=receiver.hook)
+    await api.submit_and_finish(query=receiver.hook)
     await api.attempts(1)
     api.clock.advance(2 * HOURS + 1)
-    assert len(await api.quiet()) == 1
+    assert len(await api.all_attempts()) == 1
 
 
 async def test_a_refused_connection_is_retried(api: Any, receiver: Any) -> None:
-    await api.ended(query={"hf_webhook": f"http://{free_address()}/"})
+    await api.submit_and_finish(query={"hf_webhook": f"http://{free_address()}/"})
     (first,) = await api.attempts(1)
     assert first.outcome == "ClientConnectorError"
     api.clock.advance(5)
@@ -111,41 +111,41 @@ async def test_a_refused_connection_is_retried(api: Any, receiver: Any) -> None:
 
 
 async def test_an_invalid_receiver_url_is_a_failed_attempt(api: Any) -> None:
-    await api.ended(query={"hf_webhook": "http://127.0.0.1:99999/"})
+    await api.submit_and_finish(query={"hf_webhook": "http://127.0.0.1:99999/"})
     (first,) = await api.attempts(1)
     assert first.outcome == "InvalidUrlClientError"
 
 
 async def test_deleting_a_request_stops_its_retries(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
-    request_id = await api.ended(query=receiver.hook)
+    request_id = await api.submit_and_finish(query=receiver.hook)
     await api.attempts(1)
     assert (await api.delete(request_id)).status == 200
     api.clock.advance(5)
-    assert len(await api.quiet()) == 1
+    assert len(await api.all_attempts()) == 1
 
 
 async def test_deleting_a_request_cancels_its_delayed_delivery(api: Any, receiver: Any) -> None:
     await api.plan(on="webhook", delay=60)
-    request_id = await api.ended(query=receiver.hook)
+    request_id = await api.submit_and_finish(query=receiver.hook)
     assert (await api.delete(request_id)).status == 200
     api.clock.advance(60)
-    assert await api.quiet() == []
+    assert await api.all_attempts() == []
 
 
 async def test_the_end_of_the_retention_stops_retries(api: Any, receiver: Any) -> None:
     receiver.answers = [500] * 100
-    await api.ended(query=receiver.hook, headers={"Hf-Expires-After": "3600"})
+    await api.submit_and_finish(query=receiver.hook, headers={"Hf-Expires-After": "3600"})
     await api.attempts(1)
     api.clock.advance(3601)
-    assert len(await api.quiet()) == 1
+    assert len(await api.all_attempts()) == 1
 
 
 async def test_a_hanging_receiver_does_not_block_other_deliveries(api: Any, receiver: Any) -> None:
     receiver.answers = ["hang"]
-    await api.ended(query=receiver.hook)
+    await api.submit_and_finish(query=receiver.hook)
     await eventually(lambda: bool(receiver.received))
-    other = await api.ended(query=receiver.hook)
+    other = await api.submit_and_finish(query=receiver.hook)
     (attempt,) = await api.attempts(1)
     assert (attempt.request_id, attempt.outcome) == (other, "200")
     async with asyncio.timeout(PATIENCE):  # the answered delivery ends shortly after its entry in the ledger
@@ -183,8 +183,8 @@ async def test_raising_the_concurrency_limit_starts_queued_requests(api: Any, re
 
 async def test_every_delivery_can_be_duplicated(api: Any, receiver: Any) -> None:
     await api.account(webhook_duplicates=True, webhook_secret=SECRET)
-    request_id = await api.ended(query=receiver.hook)
-    await api.quiet()
+    request_id = await api.submit_and_finish(query=receiver.hook)
+    await api.all_attempts()
     assert receiver.reported == [(request_id, "completed")] * 2
     assert len({one.headers["webhook-id"] for one in receiver.received}) == 1
     summary = api.sandbox.ledger.summary()
@@ -195,7 +195,7 @@ async def test_deliveries_can_be_lost_at_random(start: Any, receiver: Any) -> No
     api = await start(webhook_loss=0.5, seed=3, concurrency_limit=40)
     ids = {await api.submitted(str(number), query=receiver.hook) for number in range(40)}
     api.clock.advance(5)
-    delivered = {one.request_id for one in await api.quiet()}
+    delivered = {one.request_id for one in await api.all_attempts()}
     ledger = await api.ledger()
     assert delivered | set(ledger["lost_webhooks"]) == ids
     assert 0 < len(delivered) < 40
@@ -204,11 +204,11 @@ async def test_deliveries_can_be_lost_at_random(start: Any, receiver: Any) -> No
 
 async def test_the_ledger_records_every_attempt_without_the_path(api: Any, receiver: Any) -> None:
     receiver.answers = [503]
-    request_id = await api.ended(query=receiver.hook)
+    request_id = await api.submit_and_finish(query=receiver.hook)
     await api.attempts(1)
     assert (await api.ledger())["webhook_pending"] == 1
     api.clock.advance(5)
-    await api.quiet()
+    await api.all_attempts()
 
     ledger = await api.ledger()
     first, second = ledger["webhooks"]
@@ -232,18 +232,18 @@ async def test_proxies_of_the_environment_are_ignored(
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     api = await start()
-    await api.ended(query=receiver.hook)
-    assert [one.outcome for one in await api.quiet()] == ["200"]
+    await api.submit_and_finish(query=receiver.hook)
+    assert [one.outcome for one in await api.all_attempts()] == ["200"]
 
 
 async def test_reset_discards_deliveries(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
     await api.submitted("[slow=100] fox", query=receiver.hook)
-    await api.ended(query=receiver.hook)
+    await api.submit_and_finish(query=receiver.hook)
     await api.attempts(1)
     await api.call("POST", "/__reset")
     api.clock.advance(1000)
-    assert await api.quiet() == []
+    assert await api.all_attempts() == []
     assert len(receiver.received) == 1
 
 

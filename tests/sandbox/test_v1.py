@@ -169,7 +169,7 @@ async def test_the_end_of_a_job_set_is_delivered_with_its_secret(api: Any, recei
     assert statuses(await job_set(api, created["id"]))[0] == "completed"
     assert receiver.received == []  # single jobs send no webhook
     api.clock.advance(100)
-    await api.quiet()
+    await api.all_attempts()
     (delivered,) = receiver.received
     assert delivered.headers["x-webhook-secret-key"] == "hush-hush"
     assert not [name for name in delivered.headers if name.startswith("webhook-")]

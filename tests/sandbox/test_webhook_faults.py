@@ -27,10 +27,10 @@ def is_signed(delivered: Any) -> bool:
 
 async def test_a_lost_delivery_is_never_sent(api: Any, receiver: Any) -> None:
     await api.plan(on="webhook", kind="lose")
-    lost = await api.ended(query=receiver.hook)
-    assert await api.quiet() == []
-    delivered = await api.ended(query=receiver.hook)
-    assert [one.request_id for one in await api.quiet()] == [delivered]
+    lost = await api.submit_and_finish(query=receiver.hook)
+    assert await api.all_attempts() == []
+    delivered = await api.submit_and_finish(query=receiver.hook)
+    assert [one.request_id for one in await api.all_attempts()] == [delivered]
 
     ledger = await api.ledger()
     assert ledger["lost_webhooks"] == [lost]
@@ -46,8 +46,8 @@ async def test_a_duplicate_is_sent_concurrently_with_the_same_id(api: Any, recei
     receiver.answers = [meet, meet]
     await api.account(webhook_secret=SECRET)
     await api.plan(on="webhook", kind="duplicate")
-    await api.ended(query=receiver.hook)
-    await api.quiet()
+    await api.submit_and_finish(query=receiver.hook)
+    await api.all_attempts()
 
     one, other = receiver.received
     assert (one.body, one.headers["webhook-id"]) == (other.body, other.headers["webhook-id"])
@@ -59,13 +59,13 @@ async def test_a_duplicate_is_sent_concurrently_with_the_same_id(api: Any, recei
 async def test_a_delayed_delivery_starts_its_retry_window_when_sent(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
     await api.plan(on="webhook", kind="delay", delay=3 * 3600)
-    await api.ended(query=receiver.hook)
+    await api.submit_and_finish(query=receiver.hook)
     assert api.sandbox.webhook_sender.pending == 1
     api.clock.advance(3 * 3600)
     (first,) = await api.attempts(1)
     assert first.at == 13 + 3 * 3600
     api.clock.advance(5)
-    assert len(await api.quiet()) == 2
+    assert len(await api.all_attempts()) == 2
 
 
 async def test_an_early_delivery_precedes_the_response_to_the_submission(api: Any, receiver: Any) -> None:
@@ -83,7 +83,7 @@ async def test_an_early_delivery_precedes_the_response_to_the_submission(api: An
     assert seen == [(False, "completed")]
     assert answer.json["status"] == "queued"
     assert receiver.reported == [(answer.json["request_id"], "completed")]
-    assert len(await api.quiet()) == 1
+    assert len(await api.all_attempts()) == 1
 
 
 async def test_early_waits_for_one_attempt_even_if_it_fails(api: Any, receiver: Any) -> None:
@@ -98,7 +98,7 @@ async def test_early_does_not_wait_for_a_lost_delivery(api: Any, receiver: Any) 
     await api.plan(on="webhook", kind="early")
     await api.plan(on="webhook", kind="lose")
     await api.submitted(query=receiver.hook)
-    assert await api.quiet() == []
+    assert await api.all_attempts() == []
     assert receiver.received == []
 
 
@@ -140,7 +140,7 @@ async def test_early_waits_until_the_request_gets_a_slot(api: Any, receiver: Any
     waiting = asyncio.ensure_future(api.submitted("early", query=receiver.hook))
     await eventually(lambda: len(api.sandbox.ledger.submissions) == 2)
     api.clock.advance(10.9)
-    assert await api.quiet() == []
+    assert await api.all_attempts() == []
     assert not waiting.done()
 
     api.clock.advance(0.1)
@@ -150,10 +150,10 @@ async def test_early_waits_until_the_request_gets_a_slot(api: Any, receiver: Any
 
 async def test_an_out_of_order_delivery_follows_the_next_one(api: Any, receiver: Any) -> None:
     await api.plan(on="webhook", kind="out_of_order")
-    first = await api.ended("first", query=receiver.hook)
+    first = await api.submit_and_finish("first", query=receiver.hook)
     assert api.sandbox.webhook_sender.pending == 1
-    second = await api.ended("second", query=receiver.hook)
-    await api.quiet()
+    second = await api.submit_and_finish("second", query=receiver.hook)
+    await api.all_attempts()
     assert receiver.reported == [(second, "completed"), (first, "completed")]
 
 
@@ -162,10 +162,10 @@ async def test_a_foreign_id_is_unknown_or_the_one_in_the_plan(api: Any, receiver
     other = await api.submitted("other")
     await api.plan(on="webhook", kind="foreign_id")
     await api.plan(on="webhook", patch={"request_id": other})
-    first = await api.ended(query=receiver.hook)
-    await api.quiet()
-    second = await api.ended(query=receiver.hook)
-    made = await api.quiet()
+    first = await api.submit_and_finish(query=receiver.hook)
+    await api.all_attempts()
+    second = await api.submit_and_finish(query=receiver.hook)
+    made = await api.all_attempts()
 
     unknown, named = (one.json["request_id"] for one in receiver.received)
     assert (await api.status(str(uuid.UUID(unknown)))).status == 404
@@ -181,8 +181,8 @@ async def test_a_replay_has_an_old_but_valid_signature(
 ) -> None:
     await api.account(webhook_secret=SECRET)
     await api.plan(on="webhook", kind="replay", **options)
-    await api.ended(query=receiver.hook)
-    await api.quiet()
+    await api.submit_and_finish(query=receiver.hook)
+    await api.all_attempts()
 
     true, replayed = receiver.received
     assert (true.body, true.headers["webhook-id"]) == (replayed.body, replayed.headers["webhook-id"])
@@ -196,8 +196,8 @@ async def test_a_deleted_request_is_not_replayed(api: Any, receiver: Any) -> Non
 
     receiver.answers = [delete]
     await api.plan(on="webhook", kind="replay")
-    await api.ended(query=receiver.hook)
-    assert len(await api.quiet()) == 1
+    await api.submit_and_finish(query=receiver.hook)
+    assert len(await api.all_attempts()) == 1
 
 
 async def test_the_body_and_headers_of_a_delivery_can_be_changed(api: Any, receiver: Any) -> None:
@@ -207,8 +207,8 @@ async def test_the_body_and_headers_of_a_delivery_can_be_changed(api: Any, recei
     await api.plan(on="webhook", body=["a", "list"], prompt="list")
     await api.plan(on="webhook", headers={"webhook-signature": "v1,forged"}, prompt="forged")
     for prompt in ("forged", "list", "garbage", "patched"):
-        await api.ended(prompt, query=receiver.hook)
-        await api.quiet()
+        await api.submit_and_finish(prompt, query=receiver.hook)
+        await api.all_attempts()
 
     forged, of_list, garbage, patched = receiver.received
     assert forged.headers["webhook-signature"] == "v1,forged"
@@ -221,13 +221,13 @@ async def test_the_body_and_headers_of_a_delivery_can_be_changed(api: Any, recei
 async def test_a_fault_applies_to_all_attempts_of_a_delivery(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
     await api.plan(on="webhook", patch={"spoiled": True}, times=2)
-    await api.ended(query=receiver.hook)
+    await api.submit_and_finish(query=receiver.hook)
     await api.attempts(1)
     api.clock.advance(5)
-    await api.quiet()
+    await api.all_attempts()
     for _ in range(2):
-        await api.ended(query=receiver.hook)
-        await api.quiet()
+        await api.submit_and_finish(query=receiver.hook)
+        await api.all_attempts()
     assert ["spoiled" in one.json for one in receiver.received] == [True, True, True, False]
 
 
@@ -235,7 +235,7 @@ async def test_a_fault_for_any_call_does_not_apply_to_deliveries(api: Any, recei
     request_id = await api.submitted(query=receiver.hook)
     await api.plan(kind="500")
     api.clock.advance(13)
-    await api.quiet()
+    await api.all_attempts()
     assert receiver.reported == [(request_id, "completed")]
     assert (await api.status(request_id)).status == 500
 

@@ -32,12 +32,12 @@ async def test_an_end_is_delivered_once_with_the_body_of_the_status(
 ) -> None:
     request_id = await api.submitted(f"{word} a fox", query=receiver.hook)
     api.clock.advance(4.9)
-    assert await api.quiet() == []
+    assert await api.all_attempts() == []
 
     api.clock.advance(0.1)
     await api.attempts(1)
     api.clock.advance(10_000)
-    await api.quiet()
+    await api.all_attempts()
 
     (delivered,) = receiver.received
     assert delivered.path == "/hooks/secret-token?a=b"
@@ -48,12 +48,12 @@ async def test_an_end_is_delivered_once_with_the_body_of_the_status(
 
 async def test_the_envelope_has_the_files_under_payload(api: Any, receiver: Any) -> None:
     await api.account(webhook_shape="envelope")
-    image = await api.ended(query=receiver.hook)
-    await api.quiet()
-    video = await api.ended(model=VIDEO, query=receiver.hook)
-    await api.quiet()
-    failed = await api.ended("[fail]", query=receiver.hook)
-    await api.quiet()
+    image = await api.submit_and_finish(query=receiver.hook)
+    await api.all_attempts()
+    video = await api.submit_and_finish(model=VIDEO, query=receiver.hook)
+    await api.all_attempts()
+    failed = await api.submit_and_finish("[fail]", query=receiver.hook)
+    await api.all_attempts()
 
     of_image, of_video, of_failed = (one.json for one in receiver.received)
     expires_at = (await api.status(image)).json["expires_at"]
@@ -71,8 +71,8 @@ async def test_the_envelope_has_the_files_under_payload(api: Any, receiver: Any)
 
 
 async def test_links_use_the_host_of_the_submission(api: Any, receiver: Any) -> None:
-    request_id = await api.ended(query=receiver.hook, headers={"Host": "sandbox.test:9200"})
-    await api.quiet()
+    request_id = await api.submit_and_finish(query=receiver.hook, headers={"Host": "sandbox.test:9200"})
+    await api.all_attempts()
     assert receiver.received[0].json["status_url"] == f"http://sandbox.test:9200/requests/{request_id}/status"
 
 
@@ -83,26 +83,26 @@ async def test_a_cancellation_is_delivered_only_if_the_account_asks(
     await api.account(webhook_canceled=option)
     request_id = await api.submitted(query=receiver.hook)
     await api.cancel(request_id)
-    await api.quiet()
+    await api.all_attempts()
     assert [status for _, status in receiver.reported] == statuses
 
 
 async def test_requests_without_a_webhook_are_not_delivered(api: Any, receiver: Any) -> None:
     await api.submitted("silent")
-    request_id = await api.ended("loud", query=receiver.hook)
-    assert [one.request_id for one in await api.quiet()] == [request_id]
+    request_id = await api.submit_and_finish("loud", query=receiver.hook)
+    assert [one.request_id for one in await api.all_attempts()] == [request_id]
 
 
 async def test_deliveries_without_a_secret_are_unsigned(api: Any, receiver: Any) -> None:
-    await api.ended(query=receiver.hook)
-    await api.quiet()
+    await api.submit_and_finish(query=receiver.hook)
+    await api.all_attempts()
     assert not [name for name in receiver.received[0].headers if name.startswith("webhook-")]
 
 
 async def test_a_signature_uses_real_time(api: Any, receiver: Any) -> None:
     await api.account(webhook_secret=OLD)
-    await api.ended(query=receiver.hook)
-    (attempt,) = await api.quiet()
+    await api.submit_and_finish(query=receiver.hook)
+    (attempt,) = await api.all_attempts()
 
     (delivered,) = receiver.received
     assert delivered.headers["webhook-signature"] == expected_signature(OLD, delivered)
@@ -113,11 +113,11 @@ async def test_a_signature_uses_real_time(api: Any, receiver: Any) -> None:
 async def test_both_secrets_sign_retries_during_a_rotation(api: Any, receiver: Any) -> None:
     receiver.answers = [500]
     await api.account(webhook_secret=OLD)
-    await api.ended(query=receiver.hook)
+    await api.submit_and_finish(query=receiver.hook)
     await api.attempts(1)
     await api.account(webhook_secret=f"{NEW} {OLD}")
     api.clock.advance(5)
-    await api.quiet()
+    await api.all_attempts()
 
     before, after = receiver.received
     assert before.headers["webhook-signature"] == expected_signature(OLD, before)
@@ -137,8 +137,8 @@ def test_the_signature_matches_the_example_of_the_specification() -> None:
 
 async def test_webhook_options_can_be_set_at_the_start(start: Any, receiver: Any) -> None:
     api = await start(webhook_shape="envelope", webhook_secret=OLD)
-    await api.ended(query=receiver.hook)
-    await api.quiet()
+    await api.submit_and_finish(query=receiver.hook)
+    await api.all_attempts()
     (delivered,) = receiver.received
     assert "payload" in delivered.json
     assert delivered.headers["webhook-signature"] == expected_signature(OLD, delivered)

@@ -21,8 +21,8 @@ StartSandbox = Callable[..., Awaitable[Sandbox]]
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both SDKs read credentials from the environment, and their HTTP clients read proxies."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset the variables from which both SDKs read credentials and their HTTP clients read proxies."""
     for name in list(os.environ):
         if name.startswith("HF_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -35,7 +35,10 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def start() -> AsyncIterator[StartSandbox]:
-    """Return a function that starts a sandbox; an image takes 1 + 4 s on the test's clock, else a 100th."""
+    """Return a function that starts a sandbox.
+
+    An image is queued for 1 s and runs for 4 s of the given clock. Without a clock, time runs 100 times as fast.
+    """
     async with AsyncExitStack() as stack:
 
         async def start_one(clock: ManualClock | None = None, **options: Any) -> Sandbox:
@@ -50,7 +53,7 @@ async def start() -> AsyncIterator[StartSandbox]:
 
 @pytest.fixture
 def plan() -> Callable[..., None]:
-    """Queue a fault in this process, as `POST /__plan` does from outside."""
+    """Return a function that queues a fault in a sandbox, like `POST /__plan`."""
 
     def add(sandbox: Sandbox, **fault: Any) -> None:
         sandbox.state.plan.add([Fault.parse(fault)])
@@ -60,7 +63,10 @@ def plan() -> Callable[..., None]:
 
 @pytest.fixture
 def python_sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Return a function that makes a synchronous client; calls by id ignore base_url, hence the patched constant."""
+    """Return a function that makes a synchronous client of the Python SDK.
+
+    It also patches BASE_URL, because calls with a request id ignore the client's base_url.
+    """
     import higgsfield_client
 
     clients: list[Any] = []

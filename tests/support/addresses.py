@@ -12,28 +12,28 @@ import random
 import socket
 
 FIRST, EACH, WORKERS = 16_384, 1_024, 16
-"""Below the ports that Linux assigns; EACH ports for each worker of a run."""
+"""The first port, below those that Linux assigns by default; the ports of each worker; the number of port ranges."""
 
 
 def free_address() -> str:
     """Return an address on which no process listens."""
     for port in _PORTS:
         with socket.socket() as probe:
-            # As servers do: closed connections on this port do not prevent a bind.
+            # Servers set this option too, so that connections in TIME_WAIT do not prevent a bind.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
         return f"127.0.0.1:{port}"
-    raise AssertionError("endless")
+    raise AssertionError("unreachable: itertools.cycle does not end")
 
 
-def _ours() -> list[int]:
-    """Return the ports of this process in random order, because another run may use the same machine."""
+def _ports_of_worker() -> list[int]:
+    """Return the ports of this worker in random order, because another test run may use the same ports."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
     first = FIRST + worker * EACH
     return random.sample(range(first, first + EACH), EACH)
 
 
-_PORTS = itertools.cycle(_ours())
+_PORTS = itertools.cycle(_ports_of_worker())

@@ -1,4 +1,4 @@
-"""A clock that fails in one task of the gateway, to cause an internal error on demand."""
+"""A clock that raises in one task of the gateway, to cause an internal error on demand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.generations.ports import Moment
 
 
 class FaultyClock(SystemClock):
-    """`broken` is the qualified name of the coroutine whose task cannot use the clock; empty means that it works."""
+    """The system clock, which raises ZeroDivisionError in the task whose coroutine has the qualified name `broken`."""
 
     broken = ""
 

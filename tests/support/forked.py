@@ -1,7 +1,8 @@
-"""Run `hfgateway` in processes that are forked from one with loaded modules, in a fifth of the time of a new process.
+"""Runs `hfgateway` in processes that are forked from a server process in which all modules are already imported.
 
-The tests start hundreds of gateways and commands, and would spend most of their time on imports. A test that is about
-the start of the interpreter, or about what a command loads, starts `python -m gateway` itself.
+A start takes a fifth of the time of a new interpreter. The tests start hundreds of gateways and commands, and would
+otherwise spend most of their time on imports. Tests of the interpreter's start, or of the modules that a command
+imports, start `python -m gateway` themselves.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ LOADED = (
     "gateway.rpc.over_connect", "gateway.web.server", "gateway.web.webhook",
     *(f"gateway.cli.{module.name}" for module in pkgutil.iter_modules(gateway.cli.__path__) if module.name != "mcp"),
 )  # fmt: skip
-"""Modules that commands import late."""
+"""Modules that commands import only when needed; the server process imports them in advance."""
 LATE = "TEST_LATE_CONNECTIONS"
-"""The variable of a process whose connections to Higgsfield are always established after `send_by`."""
+"""An environment variable. If it is set, connections to Higgsfield are always established after `send_by`."""
 
 
 class ForkedProcess:
@@ -53,7 +54,7 @@ class ForkedProcess:
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, unless the process has ended, because its id may belong to another one."""
+        """Send a signal, unless the process has ended: its id may belong to another process by then."""
         if self.returncode is None:
             os.kill(self.pid, number)
 
@@ -68,7 +69,7 @@ class ForkedProcess:
     async def wait(self) -> int:
         """Wait for the end, and return the exit code."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        # Several tasks may wait: each watches its own copy of the descriptor.
+        # An event loop has one reader for each descriptor. Each waiting task needs its own copy.
         sentinel = os.dup(self._process.sentinel) if self.returncode is None else -1
         if sentinel >= 0:
             loop.add_reader(sentinel, ended.set)
@@ -82,13 +83,13 @@ class ForkedProcess:
         return self.returncode
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        """Wait for the end; return the rest of stdout and of stderr."""
+        """Wait for the end; return the unread rest of stdout and of stderr."""
         out, err, _ = await asyncio.gather(self.stdout.read(), self.stderr.read(), self.wait())
         return out, err
 
 
 async def start(*arguments: str, environment: Mapping[str, str], folder: Path = ROOT) -> ForkedProcess:
-    """Start a command."""
+    """Start `hfgateway` with these arguments, this environment and this working directory."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *LOADED])
     out, err = context.Pipe(duplex=False), context.Pipe(duplex=False)
@@ -110,15 +111,15 @@ async def _reader(reading: Connection) -> asyncio.StreamReader:
 def _run(
     arguments: tuple[str, ...], environment: Mapping[str, str], folder: Path, out: Connection, err: Connection
 ) -> None:
-    """Run the command in the forked process, in which only modules were imported."""
-    assert len(os.listdir("/proc/self/task")) == 1, "what is forked must have no threads"
+    """Run the command in the forked process, which inherits only imported modules."""
+    assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not be forked"
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     for writing, descriptor in ((out, 1), (err, 2)):
         os.dup2(writing.fileno(), descriptor)
         writing.close()
-    # The streams of the process that it was forked from may be buffered as for a terminal.
+    # The inherited streams may be buffered as for a terminal.
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     importlib.reload(failpoints)

@@ -13,21 +13,21 @@ from tests.support.running import PATIENCE, Running
 
 
 async def ask(running: Running, method: str, request: Any) -> Any:
-    """Call AdminService."""
+    """Call a method of AdminService on the admin socket; return the response."""
     async with grpc.aio.insecure_channel(admin_pointer(running.store_path).read_text()) as channel:
         return await getattr(AdminServiceStub(channel), method)(request, timeout=PATIENCE)
 
 
 async def refused(running: Running, method: str, request: Any) -> str:
-    """Return the gRPC code with which a call is refused."""
+    """Make a call that must fail; return the name of its gRPC code."""
     try:
         await ask(running, method, request)
     except grpc.aio.AioRpcError as error:
         return error.code().name
-    raise AssertionError("it was not refused")
+    raise AssertionError("the call succeeded")
 
 
 async def command(running: Running, *arguments: str) -> Finished:
-    """Run `hfgateway` as a process on the same store."""
+    """Run `hfgateway` with these arguments as a process on the gateway's store."""
     variables = {"HFGATEWAY_STORE_URL": f"sqlite:///{running.store_path}"}
     return await run(*arguments, environment=environment(running.store_path.parent, variables))

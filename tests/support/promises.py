@@ -1,4 +1,4 @@
-"""The promises in the comments of the protos, read from the files."""
+"""The error reasons and codes that the comments of the protos promise, read from the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PREFIX = "ERROR_REASON_"
 
 
 def _comments(text: str) -> dict[str, str]:
-    """Return the comment above each enum value of a proto, in one line; the keys have no common prefix."""
+    """Return the comment above each value of ErrorReason as one line, by the value's name without its prefix."""
     found: dict[str, str] = {}
     comment: list[str] = []
     for line in map(str.strip, text.splitlines()):
@@ -31,7 +31,7 @@ CODES = {reason: code[1] for reason, text in _REASONS.items() if (code := re.mat
 
 
 def promises_detail(reason: str, detail: str) -> bool:
-    """Return whether the comment of a reason names a standard detail."""
+    """Return whether the comment of a reason names this standard error detail, such as RetryInfo."""
     return detail in _REASONS[reason]
 
 
@@ -40,7 +40,7 @@ _SERVICE = (PROTOS / "hfgateway" / "v1" / "generation_service.proto").read_text(
 
 
 def _named(comment: str) -> frozenset[str]:
-    """Return the reasons in a comment. A name before brackets is a code: NOT_FOUND (MODEL_UNKNOWN) has one reason."""
+    """Return the reasons in a comment. A name before parentheses is a gRPC code, as in NOT_FOUND (MODEL_UNKNOWN)."""
     text = re.sub(r"\s*//", "", comment)
     return frozenset(re.findall(r"\b[A-Z][A-Z_]+\b(?!\s*\()", text)) & _NAMES
 

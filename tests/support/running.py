@@ -29,7 +29,7 @@ from tests.support.transports import TRANSPORTS, Transport, open_transport
 
 CREDENTIALS = Credentials("sandbox", "sandbox")
 USUAL: dict[str, Any] = {"queue_seconds": 1.0, "image_seconds": 4.0, "concurrency_limit": 50}
-"""An image is queued for 1 s and runs for 4 s of the sandbox's clock, which the test advances."""
+"""Sandbox options. An image is queued for 1 s and runs for 4 s of the sandbox's clock, which the test advances."""
 PATIENCE = 60.0
 """Timeout of every wait in seconds; no test should come near it."""
 
@@ -37,10 +37,10 @@ Generation = generation_pb2.Generation
 
 
 class Running:
-    """A sandbox with a manual clock, a gateway that uses it, and clients of the gateway.
+    """A sandbox with a manual clock, a gateway that uses this sandbox, and clients of the gateway.
 
-    The gateway uses the system clock, unless `clock_from` makes another one. `credentials` are those of the next
-    gateway that is started.
+    The gateway uses the clock that `clock_from` makes, by default the system clock. A change of `credentials` applies
+    to the next gateway that is started.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Running:
         await self.start_gateway()
 
     async def stop(self) -> None:
-        """Stop the clients, the gateway and the sandbox, in this order: no drain waits for the clients' connections."""
+        """Stop the clients, the gateway and the sandbox in this order, so that no client delays the gateway's drain."""
         await self._clients.aclose()
         if self._serving:
             await self.stop_gateway()
         await self._stack.aclose()
 
     async def start_gateway(self) -> None:
-        """Start a gateway on the store, which an earlier gateway may have used."""
+        """Start a gateway on the store, with the data of an earlier gateway if there was one."""
         environment = {
             "GRPC_ADDRESS": "127.0.0.1:0",
             "HTTP_ADDRESS": "127.0.0.1:0",
@@ -104,7 +104,7 @@ class Running:
 
     @staticmethod
     def message(described: Descriptor) -> Message:
-        """Return an empty message of a type."""
+        """Return an empty message of this type."""
         empty: Message = GetMessageClass(described)()
         return empty
 
@@ -118,12 +118,12 @@ class Running:
         return client
 
     async def begin_drain(self) -> None:
-        """Start a drain, and return once it has begun."""
+        """Start to stop the gateway; return once its drain has begun."""
         self._drain = asyncio.create_task(self.gateway.stop())
         await asyncio.sleep(0)
 
     async def stop_gateway(self) -> None:
-        """Drain the gateway to the end; calls in progress keep their connections until then."""
+        """Stop the gateway and wait for the end of its drain. Connections of clients stay open until then."""
         if self._drain is None:
             await self.begin_drain()
         assert self._drain is not None
@@ -144,7 +144,7 @@ class Running:
 
     @property
     def grpc(self) -> Transport:
-        """The transport for tests in which the transport does not matter."""
+        """A gRPC client, for tests that do not depend on the transport."""
         return self.transports["grpc"]
 
     @property
@@ -152,12 +152,12 @@ class Running:
         """The sandbox's record of requests and charges."""
         return self.sandbox.ledger
 
-    async def knows_the_time(self) -> None:
-        """Return when the gateway knows Higgsfield's time: its next commit is that of the next submission."""
+    async def learn_time(self) -> None:
+        """Let the gateway learn Higgsfield's time, so that no commit for that disturbs the test later."""
         await self.gateway._core.trusted_time.learn()
 
     def plan(self, **fault: Any) -> None:
-        """Queue a fault of the sandbox."""
+        """Queue a fault in the sandbox; the fields are those of `POST /__plan`."""
         self.sandbox.state.plan.add([Fault.parse(fault)])
 
     async def metrics(self) -> str:
@@ -171,13 +171,13 @@ class Running:
         return float(line.removeprefix(f"{name} "))
 
     async def metric_becomes(self, name: str, value: float) -> None:
-        """Return once a metric has this value."""
+        """Wait until a metric has this value."""
         async with asyncio.timeout(PATIENCE):
             while await self.metric(name) != value:
                 await asyncio.sleep(0.01)
 
     async def calls_open(self, method: str, count: int, service: str = "GenerationService") -> None:
-        """Return once `count` calls of a method are in progress at the gateway."""
+        """Wait until `count` calls of a method are in progress at the gateway."""
         line = f'hfgateway_rpc_open{{method="/hfgateway.v1.{service}/{method}"}} {count:.1f}'
         async with asyncio.timeout(PATIENCE):
             while line not in (await self.metrics()).splitlines():
@@ -205,19 +205,19 @@ class Running:
         raise AssertionError("the watch ended early")
 
     async def history(self, generation_id: str) -> AsyncIterator[Generation]:
-        """Yield every revision to the end."""
+        """Watch a generation, and yield every revision until it has ended."""
         async for answer in self.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=generation_id)):
             if answer.HasField("generation"):
                 yield answer.generation
 
     async def finish(self, generation_id: str, state: str = "COMPLETED") -> Generation:
-        """Advance the sandbox's clock until the generation has ended."""
+        """Wait for the acceptance, advance the sandbox's clock by 60 s, and return the ended generation."""
         await self._accepted(generation_id)
         self.clock.advance(60)
         return await self.until(generation_id, state)
 
     async def start_running(self, generation_id: str) -> Generation:
-        """Advance the sandbox's clock until the generation runs."""
+        """Wait for the acceptance, advance the sandbox's clock by 1.5 s, and return the running generation."""
         await self._accepted(generation_id)
         self.clock.advance(1.5)
         return await self.until(generation_id, "IN_PROGRESS")
@@ -231,8 +231,9 @@ class Running:
 
 @asynccontextmanager
 async def run(folder: Path, *, clock_from: ClockFrom = SystemClock, **terms: Any) -> AsyncIterator[Running]:
-    """Run a sandbox and a gateway. Capital names in `terms` are settings of the gateway without their prefix, the
-    others are options of the sandbox.
+    """Run a sandbox and a gateway.
+
+    Uppercase names in `terms` are settings of the gateway without HFGATEWAY_; the others are options of the sandbox.
     """
     settings = {name: str(value) for name, value in terms.items() if name.isupper()}
     options = {name: value for name, value in terms.items() if name not in settings}
@@ -257,7 +258,7 @@ def soul(prompt: str, key: str = "", **fields: Any) -> pb.SubmitGenerationReques
 
 
 def sized(prompt: str, batch_size: int = 4, **fields: Any) -> pb.SubmitGenerationRequest:
-    """Return a submission to Soul with a size in pixels, which becomes a job set of v1."""
+    """Return a submission to Soul with a size in pixels, which the gateway sends to API v1 as a job set."""
     request = soul(prompt, **fields)
     request.input.soul.width, request.input.soul.height, request.input.soul.batch_size = 1536, 1152, batch_size
     return request
@@ -281,13 +282,13 @@ def model(model_id: str, parameters: Mapping[str, Any], key: str, **fields: Any)
 
 
 def public_url() -> dict[str, str]:
-    """Return settings that enable webhooks. The port is chosen in advance, because submissions contain it."""
+    """Return the settings that enable webhooks. The port is chosen in advance, because PUBLIC_URL contains it."""
     address = free_address()
     return {"HTTP_ADDRESS": address, "PUBLIC_URL": f"http://{address}"}
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    """Return once a condition holds that no event reports; raises TimeoutError after PATIENCE."""
+    """Poll until a condition holds, if there is no event to wait for. Raises TimeoutError after PATIENCE."""
     async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.01)

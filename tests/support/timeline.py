@@ -1,7 +1,7 @@
 """Simulated time: one timeline for the sandbox and for every gateway that uses it.
 
-Sockets, processor and disk are real, but every decision that depends on time uses the timeline. It advances in steps,
-each after all due work is done and every task waits for the time again.
+Sockets, CPU and disk are real, but every decision that depends on time uses the timeline. It advances in steps, and
+only when all due work is done and every task of the gateway waits for a later time.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ from gateway.sandbox.server import SandboxOptions
 from tests.support.running import PATIENCE, USUAL, Running
 
 STEP = 0.25
-"""Seconds in one step. Timers within one step fire together, as after a pause of a busy machine."""
+"""Seconds in one step. Timers within one step fire together, as on a busy machine."""
 
 Signal = asyncio.Future[None]
 
 
 class Timeline:
-    """The time, and the tasks that wait for it. `wall_is_ahead` is the error of the wall clock in seconds."""
+    """The simulated time, and the tasks that wait for it.
+
+    `wall_is_ahead` is the number of seconds by which the gateway's wall clock is ahead of Higgsfield's.
+    """
 
     def __init__(self) -> None:
         self.sandbox = ManualClock()
@@ -46,11 +49,11 @@ class Timeline:
         return self.sandbox.now()
 
     def clock_from(self, not_before: float) -> SystemClock:
-        """Return the clock of a gateway that starts now."""
+        """Return a clock for a gateway that starts now."""
         return _Clock(self, not_before)
 
     def true_date(self) -> str:
-        """Return the Date header of Higgsfield's responses."""
+        """Return the current time as the Date header of Higgsfield's responses."""
         return formatdate(self._began + self.now, usegmt=True)
 
     def wall(self) -> float:
@@ -58,7 +61,7 @@ class Timeline:
         return self._began + self.now + self.wall_is_ahead
 
     async def wait(self, signal: Signal, seconds: float | None) -> None:
-        """Return when the signal is given, or after `seconds`."""
+        """Wait until the signal is given, at most `seconds`; None: without a limit."""
         if seconds is not None:
             heapq.heappush(self._timers, (self.now + max(seconds, 0.0), next(self._numbers), signal))
             self._ring()
@@ -69,13 +72,13 @@ class Timeline:
         finally:
             self._waiting.pop(task, None)
 
-    def rests(self, task: asyncio.Task[Any]) -> bool:
-        """Return whether a task waits for the time only."""
+    def is_waiting(self, task: asyncio.Task[Any]) -> bool:
+        """Return whether a task waits for a timer or a signal, and neither has fired."""
         signal = self._waiting.get(task)
         return signal is not None and not signal.done()
 
     def step(self, until: float, step: float) -> None:
-        """Advance by one step, or to the next timer if it is later."""
+        """Advance by one step, or to the next timer if it is later, but not beyond `until`."""
         while self._timers and self._timers[0][2].done():
             heapq.heappop(self._timers)
         alarms = [at for at, _, _ in self.sandbox._alarms.values()]
@@ -100,30 +103,30 @@ class _Clock(SystemClock):
 
 
 class Timed(Running):
-    """A sandbox and a gateway on one timeline. Calls that wait for an end need `passes` to advance the time."""
+    """A sandbox and a gateway on one timeline. Time passes only during `advance`, also for calls that wait."""
 
     def __init__(self, folder: Path, options: SandboxOptions, settings: dict[str, str]) -> None:
         self.time = Timeline()
         super().__init__(folder, options, settings, self.time.sandbox, self.time.clock_from)
 
-    async def passes(self, seconds: float, until: Callable[[], bool] = lambda: False, step: float = STEP) -> float:
-        """Advance by `seconds`, or until a condition holds; return the number of seconds that passed."""
+    async def advance(self, seconds: float, until: Callable[[], bool] = lambda: False, step: float = STEP) -> float:
+        """Advance by `seconds`, or until the condition `until` holds; return the seconds that have passed."""
         began = self.time.now
-        await self.settled()
+        await self.wait_until_idle()
         while self.time.now < began + seconds and not until():
             self.time.step(began + seconds, step)
-            await self.settled()
+            await self.wait_until_idle()
         return self.time.now - began
 
-    async def settled(self) -> None:
-        """Return when the gateway has done all due work and waits."""
+    async def wait_until_idle(self) -> None:
+        """Wait until the gateway has done all due work, and all its tasks wait for time or signals."""
         async with asyncio.timeout(PATIENCE):
             for turn in itertools.count():
-                if self._rests():
+                if self._is_idle():
                     return
                 await asyncio.sleep(0 if turn % 20 else 0.0005)
 
-    def _rests(self) -> bool:
+    def _is_idle(self) -> bool:
         core = self.gateway._core
         parts = (core.follower._tasks, core.sender.tasks, core.webhook_inbox._tasks, core.dispatcher._tasks)
         conversations = core.agents._conversations.values()
@@ -134,15 +137,15 @@ class Timed(Running):
             + [task for tasks in parts for task in tasks]
             + [task for task in core._tasks if not task.done()]
         )
-        return all(map(self.time.rests, working))
+        return all(map(self.time.is_waiting, working))
 
-    async def higgsfield_goes(self) -> None:
+    async def stop_higgsfield(self) -> None:
         """Stop the sandbox: connections to Higgsfield are refused."""
         self._port = int(self.sandbox.url.rpartition(":")[2])
         await self.sandbox.stop()
 
-    async def higgsfield_comes_back(self) -> None:
-        """Start the sandbox again, with its state."""
+    async def restart_higgsfield(self) -> None:
+        """Start the sandbox again on the same port, with its state."""
         object.__setattr__(self.sandbox.options, "port", self._port)
         await self.sandbox.start()
 
@@ -154,8 +157,9 @@ class Timed(Running):
 
 @asynccontextmanager
 async def run_timed(folder: Path, **terms: Any) -> AsyncIterator[Timed]:
-    """Run a sandbox and a gateway. Capital names in `terms` are settings of the gateway without their prefix, the
-    others are options of the sandbox.
+    """Run a sandbox and a gateway on a timeline.
+
+    Uppercase names in `terms` are settings of the gateway without HFGATEWAY_; the others are options of the sandbox.
     """
     settings = {name: str(value) for name, value in terms.items() if name.isupper()}
     options = {name: value for name, value in terms.items() if name not in settings}

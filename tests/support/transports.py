@@ -1,7 +1,7 @@
-"""One client interface, `call` and `stream`, over every transport of the gateway.
+"""Clients with one interface, `call` and `stream`, for every transport of the gateway.
 
-A response is a message, and an error is an `RpcFailure`, which is the same for all transports. A request may also be
-bytes, which are sent unchanged.
+Responses are messages, and errors are raised as `RpcFailure`, the same for all transports. A request is a message, or
+bytes that are sent unchanged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _END_OF_CONNECT, _TRAILERS_OF_GRPC_WEB = 0x02, 0x80
 _M = TypeVar("_M", bound=Message)
 
 
-class RpcFailure(Exception):  # noqa: N818 - the failure of a call, in the words of the API
+class RpcFailure(Exception):  # noqa: N818 - the API's term
     """The error of a call: the name of its gRPC code, and its details as messages."""
 
     def __init__(self, code: str, message: str, details: tuple[Message, ...]) -> None:
@@ -119,7 +119,7 @@ async def answers_of(client: Transport, method: str, request: Message | bytes) -
 
 
 class GrpcTransport:
-    """gRPC, with calls as the generated stubs make them."""
+    """A gRPC client that makes the same calls as the generated stubs."""
 
     name = "grpc"
 
@@ -157,7 +157,7 @@ class GrpcTransport:
         return kind(_path(method), request_serializer=serialise, response_deserializer=_answer_class(method).FromString)
 
     def _gathering(self, method: str, request: Message | bytes) -> Any:
-        """Return a call that streams this single request."""
+        """Return a client-streaming call that sends this single request."""
         kind = self.channel.stream_unary(_path(method), response_deserializer=_answer_class(method).FromString)
         content = request if isinstance(request, bytes) else request.SerializeToString()
         return lambda _, **options: kind(iter([content]), **options)
@@ -173,12 +173,12 @@ class _HttpTransport:
         await self._session.close()
 
     def _post(self, method: str, body: bytes, headers: Mapping[str, str]) -> Any:
-        # A reader, because aiohttp warns about large bytes; it still sends the length.
+        # aiohttp warns about large `bytes`. For a reader it does not, and still sends the content length.
         return self._session.post(self._address + _path(method), data=io.BytesIO(body), headers=headers)
 
 
 class ConnectTransport(_HttpTransport):
-    """The Connect protocol over HTTP/1.1, in protobuf's binary or JSON form."""
+    """A Connect client over HTTP/1.1, with protobuf or JSON as its codec."""
 
     def __init__(self, address: str, authorization: str = "", *, codec: str) -> None:
         super().__init__(address, authorization)
@@ -211,7 +211,7 @@ class ConnectTransport(_HttpTransport):
         raise AssertionError("the stream ended without an end message")
 
     async def gather(self, method: str, requests: Sequence[Message]) -> Any:
-        """Return the response to a stream of requests."""
+        """Call a client-streaming RPC with these requests; return the response."""
         headers = self._headers(f"application/connect+{self._codec}", None)
         async with self._post(method, self._envelopes_of(*requests), headers) as response:
             answers = [content async for flags, content in _envelopes(response.content) if not flags & _END_OF_CONNECT]
@@ -237,7 +237,7 @@ class ConnectTransport(_HttpTransport):
 
 
 class GrpcWebTransport(_HttpTransport):
-    """gRPC-Web over HTTP/1.1, as browsers speak it."""
+    """A gRPC-Web client over HTTP/1.1, like that of a browser."""
 
     name = "grpc-web"
 

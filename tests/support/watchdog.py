@@ -1,4 +1,4 @@
-"""Ends a test process that is stuck, after a dump of what it waited for.
+"""Ends a stuck test process, after a dump of its tasks, threads and child processes.
 
 An exception raised in the test would not end every test: a task or a callback may swallow it, and a fixture may wait
 for ever during its teardown. The watchdog ends the process instead. pytest-xdist reports its test as failed and starts
@@ -23,86 +23,86 @@ import pytest
 LIMIT = 300.0
 """Seconds for a test with its fixtures. `@pytest.mark.timeout(seconds)` sets another limit."""
 LONGEST = 1200.0
-"""Seconds within which some worker must begin or end a test. No mark may be longer."""
+"""Seconds within which a worker must begin or end a test. No `timeout` mark may be longer."""
 GRACE = 15.0
-"""Seconds after a limit. Then faulthandler's thread ends the process, even if C code blocks the interpreter."""
+"""Seconds after a limit until faulthandler's thread ends the process, even if C code blocks the interpreter."""
 EXIT_CODE = 70
 
 
 class Watchdog:
-    """Limits the time of each test in this process, or of all workers if this process controls them."""
+    """Limits the time of each test in this process. In the process that controls workers, limits their silence."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._controls = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", None))
-        # The real stderr: pytest captures the descriptor 2 during a test.
+        self._is_controller = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", None))
+        # A copy of the real stderr, because pytest redirects descriptor 2 during a test.
         self._stderr = os.dup(2)
-        self._watched = ""
-        self._watch("the start of the run", LONGEST if self._controls else LIMIT)
+        self._timeout_message = ""
+        self._arm("the start of the run", LONGEST if self._is_controller else LIMIT)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:
-        if not self._controls:
-            self._rest()  # a worker may have nothing to do for as long as others run their last tests
+        if not self._is_controller:
+            self._disarm()  # a worker without tests waits until the last tests of the others have ended
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         mark = item.get_closest_marker("timeout")
-        self._watch(item.nodeid, float(mark.args[0]) if mark else LIMIT)
+        self._arm(item.nodeid, float(mark.args[0]) if mark else LIMIT)
         try:
             return (yield)
         finally:
-            self._rest()
+            self._disarm()
 
     @pytest.hookimpl(trylast=True)
     def pytest_exception_interact(self) -> None:
-        # pytest cancels faulthandler's timer here because a debugger may follow; so may a teardown that is stuck.
-        if self._watched:
+        # pytest cancels faulthandler's timer here, because a debugger may follow. A stuck teardown may follow too.
+        if self._timeout_message:
             self._arm_faulthandler(LIMIT)
 
     def pytest_enter_pdb(self) -> None:
-        self._rest()
+        self._disarm()
 
     def pytest_runtest_logstart(self) -> None:
-        self._hear_of_workers()
+        self._rearm_for_workers()
 
     def pytest_runtest_logreport(self) -> None:
-        self._hear_of_workers()
+        self._rearm_for_workers()
 
-    def _hear_of_workers(self) -> None:
-        if self._controls:
-            self._watch("the workers: none of them begins or ends a test", LONGEST)
+    def _rearm_for_workers(self) -> None:
+        if self._is_controller:
+            self._arm("the workers: none of them begins or ends a test", LONGEST)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        self._watch("the end of the process", LIMIT)
+        self._arm("the end of the process", LIMIT)
 
-    def _watch(self, what: str, seconds: float) -> None:
-        self._watched = f"{what}: stuck for {seconds:.0f} s"
-        signal.signal(signal.SIGALRM, self._end)
+    def _arm(self, what: str, seconds: float) -> None:
+        self._timeout_message = f"{what}: stuck for {seconds:.0f} s"
+        signal.signal(signal.SIGALRM, self._end_process)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         self._arm_faulthandler(seconds)
 
     def _arm_faulthandler(self, seconds: float) -> None:
         faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=self._stderr)
 
-    def _rest(self) -> None:
-        self._watched = ""
+    def _disarm(self) -> None:
+        self._timeout_message = ""
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
 
-    def _end(self, *_: object) -> None:
+    def _end_process(self, *_: object) -> None:
         """Write the dump, kill the child processes, and exit without any clean-up that could block."""
         try:
             with contextlib.suppress(Exception):  # a worker has no terminal; the signal may have interrupted a write
                 self._config.get_terminal_writer().flush()
-            self._write(f"\n\n{'+' * 20} {self._watched}\n")
+            self._write(f"\n\n{'+' * 20} {self._timeout_message}\n")
             children = sorted(descendants(os.getpid()))
             for line in (*tasks(), *(f"process {child}: {command(child)}" for child in children)):
                 self._write(line + "\n")
             self._write("threads:\n")
             faulthandler.dump_traceback(self._stderr)
-            self._write(f"{'+' * 20} FAILED {self._watched}\n")
+            self._write(f"{'+' * 20} FAILED {self._timeout_message}\n")
             for child in children:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)

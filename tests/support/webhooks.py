@@ -17,7 +17,7 @@ SECRET, OTHER_SECRET = "whsec_" + "QUJDREVGR0g" * 4, "whsec_" + "SElKS0xNTk8" * 
 
 @dataclass(frozen=True)
 class Answer:
-    """The response to a webhook, without its date."""
+    """The response to a webhook, without the Date header."""
 
     status: int
     text: str

@@ -205,7 +205,7 @@ class Held:
 async def test_a_watch_between_a_commit_and_its_announcement_misses_nothing(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await running.knows_the_time()
+    await running.learn_time()
     held = Held(monkeypatch)
     submission = asyncio.create_task(running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED)))
     found: list[Generation] = []

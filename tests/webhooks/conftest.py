@@ -1,4 +1,4 @@
-"""A gateway that Higgsfield can reach and that hardly polls: it learns of changes by webhook."""
+"""A gateway that Higgsfield can reach, with such long poll intervals that only webhooks report changes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from tests.support.running import Running, public_url, run
 
 Start = Callable[..., Awaitable[Running]]
 SELDOM = {"POLL_MIN": 30, "POLL_MAX": 30}
-"""Poll gaps longer than any test."""
+"""Poll intervals in seconds, longer than any test."""
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry after a short pause."""
+def short_retry_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook_inbox, "FIRST_PAUSE", 0.02)
 
 

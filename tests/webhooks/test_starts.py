@@ -30,13 +30,13 @@ async def running(tmp_path: Path) -> AsyncIterator[Timed]:
 
 async def accepted(running: Timed, prompt: str) -> str:
     stored = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
-    await running.passes(0.5)
+    await running.advance(0.5)
     return stored.id
 
 
 async def ended(running: Timed, generation_id: str) -> list[Generation]:
     """Let time pass to the end of the generation; return every revision."""
-    await running.passes(QUEUED_FOR + RUNS_FOR)
+    await running.advance(QUEUED_FOR + RUNS_FOR)
     await eventually(lambda: not running.live())
     return [generation async for generation in running.history(generation_id)]
 
@@ -58,9 +58,9 @@ async def test_a_watch_shows_the_start_at_the_cost_of_about_one_poll(running: Ti
 
 async def test_reading_a_queued_generation_refreshes_cancelable(running: Timed) -> None:
     name = await accepted(running, "a fox")
-    await running.passes(QUEUED_FOR + 1.0)
+    await running.advance(QUEUED_FOR + 1.0)
     assert (await running.get(name)).cancelable
-    await running.passes(5.0)
+    await running.advance(5.0)
     asked = await running.get(name)
     assert (name_of(asked), asked.cancelable) == ("IN_PROGRESS", False)
     await ended(running, name)
@@ -80,5 +80,5 @@ async def test_a_failed_poll_for_a_start_is_not_repeated_at_once(running: Timed,
     running.plan(on="status", kind=kind, times=1000)
     async with aclosing(running.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=name))) as watch:
         await anext(watch)
-        await running.passes(QUEUED_FOR + 2.0)
+        await running.advance(QUEUED_FOR + 2.0)
     assert 1 <= running.ledger.status_calls.total() <= pace.MOST_LOOKS

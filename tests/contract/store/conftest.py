@@ -1,4 +1,4 @@
-"""The engines on which the tests of the port `Store` run. To add an engine, add it to ENGINES."""
+"""The database engines with which the tests of the port `Store` run. To test another engine, add it to ENGINES."""
 
 from __future__ import annotations
 

@@ -219,9 +219,9 @@ async def test_a_gateway_reaches_the_true_end_despite_malformed_statuses(
         faults = planned(range(150))
         for fault in faults:
             running.plan(on="status", **fault)
-        await running.passes(3 * 3_600.0, until=lambda: len(running.sandbox.state.plan) == 0, step=5.0)
+        await running.advance(3 * 3_600.0, until=lambda: len(running.sandbox.state.plan) == 0, step=5.0)
         assert len(running.sandbox.state.plan) == 0
-        await running.passes(60.0, until=lambda: not running.live())
+        await running.advance(60.0, until=lambda: not running.live())
         history = [generation async for generation in running.history(stored.id)]
     assert [name_of(one) for one in history if one.done] == ["COMPLETED"]
     assert history[-1].outputs
