@@ -160,16 +160,16 @@ async def _get_caller(channel: grpc.aio.Channel, key: str) -> Call:
 
 async def _p99s(calls: Sequence[Call], attack: Coroutine[Any, Any, object]) -> list[float]:
     """Make the calls in turn until `attack` has ended; returns the 99th percentile of each in ms."""
-    ending = asyncio.create_task(attack)
-    taken: list[list[float]] = [[] for _ in calls]
-    while not ending.done():
-        for call, times in zip(calls, taken, strict=True):
+    attacking = asyncio.create_task(attack)
+    durations: list[list[float]] = [[] for _ in calls]
+    while not attacking.done():
+        for call, times in zip(calls, durations, strict=True):
             start = time.perf_counter()
             await call()
             times.append(1e3 * (time.perf_counter() - start))
         await asyncio.sleep(0.002)
-    await ending
-    return [sorted(times)[len(times) * 99 // 100] for times in taken]
+    await attacking
+    return [sorted(times)[len(times) * 99 // 100] for times in durations]
 
 
 def _get_figure(about: str, found: Sequence[float], goal: Goal | None) -> Figure:

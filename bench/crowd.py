@@ -26,7 +26,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 
 CONNECTIONS = (1, 10, 100)
 MORE = 1.2
-"""The factor by which a tenant opens more watches than in the first part: more than its limit."""
+"""One tenant opens this multiple of the watches of the first part, which exceeds its limit."""
 LOOK_EVERY = 0.2
 KEYS = ("gateway", "keys", "create", "--tenant")
 
@@ -109,12 +109,12 @@ async def _longest_during_crowd(count: int) -> tuple[float, float]:
             request = await _watchable(_Signed(channel.unary_unary(SUBMIT), crowded))
             crowd = asyncio.create_task(_opened(watchers, WATCH, request, count))
             watch = _Signed(channel.unary_stream(WATCH), other)
-            taken = await asyncio.gather(
+            longest = await asyncio.gather(
                 _longest_call(crowd, lambda: watch(watched).read()),
                 _longest_call(crowd, lambda: submit(with_key(model_submission()))),
             )
             await crowd
-            return taken[0], taken[1]
+            return longest[0], longest[1]
 
 
 async def _longest_call(crowd: "asyncio.Task[Any]", call: Any) -> float:

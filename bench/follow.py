@@ -54,11 +54,11 @@ async def _open(folder: Path, origin: str, **settings: str) -> Core:
 
 
 def _broken(error: Exception) -> None:
-    sys.exit(f"the disk fails: {error}")
+    sys.exit(f"the store failed: {error}")
 
 
 async def _fill(folder: Path, origin: str, count: int) -> None:
-    """Return accepted generations that have not ended."""
+    """Store `count` accepted generations that have not ended."""
     core = await _open(folder, origin)
     now = core.clock.moment()
 
@@ -83,7 +83,7 @@ async def _fill(folder: Path, origin: str, count: int) -> None:
 
 
 async def _restarted(folder: Path, origin: str, count: int) -> list[Figure]:
-    """Measure the time of a restart, the memory of index and schedule, and the schedule's CPU time for each poll."""
+    """Measure a restart, the memory of index and schedule per generation, and the schedule's CPU time per poll."""
     began = time.perf_counter()
     core = await _open(folder, origin, HFGATEWAY_POLL_MIN="3600", HFGATEWAY_POLL_MAX="3600")
     seconds = time.perf_counter() - began
@@ -120,7 +120,7 @@ def _schedule_cost(core: Core) -> float:
 
 
 async def _polls(folder: Path, origin: str, seconds: float) -> Figure:
-    """Measure the status calls per second of one core: all are due at once; the real adapter calls a local server."""
+    """Measure the status calls per second of one core. All are due at once, and the adapter calls a local server."""
     core = await _open(folder, origin, HFGATEWAY_POLL_MIN="0.05", HFGATEWAY_POLL_MAX="0.05")
     tune_garbage_collector()  # as `serve` does
     for entry in core.feed.entries.values():

@@ -30,21 +30,24 @@ from bench.processes import Server
 from hfgateway.v1 import generation_service_pb2 as pb
 
 PATIENCE = 20.0
-"""In units of an effort's `seconds`, like the other times: 40 s in full runs. A generation takes 14 s on average."""
+"""Deadline of a call: 40 s in a full run, where a generation takes 14 s on average.
+
+The unit of this and of the following times is `Effort.seconds`, 2 s in a full run.
+"""
 LEAD, COUNTED = 15.0, 15.0
-"""The warm-up and the measured time: two generations long, because calls admitted together also end together."""
+"""The warm-up and the measured time. Each lasts two generations, because calls admitted together end together."""
 FIRST_CALLERS = 2_000
 ALL_OF_A_CORE, ENOUGH = 0.95, 1.2
-"""The cores that a saturated gateway uses, and the cores for which callers are added when searching the capacity."""
+"""A gateway that uses less than this share of a core is not saturated; callers are then added for this many cores."""
 TIMES = (1, 2, 5)
 GROWS = 1.1
-"""The gain by which twice the callers must raise the rate for the search to continue."""
+"""The search for the capacity ends if twice the callers raise the rate by less than this factor."""
 LOOK_EVERY = 0.1
 SOON = 0.25
 """Seconds in which a gateway that is not overloaded stores a submission."""
 RECOVERED_WITHIN = 60.0
 MOST_MEMORY = 650.0
-"""MB: 12,000 open calls of 22 KB, 12,000 calls of 18 KB that wait in gRPC, and 130 MB for everything else."""
+"""Goal in MB: 12,000 open calls of 22 KB, 12,000 calls of 18 KB that wait in gRPC, and 130 MB for everything else."""
 SANDBOX = (*processes.SANDBOX, "--concurrency-limit=1000000")
 
 

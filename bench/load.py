@@ -21,25 +21,33 @@ Call = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """The size of a run. `seconds` is the duration of one load; a round has one or two loads on each side."""
+    """The size of a run of benchmarks."""
 
     rounds: int
+    """Measurements, each of the gateway and of its baseline in turn."""
     seconds: float
+    """Duration of one load. Each round has one or two loads of the gateway and of its baseline."""
     lone_calls: int
+    """Calls in `submit` of which only one is in flight at a time."""
     servers: int
+    """Rounds of benchmarks that start new servers in each round."""
     streams: int
+    """Open watches in `watch`."""
     changes: int
+    """Changes that `watch` sends to all of these watches."""
     unread_changes: int
+    """Changes that a client in `watch` does not read."""
     burst: int
+    """Watches in `crowd` and `restart`."""
     submissions: int
     """Submissions of each client in `charges`."""
     patience: float
-    """Seconds after which these clients time out."""
+    """Timeout of a call of the clients in `charges`, in seconds."""
     settle: float
-    """Seconds in which the gateway must resolve UNCERTAIN generations; 0 means that it does not have to."""
+    """Seconds in which the gateway must resolve UNCERTAIN generations in `charges`; 0: it does not have to."""
     seed: int = 20_261_120
     upload: int = 1 << 30
-    """The size of the uploaded file in bytes."""
+    """Size of the file in `upload`, in bytes."""
 
 
 FULL = Effort(
@@ -97,13 +105,13 @@ async def channels(server: Server, calls: int) -> AsyncIterator[Channels]:
 
 
 async def drive(callers: Sequence[Call], seconds: float, server: Server) -> Load:
-    """Let every caller call repeatedly for `seconds`, and measure the CPU time of `server`."""
+    """Let each caller call repeatedly for `seconds`; return the rate, and the CPU time of `server` for each call."""
     end = time.perf_counter() + seconds
     return await _load(callers, lambda: time.perf_counter() < end, server)
 
 
 async def count(callers: Sequence[Call], calls: int, server: Server) -> Load:
-    """Let the callers make `calls` calls in total."""
+    """Let the callers make `calls` calls in total; return the rate, and the CPU time of `server` for each call."""
     left = iter(range(calls))
     return await _load(callers, lambda: next(left, None) is not None, server)
 

@@ -23,15 +23,15 @@ ENDED_WITHIN = 120.0
 
 async def run(effort: Effort) -> list[Figure]:
     """Measure a restart after SIGTERM and one after SIGKILL."""
-    return [figure for how in ("SIGTERM", "kill -9") for figure in await _measured_restart(how, effort.burst)]
+    return [figure for how in ("SIGTERM", "kill -9") for figure in await _figures_of(how, effort.burst)]
 
 
-async def _measured_restart(how: str, watches: int) -> list[Figure]:
+async def _figures_of(how: str, watches: int) -> list[Figure]:
     name = f"{watches:,} watches through {how} and a start"
     with tempfile.TemporaryDirectory() as folder:
         history = Path(folder, "history.jsonl")
         with Recorder(history) as recorder:
-            seconds, memory = await _restarted(how, watches, recorder, Path(folder))
+            seconds, memory = await _restart(how, watches, recorder, Path(folder))
         lines = read(history)
     found = [violation for invariant in WATCH_INVARIANTS for violation in invariant(IndexedHistory(lines))]
     ended = sum(line.what == "watch ended" for line in lines)
@@ -42,8 +42,12 @@ async def _measured_restart(how: str, watches: int) -> list[Figure]:
     ]
 
 
-async def _restarted(how: str, watches: int, recorder: Recorder, folder: Path) -> tuple[float, int]:
-    """Return the seconds from the first gateway's end to that of the last watch, and the second's peak memory."""
+async def _restart(how: str, watches: int, recorder: Recorder, folder: Path) -> tuple[float, int]:
+    """Restart a gateway with open watches.
+
+    Returns the seconds from the end of the first gateway until the last watch has ended, and the peak memory of the
+    second gateway in bytes.
+    """
     address = processes.free_address()
     async with processes.running(processes.UPSTREAM) as higgsfield, contextlib.AsyncExitStack() as stack:
         settings = processes.gateway_settings(higgsfield.address, folder, address)
@@ -58,7 +62,7 @@ async def _restarted(how: str, watches: int, recorder: Recorder, folder: Path) -
             asyncio.create_task(watchers.bare_watch(accesses[number % len(accesses)], generation.id))
             for number in range(watches)
         ]
-        await _told(watchers, watches * generation.revision)
+        await _until_received(watchers, watches * generation.revision)
         async with httpx.AsyncClient() as upstream:
             await upstream.put(f"http://{higgsfield.address}/ended/1")
         await (first.stop() if how == "SIGTERM" else first.kill())
@@ -74,7 +78,7 @@ async def _restarted(how: str, watches: int, recorder: Recorder, folder: Path) -
         return seconds, second.peak_memory()
 
 
-async def _told(watchers: Watchers, number: int) -> None:
+async def _until_received(watchers: Watchers, number: int) -> None:
     while True:
         if watchers.received >= number:
             return

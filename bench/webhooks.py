@@ -45,13 +45,13 @@ class Scene:
 
     async def submitted(self, count: int) -> list[tuple[str, str]]:
         """Submit `count` generations; returns their request ids and webhook URLs."""
-        await self._told()
+        await self._new_requests()
         submit = self.to_gateway.unary(SUBMIT)
         for start in range(0, count, 50):
             await asyncio.gather(*(submit(with_key(model_submission())) for _ in range(start, min(start + 50, count))))
-        return await self._told()
+        return await self._new_requests()
 
-    async def _told(self) -> list[tuple[str, str]]:
+    async def _new_requests(self) -> list[tuple[str, str]]:
         async with self.session.get(f"http://{self.higgsfield.address}/requests") as answer:
             return [(request_id, url) for request_id, url in json.loads(await answer.text())]
 

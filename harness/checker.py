@@ -59,11 +59,11 @@ def free_means_free(history: IndexedHistory) -> Iterator[Violation]:
             continue
         # A refused submission releases its key, so another generation with this key may have been charged.
         others = [final for final in history.final_by_key.get(line["key"], []) if final["id"] != line["id"]]
-        theirs = {other["request"] for other in others}
+        other_requests = {other["request"] for other in others}
         charged = [
             charge
             for charge in history.unrefunded(history.prompts.get(line["key"], ""))
-            if charge["request"] not in theirs and line["request"] in ("", charge["request"])
+            if charge["request"] not in other_requests and line["request"] in ("", charge["request"])
         ]
         if charged and not any(_may_have_unknown_charge(other) for other in others):
             yield violation(free_means_free, f"{line['id']} is {line['state']}, and charged", [line, *charged])
@@ -88,28 +88,28 @@ def ends_are_true(history: IndexedHistory) -> Iterator[Violation]:
 
 def one_generation_for_a_key(history: IndexedHistory) -> Iterator[Violation]:
     """A key identifies one generation. Only a refused submission releases it for another one."""
-    mine = {line["call"]: line["key"] for line in history.of("submit")}
+    key_of_call = {line["call"]: line["key"] for line in history.of("submit")}
     first: defaultdict[str, dict[str, Line]] = defaultdict(dict)
     for line in history.shown:
-        key = mine[line["call"]] if line.what == "submitted" else line["key"]
+        key = key_of_call[line["call"]] if line.what == "submitted" else line["key"]
         first[key].setdefault(line["id"], line)
     for key, by_id in first.items():
-        kept = [line for name, line in by_id.items() if not _refused(history.shown_by_id[name])]
-        if len(kept) > 1:
-            yield violation(one_generation_for_a_key, f"{key} has {len(kept)} generations", kept)
+        not_refused = [line for name, line in by_id.items() if not _refused(history.shown_by_id[name])]
+        if len(not_refused) > 1:
+            yield violation(one_generation_for_a_key, f"{key} has {len(not_refused)} generations", not_refused)
 
 
 def deliveries_clear_doubts(history: IndexedHistory) -> Iterator[Violation]:
     """A generation whose webhook was accepted does not stay UNCERTAIN."""
     webhook_faults = [line for line in history.of("fault") if line["on"] == "webhook"]
-    astray = {line.fields.get("prompt") for line in webhook_faults if line["kind"] == "foreign_id"}
-    taken = {line["request"]: line for line in history.of("delivery") if line["outcome"] == "200"}
+    misdirected = {line.fields.get("prompt") for line in webhook_faults if line["kind"] == "foreign_id"}
+    accepted = {line["request"]: line for line in history.of("delivery") if line["outcome"] == "200"}
     for final in history.of("final"):
         prompt = history.prompts.get(final["key"], "")
         for charge in history.charges.get(prompt, []) if final["state"] == UNDECIDED else []:
-            if charge["request"] in taken and prompt not in astray:
+            if charge["request"] in accepted and prompt not in misdirected:
                 message = f"{final['id']} is still {UNDECIDED}"
-                yield violation(deliveries_clear_doubts, message, [final, charge, taken[charge["request"]]])
+                yield violation(deliveries_clear_doubts, message, [final, charge, accepted[charge["request"]]])
 
 
 def no_call_finds_a_defect(history: IndexedHistory) -> Iterator[Violation]:

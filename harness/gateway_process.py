@@ -30,9 +30,9 @@ class GatewayProcess:
     def __init__(self, store: Path, log: Path, settings: dict[str, str], launcher: Sequence[str] = GATEWAY) -> None:
         self._launcher = launcher
         self._log = log
-        kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
+        inherited = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
         self._environment = (
-            kept
+            inherited
             | settings
             | {
                 "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0",

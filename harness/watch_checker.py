@@ -76,10 +76,10 @@ def overviews_end_once(history: IndexedHistory) -> Iterator[Violation]:
         if not named:
             yield violation(overviews_end_once, f"overview {watch} ended although it had no ids", [lines[ended[0]]])
         missing = {name for line in lines if line.what == "missing" for name in line["ids"]}
-        held = _held(lines)
+        received = _last_received(lines)
         for name in named:
-            if name not in missing and not (name in held and held[name]["done"]):
-                shown = [held[name]] if name in held else []
+            if name not in missing and not (name in received and received[name]["done"]):
+                shown = [received[name]] if name in received else []
                 message = f"overview {watch} ended without the final state of {name}"
                 yield violation(overviews_end_once, message, [*shown, lines[ended[0]]])
 
@@ -100,14 +100,14 @@ def watchers_hold_what_is_stored(history: IndexedHistory) -> Iterator[Violation]
     for watch, lines in history.overviews.items():
         if not any(line.what == "overview ended" or line.fields.get("complete") for line in lines):
             continue
-        held = _held(lines)
-        for line in held.values():
+        received = _last_received(lines)
+        for line in received.values():
             yield from _compared(history, f"overview {watch}", line)
         if any(line.what == "reset" for line in lines) or lines[0].fields.get("ids"):
             continue
         for name, final in history.final.items():
             submitted = history.submitted.get(final["key"])
-            if name not in held and submitted and submitted.number > lines[0].number:
+            if name not in received and submitted and submitted.number > lines[0].number:
                 message = f"overview {watch} never sent {name}"
                 yield violation(watchers_hold_what_is_stored, message, [submitted, final])
 
@@ -171,15 +171,15 @@ WATCH_INVARIANTS: tuple[Invariant, ...] = (
 )
 
 
-def _held(lines: Sequence[Line]) -> dict[str, Line]:
+def _last_received(lines: Sequence[Line]) -> dict[str, Line]:
     """Return the last message for each generation since the last reset."""
-    held: dict[str, Line] = {}
+    received: dict[str, Line] = {}
     for line in lines:
         if line.what == "reset":
-            held.clear()
+            received.clear()
         elif line.what == "news":
-            held[line["id"]] = line
-    return held
+            received[line["id"]] = line
+    return received
 
 
 def _compared(history: IndexedHistory, who: str, line: Line) -> Iterator[Violation]:

@@ -17,7 +17,7 @@ PROBABILITY = 0.3
 MAX_FAULTY_POSTS = 2
 """The number of POSTs of a submission that can have faults.
 
-The third POST has none: the gateway's third repeat comes five minutes after its second, too long for each run.
+The third POST has none, because the gateway would make the fourth one only five minutes later, too late for a run.
 """
 KINDS = tuple(kind for kind in AMBIGUOUS if kind != "drip")
 
@@ -36,7 +36,7 @@ def submissions(number: int, seed: int) -> list[Submission]:
 
 
 def plan(wanted: Sequence[Submission]) -> list[dict[str, object]]:
-    """Return the faults in the format of `POST /__plan`. A POST without a fault before one with a fault is an entry."""
+    """Return the faults in the format of `POST /__plan`, with an entry for each POST up to the last fault."""
     return list(_entries(wanted))
 
 
@@ -65,7 +65,7 @@ def _fault(dice: random.Random, prompt: str) -> Fault | None:
 
 def _entries(wanted: Sequence[Submission]) -> Iterator[dict[str, object]]:
     for submission in wanted:
-        spoiled = max((place for place, fault in enumerate(submission.faults, 1) if fault), default=0)
-        for fault in submission.faults[:spoiled]:
+        last_faulty = max((number for number, fault in enumerate(submission.faults, 1) if fault), default=0)
+        for fault in submission.faults[:last_faulty]:
             entry: dict[str, object] = {"on": "submit", "prompt": submission.prompt}
             yield entry | {"kind": fault.kind, "processed": fault.processed} if fault else entry

@@ -35,7 +35,7 @@ class Sandbox:
         found: dict[str, Any] = answer.raise_for_status().json()
         return found
 
-    async def webhooks_to_come(self) -> int:
+    async def pending_webhooks(self) -> int:
         """Return the number of webhooks that are neither delivered nor given up."""
         answer = await self._client.get("/__ledger", params={"summary": 1})
         return int(answer.raise_for_status().json()["webhook_pending"])

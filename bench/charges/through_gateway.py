@@ -188,7 +188,7 @@ class Run:
         """Wait until no webhook is pending and no UNCERTAIN generation was charged."""
         while True:
             await wait_until_none_in(client)
-            if not await self._sandbox.webhooks_to_come():
+            if not await self._sandbox.pending_webhooks():
                 doubts = {self._prompts[one.idempotency_key] async for one in client.list(states=("UNCERTAIN",))}
                 charges = (await self._sandbox.ledger())["charges"]
                 if doubts.isdisjoint(charge["prompt"] for charge in charges):

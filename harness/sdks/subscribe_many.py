@@ -15,16 +15,16 @@ CALLERS_PER_CLIENT = 25
 
 async def main() -> None:
     """Submit all prompts with `atOnce` concurrent callers; read from stdin as JSON."""
-    asked = json.load(sys.stdin)
-    prompts: Iterator[str] = iter(asked["prompts"])
-    clients = [AsyncClient(**asked["client"]) for _ in range(-(-asked["atOnce"] // CALLERS_PER_CLIENT))]
+    options = json.load(sys.stdin)
+    prompts: Iterator[str] = iter(options["prompts"])
+    clients = [AsyncClient(**options["client"]) for _ in range(-(-options["atOnce"] // CALLERS_PER_CLIENT))]
 
     async def caller(client: AsyncClient) -> None:
         for prompt in prompts:
-            outcome = await _outcome(client, asked["endpoint"], prompt)
+            outcome = await _outcome(client, options["endpoint"], prompt)
             print(json.dumps({"prompt": prompt, **outcome}), flush=True)
 
-    await asyncio.gather(*(caller(clients[number % len(clients)]) for number in range(asked["atOnce"])))
+    await asyncio.gather(*(caller(clients[number % len(clients)]) for number in range(options["atOnce"])))
 
 
 async def _outcome(client: AsyncClient, endpoint: str, prompt: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@ import { BatchSize, DoPModel, HiggsfieldClient, InputAudio, InputImage } from "@
 import { inputMotion, seed, SoulQuality, SoulSize, SpeakDuration, SpeakVideoQuality, strength } from "@higgsfield/client";
 import { config, higgsfield } from "@higgsfield/client/v2";
 
-const asked = JSON.parse(process.argv[2]);
+const clients = JSON.parse(process.argv[2]);
 const results = {};
 
 async function step(name, call) {
@@ -17,13 +17,13 @@ async function step(name, call) {
 const jobs = (set) => ({ completed: set.isCompleted, urls: set.jobs.map((job) => job.results?.raw.url) });
 const picture = InputImage.fromUrl("https://files.example/picture.jpg");
 
-config(asked.v2);
+config(clients.v2);
 await step("flux", async () => {
   const input = { aspect_ratio: "9:16", prompt: "flux", safety_tolerance: 2, seed: 1234 };
   return higgsfield.subscribe("flux-pro/kontext/max/text-to-image", { input, withPolling: true });
 });
 
-const client = new HiggsfieldClient(asked.v1);
+const client = new HiggsfieldClient(clients.v1);
 await step("soul", async () => {
   const params = {
     prompt: "soul",
