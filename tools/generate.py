@@ -296,7 +296,7 @@ def generated_files(directory: Path, handwritten: frozenset[str]) -> set[str]:
 
 
 def differences(wanted: Path, present: Path, handwritten: frozenset[str]) -> dict[str, str]:
-    """Compare two folders; return "differs", "missing" or "extra" for each file of `present` that is out of date."""
+    """Return "differs", "missing" or "extra" for each file in which `present` is not equal to `wanted`."""
     new, old = generated_files(wanted, handwritten), generated_files(present, handwritten)
     found = dict.fromkeys(new - old, "missing") | dict.fromkeys(old - new, "extra")
     for name in new & old:
@@ -350,7 +350,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A language without its toolchain is skipped with a warning. If CI=true, it fails instead.
     """
     parser = argparse.ArgumentParser(description="Generate code from protos/ into generated/.")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if generated/ is out of date")
+    parser.add_argument("--check", action="store_true", help="do not update generated/; fail if it is out of date")
     parser.add_argument("--install", action="store_true", help="only install the toolchains")
     parser.add_argument(
         "--only", action="append", choices=(*LANGUAGES, JAVA), help="only this language; may be repeated (default: all)"

@@ -84,7 +84,7 @@ def process(
 
 
 def picture_page(folder: Path) -> None:
-    """Start a sandbox and a gateway, create generations in every state, and save a screenshot of the live page."""
+    """Start a sandbox and a gateway, submit generations, and save a screenshot of the live page."""
     environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
     sandbox = process(folder, SANDBOX_READY, environment, "sandbox", "--port", "0", "--time-scale", "4")
     with sandbox as (upstream,):

@@ -9,10 +9,10 @@ import pytest
 
 from gateway.generations.clock import SystemClock, since_boot
 from gateway.sandbox.server import SandboxOptions
-from tests.support.running import USUAL, Running
+from tests.support.running import DEFAULT_OPTIONS, Running
 
 
-class Later:
+class ClockOffset:
     """Makes clocks for gateways that are `seconds` ahead of the system clock."""
 
     def __init__(self) -> None:
@@ -27,13 +27,13 @@ class Later:
 
 
 @pytest.fixture
-def later() -> Later:
-    return Later()
+def clock_offset() -> ClockOffset:
+    return ClockOffset()
 
 
 @pytest.fixture
-async def running(tmp_path: Path, later: Later) -> AsyncIterator[Running]:
-    started = Running(tmp_path, SandboxOptions(port=0, **USUAL), {}, clock_from=later.clock_from)
+async def running(tmp_path: Path, clock_offset: ClockOffset) -> AsyncIterator[Running]:
+    started = Running(tmp_path, SandboxOptions(port=0, **DEFAULT_OPTIONS), {}, clock_from=clock_offset.clock_from)
     try:
         await started.start()
         yield started

@@ -136,11 +136,11 @@ async def test_a_refusal_contains_no_values(running: Running) -> None:
     assert "canary" not in str(refused.details)
 
 
-async def test_a_known_key_is_replayed_though_the_schema_changed(running: Running, later: Any) -> None:
+async def test_a_known_key_is_replayed_though_the_schema_changed(running: Running, clock_offset: Any) -> None:
     request = submission({"prompt": "a fox"}, model_id=Z_IMAGE)
     first = await running.submit(request)
     await eventually(lambda: running.gateway._core.catalogs._cached["models"]._refreshing is None)
-    later.seconds += 7200
+    clock_offset.seconds += 7200
     stricter = {"properties": {"prompt": {"maxLength": 1}}}
     running.plan(on="models", body={"items": [{"slug": Z_IMAGE, "input_schema": stricter}]})
     await running.grpc.call("ListModels", catalog_pb.ListModelsRequest(page_size=1))
@@ -169,15 +169,15 @@ async def test_a_schema_still_refuses_after_a_restart(running: Running) -> None:
 # -- Warnings ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_schema_older_than_a_day_only_warns(running: Running, later: Any) -> None:
+async def test_a_schema_older_than_a_day_only_warns(running: Running, clock_offset: Any) -> None:
     running.plan(on="models", body={"items": [{"slug": Z_IMAGE, "input_schema": SHORT}]})
     await fetched(running)
     running.plan(on="models", kind="503", times=100)
-    later.seconds += 86_000
+    clock_offset.seconds += 86_000
     refused = await refusal(running, submission({"prompt": "a fox"}, "k1", Z_IMAGE))
     assert refused.fields == [f"{PARAMETERS}.prompt"]
 
-    later.seconds += 800
+    clock_offset.seconds += 800
     warned = await warnings_of(running, submission({"prompt": "a fox"}, "k2", Z_IMAGE))
 
     assert warned == [f"{PARAMETERS}.prompt: must have at most 1 characters"]

@@ -312,13 +312,13 @@ async def test_a_slow_list_is_cached_though_the_call_timed_out(
     assert running.ledger.list_calls == {"motions": 1}
 
 
-async def test_a_list_older_than_an_hour_is_served_and_refreshed(running: Running, later: Any) -> None:
+async def test_a_list_older_than_an_hour_is_served_and_refreshed(running: Running, clock_offset: Any) -> None:
     first = await running.grpc.call("ListMotions", pb.ListMotionsRequest())
-    later.seconds += 3000
+    clock_offset.seconds += 3000
     await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     assert running.ledger.list_calls == {"motions": 1}
 
-    later.seconds += 1000
+    clock_offset.seconds += 1000
     running.plan(on="motions", body=[{"id": "newer", "name": "Newer"}], delay=0.2)
     assert await running.grpc.call("ListMotions", pb.ListMotionsRequest()) == first
     cached = running.gateway._core.catalogs._cached["motions"]
@@ -330,18 +330,20 @@ async def test_a_list_older_than_an_hour_is_served_and_refreshed(running: Runnin
     assert running.ledger.list_calls == {"motions": 2}
 
 
-async def test_during_an_outage_the_cache_is_served_with_growing_retry_gaps(running: Running, later: Any) -> None:
+async def test_during_an_outage_the_cache_is_served_with_growing_retry_gaps(
+    running: Running, clock_offset: Any
+) -> None:
     first = await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     running.plan(on="motions", kind="503", times=100)
     cached = running.gateway._core.catalogs._cached["motions"]
-    later.seconds += 4000
+    clock_offset.seconds += 4000
 
     pauses = []
     for _ in range(10):
         assert await running.grpc.call("ListMotions", pb.ListMotionsRequest()) == first
         await eventually(lambda: cached._refreshing is None)
         pauses.append(cached._refresh_at - cached._clock.moment().steady)
-        later.seconds += pauses[-1] + 0.1
+        clock_offset.seconds += pauses[-1] + 0.1
 
     assert running.ledger.list_calls["motions"] == 11
     assert 3 < pauses[0] < 7

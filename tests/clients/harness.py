@@ -26,7 +26,7 @@ from gateway.sandbox.server import SandboxOptions
 from gateway.store.sqlite import SqliteStore
 from harness.proxy import Proxy
 from tests.app.certificates import Authority
-from tests.support.running import CREDENTIALS, USUAL, Running
+from tests.support.running import CREDENTIALS, DEFAULT_OPTIONS, Running
 
 ROOT = Path(__file__).parents[2]
 NO_PROXY = "127.0.0.1,localhost"
@@ -117,7 +117,7 @@ class Harness:
 async def serve(folder: Path) -> AsyncIterator[Harness]:
     """Run all that a program needs."""
     async with AsyncExitStack() as stack:
-        running = Running(folder, SandboxOptions(port=0, **USUAL), {"AUTH": "keys"})
+        running = Running(folder, SandboxOptions(port=0, **DEFAULT_OPTIONS), {"AUTH": "keys"})
         stack.push_async_callback(running.stop)
         await running.start()
         authority = Authority.made(folder)

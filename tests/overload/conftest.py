@@ -38,7 +38,7 @@ async def running(start: Start) -> Running:
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limit concurrent calls to a few in gateways that start afterwards."""
     monkeypatch.setattr(limits, "WORKING", WORKING)
     monkeypatch.setattr(limits, "QUEUED", QUEUED)

@@ -34,7 +34,7 @@ async def test_the_size_of_a_filter_is_limited(running: Running, client: Transpo
     assert refused.value.fields == fields
 
 
-async def test_a_watch_with_a_large_filter_takes_more_places(start: Start, small: None, transport: str) -> None:
+async def test_a_watch_with_a_large_filter_takes_more_places(start: Start, small_limits: None, transport: str) -> None:
     running = await start()
     wanted = pb.GenerationFilter(ids=[f"{n:036}" for n in range(200)])
     assert 4096 < wanted.ByteSize() <= 2 * 4096

@@ -87,7 +87,7 @@ async def holds(pool: Pool, held: int, queued: int) -> None:
 
 
 @pytest.fixture
-async def keyed(start: Start, small: None) -> Running:
+async def keyed(start: Start, small_limits: None) -> Running:
     """A gateway with keys and small limits."""
     return await start(AUTH="keys")
 
@@ -260,7 +260,7 @@ async def test_health_metrics_and_the_operator_are_served_at_the_limit(keyed: Ru
         assert len(keys.api_keys) == 2
 
 
-async def test_an_event_stream_over_the_limit_gets_a_retry_delay(start: Start, small: None) -> None:
+async def test_an_event_stream_over_the_limit_gets_a_retry_delay(start: Start, small_limits: None) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     watches: list[Any] = [
@@ -295,7 +295,7 @@ class Passing:
         return Timers(sleep=self.sleep)
 
 
-async def test_the_python_client_retries_refusals_and_is_charged_once(start: Start, small: None) -> None:
+async def test_the_python_client_retries_refusals_and_is_charged_once(start: Start, small_limits: None) -> None:
     running = await start()
     passes = asyncio.Event()
     passing = Passing(passes)

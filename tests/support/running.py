@@ -28,7 +28,7 @@ from tests.support.addresses import free_address
 from tests.support.transports import TRANSPORTS, Transport, open_transport
 
 CREDENTIALS = Credentials("sandbox", "sandbox")
-USUAL: dict[str, Any] = {"queue_seconds": 1.0, "image_seconds": 4.0, "concurrency_limit": 50}
+DEFAULT_OPTIONS: dict[str, Any] = {"queue_seconds": 1.0, "image_seconds": 4.0, "concurrency_limit": 50}
 """Sandbox options. An image is queued for 1 s and runs for 4 s of the sandbox's clock, which the test advances."""
 PATIENCE = 60.0
 """Timeout of every wait in seconds; no test should come near it."""
@@ -237,7 +237,7 @@ async def run(folder: Path, *, clock_from: ClockFrom = SystemClock, **terms: Any
     """
     settings = {name: str(value) for name, value in terms.items() if name.isupper()}
     options = {name: value for name, value in terms.items() if name not in settings}
-    running = Running(folder, SandboxOptions(port=0, **(USUAL | options)), settings, clock_from=clock_from)
+    running = Running(folder, SandboxOptions(port=0, **(DEFAULT_OPTIONS | options)), settings, clock_from=clock_from)
     try:
         await running.start()
         yield running

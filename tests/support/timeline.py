@@ -21,7 +21,7 @@ from gateway.concurrency import give
 from gateway.generations.clock import SystemClock
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import SandboxOptions
-from tests.support.running import PATIENCE, USUAL, Running
+from tests.support.running import DEFAULT_OPTIONS, PATIENCE, Running
 
 STEP = 0.25
 """Seconds in one step. Timers within one step fire together, as on a busy machine."""
@@ -164,7 +164,7 @@ async def run_timed(folder: Path, **terms: Any) -> AsyncIterator[Timed]:
     settings = {name: str(value) for name, value in terms.items() if name.isupper()}
     options = {name: value for name, value in terms.items() if name not in settings}
     usual = {"POLL_MIN": "1", "POLL_MAX": "30"}
-    running = Timed(folder, SandboxOptions(port=0, **(USUAL | options)), usual | settings)
+    running = Timed(folder, SandboxOptions(port=0, **(DEFAULT_OPTIONS | options)), usual | settings)
     with patch("aiohttp.web_response.rfc822_formatted_time", running.time.true_date):
         try:
             await running.start()

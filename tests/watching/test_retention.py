@@ -23,7 +23,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged, Reset, errors
 from hfgateway_client.events import WatchEvent
-from tests.support.running import PATIENCE, USUAL, Generation, Running, eventually, soul
+from tests.support.running import DEFAULT_OPTIONS, PATIENCE, Generation, Running, eventually, soul
 from tests.support.transports import RpcFailure
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -91,7 +91,7 @@ async def start(calendar: Calendar, tmp_path: Path) -> AsyncIterator[Start]:
             settings = {name: str(value) for name, value in terms.items() if name.isupper()}
             options = {name: value for name, value in terms.items() if name not in settings}
             running = Running(
-                tmp_path, SandboxOptions(port=0, **(USUAL | options)), settings, clock_from=calendar.clock
+                tmp_path, SandboxOptions(port=0, **(DEFAULT_OPTIONS | options)), settings, clock_from=calendar.clock
             )
             stack.push_async_callback(running.stop)
             await running.start()

@@ -20,7 +20,7 @@ from gateway.sandbox.server import SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.addresses import free_address
-from tests.support.running import PATIENCE, USUAL, Running, run, soul
+from tests.support.running import DEFAULT_OPTIONS, PATIENCE, Running, run, soul
 
 pytestmark = [pytest.mark.toolchain("chromium"), pytest.mark.timeout(240)]
 
@@ -199,7 +199,7 @@ class LateClock(SystemClock):
 
 async def test_a_watch_token_limits_the_page_and_its_expiry_is_explained(tmp_path: Path, tab: Tab) -> None:
     clock = LateClock()
-    running = Running(tmp_path, SandboxOptions(port=0, **USUAL), {"AUTH": "keys"}, clock_from=lambda _: clock)
+    running = Running(tmp_path, SandboxOptions(port=0, **DEFAULT_OPTIONS), {"AUTH": "keys"}, clock_from=lambda _: clock)
     try:
         await running.start()
         backend = running.caller("grpc", await running.key("red"))

@@ -13,7 +13,7 @@ from gateway.generations import webhook_inbox
 from tests.support.running import Running, public_url, run
 
 Start = Callable[..., Awaitable[Running]]
-SELDOM = {"POLL_MIN": 30, "POLL_MAX": 30}
+RARE_POLLS = {"POLL_MIN": 30, "POLL_MAX": 30}
 """Poll intervals in seconds, longer than any test."""
 
 
@@ -28,6 +28,6 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Running:
-            return await stack.enter_async_context(run(tmp_path, **(SELDOM | public_url() | terms)))
+            return await stack.enter_async_context(run(tmp_path, **(RARE_POLLS | public_url() | terms)))
 
         yield start_one
