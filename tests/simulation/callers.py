@@ -1,4 +1,7 @@
-"""Callers that record every answer: customers with one key each, and watchers of a whole tenant."""
+"""Simulated callers and watchers. They record every response for the checker.
+
+A caller uses one idempotency key for one generation. A watcher watches all generations of a tenant.
+"""
 
 from __future__ import annotations
 
@@ -18,236 +21,250 @@ from tests.simulation.gateway import NotConnectedError, Server
 from tests.simulation.world import HOUR, World
 
 T = TypeVar("T")
-TICK = 1200.0
-ONLY_V1 = {"width": 2048, "height": 1152}
+HEARTBEAT = 1200.0
+"""Seconds between heartbeats of a watch."""
+V1_ONLY_SIZE = {"width": 2048, "height": 1152}
+"""Fields of an input that only v1 accepts, so that the gateway uses v1."""
 
 
-class LeftError(Exception):
-    """The caller left before there was an answer."""
+class CallerLeftError(Exception):
+    """Raised when the caller has left before the response."""
 
 
 @dataclass
-class Sight:
-    """A generation as it was shown. `began` is when the call was made."""
+class Observation:
+    """A generation as it was shown to a caller."""
 
     at: float
-    channel: str
+    """The true time of the response."""
+    method: str
+    """The call that returned it: "submit", "get", "cancel", "wait" or "watch"."""
     generation: Generation
-    began: float
+    called_at: float
+    """The true time of the call; for a watch that of the message."""
 
 
 @dataclass
 class Gap:
-    """A watch that skipped a revision, or sent one twice."""
+    """A message of a watch whose revision does not follow the one before."""
 
     at: float
+    """The true time of the message."""
     generation_id: str
     before: int
+    """The revision before the gap; 0 if there was none."""
     after: int
 
 
 @dataclass
 class History:
-    """Every answer to one customer about one key."""
+    """What one caller requested with its key, and what the gateway showed it. All times are true times."""
 
     key: str
+    """The idempotency key. It is also the prompt, by which the ledger identifies the caller."""
     tenant: str
     api: str
+    """"v1" or "v2"."""
     start_timeout: float | None = None
-    first_asked_at: float | None = None
-    asked_at: list[float] = field(default_factory=list)
-    sights: list[Sight] = field(default_factory=list)
+    """Seconds; sent with the submission."""
+    first_submitted_at: float | None = None
+    submit_times: list[float] = field(default_factory=list)
+    """When each round of submit calls began."""
+    observations: list[Observation] = field(default_factory=list)
+    """In the order of the responses."""
     gaps: list[Gap] = field(default_factory=list)
-    errors: list[tuple[float, str, GatewayError]] = field(default_factory=list)
-    cancel_asked: bool = False
-    delete_asked: bool = False
-    deleted: bool = False
-    watches_ended: list[tuple[float, int]] = field(default_factory=list)
+    delete_requested: bool = False
     final: Generation | None = None
+    """The last generation of the key at the end of the run; None if it could not be read."""
     final_error: GatewayError | None = None
+    """The error of that last read."""
 
     @property
     def ids(self) -> list[str]:
-        """The generations that were made for the key, in the order in which they were seen."""
-        return list(dict.fromkeys(sight.generation.id for sight in self.sights))
+        """The ids of the generations that were created for the key, in the order in which they were first shown."""
+        return list(dict.fromkeys(observation.generation.id for observation in self.observations))
 
-    def seen_first(self, generation_id: str) -> float:
-        """Return the time at which a generation was first seen."""
-        return min(sight.at for sight in self.sights if sight.generation.id == generation_id)
+    def first_seen_at(self, generation_id: str) -> float:
+        """Return the true time at which a generation was first shown."""
+        return min(observation.at for observation in self.observations if observation.generation.id == generation_id)
 
 
 @dataclass
-class Model:
-    """The state that a watcher has built up; `presenting` while the snapshot is sent."""
+class View:
+    """The generations of a tenant as a watcher knows them from the messages of its watch."""
 
     tenant: str
-    believed: dict[str, Generation] = field(default_factory=dict)
+    generations: dict[str, Generation] = field(default_factory=dict)
+    """By id."""
     gaps: list[Gap] = field(default_factory=list)
     caught_up: bool = False
-    presenting: bool = True
-    resets: int = 0
+    """Whether the present watch has sent everything that had happened before it began."""
+    in_snapshot: bool = True
+    """Whether the watch is sending the present state of all generations, and not yet changes."""
 
 
 @dataclass
-class Habits:
-    """What customers do, as probabilities."""
+class CallerBehaviour:
+    """How callers and watchers behave. The first group are probabilities."""
 
     leaves: float = 0.0
+    """Leaves a call or a watch before its end."""
     cancels: float = 0.0
     deletes: float = 0.0
     watches: float = 0.5
-    asks_again: float = 0.3
-    v1: float = 0.0
-    start_timeout: float = 0.0
-    not_queued: float = 0.0
+    submits_again: float = 0.3
+    """Submits again with the same key, after there was a response."""
+    uses_v1: float = 0.0
+    sets_start_timeout: float = 0.0
+    fails_when_saturated: float = 0.0
+    """Wants an error instead of a place in the queue."""
+
     horizon: float = 300.0
-    again_most: float = HOUR
-    away: float = 5.0
-    """The most seconds that a watcher stays disconnected."""
+    """Seconds within which a caller starts, and the longest pause before it does something else."""
+    max_resubmit_delay: float = HOUR
+    """Seconds until it submits again, at most."""
+    max_disconnected: float = 5.0
+    """Seconds for which a watcher stays disconnected, at most. The maximum grows by half with each failed attempt, up
+    to 20 minutes."""
 
 
-class Customer:
-    """A customer that wants one generation, pays for it once, and calls until it is answered."""
+class Caller:
+    """A caller that wants one generation, and repeats each call until there is a response."""
 
-    def __init__(self, world: World, server: Server, habits: Habits, number: int) -> None:
+    def __init__(self, world: World, server: Server, behaviour: CallerBehaviour, number: int) -> None:
         self.world = world
         self.server = server
-        self.habits = habits
-        chance = world.chance
+        self.behaviour = behaviour
+        rng = world.rng
         self.history = History(
             key=f"key-{number}",
-            tenant=f"tenant-{chance.randrange(2)}",
-            api="v1" if chance.random() < habits.v1 else "v2",
-            start_timeout=world.between(30.0, 4 * HOUR) if chance.random() < habits.start_timeout else None,
+            tenant=f"tenant-{rng.randrange(2)}",
+            api="v1" if rng.random() < behaviour.uses_v1 else "v2",
+            start_timeout=world.log_uniform(30.0, 4 * HOUR) if rng.random() < behaviour.sets_start_timeout else None,
         )
-        self._not_queued = chance.random() < habits.not_queued
-        self._rng = world.chance
+        self._fail_when_saturated = rng.random() < behaviour.fails_when_saturated
+        self._rng = world.rng
 
-    async def live(self) -> None:
-        """Submit, then watch, cancel, delete, submit again or get it, by chance."""
-        habits, chance = self.habits, self._rng
-        await self.world.sleep(chance.random() * habits.horizon)
+    async def run(self) -> None:
+        """Submit; then watch, cancel, delete, submit again and get the generation, each with its probability."""
+        behaviour, rng = self.behaviour, self._rng
+        await self.world.sleep(rng.random() * behaviour.horizon)
         if await self.submit() is None:
             return
-        doings: list[Callable[[], Awaitable[None]]] = []
-        if chance.random() < habits.watches:
-            doings.append(self.watch)
-        if chance.random() < habits.cancels:
-            doings.append(self.cancel)
-        if chance.random() < habits.deletes:
-            doings.append(self.delete)
-        if chance.random() < habits.asks_again:
-            doings.append(self.ask_again)
-        doings.append(self.look)
-        await asyncio.gather(*(doing() for doing in doings))
+        actions: list[Callable[[], Awaitable[None]]] = []
+        if rng.random() < behaviour.watches:
+            actions.append(self.watch)
+        if rng.random() < behaviour.cancels:
+            actions.append(self.cancel)
+        if rng.random() < behaviour.deletes:
+            actions.append(self.delete)
+        if rng.random() < behaviour.submits_again:
+            actions.append(self.submit_again)
+        actions.append(self.get_sometimes)
+        await asyncio.gather(*(action() for action in actions))
 
     async def submit(self) -> Generation | None:
-        """Ask with the same key until there is an answer."""
+        """Submit with the caller's key until there is a response. Returns None if there is none."""
         history, now = self.history, self.world.now
-        history.first_asked_at = history.first_asked_at or now
-        history.asked_at.append(now)
+        history.first_submitted_at = history.first_submitted_at or now
+        history.submit_times.append(now)
         wait = self._rng.choice((0.0, 10.0, 60.0))
-        given: Input = SoulInput(prompt=history.key, **(ONLY_V1 if history.api == "v1" else {}))  # type: ignore[arg-type]
+        soul_input: Input = SoulInput(prompt=history.key, **(V1_ONLY_SIZE if history.api == "v1" else {}))  # type: ignore[arg-type]
         submission = Submission(
-            given,
+            soul_input,
             b"",
             history.key,
             {},
             start_timeout=history.start_timeout,
-            fail_when_saturated=self._not_queued,
+            fail_when_saturated=self._fail_when_saturated,
         )
 
-        async def ask(core: Core) -> Generation:
+        async def submit(core: Core) -> Generation:
             generation, _ = await core.service.submit(history.tenant, submission)
             if wait:
                 return await core.service.wait(history.tenant, generation.id, _accepted_or_done, wait)
             return generation
 
-        return await self._insist("submit", ask, attempts=40)
+        return await self._call_with_retries("submit", submit, attempts=40)
 
-    async def ask_again(self) -> None:
-        """Ask for the same under the same key, later: it is the same."""
-        await self.world.sleep(self.world.between(1.0, self.habits.again_most))
+    async def submit_again(self) -> None:
+        """Submit the same input with the same key once more, after a random delay."""
+        await self.world.sleep(self.world.log_uniform(1.0, self.behaviour.max_resubmit_delay))
         await self.submit()
 
-    async def look(self) -> None:
-        """Get it now and then."""
+    async def get_sometimes(self) -> None:
+        """Get the generation up to twice, with random pauses."""
         for _ in range(self._rng.randrange(3)):
-            await self.world.sleep(self.world.between(0.1, self.habits.horizon))
+            await self.world.sleep(self.world.log_uniform(0.1, self.behaviour.horizon))
             await self._get()
 
     async def cancel(self) -> None:
-        """Cancel it some time."""
-        await self.world.sleep(self.world.between(0.01, self.habits.horizon))
-        self.history.cancel_asked = True
+        """Cancel the generation after a random delay."""
+        await self.world.sleep(self.world.log_uniform(0.01, self.behaviour.horizon))
         name = self.history.ids[-1]
-        await self._insist("cancel", lambda core: core.service.cancel(self.history.tenant, name), attempts=3)
+        await self._call_with_retries("cancel", lambda core: core.service.cancel(self.history.tenant, name), attempts=3)
 
     async def delete(self) -> None:
-        """Delete it once it has ended."""
-        await self.world.sleep(self.world.between(1.0, self.habits.horizon))
+        """Wait until the generation has ended, then delete it with up to ten attempts."""
+        await self.world.sleep(self.world.log_uniform(1.0, self.behaviour.horizon))
         name = self.history.ids[-1]
-        generation = await self._insist(
+        generation = await self._call_with_retries(
             "wait", lambda core: core.service.wait(self.history.tenant, name, _done, 20 * 60.0), attempts=20
         )
         if generation is None or not generation.done:
             return
-        self.history.delete_asked = True
+        self.history.delete_requested = True
         for _ in range(self._rng.choice((1, 10))):
             try:
-                await self._leaving(self.server.call(lambda core: core.service.delete(self.history.tenant, name)))
+                await self._call_or_leave(self.server.call(lambda core: core.service.delete(self.history.tenant, name)))
             except GatewayError as error:
-                self.history.errors.append((self.world.now, "delete", error))
                 if error.failure.reason is Reason.NOT_FOUND:
                     return
-            except (NotConnectedError, LeftError):
+            except (NotConnectedError, CallerLeftError):
                 pass
             else:
-                self.history.deleted = True
                 return
-            await self.world.sleep(self.world.between(0.5, 30.0))
+            await self.world.sleep(self.world.log_uniform(0.5, 30.0))
 
     async def watch(self) -> None:
-        """Watch it to its end, reconnecting after every error."""
+        """Watch the generation until it ends, and reconnect after each error."""
         history = self.history
         name = history.ids[-1]
         seen = 0
         pause = 5.0
         for _ in range(500):
-            patience = self.world.between(1.0, 2 * HOUR)
+            patience = self.world.log_uniform(1.0, 2 * HOUR)
             try:
-                async with asyncio.timeout(patience if self.world.might(self.habits.leaves) else None):
+                async with asyncio.timeout(patience if self.world.draw_fault(self.behaviour.leaves) else None):
                     async for message in self.server.stream(
-                        lambda core: core.watches.one(history.tenant, name, seen, TICK, _nothing)  # noqa: B023
+                        lambda core: core.watches.one(history.tenant, name, seen, HEARTBEAT, _always_valid)  # noqa: B023
                     ):
                         if message is None:
                             continue
                         generation = message[0]
                         pause = 5.0
-                        self._see("watch", generation, self.world.now)
+                        self._observe("watch", generation, self.world.now)
                         if generation.revision != seen + 1:
                             history.gaps.append(Gap(self.world.now, name, seen, generation.revision))
                         seen = generation.revision
-                history.watches_ended.append((self.world.now, seen))
                 return
             except GatewayError as error:
-                history.errors.append((self.world.now, "watch", error))
                 if error.failure.reason is Reason.NOT_FOUND:
                     return
                 if error.failure.reason is Reason.INVALID_INPUT:
                     seen = 0
             except (NotConnectedError, TimeoutError):
                 pass
-            await self.world.sleep(self.world.between(0.2, pause))
+            await self.world.sleep(self.world.log_uniform(0.2, pause))
             pause = min(1.5 * pause, 1200.0)
 
-    async def conclude(self) -> None:
-        """Get its last generation, which it may not have seen; faults have stopped."""
+    async def get_final(self) -> None:
+        """Record the last generation of the key as `final`. Called at the end, when faults have stopped."""
         if not self.history.ids:
             return
         for _ in range(20):
             try:
-                self.history.final = await self.server.call(self._last)
+                self.history.final = await self.server.call(self._last_generation)
             except GatewayError as error:
                 self.history.final_error = error
             except NotConnectedError:
@@ -255,8 +272,8 @@ class Customer:
                 continue
             return
 
-    async def _last(self, core: Core) -> Generation:
-        """Return the last generation of the key. A caller whose submit was not answered finds it in the list."""
+    async def _last_generation(self, core: Core) -> Generation:
+        """Return the last generation of the key from the list, even if the caller got no response to its submit."""
         wanted = Filter(idempotency_key=self.history.key)
         found, _ = await core.service.page(self.history.tenant, wanted, None, 500)
         if found:
@@ -265,100 +282,104 @@ class Customer:
 
     async def _get(self) -> None:
         name = self.history.ids[-1]
-        await self._insist("get", lambda core: core.service.get(self.history.tenant, name), attempts=1)
+        await self._call_with_retries("get", lambda core: core.service.get(self.history.tenant, name), attempts=1)
 
-    async def _insist(
-        self, channel: str, work: Callable[[Core], Awaitable[Generation]], *, attempts: int
+    async def _call_with_retries(
+        self, method: str, work: Callable[[Core], Awaitable[Generation]], *, attempts: int
     ) -> Generation | None:
-        """Call until it is answered, or refused for good."""
+        """Call until there is a response, an error that is not retryable, or the attempts are used up.
+
+        Returns the generation of the response, or None.
+        """
         history = self.history
         pause = 0.5
         for _ in range(attempts):
             retry_after: float | None = None
-            began = self.world.now
+            called_at = self.world.now
             try:
-                generation = await self._leaving(self.server.call(work))
+                generation = await self._call_or_leave(self.server.call(work))
             except GatewayError as error:
-                history.errors.append((self.world.now, channel, error))
-                self.world.tell(history.key, channel, error.failure.reason.name)
+                self.world.record(history.key, method, error.failure.reason.name)
                 if not error.failure.retryable:
                     return None
                 retry_after = error.failure.retry_after
-            except (NotConnectedError, LeftError):
+            except (NotConnectedError, CallerLeftError):
                 pass
             else:
-                self._see(channel, generation, began)
+                self._observe(method, generation, called_at)
                 return generation
             await self.world.sleep(max(pause, retry_after or 0.0) * (0.5 + self._rng.random()))
             pause = min(2 * pause, 600.0)
         return None
 
-    async def _leaving(self, call: Awaitable[T]) -> T:
-        """The answer, unless the caller leaves before: at any moment."""
-        if not self.world.might(self.habits.leaves):
+    async def _call_or_leave(self, call: Awaitable[T]) -> T:
+        """Return the response of a call, unless the caller leaves first.
+
+        With the probability `leaves` it leaves after a random time, and CallerLeftError is raised.
+        """
+        if not self.world.draw_fault(self.behaviour.leaves):
             return await call
         task = asyncio.ensure_future(call)
-        await asyncio.wait([task], timeout=self.world.between(0.0005, 30.0))
+        await asyncio.wait([task], timeout=self.world.log_uniform(0.0005, 30.0))
         if task.done():
             return task.result()
         task.cancel()
         await asyncio.wait([task])
-        raise LeftError
+        raise CallerLeftError
 
-    def _see(self, channel: str, generation: Generation, began: float) -> None:
-        self.world.tell(self.history.key, channel, generation.id[-6:], generation.revision, generation.state.name)
-        self.history.sights.append(Sight(self.world.now, channel, generation, began))
+    def _observe(self, method: str, generation: Generation, called_at: float) -> None:
+        self.world.record(self.history.key, method, generation.id[-6:], generation.revision, generation.state.name)
+        self.history.observations.append(Observation(self.world.now, method, generation, called_at))
 
 
 class Watcher:
-    """Watches a tenant until the end of the run, and resumes where it was cut off."""
+    """Watches all generations of a tenant until the end of the run."""
 
-    def __init__(self, world: World, server: Server, habits: Habits, tenant: str) -> None:
+    def __init__(self, world: World, server: Server, behaviour: CallerBehaviour, tenant: str) -> None:
         self.world = world
         self.server = server
-        self.habits = habits
-        self.model = Model(tenant)
+        self.behaviour = behaviour
+        self.view = View(tenant)
 
-    async def live(self) -> None:
-        """Watch, and reconnect with the last position after every error."""
-        model = self.model
+    async def run(self) -> None:
+        """Watch, and resume from the last position after each error."""
+        view = self.view
         at: Position | None = None
-        pause = self.habits.away
+        pause = self.behaviour.max_disconnected
         while True:
-            model.caught_up = False
+            view.caught_up = False
             fresh = True
             try:
-                patience = self.world.between(5.0, min(2 * HOUR, self.habits.horizon))
-                async with asyncio.timeout(patience if self.world.might(self.habits.leaves) else None):
+                patience = self.world.log_uniform(5.0, min(2 * HOUR, self.behaviour.horizon))
+                async with asyncio.timeout(patience if self.world.draw_fault(self.behaviour.leaves) else None):
                     async for seen in self.server.stream(
-                        lambda core: core.watches.many(model.tenant, Filter(), at, TICK, _nothing)  # noqa: B023
+                        lambda core: core.watches.many(view.tenant, Filter(), at, HEARTBEAT, _always_valid)  # noqa: B023
                     ):
                         if seen.reset or (fresh and (at is None or not at.settled)):
-                            # What comes now is the present state: what is not in it is not there.
-                            model.believed.clear()
-                            model.presenting = True
-                            model.resets += 1
+                            # The watch sends the present state. A generation that is not in it does not exist.
+                            view.generations.clear()
+                            view.in_snapshot = True
                         fresh = False
-                        pause = self.habits.away
+                        pause = self.behaviour.max_disconnected
                         at = seen.at
                         if seen.generation is not None:
-                            self._take(seen.generation)
+                            self._apply(seen.generation)
                         if seen.caught_up:
-                            model.caught_up, model.presenting = True, False
+                            view.caught_up, view.in_snapshot = True, False
             except (GatewayError, NotConnectedError, TimeoutError):
                 pass
-            await self.world.sleep(self.world.between(0.2, pause))
+            await self.world.sleep(self.world.log_uniform(0.2, pause))
             pause = min(1.5 * pause, 1200.0)
 
-    def _take(self, generation: Generation) -> None:
-        model = self.model
-        before = model.believed.get(generation.id)
+    def _apply(self, generation: Generation) -> None:
+        view = self.view
+        before = view.generations.get(generation.id)
         seen = 0 if before is None else before.revision
-        # One that the present state brings may have come to any revision.
-        if generation.revision != seen + 1 and not (before is None and model.presenting):
-            model.gaps.append(Gap(self.world.now, generation.id, seen, generation.revision))
-        model.believed[generation.id] = generation
-        self.world.tell("watcher", model.tenant, generation.id[-6:], generation.revision, generation.state.name)
+        # A generation in the present state can have any revision.
+        if generation.revision != seen + 1 and not (before is None and view.in_snapshot):
+            view.gaps.append(Gap(self.world.now, generation.id, seen, generation.revision))
+        view.generations[generation.id] = generation
+        self.world.record("watcher", view.tenant, generation.id[-6:], generation.revision, generation.state.name)
 
 
 def _accepted_or_done(generation: Generation) -> bool:
@@ -369,5 +390,5 @@ def _done(generation: Generation) -> bool:
     return generation.done
 
 
-def _nothing() -> None:
-    """A check that always passes: the watch may continue."""
+def _always_valid() -> None:
+    """Let a watch continue. The gateway checks here whether the caller's API key is still valid."""

@@ -1,4 +1,4 @@
-"""`make simulate`: many seeds on all cores, or one of them with everything that happened."""
+"""The command behind `make simulate`: run many seeds on all cores, or replay one seed and print its trace."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from collections.abc import Iterable, Iterator
 
 from tests.simulation.run import Report, simulate
 
-AT_ONCE = 20
-"""Seeds that a process takes at a time."""
-TOLD_EVERY = 30.0
-"""Seconds between lines about how far it has come."""
+CHUNK = 20
+"""Seeds that are passed to a worker process at a time."""
+REPORT_INTERVAL = 30.0
+"""Seconds between progress lines."""
 REPLAY = "python -m tests.simulation --replay"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line asks for; 1 where a seed failed."""
+    """Run the command. Returns the exit code: 1 if a seed failed, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seeds", nargs="?", default="1000", help="how many seeds from 0 on, or FIRST-LAST")
     parser.add_argument("--replay", type=int, metavar="SEED", help="run one seed and print everything that happened")
@@ -33,34 +33,34 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def seeds(text: str) -> range:
-    """The seeds that a text means."""
+    """Parse a count of seeds from 0 on, or a range FIRST-LAST that includes both."""
     first, dash, last = text.partition("-")
     return range(int(first), int(last) + 1) if dash else range(int(first))
 
 
-def failures(wanted: Iterable[int]) -> Iterator[Report]:
-    """The reports of those that fail."""
-    for report in map(_simulate, wanted):
+def failures(chosen: Iterable[int]) -> Iterator[Report]:
+    """Run the seeds and yield the report of each that failed."""
+    for report in map(_simulate, chosen):
         if report.violations:
             yield report
 
 
-def _run(wanted: range, processes: int) -> int:
+def _run(chosen: range, processes: int) -> int:
     began = printed_at = time.monotonic()
     failed: list[Report] = []
     steps = 0
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for count, report in enumerate(pool.imap(_simulate, wanted, chunksize=AT_ONCE), 1):
+        for count, report in enumerate(pool.imap(_simulate, chosen, chunksize=CHUNK), 1):
             steps += report.steps
             if report.violations:
                 failed.append(report)
                 print(f"seed {report.seed} fails:", flush=True)
                 for text in report.violations:
                     print(f"    {text}", flush=True)
-            if time.monotonic() - printed_at > TOLD_EVERY:
+            if time.monotonic() - printed_at > REPORT_INTERVAL:
                 printed_at = time.monotonic()
-                print(f"{count} of {len(wanted)} seeds, {len(failed)} failed, {printed_at - began:.0f} s", flush=True)
-    print(f"{len(wanted)} seeds, {steps} steps, {len(failed)} failed, {time.monotonic() - began:.0f} s")
+                print(f"{count} of {len(chosen)} seeds, {len(failed)} failed, {printed_at - began:.0f} s", flush=True)
+    print(f"{len(chosen)} seeds, {steps} steps, {len(failed)} failed, {time.monotonic() - began:.0f} s")
     for report in failed[:20]:
         print(f"replay: {REPLAY} {report.seed}")
     return 1 if failed else 0

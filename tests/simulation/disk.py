@@ -1,4 +1,4 @@
-"""The machine's disk: real SQL on a real file, but each commit takes simulated time and ends as the weather wants."""
+"""The simulated disk: the store's SQL runs on a real file, but commits take simulated time and can fail or hang."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from tests.simulation.world import World
 
 FULL = "database or disk is full"
 READ_ONLY = "attempt to write a readonly database"
-BROKEN = "disk I/O error"
+IO_ERROR = "disk I/O error"
+HANGS = "hangs"
 
 
 class Disk:
-    """`state`: "" while it works, FULL, READ_ONLY, or "hangs". `attempts` are the times of commits that were tried."""
+    """The disk of the simulated machine, with the store's file, and a copy of it that can be restored."""
 
     def __init__(self, world: World, folder: Path, template: Path) -> None:
         self.world = world
@@ -36,25 +37,32 @@ class Disk:
             known = files.known(connection)
         mark.create(self.path, known.epoch, known.commits)
         self.state = ""
-        self.silent_since: float | None = None
-        """Since when a commit hangs."""
-        self.slowness = 0.001
-        self.fails = self.breaks = 0.0
-        """Probabilities that a commit fails, and that the disk breaks under it."""
-        self.attempts: deque[float] = deque(maxlen=4000)
+        """Empty while the disk works; otherwise FULL, READ_ONLY or HANGS."""
+        self.hanging_since: float | None = None
+        """The true time at which the first commit began to hang; None if none hangs."""
+        self.commit_time = 0.001
+        """Seconds. A commit takes between a third of this time and ten times as long."""
+        self.commit_failure = 0.0
+        """The probability that a commit fails as on a full disk."""
+        self.io_error = 0.0
+        """The probability of an I/O error during a commit, which may or may not be on disk afterwards."""
+        self.commit_attempts: deque[float] = deque(maxlen=4000)
+        """The true times of the newest commits that were attempted."""
         self.copied_at: float | None = None
+        """The true time at which the copy was made; None if there is none."""
         self.on_commit: Callable[[], None] = lambda: None
+        """Called before each commit."""
         self._hanging: list[asyncio.Future[None]] = []
-        self._open: list[Any] = []
+        self._open_resources: list[Any] = []
 
-    def become(self, state: str) -> None:
-        """Change what it does from now on; what hung goes on."""
+    def set_state(self, state: str) -> None:
+        """Set the state. When the disk stops hanging, the commits that hung continue."""
         if state == self.state:
             return
-        self.world.tell("disk", state or "works")
+        self.world.record("disk", state or "works")
         self.state = state
-        if state != "hangs":
-            self.silent_since = None
+        if state != HANGS:
+            self.hanging_since = None
             hanging, self._hanging = self._hanging, []
             for signal in hanging:
                 if not signal.done():
@@ -66,22 +74,24 @@ class Disk:
         listener: Callable[[Sequence[Saved]], None],
         broken: Callable[[Exception], None],
     ) -> Writer:
-        """A writer on this disk."""
-        self._open.append(connection)
+        """Return a writer for the store whose commits use this disk. The parameters are those of `WriterFrom`."""
+        self._open_resources.append(connection)
         store = getattr(listener, "__self__", None)  # the store, which has a reader and a lock
-        self._open += [one for name in ("_reader", "_lock") if (one := getattr(store, name, None)) is not None]
+        self._open_resources += [
+            one for name in ("_reader", "_lock") if (one := getattr(store, name, None)) is not None
+        ]
         return Writer(_Connection(connection, self), listener, broken, lambda: _Worker(self))  # type: ignore[arg-type]
 
-    def let_go(self) -> None:
-        """The process has ended: what it had open is closed, and what it had not committed never was."""
-        for one in self._open:
+    def release(self) -> None:
+        """Close the connections and the lock of a process that has ended. Open transactions are rolled back."""
+        for one in self._open_resources:
             one.close()
-        self._open.clear()
+        self._open_resources.clear()
         self._hanging.clear()
-        self.silent_since = None
+        self.hanging_since = None
 
-    def back_up(self) -> None:
-        """Copy the store as it is now."""
+    def make_copy(self) -> None:
+        """Copy the store in its present state. The copy replaces an earlier one."""
         self._copy.unlink(missing_ok=True)
         source, target = sqlite3.connect(self.path), sqlite3.connect(self._copy)
         try:
@@ -90,67 +100,67 @@ class Disk:
             source.close()
             target.close()
         self.copied_at = self.world.now
-        self.world.tell("backup")
+        self.world.record("backup")
 
     def restore(self) -> None:
-        """Put the copy in the place of the store; no process is running."""
+        """Replace the store with the copy. Only possible while no process is running."""
         for tail in ("", "-wal", "-shm"):
             Path(f"{self.path}{tail}").unlink(missing_ok=True)
         shutil.copyfile(self._copy, self.path)
-        self.world.tell("restored the backup of", self.copied_at)
+        self.world.record("restored the backup of", self.copied_at)
 
     def declare_restored(self) -> None:
-        """What the operator does then: `hfgateway migrate --restored`."""
+        """Declare the store restored, as an operator does with `hfgateway migrate --restored`."""
         world = self.world
 
         def clock(newest: float) -> SystemClock:
-            return SystemClock(newest, wall=world.wall, monotonic=world.even)
+            return SystemClock(newest, wall=world.wall, monotonic=world.steady)
 
         with mock.patch.object(restore, "SystemClock", clock):
-            # Another process with another loop; nothing else runs until it has ended.
+            # The command runs its own event loop, which needs a thread. The simulation waits for it.
             thread = threading.Thread(target=lambda: asyncio.run(restore.restored(self.path)))
             thread.start()
             thread.join()
-        world.tell("declared restored")
+        world.record("declared restored")
 
-    async def turn(self) -> None:
-        """Wait as long as the disk takes for a commit."""
-        while self.state == "hangs":
-            self.silent_since = self.silent_since or self.world.now
+    async def wait_for_commit(self) -> None:
+        """Wait for the duration of a commit, and before that until the disk no longer hangs."""
+        while self.state == HANGS:
+            self.hanging_since = self.hanging_since or self.world.now
             signal = asyncio.get_running_loop().create_future()
             self._hanging.append(signal)
             await signal
-        await self.world.sleep(self.world.between(self.slowness / 3, self.slowness * 10))
+        await self.world.sleep(self.world.log_uniform(self.commit_time / 3, self.commit_time * 10))
 
 
 class _Worker:
-    """The writer's thread, on the loop."""
+    """Runs the writer's jobs in a task on the simulated loop. In production they run in a thread."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self._work: deque[Callable[[], None]] = deque()
+        self._queue: deque[Callable[[], None]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     def run(self, work: Callable[[], None]) -> None:
-        self._work.append(work)
+        self._queue.append(work)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._go_on())
+            self._task = asyncio.get_running_loop().create_task(self._run_queue())
 
     async def close(self) -> None:
         while self._task is not None:
             await asyncio.wait([self._task])
 
-    async def _go_on(self) -> None:
+    async def _run_queue(self) -> None:
         try:
-            while self._work:
-                await self._disk.turn()
-                self._work.popleft()()
+            while self._queue:
+                await self._disk.wait_for_commit()
+                self._queue.popleft()()
         finally:
             self._task = None
 
 
 class _Connection:
-    """The writing connection, on a disk with faults."""
+    """The connection that the store writes with. It adds the faults of the disk to `BEGIN` and `COMMIT`."""
 
     def __init__(self, connection: sqlite3.Connection, disk: Disk) -> None:
         self._real = connection
@@ -163,23 +173,23 @@ class _Connection:
         if sql == "COMMIT":
             return self._commit()
         if sql == "BEGIN IMMEDIATE" and self._disk.state == READ_ONLY:
-            self._disk.attempts.append(self._disk.world.now)
+            self._disk.commit_attempts.append(self._disk.world.now)
             raise sqlite3.OperationalError(READ_ONLY)
         return self._real.execute(sql, *values)
 
     def _commit(self) -> sqlite3.Cursor:
         disk, world = self._disk, self._disk.world
-        disk.attempts.append(world.now)
+        disk.commit_attempts.append(world.now)
         disk.on_commit()
         if disk.state == FULL:
             raise sqlite3.OperationalError(FULL)
-        if world.might(disk.fails):
-            world.tell("a commit fails")
+        if world.draw_fault(disk.commit_failure):
+            world.record("a commit fails")
             raise sqlite3.OperationalError(FULL)
-        if world.might(disk.breaks):
-            stored = world.chance.random() < 0.5
-            world.tell("the disk breaks under a commit;", "stored" if stored else "not stored")
+        if world.draw_fault(disk.io_error):
+            stored = world.rng.random() < 0.5
+            world.record("the disk breaks under a commit;", "stored" if stored else "not stored")
             if stored:
                 self._real.execute("COMMIT")
-            raise sqlite3.OperationalError(BROKEN)
+            raise sqlite3.OperationalError(IO_ERROR)
         return self._real.execute("COMMIT")

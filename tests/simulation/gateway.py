@@ -1,4 +1,4 @@
-"""The machine that the gateway runs on, process after process, and the connections of its callers."""
+"""The simulated machine: it runs one process of the gateway after another, and connects callers to it."""
 
 from __future__ import annotations
 
@@ -22,80 +22,89 @@ from gateway.store.files import StoreFileError
 from gateway.web.webhook import Proofs, webhook_route
 from tests.simulation.disk import Disk
 from tests.simulation.higgsfield import SECRET, Higgsfield
-from tests.simulation.loop import Life, SimulatedTask
+from tests.simulation.loop import Process, SimulatedTask
 from tests.simulation.world import World
 
 T = TypeVar("T")
 CREDENTIALS = Credentials("key", "secret")
 PUBLIC_URL = "https://gateway.example"
-KILLED_AFTER = 90.0
-"""Seconds from SIGTERM until the machine kills the process; HFGATEWAY_DRAIN is 75."""
+KILL_AFTER = 90.0
+"""Seconds from SIGTERM until the machine kills the process. HFGATEWAY_DRAIN defaults to 75."""
 
 
 class NotConnectedError(Exception):
-    """The connection was refused or broke: the outcome of the call is unknown."""
+    """Raised when the connection was refused or broke, so that the outcome of the call is unknown."""
 
 
-class Running:
-    """One process that is up, with the calls that are open."""
+class Instance:
+    """A gateway in one process, with its core and its open calls."""
 
-    def __init__(self, life: Life) -> None:
-        self.life = life
+    def __init__(self, process: Process) -> None:
+        self.process = process
         self.core: Core
         self.deliver: Callable[[Request], Awaitable[Any]]
-        self.accepts = False
+        """The handler of the webhook endpoint."""
+        self.accepting = False
+        """Whether it accepts connections."""
         self.terminated_at: float | None = None
-        self.started_at = 0.0
+        """The true time of SIGTERM."""
         self.calls: dict[SimulatedTask, Callable[[BaseException], None]] = {}
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """The open calls. Each value is a function that fails the call for its caller."""
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the process has ended and everything that it had open is closed."""
 
 
 class Server:
-    """Starts processes, ends them, and connects callers to them."""
+    """Starts and ends the processes of the gateway, and carries calls and webhooks to them."""
 
     def __init__(self, world: World, disk: Disk, settings: Settings) -> None:
         self.world = world
         self.disk = disk
         self.settings = settings
         self.higgsfield: Higgsfield
-        self.running: Running | None = None
-        self.lives = 0
+        self.instance: Instance | None = None
+        self.process_count = 0
         self.terminations: list[tuple[int, float, float | None]] = []
-        """Of each process that got SIGTERM: its number, when, and when it ended (None: it was killed)."""
+        """For each process that stopped after SIGTERM: its number, the true time of SIGTERM, and the true time of its
+        end, or None if it did not stop by itself and was killed."""
         self.refused_starts: list[str] = []
-        self.answers_lost = 0.0
+        """The messages of starts that the store refused."""
+        self.response_loss = 0.0
+        """The probability that the response to a call is lost."""
 
     # -- Processes -----------------------------------------------------------------------------------------------------
 
-    async def run_once(self, prepare: Callable[[Life], None]) -> None:
-        """Start a process, and return when it has ended, however it does."""
-        self.lives += 1
-        life = Life(self.lives)
-        running = self.running = Running(life)
-        prepare(life)
-        self.world.tell("start", life.number)
-        running.started_at = self.world.now
-        life.spawn(self._start(running))
-        await running.over
+    async def run_process(self, prepare: Callable[[Process], None]) -> None:
+        """Start the next process, and return when it has ended for any reason.
 
-    async def _start(self, running: Running) -> None:
+        `prepare` is called with the process before its first step.
+        """
+        self.process_count += 1
+        process = Process(self.process_count)
+        instance = self.instance = Instance(process)
+        prepare(process)
+        self.world.record("start", process.number)
+        process.spawn(self._start(instance))
+        await instance.ended
+
+    async def _start(self, instance: Instance) -> None:
         machine = Machine(
-            clock_from=lambda newest: SystemClock(newest, wall=self.world.wall, monotonic=self.world.even),
+            clock_from=lambda newest: SystemClock(newest, wall=self.world.wall, monotonic=self.world.steady),
             writer=self.disk.writer,
             transport=self.higgsfield.transport,
         )
         try:
-            core = running.core = await assemble(self.settings, CREDENTIALS, lambda _: self.crash(running), machine)
+            core = instance.core = await assemble(self.settings, CREDENTIALS, lambda _: self.crash(instance), machine)
             await core.start()
         except StoreFileError as error:
             self.refused_starts.append(str(error))
-            self.world.later(0.0, self._ended, running, "refuses to start")
+            self.world.call_later(0.0, self._on_end, instance, "refuses to start")
             return
         except Exception as error:
-            if running.life.dead:
-                return  # the crash unwinds what was being built
-            self.world.logged.append(f"the start failed: {type(error).__name__}: {error}")
-            self.world.later(0.0, self._ended, running, "failed to start")
+            if instance.process.dead:
+                return  # the process crashed during the start
+            self.world.defects.append(f"the start failed: {type(error).__name__}: {error}")
+            self.world.call_later(0.0, self._on_end, instance, "failed to start")
             return
         signatures = Signatures((SECRET,)) if self.settings.webhook_secrets else None
         proofs = Proofs(
@@ -103,107 +112,113 @@ class Server:
         )
         door = Door(WEBHOOKS, lambda: None)
         route = webhook_route(core.store.by_token, core.webhook_inbox.receive, proofs, door)
-        running.deliver = route.endpoint
-        running.accepts = True
+        instance.deliver = route.endpoint
+        instance.accepting = True
 
-    def crash(self, running: Running | None) -> None:
-        """End it as `kill -9` does."""
-        if running is not None and not running.life.dead:
-            running.life.dead = True
-            self.world.later(0.0, self._ended, running, "is dead")
+    def crash(self, instance: Instance | None) -> None:
+        """End the process of an instance at once, as `kill -9` does."""
+        if instance is not None and not instance.process.dead:
+            instance.process.dead = True
+            self.world.call_later(0.0, self._on_end, instance, "is dead")
 
-    def terminate(self, running: Running | None) -> None:
-        """SIGTERM."""
-        if running is None or running.life.dead or running.terminated_at is not None:
+    def terminate(self, instance: Instance | None) -> None:
+        """Send SIGTERM to the process of an instance, unless it has received it or ended."""
+        if instance is None or instance.process.dead or instance.terminated_at is not None:
             return
-        self.world.tell("SIGTERM")
-        running.terminated_at = self.world.now
-        if not running.accepts:
-            self.crash(running)  # no handler is there yet
+        self.world.record("SIGTERM")
+        instance.terminated_at = self.world.now
+        if not instance.accepting:
+            self.crash(instance)  # the signal handler is not installed yet
             return
-        running.life.spawn(self._stop(running))
-        self.world.later(KILLED_AFTER, self._killed, running)
+        instance.process.spawn(self._stop(instance))
+        self.world.call_later(KILL_AFTER, self._kill_if_running, instance)
 
-    async def _stop(self, running: Running) -> None:
-        """What `Gateway.stop` does."""
-        await running.core.drain()
-        running.accepts = False
-        if running.calls:
-            await asyncio.wait(list(running.calls), timeout=STOP_GRACE)
-        for task in list(running.calls):
+    async def _stop(self, instance: Instance) -> None:
+        """Stop in the same order as `Gateway.stop`."""
+        await instance.core.drain()
+        instance.accepting = False
+        if instance.calls:
+            await asyncio.wait(list(instance.calls), timeout=STOP_GRACE)
+        for task in list(instance.calls):
             task.cancel()
-        await running.core.close()
-        self.terminations.append((running.life.number, running.terminated_at or 0.0, self.world.now))
-        self.world.later(0.0, self._ended, running, "has ended")
+        await instance.core.close()
+        self.terminations.append((instance.process.number, instance.terminated_at or 0.0, self.world.now))
+        self.world.call_later(0.0, self._on_end, instance, "has ended")
 
-    def _killed(self, running: Running) -> None:
-        if not running.over.done():
-            self.terminations.append((running.life.number, running.terminated_at or 0.0, None))
-            self.crash(running)
+    def _kill_if_running(self, instance: Instance) -> None:
+        if not instance.ended.done():
+            self.terminations.append((instance.process.number, instance.terminated_at or 0.0, None))
+            self.crash(instance)
 
-    def _ended(self, running: Running, how: str) -> None:
-        if running.over.done():
+    def _on_end(self, instance: Instance, how: str) -> None:
+        if instance.ended.done():
             return
-        self.world.tell("process", running.life.number, how)
-        running.life.dead = True
-        self.running = None
-        self.disk.let_go()
-        running.life.end()
-        for fail in list(running.calls.values()):
+        self.world.record("process", instance.process.number, how)
+        instance.process.dead = True
+        self.instance = None
+        self.disk.release()
+        instance.process.kill()
+        for fail in list(instance.calls.values()):
             fail(NotConnectedError("the process has ended"))
-        running.calls.clear()
-        running.over.set_result(None)
+        instance.calls.clear()
+        instance.ended.set_result(None)
 
     # -- Calls ---------------------------------------------------------------------------------------------------------
 
     async def call(self, work: Callable[[Core], Awaitable[T]]) -> T:
-        """One call of a caller, who may be canceled. Raises GatewayError, NotConnectedError."""
-        await self.world.sleep(self._way())
-        running = self._listening()
-        answer: asyncio.Future[T] = self.world.loop.create_future()
+        """Make a call over a connection with latency. If the calling task is canceled, so is the call.
+
+        Raises GatewayError, or NotConnectedError.
+        """
+        await self.world.sleep(self._latency())
+        instance = self._accepting_instance()
+        response: asyncio.Future[T] = self.world.loop.create_future()
 
         async def serve() -> T:
-            return await work(running.core)
+            return await work(instance.core)
 
-        task = self._begin(running, serve(), lambda error: _fail(answer, error))
-        task.add_done_callback(lambda done: self._answer(running, done, answer))
+        task = self._start_call(instance, serve(), lambda error: _set_error(response, error))
+        task.add_done_callback(lambda done: self._send_response(instance, done, response))
         try:
-            return await answer
+            return await response
         finally:
-            self._hang_up(running, task)
+            self._disconnect(instance, task)
 
     async def stream(self, work: Callable[[Core], AsyncIterator[T]]) -> AsyncIterator[T]:
-        """One stream; the gateway sends no more than its caller reads. Raises as `call`."""
-        await self.world.sleep(self._way())
-        running = self._listening()
-        line: _Line = _Line(self.world)
+        """Open a server stream. The gateway sends a message only after the caller has read the one before.
+
+        Raises GatewayError, or NotConnectedError.
+        """
+        await self.world.sleep(self._latency())
+        instance = self._accepting_instance()
+        stream: _Stream = _Stream(self.world)
 
         async def serve() -> None:
-            messages = work(running.core)
+            messages = work(instance.core)
             try:
                 async for message in messages:
-                    await line.send(message)
+                    await stream.send(message)
             finally:
                 await messages.aclose()  # type: ignore[attr-defined]
 
-        task = self._begin(running, serve(), line.end)
-        task.add_done_callback(lambda done: self._end_line(running, done, line))
+        task = self._start_call(instance, serve(), stream.end)
+        task.add_done_callback(lambda done: self._end_stream(instance, done, stream))
         try:
             while True:
-                message = await line.next()
-                await self.world.sleep(self._way())
+                message = await stream.next()
+                await self.world.sleep(self._latency())
                 yield message
         except StopAsyncIteration:
             return
         finally:
-            self._hang_up(running, task)
+            self._disconnect(instance, task)
 
-    async def webhook(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
-        """A delivery; its status, or 0 without an answer."""
+    async def deliver_webhook(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Send a webhook to the gateway and return the HTTP status, or 0 without a response within ten seconds."""
         token = url.removeprefix(PUBLIC_URL + WEBHOOK_PATH)
 
         async def deliver(_: Core) -> int:
-            running = self._listening()
+            instance = self._accepting_instance()
             scope = {
                 "type": "http",
                 "method": "POST",
@@ -216,8 +231,8 @@ class Server:
             async def receive() -> dict[str, Any]:
                 return messages.popleft()
 
-            answer = await running.deliver(Request(scope, receive))  # type: ignore[arg-type]
-            return int(answer.status_code)
+            response = await instance.deliver(Request(scope, receive))  # type: ignore[arg-type]
+            return int(response.status_code)
 
         try:
             async with asyncio.timeout(10.0):
@@ -225,54 +240,54 @@ class Server:
         except (NotConnectedError, TimeoutError):
             return 0
 
-    def _listening(self) -> Running:
-        running = self.running
-        if running is None or not running.accepts:
+    def _accepting_instance(self) -> Instance:
+        instance = self.instance
+        if instance is None or not instance.accepting:
             raise NotConnectedError("connection refused")
-        return running
+        return instance
 
-    def _begin(self, running: Running, work: Any, fail: Callable[[BaseException], None]) -> SimulatedTask:
-        task = running.life.spawn(work)
-        running.calls[task] = fail
+    def _start_call(self, instance: Instance, work: Any, fail: Callable[[BaseException], None]) -> SimulatedTask:
+        task = instance.process.spawn(work)
+        instance.calls[task] = fail
         return task
 
-    def _answer(self, running: Running, task: SimulatedTask, answer: asyncio.Future[Any]) -> None:
-        running.calls.pop(task, None)
+    def _send_response(self, instance: Instance, task: SimulatedTask, response: asyncio.Future[Any]) -> None:
+        instance.calls.pop(task, None)
         error = self._error_of(task)
-        if self.world.might(self.answers_lost):
+        if self.world.draw_fault(self.response_loss):
             error = NotConnectedError("the answer was lost")
         if error is not None:
-            self.world.later(self._way(), _fail, answer, error)
+            self.world.call_later(self._latency(), _set_error, response, error)
         else:
-            self.world.later(self._way(), _give, answer, task.result())
+            self.world.call_later(self._latency(), _set_result, response, task.result())
 
-    def _end_line(self, running: Running, task: SimulatedTask, line: _Line) -> None:
-        running.calls.pop(task, None)
-        line.end(self._error_of(task))
+    def _end_stream(self, instance: Instance, task: SimulatedTask, stream: _Stream) -> None:
+        instance.calls.pop(task, None)
+        stream.end(self._error_of(task))
 
     def _error_of(self, task: SimulatedTask) -> BaseException | None:
         if task.cancelled():
             return NotConnectedError("the server let go of the call")
         error = task.exception()
         if error is not None and not isinstance(error, GatewayError):
-            self.world.logged.append(f"a call failed in the gateway: {type(error).__name__}: {error}")
+            self.world.defects.append(f"a call failed in the gateway: {type(error).__name__}: {error}")
         return error
 
-    def _hang_up(self, running: Running, task: SimulatedTask) -> None:
-        if not task.done() and not running.life.dead:
-            self.world.later(self._way(), _cancel, running, task)
+    def _disconnect(self, instance: Instance, task: SimulatedTask) -> None:
+        if not task.done() and not instance.process.dead:
+            self.world.call_later(self._latency(), _cancel, instance, task)
 
-    def _way(self) -> float:
-        return self.world.between(0.0002, 0.02)
+    def _latency(self) -> float:
+        return self.world.log_uniform(0.0002, 0.02)
 
 
-class _Line:
-    """What is on its way from a stream to its caller: one message."""
+class _Stream:
+    """The connection of one server stream. It holds at most one message that the caller has not read."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._messages: deque[Any] = deque()
-        self._changed: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] = []
         self._over = False
         self._error: BaseException | None = None
 
@@ -280,13 +295,13 @@ class _Line:
         self._messages.append(message)
         self._wake()
         while self._messages and not self._over:
-            await self._change()
+            await self._wait_for_change()
 
     async def next(self) -> Any:
         while not self._messages:
             if self._over:
                 raise self._error or StopAsyncIteration
-            await self._change()
+            await self._wait_for_change()
         message = self._messages.popleft()
         self._wake()
         return message
@@ -296,28 +311,28 @@ class _Line:
             self._over, self._error = True, error
             self._wake()
 
-    async def _change(self) -> None:
+    async def _wait_for_change(self) -> None:
         signal = self._world.loop.create_future()
-        self._changed.append(signal)
+        self._waiters.append(signal)
         await signal
 
     def _wake(self) -> None:
-        changed, self._changed = self._changed, []
+        changed, self._waiters = self._waiters, []
         for signal in changed:
             if not signal.done():
                 signal.set_result(None)
 
 
-def _give(answer: asyncio.Future[Any], value: Any) -> None:
-    if not answer.done():
-        answer.set_result(value)
+def _set_result(response: asyncio.Future[Any], value: Any) -> None:
+    if not response.done():
+        response.set_result(value)
 
 
-def _fail(answer: asyncio.Future[Any], error: BaseException) -> None:
-    if not answer.done():
-        answer.set_exception(error)
+def _set_error(response: asyncio.Future[Any], error: BaseException) -> None:
+    if not response.done():
+        response.set_exception(error)
 
 
-def _cancel(running: Running, task: SimulatedTask) -> None:
-    if not running.life.dead:
+def _cancel(instance: Instance, task: SimulatedTask) -> None:
+    if not instance.process.dead:
         task.cancel()

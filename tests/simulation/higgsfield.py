@@ -1,4 +1,4 @@
-"""Higgsfield, as its documentation describes it, with the ledger of what it charged; and the network in between."""
+"""A model of the Higgsfield API with a ledger of its charges, and of the network between it and the gateway."""
 
 from __future__ import annotations
 
@@ -19,126 +19,147 @@ import httpx
 from gateway.higgsfield.late_transport import LateTransport
 from gateway.higgsfield.request_context import send_gate, sending
 from gateway.higgsfield.transport import Reply
-from tests.simulation.loop import LIFE
+from tests.simulation.loop import CURRENT_PROCESS
 from tests.simulation.world import DAY, HOUR, MINUTE, World
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
-WEBHOOK_PAUSES = (0.0, 5.0, 30.0, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR)
-"""Seconds after the end at which a delivery that was not taken is made again."""
+WEBHOOK_RETRY_TIMES = (0.0, 5.0, 30.0, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR)
+"""Seconds after the end of a request at which its webhook is sent, until the gateway confirms or rejects it."""
 JSON = "application/json"
-MOST_READS = 30
-"""Status calls for one request in ten seconds: more is no polling."""
+MAX_STATUS_CALLS = 30
+"""The limit of status calls for one request in ten seconds. A gateway that exceeds it polls in a busy loop."""
 REFUSALS = ((403, "not_enough_credits"), (422, "no"), (423, "blocked"), (400, "bad"), (401, "Invalid credentials"))
 
 Deliver = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
-"""Makes a delivery to a URL of the gateway; its status, or 0 without an answer."""
+"""Sends a webhook with headers and body to a URL; returns the HTTP status, or 0 if there was no response."""
 
 
 @dataclass
 class Request:
-    """One request that Higgsfield accepted, and charged."""
+    """A request that Higgsfield accepted and charged. All times are true times."""
 
     id: str
     api: str
+    """"v1" or "v2"."""
     prompt: str
+    """The idempotency key of the caller, which identifies the submission."""
     accepted_at: float
     starts_at: float
     ends_at: float
     end: str
+    """The final status, unless it is canceled."""
     webhook: str = ""
+    """The URL for its webhook; empty if there is none."""
     webhook_secret: str = ""
+    """Sent back in a header (v1 only)."""
     canceled_at: float | None = None
     deleted_at: float | None = None
+    """When its data was deleted."""
 
     def status(self, now: float) -> str:
-        """Its status at that time."""
+        """Return the status at a true time."""
         if self.canceled_at is not None:
             return "canceled"
         return "queued" if now < self.starts_at else "in_progress" if now < self.ends_at else self.end
 
     @property
     def url(self) -> str:
-        """Where its output is."""
+        """The URL of the output."""
         return f"https://files.example/{self.id}.png"
 
 
 @dataclass
 class Post:
-    """One submission of the gateway, as the network saw it."""
+    """A POST of the gateway with a submission. All times are true times."""
 
     prompt: str
-    api: str
-    began: float
-    life: int
+    started_at: float
+    process: int
+    """The number of the process that made it."""
     sent: bool = False
-    answered: bool = False
-    cut_at: float | None = None
-    over_at: float | None = None
+    """Whether the gateway sent the first byte."""
+    response_received: bool = False
+    aborted_at: float | None = None
+    """When the gateway canceled the call, if it did."""
 
 
 @dataclass
-class Moods:
-    """What can go wrong at Higgsfield and on the way, as probabilities; `limit` 0: none."""
+class UpstreamBehaviour:
+    """How Higgsfield and the network behave. The first group are probabilities of a fault in one call or webhook."""
 
     refused_connection: float = 0.0
+    """The connection is refused, or the gateway's connect timeout expires."""
     hanging_lookup: float = 0.0
-    lost_before: float = 0.0
-    lost_after: float = 0.0
-    silent: float = 0.0
-    error: float = 0.0
-    error_after: float = 0.0
-    rubbish: float = 0.0
+    """The DNS lookup hangs for ten hours."""
+    request_lost: float = 0.0
+    response_lost: float = 0.0
+    no_response: float = 0.0
+    """The request or the response is dropped, and the connection stays open."""
+    server_error: float = 0.0
+    """A 5xx response instead of any work."""
+    server_error_after: float = 0.0
+    """A 5xx response after the work was done."""
+    truncated_body: float = 0.0
     refusal: float = 0.0
-    missing: float = 0.0
-    slow: float = 0.0
+    """A submission is refused with one of REFUSALS."""
+    false_404: float = 0.0
+    """A 404 for a request that exists."""
+    slow_network: float = 0.0
+    """A message takes seconds to minutes instead of milliseconds."""
     webhook_lost: float = 0.0
-    webhook_twice: float = 0.0
-    limit: int = 0
-    queue_most: float = 20.0
-    run_least: float = 0.5
-    run_most: float = 120.0
-    keys_kept: float = DAY
-    signs: bool = False
+    webhook_duplicated: float = 0.0
+
+    concurrency_limit: int = 0
+    """Requests that may be queued or running at once; 0 means no limit."""
+    max_queue_time: float = 20.0
+    """Seconds from acceptance to the start, at most."""
+    min_run_time: float = 0.5
+    max_run_time: float = 120.0
+    """Seconds from the start to the end."""
+    key_retention: float = DAY
+    """Seconds for which idempotency keys are remembered."""
+    signs_webhooks: bool = False
     outage: str = ""
-    """What it does to every call for now: refuses connections, is silent, answers 503, 429, or 404 to status calls."""
+    """The present outage, which affects every call. One of: "refuses" (connections), "silent" (no response), "503",
+    "429", "404" (to calls about a request); empty if there is none."""
 
 
 @dataclass
 class Ledger:
-    """What happened at Higgsfield: the judge's second source."""
+    """What happened at Higgsfield. The checker compares it with what callers were shown."""
 
     requests: dict[str, Request] = field(default_factory=dict)
+    """The accepted requests, by id. Each is a charge."""
     posts: list[Post] = field(default_factory=list)
-    calls: int = 0
-    refused_deliveries: list[tuple[float, str, int]] = field(default_factory=list)
-    deliveries: int = 0
-    missing_told: list[tuple[float, str]] = field(default_factory=list)
-    reads: dict[str, deque[float]] = field(default_factory=dict)
-    """The times of the last MOST_READS status calls for each request."""
-    hurried: set[str] = field(default_factory=set)
-    """The requests with more status calls than MOST_READS in ten seconds."""
+    rejected_deliveries: list[tuple[float, str, int]] = field(default_factory=list)
+    """Time, request id and status of each webhook to which the gateway responded with 4xx."""
+    status_calls: dict[str, deque[float]] = field(default_factory=dict)
+    """The times of the last MAX_STATUS_CALLS status calls for each request."""
+    polled_too_often: set[str] = field(default_factory=set)
+    """The ids of requests with more than MAX_STATUS_CALLS status calls in ten seconds."""
 
-    def read(self, request_id: str, now: float) -> None:
-        """Count a status call."""
-        times = self.reads.setdefault(request_id, deque(maxlen=MOST_READS))
-        if len(times) == MOST_READS and now - times[0] < 10.0:
-            self.hurried.add(request_id)
+    def count_status_call(self, request_id: str, now: float) -> None:
+        """Count a status call for a request at a true time."""
+        times = self.status_calls.setdefault(request_id, deque(maxlen=MAX_STATUS_CALLS))
+        if len(times) == MAX_STATUS_CALLS and now - times[0] < 10.0:
+            self.polled_too_often.add(request_id)
         times.append(now)
 
 
 class Higgsfield:
-    """Answers calls, runs requests, delivers webhooks."""
+    """The simulated API: responds to calls, runs requests and sends webhooks with `deliver`."""
 
-    def __init__(self, world: World, moods: Moods, deliver: Deliver) -> None:
+    def __init__(self, world: World, behaviour: UpstreamBehaviour, deliver: Deliver) -> None:
         self.world = world
-        self.moods = moods
+        self.behaviour = behaviour
         self.ledger = Ledger()
         self.on_submit: Callable[[], None] = lambda: None
+        """Called when the gateway sends the first byte of a submission."""
         self._deliver = deliver
         self._keys: dict[str, tuple[str, bytes, float]] = {}
 
     def transport(self, headers: Mapping[str, str], tls: object) -> LateTransport:
-        """The gateway's way here."""
+        """Return a transport that takes the place of the gateway's HTTP transport."""
         return _Transport(self)  # type: ignore[return-value]
 
     # -- The network ---------------------------------------------------------------------------------------------------
@@ -146,7 +167,10 @@ class Higgsfield:
     async def exchange(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes, connect: float
     ) -> Reply:
-        """One call of the gateway over a network with faults."""
+        """Make a call of the gateway over the simulated network, and return the response.
+
+        `connect` is the connect timeout in seconds. Raises httpx.TransportError if the network fails.
+        """
         world = self.world
         post = self._post(method, target, body)
         try:
@@ -157,123 +181,119 @@ class Higgsfield:
             if post is not None:
                 post.sent = True
                 self.on_submit()
-            arrived: asyncio.Future[Reply | None] = world.loop.create_future()
-            world.later(self._way(), self._arrive, method, target, dict(headers), body, arrived)
-            reply = await arrived
+            response: asyncio.Future[Reply | None] = world.loop.create_future()
+            world.call_later(self._latency(), self._receive, method, target, dict(headers), body, response)
+            reply = await response
             if reply is None:
                 raise httpx.ReadError("the connection broke")
             if post is not None:
-                post.answered = True
+                post.response_received = True
             return reply
         except (asyncio.CancelledError, GeneratorExit):
             if post is not None:
-                post.cut_at = world.now
+                post.aborted_at = world.now
             raise
         finally:
             if post is not None:
-                post.over_at = world.now
-                world.tell("post ends", post.prompt, post.sent, post.answered)
+                world.record("post ends", post.prompt, post.sent, post.response_received)
 
     def _post(self, method: str, target: str, body: bytes) -> Post | None:
         if sending.get() != "submit call":
             return None
-        life = LIFE.get()
+        process = CURRENT_PROCESS.get()
         api = "v1" if target.startswith("/v1/") else "v2"
-        post = Post(_prompt(body, api), api, self.world.now, 0 if life is None else life.number)
+        post = Post(_prompt(body, api), self.world.now, 0 if process is None else process.number)
         self.ledger.posts.append(post)
-        self.world.tell("post", post.prompt)
+        self.world.record("post", post.prompt)
         return post
 
     async def _connect(self, connect: float) -> None:
-        world, moods = self.world, self.moods
-        await self.world.sleep(self._way())
-        if world.might(moods.hanging_lookup):
-            await self.world.sleep(10 * HOUR)  # whatever limits connections does not limit this
-        if moods.outage == "refuses" or world.might(moods.refused_connection):
-            if world.chance.random() < 0.5:
+        world, behaviour = self.world, self.behaviour
+        await self.world.sleep(self._latency())
+        if world.draw_fault(behaviour.hanging_lookup):
+            await self.world.sleep(10 * HOUR)  # the connect timeout does not cover the lookup
+        if behaviour.outage == "refuses" or world.draw_fault(behaviour.refused_connection):
+            if world.rng.random() < 0.5:
                 raise httpx.ConnectError("refused")
             await self.world.sleep(connect)
             raise httpx.ConnectTimeout("no connection in time")
 
-    def _way(self) -> float:
-        slow = self.world.might(self.moods.slow)
-        return self.world.between(1.0, 90.0) if slow else self.world.between(0.001, 0.2)
+    def _latency(self) -> float:
+        slow_network = self.world.draw_fault(self.behaviour.slow_network)
+        return self.world.log_uniform(1.0, 90.0) if slow_network else self.world.log_uniform(0.001, 0.2)
 
-    def _arrive(
+    def _receive(
         self,
         method: str,
         target: str,
         headers: dict[str, str],
         body: bytes,
-        arrived: asyncio.Future[Reply | None],
+        response: asyncio.Future[Reply | None],
     ) -> None:
-        """The call is here, whether or not the gateway still waits for its answer."""
-        world, moods = self.world, self.moods
-        self.ledger.calls += 1
-        if method == "GET" and (request_id := _named(target)) in self.ledger.requests:
-            self.ledger.read(request_id, world.now)
-        if moods.outage == "silent" or world.might(moods.silent / 2):
+        """Receive a call, even if the gateway no longer waits for the response."""
+        world, behaviour = self.world, self.behaviour
+        if method == "GET" and (request_id := _request_id_in(target)) in self.ledger.requests:
+            self.ledger.count_status_call(request_id, world.now)
+        if behaviour.outage == "silent" or world.draw_fault(behaviour.no_response / 2):
             return
-        if world.might(moods.lost_before):
-            world.later(self._way(), _resolve, arrived, None)
+        if world.draw_fault(behaviour.request_lost):
+            world.call_later(self._latency(), _resolve, response, None)
             return
-        reply = self._trouble(method) or self._answer(method, target, headers, body)
-        if world.might(moods.silent / 2):
+        reply = self._error_response(method) or self._respond(method, target, headers, body)
+        if world.draw_fault(behaviour.no_response / 2):
             return
-        if world.might(moods.lost_after):
-            world.tell("an answer is lost:", method, target)
-            world.later(self._way(), _resolve, arrived, None)
+        if world.draw_fault(behaviour.response_lost):
+            world.record("an answer is lost:", method, target)
+            world.call_later(self._latency(), _resolve, response, None)
             return
-        if world.might(moods.error_after):
+        if world.draw_fault(behaviour.server_error_after):
             reply = _reply(502, {"detail": "bad gateway"}, self._date())
-        if world.might(moods.rubbish):
+        if world.draw_fault(behaviour.truncated_body):
             reply = Reply(reply.status, reply.headers, reply.body[: len(reply.body) // 2])
-        world.later(self._way(), _resolve, arrived, reply)
+        world.call_later(self._latency(), _resolve, response, reply)
 
     # -- The service ---------------------------------------------------------------------------------------------------
 
-    def _trouble(self, method: str) -> Reply | None:
-        """What it answers instead of doing anything."""
-        moods = self.moods
-        if moods.outage == "503" or self.world.might(moods.error):
-            status = 503 if moods.outage else self.world.chance.choice((500, 502, 503, 504))
+    def _error_response(self, method: str) -> Reply | None:
+        """Return an error response that replaces any work; None if there is no such fault."""
+        behaviour = self.behaviour
+        if behaviour.outage == "503" or self.world.draw_fault(behaviour.server_error):
+            status = 503 if behaviour.outage else self.world.rng.choice((500, 502, 503, 504))
             return _reply(status, {"detail": "trouble"}, self._date())
-        if moods.outage == "429":
+        if behaviour.outage == "429":
             return _reply(429, {"code": "account_queue_full", "detail": "full"}, self._date(), {"retry-after": "7"})
         return None
 
-    def _answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
+    def _respond(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         path, _, query = target.partition("?")
-        if request_id := _named(target):
-            return self._about(self.ledger.requests.get(request_id), method)
+        if request_id := _request_id_in(target):
+            return self._respond_about(self.ledger.requests.get(request_id), method)
         if method == "POST":
-            return self._submission(path, query, headers, body)
+            return self._submit(path, query, headers, body)
         return _reply(404, {"detail": "Not found"}, self._date())
 
-    def _about(self, request: Request | None, method: str) -> Reply:
-        now, moods, date = self.world.now, self.moods, self._date()
-        if moods.outage == "404" or self.world.might(moods.missing):
-            if request is not None:
-                self.ledger.missing_told.append((now, request.id))
+    def _respond_about(self, request: Request | None, method: str) -> Reply:
+        now, behaviour, date = self.world.now, self.behaviour, self._date()
+        if behaviour.outage == "404" or self.world.draw_fault(behaviour.false_404):
             request = None
         if request is None:
             return _reply(404, {"detail": "Not found"}, date)
         if method == "DELETE":
             request.deleted_at = now
-            self.world.tell("deleted", request.id)
+            self.world.record("deleted", request.id)
             return _reply(200, {}, date)
         if method == "POST":
             if request.status(now) != "queued":
                 return _reply(400, {"detail": "too late"}, date)
             request.canceled_at = now
-            self.world.tell("canceled", request.id)
+            self.world.record("canceled", request.id)
             return Reply(202, {"date": date}, b"")
-        return self._status(request)
+        return self._status_response(request)
 
-    def _status(self, request: Request) -> Reply:
-        return _reply(200, self._shown(request), self._date())
+    def _status_response(self, request: Request) -> Reply:
+        return _reply(200, self._status_body(request), self._date())
 
-    def _shown(self, request: Request) -> dict[str, object]:
+    def _status_body(self, request: Request) -> dict[str, object]:
         status = request.status(self.world.now)
         if request.api == "v1":
             job: dict[str, object] = {"id": request.id, "status": status}
@@ -287,39 +307,39 @@ class Higgsfield:
             shown["error"] = "it failed"
         return shown
 
-    def _submission(self, path: str, query: str, headers: dict[str, str], body: bytes) -> Reply:
-        world, moods, now, date = self.world, self.moods, self.world.now, self._date()
+    def _submit(self, path: str, query: str, headers: dict[str, str], body: bytes) -> Reply:
+        world, behaviour, now, date = self.world, self.behaviour, self.world.now, self._date()
         api = "v1" if path.startswith("/v1/") else "v2"
         key = headers.get("idempotency-key", "")
-        if world.might(moods.refusal):
-            status, detail = world.chance.choice(REFUSALS)
+        if world.draw_fault(behaviour.refusal):
+            status, detail = world.rng.choice(REFUSALS)
             return _reply(status, {"detail": detail}, date)
         known = self._keys.get(key)
-        if known is not None and now - known[2] <= moods.keys_kept:
+        if known is not None and now - known[2] <= behaviour.key_retention:
             if known[1] != body:
                 return _reply(422, {"detail": "the key was used with other content"}, date)
-            return self._status(self.ledger.requests[known[0]])
+            return self._status_response(self.ledger.requests[known[0]])
         prompt = _prompt(body, api)
         running = sum(one.status(now) in {"queued", "in_progress"} for one in self.ledger.requests.values())
-        if moods.limit and running >= moods.limit:
-            detail = f"Maximum number of concurrent requests ({moods.limit}) has been reached"
+        if behaviour.concurrency_limit and running >= behaviour.concurrency_limit:
+            detail = f"Maximum number of concurrent requests ({behaviour.concurrency_limit}) has been reached"
             return _reply(400, {"detail": detail}, date)
         request = self._accept(api, prompt, query, body)
         if key:
             self._keys[key] = (request.id, body, now)
-        return self._status(request)
+        return self._status_response(request)
 
     def _accept(self, api: str, prompt: str, query: str, body: bytes) -> Request:
-        world, moods, chance = self.world, self.moods, self.world.chance
-        starts_at = world.now + world.between(0.05, moods.queue_most)
-        end = chance.choices(("completed", "failed", "nsfw"), (8, 1, 1))[0]
+        world, behaviour, rng = self.world, self.behaviour, self.world.rng
+        starts_at = world.now + world.log_uniform(0.05, behaviour.max_queue_time)
+        end = rng.choices(("completed", "failed", "nsfw"), (8, 1, 1))[0]
         request = Request(
-            id=str(UUID(int=chance.getrandbits(128), version=4)),
+            id=str(UUID(int=rng.getrandbits(128), version=4)),
             api=api,
             prompt=prompt,
             accepted_at=world.now,
             starts_at=starts_at,
-            ends_at=starts_at + world.between(moods.run_least, moods.run_most),
+            ends_at=starts_at + world.log_uniform(behaviour.min_run_time, behaviour.max_run_time),
             end=end,
         )
         if api == "v2":
@@ -328,37 +348,36 @@ class Higgsfield:
             hook = json.loads(body).get("webhook") or {}
             request.webhook, request.webhook_secret = hook.get("url", ""), hook.get("secret", "")
         self.ledger.requests[request.id] = request
-        world.tell("accepted", prompt, request.id)
+        world.record("accepted", prompt, request.id)
         if request.webhook:
-            world.later(request.ends_at - world.now, self._report, request)
+            world.call_later(request.ends_at - world.now, self._send_webhook, request)
         return request
 
     # -- Webhooks ------------------------------------------------------------------------------------------------------
 
-    def _report(self, request: Request) -> None:
-        if request.canceled_at is not None or self.world.might(self.moods.webhook_lost):
+    def _send_webhook(self, request: Request) -> None:
+        if request.canceled_at is not None or self.world.draw_fault(self.behaviour.webhook_lost):
             return
-        for _ in range(2 if self.world.might(self.moods.webhook_twice) else 1):
-            self.world.outside(self._deliver_until_taken(request))
+        for _ in range(2 if self.world.draw_fault(self.behaviour.webhook_duplicated) else 1):
+            self.world.spawn(self._deliver_with_retries(request))
 
-    async def _deliver_until_taken(self, request: Request) -> None:
-        body = json.dumps(self._shown(request)).encode()
+    async def _deliver_with_retries(self, request: Request) -> None:
+        body = json.dumps(self._status_body(request)).encode()
         ended = self.world.now
-        for pause in WEBHOOK_PAUSES:
-            await self.world.sleep(max(ended + pause - self.world.now, 0.0) + self._way())
-            status = await self._deliver(request.webhook, self._proof(request, body), body)
-            self.world.tell("webhook", request.id, status)
-            self.ledger.deliveries += 1
+        for pause in WEBHOOK_RETRY_TIMES:
+            await self.world.sleep(max(ended + pause - self.world.now, 0.0) + self._latency())
+            status = await self._deliver(request.webhook, self._webhook_headers(request, body), body)
+            self.world.record("webhook", request.id, status)
             if 400 <= status < 500:
-                self.ledger.refused_deliveries.append((self.world.now, request.id, status))
+                self.ledger.rejected_deliveries.append((self.world.now, request.id, status))
             if 200 <= status < 500:
                 return
 
-    def _proof(self, request: Request, body: bytes) -> dict[str, str]:
+    def _webhook_headers(self, request: Request, body: bytes) -> dict[str, str]:
         headers = {"content-type": JSON}
         if request.webhook_secret:
             headers["x-webhook-secret-key"] = request.webhook_secret
-        if self.moods.signs:
+        if self.behaviour.signs_webhooks:
             sent = str(int(self.world.now))
             key = base64.b64decode(SECRET.removeprefix("whsec_"))
             mac = hmac.digest(key, f"{request.id}.{sent}.".encode() + body, hashlib.sha256)
@@ -374,7 +393,7 @@ class Higgsfield:
 
 
 class _Transport:
-    """Stands in the place of the gateway's transport."""
+    """Implements the interface of LateTransport on the simulated network."""
 
     def __init__(self, higgsfield: Higgsfield) -> None:
         self._higgsfield = higgsfield
@@ -394,7 +413,7 @@ class _Transport:
         return await self._higgsfield.exchange(method, target, headers, body, connect)
 
     async def aclose(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 def _prompt(body: bytes, api: str) -> str:
@@ -402,8 +421,8 @@ def _prompt(body: bytes, api: str) -> str:
     return str((content["params"] if api == "v1" else content)["prompt"])
 
 
-def _named(target: str) -> str:
-    """Return the id of the request in a path; an empty string if it is about none."""
+def _request_id_in(target: str) -> str:
+    """Return the request id in a path, or an empty string if the path has none."""
     match target.partition("?")[0].strip("/").split("/"):
         case ["requests", request_id, *_] | ["v1", "job-sets", request_id, *_]:
             return request_id

@@ -1,7 +1,7 @@
-"""An event loop whose time passes only when nothing is left to do, and whose every step can be the last of a process.
+"""An asyncio event loop with simulated time, and simulated processes that can be killed after any step.
 
-Nothing here depends on the machine: no socket, no thread, no clock. Tasks hash by the order of their creation, so that
-sets of tasks have the same order in every run.
+The loop uses no socket, no thread and no clock of the machine. Time advances to the next timer only when no callback is
+ready. A task hashes by its creation number, so that sets of tasks iterate in the same order in every run.
 """
 
 from __future__ import annotations
@@ -14,67 +14,71 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
-EPOCH = 1_800_000_000.0
-"""The time at which every simulation begins, in seconds since 1970."""
+START_TIME = 1_800_000_000.0
+"""The time at which every simulation begins, in seconds since the Unix epoch."""
 
-MOST_IN_A_SECOND = 20_000
-"""Steps in one simulated second: more is a circle."""
-MOMENT = 1e-6
-"""Seconds that pass with each look at the timers, as on a real machine: sums of floats never keep time from passing."""
+MAX_STEPS_PER_SECOND = 20_000
+"""Steps within one simulated second. A run that takes more is in a busy loop."""
+MIN_ADVANCE = 1e-6
+"""Seconds between the deadline of a timer and the time at which it fires. Without this gap, a deadline that a float
+rounds to the present time could keep time from advancing."""
 
 
-class Life:
-    """One process: everything that runs in its context ends with it. `fuse` counts its steps down to `burnt`."""
+class Process:
+    """A simulated process of the gateway. It owns every task and callback that runs in its context."""
 
     def __init__(self, number: int) -> None:
         self.number = number
+        """The processes of a run are numbered from 1 on."""
         self.dead = False
-        self.fuse = -1
-        self.burnt: Callable[[], None] = lambda: None
+        """Set at the moment of a crash: from then on the loop drops the callbacks of this process."""
+        self.steps_left = -1
+        """Steps until `on_steps_exhausted` is called; -1 means no limit."""
+        self.on_steps_exhausted: Callable[[], None] = lambda: None
         self.tasks: list[SimulatedTask] = []
-        self._tidy_at = 256
+        self._prune_at = 256
         self.context = copy_context()
-        self.context.run(LIFE.set, self)
+        self.context.run(CURRENT_PROCESS.set, self)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> SimulatedTask:
-        """Run it as a task of this process."""
+        """Start a task that belongs to this process."""
         task: SimulatedTask = self.context.run(asyncio.get_running_loop().create_task, work)  # type: ignore[assignment]
         return task
 
-    def adopt(self, task: SimulatedTask) -> None:
-        """One more task of it."""
+    def add_task(self, task: SimulatedTask) -> None:
+        """Record a task of this process, and from time to time drop those that are done."""
         self.tasks.append(task)
-        if len(self.tasks) > self._tidy_at:
-            self.tasks = self.running()
-            self._tidy_at = 2 * len(self.tasks) + 256
+        if len(self.tasks) > self._prune_at:
+            self.tasks = self.unfinished_tasks()
+            self._prune_at = 2 * len(self.tasks) + 256
 
-    def running(self) -> list[SimulatedTask]:
-        """Its tasks that have not ended, oldest first."""
+    def unfinished_tasks(self) -> list[SimulatedTask]:
+        """Return the tasks that are not done, oldest first."""
         return [task for task in self.tasks if not task.done()]
 
-    def end(self) -> None:
-        """End at once, as `kill -9` does: no handle of it runs again, and what its tasks clean up reaches nothing."""
+    def kill(self) -> None:
+        """End the process as `kill -9` does: none of its callbacks runs again, and its tasks are discarded."""
         self.dead = True
-        forget(self.running())
+        discard_tasks(self.unfinished_tasks())
         self.tasks.clear()
 
 
-def forget(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Let go of tasks that will never end."""
+def discard_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Close the coroutines of tasks that will never finish, without the warnings of asyncio."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some never began
+        warnings.simplefilter("ignore")  # coroutines that never started
         for task in tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
-            with contextlib.suppress(BaseException):  # what dies has no say
+            with contextlib.suppress(BaseException):  # an error of a `finally` block of a dead process has no effect
                 context = task.context if isinstance(task, SimulatedTask) else copy_context()
                 context.run(task.get_coro().close)  # type: ignore[union-attr]
 
 
-LIFE: ContextVar[Life | None] = ContextVar("life", default=None)
+CURRENT_PROCESS: ContextVar[Process | None] = ContextVar("current_process", default=None)
 
 
 class SimulatedTask(asyncio.Task):  # type: ignore[type-arg]
-    """A task that belongs to the process in whose context it was made."""
+    """A task that belongs to the process in whose context it was created, if any."""
 
     number = 0
 
@@ -83,41 +87,44 @@ class SimulatedTask(asyncio.Task):  # type: ignore[type-arg]
         self.number = loop.tasks_made
         self.context = copy_context() if context is None else context
         super().__init__(work, loop=loop, context=self.context)
-        life = self.context.get(LIFE)
-        if life is not None:
-            life.adopt(self)
+        process = self.context.get(CURRENT_PROCESS)
+        if process is not None:
+            process.add_task(self)
 
     def __hash__(self) -> int:
         return self.number
 
 
-class NothingToDoError(Exception):
-    """Nothing is ready and no timer is set, so a task would wait for ever."""
+class DeadlockError(Exception):
+    """Raised when no callback is ready and no timer is set, so that the run could never continue."""
 
 
-class TooManyStepsError(Exception):
-    """More steps than any run needs: something goes round in circles."""
+class StepLimitError(Exception):
+    """Raised when a run takes more steps than any correct run: it makes no progress."""
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
-    """Runs one handle after the other. `steps` counts them; `now` is the true time."""
+    """Runs one callback at a time. Raises StepLimitError after `max_steps` callbacks, and DeadlockError."""
 
-    def __init__(self, most_steps: int) -> None:
+    def __init__(self, max_steps: int) -> None:
         super().__init__()
-        self.now = EPOCH
+        self.now = START_TIME
+        """The true time, in seconds since the Unix epoch."""
         self.steps = 0
+        """Callbacks that have run so far."""
         self.tasks_made = 0
-        self.failures: list[str] = []
-        self._most_steps = most_steps
-        self._second, self._steps_before = self.now, 0
+        self.unhandled_errors: list[str] = []
+        """Errors that asyncio would log, such as exceptions that were never retrieved."""
+        self._max_steps = max_steps
+        self._window_start, self._window_start_steps = self.now, 0
         self.set_task_factory(_make_task)  # type: ignore[arg-type]
-        self.set_exception_handler(lambda _, context: self.failures.append(_told(context)))
+        self.set_exception_handler(lambda _, context: self.unhandled_errors.append(_describe(context)))
 
     def time(self) -> float:
         return self.now
 
     def timers(self) -> int:
-        """How many timers are set."""
+        """Return the number of timers that are set."""
         return sum(not handle.cancelled() for handle in self._scheduled)  # type: ignore[attr-defined]
 
     def _run_once(self) -> None:
@@ -127,19 +134,19 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         handle = ready.popleft()
         if handle._cancelled:
             return
-        life = handle._context.get(LIFE)
-        if life is not None:
-            if life.dead:
+        process = handle._context.get(CURRENT_PROCESS)
+        if process is not None:
+            if process.dead:
                 return
-            if life.fuse >= 0:
-                life.fuse -= 1
-                if life.fuse < 0:
-                    life.burnt()
-                    if life.dead:
+            if process.steps_left >= 0:
+                process.steps_left -= 1
+                if process.steps_left < 0:
+                    process.on_steps_exhausted()
+                    if process.dead:
                         return
         self.steps += 1
-        if self.steps > self._most_steps or self.steps - self._steps_before > MOST_IN_A_SECOND:
-            raise TooManyStepsError
+        if self.steps > self._max_steps or self.steps - self._window_start_steps > MAX_STEPS_PER_SECOND:
+            raise StepLimitError
         handle._run()
 
     def _pass_time(self) -> None:
@@ -150,10 +157,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._timer_cancelled_count = 0
         while not ready:
             if not scheduled:
-                raise NothingToDoError
-            self.now = max(self.now, scheduled[0]._when) + MOMENT
-            if self.now - self._second > 1.0:
-                self._second, self._steps_before = self.now, self.steps
+                raise DeadlockError
+            self.now = max(self.now, scheduled[0]._when) + MIN_ADVANCE
+            if self.now - self._window_start > 1.0:
+                self._window_start, self._window_start_steps = self.now, self.steps
             while scheduled and scheduled[0]._when <= self.now:
                 handle = heapq.heappop(scheduled)
                 handle._scheduled = False
@@ -163,10 +170,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                     ready.append(handle)
 
     def _write_to_self(self) -> None:
-        """There is no selector to be woken."""
+        """Do nothing: there is no selector to wake."""
 
     def _process_events(self, event_list: Any) -> None:
-        """There are no events of sockets."""
+        """Do nothing: there are no socket events."""
 
 
 def _make_task(
@@ -175,5 +182,5 @@ def _make_task(
     return SimulatedTask(work, loop, context)  # type: ignore[arg-type]
 
 
-def _told(context: dict[str, Any]) -> str:
+def _describe(context: dict[str, Any]) -> str:
     return f"{context.get('message')}: {context.get('exception')!r}"

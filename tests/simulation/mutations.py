@@ -1,4 +1,4 @@
-"""Known defects, put back into the code as it is: the simulation has to find each of them."""
+"""Mutations: known defects that are put back into the gateway one at a time. The simulation must find each of them."""
 
 from __future__ import annotations
 
@@ -31,41 +31,44 @@ Patch = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True)
 class Mutation:
-    """A defect; `words` are what it is found by; `themes` those of the seeds that can show it, from `first` on."""
+    """A known defect, and the seeds that can show it."""
 
     name: str
     patch: Patch
-    words: str
-    first: int
+    """Returns a context manager that puts the defect into the code."""
+    symptom: str
+    """A part of the text of the violation by which the defect is found."""
+    first_seed: int
+    """The seed from which on the defect is looked for. It is chosen near one that shows it."""
     themes: tuple[str, ...] = ()
+    """The themes of the seeds that are run; if empty, all seeds are."""
 
 
 MUTATIONS: list[Mutation] = []
 
 
 def mutation(
-    words: str, first: int, *themes: str
+    symptom: str, first_seed: int, *themes: str
 ) -> Callable[[Callable[[], Iterator[None]]], Callable[[], Iterator[None]]]:
-    """Add what it decorates: a generator that puts the defect in, and takes it out again."""
+    """Register the decorated generator as a mutation. It patches the code, yields once, and removes the patch."""
 
     def add(patch: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
-        MUTATIONS.append(Mutation(patch.__name__, contextlib.contextmanager(patch), words, first, themes))
+        MUTATIONS.append(Mutation(patch.__name__, contextlib.contextmanager(patch), symptom, first_seed, themes))
         return patch
 
     return add
 
 
 def replaced(target: Any, name: str, value: Any) -> AbstractContextManager[Any]:
-    """Another value in the place of an attribute."""
     return mock.patch.object(target, name, value)
 
 
-# -- What a calendar that was set wrong used to do ---------------------------------------------------------------------
+# -- Wrong wall clocks -------------------------------------------------------------------------------------------------
 
 
-@mutation("charged 2 times", 149, "wrong_calendar")
-def the_window_trusts_the_calendar() -> Iterator[None]:
-    """Edge 1: what is repeated is as old as the machine's calendar says."""
+@mutation("charged 2 times", 149, "wrong_wall_clock")
+def repeat_window_uses_the_wall_clock() -> Iterator[None]:
+    """The age of a submission from before a restart is measured with the wall clock alone, before it is repeated."""
 
     async def is_open(self: TrustedTime, since: float, seconds: float) -> bool | None:
         return self._clock.moment().steady - since <= seconds
@@ -74,16 +77,16 @@ def the_window_trusts_the_calendar() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 706, "wrong_calendar")
-def keys_age_by_the_calendar() -> Iterator[None]:
-    """Edge 6: a key that was used under a calendar set back is forgotten once that is put right."""
-    with replaced(TrustedTime, "before", _by_the_calendar):
+@mutation("charged 2 times", 706, "wrong_wall_clock")
+def key_age_uses_the_wall_clock() -> Iterator[None]:
+    """A key that was used while the wall clock was behind is forgotten as soon as the wall clock is corrected."""
+    with replaced(TrustedTime, "before", _before_by_own_clock):
         yield
 
 
-@mutation("charged 2 times", 9206, "wrong_calendar")
-def a_process_sends_before_it_knows_the_time() -> Iterator[None]:
-    """A process crashes during its first POST, before it has read a Date, and the next one guesses the age."""
+@mutation("charged 2 times", 9206, "wrong_wall_clock")
+def first_post_precedes_the_known_time() -> Iterator[None]:
+    """A process sends its first POST before it knows Higgsfield's time. If it crashes, the next one guesses its age."""
 
     async def learn(self: TrustedTime) -> None:
         """Return at once."""
@@ -96,51 +99,54 @@ def a_process_sends_before_it_knows_the_time() -> Iterator[None]:
         yield
 
 
-async def _by_the_calendar(self: TrustedTime, seconds: float, *, unanswered: bool = False) -> float | None:
+async def _before_by_own_clock(self: TrustedTime, seconds: float, *, unanswered: bool = False) -> float | None:
     return self._clock.moment().steady - seconds
 
 
-# -- What callers and drains used to leave behind ----------------------------------------------------------------------
+# -- Callers that leave, and drains ------------------------------------------------------------------------------------
 
 
-@mutation("SIGTERM cut the submission", 726, "rolling")
-def a_drain_does_not_await_claims() -> Iterator[None]:
-    """Edge 3: a claim that commits during a drain starts a submission that the end of the process cuts."""
-    with replaced(OwnedTasks, "finish", _in_the_call):
+@mutation("SIGTERM cut the submission", 726, "repeated_sigterm")
+def drain_does_not_await_claims() -> Iterator[None]:
+    """A claim that commits during a drain starts a submission, which the end of the process aborts."""
+    with replaced(OwnedTasks, "finish", _run_in_the_call):
         yield
 
 
-@mutation("stuck in PENDING", 70, "bad_disk")
-def a_mark_without_a_submission_stays() -> Iterator[None]:
-    """Edge 18: a caller leaves while its claim commits, and the mark is never removed."""
-    with replaced(OwnedTasks, "finish", _in_the_call), replaced(Sender, "attempts", lambda self, generation_id: True):
+@mutation("stuck in PENDING", 70, "failing_disk")
+def marker_without_submission_stays() -> Iterator[None]:
+    """A caller leaves while its claim commits, and the marker is never removed."""
+    with (
+        replaced(OwnedTasks, "finish", _run_in_the_call),
+        replaced(Sender, "attempts", lambda self, generation_id: True),
+    ):
         yield
 
 
-async def _in_the_call(self: OwnedTasks, work: Coroutine[Any, Any, Any]) -> Any:
+async def _run_in_the_call(self: OwnedTasks, work: Coroutine[Any, Any, Any]) -> Any:
     return await work
 
 
-# -- What Higgsfield's answers used to do ------------------------------------------------------------------------------
+# -- Responses of Higgsfield -------------------------------------------------------------------------------------------
 
 
-@mutation("LOST, although Higgsfield has its request", 160, "long_silence")
-def a_day_of_404_for_all_is_believed() -> Iterator[None]:
-    """Edge 7: nothing of the account is known for a day, and everything is LOST."""
+@mutation("LOST, although Higgsfield has its request", 160, "long_outage")
+def a_day_of_404_for_all_requests_is_believed() -> Iterator[None]:
+    """If Higgsfield responds with 404 to all requests of an account for a day, all of them become LOST."""
     with replaced(Follower, "_others_answered", lambda self, generation, since: self._known_at is not None):
         yield
 
 
 @mutation("times in ten seconds", 20226)
-def a_poll_for_a_start_that_failed_is_repeated_at_once() -> Iterator[None]:
-    """The poll for a start stays due until Higgsfield shows the state again."""
+def failed_start_poll_repeats_at_once() -> Iterator[None]:
+    """After an error the poll for a start is due at once, until Higgsfield reports the state again."""
     with replaced(Follower, "_delay_look", lambda self, entry: None):
         yield
 
 
 @mutation("charged 2 times", 16)
-def what_went_to_v1_is_repeated() -> Iterator[None]:
-    """A submission without a key is sent again."""
+def v1_submission_is_repeated() -> Iterator[None]:
+    """A submission to v1, which carries no idempotency key, is repeated."""
     real = due_steps.may_repeat
 
     def may_repeat(generation: Generation, *arguments: Any, **named: Any) -> bool:
@@ -152,8 +158,8 @@ def what_went_to_v1_is_repeated() -> Iterator[None]:
 
 
 @mutation("something goes round in circles", 1)
-def a_full_room_is_asked_again_at_once() -> Iterator[None]:
-    """The follower goes round without a pause while Higgsfield is full. Found by the simulation."""
+def full_upstream_is_retried_at_once() -> Iterator[None]:
+    """The follower runs in a busy loop while Higgsfield is at its concurrency limit. Found by the simulation."""
     real = Admission.wakes_at
 
     def wakes_at(self: Admission, now: float) -> float | None:
@@ -166,8 +172,8 @@ def a_full_room_is_asked_again_at_once() -> Iterator[None]:
 
 
 @mutation("and not a byte of it was ever sent", 100)
-def a_name_that_is_never_found_counts_as_sent() -> Iterator[None]:
-    """Edge 11: a submission whose gate was never asked is in doubt."""
+def hanging_lookup_counts_as_sent() -> Iterator[None]:
+    """A submission whose DNS lookup hung becomes UNCERTAIN, although its send gate was never called."""
 
     @contextlib.contextmanager
     def certain_until_asked(gate: Any) -> Iterator[None]:
@@ -181,9 +187,9 @@ def a_name_that_is_never_found_counts_as_sent() -> Iterator[None]:
         yield
 
 
-@mutation("a true webhook for", 60, "wrong_calendar")
-def a_signature_expires_by_the_calendar() -> Iterator[None]:
-    """Edge 12: a delivery with a valid signature is refused for good while the calendar is off."""
+@mutation("a true webhook for", 60, "wrong_wall_clock")
+def stale_signature_is_rejected() -> Iterator[None]:
+    """A webhook whose signature is valid but looks stale, because the wall clock is wrong, is rejected for good."""
     real = Signatures.judge
 
     def judge(self: Signatures, headers: Any, body: bytes, wall: float) -> Proof:
@@ -194,12 +200,12 @@ def a_signature_expires_by_the_calendar() -> Iterator[None]:
         yield
 
 
-# -- What the store used to do -----------------------------------------------------------------------------------------
+# -- The store ---------------------------------------------------------------------------------------------------------
 
 
-@mutation("shown with outputs that were removed", 668, "bad_disk")
-def a_deletion_acts_before_it_is_recorded() -> Iterator[None]:
-    """Edge 9: the data is gone at Higgsfield, and the store refuses to know."""
+@mutation("shown with outputs that were removed", 668, "failing_disk")
+def deletion_precedes_its_record() -> Iterator[None]:
+    """The data is deleted at Higgsfield first, and the store then fails to record the deletion."""
 
     async def delete(self: Generations, generation: Generation) -> bool:
         spec = generation.spec
@@ -214,8 +220,8 @@ def a_deletion_acts_before_it_is_recorded() -> Iterator[None]:
 
 
 @mutation("for ever to it", 13)
-def a_deletion_raises_no_horizon() -> Iterator[None]:
-    """Edge 10: a watcher that was disconnected is never sent the removal of what was deleted in between."""
+def deletion_does_not_raise_the_horizon() -> Iterator[None]:
+    """A watcher that was disconnected during a deletion is never sent the removal."""
 
     def forget(self: Feed, generation_id: str) -> None:
         for index, change in enumerate(self._recent):
@@ -229,16 +235,16 @@ def a_deletion_raises_no_horizon() -> Iterator[None]:
         yield
 
 
-@mutation("something goes round in circles", 1890, "bad_disk")
-def what_the_store_refuses_is_tried_again_at_once() -> Iterator[None]:
-    """Edge 15: steps that could not be stored are due still."""
+@mutation("something goes round in circles", 1890, "failing_disk")
+def failed_store_write_is_retried_at_once() -> Iterator[None]:
+    """A step that the store failed to record is due again at once."""
 
     with replaced(StoreBackoff, "ends", lambda self, now: None), replaced(follower, "PUT_OFF", 0.001):
         yield
 
 
-@mutation("called itself ready", 35, "bad_disk")
-def a_hung_disk_is_not_seen() -> Iterator[None]:
-    """Edge 17: writes wait for a disk that does not answer, and /readyz does not show it."""
+@mutation("called itself ready", 35, "failing_disk")
+def hanging_disk_is_not_detected() -> Iterator[None]:
+    """Writes wait for a hanging disk, and /readyz does not report it."""
     with replaced(Writer, "_watch", lambda self: None):
         yield

@@ -1,4 +1,4 @@
-"""One seed: a world with its weather, a gateway that dies in it and comes back, callers, and the judge at the end."""
+"""Runs one seed: makes its plan, injects faults while callers use the gateway, and calls the checker at the end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import random
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,205 +17,244 @@ from pathlib import Path
 from gateway.config import Settings, read_settings
 from gateway.generations.model import State
 from gateway.store import files
-from tests.simulation.callers import Customer, Habits, Watcher
+from tests.simulation.callers import Caller, CallerBehaviour, Watcher
 from tests.simulation.checker import Evidence, violations
-from tests.simulation.disk import FULL, READ_ONLY, Disk
+from tests.simulation.disk import FULL, HANGS, READ_ONLY, Disk
 from tests.simulation.gateway import PUBLIC_URL, Server
-from tests.simulation.higgsfield import SECRET, Higgsfield, Moods
-from tests.simulation.loop import Life, NothingToDoError, SimulatedLoop, TooManyStepsError, forget
-from tests.simulation.world import DAY, HOUR, MINUTE, World, taken_over
+from tests.simulation.higgsfield import SECRET, Higgsfield, UpstreamBehaviour
+from tests.simulation.loop import DeadlockError, Process, SimulatedLoop, StepLimitError, discard_tasks
+from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
 
-MOST_STEPS = 1_000_000
-"""A run takes some thousands; what goes round without letting time pass is found by the loop itself."""
-QUIET_MOST = 4 * DAY
-"""Simulated seconds after the last fault within which everything has to have ended."""
+MAX_STEPS = 1_000_000
+"""The limit of steps in a run. A normal run takes some thousands."""
+SETTLE_TIME = 4 * DAY
+"""Simulated seconds after the last fault within which every generation must reach a final state."""
 
 
 @dataclass
 class Report:
-    """What became of one seed."""
+    """The result of one seed."""
 
     seed: int
     violations: list[str]
+    """A text for each violation; empty if the run was clean."""
     fingerprint: str
+    """A hash of the trace."""
     steps: int
+    """The number of callbacks that the event loop ran."""
     trace: list[str]
+    """Everything that happened; empty without `keep_trace`."""
     plan: str
 
 
 @dataclass
 class Plan:
-    """What a seed decides before anything happens. Most runs have a few kinds of trouble; some have none."""
+    """The parameters of a run, which the seed determines before the run begins. Times are in seconds.
 
-    customers: int
-    habits: Habits
-    moods: Moods
+    Most runs have a few kinds of faults, and some have none.
+    """
+
+    caller_count: int
+    caller: CallerBehaviour
+    upstream: UpstreamBehaviour
     settings: Settings
     horizon: float
+    """The time after which all faults stop."""
     crashes: int
-    aimed: float
-    terminations: int
-    downtime: float
-    jumps: float
+    """The number of processes, from the first on, that end at a random step."""
+    targeted_ends: float
+    """Four times the probability that a commit or a submission ends its process within the next twelve steps."""
+    sigterms: int
+    """The number of SIGTERMs at random times."""
+    max_downtime: float
+    """The longest time between the end of a process and the next start."""
+    wall_clock_changes: float
+    """The probability that the wall clock is changed while the gateway is down."""
     restores: bool
-    disk_trouble: int
-    commit_fails: float
-    disk_breaks: float
-    slowness: float
+    """Whether copies of the store are made and restored."""
+    disk_faults: int
+    """The number of times at which the disk is full, read-only or hanging for a while."""
+    commit_failure: float
+    """A probability; see `Disk`."""
+    io_error: float
+    """A probability; see `Disk`."""
+    commit_time: float
+    """See `Disk`."""
     outages: int
-    answers_lost: float
-    longest_outage: float
+    """The number of outages of Higgsfield."""
+    response_loss: float
+    """The probability that the gateway's response to a call is lost."""
+    max_outage: float
     outage_kinds: tuple[str, ...]
-    shortest_outage: float = 1.0
-    outages_within: float = 0.8
-    first_skew: float = 0.0
+    """The kinds that an outage is chosen from; see `UpstreamBehaviour.outage`."""
+    min_outage: float = 1.0
+    outage_window: float = 0.8
+    """The fraction of the horizon within which outages begin."""
+    initial_wall_skew: float = 0.0
+    """Seconds by which the wall clock is ahead of the true time at the start."""
     theme: str = ""
-    aimed_ends: float = 0.25
-    """How many of the ends that are aimed at a commit or a submission are orderly."""
+    """The name of the theme; empty if there is none."""
+    sigterm_share: float = 0.25
+    """The probability that the end of a process at a chosen step is a SIGTERM. The others are crashes."""
 
 
 def plan(seed: int) -> Plan:
-    """What the seed has in store."""
-    chance = random.Random(f"plan {seed}")
+    """Return the plan of a seed."""
+    rng = random.Random(f"plan {seed}")
 
-    def some(likely: float, least: float, most: float) -> float:
-        return least * (most / least) ** chance.random() if chance.random() < likely else 0.0
+    def probability(likely: float, least: float, most: float) -> float:
+        """Return a log-uniform number from `least` to `most` with the probability `likely`; otherwise 0."""
+        return least * (most / least) ** rng.random() if rng.random() < likely else 0.0
 
-    def times(likely: float, most: int) -> int:
-        return chance.randint(1, most) if chance.random() < likely else 0
+    def count(likely: float, most: int) -> int:
+        """Return a number from 1 to `most` with the probability `likely`; otherwise 0."""
+        return rng.randint(1, most) if rng.random() < likely else 0
 
-    horizon = chance.choices((60.0, 600.0, 2 * HOUR, 4 * DAY), (4, 4, 2, 1))[0]
+    horizon = rng.choices((60.0, 600.0, 2 * HOUR, 4 * DAY), (4, 4, 2, 1))[0]
     long = horizon > HOUR
-    webhooks = chance.random() < 0.4
-    signs = webhooks and chance.random() < 0.6
-    repeats = chance.random() < 0.8
-    window = chance.choice((120.0, 900.0))
+    webhooks = rng.random() < 0.4
+    signs = webhooks and rng.random() < 0.6
+    repeats = rng.random() < 0.8
+    window = rng.choice((120.0, 900.0))
     pace = horizon / 200 if long else 20.0
     settings = replace(
         _settings(),
         upstream_idempotency="v2" if repeats else "off",
         upstream_idempotency_window=window,
-        upstream_concurrency=chance.choice((0, 0, 1, 2, 4)),
-        uncertain_timeout=chance.choice((900.0, 3 * HOUR)),
+        upstream_concurrency=rng.choice((0, 0, 1, 2, 4)),
+        uncertain_timeout=rng.choice((900.0, 3 * HOUR)),
         poll_min=min(pace, 600.0),
         poll_max=max(pace, 60.0),
         public_url=PUBLIC_URL if webhooks else None,
         webhook_secrets=(SECRET,) if signs else (),
-        retention=chance.choice((DAY, 30 * DAY)),
+        retention=rng.choice((DAY, 30 * DAY)),
     )
     planned = Plan(
-        customers=chance.choice((1, 2, 3, 5, 8)),
-        habits=Habits(
-            leaves=some(0.4, 0.05, 0.6),
-            cancels=some(0.3, 0.1, 0.7),
-            deletes=some(0.3, 0.1, 0.7),
+        caller_count=rng.choice((1, 2, 3, 5, 8)),
+        caller=CallerBehaviour(
+            leaves=probability(0.4, 0.05, 0.6),
+            cancels=probability(0.3, 0.1, 0.7),
+            deletes=probability(0.3, 0.1, 0.7),
             watches=0.5,
-            asks_again=some(0.5, 0.1, 1.0),
-            v1=some(0.3, 0.2, 1.0),
-            start_timeout=some(0.2, 0.3, 1.0),
-            not_queued=some(0.1, 0.3, 1.0),
+            submits_again=probability(0.5, 0.1, 1.0),
+            uses_v1=probability(0.3, 0.2, 1.0),
+            sets_start_timeout=probability(0.2, 0.3, 1.0),
+            fails_when_saturated=probability(0.1, 0.3, 1.0),
             horizon=min(horizon, DAY),
-            again_most=max(horizon, HOUR),
+            max_resubmit_delay=max(horizon, HOUR),
         ),
-        moods=Moods(
-            refused_connection=some(0.2, 0.02, 0.3),
-            hanging_lookup=some(0.1, 0.02, 0.3),
-            lost_before=some(0.2, 0.02, 0.3),
-            lost_after=some(0.3, 0.02, 0.5),
-            silent=some(0.2, 0.02, 0.3),
-            error=some(0.2, 0.02, 0.3),
-            error_after=some(0.2, 0.02, 0.3),
-            rubbish=some(0.1, 0.02, 0.3),
-            refusal=some(0.2, 0.05, 0.5),
-            missing=some(0.2, 0.02, 0.3),
-            slow=some(0.2, 0.02, 0.4),
-            webhook_lost=some(0.3, 0.1, 0.9),
-            webhook_twice=some(0.3, 0.1, 0.9),
-            limit=chance.choice((0, 0, 0, 1, 2)),
-            queue_most=min(horizon, 300.0) if not long else horizon / 20,
-            run_most=min(2 * horizon, 300.0) if not long else horizon / 4,
-            keys_kept=window + 240.0 if chance.random() < 0.5 else DAY,
-            signs=signs,
+        upstream=UpstreamBehaviour(
+            refused_connection=probability(0.2, 0.02, 0.3),
+            hanging_lookup=probability(0.1, 0.02, 0.3),
+            request_lost=probability(0.2, 0.02, 0.3),
+            response_lost=probability(0.3, 0.02, 0.5),
+            no_response=probability(0.2, 0.02, 0.3),
+            server_error=probability(0.2, 0.02, 0.3),
+            server_error_after=probability(0.2, 0.02, 0.3),
+            truncated_body=probability(0.1, 0.02, 0.3),
+            refusal=probability(0.2, 0.05, 0.5),
+            false_404=probability(0.2, 0.02, 0.3),
+            slow_network=probability(0.2, 0.02, 0.4),
+            webhook_lost=probability(0.3, 0.1, 0.9),
+            webhook_duplicated=probability(0.3, 0.1, 0.9),
+            concurrency_limit=rng.choice((0, 0, 0, 1, 2)),
+            max_queue_time=min(horizon, 300.0) if not long else horizon / 20,
+            max_run_time=min(2 * horizon, 300.0) if not long else horizon / 4,
+            key_retention=window + 240.0 if rng.random() < 0.5 else DAY,
+            signs_webhooks=signs,
         ),
         settings=settings,
         horizon=horizon,
-        crashes=times(0.5, 4),
-        aimed=some(0.3, 0.02, 0.3),
-        terminations=times(0.3, 3),
-        downtime=chance.choice((2.0, MINUTE, HOUR if long else MINUTE, horizon)),
-        jumps=some(0.3, 0.3, 1.0),
-        restores=chance.random() < 0.12,
-        disk_trouble=times(0.25, 3),
-        commit_fails=some(0.15, 0.01, 0.2),
-        disk_breaks=some(0.1, 0.005, 0.05),
-        slowness=chance.choice((0.0005, 0.003, 0.1)),
-        outages=times(0.35, 3),
-        answers_lost=some(0.3, 0.02, 0.3),
-        longest_outage=30 * HOUR if long else horizon,
+        crashes=count(0.5, 4),
+        targeted_ends=probability(0.3, 0.02, 0.3),
+        sigterms=count(0.3, 3),
+        max_downtime=rng.choice((2.0, MINUTE, HOUR if long else MINUTE, horizon)),
+        wall_clock_changes=probability(0.3, 0.3, 1.0),
+        restores=rng.random() < 0.12,
+        disk_faults=count(0.25, 3),
+        commit_failure=probability(0.15, 0.01, 0.2),
+        io_error=probability(0.1, 0.005, 0.05),
+        commit_time=rng.choice((0.0005, 0.003, 0.1)),
+        outages=count(0.35, 3),
+        response_loss=probability(0.3, 0.02, 0.3),
+        max_outage=30 * HOUR if long else horizon,
         outage_kinds=("refuses", "silent", "503", "429", "404"),
     )
-    if chance.random() < 0.5:
-        theme = chance.choice(THEMES)
-        theme(planned, chance)
+    if rng.random() < 0.5:
+        theme = rng.choice(THEMES)
+        theme(planned, rng)
         planned.theme = theme.__name__.strip("_")
     return planned
 
 
-def _wrong_calendar(planned: Plan, chance: random.Random) -> None:
-    """Long pauses after which the calendar is another one, while something is open that has an age."""
-    planned.jumps, planned.crashes, planned.aimed = 1.0, max(planned.crashes, 2), 0.3
-    planned.downtime = max(planned.horizon, HOUR)
-    planned.first_skew = chance.choice((0.0, -20 * DAY))
-    planned.moods.lost_after = max(planned.moods.lost_after, 0.4)
-    planned.moods.limit = chance.choice((0, 1, 2))
-    planned.habits.start_timeout, planned.habits.asks_again = chance.choice((0.0, 0.7)), 1.0
-    planned.habits.again_most = 3 * HOUR
+def _wrong_wall_clock(planned: Plan, rng: random.Random) -> None:
+    """The wall clock changes during long downtimes, while generations wait whose age matters."""
+    planned.wall_clock_changes, planned.crashes, planned.targeted_ends = 1.0, max(planned.crashes, 2), 0.3
+    planned.max_downtime = max(planned.horizon, HOUR)
+    planned.initial_wall_skew = rng.choice((0.0, -20 * DAY))
+    planned.upstream.response_lost = max(planned.upstream.response_lost, 0.4)
+    planned.upstream.concurrency_limit = rng.choice((0, 1, 2))
+    planned.caller.sets_start_timeout, planned.caller.submits_again = rng.choice((0.0, 0.7)), 1.0
+    planned.caller.max_resubmit_delay = 3 * HOUR
 
 
-def _old_copy(planned: Plan, chance: random.Random) -> None:
-    """Copies are made, and one of them is restored."""
-    planned.restores, planned.crashes, planned.aimed = True, max(planned.crashes, 2), 0.2
-    planned.customers = max(planned.customers, 5)
-    planned.settings = replace(planned.settings, upstream_concurrency=chance.choice((0, 1, 1)))
-    planned.habits.v1 = chance.choice((0.0, 0.8))
-    planned.moods.queue_most, planned.moods.run_most = 3.0, 15.0
-    planned.downtime = chance.choice((2.0, MINUTE, planned.horizon))
+def _old_copy(planned: Plan, rng: random.Random) -> None:
+    """Copies of the store are made and restored, with several callers and frequent crashes."""
+    planned.restores, planned.crashes, planned.targeted_ends = True, max(planned.crashes, 2), 0.2
+    planned.caller_count = max(planned.caller_count, 5)
+    planned.settings = replace(planned.settings, upstream_concurrency=rng.choice((0, 1, 1)))
+    planned.caller.uses_v1 = rng.choice((0.0, 0.8))
+    planned.upstream.max_queue_time, planned.upstream.max_run_time = 3.0, 15.0
+    planned.max_downtime = rng.choice((2.0, MINUTE, planned.horizon))
 
 
-def _absent(planned: Plan, chance: random.Random) -> None:
-    """Watchers are away most of the time, and customers delete what has ended."""
-    planned.habits.leaves, planned.habits.deletes, planned.habits.away = 0.9, 0.9, 600.0
-    planned.habits.horizon = min(planned.habits.horizon, 600.0)
-    planned.moods.run_most = min(planned.moods.run_most, 60.0)
+def _absent_callers(planned: Plan, rng: random.Random) -> None:
+    """Watchers are disconnected most of the time, and callers delete generations that have ended."""
+    planned.caller.leaves, planned.caller.deletes, planned.caller.max_disconnected = 0.9, 0.9, 600.0
+    planned.caller.horizon = min(planned.caller.horizon, 600.0)
+    planned.upstream.max_run_time = min(planned.upstream.max_run_time, 60.0)
 
 
-def _rolling(planned: Plan, chance: random.Random) -> None:
-    """SIGTERM again and again, with a slow disk."""
-    planned.terminations, planned.slowness = 4, chance.choice((0.01, 0.1, 0.3))
-    planned.aimed_ends = 1.0
-    planned.aimed = 0.4
+def _repeated_sigterm(planned: Plan, rng: random.Random) -> None:
+    """The gateway receives SIGTERM again and again, often during a commit or a submission, and the disk is slow."""
+    planned.sigterms, planned.commit_time = 4, rng.choice((0.01, 0.1, 0.3))
+    planned.sigterm_share = 1.0
+    planned.targeted_ends = 0.4
 
 
-def _bad_disk(planned: Plan, chance: random.Random) -> None:
-    """The disk fails while callers come, leave, and delete."""
-    planned.disk_trouble, planned.commit_fails = 3, chance.choice((0.0, 0.2))
-    planned.habits.leaves, planned.habits.deletes = 0.5, 0.5
-    planned.moods.slow = planned.moods.slow and 0.1
+def _failing_disk(planned: Plan, rng: random.Random) -> None:
+    """The disk fails while callers leave their calls and delete generations."""
+    planned.disk_faults, planned.commit_failure = 3, rng.choice((0.0, 0.2))
+    planned.caller.leaves, planned.caller.deletes = 0.5, 0.5
+    planned.upstream.slow_network = planned.upstream.slow_network and 0.1
 
 
-def _long_silence(planned: Plan, chance: random.Random) -> None:
-    """For more than a day Higgsfield knows nothing."""
+def _long_outage(planned: Plan, rng: random.Random) -> None:
+    """Higgsfield has a single outage of about a day. Mostly it responds with 404 to every call about a request."""
     planned.horizon = 4 * DAY
-    planned.moods.run_least, planned.moods.run_most, planned.moods.queue_most = 10 * HOUR, 2 * DAY, HOUR
+    planned.upstream.min_run_time, planned.upstream.max_run_time, planned.upstream.max_queue_time = (
+        10 * HOUR,
+        2 * DAY,
+        HOUR,
+    )
     planned.settings = replace(planned.settings, poll_min=600.0, poll_max=1800.0)
-    planned.outages, planned.longest_outage = 1, 34 * HOUR
-    planned.shortest_outage, planned.outages_within = 22 * HOUR, 0.1
+    planned.outages, planned.max_outage = 1, 34 * HOUR
+    planned.min_outage, planned.outage_window = 22 * HOUR, 0.1
     planned.outage_kinds = ("404", "404", "silent", "503")
-    planned.habits.horizon = HOUR
+    planned.caller.horizon = HOUR
 
 
-THEMES = (_wrong_calendar, _wrong_calendar, _old_copy, _rolling, _bad_disk, _absent, _long_silence)
-"""Troubles that have to come together to do harm; half of the seeds have one of them."""
+THEMES = (
+    _wrong_wall_clock,
+    _wrong_wall_clock,
+    _old_copy,
+    _repeated_sigterm,
+    _failing_disk,
+    _absent_callers,
+    _long_outage,
+)
+"""Combinations of faults that do harm only together. Half of the seeds have one of them. The first is listed twice, and
+so chosen twice as often."""
 
 
 @cache
@@ -226,14 +266,14 @@ def _settings() -> Settings:
 
 @cache
 def _scratch() -> Path:
-    """A folder in memory, where there is one."""
+    """Return a temporary folder, in memory if the machine has /dev/shm."""
     parent = Path("/dev/shm")
     return Path(tempfile.mkdtemp(prefix="simulation-", dir=parent if os.access(parent, os.W_OK) else None))
 
 
 @cache
 def _template() -> Path:
-    """An empty store of the present schema."""
+    """Return the path of an empty store with the present schema, which each run copies."""
     path = _scratch() / "template.db"
     connection = files.prepare(path)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -242,35 +282,35 @@ def _template() -> Path:
 
 
 def simulate(seed: int, *, keep_trace: bool = False) -> Report:
-    """Run one seed."""
-    loop = SimulatedLoop(MOST_STEPS)
+    """Run one seed and check the result. `keep_trace` keeps the lines of the trace for the report."""
+    loop = SimulatedLoop(MAX_STEPS)
     world = World(seed, loop, keep_trace=keep_trace)
     folder = _scratch() / "run"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     collecting = gc.isenabled()
-    gc.disable()  # when garbage is found must not depend on what was run before
+    gc.disable()  # a collection at a time that depends on earlier runs would break the replay
     planned, template = plan(seed), _template()
     try:
-        with taken_over(world, max(20.0, planned.horizon / 500)):
+        with simulated_environment(world, max(20.0, planned.horizon / 500)):
             simulation = _Simulation(world, planned, Disk(world, folder, template), folder)
             try:
                 loop.run_until_complete(simulation.run())
-            except (TooManyStepsError, NothingToDoError) as error:
-                simulation.evidence.ended_by_itself = False
-                world.tell(type(error).__name__)
-            simulation.end()
+            except (StepLimitError, DeadlockError) as error:
+                simulation.evidence.finished = False
+                world.record(type(error).__name__)
+            simulation.close()
             wrong = violations(simulation.evidence)
     finally:
-        _forget(loop)
+        _close_loop(loop)
         if collecting:
             gc.enable()
     return Report(seed, wrong, world.fingerprint(), loop.steps, world.trace, repr(planned))
 
 
-def _forget(loop: SimulatedLoop) -> None:
-    """Let go of everything that is still under way."""
-    forget(asyncio.all_tasks(loop))
+def _close_loop(loop: SimulatedLoop) -> None:
+    """Discard all tasks and timers, and close the loop."""
+    discard_tasks(asyncio.all_tasks(loop))
     loop._ready.clear()  # type: ignore[attr-defined]
     loop._scheduled.clear()  # type: ignore[attr-defined]
     asyncio.set_event_loop(None)
@@ -283,196 +323,203 @@ class _Simulation:
         self.plan = planned
         self.disk = disk
         self.server = Server(world, disk, replace(planned.settings, store_path=disk.path))
-        self.higgsfield = Higgsfield(world, planned.moods, self.server.webhook)
+        self.higgsfield = Higgsfield(world, planned.upstream, self.server.deliver_webhook)
         self.server.higgsfield = self.higgsfield
-        self.customers = [Customer(world, self.server, planned.habits, number) for number in range(planned.customers)]
-        self.watchers = [Watcher(world, self.server, planned.habits, f"tenant-{number}") for number in range(2)]
+        self.callers = [Caller(world, self.server, planned.caller, number) for number in range(planned.caller_count)]
+        self.watchers = [Watcher(world, self.server, planned.caller, f"tenant-{number}") for number in range(2)]
         self.evidence = Evidence(
-            histories=[customer.history for customer in self.customers],
-            models=[watcher.model for watcher in self.watchers],
+            histories=[caller.history for caller in self.callers],
+            views=[watcher.view for watcher in self.watchers],
             ledger=self.higgsfield.ledger,
-            logged=world.logged,
+            defects=world.defects,
             terminations=self.server.terminations,
             uncertain_timeout=planned.settings.uncertain_timeout,
             drain=planned.settings.drain,
             retention=planned.settings.retention,
         )
-        self._crashes = planned.crashes
-        world.skew = planned.first_skew
-        self._undeclared = False
-        disk.slowness = planned.slowness
-        disk.fails, disk.breaks = planned.commit_fails, planned.disk_breaks
-        disk.on_commit = self.higgsfield.on_submit = self._aim
-        self.server.answers_lost = planned.answers_lost
+        self._crashes_left = planned.crashes
+        world.wall_skew = planned.initial_wall_skew
+        self._restore_undeclared = False
+        disk.commit_time = planned.commit_time
+        disk.commit_failure, disk.io_error = planned.commit_failure, planned.io_error
+        disk.on_commit = self.higgsfield.on_submit = self._target_next_steps
+        self.server.response_loss = planned.response_loss
 
     async def run(self) -> None:
         world, horizon = self.world, self.plan.horizon
-        serving = world.outside(self._serve())
-        weather = [world.outside(self._weather()), world.outside(self._probe())]
-        living = [world.outside(customer.live()) for customer in self.customers]
+        serving, injecting = world.spawn(self._serve()), world.spawn(self._inject_faults())
+        _monitoring = world.spawn(self._monitor())
+        caller_tasks = [world.spawn(caller.run()) for caller in self.callers]
         for watcher in self.watchers:
-            world.outside(watcher.live())
+            world.spawn(watcher.run())
         await self.world.sleep(horizon)
-        self._calm_down()
-        weather[0].cancel()
-        await asyncio.wait(living, timeout=QUIET_MOST)
-        await self._settled()
-        for customer in self.customers:
-            await customer.conclude()
-        await self.world.sleep(HOUR)  # the most patient watcher has come back
-        self.evidence.over_at = world.now
+        self._stop_faults()
+        injecting.cancel()
+        await asyncio.wait(caller_tasks, timeout=SETTLE_TIME)
+        await self._wait_until_settled()
+        for caller in self.callers:
+            await caller.get_final()
+        await self.world.sleep(HOUR)  # by then every watcher has reconnected
+        self.evidence.ended_at = world.now
         self._measure()
         serving.cancel()
-        del weather
 
-    def end(self) -> None:
-        """Let go of the last process."""
-        running = self.server.running
-        self.evidence.crashes += [(number, 0.0) for number, _, out in self.server.terminations if out is None]
-        self.disk.let_go()
-        if running is not None:
-            running.life.dead = True
-            running.life.end()
+    def close(self) -> None:
+        """End the last process, and complete the evidence."""
+        instance = self.server.instance
+        self.evidence.crashes += [(number, 0.0) for number, _, ended_at in self.server.terminations if ended_at is None]
+        self.disk.release()
+        if instance is not None:
+            instance.process.dead = True
+            instance.process.kill()
 
     # -- The gateway and its end ---------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        """Start the gateway whenever it has ended."""
+        """Run processes one after another. In between, change the wall clock or restore a copy."""
         world = self.world
         while True:
-            await self.server.run_once(self._prepare)
+            await self.server.run_process(self._plan_end)
             if self.server.refused_starts:
-                self._refused(self.server.refused_starts.pop())
+                self._on_refused_start(self.server.refused_starts.pop())
                 continue
-            if not any(number == self.server.lives for number, _, out in self.server.terminations if out is not None):
-                self.evidence.crashes.append((self.server.lives, world.now))
-            await self.world.sleep(world.between(0.2, max(self.plan.downtime, 0.3)) if world.faults else 1.0)
-            if not world.faults:
+            if not any(
+                number == self.server.process_count
+                for number, _, ended_at in self.server.terminations
+                if ended_at is not None
+            ):
+                self.evidence.crashes.append((self.server.process_count, world.now))
+            await self.world.sleep(
+                world.log_uniform(0.2, max(self.plan.max_downtime, 0.3)) if world.faults_enabled else 1.0
+            )
+            if not world.faults_enabled:
                 continue
-            if world.might(self.plan.jumps):
-                sign = world.chance.choice((-1, 1))
-                world.skew = (
+            if world.draw_fault(self.plan.wall_clock_changes):
+                sign = world.rng.choice((-1, 1))
+                world.wall_skew = (
                     0.0
-                    if world.chance.random() < 0.3
-                    else world.between(MINUTE, 2 * DAY)
+                    if world.rng.random() < 0.3
+                    else world.log_uniform(MINUTE, 2 * DAY)
                     if sign > 0
-                    else -world.between(MINUTE, 40 * DAY)
+                    else -world.log_uniform(MINUTE, 40 * DAY)
                 )
-                world.tell("the calendar is off by", world.skew)
-            if self.plan.restores and self.disk.copied_at is not None and world.might(0.6):
+                world.record("the calendar is off by", world.wall_skew)
+            if self.plan.restores and self.disk.copied_at is not None and world.draw_fault(0.6):
                 self.disk.restore()
                 self.evidence.restores.append((world.now, self.disk.copied_at))
-                self._undeclared = True
+                self._restore_undeclared = True
 
-    def _refused(self, why: str) -> None:
-        """A start was refused: rightly, if there is an older copy, and then the operator has a command for it."""
-        if not self._undeclared:
-            self.world.logged.append(f"a start was refused: {why}")
-        self._undeclared = False
+    def _on_refused_start(self, why: str) -> None:
+        """Declare the store restored after a refused start. The refusal is a defect if no copy was restored."""
+        if not self._restore_undeclared:
+            self.world.defects.append(f"a start was refused: {why}")
+        self._restore_undeclared = False
         self.disk.declare_restored()
 
-    def _prepare(self, life: Life) -> None:
-        """Decide how far this process gets: to some step of it, wherever that is."""
-        if self._crashes and self.world.faults:
-            self._crashes -= 1
-            life.fuse = int(self.world.between(1, 4000))
-        life.burnt = lambda: self._burn(life)
+    def _plan_end(self, process: Process) -> None:
+        """Let a new process end at a random step, while planned crashes are left."""
+        if self._crashes_left and self.world.faults_enabled:
+            self._crashes_left -= 1
+            process.steps_left = int(self.world.log_uniform(1, 4000))
+        process.on_steps_exhausted = lambda: self._end_process(process)
 
-    def _burn(self, life: Life) -> None:
-        running = self.server.running
-        if running is None or running.life is not life or not self.world.faults:
+    def _end_process(self, process: Process) -> None:
+        """Crash a process or send it SIGTERM."""
+        instance = self.server.instance
+        if instance is None or instance.process is not process or not self.world.faults_enabled:
             return
-        if self.world.chance.random() >= self.plan.aimed_ends:
-            self.server.crash(running)
+        if self.world.rng.random() >= self.plan.sigterm_share:
+            self.server.crash(instance)
         else:
-            self.server.terminate(running)
+            self.server.terminate(instance)
 
-    def _aim(self) -> None:
-        """A commit or a submission is under way: now and then the end comes within a few steps."""
-        running = self.server.running
-        if running is not None and self.world.might(self.plan.aimed / 4):
-            running.life.fuse = self.world.chance.randrange(12)
+    def _target_next_steps(self) -> None:
+        """Let the process end within twelve steps, by chance. Called during each commit and submission."""
+        instance = self.server.instance
+        if instance is not None and self.world.draw_fault(self.plan.targeted_ends / 4):
+            instance.process.steps_left = self.world.rng.randrange(12)
 
-    # -- The weather ---------------------------------------------------------------------------------------------------
+    # -- Faults --------------------------------------------------------------------------------------------------------
 
-    async def _weather(self) -> None:
-        """Everything that goes wrong at a random time."""
+    async def _inject_faults(self) -> None:
+        """Run all faults that occur at random times."""
         world, planned = self.world, self.plan
-        coming = [self._outage] * planned.outages + [self._disk_trouble] * planned.disk_trouble
-        coming += [self._terminate] * planned.terminations
+        faults = [self._outage] * planned.outages + [self._disk_fault] * planned.disk_faults
+        faults += [self._terminate] * planned.sigterms
         if planned.restores:
-            coming += [self._back_up] * 5
-        if planned.jumps and world.chance.random() < 0.2:
-            coming.append(self._jump)
-        await asyncio.gather(*(self._some_time(what) for what in coming))
+            faults += [self._make_copy] * 5
+        if planned.wall_clock_changes and world.rng.random() < 0.2:
+            faults.append(self._change_wall_clock)
+        await asyncio.gather(*(self._at_random_time(fault) for fault in faults))
 
-    async def _some_time(self, what) -> None:  # type: ignore[no-untyped-def]
-        within = self.plan.outages_within if what == self._outage else 0.8
-        await self.world.sleep(self.world.chance.random() * self.plan.horizon * within)
-        await what()
+    async def _at_random_time(self, fault: Callable[[], Awaitable[None]]) -> None:
+        window = self.plan.outage_window if fault == self._outage else 0.8
+        await self.world.sleep(self.world.rng.random() * self.plan.horizon * window)
+        await fault()
 
     async def _outage(self) -> None:
-        moods, world = self.higgsfield.moods, self.world
-        moods.outage = world.chance.choice(self.plan.outage_kinds)
-        world.tell("Higgsfield:", moods.outage)
-        await self.world.sleep(world.between(self.plan.shortest_outage, self.plan.longest_outage))
-        moods.outage = ""
-        world.tell("Higgsfield is back")
+        behaviour, world = self.higgsfield.behaviour, self.world
+        behaviour.outage = world.rng.choice(self.plan.outage_kinds)
+        world.record("Higgsfield:", behaviour.outage)
+        await self.world.sleep(world.log_uniform(self.plan.min_outage, self.plan.max_outage))
+        behaviour.outage = ""
+        world.record("Higgsfield is back")
 
-    async def _disk_trouble(self) -> None:
+    async def _disk_fault(self) -> None:
         world = self.world
-        self.disk.become(world.chance.choice((FULL, READ_ONLY, "hangs")))
-        await self.world.sleep(world.between(0.05, 10 * MINUTE))
-        self.disk.become("")
+        self.disk.set_state(world.rng.choice((FULL, READ_ONLY, HANGS)))
+        await self.world.sleep(world.log_uniform(0.05, 10 * MINUTE))
+        self.disk.set_state("")
 
     async def _terminate(self) -> None:
-        self.server.terminate(self.server.running)
+        self.server.terminate(self.server.instance)
 
-    async def _back_up(self) -> None:
-        if self.world.chance.random() < 0.7:
-            self.disk.back_up()
+    async def _make_copy(self) -> None:
+        if self.world.rng.random() < 0.7:
+            self.disk.make_copy()
 
-    async def _jump(self) -> None:
-        self.world.skew += self.world.chance.choice((-1, 1)) * self.world.between(1.0, 2 * DAY)
-        self.world.tell("the calendar jumps to", self.world.skew)
+    async def _change_wall_clock(self) -> None:
+        self.world.wall_skew += self.world.rng.choice((-1, 1)) * self.world.log_uniform(1.0, 2 * DAY)
+        self.world.record("the calendar jumps to", self.world.wall_skew)
 
-    def _calm_down(self) -> None:
+    def _stop_faults(self) -> None:
         world = self.world
-        world.tell("faults stop")
-        world.faults = False
-        world.skew = 0.0
-        self.higgsfield.moods.outage = ""
-        self.disk.become("")
-        self.disk.slowness = 0.001
+        world.record("faults stop")
+        world.faults_enabled = False
+        world.wall_skew = 0.0
+        self.higgsfield.behaviour.outage = ""
+        self.disk.set_state("")
+        self.disk.commit_time = 0.001
 
-    async def _probe(self) -> None:
-        """Look at what the gateway reports of its health, and how busy the disk is."""
+    async def _monitor(self) -> None:
+        """Check from time to time whether the gateway reports a hanging disk, and count attempted commits."""
         world, disk, evidence = self.world, self.disk, self.evidence
         while True:
-            await self.world.sleep(10.0 if world.faults and (disk.state or self.plan.horizon < HOUR) else 600.0)
-            if disk.attempts and len(disk.attempts) > evidence.busiest:
-                recent = sum(at > world.now - 10.0 for at in disk.attempts)
-                evidence.busiest = max(evidence.busiest, recent)
-            running = self.server.running
-            silent = disk.silent_since is not None and world.now - disk.silent_since > 60.0
-            if silent and running is not None and running.accepts:
-                core = running.core
+            await self.world.sleep(10.0 if world.faults_enabled and (disk.state or self.plan.horizon < HOUR) else 600.0)
+            if disk.commit_attempts and len(disk.commit_attempts) > evidence.most_commits:
+                recent = sum(at > world.now - 10.0 for at in disk.commit_attempts)
+                evidence.most_commits = max(evidence.most_commits, recent)
+            instance = self.server.instance
+            hanging = disk.hanging_since is not None and world.now - disk.hanging_since > 60.0
+            if hanging and instance is not None and instance.accepting:
+                core = instance.core
                 if not core.service.draining and not core.store.trouble:
-                    evidence.hidden_hangs.append(world.now)
+                    evidence.unreported_hangs.append(world.now)
 
     # -- The end -------------------------------------------------------------------------------------------------------
 
-    async def _settled(self) -> None:
-        """Return when nothing is open any more, or when that has taken too long."""
-        until = self.world.now + QUIET_MOST
+    async def _wait_until_settled(self) -> None:
+        """Return when every generation in the store is in a final state, or after SETTLE_TIME."""
+        until = self.world.now + SETTLE_TIME
         while self.world.now < until:
             await self.world.sleep(120.0)
-            running = self.server.running
-            if running is None or not running.accepts:
+            instance = self.server.instance
+            if instance is None or not instance.accepting:
                 continue
             reader = sqlite3.connect(self.disk.path)
             try:
-                held = f"AND state <> {State.UNCERTAIN.value}" if self.evidence.restores else ""  # for the operator
+                # After a restore, UNCERTAIN generations are held until the operator decides.
+                held = f"AND state <> {State.UNCERTAIN.value}" if self.evidence.restores else ""
                 (open_ones,) = reader.execute(f"SELECT count(*) FROM generations WHERE done = 0 {held}").fetchone()
             finally:
                 reader.close()
@@ -480,8 +527,8 @@ class _Simulation:
                 return
 
     def _measure(self) -> None:
-        running = self.server.running
-        if running is None:
+        instance = self.server.instance
+        if instance is None:
             return
-        self.evidence.tasks_left = len(running.life.running())
+        self.evidence.tasks_left = len(instance.process.unfinished_tasks())
         self.evidence.timers_left = self.world.loop.timers()

@@ -1,4 +1,4 @@
-"""A seed is a whole story: it is the same in every process, and the command prints how to see it again."""
+"""A seed determines a run completely, and the command can replay it."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_a_seed_replays_exactly_in_every_process() -> None:
     assert len(set(fingerprints[0].values())) == len(SEEDS)
 
 
-def test_the_trace_changes_nothing() -> None:
+def test_keeping_the_trace_does_not_change_the_run() -> None:
     assert simulate(901, keep_trace=True).fingerprint == simulate(901).fingerprint
 
 
-def test_every_theme_comes() -> None:
+def test_every_theme_occurs() -> None:
     themes = {plan(seed).theme for seed in range(300)}
     assert themes == {"", *(theme.__name__.strip("_") for theme in THEMES)}
 

@@ -1,4 +1,4 @@
-"""What everything in one run shares: the seed's choices, the true time, the machine's calendar, the trace."""
+"""The state that all parts of one run share: random numbers, the true time, the wall clock and the trace."""
 
 from __future__ import annotations
 
@@ -16,114 +16,121 @@ from unittest import mock
 from gateway import core
 from gateway.generations import timeline
 from gateway.generations.ports import StoreError
-from tests.simulation.loop import LIFE, SimulatedLoop
+from tests.simulation.loop import CURRENT_PROCESS, SimulatedLoop
 
 SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86_400.0
 
 
 class World:
-    """One run's time, chance and memory. `faults` says whether anything may go wrong still."""
+    """The random numbers, clocks and trace of one run. The same seed gives the same run."""
 
     def __init__(self, seed: int, loop: SimulatedLoop, *, keep_trace: bool = False) -> None:
         self.seed = seed
         self.loop = loop
-        self.chance = random.Random(seed)
-        self.faults = True
-        self.skew = 0.0
-        """What the machine's calendar is ahead of the true time."""
+        self.rng = random.Random(seed)
+        self.faults_enabled = True
+        """Whether faults still occur. Cleared for the last part of a run."""
+        self.wall_skew = 0.0
+        """Seconds by which the wall clock is ahead of the true time; negative if it is behind."""
         self.trace: list[str] = []
+        """The recorded lines; empty without `keep_trace`."""
         self._keep_trace = keep_trace
         self._hash = hashlib.blake2b(digest_size=8)
-        self.logged: list[str] = []
-        self._outside: Context = copy_context()
+        self.defects: list[str] = []
+        """Internal defects of the gateway: unexpected exceptions that it logged or let escape."""
+        self._no_process: Context = copy_context()
 
     @property
     def now(self) -> float:
-        """The true time."""
+        """The true time, in seconds since the Unix epoch."""
         return self.loop.now
 
     def wall(self) -> float:
-        """The machine's calendar."""
-        return self.loop.now + self.skew
+        """Return the wall clock of the simulated machine, in seconds since the Unix epoch."""
+        return self.loop.now + self.wall_skew
 
-    def even(self) -> float:
-        """The machine's even clock."""
+    def steady(self) -> float:
+        """Return the steady (monotonic) clock of the simulated machine, in seconds."""
         return self.loop.now - 1_000_000_000.0
 
-    def tell(self, what: str, *about: object) -> None:
-        """Add a line to the trace."""
+    def record(self, what: str, *about: object) -> None:
+        """Add a line with the true time to the trace, and so to the fingerprint."""
         line = f"{self.loop.now:.6f} {what} {' '.join(map(str, about))}"
         self._hash.update(line.encode())
         if self._keep_trace:
             self.trace.append(line)
 
     def fingerprint(self) -> str:
-        """Return a hash of the trace: equal runs have equal ones."""
+        """Return a hash of the whole trace, with which two runs can be compared."""
         return self._hash.hexdigest()
 
-    def might(self, probability: float) -> bool:
-        """Whether something of that probability happens now; nothing does once faults have stopped."""
-        return self.faults and probability > 0 and self.chance.random() < probability
+    def draw_fault(self, probability: float) -> bool:
+        """Return whether a fault of this probability occurs now.
 
-    def between(self, least: float, most: float) -> float:
-        """A time between, each order of magnitude as likely as the next."""
-        return float(least * (most / least) ** self.chance.random())
+        Always False after faults have stopped. No random number is drawn then, nor for a probability of 0.
+        """
+        return self.faults_enabled and probability > 0 and self.rng.random() < probability
 
-    def outside(self, work: Any) -> asyncio.Task[Any]:
-        """Run it as a task that no process owns."""
-        return self._outside.copy().run(self.loop.create_task, work)
+    def log_uniform(self, least: float, most: float) -> float:
+        """Return a random number between `least` and `most` from a log-uniform distribution."""
+        return float(least * (most / least) ** self.rng.random())
+
+    def spawn(self, work: Any) -> asyncio.Task[Any]:
+        """Start a task that belongs to no process, so that no crash ends it."""
+        return self._no_process.copy().run(self.loop.create_task, work)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until so many seconds of simulated time have passed; no real time passes."""
+        """Wait for this many seconds of simulated time."""
         await asyncio.sleep(seconds)
 
-    def later(self, seconds: float, call: Any, *arguments: Any) -> None:
-        """Call it after so many seconds, even if the process that planned it has ended."""
-        self.loop.call_later(seconds, call, *arguments, context=self._outside)
+    def call_later(self, seconds: float, call: Any, *arguments: Any) -> None:
+        """Call a function after this many seconds, even if the process that set the timer has ended by then."""
+        self.loop.call_later(seconds, call, *arguments, context=self._no_process)
 
 
-class _ErrorLog(logging.Handler):
-    """Keeps what the gateway logs as its own error."""
+class _ErrorLogHandler(logging.Handler):
+    """Records errors that the gateway logs. One with an exception other than StoreError is a defect."""
 
     def __init__(self, world: World) -> None:
         super().__init__(logging.ERROR)
         self.world = world
 
     def emit(self, record: logging.LogRecord) -> None:
-        life = LIFE.get()
-        if life is not None and life.dead:
+        process = CURRENT_PROCESS.get()
+        if process is not None and process.dead:
             return
-        self.world.tell("log", record.getMessage())
+        self.world.record("log", record.getMessage())
         if record.exc_info is not None and not isinstance(record.exc_info[1], StoreError | None):
             error = record.exc_info[1]
-            self.world.logged.append(f"{record.getMessage()}: {type(error).__name__}: {error}")
+            self.world.defects.append(f"{record.getMessage()}: {type(error).__name__}: {error}")
 
 
 @contextlib.contextmanager
-def taken_over(world: World, rhythm: float) -> Iterator[None]:
-    """Have everything that would come from the machine come from the seed, and read the world's calendar.
+def simulated_environment(world: World, check_interval: float) -> Iterator[None]:
+    """Replace the machine's random numbers and clocks with those of the world, and record errors of the gateway.
 
-    `rhythm`: seconds between looks that only wait for news, which would cost more than all the rest over days.
+    `check_interval` is the time in seconds between two writes of buffered timeline records, and between two checks of a
+    failed store. The real intervals are so short that they would take most of the steps of a run that simulates days.
     """
-    chance = random.Random(world.seed ^ 0x5EED)
-    before = random.getstate()
+    rng = random.Random(world.seed ^ 0x5EED)
+    random_state = random.getstate()
     random.seed(world.seed)
     logger = logging.getLogger("gateway")
-    errors, level, propagate = _ErrorLog(world), logger.level, logger.propagate
+    errors, level, propagate = _ErrorLogHandler(world), logger.level, logger.propagate
     logger.addHandler(errors)
     logger.setLevel(logging.ERROR)
     logger.propagate = False
-    calendar = mock.Mock(spec=["time", "perf_counter"], time=world.wall, perf_counter=world.even)
+    clock = mock.Mock(spec=["time", "perf_counter"], time=world.wall, perf_counter=world.steady)
     try:
         with contextlib.ExitStack() as stack:
             patches: list[tuple[Any, str, Any]] = [
-                (os, "urandom", chance.randbytes),
-                (random, "_urandom", chance.randbytes),
-                (timeline, "FLUSH_EVERY", rhythm),
-                (core, "HEAL_EVERY", rhythm),
+                (os, "urandom", rng.randbytes),
+                (random, "_urandom", rng.randbytes),
+                (timeline, "FLUSH_EVERY", check_interval),
+                (core, "HEAL_EVERY", check_interval),
             ]
-            for module in _calendars():
-                patches.append((module, "time", calendar))
+            for module in _modules_with_clocks():
+                patches.append((module, "time", clock))
             for target, name, value in patches:
                 stack.enter_context(mock.patch.object(target, name, value))
             yield
@@ -131,11 +138,11 @@ def taken_over(world: World, rhythm: float) -> Iterator[None]:
         logger.removeHandler(errors)
         logger.setLevel(level)
         logger.propagate = propagate
-        random.setstate(before)
+        random.setstate(random_state)
 
 
-def _calendars() -> list[Any]:
-    """The modules that read the calendar themselves."""
+def _modules_with_clocks() -> list[Any]:
+    """Return the modules of the gateway that read clocks directly, through `time`."""
     from gateway.higgsfield import client, errors
     from gateway.web import webhook
 
