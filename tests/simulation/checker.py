@@ -78,9 +78,9 @@ class _Checker:
     def all(self) -> Iterator[str]:
         evidence = self.evidence
         if not evidence.finished:
-            yield "something goes round in circles: the run took more steps than any should"
+            yield "no progress: the run exceeded the step limit, or deadlocked"
         for text in evidence.defects:
-            yield f"a defect was logged: {text}"
+            yield f"internal defect: {text}"
         for history in evidence.histories:
             for wrong in self._check_key(history):
                 yield f"{history.key}: {wrong}"
@@ -113,7 +113,7 @@ class _Checker:
             error = history.final_error
             gone = error is not None and error.failure.reason is Reason.NOT_FOUND and self._may_be_removed(history)
             if history.ids and not gone:
-                yield f"cannot be got at the end: {error}"
+                yield f"cannot be read at the end: {error}"
             ended = [observation.generation for observation in history.observations if observation.generation.done]
             final = ended[-1] if ended else None
         if final is None:
@@ -139,21 +139,21 @@ class _Checker:
             case State.FAILED | State.CANCELED if not final.request_id:
                 # A refusal frees the key. If the key had several generations, another one may have been charged.
                 if charges and {final.id, *history.ids} == {final.id}:
-                    yield f"{final.state.name} as never accepted, and was charged"
+                    yield f"{final.state.name} as never accepted, but charged"
                 yield from self._check_waits(history, final, at)
             case _:
                 if own is None:
-                    yield f"{final.state.name} by a request {final.request_id or '-'} that is not its own"
+                    yield f"{final.state.name} with the request {final.request_id or '-'}, which is not one of this key"
                 elif own.status(float("inf")) != UPSTREAM_STATUS[final.state]:
-                    yield f"{final.state.name}, and Higgsfield says {own.status(float('inf'))}"
+                    yield f"{final.state.name}, but its status at Higgsfield is {own.status(float('inf'))}"
                 elif (
                     own.deleted_at is None
                     and final.state is State.COMPLETED
                     and [output.url for output in final.outputs] != [own.url]
                 ):
-                    yield "COMPLETED with outputs that are not its own"
+                    yield "COMPLETED with outputs other than those at Higgsfield"
         if own is not None and history.final is not None and final.outputs and self._is_deleted(own):
-            yield "shown with outputs that were removed from Higgsfield"
+            yield "shown with outputs that were deleted at Higgsfield"
 
     def _is_deleted(self, request: Request) -> bool:
         """Return whether the data of a request was deleted, and no restored copy is older than the deletion."""
@@ -168,9 +168,9 @@ class _Checker:
         waited = at - (history.first_submitted_at if len(history.ids) == 1 else submitted_at)
         if failure.reason is Reason.START_TIMEOUT_EXCEEDED and history.start_timeout is not None:
             if waited < history.start_timeout - CLOCK_TOLERANCE:
-                yield f"canceled after {waited:.0f} s of a start_timeout of {history.start_timeout:.0f} s"
+                yield f"canceled after {waited:.0f} s, but start_timeout is {history.start_timeout:.0f} s"
         elif "for a day" in failure.message and waited < DAY - CLOCK_TOLERANCE:
-            yield f"given up after {waited:.0f} s 'for a day'"
+            yield f"given up after {waited:.0f} s instead of a day"
 
     def _check_lost(self, history: History, final: Generation, own: Request | None) -> Iterator[str]:
         sent = [post for post in self.posts.get(history.key, []) if post.sent]
@@ -180,7 +180,7 @@ class _Checker:
         if own is not None:
             yield "LOST, although Higgsfield has its request"
         elif ends and sent and ends[0] - sent[-1].started_at < self.evidence.uncertain_timeout - CLOCK_TOLERANCE:
-            yield f"LOST {ends[0] - sent[-1].started_at:.0f} s after it was sent"
+            yield f"LOST {ends[0] - sent[-1].started_at:.0f} s after it was sent, which is too early"
 
     def _times_shown_final(self, history: History, final: Generation) -> list[float]:
         """Return the times at which a generation was shown in a final state."""
@@ -206,7 +206,7 @@ class _Checker:
                 ended.setdefault(generation.id, observation)
             shown = (generation.state, generation.request_id, generation.outputs, generation.failure)
             if content.setdefault((generation.id, generation.revision), shown) != shown:
-                yield f"revision {generation.revision} was shown with two contents"
+                yield f"revision {generation.revision} was shown with two different contents"
 
     def _check_gaps(self, history: History) -> Iterator[str]:
         for gap in history.gaps:
@@ -221,7 +221,7 @@ class _Checker:
             return
         first_submitted_at = history.first_submitted_at or 0.0
         if not any(first_submitted_at <= at <= uncertain[0].at for _, at in self.evidence.crashes):
-            yield f"{uncertain[0].generation.state.name}, and not a byte of it was ever sent"
+            yield f"{uncertain[0].generation.state.name}, but no byte of it was sent"
 
     # -- Watchers ------------------------------------------------------------------------------------------------------
 
@@ -236,7 +236,7 @@ class _Checker:
         for name, generation in view.generations.items():
             held = generation.state is State.UNCERTAIN and restored
             if not generation.done and not held:
-                yield f"{name} is {generation.state.name} for ever to it"
+                yield f"still shows {name} as {generation.state.name}"
 
     # -- The gateway ---------------------------------------------------------------------------------------------------
 
@@ -248,18 +248,18 @@ class _Checker:
                     yield f"SIGTERM cut the submission of {post.prompt}, although the drain had time left"
         for _, request_id, status in self.ledger.rejected_deliveries:
             if self._exists(request_id):
-                yield f"a true webhook for {request_id} was answered {status}"
+                yield f"a valid webhook for {request_id} was rejected with {status}"
                 break
         for at in evidence.unreported_hangs[:1]:
-            yield f"the disk had hung for a minute at {at:.0f}, and the gateway called itself ready"
+            yield f"the disk had hung for a minute at {at:.0f}, but the gateway was ready"
         for request_id in sorted(self.ledger.polled_too_often)[:1]:
-            yield f"{request_id} was read more than {MAX_STATUS_CALLS} times in ten seconds"
+            yield f"the status of {request_id} was read more than {MAX_STATUS_CALLS} times in ten seconds"
         if evidence.most_commits > MAX_COMMITS:
-            yield f"{evidence.most_commits} commits were tried in ten seconds"
+            yield f"{evidence.most_commits} commits were attempted in ten seconds"
         if evidence.tasks_left > MAX_TASKS:
-            yield f"{evidence.tasks_left} tasks are left when nothing is to be done"
+            yield f"{evidence.tasks_left} tasks are left while the gateway is idle"
         if evidence.timers_left > MAX_TIMERS:
-            yield f"{evidence.timers_left} timers are left when nothing is to be done"
+            yield f"{evidence.timers_left} timers are left while the gateway is idle"
 
     def _was_cut_by_drain(self, post: Post, terminated_at: float) -> bool:
         if post.aborted_at is None or not post.sent or post.aborted_at - post.started_at >= UPSTREAM_TIMEOUT - 1.0:

@@ -157,7 +157,7 @@ def v1_submission_is_repeated() -> Iterator[None]:
         yield
 
 
-@mutation("something goes round in circles", 1)
+@mutation("no progress", 1)
 def full_upstream_is_retried_at_once() -> Iterator[None]:
     """The follower runs in a busy loop while Higgsfield is at its concurrency limit. Found by the simulation."""
     real = Admission.wakes_at
@@ -171,7 +171,7 @@ def full_upstream_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("and not a byte of it was ever sent", 100)
+@mutation("but no byte of it was sent", 100)
 def hanging_lookup_counts_as_sent() -> Iterator[None]:
     """A submission whose DNS lookup hung becomes UNCERTAIN, although its send gate was never called."""
 
@@ -187,7 +187,7 @@ def hanging_lookup_counts_as_sent() -> Iterator[None]:
         yield
 
 
-@mutation("a true webhook for", 60, "wrong_wall_clock")
+@mutation("a valid webhook for", 60, "wrong_wall_clock")
 def stale_signature_is_rejected() -> Iterator[None]:
     """A webhook whose signature is valid but looks stale, because the wall clock is wrong, is rejected for good."""
     real = Signatures.judge
@@ -203,7 +203,7 @@ def stale_signature_is_rejected() -> Iterator[None]:
 # -- The store ---------------------------------------------------------------------------------------------------------
 
 
-@mutation("shown with outputs that were removed", 668, "failing_disk")
+@mutation("shown with outputs that were deleted", 668, "failing_disk")
 def deletion_precedes_its_record() -> Iterator[None]:
     """The data is deleted at Higgsfield first, and the store then fails to record the deletion."""
 
@@ -219,7 +219,7 @@ def deletion_precedes_its_record() -> Iterator[None]:
         yield
 
 
-@mutation("for ever to it", 13)
+@mutation("still shows", 13)
 def deletion_does_not_raise_the_horizon() -> Iterator[None]:
     """A watcher that was disconnected during a deletion is never sent the removal."""
 
@@ -235,7 +235,7 @@ def deletion_does_not_raise_the_horizon() -> Iterator[None]:
         yield
 
 
-@mutation("something goes round in circles", 1890, "failing_disk")
+@mutation("no progress", 1890, "failing_disk")
 def failed_store_write_is_retried_at_once() -> Iterator[None]:
     """A step that the store failed to record is due again at once."""
 
@@ -243,7 +243,7 @@ def failed_store_write_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("called itself ready", 35, "failing_disk")
+@mutation("but the gateway was ready", 35, "failing_disk")
 def hanging_disk_is_not_detected() -> Iterator[None]:
     """Writes wait for a hanging disk, and /readyz does not report it."""
     with replaced(Writer, "_watch", lambda self: None):
