@@ -100,14 +100,14 @@ class Disk:
             source.close()
             target.close()
         self.copied_at = self.world.now
-        self.world.record("backup")
+        self.world.record("copied the store")
 
     def restore(self) -> None:
         """Replace the store with the copy. Only possible while no process is running."""
         for tail in ("", "-wal", "-shm"):
             Path(f"{self.path}{tail}").unlink(missing_ok=True)
         shutil.copyfile(self._copy, self.path)
-        self.world.record("restored the backup of", self.copied_at)
+        self.world.record("restored the copy made at", self.copied_at)
 
     def declare_restored(self) -> None:
         """Declare the store restored, as an operator does with `hfgateway migrate --restored`."""
@@ -184,11 +184,11 @@ class _Connection:
         if disk.state == FULL:
             raise sqlite3.OperationalError(FULL)
         if world.draw_fault(disk.commit_failure):
-            world.record("a commit fails")
+            world.record("commit failed")
             raise sqlite3.OperationalError(FULL)
         if world.draw_fault(disk.io_error):
             stored = world.rng.random() < 0.5
-            world.record("the disk breaks under a commit;", "stored" if stored else "not stored")
+            world.record("I/O error during a commit,", "stored" if stored else "not stored")
             if stored:
                 self._real.execute("COMMIT")
             raise sqlite3.OperationalError(IO_ERROR)

@@ -98,7 +98,7 @@ class Server:
             await core.start()
         except StoreFileError as error:
             self.refused_starts.append(str(error))
-            self.world.call_later(0.0, self._on_end, instance, "refuses to start")
+            self.world.call_later(0.0, self._on_end, instance, "refused to start")
             return
         except Exception as error:
             if instance.process.dead:
@@ -119,7 +119,7 @@ class Server:
         """End the process of an instance at once, as `kill -9` does."""
         if instance is not None and not instance.process.dead:
             instance.process.dead = True
-            self.world.call_later(0.0, self._on_end, instance, "is dead")
+            self.world.call_later(0.0, self._on_end, instance, "crashed")
 
     def terminate(self, instance: Instance | None) -> None:
         """Send SIGTERM to the process of an instance, unless it has received it or ended."""
@@ -143,7 +143,7 @@ class Server:
             task.cancel()
         await instance.core.close()
         self.terminations.append((instance.process.number, instance.terminated_at or 0.0, self.world.now))
-        self.world.call_later(0.0, self._on_end, instance, "has ended")
+        self.world.call_later(0.0, self._on_end, instance, "stopped")
 
     def _kill_if_running(self, instance: Instance) -> None:
         if not instance.ended.done():
@@ -255,7 +255,7 @@ class Server:
         instance.calls.pop(task, None)
         error = self._error_of(task)
         if self.world.draw_fault(self.response_loss):
-            error = NotConnectedError("the answer was lost")
+            error = NotConnectedError("the response was lost")
         if error is not None:
             self.world.call_later(self._latency(), _set_error, response, error)
         else:
@@ -267,7 +267,7 @@ class Server:
 
     def _error_of(self, task: SimulatedTask) -> BaseException | None:
         if task.cancelled():
-            return NotConnectedError("the server let go of the call")
+            return NotConnectedError("the server canceled the call")
         error = task.exception()
         if error is not None and not isinstance(error, GatewayError):
             self.world.defects.append(f"a call failed in the gateway: {type(error).__name__}: {error}")

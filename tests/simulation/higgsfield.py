@@ -177,7 +177,7 @@ class Higgsfield:
             await self._connect(connect)
             gate = send_gate.get()
             if gate is not None and not gate():
-                raise httpx.ConnectTimeout("the gate is closed")
+                raise httpx.ConnectTimeout("the send gate is closed")
             if post is not None:
                 post.sent = True
                 self.on_submit()
@@ -195,7 +195,7 @@ class Higgsfield:
             raise
         finally:
             if post is not None:
-                world.record("post ends", post.prompt, post.sent, post.response_received)
+                world.record("post ended", post.prompt, f"sent={post.sent}", f"response={post.response_received}")
 
     def _post(self, method: str, target: str, body: bytes) -> Post | None:
         if sending.get() != "submit call":
@@ -243,7 +243,7 @@ class Higgsfield:
         if world.draw_fault(behaviour.no_response / 2):
             return
         if world.draw_fault(behaviour.response_lost):
-            world.record("an answer is lost:", method, target)
+            world.record("response lost:", method, target)
             world.call_later(self._latency(), _resolve, response, None)
             return
         if world.draw_fault(behaviour.server_error_after):

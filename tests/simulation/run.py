@@ -403,7 +403,7 @@ class _Simulation:
                     if sign > 0
                     else -world.log_uniform(MINUTE, 40 * DAY)
                 )
-                world.record("the calendar is off by", world.wall_skew)
+                world.record("wall clock skew", world.wall_skew)
             if self.plan.restores and self.disk.copied_at is not None and world.draw_fault(0.6):
                 self.disk.restore()
                 self.evidence.restores.append((world.now, self.disk.copied_at))
@@ -460,10 +460,10 @@ class _Simulation:
     async def _outage(self) -> None:
         behaviour, world = self.higgsfield.behaviour, self.world
         behaviour.outage = world.rng.choice(self.plan.outage_kinds)
-        world.record("Higgsfield:", behaviour.outage)
+        world.record("outage", behaviour.outage)
         await self.world.sleep(world.log_uniform(self.plan.min_outage, self.plan.max_outage))
         behaviour.outage = ""
-        world.record("Higgsfield is back")
+        world.record("outage ended")
 
     async def _disk_fault(self) -> None:
         world = self.world
@@ -480,11 +480,11 @@ class _Simulation:
 
     async def _change_wall_clock(self) -> None:
         self.world.wall_skew += self.world.rng.choice((-1, 1)) * self.world.log_uniform(1.0, 2 * DAY)
-        self.world.record("the calendar jumps to", self.world.wall_skew)
+        self.world.record("wall clock skew", self.world.wall_skew)
 
     def _stop_faults(self) -> None:
         world = self.world
-        world.record("faults stop")
+        world.record("faults stopped")
         world.faults_enabled = False
         world.wall_skew = 0.0
         self.higgsfield.behaviour.outage = ""
