@@ -8,8 +8,8 @@ from pathlib import Path
 
 EVERY = 5.0
 """Seconds between checks."""
-WORTHWHILE = 1.05
-"""Trim only if memory has grown by this factor since the last trim, because returned memory must be requested again."""
+CHANGE = 1.05
+"""The factor by which memory must have changed since the last trim, because returned memory must be requested again."""
 
 
 class Memory:
@@ -18,17 +18,22 @@ class Memory:
     def __init__(self, resident: Callable[[], int], trim: Callable[[], object]) -> None:
         self._resident = resident
         self._trim = trim
-        self._kept = self._before = resident()
+        self._trimmed = self._before = resident()
 
     def check(self) -> None:
-        """Trim after a burst: if memory has grown since the last trim and no longer grows. Call it regularly."""
-        now = self._resident()
-        over, self._before = now < WORTHWHILE * self._before, now
-        if over and now > WORTHWHILE * self._kept:
-            self._trim()
-            now = self._resident()
-            self._kept = self._before = now
-        self._kept = min(self._kept, now)
+        """Trim if memory has changed since the last trim and is steady now. Call it regularly.
+
+        A burst of connections is trimmed twice: once while they are open, and once when they have closed.
+        """
+        before, self._before = self._before, self._resident()
+        if _differ(before, self._before) or not _differ(self._trimmed, self._before):
+            return
+        self._trim()
+        self._trimmed = self._before = self._resident()
+
+
+def _differ(one: int, other: int) -> bool:
+    return max(one, other) > CHANGE * min(one, other)
 
 
 async def trim_after_bursts() -> None:
