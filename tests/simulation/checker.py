@@ -214,13 +214,18 @@ class _Checker:
                 yield f"a watch jumped from revision {gap.before} to {gap.after}"
 
     def _check_uncertain_was_sent(self, history: History) -> Iterator[str]:
-        """UNCERTAIN and LOST require that a byte was sent, or that a process crashed after the first submit call."""
+        """UNCERTAIN and LOST require that a byte was sent, or that a process ended without storing that none was."""
         posts = self.posts.get(history.key, [])
         uncertain = [one for one in history.observations if one.generation.state in {State.UNCERTAIN, State.LOST}]
         if not uncertain or not posts or self.evidence.restores or any(post.sent for post in posts):
             return
         first_submitted_at = history.first_submitted_at or 0.0
-        if not any(first_submitted_at <= at <= uncertain[0].at for _, at in self.evidence.crashes):
+        ends = [at for _, at in self.evidence.crashes] + [
+            ended_at
+            for _, terminated_at, ended_at in self.evidence.terminations
+            if ended_at is not None and ended_at - terminated_at >= self.evidence.drain
+        ]
+        if not any(first_submitted_at <= at <= uncertain[0].at for at in ends):
             yield f"{uncertain[0].generation.state.name}, but no byte of it was sent"
 
     # -- Watchers ------------------------------------------------------------------------------------------------------

@@ -123,10 +123,14 @@ class Disk:
             thread.join()
         world.record("declared restored")
 
-    async def wait_for_commit(self) -> None:
-        """Wait for the duration of a commit, and before that until the disk no longer hangs."""
+    async def wait_for_commit(self, *, delays_writes: bool) -> None:
+        """Wait for the duration of a commit, and before that until the disk no longer hangs.
+
+        `delays_writes` is False for the sync of the mark, for which no caller waits.
+        """
         while self.state == HANGS:
-            self.hanging_since = self.hanging_since or self.world.now
+            if delays_writes:
+                self.hanging_since = self.hanging_since or self.world.now
             signal = asyncio.get_running_loop().create_future()
             self._hanging.append(signal)
             await signal
@@ -153,7 +157,8 @@ class _Worker:
     async def _run_queue(self) -> None:
         try:
             while self._queue:
-                await self._disk.wait_for_commit()
+                function = getattr(self._queue[0], "__func__", None)
+                await self._disk.wait_for_commit(delays_writes=function is not Writer._sync_mark)
                 self._queue.popleft()()
         finally:
             self._task = None

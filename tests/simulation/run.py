@@ -265,16 +265,16 @@ def _settings() -> Settings:
 
 
 @cache
-def _scratch() -> Path:
-    """Return a temporary folder, in memory if the machine has /dev/shm."""
-    parent = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="simulation-", dir=parent if os.access(parent, os.W_OK) else None))
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that is removed when the process exits, in memory if the machine has /dev/shm."""
+    parent = "/dev/shm"
+    return tempfile.TemporaryDirectory(prefix="simulation-", dir=parent if os.access(parent, os.W_OK) else None)
 
 
 @cache
 def _template() -> Path:
     """Return the path of an empty store with the present schema, which each run copies."""
-    path = _scratch() / "template.db"
+    path = Path(_scratch().name) / "template.db"
     connection = files.prepare(path)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -285,7 +285,7 @@ def simulate(seed: int, *, keep_trace: bool = False) -> Report:
     """Run one seed and check the result. `keep_trace` keeps the lines of the trace for the report."""
     loop = SimulatedLoop(MAX_STEPS)
     world = World(seed, loop, keep_trace=keep_trace)
-    folder = _scratch() / "run"
+    folder = Path(_scratch().name) / "run"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     collecting = gc.isenabled()
@@ -300,6 +300,7 @@ def simulate(seed: int, *, keep_trace: bool = False) -> Report:
                 simulation.evidence.finished = False
                 world.record(type(error).__name__)
             simulation.close()
+            world.defects += loop.unhandled_errors
             wrong = violations(simulation.evidence)
     finally:
         _close_loop(loop)
