@@ -18,7 +18,7 @@ from tests.support.running import PATIENCE, Running, eventually, soul
 from tests.support.transports import RpcFailure
 
 STALL = 6.0
-CALLERS = 100
+CALLERS = 20
 
 
 async def test_a_stall_of_six_seconds_cancels_no_submission(running: Running) -> None:

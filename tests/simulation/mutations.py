@@ -243,7 +243,7 @@ def failed_store_write_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("but the gateway was ready", 35, "failing_disk")
+@mutation("but the gateway was ready", 1444, "failing_disk")
 def hanging_disk_is_not_detected() -> Iterator[None]:
     """Writes wait for a hanging disk, and /readyz does not report it."""
     with replaced(Writer, "_watch", lambda self: None):
