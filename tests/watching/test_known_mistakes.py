@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from gateway.generations import feed
 from gateway.generations import watch as watch_module
 from gateway.store.restore import restored
-from gateway.store.writer import Writer
+from gateway.store.writer import Result, Writer
 from harness.history import Recorder, generation_fields, read
 from harness.violations import IndexedHistory
 from harness.watch_checker import WATCH_INVARIANTS
@@ -188,37 +188,51 @@ async def test_a_watch_after_a_future_revision_is_refused(running: Running, done
 
 
 class Held:
-    """Delays the store's announcements of commits until `release`."""
+    """Delays the store's announcements of changed generations until `release`, or until the end of the context."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self._deliver = Writer._deliver
-        self._kept: list[tuple[Writer, Any]] = []
-        monkeypatch.setattr(Writer, "_deliver", lambda writer, results: self._kept.append((writer, results)))
-        self._monkeypatch = monkeypatch
+        self._kept: list[tuple[Writer, Sequence[Result]]] = []
+
+    def __enter__(self) -> Held:
+        deliver, kept = self._deliver, self._kept
+
+        def keep(writer: Writer, results: Sequence[Result]) -> None:
+            # Other commits, such as a correction of the clock, must not block the writer.
+            if any(saved is not None for _, (_, saved), _ in results):
+                kept.append((writer, results))
+            else:
+                deliver(writer, results)
+
+        Writer._deliver = keep  # type: ignore[method-assign]
+        return self
 
     def release(self) -> None:
-        self._monkeypatch.setattr(Writer, "_deliver", self._deliver)
-        for writer, results in self._kept:
+        Writer._deliver = self._deliver  # type: ignore[method-assign]
+        kept, self._kept = self._kept, []
+        for writer, results in kept:
             self._deliver(writer, results)
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 async def test_a_watch_between_a_commit_and_its_announcement_misses_nothing(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running,
 ) -> None:
-    await running.learn_time()
-    held = Held(monkeypatch)
-    submission = asyncio.create_task(running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED)))
-    found: list[Generation] = []
-    async with asyncio.timeout(PATIENCE):
-        while not found:
-            found = list((await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations)
-    name = found[0].id
-    one = asyncio.create_task(watched(running, name))
-    await running.calls_open("WatchGeneration", 1)
-    wanted = pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=[name]))
-    many = asyncio.create_task(collected(running.grpc.stream("WatchGenerations", wanted)))
-    await running.calls_open("WatchGenerations", 1)
-    held.release()
+    with Held() as held:
+        submission = asyncio.create_task(running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED)))
+        found: list[Generation] = []
+        async with asyncio.timeout(PATIENCE):
+            while not found:
+                found = list((await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations)
+        name = found[0].id
+        one = asyncio.create_task(watched(running, name))
+        await running.calls_open("WatchGeneration", 1)
+        wanted = pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=[name]))
+        many = asyncio.create_task(collected(running.grpc.stream("WatchGenerations", wanted)))
+        await running.calls_open("WatchGenerations", 1)
+        held.release()
     assert (await submission).id == name
     await running.finish(name)
     assert await one == [1, 2, 3]
