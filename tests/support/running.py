@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from gateway.app import Gateway
 from gateway.assembly import ClockFrom
 from gateway.config import read_settings
 from gateway.generations.clock import SystemClock
+from gateway.generations.model import Wall
 from gateway.higgsfield.credentials import Credentials
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
@@ -153,8 +155,14 @@ class Running:
         return self.sandbox.ledger
 
     async def learn_time(self) -> None:
-        """Let the gateway learn Higgsfield's time, so that no commit for that disturbs the test later."""
-        await self.gateway._core.trusted_time.learn()
+        """Let the gateway learn Higgsfield's time, so that no commit for that disturbs the test later.
+
+        On a busy machine it may not learn it in time. A Date then lets it try again.
+        """
+        trusted, writer = self.gateway._core.trusted_time, self.gateway._core.store._writer
+        await trusted.learn()
+        trusted.note_date(Wall(time.time()))
+        await eventually(lambda: trusted._placed and not writer._busy and not writer._waiting)
 
     def plan(self, **fault: Any) -> None:
         """Queue a fault in the sandbox; the fields are those of `POST /__plan`."""
