@@ -8,43 +8,49 @@ from pathlib import Path
 
 EVERY = 5.0
 """Seconds between checks."""
-CHANGE = 1.05
-"""The factor by which memory must have changed since the last trim, because returned memory must be requested again."""
+WORTHWHILE = 0.05
+"""Trim for this share of the resident memory, because returned memory must be requested again."""
 
 
 class Memory:
-    """Decides when to trim. `resident` returns the size of this process in bytes; `trim` returns free memory."""
+    """Decides when to trim.
 
-    def __init__(self, resident: Callable[[], int], trim: Callable[[], object]) -> None:
+    `resident` returns the size of this process and `free` the freed memory that the allocator manages, both in bytes.
+    `trim` returns freed memory to the system; the allocator still counts it as free.
+    """
+
+    def __init__(self, resident: Callable[[], int], free: Callable[[], int], trim: Callable[[], object]) -> None:
         self._resident = resident
+        self._free = free
         self._trim = trim
-        self._trimmed = self._before = resident()
+        self._trimmed = self._before = free()
 
     def check(self) -> None:
-        """Trim if memory has changed since the last trim and is steady now. Call it regularly.
-
-        A burst of connections is trimmed twice: once while they are open, and once when they have closed.
-        """
-        before, self._before = self._before, self._resident()
-        if _differ(before, self._before) or not _differ(self._trimmed, self._before):
-            return
-        self._trim()
-        self._trimmed = self._before = self._resident()
-
-
-def _differ(one: int, other: int) -> bool:
-    return max(one, other) > CHANGE * min(one, other)
+        """Trim if enough was freed since the last trim, and no more is being freed. Call it regularly."""
+        before, self._before = self._before, self._free()
+        self._trimmed = min(self._trimmed, self._before)
+        enough = WORTHWHILE * self._resident()
+        if self._before - self._trimmed > enough and self._before - before <= enough:
+            self._trim()
+            self._trimmed = self._before = self._free()
 
 
 async def trim_after_bursts() -> None:
-    """Return memory after bursts until canceled. Does nothing if the C library has no `malloc_trim`."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is None:
+    """Return memory after bursts until canceled. Does nothing if the C library is not glibc 2.33 or newer."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallinfo2"):
         return
-    memory = Memory(_resident, lambda: trim(0))
+    library.mallinfo2.restype = _AllocatorInfo
+    memory = Memory(_resident, lambda: int(library.mallinfo2().free), lambda: library.malloc_trim(0))
     while True:
         await asyncio.sleep(EVERY)
         await asyncio.to_thread(memory.check)
+
+
+class _AllocatorInfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`: ten numbers, of which the ninth is the number of bytes in free blocks."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in (*(f"unused_{number}" for number in range(8)), "free", "unused_9")]
 
 
 def _resident() -> int:

@@ -1,50 +1,69 @@
-"""Free memory is returned to the system once, after a burst."""
+"""Freed memory is returned to the system once, after a burst."""
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
+
+import pytest
+
+from gateway import memory
 from gateway.memory import Memory
+from tests.support.running import eventually
+
+BLOCK = 64 * 1024
+"""Bytes: smaller than the blocks that glibc maps one by one, and returns when they are freed."""
 
 
-def test_free_memory_is_trimmed_when_memory_stops_growing() -> None:
-    held, free, trims = [100], [0], []
+class Process:
+    """A process of 100 bytes, of which `free` are freed. `trims` has the freed memory at each trim."""
 
-    def trim() -> None:
-        trims.append(held[0])
-        held[0] -= free[0]
+    def __init__(self) -> None:
+        self.free = 10
+        self.resident = 100
+        self.trims: list[int] = []
+        self.memory = Memory(lambda: self.resident, lambda: self.free, lambda: self.trims.append(self.free))
 
-    memory = Memory(lambda: held[0], trim)
-    for now in (104, 150, 200):
-        held[0] = now
-        memory.check()
-    assert trims == [], "growth too small to matter, then a burst in progress"
-    free[0] = 90
-    memory.check()
-    assert (trims, held) == ([200], [110])
-    memory.check()
-    assert trims == [200], "the rest is in use"
+    def check(self, *free: int) -> list[int]:
+        """Check once for each value of freed memory; return all trims so far."""
+        for self.free in free:
+            self.memory.check()
+        return self.trims
 
 
-def test_memory_in_use_is_trimmed_only_once() -> None:
-    held, trims = [100], []
-    memory = Memory(lambda: held[0], lambda: trims.append(held[0]))
-    held[0] = 1000
-    for _ in range(10):
-        memory.check()
-    assert trims == [1000]
+def test_freed_memory_is_trimmed_once_when_no_more_is_freed() -> None:
+    process = Process()
+    assert process.check(14) == [], "too little to matter"
+    assert process.check(30, 60) == [], "more is being freed"
+    assert process.check(61, 60, 61) == [61]
 
 
-def test_memory_is_trimmed_again_when_a_burst_has_ended() -> None:
-    held, free, trims = [100], [0], []
+def test_memory_in_use_is_not_trimmed() -> None:
+    process = Process()
+    process.resident = 1000
+    assert process.check(*[10] * 10) == []
 
-    def trim() -> None:
-        trims.append(held[0])
-        held[0] -= free[0]
 
-    memory = Memory(lambda: held[0], trim)
-    for now in (300, 300, 290, 200):  # the connections of a burst stay open, then close one after the other
-        held[0] = now
-        memory.check()
-    assert trims == [300], "the burst is in use, then memory falls"
-    free[0] = 80
-    memory.check()
-    assert (trims, held) == ([300, 200], [120])
+def test_memory_is_trimmed_after_every_burst() -> None:
+    process = Process()
+    assert process.check(60, 60) == [60]
+    assert process.check(20, 20) == [60], "the next burst uses what was freed"
+    assert process.check(60, 60) == [60, 60]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library is not glibc 2.33 or newer")
+async def test_freed_memory_is_returned_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "EVERY", 0.01)
+    trimming = asyncio.create_task(memory.trim_after_bursts())
+    await asyncio.sleep(0)  # it starts, and reads how much is free
+    library = ctypes.CDLL(None)
+    library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    blocks = [library.malloc(BLOCK) for _ in range(1000)]
+    for block in blocks:
+        ctypes.memset(block, 1, BLOCK)
+    used = memory._resident()
+    for block in blocks[:-1]:  # the last one keeps the others from being returned at once
+        library.free(block)
+    await eventually(lambda: memory._resident() < used - 900 * BLOCK)
+    trimming.cancel()
+    library.free(blocks[-1])
