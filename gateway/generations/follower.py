@@ -104,7 +104,7 @@ class Follower:
         if any(generation.waiting for generation in unfinished):
             self._admission.go_slowly(now)
         for generation in unfinished:
-            self._tell_admission(generation)
+            self._update_admission(generation)
             delay = generation.delay if generation.waiting and generation.not_before > now else None
             if delay is not None and self._goes_to_this_account(generation):
                 self._admission.close(generation.id, delay, now, generation.not_before - now)
@@ -121,7 +121,7 @@ class Follower:
             if generation is None:
                 self._forget(one.generation_id)
                 continue
-            self._tell_admission(generation)
+            self._update_admission(generation)
             self._plan(generation)
             if generation.done or generation.missing_since is None:
                 self._suspected.pop(generation.id, None)
@@ -134,7 +134,7 @@ class Follower:
         """Plan a generation again after its attempt has ended."""
         entry = self._feed.entries.get(generation_id)
         if entry is not None:
-            self._tell_admission(entry.generation)
+            self._update_admission(entry.generation)
             self._plan(entry.generation)
         self._wakeup.wake()  # its slot may be free again
 
@@ -168,7 +168,7 @@ class Follower:
         waiting = (next(iter(self._polls.values()), now), self._heap[0][0] if self._heap else now)
         return max(now - min(waiting), 0.0)
 
-    def _tell_admission(self, generation: Generation) -> None:
+    def _update_admission(self, generation: Generation) -> None:
         """Report a generation to the admission, unless it belongs to another account."""
         if self._goes_to_this_account(generation):
             self._admission.track(generation)
@@ -318,7 +318,7 @@ class Follower:
             entry = self._feed.entries.get(name)
             if entry is not None:
                 if entry.generation.waiting:
-                    self._tell_admission(entry.generation)
+                    self._update_admission(entry.generation)
                 self._plan(entry.generation)
             pause = self._put_off.pop(name, 0.0)
             if entry is not None and pause:

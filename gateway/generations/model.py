@@ -15,7 +15,7 @@ Api = Literal["v1", "v2"]
 Steady = NewType("Steady", float)
 """A time in seconds on the clock that never jumps. Ages and time limits use it."""
 Wall = NewType("Wall", float)
-"""A time in seconds since the epoch on the machine's calendar clock, for display and filters."""
+"""A time in seconds since the epoch on the machine's wall clock, for display and filters."""
 GenerationId = NewType("GenerationId", str)
 RequestId = NewType("RequestId", str)
 """Higgsfield's id of a request. Empty: none."""
@@ -101,7 +101,7 @@ class InputKind(StrEnum):
 class Moment(NamedTuple):
     """A reading of both clocks, in seconds since the epoch.
 
-    `steady` never jumps or goes back; ages and time limits use it. `wall` is the calendar time, for display.
+    `steady` never jumps or goes back; ages and time limits use it. `wall` is the time of day, for display.
     """
 
     steady: Steady

@@ -152,7 +152,7 @@ class Sender:
             self._admission.stays_behind(generation.id)
             observation: Observation = Unsent(generation.marker)
         else:
-            self._tell_admission(generation.id, outcome)
+            self._update_admission(generation.id, outcome)
             observation = self._judge(generation, outcome)
         after = await self._settle(generation, observation)
         # Only now, and not if `_settle` fails: an attempt that may have been sent must not look like none.
@@ -186,7 +186,7 @@ class Sender:
         pause = spread(max(due_steps.pause_before_repeat(sends, first), outcome.retry_after or 0.0))
         return Ambiguous(marker, outcome.failure, pause)
 
-    def _tell_admission(self, generation_id: GenerationId, outcome: Outcome) -> None:
+    def _update_admission(self, generation_id: GenerationId, outcome: Outcome) -> None:
         """Report the outcome to the admission, because it concerns the whole account."""
         now = self._clock.moment().steady
         if isinstance(outcome, NotTaken) and outcome.again:

@@ -3,15 +3,15 @@
 Irreversible steps are: giving up a wait, canceling at a start_timeout, LOST, forgetting keys, pruning, and a repeat
 under a key that Higgsfield may have forgotten.
 
-Within one process the steady clock measures ages exactly. Between two processes only the machine's calendar does, and a
-wrong calendar looks like a long pause. The `Date` header of Higgsfield's responses distinguishes the two. Therefore a
-time that an earlier process stored is compared with both clocks: a step is due when both clocks say so (the earlier one
-counts), and a window is open while both say so (the later one counts). A `Correction` records by how much the steady
-clock of a process was off, so that times stored under a wrong calendar keep their true age after it has been put right.
-A process that ended before it read a Date leaves an unplaced correction, and the age of its times is unknown. A step
-that depends on such a time is due only after the present process has run for long enough, and no window since such a
-time is open. A process therefore learns Higgsfield's time before its first POST, so that a crash during that POST
-leaves a time whose age the next process can tell.
+Within one process the steady clock measures ages exactly. Between two processes only the machine's wall clock does, and
+a wrong wall clock looks like a long pause. The `Date` header of Higgsfield's responses distinguishes the two. Therefore
+a time that an earlier process stored is compared with both clocks: a step is due when both clocks say so (the earlier
+one counts), and a window is open while both say so (the later one counts). A `Correction` records by how much the
+steady clock of a process was off, so that times stored under a wrong wall clock keep their true age after it has been
+put right. A process that ended before it read a Date leaves an unplaced correction, and the age of its times is
+unknown. A step that depends on such a time is due only after the present process has run for long enough, and no window
+since such a time is open. A process therefore learns Higgsfield's time before its first POST, so that a crash during
+that POST leaves a time whose age the next process knows.
 
 Reading the Date of each response costs no call. Higgsfield is asked for the time only before an irreversible step,
 before the first submission of a process that has read no Date, when a Date contradicts what is known, and when the

@@ -21,7 +21,7 @@ class Proof(Enum):
 
     NONE = 0
     STALE = 1
-    """Signed with one of the secrets at a different time: a replay, or the gateway's calendar is wrong."""
+    """Signed with one of the secrets at a different time: a replay, or the gateway's wall clock is wrong."""
     VALID = 2
 
 

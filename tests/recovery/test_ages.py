@@ -102,10 +102,10 @@ async def test_an_operator_cannot_reopen_a_retry_window(start: Start) -> None:
 # -- Ended too early ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("calendar", ["ahead at the restart", "behind before it"])
-async def test_a_wrong_clock_does_not_end_a_wait(start: Start, calendar: str) -> None:
+@pytest.mark.parametrize("wall_clock", ["ahead at the restart", "behind before it"])
+async def test_a_wrong_clock_does_not_end_a_wait(start: Start, wall_clock: str) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1, queue_seconds=30 * DAY)
-    before, after = (0.0, 2 * DAY) if calendar == "ahead at the restart" else (-2 * DAY, 2 * DAY)
+    before, after = (0.0, 2 * DAY) if wall_clock == "ahead at the restart" else (-2 * DAY, 2 * DAY)
     await down(running, 1.0, clock_set=before)
     await running.submit(soul("the one that runs", wait_for=STORED))
     patient = await running.submit(soul("patient", wait_for=STORED))

@@ -30,7 +30,7 @@ HOUR, DAY = 3600.0, 86_400.0
 Message = pb.WatchGenerationsResponse
 
 
-class Calendar:
+class Clocks:
     """The gateway's clocks: the real ones plus offsets set by the test. Counts the rounds of retention."""
 
     def __init__(self) -> None:
@@ -50,12 +50,12 @@ class Calendar:
         """Return the clock for a new gateway."""
         return SystemClock(not_before, wall=self.time, monotonic=self.monotonic)
 
-    def let_pass(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         """Advance both clocks."""
         self._passed += seconds
 
     def jump(self, seconds: float) -> None:
-        """Set only the wall clock."""
+        """Move the wall clock only."""
         self._jumped += seconds
 
     async def pruned(self) -> None:
@@ -68,30 +68,30 @@ Start = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
-def calendar(monkeypatch: pytest.MonkeyPatch) -> Calendar:
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     """The clocks; retention runs all the time, and the sandbox sends the true date, which the gateway reads."""
-    calendar = Calendar()
+    clocks = Clocks()
     prune = cores.Core._prune_once
 
     async def counted(self: cores.Core) -> None:
         await prune(self)
-        calendar.rounds += 1
+        clocks.rounds += 1
 
     monkeypatch.setattr(cores.Core, "_prune_once", counted)
     monkeypatch.setattr(cores, "PRUNE_EVERY", 0.02)
-    monkeypatch.setattr("aiohttp.web_response.rfc822_formatted_time", calendar.true_date)
-    return calendar
+    monkeypatch.setattr("aiohttp.web_response.rfc822_formatted_time", clocks.true_date)
+    return clocks
 
 
 @pytest.fixture
-async def start(calendar: Calendar, tmp_path: Path) -> AsyncIterator[Start]:
+async def start(clocks: Clocks, tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Running:
             settings = {name: str(value) for name, value in terms.items() if name.isupper()}
             options = {name: value for name, value in terms.items() if name not in settings}
             running = Running(
-                tmp_path, SandboxOptions(port=0, **(DEFAULT_OPTIONS | options)), settings, clock_from=calendar.clock
+                tmp_path, SandboxOptions(port=0, **(DEFAULT_OPTIONS | options)), settings, clock_from=clocks.clock
             )
             stack.push_async_callback(running.stop)
             await running.start()
@@ -141,12 +141,12 @@ def changes(messages: list[Message]) -> list[tuple[str, int]]:
 # -- Generations -------------------------------------------------------------------------------------------------------
 
 
-async def test_ended_generations_are_removed_after_the_retention(running: Running, calendar: Calendar) -> None:
+async def test_ended_generations_are_removed_after_the_retention(running: Running, clocks: Clocks) -> None:
     old = await completed(running, "old")
-    calendar.let_pass(0.9 * HOUR)
+    clocks.advance(0.9 * HOUR)
     young, alive = await completed(running, "young"), await running.submit(soul("alive"))
-    calendar.let_pass(0.2 * HOUR)
-    await calendar.pruned()
+    clocks.advance(0.2 * HOUR)
+    await clocks.pruned()
     assert sorted(await kept(running, old, young, alive)) == ["key-of-alive", "key-of-young"]
     for method, request in (
         ("GetGeneration", pb.GetGenerationRequest(id=old.id)),
@@ -159,33 +159,33 @@ async def test_ended_generations_are_removed_after_the_retention(running: Runnin
         assert raised.value.reason == "NOT_FOUND"
 
 
-async def test_generations_that_have_not_ended_are_kept(running: Running, calendar: Calendar) -> None:
+async def test_generations_that_have_not_ended_are_kept(running: Running, clocks: Clocks) -> None:
     await completed(running, "other")
     alive = await running.submit(soul("alive"))
-    calendar.let_pass(90 * DAY)
-    await calendar.pruned()
+    clocks.advance(90 * DAY)
+    await clocks.pruned()
     assert await kept(running, alive) == ["key-of-alive"]
     await running.finish(alive.id)
 
 
-async def test_nothing_is_removed_while_the_clocks_disagree(running: Running, calendar: Calendar) -> None:
+async def test_nothing_is_removed_while_the_clocks_disagree(running: Running, clocks: Clocks) -> None:
     ended = await completed(running, "ended")
-    calendar.jump(30 * DAY)
-    await calendar.pruned()
+    clocks.jump(30 * DAY)
+    await clocks.pruned()
     assert await kept(running, ended)
-    calendar.jump(-30 * DAY)
-    calendar.let_pass(2 * HOUR)
-    await calendar.pruned()
+    clocks.jump(-30 * DAY)
+    clocks.advance(2 * HOUR)
+    await clocks.pruned()
     assert not await kept(running, ended)
 
 
 # -- Keys --------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_key_is_replayed_as_long_as_its_generation_is_kept(start: Start, calendar: Calendar) -> None:
+async def test_a_key_is_replayed_as_long_as_its_generation_is_kept(start: Start, clocks: Clocks) -> None:
     running = await start(RETENTION="30d")
     ended = await completed(running, "fox")
-    calendar.let_pass(29 * DAY)
+    clocks.advance(29 * DAY)
     again: pb.SubmitGenerationResponse = await running.grpc.call("SubmitGeneration", soul("fox"))
     assert (again.generation.id, again.replayed) == (ended.id, True)
 
@@ -208,41 +208,39 @@ async def becomes_free(running: Running, key: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_the_key_of_a_removed_generation_stays_used_for_a_week(running: Running, calendar: Calendar) -> None:
+async def test_the_key_of_a_removed_generation_stays_used_for_a_week(running: Running, clocks: Clocks) -> None:
     await completed(running, "fox")
-    calendar.let_pass(6.9 * DAY)
-    await calendar.pruned()
+    clocks.advance(6.9 * DAY)
+    await clocks.pruned()
     assert await refused(running, "key-of-fox") == "IDEMPOTENCY_KEY_REUSED"
     assert len(running.ledger.charges) == 1
-    calendar.let_pass(0.2 * DAY)
+    clocks.advance(0.2 * DAY)
     await becomes_free(running, "key-of-fox")
 
 
 @pytest.mark.parametrize("age", [0, 20])
-async def test_the_key_of_a_deleted_generation_stays_used_for_a_week(
-    start: Start, calendar: Calendar, age: float
-) -> None:
+async def test_the_key_of_a_deleted_generation_stays_used_for_a_week(start: Start, clocks: Clocks, age: float) -> None:
     running = await start(RETENTION="30d")
     ended = await completed(running, "fox")
-    calendar.let_pass(age * DAY)
+    clocks.advance(age * DAY)
     await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=ended.id))
-    calendar.let_pass(6.9 * DAY)
-    await calendar.pruned()
+    clocks.advance(6.9 * DAY)
+    await clocks.pruned()
     assert await refused(running, "key-of-fox") == "IDEMPOTENCY_KEY_REUSED"
-    calendar.let_pass(0.2 * DAY)
+    clocks.advance(0.2 * DAY)
     await becomes_free(running, "key-of-fox")
 
 
-async def test_a_deletion_can_be_repeated_as_long_as_its_key_is_kept(running: Running, calendar: Calendar) -> None:
+async def test_a_deletion_can_be_repeated_as_long_as_its_key_is_kept(running: Running, clocks: Clocks) -> None:
     ended = await completed(running, "fox")
     request = pb.DeleteGenerationRequest(id=ended.id)
     first: pb.DeleteGenerationResponse = await running.grpc.call("DeleteGeneration", request)
     assert first.removed_upstream
-    calendar.let_pass(6.9 * DAY)
-    await calendar.pruned()
+    clocks.advance(6.9 * DAY)
+    await clocks.pruned()
     assert await running.grpc.call("DeleteGeneration", request) == first
-    calendar.let_pass(0.2 * DAY)
-    await calendar.pruned()
+    clocks.advance(0.2 * DAY)
+    await clocks.pruned()
     with pytest.raises(RpcFailure) as raised:
         await running.grpc.call("DeleteGeneration", request)
     assert raised.value.reason == "NOT_FOUND"
@@ -251,18 +249,18 @@ async def test_a_deletion_can_be_repeated_as_long_as_its_key_is_kept(running: Ru
 # -- Watches -----------------------------------------------------------------------------------------------------------
 
 
-async def test_tokens_within_the_retention_resume_and_older_ones_reset(running: Running, calendar: Calendar) -> None:
+async def test_tokens_within_the_retention_resume_and_older_ones_reset(running: Running, clocks: Clocks) -> None:
     begun = (await caught_up(running))[-1].resume_token
     await completed(running, "old")
-    calendar.let_pass(0.9 * HOUR)
+    clocks.advance(0.9 * HOUR)
     young = await completed(running, "young")
     *messages, last = await caught_up(running, begun)
     by_revision = {
         key_and_revision: one.resume_token for key_and_revision, one in zip(changes(messages), messages, strict=True)
     }
     alive = await running.submit(soul("alive"))
-    calendar.let_pass(0.2 * HOUR)
-    await calendar.pruned()
+    clocks.advance(0.2 * HOUR)
+    await clocks.pruned()
 
     since = [("key-of-young", 1), ("key-of-young", 2), ("key-of-young", 3), ("key-of-alive", 1), ("key-of-alive", 2)]
     at_the_horizon = await caught_up(running, by_revision["key-of-old", 3])
@@ -281,19 +279,19 @@ async def test_tokens_within_the_retention_resume_and_older_ones_reset(running: 
     assert await kept(running, young)
 
 
-async def test_a_reset_of_a_watch_of_ids_names_the_removed_ones(running: Running, calendar: Calendar) -> None:
+async def test_a_reset_of_a_watch_of_ids_names_the_removed_ones(running: Running, clocks: Clocks) -> None:
     old, young, alive = [await running.submit(soul(prompt)) for prompt in ("old", "young", "alive")]
     ids = (old.id, young.id, alive.id)
     token = (await caught_up(running, "", *ids))[-1].resume_token
     for prompt in ("young", "alive"):
         running.plan(on="status", prompt=prompt, patch={"status": "queued"}, times=10**6)
     await running.finish(old.id)
-    calendar.let_pass(0.9 * HOUR)
+    clocks.advance(0.9 * HOUR)
     running.sandbox.state.plan.clear()
     running.plan(on="status", prompt="alive", patch={"status": "queued"}, times=10**6)
     await running.until(young.id, "COMPLETED")
-    calendar.let_pass(0.2 * HOUR)
-    await calendar.pruned()
+    clocks.advance(0.2 * HOUR)
+    await clocks.pruned()
 
     first, *others = await caught_up(running, token, *ids)
     assert first == Message(reset=True, missing_ids=[old.id], resume_token=first.resume_token)
@@ -306,7 +304,7 @@ async def test_a_reset_of_a_watch_of_ids_names_the_removed_ones(running: Running
     assert changes(others) == []
 
 
-async def test_the_trace_of_a_deletion_is_removed_by_retention(running: Running, calendar: Calendar) -> None:
+async def test_the_trace_of_a_deletion_is_removed_by_retention(running: Running, clocks: Clocks) -> None:
     gone = await completed(running, "gone")
     knows_its_end = (await caught_up(running))[-1].resume_token
     await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=gone.id))
@@ -316,8 +314,8 @@ async def test_the_trace_of_a_deletion_is_removed_by_retention(running: Running,
     assert changes(messages) == [("key-of-alive", 1), ("key-of-alive", 2)]
     assert not any(message.reset for message in messages)
 
-    calendar.let_pass(2 * HOUR)
-    await calendar.pruned()
+    clocks.advance(2 * HOUR)
+    await clocks.pruned()
     messages = await caught_up(running, knows_its_end)
     assert messages[0].reset
     assert changes(messages) == [("key-of-alive", alive.revision)]
@@ -329,14 +327,14 @@ async def restarted(running: Running) -> None:
     await running.start_gateway()
 
 
-async def test_the_python_client_reports_a_reset_and_the_current_state(running: Running, calendar: Calendar) -> None:
+async def test_the_python_client_reports_a_reset_and_the_current_state(running: Running, clocks: Clocks) -> None:
     async with AsyncClient(running.gateway.grpc_address) as client:
         begun = await anext(client.watch_many())
         assert isinstance(begun, CaughtUp)
         await completed(running, "old")
         alive = await running.submit(soul("alive"))
-        calendar.let_pass(2 * HOUR)
-        await calendar.pruned()
+        clocks.advance(2 * HOUR)
+        await clocks.pruned()
         events: list[WatchEvent] = []
         async with asyncio.timeout(PATIENCE), aclosing(client.watch_many(resume_token=begun.resume_token)) as watch:
             async for event in watch:
@@ -362,7 +360,7 @@ async def rest(call: Any) -> list[Message]:
 
 
 async def test_a_slow_watch_that_misses_removed_changes_ends_and_resets(
-    running: Running, calendar: Calendar, monkeypatch: pytest.MonkeyPatch
+    running: Running, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "RECENT", 2)
     monkeypatch.setattr(watch_module, "READ_AT_ONCE", 2)
@@ -375,8 +373,8 @@ async def test_a_slow_watch_that_misses_removed_changes_ends_and_resets(
         for number in range(10):
             await completed(running, f"{number} " + "foxes " * 5_000)
         alive = await running.submit(soul("alive"))
-        calendar.let_pass(2 * HOUR)
-        await calendar.pruned()
+        clocks.advance(2 * HOUR)
+        await clocks.pruned()
         messages = await rest(slow)
         assert await slow.code() is grpc.StatusCode.UNAVAILABLE
     assert len(messages) < 30
@@ -388,14 +386,14 @@ async def test_a_slow_watch_that_misses_removed_changes_ends_and_resets(
 
 
 async def test_a_watch_begun_before_a_removal_sends_all_changes(
-    running: Running, calendar: Calendar, monkeypatch: pytest.MonkeyPatch
+    running: Running, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = await completed(running, "old")
     async with AsyncClient(running.gateway.grpc_address) as client:
         watch = client.watch(ended.id)
         assert (await anext(watch)).revision == 1
-        calendar.let_pass(2 * HOUR)
-        await calendar.pruned()
+        clocks.advance(2 * HOUR)
+        await clocks.pruned()
         assert [generation.revision async for generation in watch] == [2, 3]
         with pytest.raises(errors.NotFound):
             await anext(client.watch(ended.id))
