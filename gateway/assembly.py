@@ -144,8 +144,8 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
     feed = Feed(unfinished, await store.position())
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), SqliteCatalogs(store), clock)
     characters = await _characters(base)
-    lifecycle = await _lifecycle(base, feed, catalogs, characters)
     access = Access(store, clock, await store.api_keys(), store.token_secret(), required=settings.auth == "keys")
+    lifecycle = await _lifecycle(base, feed, catalogs, characters, access)
     agent_store = store.agents()
     agents = Agents(HiggsfieldAgents(upstream), agent_store, clock, _pace(settings), shared=settings.auth != "keys")
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all):
@@ -190,12 +190,12 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
     )
 
 
-async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Characters) -> _Lifecycle:
+async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Characters, access: Access) -> _Lifecycle:
     store, settings, clock, upstream, recorder = base
     trust = Trust()
     paces = Paces(settings.poll_min, settings.poll_max)
     paces.learn_all(await store.durations())
-    admission = Admission(settings.upstream_concurrency, paces.longest_run)
+    admission = Admission(settings.upstream_concurrency, paces.longest_run, access.several_tenants)
     rules = _rules(settings, clock)
     trusted_time = await _trusted_time(base)
     sender = Sender(store, upstream, clock, admission, trusted_time)

@@ -69,6 +69,12 @@ class Access:
         self._on_revoke: list[Callable[[], None]] = []
         self._tasks = OwnedTasks()
 
+    def several_tenants(self) -> bool:
+        """Return whether keys of more than one tenant are accepted."""
+        tenants = (key.tenant for key in self._keys.values() if key.revoke_time is None)
+        first = next(tenants, None)
+        return self._required and any(tenant != first for tenant in tenants)
+
     def on_revoke(self, act: Callable[[], None]) -> None:
         """Call `act` after each revocation, so that open streams check their keys again."""
         self._on_revoke.append(act)

@@ -1,20 +1,27 @@
 """Decides which waiting generation of an account is sent next, and when.
 
 Generations wait here, where canceling costs nothing, while the account is at its concurrency limit or while the gate is
-closed. Within a tenant they are sent in the order of their ids; tenants take turns.
+closed. Within a tenant they are sent in the order of their ids; tenants take turns. A turn is a number. A tenant's next
+turn is one after its last one, but never before the turn that is being served. The lowest turn is sent first, so a
+tenant that comes later goes before a tenant that has just sent several.
 
 The gate closes when Higgsfield refuses more work or does not answer. After a pause one generation is sent as a probe;
 the gate opens when the probe gets a usable answer. For a minute after that, submissions are sent at a limited rate.
 
 The limit is configured or learned. A refusal of Higgsfield teaches it: the number in the response, or else the number
-of generations that were running. It then grows by one for each minute without a refusal. If Higgsfield queues
-submissions itself, it never refuses, and the first tenant would fill its queue. Therefore, while several tenants wait,
-no more are sent than AHEAD times the number that was seen to run. All times are steady.
+of generations that were running. It then grows by one for each minute without a refusal.
+
+If Higgsfield queues submissions itself, it never refuses, and the first tenant would fill its queue before a second
+one comes. Therefore, while the gateway has several tenants and no limit is known, a limit is assumed: ASSUMED at first,
+then AHEAD times the number of outputs that were seen to run at once. The follower polls for starts while something
+waits for that (`wants_starts`). An assumed limit counts no generation that should have ended long ago, so that lost
+outcomes or an outage of the status calls cannot stop all submissions. All times are steady.
 """
 
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable
+from typing import NamedTuple
 
 from gateway.errors import Failure, Reason
 from gateway.generations.model import FOLLOWED, Generation, GenerationId, State, Steady
@@ -25,10 +32,11 @@ CREDENTIALS_PAUSE = 60.0
 """Seconds between probes while Higgsfield refuses the credentials."""
 QUIET = 60.0
 """Seconds without a refusal after which a learned limit grows by one."""
-LEAST_SHARED = 4
-AHEAD = 2
-"""While several tenants wait and no limit is known, AHEAD times the number seen to run is the limit, at least
-LEAST_SHARED."""
+ASSUMED = 2
+"""The assumed limit until more outputs were seen to run at once: a new account may run 2."""
+AHEAD = 1.5
+"""The assumed limit as a factor of the number of outputs that were seen to run at once. It is more than 1, so that the
+limit can grow if the account may run more."""
 
 LONGEST_RUN = 900.0
 """Seconds after which an UNCERTAIN generation no longer counts as running, until a longer run of its model is known.
@@ -46,26 +54,42 @@ SILENT = Failure(Reason.UPSTREAM_UNAVAILABLE, "waiting: Higgsfield does not answ
 TURN = Failure(Reason.UPSTREAM_SATURATED, "waiting: the account has reached its concurrency limit", retryable=True)
 
 
+class _Slot(NamedTuple):
+    """The room that a generation takes: its outputs, and when it has probably ended. `lost`: its outcome is unknown."""
+
+    weight: int
+    until: float = math.inf
+    lost: bool = False
+
+
 class Admission:
     """The queue, gate and limit of one account, in the memory of the process that sends.
 
     `limit` is the number of outputs that may run at once; 0 means that it is learned. `longest_run` returns the longest
-    known run of a model in seconds, or None.
+    known run of a model in seconds, or None. `several_tenants` returns whether more than one tenant may submit.
     """
 
-    def __init__(self, limit: int = 0, longest_run: Callable[[str], float | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        limit: int = 0,
+        longest_run: Callable[[str], float | None] = lambda _: None,
+        several_tenants: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._fixed = limit
         self._longest_run = longest_run
-        self._may_run_until: dict[GenerationId, float] = {}
-        self._releases_at = math.inf
+        self._several_tenants = several_tenants
         self._learned: int | None = None
         self._learned_at = 0.0
-        self._running: dict[GenerationId, int] = {}
+        self._running: dict[GenerationId, _Slot] = {}
         self._accepted: dict[GenerationId, int] = {}
-        self._started: set[GenerationId] = set()
+        self._started: dict[GenerationId, int] = {}
         self._most_started = 0
         self._queues: dict[str, list[GenerationId]] = {}
-        """The waiting ids by tenant, oldest first. The tenants are in the order of their turns; no list is empty."""
+        """The waiting ids by tenant, oldest first; no list is empty. It is the order of tenants with equal turns."""
+        self._turns: dict[str, int] = {}
+        """The turn after its last one, by tenant."""
+        self._turn = 0
+        """The turn that was served last."""
         self._waits: dict[GenerationId, tuple[str, int, int]] = {}
         """For each waiting id: its tenant, its weight, and the size of its input in bytes."""
         self._bytes: dict[str, int] = {}
@@ -84,13 +108,10 @@ class Admission:
         name = generation.id
         was_running = self._running.pop(name, None) is not None
         if takes_room(generation):
-            self._running[name] = generation.spec.weight
-        self._may_run_until.pop(name, None)
-        if generation.state is State.UNCERTAIN and generation.marker is None:
             longest = self._longest_run(generation.spec.model_id) or LONGEST_RUN
             until = (generation.sent_at or generation.spec.created_at) + longest
-            self._may_run_until[name] = until
-            self._releases_at = min(self._releases_at, until)
+            lost = generation.state is State.UNCERTAIN and generation.marker is None
+            self._running[name] = _Slot(generation.spec.weight, until, lost)
         self._accepted.pop(name, None)
         if generation.state in FOLLOWED:
             self._accepted[name] = generation.spec.weight
@@ -105,32 +126,33 @@ class Admission:
         if closed_by.reason is Reason.UPSTREAM_SATURATED and closed_by.retry_after is None:
             self._opens_at = 0.0
 
-    def holds_up(self, tenant: str, weight: int, now: Steady) -> Failure | None:
-        """Return why a new submission of a tenant would have to wait; None if it can be sent now."""
+    def holds_up(self, weight: int, now: Steady) -> Failure | None:
+        """Return why a new submission would have to wait; None if it can be sent now."""
         if self._closed_by is not None and (now < self._opens_at or self._probe is not None or self._queues):
             return self._closed_by
-        if tenant in self._queues or not self._room(weight, now, len(self._queues) + 1):
-            return TURN
-        return None
+        return TURN if self._queues or not self._room(weight, now) else None
 
     def next(self, now: Steady) -> GenerationId | None:
         """Return the id to send next, or None. The caller marks and sends it, or calls `stays_behind`."""
         if not self._queues or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
             return None
-        tenant, queue = next(iter(self._queues.items()))
+        tenant = min(self._queues, key=self._next_turn)
+        queue = self._queues[tenant]
         name = queue[0]
         _, weight, _ = self._waits[name]
-        if not self._room(weight, now, len(self._queues)):
+        if not self._room(weight, now):
             return None
         self._leave(name)
         if queue:
-            self._queues[tenant] = self._queues.pop(tenant)  # the tenant's next turn is the last one
-        self.goes_ahead(name, weight, now)
+            self._queues[tenant] = self._queues.pop(tenant)  # behind the other tenants with its next turn
+        self.goes_ahead(name, tenant, weight, now)
         return name
 
-    def goes_ahead(self, generation_id: GenerationId, weight: int, now: Steady) -> None:
+    def goes_ahead(self, generation_id: GenerationId, tenant: str, weight: int, now: Steady) -> None:
         """Count a generation that is about to be sent as running. While the gate is closed it is the probe."""
-        self._running[generation_id] = weight
+        self._running[generation_id] = _Slot(weight)
+        self._turn = self._next_turn(tenant)
+        self._turns[tenant] = self._turn + 1
         self._next_at = max(self._next_at, now) + 1 / SLOWLY
         if self._closed_by is not None:
             self._probe = generation_id
@@ -181,7 +203,8 @@ class Admission:
         if pause:
             return now + pause
         grows_at = math.inf if self._learned is None else max(self._learned_at + QUIET, now + 1.0)
-        at = min(grows_at, max(self._releases_at, now))
+        releases_at = min((slot.until for slot in self._running.values() if slot.until > now), default=math.inf)
+        at = min(grows_at, releases_at)
         return None if at == math.inf else at
 
     def position(self, generation_id: GenerationId) -> int:
@@ -192,21 +215,31 @@ class Admission:
         if generation_id not in self._waits:
             return 0
         own, _, _ = self._waits[generation_id]
-        turn = bisect_left(self._queues[own], generation_id)
-        place, turns = turn + 1, turn + 1
+        index = bisect_left(self._queues[own], generation_id)
+        first = self._next_turn(own)
+        place = index + 1
+        before_own = True
         for tenant, queue in self._queues.items():
             if tenant == own:
-                turns = turn  # the tenants behind this one have had one turn less by then
-            else:
-                place += min(len(queue), turns)
+                before_own = False
+                continue
+            other = self._next_turn(tenant)
+            # Of two tenants with the same turn, the one that was sent less recently is sent first.
+            goes_first = other > first or (other == first and before_own)
+            place += min(max(first + index - other + goes_first, 0), len(queue))
         return place
 
+    @property
+    def wants_starts(self) -> bool:
+        """Whether generations wait that might be sent if others were seen to run."""
+        return bool(self._queues) and self._assumes
+
     def limit(self, now: Steady) -> int | None:
-        """Return how many outputs may run at once; None if no limit is known."""
+        """Return how many outputs may run at once, as configured, learned or assumed; None if there is no limit."""
         if self._fixed:
             return self._fixed
         if self._learned is None:
-            return None
+            return max(ASSUMED, int(AHEAD * self._most_started)) if self._assumes else None
         quiet = int((now - self._learned_at) / QUIET)
         if quiet > 0:
             self._learned += quiet
@@ -221,7 +254,7 @@ class Admission:
     @property
     def running(self) -> int:
         """The number of outputs that may be running at Higgsfield; a batch counts each of its outputs."""
-        return sum(self._running.values())
+        return sum(slot.weight for slot in self._running.values())
 
     def waiting_of(self, tenant: str) -> int:
         """Return the number of waiting generations of a tenant."""
@@ -247,28 +280,25 @@ class Admission:
         if not queue:
             del self._queues[tenant], self._bytes[tenant]
 
-    def _room(self, weight: int, now: Steady, tenants: int) -> bool:
-        """Return whether one more generation of that weight may run while so many tenants wait."""
+    def _next_turn(self, tenant: str) -> int:
+        return max(self._turns.get(tenant, 0), self._turn)
+
+    @property
+    def _assumes(self) -> bool:
+        """Whether the limit is assumed."""
+        return not self._fixed and self._learned is None and self._several_tenants()
+
+    def _room(self, weight: int, now: Steady) -> bool:
+        """Return whether one more generation of that weight may run."""
         if self._pause(now):
             return False
-        self._release_uncertain(now)
         limit = self.limit(now)
-        if tenants > 1 and limit is None:
-            limit = max(LEAST_SHARED, AHEAD * self._most_started)
         if limit is None:
             return True
-        running = self.running
+        every = self._assumes
+        taken = sum(one.weight for one in self._running.values() if now < one.until or not (every or one.lost))
         # A generation that is larger than the limit is sent when nothing else runs.
-        return running + weight <= limit or not running
-
-    def _release_uncertain(self, now: Steady) -> None:
-        """Release the slots of UNCERTAIN generations that have probably ended."""
-        if now < self._releases_at:
-            return
-        for name in [name for name, until in self._may_run_until.items() if until <= now]:
-            del self._may_run_until[name]
-            self._running.pop(name, None)
-        self._releases_at = min(self._may_run_until.values(), default=math.inf)
+        return taken + weight <= limit or not taken
 
     def _pause(self, now: Steady) -> float:
         """Return the seconds until the rate limit lets one more be sent."""
@@ -279,10 +309,10 @@ class Admission:
 
     def _count_started(self, generation: Generation) -> None:
         if generation.state is State.IN_PROGRESS:
-            self._started.add(generation.id)
-            self._most_started = max(self._most_started, len(self._started))
+            self._started[generation.id] = generation.spec.weight
+            self._most_started = max(self._most_started, sum(self._started.values()))
         else:
-            self._started.discard(generation.id)
+            self._started.pop(generation.id, None)
 
 
 def takes_room(generation: Generation) -> bool:

@@ -210,16 +210,20 @@ class Follower:
         return min(at, now.steady + left) if left > 0 else at
 
     def _plan_look(self, entry: Entry) -> None:
-        """Plan a poll for its start, because no webhook reports a start."""
+        """Plan a poll for its start, in case that somebody needs it: no webhook reports a start."""
         generation = entry.generation
         entry.look_at = math.inf
-        if self._is_quiet(generation) and generation.state is State.QUEUED and entry.looks < MOST_LOOKS:
+        if generation.state is State.QUEUED and entry.looks < MOST_LOOKS:
             left = self._paces.starts_after(generation.spec.model_id) - self._running_for(generation)
             entry.look_at = self._clock.moment().steady + max(left, self._paces.shortest)
 
     def _postpones_look(self, entry: Entry, now: float) -> bool:
-        """Put off the poll for its start while no caller watches it, unless another poll is due."""
-        if now < entry.look_at or now >= entry.poll_at or self._feed.watched(entry):
+        """Put off the poll for its start while nobody needs it, unless another poll is due.
+
+        Callers do who watch it, if only a webhook would end it. So does the admission, if it may then send more.
+        """
+        watched = self._is_quiet(entry.generation) and self._feed.watched(entry)
+        if now < entry.look_at or now >= entry.poll_at or watched or self._admission.wants_starts:
             return False
         entry.look_at = now + LOOK_EVERY
         self._plan(entry.generation)

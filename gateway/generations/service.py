@@ -304,10 +304,10 @@ class Generations:
             start_by=None if start is None else moment.after(start),
             fail_when_saturated=submission.fail_when_saturated,
         )
-        held_up = self._admission.holds_up(tenant, prepared.weight, moment.steady)
+        held_up = self._admission.holds_up(prepared.weight, moment.steady)
         generation = Generation(spec, delay=held_up, update_time=moment.wall)
         if held_up is None:
-            self._admission.goes_ahead(generation_id, prepared.weight, moment.steady)
+            self._admission.goes_ahead(generation_id, tenant, prepared.weight, moment.steady)
             marked = advance(generation, Marked(self._sender.owner), moment)
             assert marked is not None
             generation = marked

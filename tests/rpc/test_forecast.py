@@ -73,12 +73,12 @@ async def test_queue_positions_count_the_turns_of_other_tenants(start: Start) ->
         await another_tenants(running, prompt)
     second, third = [await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED)) for prompt in ("second", "third")]
     for client in running.transports.values():
-        assert [await position(client, one) for one in (first, second, third)] == [1, 3, 5]
+        assert [await position(client, one) for one in (first, second, third)] == [2, 4, 5]
     for sent in range(2, 7):
         running.clock.advance(60)
         await eventually(lambda: len(running.ledger.submissions) == sent)  # noqa: B023 - called before it changes
     assert [one.prompt for one in running.ledger.submissions[1:]] == [
-        "first", "their first", "second", "their second", "third",
+        "their first", "first", "their second", "second", "third",
     ]  # fmt: skip
 
 
