@@ -73,7 +73,8 @@ class MediaKind(IntEnum):
 class Output:
     """One file of a generation; `url` is set once it is available.
 
-    `job` identifies an output of a v1 job set, whose outputs end one by one in any order. It is not shown to callers.
+    `job` identifies an output of a v1 job set, whose outputs end one by one in any order: Higgsfield's id, or "#" and
+    the place of a job without one.
     """
 
     state: State
@@ -83,6 +84,11 @@ class Output:
     name: str = ""
     content_type: str = ""
     job: str = ""
+
+    @property
+    def job_id(self) -> str:
+        """Higgsfield's id of its job; empty if there is none."""
+        return "" if self.job.startswith("#") else self.job
 
 
 class InputKind(StrEnum):
@@ -179,6 +185,7 @@ class Changes(TypedDict, total=False):
     upstream_status: str
     source: Source
     other_results: Mapping[str, Any] | None
+    used_input: Mapping[str, Any] | None
     accept_time: Wall | None
     start_time: Wall | None
     end_time: Wall | None
@@ -220,6 +227,7 @@ class Generation:
     upstream_status: str = ""
     source: Source = Source.GATEWAY
     other_results: Mapping[str, Any] | None = field(default=None, hash=False)
+    used_input: Mapping[str, Any] | None = field(default=None, hash=False)
     accept_time: Wall | None = None
     start_time: Wall | None = None
     end_time: Wall | None = None
@@ -335,7 +343,7 @@ def latches(before: Generation, after: Generation) -> bool:
 VISIBLE = frozenset(
     {
         "state", "outputs", "failure", "delay", "request_id", "correlation_id", "upstream_status", "other_results",
-        "accept_time", "start_time", "end_time", "outputs_expire_time",
+        "used_input", "accept_time", "start_time", "end_time", "outputs_expire_time",
     }
 )  # fmt: skip
 """The fields whose change makes a new revision. `source` only describes a change."""
@@ -387,7 +395,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """Higgsfield's description of a request. `state` is None if the gateway does not know the status word."""
+    """Higgsfield's description of a request. `state` is None if the gateway does not know the status word.
+
+    `response` has all values of the response but the input, and `other_results` those that no other field has exactly.
+    `used_input` is the input as Higgsfield used it. All are JSON.
+    """
 
     request_id: RequestId
     status: str
@@ -396,6 +408,8 @@ class StatusReport:
     failure: Failure | None = None
     expire_time: Wall | None = None
     other_results: Mapping[str, Any] | None = field(default=None, hash=False)
+    response: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
+    used_input: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
     correlation_id: str = ""
 
 

@@ -470,11 +470,14 @@ def _outputs(before: tuple[Output, ...], reported: tuple[Output, ...], *, over: 
 
 def _progress(generation: Generation, report: StatusReport, state: State, moment: Moment) -> Changes:
     """Return the changes of visible fields by a report. `state` is never behind that of the generation."""
-    changes: Changes = {"state": state, "upstream_status": report.status}
+    changes: Changes = {"state": state, "upstream_status": report.status, "other_results": report.response}
+    if report.used_input is not None:
+        changes["used_input"] = report.used_input
     if report.state is None:
         return changes
+    outputs = generation.outputs
     if report.outputs or state.ended:
-        changes["outputs"] = _outputs(generation.outputs, report.outputs, over=state.ended)
+        outputs = changes["outputs"] = _outputs(generation.outputs, report.outputs, over=state.ended)
     if state is State.IN_PROGRESS and generation.start_time is None:
         changes["start_time"] = moment.wall
     if state.ended:
@@ -483,8 +486,14 @@ def _progress(generation: Generation, report: StatusReport, state: State, moment
             "failure": None if state is State.COMPLETED else report.failure,
             "end_time": moment.wall,
             "ended_at": moment.steady,
-            "other_results": report.other_results,
         }
         if state is State.COMPLETED:
             changes["outputs_expire_time"] = min(report.expire_time or kept_until, kept_until)
+    used = (
+        all(output in outputs for output in report.outputs)
+        and report.failure == changes.get("failure")
+        and report.expire_time in {None, changes.get("outputs_expire_time")}
+    )
+    if used:
+        changes["other_results"] = report.other_results
     return changes

@@ -3,59 +3,74 @@
 A job set has no status (upstream.md 3.2). Its jobs end separately, and it ends when all of them have ended.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
-
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport
+from gateway.higgsfield.json_values import LARGEST, Path, bounded, cleaned, parse_object, without
 from gateway.higgsfield.payloads import STATES, failure_of, is_link
 from gateway.higgsfield.redact import redacted
 
 MOST_JOBS = 100
 """The most jobs that are read. No batch has more than four."""
 LONGEST_ID = 100
-_OBJECT = TypeAdapter(dict[str, Any])
 _KINDS = {"image": MediaKind.IMAGE, "video": MediaKind.VIDEO, "audio": MediaKind.AUDIO}
-_KNOWN = frozenset({"id", "type", "created_at", "jobs", "input_params"})
-"""Fields that are parsed or unrelated to the results. The input must not be shown as a result."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A job. `state` is None if its status is unknown to the gateway."""
+    """A job. `state` is None if its status is unknown to the gateway.
+
+    `unread`: it has completed, but no file was found in its results. `taken` are the paths in it of the values that
+    `output` has; `error` is the path of the error text.
+    """
 
     status: str
     state: State | None
     output: Output
-    error: object = None
-    unread: Any = None
-    """The results of a completed job if no file was found in them."""
+    unread: bool
+    taken: tuple[Path, ...]
+    error: str = ""
+    said: str = ""
 
 
 def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:
     """Parse a job set, and remove the secrets from its texts; None if the body is not a job set."""
-    content = _object(text)
+    content = parse_object(text)
     name = _uuid(content.get("id"))
     if name is None:
+        return None
+    try:
+        whole = cleaned(content, secrets)
+    except ValueError:
         return None
     listed = content.get("jobs")
     found = listed[:MOST_JOBS] if isinstance(listed, list) else []
     jobs = [_job(name, job, content.get("type"), secrets) for name, job in _named(found).items()]
     state = _state(jobs)
     ended = state is not None and state.ended
-    rest = {key: value for key, value in content.items() if key not in _KNOWN}
-    unread = [job.unread for job in jobs if job.unread is not None] if ended else []
-    errors = (job.error for job in jobs if job.state is State.FAILED)
+    used_input = whole.pop("input_params") if isinstance(whole.get("input_params"), dict) else None
+    blamed = next((index for index, job in enumerate(jobs) if job.state is State.FAILED and job.said), None)
+    failure = failure_of(state, None if blamed is None else jobs[blamed].said, secrets)
+    taken: list[Path] = [("id",)] if name == content["id"] else []
+    for index, job in enumerate(jobs):
+        if not (ended and job.unread):
+            taken += [("jobs", index, *path) for path in job.taken]
+        if index == blamed and failure is not None and failure.message == job.said:
+            taken.append(("jobs", index, job.error))
+    rest = without(whole, taken)
+    fits = len(text) <= LARGEST
     return StatusReport(
         request_id=RequestId(name),
         status=", ".join(dict.fromkeys(job.status for job in jobs))[:100],
         state=state,
-        outputs=tuple(job.output for job in jobs if not (ended and job.unread is not None)),
-        failure=failure_of(state, next((error for error in errors if error), None), secrets),
-        other_results=(rest | ({"results": unread} if unread else {})) or None,
+        outputs=tuple(job.output for job in jobs if not (ended and job.unread)),
+        failure=failure,
+        other_results=rest if fits else bounded(rest),
+        response=whole if fits else bounded(whole),
+        used_input=used_input if fits else bounded(used_input),
         correlation_id=correlation_id,
     )
 
@@ -65,21 +80,13 @@ def read_job_set_id(body: bytes, known: str) -> str | None:
 
     The body of v1 webhooks is not documented. It is probably a job set, at the top level or nested.
     """
-    content = _object(body)
+    content = parse_object(body)
     for part in _objects(content):
         if isinstance(part.get("jobs"), list) and (name := _uuid(part.get("id"))):
             return name
         if name := _uuid(part.get("job_set_id")):
             return name
     return known or _uuid(content.get("id")) or _uuid(content.get("request_id"))
-
-
-def _object(text: bytes) -> dict[str, Any]:
-    """Parse an object; return an empty one if it cannot be parsed or stored."""
-    try:
-        return _OBJECT.validate_json(text)
-    except ValidationError:
-        return {}
 
 
 def _state(jobs: Sequence[_Job]) -> State | None:
@@ -113,7 +120,7 @@ def _job(name: str, job: object, set_type: object, secrets: tuple[str, ...]) -> 
     state = STATES.get(word)
     status = word if state is not None else redacted(word, secrets)[:40] or "unknown"
     results = content.get("results")
-    raw, preview = (_file(results, name) for name in ("raw", "min"))
+    raw, preview = (_file(results, file) for file in ("raw", "min"))
     file = raw or preview
     kind = _kind(file, content.get("job_set_type"), set_type)
     there = state is State.COMPLETED and file is not None
@@ -125,9 +132,31 @@ def _job(name: str, job: object, set_type: object, secrets: tuple[str, ...]) -> 
         name=kind.name.lower() if kind is not MediaKind.UNKNOWN else "",
         job=name,
     )
-    missing = state is State.COMPLETED and file is None
-    error = next((content[key] for key in ("error", "fail_reason") if isinstance(content.get(key), str)), None)
-    return _Job(status, state, output, error, (results if results is not None else {}) if missing else None)
+    error = next((key for key in ("error", "fail_reason") if isinstance(content.get(key), str)), "")
+    return _Job(
+        status,
+        state,
+        output,
+        unread=state is State.COMPLETED and file is None,
+        taken=tuple(_taken(content, output)),
+        error=error,
+        said=content[error] if error else "",
+    )
+
+
+def _taken(content: dict[str, Any], output: Output) -> Iterator[Path]:
+    """Yield the paths in a job of the values that its output has exactly; none if its id does not tell which it is."""
+    if not output.job_id or content.get("id") != output.job:
+        return
+    yield ("id",)
+    if content.get("status") == output.state.name.lower():
+        yield ("status",)
+    for name, url in (("raw", output.url), ("min", output.preview_url)):
+        file = _file(content.get("results"), name) if url else None
+        if file is not None and file["url"] == url:
+            yield ("results", name, "url")
+            if file.get("type") == output.kind.name.lower():
+                yield ("results", name, "type")
 
 
 def _file(results: object, name: str) -> dict[str, Any] | None:

@@ -1,13 +1,16 @@
 """Parses v2 responses tolerantly: unknown fields are kept, and fields may be missing (upstream.md 2.2)."""
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateway.errors import Failure, Reason, printable
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport, Wall
+from gateway.higgsfield.json_values import LARGEST, Path, bounded, cleaned, parse_object, without
 from gateway.higgsfield.redact import redacted
 
 STATES = {
@@ -36,18 +39,7 @@ _MEDIA = {
 LAST_MOMENT = 253_402_300_799.0
 """The end of the year 9999. A Timestamp cannot hold later times."""
 _DATE = TypeAdapter(datetime)
-_OURS = frozenset({"status", "request_id", "status_url", "cancel_url", "error", "expires_at"})
-
-
-class RequestStatus(BaseModel):
-    """The response to a v2 submission or status call."""
-
-    model_config = ConfigDict(extra="allow")
-
-    status: str
-    request_id: UUID
-    error: Any = None
-    expires_at: Any = None
+_HOST = re.compile(r"https?://[A-Za-z0-9.:-]{1,255}")
 
 
 class EstimateAnswer(BaseModel):
@@ -60,22 +52,49 @@ class EstimateAnswer(BaseModel):
 
 def read_status(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:
     """Parse a response, and remove the secrets from its texts; None if it is not a status."""
-    try:
-        answer = RequestStatus.model_validate_json(text)
-    except ValidationError:
+    return status_report(parse_object(text), {}, len(text), correlation_id, secrets)
+
+
+def status_report(
+    content: Mapping[str, Any], payload: Mapping[str, Any], size: int, correlation_id: str, secrets: tuple[str, ...]
+) -> StatusReport | None:
+    """Return the report of a parsed response of `size` bytes; None if it is not a status.
+
+    `payload` are the fields of the status that are in its member `payload` instead of at the top.
+    """
+    fields = {**payload, **content} if payload else content
+    word, request_id = fields.get("status"), _uuid(fields.get("request_id"))
+    if not isinstance(word, str) or request_id is None:
         return None
-    state = STATES.get(answer.status)
-    extra = answer.model_extra or {}
-    outputs, understood = _outputs(extra)
-    rest = {name: value for name, value in extra.items() if name not in understood and name not in _OURS}
+    try:
+        whole = cleaned(content, secrets)
+    except ValueError:
+        return None
+    state = STATES.get(word)
+    status = redacted(word, secrets)[:100] if state is None else word
+    failure = failure_of(state, fields.get("error"), secrets)
+    expires_at = fields.get("expires_at")
+    expire_time = read_moment(expires_at) if state is State.COMPLETED else None
+    outputs, taken = _outputs(fields)
+    exact = {
+        "status": status == word,
+        "request_id": request_id == fields["request_id"],
+        "error": fields.get("error") == (failure.message if failure else None),
+        "expires_at": expire_time is not None and written(expire_time) == expires_at,
+        "status_url": _is_documented(fields, request_id, "status"),
+        "cancel_url": _is_documented(fields, request_id, "cancel"),
+    }
+    taken += [(name,) for name, same in exact.items() if same]
+    rest = without(whole, [("payload", *path) if path[0] in payload else path for path in taken])
     return StatusReport(
-        request_id=RequestId(str(answer.request_id)),
-        status=redacted(answer.status, secrets)[:100] if state is None else answer.status,
+        request_id=RequestId(request_id),
+        status=status,
         state=state,
         outputs=outputs,
-        failure=failure_of(state, answer.error, secrets),
-        expire_time=read_moment(answer.expires_at),
-        other_results=rest or None,
+        failure=failure,
+        expire_time=expire_time,
+        other_results=rest if size <= LARGEST else bounded(rest),
+        response=whole if size <= LARGEST else bounded(whole),
         correlation_id=correlation_id,
     )
 
@@ -92,19 +111,31 @@ def read_request_id(text: bytes, name: str = "request_id") -> str:
         return ""
 
 
-def _outputs(fields: dict[str, Any]) -> tuple[tuple[Output, ...], frozenset[str]]:
-    """Return the files of a response, without duplicates, and the names of the fields that were parsed."""
+def _outputs(fields: Mapping[str, Any]) -> tuple[tuple[Output, ...], list[Path]]:
+    """Return the files of a response, without duplicates, and the paths of the values that they have."""
     found: dict[str, Output] = {}
-    understood = set()
+    taken: list[Path] = []
     for name in (name for name in _MEDIA if name in fields):
         kind, value = _MEDIA[name], fields[name]
-        items = value if isinstance(value, list) else [value]
-        outputs = [output for item in items if (output := _output(name, kind, item)) is not None]
-        if outputs and len(outputs) == len(items):
-            understood.add(name)
-        for output in outputs:
-            found.setdefault(output.url, output)
-    return tuple(found.values()), frozenset(understood)
+        items: list[tuple[Path, Any]] = [((name,), value)]
+        if isinstance(value, list):
+            items = [((name, index), item) for index, item in enumerate(value)]
+        for path, item in items:
+            output = _output(name, kind, item)
+            if output is None:
+                continue
+            output = found.setdefault(output.url, output)
+            taken.append((*path, "url"))
+            if item.get("content_type") == output.content_type:
+                taken.append((*path, "content_type"))
+    return tuple(found.values()), taken
+
+
+def _is_documented(fields: Mapping[str, Any], request_id: str, call: str) -> bool:
+    """Return whether the URL of a call has its documented form, in which only the host is news."""
+    url = fields.get(f"{call}_url")
+    tail = f"/requests/{request_id}/{call}"
+    return isinstance(url, str) and url.endswith(tail) and _HOST.fullmatch(url.removesuffix(tail)) is not None
 
 
 def is_link(url: object) -> TypeGuard[str]:
@@ -136,6 +167,20 @@ def failure_of(state: State | None, error: object, secrets: tuple[str, ...]) -> 
     if state is State.NSFW:
         return Failure(Reason.MODERATED, "refused by Higgsfield's moderation")
     return None
+
+
+def _uuid(value: object) -> str | None:
+    try:
+        return str(UUID(value)) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def written(moment: Wall) -> str:
+    """Return a moment as the messages of the API have it in JSON: with 0, 3 or 6 digits of its fraction."""
+    seconds, micros = divmod(round(moment * 1_000_000), 1_000_000)
+    fraction = f".{micros:06}".removesuffix("000") if micros else ""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def read_moment(moment: object) -> Wall | None:

@@ -4,13 +4,13 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from gateway.generations.model import StatusReport
-from gateway.higgsfield.payloads import read_status
+from gateway.higgsfield.json_values import parse_object
+from gateway.higgsfield.payloads import status_report
 
 TOLERANCE = 300.0
 """The most seconds between the time of a signature and the gateway's clock."""
@@ -49,17 +49,10 @@ class Signatures:
 
 def read_delivery(body: bytes, secrets: tuple[str, ...] = ()) -> StatusReport | None:
     """Parse a webhook, flat or with its outputs in `payload`; None if it is not one."""
-    try:
-        content = json.loads(body)
-        if not isinstance(content, dict):
-            return None
-        inner = content.pop("payload", None)
-        if isinstance(inner, dict):
-            content = {name: value for name, value in inner.items() if name not in content} | content
-        text = json.dumps(content).encode()
-    except (ValueError, RecursionError):  # nested too deeply to be parsed or encoded
-        return None
-    return read_status(text, "", secrets)
+    content = parse_object(body)
+    inner = content.get("payload")
+    payload = {name: value for name, value in inner.items() if name not in content} if isinstance(inner, dict) else {}
+    return status_report(content, payload, len(body), "", secrets)
 
 
 def _key(secret: str) -> bytes:

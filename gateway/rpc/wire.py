@@ -22,12 +22,13 @@ DEEPEST = 24
 NOTHING_ARCHIVED: Mapping[int, ArchivedFile] = MappingProxyType({})
 LARGEST_NUMBER = int(sys.float_info.max)
 INPUT_FIELD = generation_pb2.Generation.INPUT_FIELD_NUMBER
+USED_INPUT_FIELD = generation_pb2.Generation.USED_INPUT_FIELD_NUMBER
 
 
 def full(entry: Entry) -> bytes:
     """Return the encoded Generation of an entry, with its input."""
     if entry.full is None:
-        entry.full = bare(entry) + embedded(INPUT_FIELD, entry.generation.spec.input)
+        entry.full = bare(entry) + _input(entry.generation)
     return entry.full
 
 
@@ -49,7 +50,15 @@ def shown(
             message.outputs[index].archived.size = file.size
             message.outputs[index].archived.sha256 = file.sha256
     content: bytes = message.SerializeToString()
-    return content + embedded(INPUT_FIELD, generation.spec.input) if include_input else content
+    return content + _input(generation) if include_input else content
+
+
+def _input(generation: Generation) -> bytes:
+    """Return the fields that only callers with the right to see the input get."""
+    given = embedded(INPUT_FIELD, generation.spec.input)
+    if generation.used_input is None:
+        return given
+    return given + embedded(USED_INPUT_FIELD, struct(generation.used_input).SerializeToString())
 
 
 def forecast_message(forecast: Forecast) -> generation_pb2.Forecast:
@@ -122,7 +131,7 @@ def generation_message(generation: Generation, polls: int) -> generation_pb2.Gen
     if spec.labels:
         message.labels.update(spec.labels)
     if g.other_results is not None:
-        message.upstream.other_results.CopyFrom(_struct(g.other_results))
+        message.upstream.other_results.CopyFrom(struct(g.other_results))
     return message
 
 
@@ -142,13 +151,15 @@ def _output(output: Output) -> generation_pb2.Output:
         preview_url=output.preview_url,
         name=output.name,
         content_type=output.content_type,
+        job_id=output.job_id,
     )
 
 
-def _struct(content: Mapping[str, Any]) -> Struct:
-    struct = Struct()
-    struct.update(_expressible(dict(content), DEEPEST))
-    return struct
+def struct(content: Mapping[str, Any]) -> Struct:
+    """Return a Struct with these values. What it cannot hold becomes text."""
+    message = Struct()
+    message.update(_expressible(dict(content), DEEPEST))
+    return message
 
 
 def _expressible(value: Any, depth: int) -> Any:

@@ -150,6 +150,8 @@ def shown(generation: Generation) -> str:
         content["delay"] = _failure_out(g.delay)
     if g.other_results is not None:
         content["other"] = dict(g.other_results)
+    if g.used_input is not None:
+        content["used"] = dict(g.used_input)
     for name in _PLAIN:
         value = getattr(g, name)
         if value or value == 0.0:
@@ -173,6 +175,7 @@ def shown_fields(text: str) -> dict[str, Any]:
         "failure": _failure_in(content.get("failure")),
         "delay": _failure_in(content.get("delay")),
         "other_results": content.get("other"),
+        "used_input": content.get("used"),
     }
     for name in ("request_id", "correlation_id", "upstream_status"):
         fields[name] = content.get(name, "")

@@ -28,6 +28,10 @@ pub struct Failure {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// The JSON of the response of Higgsfield that is the reason of the failure, as in Upstream.other_results. Absent if
+    /// there was none. At most 16 KiB as JSON, and 2 KiB in the details of an error.
+    #[prost(message, optional, tag = "7")]
+    pub upstream_response: ::core::option::Option<::prost_types::Value>,
 }
 /// A field that was refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -506,6 +510,11 @@ pub struct Generation {
     /// When this revision was created.
     #[prost(message, optional, tag = "21")]
     pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The input as Higgsfield used it, in Higgsfield's names: with the seed that it chose, and the prompt as it rewrote
+    /// it. Higgsfield returns it for its v1 API only. Absent until then. Returned if input is, and at most 64 KiB as JSON;
+    /// Upstream.other_results says how values are kept.
+    #[prost(message, optional, tag = "22")]
+    pub used_input: ::core::option::Option<::prost_types::Struct>,
 }
 /// An output file of a generation. Set by the gateway from Higgsfield's responses.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -533,6 +542,9 @@ pub struct Output {
     /// watches do not report it.
     #[prost(message, optional, tag = "7")]
     pub archived: ::core::option::Option<ArchivedFile>,
+    /// Higgsfield's id of the job that makes the output. Empty in its v2 API, which has no jobs, and if the job has no id.
+    #[prost(string, tag = "8")]
+    pub job_id: ::prost::alloc::string::String,
 }
 /// A copy of an output in the gateway's archive. Size and hash were verified when the copy was written.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -589,7 +601,14 @@ pub struct Upstream {
     /// The source of the last change.
     #[prost(enumeration = "ChangeSource", tag = "5")]
     pub last_change_source: i32,
-    /// The parts of Higgsfield's final response that outputs cannot express. Absent if there are none.
+    /// The values of Higgsfield's latest status that no other field of Generation has exactly, in the shape of Higgsfield's
+    /// JSON. In a list, an empty object stands in for an element without such values. If the gateway did not use the
+    /// response, such as one with an unknown status, all of its values. Absent if there are none.
+    ///
+    /// A number that a double cannot hold exactly, such as an integer beyond 2^53, is a string with its digits. Values
+    /// nested more than 24 levels deep are a string with their JSON. At most 64 KiB as JSON: beyond that, the largest
+    /// members are left out, and the member "\[left out\]" has their names and sizes in bytes. Secrets of the gateway are
+    /// replaced by "\[removed\]".
     #[prost(message, optional, tag = "6")]
     pub other_results: ::core::option::Option<::prost_types::Struct>,
 }
@@ -969,7 +988,7 @@ pub struct EstimateGenerationRequest {
     #[prost(message, optional, tag = "1")]
     pub input: ::core::option::Option<GenerationInput>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EstimateGenerationResponse {
     /// The price. Absent for metered models.
     #[prost(message, optional, tag = "1")]
@@ -977,6 +996,10 @@ pub struct EstimateGenerationResponse {
     /// How a metered model is priced, as text. Empty for other models.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
+    /// The values of Higgsfield's response that no other field has exactly, such as a discount; as in
+    /// Upstream.other_results. Absent if there are none.
+    #[prost(message, optional, tag = "3")]
+    pub extra: ::core::option::Option<::prost_types::Struct>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteGenerationRequest {
@@ -4682,6 +4705,10 @@ pub struct SoulCharacter {
     /// When Higgsfield created the character. Absent if Higgsfield does not return it.
     #[prost(message, optional, tag = "8")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The values of Higgsfield's response that no other field has exactly, as in Upstream.other_results. Absent if there
+    /// are none.
+    #[prost(message, optional, tag = "9")]
+    pub extra: ::core::option::Option<::prost_types::Struct>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateCharacterRequest {
@@ -4736,6 +4763,9 @@ pub struct ListCharactersResponse {
     /// The page_token of the next page. Empty after the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+    /// How many characters all pages have. It does not count characters of other tenants.
+    #[prost(int32, tag = "3")]
+    pub total_size: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteCharacterRequest {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import PreconditionFailure
 
 from gateway.generations import due_steps
@@ -57,7 +58,8 @@ async def test_a_batch_is_shown_output_by_output_and_ends_with_the_last(running:
     assert {output.kind for output in ended.outputs} == {generation_pb2.MEDIA_KIND_IMAGE}
     assert all(".min." in output.preview_url and ".min." not in output.url for output in ended.outputs)
     assert ended.HasField("outputs_expire_time")
-    assert not ended.upstream.HasField("other_results")
+    assert len({output.job_id for output in ended.outputs}) == 4
+    assert MessageToDict(ended.upstream.other_results)["jobs"] == [{"job_set_type": "text2image_soul"}] * 4
     assert [seen.revision async for seen in running.history(generation.id)] == list(range(1, ended.revision + 1))
     summary = running.ledger.summary()
     assert (summary["charge_count"], summary["submissions_seen"], summary["refund_count"]) == (1, 1, 0)

@@ -79,6 +79,7 @@ generations = st.builds(
     upstream_status=texts,
     source=st.sampled_from(Source),
     other_results=st.none() | st.dictionaries(texts, anything, max_size=3),
+    used_input=st.none() | st.dictionaries(texts, anything, max_size=3),
     accept_time=st.none() | seconds,
     start_time=st.none() | seconds,
     end_time=st.none() | seconds,

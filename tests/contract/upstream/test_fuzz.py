@@ -100,18 +100,18 @@ def assert_within_the_table(before: Generation, observation: Observation, report
     if isinstance(observation, Reported):
         assert report.request_id == before.request_id
         if report.state is None:
-            same = {"version", "revision", "update_time", "source", "upstream_status", "missing_since"}
+            same = {"version", "revision", "update_time", "source", "upstream_status", "missing_since", "other_results"}
             assert replace(after, **{name: getattr(before, name) for name in same}) == before
             assert after.upstream_status == report.status
+            assert after.other_results == report.response
     assert_presentable(after.upstream_status)
     for output in after.outputs:
         assert output.url.startswith(("http://", "https://"))
         assert output.url.isprintable()
     text = shown(after)
     text.encode()
-    assert (
-        shown(at_revision(replace(after, outputs=(), failure=None, other_results=None), after.revision, text)) == text
-    )
+    empty = replace(after, outputs=(), failure=None, other_results=None, used_input=None)
+    assert shown(at_revision(empty, after.revision, text)) == text
     message = wire.generation_message(after, 0)
     assert message.FromString(message.SerializeToString()) == message
     MessageToJson(message)

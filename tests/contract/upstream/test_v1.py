@@ -261,17 +261,22 @@ def test_an_unreadable_file_is_kept_as_another_result(results: object) -> None:
     report = read_job_set(job_set(job(C, results=results)), "")
     assert report is not None
     assert (report.state, report.outputs) == (State.COMPLETED, ())
-    assert report.other_results == {"results": [results if results is not None else {}]}
+    unread = job(C, results=results)
+    assert report.other_results == {"type": "text2image_soul", "jobs": [unread]}
     some = read_job_set(job_set(job(C, results=results), job(P, 2)), "")
     assert some is not None
     assert [output.state for output in some.outputs] == [State.IN_PROGRESS] * 2
-    assert some.other_results is None
+    assert some.other_results is not None
+    assert some.other_results["jobs"][0] == {name: value for name, value in unread.items() if name != "id"}
 
 
-def test_unknown_fields_are_kept_and_inputs_are_not() -> None:
+def test_unknown_fields_are_kept_and_the_input_apart_from_them() -> None:
     report = read_job_set(job_set(job(C), cost={"credits": 3}), "")
     assert report is not None
-    assert report.other_results == {"cost": {"credits": 3}}
+    rest = {"type": "text2image_soul", "jobs": [{"job_set_type": "text2image_soul"}], "cost": {"credits": 3}}
+    assert report.other_results == rest
+    assert report.used_input == {"prompt": "canary"}
+    assert "canary" not in str(report.response)
 
 
 def test_errors_are_redacted() -> None:
@@ -295,8 +300,12 @@ def test_an_invalid_job_set_is_read_as_none(body: bytes) -> None:
     assert read_job_set_id(body, ID) == ID
 
 
-def test_a_job_set_with_a_lone_surrogate_is_read_as_none() -> None:
-    assert read_job_set(job_set(job(C), x="?").replace(b'"?"', b'"\\ud800"'), "") is None
+def test_a_lone_surrogate_does_not_hide_the_end() -> None:
+    report = read_job_set(job_set(job(C), x="?").replace(b'"?"', b'"\\ud800"'), "")
+    assert report is not None
+    assert report.state is State.COMPLETED
+    assert report.other_results is not None
+    assert report.other_results["x"] == "\ufffd"
 
 
 JSON = st.recursive(

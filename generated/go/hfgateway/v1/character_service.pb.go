@@ -9,6 +9,7 @@ package hfgatewayv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -105,7 +106,10 @@ type SoulCharacter struct {
 	// Why training failed. Set only in FAILED.
 	Failure *Failure `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
 	// When Higgsfield created the character. Absent if Higgsfield does not return it.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// The values of Higgsfield's response that no other field has exactly, as in Upstream.other_results. Absent if there
+	// are none.
+	Extra         *structpb.Struct `protobuf:"bytes,9,opt,name=extra,proto3" json:"extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -192,6 +196,13 @@ func (x *SoulCharacter) GetFailure() *Failure {
 func (x *SoulCharacter) GetCreateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *SoulCharacter) GetExtra() *structpb.Struct {
+	if x != nil {
+		return x.Extra
 	}
 	return nil
 }
@@ -472,6 +483,8 @@ type ListCharactersResponse struct {
 	Characters []*SoulCharacter `protobuf:"bytes,1,rep,name=characters,proto3" json:"characters,omitempty"`
 	// The page_token of the next page. Empty after the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// How many characters all pages have. It does not count characters of other tenants.
+	TotalSize     int32 `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -518,6 +531,13 @@ func (x *ListCharactersResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+func (x *ListCharactersResponse) GetTotalSize() int32 {
+	if x != nil {
+		return x.TotalSize
+	}
+	return 0
 }
 
 type DeleteCharacterRequest struct {
@@ -696,7 +716,7 @@ var File_hfgateway_v1_character_service_proto protoreflect.FileDescriptor
 
 const file_hfgateway_v1_character_service_proto_rawDesc = "" +
 	"\n" +
-	"$hfgateway/v1/character_service.proto\x12\fhfgateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a#hfgateway/v1/generation_input.proto\"\xc3\x02\n" +
+	"$hfgateway/v1/character_service.proto\x12\fhfgateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a#hfgateway/v1/generation_input.proto\"\xf2\x02\n" +
 	"\rSoulCharacter\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x122\n" +
@@ -706,7 +726,8 @@ const file_hfgateway_v1_character_service_proto_rawDesc = "" +
 	"\rthumbnail_url\x18\x06 \x01(\tR\fthumbnailUrl\x12/\n" +
 	"\afailure\x18\a \x01(\v2\x15.hfgateway.v1.FailureR\afailure\x12;\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xa9\x01\n" +
+	"createTime\x12-\n" +
+	"\x05extra\x18\t \x01(\v2\x17.google.protobuf.StructR\x05extra\"\xa9\x01\n" +
 	"\x16CreateCharacterRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -723,12 +744,14 @@ const file_hfgateway_v1_character_service_proto_rawDesc = "" +
 	"\x15ListCharactersRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"}\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\x9c\x01\n" +
 	"\x16ListCharactersResponse\x12;\n" +
 	"\n" +
 	"characters\x18\x01 \x03(\v2\x1b.hfgateway.v1.SoulCharacterR\n" +
 	"characters\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"(\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
+	"\n" +
+	"total_size\x18\x03 \x01(\x05R\ttotalSize\"(\n" +
 	"\x16DeleteCharacterRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x19\n" +
 	"\x17DeleteCharacterResponse\"'\n" +
@@ -781,32 +804,34 @@ var file_hfgateway_v1_character_service_proto_goTypes = []any{
 	(SoulVersion)(0),                // 12: hfgateway.v1.SoulVersion
 	(*Failure)(nil),                 // 13: hfgateway.v1.Failure
 	(*timestamppb.Timestamp)(nil),   // 14: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),         // 15: google.protobuf.Struct
 }
 var file_hfgateway_v1_character_service_proto_depIdxs = []int32{
 	0,  // 0: hfgateway.v1.SoulCharacter.state:type_name -> hfgateway.v1.CharacterState
 	12, // 1: hfgateway.v1.SoulCharacter.version:type_name -> hfgateway.v1.SoulVersion
 	13, // 2: hfgateway.v1.SoulCharacter.failure:type_name -> hfgateway.v1.Failure
 	14, // 3: hfgateway.v1.SoulCharacter.create_time:type_name -> google.protobuf.Timestamp
-	12, // 4: hfgateway.v1.CreateCharacterRequest.version:type_name -> hfgateway.v1.SoulVersion
-	1,  // 5: hfgateway.v1.CreateCharacterResponse.character:type_name -> hfgateway.v1.SoulCharacter
-	1,  // 6: hfgateway.v1.GetCharacterResponse.character:type_name -> hfgateway.v1.SoulCharacter
-	1,  // 7: hfgateway.v1.ListCharactersResponse.characters:type_name -> hfgateway.v1.SoulCharacter
-	1,  // 8: hfgateway.v1.WatchCharacterResponse.character:type_name -> hfgateway.v1.SoulCharacter
-	2,  // 9: hfgateway.v1.CharacterService.CreateCharacter:input_type -> hfgateway.v1.CreateCharacterRequest
-	4,  // 10: hfgateway.v1.CharacterService.GetCharacter:input_type -> hfgateway.v1.GetCharacterRequest
-	6,  // 11: hfgateway.v1.CharacterService.ListCharacters:input_type -> hfgateway.v1.ListCharactersRequest
-	8,  // 12: hfgateway.v1.CharacterService.DeleteCharacter:input_type -> hfgateway.v1.DeleteCharacterRequest
-	10, // 13: hfgateway.v1.CharacterService.WatchCharacter:input_type -> hfgateway.v1.WatchCharacterRequest
-	3,  // 14: hfgateway.v1.CharacterService.CreateCharacter:output_type -> hfgateway.v1.CreateCharacterResponse
-	5,  // 15: hfgateway.v1.CharacterService.GetCharacter:output_type -> hfgateway.v1.GetCharacterResponse
-	7,  // 16: hfgateway.v1.CharacterService.ListCharacters:output_type -> hfgateway.v1.ListCharactersResponse
-	9,  // 17: hfgateway.v1.CharacterService.DeleteCharacter:output_type -> hfgateway.v1.DeleteCharacterResponse
-	11, // 18: hfgateway.v1.CharacterService.WatchCharacter:output_type -> hfgateway.v1.WatchCharacterResponse
-	14, // [14:19] is the sub-list for method output_type
-	9,  // [9:14] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	15, // 4: hfgateway.v1.SoulCharacter.extra:type_name -> google.protobuf.Struct
+	12, // 5: hfgateway.v1.CreateCharacterRequest.version:type_name -> hfgateway.v1.SoulVersion
+	1,  // 6: hfgateway.v1.CreateCharacterResponse.character:type_name -> hfgateway.v1.SoulCharacter
+	1,  // 7: hfgateway.v1.GetCharacterResponse.character:type_name -> hfgateway.v1.SoulCharacter
+	1,  // 8: hfgateway.v1.ListCharactersResponse.characters:type_name -> hfgateway.v1.SoulCharacter
+	1,  // 9: hfgateway.v1.WatchCharacterResponse.character:type_name -> hfgateway.v1.SoulCharacter
+	2,  // 10: hfgateway.v1.CharacterService.CreateCharacter:input_type -> hfgateway.v1.CreateCharacterRequest
+	4,  // 11: hfgateway.v1.CharacterService.GetCharacter:input_type -> hfgateway.v1.GetCharacterRequest
+	6,  // 12: hfgateway.v1.CharacterService.ListCharacters:input_type -> hfgateway.v1.ListCharactersRequest
+	8,  // 13: hfgateway.v1.CharacterService.DeleteCharacter:input_type -> hfgateway.v1.DeleteCharacterRequest
+	10, // 14: hfgateway.v1.CharacterService.WatchCharacter:input_type -> hfgateway.v1.WatchCharacterRequest
+	3,  // 15: hfgateway.v1.CharacterService.CreateCharacter:output_type -> hfgateway.v1.CreateCharacterResponse
+	5,  // 16: hfgateway.v1.CharacterService.GetCharacter:output_type -> hfgateway.v1.GetCharacterResponse
+	7,  // 17: hfgateway.v1.CharacterService.ListCharacters:output_type -> hfgateway.v1.ListCharactersResponse
+	9,  // 18: hfgateway.v1.CharacterService.DeleteCharacter:output_type -> hfgateway.v1.DeleteCharacterResponse
+	11, // 19: hfgateway.v1.CharacterService.WatchCharacter:output_type -> hfgateway.v1.WatchCharacterResponse
+	15, // [15:20] is the sub-list for method output_type
+	10, // [10:15] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_character_service_proto_init() }

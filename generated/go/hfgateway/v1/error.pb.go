@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -186,9 +187,12 @@ type Failure struct {
 	// How long to wait before a retry, as in google.rpc.RetryInfo. Absent if the gateway does not know.
 	RetryDelay *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
 	// The variable parts of the message, by name: "generation_id", "limit", "state", "incident" and others.
-	Metadata      map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Metadata map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The JSON of the response of Higgsfield that is the reason of the failure, as in Upstream.other_results. Absent if
+	// there was none. At most 16 KiB as JSON, and 2 KiB in the details of an error.
+	UpstreamResponse *structpb.Value `protobuf:"bytes,7,opt,name=upstream_response,json=upstreamResponse,proto3" json:"upstream_response,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Failure) Reset() {
@@ -263,6 +267,13 @@ func (x *Failure) GetMetadata() map[string]string {
 	return nil
 }
 
+func (x *Failure) GetUpstreamResponse() *structpb.Value {
+	if x != nil {
+		return x.UpstreamResponse
+	}
+	return nil
+}
+
 // A field that was refused.
 type FieldViolation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -323,7 +334,7 @@ var File_hfgateway_v1_error_proto protoreflect.FileDescriptor
 
 const file_hfgateway_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x18hfgateway/v1/error.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\"\xf7\x02\n" +
+	"\x18hfgateway/v1/error.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xbc\x03\n" +
 	"\aFailure\x121\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x19.hfgateway.v1.ErrorReasonR\x06reason\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12G\n" +
@@ -331,7 +342,8 @@ const file_hfgateway_v1_error_proto_rawDesc = "" +
 	"\tretryable\x18\x04 \x01(\bR\tretryable\x12:\n" +
 	"\vretry_delay\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryDelay\x12?\n" +
-	"\bmetadata\x18\x06 \x03(\v2#.hfgateway.v1.Failure.MetadataEntryR\bmetadata\x1a;\n" +
+	"\bmetadata\x18\x06 \x03(\v2#.hfgateway.v1.Failure.MetadataEntryR\bmetadata\x12C\n" +
+	"\x11upstream_response\x18\a \x01(\v2\x16.google.protobuf.ValueR\x10upstreamResponse\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"H\n" +
@@ -388,17 +400,19 @@ var file_hfgateway_v1_error_proto_goTypes = []any{
 	(*FieldViolation)(nil),      // 2: hfgateway.v1.FieldViolation
 	nil,                         // 3: hfgateway.v1.Failure.MetadataEntry
 	(*durationpb.Duration)(nil), // 4: google.protobuf.Duration
+	(*structpb.Value)(nil),      // 5: google.protobuf.Value
 }
 var file_hfgateway_v1_error_proto_depIdxs = []int32{
 	0, // 0: hfgateway.v1.Failure.reason:type_name -> hfgateway.v1.ErrorReason
 	2, // 1: hfgateway.v1.Failure.field_violations:type_name -> hfgateway.v1.FieldViolation
 	4, // 2: hfgateway.v1.Failure.retry_delay:type_name -> google.protobuf.Duration
 	3, // 3: hfgateway.v1.Failure.metadata:type_name -> hfgateway.v1.Failure.MetadataEntry
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	5, // 4: hfgateway.v1.Failure.upstream_response:type_name -> google.protobuf.Value
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_error_proto_init() }

@@ -291,7 +291,11 @@ type Generation struct {
 	// When Higgsfield deletes the outputs: at most 7 days after the end. Set only in COMPLETED.
 	OutputsExpireTime *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=outputs_expire_time,json=outputsExpireTime,proto3" json:"outputs_expire_time,omitempty"`
 	// When this revision was created.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The input as Higgsfield used it, in Higgsfield's names: with the seed that it chose, and the prompt as it rewrote
+	// it. Higgsfield returns it for its v1 API only. Absent until then. Returned if input is, and at most 64 KiB as JSON;
+	// Upstream.other_results says how values are kept.
+	UsedInput     *structpb.Struct `protobuf:"bytes,22,opt,name=used_input,json=usedInput,proto3" json:"used_input,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -473,6 +477,13 @@ func (x *Generation) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Generation) GetUsedInput() *structpb.Struct {
+	if x != nil {
+		return x.UsedInput
+	}
+	return nil
+}
+
 // An output file of a generation. Set by the gateway from Higgsfield's responses.
 type Output struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -491,7 +502,9 @@ type Output struct {
 	// The gateway's copy of the file, which is kept after Higgsfield deletes its own. Set if the gateway has an archive,
 	// some time after the end. Only GetGeneration and ListGenerations return it. It does not create a revision, so
 	// watches do not report it.
-	Archived      *ArchivedFile `protobuf:"bytes,7,opt,name=archived,proto3" json:"archived,omitempty"`
+	Archived *ArchivedFile `protobuf:"bytes,7,opt,name=archived,proto3" json:"archived,omitempty"`
+	// Higgsfield's id of the job that makes the output. Empty in its v2 API, which has no jobs, and if the job has no id.
+	JobId         string `protobuf:"bytes,8,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -573,6 +586,13 @@ func (x *Output) GetArchived() *ArchivedFile {
 		return x.Archived
 	}
 	return nil
+}
+
+func (x *Output) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
 }
 
 // A copy of an output in the gateway's archive. Size and hash were verified when the copy was written.
@@ -772,7 +792,14 @@ type Upstream struct {
 	PollCount int32 `protobuf:"varint,4,opt,name=poll_count,json=pollCount,proto3" json:"poll_count,omitempty"`
 	// The source of the last change.
 	LastChangeSource ChangeSource `protobuf:"varint,5,opt,name=last_change_source,json=lastChangeSource,proto3,enum=hfgateway.v1.ChangeSource" json:"last_change_source,omitempty"`
-	// The parts of Higgsfield's final response that outputs cannot express. Absent if there are none.
+	// The values of Higgsfield's latest status that no other field of Generation has exactly, in the shape of Higgsfield's
+	// JSON. In a list, an empty object stands in for an element without such values. If the gateway did not use the
+	// response, such as one with an unknown status, all of its values. Absent if there are none.
+	//
+	// A number that a double cannot hold exactly, such as an integer beyond 2^53, is a string with its digits. Values
+	// nested more than 24 levels deep are a string with their JSON. At most 64 KiB as JSON: beyond that, the largest
+	// members are left out, and the member "[left out]" has their names and sizes in bytes. Secrets of the gateway are
+	// replaced by "[removed]".
 	OtherResults  *structpb.Struct `protobuf:"bytes,6,opt,name=other_results,json=otherResults,proto3" json:"other_results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -854,7 +881,7 @@ var File_hfgateway_v1_generation_proto protoreflect.FileDescriptor
 
 const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"\n" +
-	"\x1dhfgateway/v1/generation.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a#hfgateway/v1/generation_input.proto\"\xb9\b\n" +
+	"\x1dhfgateway/v1/generation.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a#hfgateway/v1/generation_input.proto\"\xf1\b\n" +
 	"\n" +
 	"Generation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
@@ -884,10 +911,12 @@ const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"\bend_time\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12J\n" +
 	"\x13outputs_expire_time\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\x11outputsExpireTime\x12;\n" +
 	"\vupdate_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\x1a9\n" +
+	"updateTime\x126\n" +
+	"\n" +
+	"used_input\x18\x16 \x01(\v2\x17.google.protobuf.StructR\tusedInput\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8c\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x02\n" +
 	"\x06Output\x123\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1d.hfgateway.v1.GenerationStateR\x05state\x12+\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x17.hfgateway.v1.MediaKindR\x04kind\x12\x10\n" +
@@ -896,7 +925,8 @@ const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"previewUrl\x12\x12\n" +
 	"\x04name\x18\x05 \x01(\tR\x04name\x12!\n" +
 	"\fcontent_type\x18\x06 \x01(\tR\vcontentType\x126\n" +
-	"\barchived\x18\a \x01(\v2\x1a.hfgateway.v1.ArchivedFileR\barchived\"L\n" +
+	"\barchived\x18\a \x01(\v2\x1a.hfgateway.v1.ArchivedFileR\barchived\x12\x15\n" +
+	"\x06job_id\x18\b \x01(\tR\x05jobId\"L\n" +
 	"\fArchivedFile\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x16\n" +
@@ -972,8 +1002,8 @@ var file_hfgateway_v1_generation_proto_goTypes = []any{
 	(*Failure)(nil),               // 10: hfgateway.v1.Failure
 	(*GenerationInput)(nil),       // 11: hfgateway.v1.GenerationInput
 	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
-	(*structpb.Struct)(nil),       // 14: google.protobuf.Struct
+	(*structpb.Struct)(nil),       // 13: google.protobuf.Struct
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
 }
 var file_hfgateway_v1_generation_proto_depIdxs = []int32{
 	0,  // 0: hfgateway.v1.Generation.state:type_name -> hfgateway.v1.GenerationState
@@ -991,17 +1021,18 @@ var file_hfgateway_v1_generation_proto_depIdxs = []int32{
 	12, // 12: hfgateway.v1.Generation.end_time:type_name -> google.protobuf.Timestamp
 	12, // 13: hfgateway.v1.Generation.outputs_expire_time:type_name -> google.protobuf.Timestamp
 	12, // 14: hfgateway.v1.Generation.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 15: hfgateway.v1.Output.state:type_name -> hfgateway.v1.GenerationState
-	1,  // 16: hfgateway.v1.Output.kind:type_name -> hfgateway.v1.MediaKind
-	5,  // 17: hfgateway.v1.Output.archived:type_name -> hfgateway.v1.ArchivedFile
-	13, // 18: hfgateway.v1.Forecast.remaining:type_name -> google.protobuf.Duration
-	2,  // 19: hfgateway.v1.Upstream.last_change_source:type_name -> hfgateway.v1.ChangeSource
-	14, // 20: hfgateway.v1.Upstream.other_results:type_name -> google.protobuf.Struct
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	13, // 15: hfgateway.v1.Generation.used_input:type_name -> google.protobuf.Struct
+	0,  // 16: hfgateway.v1.Output.state:type_name -> hfgateway.v1.GenerationState
+	1,  // 17: hfgateway.v1.Output.kind:type_name -> hfgateway.v1.MediaKind
+	5,  // 18: hfgateway.v1.Output.archived:type_name -> hfgateway.v1.ArchivedFile
+	14, // 19: hfgateway.v1.Forecast.remaining:type_name -> google.protobuf.Duration
+	2,  // 20: hfgateway.v1.Upstream.last_change_source:type_name -> hfgateway.v1.ChangeSource
+	13, // 21: hfgateway.v1.Upstream.other_results:type_name -> google.protobuf.Struct
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_generation_proto_init() }

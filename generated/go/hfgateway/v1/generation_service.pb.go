@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1108,7 +1109,10 @@ type EstimateGenerationResponse struct {
 	// The price. Absent for metered models.
 	Cost *Cost `protobuf:"bytes,1,opt,name=cost,proto3" json:"cost,omitempty"`
 	// How a metered model is priced, as text. Empty for other models.
-	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// The values of Higgsfield's response that no other field has exactly, such as a discount; as in
+	// Upstream.other_results. Absent if there are none.
+	Extra         *structpb.Struct `protobuf:"bytes,3,opt,name=extra,proto3" json:"extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1155,6 +1159,13 @@ func (x *EstimateGenerationResponse) GetDescription() string {
 		return x.Description
 	}
 	return ""
+}
+
+func (x *EstimateGenerationResponse) GetExtra() *structpb.Struct {
+	if x != nil {
+		return x.Extra
+	}
+	return nil
 }
 
 type DeleteGenerationRequest struct {
@@ -1534,7 +1545,7 @@ var File_hfgateway_v1_generation_service_proto protoreflect.FileDescriptor
 
 const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"\n" +
-	"%hfgateway/v1/generation_service.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\x99\x04\n" +
+	"%hfgateway/v1/generation_service.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\x99\x04\n" +
 	"\x17SubmitGenerationRequest\x123\n" +
 	"\x05input\x18\x01 \x01(\v2\x1d.hfgateway.v1.GenerationInputR\x05input\x12'\n" +
 	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12I\n" +
@@ -1621,10 +1632,11 @@ const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.hfgateway.v1.ForecastR\x05value:\x028\x01\"P\n" +
 	"\x19EstimateGenerationRequest\x123\n" +
-	"\x05input\x18\x01 \x01(\v2\x1d.hfgateway.v1.GenerationInputR\x05input\"f\n" +
+	"\x05input\x18\x01 \x01(\v2\x1d.hfgateway.v1.GenerationInputR\x05input\"\x95\x01\n" +
 	"\x1aEstimateGenerationResponse\x12&\n" +
 	"\x04cost\x18\x01 \x01(\v2\x12.hfgateway.v1.CostR\x04cost\x12 \n" +
-	"\vdescription\x18\x02 \x01(\tR\vdescription\")\n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12-\n" +
+	"\x05extra\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x05extra\")\n" +
 	"\x17DeleteGenerationRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"E\n" +
 	"\x18DeleteGenerationResponse\x12)\n" +
@@ -1718,7 +1730,8 @@ var file_hfgateway_v1_generation_service_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),      // 31: google.protobuf.Timestamp
 	(*Forecast)(nil),                   // 32: hfgateway.v1.Forecast
 	(*Cost)(nil),                       // 33: hfgateway.v1.Cost
-	(ChangeSource)(0),                  // 34: hfgateway.v1.ChangeSource
+	(*structpb.Struct)(nil),            // 34: google.protobuf.Struct
+	(ChangeSource)(0),                  // 35: hfgateway.v1.ChangeSource
 }
 var file_hfgateway_v1_generation_service_proto_depIdxs = []int32{
 	27, // 0: hfgateway.v1.SubmitGenerationRequest.input:type_name -> hfgateway.v1.GenerationInput
@@ -1747,39 +1760,40 @@ var file_hfgateway_v1_generation_service_proto_depIdxs = []int32{
 	26, // 23: hfgateway.v1.WatchGenerationsResponse.forecasts:type_name -> hfgateway.v1.WatchGenerationsResponse.ForecastsEntry
 	27, // 24: hfgateway.v1.EstimateGenerationRequest.input:type_name -> hfgateway.v1.GenerationInput
 	33, // 25: hfgateway.v1.EstimateGenerationResponse.cost:type_name -> hfgateway.v1.Cost
-	29, // 26: hfgateway.v1.ExplainGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	22, // 27: hfgateway.v1.ExplainGenerationResponse.events:type_name -> hfgateway.v1.GenerationEvent
-	31, // 28: hfgateway.v1.GenerationEvent.time:type_name -> google.protobuf.Timestamp
-	30, // 29: hfgateway.v1.GenerationEvent.state:type_name -> hfgateway.v1.GenerationState
-	34, // 30: hfgateway.v1.GenerationEvent.source:type_name -> hfgateway.v1.ChangeSource
-	23, // 31: hfgateway.v1.GenerationEvent.upstream_call:type_name -> hfgateway.v1.UpstreamCall
-	28, // 32: hfgateway.v1.UpstreamCall.duration:type_name -> google.protobuf.Duration
-	32, // 33: hfgateway.v1.WatchGenerationsResponse.ForecastsEntry.value:type_name -> hfgateway.v1.Forecast
-	1,  // 34: hfgateway.v1.GenerationService.SubmitGeneration:input_type -> hfgateway.v1.SubmitGenerationRequest
-	3,  // 35: hfgateway.v1.GenerationService.GetGeneration:input_type -> hfgateway.v1.GetGenerationRequest
-	5,  // 36: hfgateway.v1.GenerationService.ListGenerations:input_type -> hfgateway.v1.ListGenerationsRequest
-	8,  // 37: hfgateway.v1.GenerationService.CancelGeneration:input_type -> hfgateway.v1.CancelGenerationRequest
-	10, // 38: hfgateway.v1.GenerationService.WaitGeneration:input_type -> hfgateway.v1.WaitGenerationRequest
-	12, // 39: hfgateway.v1.GenerationService.WatchGeneration:input_type -> hfgateway.v1.WatchGenerationRequest
-	14, // 40: hfgateway.v1.GenerationService.WatchGenerations:input_type -> hfgateway.v1.WatchGenerationsRequest
-	16, // 41: hfgateway.v1.GenerationService.EstimateGeneration:input_type -> hfgateway.v1.EstimateGenerationRequest
-	18, // 42: hfgateway.v1.GenerationService.DeleteGeneration:input_type -> hfgateway.v1.DeleteGenerationRequest
-	20, // 43: hfgateway.v1.GenerationService.ExplainGeneration:input_type -> hfgateway.v1.ExplainGenerationRequest
-	2,  // 44: hfgateway.v1.GenerationService.SubmitGeneration:output_type -> hfgateway.v1.SubmitGenerationResponse
-	4,  // 45: hfgateway.v1.GenerationService.GetGeneration:output_type -> hfgateway.v1.GetGenerationResponse
-	7,  // 46: hfgateway.v1.GenerationService.ListGenerations:output_type -> hfgateway.v1.ListGenerationsResponse
-	9,  // 47: hfgateway.v1.GenerationService.CancelGeneration:output_type -> hfgateway.v1.CancelGenerationResponse
-	11, // 48: hfgateway.v1.GenerationService.WaitGeneration:output_type -> hfgateway.v1.WaitGenerationResponse
-	13, // 49: hfgateway.v1.GenerationService.WatchGeneration:output_type -> hfgateway.v1.WatchGenerationResponse
-	15, // 50: hfgateway.v1.GenerationService.WatchGenerations:output_type -> hfgateway.v1.WatchGenerationsResponse
-	17, // 51: hfgateway.v1.GenerationService.EstimateGeneration:output_type -> hfgateway.v1.EstimateGenerationResponse
-	19, // 52: hfgateway.v1.GenerationService.DeleteGeneration:output_type -> hfgateway.v1.DeleteGenerationResponse
-	21, // 53: hfgateway.v1.GenerationService.ExplainGeneration:output_type -> hfgateway.v1.ExplainGenerationResponse
-	44, // [44:54] is the sub-list for method output_type
-	34, // [34:44] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	34, // 26: hfgateway.v1.EstimateGenerationResponse.extra:type_name -> google.protobuf.Struct
+	29, // 27: hfgateway.v1.ExplainGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	22, // 28: hfgateway.v1.ExplainGenerationResponse.events:type_name -> hfgateway.v1.GenerationEvent
+	31, // 29: hfgateway.v1.GenerationEvent.time:type_name -> google.protobuf.Timestamp
+	30, // 30: hfgateway.v1.GenerationEvent.state:type_name -> hfgateway.v1.GenerationState
+	35, // 31: hfgateway.v1.GenerationEvent.source:type_name -> hfgateway.v1.ChangeSource
+	23, // 32: hfgateway.v1.GenerationEvent.upstream_call:type_name -> hfgateway.v1.UpstreamCall
+	28, // 33: hfgateway.v1.UpstreamCall.duration:type_name -> google.protobuf.Duration
+	32, // 34: hfgateway.v1.WatchGenerationsResponse.ForecastsEntry.value:type_name -> hfgateway.v1.Forecast
+	1,  // 35: hfgateway.v1.GenerationService.SubmitGeneration:input_type -> hfgateway.v1.SubmitGenerationRequest
+	3,  // 36: hfgateway.v1.GenerationService.GetGeneration:input_type -> hfgateway.v1.GetGenerationRequest
+	5,  // 37: hfgateway.v1.GenerationService.ListGenerations:input_type -> hfgateway.v1.ListGenerationsRequest
+	8,  // 38: hfgateway.v1.GenerationService.CancelGeneration:input_type -> hfgateway.v1.CancelGenerationRequest
+	10, // 39: hfgateway.v1.GenerationService.WaitGeneration:input_type -> hfgateway.v1.WaitGenerationRequest
+	12, // 40: hfgateway.v1.GenerationService.WatchGeneration:input_type -> hfgateway.v1.WatchGenerationRequest
+	14, // 41: hfgateway.v1.GenerationService.WatchGenerations:input_type -> hfgateway.v1.WatchGenerationsRequest
+	16, // 42: hfgateway.v1.GenerationService.EstimateGeneration:input_type -> hfgateway.v1.EstimateGenerationRequest
+	18, // 43: hfgateway.v1.GenerationService.DeleteGeneration:input_type -> hfgateway.v1.DeleteGenerationRequest
+	20, // 44: hfgateway.v1.GenerationService.ExplainGeneration:input_type -> hfgateway.v1.ExplainGenerationRequest
+	2,  // 45: hfgateway.v1.GenerationService.SubmitGeneration:output_type -> hfgateway.v1.SubmitGenerationResponse
+	4,  // 46: hfgateway.v1.GenerationService.GetGeneration:output_type -> hfgateway.v1.GetGenerationResponse
+	7,  // 47: hfgateway.v1.GenerationService.ListGenerations:output_type -> hfgateway.v1.ListGenerationsResponse
+	9,  // 48: hfgateway.v1.GenerationService.CancelGeneration:output_type -> hfgateway.v1.CancelGenerationResponse
+	11, // 49: hfgateway.v1.GenerationService.WaitGeneration:output_type -> hfgateway.v1.WaitGenerationResponse
+	13, // 50: hfgateway.v1.GenerationService.WatchGeneration:output_type -> hfgateway.v1.WatchGenerationResponse
+	15, // 51: hfgateway.v1.GenerationService.WatchGenerations:output_type -> hfgateway.v1.WatchGenerationsResponse
+	17, // 52: hfgateway.v1.GenerationService.EstimateGeneration:output_type -> hfgateway.v1.EstimateGenerationResponse
+	19, // 53: hfgateway.v1.GenerationService.DeleteGeneration:output_type -> hfgateway.v1.DeleteGenerationResponse
+	21, // 54: hfgateway.v1.GenerationService.ExplainGeneration:output_type -> hfgateway.v1.ExplainGenerationResponse
+	45, // [45:55] is the sub-list for method output_type
+	35, // [35:45] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_generation_service_proto_init() }

@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from hfgateway.v1 import error_pb2 as hfgateway_dot_v1_dot_error__pb2
 from hfgateway.v1 import generation_input_pb2 as hfgateway_dot_v1_dot_generation__input__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$hfgateway/v1/character_service.proto\x12\x0chfgateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a#hfgateway/v1/generation_input.proto\"\x80\x02\n\rSoulCharacter\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.hfgateway.v1.CharacterState\x12\x0c\n\x04\x64one\x18\x04 \x01(\x08\x12*\n\x07version\x18\x05 \x01(\x0e\x32\x19.hfgateway.v1.SoulVersion\x12\x15\n\rthumbnail_url\x18\x06 \x01(\t\x12&\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x15.hfgateway.v1.Failure\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x7f\n\x16\x43reateCharacterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nimage_urls\x18\x02 \x03(\t\x12*\n\x07version\x18\x03 \x01(\x0e\x32\x19.hfgateway.v1.SoulVersion\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\"[\n\x17\x43reateCharacterResponse\x12.\n\tcharacter\x18\x01 \x01(\x0b\x32\x1b.hfgateway.v1.SoulCharacter\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"!\n\x13GetCharacterRequest\x12\n\n\x02id\x18\x01 \x01(\t\"F\n\x14GetCharacterResponse\x12.\n\tcharacter\x18\x01 \x01(\x0b\x32\x1b.hfgateway.v1.SoulCharacter\">\n\x15ListCharactersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x16ListCharactersResponse\x12/\n\ncharacters\x18\x01 \x03(\x0b\x32\x1b.hfgateway.v1.SoulCharacter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x16\x44\x65leteCharacterRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x19\n\x17\x44\x65leteCharacterResponse\"#\n\x15WatchCharacterRequest\x12\n\n\x02id\x18\x01 \x01(\t\"H\n\x16WatchCharacterResponse\x12.\n\tcharacter\x18\x01 \x01(\x0b\x32\x1b.hfgateway.v1.SoulCharacter*\xc8\x01\n\x0e\x43haracterState\x12\x1f\n\x1b\x43HARACTER_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43HARACTER_STATE_NOT_READY\x10\x01\x12\x1a\n\x16\x43HARACTER_STATE_QUEUED\x10\x02\x12\x1f\n\x1b\x43HARACTER_STATE_IN_PROGRESS\x10\x03\x12\x1d\n\x19\x43HARACTER_STATE_COMPLETED\x10\x04\x12\x1a\n\x16\x43HARACTER_STATE_FAILED\x10\x05\x32\xf9\x03\n\x10\x43haracterService\x12\x63\n\x0f\x43reateCharacter\x12$.hfgateway.v1.CreateCharacterRequest\x1a%.hfgateway.v1.CreateCharacterResponse\"\x03\x90\x02\x02\x12Z\n\x0cGetCharacter\x12!.hfgateway.v1.GetCharacterRequest\x1a\".hfgateway.v1.GetCharacterResponse\"\x03\x90\x02\x01\x12`\n\x0eListCharacters\x12#.hfgateway.v1.ListCharactersRequest\x1a$.hfgateway.v1.ListCharactersResponse\"\x03\x90\x02\x01\x12\x63\n\x0f\x44\x65leteCharacter\x12$.hfgateway.v1.DeleteCharacterRequest\x1a%.hfgateway.v1.DeleteCharacterResponse\"\x03\x90\x02\x02\x12]\n\x0eWatchCharacter\x12#.hfgateway.v1.WatchCharacterRequest\x1a$.hfgateway.v1.WatchCharacterResponse0\x01\x42w\n\x16io.github.hfgateway.v1B\x15\x43haracterServiceProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$hfgateway/v1/character_service.proto\x12\x0chfgateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a#hfgateway/v1/generation_input.proto\"\xa8\x02\n\rSoulCharacter\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.hfgateway.v1.CharacterState\x12\x0c\n\x04\x64one\x18\x04 \x01(\x08\x12*\n\x07version\x18\x05 \x01(\x0e\x32\x19.hfgateway.v1.SoulVersion\x12\x15\n\rthumbnail_url\x18\x06 \x01(\t\x12&\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x15.hfgateway.v1.Failure\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05\x65xtra\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\"\x7f\n\x16\x43reateCharacterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nimage_urls\x18\x02 \x03(\t\x12*\n\x07version\x18\x03 \x01(\x0e\x32\x19.hfgateway.v1.SoulVersion\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\"[\n\x17\x43reateCharacterResponse\x12.\n\tcharacter\x18\x01 \x01(\x0b\x32\x1b.hfgateway.v1.SoulCharacter\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"!\n\x13GetCharacterRequest\x12\n\n\x02id\x18\x01 \x01(\t\"F\n\x14GetCharacterResponse\x12.\n\tcharacter\x18\x01 \x01(\x0b\x32\x1b.hfgateway.v1.SoulCharacter\">\n\x15ListCharactersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"v\n\x16ListCharactersResponse\x12/\n\ncharacters\x18\x01 \x03(\x0b\x32\x1b.hfgateway.v1.SoulCharacter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"$\n\x16\x44\x65leteCharacterRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x19\n\x17\x44\x65leteCharacterResponse\"#\n\x15WatchCharacterRequest\x12\n\n\x02id\x18\x01 \x01(\t\"H\n\x16WatchCharacterResponse\x12.\n\tcharacter\x18\x01 \x01(\x0b\x32\x1b.hfgateway.v1.SoulCharacter*\xc8\x01\n\x0e\x43haracterState\x12\x1f\n\x1b\x43HARACTER_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43HARACTER_STATE_NOT_READY\x10\x01\x12\x1a\n\x16\x43HARACTER_STATE_QUEUED\x10\x02\x12\x1f\n\x1b\x43HARACTER_STATE_IN_PROGRESS\x10\x03\x12\x1d\n\x19\x43HARACTER_STATE_COMPLETED\x10\x04\x12\x1a\n\x16\x43HARACTER_STATE_FAILED\x10\x05\x32\xf9\x03\n\x10\x43haracterService\x12\x63\n\x0f\x43reateCharacter\x12$.hfgateway.v1.CreateCharacterRequest\x1a%.hfgateway.v1.CreateCharacterResponse\"\x03\x90\x02\x02\x12Z\n\x0cGetCharacter\x12!.hfgateway.v1.GetCharacterRequest\x1a\".hfgateway.v1.GetCharacterResponse\"\x03\x90\x02\x01\x12`\n\x0eListCharacters\x12#.hfgateway.v1.ListCharactersRequest\x1a$.hfgateway.v1.ListCharactersResponse\"\x03\x90\x02\x01\x12\x63\n\x0f\x44\x65leteCharacter\x12$.hfgateway.v1.DeleteCharacterRequest\x1a%.hfgateway.v1.DeleteCharacterResponse\"\x03\x90\x02\x02\x12]\n\x0eWatchCharacter\x12#.hfgateway.v1.WatchCharacterRequest\x1a$.hfgateway.v1.WatchCharacterResponse0\x01\x42w\n\x16io.github.hfgateway.v1B\x15\x43haracterServiceProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,30 +44,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHARACTERSERVICE'].methods_by_name['ListCharacters']._serialized_options = b'\220\002\001'
   _globals['_CHARACTERSERVICE'].methods_by_name['DeleteCharacter']._loaded_options = None
   _globals['_CHARACTERSERVICE'].methods_by_name['DeleteCharacter']._serialized_options = b'\220\002\002'
-  _globals['_CHARACTERSTATE']._serialized_start=1079
-  _globals['_CHARACTERSTATE']._serialized_end=1279
-  _globals['_SOULCHARACTER']._serialized_start=151
-  _globals['_SOULCHARACTER']._serialized_end=407
-  _globals['_CREATECHARACTERREQUEST']._serialized_start=409
-  _globals['_CREATECHARACTERREQUEST']._serialized_end=536
-  _globals['_CREATECHARACTERRESPONSE']._serialized_start=538
-  _globals['_CREATECHARACTERRESPONSE']._serialized_end=629
-  _globals['_GETCHARACTERREQUEST']._serialized_start=631
-  _globals['_GETCHARACTERREQUEST']._serialized_end=664
-  _globals['_GETCHARACTERRESPONSE']._serialized_start=666
-  _globals['_GETCHARACTERRESPONSE']._serialized_end=736
-  _globals['_LISTCHARACTERSREQUEST']._serialized_start=738
-  _globals['_LISTCHARACTERSREQUEST']._serialized_end=800
-  _globals['_LISTCHARACTERSRESPONSE']._serialized_start=802
-  _globals['_LISTCHARACTERSRESPONSE']._serialized_end=900
-  _globals['_DELETECHARACTERREQUEST']._serialized_start=902
-  _globals['_DELETECHARACTERREQUEST']._serialized_end=938
-  _globals['_DELETECHARACTERRESPONSE']._serialized_start=940
-  _globals['_DELETECHARACTERRESPONSE']._serialized_end=965
-  _globals['_WATCHCHARACTERREQUEST']._serialized_start=967
-  _globals['_WATCHCHARACTERREQUEST']._serialized_end=1002
-  _globals['_WATCHCHARACTERRESPONSE']._serialized_start=1004
-  _globals['_WATCHCHARACTERRESPONSE']._serialized_end=1076
-  _globals['_CHARACTERSERVICE']._serialized_start=1282
-  _globals['_CHARACTERSERVICE']._serialized_end=1787
+  _globals['_CHARACTERSTATE']._serialized_start=1169
+  _globals['_CHARACTERSTATE']._serialized_end=1369
+  _globals['_SOULCHARACTER']._serialized_start=181
+  _globals['_SOULCHARACTER']._serialized_end=477
+  _globals['_CREATECHARACTERREQUEST']._serialized_start=479
+  _globals['_CREATECHARACTERREQUEST']._serialized_end=606
+  _globals['_CREATECHARACTERRESPONSE']._serialized_start=608
+  _globals['_CREATECHARACTERRESPONSE']._serialized_end=699
+  _globals['_GETCHARACTERREQUEST']._serialized_start=701
+  _globals['_GETCHARACTERREQUEST']._serialized_end=734
+  _globals['_GETCHARACTERRESPONSE']._serialized_start=736
+  _globals['_GETCHARACTERRESPONSE']._serialized_end=806
+  _globals['_LISTCHARACTERSREQUEST']._serialized_start=808
+  _globals['_LISTCHARACTERSREQUEST']._serialized_end=870
+  _globals['_LISTCHARACTERSRESPONSE']._serialized_start=872
+  _globals['_LISTCHARACTERSRESPONSE']._serialized_end=990
+  _globals['_DELETECHARACTERREQUEST']._serialized_start=992
+  _globals['_DELETECHARACTERREQUEST']._serialized_end=1028
+  _globals['_DELETECHARACTERRESPONSE']._serialized_start=1030
+  _globals['_DELETECHARACTERRESPONSE']._serialized_end=1055
+  _globals['_WATCHCHARACTERREQUEST']._serialized_start=1057
+  _globals['_WATCHCHARACTERREQUEST']._serialized_end=1092
+  _globals['_WATCHCHARACTERRESPONSE']._serialized_start=1094
+  _globals['_WATCHCHARACTERRESPONSE']._serialized_end=1166
+  _globals['_CHARACTERSERVICE']._serialized_start=1372
+  _globals['_CHARACTERSERVICE']._serialized_end=1877
 # @@protoc_insertion_point(module_scope)

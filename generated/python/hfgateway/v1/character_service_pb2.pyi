@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from hfgateway.v1 import error_pb2 as _error_pb2
 from hfgateway.v1 import generation_input_pb2 as _generation_input_pb2
@@ -28,7 +29,7 @@ CHARACTER_STATE_COMPLETED: CharacterState
 CHARACTER_STATE_FAILED: CharacterState
 
 class SoulCharacter(_message.Message):
-    __slots__ = ("id", "name", "state", "done", "version", "thumbnail_url", "failure", "create_time")
+    __slots__ = ("id", "name", "state", "done", "version", "thumbnail_url", "failure", "create_time", "extra")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +38,7 @@ class SoulCharacter(_message.Message):
     THUMBNAIL_URL_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     state: CharacterState
@@ -45,7 +47,8 @@ class SoulCharacter(_message.Message):
     thumbnail_url: str
     failure: _error_pb2.Failure
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[CharacterState, str]] = ..., done: bool = ..., version: _Optional[_Union[_generation_input_pb2.SoulVersion, str]] = ..., thumbnail_url: _Optional[str] = ..., failure: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    extra: _struct_pb2.Struct
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[CharacterState, str]] = ..., done: bool = ..., version: _Optional[_Union[_generation_input_pb2.SoulVersion, str]] = ..., thumbnail_url: _Optional[str] = ..., failure: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., extra: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class CreateCharacterRequest(_message.Message):
     __slots__ = ("name", "image_urls", "version", "idempotency_key")
@@ -88,12 +91,14 @@ class ListCharactersRequest(_message.Message):
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListCharactersResponse(_message.Message):
-    __slots__ = ("characters", "next_page_token")
+    __slots__ = ("characters", "next_page_token", "total_size")
     CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SIZE_FIELD_NUMBER: _ClassVar[int]
     characters: _containers.RepeatedCompositeFieldContainer[SoulCharacter]
     next_page_token: str
-    def __init__(self, characters: _Optional[_Iterable[_Union[SoulCharacter, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    total_size: int
+    def __init__(self, characters: _Optional[_Iterable[_Union[SoulCharacter, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ...) -> None: ...
 
 class DeleteCharacterRequest(_message.Message):
     __slots__ = ("id",)

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18hfgateway/v1/error.proto\x12\x0chfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\"\xa8\x02\n\x07\x46\x61ilure\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.hfgateway.v1.ErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x36\n\x10\x66ield_violations\x18\x03 \x03(\x0b\x32\x1c.hfgateway.v1.FieldViolation\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12.\n\x0bretry_delay\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x08metadata\x18\x06 \x03(\x0b\x32#.hfgateway.v1.Failure.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t*\xf3\x06\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_INPUT\x10\x01\x12\x1e\n\x1a\x45RROR_REASON_INPUT_REFUSED\x10\x02\x12$\n ERROR_REASON_INVALID_CREDENTIALS\x10\x03\x12\x1c\n\x18\x45RROR_REASON_NOT_ALLOWED\x10\x04\x12$\n ERROR_REASON_FEATURE_NOT_ENABLED\x10\x05\x12\x1a\n\x16\x45RROR_REASON_NOT_FOUND\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_MODEL_UNKNOWN\x10\x07\x12\"\n\x1e\x45RROR_REASON_MODEL_UNAVAILABLE\x10\x08\x12\'\n#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10\t\x12\x1f\n\x1b\x45RROR_REASON_NOT_CANCELABLE\x10\n\x12\x19\n\x15\x45RROR_REASON_NOT_DONE\x10\x0b\x12\x1f\n\x1b\x45RROR_REASON_QUOTA_EXCEEDED\x10\x0c\x12%\n!ERROR_REASON_INSUFFICIENT_CREDITS\x10\r\x12#\n\x1f\x45RROR_REASON_UPSTREAM_SATURATED\x10\x0e\x12#\n\x1f\x45RROR_REASON_GATEWAY_OVERLOADED\x10\x0f\x12%\n!ERROR_REASON_UPSTREAM_UNAVAILABLE\x10\x10\x12$\n ERROR_REASON_GATEWAY_UNAVAILABLE\x10\x11\x12-\n)ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED\x10\x12\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x13\x12&\n\"ERROR_REASON_SUBMISSION_UNRESOLVED\x10\x14\x12\x1d\n\x19\x45RROR_REASON_SESSION_BUSY\x10\x15\x12\"\n\x1e\x45RROR_REASON_GENERATION_FAILED\x10\x16\x12\x1a\n\x16\x45RROR_REASON_MODERATED\x10\x17\x12\'\n#ERROR_REASON_START_TIMEOUT_EXCEEDED\x10\x18\x42l\n\x16io.github.hfgateway.v1B\nErrorProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18hfgateway/v1/error.proto\x12\x0chfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xdb\x02\n\x07\x46\x61ilure\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.hfgateway.v1.ErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x36\n\x10\x66ield_violations\x18\x03 \x03(\x0b\x32\x1c.hfgateway.v1.FieldViolation\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12.\n\x0bretry_delay\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x08metadata\x18\x06 \x03(\x0b\x32#.hfgateway.v1.Failure.MetadataEntry\x12\x31\n\x11upstream_response\x18\x07 \x01(\x0b\x32\x16.google.protobuf.Value\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t*\xf3\x06\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_INPUT\x10\x01\x12\x1e\n\x1a\x45RROR_REASON_INPUT_REFUSED\x10\x02\x12$\n ERROR_REASON_INVALID_CREDENTIALS\x10\x03\x12\x1c\n\x18\x45RROR_REASON_NOT_ALLOWED\x10\x04\x12$\n ERROR_REASON_FEATURE_NOT_ENABLED\x10\x05\x12\x1a\n\x16\x45RROR_REASON_NOT_FOUND\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_MODEL_UNKNOWN\x10\x07\x12\"\n\x1e\x45RROR_REASON_MODEL_UNAVAILABLE\x10\x08\x12\'\n#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10\t\x12\x1f\n\x1b\x45RROR_REASON_NOT_CANCELABLE\x10\n\x12\x19\n\x15\x45RROR_REASON_NOT_DONE\x10\x0b\x12\x1f\n\x1b\x45RROR_REASON_QUOTA_EXCEEDED\x10\x0c\x12%\n!ERROR_REASON_INSUFFICIENT_CREDITS\x10\r\x12#\n\x1f\x45RROR_REASON_UPSTREAM_SATURATED\x10\x0e\x12#\n\x1f\x45RROR_REASON_GATEWAY_OVERLOADED\x10\x0f\x12%\n!ERROR_REASON_UPSTREAM_UNAVAILABLE\x10\x10\x12$\n ERROR_REASON_GATEWAY_UNAVAILABLE\x10\x11\x12-\n)ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED\x10\x12\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x13\x12&\n\"ERROR_REASON_SUBMISSION_UNRESOLVED\x10\x14\x12\x1d\n\x19\x45RROR_REASON_SESSION_BUSY\x10\x15\x12\"\n\x1e\x45RROR_REASON_GENERATION_FAILED\x10\x16\x12\x1a\n\x16\x45RROR_REASON_MODERATED\x10\x17\x12\'\n#ERROR_REASON_START_TIMEOUT_EXCEEDED\x10\x18\x42l\n\x16io.github.hfgateway.v1B\nErrorProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.hfgateway.v1B\nErrorProtoP\001ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1'
   _globals['_FAILURE_METADATAENTRY']._loaded_options = None
   _globals['_FAILURE_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_ERRORREASON']._serialized_start=428
-  _globals['_ERRORREASON']._serialized_end=1311
-  _globals['_FAILURE']._serialized_start=75
-  _globals['_FAILURE']._serialized_end=371
-  _globals['_FAILURE_METADATAENTRY']._serialized_start=324
-  _globals['_FAILURE_METADATAENTRY']._serialized_end=371
-  _globals['_FIELDVIOLATION']._serialized_start=373
-  _globals['_FIELDVIOLATION']._serialized_end=425
+  _globals['_ERRORREASON']._serialized_start=509
+  _globals['_ERRORREASON']._serialized_end=1392
+  _globals['_FAILURE']._serialized_start=105
+  _globals['_FAILURE']._serialized_end=452
+  _globals['_FAILURE_METADATAENTRY']._serialized_start=405
+  _globals['_FAILURE_METADATAENTRY']._serialized_end=452
+  _globals['_FIELDVIOLATION']._serialized_start=454
+  _globals['_FIELDVIOLATION']._serialized_end=506
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -64,7 +65,7 @@ ERROR_REASON_MODERATED: ErrorReason
 ERROR_REASON_START_TIMEOUT_EXCEEDED: ErrorReason
 
 class Failure(_message.Message):
-    __slots__ = ("reason", "message", "field_violations", "retryable", "retry_delay", "metadata")
+    __slots__ = ("reason", "message", "field_violations", "retryable", "retry_delay", "metadata", "upstream_response")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -78,13 +79,15 @@ class Failure(_message.Message):
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
     RETRY_DELAY_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     reason: ErrorReason
     message: str
     field_violations: _containers.RepeatedCompositeFieldContainer[FieldViolation]
     retryable: bool
     retry_delay: _duration_pb2.Duration
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, reason: _Optional[_Union[ErrorReason, str]] = ..., message: _Optional[str] = ..., field_violations: _Optional[_Iterable[_Union[FieldViolation, _Mapping]]] = ..., retryable: bool = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    upstream_response: _struct_pb2.Value
+    def __init__(self, reason: _Optional[_Union[ErrorReason, str]] = ..., message: _Optional[str] = ..., field_violations: _Optional[_Iterable[_Union[FieldViolation, _Mapping]]] = ..., retryable: bool = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., upstream_response: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
 
 class FieldViolation(_message.Message):
     __slots__ = ("field", "description")

@@ -68,7 +68,7 @@ CHANGE_SOURCE_SUBMIT: ChangeSource
 CHANGE_SOURCE_CANCEL: ChangeSource
 
 class Generation(_message.Message):
-    __slots__ = ("id", "state", "done", "revision", "model_id", "outputs", "failure", "delay", "cancelable", "forecast", "input", "labels", "idempotency_key", "estimated_cost", "upstream", "create_time", "accept_time", "start_time", "end_time", "outputs_expire_time", "update_time")
+    __slots__ = ("id", "state", "done", "revision", "model_id", "outputs", "failure", "delay", "cancelable", "forecast", "input", "labels", "idempotency_key", "estimated_cost", "upstream", "create_time", "accept_time", "start_time", "end_time", "outputs_expire_time", "update_time", "used_input")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +97,7 @@ class Generation(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    USED_INPUT_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: GenerationState
     done: bool
@@ -118,10 +119,11 @@ class Generation(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     outputs_expire_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[GenerationState, str]] = ..., done: bool = ..., revision: _Optional[int] = ..., model_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., failure: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., delay: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., cancelable: bool = ..., forecast: _Optional[_Union[Forecast, _Mapping]] = ..., input: _Optional[_Union[_generation_input_pb2.GenerationInput, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., idempotency_key: _Optional[str] = ..., estimated_cost: _Optional[_Union[Cost, _Mapping]] = ..., upstream: _Optional[_Union[Upstream, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outputs_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    used_input: _struct_pb2.Struct
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[GenerationState, str]] = ..., done: bool = ..., revision: _Optional[int] = ..., model_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., failure: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., delay: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., cancelable: bool = ..., forecast: _Optional[_Union[Forecast, _Mapping]] = ..., input: _Optional[_Union[_generation_input_pb2.GenerationInput, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., idempotency_key: _Optional[str] = ..., estimated_cost: _Optional[_Union[Cost, _Mapping]] = ..., upstream: _Optional[_Union[Upstream, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outputs_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., used_input: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Output(_message.Message):
-    __slots__ = ("state", "kind", "url", "preview_url", "name", "content_type", "archived")
+    __slots__ = ("state", "kind", "url", "preview_url", "name", "content_type", "archived", "job_id")
     STATE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     URL_FIELD_NUMBER: _ClassVar[int]
@@ -129,6 +131,7 @@ class Output(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     ARCHIVED_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
     state: GenerationState
     kind: MediaKind
     url: str
@@ -136,7 +139,8 @@ class Output(_message.Message):
     name: str
     content_type: str
     archived: ArchivedFile
-    def __init__(self, state: _Optional[_Union[GenerationState, str]] = ..., kind: _Optional[_Union[MediaKind, str]] = ..., url: _Optional[str] = ..., preview_url: _Optional[str] = ..., name: _Optional[str] = ..., content_type: _Optional[str] = ..., archived: _Optional[_Union[ArchivedFile, _Mapping]] = ...) -> None: ...
+    job_id: str
+    def __init__(self, state: _Optional[_Union[GenerationState, str]] = ..., kind: _Optional[_Union[MediaKind, str]] = ..., url: _Optional[str] = ..., preview_url: _Optional[str] = ..., name: _Optional[str] = ..., content_type: _Optional[str] = ..., archived: _Optional[_Union[ArchivedFile, _Mapping]] = ..., job_id: _Optional[str] = ...) -> None: ...
 
 class ArchivedFile(_message.Message):
     __slots__ = ("url", "size", "sha256")

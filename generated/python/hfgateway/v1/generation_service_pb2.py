@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from hfgateway.v1 import generation_pb2 as hfgateway_dot_v1_dot_generation__pb2
 from hfgateway.v1 import generation_input_pb2 as hfgateway_dot_v1_dot_generation__input__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hfgateway/v1/generation_service.proto\x12\x0chfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\xab\x03\n\x17SubmitGenerationRequest\x12,\n\x05input\x18\x01 \x01(\x0b\x32\x1d.hfgateway.v1.GenerationInput\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x41\n\x06labels\x18\x03 \x03(\x0b\x32\x31.hfgateway.v1.SubmitGenerationRequest.LabelsEntry\x12\'\n\x08wait_for\x18\x04 \x01(\x0e\x32\x15.hfgateway.v1.WaitFor\x12/\n\x0cwait_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rstart_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13\x66\x61il_when_saturated\x18\x07 \x01(\x08\x12.\n\x0boutputs_ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Z\n\x18SubmitGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\"\n\x14GetGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"E\n\x15GetGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\"\x86\x01\n\x16ListGenerationsRequest\x12.\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1e.hfgateway.v1.GenerationFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rinclude_input\x18\x04 \x01(\x08\"\xcc\x02\n\x10GenerationFilter\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12-\n\x06states\x18\x02 \x03(\x0e\x32\x1d.hfgateway.v1.GenerationState\x12\x11\n\tmodel_ids\x18\x03 \x03(\t\x12:\n\x06labels\x18\x04 \x03(\x0b\x32*.hfgateway.v1.GenerationFilter.LabelsEntry\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x31\n\rcreated_after\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"a\n\x17ListGenerationsResponse\x12-\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x18.hfgateway.v1.Generation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x17\x43\x61ncelGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"H\n\x18\x43\x61ncelGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\"O\n\x15WaitGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"F\n\x16WaitGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\"\x89\x01\n\x16WatchGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x05\x12\x15\n\rinclude_input\x18\x03 \x01(\x08\x12\x34\n\x11\x66orecast_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"q\n\x17WatchGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\x12(\n\x08\x66orecast\x18\x02 \x01(\x0b\x32\x16.hfgateway.v1.Forecast\"\xac\x01\n\x17WatchGenerationsRequest\x12.\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1e.hfgateway.v1.GenerationFilter\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x15\n\rinclude_input\x18\x03 \x01(\x08\x12\x34\n\x11\x66orecast_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa9\x02\n\x18WatchGenerationsResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x11\n\tcaught_up\x18\x03 \x01(\x08\x12\r\n\x05reset\x18\x04 \x01(\x08\x12\x13\n\x0bmissing_ids\x18\x05 \x03(\t\x12H\n\tforecasts\x18\x06 \x03(\x0b\x32\x35.hfgateway.v1.WatchGenerationsResponse.ForecastsEntry\x1aH\n\x0e\x46orecastsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.hfgateway.v1.Forecast:\x02\x38\x01\"I\n\x19\x45stimateGenerationRequest\x12,\n\x05input\x18\x01 \x01(\x0b\x32\x1d.hfgateway.v1.GenerationInput\"S\n\x1a\x45stimateGenerationResponse\x12 \n\x04\x63ost\x18\x01 \x01(\x0b\x32\x12.hfgateway.v1.Cost\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"%\n\x17\x44\x65leteGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x18\x44\x65leteGenerationResponse\x12\x18\n\x10removed_upstream\x18\x01 \x01(\x08\"&\n\x18\x45xplainGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"x\n\x19\x45xplainGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\x12-\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1d.hfgateway.v1.GenerationEvent\"\xef\x01\n\x0fGenerationEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.hfgateway.v1.GenerationState\x12*\n\x06source\x18\x04 \x01(\x0e\x32\x1a.hfgateway.v1.ChangeSource\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x31\n\rupstream_call\x18\x06 \x01(\x0b\x32\x1a.hfgateway.v1.UpstreamCall\"\x95\x01\n\x0cUpstreamCall\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x13\n\x0bhttp_status\x18\x03 \x01(\x05\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05times\x18\x06 \x01(\x05*b\n\x07WaitFor\x12\x18\n\x14WAIT_FOR_UNSPECIFIED\x10\x00\x12\x13\n\x0fWAIT_FOR_STORED\x10\x01\x12\x15\n\x11WAIT_FOR_ACCEPTED\x10\x02\x12\x11\n\rWAIT_FOR_DONE\x10\x03\x32\x91\x08\n\x11GenerationService\x12\x66\n\x10SubmitGeneration\x12%.hfgateway.v1.SubmitGenerationRequest\x1a&.hfgateway.v1.SubmitGenerationResponse\"\x03\x90\x02\x02\x12]\n\rGetGeneration\x12\".hfgateway.v1.GetGenerationRequest\x1a#.hfgateway.v1.GetGenerationResponse\"\x03\x90\x02\x01\x12\x63\n\x0fListGenerations\x12$.hfgateway.v1.ListGenerationsRequest\x1a%.hfgateway.v1.ListGenerationsResponse\"\x03\x90\x02\x01\x12\x66\n\x10\x43\x61ncelGeneration\x12%.hfgateway.v1.CancelGenerationRequest\x1a&.hfgateway.v1.CancelGenerationResponse\"\x03\x90\x02\x02\x12`\n\x0eWaitGeneration\x12#.hfgateway.v1.WaitGenerationRequest\x1a$.hfgateway.v1.WaitGenerationResponse\"\x03\x90\x02\x02\x12`\n\x0fWatchGeneration\x12$.hfgateway.v1.WatchGenerationRequest\x1a%.hfgateway.v1.WatchGenerationResponse0\x01\x12\x63\n\x10WatchGenerations\x12%.hfgateway.v1.WatchGenerationsRequest\x1a&.hfgateway.v1.WatchGenerationsResponse0\x01\x12l\n\x12\x45stimateGeneration\x12\'.hfgateway.v1.EstimateGenerationRequest\x1a(.hfgateway.v1.EstimateGenerationResponse\"\x03\x90\x02\x02\x12\x66\n\x10\x44\x65leteGeneration\x12%.hfgateway.v1.DeleteGenerationRequest\x1a&.hfgateway.v1.DeleteGenerationResponse\"\x03\x90\x02\x02\x12i\n\x11\x45xplainGeneration\x12&.hfgateway.v1.ExplainGenerationRequest\x1a\'.hfgateway.v1.ExplainGenerationResponse\"\x03\x90\x02\x01\x42x\n\x16io.github.hfgateway.v1B\x16GenerationServiceProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%hfgateway/v1/generation_service.proto\x12\x0chfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\xab\x03\n\x17SubmitGenerationRequest\x12,\n\x05input\x18\x01 \x01(\x0b\x32\x1d.hfgateway.v1.GenerationInput\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x41\n\x06labels\x18\x03 \x03(\x0b\x32\x31.hfgateway.v1.SubmitGenerationRequest.LabelsEntry\x12\'\n\x08wait_for\x18\x04 \x01(\x0e\x32\x15.hfgateway.v1.WaitFor\x12/\n\x0cwait_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rstart_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13\x66\x61il_when_saturated\x18\x07 \x01(\x08\x12.\n\x0boutputs_ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Z\n\x18SubmitGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\"\n\x14GetGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"E\n\x15GetGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\"\x86\x01\n\x16ListGenerationsRequest\x12.\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1e.hfgateway.v1.GenerationFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rinclude_input\x18\x04 \x01(\x08\"\xcc\x02\n\x10GenerationFilter\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12-\n\x06states\x18\x02 \x03(\x0e\x32\x1d.hfgateway.v1.GenerationState\x12\x11\n\tmodel_ids\x18\x03 \x03(\t\x12:\n\x06labels\x18\x04 \x03(\x0b\x32*.hfgateway.v1.GenerationFilter.LabelsEntry\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x31\n\rcreated_after\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"a\n\x17ListGenerationsResponse\x12-\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x18.hfgateway.v1.Generation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x17\x43\x61ncelGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"H\n\x18\x43\x61ncelGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\"O\n\x15WaitGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"F\n\x16WaitGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\"\x89\x01\n\x16WatchGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x05\x12\x15\n\rinclude_input\x18\x03 \x01(\x08\x12\x34\n\x11\x66orecast_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"q\n\x17WatchGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\x12(\n\x08\x66orecast\x18\x02 \x01(\x0b\x32\x16.hfgateway.v1.Forecast\"\xac\x01\n\x17WatchGenerationsRequest\x12.\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1e.hfgateway.v1.GenerationFilter\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x15\n\rinclude_input\x18\x03 \x01(\x08\x12\x34\n\x11\x66orecast_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa9\x02\n\x18WatchGenerationsResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x11\n\tcaught_up\x18\x03 \x01(\x08\x12\r\n\x05reset\x18\x04 \x01(\x08\x12\x13\n\x0bmissing_ids\x18\x05 \x03(\t\x12H\n\tforecasts\x18\x06 \x03(\x0b\x32\x35.hfgateway.v1.WatchGenerationsResponse.ForecastsEntry\x1aH\n\x0e\x46orecastsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.hfgateway.v1.Forecast:\x02\x38\x01\"I\n\x19\x45stimateGenerationRequest\x12,\n\x05input\x18\x01 \x01(\x0b\x32\x1d.hfgateway.v1.GenerationInput\"{\n\x1a\x45stimateGenerationResponse\x12 \n\x04\x63ost\x18\x01 \x01(\x0b\x32\x12.hfgateway.v1.Cost\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12&\n\x05\x65xtra\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"%\n\x17\x44\x65leteGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x18\x44\x65leteGenerationResponse\x12\x18\n\x10removed_upstream\x18\x01 \x01(\x08\"&\n\x18\x45xplainGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"x\n\x19\x45xplainGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\x12-\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1d.hfgateway.v1.GenerationEvent\"\xef\x01\n\x0fGenerationEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.hfgateway.v1.GenerationState\x12*\n\x06source\x18\x04 \x01(\x0e\x32\x1a.hfgateway.v1.ChangeSource\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x31\n\rupstream_call\x18\x06 \x01(\x0b\x32\x1a.hfgateway.v1.UpstreamCall\"\x95\x01\n\x0cUpstreamCall\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x13\n\x0bhttp_status\x18\x03 \x01(\x05\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\x12+\n\x08\x64uration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05times\x18\x06 \x01(\x05*b\n\x07WaitFor\x12\x18\n\x14WAIT_FOR_UNSPECIFIED\x10\x00\x12\x13\n\x0fWAIT_FOR_STORED\x10\x01\x12\x15\n\x11WAIT_FOR_ACCEPTED\x10\x02\x12\x11\n\rWAIT_FOR_DONE\x10\x03\x32\x91\x08\n\x11GenerationService\x12\x66\n\x10SubmitGeneration\x12%.hfgateway.v1.SubmitGenerationRequest\x1a&.hfgateway.v1.SubmitGenerationResponse\"\x03\x90\x02\x02\x12]\n\rGetGeneration\x12\".hfgateway.v1.GetGenerationRequest\x1a#.hfgateway.v1.GetGenerationResponse\"\x03\x90\x02\x01\x12\x63\n\x0fListGenerations\x12$.hfgateway.v1.ListGenerationsRequest\x1a%.hfgateway.v1.ListGenerationsResponse\"\x03\x90\x02\x01\x12\x66\n\x10\x43\x61ncelGeneration\x12%.hfgateway.v1.CancelGenerationRequest\x1a&.hfgateway.v1.CancelGenerationResponse\"\x03\x90\x02\x02\x12`\n\x0eWaitGeneration\x12#.hfgateway.v1.WaitGenerationRequest\x1a$.hfgateway.v1.WaitGenerationResponse\"\x03\x90\x02\x02\x12`\n\x0fWatchGeneration\x12$.hfgateway.v1.WatchGenerationRequest\x1a%.hfgateway.v1.WatchGenerationResponse0\x01\x12\x63\n\x10WatchGenerations\x12%.hfgateway.v1.WatchGenerationsRequest\x1a&.hfgateway.v1.WatchGenerationsResponse0\x01\x12l\n\x12\x45stimateGeneration\x12\'.hfgateway.v1.EstimateGenerationRequest\x1a(.hfgateway.v1.EstimateGenerationResponse\"\x03\x90\x02\x02\x12\x66\n\x10\x44\x65leteGeneration\x12%.hfgateway.v1.DeleteGenerationRequest\x1a&.hfgateway.v1.DeleteGenerationResponse\"\x03\x90\x02\x02\x12i\n\x11\x45xplainGeneration\x12&.hfgateway.v1.ExplainGenerationRequest\x1a\'.hfgateway.v1.ExplainGenerationResponse\"\x03\x90\x02\x01\x42x\n\x16io.github.hfgateway.v1B\x16GenerationServiceProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,60 +59,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATIONSERVICE'].methods_by_name['DeleteGeneration']._serialized_options = b'\220\002\002'
   _globals['_GENERATIONSERVICE'].methods_by_name['ExplainGeneration']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['ExplainGeneration']._serialized_options = b'\220\002\001'
-  _globals['_WAITFOR']._serialized_start=3193
-  _globals['_WAITFOR']._serialized_end=3291
-  _globals['_SUBMITGENERATIONREQUEST']._serialized_start=189
-  _globals['_SUBMITGENERATIONREQUEST']._serialized_end=616
-  _globals['_SUBMITGENERATIONREQUEST_LABELSENTRY']._serialized_start=571
-  _globals['_SUBMITGENERATIONREQUEST_LABELSENTRY']._serialized_end=616
-  _globals['_SUBMITGENERATIONRESPONSE']._serialized_start=618
-  _globals['_SUBMITGENERATIONRESPONSE']._serialized_end=708
-  _globals['_GETGENERATIONREQUEST']._serialized_start=710
-  _globals['_GETGENERATIONREQUEST']._serialized_end=744
-  _globals['_GETGENERATIONRESPONSE']._serialized_start=746
-  _globals['_GETGENERATIONRESPONSE']._serialized_end=815
-  _globals['_LISTGENERATIONSREQUEST']._serialized_start=818
-  _globals['_LISTGENERATIONSREQUEST']._serialized_end=952
-  _globals['_GENERATIONFILTER']._serialized_start=955
-  _globals['_GENERATIONFILTER']._serialized_end=1287
-  _globals['_GENERATIONFILTER_LABELSENTRY']._serialized_start=571
-  _globals['_GENERATIONFILTER_LABELSENTRY']._serialized_end=616
-  _globals['_LISTGENERATIONSRESPONSE']._serialized_start=1289
-  _globals['_LISTGENERATIONSRESPONSE']._serialized_end=1386
-  _globals['_CANCELGENERATIONREQUEST']._serialized_start=1388
-  _globals['_CANCELGENERATIONREQUEST']._serialized_end=1425
-  _globals['_CANCELGENERATIONRESPONSE']._serialized_start=1427
-  _globals['_CANCELGENERATIONRESPONSE']._serialized_end=1499
-  _globals['_WAITGENERATIONREQUEST']._serialized_start=1501
-  _globals['_WAITGENERATIONREQUEST']._serialized_end=1580
-  _globals['_WAITGENERATIONRESPONSE']._serialized_start=1582
-  _globals['_WAITGENERATIONRESPONSE']._serialized_end=1652
-  _globals['_WATCHGENERATIONREQUEST']._serialized_start=1655
-  _globals['_WATCHGENERATIONREQUEST']._serialized_end=1792
-  _globals['_WATCHGENERATIONRESPONSE']._serialized_start=1794
-  _globals['_WATCHGENERATIONRESPONSE']._serialized_end=1907
-  _globals['_WATCHGENERATIONSREQUEST']._serialized_start=1910
-  _globals['_WATCHGENERATIONSREQUEST']._serialized_end=2082
-  _globals['_WATCHGENERATIONSRESPONSE']._serialized_start=2085
-  _globals['_WATCHGENERATIONSRESPONSE']._serialized_end=2382
-  _globals['_WATCHGENERATIONSRESPONSE_FORECASTSENTRY']._serialized_start=2310
-  _globals['_WATCHGENERATIONSRESPONSE_FORECASTSENTRY']._serialized_end=2382
-  _globals['_ESTIMATEGENERATIONREQUEST']._serialized_start=2384
-  _globals['_ESTIMATEGENERATIONREQUEST']._serialized_end=2457
-  _globals['_ESTIMATEGENERATIONRESPONSE']._serialized_start=2459
-  _globals['_ESTIMATEGENERATIONRESPONSE']._serialized_end=2542
-  _globals['_DELETEGENERATIONREQUEST']._serialized_start=2544
-  _globals['_DELETEGENERATIONREQUEST']._serialized_end=2581
-  _globals['_DELETEGENERATIONRESPONSE']._serialized_start=2583
-  _globals['_DELETEGENERATIONRESPONSE']._serialized_end=2635
-  _globals['_EXPLAINGENERATIONREQUEST']._serialized_start=2637
-  _globals['_EXPLAINGENERATIONREQUEST']._serialized_end=2675
-  _globals['_EXPLAINGENERATIONRESPONSE']._serialized_start=2677
-  _globals['_EXPLAINGENERATIONRESPONSE']._serialized_end=2797
-  _globals['_GENERATIONEVENT']._serialized_start=2800
-  _globals['_GENERATIONEVENT']._serialized_end=3039
-  _globals['_UPSTREAMCALL']._serialized_start=3042
-  _globals['_UPSTREAMCALL']._serialized_end=3191
-  _globals['_GENERATIONSERVICE']._serialized_start=3294
-  _globals['_GENERATIONSERVICE']._serialized_end=4335
+  _globals['_WAITFOR']._serialized_start=3263
+  _globals['_WAITFOR']._serialized_end=3361
+  _globals['_SUBMITGENERATIONREQUEST']._serialized_start=219
+  _globals['_SUBMITGENERATIONREQUEST']._serialized_end=646
+  _globals['_SUBMITGENERATIONREQUEST_LABELSENTRY']._serialized_start=601
+  _globals['_SUBMITGENERATIONREQUEST_LABELSENTRY']._serialized_end=646
+  _globals['_SUBMITGENERATIONRESPONSE']._serialized_start=648
+  _globals['_SUBMITGENERATIONRESPONSE']._serialized_end=738
+  _globals['_GETGENERATIONREQUEST']._serialized_start=740
+  _globals['_GETGENERATIONREQUEST']._serialized_end=774
+  _globals['_GETGENERATIONRESPONSE']._serialized_start=776
+  _globals['_GETGENERATIONRESPONSE']._serialized_end=845
+  _globals['_LISTGENERATIONSREQUEST']._serialized_start=848
+  _globals['_LISTGENERATIONSREQUEST']._serialized_end=982
+  _globals['_GENERATIONFILTER']._serialized_start=985
+  _globals['_GENERATIONFILTER']._serialized_end=1317
+  _globals['_GENERATIONFILTER_LABELSENTRY']._serialized_start=601
+  _globals['_GENERATIONFILTER_LABELSENTRY']._serialized_end=646
+  _globals['_LISTGENERATIONSRESPONSE']._serialized_start=1319
+  _globals['_LISTGENERATIONSRESPONSE']._serialized_end=1416
+  _globals['_CANCELGENERATIONREQUEST']._serialized_start=1418
+  _globals['_CANCELGENERATIONREQUEST']._serialized_end=1455
+  _globals['_CANCELGENERATIONRESPONSE']._serialized_start=1457
+  _globals['_CANCELGENERATIONRESPONSE']._serialized_end=1529
+  _globals['_WAITGENERATIONREQUEST']._serialized_start=1531
+  _globals['_WAITGENERATIONREQUEST']._serialized_end=1610
+  _globals['_WAITGENERATIONRESPONSE']._serialized_start=1612
+  _globals['_WAITGENERATIONRESPONSE']._serialized_end=1682
+  _globals['_WATCHGENERATIONREQUEST']._serialized_start=1685
+  _globals['_WATCHGENERATIONREQUEST']._serialized_end=1822
+  _globals['_WATCHGENERATIONRESPONSE']._serialized_start=1824
+  _globals['_WATCHGENERATIONRESPONSE']._serialized_end=1937
+  _globals['_WATCHGENERATIONSREQUEST']._serialized_start=1940
+  _globals['_WATCHGENERATIONSREQUEST']._serialized_end=2112
+  _globals['_WATCHGENERATIONSRESPONSE']._serialized_start=2115
+  _globals['_WATCHGENERATIONSRESPONSE']._serialized_end=2412
+  _globals['_WATCHGENERATIONSRESPONSE_FORECASTSENTRY']._serialized_start=2340
+  _globals['_WATCHGENERATIONSRESPONSE_FORECASTSENTRY']._serialized_end=2412
+  _globals['_ESTIMATEGENERATIONREQUEST']._serialized_start=2414
+  _globals['_ESTIMATEGENERATIONREQUEST']._serialized_end=2487
+  _globals['_ESTIMATEGENERATIONRESPONSE']._serialized_start=2489
+  _globals['_ESTIMATEGENERATIONRESPONSE']._serialized_end=2612
+  _globals['_DELETEGENERATIONREQUEST']._serialized_start=2614
+  _globals['_DELETEGENERATIONREQUEST']._serialized_end=2651
+  _globals['_DELETEGENERATIONRESPONSE']._serialized_start=2653
+  _globals['_DELETEGENERATIONRESPONSE']._serialized_end=2705
+  _globals['_EXPLAINGENERATIONREQUEST']._serialized_start=2707
+  _globals['_EXPLAINGENERATIONREQUEST']._serialized_end=2745
+  _globals['_EXPLAINGENERATIONRESPONSE']._serialized_start=2747
+  _globals['_EXPLAINGENERATIONRESPONSE']._serialized_end=2867
+  _globals['_GENERATIONEVENT']._serialized_start=2870
+  _globals['_GENERATIONEVENT']._serialized_end=3109
+  _globals['_UPSTREAMCALL']._serialized_start=3112
+  _globals['_UPSTREAMCALL']._serialized_end=3261
+  _globals['_GENERATIONSERVICE']._serialized_start=3364
+  _globals['_GENERATIONSERVICE']._serialized_end=4405
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from hfgateway.v1 import generation_pb2 as _generation_pb2
 from hfgateway.v1 import generation_input_pb2 as _generation_input_pb2
@@ -204,12 +205,14 @@ class EstimateGenerationRequest(_message.Message):
     def __init__(self, input: _Optional[_Union[_generation_input_pb2.GenerationInput, _Mapping]] = ...) -> None: ...
 
 class EstimateGenerationResponse(_message.Message):
-    __slots__ = ("cost", "description")
+    __slots__ = ("cost", "description", "extra")
     COST_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_FIELD_NUMBER: _ClassVar[int]
     cost: _generation_pb2.Cost
     description: str
-    def __init__(self, cost: _Optional[_Union[_generation_pb2.Cost, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
+    extra: _struct_pb2.Struct
+    def __init__(self, cost: _Optional[_Union[_generation_pb2.Cost, _Mapping]] = ..., description: _Optional[str] = ..., extra: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class DeleteGenerationRequest(_message.Message):
     __slots__ = ("id",)

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { SoulVersion } from "./generation_input_pb.js";
 import type { Failure } from "./error_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -74,6 +74,14 @@ export declare type SoulCharacter = Message<"hfgateway.v1.SoulCharacter"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 8;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * The values of Higgsfield's response that no other field has exactly, as in Upstream.other_results. Absent if there
+   * are none.
+   *
+   * @generated from field: google.protobuf.Struct extra = 9;
+   */
+  extra?: JsonObject | undefined;
 };
 
 /**
@@ -224,6 +232,13 @@ export declare type ListCharactersResponse = Message<"hfgateway.v1.ListCharacter
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * How many characters all pages have. It does not count characters of other tenants.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
 };
 
 /**

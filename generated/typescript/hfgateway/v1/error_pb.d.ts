@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { Duration, Value } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file hfgateway/v1/error.proto.
@@ -63,6 +63,14 @@ export declare type Failure = Message<"hfgateway.v1.Failure"> & {
    * @generated from field: map<string, string> metadata = 6;
    */
   metadata: { [key: string]: string };
+
+  /**
+   * The JSON of the response of Higgsfield that is the reason of the failure, as in Upstream.other_results. Absent if
+   * there was none. At most 16 KiB as JSON, and 2 KiB in the details of an error.
+   *
+   * @generated from field: google.protobuf.Value upstream_response = 7;
+   */
+  upstreamResponse?: Value | undefined;
 };
 
 /**

@@ -171,6 +171,15 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 21;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * The input as Higgsfield used it, in Higgsfield's names: with the seed that it chose, and the prompt as it rewrote
+   * it. Higgsfield returns it for its v1 API only. Absent until then. Returned if input is, and at most 64 KiB as JSON;
+   * Upstream.other_results says how values are kept.
+   *
+   * @generated from field: google.protobuf.Struct used_input = 22;
+   */
+  usedInput?: JsonObject | undefined;
 };
 
 /**
@@ -235,6 +244,13 @@ export declare type Output = Message<"hfgateway.v1.Output"> & {
    * @generated from field: hfgateway.v1.ArchivedFile archived = 7;
    */
   archived?: ArchivedFile | undefined;
+
+  /**
+   * Higgsfield's id of the job that makes the output. Empty in its v2 API, which has no jobs, and if the job has no id.
+   *
+   * @generated from field: string job_id = 8;
+   */
+  jobId: string;
 };
 
 /**
@@ -381,7 +397,14 @@ export declare type Upstream = Message<"hfgateway.v1.Upstream"> & {
   lastChangeSource: ChangeSource;
 
   /**
-   * The parts of Higgsfield's final response that outputs cannot express. Absent if there are none.
+   * The values of Higgsfield's latest status that no other field of Generation has exactly, in the shape of Higgsfield's
+   * JSON. In a list, an empty object stands in for an element without such values. If the gateway did not use the
+   * response, such as one with an unknown status, all of its values. Absent if there are none.
+   *
+   * A number that a double cannot hold exactly, such as an integer beyond 2^53, is a string with its digits. Values
+   * nested more than 24 levels deep are a string with their JSON. At most 64 KiB as JSON: beyond that, the largest
+   * members are left out, and the member "[left out]" has their names and sizes in bytes. Secrets of the gateway are
+   * replaced by "[removed]".
    *
    * @generated from field: google.protobuf.Struct other_results = 6;
    */

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { GenerationInput } from "./generation_input_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ChangeSource, Cost, Forecast, Generation, GenerationState } from "./generation_pb.js";
@@ -562,6 +562,14 @@ export declare type EstimateGenerationResponse = Message<"hfgateway.v1.EstimateG
    * @generated from field: string description = 2;
    */
   description: string;
+
+  /**
+   * The values of Higgsfield's response that no other field has exactly, such as a discount; as in
+   * Upstream.other_results. Absent if there are none.
+   *
+   * @generated from field: google.protobuf.Struct extra = 3;
+   */
+  extra?: JsonObject | undefined;
 };
 
 /**

@@ -9,6 +9,7 @@ package hfgatewayagentsv1alpha1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -263,8 +264,12 @@ type Session struct {
 	State SessionState `protobuf:"varint,2,opt,name=state,proto3,enum=hfgateway.agents.v1alpha1.SessionState" json:"state,omitempty"`
 	// Higgsfield's own word for the state, including one that the gateway does not know.
 	UpstreamStatus string `protobuf:"bytes,3,opt,name=upstream_status,json=upstreamStatus,proto3" json:"upstream_status,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The values of Higgsfield's response that no other field has exactly, such as a configuration; as in
+	// hfgateway.v1.Upstream.other_results. Absent if there are none. Those of the response to the creation are only in
+	// the CreateSessionResponse of the first call.
+	Extra         *structpb.Struct `protobuf:"bytes,4,opt,name=extra,proto3" json:"extra,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Session) Reset() {
@@ -318,6 +323,13 @@ func (x *Session) GetUpstreamStatus() string {
 	return ""
 }
 
+func (x *Session) GetExtra() *structpb.Struct {
+	if x != nil {
+		return x.Extra
+	}
+	return nil
+}
+
 // A message of the user or of the agent. Set by the gateway from Higgsfield's responses.
 type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -335,7 +347,10 @@ type Message struct {
 	// When the message was created. Absent until Higgsfield returns it.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// The visible part of the agent's reasoning. Cut after 250,000 characters.
-	Reasoning     string `protobuf:"bytes,7,opt,name=reasoning,proto3" json:"reasoning,omitempty"`
+	Reasoning string `protobuf:"bytes,7,opt,name=reasoning,proto3" json:"reasoning,omitempty"`
+	// The values of Higgsfield's response that no other field has exactly, such as the message's parts and the URLs of
+	// its assets; as in hfgateway.v1.Upstream.other_results. Absent if there are none.
+	Extra         *structpb.Struct `protobuf:"bytes,8,opt,name=extra,proto3" json:"extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -417,6 +432,13 @@ func (x *Message) GetReasoning() string {
 		return x.Reasoning
 	}
 	return ""
+}
+
+func (x *Message) GetExtra() *structpb.Struct {
+	if x != nil {
+		return x.Extra
+	}
+	return nil
 }
 
 type CreateSessionRequest struct {
@@ -1283,11 +1305,12 @@ var File_hfgateway_agents_v1alpha1_agent_service_proto protoreflect.FileDescript
 
 const file_hfgateway_agents_v1alpha1_agent_service_proto_rawDesc = "" +
 	"\n" +
-	"-hfgateway/agents/v1alpha1/agent_service.proto\x12\x19hfgateway.agents.v1alpha1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x01\n" +
+	"-hfgateway/agents/v1alpha1/agent_service.proto\x12\x19hfgateway.agents.v1alpha1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x01\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12=\n" +
 	"\x05state\x18\x02 \x01(\x0e2'.hfgateway.agents.v1alpha1.SessionStateR\x05state\x12'\n" +
-	"\x0fupstream_status\x18\x03 \x01(\tR\x0eupstreamStatus\"\x9e\x02\n" +
+	"\x0fupstream_status\x18\x03 \x01(\tR\x0eupstreamStatus\x12-\n" +
+	"\x05extra\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x05extra\"\xcd\x02\n" +
 	"\aMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x1f.hfgateway.agents.v1alpha1.RoleR\x04role\x12=\n" +
@@ -1297,7 +1320,8 @@ const file_hfgateway_agents_v1alpha1_agent_service_proto_rawDesc = "" +
 	"llmCostUsd\x12;\n" +
 	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x1c\n" +
-	"\treasoning\x18\a \x01(\tR\treasoning\"?\n" +
+	"\treasoning\x18\a \x01(\tR\treasoning\x12-\n" +
+	"\x05extra\x18\b \x01(\v2\x17.google.protobuf.StructR\x05extra\"?\n" +
 	"\x14CreateSessionRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\"q\n" +
 	"\x15CreateSessionResponse\x12<\n" +
@@ -1420,43 +1444,46 @@ var file_hfgateway_agents_v1alpha1_agent_service_proto_goTypes = []any{
 	(*CreateMediaResponse)(nil),      // 19: hfgateway.agents.v1alpha1.CreateMediaResponse
 	(*ConfirmMediaRequest)(nil),      // 20: hfgateway.agents.v1alpha1.ConfirmMediaRequest
 	(*ConfirmMediaResponse)(nil),     // 21: hfgateway.agents.v1alpha1.ConfirmMediaResponse
-	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),          // 22: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),    // 23: google.protobuf.Timestamp
 }
 var file_hfgateway_agents_v1alpha1_agent_service_proto_depIdxs = []int32{
 	0,  // 0: hfgateway.agents.v1alpha1.Session.state:type_name -> hfgateway.agents.v1alpha1.SessionState
-	1,  // 1: hfgateway.agents.v1alpha1.Message.role:type_name -> hfgateway.agents.v1alpha1.Role
-	2,  // 2: hfgateway.agents.v1alpha1.Message.state:type_name -> hfgateway.agents.v1alpha1.MessageState
-	22, // 3: hfgateway.agents.v1alpha1.Message.create_time:type_name -> google.protobuf.Timestamp
-	4,  // 4: hfgateway.agents.v1alpha1.CreateSessionResponse.session:type_name -> hfgateway.agents.v1alpha1.Session
-	4,  // 5: hfgateway.agents.v1alpha1.GetSessionResponse.session:type_name -> hfgateway.agents.v1alpha1.Session
-	5,  // 6: hfgateway.agents.v1alpha1.SendMessageResponse.message:type_name -> hfgateway.agents.v1alpha1.Message
-	5,  // 7: hfgateway.agents.v1alpha1.ListMessagesResponse.messages:type_name -> hfgateway.agents.v1alpha1.Message
-	4,  // 8: hfgateway.agents.v1alpha1.InterruptSessionResponse.session:type_name -> hfgateway.agents.v1alpha1.Session
-	4,  // 9: hfgateway.agents.v1alpha1.WatchSessionResponse.session:type_name -> hfgateway.agents.v1alpha1.Session
-	5,  // 10: hfgateway.agents.v1alpha1.WatchSessionResponse.message:type_name -> hfgateway.agents.v1alpha1.Message
-	3,  // 11: hfgateway.agents.v1alpha1.CreateMediaRequest.kind:type_name -> hfgateway.agents.v1alpha1.AgentMediaKind
-	3,  // 12: hfgateway.agents.v1alpha1.ConfirmMediaRequest.kind:type_name -> hfgateway.agents.v1alpha1.AgentMediaKind
-	6,  // 13: hfgateway.agents.v1alpha1.AgentService.CreateSession:input_type -> hfgateway.agents.v1alpha1.CreateSessionRequest
-	8,  // 14: hfgateway.agents.v1alpha1.AgentService.GetSession:input_type -> hfgateway.agents.v1alpha1.GetSessionRequest
-	10, // 15: hfgateway.agents.v1alpha1.AgentService.SendMessage:input_type -> hfgateway.agents.v1alpha1.SendMessageRequest
-	12, // 16: hfgateway.agents.v1alpha1.AgentService.ListMessages:input_type -> hfgateway.agents.v1alpha1.ListMessagesRequest
-	14, // 17: hfgateway.agents.v1alpha1.AgentService.InterruptSession:input_type -> hfgateway.agents.v1alpha1.InterruptSessionRequest
-	16, // 18: hfgateway.agents.v1alpha1.AgentService.WatchSession:input_type -> hfgateway.agents.v1alpha1.WatchSessionRequest
-	18, // 19: hfgateway.agents.v1alpha1.AgentService.CreateMedia:input_type -> hfgateway.agents.v1alpha1.CreateMediaRequest
-	20, // 20: hfgateway.agents.v1alpha1.AgentService.ConfirmMedia:input_type -> hfgateway.agents.v1alpha1.ConfirmMediaRequest
-	7,  // 21: hfgateway.agents.v1alpha1.AgentService.CreateSession:output_type -> hfgateway.agents.v1alpha1.CreateSessionResponse
-	9,  // 22: hfgateway.agents.v1alpha1.AgentService.GetSession:output_type -> hfgateway.agents.v1alpha1.GetSessionResponse
-	11, // 23: hfgateway.agents.v1alpha1.AgentService.SendMessage:output_type -> hfgateway.agents.v1alpha1.SendMessageResponse
-	13, // 24: hfgateway.agents.v1alpha1.AgentService.ListMessages:output_type -> hfgateway.agents.v1alpha1.ListMessagesResponse
-	15, // 25: hfgateway.agents.v1alpha1.AgentService.InterruptSession:output_type -> hfgateway.agents.v1alpha1.InterruptSessionResponse
-	17, // 26: hfgateway.agents.v1alpha1.AgentService.WatchSession:output_type -> hfgateway.agents.v1alpha1.WatchSessionResponse
-	19, // 27: hfgateway.agents.v1alpha1.AgentService.CreateMedia:output_type -> hfgateway.agents.v1alpha1.CreateMediaResponse
-	21, // 28: hfgateway.agents.v1alpha1.AgentService.ConfirmMedia:output_type -> hfgateway.agents.v1alpha1.ConfirmMediaResponse
-	21, // [21:29] is the sub-list for method output_type
-	13, // [13:21] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	22, // 1: hfgateway.agents.v1alpha1.Session.extra:type_name -> google.protobuf.Struct
+	1,  // 2: hfgateway.agents.v1alpha1.Message.role:type_name -> hfgateway.agents.v1alpha1.Role
+	2,  // 3: hfgateway.agents.v1alpha1.Message.state:type_name -> hfgateway.agents.v1alpha1.MessageState
+	23, // 4: hfgateway.agents.v1alpha1.Message.create_time:type_name -> google.protobuf.Timestamp
+	22, // 5: hfgateway.agents.v1alpha1.Message.extra:type_name -> google.protobuf.Struct
+	4,  // 6: hfgateway.agents.v1alpha1.CreateSessionResponse.session:type_name -> hfgateway.agents.v1alpha1.Session
+	4,  // 7: hfgateway.agents.v1alpha1.GetSessionResponse.session:type_name -> hfgateway.agents.v1alpha1.Session
+	5,  // 8: hfgateway.agents.v1alpha1.SendMessageResponse.message:type_name -> hfgateway.agents.v1alpha1.Message
+	5,  // 9: hfgateway.agents.v1alpha1.ListMessagesResponse.messages:type_name -> hfgateway.agents.v1alpha1.Message
+	4,  // 10: hfgateway.agents.v1alpha1.InterruptSessionResponse.session:type_name -> hfgateway.agents.v1alpha1.Session
+	4,  // 11: hfgateway.agents.v1alpha1.WatchSessionResponse.session:type_name -> hfgateway.agents.v1alpha1.Session
+	5,  // 12: hfgateway.agents.v1alpha1.WatchSessionResponse.message:type_name -> hfgateway.agents.v1alpha1.Message
+	3,  // 13: hfgateway.agents.v1alpha1.CreateMediaRequest.kind:type_name -> hfgateway.agents.v1alpha1.AgentMediaKind
+	3,  // 14: hfgateway.agents.v1alpha1.ConfirmMediaRequest.kind:type_name -> hfgateway.agents.v1alpha1.AgentMediaKind
+	6,  // 15: hfgateway.agents.v1alpha1.AgentService.CreateSession:input_type -> hfgateway.agents.v1alpha1.CreateSessionRequest
+	8,  // 16: hfgateway.agents.v1alpha1.AgentService.GetSession:input_type -> hfgateway.agents.v1alpha1.GetSessionRequest
+	10, // 17: hfgateway.agents.v1alpha1.AgentService.SendMessage:input_type -> hfgateway.agents.v1alpha1.SendMessageRequest
+	12, // 18: hfgateway.agents.v1alpha1.AgentService.ListMessages:input_type -> hfgateway.agents.v1alpha1.ListMessagesRequest
+	14, // 19: hfgateway.agents.v1alpha1.AgentService.InterruptSession:input_type -> hfgateway.agents.v1alpha1.InterruptSessionRequest
+	16, // 20: hfgateway.agents.v1alpha1.AgentService.WatchSession:input_type -> hfgateway.agents.v1alpha1.WatchSessionRequest
+	18, // 21: hfgateway.agents.v1alpha1.AgentService.CreateMedia:input_type -> hfgateway.agents.v1alpha1.CreateMediaRequest
+	20, // 22: hfgateway.agents.v1alpha1.AgentService.ConfirmMedia:input_type -> hfgateway.agents.v1alpha1.ConfirmMediaRequest
+	7,  // 23: hfgateway.agents.v1alpha1.AgentService.CreateSession:output_type -> hfgateway.agents.v1alpha1.CreateSessionResponse
+	9,  // 24: hfgateway.agents.v1alpha1.AgentService.GetSession:output_type -> hfgateway.agents.v1alpha1.GetSessionResponse
+	11, // 25: hfgateway.agents.v1alpha1.AgentService.SendMessage:output_type -> hfgateway.agents.v1alpha1.SendMessageResponse
+	13, // 26: hfgateway.agents.v1alpha1.AgentService.ListMessages:output_type -> hfgateway.agents.v1alpha1.ListMessagesResponse
+	15, // 27: hfgateway.agents.v1alpha1.AgentService.InterruptSession:output_type -> hfgateway.agents.v1alpha1.InterruptSessionResponse
+	17, // 28: hfgateway.agents.v1alpha1.AgentService.WatchSession:output_type -> hfgateway.agents.v1alpha1.WatchSessionResponse
+	19, // 29: hfgateway.agents.v1alpha1.AgentService.CreateMedia:output_type -> hfgateway.agents.v1alpha1.CreateMediaResponse
+	21, // 30: hfgateway.agents.v1alpha1.AgentService.ConfirmMedia:output_type -> hfgateway.agents.v1alpha1.ConfirmMediaResponse
+	23, // [23:31] is the sub-list for method output_type
+	15, // [15:23] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_agents_v1alpha1_agent_service_proto_init() }

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-hfgateway/agents/v1alpha1/agent_service.proto\x12\x19hfgateway.agents.v1alpha1\x1a\x1fgoogle/protobuf/timestamp.proto\"f\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32\'.hfgateway.agents.v1alpha1.SessionState\x12\x17\n\x0fupstream_status\x18\x03 \x01(\t\"\xe4\x01\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\x04role\x18\x02 \x01(\x0e\x32\x1f.hfgateway.agents.v1alpha1.Role\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.hfgateway.agents.v1alpha1.MessageState\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x14\n\x0cllm_cost_usd\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treasoning\x18\x07 \x01(\t\"/\n\x14\x43reateSessionRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\"^\n\x15\x43reateSessionResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Session\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x1f\n\x11GetSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"I\n\x12GetSessionResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Session\"O\n\x12SendMessageRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"\\\n\x13SendMessageResponse\x12\x33\n\x07message\x18\x01 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Message\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"j\n\x13ListMessagesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x18\n\x10\x61\x66ter_message_id\x18\x04 \x01(\t\"e\n\x14ListMessagesResponse\x12\x34\n\x08messages\x18\x01 \x03(\x0b\x32\".hfgateway.agents.v1alpha1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x17InterruptSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"O\n\x18InterruptSessionResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Session\"O\n\x13WatchSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x18\n\x10\x61\x66ter_message_id\x18\x02 \x01(\t\x12\x12\n\nuntil_idle\x18\x03 \x01(\x08\"\x80\x01\n\x14WatchSessionResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Session\x12\x33\n\x07message\x18\x02 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Message\"`\n\x12\x43reateMediaRequest\x12\x11\n\textension\x18\x01 \x01(\t\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32).hfgateway.agents.v1alpha1.AgentMediaKind\"X\n\x13\x43reateMediaResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x12\n\nupload_url\x18\x03 \x01(\t\x12\x0b\n\x03url\x18\x04 \x01(\t\"Z\n\x13\x43onfirmMediaRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32).hfgateway.agents.v1alpha1.AgentMediaKind\"\x16\n\x14\x43onfirmMediaResponse*\xa3\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12SESSION_STATE_IDLE\x10\x01\x12\x1c\n\x18SESSION_STATE_PROCESSING\x10\x02\x12 \n\x1cSESSION_STATE_AWAITING_INPUT\x10\x03\x12\x1c\n\x18SESSION_STATE_TERMINATED\x10\x04*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02*\x82\x01\n\x0cMessageState\x12\x1d\n\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18MESSAGE_STATE_PROCESSING\x10\x01\x12\x1b\n\x17MESSAGE_STATE_COMPLETED\x10\x02\x12\x18\n\x14MESSAGE_STATE_FAILED\x10\x03*\xa1\x01\n\x0e\x41gentMediaKind\x12 \n\x1c\x41GENT_MEDIA_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41GENT_MEDIA_KIND_IMAGE\x10\x01\x12\x1a\n\x16\x41GENT_MEDIA_KIND_VIDEO\x10\x02\x12\x1a\n\x16\x41GENT_MEDIA_KIND_AUDIO\x10\x03\x12\x19\n\x15\x41GENT_MEDIA_KIND_FILE\x10\x04\x32\xba\x07\n\x0c\x41gentService\x12w\n\rCreateSession\x12/.hfgateway.agents.v1alpha1.CreateSessionRequest\x1a\x30.hfgateway.agents.v1alpha1.CreateSessionResponse\"\x03\x90\x02\x02\x12n\n\nGetSession\x12,.hfgateway.agents.v1alpha1.GetSessionRequest\x1a-.hfgateway.agents.v1alpha1.GetSessionResponse\"\x03\x90\x02\x01\x12q\n\x0bSendMessage\x12-.hfgateway.agents.v1alpha1.SendMessageRequest\x1a..hfgateway.agents.v1alpha1.SendMessageResponse\"\x03\x90\x02\x02\x12t\n\x0cListMessages\x12..hfgateway.agents.v1alpha1.ListMessagesRequest\x1a/.hfgateway.agents.v1alpha1.ListMessagesResponse\"\x03\x90\x02\x01\x12\x80\x01\n\x10InterruptSession\x12\x32.hfgateway.agents.v1alpha1.InterruptSessionRequest\x1a\x33.hfgateway.agents.v1alpha1.InterruptSessionResponse\"\x03\x90\x02\x02\x12q\n\x0cWatchSession\x12..hfgateway.agents.v1alpha1.WatchSessionRequest\x1a/.hfgateway.agents.v1alpha1.WatchSessionResponse0\x01\x12l\n\x0b\x43reateMedia\x12-.hfgateway.agents.v1alpha1.CreateMediaRequest\x1a..hfgateway.agents.v1alpha1.CreateMediaResponse\x12t\n\x0c\x43onfirmMedia\x12..hfgateway.agents.v1alpha1.ConfirmMediaRequest\x1a/.hfgateway.agents.v1alpha1.ConfirmMediaResponse\"\x03\x90\x02\x02\x42\x99\x01\n#io.github.hfgateway.agents.v1alpha1B\x11\x41gentServiceProtoP\x01Z]github.com/hfgateway/hfgateway/generated/go/hfgateway/agents/v1alpha1;hfgatewayagentsv1alpha1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-hfgateway/agents/v1alpha1/agent_service.proto\x12\x19hfgateway.agents.v1alpha1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32\'.hfgateway.agents.v1alpha1.SessionState\x12\x17\n\x0fupstream_status\x18\x03 \x01(\t\x12&\n\x05\x65xtra\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x8c\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\x04role\x18\x02 \x01(\x0e\x32\x1f.hfgateway.agents.v1alpha1.Role\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.hfgateway.agents.v1alpha1.MessageState\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x14\n\x0cllm_cost_usd\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treasoning\x18\x07 \x01(\t\x12&\n\x05\x65xtra\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\"/\n\x14\x43reateSessionRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\"^\n\x15\x43reateSessionResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Session\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x1f\n\x11GetSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"I\n\x12GetSessionResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Session\"O\n\x12SendMessageRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"\\\n\x13SendMessageResponse\x12\x33\n\x07message\x18\x01 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Message\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"j\n\x13ListMessagesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\x18\n\x10\x61\x66ter_message_id\x18\x04 \x01(\t\"e\n\x14ListMessagesResponse\x12\x34\n\x08messages\x18\x01 \x03(\x0b\x32\".hfgateway.agents.v1alpha1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x17InterruptSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"O\n\x18InterruptSessionResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Session\"O\n\x13WatchSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x18\n\x10\x61\x66ter_message_id\x18\x02 \x01(\t\x12\x12\n\nuntil_idle\x18\x03 \x01(\x08\"\x80\x01\n\x14WatchSessionResponse\x12\x33\n\x07session\x18\x01 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Session\x12\x33\n\x07message\x18\x02 \x01(\x0b\x32\".hfgateway.agents.v1alpha1.Message\"`\n\x12\x43reateMediaRequest\x12\x11\n\textension\x18\x01 \x01(\t\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32).hfgateway.agents.v1alpha1.AgentMediaKind\"X\n\x13\x43reateMediaResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x12\n\nupload_url\x18\x03 \x01(\t\x12\x0b\n\x03url\x18\x04 \x01(\t\"Z\n\x13\x43onfirmMediaRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x37\n\x04kind\x18\x02 \x01(\x0e\x32).hfgateway.agents.v1alpha1.AgentMediaKind\"\x16\n\x14\x43onfirmMediaResponse*\xa3\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12SESSION_STATE_IDLE\x10\x01\x12\x1c\n\x18SESSION_STATE_PROCESSING\x10\x02\x12 \n\x1cSESSION_STATE_AWAITING_INPUT\x10\x03\x12\x1c\n\x18SESSION_STATE_TERMINATED\x10\x04*?\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02*\x82\x01\n\x0cMessageState\x12\x1d\n\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18MESSAGE_STATE_PROCESSING\x10\x01\x12\x1b\n\x17MESSAGE_STATE_COMPLETED\x10\x02\x12\x18\n\x14MESSAGE_STATE_FAILED\x10\x03*\xa1\x01\n\x0e\x41gentMediaKind\x12 \n\x1c\x41GENT_MEDIA_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41GENT_MEDIA_KIND_IMAGE\x10\x01\x12\x1a\n\x16\x41GENT_MEDIA_KIND_VIDEO\x10\x02\x12\x1a\n\x16\x41GENT_MEDIA_KIND_AUDIO\x10\x03\x12\x19\n\x15\x41GENT_MEDIA_KIND_FILE\x10\x04\x32\xba\x07\n\x0c\x41gentService\x12w\n\rCreateSession\x12/.hfgateway.agents.v1alpha1.CreateSessionRequest\x1a\x30.hfgateway.agents.v1alpha1.CreateSessionResponse\"\x03\x90\x02\x02\x12n\n\nGetSession\x12,.hfgateway.agents.v1alpha1.GetSessionRequest\x1a-.hfgateway.agents.v1alpha1.GetSessionResponse\"\x03\x90\x02\x01\x12q\n\x0bSendMessage\x12-.hfgateway.agents.v1alpha1.SendMessageRequest\x1a..hfgateway.agents.v1alpha1.SendMessageResponse\"\x03\x90\x02\x02\x12t\n\x0cListMessages\x12..hfgateway.agents.v1alpha1.ListMessagesRequest\x1a/.hfgateway.agents.v1alpha1.ListMessagesResponse\"\x03\x90\x02\x01\x12\x80\x01\n\x10InterruptSession\x12\x32.hfgateway.agents.v1alpha1.InterruptSessionRequest\x1a\x33.hfgateway.agents.v1alpha1.InterruptSessionResponse\"\x03\x90\x02\x02\x12q\n\x0cWatchSession\x12..hfgateway.agents.v1alpha1.WatchSessionRequest\x1a/.hfgateway.agents.v1alpha1.WatchSessionResponse0\x01\x12l\n\x0b\x43reateMedia\x12-.hfgateway.agents.v1alpha1.CreateMediaRequest\x1a..hfgateway.agents.v1alpha1.CreateMediaResponse\x12t\n\x0c\x43onfirmMedia\x12..hfgateway.agents.v1alpha1.ConfirmMediaRequest\x1a/.hfgateway.agents.v1alpha1.ConfirmMediaResponse\"\x03\x90\x02\x02\x42\x99\x01\n#io.github.hfgateway.agents.v1alpha1B\x11\x41gentServiceProtoP\x01Z]github.com/hfgateway/hfgateway/generated/go/hfgateway/agents/v1alpha1;hfgatewayagentsv1alpha1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,50 +46,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENTSERVICE'].methods_by_name['InterruptSession']._serialized_options = b'\220\002\002'
   _globals['_AGENTSERVICE'].methods_by_name['ConfirmMedia']._loaded_options = None
   _globals['_AGENTSERVICE'].methods_by_name['ConfirmMedia']._serialized_options = b'\220\002\002'
-  _globals['_SESSIONSTATE']._serialized_start=1720
-  _globals['_SESSIONSTATE']._serialized_end=1883
-  _globals['_ROLE']._serialized_start=1885
-  _globals['_ROLE']._serialized_end=1948
-  _globals['_MESSAGESTATE']._serialized_start=1951
-  _globals['_MESSAGESTATE']._serialized_end=2081
-  _globals['_AGENTMEDIAKIND']._serialized_start=2084
-  _globals['_AGENTMEDIAKIND']._serialized_end=2245
-  _globals['_SESSION']._serialized_start=109
-  _globals['_SESSION']._serialized_end=211
-  _globals['_MESSAGE']._serialized_start=214
-  _globals['_MESSAGE']._serialized_end=442
-  _globals['_CREATESESSIONREQUEST']._serialized_start=444
-  _globals['_CREATESESSIONREQUEST']._serialized_end=491
-  _globals['_CREATESESSIONRESPONSE']._serialized_start=493
-  _globals['_CREATESESSIONRESPONSE']._serialized_end=587
-  _globals['_GETSESSIONREQUEST']._serialized_start=589
-  _globals['_GETSESSIONREQUEST']._serialized_end=620
-  _globals['_GETSESSIONRESPONSE']._serialized_start=622
-  _globals['_GETSESSIONRESPONSE']._serialized_end=695
-  _globals['_SENDMESSAGEREQUEST']._serialized_start=697
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=776
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=778
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=870
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=872
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=978
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=980
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1081
-  _globals['_INTERRUPTSESSIONREQUEST']._serialized_start=1083
-  _globals['_INTERRUPTSESSIONREQUEST']._serialized_end=1120
-  _globals['_INTERRUPTSESSIONRESPONSE']._serialized_start=1122
-  _globals['_INTERRUPTSESSIONRESPONSE']._serialized_end=1201
-  _globals['_WATCHSESSIONREQUEST']._serialized_start=1203
-  _globals['_WATCHSESSIONREQUEST']._serialized_end=1282
-  _globals['_WATCHSESSIONRESPONSE']._serialized_start=1285
-  _globals['_WATCHSESSIONRESPONSE']._serialized_end=1413
-  _globals['_CREATEMEDIAREQUEST']._serialized_start=1415
-  _globals['_CREATEMEDIAREQUEST']._serialized_end=1511
-  _globals['_CREATEMEDIARESPONSE']._serialized_start=1513
-  _globals['_CREATEMEDIARESPONSE']._serialized_end=1601
-  _globals['_CONFIRMMEDIAREQUEST']._serialized_start=1603
-  _globals['_CONFIRMMEDIAREQUEST']._serialized_end=1693
-  _globals['_CONFIRMMEDIARESPONSE']._serialized_start=1695
-  _globals['_CONFIRMMEDIARESPONSE']._serialized_end=1717
-  _globals['_AGENTSERVICE']._serialized_start=2248
-  _globals['_AGENTSERVICE']._serialized_end=3202
+  _globals['_SESSIONSTATE']._serialized_start=1831
+  _globals['_SESSIONSTATE']._serialized_end=1994
+  _globals['_ROLE']._serialized_start=1996
+  _globals['_ROLE']._serialized_end=2059
+  _globals['_MESSAGESTATE']._serialized_start=2062
+  _globals['_MESSAGESTATE']._serialized_end=2192
+  _globals['_AGENTMEDIAKIND']._serialized_start=2195
+  _globals['_AGENTMEDIAKIND']._serialized_end=2356
+  _globals['_SESSION']._serialized_start=140
+  _globals['_SESSION']._serialized_end=282
+  _globals['_MESSAGE']._serialized_start=285
+  _globals['_MESSAGE']._serialized_end=553
+  _globals['_CREATESESSIONREQUEST']._serialized_start=555
+  _globals['_CREATESESSIONREQUEST']._serialized_end=602
+  _globals['_CREATESESSIONRESPONSE']._serialized_start=604
+  _globals['_CREATESESSIONRESPONSE']._serialized_end=698
+  _globals['_GETSESSIONREQUEST']._serialized_start=700
+  _globals['_GETSESSIONREQUEST']._serialized_end=731
+  _globals['_GETSESSIONRESPONSE']._serialized_start=733
+  _globals['_GETSESSIONRESPONSE']._serialized_end=806
+  _globals['_SENDMESSAGEREQUEST']._serialized_start=808
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=887
+  _globals['_SENDMESSAGERESPONSE']._serialized_start=889
+  _globals['_SENDMESSAGERESPONSE']._serialized_end=981
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=983
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=1089
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1091
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1192
+  _globals['_INTERRUPTSESSIONREQUEST']._serialized_start=1194
+  _globals['_INTERRUPTSESSIONREQUEST']._serialized_end=1231
+  _globals['_INTERRUPTSESSIONRESPONSE']._serialized_start=1233
+  _globals['_INTERRUPTSESSIONRESPONSE']._serialized_end=1312
+  _globals['_WATCHSESSIONREQUEST']._serialized_start=1314
+  _globals['_WATCHSESSIONREQUEST']._serialized_end=1393
+  _globals['_WATCHSESSIONRESPONSE']._serialized_start=1396
+  _globals['_WATCHSESSIONRESPONSE']._serialized_end=1524
+  _globals['_CREATEMEDIAREQUEST']._serialized_start=1526
+  _globals['_CREATEMEDIAREQUEST']._serialized_end=1622
+  _globals['_CREATEMEDIARESPONSE']._serialized_start=1624
+  _globals['_CREATEMEDIARESPONSE']._serialized_end=1712
+  _globals['_CONFIRMMEDIAREQUEST']._serialized_start=1714
+  _globals['_CONFIRMMEDIAREQUEST']._serialized_end=1804
+  _globals['_CONFIRMMEDIARESPONSE']._serialized_start=1806
+  _globals['_CONFIRMMEDIARESPONSE']._serialized_end=1828
+  _globals['_AGENTSERVICE']._serialized_start=2359
+  _globals['_AGENTSERVICE']._serialized_end=3313
 # @@protoc_insertion_point(module_scope)

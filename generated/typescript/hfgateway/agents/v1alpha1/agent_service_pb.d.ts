@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import type { Message as Message$1 } from "@bufbuild/protobuf";
+import type { JsonObject, Message as Message$1 } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -37,6 +37,15 @@ export declare type Session = Message$1<"hfgateway.agents.v1alpha1.Session"> & {
    * @generated from field: string upstream_status = 3;
    */
   upstreamStatus: string;
+
+  /**
+   * The values of Higgsfield's response that no other field has exactly, such as a configuration; as in
+   * hfgateway.v1.Upstream.other_results. Absent if there are none. Those of the response to the creation are only in
+   * the CreateSessionResponse of the first call.
+   *
+   * @generated from field: google.protobuf.Struct extra = 4;
+   */
+  extra?: JsonObject | undefined;
 };
 
 /**
@@ -100,6 +109,14 @@ export declare type Message = Message$1<"hfgateway.agents.v1alpha1.Message"> & {
    * @generated from field: string reasoning = 7;
    */
   reasoning: string;
+
+  /**
+   * The values of Higgsfield's response that no other field has exactly, such as the message's parts and the URLs of
+   * its assets; as in hfgateway.v1.Upstream.other_results. Absent if there are none.
+   *
+   * @generated from field: google.protobuf.Struct extra = 8;
+   */
+  extra?: JsonObject | undefined;
 };
 
 /**

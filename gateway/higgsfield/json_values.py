@@ -1,0 +1,163 @@
+"""Parses Higgsfield's JSON without losing a value, and keeps what no typed field has: docs/translation.md.
+
+A reader returns the paths of the values that its typed fields have exactly. `without` removes these from the answer.
+"""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from pydantic_core import to_json
+
+from gateway.config import WEBHOOK_PATH
+
+Path = tuple[str | int, ...]
+"""The place of a value: the names and indexes of a JSON pointer."""
+LARGEST = 64 * 1024
+"""The most bytes of JSON that are kept of an answer."""
+LARGEST_ERROR = 16 * 1024
+"""The most bytes of JSON that are kept of an answer with an error status."""
+DEEPEST = 200
+"""The most levels of an answer. The store can encode no more than 255."""
+LEFT_OUT, REMOVED = "[left out]", "[removed]"
+LONGEST_NAMED = 100
+"""The most characters of the name of a member that was left out."""
+_EXACT = 2**53
+"""The largest integer up to which a double holds all integers."""
+_TOKEN = re.compile(f"({WEBHOOK_PATH.replace('/', '(?:/|%2[Ff])')})[A-Za-z0-9_-]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def parse(text: bytes) -> Any:
+    """Parse JSON. A number that a double cannot hold exactly becomes a text with its digits. Raises ValueError."""
+    try:
+        return json.loads(text, parse_int=_integer, parse_float=_decimal, parse_constant=str)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def parse_object(text: bytes) -> dict[str, Any]:
+    """Parse an object; return an empty one if the text is none."""
+    try:
+        content = parse(text)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def cleaned(value: Any, secrets: tuple[str, ...], levels: int = DEEPEST) -> Any:
+    """Return a parsed value without secrets and lone surrogates. Raises ValueError if it is nested too deeply."""
+    if isinstance(value, str):
+        return _clean(value, secrets)
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        raise ValueError("nested too deeply")
+    if isinstance(value, list):
+        return [cleaned(item, secrets, levels - 1) for item in value]
+    return {
+        _clean(name, secrets): REMOVED
+        if name == "secret" and isinstance(item, str)
+        else cleaned(item, secrets, levels - 1)
+        for name, item in value.items()
+    }
+
+
+def without(content: dict[str, Any], taken: Collection[Path]) -> dict[str, Any] | None:
+    """Return an object without the values at these paths; None if nothing is left.
+
+    Lists keep their length, so that the other values keep their paths: an element of which nothing is left is `{}`.
+    """
+    tree: dict[str | int, Any] = {}
+    for path in taken:
+        node = tree
+        for part in path[:-1]:
+            node = node.setdefault(part, {})
+        node[path[-1]] = None
+    rest = _without(content, tree)
+    return None if rest is _TAKEN else rest
+
+
+def bounded(content: dict[str, Any] | None, most: int = LARGEST) -> dict[str, Any] | None:
+    """Return an object of at most so many bytes of JSON, without its largest members if it is larger.
+
+    Their names and sizes are in the member LEFT_OUT.
+    """
+    if content is None or len(to_json(content)) <= most:
+        return content
+    sizes = {name: len(to_json({name: item})) for name, item in content.items()}
+    kept: dict[str, Any] = {}
+    named: dict[str, int] = {}
+    room, room_for_names = most * 3 // 4, most // 4 - len(LEFT_OUT) - 6
+    for name in sorted(sizes, key=sizes.__getitem__):
+        room -= sizes[name]
+        if room >= 0:
+            kept[name] = content[name]
+    for name in sorted(content.keys() - kept.keys(), key=sizes.__getitem__, reverse=True):
+        room_for_names -= len(to_json({name[:LONGEST_NAMED]: sizes[name]}))
+        if room_for_names >= 0:
+            named[name[:LONGEST_NAMED]] = sizes[name]
+    return kept | {LEFT_OUT: named}
+
+
+def bounded_value(value: Any, most: int) -> Any:
+    """Return a value of at most so many bytes of JSON; None for a larger one that is no object."""
+    if isinstance(value, dict):
+        return bounded(value, most)
+    return value if len(to_json(value)) <= most else None
+
+
+def response_of(body: bytes, secrets: tuple[str, ...]) -> Any:
+    """Return what is kept of an answer with an error status; None if it is not JSON."""
+    try:
+        return bounded_value(cleaned(parse(body), secrets), LARGEST_ERROR)
+    except ValueError:
+        return None
+
+
+_TAKEN = object()
+
+
+def _without(value: Any, taken: Mapping[str | int, Any]) -> Any:
+    """Return a value without the leaves of the tree; _TAKEN if nothing is left."""
+    if isinstance(value, list):
+        items = [_rest(item, index, taken) for index, item in enumerate(value)]
+        return _TAKEN if all(item is _TAKEN for item in items) else [{} if item is _TAKEN else item for item in items]
+    if isinstance(value, dict):
+        rest = {name: _rest(item, name, taken) for name, item in value.items()}
+        return {name: item for name, item in rest.items() if item is not _TAKEN} or _TAKEN
+    return value
+
+
+def _rest(item: Any, name: str | int, taken: Mapping[str | int, Any]) -> Any:
+    if name not in taken:
+        return item
+    inner = taken[name]
+    return _TAKEN if inner is None else _without(item, inner)
+
+
+def _clean(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        if secret and secret in text:
+            text = text.replace(secret, REMOVED)
+    if "webhooks" in text:
+        text = _TOKEN.sub(rf"\1{REMOVED}", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def _integer(digits: str) -> int | str:
+    if len(digits) < 16:
+        return int(digits)
+    return digits if len(digits) > 17 or abs(int(digits)) > _EXACT else int(digits)
+
+
+def _decimal(digits: str) -> float | str:
+    number = float(digits)
+    if repr(number) == digits:
+        return number
+    try:
+        return number if Decimal(repr(number)) == Decimal(digits) else digits
+    except InvalidOperation:
+        return digits
