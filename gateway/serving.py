@@ -120,8 +120,7 @@ class Ports:
         for service, handlers in self._served.items():
             add_service(server, service, handlers, self._chain)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        if settings.auth == "none":
-            _add_reflection(server, self._served)
+        _add_reflection(server, self._served, self._chain)
         # If the port is in use, gRPC would log lines of its own.
         check_free("GRPC_ADDRESS", settings.grpc_address)
         try:
@@ -318,8 +317,11 @@ def _grpc_tls(certificates: Certificates) -> grpc.ServerCredentials:
     )
 
 
-def _add_reflection(server: "grpc.aio.Server", services: Iterable[ServiceDescriptor]) -> None:
-    from grpc_reflection.v1alpha import reflection
+def _add_reflection(server: "grpc.aio.Server", services: Iterable[ServiceDescriptor], chain: Chain) -> None:
+    from gateway.rpc import reflection
 
-    names = (*(service.full_name for service in services), health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    versions = (reflection.v1(), reflection.V1ALPHA)
+    names = (*(service.full_name for service in (*services, *versions)), health.SERVICE_NAME)
+    handlers = reflection.ReflectionHandlers(names)
+    for version in versions:
+        add_service(server, version, handlers, chain)

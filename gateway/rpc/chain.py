@@ -23,6 +23,7 @@ Answer = Message | bytes
 Unary = Callable[[Any, Call], Awaitable[Answer]]
 Stream = Callable[[Any, Call], AsyncIterator[Answer]]
 Gathering = Callable[[AsyncIterator[Any], Call], Awaitable[Answer]]
+Conversation = Callable[[AsyncIterator[Any], Call], AsyncIterator[Answer]]
 
 
 class Chain:

@@ -19,7 +19,7 @@ from gateway.errors import invalid_field
 from gateway.rpc import limits
 from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.call import WARNING
-from gateway.rpc.chain import Answer, Chain, Gathering, Stream, Unary
+from gateway.rpc.chain import Answer, Chain, Conversation, Gathering, Stream, Unary
 from gateway.rpc.errors import RpcError
 from gateway.rpc.requests import message_of
 
@@ -48,7 +48,10 @@ def _bound(service: ServiceDescriptor, handlers: object, chain: Chain) -> dict[s
         full_name = f"/{service.full_name}/{method.name}"
         handler = getattr(handlers, method_name(method))
         request_class = GetMessageClass(method.input_type)
-        if method.server_streaming:
+        if method.server_streaming and method.client_streaming:
+            conversed = _conversation(full_name, handler, request_class, chain, arrivals)
+            bound[method.name] = grpc.stream_stream_rpc_method_handler(conversed)
+        elif method.server_streaming:
             served = _stream(full_name, handler, request_class, chain, arrivals)
             bound[method.name] = grpc.stream_stream_rpc_method_handler(served)
         elif method.client_streaming:
@@ -115,6 +118,24 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
                 answer = _serialised(await handler(_requests(request_class, context, arrivals), call))
                 failpoints.before("gRPC answer")
                 return answer
+        except RpcError as error:
+            await abort(context, error)
+            raise
+
+    return serve
+
+
+def _conversation(
+    method: str, handler: Conversation, request_class: type[Message], chain: Chain, arrivals: Arrivals
+) -> Any:
+    guard = chain.guard(method)
+
+    async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> AsyncIterator[bytes]:
+        try:
+            with guard() as entered:
+                call = await entered.call(_authorization(context), _remaining(context))
+                async for answer in handler(_requests(request_class, context, arrivals), call):
+                    yield _serialised(answer)
         except RpcError as error:
             await abort(context, error)
             raise

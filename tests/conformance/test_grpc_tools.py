@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.toolbox import program, run
-from tests.docs.markdown import ROOT
 from tests.support.running import Running, soul
 from tests.support.running import run as running_gateway
 
 pytestmark = [pytest.mark.toolchain("go"), pytest.mark.timeout(900)]
 SERVICE = "hfgateway.v1.GenerationService"
-PROTO = ROOT / "protos/hfgateway/v1/generation_service.proto"
 
 
 @pytest.fixture
@@ -46,6 +44,9 @@ async def test_reflection_describes_the_public_services(running: Running) -> Non
     tool = await asyncio.to_thread(program, "grpcurl")
     described = await asyncio.to_thread(run, tool, "-plaintext", running.gateway.grpc_address, "describe", SERVICE)
     assert "rpc SubmitGeneration ( .hfgateway.v1.SubmitGenerationRequest )" in described
+    method = f"{SERVICE}.SubmitGeneration"
+    described = await asyncio.to_thread(run, tool, "-plaintext", running.gateway.grpc_address, "describe", method)
+    assert "returns ( .hfgateway.v1.SubmitGenerationResponse )" in described
 
 
 async def test_a_generation_is_submitted_and_watched(running: Running) -> None:
@@ -61,8 +62,7 @@ async def test_a_generation_is_submitted_and_watched(running: Running) -> None:
 async def test_ghz_makes_concurrent_calls(running: Running) -> None:
     generation = await running.submit(soul("a fox"))
     report = await asyncio.to_thread(
-        run, await asyncio.to_thread(program, "ghz"), "--insecure", "--proto", PROTO,
-        "--import-paths", PROTO.parents[2], "--call", f"{SERVICE}/GetGeneration",
+        run, await asyncio.to_thread(program, "ghz"), "--insecure", "--call", f"{SERVICE}/GetGeneration",
         "--data", json.dumps({"id": generation.id}), "--total", "500", "--concurrency", "20", "--format", "json",
         running.gateway.grpc_address,
     )  # fmt: skip

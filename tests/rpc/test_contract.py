@@ -12,9 +12,7 @@ from typing import Any
 import aiohttp
 import grpc.aio
 import pytest
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gateway.config import Address
 from gateway.rpc.chain import Chain
@@ -72,22 +70,6 @@ async def test_health_and_readyz_report_a_drain(running: Running) -> None:
     await call
     await running.stop_gateway()
     assert len(running.ledger.charges) == 1
-
-
-async def test_reflection_lists_the_service_and_describes_its_files(running: Running) -> None:
-    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
-        ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
-        requests = [
-            reflection_pb2.ServerReflectionRequest(list_services=""),
-            reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE.full_name),
-        ]
-        listed, described = [answer async for answer in ask(iter(requests))]
-    assert SERVICE.full_name in {one.name for one in listed.list_services_response.service}
-    names = {
-        FileDescriptorProto.FromString(content).name
-        for content in described.file_descriptor_response.file_descriptor_proto
-    }
-    assert SERVICE.file.name in names
 
 
 async def http(running: Running, path: str, **headers: str) -> tuple[int, str]:
