@@ -25,7 +25,7 @@ from gateway.generations.clock import SystemClock
 from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
-from gateway.generations.forecast import Forecaster
+from gateway.generations.forecast import Forecaster, RunTimes
 from gateway.generations.model import Generation
 from gateway.generations.pace import Paces, Trust
 from gateway.generations.ports import Clock, StoreError
@@ -114,7 +114,7 @@ class _Lifecycle(NamedTuple):
     """The parts that a generation passes through, from its submission to its end."""
 
     admission: Admission
-    paces: Paces
+    run_times: RunTimes
     rules: Rules
     trusted_time: TrustedTime
     webhook_addresses: WebhookAddresses
@@ -171,7 +171,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         follower=lifecycle.follower,
         webhook_inbox=lifecycle.webhook_inbox,
         watches=Watches(store, feed, clock, lifecycle.service),
-        forecasts=Forecaster(clock, lifecycle.admission, lifecycle.paces),
+        forecasts=Forecaster(clock, lifecycle.admission, lifecycle.run_times, feed),
         timelines=Timelines(store, lifecycle.service, recorder),
         resolver=_resolver(base, lifecycle),
         access=access,
@@ -194,7 +194,10 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
     store, settings, clock, upstream, recorder = base
     trust = Trust()
     paces = Paces(settings.poll_min, settings.poll_max)
-    paces.learn_all(await store.durations())
+    run_times = RunTimes()
+    stored = await store.run_times()
+    paces.learn_all(stored)
+    run_times.learn_all(stored)
     admission = Admission(settings.upstream_concurrency, paces.longest_run, access.several_tenants)
     rules = _rules(settings, clock)
     trusted_time = await _trusted_time(base)
@@ -225,6 +228,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         service=service,
         rules=rules,
         paces=paces,
+        run_times=run_times,
         trust=trust,
         trusted_time=trusted_time,
     )
@@ -239,7 +243,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         recorder=recorder,
     )
     return _Lifecycle(
-        admission, paces, rules, trusted_time, webhook_addresses, sender, removals, service, follower, webhook_inbox
+        admission, run_times, rules, trusted_time, webhook_addresses, sender, removals, service, follower, webhook_inbox
     )
 
 

@@ -20,6 +20,7 @@ from gateway.catalog.model import (
 )
 from gateway.catalog.ports import CatalogSource, CatalogStore
 from gateway.generations.inputs import Input, ModelInput
+from gateway.generations.model import MediaKind
 from gateway.generations.ports import Checked, Clock
 
 REFUSES_FOR = 86_400.0
@@ -79,6 +80,11 @@ class Catalogs:
             return NO_VIOLATIONS
         fresh = fetched is not None and self._clock.moment().steady - fetched.fetched_at <= REFUSES_FOR
         return Checked(refused=violations) if entry.schema_from_upstream and fresh else Checked(doubted=violations)
+
+    def kind(self, model_id: str) -> MediaKind:
+        """Return the kind of a model's outputs by the models that are in memory; UNKNOWN for an unknown model."""
+        entry = (self._models or self._merged(None)).by_id.get(model_id)
+        return MediaKind.UNKNOWN if entry is None else entry.model.kind
 
     def total(self, counter: str) -> int:
         """Return the sum of a counter over all catalogs: "attempts", "failures" or "skipped"."""

@@ -21,12 +21,12 @@ class Entry(Signals):
     """A live generation, with the signals of its watchers.
 
     `full` and `bare` cache its encoded message, with and without input, until it changes. `polls` counts its status
-    calls. `asked` is set when a caller has read its state. `poll_at`, `look_at`, `looks`, `errors` and `seen` belong to
-    the follower.
+    calls. `asked` is set when a caller has read its state. `progress` is the most that a forecast has shown. `poll_at`,
+    `look_at`, `looks`, `errors` and `seen` belong to the follower.
     """
 
     __slots__ = (
-        "asked", "bare", "errors", "full", "generation", "look_at", "looks", "poll_at", "polls", "seen",
+        "asked", "bare", "errors", "full", "generation", "look_at", "looks", "poll_at", "polls", "progress", "seen",
     )  # fmt: skip
 
     def __init__(self, generation: Generation) -> None:
@@ -36,6 +36,7 @@ class Entry(Signals):
         self.bare: bytes | None = None
         self.polls = generation.polls
         self.asked = False
+        self.progress = 0.0
         self.poll_at = 0.0
         self.look_at = math.inf
         self.looks = 0

@@ -20,7 +20,17 @@ from gateway.generations.admission import Admission
 from gateway.generations.clock import spread
 from gateway.generations.due_steps import Due, Rules, Step
 from gateway.generations.feed import Entry, Feed
-from gateway.generations.model import FOLLOWED, Generation, GenerationId, Source, State, StatusReport, run_time
+from gateway.generations.forecast import RunTimes
+from gateway.generations.model import (
+    FOLLOWED,
+    Generation,
+    GenerationId,
+    RunTime,
+    Source,
+    State,
+    StatusReport,
+    run_time,
+)
 from gateway.generations.pace import MOST_LOOKS, POLL_EVERY, Paces, Trust
 from gateway.generations.poll_limit import PollLimit
 from gateway.generations.ports import Clock, Saved, Store, StoreError, Upstream
@@ -67,6 +77,7 @@ class Follower:
         service: Generations,
         rules: Rules,
         paces: Paces,
+        run_times: RunTimes,
         trust: Trust,
         trusted_time: TrustedTime,
     ) -> None:
@@ -79,6 +90,7 @@ class Follower:
         self._service = service
         self._rules = rules
         self._paces = paces
+        self._run_times = run_times
         self._trust = trust
         self._trusted_time = trusted_time
         self._poll_limit = PollLimit()
@@ -506,6 +518,7 @@ class Follower:
         seconds = run_time(generation)
         if seconds is not None:
             self._paces.learn(generation.spec.model_id, seconds)
+            self._run_times.learn(RunTime(generation.spec.model_id, generation.spec.traits, seconds))
 
     async def _missing(self, generation: Generation) -> None:
         """Handle a 404. It is normal shortly after a submission. After a day the generation is LOST.

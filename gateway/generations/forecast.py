@@ -1,39 +1,153 @@
-"""Forecasts of progress and remaining time, computed on read from the queue and the history of the model."""
+"""Forecasts of progress and remaining time, computed on read from the queue and from run times of ended generations.
+
+A generation is compared with ended ones that are as similar as possible: of the same model, duration and resolution; of
+the same model; of the same kind of output. The first of these groups with at least FEW run times is used. Without any,
+a built-in distribution of the kind is used, which says nothing about the model. Each forecast names its basis.
+
+The expected run time of a generation that has run for a while is the median of those that ran longer. After LATE of the
+run times the generation is overdue: the few that remain do not predict how long it still takes.
+"""
+
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from statistics import NormalDist
 
 from gateway.generations.admission import Admission
-from gateway.generations.model import FOLLOWED, Forecast, Generation
-from gateway.generations.pace import Paces
+from gateway.generations.feed import Feed
+from gateway.generations.model import FOLLOWED, Basis, Forecast, Generation, RunTime
 from gateway.generations.ports import Clock
+
+FEW = 5
+"""Run times from which a group is used. The median of five is closer than that of a less similar group."""
+REMEMBERED = 300
+"""Run times that are kept of each group."""
+LATE = 0.95
+"""The share of run times after which a generation is overdue."""
+MOST_PROGRESS = 0.99
+"""The most progress that is shown before the end."""
+GUESSES = {"image": (12.0, 0.5), "video": (90.0, 0.6)}
+"""Median in seconds and sigma of log-normal run times by kind, until FEW real ones are known. Others are as images."""
+
+_Group = tuple[str, str]
+"""A model id and traits, either of which may be empty."""
+
+
+class History:
+    """Run times of similar generations."""
+
+    __slots__ = ("_late", "_peaks", "_seconds")
+
+    def __init__(self, seconds: Iterable[float]) -> None:
+        self._seconds = sorted(seconds)
+        count = len(self._seconds)
+        shown = (end / self._seconds[index + (count - index) // 2] for index, end in enumerate(self._seconds))
+        self._peaks = tuple(min(peak, MOST_PROGRESS) for peak in accumulate(shown, max))
+        """For each run time, the most progress that can have been shown before."""
+        self._late = min(int(count * LATE), count - 1)
+
+    def total(self, elapsed: float) -> float | None:
+        """Return the expected run time of a generation that has run for `elapsed` seconds; None if it is overdue."""
+        if elapsed >= self._seconds[self._late]:
+            return None
+        first = bisect_right(self._seconds, elapsed)
+        return self._seconds[first + (len(self._seconds) - first) // 2]
+
+    def progress(self, elapsed: float) -> float:
+        """Return the progress from 0 to MOST_PROGRESS: `elapsed` as a share of `total`. It never decreases."""
+        total = self.total(elapsed)
+        if total is None:
+            return self._peaks[self._late]
+        ended = bisect_right(self._seconds, elapsed)
+        return min(max(self._peaks[ended - 1] if ended else 0.0, elapsed / total), MOST_PROGRESS)
+
+
+class RunTimes:
+    """The run times of ended generations, in groups of similar ones."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[_Group, deque[float]] = {}
+        self._histories: dict[_Group, History] = {}
+
+    def learn(self, one: RunTime) -> None:
+        """Add the run time of an ended generation. One that is not positive was measured across a clock jump."""
+        if one.seconds <= 0:
+            return
+        for group, _ in _groups(one.model_id, one.traits):
+            self._seconds.setdefault(group, deque(maxlen=REMEMBERED)).append(one.seconds)
+            self._histories.pop(group, None)
+
+    def learn_all(self, stored: Iterable[RunTime]) -> None:
+        """Add the stored run times of earlier processes, oldest first."""
+        for one in stored:
+            self.learn(one)
+
+    def similar(self, model_id: str, traits: str) -> tuple[History, Basis]:
+        """Return the run times of the most similar generations, and what they have in common."""
+        for group, basis in _groups(model_id, traits):
+            if len(self._seconds.get(group, ())) >= FEW:
+                if group not in self._histories:
+                    self._histories[group] = History(self._seconds[group])
+                return self._histories[group], basis
+        return _BUILT_IN.get(_kind(traits), _BUILT_IN["image"]), Basis.BUILT_IN
 
 
 class Forecaster:
     """Computes forecasts."""
 
-    def __init__(self, clock: Clock, admission: Admission, paces: Paces) -> None:
+    def __init__(self, clock: Clock, admission: Admission, run_times: RunTimes, feed: Feed) -> None:
         self._clock = clock
         self._admission = admission
-        self._paces = paces
+        self._run_times = run_times
+        self._feed = feed
 
     def of(self, generation: Generation) -> Forecast | None:
-        """Return the forecast of a generation; None without enough history."""
+        """Return the forecast of a generation; None if it is neither waiting nor running."""
         if generation.waiting:
             return self._waiting(generation)
-        known = self._paces.known(generation.spec.model_id)
-        if generation.state not in FOLLOWED or generation.accept_time is None or known is None:
+        if generation.state not in FOLLOWED or generation.accept_time is None:
             return None
+        similar, basis = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
         elapsed = max(self._clock.moment().wall - generation.accept_time, 0.0)
-        total = known.total(elapsed)
+        total = similar.total(elapsed)
+        progress = similar.progress(elapsed)
+        entry = self._feed.entries.get(generation.id)
+        if entry is not None:
+            # A newer forecast may expect a later end.
+            progress = entry.progress = max(entry.progress, progress)
         remaining = None if total is None else total - elapsed
-        return Forecast(progress=known.progress(elapsed), remaining=remaining)
+        return Forecast(progress=progress, remaining=remaining, basis=basis, overdue=total is None)
 
     def _waiting(self, generation: Generation) -> Forecast | None:
         """Assume that the generations ahead run in rounds of as many as may run at once."""
         position = self._admission.position(generation.id)
         if not position:
             return None
-        known = self._paces.known(generation.spec.model_id)
-        typical = None if known is None else known.total(0.0)
-        if typical is None:
-            return Forecast(queue_position=position)
+        similar, basis = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
+        typical = similar.total(0.0) or 0.0
         at_once = self._admission.limit(self._clock.moment().steady) or max(self._admission.running, 1)
-        return Forecast(queue_position=position, remaining=typical * (1 + (position - 1) // at_once + 1))
+        rounds = 1 + (position - 1) // at_once + 1
+        return Forecast(queue_position=position, remaining=typical * rounds, basis=basis)
+
+
+def _groups(model_id: str, traits: str) -> Iterator[tuple[_Group, Basis]]:
+    """Yield the groups of a generation, the most similar first. Rows of old stores have no traits."""
+    if traits:
+        yield (model_id, traits), Basis.SAME_SETTINGS
+    yield (model_id, ""), Basis.MODEL
+    if traits:
+        yield ("", _kind(traits)), Basis.KIND
+
+
+def _kind(traits: str) -> str:
+    return traits.partition(" ")[0]
+
+
+def _built_in(median: float, sigma: float, count: int = 100) -> History:
+    normal = NormalDist(math.log(median), sigma)
+    return History(math.exp(normal.inv_cdf((index + 0.5) / count)) for index in range(count))
+
+
+_BUILT_IN = {kind: _built_in(*guess) for kind, guess in GUESSES.items()}

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from gateway.errors import Violation
-from gateway.generations.model import canonical_json
+from gateway.generations.model import MediaKind, canonical_json
 
 MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*){0,5}")
 SIZES = (
@@ -123,6 +123,39 @@ class ModelInput:
 
 
 Input = SoulInput | DopInput | SpeakInput | ModelInput
+
+_SECONDS = re.compile(r"(\d{1,4}(?:\.\d{1,2})?)s?")
+_SIZE = re.compile(r"([a-z0-9]{1,8}?)p?")
+
+
+def traits(given: Input, kind: MediaKind = MediaKind.UNKNOWN) -> str:
+    """Return what the run time of an input depends on besides its model: its kind, duration and resolution.
+
+    The first word is the kind of the output. `kind` is that of a hosted model, if it is known. Fields that are not set
+    are left out; such inputs are not compared with those that set the default.
+    """
+    match given:
+        case SoulInput():
+            return _joined(MediaKind.IMAGE, None, given.resolution)
+        case DopInput():
+            return _joined(MediaKind.VIDEO, None, "")
+        case SpeakInput():
+            return _joined(MediaKind.VIDEO, given.duration_seconds or None, given.quality.name)
+        case ModelInput():
+            duration, resolution = (given.parameters.get(name) for name in ("duration", "resolution"))
+            guessed = MediaKind.VIDEO if duration is not None or "video" in given.model_id else MediaKind.IMAGE
+            return _joined(kind or guessed, duration, resolution)
+
+
+def _joined(kind: MediaKind, duration: object, resolution: object) -> str:
+    words = [kind.name.lower()]
+    number = isinstance(duration, int | float) and not isinstance(duration, bool)
+    text = f"{duration:g}" if number else str(duration).lower()
+    if seconds := _SECONDS.fullmatch(text):
+        words.append(f"{float(seconds[1]):g}s")
+    if size := _SIZE.fullmatch(str(resolution).lower() if resolution else ""):
+        words.append(size[1])
+    return " ".join(words)
 
 
 def violations(given: Input) -> list[Violation]:

@@ -148,7 +148,8 @@ class PreparedRequest:
 class Spec:
     """The part of a generation that never changes. `input` is the encoded message of the caller.
 
-    `token_hash` is the hash of the token in its webhook URL; only the prepared request has the token itself.
+    `token_hash` is the hash of the token in its webhook URL; only the prepared request has the token itself. `traits`
+    are the parts of the input that its run time depends on; see `inputs.traits`.
     """
 
     id: GenerationId
@@ -166,6 +167,7 @@ class Spec:
     token_hash: bytes | None = None
     start_by: Steady | None = None
     fail_when_saturated: bool = False
+    traits: str = ""
 
     @property
     def told_by_webhook(self) -> bool:
@@ -349,13 +351,36 @@ VISIBLE = frozenset(
 """The fields whose change makes a new revision. `source` only describes a change."""
 
 
+class Basis(IntEnum):
+    """What a forecast is computed from; names and numbers are those of `ForecastBasis` in generation.proto."""
+
+    NONE = 0
+    SAME_SETTINGS = 1
+    MODEL = 2
+    KIND = 3
+    BUILT_IN = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The expected course of a generation: its place in the gateway's queue, its progress, the remaining seconds."""
+    """The expected course of a generation: its place in the gateway's queue, its progress, the remaining seconds.
+
+    `overdue`: it has run for longer than the forecast can explain, so that the remaining time is not known.
+    """
 
     queue_position: int = 0
     progress: float = 0.0
     remaining: float | None = None
+    basis: Basis = Basis.NONE
+    overdue: bool = False
+
+
+class RunTime(NamedTuple):
+    """How long a generation ran, in seconds from acceptance to the end. Such times are stored."""
+
+    model_id: str
+    traits: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The schedule of status polls and the basis of forecasts, learned from how long generations of a model took.
+"""The schedule of status polls, learned from how long generations of a model took.
 
 For durations with the hazard rate h, the best interval between polls is sqrt(2*lam/h): short where many generations
 end, long where few do. `lam` is the delay in seconds that one call is worth. Polls are placed at equal steps of the
@@ -11,9 +11,9 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from gateway.generations.clock import jittered
+from gateway.generations.model import RunTime
 
 POLL_EVERY = 3.0
 """Seconds between polls of a model without history."""
@@ -27,8 +27,6 @@ BACKSTOP_SHARE = 0.95
 seconds."""
 BACKSTOP_EVERY = 60.0
 LATEST_BACKSTOP = 3600.0
-MOST_PROGRESS = 0.99
-"""The most progress that is shown before the end."""
 MOST_LOOKS = 2
 """Status calls at most to notice the start of a generation whose end is reported by webhook; about 1.1 on average."""
 SOONER, LATER = 0.95, 1.5
@@ -44,7 +42,6 @@ class Schedule:
 
     durations: tuple[float, ...]
     polls: tuple[float, ...]
-    peaks: tuple[float, ...]
 
     def next_after(self, elapsed: float) -> float | None:
         """Return the offset of the first poll after `elapsed`; None after the longest duration."""
@@ -55,19 +52,6 @@ class Schedule:
     def backstop(self) -> float:
         """The offset of the first poll if the end should be reported by webhook."""
         return self.durations[min(int(len(self.durations) * BACKSTOP_SHARE), len(self.durations) - 1)]
-
-    def total(self, elapsed: float) -> float | None:
-        """Return the median duration of those longer than `elapsed`; None after the longest duration."""
-        first = bisect_right(self.durations, elapsed)
-        left = len(self.durations) - first
-        return self.durations[first + left // 2] if left else None
-
-    def progress(self, elapsed: float) -> float:
-        """Return the progress from 0 to MOST_PROGRESS: `elapsed` as a share of `total`. It never decreases."""
-        total = self.total(elapsed)
-        ended = bisect_right(self.durations, elapsed)
-        before = self.peaks[ended - 1] if ended else 0.0
-        return before if total is None else min(max(before, elapsed / total), MOST_PROGRESS)
 
 
 class Trust:
@@ -101,11 +85,11 @@ class Paces:
             self._news[model_id] = 0
             self._schedules[model_id] = schedule(sorted(history), self.longest)
 
-    def learn_all(self, durations: Iterable[tuple[str, float]]) -> None:
+    def learn_all(self, stored: Iterable[RunTime]) -> None:
         """Add the stored durations of earlier processes, oldest first."""
-        for model_id, duration in durations:
-            if duration > 0:
-                self._history.setdefault(model_id, deque(maxlen=REMEMBERED)).append(duration)
+        for one in stored:
+            if one.seconds > 0:
+                self._history.setdefault(one.model_id, deque(maxlen=REMEMBERED)).append(one.seconds)
         for model_id, history in self._history.items():
             if len(history) >= ENOUGH:
                 self._schedules[model_id] = schedule(sorted(history), self.longest)
@@ -154,14 +138,7 @@ class Paces:
 def schedule(durations: Sequence[float], longest: float) -> Schedule:
     """Return the schedule for sorted durations; no interval is longer than `longest` seconds."""
     bins = _hazards(durations)
-    return Schedule(tuple(durations), _polls(bins, longest), _peaks(durations))
-
-
-def _peaks(durations: Sequence[float]) -> tuple[float, ...]:
-    """Return, for each duration, the most progress that can have been shown before it ended."""
-    count = len(durations)
-    shown = (end / durations[index + (count - index) // 2] for index, end in enumerate(durations))
-    return tuple(min(peak, MOST_PROGRESS) for peak in accumulate(shown, max))
+    return Schedule(tuple(durations), _polls(bins, longest))
 
 
 def _hazards(durations: Sequence[float]) -> list[tuple[float, float, float]]:

@@ -15,9 +15,11 @@ from gateway.generations.model import (
     Generation,
     GenerationId,
     IdempotencyKey,
+    MediaKind,
     Moment,
     PreparedRequest,
     RequestId,
+    RunTime,
     State,
     StatusReport,
     Steady,
@@ -123,6 +125,9 @@ class InputCheck(Protocol):
 
     async def check(self, given: Input) -> Checked:
         """Check an input that passed those rules. Makes no call and raises nothing."""
+
+    def kind(self, model_id: str) -> MediaKind:
+        """Return the kind of a model's outputs, if it is known. Makes no call."""
 
 
 class Upstream(Protocol):
@@ -420,8 +425,8 @@ class Store(Protocol):
     async def events(self, generation_id: GenerationId) -> Sequence[Event]:
         """Return the recorded events of a generation, oldest first."""
 
-    async def durations(self) -> Sequence[tuple[str, float]]:
-        """Return the model and run time in seconds of each model's last few hundred ends, oldest first."""
+    async def run_times(self) -> Sequence[RunTime]:
+        """Return the run times of each model's last few hundred ends, oldest first."""
 
     async def corrections(self) -> Sequence[Correction]:
         """Return the corrections of the steady clock, oldest first."""

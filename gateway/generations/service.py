@@ -22,8 +22,18 @@ from gateway.errors import (
 from gateway.generations.admission import Admission
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Entry, Feed
-from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, violations
-from gateway.generations.model import Generation, GenerationId, IdempotencyKey, Source, Spec, State, UpstreamKey, Wall
+from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, traits, violations
+from gateway.generations.model import (
+    Generation,
+    GenerationId,
+    IdempotencyKey,
+    MediaKind,
+    Source,
+    Spec,
+    State,
+    UpstreamKey,
+    Wall,
+)
 from gateway.generations.ports import (
     Claim,
     Claimed,
@@ -303,6 +313,7 @@ class Generations:
             token_hash=token_hash,
             start_by=None if start is None else moment.after(start),
             fail_when_saturated=submission.fail_when_saturated,
+            traits=traits(submission.given, self._check.kind(prepared.model_id) if self._check else MediaKind.UNKNOWN),
         )
         held_up = self._admission.holds_up(prepared.weight, moment.steady)
         generation = Generation(spec, delay=held_up, update_time=moment.wall)

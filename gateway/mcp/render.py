@@ -45,6 +45,8 @@ def progress(generation: generation_pb2.Generation, forecast: generation_pb2.For
         parts.append(f"number {forecast.queue_position} in the gateway's queue")
     if forecast is not None and forecast.HasField("remaining"):
         parts.append(f"about {forecast.remaining.ToSeconds()} s left")
+    if forecast is not None and forecast.overdue:
+        parts.append("longer than expected")
     return ", ".join(parts)
 
 

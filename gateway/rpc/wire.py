@@ -63,7 +63,11 @@ def _input(generation: Generation) -> bytes:
 
 def forecast_message(forecast: Forecast) -> generation_pb2.Forecast:
     return generation_pb2.Forecast(
-        queue_position=forecast.queue_position, progress=forecast.progress, remaining=duration(forecast.remaining)
+        queue_position=forecast.queue_position,
+        progress=forecast.progress,
+        remaining=duration(forecast.remaining),
+        basis=forecast.basis.value,  # type: ignore[arg-type]
+        overdue=forecast.overdue,
     )
 
 

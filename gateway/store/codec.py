@@ -57,6 +57,7 @@ def spec_row(spec: Spec) -> dict[str, Any]:
         "token_hash": spec.token_hash,
         "start_by": spec.start_by,
         "fail_when_saturated": int(spec.fail_when_saturated),
+        "traits": spec.traits,
     }
 
 
@@ -78,6 +79,7 @@ def _spec_of(row: Row) -> Spec:
         token_hash=row["token_hash"],
         start_by=row["start_by"],
         fail_when_saturated=bool(row["fail_when_saturated"]),
+        traits=row["traits"],
     )
 
 

@@ -15,6 +15,7 @@ from gateway.generations.model import (
     IdempotencyKey,
     PreparedRequest,
     RequestId,
+    RunTime,
     Steady,
     Wall,
     frees_key,
@@ -227,7 +228,7 @@ class SqliteStore:
                 connection.execute(sql["turn_repeats_off"], {"account": spec.account})
             seconds = None if before.done else run_time(after)
             if seconds is not None:
-                connection.execute(sql["insert_duration"], {"model_id": spec.model_id, "seconds": seconds})
+                connection.execute(sql["insert_duration"], RunTime(spec.model_id, spec.traits, seconds)._asdict())
             change = self._append(connection, after, text) if after.revision > before.revision else None
             return True, Saved(after.id, after, change)
 
@@ -441,8 +442,8 @@ class SqliteStore:
     async def events(self, generation_id: GenerationId) -> Sequence[Event]:
         return [event_of(row) for row in self.rows("read_events", generation_id=generation_id)]
 
-    async def durations(self) -> Sequence[tuple[str, float]]:
-        return [(row["model_id"], row["seconds"]) for row in self.rows("read_durations")]
+    async def run_times(self) -> Sequence[RunTime]:
+        return [RunTime(row["model_id"], row["traits"], row["seconds"]) for row in self.rows("read_durations")]
 
     async def corrections(self) -> Sequence[Correction]:
         rows = self.rows("read_corrections")

@@ -469,8 +469,8 @@ pub struct Generation {
     /// Whether CancelGeneration may succeed.
     #[prost(bool, tag = "9")]
     pub cancelable: bool,
-    /// The forecast at the time of the message. Absent if there is no basis for one. A new forecast does not create a
-    /// revision; see forecast_interval in the requests of watches.
+    /// The forecast at the time of the message. Absent while the submission is sent or uncertain, and after the end. A new
+    /// forecast does not create a revision; see forecast_interval in the requests of watches.
     #[prost(message, optional, tag = "10")]
     pub forecast: ::core::option::Option<Forecast>,
     /// The input as it was submitted. Lists and watches leave it out unless include_input is set.
@@ -559,8 +559,7 @@ pub struct ArchivedFile {
     #[prost(string, tag = "3")]
     pub sha256: ::prost::alloc::string::String,
 }
-/// An expectation, computed by the gateway from the queue and from ended generations of the same model. It is no
-/// promise.
+/// An expectation, computed by the gateway from the queue and from the run times of ended generations. It is no promise.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Forecast {
     /// The position in the gateway's queue, from 1, while the generation is PENDING. Otherwise 0.
@@ -569,9 +568,16 @@ pub struct Forecast {
     /// The progress from 0 to 1. It never decreases.
     #[prost(double, tag = "2")]
     pub progress: f64,
-    /// The time until the end, from the moment of the message. Absent if it is not known.
+    /// The time until the end, from the moment of the message. Absent if it is not known, as when `overdue` is set.
     #[prost(message, optional, tag = "3")]
     pub remaining: ::core::option::Option<::prost_types::Duration>,
+    /// What the forecast is computed from.
+    #[prost(enumeration = "ForecastBasis", tag = "4")]
+    pub basis: i32,
+    /// Whether the generation has run for longer than the forecast can explain: longer than 95 of 100 of the run times
+    /// that the forecast is computed from. Its progress does not change any more. It has not failed.
+    #[prost(bool, tag = "5")]
+    pub overdue: bool,
 }
 /// A price, in decimal numbers as Higgsfield returned them.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -716,6 +722,48 @@ impl MediaKind {
             "MEDIA_KIND_VIDEO" => Some(Self::Video),
             "MEDIA_KIND_AUDIO" => Some(Self::Audio),
             "MEDIA_KIND_FILE" => Some(Self::File),
+            _ => None,
+        }
+    }
+}
+/// What a forecast is computed from: the run times of the most similar ended generations that the gateway knows, at
+/// least five of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ForecastBasis {
+    /// The forecast has only a queue position.
+    Unspecified = 0,
+    /// Generations of the same model with the same duration and resolution.
+    SameSettings = 1,
+    /// Generations of the same model.
+    Model = 2,
+    /// Generations with the same kind of output, images or videos, of any model.
+    Kind = 3,
+    /// A built-in guess for the kind of output, because too few generations have ended.
+    BuiltIn = 4,
+}
+impl ForecastBasis {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FORECAST_BASIS_UNSPECIFIED",
+            Self::SameSettings => "FORECAST_BASIS_SAME_SETTINGS",
+            Self::Model => "FORECAST_BASIS_MODEL",
+            Self::Kind => "FORECAST_BASIS_KIND",
+            Self::BuiltIn => "FORECAST_BASIS_BUILT_IN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FORECAST_BASIS_UNSPECIFIED" => Some(Self::Unspecified),
+            "FORECAST_BASIS_SAME_SETTINGS" => Some(Self::SameSettings),
+            "FORECAST_BASIS_MODEL" => Some(Self::Model),
+            "FORECAST_BASIS_KIND" => Some(Self::Kind),
+            "FORECAST_BASIS_BUILT_IN" => Some(Self::BuiltIn),
             _ => None,
         }
     }

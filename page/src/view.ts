@@ -109,11 +109,14 @@ class Card {
   showForecast(generation: Generation): void {
     const { forecast } = generation;
     this.#bar.hidden = generation.done || !forecast || forecast.progress <= 0;
-    this.#bar.value = forecast?.progress ?? 0;
+    // A bar without a value is an indeterminate one.
+    if (forecast?.overdue) this.#bar.removeAttribute("value");
+    else this.#bar.value = forecast?.progress ?? 0;
     const left = forecast?.remaining ? Math.round(durationMs(forecast.remaining) / 1000) : 0;
     const place = forecast?.queuePosition ? `place ${forecast.queuePosition} in the queue` : "";
     const soon = left > 0 && !generation.done ? `about ${left} s left` : "";
-    const expected = [place, soon].filter(Boolean).join(", ");
+    const late = forecast?.overdue && !generation.done ? "longer than expected" : "";
+    const expected = [place, soon, late].filter(Boolean).join(", ");
     this.#state.textContent = expected ? `${wording(generation.state)} · ${expected}` : wording(generation.state);
   }
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.generations.model import Generation, Source, Spec, State, run_time
+from gateway.generations.model import Generation, RunTime, Source, Spec, State, run_time
 from gateway.generations.pace import BACKSTOP_EVERY, ENOUGH, LATEST_BACKSTOP, Paces
 
 SPEC = Spec("id", "tenant", "model", "v2", "account", "origin", b"", {}, "key", 0.0, 0.0)
@@ -33,5 +33,5 @@ def test_only_promptly_noticed_ends_have_a_run_time(ended: Generation, seconds: 
 
 def test_the_backstop_interval_is_bounded() -> None:
     paces = Paces(shortest=1.0, longest=30.0)
-    paces.learn_all([("model", 1_000_000.0)] * ENOUGH)
+    paces.learn_all([RunTime("model", "", 1_000_000.0)] * ENOUGH)
     assert paces.gap("model", 0.0, 0, webhooks=True) <= 1.1 * (LATEST_BACKSTOP + BACKSTOP_EVERY)

@@ -19,7 +19,7 @@ import pytest
 
 from gateway.generations import admission, follower, poll_limit
 from gateway.generations.inputs import SoulInput
-from gateway.generations.model import Generation, State, StatusReport
+from gateway.generations.model import Generation, RunTime, State, StatusReport
 from gateway.generations.service import Submission
 from gateway.generations.state import Accepted, advance
 from gateway.sandbox.accounts.account import SubmitRequest
@@ -327,7 +327,7 @@ async def test_a_learned_run_time_releases_the_slot_of_an_uncertain_one_sooner(s
     running = await start(UPSTREAM_CONCURRENCY=1, image_seconds=30.0)
     prepared = running.gateway._core.upstream.prepare
     model_id = prepared(SoulInput("", width=1536, height=1152), "key", None, None).model_id
-    running.gateway._core.follower._paces.learn_all([(model_id, float(seconds)) for seconds in range(20, 60)])
+    running.gateway._core.follower._paces.learn_all(RunTime(model_id, "", float(seconds)) for seconds in range(20, 60))
     running.plan(on="submit", kind="lost")
     await running.submit(sized("lost", 1, wait_for=pb.WAIT_FOR_STORED))
     await running.advance(1.0)

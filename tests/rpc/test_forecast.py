@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.generations import watch
+from gateway.generations.forecast import FEW
 from gateway.generations.inputs import SoulInput
-from gateway.generations.pace import ENOUGH
 from gateway.generations.service import Submission
 from gateway.higgsfield.credentials import Credentials
+from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
 from tests.support.running import CREDENTIALS, PATIENCE, Generation, Running, eventually, name_of, public_url, soul
+from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure, Transport
 from tests.support.webhooks import SECRET
 
@@ -41,7 +44,7 @@ async def experienced(start: Start, **terms: Any) -> Running:
     """Start a gateway that has learned a model's run time by webhooks: an end found by a first poll is not learned."""
     secret = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET, "POLL_MIN": 30, "POLL_MAX": 30}
     running = await start(**(secret | public_url() | terms))
-    for number in range(ENOUGH):
+    for number in range(FEW):
         seen = await running.submit(soul(f"seen before {number}"))
         running.clock.advance(60)
         await running.until(seen.id, "COMPLETED")
@@ -120,11 +123,24 @@ async def test_submit_wait_and_list_return_queue_positions(start: Start) -> None
     assert waited.generation.forecast.queue_position == 2
 
 
-async def test_without_a_history_a_running_generation_has_no_forecast(running: Running) -> None:
+async def test_the_first_generation_has_a_forecast_that_is_marked_as_a_guess(running: Running) -> None:
     queued = await running.submit(soul("a fox"))
-    assert not queued.HasField("forecast")
+    assert queued.forecast.basis == generation_pb2.FORECAST_BASIS_BUILT_IN
+    assert queued.forecast.remaining.ToSeconds() > 0
     done = await running.finish(queued.id)
     assert not done.HasField("forecast")
+
+
+async def test_a_generation_that_takes_longer_than_all_known_ones_is_overdue(tmp_path: Path) -> None:
+    async with run_timed(tmp_path, image_seconds=3600.0) as running:
+        queued = await running.submit(soul("a fox"))
+        await running.advance(300.0, step=30.0)
+        late = (await running.get(queued.id)).forecast
+        assert late.overdue
+        assert not late.HasField("remaining")
+        assert 0.5 < late.progress < 1.0
+        await running.advance(300.0, step=30.0)
+        assert (await running.get(queued.id)).forecast == late
 
 
 async def test_with_a_history_the_forecast_has_progress_and_remaining_time(start: Start) -> None:
@@ -132,6 +148,7 @@ async def test_with_a_history_the_forecast_has_progress_and_remaining_time(start
     queued = await running.submit(soul("a fox"))
     waiting = await running.submit(soul("an owl", wait_for=pb.WAIT_FOR_STORED))
     assert 0.0 <= queued.forecast.progress < 1.0
+    assert queued.forecast.basis == generation_pb2.FORECAST_BASIS_SAME_SETTINGS
     assert waiting.forecast.queue_position == 1
     assert waiting.forecast.remaining.ToNanoseconds() > 0
     running.clock.advance(60)
@@ -193,11 +210,13 @@ async def test_a_watch_of_many_sends_changed_forecasts_together(start: Start, mo
     monkeypatch.setattr(watch, "HEARTBEAT", 1.0)
     running = await start(UPSTREAM_CONCURRENCY=1)
     first, second, third = await queue(running, "first", "second", "third")
-    request = pb.WatchGenerationsRequest(forecast_interval=EVERY_SECOND)
+    # The one that runs is left out, because its forecast always changes.
+    waiting = pb.GenerationFilter(ids=[first.id, second.id, third.id])
+    request = pb.WatchGenerationsRequest(filter=waiting, forecast_interval=EVERY_SECOND)
     stream = running.grpc.stream("WatchGenerations", request)
-    shown = await nexts(stream, 5)
-    assert [one.generation.forecast.queue_position for one in shown[:4]] == [0, 1, 2, 3]
-    assert shown[4].caught_up
+    shown = await nexts(stream, 4)
+    assert [one.generation.forecast.queue_position for one in shown[:3]] == [1, 2, 3]
+    assert shown[3].caught_up
     (heartbeat,) = await nexts(stream, 1)
     assert dict(heartbeat.forecasts) == {}
     await cancel(running, first)

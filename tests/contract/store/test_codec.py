@@ -64,6 +64,7 @@ specs = st.builds(
     token_hash=st.none() | st.binary(min_size=32, max_size=32),
     start_by=st.none() | seconds,
     fail_when_saturated=st.booleans(),
+    traits=texts,
 )
 generations = st.builds(
     Generation,

@@ -520,7 +520,7 @@ async def test_prune_keeps_the_newest_run_times_of_a_model(store: Store) -> None
     assert await store.prunable(0.0, 0.0)
     await store.prune(0.0, 0.0)
     assert not await store.prunable(0.0, 0.0)
-    assert len(await store.durations()) == 300
+    assert len(await store.run_times()) == 300
 
 
 async def test_a_key_is_kept_as_long_as_its_generation(store: Store) -> None:

@@ -33,13 +33,13 @@ UPDATE keys SET orphaned = 1 WHERE generation_id = :generation_id;
 -- Insert a new generation with all of its columns.
 INSERT INTO generations (
     id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
-    token_hash, start_by, fail_when_saturated,
+    token_hash, start_by, fail_when_saturated, traits,
     version, revision, state, done, request_id, end_time, ended_at, shown,
     owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested,
     polls, missing_since, stray_request_id, held
 ) VALUES (
     :id, :tenant, :model_id, :api, :account, :origin, :input, :labels, :idempotency_key, :create_time, :created_at,
-    :weight, :token_hash, :start_by, :fail_when_saturated,
+    :weight, :token_hash, :start_by, :fail_when_saturated, :traits,
     :version, :revision, :state, :done, :request_id, :end_time, :ended_at, :shown,
     :owner, :attempt, :send_by, :sent_at, :first_sent_at, :sends, :ambiguous, :not_before, :repeats_over,
     :cancel_requested, :polls, :missing_since, :stray_request_id, :held
@@ -256,11 +256,11 @@ DELETE FROM events WHERE generation_id = :generation_id;
 
 -- name: insert_duration
 -- Store how long a generation of a model ran.
-INSERT INTO durations (model_id, seconds) VALUES (:model_id, :seconds);
+INSERT INTO durations (model_id, traits, seconds) VALUES (:model_id, :traits, :seconds);
 
 -- name: read_durations
 -- Read all stored run times, oldest first.
-SELECT model_id, seconds FROM durations ORDER BY id;
+SELECT model_id, traits, seconds FROM durations ORDER BY id;
 
 -- name: replace_correction
 -- Store by how much the steady clock was ahead of Higgsfield's from a time on.

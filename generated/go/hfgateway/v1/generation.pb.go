@@ -172,6 +172,68 @@ func (MediaKind) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_generation_proto_rawDescGZIP(), []int{1}
 }
 
+// What a forecast is computed from: the run times of the most similar ended generations that the gateway knows, at
+// least five of them.
+type ForecastBasis int32
+
+const (
+	// The forecast has only a queue position.
+	ForecastBasis_FORECAST_BASIS_UNSPECIFIED ForecastBasis = 0
+	// Generations of the same model with the same duration and resolution.
+	ForecastBasis_FORECAST_BASIS_SAME_SETTINGS ForecastBasis = 1
+	// Generations of the same model.
+	ForecastBasis_FORECAST_BASIS_MODEL ForecastBasis = 2
+	// Generations with the same kind of output, images or videos, of any model.
+	ForecastBasis_FORECAST_BASIS_KIND ForecastBasis = 3
+	// A built-in guess for the kind of output, because too few generations have ended.
+	ForecastBasis_FORECAST_BASIS_BUILT_IN ForecastBasis = 4
+)
+
+// Enum value maps for ForecastBasis.
+var (
+	ForecastBasis_name = map[int32]string{
+		0: "FORECAST_BASIS_UNSPECIFIED",
+		1: "FORECAST_BASIS_SAME_SETTINGS",
+		2: "FORECAST_BASIS_MODEL",
+		3: "FORECAST_BASIS_KIND",
+		4: "FORECAST_BASIS_BUILT_IN",
+	}
+	ForecastBasis_value = map[string]int32{
+		"FORECAST_BASIS_UNSPECIFIED":   0,
+		"FORECAST_BASIS_SAME_SETTINGS": 1,
+		"FORECAST_BASIS_MODEL":         2,
+		"FORECAST_BASIS_KIND":          3,
+		"FORECAST_BASIS_BUILT_IN":      4,
+	}
+)
+
+func (x ForecastBasis) Enum() *ForecastBasis {
+	p := new(ForecastBasis)
+	*p = x
+	return p
+}
+
+func (x ForecastBasis) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ForecastBasis) Descriptor() protoreflect.EnumDescriptor {
+	return file_hfgateway_v1_generation_proto_enumTypes[2].Descriptor()
+}
+
+func (ForecastBasis) Type() protoreflect.EnumType {
+	return &file_hfgateway_v1_generation_proto_enumTypes[2]
+}
+
+func (x ForecastBasis) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ForecastBasis.Descriptor instead.
+func (ForecastBasis) EnumDescriptor() ([]byte, []int) {
+	return file_hfgateway_v1_generation_proto_rawDescGZIP(), []int{2}
+}
+
 // The source of a change. Later versions may add values.
 type ChangeSource int32
 
@@ -225,11 +287,11 @@ func (x ChangeSource) String() string {
 }
 
 func (ChangeSource) Descriptor() protoreflect.EnumDescriptor {
-	return file_hfgateway_v1_generation_proto_enumTypes[2].Descriptor()
+	return file_hfgateway_v1_generation_proto_enumTypes[3].Descriptor()
 }
 
 func (ChangeSource) Type() protoreflect.EnumType {
-	return &file_hfgateway_v1_generation_proto_enumTypes[2]
+	return &file_hfgateway_v1_generation_proto_enumTypes[3]
 }
 
 func (x ChangeSource) Number() protoreflect.EnumNumber {
@@ -238,7 +300,7 @@ func (x ChangeSource) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChangeSource.Descriptor instead.
 func (ChangeSource) EnumDescriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_proto_rawDescGZIP(), []int{2}
+	return file_hfgateway_v1_generation_proto_rawDescGZIP(), []int{3}
 }
 
 // A generation: one input, submitted to one Higgsfield model and charged at most once, and its results.
@@ -266,8 +328,8 @@ type Generation struct {
 	Delay *Failure `protobuf:"bytes,8,opt,name=delay,proto3" json:"delay,omitempty"`
 	// Whether CancelGeneration may succeed.
 	Cancelable bool `protobuf:"varint,9,opt,name=cancelable,proto3" json:"cancelable,omitempty"`
-	// The forecast at the time of the message. Absent if there is no basis for one. A new forecast does not create a
-	// revision; see forecast_interval in the requests of watches.
+	// The forecast at the time of the message. Absent while the submission is sent or uncertain, and after the end. A new
+	// forecast does not create a revision; see forecast_interval in the requests of watches.
 	Forecast *Forecast `protobuf:"bytes,10,opt,name=forecast,proto3" json:"forecast,omitempty"`
 	// The input as it was submitted. Lists and watches leave it out unless include_input is set.
 	Input *GenerationInput `protobuf:"bytes,11,opt,name=input,proto3" json:"input,omitempty"`
@@ -659,16 +721,20 @@ func (x *ArchivedFile) GetSha256() string {
 	return ""
 }
 
-// An expectation, computed by the gateway from the queue and from ended generations of the same model. It is no
-// promise.
+// An expectation, computed by the gateway from the queue and from the run times of ended generations. It is no promise.
 type Forecast struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The position in the gateway's queue, from 1, while the generation is PENDING. Otherwise 0.
 	QueuePosition int32 `protobuf:"varint,1,opt,name=queue_position,json=queuePosition,proto3" json:"queue_position,omitempty"`
 	// The progress from 0 to 1. It never decreases.
 	Progress float64 `protobuf:"fixed64,2,opt,name=progress,proto3" json:"progress,omitempty"`
-	// The time until the end, from the moment of the message. Absent if it is not known.
-	Remaining     *durationpb.Duration `protobuf:"bytes,3,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	// The time until the end, from the moment of the message. Absent if it is not known, as when `overdue` is set.
+	Remaining *durationpb.Duration `protobuf:"bytes,3,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	// What the forecast is computed from.
+	Basis ForecastBasis `protobuf:"varint,4,opt,name=basis,proto3,enum=hfgateway.v1.ForecastBasis" json:"basis,omitempty"`
+	// Whether the generation has run for longer than the forecast can explain: longer than 95 of 100 of the run times
+	// that the forecast is computed from. Its progress does not change any more. It has not failed.
+	Overdue       bool `protobuf:"varint,5,opt,name=overdue,proto3" json:"overdue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -722,6 +788,20 @@ func (x *Forecast) GetRemaining() *durationpb.Duration {
 		return x.Remaining
 	}
 	return nil
+}
+
+func (x *Forecast) GetBasis() ForecastBasis {
+	if x != nil {
+		return x.Basis
+	}
+	return ForecastBasis_FORECAST_BASIS_UNSPECIFIED
+}
+
+func (x *Forecast) GetOverdue() bool {
+	if x != nil {
+		return x.Overdue
+	}
+	return false
 }
 
 // A price, in decimal numbers as Higgsfield returned them.
@@ -930,11 +1010,13 @@ const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"\fArchivedFile\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x16\n" +
-	"\x06sha256\x18\x03 \x01(\tR\x06sha256\"\x86\x01\n" +
+	"\x06sha256\x18\x03 \x01(\tR\x06sha256\"\xd3\x01\n" +
 	"\bForecast\x12%\n" +
 	"\x0equeue_position\x18\x01 \x01(\x05R\rqueuePosition\x12\x1a\n" +
 	"\bprogress\x18\x02 \x01(\x01R\bprogress\x127\n" +
-	"\tremaining\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tremaining\"2\n" +
+	"\tremaining\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tremaining\x121\n" +
+	"\x05basis\x18\x04 \x01(\x0e2\x1b.hfgateway.v1.ForecastBasisR\x05basis\x12\x18\n" +
+	"\aoverdue\x18\x05 \x01(\bR\aoverdue\"2\n" +
 	"\x04Cost\x12\x18\n" +
 	"\acredits\x18\x01 \x01(\tR\acredits\x12\x10\n" +
 	"\x03usd\x18\x02 \x01(\tR\x03usd\"\x8f\x02\n" +
@@ -963,7 +1045,13 @@ const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"\x10MEDIA_KIND_IMAGE\x10\x01\x12\x14\n" +
 	"\x10MEDIA_KIND_VIDEO\x10\x02\x12\x14\n" +
 	"\x10MEDIA_KIND_AUDIO\x10\x03\x12\x13\n" +
-	"\x0fMEDIA_KIND_FILE\x10\x04*\xcb\x01\n" +
+	"\x0fMEDIA_KIND_FILE\x10\x04*\xa1\x01\n" +
+	"\rForecastBasis\x12\x1e\n" +
+	"\x1aFORECAST_BASIS_UNSPECIFIED\x10\x00\x12 \n" +
+	"\x1cFORECAST_BASIS_SAME_SETTINGS\x10\x01\x12\x18\n" +
+	"\x14FORECAST_BASIS_MODEL\x10\x02\x12\x17\n" +
+	"\x13FORECAST_BASIS_KIND\x10\x03\x12\x1b\n" +
+	"\x17FORECAST_BASIS_BUILT_IN\x10\x04*\xcb\x01\n" +
 	"\fChangeSource\x12\x1d\n" +
 	"\x19CHANGE_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CHANGE_SOURCE_GATEWAY\x10\x01\x12\x19\n" +
@@ -986,53 +1074,55 @@ func file_hfgateway_v1_generation_proto_rawDescGZIP() []byte {
 	return file_hfgateway_v1_generation_proto_rawDescData
 }
 
-var file_hfgateway_v1_generation_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_hfgateway_v1_generation_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_hfgateway_v1_generation_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_hfgateway_v1_generation_proto_goTypes = []any{
 	(GenerationState)(0),          // 0: hfgateway.v1.GenerationState
 	(MediaKind)(0),                // 1: hfgateway.v1.MediaKind
-	(ChangeSource)(0),             // 2: hfgateway.v1.ChangeSource
-	(*Generation)(nil),            // 3: hfgateway.v1.Generation
-	(*Output)(nil),                // 4: hfgateway.v1.Output
-	(*ArchivedFile)(nil),          // 5: hfgateway.v1.ArchivedFile
-	(*Forecast)(nil),              // 6: hfgateway.v1.Forecast
-	(*Cost)(nil),                  // 7: hfgateway.v1.Cost
-	(*Upstream)(nil),              // 8: hfgateway.v1.Upstream
-	nil,                           // 9: hfgateway.v1.Generation.LabelsEntry
-	(*Failure)(nil),               // 10: hfgateway.v1.Failure
-	(*GenerationInput)(nil),       // 11: hfgateway.v1.GenerationInput
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 13: google.protobuf.Struct
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
+	(ForecastBasis)(0),            // 2: hfgateway.v1.ForecastBasis
+	(ChangeSource)(0),             // 3: hfgateway.v1.ChangeSource
+	(*Generation)(nil),            // 4: hfgateway.v1.Generation
+	(*Output)(nil),                // 5: hfgateway.v1.Output
+	(*ArchivedFile)(nil),          // 6: hfgateway.v1.ArchivedFile
+	(*Forecast)(nil),              // 7: hfgateway.v1.Forecast
+	(*Cost)(nil),                  // 8: hfgateway.v1.Cost
+	(*Upstream)(nil),              // 9: hfgateway.v1.Upstream
+	nil,                           // 10: hfgateway.v1.Generation.LabelsEntry
+	(*Failure)(nil),               // 11: hfgateway.v1.Failure
+	(*GenerationInput)(nil),       // 12: hfgateway.v1.GenerationInput
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 14: google.protobuf.Struct
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
 }
 var file_hfgateway_v1_generation_proto_depIdxs = []int32{
 	0,  // 0: hfgateway.v1.Generation.state:type_name -> hfgateway.v1.GenerationState
-	4,  // 1: hfgateway.v1.Generation.outputs:type_name -> hfgateway.v1.Output
-	10, // 2: hfgateway.v1.Generation.failure:type_name -> hfgateway.v1.Failure
-	10, // 3: hfgateway.v1.Generation.delay:type_name -> hfgateway.v1.Failure
-	6,  // 4: hfgateway.v1.Generation.forecast:type_name -> hfgateway.v1.Forecast
-	11, // 5: hfgateway.v1.Generation.input:type_name -> hfgateway.v1.GenerationInput
-	9,  // 6: hfgateway.v1.Generation.labels:type_name -> hfgateway.v1.Generation.LabelsEntry
-	7,  // 7: hfgateway.v1.Generation.estimated_cost:type_name -> hfgateway.v1.Cost
-	8,  // 8: hfgateway.v1.Generation.upstream:type_name -> hfgateway.v1.Upstream
-	12, // 9: hfgateway.v1.Generation.create_time:type_name -> google.protobuf.Timestamp
-	12, // 10: hfgateway.v1.Generation.accept_time:type_name -> google.protobuf.Timestamp
-	12, // 11: hfgateway.v1.Generation.start_time:type_name -> google.protobuf.Timestamp
-	12, // 12: hfgateway.v1.Generation.end_time:type_name -> google.protobuf.Timestamp
-	12, // 13: hfgateway.v1.Generation.outputs_expire_time:type_name -> google.protobuf.Timestamp
-	12, // 14: hfgateway.v1.Generation.update_time:type_name -> google.protobuf.Timestamp
-	13, // 15: hfgateway.v1.Generation.used_input:type_name -> google.protobuf.Struct
+	5,  // 1: hfgateway.v1.Generation.outputs:type_name -> hfgateway.v1.Output
+	11, // 2: hfgateway.v1.Generation.failure:type_name -> hfgateway.v1.Failure
+	11, // 3: hfgateway.v1.Generation.delay:type_name -> hfgateway.v1.Failure
+	7,  // 4: hfgateway.v1.Generation.forecast:type_name -> hfgateway.v1.Forecast
+	12, // 5: hfgateway.v1.Generation.input:type_name -> hfgateway.v1.GenerationInput
+	10, // 6: hfgateway.v1.Generation.labels:type_name -> hfgateway.v1.Generation.LabelsEntry
+	8,  // 7: hfgateway.v1.Generation.estimated_cost:type_name -> hfgateway.v1.Cost
+	9,  // 8: hfgateway.v1.Generation.upstream:type_name -> hfgateway.v1.Upstream
+	13, // 9: hfgateway.v1.Generation.create_time:type_name -> google.protobuf.Timestamp
+	13, // 10: hfgateway.v1.Generation.accept_time:type_name -> google.protobuf.Timestamp
+	13, // 11: hfgateway.v1.Generation.start_time:type_name -> google.protobuf.Timestamp
+	13, // 12: hfgateway.v1.Generation.end_time:type_name -> google.protobuf.Timestamp
+	13, // 13: hfgateway.v1.Generation.outputs_expire_time:type_name -> google.protobuf.Timestamp
+	13, // 14: hfgateway.v1.Generation.update_time:type_name -> google.protobuf.Timestamp
+	14, // 15: hfgateway.v1.Generation.used_input:type_name -> google.protobuf.Struct
 	0,  // 16: hfgateway.v1.Output.state:type_name -> hfgateway.v1.GenerationState
 	1,  // 17: hfgateway.v1.Output.kind:type_name -> hfgateway.v1.MediaKind
-	5,  // 18: hfgateway.v1.Output.archived:type_name -> hfgateway.v1.ArchivedFile
-	14, // 19: hfgateway.v1.Forecast.remaining:type_name -> google.protobuf.Duration
-	2,  // 20: hfgateway.v1.Upstream.last_change_source:type_name -> hfgateway.v1.ChangeSource
-	13, // 21: hfgateway.v1.Upstream.other_results:type_name -> google.protobuf.Struct
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	6,  // 18: hfgateway.v1.Output.archived:type_name -> hfgateway.v1.ArchivedFile
+	15, // 19: hfgateway.v1.Forecast.remaining:type_name -> google.protobuf.Duration
+	2,  // 20: hfgateway.v1.Forecast.basis:type_name -> hfgateway.v1.ForecastBasis
+	3,  // 21: hfgateway.v1.Upstream.last_change_source:type_name -> hfgateway.v1.ChangeSource
+	14, // 22: hfgateway.v1.Upstream.other_results:type_name -> google.protobuf.Struct
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_generation_proto_init() }
@@ -1047,7 +1137,7 @@ func file_hfgateway_v1_generation_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hfgateway_v1_generation_proto_rawDesc), len(file_hfgateway_v1_generation_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -35,6 +35,14 @@ class MediaKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MEDIA_KIND_AUDIO: _ClassVar[MediaKind]
     MEDIA_KIND_FILE: _ClassVar[MediaKind]
 
+class ForecastBasis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FORECAST_BASIS_UNSPECIFIED: _ClassVar[ForecastBasis]
+    FORECAST_BASIS_SAME_SETTINGS: _ClassVar[ForecastBasis]
+    FORECAST_BASIS_MODEL: _ClassVar[ForecastBasis]
+    FORECAST_BASIS_KIND: _ClassVar[ForecastBasis]
+    FORECAST_BASIS_BUILT_IN: _ClassVar[ForecastBasis]
+
 class ChangeSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     CHANGE_SOURCE_UNSPECIFIED: _ClassVar[ChangeSource]
@@ -59,6 +67,11 @@ MEDIA_KIND_IMAGE: MediaKind
 MEDIA_KIND_VIDEO: MediaKind
 MEDIA_KIND_AUDIO: MediaKind
 MEDIA_KIND_FILE: MediaKind
+FORECAST_BASIS_UNSPECIFIED: ForecastBasis
+FORECAST_BASIS_SAME_SETTINGS: ForecastBasis
+FORECAST_BASIS_MODEL: ForecastBasis
+FORECAST_BASIS_KIND: ForecastBasis
+FORECAST_BASIS_BUILT_IN: ForecastBasis
 CHANGE_SOURCE_UNSPECIFIED: ChangeSource
 CHANGE_SOURCE_GATEWAY: ChangeSource
 CHANGE_SOURCE_WEBHOOK: ChangeSource
@@ -153,14 +166,18 @@ class ArchivedFile(_message.Message):
     def __init__(self, url: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class Forecast(_message.Message):
-    __slots__ = ("queue_position", "progress", "remaining")
+    __slots__ = ("queue_position", "progress", "remaining", "basis", "overdue")
     QUEUE_POSITION_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     REMAINING_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    OVERDUE_FIELD_NUMBER: _ClassVar[int]
     queue_position: int
     progress: float
     remaining: _duration_pb2.Duration
-    def __init__(self, queue_position: _Optional[int] = ..., progress: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    basis: ForecastBasis
+    overdue: bool
+    def __init__(self, queue_position: _Optional[int] = ..., progress: _Optional[float] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., basis: _Optional[_Union[ForecastBasis, str]] = ..., overdue: bool = ...) -> None: ...
 
 class Cost(_message.Message):
     __slots__ = ("credits", "usd")

@@ -87,8 +87,8 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   cancelable: boolean;
 
   /**
-   * The forecast at the time of the message. Absent if there is no basis for one. A new forecast does not create a
-   * revision; see forecast_interval in the requests of watches.
+   * The forecast at the time of the message. Absent while the submission is sent or uncertain, and after the end. A new
+   * forecast does not create a revision; see forecast_interval in the requests of watches.
    *
    * @generated from field: hfgateway.v1.Forecast forecast = 10;
    */
@@ -294,8 +294,7 @@ export declare type ArchivedFile = Message<"hfgateway.v1.ArchivedFile"> & {
 export declare const ArchivedFileSchema: GenMessage<ArchivedFile>;
 
 /**
- * An expectation, computed by the gateway from the queue and from ended generations of the same model. It is no
- * promise.
+ * An expectation, computed by the gateway from the queue and from the run times of ended generations. It is no promise.
  *
  * @generated from message hfgateway.v1.Forecast
  */
@@ -315,11 +314,26 @@ export declare type Forecast = Message<"hfgateway.v1.Forecast"> & {
   progress: number;
 
   /**
-   * The time until the end, from the moment of the message. Absent if it is not known.
+   * The time until the end, from the moment of the message. Absent if it is not known, as when `overdue` is set.
    *
    * @generated from field: google.protobuf.Duration remaining = 3;
    */
   remaining?: Duration | undefined;
+
+  /**
+   * What the forecast is computed from.
+   *
+   * @generated from field: hfgateway.v1.ForecastBasis basis = 4;
+   */
+  basis: ForecastBasis;
+
+  /**
+   * Whether the generation has run for longer than the forecast can explain: longer than 95 of 100 of the run times
+   * that the forecast is computed from. Its progress does not change any more. It has not failed.
+   *
+   * @generated from field: bool overdue = 5;
+   */
+  overdue: boolean;
 };
 
 /**
@@ -551,6 +565,54 @@ export enum MediaKind {
  * Describes the enum hfgateway.v1.MediaKind.
  */
 export declare const MediaKindSchema: GenEnum<MediaKind>;
+
+/**
+ * What a forecast is computed from: the run times of the most similar ended generations that the gateway knows, at
+ * least five of them.
+ *
+ * @generated from enum hfgateway.v1.ForecastBasis
+ */
+export enum ForecastBasis {
+  /**
+   * The forecast has only a queue position.
+   *
+   * @generated from enum value: FORECAST_BASIS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Generations of the same model with the same duration and resolution.
+   *
+   * @generated from enum value: FORECAST_BASIS_SAME_SETTINGS = 1;
+   */
+  SAME_SETTINGS = 1,
+
+  /**
+   * Generations of the same model.
+   *
+   * @generated from enum value: FORECAST_BASIS_MODEL = 2;
+   */
+  MODEL = 2,
+
+  /**
+   * Generations with the same kind of output, images or videos, of any model.
+   *
+   * @generated from enum value: FORECAST_BASIS_KIND = 3;
+   */
+  KIND = 3,
+
+  /**
+   * A built-in guess for the kind of output, because too few generations have ended.
+   *
+   * @generated from enum value: FORECAST_BASIS_BUILT_IN = 4;
+   */
+  BUILT_IN = 4,
+}
+
+/**
+ * Describes the enum hfgateway.v1.ForecastBasis.
+ */
+export declare const ForecastBasisSchema: GenEnum<ForecastBasis>;
 
 /**
  * The source of a change. Later versions may add values.
