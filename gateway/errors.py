@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
+from typing import Any
 
 
 class Reason(IntEnum):
@@ -52,7 +53,11 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A reason with its details. `message` is for people and contains no secret; `retry_after` is in seconds."""
+    """A reason with its details. `message` is for people and contains no secret; `retry_after` is in seconds.
+
+    `response` is the JSON of the response of Higgsfield that is the reason, None if there is none. It may contain data
+    of the tenant, so it belongs in no log.
+    """
 
     reason: Reason
     message: str
@@ -60,6 +65,7 @@ class Failure:
     retryable: bool = False
     retry_after: float | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA, hash=False)
+    response: Any = field(default=None, hash=False, repr=False)
 
 
 class GatewayError(Exception):
@@ -122,9 +128,13 @@ def gateway_unavailable(message: str, *, retry_after: float = 1.0) -> GatewayErr
     return GatewayError(Failure(Reason.GATEWAY_UNAVAILABLE, message, retryable=True, retry_after=retry_after))
 
 
-def upstream_unavailable(message: str, *, retry_after: float | None = 5.0) -> GatewayError:
-    """Return UPSTREAM_UNAVAILABLE: Higgsfield sent no usable response. `retry_after` is in seconds."""
-    return GatewayError(Failure(Reason.UPSTREAM_UNAVAILABLE, message, retryable=True, retry_after=retry_after))
+def upstream_unavailable(message: str, *, retry_after: float | None = 5.0, response: Any = None) -> GatewayError:
+    """Return UPSTREAM_UNAVAILABLE: Higgsfield sent no usable response. `retry_after` is in seconds.
+
+    `response` is the JSON of the response, if there was one.
+    """
+    failure = Failure(Reason.UPSTREAM_UNAVAILABLE, message, retryable=True, retry_after=retry_after, response=response)
+    return GatewayError(failure)
 
 
 def printable(text: str, limit: int = 500) -> str:

@@ -69,4 +69,4 @@ async def else_unavailable(call: Awaitable[T], *passed: Reason) -> T:
     except GatewayError as error:
         if error.failure.reason in {Reason.UPSTREAM_UNAVAILABLE, *passed}:
             raise
-        raise upstream_unavailable(error.failure.message) from error
+        raise upstream_unavailable(error.failure.message, response=error.failure.response) from error

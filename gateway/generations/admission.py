@@ -21,6 +21,7 @@ outcomes or an outage of the status calls cannot stop all submissions. All times
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.errors import Failure, Reason
@@ -169,7 +170,7 @@ class Admission:
             self._probe = None
         if self._closed_by is None or now + pause >= self._opens_at:
             # A shorter pause does not replace a longer one, so that a Retry-After is respected.
-            self._closed_by = failure
+            self._closed_by = replace(failure, response=None)  # it delays other tenants, too
             self._opens_at = now + pause
         if failure.reason is Reason.UPSTREAM_SATURATED and not self._fixed:
             stated = failure.metadata.get("limit", "")

@@ -414,7 +414,7 @@ async def _asked(call: Awaitable[T], *documented: Reason) -> T:
     except GatewayError as error:
         if error.failure.reason in {Reason.UPSTREAM_UNAVAILABLE, *documented}:
             raise
-        raise upstream_unavailable(error.failure.message) from error
+        raise upstream_unavailable(error.failure.message, response=error.failure.response) from error
 
 
 def _why_not(generation: Generation) -> str:

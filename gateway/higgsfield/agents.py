@@ -136,7 +136,7 @@ class HiggsfieldAgents:
             try:
                 return Sent(_checked(_read(_SentAnswer, answer).message_id))
             except GatewayError:
-                return NoAnswer(unresolved(answer.status), whole=False)
+                return NoAnswer(unresolved(answer, self._client.secrets), whole=False)
         return self._not_sent(session_id, judge_submission(answer, InputKind.NONE, self._client.secrets, AGENT_REASONS))
 
     async def interrupt(self, session_id: str) -> None:
@@ -185,7 +185,9 @@ class HiggsfieldAgents:
             return not_found
         if reason in passed_on or reason is Reason.UPSTREAM_UNAVAILABLE:
             return error
-        return upstream_unavailable(f"Higgsfield answered with HTTP status {answer.status}")
+        return upstream_unavailable(
+            f"Higgsfield answered with HTTP status {answer.status}", response=error.failure.response
+        )
 
     def _not_sent(self, session_id: str, judged: NotTaken | NoAnswer) -> NotTaken | NoAnswer:
         """Reword an outcome of the submission table for a message."""

@@ -81,7 +81,7 @@ class HiggsfieldCharacters:
         if 200 <= answer.status < 300:
             character = self._read(_parsed(answer))
             if character is None:
-                return NoAnswer(unresolved(answer.status), whole=False)
+                return NoAnswer(unresolved(answer, self._secrets), whole=False)
             return Trained(replace(character, name=character.name or order.name, version=order.version))
         judged = judge_submission(answer, InputKind.CHARACTER, self._secrets)
         return replace(judged, failure=_in_our_names(judged.failure)) if isinstance(judged, NotTaken) else judged

@@ -165,7 +165,7 @@ class HiggsfieldClient:
             if report is not None:
                 return Took(report)
             named = read_request_id(answer.body, "id" if api == "v1" else "request_id")
-            return NoAnswer(unresolved(answer.status), whole=False, request_id=named)
+            return NoAnswer(unresolved(answer, self._credentials.secrets), whole=False, request_id=named)
         return judge_submission(answer, request.kind, self._credentials.secrets)
 
     async def status(self, generation: Generation) -> StatusReport | None:

@@ -1,6 +1,5 @@
 """Maps HTTP responses and failures to outcomes, for submissions and for all other calls (upstream.md 6)."""
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_un
 from gateway.generations.model import InputKind
 from gateway.generations.ports import NoAnswer, NotTaken
 from gateway.higgsfield import v1, v2
+from gateway.higgsfield.json_values import parse_object, response_of
 from gateway.higgsfield.redact import redacted
 
 CONCURRENCY_TEXT = "maximum number of concurrent requests"
@@ -66,13 +66,8 @@ def documented(answer: Answer) -> dict[str, Any] | None:
     """Return the documented error object; None if there is none, so that an intermediary may have sent the response."""
     if "html" in answer.content_type.lower():
         return None
-    try:
-        content = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(content, dict) and (
-        isinstance(content.get("detail"), str | list) or isinstance(content.get("code"), str)
-    ):
+    content = parse_object(answer.body)
+    if isinstance(content.get("detail"), str | list) or isinstance(content.get("code"), str):
         return content
     return None
 
@@ -87,7 +82,7 @@ def judge_submission(
     content = documented(answer) if answer.status in reasons else None
     if content is None:
         whole = answer.status >= 500 and answer.status != 504
-        return NoAnswer(unresolved(answer.status), whole, retry_after=answer.retry_after)
+        return NoAnswer(unresolved(answer, secrets), whole, retry_after=answer.retry_after)
     failure = refusal(answer, content, input_kind, secrets, reasons)
     if failure.reason is Reason.UPSTREAM_SATURATED:
         return NotTaken(failure, again=True, pause=answer.retry_after)
@@ -99,7 +94,7 @@ def judge_submission_error(error: httpx.TransportError) -> NotTaken | NoAnswer:
     if isinstance(error, CERTAIN_ERRORS):
         failure = upstream_unavailable("Higgsfield cannot be reached: waiting", retry_after=None).failure
         return NotTaken(failure, again=True, pause=None, reached=False)
-    return NoAnswer(unresolved(None), whole=False)
+    return NoAnswer(unresolved(None, ()), whole=False)
 
 
 def refusal(
@@ -129,6 +124,7 @@ def refusal(
         retryable=reason in _RETRYABLE,
         retry_after=answer.retry_after,
         metadata={name: value for name, value in metadata.items() if value},
+        response=response_of(answer.body, secrets),
     )
 
 
@@ -142,17 +138,19 @@ def judge_call(
     unavailable = upstream_unavailable(
         f"Higgsfield answered with HTTP status {answer.status}",
         retry_after=5.0 if answer.retry_after is None else answer.retry_after,
+        response=response_of(answer.body, secrets),
     )
     return GatewayError(replace(unavailable.failure, metadata={"http_status": str(answer.status)}))
 
 
-def unresolved(status: int | None) -> Failure:
+def unresolved(answer: Answer | None, secrets: tuple[str, ...]) -> Failure:
     """Return the delay of a submission with an unknown outcome."""
-    response = "no usable response came" if status is None else f"the response was HTTP {status}"
+    response = "no usable response came" if answer is None else f"the response was HTTP {answer.status}"
     return Failure(
         Reason.SUBMISSION_UNRESOLVED,
         f"sent to Higgsfield, and {response}: it may be running",
-        metadata={} if status is None else {"http_status": str(status)},
+        metadata={} if answer is None else {"http_status": str(answer.status)},
+        response=None if answer is None else response_of(answer.body, secrets),
     )
 
 

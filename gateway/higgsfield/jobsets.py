@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from gateway.bounded_json import LARGEST, bounded
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport
-from gateway.higgsfield.json_values import LARGEST, Path, bounded, cleaned, parse_object, without
+from gateway.higgsfield.json_values import Path, cleaned, parse_object, without
 from gateway.higgsfield.payloads import STATES, failure_of, is_link
 from gateway.higgsfield.redact import redacted
 

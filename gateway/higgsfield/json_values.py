@@ -9,21 +9,15 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from pydantic_core import to_json
-
+from gateway.bounded_json import LARGEST_ERROR, bounded_value
 from gateway.config import WEBHOOK_PATH
+from gateway.higgsfield.redact import without_queries
 
 Path = tuple[str | int, ...]
 """The place of a value: the names and indexes of a JSON pointer."""
-LARGEST = 64 * 1024
-"""The most bytes of JSON that are kept of an answer."""
-LARGEST_ERROR = 16 * 1024
-"""The most bytes of JSON that are kept of an answer with an error status."""
 DEEPEST = 200
 """The most levels of an answer. The store can encode no more than 255."""
-LEFT_OUT, REMOVED = "[left out]", "[removed]"
-LONGEST_NAMED = 100
-"""The most characters of the name of a member that was left out."""
+REMOVED = "[removed]"
 _EXACT = 2**53
 """The largest integer up to which a double holds all integers."""
 _TOKEN = re.compile(f"({WEBHOOK_PATH.replace('/', '(?:/|%2[Ff])')})[A-Za-z0-9_-]+")
@@ -80,39 +74,13 @@ def without(content: dict[str, Any], taken: Collection[Path]) -> dict[str, Any] 
     return None if rest is _TAKEN else rest
 
 
-def bounded(content: dict[str, Any] | None, most: int = LARGEST) -> dict[str, Any] | None:
-    """Return an object of at most so many bytes of JSON, without its largest members if it is larger.
-
-    Their names and sizes are in the member LEFT_OUT.
-    """
-    if content is None or len(to_json(content)) <= most:
-        return content
-    sizes = {name: len(to_json({name: item})) for name, item in content.items()}
-    kept: dict[str, Any] = {}
-    named: dict[str, int] = {}
-    room, room_for_names = most * 3 // 4, most // 4 - len(LEFT_OUT) - 6
-    for name in sorted(sizes, key=sizes.__getitem__):
-        room -= sizes[name]
-        if room >= 0:
-            kept[name] = content[name]
-    for name in sorted(content.keys() - kept.keys(), key=sizes.__getitem__, reverse=True):
-        room_for_names -= len(to_json({name[:LONGEST_NAMED]: sizes[name]}))
-        if room_for_names >= 0:
-            named[name[:LONGEST_NAMED]] = sizes[name]
-    return kept | {LEFT_OUT: named}
-
-
-def bounded_value(value: Any, most: int) -> Any:
-    """Return a value of at most so many bytes of JSON; None for a larger one that is no object."""
-    if isinstance(value, dict):
-        return bounded(value, most)
-    return value if len(to_json(value)) <= most else None
-
-
 def response_of(body: bytes, secrets: tuple[str, ...]) -> Any:
-    """Return what is kept of an answer with an error status; None if it is not JSON."""
+    """Return what is kept of an answer with an error status; None if it is not JSON.
+
+    Errors reach the logs of clients, so URL queries and the refused input, which Higgsfield repeats, are removed.
+    """
     try:
-        return bounded_value(cleaned(parse(body), secrets), LARGEST_ERROR)
+        return _fit_for_logs(bounded_value(cleaned(parse(body), secrets), LARGEST_ERROR))
     except ValueError:
         return None
 
@@ -136,6 +104,16 @@ def _rest(item: Any, name: str | int, taken: Mapping[str | int, Any]) -> Any:
         return item
     inner = taken[name]
     return _TAKEN if inner is None else _without(item, inner)
+
+
+def _fit_for_logs(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_queries(value)
+    if isinstance(value, list):
+        return [_fit_for_logs(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: REMOVED if name == "input" else _fit_for_logs(item) for name, item in value.items()}
 
 
 def _clean(text: str, secrets: tuple[str, ...]) -> str:

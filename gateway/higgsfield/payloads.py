@@ -8,9 +8,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from gateway.bounded_json import LARGEST, bounded
 from gateway.errors import Failure, Reason, printable
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport, Wall
-from gateway.higgsfield.json_values import LARGEST, Path, bounded, cleaned, parse_object, without
+from gateway.higgsfield.json_values import Path, cleaned, parse_object, without
 from gateway.higgsfield.redact import redacted
 
 STATES = {

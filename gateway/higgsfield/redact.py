@@ -10,6 +10,22 @@ _LOOKED_AT = 4_000
 _CREDENTIALS = re.compile(r"(?i)\b(key\s+[^\s:]+:|bearer\s+|basic\s+)[^\s,;\"']+")
 
 
+_WORD = re.compile(r"[^\s\"'<>]+")
+_SCHEME = re.compile("https?://")
+_QUERY = re.compile("[?#]")
+
+
+def without_queries(text: str) -> str:
+    """Return a text of any length without the queries of its URLs and without credentials."""
+    return _CREDENTIALS.sub("[removed]", _WORD.sub(_without_query, text) if "://" in text else text)
+
+
+def _without_query(word: re.Match[str]) -> str:
+    scheme = _SCHEME.search(word[0])
+    query = _QUERY.search(word[0], scheme.end()) if scheme else None
+    return f"{word[0][: query.start()]}?[removed]" if query else word[0]
+
+
 def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
     """Return a text without known secrets, credentials and URL queries, printable and at most 500 characters."""
     if not text:

@@ -14,7 +14,9 @@ from google.rpc.error_details_pb2 import (
     RetryInfo,
 )
 
+from gateway.bounded_json import bounded_value
 from gateway.errors import Failure, Reason
+from gateway.rpc.structs import value
 from hfgateway.v1 import error_pb2
 
 DOMAIN = "hfgateway"
@@ -72,6 +74,8 @@ _WAITS = frozenset(
 )
 WAIT = 1.0
 """The default retry delay in seconds for the reasons above."""
+LARGEST_RESPONSE = 2 * 1024
+"""The most bytes of JSON of Higgsfield's response in the details of an error. Clients limit trailers to 8 KiB."""
 _RESOURCES = {
     "generation_id": "hfgateway.v1.Generation",
     "character_id": "hfgateway.v1.SoulCharacter",
@@ -103,7 +107,7 @@ def rpc_error(failure: Failure) -> RpcError:
 
 def failure_message(failure: Failure) -> error_pb2.Failure:
     """Return the Failure message for a failure."""
-    return error_pb2.Failure(
+    message = error_pb2.Failure(
         reason=failure.reason.value,  # type: ignore[arg-type]  # the numbers are those of ErrorReason
         message=failure.message,
         field_violations=[
@@ -113,6 +117,9 @@ def failure_message(failure: Failure) -> error_pb2.Failure:
         retry_delay=duration(failure.retry_after),
         metadata=dict(failure.metadata),
     )
+    if failure.response is not None:
+        message.upstream_response.CopyFrom(value(failure.response))
+    return message
 
 
 def duration(seconds: float | None) -> Duration | None:
@@ -126,8 +133,11 @@ def duration(seconds: float | None) -> Duration | None:
 def _details(failure: Failure) -> tuple[Message, ...]:
     if failure.retry_after is None and failure.reason in _WAITS:
         failure = replace(failure, retry_after=WAIT)
+    shown = failure_message(replace(failure, response=bounded_value(failure.response, LARGEST_RESPONSE)))
+    if shown.upstream_response.ByteSize() > 2 * LARGEST_RESPONSE:  # many short values
+        shown.ClearField("upstream_response")
     details: list[Message] = [
-        failure_message(failure),
+        shown,
         ErrorInfo(domain=DOMAIN, reason=failure.reason.name, metadata=dict(failure.metadata)),
     ]
     if CODES[failure.reason.name] is Code.INVALID_ARGUMENT and failure.violations:

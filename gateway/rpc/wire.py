@@ -1,26 +1,19 @@
 """Encodes generations. Each version is encoded once, and the bytes are shared by all calls and watches."""
 
-import json
-import math
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.archive.model import ArchivedFile
 from gateway.generations.feed import Entry
 from gateway.generations.model import Event, Forecast, Generation, Output
 from gateway.rpc.errors import duration, failure_message
+from gateway.rpc.structs import struct
 from hfgateway.v1 import generation_pb2, generation_service_pb2
 
 FORECAST_FIELD = generation_pb2.Generation.FORECAST_FIELD_NUMBER
-DEEPEST = 24
-"""The most levels of a Struct. Each uses up to three of the hundred levels that protobuf decoders allow."""
 NOTHING_ARCHIVED: Mapping[int, ArchivedFile] = MappingProxyType({})
-LARGEST_NUMBER = int(sys.float_info.max)
 INPUT_FIELD = generation_pb2.Generation.INPUT_FIELD_NUMBER
 USED_INPUT_FIELD = generation_pb2.Generation.USED_INPUT_FIELD_NUMBER
 
@@ -56,9 +49,8 @@ def shown(
 def _input(generation: Generation) -> bytes:
     """Return the fields that only callers with the right to see the input get."""
     given = embedded(INPUT_FIELD, generation.spec.input)
-    if generation.used_input is None:
-        return given
-    return given + embedded(USED_INPUT_FIELD, struct(generation.used_input).SerializeToString())
+    used = struct(generation.used_input)
+    return given if used is None else given + embedded(USED_INPUT_FIELD, used.SerializeToString())
 
 
 def forecast_message(forecast: Forecast) -> generation_pb2.Forecast:
@@ -134,8 +126,9 @@ def generation_message(generation: Generation, polls: int) -> generation_pb2.Gen
         message.delay.CopyFrom(failure_message(g.delay))
     if spec.labels:
         message.labels.update(spec.labels)
-    if g.other_results is not None:
-        message.upstream.other_results.CopyFrom(struct(g.other_results))
+    other_results = struct(g.other_results)
+    if other_results is not None:
+        message.upstream.other_results.CopyFrom(other_results)
     return message
 
 
@@ -157,26 +150,6 @@ def _output(output: Output) -> generation_pb2.Output:
         content_type=output.content_type,
         job_id=output.job_id,
     )
-
-
-def struct(content: Mapping[str, Any]) -> Struct:
-    """Return a Struct with these values. What it cannot hold becomes text."""
-    message = Struct()
-    message.update(_expressible(dict(content), DEEPEST))
-    return message
-
-
-def _expressible(value: Any, depth: int) -> Any:
-    """Convert values that a Struct cannot hold, such as deep nesting or large numbers, to text."""
-    if isinstance(value, dict | list) and depth == 0:
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, dict):
-        return {str(name): _expressible(item, depth - 1) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_expressible(item, depth - 1) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, int) and abs(value) > LARGEST_NUMBER else value
 
 
 def _varint(number: int) -> bytes:

@@ -263,6 +263,8 @@ def _failure_out(failure: Failure) -> dict[str, Any]:
         content["after"] = failure.retry_after
     if failure.metadata:
         content["d"] = dict(failure.metadata)
+    if failure.response is not None:
+        content["said"] = failure.response
     return content
 
 
@@ -276,4 +278,5 @@ def _failure_in(content: dict[str, Any] | None) -> Failure | None:
         content.get("again", False),
         content.get("after"),
         content.get("d", NO_METADATA),
+        content.get("said"),
     )

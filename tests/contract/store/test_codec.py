@@ -45,6 +45,7 @@ failures = st.builds(
     retryable=st.booleans(),
     retry_after=st.none() | seconds,
     metadata=st.dictionaries(texts, texts, max_size=3),
+    response=anything,
 )
 outputs = st.builds(Output, st.sampled_from(State), st.sampled_from(MediaKind), texts, texts, texts, texts, texts)
 specs = st.builds(

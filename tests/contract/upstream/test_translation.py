@@ -17,13 +17,16 @@ from uuid import UUID
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from gateway.generations.model import Generation, Source, State, StatusReport
+from gateway.bounded_json import LARGEST_ERROR
+from gateway.generations.model import Generation, InputKind, Source, State, StatusReport
 from gateway.generations.state import Accepted, Reported, advance
+from gateway.higgsfield.errors import AGENT_REASONS, Answer, judge_call, judge_submission
 from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.json_values import DEEPEST
 from gateway.higgsfield.payloads import read_status
 from gateway.higgsfield.webhooks import read_delivery
 from gateway.rpc import wire
+from gateway.rpc.errors import rpc_error
 from gateway.store.codec import at_revision, shown
 from hfgateway.v1 import generation_pb2
 from tests.contract.store import examples
@@ -133,6 +136,18 @@ def _is_secret(case: Case) -> bool:
     return named and "[removed]" in str(case.found)
 
 
+def _is_unfit_for_logs(case: Case) -> bool:
+    if case.pointer and case.found == "[removed]":
+        return case.pointer[-1] == "input"
+    if any(case.pointer[:length][-1:] == ("input",) for length in range(1, len(case.pointer))):
+        return True
+    return "?[removed]" in str(case.found) and re.search(r"https?://[^\s\"'<>]*[?#]", str(case.value)) is not None
+
+
+def _is_too_large_for_an_error(case: Case) -> bool:
+    return case.kept is None and not isinstance(case.answer, dict) and len(json.dumps(case.answer)) > LARGEST_ERROR
+
+
 def _is_left_out(case: Case) -> bool:
     named = case.kept.get("[left out]", {}) if isinstance(case.kept, dict) else {}
     return bool(case.pointer) and str(case.pointer[0])[:100] in named
@@ -142,6 +157,11 @@ ALLOWED = (
     Allowed("a link in the documented form holds nothing but the host and the request id", _is_documented_link),
     Allowed("secrets of the gateway are removed", _is_secret),
     Allowed("at most 64 KiB of JSON are kept, and the answer names what is not", _is_left_out),
+)
+ALLOWED_IN_ERRORS = (
+    *ALLOWED,
+    Allowed("errors reach logs, so they repeat no input and no query of a URL", _is_unfit_for_logs),
+    Allowed("at most 16 KiB of JSON are kept of an error", _is_too_large_for_an_error),
 )
 
 
@@ -260,3 +280,46 @@ def test_each_value_of_an_answer_about_a_generation_is_found_again(name: str) ->
         assert report is not None or not kind.names or not readable(body, *kind.names), body
         found += assert_nothing_lost(report, body, kind.api, kind.typed, number)
     assert found > kind.cases / 2
+
+
+# -- Errors ------------------------------------------------------------------------------------------------------------
+
+REFUSALS: list[tuple[int, Any]] = [
+    *[recorded for recorded in RECORDED if recorded[0] >= 400],
+    (422, {"detail": [{"type": "missing", "loc": ["body", "prompt"], "msg": "Field required", "input": {"a": 2**60}}]}),
+    (400, {"detail": "no", "code": "bad_input", "errors": {"prompt": ["too long", {"limit": 2500}]}}),
+    (429, {"code": "account_queue_full", "limit": 20, "queued": [], "hint": None, "key": "hush-hush"}),
+    (500, {"error": {"message": "unexpected", "trace": "0123"}}),
+    (503, ["model", "disabled"]),
+    (409, "session_busy"),
+]
+
+
+def test_each_value_of_an_error_is_found_again() -> None:
+    found = 0
+    for number in range(-len(REFUSALS), 1000):
+        mutated = case(number, REFUSALS)
+        status, body = (mutated.status, mutated.body) if number >= 0 else _recorded(REFUSALS[number])
+        answer = Answer(status, "application/json", None, "", body)
+        judged = judge_submission(answer, InputKind.SOUL, SECRETS)
+        called = judge_call(answer, InputKind.NONE, SECRETS, AGENT_REASONS).failure
+        for failure in (judged.failure, called):
+            try:
+                content = loads(body)
+            except (ValueError, RecursionError):
+                assert failure.response is None
+                continue
+            if depth(content) > DEEPEST:
+                continue
+            before = replace(examples.generation(input=b""), delay=failure)
+            stored = at_revision(replace(before, delay=None), before.revision, shown(before))
+            message = generation_pb2.Generation.FromString(wire.shown(stored, include_input=True)).delay
+            gone = lost(content, message, MessageToDict(message).get("upstreamResponse"), (), ALLOWED_IN_ERRORS)
+            assert gone == [], f"case({number}) {body[:2000]!r}\n{message}"
+            found += 1
+            assert rpc_error(failure).details[0].upstream_response.ByteSize() <= 4096
+    assert found > 1000
+
+
+def _recorded(recorded: tuple[int, Any]) -> tuple[int, bytes]:
+    return recorded[0], json.dumps(recorded[1]).encode()

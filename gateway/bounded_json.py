@@ -1,0 +1,45 @@
+"""Bounds the JSON that is kept of Higgsfield's answers, and names what is left out: docs/translation.md."""
+
+import json
+from typing import Any
+
+LARGEST = 64 * 1024
+"""The most bytes of JSON that are kept of an answer."""
+LARGEST_ERROR = 16 * 1024
+"""The most bytes of JSON that are kept of an answer with an error status."""
+LEFT_OUT = "[left out]"
+LONGEST_NAME = 100
+"""The most characters of the name of a member that was left out."""
+
+
+def bounded(content: dict[str, Any] | None, most: int = LARGEST) -> dict[str, Any] | None:
+    """Return an object of at most so many bytes of JSON, without its largest members if it is larger.
+
+    Their names and sizes are in the member LEFT_OUT.
+    """
+    if content is None or _size(content) <= most:
+        return content
+    sizes = {name: _size({name: item}) for name, item in content.items()}
+    kept: dict[str, Any] = {}
+    named: dict[str, int] = {}
+    room, room_for_names = most * 3 // 4, most // 4 - _size({LEFT_OUT: {}})
+    for name in sorted(sizes, key=sizes.__getitem__):
+        room -= sizes[name]
+        if room >= 0:
+            kept[name] = content[name]
+    for name in sorted(content.keys() - kept.keys(), key=sizes.__getitem__, reverse=True):
+        room_for_names -= _size({name[:LONGEST_NAME]: sizes[name]})
+        if room_for_names >= 0:
+            named[name[:LONGEST_NAME]] = sizes[name]
+    return kept | {LEFT_OUT: named}
+
+
+def bounded_value(value: Any, most: int) -> Any:
+    """Return a value of at most so many bytes of JSON; None for a larger one that is no object."""
+    if isinstance(value, dict):
+        return bounded(value, most)
+    return value if _size(value) <= most else None
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
