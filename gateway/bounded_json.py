@@ -19,15 +19,15 @@ def bounded(content: dict[str, Any] | None, most: int = LARGEST) -> dict[str, An
     """
     if content is None or _size(content) <= most:
         return content
-    sizes = {name: _size({name: item}) for name, item in content.items()}
+    named: dict[str, int] = dict(content.get(LEFT_OUT) or {})  # of an earlier, larger limit
+    sizes = {name: _size({name: item}) for name, item in content.items() if name != LEFT_OUT}
     kept: dict[str, Any] = {}
-    named: dict[str, int] = {}
     room, room_for_names = most * 3 // 4, most // 4 - _size({LEFT_OUT: {}})
     for name in sorted(sizes, key=sizes.__getitem__):
         room -= sizes[name]
         if room >= 0:
             kept[name] = content[name]
-    for name in sorted(content.keys() - kept.keys(), key=sizes.__getitem__, reverse=True):
+    for name in sorted(sizes.keys() - kept.keys(), key=sizes.__getitem__, reverse=True):
         room_for_names -= _size({name[:LONGEST_NAME]: sizes[name]})
         if room_for_names >= 0:
             named[name[:LONGEST_NAME]] = sizes[name]

@@ -122,10 +122,10 @@ class Messages:
         record = await self._mark(record)
         outcome = await self._api.send(record.session_id, text)
         match outcome:
-            case Sent(message_id):
+            case Sent(message_id, extra):
                 self._accepted(record.session_id, message_id)
                 if await self._until_stored(self._store.bind_agent_message, record, message_id):
-                    return Message(message_id, Role.USER, MessageState.PROCESSING, text)
+                    return Message(message_id, Role.USER, MessageState.PROCESSING, text, extra=extra)
                 fields = _log_fields(record, message_id)
                 log.error("Higgsfield returned a message that belongs to another key", extra=fields)
                 raise _unresolved(record)

@@ -2,9 +2,10 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 from gateway.errors import Failure, GatewayError, Reason, printable
 
@@ -55,16 +56,23 @@ class MediaKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session. `upstream_status` is the status text of Higgsfield."""
+    """A session. `upstream_status` is the status text of Higgsfield.
+
+    `extra` are the values of the response that no other field has exactly, as JSON.
+    """
 
     id: str
     state: SessionState
     upstream_status: str
+    extra: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of a session. `create_time` is wall time, None if it is not reported."""
+    """A message of a session. `create_time` is wall time, None if it is not reported.
+
+    `extra` are the values of the response that no other field has exactly, as JSON.
+    """
 
     id: str
     role: Role
@@ -73,6 +81,7 @@ class Message:
     reasoning: str = ""
     llm_cost_usd: str = ""
     create_time: float | None = None
+    extra: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
 
     @property
     def settled(self) -> bool:
@@ -90,9 +99,10 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Higgsfield accepted the message under this id."""
+    """Higgsfield accepted the message under this id. `extra` are the other values of its response, as JSON."""
 
     message_id: str
+    extra: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from gateway.agents.conversation import Conversation, Pace
@@ -231,7 +231,7 @@ class Agents:
         if self._clock.moment().steady >= accepted.until or _shows_end(accepted.message_id, after, transcript.messages):
             del self._accepted[session.id]
             return session
-        return Session(session.id, SessionState.PROCESSING, session.upstream_status)
+        return replace(session, state=SessionState.PROCESSING)
 
     def _join(self, session_id: str) -> Conversation:
         conversation = self._conversations.get(session_id)

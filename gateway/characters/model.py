@@ -3,8 +3,10 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 from gateway.errors import Failure, Violation
 from gateway.generations.inputs import SoulVersion, added_values, url_violations
@@ -35,7 +37,8 @@ ENDS = frozenset({CharacterState.COMPLETED, CharacterState.FAILED})
 class Character:
     """A character as Higgsfield reports it. `version` None: a version that this gateway does not know.
 
-    `create_time` is Higgsfield's wall time, None if it is not reported.
+    `create_time` is Higgsfield's wall time, None if it is not reported. `extra` are the values of the response that no
+    other field has exactly, as JSON.
     """
 
     id: str
@@ -45,6 +48,7 @@ class Character:
     thumbnail_url: str = ""
     failure: Failure | None = None
     create_time: float | None = None
+    extra: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
 
     @property
     def done(self) -> bool:

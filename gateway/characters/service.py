@@ -58,10 +58,11 @@ class Characters:
         self._registry.record_seen(character)
         return character
 
-    async def page(self, tenant: str, after: Place | None, limit: int) -> tuple[Sequence[Character], Place | None]:
-        """Return at most `limit` characters after a position, newest first, and the position of the next page.
+    async def page(self, tenant: str, after: Place | None, limit: int) -> tuple[Sequence[Character], Place | None, int]:
+        """Return at most `limit` characters after a position, newest first, the position of the next page, and a count.
 
-        The position is None after the last page. The list is at most LISTED_FOR seconds old.
+        The position is None after the last page. The count is that of all pages, of what the tenant can see. The list
+        is at most LISTED_FOR seconds old.
         """
         visible = [
             one
@@ -71,7 +72,7 @@ class Characters:
         ordered = sorted(visible, key=_place, reverse=True)
         rest = [one for one in ordered if after is None or _place(one) < after]
         page = rest[:limit]
-        return page, _place(page[-1]) if len(rest) > limit else None
+        return page, _place(page[-1]) if len(rest) > limit else None, len(ordered)
 
     async def delete(self, tenant: str, given: str) -> None:
         """Delete a character. Deleting it again is no error. Raises NOT_FOUND or UPSTREAM_UNAVAILABLE."""

@@ -1,6 +1,5 @@
 """Higgsfield's Agent API, `/v1/agent` (upstream.md 5). Responses are parsed tolerantly."""
 
-import json
 import re
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -35,7 +34,8 @@ from gateway.higgsfield.errors import (
     judge_submission_error,
     unresolved,
 )
-from gateway.higgsfield.payloads import read_moment
+from gateway.higgsfield.json_values import Path, parse, rest_of
+from gateway.higgsfield.payloads import read_moment, written
 from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.uploads import fit_for_files
 
@@ -53,12 +53,14 @@ _TOLD = frozenset({Reason.INSUFFICIENT_CREDITS, Reason.FEATURE_NOT_ENABLED, Reas
 
 
 class _Row(BaseModel):
+    """A message. Only its id must be readable, so that an odd value hides no message."""
+
     message_id: str
-    role: str = ""
-    status: str = ""
+    role: Any = None
+    status: Any = None
     message: Any = None
     created_at: Any = None
-    llm_cost_usd: str | int | float | None = None
+    llm_cost_usd: Any = None
 
 
 class _SessionAnswer(BaseModel):
@@ -100,8 +102,9 @@ class HiggsfieldAgents:
         answer = await self._ask("POST", "/sessions", {"config": {}}, name="agent session call")
         if not 200 <= answer.status < 300:
             raise self._refused(answer, _TOLD)
-        read = _read(_SessionAnswer, answer)
-        return self._session(_checked(read.session_id), read.status)
+        content = _parsed(answer)
+        read = _read(_SessionAnswer, content)
+        return self._session(_checked(read.session_id), read.status, content)
 
     async def messages(self, session_id: str, after: str) -> Transcript:
         """Return the session and the messages after one. Unreadable messages are skipped. Raises GatewayError."""
@@ -116,9 +119,11 @@ class HiggsfieldAgents:
             if after and answer.status in {400, 422} and documented(answer) is not None:
                 raise invalid_field("after_message_id", "is not a message of this session")
             raise self._refused(answer, _TOLD, not_found=session_not_found(session_id, after))
-        read = _read(_MessagesAnswer, answer)
+        content = _parsed(answer)
+        read = _read(_MessagesAnswer, content)
         messages = [message for row in read.messages if (message := self._message(row)) is not None]
-        return Transcript(self._session(session_id, read.status), messages)
+        about_session = {name: value for name, value in content.items() if name != "messages"}
+        return Transcript(self._session(session_id, read.status, about_session), messages)
 
     async def send(self, session_id: str, text: str) -> Sent | NotTaken | NoAnswer:
         """POST a message once, and return its outcome."""
@@ -134,7 +139,11 @@ class HiggsfieldAgents:
             return judged
         if 200 <= answer.status < 300:
             try:
-                return Sent(_checked(_read(_SentAnswer, answer).message_id))
+                content = _parsed(answer)
+                message_id = _checked(_read(_SentAnswer, content).message_id)
+                settled = content.get("status") == MessageState.PROCESSING.name.lower()
+                taken: list[Path] = [("message_id",), *([("status",)] if settled else [])]
+                return Sent(message_id, rest_of(content, taken, self._client.secrets))
             except GatewayError:
                 return NoAnswer(unresolved(answer, self._client.secrets), whole=False)
         return self._not_sent(session_id, judge_submission(answer, InputKind.NONE, self._client.secrets, AGENT_REASONS))
@@ -152,7 +161,7 @@ class HiggsfieldAgents:
         answer = await self._ask("POST", "/media", wanted, name="agent media call")
         if not 200 <= answer.status < 300:
             raise self._refused(answer, _TOLD | {Reason.INPUT_REFUSED})
-        read = _read(_SlotAnswer, answer)
+        read = _read(_SlotAnswer, _parsed(answer))
         if not all(fit_for_files(url, local=self._client.local) for url in (read.upload_url, read.url)):
             raise upstream_unavailable("Higgsfield's upload URL for media is not allowed")
         if not read.content_type.isprintable():
@@ -165,7 +174,7 @@ class HiggsfieldAgents:
         answer = await self._ask("POST", f"/media/{media_id}/confirm", wanted, name="agent confirm call")
         if not 200 <= answer.status < 300:
             raise self._refused(answer, _TOLD | {Reason.INPUT_REFUSED}, not_found=media_not_found(media_id))
-        return _read(_ConfirmAnswer, answer).status == "uploaded"
+        return _read(_ConfirmAnswer, _parsed(answer)).status == "uploaded"
 
     async def _ask(
         self, method: str, path: str, content: object = None, *, query: str = "", name: str, most: int = 1 << 20
@@ -203,9 +212,12 @@ class HiggsfieldAgents:
         metadata = {**failure.metadata, "session_id": session_id}
         return replace(judged, failure=replace(failure, metadata=metadata))
 
-    def _session(self, session_id: str, status: str) -> Session:
+    def _session(self, session_id: str, status: str, content: dict[str, Any]) -> Session:
         state = _SESSION_STATES.get(status, SessionState.UNKNOWN)
-        return Session(session_id, state, redacted(status, self._client.secrets)[:100])
+        shown = redacted(status, self._client.secrets)[:100]
+        exact = {"session_id": session_id, "status": shown}
+        taken = [(name,) for name, value in exact.items() if content.get(name) == value]
+        return Session(session_id, state, shown, rest_of(content, taken, self._client.secrets))
 
     def _message(self, row: object) -> Message | None:
         try:
@@ -214,20 +226,32 @@ class HiggsfieldAgents:
             return None
         if not _ID.fullmatch(read.message_id) or ".." in read.message_id:
             return None
-        role = _ROLES.get(read.role, Role.UNKNOWN)
-        text, reasoning = _texts(read.message)
+        role = _ROLES.get(_word(read.role), Role.UNKNOWN)
+        text, reasoning, places = _texts(read.message)
         # A user's text stays unchanged, because lost messages are found by their text.
         secrets = () if role is Role.USER else self._client.secrets
-        cost = "" if read.llm_cost_usd is None else redacted(str(read.llm_cost_usd), self._client.secrets)
-        return Message(
+        cost = _cost(read.llm_cost_usd, self._client.secrets)
+        created = read_moment(read.created_at)
+        message = Message(
             id=read.message_id,
             role=role,
-            state=_MESSAGE_STATES.get(read.status, MessageState.UNKNOWN),
+            state=_MESSAGE_STATES.get(_word(read.status), MessageState.UNKNOWN),
             text=_shown(text, secrets),
             reasoning=_shown(reasoning, secrets),
             llm_cost_usd=cost,
-            create_time=read_moment(read.created_at),
+            create_time=created,
         )
+        exact = {
+            "message_id": True,
+            "role": role is not Role.UNKNOWN,
+            "status": message.state is not MessageState.UNKNOWN,
+            "llm_cost_usd": read.llm_cost_usd == (cost or None),
+            "created_at": created is not None and written(created) == read.created_at,
+        }
+        taken: list[Path] = [(name,) for name, same in exact.items() if same]
+        taken += [("message", *path) for path, said in places if said in (message.text, message.reasoning)]
+        assert isinstance(row, dict)
+        return replace(message, extra=rest_of(row, taken, self._client.secrets))
 
 
 def _shown(text: str, secrets: tuple[str, ...]) -> str:
@@ -239,27 +263,53 @@ def _shown(text: str, secrets: tuple[str, ...]) -> str:
     return cut.encode("utf-8", "replace").decode()
 
 
-def _texts(body: object) -> tuple[str, str]:
-    """Return a message's text and reasoning. A user's body is one text; an agent's has parts, each on its own line."""
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _cost(value: object, secrets: tuple[str, ...]) -> str:
+    """Return an amount as text; empty if it is none."""
+    amount = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return redacted(str(value), secrets) if amount else ""
+
+
+def _texts(body: object) -> tuple[str, str, list[tuple[Path, str]]]:
+    """Return a message's text and reasoning, and the texts in the body with their paths.
+
+    A user's body is one text; an agent's has parts, each on its own line.
+    """
     if isinstance(body, str):
-        return body, ""
+        return body, "", [((), body)]
     if not isinstance(body, dict):
-        return "", ""
+        return "", "", []
     if isinstance(body.get("text"), str):
-        return body["text"], ""
+        return body["text"], "", [(("text",), body["text"])]
     parts = body.get("parts")
     found: dict[str, list[str]] = {"text": [], "reasoning": []}
-    for part in parts if isinstance(parts, list) else ():
-        if isinstance(part, dict) and isinstance(part.get("text"), str) and part.get("type") in found:
-            found[part["type"]].append(part["text"])
-    return "\n".join(found["text"]), "\n".join(found["reasoning"])
+    places: list[tuple[Path, str]] = []
+    for index, part in enumerate(parts if isinstance(parts, list) else ()):
+        kind = part.get("type") if isinstance(part, dict) else None
+        if isinstance(kind, str) and kind in found and isinstance(part.get("text"), str):
+            found[kind].append(part["text"])
+            places.append((("parts", index, "text"), part["text"]))
+    return "\n".join(found["text"]), "\n".join(found["reasoning"]), places
 
 
-def _read(model: type[_Model], answer: Answer) -> _Model:
+def _parsed(answer: Answer) -> dict[str, Any]:
+    """Parse a response. Raises GatewayError if it is no object."""
     try:
-        # Parsed by json, because pydantic's parser refuses lone surrogates, which a text may contain.
-        return model.model_validate(json.loads(answer.body))
-    except (ValueError, RecursionError) as error:
+        content = parse(answer.body)
+    except ValueError as error:
+        raise _not_understood() from error
+    if not isinstance(content, dict):
+        raise _not_understood()
+    return content
+
+
+def _read(model: type[_Model], content: dict[str, Any]) -> _Model:
+    try:
+        return model.model_validate(content)
+    except ValueError as error:
         raise _not_understood() from error
 
 

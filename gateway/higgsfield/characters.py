@@ -24,7 +24,8 @@ from gateway.higgsfield.errors import (
     judge_submission_error,
     unresolved,
 )
-from gateway.higgsfield.payloads import read_moment
+from gateway.higgsfield.json_values import parse, rest_of
+from gateway.higgsfield.payloads import read_moment, written
 from gateway.higgsfield.redact import redacted
 
 VERSIONS = {"v1": SoulVersion.V1, "v2": SoulVersion.V2, "cinema": SoulVersion.CINEMA}
@@ -79,10 +80,8 @@ class HiggsfieldCharacters:
         except httpx.TransportError as error:
             return judge_submission_error(error)
         if 200 <= answer.status < 300:
-            character = self._read(_parsed(answer))
-            if character is None:
-                return NoAnswer(unresolved(answer, self._secrets), whole=False)
-            return Trained(replace(character, name=character.name or order.name, version=order.version))
+            character = self._read(_parsed(answer), order)
+            return NoAnswer(unresolved(answer, self._secrets), whole=False) if character is None else Trained(character)
         judged = judge_submission(answer, InputKind.CHARACTER, self._secrets)
         return replace(judged, failure=_in_our_names(judged.failure)) if isinstance(judged, NotTaken) else judged
 
@@ -138,25 +137,41 @@ class HiggsfieldCharacters:
                 return Listing(tuple(found.values()), date) if page.total in {count, None} else None
         raise upstream_unavailable("the account has more characters than can be listed")
 
-    def _read(self, item: object) -> Character | None:
+    def _read(self, item: object, order: Order | None = None) -> Character | None:
+        """Return a character; None if it has no usable id. One that was just ordered has the name and version of it."""
         try:
             read = Reference.model_validate(item)
         except ValidationError:
             return None
         character_id = plain_id(read.id)
-        if not character_id:
+        if not character_id or not isinstance(item, dict):
             return None
         state = _STATES.get(_text(read.status), CharacterState.UNSPECIFIED)
         thumbnail = _text(read.thumbnail_url)
         shown = thumbnail.startswith(("https://", "http://")) and thumbnail.isprintable()
+        # The name is unchanged, because names are compared.
+        name = _text(read.name)[:1000].encode("utf-8", "replace").decode() or (order.name if order else "")
+        version = order.version if order else VERSIONS.get(_text(read.model_version))
+        failure = self._failure(read.fail_reason) if state is CharacterState.FAILED else None
+        create_time = read_moment(read.created_at)
+        exact = {
+            "id": character_id == read.id,
+            "name": name == read.name,
+            "model_version": version is not None and _WORDS[version] == read.model_version,
+            "status": state.name.lower() == read.status,
+            "thumbnail_url": read.thumbnail_url == (thumbnail if shown else None),
+            "fail_reason": read.fail_reason == (failure.message if failure else None),
+            "created_at": create_time is not None and written(create_time) == read.created_at,
+        }
         return Character(
             id=character_id,
-            name=_text(read.name)[:1000].encode("utf-8", "replace").decode(),  # unchanged, because names are compared
+            name=name,
             state=state,
-            version=VERSIONS.get(_text(read.model_version)),
+            version=version,
             thumbnail_url=thumbnail if shown else "",
-            failure=self._failure(read.fail_reason) if state is CharacterState.FAILED else None,
-            create_time=read_moment(read.created_at),
+            failure=failure,
+            create_time=create_time,
+            extra=rest_of(item, [(field,) for field, same in exact.items() if same], self._secrets),
         )
 
     def _failure(self, reason: object) -> Failure:
@@ -169,8 +184,8 @@ class HiggsfieldCharacters:
 
 def _parsed(answer: Answer) -> object:
     try:
-        return json.loads(answer.body)
-    except (ValueError, RecursionError):
+        return parse(answer.body)
+    except ValueError:
         return None
 
 

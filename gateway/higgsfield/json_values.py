@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from gateway.bounded_json import LARGEST_ERROR, bounded_value
+from gateway.bounded_json import LARGEST_ERROR, LEFT_OUT, LONGEST_NAME, bounded, bounded_value
 from gateway.config import WEBHOOK_PATH
 from gateway.higgsfield.redact import without_queries
 
@@ -18,6 +18,8 @@ Path = tuple[str | int, ...]
 DEEPEST = 200
 """The most levels of an answer. The store can encode no more than 255."""
 REMOVED = "[removed]"
+MOST_NAMES = 100
+"""The most members that are named if an object is nested too deeply."""
 _EXACT = 2**53
 """The largest integer up to which a double holds all integers."""
 _TOKEN = re.compile(f"({WEBHOOK_PATH.replace('/', '(?:/|%2[Ff])')})[A-Za-z0-9_-]+")
@@ -72,6 +74,17 @@ def without(content: dict[str, Any], taken: Collection[Path]) -> dict[str, Any] 
         node[path[-1]] = None
     rest = _without(content, tree)
     return None if rest is _TAKEN else rest
+
+
+def rest_of(content: dict[str, Any], taken: Collection[Path], secrets: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return what is kept of an object beside the values at these paths; None if nothing is left.
+
+    The members of one that is nested too deeply are only named.
+    """
+    try:
+        return bounded(without(cleaned(content, secrets), taken))
+    except ValueError:
+        return {LEFT_OUT: {_clean(name, secrets)[:LONGEST_NAME]: 0 for name in list(content)[:MOST_NAMES]}}
 
 
 def response_of(body: bytes, secrets: tuple[str, ...]) -> Any:

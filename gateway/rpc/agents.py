@@ -10,6 +10,7 @@ from gateway.agents.service import Agents
 from gateway.errors import Violation, invalid_field, invalid_input
 from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
+from gateway.rpc.structs import struct
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 
 LONGEST_MESSAGE = 20_000
@@ -118,6 +119,7 @@ def session_message(session: Session) -> pb.Session:
         id=session.id,
         state=session.state.value,  # type: ignore[arg-type]  # the numbers are those of SessionState
         upstream_status=session.upstream_status,
+        extra=struct(session.extra),
     )
 
 
@@ -129,6 +131,7 @@ def message_message(message: Message) -> pb.Message:
         text=message.text,
         llm_cost_usd=message.llm_cost_usd,
         reasoning=message.reasoning,
+        extra=struct(message.extra),
     )
     if message.create_time is not None:
         shown.create_time.FromMicroseconds(round(message.create_time * 1e6))

@@ -10,6 +10,7 @@ from gateway.generations.inputs import SoulVersion
 from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
 from gateway.rpc.errors import failure_message
+from gateway.rpc.structs import struct
 from hfgateway.v1 import character_service_pb2 as pb
 
 DEFAULT_PAGE, LARGEST_PAGE = 50, 500
@@ -38,9 +39,9 @@ class CharacterHandlers:
         size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
         scope = page_tokens.scope("characters", call.tenant)
         after = _place(page_tokens.read_page_token(request.page_token, scope))
-        found, last = await self._characters.page(call.tenant, after, size)
+        found, last, total = await self._characters.page(call.tenant, after, size)
         token = page_tokens.page_token(None if last is None else f"{last[0]!r} {last[1]}", scope)
-        return pb.ListCharactersResponse(characters=map(_message, found), next_page_token=token)
+        return pb.ListCharactersResponse(characters=map(_message, found), next_page_token=token, total_size=total)
 
     async def delete_character(self, request: pb.DeleteCharacterRequest, call: Call) -> pb.DeleteCharacterResponse:
         """Delete a character at Higgsfield."""
@@ -81,6 +82,7 @@ def _message(character: Character) -> pb.SoulCharacter:
         version=0 if character.version is None else character.version.value,  # type: ignore[arg-type]  # the same
         thumbnail_url=character.thumbnail_url,
         failure=None if character.failure is None else failure_message(character.failure),
+        extra=struct(character.extra),
     )
     if character.create_time is not None:
         message.create_time.FromMicroseconds(round(character.create_time * 1e6))

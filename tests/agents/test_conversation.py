@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows, state_name
-from tests.support.running import Running, run
+from tests.support.running import PATIENCE, Running, run
 from tests.support.transports import TRANSPORTS, RpcFailure, Transport
 
 
@@ -254,6 +256,30 @@ async def test_unknown_rows_and_states_are_shown_with_their_known_fields(talk: T
     assert listed[1].llm_cost_usd == "0.5"
     assert listed[2].create_time.seconds == 1767225601
     assert (state_name(answer.session), answer.session.upstream_status) == ("UNSPECIFIED", "pondering")
+
+
+async def test_other_values_of_a_session_and_of_messages_are_kept(talk: Talk) -> None:
+    """They are shown by reads and watches: a configuration, the parts of a message, the URLs of its assets."""
+    talk.running.plan(on="agent_session", patch={"config": {"model": "one"}, "status": "idle"}, processed=True)
+    created = await talk.transport.call("CreateSession", pb.CreateSessionRequest(idempotency_key="k"))
+    assert MessageToDict(created.session.extra) == {"config": {"model": "one"}}
+    asset = {"url": "https://files.example/1.png", "width": 64}
+    row = {
+        "message_id": "m1", "role": "assistant", "status": "completed", "assets": [asset],
+        "message": {"id": "m1", "parts": [{"type": "step-start"}, {"type": "text", "text": "Done"}, {"file": asset}]},
+    }  # fmt: skip
+    patch = {"status": "idle", "config": {"model": "two"}, "messages": [row]}
+    talk.running.plan(on="agent_messages", patch=patch, times=100)
+    shown = {"assets": [asset | {"width": 64.0}]}
+    shown["message"] = {"id": "m1", "parts": [{"type": "step-start"}, {"type": "text"}, {"file": shown["assets"][0]}]}
+    (listed,) = (await talk.messages(created.session.id)).messages
+    assert (listed.text, MessageToDict(listed.extra)) == ("Done", shown)
+    session = (await talk.transport.call("GetSession", pb.GetSessionRequest(id=created.session.id))).session
+    assert MessageToDict(session.extra) == {"config": {"model": "two"}}
+    async with asyncio.timeout(PATIENCE), aclosing(talk.watch(created.session.id, until_idle=True)) as stream:
+        watched = [answer async for answer in stream]
+    assert [MessageToDict(one.message.extra) for one in watched if one.HasField("message")] == [shown]
+    assert {one.session.extra["config"]["model"] for one in watched if one.HasField("session")} == {"two"}
 
 
 async def test_without_keys_sessions_created_elsewhere_can_be_used(talk: Talk) -> None:

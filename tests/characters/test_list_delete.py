@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import ResourceInfo
 
 from hfgateway.v1 import character_service_pb2 as pb
@@ -29,6 +30,33 @@ async def test_a_list_has_pages_newest_first(studio: Studio, client: Transport) 
         request.page_token = page.next_page_token
     assert seen == ids[::-1]
     assert request.page_token == ""
+
+
+async def test_each_page_has_the_number_of_the_tenants_characters(start: StartStudio) -> None:
+    studio = await start(AUTH="keys")
+    red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
+    for name in ("one", "two", "three"):
+        await studio.create(name, f"key of {name}".replace(" ", "-"), red)
+    await studio.create("four", by=blue)
+    for client, total in ((red, 3), (blue, 1)):
+        request = pb.ListCharactersRequest(page_size=2)
+        while True:
+            page = await client.call("ListCharacters", request)
+            assert page.total_size == total
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+
+
+async def test_other_values_of_a_character_are_kept(studio: Studio, client: Transport) -> None:
+    character = (await studio.create()).character
+    usage = {"images": 12, "credits": "40.0", "serial": 2**60 + 1}
+    studio.plan(on="character", patch={"usage": usage, "in_progress_at": "2026-11-20T09:00:00Z"}, processed=True)
+    seen = (await client.call("GetCharacter", pb.GetCharacterRequest(id=character.id))).character
+    assert MessageToDict(seen.extra) == {
+        "usage": {"images": 12.0, "credits": "40.0", "serial": "1152921504606846977"},
+        "in_progress_at": "2026-11-20T09:00:00Z",
+    }
 
 
 async def test_the_upstream_list_is_read_in_pages_and_cached_briefly(studio: Studio) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.rpc.conftest import Start
 from tests.support.running import PATIENCE, Generation, Running, public_url, sized, soul
-from tests.support.transports import Transport
+from tests.support.transports import RpcFailure, Transport
 from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body
 
 IMAGES = [{"url": "https://files.example/1.png", "width": 64}, {"url": "https://files.example/2.png"}]
@@ -132,3 +133,40 @@ async def test_at_most_64_kib_are_kept_and_the_rest_is_named(running: Running) -
     found = extra(ended)
     assert found.pop("[left out]") == {"text": 70_011.0, "log": 60_189.0}
     assert found["seed"] == 7.0
+
+
+async def test_a_refusal_is_returned_with_all_its_members(running: Running, client: Transport) -> None:
+    item = {"type": "missing", "loc": ["body", "prompt"], "msg": "Field required", "input": {"prompt": "canary"}}
+    body = {"detail": [item], "hint": {"limit": 2**60 + 1}, "log": "x" * 3000}
+    running.plan(on="submit", status=422, body=body)
+    with pytest.raises(RpcFailure) as raised:
+        await client.call("SubmitGeneration", soul("a fox"))
+    failure = raised.value.failure
+    found = {"detail": [item | {"input": "[removed]"}], "hint": {"limit": "1152921504606846977"}}
+    assert MessageToDict(failure)["upstreamResponse"] == found | {"[left out]": {"log": 3010.0}}
+    request = pb.GetGenerationRequest(id=failure.metadata["generation_id"])
+    stored = (await client.call("GetGeneration", request)).generation
+    assert MessageToDict(stored.failure)["upstreamResponse"] == found | {"log": "x" * 3000}
+
+
+async def test_an_answer_that_settles_nothing_is_kept_with_the_delay(running: Running) -> None:
+    running.plan(on="submit", status=500, body={"message": "unexpected", "trace": [1, None]}, times=1000)
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    seen = await running.until(stored.id, "UNCERTAIN")
+    assert MessageToDict(seen.delay)["upstreamResponse"] == {"message": "unexpected", "trace": [1.0, None]}
+
+
+async def test_an_answer_to_one_tenant_is_not_shown_to_another_that_waits_for_it(start: Start) -> None:
+    running = await start(AUTH="keys")
+    red, blue = [running.caller("grpc", await running.key(tenant)) for tenant in ("red", "blue")]
+    full = {"code": "account_queue_full", "detail": "canary"}
+    running.plan(on="submit", status=429, body=full, headers={"Retry-After": "300"}, times=1000)
+    waits = (await red.call("SubmitGeneration", soul("a fox", wait_for=pb.WAIT_FOR_STORED))).generation
+    async with asyncio.timeout(PATIENCE):
+        async for answer in red.stream("WatchGeneration", pb.WatchGenerationRequest(id=waits.id)):
+            if answer.generation.delay.HasField("upstream_response"):
+                assert MessageToDict(answer.generation.delay)["upstreamResponse"] == full
+                break
+    other = (await blue.call("SubmitGeneration", soul("an owl", wait_for=pb.WAIT_FOR_STORED))).generation
+    assert other.delay.reason == error_pb2.ERROR_REASON_UPSTREAM_SATURATED
+    assert "canary" not in str(other)

@@ -7,6 +7,7 @@ values are neither at the same pointer of the message's struct nor in a typed fi
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,12 @@ def same(value: Any, found: Any) -> bool:
 
 def fits_a_double(number: Number) -> bool:
     """Return whether a double holds the number exactly; otherwise it is a text in every message."""
-    return number.lstrip("-").isdigit() and abs(int(number[:20])) <= 2**53
+    if number.lstrip("-").isdigit():
+        return abs(int(number[:20])) <= 2**53
+    try:
+        return math.isfinite(float(number)) and Decimal(repr(float(number))) == Decimal(number)
+    except InvalidOperation:
+        return False
 
 
 def _same_number(value: Number, found: Any) -> bool:

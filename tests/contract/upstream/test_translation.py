@@ -18,20 +18,40 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from gateway.bounded_json import LARGEST_ERROR
+from gateway.errors import GatewayError
 from gateway.generations.model import Generation, InputKind, Source, State, StatusReport
 from gateway.generations.state import Accepted, Reported, advance
+from gateway.higgsfield.agents import HiggsfieldAgents
+from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.errors import AGENT_REASONS, Answer, judge_call, judge_submission
 from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.json_values import DEEPEST
 from gateway.higgsfield.payloads import read_status
 from gateway.higgsfield.webhooks import read_delivery
 from gateway.rpc import wire
+from gateway.rpc.agents import message_message, session_message
+from gateway.rpc.characters import _message as character_message
 from gateway.rpc.errors import rpc_error
 from gateway.store.codec import at_revision, shown
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as agent_pb
+from hfgateway.v1 import character_service_pb2 as character_pb
 from hfgateway.v1 import generation_pb2
 from tests.contract.store import examples
 from tests.contract.upstream.mutations import ID, RECORDED, case
-from tests.contract.upstream.pointers import Allowed, Case, Pointer, Typed, at, depth, loads, lost, written
+from tests.contract.upstream.pointers import (
+    Allowed,
+    Case,
+    Number,
+    Pointer,
+    Typed,
+    at,
+    depth,
+    fits_a_double,
+    loads,
+    lost,
+    written,
+)
+from tests.contract.upstream.test_fuzz import peer
 
 SECRETS = ("id:hush-hush", "hush-hush")
 FILE = "https://cdn.example.invalid/1"
@@ -323,3 +343,113 @@ def test_each_value_of_an_error_is_found_again() -> None:
 
 def _recorded(recorded: tuple[int, Any]) -> tuple[int, bytes]:
     return recorded[0], json.dumps(recorded[1]).encode()
+
+
+# -- Characters and agents ---------------------------------------------------------------------------------------------
+
+REFERENCE = {
+    "id": ID, "name": "Anna", "model_version": "v2", "status": "failed", "created_at": "2026-11-20T09:00:00.123Z",
+    "thumbnail_url": f"{FILE}.png", "in_progress_at": None, "fail_reason": "too few faces", "usage": {"images": 12},
+}  # fmt: skip
+REFERENCES: list[tuple[int, Any]] = [
+    (200, REFERENCE),
+    (200, REFERENCE | {"status": "completed", "fail_reason": None, "in_progress_at": "2026-11-20T09:00:01Z"}),
+    (200, REFERENCE | {"status": "failed", "fail_reason": {"code": 3}, "thumbnail_url": None, "model_version": "v9"}),
+    (200, REFERENCE | {"status": "resting", "name": None, "thumbnail_url": "javascript:x", "created_at": "soon"}),
+]
+CHARACTER = (
+    Typed("/id", lambda message, *_: [message.id]),
+    Typed("/name", lambda message, *_: [message.name]),
+    Typed("/model_version", lambda message, *_: [SOUL_VERSIONS.get(message.version)]),
+    Typed("/status", lambda message, *_: [_word(character_pb.CharacterState, "CHARACTER_STATE_", message.state)]),
+    Typed("/thumbnail_url", lambda message, *_: [message.thumbnail_url or None]),
+    Typed("/fail_reason", _failure),
+    Typed("/created_at", lambda message, *_: [message.create_time.ToJsonString()]),
+)
+SOUL_VERSIONS = {1: "v1", 2: "v2", 3: "cinema"}
+
+
+def _word(enum: Any, prefix: str, number: int) -> str:
+    return str(enum.Name(number)).removeprefix(prefix).lower()
+
+
+async def test_each_value_of_a_character_is_found_again() -> None:
+    found = 0
+    async with peer() as (one, client):
+        characters = HiggsfieldCharacters(client)
+        for number in range(300):
+            one.answer = case(number, REFERENCES)
+            try:
+                content = loads(one.answer.body)
+                if depth(content) > DEEPEST or not re.fullmatch("[0-9a-fA-F-]{36}", str(content["id"])):
+                    continue
+                character = await characters.find(content["id"].lower())
+            except (GatewayError, ValueError, LookupError, TypeError, RecursionError):
+                continue
+            assert character is not None
+            message = character_message(character)
+            gone = lost(content, message, MessageToDict(message.extra), CHARACTER, ALLOWED)
+            assert gone == [], f"case({number}) {one.answer.body[:2000]!r}\n{message}"
+            found += 1
+    assert found > 100
+
+
+def _row(role: str, message: Any, **fields: Any) -> dict[str, Any]:
+    row = {"message_id": f"m-{role}", "role": role, "status": "completed", "message": message}
+    return row | {"created_at": "2026-11-20T09:00:00Z", "llm_cost_usd": None} | fields
+
+
+ASSET = {"type": "file", "url": f"{FILE}.png", "mediaType": "image/png", "size": 1024}
+CONFIG = {"model": "one", "limits": {"usd": "1.50", "steps": 2**60}}
+TRANSCRIPTS: list[tuple[int, Any]] = [
+    (200, {"status": "idle", "config": CONFIG, "messages": [_row("user", {"type": "text", "text": "a fox"})]}),
+    (200, {"status": "processing", "messages": [_row("user", "a fox", llm_cost_usd="0.020"), _row("tool", None)]}),
+    (200, {"status": "awaiting_input", "messages": [
+        _row("assistant", {"id": "m", "role": "assistant", "parts": [
+            {"type": "step-start"}, {"type": "reasoning", "text": "hm", "state": "done"},
+            {"type": "text", "text": "one"}, {"type": "text", "text": "two\nthree"}, ASSET,
+            {"type": "tool-generate", "toolCallId": "t", "input": {"prompt": "x"}, "output": {"assets": [ASSET]}},
+        ]}, assets=[ASSET], llm_cost_usd=0.25),
+    ]}),
+]  # fmt: skip
+SESSION = (Typed("/status", lambda message, *_: [message.upstream_status]),)
+ROW = (
+    Typed("/message_id", lambda message, *_: [message.id]),
+    Typed("/role", lambda message, *_: [_word(agent_pb.Role, "ROLE_", message.role)]),
+    Typed("/status", lambda message, *_: [_word(agent_pb.MessageState, "MESSAGE_STATE_", message.state)]),
+    Typed("/created_at", lambda message, *_: [message.create_time.ToJsonString()]),
+    Typed("/llm_cost_usd", lambda message, *_: [message.llm_cost_usd or None]),
+    Typed("/message(/text|/parts/[0-9]+/text)?", lambda message, *_: [message.text, message.reasoning]),
+)
+
+
+async def test_each_value_of_a_session_and_its_messages_is_found_again() -> None:
+    found = 0
+    async with peer() as (one, client):
+        agents = HiggsfieldAgents(client)
+        for number in range(300):
+            one.answer = case(number, TRANSCRIPTS)
+            try:
+                content = loads(one.answer.body)
+                transcript = await agents.messages("s", "")
+            except (GatewayError, ValueError, RecursionError):
+                continue
+            session = session_message(transcript.session)
+            about = {name: value for name, value in content.items() if name != "messages"}
+            gone = lost(about, session, MessageToDict(session.extra), SESSION, ALLOWED) if about else []
+            rows = [row for row in content.get("messages", []) if _is_row(row)]
+            assert len(rows) == len(transcript.messages), one.answer.body
+            for row, read in zip(rows, transcript.messages, strict=True):
+                message = message_message(read)
+                gone += lost(row, message, MessageToDict(message.extra), ROW, ALLOWED)
+                found += 1
+            assert gone == [], f"case({number}) {one.answer.body[:2000]!r}"
+    assert found > 100
+
+
+def _is_row(row: Any) -> bool:
+    """Return whether a row is a message with an id that can be asked for."""
+    name = row.get("message_id") if isinstance(row, dict) else None
+    if not isinstance(name, str) or (isinstance(name, Number) and fits_a_double(name)):
+        return False
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name) is not None and ".." not in name
