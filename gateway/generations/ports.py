@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.errors import Failure, Violation
 from gateway.generations.inputs import Input
@@ -105,11 +105,15 @@ Outcome = Took | NotTaken | NoAnswer
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The price of an input in Higgsfield's decimal strings, or a description of how it is priced."""
+    """The price of an input in Higgsfield's decimal strings, or a description of how it is priced.
+
+    `extra` are the values of the response that no other field has exactly, as JSON.
+    """
 
     credits: str = ""
     usd: str = ""
     description: str = ""
+    extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

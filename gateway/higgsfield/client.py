@@ -8,11 +8,11 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 import httpx
-from pydantic import ValidationError
 
 from gateway import failpoints
 from gateway.errors import GatewayError, Reason, Violation, upstream_unavailable
@@ -42,6 +42,7 @@ from gateway.higgsfield.errors import (
     unresolved,
 )
 from gateway.higgsfield.jobsets import read_job_set
+from gateway.higgsfield.json_values import parse, parse_object, rest_of
 from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status
 from gateway.higgsfield.redact import redacted
@@ -220,14 +221,15 @@ class HiggsfieldClient:
         if answer.status != 200:
             raise judge_call(answer, v2.kind(given), self._credentials.secrets)
         try:
-            price = EstimateAnswer.model_validate_json(answer.body)
-        except ValidationError as error:
+            price = EstimateAnswer.model_validate(parse(answer.body))
+        except ValueError as error:
             raise upstream_unavailable("Higgsfield's estimate could not be read") from error
         secrets = self._credentials.secrets
         return Estimate(
             credits="" if price.credits is None else redacted(str(price.credits), secrets),
             usd="" if price.usd is None else redacted(str(price.usd), secrets),
             description=redacted(price.pricing_description or "", secrets),
+            extra=_beside_estimate(answer.body, secrets),
         )
 
     async def upload_slot(self, content_type: str) -> bytes:
@@ -393,6 +395,14 @@ class HiggsfieldClient:
 
     def _request_path(self, request_id: str, tail: str) -> str:
         return f"/requests/{_plain_id(request_id)}{tail}"
+
+
+def _beside_estimate(body: bytes, secrets: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the values of an estimate that its typed fields do not have exactly: they have short plain texts."""
+    content = parse_object(body)
+    texts = {name: content.get(name) for name in ("credits", "usd", "pricing_description")}
+    taken = [(name,) for name, text in texts.items() if isinstance(text, str) and text == redacted(text, secrets)]
+    return rest_of(content, taken, secrets)
 
 
 @contextlib.contextmanager

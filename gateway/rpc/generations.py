@@ -18,6 +18,7 @@ from gateway.generations.timeline import Timelines
 from gateway.generations.watch import Watches
 from gateway.rpc import convert, page_tokens, wire
 from gateway.rpc.call import Call
+from gateway.rpc.structs import struct
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 
@@ -187,7 +188,7 @@ class GenerationHandlers:
         """Return the price of an input."""
         given, _message = convert.checked_input(request.input)
         estimate = await self._generations.estimate(given, call.warn)
-        answer = pb.EstimateGenerationResponse(description=estimate.description)
+        answer = pb.EstimateGenerationResponse(description=estimate.description, extra=struct(estimate.extra))
         if estimate.credits or estimate.usd:
             answer.cost.credits = estimate.credits
             answer.cost.usd = estimate.usd

@@ -170,3 +170,18 @@ async def test_an_answer_to_one_tenant_is_not_shown_to_another_that_waits_for_it
     other = (await blue.call("SubmitGeneration", soul("an owl", wait_for=pb.WAIT_FOR_STORED))).generation
     assert other.delay.reason == error_pb2.ERROR_REASON_UPSTREAM_SATURATED
     assert "canary" not in str(other)
+
+
+async def test_other_values_of_an_estimate_are_returned(running: Running, client: Transport) -> None:
+    discount = {"percentage": "45", "usd": "0.284"}
+    running.plan(on="estimate", patch={"discount": discount, "credits": 5.5, "serial": 2**60 + 1}, processed=True)
+    price = await client.call("EstimateGeneration", pb.EstimateGenerationRequest(input=soul("a fox").input))
+    found = MessageToDict(price.extra)
+    assert price.cost.credits == "5.5"
+    assert (found["discount"], found["serial"], found["credits"]) == (discount, "1152921504606846977", 5.5)
+
+
+async def test_other_values_of_the_response_to_a_submission_are_in_its_revision(running: Running) -> None:
+    running.plan(on="submit", patch={"place": {"in_queue": 3}}, processed=True)
+    stored = await running.submit(soul("a fox"))
+    assert extra(stored) == {"place": {"in_queue": 3.0}}

@@ -16,9 +16,11 @@ from uuid import UUID
 
 import pytest
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
 
 from gateway.bounded_json import LARGEST_ERROR
 from gateway.errors import GatewayError
+from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, InputKind, Source, State, StatusReport
 from gateway.generations.state import Accepted, Reported, advance
 from gateway.higgsfield.agents import HiggsfieldAgents
@@ -32,6 +34,7 @@ from gateway.rpc import wire
 from gateway.rpc.agents import message_message, session_message
 from gateway.rpc.characters import _message as character_message
 from gateway.rpc.errors import rpc_error
+from gateway.rpc.structs import struct
 from gateway.store.codec import at_revision, shown
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as agent_pb
 from hfgateway.v1 import character_service_pb2 as character_pb
@@ -453,3 +456,30 @@ def _is_row(row: Any) -> bool:
     if not isinstance(name, str) or (isinstance(name, Number) and fits_a_double(name)):
         return False
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name) is not None and ".." not in name
+
+
+ESTIMATES: list[tuple[int, Any]] = [
+    (200, {"type": "estimate", "credits": "5.544", "usd": "0.347", "discount": {"percentage": "45", "usd": "0.284"}}),
+    (200, {"type": "estimate", "credits": 5, "usd": 0.1, "valid_until": None}),
+    (200, {"type": "description", "pricing_description": "0.2056 USD for each second at 480p"}),
+]
+ESTIMATE = tuple(
+    Typed(f"/{name}", lambda estimate, _, pointer: [getattr(estimate, str(pointer[0]).removeprefix("pricing_"))])
+    for name in ("credits", "usd", "pricing_description")
+)
+
+
+async def test_each_value_of_an_estimate_is_found_again() -> None:
+    found = 0
+    async with peer() as (one, client):
+        for number in range(300):
+            one.answer = case(number, ESTIMATES)
+            try:
+                content = loads(one.answer.body)
+                estimate = await client.estimate(SoulInput("a fox"))
+            except (GatewayError, ValueError, RecursionError):
+                continue
+            extra = MessageToDict(struct(estimate.extra) or Struct())
+            assert lost(content, estimate, extra, ESTIMATE, ALLOWED) == [], f"case({number}) {one.answer.body[:2000]!r}"
+            found += 1
+    assert found > 100
