@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 from operator import attrgetter
@@ -418,12 +418,16 @@ class Event:
     times: int = 1
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class StatusReport:
     """Higgsfield's description of a request. `state` is None if the gateway does not know the status word.
 
-    `response` has all values of the response but the input, and `other_results` those that no other field has exactly.
-    `used_input` is the input as Higgsfield used it. All are JSON.
+    `other_results` has the values of the response that no other field has exactly, and `response` returns all of them
+    but the input. `used_input` is the input as Higgsfield used it. All are JSON.
     """
 
     request_id: RequestId
@@ -433,7 +437,7 @@ class StatusReport:
     failure: Failure | None = None
     expire_time: Wall | None = None
     other_results: Mapping[str, Any] | None = field(default=None, hash=False)
-    response: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
+    response: Callable[[], Mapping[str, Any] | None] = field(default=_nothing, compare=False, repr=False)
     used_input: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
     correlation_id: str = ""
 

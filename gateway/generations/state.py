@@ -470,10 +470,11 @@ def _outputs(before: tuple[Output, ...], reported: tuple[Output, ...], *, over: 
 
 def _progress(generation: Generation, report: StatusReport, state: State, moment: Moment) -> Changes:
     """Return the changes of visible fields by a report. `state` is never behind that of the generation."""
-    changes: Changes = {"state": state, "upstream_status": report.status, "other_results": report.response}
+    changes: Changes = {"state": state, "upstream_status": report.status}
     if report.used_input is not None:
         changes["used_input"] = report.used_input
     if report.state is None:
+        changes["other_results"] = report.response()
         return changes
     outputs = generation.outputs
     if report.outputs or state.ended:
@@ -494,6 +495,5 @@ def _progress(generation: Generation, report: StatusReport, state: State, moment
         and report.failure == changes.get("failure")
         and report.expire_time in {None, changes.get("outputs_expire_time")}
     )
-    if used:
-        changes["other_results"] = report.other_results
+    changes["other_results"] = report.other_results if used else report.response()
     return changes

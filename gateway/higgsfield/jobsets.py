@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from gateway.bounded_json import LARGEST, bounded
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport
-from gateway.higgsfield.json_values import Path, cleaned, parse_object, without
+from gateway.higgsfield.json_values import Path, kept, parse_object, without
 from gateway.higgsfield.payloads import STATES, failure_of, is_link
 from gateway.higgsfield.redact import redacted
 
@@ -43,16 +42,12 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
     name = _uuid(content.get("id"))
     if name is None:
         return None
-    try:
-        whole = cleaned(content, secrets)
-    except ValueError:
-        return None
     listed = content.get("jobs")
     found = listed[:MOST_JOBS] if isinstance(listed, list) else []
     jobs = [_job(name, job, content.get("type"), secrets) for name, job in _named(found).items()]
     state = _state(jobs)
     ended = state is not None and state.ended
-    used_input = whole.pop("input_params") if isinstance(whole.get("input_params"), dict) else None
+    used_input = content.pop("input_params") if isinstance(content.get("input_params"), dict) else None
     blamed = next((index for index, job in enumerate(jobs) if job.state is State.FAILED and job.said), None)
     failure = failure_of(state, None if blamed is None else jobs[blamed].said, secrets)
     taken: list[Path] = [("id",)] if name == content["id"] else []
@@ -61,17 +56,20 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
             taken += [("jobs", index, *path) for path in job.taken]
         if index == blamed and failure is not None and failure.message == job.said:
             taken.append(("jobs", index, job.error))
-    rest = without(whole, taken)
-    fits = len(text) <= LARGEST
+    try:
+        rest = kept(without(content, taken), len(text), secrets)
+        used_input = kept(used_input, len(text), secrets)
+    except ValueError:
+        return None
     return StatusReport(
         request_id=RequestId(name),
         status=", ".join(dict.fromkeys(job.status for job in jobs))[:100],
         state=state,
         outputs=tuple(job.output for job in jobs if not (ended and job.unread)),
         failure=failure,
-        other_results=rest if fits else bounded(rest),
-        response=whole if fits else bounded(whole),
-        used_input=used_input if fits else bounded(used_input),
+        other_results=rest,
+        response=lambda: kept(content, len(text), secrets),
+        used_input=used_input,
         correlation_id=correlation_id,
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from gateway.bounded_json import LARGEST_ERROR, LEFT_OUT, LONGEST_NAME, bounded, bounded_value
+from gateway.bounded_json import LARGEST, LARGEST_ERROR, LEFT_OUT, LONGEST_NAME, bounded, bounded_value
 from gateway.config import WEBHOOK_PATH
 from gateway.higgsfield.redact import without_queries
 
@@ -29,7 +29,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def parse(text: bytes) -> Any:
     """Parse JSON. A number that a double cannot hold exactly becomes a text with its digits. Raises ValueError."""
     try:
-        return json.loads(text, parse_int=_integer, parse_float=_decimal, parse_constant=str)
+        return _DECODER.decode(text.decode(json.detect_encoding(text), "surrogatepass"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -61,7 +61,7 @@ def cleaned(value: Any, secrets: tuple[str, ...], levels: int = DEEPEST) -> Any:
     }
 
 
-def without(content: dict[str, Any], taken: Collection[Path]) -> dict[str, Any] | None:
+def without(content: Mapping[str, Any], taken: Collection[Path]) -> dict[str, Any] | None:
     """Return an object without the values at these paths; None if nothing is left.
 
     Lists keep their length, so that the other values keep their paths: an element of which nothing is left is `{}`.
@@ -76,13 +76,21 @@ def without(content: dict[str, Any], taken: Collection[Path]) -> dict[str, Any] 
     return None if rest is _TAKEN else rest
 
 
+def kept(content: Mapping[str, Any] | None, size: int, secrets: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return what is kept of an object in an answer of `size` bytes. Raises ValueError if it is nested too deeply."""
+    if content is None:
+        return None
+    whole: dict[str, Any] = cleaned(content, secrets)
+    return whole if size <= LARGEST else bounded(whole)
+
+
 def rest_of(content: dict[str, Any], taken: Collection[Path], secrets: tuple[str, ...]) -> dict[str, Any] | None:
     """Return what is kept of an object beside the values at these paths; None if nothing is left.
 
     The members of one that is nested too deeply are only named.
     """
     try:
-        return bounded(without(cleaned(content, secrets), taken))
+        return bounded(cleaned(without(content, taken), secrets))
     except ValueError:
         return {LEFT_OUT: {_clean(name, secrets)[:LONGEST_NAME]: 0 for name in list(content)[:MOST_NAMES]}}
 
@@ -152,3 +160,6 @@ def _decimal(digits: str) -> float | str:
         return number if Decimal(repr(number)) == Decimal(digits) else digits
     except InvalidOperation:
         return digits
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_decimal, parse_constant=str)

@@ -8,10 +8,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from gateway.bounded_json import LARGEST, bounded
 from gateway.errors import Failure, Reason, printable
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport, Wall
-from gateway.higgsfield.json_values import Path, cleaned, parse_object, without
+from gateway.higgsfield.json_values import Path, kept, parse_object, without
 from gateway.higgsfield.redact import redacted
 
 STATES = {
@@ -67,10 +66,6 @@ def status_report(
     word, request_id = fields.get("status"), _uuid(fields.get("request_id"))
     if not isinstance(word, str) or request_id is None:
         return None
-    try:
-        whole = cleaned(content, secrets)
-    except ValueError:
-        return None
     state = STATES.get(word)
     status = redacted(word, secrets)[:100] if state is None else word
     failure = failure_of(state, fields.get("error"), secrets)
@@ -86,7 +81,12 @@ def status_report(
         "cancel_url": _is_documented(fields, request_id, "cancel"),
     }
     taken += [(name,) for name, same in exact.items() if same]
-    rest = without(whole, [("payload", *path) if path[0] in payload else path for path in taken])
+    if payload:
+        taken = [("payload", *path) if path[0] in payload else path for path in taken]
+    try:
+        rest = kept(without(content, taken), size, secrets)
+    except ValueError:
+        return None
     return StatusReport(
         request_id=RequestId(request_id),
         status=status,
@@ -94,8 +94,8 @@ def status_report(
         outputs=outputs,
         failure=failure,
         expire_time=expire_time,
-        other_results=rest if size <= LARGEST else bounded(rest),
-        response=whole if size <= LARGEST else bounded(whole),
+        other_results=rest,
+        response=lambda: kept(content, size, secrets),
         correlation_id=correlation_id,
     )
 

@@ -103,7 +103,7 @@ def assert_within_the_table(before: Generation, observation: Observation, report
             same = {"version", "revision", "update_time", "source", "upstream_status", "missing_since", "other_results"}
             assert replace(after, **{name: getattr(before, name) for name in same}) == before
             assert after.upstream_status == report.status
-            assert after.other_results == report.response
+            assert after.other_results == report.response()
     assert_presentable(after.upstream_status)
     for output in after.outputs:
         assert output.url.startswith(("http://", "https://"))

@@ -276,7 +276,7 @@ def test_unknown_fields_are_kept_and_the_input_apart_from_them() -> None:
     rest = {"type": "text2image_soul", "jobs": [{"job_set_type": "text2image_soul"}], "cost": {"credits": 3}}
     assert report.other_results == rest
     assert report.used_input == {"prompt": "canary"}
-    assert "canary" not in str(report.response)
+    assert "canary" not in str(report.response())
 
 
 def test_errors_are_redacted() -> None:
