@@ -11,6 +11,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
@@ -166,6 +167,8 @@ type Error struct {
 	RetryDelay time.Duration
 	// Metadata has the variable parts of the message, such as "generation_id" and "limit".
 	Metadata map[string]string
+	// UpstreamResponse is the JSON of Higgsfield's response that is the reason of the error, or nil.
+	UpstreamResponse *structpb.Value
 	// IdempotencyKey is the key of a failed submission or creation. Retrying with this key never has a second effect.
 	IdempotencyKey string
 
@@ -297,14 +300,15 @@ func (c *Client) errorOf(ctx context.Context, err error) *Error {
 	}
 	failure, reason := readDetails(received)
 	e := &Error{
-		Code:            received.Code(),
-		Reason:          reason,
-		Message:         failure.GetMessage(),
-		FieldViolations: failure.GetFieldViolations(),
-		Retryable:       failure.GetRetryable(),
-		RetryDelay:      failure.GetRetryDelay().AsDuration(),
-		Metadata:        failure.GetMetadata(),
-		status:          received,
+		Code:             received.Code(),
+		Reason:           reason,
+		Message:          failure.GetMessage(),
+		FieldViolations:  failure.GetFieldViolations(),
+		Retryable:        failure.GetRetryable(),
+		RetryDelay:       failure.GetRetryDelay().AsDuration(),
+		Metadata:         failure.GetMetadata(),
+		UpstreamResponse: failure.GetUpstreamResponse(),
+		status:           received,
 	}
 	if e.Message == "" {
 		e.Message = received.Message()

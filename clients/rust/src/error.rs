@@ -239,6 +239,12 @@ impl Error {
         &self.0.failure.metadata
     }
 
+    /// Returns the JSON of Higgsfield's response that is the reason of the error, if there is one.
+    #[must_use]
+    pub fn upstream_response(&self) -> Option<&prost_types::Value> {
+        self.0.failure.upstream_response.as_ref()
+    }
+
     /// Returns the key of a failed submission or creation, or "". Retrying with this key never has a second effect.
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
