@@ -26,6 +26,7 @@ from bench import (
     restart,
     start,
     submit,
+    translation,
     upload,
     watch,
     webhooks,
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "webhooks": webhooks.run,
     "upload": upload.run,
     "attack": attack.run,
+    "translation": translation.run,
 }
 TIME_LIMITS = {"charges": 2400.0, "crowd": 900.0, "goodput": 900.0}
 DEFAULT_TIME_LIMIT = 300.0

@@ -12,7 +12,7 @@ from gateway.generations.ports import NoAnswer, NotTaken
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.rpc.characters import _message
 from gateway.sandbox.faults import Fault
-from tests.contract.upstream.mutations import RECORDED, case
+from harness.answers.mutations import RECORDED, case
 from tests.contract.upstream.test_client import higgsfield
 from tests.contract.upstream.test_fuzz import assert_presentable, peer
 

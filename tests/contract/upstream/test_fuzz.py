@@ -32,8 +32,8 @@ from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.webhooks import read_delivery
 from gateway.rpc import wire
 from gateway.store.codec import at_revision, shown
+from harness.answers.mutations import ID, STATUSES, Case, case
 from tests.contract.store import examples
-from tests.contract.upstream.mutations import ID, STATUSES, Case, case
 from tests.support.running import name_of, soul
 from tests.support.timeline import run_timed
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -21,142 +19,34 @@ from google.protobuf.struct_pb2 import Struct
 from gateway.bounded_json import LARGEST_ERROR
 from gateway.errors import GatewayError
 from gateway.generations.inputs import SoulInput
-from gateway.generations.model import Generation, InputKind, Source, State, StatusReport
-from gateway.generations.state import Accepted, Reported, advance
+from gateway.generations.model import InputKind
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.errors import AGENT_REASONS, Answer, judge_call, judge_submission
-from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.json_values import DEEPEST
-from gateway.higgsfield.payloads import read_status
-from gateway.higgsfield.webhooks import read_delivery
 from gateway.rpc import wire
 from gateway.rpc.agents import message_message, session_message
 from gateway.rpc.characters import _message as character_message
 from gateway.rpc.errors import rpc_error
 from gateway.rpc.structs import struct
 from gateway.store.codec import at_revision, shown
-from hfgateway.agents.v1alpha1 import agent_service_pb2 as agent_pb
-from hfgateway.v1 import character_service_pb2 as character_pb
-from hfgateway.v1 import generation_pb2
-from tests.contract.store import examples
-from tests.contract.upstream.mutations import ID, RECORDED, case
-from tests.contract.upstream.pointers import (
+from harness.answers.generations import ALLOWED, FILE, KINDS, SECRETS, SHARES, failure_of, lost_values, readable
+from harness.answers.mutations import ID, RECORDED, case
+from harness.answers.pointers import (
     Allowed,
     Case,
     Number,
-    Pointer,
     Typed,
-    at,
     depth,
     fits_a_double,
     loads,
     lost,
-    written,
 )
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as agent_pb
+from hfgateway.v1 import character_service_pb2 as character_pb
+from hfgateway.v1 import generation_pb2
+from tests.contract.store import examples
 from tests.contract.upstream.test_fuzz import peer
-
-SECRETS = ("id:hush-hush", "hush-hush")
-FILE = "https://cdn.example.invalid/1"
-LINKS = {
-    "status_url": f"https://platform.higgsfield.ai/requests/{ID}/status",
-    "cancel_url": f"https://platform.higgsfield.ai/requests/{ID}/cancel",
-}
-DONE = {"status": "completed", "request_id": ID, **LINKS, "expires_at": "2023-11-20T09:00:00Z"}
-
-STATUSES: list[tuple[int, Any]] = [
-    *[recorded for recorded in RECORDED if isinstance(recorded[1], dict) and "request_id" in recorded[1]],
-    (
-        200,
-        DONE | {"images": [{"url": f"{FILE}.png", "width": 1024, "seed": 7}, {"url": f"{FILE}-2.png"}], "seed": 2**60},
-    ),
-    (200, DONE | {"video": {"url": f"{FILE}.mp4", "content_type": "video/mp4", "fps": 23.976, "audio": None}}),
-    (200, DONE | {"audio": {"url": f"{FILE}.wav"}, "audios": [{"url": f"{FILE}.wav", "content_type": "audio/wav"}]}),
-    (200, {"status": "failed", "request_id": ID, "error": {"code": "timeout", "detail": ["a", 1, None]}}),
-    (200, {"status": "failed", "request_id": ID, "error": "no face in https://a/b.png?X-Amz-Signature=abcdef " * 20}),
-    (200, {"status": "nsfw", "request_id": ID, "error": "the second image", "images": [{"url": f"{FILE}.png"}]}),
-    (200, {"status": "canceled", "request_id": ID, "error": ["by the account"], "by": "hush-hush"}),
-    (200, {"status": "resting", "request_id": ID, "images": [{"url": f"{FILE}.png"}], "error": "none yet"}),
-    (200, {"status": "in_progress", "request_id": ID, "progress": 0.25, "expires_at": "2023-11-20T09:00:00Z"}),
-]
-DELIVERIES: list[tuple[int, Any]] = [
-    *STATUSES,
-    (
-        200,
-        {
-            "request_id": ID,
-            "status": "completed",
-            "error": None,
-            "payload": {"video": {"url": f"{FILE}.mp4", "fps": 25}},
-        },
-    ),
-    (200, {"request_id": ID, "status": "failed", "error": "no", "payload": {"status": "failed", "error": "other"}}),
-    (200, {"request_id": ID, "status": "nsfw", "error": None, "payload": None, "expires_at": "2023-11-20T09:00:00Z"}),
-]
-
-
-def job(status: str, number: int, **fields: Any) -> dict[str, Any]:
-    files = {name: {"type": "image", "url": f"{FILE}.{number}.{name}.png", "width": 64} for name in ("raw", "min")}
-    results = files if status == "completed" else None
-    name = str(UUID(int=number))
-    return {"id": name, "job_set_type": "text2image_soul", "status": status, "results": results} | fields
-
-
-def job_set(*jobs: Any, **fields: Any) -> dict[str, Any]:
-    params = {
-        "prompt": "a dog, rewritten", "width": 1152, "height": 2048, "seed": 38459, "enhance_prompt": True,
-        "style_strength": 0.8, "custom_reference": None, "image_reference": {"type": "image_url", "image_url": FILE},
-    }  # fmt: skip
-    set_ = {"id": ID, "type": "text2image_soul", "created_at": "2025-12-18T09:42:45.182074Z", "jobs": list(jobs)}
-    return set_ | {"input_params": params} | fields
-
-
-JOB_SETS: list[tuple[int, Any]] = [
-    (200, job_set(job("queued", 1), job("queued", 2))),
-    (200, job_set(job("in_progress", 1), job("queued", 2), job("completed", 3), job("nsfw", 4))),
-    (200, job_set(*(job("completed", number) for number in range(4)))),
-    (200, job_set(job("failed", 1, error="no face"), job("failed", 2, fail_reason={"code": 7}), job("resting", 3))),
-    (200, job_set(job("failed", 1, error="no face " * 100), job("canceled", 2), webhook={"url": FILE, "secret": "s"})),
-    (200, job_set(job("completed", 1, results={"raw": {"url": "javascript:x"}}), job("completed", 2, results=None))),
-    (200, job_set(job("completed", 1, results={"raw": {"type": "video", "url": FILE}, "mask": {"url": FILE}}))),
-]
-
-
-def _outputs(message: generation_pb2.Generation, answer: Any, pointer: Pointer) -> list[str]:
-    return [output.url for output in message.outputs]
-
-
-def _content_types(message: generation_pb2.Generation, answer: Any, pointer: Pointer) -> list[str]:
-    url = at(answer, (*pointer[:-1], "url"))
-    return [output.content_type for output in message.outputs if output.url == url]
-
-
-def _failure(message: generation_pb2.Generation, answer: Any, pointer: Pointer) -> list[Any]:
-    return [message.failure.message] if message.HasField("failure") else [None]
-
-
-_KINDS = "images|image|videos|video|audios|audio|mov|zip|jsx|fbx|ply"
-V2 = (
-    Typed("(/payload)?/status", lambda message, *_: [message.upstream.status]),
-    Typed("(/payload)?/request_id", lambda message, *_: [message.upstream.request_id]),
-    Typed("(/payload)?/error", _failure),
-    Typed("(/payload)?/expires_at", lambda message, *_: [message.outputs_expire_time.ToJsonString()]),
-    Typed(f"(/payload)?/({_KINDS})(/[0-9]+)?/url", _outputs),
-    Typed(f"(/payload)?/({_KINDS})(/[0-9]+)?/content_type", _content_types),
-)
-
-
-def _is_documented_link(case: Case) -> bool:
-    if re.fullmatch("(/payload)?/(status|cancel)_url", written(case.pointer)) is None:
-        return False
-    tail = f"/requests/{case.message.upstream.request_id}/{str(case.pointer[-1]).removesuffix('_url')}"
-    link = str(case.value)
-    return link.endswith(tail) and re.fullmatch("https?://[a-zA-Z0-9.:-]+", link.removesuffix(tail)) is not None
-
-
-def _is_secret(case: Case) -> bool:
-    named = case.pointer[-1:] == ("secret",) or any(secret in str(case.value) for secret in SECRETS)
-    return named and "[removed]" in str(case.found)
 
 
 def _is_unfit_for_logs(case: Case) -> bool:
@@ -171,16 +61,6 @@ def _is_too_large_for_an_error(case: Case) -> bool:
     return case.kept is None and not isinstance(case.answer, dict) and len(json.dumps(case.answer)) > LARGEST_ERROR
 
 
-def _is_left_out(case: Case) -> bool:
-    named = case.kept.get("[left out]", {}) if isinstance(case.kept, dict) else {}
-    return bool(case.pointer) and str(case.pointer[0])[:100] in named
-
-
-ALLOWED = (
-    Allowed("a link in the documented form holds nothing but the host and the request id", _is_documented_link),
-    Allowed("secrets of the gateway are removed", _is_secret),
-    Allowed("at most 64 KiB of JSON are kept, and the answer names what is not", _is_left_out),
-)
 ALLOWED_IN_ERRORS = (
     *ALLOWED,
     Allowed("errors reach logs, so they repeat no input and no query of a URL", _is_unfit_for_logs),
@@ -188,121 +68,25 @@ ALLOWED_IN_ERRORS = (
 )
 
 
-def _of_job(message: generation_pb2.Generation, answer: Any, pointer: Pointer) -> list[generation_pb2.Output]:
-    name = at(answer, (*pointer[:2], "id"))
-    return [output for output in message.outputs if output.job_id and output.job_id == name]
-
-
-def _file_kind(message: generation_pb2.Generation, answer: Any, pointer: Pointer) -> list[str]:
-    url = at(answer, (*pointer[:-1], "url"))
-    outputs = [output for output in message.outputs if url in (output.url, output.preview_url)]
-    return [generation_pb2.MediaKind.Name(output.kind).removeprefix("MEDIA_KIND_").lower() for output in outputs]
-
-
-def _job_states(message: generation_pb2.Generation, answer: Any, pointer: Pointer) -> list[str]:
-    names = (generation_pb2.GenerationState.Name(output.state) for output in _of_job(message, answer, pointer))
-    return [name.removeprefix("GENERATION_STATE_").lower() for name in names]
-
-
-V1 = (
-    Typed("/id", lambda message, *_: [message.upstream.request_id]),
-    Typed("/jobs/[0-9]+/id", lambda message, *_: [output.job_id for output in message.outputs]),
-    Typed("/jobs/[0-9]+/status", _job_states),
-    Typed("/jobs/[0-9]+/results/raw/url", lambda *given: [output.url for output in _of_job(*given)]),
-    Typed("/jobs/[0-9]+/results/min/url", lambda *given: [output.preview_url for output in _of_job(*given)]),
-    Typed("/jobs/[0-9]+/results/(raw|min)/type", _file_kind),
-    Typed("/jobs/[0-9]+/(error|fail_reason)", _failure),
-)
-
-
 # -- Generations -------------------------------------------------------------------------------------------------------
 
-
-def message_after(before: Generation, observation: Reported | Accepted) -> generation_pb2.Generation:
-    """Return the message that a caller reads after the observation was stored."""
-    after = advance(before, observation, examples.moment(10.0))
-    if after is None:
-        after = before
-    bare = replace(after, outputs=(), failure=None, other_results=None, used_input=None)
-    stored = at_revision(bare, after.revision, shown(after))
-    return generation_pb2.Generation.FromString(wire.shown(stored, include_input=True))
-
-
-def kept(message: generation_pb2.Generation) -> dict[str, Any]:
-    """Return the struct of a generation, with the input that was used in its place in the answer."""
-    found = MessageToDict(message.upstream.other_results)
-    if message.HasField("used_input"):
-        found["input_params"] = MessageToDict(message.used_input)
-    return found
-
-
-def befores(request_id: str, api: str) -> list[Generation]:
-    """Return generations that wait for an answer about this request."""
-    sending = examples.marked(examples.generation(api=api, input=b""))
-    queued = examples.accepted(sending, request_id)
-    return [queued, examples.reported(queued, State.IN_PROGRESS), sending]
-
-
-def assert_nothing_lost(
-    report: StatusReport | None, body: bytes, api: str, typed: Sequence[Typed], number: int
-) -> bool:
-    """Fail if a value of a readable answer is lost; return whether it is readable."""
-    if report is None:
-        return False
-    before = befores(report.request_id, api)[number % 3]
-    observation = Reported(report, Source.POLL) if before.request_id else Accepted(report)
-    message = message_after(before, observation)
-    gone = lost(loads(body), message, kept(message), typed, ALLOWED)
-    assert gone == [], f"case({number}) {body[:2000]!r}\n{message}"
-    return True
-
-
-def readable(body: bytes, *names: str) -> bool:
-    """Return whether a body is an object with a status, if it needs one, and an id."""
-    try:
-        content = loads(body)
-        if depth(content) > DEEPEST:
-            return False
-        return isinstance(content, dict) and all(
-            type(content[name]) is str and UUID(content[names[0]]) for name in names
-        )
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return False
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of answers: how it is read, where its values are, and the names that it needs, the id first."""
-
-    read: Callable[[bytes], StatusReport | None]
-    recorded: list[tuple[int, Any]]
-    api: str
-    typed: Sequence[Typed]
-    names: tuple[str, ...]
-    cases: int
-
-
-KINDS = {
-    "status": Kind(lambda body: read_status(body, "", SECRETS), STATUSES, "v2", V2, ("request_id", "status"), 3500),
-    "webhook": Kind(lambda body: read_delivery(body, SECRETS), DELIVERIES, "v2", V2, (), 2500),
-    "job set": Kind(lambda body: read_job_set(body, "", SECRETS), JOB_SETS, "v1", V1, ("id",), 2500),
-}
+CASES = 8_500
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_each_value_of_an_answer_about_a_generation_is_found_again(name: str) -> None:
-    kind = KINDS[name]
+    kind, cases = KINDS[name], round(CASES * SHARES[name])
     for _, content in kind.recorded:
-        body = json.dumps(content).encode()
         for number in range(3):
-            assert assert_nothing_lost(kind.read(body), body, kind.api, kind.typed, number)
+            assert lost_values(kind, json.dumps(content).encode(), number) == []
     found = 0
-    for number in range(kind.cases):
+    for number in range(cases):
         body = case(number, kind.recorded).body
-        report = kind.read(body)
-        assert report is not None or not kind.names or not readable(body, *kind.names), body
-        found += assert_nothing_lost(report, body, kind.api, kind.typed, number)
-    assert found > kind.cases / 2
+        gone = lost_values(kind, body, number)
+        assert not gone, f"case({number}) {body[:2000]!r}"
+        assert gone is not None or not kind.names or not readable(kind, body), f"case({number}) {body[:2000]!r}"
+        found += gone is not None
+    assert found > cases / 2
 
 
 # -- Errors ------------------------------------------------------------------------------------------------------------
@@ -366,7 +150,7 @@ CHARACTER = (
     Typed("/model_version", lambda message, *_: [SOUL_VERSIONS.get(message.version)]),
     Typed("/status", lambda message, *_: [_word(character_pb.CharacterState, "CHARACTER_STATE_", message.state)]),
     Typed("/thumbnail_url", lambda message, *_: [message.thumbnail_url or None]),
-    Typed("/fail_reason", _failure),
+    Typed("/fail_reason", failure_of),
     Typed("/created_at", lambda message, *_: [message.create_time.ToJsonString()]),
 )
 SOUL_VERSIONS = {1: "v1", 2: "v2", 3: "cinema"}
