@@ -28,7 +28,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from gateway.agents.model import (
@@ -134,8 +134,8 @@ class Messages:
                     return message
                 await self._until_stored(self._store.free_agent_key, record)
                 raise GatewayError(failure)
-            case NoAnswer():
-                return await self._look_up(record, text)
+            case NoAnswer(failure):
+                return await self._look_up(record, text, failure.response)
 
     async def _mark(self, record: KeyRecord) -> KeyRecord:
         """Store the record with the newest message of the session."""
@@ -152,14 +152,17 @@ class Messages:
             raise key_reused(record)  # the key was just used in another session, which has another lock
         return record
 
-    async def _look_up(self, record: KeyRecord, text: str) -> Message:
-        """Return the message if it is in the session now. Raises SUBMISSION_UNRESOLVED."""
+    async def _look_up(self, record: KeyRecord, text: str, response: Any = None) -> Message:
+        """Return the message if it is in the session now. Raises SUBMISSION_UNRESOLVED.
+
+        `response` is the JSON of Higgsfield's response to the message, if there was one.
+        """
         try:
             message = await self._find(record, text)
         except GatewayError as error:
-            raise _unresolved(record) from error
+            raise _unresolved(record, response) from error
         if message is None:
-            raise _unresolved(record)
+            raise _unresolved(record, response)
         log.info("a message whose response was lost was found", extra=_log_fields(record, message.id))
         return message
 
@@ -193,7 +196,7 @@ class Messages:
         return await until_stored(self._clock, "the outcome of a message", lambda: write(*values))
 
 
-def _unresolved(record: KeyRecord) -> GatewayError:
+def _unresolved(record: KeyRecord, response: Any = None) -> GatewayError:
     message = (
         "Higgsfield did not answer, and the message is not in the session yet. "
         "Repeat the call with the same idempotency_key to look it up again; it is never sent again"
@@ -205,6 +208,7 @@ def _unresolved(record: KeyRecord) -> GatewayError:
             retryable=True,
             retry_after=LOOK_AGAIN,
             metadata={"session_id": record.session_id},
+            response=response,
         )
     )
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 from weakref import WeakValueDictionary
 
 from gateway.characters import errors
@@ -179,9 +180,9 @@ class Creator:
                 await self._until_stored(lambda: self._store.free(creation.id))
                 self._registry.free(creation)
                 raise errors.not_trained(replace(failure, retry_after=failure.retry_after or outcome.pause))
-            case NoAnswer():
+            case NoAnswer(failure):
                 log.warning("outcome of creating a character unknown; looking it up", extra=_log_fields(creation))
-                return await self._look_up(creation)
+                return await self._look_up(creation, failure.response)
 
     async def _resume(self, creation: Creation) -> Character:
         """Look up the result of an open creation again."""
@@ -192,7 +193,7 @@ class Creator:
                 return await self._current(current)  # resolved by another call with the name
             return await self._look_up(creation)
 
-    async def _look_up(self, creation: Creation) -> Character:
+    async def _look_up(self, creation: Creation, response: Any = None) -> Character:
         for pause in LOOKS:
             await self._rest(pause)
             try:
@@ -204,7 +205,7 @@ class Creator:
                 return await self._bind(creation, character)
             if self.draining:
                 break
-        raise errors.unresolved()
+        raise errors.unresolved(response)
 
     async def _resolve_others(self, name: str, listing: Listing) -> None:
         """Bind open creations with a name to their characters in a list. Their calls must have ended."""

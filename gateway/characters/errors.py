@@ -1,7 +1,7 @@
 """The errors of calls for characters."""
 
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.errors import Failure, GatewayError, Reason, printable, upstream_unavailable
 
@@ -30,13 +30,18 @@ def key_reused(*, deleted: str = "") -> GatewayError:
     return GatewayError(Failure(Reason.IDEMPOTENCY_KEY_REUSED, message, metadata=metadata))
 
 
-def unresolved() -> GatewayError:
-    """Return SUBMISSION_UNRESOLVED: the order was sent, but its character is not in the list, or ambiguous."""
+def unresolved(response: Any = None) -> GatewayError:
+    """Return SUBMISSION_UNRESOLVED: the order was sent, but its character is not in the list, or ambiguous.
+
+    `response` is the JSON of Higgsfield's response to the order, if there was one.
+    """
     message = (
         "Higgsfield did not answer, and its list does not show for certain whether the character is in training. "
         "Repeat the call with the same idempotency_key to look it up again; it is never sent again"
     )
-    return GatewayError(Failure(Reason.SUBMISSION_UNRESOLVED, message, retryable=True, retry_after=LOOK_AGAIN))
+    return GatewayError(
+        Failure(Reason.SUBMISSION_UNRESOLVED, message, retryable=True, retry_after=LOOK_AGAIN, response=response)
+    )
 
 
 def name_not_free() -> GatewayError:
@@ -54,7 +59,11 @@ def not_trained(failure: Failure) -> GatewayError:
     """Return the error for an order that Higgsfield certainly did not accept."""
     if failure.reason in CALLERS:
         return GatewayError(failure)
-    return upstream_unavailable("Higgsfield accepts no training now; nothing was sent", retry_after=failure.retry_after)
+    return upstream_unavailable(
+        "Higgsfield accepts no training now; nothing was sent",
+        retry_after=failure.retry_after,
+        response=failure.response,
+    )
 
 
 def not_shown_yet() -> GatewayError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows
@@ -279,3 +280,11 @@ async def test_the_key_of_an_unresolved_message_is_not_pruned(tmp_path: Path) ->
         await running.advance(8 * DAY, step=3600.0)
         assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
         assert len(talk.said) == 2
+
+
+async def test_the_response_that_settles_nothing_is_in_the_error(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", status=500, body={"message": "unexpected"})
+    refused = await talk.refused(session_id, "a fox")
+    assert refused.reason == "SUBMISSION_UNRESOLVED"
+    assert MessageToDict(refused.failure)["upstreamResponse"] == {"message": "unexpected"}

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.characters.lookup import WINDOW
@@ -352,3 +353,13 @@ async def test_a_repeat_with_another_account_is_unavailable(start: Any) -> None:
     refused = await studio.refused("CreateCharacter", order())
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
     assert studio.sent == ["Anna"]
+
+
+async def test_the_response_that_settles_nothing_is_in_the_error(studio: Studio) -> None:
+    body = {"message": "unexpected", "trace": [1, None]}
+    for status, reason in ((500, "SUBMISSION_UNRESOLVED"), (423, "UPSTREAM_UNAVAILABLE")):
+        detail = {"detail": "no"} if status == 423 else {}
+        studio.plan(on="train", status=status, body=body | detail)
+        refused = await studio.refused("CreateCharacter", order(f"Anna {status}", f"key-{status}"))
+        assert refused.reason == reason
+        assert MessageToDict(refused.failure)["upstreamResponse"] == body | detail
