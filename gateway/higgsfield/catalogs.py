@@ -7,8 +7,9 @@ the v1 lists from the official JavaScript SDK.
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
@@ -31,11 +32,14 @@ from gateway.generations.model import MediaKind
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.redact import redacted
 
+MOST_PAGES = 20
+"""The most pages of a list that are read. The presets of the marketing studio had two in September 2026."""
 STUDIO = "marketing-studio/image"
 """The presets of all models of this family are one list, at a different path."""
 DEEPEST_SCHEMA = 24
 """The most levels of a schema. Its message has three times as many, and decoders refuse more than a hundred."""
 LARGEST_SCHEMA = 256 * 1024
+LONGEST_CURSOR = 500
 _ID = re.compile(r"[\x21-\x7e]{1,255}")
 _PLACES = {
     MODELS: ("/models", "limit=500&include_schema=true"),
@@ -58,6 +62,7 @@ class _Row(BaseModel):
     name: Any = None
     description: Any = None
     preview_url: Any = None
+    cover_image: Any = None
     start_end_frame: Any = None
 
 
@@ -79,15 +84,33 @@ class HiggsfieldCatalogs:
 
     async def read(self, name: str) -> Reading:
         """Fetch a catalog by its name. Raises GatewayError."""
-        path, query = _PLACES[name] if name in _PLACES else _place_of_presets(name.removeprefix(PRESETS))
-        body = await self._client.catalog(path, query)
-        # Parse in a thread, because the body may have megabytes.
-        return await asyncio.to_thread(read_catalog, name, body, self._client.secrets)
+        if name in _PLACES:
+            path, query = _PLACES[name]
+            bodies = [await self._client.catalog(path, query)]
+        else:
+            bodies = await self._presets(name.removeprefix(PRESETS))
+        # Parse in a thread, because the bodies may have megabytes.
+        return await asyncio.to_thread(read_catalog, name, bodies, self._client.secrets)
+
+    async def _presets(self, model_id: str) -> list[bytes]:
+        """Return the pages of a model's presets. Only those of the marketing studio have several."""
+        if model_id != STUDIO and not model_id.startswith(STUDIO + "/"):
+            return [await self._client.catalog(f"/models/{model_id}/presets", "")]
+        pages: list[bytes] = []
+        cursors = {""}
+        query = {"size": "50"}
+        while len(pages) < MOST_PAGES:
+            pages.append(await self._client.catalog(f"/{STUDIO}/presets", urlencode(query)))
+            query["cursor"] = _cursor(pages[-1])
+            if query["cursor"] in cursors:
+                break
+            cursors.add(query["cursor"])
+        return pages
 
 
-def read_catalog(name: str, body: bytes, secrets: tuple[str, ...] = ()) -> Reading:
-    """Parse a catalog: an array, or an object with `items`. Raises GatewayError if it is neither."""
-    rows = _rows(body)
+def read_catalog(name: str, bodies: Sequence[bytes], secrets: tuple[str, ...] = ()) -> Reading:
+    """Parse the pages of a catalog: arrays, or objects with `items`. Raises GatewayError if one is neither."""
+    rows = [row for body in bodies for row in _rows(body)]
     kind = _READERS.get(name, _preset)
     found: dict[str, Item] = {}
     skipped = 0
@@ -103,12 +126,6 @@ def read_catalog(name: str, body: bytes, secrets: tuple[str, ...] = ()) -> Readi
     return Reading(tuple(found.values()), skipped)
 
 
-def _place_of_presets(model_id: str) -> tuple[str, str]:
-    if model_id == STUDIO or model_id.startswith(STUDIO + "/"):
-        return f"/{STUDIO}/presets", "size=100"
-    return f"/models/{model_id}/presets", ""
-
-
 def _rows(body: bytes) -> list[Any]:
     try:
         content = json.loads(body)
@@ -118,6 +135,17 @@ def _rows(body: bytes) -> list[Any]:
     if not isinstance(rows, list):
         raise upstream_unavailable("Higgsfield's list could not be read")
     return rows
+
+
+def _cursor(body: bytes) -> str:
+    """Return the cursor of the next page, which was observed as a number; empty after the last page."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    cursor = content.get("cursor") if isinstance(content, dict) and content.get("items") else None
+    usable = isinstance(cursor, str | int) and not isinstance(cursor, bool) and len(str(cursor)) <= LONGEST_CURSOR
+    return str(cursor) if usable else ""
 
 
 def _model(row: object, secrets: tuple[str, ...]) -> Model:
@@ -141,7 +169,8 @@ def _soul_style(row: object, secrets: tuple[str, ...]) -> SoulStyle:
 
 def _preset(row: object, secrets: tuple[str, ...]) -> Preset:
     read = _row(row)
-    return Preset(read.id, _told(read, secrets)[0], _url(read.preview_url))
+    cover = read.cover_image.get("url") if isinstance(read.cover_image, dict) else None
+    return Preset(read.id, _told(read, secrets)[0], _url(read.preview_url) or _url(cover))
 
 
 _READERS: dict[str, Callable[[object, tuple[str, ...]], Item]] = {

@@ -135,6 +135,32 @@ async def test_presets_are_read_from_the_endpoint_of_each_model(running: Running
         assert running.ledger.list_calls[operation]
 
 
+@pytest.mark.parametrize("cursor", [50, "50", "a b&c"])
+async def test_presets_are_read_page_by_page(running: Running, cursor: int | str) -> None:
+    first = [
+        {"id": f"p-{n:02}", "name": f"P {n:02}", "cover_image": {"url": f"https://c.example/{n}"}} for n in range(50)
+    ]
+    last = [{"id": "p-last", "name": "Q"}]
+    running.plan(on="studio_presets", body={"items": first, "cursor": cursor, "total": 51})
+    running.plan(on="studio_presets", body={"items": last, "cursor": None, "total": 51})
+
+    answer = await running.grpc.call("ListPresets", pb.ListPresetsRequest(model_id=STUDIO))
+
+    assert [one.id for one in answer.presets] == [one["id"] for one in first + last]
+    assert answer.presets[7].preview_url == "https://c.example/7"
+
+
+@pytest.mark.parametrize("cursor", [7, True, [1], "x" * 501])
+async def test_a_cursor_that_repeats_or_is_unusable_ends_a_list(running: Running, cursor: object) -> None:
+    page = {"items": [{"id": "p", "name": "P"}], "cursor": cursor}
+    running.plan(on="studio_presets", body=page, times=9)
+
+    answer = await running.grpc.call("ListPresets", pb.ListPresetsRequest(model_id=STUDIO))
+
+    assert [one.id for one in answer.presets] == ["p"]
+    assert running.ledger.list_calls["studio_presets"] == (2 if cursor == 7 else 1)
+
+
 async def test_a_model_without_presets_causes_no_upstream_call(running: Running) -> None:
     answer = await running.grpc.call("ListPresets", pb.ListPresetsRequest(model_id=Z_IMAGE))
 

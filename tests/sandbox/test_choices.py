@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 from uuid import UUID
 
+import av
 import pytest
+from PIL import Image
 
 from gateway.sandbox.catalog.models import MODELS
 
@@ -50,6 +53,32 @@ async def test_studio_presets_can_be_searched_and_limited(api: Any) -> None:
     assert (await api.call("GET", f"/{STUDIO}/presets?size=2")).json["items"] == everything[:2]
     found = (await api.call("GET", f"/{STUDIO}/presets?search=NEON")).json["items"]
     assert [one["name"] for one in found] == ["Neon Shelf"]
+    assert set(found[0]) == {"id", "type", "name", "cover_image"}
+
+
+async def test_studio_presets_have_a_numeric_cursor(api: Any) -> None:
+    first = (await api.call("GET", f"/{STUDIO}/presets?size=50")).json
+    second = (await api.call("GET", f"/{STUDIO}/presets?size=50&cursor={first['cursor']}")).json
+    assert (first["total"], len(first["items"]), len(second["items"])) == (60, 50, 10)
+    assert (type(first["cursor"]), second["cursor"]) == (int, None)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/motions", "/v1/text2image/soul-styles", "/v1/text2image/soul-styles/v2", f"/models/{RESTYLE}/presets"]
+)
+async def test_previews_are_small_files(api: Any, path: str) -> None:
+    listed = (await api.call("GET", path)).json
+    (first, *_) = listed if isinstance(listed, list) else listed["items"]
+    file = await api.call("GET", first["preview_url"], headers={"Authorization": ""})
+    assert (file.status, len(file.content) < 100_000) == (200, True)
+    if path == "/v1/motions":
+        assert file.headers["Content-Type"] == "video/webm"
+        with av.open(io.BytesIO(file.content)) as container:
+            assert len(list(container.decode(video=0))) > 10
+    else:
+        assert file.headers["Content-Type"] == "image/png"
+        assert Image.open(io.BytesIO(file.content)).size == (192, 108)
+    assert (await api.call("GET", f"{first['preview_url']}x")).status == 404
 
 
 async def test_lists_require_credentials_and_are_counted(api: Any) -> None:

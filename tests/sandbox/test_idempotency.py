@@ -57,7 +57,11 @@ async def test_a_key_outlives_the_end_of_its_request(api: Any, prompt: str, stat
     first = await api.submitted(prompt, key="k")
     api.clock.advance(100)
     again = await api.submit(prompt, key="k")
-    assert (again.json["request_id"], again.json["status"]) == (first, status)
+    receipt = {"status": "queued", "request_id": first}
+    assert {name: value for name, value in again.json.items() if not name.endswith("_url")} == receipt
+    assert (await api.status(first)).json["status"] == status
+    await api.account(replay_status="real")
+    assert (await api.submit(prompt, key="k")).json == (await api.status(first)).json
     assert (await api.ledger())["charge_count"] == 1
 
 

@@ -36,6 +36,13 @@ DOP = "higgsfield-ai/dop/turbo"
             "missing",
             ["body", "motions", 0, "id"],
         ),
+        (
+            DOP,
+            {"prompt": "x", "image_url": IMAGE, "motions": ["Zoom In"]},
+            "dict_type",
+            ["body", "motions", 0],
+        ),
+        (DOP, {"prompt": "x", "motions": None, "seed": None}, "missing", ["body", "image_url"]),
         ("higgsfield-ai/soul/standard", [], "dict_type", ["body"]),
     ],
 )
@@ -123,6 +130,31 @@ async def test_a_metered_model_describes_its_price(api: Any) -> None:
     estimate = await api.call("POST", "/estimate/bytedance/seedance-2.0/reference-to-video", json=body)
     assert estimate.json["type"] == "description"
     assert "credits per second" in estimate.json["pricing_description"]
+
+
+async def test_a_token_priced_model_names_prices_in_words_only(api: Any) -> None:
+    estimate = await api.call("POST", "/estimate/bytedance/seedance-2.5/text-to-video", json={"prompt": "x"})
+    assert set(estimate.json) == {"type", "pricing_description"}
+    assert "$0.4622 at 720p" in estimate.json["pricing_description"]
+
+
+async def test_a_discount_is_already_taken_off_the_price(api: Any) -> None:
+    model = "kling-video/v3.0/std/text-to-video"
+    estimate = await api.call("POST", f"/estimate/{model}", json={"prompt": "x"})
+    assert estimate.json == {
+        "type": "estimate",
+        "credits": "5.544",
+        "usd": "0.347",
+        "discount": {"percentage": "45.00", "credits": "4.536", "usd": "0.284"},
+    }
+    await api.submitted("x", model=model)
+    assert (await api.ledger())["charges"][0]["credits"] == "5.544"
+
+
+async def test_a_long_prompt_is_refused_by_a_video_edit(api: Any) -> None:
+    body = {"prompt": "x" * 2501, "video_urls": [IMAGE]}
+    refused = await api.call("POST", "/kling-video/o3/video-edit", json=body)
+    assert (refused.status, refused.detail.endswith("is too long")) == (400, True)
 
 
 async def test_estimates_work_without_credits(api: Any) -> None:

@@ -74,6 +74,18 @@ async def test_every_response_has_a_unique_correlation_id(api: Any) -> None:
     assert len(ids) == len(answers)
 
 
+@pytest.mark.parametrize("path", ["/nano_banana_pro", "/v1/text2image/unknown"])
+async def test_credentials_are_checked_before_the_model_and_the_model_before_everything_else(
+    api: Any, path: str
+) -> None:
+    await api.account(credits=0)
+    bad: dict[str, Any] = {"data": b"{", "headers": {"Idempotency-Key": "two words", "Hf-Expires-After": "1"}}
+    known = await api.call("POST", path, **bad)
+    assert (known.status, known.detail) == (404, "model_not_found")
+    api.auth = {"Authorization": "Key sandbox:wrong"}
+    assert (await api.call("POST", path, **bad)).status == 401
+
+
 async def test_an_unknown_model_is_not_found(api: Any) -> None:
     for path in ("/unknown/model", "/estimate/unknown/model", "/higgsfield-ai/soul", "/requests/x/frobnicate"):
         answer = await api.call("POST", path, json={"prompt": "x"})

@@ -12,11 +12,13 @@ import pytest
 from PIL import Image
 
 SOUL, DOP, SPEAK = "v1/text2image/soul", "v1/image2video/dop", "v1/speak/higgsfield"
+KEYFRAMES = "v1/text2image/keyframes"
 PICTURE = {"type": "image_url", "image_url": "https://files.example/p.png"}
 SOUND = {"type": "audio_url", "audio_url": "https://files.example/s.wav"}
 PARAMS: dict[str, dict[str, Any]] = {
     SOUL: {"prompt": "a fox", "width_and_height": "1536x1152", "quality": "720p", "batch_size": 4},
     DOP: {"model": "dop-lite", "prompt": "zoom", "input_images": [PICTURE, PICTURE]},
+    KEYFRAMES: {"prompt": "a fox"},
     SPEAK: {"prompt": "hello", "input_image": PICTURE, "input_audio": SOUND, "quality": "mid", "duration": 5},
 }
 
@@ -43,7 +45,12 @@ async def test_four_jobs_end_one_by_one_with_two_files_each(api: Any) -> None:
     assert answer.status == 200
     created = answer.json
     assert set(created) == {"id", "type", "created_at", "jobs", "input_params"}
-    assert (created["type"], created["input_params"]) == ("text2image_soul", PARAMS[SOUL])
+    assert created["type"] == "text2image_soul"
+    assert created["input_params"] == PARAMS[SOUL] | {
+        "style_strength": 1,
+        "custom_reference_strength": 1,
+        "enhance_prompt": True,
+    }
     assert statuses(created) == ["queued"] * 4
     assert len({job["id"] for job in created["jobs"]} | {created["id"]}) == 5
     api.clock.advance(1.5)
@@ -107,11 +114,90 @@ async def test_both_forms_of_credentials_are_accepted(api: Any) -> None:
         assert (await api.call("GET", f"/v1/job-sets/{created['id']}")).status == 401
 
 
+async def test_the_status_of_a_job_set_is_served_like_that_of_a_request(api: Any) -> None:
+    name = (await submit(api, prompt="a fox [nsfw=1]")).json["id"]
+    queued = (await api.status(name)).json
+    assert (queued["status"], queued["request_id"]) == ("queued", name)
+    assert (queued["status_url"], queued["cancel_url"]) == tuple(
+        f"{api.sandbox.url}/requests/{name}/{tail}" for tail in ("status", "cancel")
+    )
+    api.clock.advance(2.5)
+    running = (await api.status(name)).json
+    assert (running["status"], "images" in running) == ("in_progress", False)
+    api.clock.advance(100)
+    ended = (await api.status(name)).json
+    raws = [job["results"]["raw"]["url"] for job in (await job_set(api, name))["jobs"] if job["results"]]
+    assert (ended["status"], [image["url"] for image in ended["images"]], len(raws)) == ("completed", raws, 3)
+    await api.account(serve_job_sets=False)
+    assert (await api.call("GET", f"/v1/job-sets/{name}")).status == 404
+    assert (await api.status(name)).json == ended
+
+
+async def test_a_queued_job_set_can_be_canceled_if_the_account_may(api: Any) -> None:
+    name = (await submit(api)).json["id"]
+    assert (await api.cancel(name)).status == 404
+    await api.account(v1_cancel=True)
+    assert (await api.cancel(name)).status == 202
+    assert statuses(await job_set(api, name)) == ["canceled"] * 4
+    ledger = await api.ledger()
+    assert ledger["charged_credits"] == ledger["refunded_credits"] == "6.000"
+    started = (await submit(api)).json["id"]
+    api.clock.advance(1.5)
+    assert (await api.cancel(started)).status == 400
+
+
+async def test_input_params_can_be_left_out(api: Any) -> None:
+    await api.account(v1_input_params=False)
+    created = (await submit(api)).json
+    assert set(created) == set(await job_set(api, created["id"])) == {"id", "type", "created_at", "jobs"}
+
+
+async def test_unset_values_are_null_and_not_empty(api: Any) -> None:
+    nulls = {"seed": None, "style_id": None, "custom_reference_id": None, "image_reference": None}
+    body = {"params": PARAMS[SOUL] | nulls, "webhook": None}
+    assert (await api.call("POST", f"/{SOUL}", json=body)).status == 200
+    for name in ("style_id", "custom_reference_id"):
+        refused = await submit(api, **{name: ""})
+        assert (refused.status, refused.detail[0]["type"]) == (422, "uuid_parsing")
+        assert refused.detail[0]["loc"] == ["body", "params", name]
+
+
+async def test_speech_has_a_default_seed(api: Any) -> None:
+    assert (await submit(api, SPEAK)).json["input_params"]["seed"] == 42
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "credits"),
+    [
+        (SOUL, {"batch_size": 1}, "1.500"),
+        (SOUL, {"batch_size": 4, "quality": "1080p"}, "12.000"),
+        (DOP, {}, "2.000"),
+        (DOP, {"model": "dop-turbo"}, "6.500"),
+        (DOP, {"model": "dop-standard"}, "9.000"),
+        (SPEAK, {"duration": 10}, "22.000"),
+        (SPEAK, {"duration": 15, "quality": "high"}, "54.000"),
+    ],
+)
+async def test_v1_prices_depend_on_model_quality_and_duration(
+    api: Any, path: str, params: dict[str, Any], credits: str
+) -> None:
+    assert (await submit(api, path, **params)).status == 200
+    assert (await api.ledger())["charged_credits"] == credits
+
+
+async def test_keyframes_are_jobs_of_one_set(api: Any) -> None:
+    created = (await submit(api, KEYFRAMES, count=3, image_references=[PICTURE], seed=None)).json
+    assert statuses(created) == ["queued"] * 3
+    api.clock.advance(100)
+    (first, *_) = (await job_set(api, created["id"]))["jobs"]
+    content = (await api.call("GET", first["results"]["raw"]["url"])).content
+    assert Image.open(io.BytesIO(content)).size == (720, 960)
+    assert (await submit(api, KEYFRAMES, seed=0)).detail[0]["loc"] == ["body", "params", "seed"]
+
+
 async def test_v1_and_v2_do_not_see_each_others_requests(api: Any) -> None:
     of_v2, of_v1 = await api.submitted("a fox"), (await submit(api)).json["id"]
     assert (await api.call("GET", f"/v1/job-sets/{of_v2}")).status == 404
-    assert (await api.status(of_v1)).status == 404
-    assert (await api.cancel(of_v1)).status == 404
     assert (await api.delete(of_v1)).status == 404
     assert (await api.call("POST", f"/estimate/{SOUL}", json=PARAMS[SOUL])).status == 404
 
@@ -129,11 +215,11 @@ async def test_v1_ignores_idempotency_keys(api: Any) -> None:
     ("words", "ends", "refunded"),
     [
         ("", ["completed"] * 4, "0"),
-        ("[nsfw=2]", ["completed", "completed", "nsfw", "nsfw"], "0.120"),
-        ("[fail=1] [nsfw=1]", ["completed", "completed", "failed", "nsfw"], "0.120"),
-        ("[nsfw=9]", ["nsfw"] * 4, "0.240"),
-        ("[nsfw]", ["nsfw"] * 4, "0.240"),
-        ("[fail]", ["failed"] * 4, "0.240"),
+        ("[nsfw=2]", ["completed", "completed", "nsfw", "nsfw"], "3"),
+        ("[fail=1] [nsfw=1]", ["completed", "completed", "failed", "nsfw"], "3"),
+        ("[nsfw=9]", ["nsfw"] * 4, "6"),
+        ("[nsfw]", ["nsfw"] * 4, "6"),
+        ("[fail]", ["failed"] * 4, "6.000"),
     ],
 )
 async def test_words_in_the_prompt_end_some_or_all_jobs(api: Any, words: str, ends: list[str], refunded: str) -> None:
@@ -141,8 +227,8 @@ async def test_words_in_the_prompt_end_some_or_all_jobs(api: Any, words: str, en
     api.clock.advance(100)
     assert statuses(await job_set(api, created["id"])) == ends
     ledger = await api.ledger()
-    assert (ledger["charged_credits"], Decimal(ledger["refunded_credits"])) == ("0.240", Decimal(refunded))
-    assert Decimal(ledger["balance"]) == 100 - Decimal("0.240") + Decimal(refunded)
+    assert (ledger["charged_credits"], Decimal(ledger["refunded_credits"])) == ("6.000", Decimal(refunded))
+    assert Decimal(ledger["balance"]) == 100 - Decimal("6.000") + Decimal(refunded)
     assert ledger["requests"][0]["model"] == SOUL
 
 

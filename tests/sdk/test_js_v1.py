@@ -41,7 +41,7 @@ async def test_js_generate_stops_at_the_first_ended_job_of_a_batch(start: Any, j
     assert statuses[0] == "completed"
     assert statuses.count("completed") < 4
     (charge,) = sandbox.ledger.charges
-    assert str(charge.credits) == "0.240"
+    assert str(charge.credits) == "6.000"
 
 
 async def test_js_generate_passes_a_webhook_with_its_secret(start: Any, js_generate: Any) -> None:

@@ -115,11 +115,24 @@ class Account:
         self.credits -= characters.PRICE
         return character
 
-    def find(self, request_id: str, *, v1: bool = False) -> Generation:
-        """Return a generation of this account, or raise a 404. Each API version knows only its own generations."""
+    def find(self, request_id: str) -> Generation:
+        """Return a generation of this account, of v1 or v2, or raise a 404."""
         self.settle()
-        generation = self.generations.get(request_id)
-        if generation is None or bool(generation.model.job_type) is not v1:
+        if request_id not in self.generations:
+            raise errors.not_found()
+        return self.generations[request_id]
+
+    def find_request(self, request_id: str) -> Generation:
+        """Return a generation of v2, or raise a 404."""
+        generation = self.find(request_id)
+        if generation.job_outcomes:
+            raise errors.not_found()
+        return generation
+
+    def find_job_set(self, request_id: str) -> Generation:
+        """Return a generation of v1, or raise a 404."""
+        generation = self.find(request_id)
+        if not generation.job_outcomes or not self.settings.serve_job_sets:
             raise errors.not_found()
         return generation
 
@@ -134,7 +147,7 @@ class Account:
 
     def cancel(self, request_id: str) -> None:
         """Cancel a queued generation and refund it; raises ApiError if it has started."""
-        generation = self.find(request_id)
+        generation = self.find(request_id) if self.settings.v1_cancel else self.find_request(request_id)
         if generation.status(self._clock.now()) != "queued":
             raise errors.cancel_too_late()
         generation.canceled_at = self._clock.now()
@@ -144,7 +157,7 @@ class Account:
 
     def delete(self, request_id: str) -> Generation:
         """Delete the content of a generation that has ended; raises ApiError if it has not. Idempotent."""
-        generation = self.find(request_id)
+        generation = self.find_request(request_id)
         if not generation.finished(self._clock.now()):
             raise errors.not_finished()
         if generation.deleted_at is None:

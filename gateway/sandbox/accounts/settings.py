@@ -10,6 +10,7 @@ from gateway.sandbox.webhooks.signing import read_secrets
 ConcurrencyMode = Literal["queue", "legacy"]
 WebhookShape = Literal["flat", "envelope"]
 WebhookRetry = Literal["5xx", "until_2xx"]
+ReplayStatus = Literal["queued", "real"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,20 @@ class AccountSettings:
 
     honour_keys: bool = True
     """Whether idempotency keys have an effect."""
+
+    replay_status: ReplayStatus = "queued"
+    """The status in the response to a repeated idempotency key. As documented, `queued` only confirms the acceptance,
+    even if the request has ended; `real` is the present status with its files."""
+
+    serve_job_sets: bool = True
+    """Whether `GET /v1/job-sets/{id}` exists; otherwise it returns a 404, and only `/requests/{id}/status` has the
+    status of a job set."""
+
+    v1_cancel: bool = False
+    """Whether `/requests/{id}/cancel` cancels a queued job set. Higgsfield returns that URL; its effect is not known."""
+
+    v1_input_params: bool = True
+    """Whether a job set has `input_params`. Observed responses differ."""
 
     retention: int = 7 * 24 * 3600
     """How long output files are served, and the longest retention that a submission may ask for."""
@@ -101,6 +116,7 @@ _CHOICES = {
     "concurrency_mode": get_args(ConcurrencyMode),
     "webhook_shape": get_args(WebhookShape),
     "webhook_retry": get_args(WebhookRetry),
+    "replay_status": get_args(ReplayStatus),
 }
 
 

@@ -96,6 +96,17 @@ _SEEDANCE: dict[str, Schema] = {
     "resolution": _choice("480p", "720p", "1080p", "4k", default="720p"),
     "generate_audio": _flag(True),
 }
+_SEEDANCE_25: dict[str, Schema] = {
+    "prompt": _text(minLength=1),
+    "duration": _integer(4, 30, default=5),
+    "resolution": _choice("480p", "720p", "1080p", default="720p"),
+    "bitrate_mode": _choice("standard", "high", default="high"),
+    "output_format": _choice("mp4", "mov", default="mp4"),
+    "generate_audio": _flag(True),
+}
+_SEEDANCE_25_PRICE = (
+    "16:9 video without video input costs about $0.2056 per second at 480p, $0.4622 at 720p and $1.1372 at 1080p"
+)
 _SEEDANCE_FROM_REFERENCES = _closed(
     **_SEEDANCE,
     aspect_ratio=_choice(*_VIDEO_RATIOS, default="16:9"),
@@ -168,11 +179,9 @@ _SOUL_2 = _soul(
 _SOUL_CINEMA = _soul("1:1", seed=_integer(1, 1_000_000))
 
 
-def _hosted(
-    slug: str, price: str, operation: str, schema: Schema, *, metered: bool = False, listed: bool = True
-) -> Model:
+def _hosted(slug: str, price: str, operation: str, schema: Schema, **more: Any) -> Model:
     output: Any = "image" if operation.endswith("image") else "video"
-    return Model(slug, output, operation, "jsonschema", Decimal(price), schema, metered, listed)
+    return Model(slug, output, operation, "jsonschema", Decimal(price), schema, **more)
 
 
 def _own(slug: str, price: str, operation: str, schema: Schema, listed: bool = True) -> Model:
@@ -204,7 +213,40 @@ _ROWS = (
         "1.100",
         "reference-to-video",
         _SEEDANCE_FROM_REFERENCES,
-        metered=True,
+        pricing_description="1.100 credits per second of the finished video",
+    ),
+    _hosted(
+        "bytedance/seedance-2.5/text-to-video",
+        "7.395",
+        "text-to-video",
+        _closed("prompt", **_SEEDANCE_25, aspect_ratio=_choice(*_VIDEO_RATIOS, default="16:9")),
+        pricing_description=_SEEDANCE_25_PRICE,
+    ),
+    _hosted(
+        "kling-video/v3.0/std/text-to-video",
+        "2.016",
+        "text-to-video",
+        _open(
+            prompt=_text(),
+            duration=_integer(3, 15, default=5),
+            sound=_choice("on", "off", default="on"),
+            cfg_scale=_fraction(0.5),
+            aspect_ratio=_choice("16:9", "9:16", "1:1", default="16:9"),
+        ),
+        discount=Decimal(45),
+    ),
+    _hosted(
+        "kling-video/o3/video-edit",
+        "2.000",
+        "video-to-video",
+        _open(
+            "prompt",
+            "video_urls",
+            prompt=_text(maxLength=2500),
+            video_urls=_urls(1, 1),
+            image_urls=_urls(0, 4),
+            mode=_choice("std", "pro", "4k", default="pro"),
+        ),
     ),
     _hosted("kling-video/v2.5-turbo/pro/text-to-video", "0.700", "text-to-video", _open("prompt", **_KLING)),
     _hosted(
@@ -230,12 +272,27 @@ def _media(kind: str) -> Schema:
     return _open("type", kind, type=_choice(kind), **{kind: _url()})
 
 
-def _v1(path: str, job_type: str, price: str, output: Any, schema: Schema) -> Model:
-    operation = {"text2image_soul": "text-to-image", "image2video": "image-to-video"}.get(job_type, "speech-to-video")
-    return Model(f"v1/{path}", output, operation, "pydantic", Decimal(price), schema, listed=False, job_type=job_type)
+def _v1(path: str, job_type: str, operation: str, schema: Schema, parameter: str, **prices: str) -> Model:
+    output: Any = "image" if operation.endswith("image") else "video"
+    price_by = (parameter, {value.replace("_", "-"): Decimal(price) for value, price in prices.items()})
+    return Model(
+        f"v1/{path}",
+        output,
+        operation,
+        "pydantic",
+        Decimal(0),
+        schema,
+        price_by=price_by,
+        listed=False,
+        job_type=job_type,
+    )
 
 
-_V1_COMMON = {"seed": _nullable(_integer(0, 1_000_000)), "enhance_prompt": _flag(True)}
+_V1_SEED = _nullable(_integer(0, 1_000_000))
+_V1_COMMON = {"seed": _V1_SEED, "enhance_prompt": _flag(True)}
+_POPCORN_RATIOS = ("3:4", "2:3", "3:2", "9:16", "1:1", "4:3", "16:9")
+_MOST_KEYFRAMES = 8
+"""The largest `count` of keyframes. Higgsfield publishes none; this is the largest number of its v2 form, Popcorn."""
 _MOTIONS = _nullable(
     {"type": "array", "maxItems": 2, "items": _open("id", "strength", id=_uuid(), strength=_fraction(1))}
 )
@@ -243,8 +300,7 @@ _V1_ROWS = (
     _v1(
         "text2image/soul",
         "text2image_soul",
-        "0.060",
-        "image",
+        "text-to-image",
         _open(
             "prompt",
             "width_and_height",
@@ -259,12 +315,29 @@ _V1_ROWS = (
             image_reference=_nullable(_media("image_url")),
             **_V1_COMMON,
         ),
+        "quality",
+        **{"720p": "1.5", "1080p": "3"},
+    ),
+    _v1(
+        "text2image/keyframes",
+        "keyframes",
+        "text-to-image",
+        _open(
+            "prompt",
+            prompt=_text(),
+            aspect_ratio=_choice(*_POPCORN_RATIOS, default="3:4"),
+            count=_integer(1, _MOST_KEYFRAMES, default=1),
+            image_references={"type": "array", "maxItems": 8, "items": _media("image_url")},
+            quality=_choice("720p", "1600p", default="720p"),
+            seed=_nullable(_integer(1, 1_000_000)),
+        ),
+        "quality",
+        **{"720p": "1.5", "1600p": "3"},
     ),
     _v1(
         "image2video/dop",
         "image2video",
-        "1.300",
-        "video",
+        "image-to-video",
         _open(
             "model",
             "prompt",
@@ -276,12 +349,16 @@ _V1_ROWS = (
             motions=_MOTIONS,
             **_V1_COMMON,
         ),
+        "model",
+        dop_lite="0.4",
+        dop_turbo="1.3",
+        dop_standard="1.8",
+        dop_preview="1.8",
     ),
     _v1(
         "speak/higgsfield",
         "speak",
-        "0.800",
-        "video",
+        "speech-to-video",
         _open(
             "input_image",
             "input_audio",
@@ -291,13 +368,17 @@ _V1_ROWS = (
             prompt=_text(),
             quality=_choice("mid", "high", default="mid"),
             duration=_choice(5, 10, 15, default=5),
-            **_V1_COMMON,
+            **(_V1_COMMON | {"seed": _V1_SEED | {"default": 42}}),
         ),
+        "quality",
+        mid="2.2",
+        high="3.6",
     ),
 )
 
 V1_MODELS: dict[str, Model] = {row.slug: row for row in _V1_ROWS}
-"""The v1 models by slug. The job type of Speak is not known; the sandbox calls it `speak`."""
+"""The v1 models by slug, with the prices of 2025, when a credit cost 1/16 USD. Those of keyframes and of dop-preview
+are not known, and neither are the job types of Speak and keyframes, which the sandbox calls `speak` and `keyframes`."""
 
 MODELS: dict[str, Model] = {row.slug: row for row in _ROWS}
 """The v2 models by slug."""

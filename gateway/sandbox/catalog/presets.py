@@ -1,4 +1,7 @@
-"""Motions, the styles of both Soul versions, and presets, as data: a few of each."""
+"""Motions, the styles of both Soul versions, and presets, as data: a few of each.
+
+`preview_url` is a path here. The routes add the origin under which the client reaches the sandbox.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,14 @@ def _id(kind: str, name: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{kind} {name}"))
 
 
+PREVIEWS: dict[str, str] = {}
+"""The title of each preview by its path: a short video for a motion, a picture for a style or a preset."""
+
+
 def _preview(kind: str, name: str) -> str:
-    return f"https://previews.invalid/{kind}/{name.lower().replace(' ', '-')}.webp"
+    path = f"/media/previews/{kind}/{name.lower().replace(' ', '-')}.{'webm' if kind == 'motions' else 'png'}"
+    PREVIEWS[path] = name
+    return path
 
 
 def _motion(name: str, description: str, between: bool = False) -> Item:
@@ -36,6 +45,11 @@ def _style(kind: str, name: str, id: str = "") -> Item:
 
 def _presets(kind: str, *names: str) -> list[Item]:
     return [{"id": _id(kind, name), "name": name, "preview_url": _preview(kind, name)} for name in names]
+
+
+def served(items: list[Item], origin: str) -> list[Item]:
+    """Return items with absolute preview URLs."""
+    return [one | {"preview_url": origin + one["preview_url"]} for one in items]
 
 
 MOTIONS = [
@@ -62,6 +76,13 @@ SOUL_STYLES_2 = [
 ]
 PRESETS = {
     "higgsfield/genjutsu/restyle/v1.0": _presets("restyle", "Claymation", "Comic Book", "Oil Painting", "Pixel Art"),
-    "marketing-studio/image": _presets("studio", "Product On Marble", "Flat Lay", "Neon Shelf", "Morning Table"),
+    "marketing-studio/image": _presets(
+        "studio",
+        "Product On Marble",
+        "Flat Lay",
+        "Neon Shelf",
+        "Morning Table",
+        *[f"Look {n:02}" for n in range(1, 57)],
+    ),
 }
 """The presets by the slug of their model."""

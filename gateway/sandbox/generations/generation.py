@@ -109,34 +109,40 @@ class Generation:
         return self.finished(now) and self.status(now) != "completed"
 
 
-def describe(generation: Generation, clock: Clock, origin: str) -> dict[str, Any]:
-    """Return the API's RequestStatus object, with links to `origin`."""
-    now = clock.now()
-    status = generation.status(now)
+def receipt(generation: Generation, origin: str) -> dict[str, Any]:
+    """Return the response that only confirms the acceptance of a request, with links to `origin`."""
     own = f"{origin}/requests/{generation.request_id}"
-    body: dict[str, Any] = {
-        "status": status,
+    return {
+        "status": "queued",
         "request_id": generation.request_id,
         "status_url": f"{own}/status",
         "cancel_url": f"{own}/cancel",
     }
+
+
+def describe(generation: Generation, clock: Clock, origin: str) -> dict[str, Any]:
+    """Return the API's RequestStatus object, with links to `origin`."""
+    now = clock.now()
+    status = generation.status(now)
+    body = receipt(generation, origin) | {"status": status}
     if status == "failed":
         body["error"] = FAILURE
     if generation.expires_at is not None and generation.finished(now):
         body["expires_at"] = timestamp(clock, generation.expires_at)
     if status == "completed" and generation.deleted_at is None:
-        body |= _files(generation, origin)
+        body |= _files(generation, now, origin)
     return body
 
 
-def describe_job_set(generation: Generation, clock: Clock, origin: str) -> dict[str, Any]:
+def describe_job_set(generation: Generation, clock: Clock, origin: str, *, with_input: bool = True) -> dict[str, Any]:
     """Return v1's JobSet object. Each job has a status and results; the set has none."""
+    input_params = {"input_params": generation.model.with_defaults(generation.parameters)} if with_input else {}
     return {
         "id": generation.request_id,
         "type": generation.model.job_type,
         "created_at": timestamp(clock, generation.created_at),
         "jobs": [_job(generation, index, clock.now(), origin) for index in range(len(generation.job_outcomes))],
-        "input_params": generation.parameters,
+        **input_params,
     }
 
 
@@ -158,8 +164,9 @@ def _job(generation: Generation, index: int, now: float, origin: str) -> dict[st
     }
 
 
-def _files(generation: Generation, origin: str) -> dict[str, Any]:
+def _files(generation: Generation, now: float, origin: str) -> dict[str, Any]:
     folder = f"{origin}/media/{generation.request_id}"
     if generation.model.output_type == "video":
         return {"video": {"url": f"{folder}/0.webm"}}
-    return {"images": [{"url": f"{folder}/{index}.png"} for index in range(generation.outputs)]}
+    indexes = [index for index in range(generation.outputs) if generation.has_file(index, now)]
+    return {"images": [{"url": f"{folder}/{index}.png"} for index in indexes]}

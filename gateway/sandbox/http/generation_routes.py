@@ -12,7 +12,7 @@ from gateway.sandbox.accounts.account import Account, SubmitRequest
 from gateway.sandbox.catalog.model import Model
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.clock import timestamp
-from gateway.sandbox.generations.generation import describe
+from gateway.sandbox.generations.generation import describe, receipt
 from gateway.sandbox.generations.prompt_directives import read_directives
 from gateway.sandbox.http.call import CALL, Call
 from gateway.sandbox.state import SandboxState
@@ -53,10 +53,12 @@ class GenerationRoutes:
             origin=origin_of(request),
         )
         call.generation, call.created = account.submit(submission)
+        if not call.created and account.settings.replay_status == "queued":
+            return web.json_response(receipt(call.generation, origin_of(request)))
         return web.json_response(describe(call.generation, self._state.clock, origin_of(request)))
 
     async def status(self, request: web.Request) -> web.Response:
-        """Return the status of a generation."""
+        """Return the status of a generation. A job set of v1 has the same form here: one status and one list of files."""
         call, account = called(request)
         generation = account.find(call.request_id)
         return web.json_response(describe(generation, self._state.clock, origin_of(request)))

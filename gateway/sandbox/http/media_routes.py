@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from gateway.sandbox.catalog.presets import PREVIEWS
 from gateway.sandbox.generations.generation import Generation
 from gateway.sandbox.http.fault_responses import apply_fault
 from gateway.sandbox.state import SandboxState
@@ -18,6 +19,7 @@ _RANGE = re.compile(r"bytes=([0-9]{1,15})-")
 _NAME = re.compile(r"([0-9]{1,3})(\.min)?\.(png|webm)")
 _EXAMPLES = {"portrait.png": "image/png", "speech.wav": "audio/wav"}
 
+_PREVIEW_SIZE = (192, 108)
 _KEPT = 64
 """The number of rendered files in the cache. Older files are rendered again when they are requested."""
 
@@ -26,7 +28,7 @@ class MediaRoutes:
     """`/media/{request}/{index}.png|webm`, without credentials, like the storage of the real service.
 
     `.min` before the suffix is the smaller file of v1. `/media/examples/portrait.png` and `speech.wav` are example
-    inputs.
+    inputs. `/media/previews/...` are the previews of motions, styles and presets.
     """
 
     def __init__(self, state: SandboxState) -> None:
@@ -36,6 +38,7 @@ class MediaRoutes:
     def routes(self) -> list[web.AbstractRouteDef]:
         return [
             web.get("/media/examples/{name}", self.example),
+            web.get("/media/previews/{kind}/{name}", self.preview),
             web.get("/media/{request_id}/{name}", self.download),
         ]
 
@@ -46,6 +49,14 @@ class MediaRoutes:
             raise web.HTTPNotFound
         content = await self._rendered_or_501(request.path, _example(name))
         return web.Response(body=content, content_type=_EXAMPLES[name])
+
+    async def preview(self, request: web.Request) -> web.Response:
+        """Return the preview of a motion, a style or a preset."""
+        if request.path not in PREVIEWS:
+            raise web.HTTPNotFound
+        video = request.path.endswith(".webm")
+        content = await self._rendered_or_501(request.path, _preview(PREVIEWS[request.path], video=video))
+        return _part(request, content, "video/webm" if video else "image/png")
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Return an output file, or a byte range of it, unless a fault is planned."""
@@ -109,6 +120,16 @@ def _example(name: str) -> Callable[[], bytes]:
         from gateway.sandbox.media.render import Canvas, render_png
 
         return render_png(Canvas(720, 960, "a person speaking", name))
+
+    return make
+
+
+def _preview(title: str, *, video: bool) -> Callable[[], bytes]:
+    def make() -> bytes:
+        from gateway.sandbox.media.render import Canvas, render_png, render_webm
+
+        canvas = Canvas(*_PREVIEW_SIZE, title, "preview")
+        return render_webm(canvas) if video else render_png(canvas)
 
     return make
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2, Item
+from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2, Item, served
+from gateway.sandbox.http.generation_routes import origin_of
 
 _STUDIO = "marketing-studio/image"
+_USUAL_PAGE = 50
 
 
 class PresetRoutes:
@@ -24,28 +24,43 @@ class PresetRoutes:
             web.get("/models/{model:.+}/presets", self.presets, name="presets", allow_head=False),
         ]
 
-    async def motions(self, _: web.Request) -> web.Response:
+    async def motions(self, request: web.Request) -> web.Response:
         """Return the motions as a bare array, as v1 does."""
-        return web.json_response(MOTIONS)
+        return web.json_response(served(MOTIONS, origin_of(request)))
 
-    async def styles(self, _: web.Request) -> web.Response:
+    async def styles(self, request: web.Request) -> web.Response:
         """Return the styles of Soul 1."""
-        return web.json_response(SOUL_STYLES_1)
+        return web.json_response(served(SOUL_STYLES_1, origin_of(request)))
 
-    async def styles_2(self, _: web.Request) -> web.Response:
+    async def styles_2(self, request: web.Request) -> web.Response:
         """Return the styles of Soul 2."""
-        return web.json_response(SOUL_STYLES_2)
+        return web.json_response(served(SOUL_STYLES_2, origin_of(request)))
 
     async def presets(self, request: web.Request) -> web.Response:
         """Return the presets of a model. Those of the marketing studio have a path of their own."""
         model = request.match_info["model"]
         if model not in PRESETS or model == _STUDIO:
             raise errors.model_not_found()
-        return web.json_response({"model": model, "items": PRESETS[model]})
+        return web.json_response({"model": model, "items": served(PRESETS[model], origin_of(request))})
 
     async def studio_presets(self, request: web.Request) -> web.Response:
-        """Return the presets of the marketing studio whose names contain `search`, at most `size`."""
-        search, size = request.query.get("search", "").lower(), request.query.get("size", "")
-        found: list[Item] = [one for one in PRESETS[_STUDIO] if search in one["name"].lower()]
-        answer: dict[str, Any] = {"items": found[: int(size)] if size.isdecimal() else found}
-        return web.json_response(answer)
+        """Return a page of the marketing studio's presets whose names contain `search`.
+
+        `cursor` is the number in the response to the request for the previous page; it is null after the last page.
+        """
+        search = request.query.get("search", "").lower()
+        found = [one for one in served(PRESETS[_STUDIO], origin_of(request)) if search in one["name"].lower()]
+        size, start = _number(request, "size", _USUAL_PAGE), _number(request, "cursor", 0)
+        end = start + size
+        page = {"items": [_studio(one) for one in found[start:end]], "total": len(found)}
+        return web.json_response(page | {"cursor": end if end < len(found) else None})
+
+
+def _studio(item: Item) -> Item:
+    """Return a preset in the form of the marketing studio, which names its preview differently."""
+    return {"id": item["id"], "type": "ads", "name": item["name"], "cover_image": {"url": item["preview_url"]}}
+
+
+def _number(request: web.Request, name: str, usual: int) -> int:
+    text = request.query.get(name, "")
+    return int(text) if text.isdecimal() and text.isascii() else usual

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from gateway.sandbox import errors
@@ -16,7 +14,6 @@ from gateway.sandbox.schema import Schema, Violation, violations
 from gateway.sandbox.state import SandboxState
 from gateway.sandbox.webhooks.payload import check_webhook
 
-_MOST_JOBS = 4
 _WEBHOOK: Schema = {
     "type": ["object", "null"],
     "properties": {"url": {"type": "string"}, "secret": {"type": "string"}},
@@ -49,7 +46,7 @@ class JobSetRoutes:
             raise errors.as_pydantic(wrong)
         check_webhook(call.webhook, strict=account.settings.strict_webhooks)
         directives = read_directives(call.prompt or "")
-        usual = [self._state.random_faults.outcome() for _ in range(min(model.outputs(parameters), _MOST_JOBS))]
+        usual = [self._state.random_faults.outcome() for _ in range(model.outputs(parameters))]
         outcomes = tuple(directives.job_outcomes(usual))
         submission = SubmitRequest(
             model=model,
@@ -67,13 +64,14 @@ class JobSetRoutes:
     async def status(self, request: web.Request) -> web.Response:
         """Return the job set with the status of each job."""
         call, account = called(request)
-        call.generation = account.find(call.request_id, v1=True)
+        call.generation = account.find_job_set(call.request_id)
         return self._answer(request)
 
     def _answer(self, request: web.Request) -> web.Response:
-        call, _ = called(request)
+        call, account = called(request)
         assert call.generation is not None
-        content: dict[str, Any] = describe_job_set(call.generation, self._state.clock, origin_of(request))
+        with_input = account.settings.v1_input_params
+        content = describe_job_set(call.generation, self._state.clock, origin_of(request), with_input=with_input)
         return web.json_response(content)
 
 

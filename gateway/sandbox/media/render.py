@@ -50,7 +50,7 @@ def image_size(parameters: Mapping[str, Any]) -> tuple[int, int]:
         width, _, height = str(parameters["width_and_height"]).partition("x")
         return int(width), int(height)
     across, down = _ratio(parameters)
-    resolution = str(parameters.get("resolution", "1k")).lower()
+    resolution = str(parameters.get("resolution", parameters.get("quality", "1k"))).lower()
     if resolution.endswith("p"):
         unit = int(resolution[:-1]) / min(across, down)
     else:

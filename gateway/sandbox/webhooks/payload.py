@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.sandbox import errors
-from gateway.sandbox.accounts.settings import WebhookShape
+from gateway.sandbox.accounts.settings import AccountSettings
 from gateway.sandbox.clock import Clock
 from gateway.sandbox.generations.generation import Generation, describe, describe_job_set
 
@@ -30,12 +30,12 @@ def check_webhook(url: str | None, *, strict: bool) -> None:
         raise errors.webhook_url_refused("must resolve to a public address")
 
 
-def payload(generation: Generation, clock: Clock, shape: WebhookShape) -> dict[str, Any]:
-    """Return the payload for a generation that has ended. For v1 it is the job set: the real payload is not known."""
+def payload(generation: Generation, clock: Clock, settings: AccountSettings) -> dict[str, Any]:
+    """Return the payload for a generation that has ended. For v1 it is the job set, as a GET returns it."""
     if generation.job_outcomes:
-        return describe_job_set(generation, clock, generation.origin)
+        return describe_job_set(generation, clock, generation.origin, with_input=settings.v1_input_params)
     status = describe(generation, clock, generation.origin)
-    if shape == "flat":
+    if settings.webhook_shape == "flat":
         return status
     files: dict[str, Any] = {name: status[name] for name in ("images", "video") if name in status}
     if "video" in files:

@@ -146,7 +146,7 @@ class WebhookSender:
         if self._state.random_faults.drops_webhook(settings.webhook_loss) or fault.kind == "lose":
             self._state.ledger.lost_webhooks.append(generation.request_id)
             return None
-        body = _body(payload(generation, self._clock, settings.webhook_shape), fault)
+        body = _body(payload(generation, self._clock, settings), fault)
         webhook_id = f"msg_{uuid.uuid4().hex}"
         return WebhookDelivery(account, generation, url, webhook_id, body, fault, due_at=self._clock.now())
 
