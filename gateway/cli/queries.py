@@ -95,7 +95,8 @@ def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
         print_json(answer)
     elif answer.HasField("cost"):
         usd = f" ({answer.cost.usd} USD)" if answer.cost.usd else ""
-        echo(f"{answer.cost.credits} credits{usd}")
+        discount = f", {answer.discount.percentage} % off the list price" if answer.discount.percentage else ""
+        echo(f"{answer.cost.credits} credits{usd}{discount}")
     else:
         echo(answer.description or "the price depends on what is generated")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from gateway.generations.model import Generation, Moment, State, Steady
+from gateway.generations.model import Generation, Moment, Source, State, Steady
 
 WAIT_AT_MOST = 86_400.0
 """Seconds that a generation may wait unsent if its caller set no start_timeout."""
@@ -138,6 +138,12 @@ def resolvable_periods(generation: Generation, rules: Rules) -> list[tuple[Stead
 def resolvable_until(generation: Generation, rules: Rules) -> Steady:
     """Return the steady time until which an UNCERTAIN generation may still be resolved."""
     return Steady(max(since + seconds for since, seconds in resolvable_periods(generation, rules)))
+
+
+def is_unverified(generation: Generation) -> bool:
+    """Return whether it may be past QUEUED already: it is known only from a repeat, or from an unusual response."""
+    unusual = generation.sends > 1 or generation.upstream_status != "queued"
+    return generation.state is State.QUEUED and generation.source is Source.SUBMIT and unusual
 
 
 def cancels_late_start(generation: Generation) -> bool:

@@ -212,7 +212,8 @@ class Follower:
         if entry is None:
             return now.steady
         if not entry.poll_at:
-            entry.poll_at = now.steady + (0.0 if due_steps.wants_cancel(generation) else self._gap(generation, 0))
+            at_once = due_steps.wants_cancel(generation) or due_steps.is_unverified(generation)
+            entry.poll_at = now.steady + (0.0 if at_once else self._gap(generation, 0))
             self._plan_look(entry)
         at = min(entry.poll_at, entry.look_at) if generation.state is State.QUEUED else entry.poll_at
         if not due_steps.cancels_late_start(generation):

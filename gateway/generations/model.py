@@ -281,7 +281,7 @@ class Generation:
 
     @property
     def cancelable(self) -> bool:
-        """Whether a cancel may succeed."""
+        """Whether a cancel is expected to succeed. That of a job set of v1 is undocumented, although it is tried."""
         return self.state is State.PENDING or (self.state is State.QUEUED and self.spec.api == "v2")
 
     def evolve(self, moment: Moment, **changes: Unpack[Changes]) -> "Generation":

@@ -35,6 +35,7 @@ from gateway.generations.state import (
     Refused,
     Unsent,
     advance,
+    receipt,
     step,
 )
 from gateway.generations.store_backoff import until_stored
@@ -165,7 +166,7 @@ class Sender:
         assert marker is not None
         match outcome:
             case Took(report):
-                return Accepted(report)
+                return Accepted(receipt(report))
             case NotTaken(failure, again=True):
                 pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause
                 if generation.ambiguous and not outcome.reached:

@@ -64,6 +64,7 @@ MOST_WAITING_BYTES = 64 * 1024 * 1024
 
 ESTIMATE_REFUSALS = (
     Reason.INPUT_REFUSED, Reason.MODEL_UNKNOWN, Reason.MODEL_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED,
+    Reason.INSUFFICIENT_CREDITS,
 )  # fmt: skip
 """The reasons with which Higgsfield may refuse an estimate; EstimateGeneration documents them."""
 
@@ -221,7 +222,7 @@ class Generations:
         generation = await self.get(tenant, generation_id)
         if generation.state is State.PENDING:
             generation = await self._cancel_pending(generation)
-        if generation.state is State.QUEUED and generation.cancelable:
+        if generation.state is State.QUEUED:
             generation = await self._cancel_queued(generation)
         if generation.state is State.CANCELED:
             return generation
@@ -424,8 +425,8 @@ def _why_not(generation: Generation) -> str:
         return f"it is not known whether Higgsfield runs it{wish}"
     if generation.done:
         return f"it has ended already: {generation.state.name}"
-    if generation.spec.api == "v1":
-        return "Higgsfield cannot cancel what went to its v1 API"
+    if generation.state is State.QUEUED and generation.spec.api == "v1":
+        return "Higgsfield did not cancel it, and documents no cancel call for its v1 API"
     if generation.state is State.QUEUED:
         return "Higgsfield did not cancel it"
     return "it is running: too late to cancel"

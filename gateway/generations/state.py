@@ -8,7 +8,7 @@ attempt; an acceptance always counts, however late.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -50,7 +50,10 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Higgsfield has a request for it, known from the response to a POST or from a webhook. It counts at any time."""
+    """Higgsfield has a request for it, known from the response to a POST or from a webhook. It counts at any time.
+
+    The response to a POST is only a `receipt`.
+    """
 
     report: StatusReport
     source: Source = Source.SUBMIT
@@ -58,7 +61,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Higgsfield refused a POST in the documented form. `final`: it can never accept the same bytes."""
+    """Higgsfield refused a POST in the documented form. `final`: the idempotency key belongs to other content."""
 
     marker: Marker
     failure: Failure
@@ -462,10 +465,22 @@ def _outputs(before: tuple[Output, ...], reported: tuple[Output, ...], *, over: 
     A job that is missing in the report stays as it was; at the end of the generation it is dropped.
     """
     if not all(output.job for output in (*before, *reported)):
-        return reported or before
+        return reported or tuple(output for output in before if output.state.ended or not over)
     new = {output.job: output for output in reported}
     kept = {old.job: old if old.state.ended else new.pop(old.job, None if over else old) for old in before}
     return tuple(output for output in (*kept.values(), *(new[job] for job in new if job not in kept)) if output)
+
+
+def receipt(report: StatusReport) -> StatusReport:
+    """Return what the response to a POST proves: the request and its jobs exist. Its status is only kept as a word.
+
+    The response to a repeat can say `queued` long after the end, so only a status call counts (upstream-additions.md
+    A).
+    """
+    jobs = (replace(output, state=State.QUEUED, url="", preview_url="", content_type="") for output in report.outputs)
+    outputs = tuple(output for output in jobs if output.job)
+    proven = replace(report, state=State.QUEUED, outputs=outputs, failure=None, expire_time=None)
+    return proven if proven == report else replace(proven, other_results=report.response)
 
 
 def _progress(generation: Generation, report: StatusReport, state: State, moment: Moment) -> Changes:

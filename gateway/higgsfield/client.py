@@ -18,7 +18,6 @@ from gateway import failpoints
 from gateway.errors import GatewayError, Reason, Violation, upstream_unavailable
 from gateway.generations.inputs import Input, only_v1
 from gateway.generations.model import (
-    Api,
     Generation,
     GenerationId,
     InputKind,
@@ -57,6 +56,8 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 _REQUEST_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 REFERENCES = "/v1/custom-references"
 OnCall = Callable[[GenerationId, UpstreamCall], None]
+NOT_SERVED = (404, 405)
+"""The statuses of a path or an id that Higgsfield does not serve."""
 UPLOAD_REFUSALS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED})
 LAST_LOOK = 0.05
 """Seconds for a last read of the socket after the timeout: a response may be there if the event loop stalled."""
@@ -161,11 +162,10 @@ class HiggsfieldClient:
         except httpx.TransportError as error:
             return judge_submission_error(error)
         if 200 <= answer.status < 300:
-            api: Api = "v1" if request.path.startswith("/v1/") else "v2"
-            report = self._read(answer, api)
+            report = self._read_receipt(answer, v1=request.path.startswith("/v1/"))
             if report is not None:
                 return Took(report)
-            named = read_request_id(answer.body, "id" if api == "v1" else "request_id")
+            named = read_request_id(answer.body) or read_request_id(answer.body, "id")
             return NoAnswer(unresolved(answer, self._credentials.secrets), whole=False, request_id=named)
         return judge_submission(answer, request.kind, self._credentials.secrets)
 
@@ -174,15 +174,27 @@ class HiggsfieldClient:
         return await self.look_up(generation, generation.request_id)
 
     async def look_up(self, generation: Generation, request_id: str) -> StatusReport | None:
-        """Return the status of any request, by the API of the generation; None for a 404. Raises GatewayError."""
-        api = generation.spec.api
-        path = self._request_path(request_id, "/status") if api == "v2" else f"/v1/job-sets/{_plain_id(request_id)}"
-        answer = await self._ask("GET", path, name="status call", about=generation.id)
+        """Return the status of any request, by the API of the generation; None for a 404. Raises GatewayError.
+
+        A job set of v1 is also looked for under the path of v2 if v1 does not serve it (upstream-additions.md B).
+        """
+        read = read_status
+        path = self._request_path(request_id, "/status")
+        if generation.spec.api == "v2":
+            answer = await self._ask("GET", path, name="status call", about=generation.id)
+        else:
+            job_set = f"/v1/job-sets/{_plain_id(request_id)}"
+            answer = await self._ask("GET", job_set, name="status call", about=generation.id)
+            if answer.status in NOT_SERVED:
+                # Job sets were observed there as well, but without the status of each job.
+                answer = await self._ask("GET", path, name="status call", about=generation.id)
+            else:
+                read = read_job_set
         if answer.status == 404 and documented(answer) is not None:
             return None  # Higgsfield's own 404; that of an intermediary proves nothing
         if answer.status != 200:
             raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
-        report = self._read(answer, api)
+        report = read(answer.body, answer.correlation_id, self._credentials.secrets)
         if report is None or report.request_id != request_id:
             raise upstream_unavailable("Higgsfield's status response could not be read")
         return report
@@ -200,7 +212,7 @@ class HiggsfieldClient:
         await self.cancel_request(generation, generation.request_id)
 
     async def cancel_request(self, generation: Generation, request_id: str) -> None:
-        """Ask Higgsfield to cancel a v2 request of the account. Raises GatewayError for 429 or no response."""
+        """Ask Higgsfield to cancel a request of the account. Raises GatewayError for 429 or no response."""
         path = self._request_path(request_id, "/cancel")
         answer = await self._ask("POST", path, name="cancel call", about=generation.id)
         if answer.status == 429:
@@ -389,9 +401,16 @@ class HiggsfieldClient:
         self._last_date = date
         self._dated(_wall(moment(date)))
 
-    def _read(self, answer: Answer, api: Api) -> StatusReport | None:
-        read = read_job_set if api == "v1" else read_status
-        return read(answer.body, answer.correlation_id, self._credentials.secrets)
+    def _read_receipt(self, answer: Answer, *, v1: bool) -> StatusReport | None:
+        """Parse the response to a submission: a request, or a job set.
+
+        Some paths of v2 were documented with a job set as well, which is followed as a request (upstream-additions.md
+        B). There only jobs show that an id is that of a set.
+        """
+        secrets = self._credentials.secrets
+        request = read_status(answer.body, answer.correlation_id, secrets)
+        job_set = read_job_set(answer.body, answer.correlation_id, secrets) if request is None else None
+        return job_set if job_set is not None and (v1 or job_set.outputs) else request
 
     def _request_path(self, request_id: str, tail: str) -> str:
         return f"/requests/{_plain_id(request_id)}{tail}"

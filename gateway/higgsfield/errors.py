@@ -18,6 +18,8 @@ from gateway.higgsfield.redact import redacted
 
 CONCURRENCY_TEXT = "maximum number of concurrent requests"
 """The text of the only 400 that means "retry later" (upstream.md 6.1)."""
+KEY_TEXT = "idempotency-key"
+"""The text of the 422 for a key that belongs to other content (upstream-additions.md A)."""
 LONGEST_PAUSE = 300.0
 CERTAIN_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -86,7 +88,8 @@ def judge_submission(
     failure = refusal(answer, content, input_kind, secrets, reasons)
     if failure.reason is Reason.UPSTREAM_SATURATED:
         return NotTaken(failure, again=True, pause=answer.retry_after)
-    return NotTaken(failure, final=answer.status == 422, account=answer.status == 401)
+    mismatch = answer.status == 422 and KEY_TEXT in str(content.get("detail")).lower()
+    return NotTaken(failure, final=mismatch, account=answer.status == 401)
 
 
 def judge_submission_error(error: httpx.TransportError) -> NotTaken | NoAnswer:

@@ -77,7 +77,7 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
 def read_job_set_id(body: bytes, known: str) -> str | None:
     """Return the id of the job set that a webhook names, or `known` if it names none; None if both are missing.
 
-    The body of v1 webhooks is not documented. It is probably a job set, at the top level or nested.
+    The body is a job set (upstream-additions.md F), which is also found nested in another object.
     """
     content = parse_object(body)
     for part in _objects(content):

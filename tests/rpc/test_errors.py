@@ -519,6 +519,7 @@ ROWS = [
     Row("submit: full, known before", "UPSTREAM_SATURATED", "SubmitGeneration", saturated_before, again="stored",
         alone=True),
     estimating("401", "UPSTREAM_CREDENTIALS_REFUSED", status=401, body={"detail": SECRET_TEXT}),
+    estimating("403", "INSUFFICIENT_CREDITS", status=403, body={"detail": "not_enough_credits"}),
     estimating("404", "MODEL_UNKNOWN", status=404, body={"detail": "model_not_found"}),
     estimating("422", "INPUT_REFUSED", "input.soul.character_id", status=422, body={"detail": UNPROCESSABLE}),
     estimating("423", "MODEL_UNAVAILABLE", status=423, body={"detail": "blocked"}),

@@ -52,8 +52,24 @@ async def test_a_price_description_has_its_secrets_removed(running: Running, grp
 
 
 @pytest.mark.parametrize("status", [402, 403])
-async def test_an_estimate_without_credits_is_unavailable(running: Running, status: int) -> None:
+async def test_an_estimate_refused_for_lack_of_credits_is_reported_like_a_submission(
+    running: Running, status: int
+) -> None:
     running.plan(on="estimate", status=status, body={"detail": "not_enough_credits"})
     with pytest.raises(RpcFailure) as raised:
         await estimate(running.grpc, soul("a fox"))
-    assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert (raised.value.code, raised.value.reason) == ("RESOURCE_EXHAUSTED", "INSUFFICIENT_CREDITS")
+
+
+async def test_a_discount_is_reported_beside_the_net_price(running: Running, client: Transport) -> None:
+    answer = await estimate(client, model("kling-video/v3.0/std/text-to-video", {"prompt": "a fox"}, "k"))
+    assert (answer.cost.credits, answer.cost.usd) == ("5.544", "0.347")
+    assert answer.discount.percentage == "45.00"
+    assert (answer.discount.amount.credits, answer.discount.amount.usd) == ("4.536", "0.284")
+
+
+@pytest.mark.parametrize("discount", [None, "45%", [1], {"percentage": {}}])
+async def test_an_unreadable_discount_hides_no_price(running: Running, discount: object) -> None:
+    running.plan(on="estimate", patch={"discount": discount})
+    answer = await estimate(running.grpc, soul("a fox"))
+    assert (answer.cost.credits, answer.HasField("discount")) == ("0.050", False)

@@ -192,7 +192,25 @@ async def cancel(running: Running, generation_id: str) -> Generation:
     return answer.generation
 
 
-async def test_a_queued_v1_generation_cannot_be_canceled(running: Running, client: Transport) -> None:
+async def test_a_queued_v1_generation_is_canceled_if_higgsfield_does(start: Start) -> None:
+    running = await start(v1_cancel=True)
+    queued = await running.submit(sized("a fox"))
+    canceled = await cancel(running, queued.id)
+    assert (name_of(canceled), states(canceled)) == ("CANCELED", ["CANCELED"] * 4)
+    assert len(running.ledger.refunds) == 1
+
+
+async def test_a_job_set_is_followed_where_v1_does_not_serve_it(start: Start) -> None:
+    running = await start(serve_job_sets=False)
+    submitted = await running.submit(sized("a fox"))
+    ended = await running.finish(submitted.id)
+    assert (name_of(ended), states(ended)) == ("COMPLETED", ["COMPLETED"] * 4)
+    assert len({output.url for output in ended.outputs}) == 4
+
+
+async def test_a_queued_v1_generation_is_not_canceled_if_higgsfield_does_not(
+    running: Running, client: Transport
+) -> None:
     queued = await running.submit(sized("a fox"))
     with pytest.raises(RpcFailure) as raised:
         await client.call("CancelGeneration", pb.CancelGenerationRequest(id=queued.id))
@@ -201,7 +219,7 @@ async def test_a_queued_v1_generation_cannot_be_canceled(running: Running, clien
     assert "v1" in failure.message
     (violation,) = failure.detail(PreconditionFailure).violations
     assert (violation.subject, violation.description) == ("QUEUED", failure.message)
-    assert running.ledger.cancels == []
+    assert [one.outcome for one in running.ledger.cancels] == ["404"]
     assert name_of(await running.get(queued.id)) == "QUEUED"
 
 
@@ -221,7 +239,7 @@ async def test_a_cancel_during_a_v1_submission_is_refused_on_acceptance(running:
     with pytest.raises(RpcFailure) as raised:
         await cancel(running, stored.id)
     assert (raised.value.reason, raised.value.failure.metadata["state"]) == ("NOT_CANCELABLE", "QUEUED")
-    assert running.ledger.cancels == []
+    assert [one.outcome for one in running.ledger.cancels] == ["404"]
     assert name_of(await running.finish(stored.id)) == "COMPLETED"
 
 

@@ -58,7 +58,7 @@ class GenerationRoutes:
         return web.json_response(describe(call.generation, self._state.clock, origin_of(request)))
 
     async def status(self, request: web.Request) -> web.Response:
-        """Return the status of a generation. A job set of v1 has the same form here: one status and one list of files."""
+        """Return the status of a generation. A job set of v1 has the same form here: one status for all its jobs."""
         call, account = called(request)
         generation = account.find(call.request_id)
         return web.json_response(describe(generation, self._state.clock, origin_of(request)))

@@ -29,7 +29,7 @@ def answer(
         (402, Reason.INSUFFICIENT_CREDITS, False, False),
         (403, Reason.INSUFFICIENT_CREDITS, False, False),
         (404, Reason.MODEL_UNKNOWN, False, False),
-        (422, Reason.INPUT_REFUSED, True, False),
+        (422, Reason.INPUT_REFUSED, False, False),
         (423, Reason.MODEL_UNAVAILABLE, False, False),
     ],
 )
@@ -37,6 +37,13 @@ def test_documented_refusals_are_certain(status: int, reason: Reason, final: boo
     judged = judge_submission(answer(status), InputKind.MODEL, ())
     assert isinstance(judged, NotTaken)
     assert (judged.failure.reason, judged.final, judged.account, judged.again) == (reason, final, account, False)
+
+
+@pytest.mark.parametrize("detail", ["Idempotency-Key was used before", "the idempotency-KEY has other parameters"])
+def test_a_422_that_names_the_key_ends_repeats(detail: str) -> None:
+    judged = judge_submission(answer(422, json.dumps({"detail": detail}).encode()), InputKind.MODEL, ())
+    assert isinstance(judged, NotTaken)
+    assert judged.final
 
 
 def test_a_full_queue_is_certain_and_retried() -> None:

@@ -23,7 +23,17 @@ from gateway.generations.inputs import (
     only_v1,
     violations,
 )
-from gateway.generations.model import Generation, InputKind, MediaKind, Moment, Source, Spec, State
+from gateway.generations.model import (
+    Generation,
+    InputKind,
+    MediaKind,
+    Moment,
+    Output,
+    Source,
+    Spec,
+    State,
+    StatusReport,
+)
 from gateway.generations.ports import NoAnswer, NotTaken, Took, WebhookAddress
 from gateway.generations.state import Accepted, Reported, advance
 from gateway.higgsfield import v1
@@ -411,6 +421,57 @@ async def test_a_job_set_is_submitted_and_polled_to_its_end(given: Input) -> Non
         assert await client.look_up(one, str(uuid4())) is None
         summary = sandbox.ledger.summary()
         assert (summary["charge_count"], summary["refund_count"], summary["foreign_headers"]) == (1, 0, {})
+
+
+@pytest.mark.parametrize("refusal", [{}, {"on": "status", "status": 405, "body": {"detail": "Method Not Allowed"}}])
+async def test_a_job_set_that_v1_does_not_serve_is_read_as_a_request(refusal: dict[str, Any]) -> None:
+    quick = {"queue_seconds": 0.0, "image_seconds": 0.0, "serve_job_sets": bool(refusal)}
+    async with higgsfield(**quick) as (sandbox, client):
+        outcome = await submit(client, SIZED)
+        assert isinstance(outcome, Took)
+        one = of_v1(outcome.report.request_id, client.account)
+        if refusal:
+            sandbox.state.plan.add([Fault.parse(refusal)])
+        report = await client.status(one)
+        assert report is not None
+        assert (report.request_id, report.state, len(report.outputs)) == (one.request_id, State.COMPLETED, 4)
+        assert await client.look_up(one, str(uuid4())) is None
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.COMPLETED])
+def test_a_status_without_jobs_leaves_no_unfinished_output(state: State) -> None:
+    spec = Spec("g", "t", v1.SOUL, "v1", "a", "", b"", {}, "k", 0.0, 0.0)
+    jobs = read_job_set(job_set(job(Q, 0), job(Q, 1)), "")
+    assert jobs is not None
+    running = advance(Generation(spec, sends=1), Accepted(jobs), Moment(0.0, 0.0))
+    assert running is not None
+    files = (
+        (Output(State.COMPLETED, MediaKind.IMAGE, "https://files.example/1.png"),) if state is State.COMPLETED else ()
+    )
+    ended = advance(running, Reported(StatusReport(ID, "word", state, files), Source.POLL), Moment(1.0, 1.0))
+    assert ended is not None
+    assert (ended.state, ended.outputs) == (state, files)
+
+
+async def test_a_job_set_on_a_path_of_v2_is_followed_as_a_request() -> None:
+    async with higgsfield(queue_seconds=0.0, image_seconds=0.0) as (sandbox, client):
+        body = job_set(job(Q, 0)).decode()
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
+        outcome = await submit(client)
+        assert isinstance(outcome, Took)
+        assert (outcome.report.request_id, outcome.report.state) == (ID, State.QUEUED)
+        for other in ({"id": ID}, {"id": ID, "jobs": []}):
+            sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": json.dumps(other)})])
+            assert isinstance(await submit(client), NoAnswer)
+
+
+@pytest.mark.parametrize("left_out", ["type", "input_params", "created_at"])
+def test_optional_fields_of_a_job_set_may_be_missing(left_out: str) -> None:
+    whole = json.loads(job_set(job(Q), type="text2image_soul", created_at="2026-05-27T00:00:00Z", input_params={}))
+    del whole[left_out]
+    report = read_job_set(json.dumps(whole).encode(), "")
+    assert report is not None
+    assert (report.request_id, report.state) == (ID, State.QUEUED)
 
 
 @pytest.mark.parametrize("given", [SIZED, SEVERAL, SPEAK])

@@ -23,6 +23,177 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// The kind of source from which the gateway knows a model.
+type ModelOrigin int32
+
+const (
+	// Not set by the gateway.
+	ModelOrigin_MODEL_ORIGIN_UNSPECIFIED ModelOrigin = 0
+	// Higgsfield lists the model to this account, or has listed it.
+	ModelOrigin_MODEL_ORIGIN_LIVE ModelOrigin = 1
+	// The gateway's built-in list, from Higgsfield's documentation.
+	ModelOrigin_MODEL_ORIGIN_BUILT_IN ModelOrigin = 2
+	// The gateway's built-in list, from notes of users. Higgsfield does not document the model.
+	ModelOrigin_MODEL_ORIGIN_COMMUNITY ModelOrigin = 3
+)
+
+// Enum value maps for ModelOrigin.
+var (
+	ModelOrigin_name = map[int32]string{
+		0: "MODEL_ORIGIN_UNSPECIFIED",
+		1: "MODEL_ORIGIN_LIVE",
+		2: "MODEL_ORIGIN_BUILT_IN",
+		3: "MODEL_ORIGIN_COMMUNITY",
+	}
+	ModelOrigin_value = map[string]int32{
+		"MODEL_ORIGIN_UNSPECIFIED": 0,
+		"MODEL_ORIGIN_LIVE":        1,
+		"MODEL_ORIGIN_BUILT_IN":    2,
+		"MODEL_ORIGIN_COMMUNITY":   3,
+	}
+)
+
+func (x ModelOrigin) Enum() *ModelOrigin {
+	p := new(ModelOrigin)
+	*p = x
+	return p
+}
+
+func (x ModelOrigin) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ModelOrigin) Descriptor() protoreflect.EnumDescriptor {
+	return file_hfgateway_v1_catalog_service_proto_enumTypes[0].Descriptor()
+}
+
+func (ModelOrigin) Type() protoreflect.EnumType {
+	return &file_hfgateway_v1_catalog_service_proto_enumTypes[0]
+}
+
+func (x ModelOrigin) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ModelOrigin.Descriptor instead.
+func (ModelOrigin) EnumDescriptor() ([]byte, []int) {
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{0}
+}
+
+// Whether a model can still be expected to work.
+type ModelLifecycle int32
+
+const (
+	// Not set by the gateway.
+	ModelLifecycle_MODEL_LIFECYCLE_UNSPECIFIED ModelLifecycle = 0
+	// No end is known.
+	ModelLifecycle_MODEL_LIFECYCLE_ACTIVE ModelLifecycle = 1
+	// Higgsfield has announced its end.
+	ModelLifecycle_MODEL_LIFECYCLE_DEPRECATED ModelLifecycle = 2
+	// Its announced end is over, it was found gone, or Higgsfield no longer lists it although it did. It may still work.
+	ModelLifecycle_MODEL_LIFECYCLE_GONE ModelLifecycle = 3
+)
+
+// Enum value maps for ModelLifecycle.
+var (
+	ModelLifecycle_name = map[int32]string{
+		0: "MODEL_LIFECYCLE_UNSPECIFIED",
+		1: "MODEL_LIFECYCLE_ACTIVE",
+		2: "MODEL_LIFECYCLE_DEPRECATED",
+		3: "MODEL_LIFECYCLE_GONE",
+	}
+	ModelLifecycle_value = map[string]int32{
+		"MODEL_LIFECYCLE_UNSPECIFIED": 0,
+		"MODEL_LIFECYCLE_ACTIVE":      1,
+		"MODEL_LIFECYCLE_DEPRECATED":  2,
+		"MODEL_LIFECYCLE_GONE":        3,
+	}
+)
+
+func (x ModelLifecycle) Enum() *ModelLifecycle {
+	p := new(ModelLifecycle)
+	*p = x
+	return p
+}
+
+func (x ModelLifecycle) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ModelLifecycle) Descriptor() protoreflect.EnumDescriptor {
+	return file_hfgateway_v1_catalog_service_proto_enumTypes[1].Descriptor()
+}
+
+func (ModelLifecycle) Type() protoreflect.EnumType {
+	return &file_hfgateway_v1_catalog_service_proto_enumTypes[1]
+}
+
+func (x ModelLifecycle) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ModelLifecycle.Descriptor instead.
+func (ModelLifecycle) EnumDescriptor() ([]byte, []int) {
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{1}
+}
+
+// A change of Higgsfield's list of models.
+type ModelChange int32
+
+const (
+	// Not set by the gateway.
+	ModelChange_MODEL_CHANGE_UNSPECIFIED ModelChange = 0
+	// Higgsfield lists a model that it did not list before.
+	ModelChange_MODEL_CHANGE_NEW ModelChange = 1
+	// The parameters, the kind of output or the tasks of a model have changed.
+	ModelChange_MODEL_CHANGE_CHANGED ModelChange = 2
+	// Higgsfield no longer lists a model.
+	ModelChange_MODEL_CHANGE_GONE ModelChange = 3
+)
+
+// Enum value maps for ModelChange.
+var (
+	ModelChange_name = map[int32]string{
+		0: "MODEL_CHANGE_UNSPECIFIED",
+		1: "MODEL_CHANGE_NEW",
+		2: "MODEL_CHANGE_CHANGED",
+		3: "MODEL_CHANGE_GONE",
+	}
+	ModelChange_value = map[string]int32{
+		"MODEL_CHANGE_UNSPECIFIED": 0,
+		"MODEL_CHANGE_NEW":         1,
+		"MODEL_CHANGE_CHANGED":     2,
+		"MODEL_CHANGE_GONE":        3,
+	}
+)
+
+func (x ModelChange) Enum() *ModelChange {
+	p := new(ModelChange)
+	*p = x
+	return p
+}
+
+func (x ModelChange) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ModelChange) Descriptor() protoreflect.EnumDescriptor {
+	return file_hfgateway_v1_catalog_service_proto_enumTypes[2].Descriptor()
+}
+
+func (ModelChange) Type() protoreflect.EnumType {
+	return &file_hfgateway_v1_catalog_service_proto_enumTypes[2]
+}
+
+func (x ModelChange) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ModelChange.Descriptor instead.
+func (ModelChange) EnumDescriptor() ([]byte, []int) {
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{2}
+}
+
 // A model.
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -35,8 +206,16 @@ type Model struct {
 	// The JSON Schema of ModelInput.parameters. Absent if it is not known. Only GetModel returns it, and ListModels with
 	// include_schema.
 	ParametersSchema *structpb.Struct `protobuf:"bytes,4,opt,name=parameters_schema,json=parametersSchema,proto3" json:"parameters_schema,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Where the gateway knows the model from.
+	Provenance *ModelProvenance `protobuf:"bytes,5,opt,name=provenance,proto3" json:"provenance,omitempty"`
+	// Whether the model can still be expected to work.
+	Lifecycle ModelLifecycle `protobuf:"varint,6,opt,name=lifecycle,proto3,enum=hfgateway.v1.ModelLifecycle" json:"lifecycle,omitempty"`
+	// When Higgsfield ends or has ended the model, as announced. Absent if no end is known.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// A note for people, such as the reason why a model counts as gone. Empty if there is none.
+	Note          string `protobuf:"bytes,8,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Model) Reset() {
@@ -97,6 +276,108 @@ func (x *Model) GetParametersSchema() *structpb.Struct {
 	return nil
 }
 
+func (x *Model) GetProvenance() *ModelProvenance {
+	if x != nil {
+		return x.Provenance
+	}
+	return nil
+}
+
+func (x *Model) GetLifecycle() ModelLifecycle {
+	if x != nil {
+		return x.Lifecycle
+	}
+	return ModelLifecycle_MODEL_LIFECYCLE_UNSPECIFIED
+}
+
+func (x *Model) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *Model) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// Where the gateway knows a model from.
+type ModelProvenance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind of source.
+	Origin ModelOrigin `protobuf:"varint,1,opt,name=origin,proto3,enum=hfgateway.v1.ModelOrigin" json:"origin,omitempty"`
+	// What the gateway's built-in entry was written from, such as "model page". Empty for a model without one.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// The date of that source: YYYY-MM-DD, or YYYY-MM. Empty for a model without a built-in entry.
+	SourceDate string `protobuf:"bytes,3,opt,name=source_date,json=sourceDate,proto3" json:"source_date,omitempty"`
+	// When Higgsfield last listed the model to this account. Absent if it never did: Higgsfield leaves some models out
+	// that can be called.
+	LastSeenTime  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last_seen_time,json=lastSeenTime,proto3" json:"last_seen_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelProvenance) Reset() {
+	*x = ModelProvenance{}
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelProvenance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelProvenance) ProtoMessage() {}
+
+func (x *ModelProvenance) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelProvenance.ProtoReflect.Descriptor instead.
+func (*ModelProvenance) Descriptor() ([]byte, []int) {
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ModelProvenance) GetOrigin() ModelOrigin {
+	if x != nil {
+		return x.Origin
+	}
+	return ModelOrigin_MODEL_ORIGIN_UNSPECIFIED
+}
+
+func (x *ModelProvenance) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ModelProvenance) GetSourceDate() string {
+	if x != nil {
+		return x.SourceDate
+	}
+	return ""
+}
+
+func (x *ModelProvenance) GetLastSeenTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSeenTime
+	}
+	return nil
+}
+
 // A motion of DoP.
 type Motion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -116,7 +397,7 @@ type Motion struct {
 
 func (x *Motion) Reset() {
 	*x = Motion{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[1]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -128,7 +409,7 @@ func (x *Motion) String() string {
 func (*Motion) ProtoMessage() {}
 
 func (x *Motion) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[1]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -141,7 +422,7 @@ func (x *Motion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Motion.ProtoReflect.Descriptor instead.
 func (*Motion) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{1}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Motion) GetId() string {
@@ -196,7 +477,7 @@ type SoulStyle struct {
 
 func (x *SoulStyle) Reset() {
 	*x = SoulStyle{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[2]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -208,7 +489,7 @@ func (x *SoulStyle) String() string {
 func (*SoulStyle) ProtoMessage() {}
 
 func (x *SoulStyle) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[2]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -221,7 +502,7 @@ func (x *SoulStyle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SoulStyle.ProtoReflect.Descriptor instead.
 func (*SoulStyle) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{2}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SoulStyle) GetId() string {
@@ -267,7 +548,7 @@ type Preset struct {
 
 func (x *Preset) Reset() {
 	*x = Preset{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[3]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -279,7 +560,7 @@ func (x *Preset) String() string {
 func (*Preset) ProtoMessage() {}
 
 func (x *Preset) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[3]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -292,7 +573,7 @@ func (x *Preset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Preset.ProtoReflect.Descriptor instead.
 func (*Preset) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{3}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Preset) GetId() string {
@@ -330,13 +611,15 @@ type ListModelsRequest struct {
 	OutputKind MediaKind `protobuf:"varint,4,opt,name=output_kind,json=outputKind,proto3,enum=hfgateway.v1.MediaKind" json:"output_kind,omitempty"`
 	// Whether to return parameters_schema.
 	IncludeSchema bool `protobuf:"varint,5,opt,name=include_schema,json=includeSchema,proto3" json:"include_schema,omitempty"`
+	// Whether to list models with MODEL_LIFECYCLE_GONE, too.
+	IncludeGone   bool `protobuf:"varint,6,opt,name=include_gone,json=includeGone,proto3" json:"include_gone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListModelsRequest) Reset() {
 	*x = ListModelsRequest{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[4]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -348,7 +631,7 @@ func (x *ListModelsRequest) String() string {
 func (*ListModelsRequest) ProtoMessage() {}
 
 func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[4]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -361,7 +644,7 @@ func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsRequest.ProtoReflect.Descriptor instead.
 func (*ListModelsRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{4}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListModelsRequest) GetPageSize() int32 {
@@ -399,13 +682,21 @@ func (x *ListModelsRequest) GetIncludeSchema() bool {
 	return false
 }
 
+func (x *ListModelsRequest) GetIncludeGone() bool {
+	if x != nil {
+		return x.IncludeGone
+	}
+	return false
+}
+
 type ListModelsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The models of this page, by id.
 	Models []*Model `protobuf:"bytes,1,rep,name=models,proto3" json:"models,omitempty"`
 	// The page_token of the next page. Empty after the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// When Higgsfield returned the list to the gateway. Absent if all models of the page are built-in ones.
+	// When Higgsfield returned the list to the gateway. Absent if all models of the page are built-in ones. Each model
+	// has its own time in provenance.
 	FetchTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=fetch_time,json=fetchTime,proto3" json:"fetch_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -413,7 +704,7 @@ type ListModelsResponse struct {
 
 func (x *ListModelsResponse) Reset() {
 	*x = ListModelsResponse{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[5]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +716,7 @@ func (x *ListModelsResponse) String() string {
 func (*ListModelsResponse) ProtoMessage() {}
 
 func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[5]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +729,7 @@ func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsResponse.ProtoReflect.Descriptor instead.
 func (*ListModelsResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{5}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListModelsResponse) GetModels() []*Model {
@@ -462,6 +753,133 @@ func (x *ListModelsResponse) GetFetchTime() *timestamppb.Timestamp {
 	return nil
 }
 
+type WatchModelsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Starts after the change with this revision: 0 is before the first change. Absent: only future changes. A revision
+	// that the gateway has not reached, because its store was replaced, counts as 0.
+	AfterRevision *int64 `protobuf:"varint,1,opt,name=after_revision,json=afterRevision,proto3,oneof" json:"after_revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchModelsRequest) Reset() {
+	*x = WatchModelsRequest{}
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchModelsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchModelsRequest) ProtoMessage() {}
+
+func (x *WatchModelsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchModelsRequest.ProtoReflect.Descriptor instead.
+func (*WatchModelsRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *WatchModelsRequest) GetAfterRevision() int64 {
+	if x != nil && x.AfterRevision != nil {
+		return *x.AfterRevision
+	}
+	return 0
+}
+
+type WatchModelsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The model after the change, without parameters_schema. Absent in a heartbeat.
+	Model *Model `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// What happened to it.
+	Change ModelChange `protobuf:"varint,2,opt,name=change,proto3,enum=hfgateway.v1.ModelChange" json:"change,omitempty"`
+	// The differences of a changed model, for people, such as "duration: 4..15 is now 4..30".
+	Details []string `protobuf:"bytes,3,rep,name=details,proto3" json:"details,omitempty"`
+	// When Higgsfield returned the list with the change to the gateway.
+	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	// The number of the change. It grows with every change of any model.
+	Revision      int64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchModelsResponse) Reset() {
+	*x = WatchModelsResponse{}
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchModelsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchModelsResponse) ProtoMessage() {}
+
+func (x *WatchModelsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchModelsResponse.ProtoReflect.Descriptor instead.
+func (*WatchModelsResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *WatchModelsResponse) GetModel() *Model {
+	if x != nil {
+		return x.Model
+	}
+	return nil
+}
+
+func (x *WatchModelsResponse) GetChange() ModelChange {
+	if x != nil {
+		return x.Change
+	}
+	return ModelChange_MODEL_CHANGE_UNSPECIFIED
+}
+
+func (x *WatchModelsResponse) GetDetails() []string {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+func (x *WatchModelsResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *WatchModelsResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 type GetModelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. The id of a model.
@@ -472,7 +890,7 @@ type GetModelRequest struct {
 
 func (x *GetModelRequest) Reset() {
 	*x = GetModelRequest{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[6]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +902,7 @@ func (x *GetModelRequest) String() string {
 func (*GetModelRequest) ProtoMessage() {}
 
 func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[6]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +915,7 @@ func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelRequest.ProtoReflect.Descriptor instead.
 func (*GetModelRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{6}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetModelRequest) GetId() string {
@@ -519,7 +937,7 @@ type GetModelResponse struct {
 
 func (x *GetModelResponse) Reset() {
 	*x = GetModelResponse{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[7]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +949,7 @@ func (x *GetModelResponse) String() string {
 func (*GetModelResponse) ProtoMessage() {}
 
 func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[7]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +962,7 @@ func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelResponse.ProtoReflect.Descriptor instead.
 func (*GetModelResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{7}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetModelResponse) GetModel() *Model {
@@ -575,7 +993,7 @@ type ListMotionsRequest struct {
 
 func (x *ListMotionsRequest) Reset() {
 	*x = ListMotionsRequest{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[8]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +1005,7 @@ func (x *ListMotionsRequest) String() string {
 func (*ListMotionsRequest) ProtoMessage() {}
 
 func (x *ListMotionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[8]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +1018,7 @@ func (x *ListMotionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMotionsRequest.ProtoReflect.Descriptor instead.
 func (*ListMotionsRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{8}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListMotionsRequest) GetPageSize() int32 {
@@ -638,7 +1056,7 @@ type ListMotionsResponse struct {
 
 func (x *ListMotionsResponse) Reset() {
 	*x = ListMotionsResponse{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[9]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +1068,7 @@ func (x *ListMotionsResponse) String() string {
 func (*ListMotionsResponse) ProtoMessage() {}
 
 func (x *ListMotionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[9]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +1081,7 @@ func (x *ListMotionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMotionsResponse.ProtoReflect.Descriptor instead.
 func (*ListMotionsResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{9}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListMotionsResponse) GetMotions() []*Motion {
@@ -703,7 +1121,7 @@ type ListSoulStylesRequest struct {
 
 func (x *ListSoulStylesRequest) Reset() {
 	*x = ListSoulStylesRequest{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[10]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -715,7 +1133,7 @@ func (x *ListSoulStylesRequest) String() string {
 func (*ListSoulStylesRequest) ProtoMessage() {}
 
 func (x *ListSoulStylesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[10]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -728,7 +1146,7 @@ func (x *ListSoulStylesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSoulStylesRequest.ProtoReflect.Descriptor instead.
 func (*ListSoulStylesRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{10}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListSoulStylesRequest) GetPageSize() int32 {
@@ -773,7 +1191,7 @@ type ListSoulStylesResponse struct {
 
 func (x *ListSoulStylesResponse) Reset() {
 	*x = ListSoulStylesResponse{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[11]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +1203,7 @@ func (x *ListSoulStylesResponse) String() string {
 func (*ListSoulStylesResponse) ProtoMessage() {}
 
 func (x *ListSoulStylesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[11]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +1216,7 @@ func (x *ListSoulStylesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSoulStylesResponse.ProtoReflect.Descriptor instead.
 func (*ListSoulStylesResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{11}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListSoulStylesResponse) GetSoulStyles() []*SoulStyle {
@@ -838,7 +1256,7 @@ type ListPresetsRequest struct {
 
 func (x *ListPresetsRequest) Reset() {
 	*x = ListPresetsRequest{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[12]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +1268,7 @@ func (x *ListPresetsRequest) String() string {
 func (*ListPresetsRequest) ProtoMessage() {}
 
 func (x *ListPresetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[12]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +1281,7 @@ func (x *ListPresetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPresetsRequest.ProtoReflect.Descriptor instead.
 func (*ListPresetsRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{12}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListPresetsRequest) GetPageSize() int32 {
@@ -908,7 +1326,7 @@ type ListPresetsResponse struct {
 
 func (x *ListPresetsResponse) Reset() {
 	*x = ListPresetsResponse{}
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[13]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1338,7 @@ func (x *ListPresetsResponse) String() string {
 func (*ListPresetsResponse) ProtoMessage() {}
 
 func (x *ListPresetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[13]
+	mi := &file_hfgateway_v1_catalog_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1351,7 @@ func (x *ListPresetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPresetsResponse.ProtoReflect.Descriptor instead.
 func (*ListPresetsResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{13}
+	return file_hfgateway_v1_catalog_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListPresetsResponse) GetPresets() []*Preset {
@@ -961,13 +1379,25 @@ var File_hfgateway_v1_catalog_service_proto protoreflect.FileDescriptor
 
 const file_hfgateway_v1_catalog_service_proto_rawDesc = "" +
 	"\n" +
-	"\"hfgateway/v1/catalog_service.proto\x12\fhfgateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\xad\x01\n" +
+	"\"hfgateway/v1/catalog_service.proto\x12\fhfgateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\xf3\x02\n" +
 	"\x05Model\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x128\n" +
 	"\voutput_kind\x18\x02 \x01(\x0e2\x17.hfgateway.v1.MediaKindR\n" +
 	"outputKind\x12\x14\n" +
 	"\x05tasks\x18\x03 \x03(\tR\x05tasks\x12D\n" +
-	"\x11parameters_schema\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x10parametersSchema\"\x97\x01\n" +
+	"\x11parameters_schema\x18\x04 \x01(\v2\x17.google.protobuf.StructR\x10parametersSchema\x12=\n" +
+	"\n" +
+	"provenance\x18\x05 \x01(\v2\x1d.hfgateway.v1.ModelProvenanceR\n" +
+	"provenance\x12:\n" +
+	"\tlifecycle\x18\x06 \x01(\x0e2\x1c.hfgateway.v1.ModelLifecycleR\tlifecycle\x125\n" +
+	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x12\n" +
+	"\x04note\x18\b \x01(\tR\x04note\"\xbf\x01\n" +
+	"\x0fModelProvenance\x121\n" +
+	"\x06origin\x18\x01 \x01(\x0e2\x19.hfgateway.v1.ModelOriginR\x06origin\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1f\n" +
+	"\vsource_date\x18\x03 \x01(\tR\n" +
+	"sourceDate\x12@\n" +
+	"\x0elast_seen_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\flastSeenTime\"\x97\x01\n" +
 	"\x06Motion\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -985,7 +1415,7 @@ const file_hfgateway_v1_catalog_service_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n" +
 	"\vpreview_url\x18\x03 \x01(\tR\n" +
-	"previewUrl\"\xc6\x01\n" +
+	"previewUrl\"\xe9\x01\n" +
 	"\x11ListModelsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -993,12 +1423,22 @@ const file_hfgateway_v1_catalog_service_proto_rawDesc = "" +
 	"\x05query\x18\x03 \x01(\tR\x05query\x128\n" +
 	"\voutput_kind\x18\x04 \x01(\x0e2\x17.hfgateway.v1.MediaKindR\n" +
 	"outputKind\x12%\n" +
-	"\x0einclude_schema\x18\x05 \x01(\bR\rincludeSchema\"\xa4\x01\n" +
+	"\x0einclude_schema\x18\x05 \x01(\bR\rincludeSchema\x12!\n" +
+	"\finclude_gone\x18\x06 \x01(\bR\vincludeGone\"\xa4\x01\n" +
 	"\x12ListModelsResponse\x12+\n" +
 	"\x06models\x18\x01 \x03(\v2\x13.hfgateway.v1.ModelR\x06models\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x129\n" +
 	"\n" +
-	"fetch_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfetchTime\"!\n" +
+	"fetch_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfetchTime\"S\n" +
+	"\x12WatchModelsRequest\x12*\n" +
+	"\x0eafter_revision\x18\x01 \x01(\x03H\x00R\rafterRevision\x88\x01\x01B\x11\n" +
+	"\x0f_after_revision\"\xd9\x01\n" +
+	"\x13WatchModelsResponse\x12)\n" +
+	"\x05model\x18\x01 \x01(\v2\x13.hfgateway.v1.ModelR\x05model\x121\n" +
+	"\x06change\x18\x02 \x01(\x0e2\x19.hfgateway.v1.ModelChangeR\x06change\x12\x18\n" +
+	"\adetails\x18\x03 \x03(\tR\adetails\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
+	"\brevision\x18\x05 \x01(\x03R\brevision\"!\n" +
 	"\x0fGetModelRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"x\n" +
 	"\x10GetModelResponse\x12)\n" +
@@ -1037,11 +1477,27 @@ const file_hfgateway_v1_catalog_service_proto_rawDesc = "" +
 	"\apresets\x18\x01 \x03(\v2\x14.hfgateway.v1.PresetR\apresets\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x129\n" +
 	"\n" +
-	"fetch_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfetchTime2\xca\x03\n" +
+	"fetch_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tfetchTime*y\n" +
+	"\vModelOrigin\x12\x1c\n" +
+	"\x18MODEL_ORIGIN_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11MODEL_ORIGIN_LIVE\x10\x01\x12\x19\n" +
+	"\x15MODEL_ORIGIN_BUILT_IN\x10\x02\x12\x1a\n" +
+	"\x16MODEL_ORIGIN_COMMUNITY\x10\x03*\x87\x01\n" +
+	"\x0eModelLifecycle\x12\x1f\n" +
+	"\x1bMODEL_LIFECYCLE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16MODEL_LIFECYCLE_ACTIVE\x10\x01\x12\x1e\n" +
+	"\x1aMODEL_LIFECYCLE_DEPRECATED\x10\x02\x12\x18\n" +
+	"\x14MODEL_LIFECYCLE_GONE\x10\x03*r\n" +
+	"\vModelChange\x12\x1c\n" +
+	"\x18MODEL_CHANGE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10MODEL_CHANGE_NEW\x10\x01\x12\x18\n" +
+	"\x14MODEL_CHANGE_CHANGED\x10\x02\x12\x15\n" +
+	"\x11MODEL_CHANGE_GONE\x10\x032\xa0\x04\n" +
 	"\x0eCatalogService\x12T\n" +
 	"\n" +
 	"ListModels\x12\x1f.hfgateway.v1.ListModelsRequest\x1a .hfgateway.v1.ListModelsResponse\"\x03\x90\x02\x01\x12N\n" +
-	"\bGetModel\x12\x1d.hfgateway.v1.GetModelRequest\x1a\x1e.hfgateway.v1.GetModelResponse\"\x03\x90\x02\x01\x12W\n" +
+	"\bGetModel\x12\x1d.hfgateway.v1.GetModelRequest\x1a\x1e.hfgateway.v1.GetModelResponse\"\x03\x90\x02\x01\x12T\n" +
+	"\vWatchModels\x12 .hfgateway.v1.WatchModelsRequest\x1a!.hfgateway.v1.WatchModelsResponse0\x01\x12W\n" +
 	"\vListMotions\x12 .hfgateway.v1.ListMotionsRequest\x1a!.hfgateway.v1.ListMotionsResponse\"\x03\x90\x02\x01\x12`\n" +
 	"\x0eListSoulStyles\x12#.hfgateway.v1.ListSoulStylesRequest\x1a$.hfgateway.v1.ListSoulStylesResponse\"\x03\x90\x02\x01\x12W\n" +
 	"\vListPresets\x12 .hfgateway.v1.ListPresetsRequest\x1a!.hfgateway.v1.ListPresetsResponse\"\x03\x90\x02\x01Bu\n" +
@@ -1059,57 +1515,74 @@ func file_hfgateway_v1_catalog_service_proto_rawDescGZIP() []byte {
 	return file_hfgateway_v1_catalog_service_proto_rawDescData
 }
 
-var file_hfgateway_v1_catalog_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_hfgateway_v1_catalog_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_hfgateway_v1_catalog_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_hfgateway_v1_catalog_service_proto_goTypes = []any{
-	(*Model)(nil),                  // 0: hfgateway.v1.Model
-	(*Motion)(nil),                 // 1: hfgateway.v1.Motion
-	(*SoulStyle)(nil),              // 2: hfgateway.v1.SoulStyle
-	(*Preset)(nil),                 // 3: hfgateway.v1.Preset
-	(*ListModelsRequest)(nil),      // 4: hfgateway.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),     // 5: hfgateway.v1.ListModelsResponse
-	(*GetModelRequest)(nil),        // 6: hfgateway.v1.GetModelRequest
-	(*GetModelResponse)(nil),       // 7: hfgateway.v1.GetModelResponse
-	(*ListMotionsRequest)(nil),     // 8: hfgateway.v1.ListMotionsRequest
-	(*ListMotionsResponse)(nil),    // 9: hfgateway.v1.ListMotionsResponse
-	(*ListSoulStylesRequest)(nil),  // 10: hfgateway.v1.ListSoulStylesRequest
-	(*ListSoulStylesResponse)(nil), // 11: hfgateway.v1.ListSoulStylesResponse
-	(*ListPresetsRequest)(nil),     // 12: hfgateway.v1.ListPresetsRequest
-	(*ListPresetsResponse)(nil),    // 13: hfgateway.v1.ListPresetsResponse
-	(MediaKind)(0),                 // 14: hfgateway.v1.MediaKind
-	(*structpb.Struct)(nil),        // 15: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),  // 16: google.protobuf.Timestamp
-	(SoulVersion)(0),               // 17: hfgateway.v1.SoulVersion
+	(ModelOrigin)(0),               // 0: hfgateway.v1.ModelOrigin
+	(ModelLifecycle)(0),            // 1: hfgateway.v1.ModelLifecycle
+	(ModelChange)(0),               // 2: hfgateway.v1.ModelChange
+	(*Model)(nil),                  // 3: hfgateway.v1.Model
+	(*ModelProvenance)(nil),        // 4: hfgateway.v1.ModelProvenance
+	(*Motion)(nil),                 // 5: hfgateway.v1.Motion
+	(*SoulStyle)(nil),              // 6: hfgateway.v1.SoulStyle
+	(*Preset)(nil),                 // 7: hfgateway.v1.Preset
+	(*ListModelsRequest)(nil),      // 8: hfgateway.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),     // 9: hfgateway.v1.ListModelsResponse
+	(*WatchModelsRequest)(nil),     // 10: hfgateway.v1.WatchModelsRequest
+	(*WatchModelsResponse)(nil),    // 11: hfgateway.v1.WatchModelsResponse
+	(*GetModelRequest)(nil),        // 12: hfgateway.v1.GetModelRequest
+	(*GetModelResponse)(nil),       // 13: hfgateway.v1.GetModelResponse
+	(*ListMotionsRequest)(nil),     // 14: hfgateway.v1.ListMotionsRequest
+	(*ListMotionsResponse)(nil),    // 15: hfgateway.v1.ListMotionsResponse
+	(*ListSoulStylesRequest)(nil),  // 16: hfgateway.v1.ListSoulStylesRequest
+	(*ListSoulStylesResponse)(nil), // 17: hfgateway.v1.ListSoulStylesResponse
+	(*ListPresetsRequest)(nil),     // 18: hfgateway.v1.ListPresetsRequest
+	(*ListPresetsResponse)(nil),    // 19: hfgateway.v1.ListPresetsResponse
+	(MediaKind)(0),                 // 20: hfgateway.v1.MediaKind
+	(*structpb.Struct)(nil),        // 21: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),  // 22: google.protobuf.Timestamp
+	(SoulVersion)(0),               // 23: hfgateway.v1.SoulVersion
 }
 var file_hfgateway_v1_catalog_service_proto_depIdxs = []int32{
-	14, // 0: hfgateway.v1.Model.output_kind:type_name -> hfgateway.v1.MediaKind
-	15, // 1: hfgateway.v1.Model.parameters_schema:type_name -> google.protobuf.Struct
-	14, // 2: hfgateway.v1.ListModelsRequest.output_kind:type_name -> hfgateway.v1.MediaKind
-	0,  // 3: hfgateway.v1.ListModelsResponse.models:type_name -> hfgateway.v1.Model
-	16, // 4: hfgateway.v1.ListModelsResponse.fetch_time:type_name -> google.protobuf.Timestamp
-	0,  // 5: hfgateway.v1.GetModelResponse.model:type_name -> hfgateway.v1.Model
-	16, // 6: hfgateway.v1.GetModelResponse.fetch_time:type_name -> google.protobuf.Timestamp
-	1,  // 7: hfgateway.v1.ListMotionsResponse.motions:type_name -> hfgateway.v1.Motion
-	16, // 8: hfgateway.v1.ListMotionsResponse.fetch_time:type_name -> google.protobuf.Timestamp
-	17, // 9: hfgateway.v1.ListSoulStylesRequest.version:type_name -> hfgateway.v1.SoulVersion
-	2,  // 10: hfgateway.v1.ListSoulStylesResponse.soul_styles:type_name -> hfgateway.v1.SoulStyle
-	16, // 11: hfgateway.v1.ListSoulStylesResponse.fetch_time:type_name -> google.protobuf.Timestamp
-	3,  // 12: hfgateway.v1.ListPresetsResponse.presets:type_name -> hfgateway.v1.Preset
-	16, // 13: hfgateway.v1.ListPresetsResponse.fetch_time:type_name -> google.protobuf.Timestamp
-	4,  // 14: hfgateway.v1.CatalogService.ListModels:input_type -> hfgateway.v1.ListModelsRequest
-	6,  // 15: hfgateway.v1.CatalogService.GetModel:input_type -> hfgateway.v1.GetModelRequest
-	8,  // 16: hfgateway.v1.CatalogService.ListMotions:input_type -> hfgateway.v1.ListMotionsRequest
-	10, // 17: hfgateway.v1.CatalogService.ListSoulStyles:input_type -> hfgateway.v1.ListSoulStylesRequest
-	12, // 18: hfgateway.v1.CatalogService.ListPresets:input_type -> hfgateway.v1.ListPresetsRequest
-	5,  // 19: hfgateway.v1.CatalogService.ListModels:output_type -> hfgateway.v1.ListModelsResponse
-	7,  // 20: hfgateway.v1.CatalogService.GetModel:output_type -> hfgateway.v1.GetModelResponse
-	9,  // 21: hfgateway.v1.CatalogService.ListMotions:output_type -> hfgateway.v1.ListMotionsResponse
-	11, // 22: hfgateway.v1.CatalogService.ListSoulStyles:output_type -> hfgateway.v1.ListSoulStylesResponse
-	13, // 23: hfgateway.v1.CatalogService.ListPresets:output_type -> hfgateway.v1.ListPresetsResponse
-	19, // [19:24] is the sub-list for method output_type
-	14, // [14:19] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	20, // 0: hfgateway.v1.Model.output_kind:type_name -> hfgateway.v1.MediaKind
+	21, // 1: hfgateway.v1.Model.parameters_schema:type_name -> google.protobuf.Struct
+	4,  // 2: hfgateway.v1.Model.provenance:type_name -> hfgateway.v1.ModelProvenance
+	1,  // 3: hfgateway.v1.Model.lifecycle:type_name -> hfgateway.v1.ModelLifecycle
+	22, // 4: hfgateway.v1.Model.end_time:type_name -> google.protobuf.Timestamp
+	0,  // 5: hfgateway.v1.ModelProvenance.origin:type_name -> hfgateway.v1.ModelOrigin
+	22, // 6: hfgateway.v1.ModelProvenance.last_seen_time:type_name -> google.protobuf.Timestamp
+	20, // 7: hfgateway.v1.ListModelsRequest.output_kind:type_name -> hfgateway.v1.MediaKind
+	3,  // 8: hfgateway.v1.ListModelsResponse.models:type_name -> hfgateway.v1.Model
+	22, // 9: hfgateway.v1.ListModelsResponse.fetch_time:type_name -> google.protobuf.Timestamp
+	3,  // 10: hfgateway.v1.WatchModelsResponse.model:type_name -> hfgateway.v1.Model
+	2,  // 11: hfgateway.v1.WatchModelsResponse.change:type_name -> hfgateway.v1.ModelChange
+	22, // 12: hfgateway.v1.WatchModelsResponse.time:type_name -> google.protobuf.Timestamp
+	3,  // 13: hfgateway.v1.GetModelResponse.model:type_name -> hfgateway.v1.Model
+	22, // 14: hfgateway.v1.GetModelResponse.fetch_time:type_name -> google.protobuf.Timestamp
+	5,  // 15: hfgateway.v1.ListMotionsResponse.motions:type_name -> hfgateway.v1.Motion
+	22, // 16: hfgateway.v1.ListMotionsResponse.fetch_time:type_name -> google.protobuf.Timestamp
+	23, // 17: hfgateway.v1.ListSoulStylesRequest.version:type_name -> hfgateway.v1.SoulVersion
+	6,  // 18: hfgateway.v1.ListSoulStylesResponse.soul_styles:type_name -> hfgateway.v1.SoulStyle
+	22, // 19: hfgateway.v1.ListSoulStylesResponse.fetch_time:type_name -> google.protobuf.Timestamp
+	7,  // 20: hfgateway.v1.ListPresetsResponse.presets:type_name -> hfgateway.v1.Preset
+	22, // 21: hfgateway.v1.ListPresetsResponse.fetch_time:type_name -> google.protobuf.Timestamp
+	8,  // 22: hfgateway.v1.CatalogService.ListModels:input_type -> hfgateway.v1.ListModelsRequest
+	12, // 23: hfgateway.v1.CatalogService.GetModel:input_type -> hfgateway.v1.GetModelRequest
+	10, // 24: hfgateway.v1.CatalogService.WatchModels:input_type -> hfgateway.v1.WatchModelsRequest
+	14, // 25: hfgateway.v1.CatalogService.ListMotions:input_type -> hfgateway.v1.ListMotionsRequest
+	16, // 26: hfgateway.v1.CatalogService.ListSoulStyles:input_type -> hfgateway.v1.ListSoulStylesRequest
+	18, // 27: hfgateway.v1.CatalogService.ListPresets:input_type -> hfgateway.v1.ListPresetsRequest
+	9,  // 28: hfgateway.v1.CatalogService.ListModels:output_type -> hfgateway.v1.ListModelsResponse
+	13, // 29: hfgateway.v1.CatalogService.GetModel:output_type -> hfgateway.v1.GetModelResponse
+	11, // 30: hfgateway.v1.CatalogService.WatchModels:output_type -> hfgateway.v1.WatchModelsResponse
+	15, // 31: hfgateway.v1.CatalogService.ListMotions:output_type -> hfgateway.v1.ListMotionsResponse
+	17, // 32: hfgateway.v1.CatalogService.ListSoulStyles:output_type -> hfgateway.v1.ListSoulStylesResponse
+	19, // 33: hfgateway.v1.CatalogService.ListPresets:output_type -> hfgateway.v1.ListPresetsResponse
+	28, // [28:34] is the sub-list for method output_type
+	22, // [22:28] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_catalog_service_proto_init() }
@@ -1119,18 +1592,20 @@ func file_hfgateway_v1_catalog_service_proto_init() {
 	}
 	file_hfgateway_v1_generation_proto_init()
 	file_hfgateway_v1_generation_input_proto_init()
+	file_hfgateway_v1_catalog_service_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hfgateway_v1_catalog_service_proto_rawDesc), len(file_hfgateway_v1_catalog_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   14,
+			NumEnums:      3,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_hfgateway_v1_catalog_service_proto_goTypes,
 		DependencyIndexes: file_hfgateway_v1_catalog_service_proto_depIdxs,
+		EnumInfos:         file_hfgateway_v1_catalog_service_proto_enumTypes,
 		MessageInfos:      file_hfgateway_v1_catalog_service_proto_msgTypes,
 	}.Build()
 	File_hfgateway_v1_catalog_service_proto = out.File

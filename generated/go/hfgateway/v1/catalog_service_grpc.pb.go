@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	CatalogService_ListModels_FullMethodName     = "/hfgateway.v1.CatalogService/ListModels"
 	CatalogService_GetModel_FullMethodName       = "/hfgateway.v1.CatalogService/GetModel"
+	CatalogService_WatchModels_FullMethodName    = "/hfgateway.v1.CatalogService/WatchModels"
 	CatalogService_ListMotions_FullMethodName    = "/hfgateway.v1.CatalogService/ListMotions"
 	CatalogService_ListSoulStyles_FullMethodName = "/hfgateway.v1.CatalogService/ListSoulStyles"
 	CatalogService_ListPresets_FullMethodName    = "/hfgateway.v1.CatalogService/ListPresets"
@@ -39,7 +40,7 @@ const (
 // other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
 // built-in list.
 type CatalogServiceClient interface {
-	// Lists models by id: those that Higgsfield lists, and built-in ones.
+	// Lists models by id: those that Higgsfield lists, and built-in ones. Models that are gone are left out by default.
 	//
 	// Retry: safe.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
@@ -50,6 +51,14 @@ type CatalogServiceClient interface {
 	//
 	// Retry: safe.
 	GetModel(ctx context.Context, in *GetModelRequest, opts ...grpc.CallOption) (*GetModelResponse, error)
+	// Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
+	// gateway reads the list about once an hour. The stream does not end by itself.
+	//
+	// The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
+	// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+	//
+	// Retry: safe. Set after_revision to the revision of the last message.
+	WatchModels(ctx context.Context, in *WatchModelsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchModelsResponse], error)
 	// Lists the motions of DoP by name.
 	//
 	// Errors:
@@ -103,6 +112,25 @@ func (c *catalogServiceClient) GetModel(ctx context.Context, in *GetModelRequest
 	return out, nil
 }
 
+func (c *catalogServiceClient) WatchModels(ctx context.Context, in *WatchModelsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchModelsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CatalogService_ServiceDesc.Streams[0], CatalogService_WatchModels_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchModelsRequest, WatchModelsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CatalogService_WatchModelsClient = grpc.ServerStreamingClient[WatchModelsResponse]
+
 func (c *catalogServiceClient) ListMotions(ctx context.Context, in *ListMotionsRequest, opts ...grpc.CallOption) (*ListMotionsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListMotionsResponse)
@@ -146,7 +174,7 @@ func (c *catalogServiceClient) ListPresets(ctx context.Context, in *ListPresetsR
 // other than that of models can return UNAVAILABLE (UPSTREAM_UNAVAILABLE) if they were never fetched. Models have a
 // built-in list.
 type CatalogServiceServer interface {
-	// Lists models by id: those that Higgsfield lists, and built-in ones.
+	// Lists models by id: those that Higgsfield lists, and built-in ones. Models that are gone are left out by default.
 	//
 	// Retry: safe.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
@@ -157,6 +185,14 @@ type CatalogServiceServer interface {
 	//
 	// Retry: safe.
 	GetModel(context.Context, *GetModelRequest) (*GetModelResponse, error)
+	// Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
+	// gateway reads the list about once an hour. The stream does not end by itself.
+	//
+	// The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
+	// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+	//
+	// Retry: safe. Set after_revision to the revision of the last message.
+	WatchModels(*WatchModelsRequest, grpc.ServerStreamingServer[WatchModelsResponse]) error
 	// Lists the motions of DoP by name.
 	//
 	// Errors:
@@ -195,6 +231,9 @@ func (UnimplementedCatalogServiceServer) ListModels(context.Context, *ListModels
 }
 func (UnimplementedCatalogServiceServer) GetModel(context.Context, *GetModelRequest) (*GetModelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetModel not implemented")
+}
+func (UnimplementedCatalogServiceServer) WatchModels(*WatchModelsRequest, grpc.ServerStreamingServer[WatchModelsResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchModels not implemented")
 }
 func (UnimplementedCatalogServiceServer) ListMotions(context.Context, *ListMotionsRequest) (*ListMotionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMotions not implemented")
@@ -261,6 +300,17 @@ func _CatalogService_GetModel_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _CatalogService_WatchModels_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchModelsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(CatalogServiceServer).WatchModels(m, &grpc.GenericServerStream[WatchModelsRequest, WatchModelsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CatalogService_WatchModelsServer = grpc.ServerStreamingServer[WatchModelsResponse]
 
 func _CatalogService_ListMotions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListMotionsRequest)
@@ -344,6 +394,12 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CatalogService_ListPresets_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchModels",
+			Handler:       _CatalogService_WatchModels_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "hfgateway/v1/catalog_service.proto",
 }

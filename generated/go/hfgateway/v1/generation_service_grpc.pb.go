@@ -94,8 +94,8 @@ type GenerationServiceClient interface {
 	// Cancels a generation. The effect depends on its state:
 	//   - PENDING: it ends as CANCELED and costs nothing. If its submission is under way, the call waits for the outcome.
 	//     If the outcome is unknown, the call fails, and the gateway cancels the generation if it turns out to be queued.
-	//   - QUEUED: the gateway asks Higgsfield, which decides. A generation that was sent to Higgsfield's v1 API cannot be
-	//     canceled.
+	//   - QUEUED: the gateway asks Higgsfield, which decides. For its v1 API Higgsfield documents no cancellation, so the
+	//     call usually fails.
 	//   - CANCELED: the call succeeds again.
 	//   - Any other state: the call fails.
 	//
@@ -154,6 +154,8 @@ type GenerationServiceClient interface {
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
 	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
 	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account has not enough
+	//     credits. Usually it does not check them.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 	//
@@ -371,8 +373,8 @@ type GenerationServiceServer interface {
 	// Cancels a generation. The effect depends on its state:
 	//   - PENDING: it ends as CANCELED and costs nothing. If its submission is under way, the call waits for the outcome.
 	//     If the outcome is unknown, the call fails, and the gateway cancels the generation if it turns out to be queued.
-	//   - QUEUED: the gateway asks Higgsfield, which decides. A generation that was sent to Higgsfield's v1 API cannot be
-	//     canceled.
+	//   - QUEUED: the gateway asks Higgsfield, which decides. For its v1 API Higgsfield documents no cancellation, so the
+	//     call usually fails.
 	//   - CANCELED: the call succeeds again.
 	//   - Any other state: the call fails.
 	//
@@ -431,6 +433,8 @@ type GenerationServiceServer interface {
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
 	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
 	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account has not enough
+	//     credits. Usually it does not check them.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 	//

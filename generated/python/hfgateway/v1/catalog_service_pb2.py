@@ -28,7 +28,7 @@ from hfgateway.v1 import generation_pb2 as hfgateway_dot_v1_dot_generation__pb2
 from hfgateway.v1 import generation_input_pb2 as hfgateway_dot_v1_dot_generation__input__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"hfgateway/v1/catalog_service.proto\x12\x0chfgateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\x84\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x0boutput_kind\x18\x02 \x01(\x0e\x32\x17.hfgateway.v1.MediaKind\x12\r\n\x05tasks\x18\x03 \x03(\t\x12\x32\n\x11parameters_schema\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"e\n\x06Motion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bpreview_url\x18\x04 \x01(\t\x12\x17\n\x0fstart_end_frame\x18\x05 \x01(\x08\"O\n\tSoulStyle\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bpreview_url\x18\x04 \x01(\t\"7\n\x06Preset\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bpreview_url\x18\x03 \x01(\t\"\x8f\x01\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12,\n\x0boutput_kind\x18\x04 \x01(\x0e\x32\x17.hfgateway.v1.MediaKind\x12\x16\n\x0einclude_schema\x18\x05 \x01(\x08\"\x82\x01\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.hfgateway.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nfetch_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1d\n\x0fGetModelRequest\x12\n\n\x02id\x18\x01 \x01(\t\"f\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.hfgateway.v1.Model\x12.\n\nfetch_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x12ListMotionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\"\x85\x01\n\x13ListMotionsResponse\x12%\n\x07motions\x18\x01 \x03(\x0b\x32\x14.hfgateway.v1.Motion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nfetch_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"y\n\x15ListSoulStylesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12*\n\x07version\x18\x04 \x01(\x0e\x32\x19.hfgateway.v1.SoulVersion\"\x8f\x01\n\x16ListSoulStylesResponse\x12,\n\x0bsoul_styles\x18\x01 \x03(\x0b\x32\x17.hfgateway.v1.SoulStyle\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nfetch_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x12ListPresetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12\x10\n\x08model_id\x18\x04 \x01(\t\"\x85\x01\n\x13ListPresetsResponse\x12%\n\x07presets\x18\x01 \x03(\x0b\x32\x14.hfgateway.v1.Preset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nfetch_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xca\x03\n\x0e\x43\x61talogService\x12T\n\nListModels\x12\x1f.hfgateway.v1.ListModelsRequest\x1a .hfgateway.v1.ListModelsResponse\"\x03\x90\x02\x01\x12N\n\x08GetModel\x12\x1d.hfgateway.v1.GetModelRequest\x1a\x1e.hfgateway.v1.GetModelResponse\"\x03\x90\x02\x01\x12W\n\x0bListMotions\x12 .hfgateway.v1.ListMotionsRequest\x1a!.hfgateway.v1.ListMotionsResponse\"\x03\x90\x02\x01\x12`\n\x0eListSoulStyles\x12#.hfgateway.v1.ListSoulStylesRequest\x1a$.hfgateway.v1.ListSoulStylesResponse\"\x03\x90\x02\x01\x12W\n\x0bListPresets\x12 .hfgateway.v1.ListPresetsRequest\x1a!.hfgateway.v1.ListPresetsResponse\"\x03\x90\x02\x01\x42u\n\x16io.github.hfgateway.v1B\x13\x43\x61talogServiceProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"hfgateway/v1/catalog_service.proto\x12\x0chfgateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\xa4\x02\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x0boutput_kind\x18\x02 \x01(\x0e\x32\x17.hfgateway.v1.MediaKind\x12\r\n\x05tasks\x18\x03 \x03(\t\x12\x32\n\x11parameters_schema\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\nprovenance\x18\x05 \x01(\x0b\x32\x1d.hfgateway.v1.ModelProvenance\x12/\n\tlifecycle\x18\x06 \x01(\x0e\x32\x1c.hfgateway.v1.ModelLifecycle\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x08 \x01(\t\"\x95\x01\n\x0fModelProvenance\x12)\n\x06origin\x18\x01 \x01(\x0e\x32\x19.hfgateway.v1.ModelOrigin\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x13\n\x0bsource_date\x18\x03 \x01(\t\x12\x32\n\x0elast_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x06Motion\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bpreview_url\x18\x04 \x01(\t\x12\x17\n\x0fstart_end_frame\x18\x05 \x01(\x08\"O\n\tSoulStyle\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bpreview_url\x18\x04 \x01(\t\"7\n\x06Preset\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bpreview_url\x18\x03 \x01(\t\"\xa5\x01\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12,\n\x0boutput_kind\x18\x04 \x01(\x0e\x32\x17.hfgateway.v1.MediaKind\x12\x16\n\x0einclude_schema\x18\x05 \x01(\x08\x12\x14\n\x0cinclude_gone\x18\x06 \x01(\x08\"\x82\x01\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.hfgateway.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nfetch_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x12WatchModelsRequest\x12\x1b\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x03H\x00\x88\x01\x01\x42\x11\n\x0f_after_revision\"\xb1\x01\n\x13WatchModelsResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.hfgateway.v1.Model\x12)\n\x06\x63hange\x18\x02 \x01(\x0e\x32\x19.hfgateway.v1.ModelChange\x12\x0f\n\x07\x64\x65tails\x18\x03 \x03(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x05 \x01(\x03\"\x1d\n\x0fGetModelRequest\x12\n\n\x02id\x18\x01 \x01(\t\"f\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.hfgateway.v1.Model\x12.\n\nfetch_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x12ListMotionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\"\x85\x01\n\x13ListMotionsResponse\x12%\n\x07motions\x18\x01 \x03(\x0b\x32\x14.hfgateway.v1.Motion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nfetch_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"y\n\x15ListSoulStylesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12*\n\x07version\x18\x04 \x01(\x0e\x32\x19.hfgateway.v1.SoulVersion\"\x8f\x01\n\x16ListSoulStylesResponse\x12,\n\x0bsoul_styles\x18\x01 \x03(\x0b\x32\x17.hfgateway.v1.SoulStyle\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nfetch_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x12ListPresetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12\x10\n\x08model_id\x18\x04 \x01(\t\"\x85\x01\n\x13ListPresetsResponse\x12%\n\x07presets\x18\x01 \x03(\x0b\x32\x14.hfgateway.v1.Preset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\nfetch_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*y\n\x0bModelOrigin\x12\x1c\n\x18MODEL_ORIGIN_UNSPECIFIED\x10\x00\x12\x15\n\x11MODEL_ORIGIN_LIVE\x10\x01\x12\x19\n\x15MODEL_ORIGIN_BUILT_IN\x10\x02\x12\x1a\n\x16MODEL_ORIGIN_COMMUNITY\x10\x03*\x87\x01\n\x0eModelLifecycle\x12\x1f\n\x1bMODEL_LIFECYCLE_UNSPECIFIED\x10\x00\x12\x1a\n\x16MODEL_LIFECYCLE_ACTIVE\x10\x01\x12\x1e\n\x1aMODEL_LIFECYCLE_DEPRECATED\x10\x02\x12\x18\n\x14MODEL_LIFECYCLE_GONE\x10\x03*r\n\x0bModelChange\x12\x1c\n\x18MODEL_CHANGE_UNSPECIFIED\x10\x00\x12\x14\n\x10MODEL_CHANGE_NEW\x10\x01\x12\x18\n\x14MODEL_CHANGE_CHANGED\x10\x02\x12\x15\n\x11MODEL_CHANGE_GONE\x10\x03\x32\xa0\x04\n\x0e\x43\x61talogService\x12T\n\nListModels\x12\x1f.hfgateway.v1.ListModelsRequest\x1a .hfgateway.v1.ListModelsResponse\"\x03\x90\x02\x01\x12N\n\x08GetModel\x12\x1d.hfgateway.v1.GetModelRequest\x1a\x1e.hfgateway.v1.GetModelResponse\"\x03\x90\x02\x01\x12T\n\x0bWatchModels\x12 .hfgateway.v1.WatchModelsRequest\x1a!.hfgateway.v1.WatchModelsResponse0\x01\x12W\n\x0bListMotions\x12 .hfgateway.v1.ListMotionsRequest\x1a!.hfgateway.v1.ListMotionsResponse\"\x03\x90\x02\x01\x12`\n\x0eListSoulStyles\x12#.hfgateway.v1.ListSoulStylesRequest\x1a$.hfgateway.v1.ListSoulStylesResponse\"\x03\x90\x02\x01\x12W\n\x0bListPresets\x12 .hfgateway.v1.ListPresetsRequest\x1a!.hfgateway.v1.ListPresetsResponse\"\x03\x90\x02\x01\x42u\n\x16io.github.hfgateway.v1B\x13\x43\x61talogServiceProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,34 +46,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOGSERVICE'].methods_by_name['ListSoulStyles']._serialized_options = b'\220\002\001'
   _globals['_CATALOGSERVICE'].methods_by_name['ListPresets']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['ListPresets']._serialized_options = b'\220\002\001'
+  _globals['_MODELORIGIN']._serialized_start=2268
+  _globals['_MODELORIGIN']._serialized_end=2389
+  _globals['_MODELLIFECYCLE']._serialized_start=2392
+  _globals['_MODELLIFECYCLE']._serialized_end=2527
+  _globals['_MODELCHANGE']._serialized_start=2529
+  _globals['_MODELCHANGE']._serialized_end=2643
   _globals['_MODEL']._serialized_start=184
-  _globals['_MODEL']._serialized_end=316
-  _globals['_MOTION']._serialized_start=318
-  _globals['_MOTION']._serialized_end=419
-  _globals['_SOULSTYLE']._serialized_start=421
-  _globals['_SOULSTYLE']._serialized_end=500
-  _globals['_PRESET']._serialized_start=502
-  _globals['_PRESET']._serialized_end=557
-  _globals['_LISTMODELSREQUEST']._serialized_start=560
-  _globals['_LISTMODELSREQUEST']._serialized_end=703
-  _globals['_LISTMODELSRESPONSE']._serialized_start=706
-  _globals['_LISTMODELSRESPONSE']._serialized_end=836
-  _globals['_GETMODELREQUEST']._serialized_start=838
-  _globals['_GETMODELREQUEST']._serialized_end=867
-  _globals['_GETMODELRESPONSE']._serialized_start=869
-  _globals['_GETMODELRESPONSE']._serialized_end=971
-  _globals['_LISTMOTIONSREQUEST']._serialized_start=973
-  _globals['_LISTMOTIONSREQUEST']._serialized_end=1047
-  _globals['_LISTMOTIONSRESPONSE']._serialized_start=1050
-  _globals['_LISTMOTIONSRESPONSE']._serialized_end=1183
-  _globals['_LISTSOULSTYLESREQUEST']._serialized_start=1185
-  _globals['_LISTSOULSTYLESREQUEST']._serialized_end=1306
-  _globals['_LISTSOULSTYLESRESPONSE']._serialized_start=1309
-  _globals['_LISTSOULSTYLESRESPONSE']._serialized_end=1452
-  _globals['_LISTPRESETSREQUEST']._serialized_start=1454
-  _globals['_LISTPRESETSREQUEST']._serialized_end=1546
-  _globals['_LISTPRESETSRESPONSE']._serialized_start=1549
-  _globals['_LISTPRESETSRESPONSE']._serialized_end=1682
-  _globals['_CATALOGSERVICE']._serialized_start=1685
-  _globals['_CATALOGSERVICE']._serialized_end=2143
+  _globals['_MODEL']._serialized_end=476
+  _globals['_MODELPROVENANCE']._serialized_start=479
+  _globals['_MODELPROVENANCE']._serialized_end=628
+  _globals['_MOTION']._serialized_start=630
+  _globals['_MOTION']._serialized_end=731
+  _globals['_SOULSTYLE']._serialized_start=733
+  _globals['_SOULSTYLE']._serialized_end=812
+  _globals['_PRESET']._serialized_start=814
+  _globals['_PRESET']._serialized_end=869
+  _globals['_LISTMODELSREQUEST']._serialized_start=872
+  _globals['_LISTMODELSREQUEST']._serialized_end=1037
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1040
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1170
+  _globals['_WATCHMODELSREQUEST']._serialized_start=1172
+  _globals['_WATCHMODELSREQUEST']._serialized_end=1240
+  _globals['_WATCHMODELSRESPONSE']._serialized_start=1243
+  _globals['_WATCHMODELSRESPONSE']._serialized_end=1420
+  _globals['_GETMODELREQUEST']._serialized_start=1422
+  _globals['_GETMODELREQUEST']._serialized_end=1451
+  _globals['_GETMODELRESPONSE']._serialized_start=1453
+  _globals['_GETMODELRESPONSE']._serialized_end=1555
+  _globals['_LISTMOTIONSREQUEST']._serialized_start=1557
+  _globals['_LISTMOTIONSREQUEST']._serialized_end=1631
+  _globals['_LISTMOTIONSRESPONSE']._serialized_start=1634
+  _globals['_LISTMOTIONSRESPONSE']._serialized_end=1767
+  _globals['_LISTSOULSTYLESREQUEST']._serialized_start=1769
+  _globals['_LISTSOULSTYLESREQUEST']._serialized_end=1890
+  _globals['_LISTSOULSTYLESRESPONSE']._serialized_start=1893
+  _globals['_LISTSOULSTYLESRESPONSE']._serialized_end=2036
+  _globals['_LISTPRESETSREQUEST']._serialized_start=2038
+  _globals['_LISTPRESETSREQUEST']._serialized_end=2130
+  _globals['_LISTPRESETSRESPONSE']._serialized_start=2133
+  _globals['_LISTPRESETSRESPONSE']._serialized_end=2266
+  _globals['_CATALOGSERVICE']._serialized_start=2646
+  _globals['_CATALOGSERVICE']._serialized_end=3190
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from hfgateway.v1 import generation_pb2 as _generation_pb2
 from hfgateway.v1 import generation_input_pb2 as _generation_input_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -12,17 +13,70 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ModelOrigin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODEL_ORIGIN_UNSPECIFIED: _ClassVar[ModelOrigin]
+    MODEL_ORIGIN_LIVE: _ClassVar[ModelOrigin]
+    MODEL_ORIGIN_BUILT_IN: _ClassVar[ModelOrigin]
+    MODEL_ORIGIN_COMMUNITY: _ClassVar[ModelOrigin]
+
+class ModelLifecycle(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODEL_LIFECYCLE_UNSPECIFIED: _ClassVar[ModelLifecycle]
+    MODEL_LIFECYCLE_ACTIVE: _ClassVar[ModelLifecycle]
+    MODEL_LIFECYCLE_DEPRECATED: _ClassVar[ModelLifecycle]
+    MODEL_LIFECYCLE_GONE: _ClassVar[ModelLifecycle]
+
+class ModelChange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODEL_CHANGE_UNSPECIFIED: _ClassVar[ModelChange]
+    MODEL_CHANGE_NEW: _ClassVar[ModelChange]
+    MODEL_CHANGE_CHANGED: _ClassVar[ModelChange]
+    MODEL_CHANGE_GONE: _ClassVar[ModelChange]
+MODEL_ORIGIN_UNSPECIFIED: ModelOrigin
+MODEL_ORIGIN_LIVE: ModelOrigin
+MODEL_ORIGIN_BUILT_IN: ModelOrigin
+MODEL_ORIGIN_COMMUNITY: ModelOrigin
+MODEL_LIFECYCLE_UNSPECIFIED: ModelLifecycle
+MODEL_LIFECYCLE_ACTIVE: ModelLifecycle
+MODEL_LIFECYCLE_DEPRECATED: ModelLifecycle
+MODEL_LIFECYCLE_GONE: ModelLifecycle
+MODEL_CHANGE_UNSPECIFIED: ModelChange
+MODEL_CHANGE_NEW: ModelChange
+MODEL_CHANGE_CHANGED: ModelChange
+MODEL_CHANGE_GONE: ModelChange
+
 class Model(_message.Message):
-    __slots__ = ("id", "output_kind", "tasks", "parameters_schema")
+    __slots__ = ("id", "output_kind", "tasks", "parameters_schema", "provenance", "lifecycle", "end_time", "note")
     ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_KIND_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    LIFECYCLE_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     id: str
     output_kind: _generation_pb2.MediaKind
     tasks: _containers.RepeatedScalarFieldContainer[str]
     parameters_schema: _struct_pb2.Struct
-    def __init__(self, id: _Optional[str] = ..., output_kind: _Optional[_Union[_generation_pb2.MediaKind, str]] = ..., tasks: _Optional[_Iterable[str]] = ..., parameters_schema: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    provenance: ModelProvenance
+    lifecycle: ModelLifecycle
+    end_time: _timestamp_pb2.Timestamp
+    note: str
+    def __init__(self, id: _Optional[str] = ..., output_kind: _Optional[_Union[_generation_pb2.MediaKind, str]] = ..., tasks: _Optional[_Iterable[str]] = ..., parameters_schema: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., provenance: _Optional[_Union[ModelProvenance, _Mapping]] = ..., lifecycle: _Optional[_Union[ModelLifecycle, str]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., note: _Optional[str] = ...) -> None: ...
+
+class ModelProvenance(_message.Message):
+    __slots__ = ("origin", "source", "source_date", "last_seen_time")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_DATE_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_TIME_FIELD_NUMBER: _ClassVar[int]
+    origin: ModelOrigin
+    source: str
+    source_date: str
+    last_seen_time: _timestamp_pb2.Timestamp
+    def __init__(self, origin: _Optional[_Union[ModelOrigin, str]] = ..., source: _Optional[str] = ..., source_date: _Optional[str] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Motion(_message.Message):
     __slots__ = ("id", "name", "description", "preview_url", "start_end_frame")
@@ -61,18 +115,20 @@ class Preset(_message.Message):
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., preview_url: _Optional[str] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "query", "output_kind", "include_schema")
+    __slots__ = ("page_size", "page_token", "query", "output_kind", "include_schema", "include_gone")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_KIND_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_GONE_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     query: str
     output_kind: _generation_pb2.MediaKind
     include_schema: bool
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., query: _Optional[str] = ..., output_kind: _Optional[_Union[_generation_pb2.MediaKind, str]] = ..., include_schema: bool = ...) -> None: ...
+    include_gone: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., query: _Optional[str] = ..., output_kind: _Optional[_Union[_generation_pb2.MediaKind, str]] = ..., include_schema: bool = ..., include_gone: bool = ...) -> None: ...
 
 class ListModelsResponse(_message.Message):
     __slots__ = ("models", "next_page_token", "fetch_time")
@@ -83,6 +139,26 @@ class ListModelsResponse(_message.Message):
     next_page_token: str
     fetch_time: _timestamp_pb2.Timestamp
     def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., fetch_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class WatchModelsRequest(_message.Message):
+    __slots__ = ("after_revision",)
+    AFTER_REVISION_FIELD_NUMBER: _ClassVar[int]
+    after_revision: int
+    def __init__(self, after_revision: _Optional[int] = ...) -> None: ...
+
+class WatchModelsResponse(_message.Message):
+    __slots__ = ("model", "change", "details", "time", "revision")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    change: ModelChange
+    details: _containers.RepeatedScalarFieldContainer[str]
+    time: _timestamp_pb2.Timestamp
+    revision: int
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ..., change: _Optional[_Union[ModelChange, str]] = ..., details: _Optional[_Iterable[str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ("id",)

@@ -52,6 +52,11 @@ class CatalogServiceStub(object):
                 request_serializer=hfgateway_dot_v1_dot_catalog__service__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=hfgateway_dot_v1_dot_catalog__service__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.WatchModels = channel.unary_stream(
+                '/hfgateway.v1.CatalogService/WatchModels',
+                request_serializer=hfgateway_dot_v1_dot_catalog__service__pb2.WatchModelsRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_v1_dot_catalog__service__pb2.WatchModelsResponse.FromString,
+                _registered_method=True)
         self.ListMotions = channel.unary_unary(
                 '/hfgateway.v1.CatalogService/ListMotions',
                 request_serializer=hfgateway_dot_v1_dot_catalog__service__pb2.ListMotionsRequest.SerializeToString,
@@ -81,7 +86,7 @@ class CatalogServiceServicer(object):
     """
 
     def ListModels(self, request, context):
-        """Lists models by id: those that Higgsfield lists, and built-in ones.
+        """Lists models by id: those that Higgsfield lists, and built-in ones. Models that are gone are left out by default.
 
         Retry: safe.
         """
@@ -96,6 +101,19 @@ class CatalogServiceServicer(object):
         - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
 
         Retry: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchModels(self, request, context):
+        """Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
+        gateway reads the list about once an hour. The stream does not end by itself.
+
+        The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
+        newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+
+        Retry: safe. Set after_revision to the revision of the last message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +169,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=hfgateway_dot_v1_dot_catalog__service__pb2.GetModelRequest.FromString,
                     response_serializer=hfgateway_dot_v1_dot_catalog__service__pb2.GetModelResponse.SerializeToString,
+            ),
+            'WatchModels': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchModels,
+                    request_deserializer=hfgateway_dot_v1_dot_catalog__service__pb2.WatchModelsRequest.FromString,
+                    response_serializer=hfgateway_dot_v1_dot_catalog__service__pb2.WatchModelsResponse.SerializeToString,
             ),
             'ListMotions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMotions,
@@ -230,6 +253,33 @@ class CatalogService(object):
             '/hfgateway.v1.CatalogService/GetModel',
             hfgateway_dot_v1_dot_catalog__service__pb2.GetModelRequest.SerializeToString,
             hfgateway_dot_v1_dot_catalog__service__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/hfgateway.v1.CatalogService/WatchModels',
+            hfgateway_dot_v1_dot_catalog__service__pb2.WatchModelsRequest.SerializeToString,
+            hfgateway_dot_v1_dot_catalog__service__pb2.WatchModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

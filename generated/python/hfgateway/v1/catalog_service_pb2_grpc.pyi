@@ -42,7 +42,7 @@ class CatalogServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CatalogServiceAsyncStub: ...
     ListModels: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListModelsRequest, _catalog_service_pb2.ListModelsResponse]
-    """Lists models by id: those that Higgsfield lists, and built-in ones.
+    """Lists models by id: those that Higgsfield lists, and built-in ones. Models that are gone are left out by default.
 
     Retry: safe.
     """
@@ -53,6 +53,15 @@ class CatalogServiceStub:
       - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
 
     Retry: safe.
+    """
+    WatchModels: _grpc.UnaryStreamMultiCallable[_catalog_service_pb2.WatchModelsRequest, _catalog_service_pb2.WatchModelsResponse]
+    """Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
+    gateway reads the list about once an hour. The stream does not end by itself.
+
+    The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
+    newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+
+    Retry: safe. Set after_revision to the revision of the last message.
     """
     ListMotions: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListMotionsRequest, _catalog_service_pb2.ListMotionsResponse]
     """Lists the motions of DoP by name.
@@ -95,7 +104,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModels: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListModelsRequest, _catalog_service_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """Lists models by id: those that Higgsfield lists, and built-in ones.
+    """Lists models by id: those that Higgsfield lists, and built-in ones. Models that are gone are left out by default.
 
     Retry: safe.
     """
@@ -106,6 +115,15 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
       - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
 
     Retry: safe.
+    """
+    WatchModels: _aio.UnaryStreamMultiCallable[_catalog_service_pb2.WatchModelsRequest, _catalog_service_pb2.WatchModelsResponse]  # type: ignore[assignment]
+    """Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
+    gateway reads the list about once an hour. The stream does not end by itself.
+
+    The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
+    newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+
+    Retry: safe. Set after_revision to the revision of the last message.
     """
     ListMotions: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListMotionsRequest, _catalog_service_pb2.ListMotionsResponse]  # type: ignore[assignment]
     """Lists the motions of DoP by name.
@@ -151,7 +169,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_service_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_service_pb2.ListModelsResponse, _abc.Awaitable[_catalog_service_pb2.ListModelsResponse]]:
-        """Lists models by id: those that Higgsfield lists, and built-in ones.
+        """Lists models by id: those that Higgsfield lists, and built-in ones. Models that are gone are left out by default.
 
         Retry: safe.
         """
@@ -168,6 +186,21 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
           - NOT_FOUND (MODEL_UNKNOWN): the model is not in the list. SubmitGeneration may accept it nevertheless.
 
         Retry: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchModels(
+        self,
+        request: _catalog_service_pb2.WatchModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_catalog_service_pb2.WatchModelsResponse], _abc.AsyncIterator[_catalog_service_pb2.WatchModelsResponse]]:
+        """Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
+        gateway reads the list about once an hour. The stream does not end by itself.
+
+        The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
+        newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+
+        Retry: safe. Set after_revision to the revision of the last message.
         """
 
     @_abc_1.abstractmethod

@@ -2,7 +2,7 @@
 // @generated from file hfgateway/v1/catalog_service.proto (package hfgateway.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { MediaKind } from "./generation_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -47,6 +47,34 @@ export declare type Model = Message<"hfgateway.v1.Model"> & {
    * @generated from field: google.protobuf.Struct parameters_schema = 4;
    */
   parametersSchema?: JsonObject | undefined;
+
+  /**
+   * Where the gateway knows the model from.
+   *
+   * @generated from field: hfgateway.v1.ModelProvenance provenance = 5;
+   */
+  provenance?: ModelProvenance | undefined;
+
+  /**
+   * Whether the model can still be expected to work.
+   *
+   * @generated from field: hfgateway.v1.ModelLifecycle lifecycle = 6;
+   */
+  lifecycle: ModelLifecycle;
+
+  /**
+   * When Higgsfield ends or has ended the model, as announced. Absent if no end is known.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 7;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * A note for people, such as the reason why a model counts as gone. Empty if there is none.
+   *
+   * @generated from field: string note = 8;
+   */
+  note: string;
 };
 
 /**
@@ -54,6 +82,48 @@ export declare type Model = Message<"hfgateway.v1.Model"> & {
  * Use `create(ModelSchema)` to create a new message.
  */
 export declare const ModelSchema: GenMessage<Model>;
+
+/**
+ * Where the gateway knows a model from.
+ *
+ * @generated from message hfgateway.v1.ModelProvenance
+ */
+export declare type ModelProvenance = Message<"hfgateway.v1.ModelProvenance"> & {
+  /**
+   * The kind of source.
+   *
+   * @generated from field: hfgateway.v1.ModelOrigin origin = 1;
+   */
+  origin: ModelOrigin;
+
+  /**
+   * What the gateway's built-in entry was written from, such as "model page". Empty for a model without one.
+   *
+   * @generated from field: string source = 2;
+   */
+  source: string;
+
+  /**
+   * The date of that source: YYYY-MM-DD, or YYYY-MM. Empty for a model without a built-in entry.
+   *
+   * @generated from field: string source_date = 3;
+   */
+  sourceDate: string;
+
+  /**
+   * When Higgsfield last listed the model to this account. Absent if it never did: Higgsfield leaves some models out
+   * that can be called.
+   *
+   * @generated from field: google.protobuf.Timestamp last_seen_time = 4;
+   */
+  lastSeenTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message hfgateway.v1.ModelProvenance.
+ * Use `create(ModelProvenanceSchema)` to create a new message.
+ */
+export declare const ModelProvenanceSchema: GenMessage<ModelProvenance>;
 
 /**
  * A motion of DoP.
@@ -218,6 +288,13 @@ export declare type ListModelsRequest = Message<"hfgateway.v1.ListModelsRequest"
    * @generated from field: bool include_schema = 5;
    */
   includeSchema: boolean;
+
+  /**
+   * Whether to list models with MODEL_LIFECYCLE_GONE, too.
+   *
+   * @generated from field: bool include_gone = 6;
+   */
+  includeGone: boolean;
 };
 
 /**
@@ -245,7 +322,8 @@ export declare type ListModelsResponse = Message<"hfgateway.v1.ListModelsRespons
   nextPageToken: string;
 
   /**
-   * When Higgsfield returned the list to the gateway. Absent if all models of the page are built-in ones.
+   * When Higgsfield returned the list to the gateway. Absent if all models of the page are built-in ones. Each model
+   * has its own time in provenance.
    *
    * @generated from field: google.protobuf.Timestamp fetch_time = 3;
    */
@@ -257,6 +335,71 @@ export declare type ListModelsResponse = Message<"hfgateway.v1.ListModelsRespons
  * Use `create(ListModelsResponseSchema)` to create a new message.
  */
 export declare const ListModelsResponseSchema: GenMessage<ListModelsResponse>;
+
+/**
+ * @generated from message hfgateway.v1.WatchModelsRequest
+ */
+export declare type WatchModelsRequest = Message<"hfgateway.v1.WatchModelsRequest"> & {
+  /**
+   * Starts after the change with this revision: 0 is before the first change. Absent: only future changes. A revision
+   * that the gateway has not reached, because its store was replaced, counts as 0.
+   *
+   * @generated from field: optional int64 after_revision = 1;
+   */
+  afterRevision?: bigint | undefined;
+};
+
+/**
+ * Describes the message hfgateway.v1.WatchModelsRequest.
+ * Use `create(WatchModelsRequestSchema)` to create a new message.
+ */
+export declare const WatchModelsRequestSchema: GenMessage<WatchModelsRequest>;
+
+/**
+ * @generated from message hfgateway.v1.WatchModelsResponse
+ */
+export declare type WatchModelsResponse = Message<"hfgateway.v1.WatchModelsResponse"> & {
+  /**
+   * The model after the change, without parameters_schema. Absent in a heartbeat.
+   *
+   * @generated from field: hfgateway.v1.Model model = 1;
+   */
+  model?: Model | undefined;
+
+  /**
+   * What happened to it.
+   *
+   * @generated from field: hfgateway.v1.ModelChange change = 2;
+   */
+  change: ModelChange;
+
+  /**
+   * The differences of a changed model, for people, such as "duration: 4..15 is now 4..30".
+   *
+   * @generated from field: repeated string details = 3;
+   */
+  details: string[];
+
+  /**
+   * When Higgsfield returned the list with the change to the gateway.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 4;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * The number of the change. It grows with every change of any model.
+   *
+   * @generated from field: int64 revision = 5;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message hfgateway.v1.WatchModelsResponse.
+ * Use `create(WatchModelsResponseSchema)` to create a new message.
+ */
+export declare const WatchModelsResponseSchema: GenMessage<WatchModelsResponse>;
 
 /**
  * @generated from message hfgateway.v1.GetModelRequest
@@ -508,6 +651,126 @@ export declare type ListPresetsResponse = Message<"hfgateway.v1.ListPresetsRespo
 export declare const ListPresetsResponseSchema: GenMessage<ListPresetsResponse>;
 
 /**
+ * The kind of source from which the gateway knows a model.
+ *
+ * @generated from enum hfgateway.v1.ModelOrigin
+ */
+export enum ModelOrigin {
+  /**
+   * Not set by the gateway.
+   *
+   * @generated from enum value: MODEL_ORIGIN_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Higgsfield lists the model to this account, or has listed it.
+   *
+   * @generated from enum value: MODEL_ORIGIN_LIVE = 1;
+   */
+  LIVE = 1,
+
+  /**
+   * The gateway's built-in list, from Higgsfield's documentation.
+   *
+   * @generated from enum value: MODEL_ORIGIN_BUILT_IN = 2;
+   */
+  BUILT_IN = 2,
+
+  /**
+   * The gateway's built-in list, from notes of users. Higgsfield does not document the model.
+   *
+   * @generated from enum value: MODEL_ORIGIN_COMMUNITY = 3;
+   */
+  COMMUNITY = 3,
+}
+
+/**
+ * Describes the enum hfgateway.v1.ModelOrigin.
+ */
+export declare const ModelOriginSchema: GenEnum<ModelOrigin>;
+
+/**
+ * Whether a model can still be expected to work.
+ *
+ * @generated from enum hfgateway.v1.ModelLifecycle
+ */
+export enum ModelLifecycle {
+  /**
+   * Not set by the gateway.
+   *
+   * @generated from enum value: MODEL_LIFECYCLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * No end is known.
+   *
+   * @generated from enum value: MODEL_LIFECYCLE_ACTIVE = 1;
+   */
+  ACTIVE = 1,
+
+  /**
+   * Higgsfield has announced its end.
+   *
+   * @generated from enum value: MODEL_LIFECYCLE_DEPRECATED = 2;
+   */
+  DEPRECATED = 2,
+
+  /**
+   * Its announced end is over, it was found gone, or Higgsfield no longer lists it although it did. It may still work.
+   *
+   * @generated from enum value: MODEL_LIFECYCLE_GONE = 3;
+   */
+  GONE = 3,
+}
+
+/**
+ * Describes the enum hfgateway.v1.ModelLifecycle.
+ */
+export declare const ModelLifecycleSchema: GenEnum<ModelLifecycle>;
+
+/**
+ * A change of Higgsfield's list of models.
+ *
+ * @generated from enum hfgateway.v1.ModelChange
+ */
+export enum ModelChange {
+  /**
+   * Not set by the gateway.
+   *
+   * @generated from enum value: MODEL_CHANGE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Higgsfield lists a model that it did not list before.
+   *
+   * @generated from enum value: MODEL_CHANGE_NEW = 1;
+   */
+  NEW = 1,
+
+  /**
+   * The parameters, the kind of output or the tasks of a model have changed.
+   *
+   * @generated from enum value: MODEL_CHANGE_CHANGED = 2;
+   */
+  CHANGED = 2,
+
+  /**
+   * Higgsfield no longer lists a model.
+   *
+   * @generated from enum value: MODEL_CHANGE_GONE = 3;
+   */
+  GONE = 3,
+}
+
+/**
+ * Describes the enum hfgateway.v1.ModelChange.
+ */
+export declare const ModelChangeSchema: GenEnum<ModelChange>;
+
+/**
  * Lists what Higgsfield offers. All tenants see the same catalogs.
  *
  * Responses come from the gateway's cache, so that they are available during an outage of Higgsfield. A call waits up
@@ -521,7 +784,7 @@ export declare const ListPresetsResponseSchema: GenMessage<ListPresetsResponse>;
  */
 export declare const CatalogService: GenService<{
   /**
-   * Lists models by id: those that Higgsfield lists, and built-in ones.
+   * Lists models by id: those that Higgsfield lists, and built-in ones. Models that are gone are left out by default.
    *
    * Retry: safe.
    *
@@ -546,6 +809,22 @@ export declare const CatalogService: GenService<{
     methodKind: "unary";
     input: typeof GetModelRequestSchema;
     output: typeof GetModelResponseSchema;
+  },
+  /**
+   * Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
+   * gateway reads the list about once an hour. The stream does not end by itself.
+   *
+   * The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
+   * newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+   *
+   * Retry: safe. Set after_revision to the revision of the last message.
+   *
+   * @generated from rpc hfgateway.v1.CatalogService.WatchModels
+   */
+  watchModels: {
+    methodKind: "server_streaming";
+    input: typeof WatchModelsRequestSchema;
+    output: typeof WatchModelsResponseSchema;
   },
   /**
    * Lists the motions of DoP by name.

@@ -2,7 +2,7 @@
 // @generated from file hfgateway/v1/catalog_service.proto (package hfgateway.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_hfgateway_v1_generation } from "./generation_pb.js";
 import { file_hfgateway_v1_generation_input } from "./generation_input_pb.js";
@@ -11,7 +11,7 @@ import { file_hfgateway_v1_generation_input } from "./generation_input_pb.js";
  * Describes the file hfgateway/v1/catalog_service.proto.
  */
 export const file_hfgateway_v1_catalog_service = /*@__PURE__*/
-  fileDesc("CiJoZmdhdGV3YXkvdjEvY2F0YWxvZ19zZXJ2aWNlLnByb3RvEgxoZmdhdGV3YXkudjEihAEKBU1vZGVsEgoKAmlkGAEgASgJEiwKC291dHB1dF9raW5kGAIgASgOMhcuaGZnYXRld2F5LnYxLk1lZGlhS2luZBINCgV0YXNrcxgDIAMoCRIyChFwYXJhbWV0ZXJzX3NjaGVtYRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiZQoGTW90aW9uEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSEwoLcHJldmlld191cmwYBCABKAkSFwoPc3RhcnRfZW5kX2ZyYW1lGAUgASgIIk8KCVNvdWxTdHlsZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEhMKC3ByZXZpZXdfdXJsGAQgASgJIjcKBlByZXNldBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC3ByZXZpZXdfdXJsGAMgASgJIo8BChFMaXN0TW9kZWxzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVxdWVyeRgDIAEoCRIsCgtvdXRwdXRfa2luZBgEIAEoDjIXLmhmZ2F0ZXdheS52MS5NZWRpYUtpbmQSFgoOaW5jbHVkZV9zY2hlbWEYBSABKAgiggEKEkxpc3RNb2RlbHNSZXNwb25zZRIjCgZtb2RlbHMYASADKAsyEy5oZmdhdGV3YXkudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi4KCmZldGNoX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIh0KD0dldE1vZGVsUmVxdWVzdBIKCgJpZBgBIAEoCSJmChBHZXRNb2RlbFJlc3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuaGZnYXRld2F5LnYxLk1vZGVsEi4KCmZldGNoX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkoKEkxpc3RNb3Rpb25zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVxdWVyeRgDIAEoCSKFAQoTTGlzdE1vdGlvbnNSZXNwb25zZRIlCgdtb3Rpb25zGAEgAygLMhQuaGZnYXRld2F5LnYxLk1vdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSLgoKZmV0Y2hfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAieQoVTGlzdFNvdWxTdHlsZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg0KBXF1ZXJ5GAMgASgJEioKB3ZlcnNpb24YBCABKA4yGS5oZmdhdGV3YXkudjEuU291bFZlcnNpb24ijwEKFkxpc3RTb3VsU3R5bGVzUmVzcG9uc2USLAoLc291bF9zdHlsZXMYASADKAsyFy5oZmdhdGV3YXkudjEuU291bFN0eWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIuCgpmZXRjaF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcChJMaXN0UHJlc2V0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDQoFcXVlcnkYAyABKAkSEAoIbW9kZWxfaWQYBCABKAkihQEKE0xpc3RQcmVzZXRzUmVzcG9uc2USJQoHcHJlc2V0cxgBIAMoCzIULmhmZ2F0ZXdheS52MS5QcmVzZXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi4KCmZldGNoX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wMsoDCg5DYXRhbG9nU2VydmljZRJUCgpMaXN0TW9kZWxzEh8uaGZnYXRld2F5LnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiAuaGZnYXRld2F5LnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEk4KCEdldE1vZGVsEh0uaGZnYXRld2F5LnYxLkdldE1vZGVsUmVxdWVzdBoeLmhmZ2F0ZXdheS52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgESVwoLTGlzdE1vdGlvbnMSIC5oZmdhdGV3YXkudjEuTGlzdE1vdGlvbnNSZXF1ZXN0GiEuaGZnYXRld2F5LnYxLkxpc3RNb3Rpb25zUmVzcG9uc2UiA5ACARJgCg5MaXN0U291bFN0eWxlcxIjLmhmZ2F0ZXdheS52MS5MaXN0U291bFN0eWxlc1JlcXVlc3QaJC5oZmdhdGV3YXkudjEuTGlzdFNvdWxTdHlsZXNSZXNwb25zZSIDkAIBElcKC0xpc3RQcmVzZXRzEiAuaGZnYXRld2F5LnYxLkxpc3RQcmVzZXRzUmVxdWVzdBohLmhmZ2F0ZXdheS52MS5MaXN0UHJlc2V0c1Jlc3BvbnNlIgOQAgFCdQoWaW8uZ2l0aHViLmhmZ2F0ZXdheS52MUITQ2F0YWxvZ1NlcnZpY2VQcm90b1ABWkRnaXRodWIuY29tL2hmZ2F0ZXdheS9oZmdhdGV3YXkvZ2VuZXJhdGVkL2dvL2hmZ2F0ZXdheS92MTtoZmdhdGV3YXl2MWIGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_hfgateway_v1_generation, file_hfgateway_v1_generation_input]);
+  fileDesc("CiJoZmdhdGV3YXkvdjEvY2F0YWxvZ19zZXJ2aWNlLnByb3RvEgxoZmdhdGV3YXkudjEipAIKBU1vZGVsEgoKAmlkGAEgASgJEiwKC291dHB1dF9raW5kGAIgASgOMhcuaGZnYXRld2F5LnYxLk1lZGlhS2luZBINCgV0YXNrcxgDIAMoCRIyChFwYXJhbWV0ZXJzX3NjaGVtYRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMQoKcHJvdmVuYW5jZRgFIAEoCzIdLmhmZ2F0ZXdheS52MS5Nb2RlbFByb3ZlbmFuY2USLwoJbGlmZWN5Y2xlGAYgASgOMhwuaGZnYXRld2F5LnYxLk1vZGVsTGlmZWN5Y2xlEiwKCGVuZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRub3RlGAggASgJIpUBCg9Nb2RlbFByb3ZlbmFuY2USKQoGb3JpZ2luGAEgASgOMhkuaGZnYXRld2F5LnYxLk1vZGVsT3JpZ2luEg4KBnNvdXJjZRgCIAEoCRITCgtzb3VyY2VfZGF0ZRgDIAEoCRIyCg5sYXN0X3NlZW5fdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZQoGTW90aW9uEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSEwoLcHJldmlld191cmwYBCABKAkSFwoPc3RhcnRfZW5kX2ZyYW1lGAUgASgIIk8KCVNvdWxTdHlsZRIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEhMKC3ByZXZpZXdfdXJsGAQgASgJIjcKBlByZXNldBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC3ByZXZpZXdfdXJsGAMgASgJIqUBChFMaXN0TW9kZWxzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVxdWVyeRgDIAEoCRIsCgtvdXRwdXRfa2luZBgEIAEoDjIXLmhmZ2F0ZXdheS52MS5NZWRpYUtpbmQSFgoOaW5jbHVkZV9zY2hlbWEYBSABKAgSFAoMaW5jbHVkZV9nb25lGAYgASgIIoIBChJMaXN0TW9kZWxzUmVzcG9uc2USIwoGbW9kZWxzGAEgAygLMhMuaGZnYXRld2F5LnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIuCgpmZXRjaF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJEChJXYXRjaE1vZGVsc1JlcXVlc3QSGwoOYWZ0ZXJfcmV2aXNpb24YASABKANIAIgBAUIRCg9fYWZ0ZXJfcmV2aXNpb24isQEKE1dhdGNoTW9kZWxzUmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5oZmdhdGV3YXkudjEuTW9kZWwSKQoGY2hhbmdlGAIgASgOMhkuaGZnYXRld2F5LnYxLk1vZGVsQ2hhbmdlEg8KB2RldGFpbHMYAyADKAkSKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YBSABKAMiHQoPR2V0TW9kZWxSZXF1ZXN0EgoKAmlkGAEgASgJImYKEEdldE1vZGVsUmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5oZmdhdGV3YXkudjEuTW9kZWwSLgoKZmV0Y2hfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSgoSTGlzdE1vdGlvbnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg0KBXF1ZXJ5GAMgASgJIoUBChNMaXN0TW90aW9uc1Jlc3BvbnNlEiUKB21vdGlvbnMYASADKAsyFC5oZmdhdGV3YXkudjEuTW90aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIuCgpmZXRjaF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ5ChVMaXN0U291bFN0eWxlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDQoFcXVlcnkYAyABKAkSKgoHdmVyc2lvbhgEIAEoDjIZLmhmZ2F0ZXdheS52MS5Tb3VsVmVyc2lvbiKPAQoWTGlzdFNvdWxTdHlsZXNSZXNwb25zZRIsCgtzb3VsX3N0eWxlcxgBIAMoCzIXLmhmZ2F0ZXdheS52MS5Tb3VsU3R5bGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi4KCmZldGNoX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEkxpc3RQcmVzZXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVxdWVyeRgDIAEoCRIQCghtb2RlbF9pZBgEIAEoCSKFAQoTTGlzdFByZXNldHNSZXNwb25zZRIlCgdwcmVzZXRzGAEgAygLMhQuaGZnYXRld2F5LnYxLlByZXNldBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSLgoKZmV0Y2hfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqeQoLTW9kZWxPcmlnaW4SHAoYTU9ERUxfT1JJR0lOX1VOU1BFQ0lGSUVEEAASFQoRTU9ERUxfT1JJR0lOX0xJVkUQARIZChVNT0RFTF9PUklHSU5fQlVJTFRfSU4QAhIaChZNT0RFTF9PUklHSU5fQ09NTVVOSVRZEAMqhwEKDk1vZGVsTGlmZWN5Y2xlEh8KG01PREVMX0xJRkVDWUNMRV9VTlNQRUNJRklFRBAAEhoKFk1PREVMX0xJRkVDWUNMRV9BQ1RJVkUQARIeChpNT0RFTF9MSUZFQ1lDTEVfREVQUkVDQVRFRBACEhgKFE1PREVMX0xJRkVDWUNMRV9HT05FEAMqcgoLTW9kZWxDaGFuZ2USHAoYTU9ERUxfQ0hBTkdFX1VOU1BFQ0lGSUVEEAASFAoQTU9ERUxfQ0hBTkdFX05FVxABEhgKFE1PREVMX0NIQU5HRV9DSEFOR0VEEAISFQoRTU9ERUxfQ0hBTkdFX0dPTkUQAzKgBAoOQ2F0YWxvZ1NlcnZpY2USVAoKTGlzdE1vZGVscxIfLmhmZ2F0ZXdheS52MS5MaXN0TW9kZWxzUmVxdWVzdBogLmhmZ2F0ZXdheS52MS5MaXN0TW9kZWxzUmVzcG9uc2UiA5ACARJOCghHZXRNb2RlbBIdLmhmZ2F0ZXdheS52MS5HZXRNb2RlbFJlcXVlc3QaHi5oZmdhdGV3YXkudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBElQKC1dhdGNoTW9kZWxzEiAuaGZnYXRld2F5LnYxLldhdGNoTW9kZWxzUmVxdWVzdBohLmhmZ2F0ZXdheS52MS5XYXRjaE1vZGVsc1Jlc3BvbnNlMAESVwoLTGlzdE1vdGlvbnMSIC5oZmdhdGV3YXkudjEuTGlzdE1vdGlvbnNSZXF1ZXN0GiEuaGZnYXRld2F5LnYxLkxpc3RNb3Rpb25zUmVzcG9uc2UiA5ACARJgCg5MaXN0U291bFN0eWxlcxIjLmhmZ2F0ZXdheS52MS5MaXN0U291bFN0eWxlc1JlcXVlc3QaJC5oZmdhdGV3YXkudjEuTGlzdFNvdWxTdHlsZXNSZXNwb25zZSIDkAIBElcKC0xpc3RQcmVzZXRzEiAuaGZnYXRld2F5LnYxLkxpc3RQcmVzZXRzUmVxdWVzdBohLmhmZ2F0ZXdheS52MS5MaXN0UHJlc2V0c1Jlc3BvbnNlIgOQAgFCdQoWaW8uZ2l0aHViLmhmZ2F0ZXdheS52MUITQ2F0YWxvZ1NlcnZpY2VQcm90b1ABWkRnaXRodWIuY29tL2hmZ2F0ZXdheS9oZmdhdGV3YXkvZ2VuZXJhdGVkL2dvL2hmZ2F0ZXdheS92MTtoZmdhdGV3YXl2MWIGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_hfgateway_v1_generation, file_hfgateway_v1_generation_input]);
 
 /**
  * Describes the message hfgateway.v1.Model.
@@ -21,95 +21,158 @@ export const ModelSchema = /*@__PURE__*/
   messageDesc(file_hfgateway_v1_catalog_service, 0);
 
 /**
+ * Describes the message hfgateway.v1.ModelProvenance.
+ * Use `create(ModelProvenanceSchema)` to create a new message.
+ */
+export const ModelProvenanceSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_v1_catalog_service, 1);
+
+/**
  * Describes the message hfgateway.v1.Motion.
  * Use `create(MotionSchema)` to create a new message.
  */
 export const MotionSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 1);
+  messageDesc(file_hfgateway_v1_catalog_service, 2);
 
 /**
  * Describes the message hfgateway.v1.SoulStyle.
  * Use `create(SoulStyleSchema)` to create a new message.
  */
 export const SoulStyleSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 2);
+  messageDesc(file_hfgateway_v1_catalog_service, 3);
 
 /**
  * Describes the message hfgateway.v1.Preset.
  * Use `create(PresetSchema)` to create a new message.
  */
 export const PresetSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 3);
+  messageDesc(file_hfgateway_v1_catalog_service, 4);
 
 /**
  * Describes the message hfgateway.v1.ListModelsRequest.
  * Use `create(ListModelsRequestSchema)` to create a new message.
  */
 export const ListModelsRequestSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 4);
+  messageDesc(file_hfgateway_v1_catalog_service, 5);
 
 /**
  * Describes the message hfgateway.v1.ListModelsResponse.
  * Use `create(ListModelsResponseSchema)` to create a new message.
  */
 export const ListModelsResponseSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 5);
+  messageDesc(file_hfgateway_v1_catalog_service, 6);
+
+/**
+ * Describes the message hfgateway.v1.WatchModelsRequest.
+ * Use `create(WatchModelsRequestSchema)` to create a new message.
+ */
+export const WatchModelsRequestSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_v1_catalog_service, 7);
+
+/**
+ * Describes the message hfgateway.v1.WatchModelsResponse.
+ * Use `create(WatchModelsResponseSchema)` to create a new message.
+ */
+export const WatchModelsResponseSchema = /*@__PURE__*/
+  messageDesc(file_hfgateway_v1_catalog_service, 8);
 
 /**
  * Describes the message hfgateway.v1.GetModelRequest.
  * Use `create(GetModelRequestSchema)` to create a new message.
  */
 export const GetModelRequestSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 6);
+  messageDesc(file_hfgateway_v1_catalog_service, 9);
 
 /**
  * Describes the message hfgateway.v1.GetModelResponse.
  * Use `create(GetModelResponseSchema)` to create a new message.
  */
 export const GetModelResponseSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 7);
+  messageDesc(file_hfgateway_v1_catalog_service, 10);
 
 /**
  * Describes the message hfgateway.v1.ListMotionsRequest.
  * Use `create(ListMotionsRequestSchema)` to create a new message.
  */
 export const ListMotionsRequestSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 8);
+  messageDesc(file_hfgateway_v1_catalog_service, 11);
 
 /**
  * Describes the message hfgateway.v1.ListMotionsResponse.
  * Use `create(ListMotionsResponseSchema)` to create a new message.
  */
 export const ListMotionsResponseSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 9);
+  messageDesc(file_hfgateway_v1_catalog_service, 12);
 
 /**
  * Describes the message hfgateway.v1.ListSoulStylesRequest.
  * Use `create(ListSoulStylesRequestSchema)` to create a new message.
  */
 export const ListSoulStylesRequestSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 10);
+  messageDesc(file_hfgateway_v1_catalog_service, 13);
 
 /**
  * Describes the message hfgateway.v1.ListSoulStylesResponse.
  * Use `create(ListSoulStylesResponseSchema)` to create a new message.
  */
 export const ListSoulStylesResponseSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 11);
+  messageDesc(file_hfgateway_v1_catalog_service, 14);
 
 /**
  * Describes the message hfgateway.v1.ListPresetsRequest.
  * Use `create(ListPresetsRequestSchema)` to create a new message.
  */
 export const ListPresetsRequestSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 12);
+  messageDesc(file_hfgateway_v1_catalog_service, 15);
 
 /**
  * Describes the message hfgateway.v1.ListPresetsResponse.
  * Use `create(ListPresetsResponseSchema)` to create a new message.
  */
 export const ListPresetsResponseSchema = /*@__PURE__*/
-  messageDesc(file_hfgateway_v1_catalog_service, 13);
+  messageDesc(file_hfgateway_v1_catalog_service, 16);
+
+/**
+ * Describes the enum hfgateway.v1.ModelOrigin.
+ */
+export const ModelOriginSchema = /*@__PURE__*/
+  enumDesc(file_hfgateway_v1_catalog_service, 0);
+
+/**
+ * The kind of source from which the gateway knows a model.
+ *
+ * @generated from enum hfgateway.v1.ModelOrigin
+ */
+export const ModelOrigin = /*@__PURE__*/
+  tsEnum(ModelOriginSchema);
+
+/**
+ * Describes the enum hfgateway.v1.ModelLifecycle.
+ */
+export const ModelLifecycleSchema = /*@__PURE__*/
+  enumDesc(file_hfgateway_v1_catalog_service, 1);
+
+/**
+ * Whether a model can still be expected to work.
+ *
+ * @generated from enum hfgateway.v1.ModelLifecycle
+ */
+export const ModelLifecycle = /*@__PURE__*/
+  tsEnum(ModelLifecycleSchema);
+
+/**
+ * Describes the enum hfgateway.v1.ModelChange.
+ */
+export const ModelChangeSchema = /*@__PURE__*/
+  enumDesc(file_hfgateway_v1_catalog_service, 2);
+
+/**
+ * A change of Higgsfield's list of models.
+ *
+ * @generated from enum hfgateway.v1.ModelChange
+ */
+export const ModelChange = /*@__PURE__*/
+  tsEnum(ModelChangeSchema);
 
 /**
  * Lists what Higgsfield offers. All tenants see the same catalogs.

@@ -80,7 +80,8 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   delay?: Failure | undefined;
 
   /**
-   * Whether CancelGeneration may succeed.
+   * Whether CancelGeneration is expected to succeed. False for a queued generation of Higgsfield's v1 API, because its
+   * cancellation is not documented there, although CancelGeneration tries it.
    *
    * @generated from field: bool cancelable = 9;
    */
