@@ -148,7 +148,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
     lifecycle = await _lifecycle(base, feed, catalogs, characters, access)
     agent_store = store.agents()
     agents = Agents(HiggsfieldAgents(upstream), agent_store, clock, _pace(settings), shared=settings.auth != "keys")
-    for wake in (feed.wake_all, characters.wake_all, agents.wake_all):
+    for wake in (feed.wake_all, characters.wake_all, agents.wake_all, catalogs.wake_all):
         access.on_revoke(wake)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
     archiver = None if archive is None else _archiver(base, archive, media, lifecycle.trusted_time)

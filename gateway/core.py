@@ -102,6 +102,7 @@ class Core:
         self.feed.wake_all()
         self.characters.drain()
         self.agents.drain()
+        self.catalogs.drain()
         await self._stop_tasks()
         try:
             async with asyncio.timeout(self.settings.drain):

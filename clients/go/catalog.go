@@ -4,6 +4,9 @@ import (
 	"context"
 	"iter"
 
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
@@ -14,6 +17,12 @@ type (
 	MotionQuery    = pb.ListMotionsRequest
 	SoulStyleQuery = pb.ListSoulStylesRequest
 	PresetQuery    = pb.ListPresetsRequest
+)
+
+// Watches of the list of models: where to start, and a change.
+type (
+	ModelWatch  = pb.WatchModelsRequest
+	ModelChange = pb.WatchModelsResponse
 )
 
 // ListModels yields the models of the catalog that match the query. It fetches pages on demand and ends after an error.
@@ -31,6 +40,27 @@ func (c *Client) ListModels(ctx context.Context, query *ModelQuery) iter.Seq2[*C
 func (c *Client) GetModel(ctx context.Context, id string) (*CatalogModel, error) {
 	response, err := unary(ctx, c, c.catalogs.GetModel, &pb.GetModelRequest{Id: id}, 0)
 	return response.GetModel(), err
+}
+
+// WatchModels yields changes of Higgsfield's list of models: models that are new, changed or gone. It starts after the
+// change with the revision of the request; 0 is before the first change, and a nil request or revision yields only future
+// changes. It opens the stream again if it breaks, and ends after an error.
+func (c *Client) WatchModels(ctx context.Context, request *ModelWatch) iter.Seq2[*ModelChange, error] {
+	return func(yield func(*ModelChange, error) bool) {
+		next := copyOf(request)
+		err := follow(ctx, c,
+			func() bool { return true },
+			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchModelsResponse], error) {
+				return c.catalogs.WatchModels(ctx, next)
+			},
+			func(message *pb.WatchModelsResponse) bool {
+				next = &pb.WatchModelsRequest{AfterRevision: proto.Int64(message.GetRevision())}
+				return message.GetModel() == nil || yield(message, nil)
+			})
+		if err != nil {
+			yield(nil, err)
+		}
+	}
 }
 
 // ListMotions yields the motions for [Dop] that match the query. It fetches pages on demand and ends after an error.

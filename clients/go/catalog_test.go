@@ -99,3 +99,37 @@ func TestGetModelReturnsModelOrError(t *testing.T) {
 		t.Fatal(none, err)
 	}
 }
+
+func TestWatchModelsResumesAfterLastRevision(t *testing.T) {
+	g := newGateway(t)
+	change := func(revision int64, id string) proto.Message {
+		message := &pb.WatchModelsResponse{Revision: revision}
+		if id != "" {
+			message.Model = &pb.Model{Id: id}
+		}
+		return message
+	}
+	g.on("WatchModels",
+		sequence(respond(change(7, ""), change(8, "a")), draining(0)),
+		sequence(respond(change(8, ""), change(9, "b")), refuse(codes.InvalidArgument, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_INVALID_INPUT})))
+	client, _ := newClient(t, g.address())
+
+	var seen []int64
+	for found, err := range client.WatchModels(within(t), nil) {
+		if err != nil {
+			if !errors.Is(err, hfgateway.ErrInvalidInput) {
+				t.Error(err)
+			}
+			break
+		}
+		seen = append(seen, found.GetRevision())
+	}
+	if text(seen) != "[8 9]" {
+		t.Error(seen)
+	}
+	for number, want := range []*pb.WatchModelsRequest{{}, {AfterRevision: proto.Int64(8)}} {
+		if got := g.received("WatchModels")[number].request; !proto.Equal(got, want) {
+			t.Error(number, got)
+		}
+	}
+}

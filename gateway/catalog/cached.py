@@ -6,10 +6,11 @@ long that takes; a failed refresh only delays the next one.
 
 import asyncio
 import logging
+from collections.abc import Callable
 
-from gateway.catalog.model import StoredCatalog
+from gateway.catalog.model import Item, Reading, StoredCatalog
 from gateway.catalog.ports import CatalogSource, CatalogStore
-from gateway.concurrency import Signals
+from gateway.concurrency import Signal, Signals
 from gateway.errors import GatewayError, upstream_unavailable
 from gateway.generations.clock import jittered
 from gateway.generations.ports import Clock, StoreError
@@ -22,14 +23,25 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 """Seconds before the next refresh after one failure, and at most; doubled with each failure in a row."""
 
 
+Succeeding = Callable[[StoredCatalog | None, Reading, float], tuple[Item, ...]]
+
+
+def _items(_before: StoredCatalog | None, reading: Reading, _wall: float) -> tuple[Item, ...]:
+    return reading.items
+
+
 class CachedCatalog:
     """One catalog of an account.
 
     `attempts`, `failures` and `skipped`, the unreadable items of the last refresh, are metrics.
     """
 
-    def __init__(self, name: str, source: CatalogSource, store: CatalogStore, clock: Clock) -> None:
+    def __init__(
+        self, name: str, source: CatalogSource, store: CatalogStore, clock: Clock, succeeding: Succeeding = _items
+    ) -> None:
+        """`succeeding` returns the items to store, from the catalog before, what was fetched, and the wall time."""
         self.name = name
+        self._succeeding = succeeding
         self.attempts = self.failures = self.skipped = 0
         self._source = source
         self._store = store
@@ -65,6 +77,18 @@ class CachedCatalog:
                 self._signals.drop(signal)
             catalog = self._catalog
         return catalog
+
+    def signal(self) -> Signal:
+        """Return a signal for the end of the next refresh. The caller returns it with `drop`."""
+        return self._signals.signal()
+
+    def drop(self, signal: Signal) -> None:
+        """Forget a signal."""
+        self._signals.drop(signal)
+
+    def wake(self) -> None:
+        """Give all signals, so that every watch checks whether it may continue."""
+        self._signals.wake()
 
     def unavailable(self) -> GatewayError:
         """Return the error for a call while there is no catalog, with the time until the next refresh."""
@@ -114,8 +138,10 @@ class CachedCatalog:
         if reading.skipped:
             log.warning("items of a catalog were skipped", extra={"catalog": self.name, "skipped": reading.skipped})
         self.skipped = reading.skipped
+        await self._load()  # again, if the store was not available before
         moment = self._clock.moment()
-        catalog = StoredCatalog(reading.items, moment.steady, moment.wall)
+        items = self._succeeding(self._catalog, reading, moment.wall)
+        catalog = StoredCatalog(items, moment.steady, moment.wall)
         try:
             await self._store.save_catalog(self._source.account, self._source.origin, self.name, catalog)
         except StoreError as error:

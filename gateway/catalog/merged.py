@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.catalog import builtin
-from gateway.catalog.model import Model, StoredCatalog
+from gateway.catalog.builtin import BuiltIn
+from gateway.catalog.model import Lifecycle, Model, Origin, StoredCatalog
 from gateway.catalog.sanitize import TooLargeError
 from gateway.errors import Failure, GatewayError, Reason, Violation, printable
 from gateway.generations.model import MediaKind
@@ -19,13 +20,31 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Entry:
-    """A model, and whether it and its schema come from Higgsfield or from the built-in list."""
+    """A model, its built-in entry if there is one, and whether its schema comes from Higgsfield's present list."""
 
     model: Model
-    from_upstream: bool
-    schema_from_upstream: bool
+    built_in: BuiltIn | None = None
+    schema_from_upstream: bool = False
     _validator: "SchemaValidator | None" = None
     _unusable: bool = False
+
+    @property
+    def origin(self) -> Origin:
+        """The best source for the model."""
+        if self.model.listing is not None or self.built_in is None:
+            return Origin.LIVE
+        return self.built_in.origin
+
+    def lifecycle(self, wall: float) -> Lifecycle:
+        """Return the state of the model at a wall time. Higgsfield's list is better evidence than the built-in one."""
+        told = Lifecycle.ACTIVE if self.built_in is None else self.built_in.lifecycle(wall)
+        listing = self.model.listing
+        if listing is None:
+            return told
+        if listing.gone:
+            return Lifecycle.GONE
+        ends = self.built_in is not None and self.built_in.ends is not None
+        return Lifecycle.DEPRECATED if ends else Lifecycle.ACTIVE
 
     def violations(self, parameters: Mapping[str, Any]) -> tuple[Violation, ...]:
         """Validate parameters against the schema. Without a usable schema there are no violations."""
@@ -59,11 +78,13 @@ class Models:
     def merged(cls, fetched: StoredCatalog | None) -> "Models":
         """Merge Higgsfield's models with the built-in ones, which can be called even if Higgsfield omits them."""
         known = builtin.models()
-        entries = {model.id: Entry(model, from_upstream=False, schema_from_upstream=False) for model in known.values()}
+        entries = {one.model.id: Entry(one.model, one) for one in known.values()}
         for item in () if fetched is None else fetched.items:
             if isinstance(item, Model):
-                model = _completed(item, known.get(item.id))
-                entries[item.id] = Entry(model, from_upstream=True, schema_from_upstream=item.schema is not None)
+                built_in = known.get(item.id)
+                listed = item.schema is not None and not (item.listing is not None and item.listing.gone)
+                model = _completed(item, None if built_in is None else built_in.model)
+                entries[item.id] = Entry(model, built_in, schema_from_upstream=listed)
         return cls(fetched, dict(sorted(entries.items())))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 from gateway.generations.model import MediaKind
@@ -14,14 +15,62 @@ PRESETS = "presets/"
 """The prefix of the name of a catalog of presets; the id of the model follows."""
 
 
+class Origin(IntEnum):
+    """The kind of source from which a model is known; names and numbers are those of `ModelOrigin`."""
+
+    LIVE = 1
+    BUILT_IN = 2
+    COMMUNITY = 3
+
+
+class Lifecycle(IntEnum):
+    """Whether a model can be expected to work; names and numbers are those of `ModelLifecycle`."""
+
+    ACTIVE = 1
+    DEPRECATED = 2
+    GONE = 3
+
+
+class Change(IntEnum):
+    """What happened to a model in Higgsfield's list; names and numbers are those of `ModelChange`."""
+
+    NEW = 1
+    CHANGED = 2
+    GONE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A model's place in Higgsfield's list: when it was last there, and its last change.
+
+    `revision` numbers the changes of all models; 0 if there was none since the first list. Times are wall times.
+    `details` are the differences of a change, for people.
+    """
+
+    last_seen: float
+    change: Change | None = None
+    changed_at: float = 0.0
+    revision: int = 0
+    details: tuple[str, ...] = ()
+
+    @property
+    def gone(self) -> bool:
+        """Whether Higgsfield no longer lists it."""
+        return self.change is Change.GONE
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model. `schema` is the JSON Schema of its parameters; None if it is not known."""
+    """A model. `schema` is the JSON Schema of its parameters; None if it is not known.
+
+    `listing` is None if Higgsfield never listed it.
+    """
 
     id: str
     kind: MediaKind = MediaKind.UNKNOWN
     tasks: tuple[str, ...] = ()
     schema: Schema | None = None
+    listing: Listing | None = None
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.catalog.cached import CachedCatalog
-from gateway.catalog.merged import Models
+from gateway.catalog.merged import Entry, Models
 from gateway.catalog.model import (
     MODELS,
     MOTIONS,
@@ -13,18 +13,22 @@ from gateway.catalog.model import (
     SOUL_STYLES_V1,
     SOUL_STYLES_V2,
     Item,
+    Lifecycle,
     Motion,
     Preset,
     SoulStyle,
     StoredCatalog,
 )
 from gateway.catalog.ports import CatalogSource, CatalogStore
+from gateway.catalog.watch import ModelWatches, next_models
+from gateway.errors import Violation
 from gateway.generations.inputs import Input, ModelInput
 from gateway.generations.model import MediaKind
 from gateway.generations.ports import Checked, Clock
 
 REFUSES_FOR = 86_400.0
 """Seconds after its fetch during which Higgsfield's schema refuses inputs; an older or built-in one only warns."""
+MODEL_FIELD = "input.model.model_id"
 NO_VIOLATIONS = Checked()
 _T = TypeVar("_T", bound=Item)
 
@@ -50,6 +54,22 @@ class Catalogs:
         self._clock = clock
         self._cached: dict[str, CachedCatalog] = {}
         self._models: Models | None = None
+        models = CachedCatalog(MODELS, source, store, clock, next_models)
+        self._cached[MODELS] = models
+        self.watches = ModelWatches(models, clock)
+
+    @property
+    def wall(self) -> float:
+        """The wall time, on which the lifecycle of models depends."""
+        return self._clock.moment().wall
+
+    def wake_all(self) -> None:
+        """Wake every watch, so that it checks whether it may continue."""
+        self._catalog(MODELS).wake()
+
+    def drain(self) -> None:
+        """End the watches."""
+        self.watches.drain()
 
     async def models(self, patience: float) -> Models:
         """Return all models: Higgsfield's and the built-in ones. Always succeeds."""
@@ -75,11 +95,14 @@ class Catalogs:
             return NO_VIOLATIONS
         fetched = await self._catalog(MODELS).current()
         entry = self._merged(fetched).by_id.get(given.model_id)
-        violations = () if entry is None else entry.violations(given.parameters)
-        if entry is None or not violations:
+        if entry is None:
             return NO_VIOLATIONS
-        fresh = fetched is not None and self._clock.moment().steady - fetched.fetched_at <= REFUSES_FOR
-        return Checked(refused=violations) if entry.schema_from_upstream and fresh else Checked(doubted=violations)
+        violations, moment = entry.violations(given.parameters), self._clock.moment()
+        end = _end(entry, moment.wall)
+        fresh = fetched is not None and moment.steady - fetched.fetched_at <= REFUSES_FOR
+        if entry.schema_from_upstream and fresh:
+            return Checked(refused=violations, doubted=end)
+        return Checked(doubted=end + violations)
 
     def kind(self, model_id: str) -> MediaKind:
         """Return the kind of a model's outputs by the models that are in memory; UNKNOWN for an unknown model."""
@@ -112,3 +135,13 @@ class Catalogs:
         if self._models is None or self._models.fetched is not fetched:
             self._models = Models.merged(fetched)
         return self._models
+
+
+def _end(entry: Entry, wall: float) -> tuple[Violation, ...]:
+    """Return the warning for a model that is gone or has an announced end."""
+    lifecycle = entry.lifecycle(wall)
+    if lifecycle is Lifecycle.ACTIVE:
+        return ()
+    text = "is probably gone" if lifecycle is Lifecycle.GONE else "will end"
+    note = "" if entry.built_in is None else entry.built_in.note
+    return (Violation(MODEL_FIELD, f"{text}: {note}" if note else f"{text}: Higgsfield no longer lists it"),)

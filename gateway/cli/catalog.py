@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo
 from gateway.cli.progress import print_json
 from gateway.cli.tables import print_rows
 
 if TYPE_CHECKING:
-    from hfgateway_client import Model
+    from hfgateway_client import Client, Model
 
 KINDS = ["image", "video", "audio", "file"]
 
@@ -27,27 +29,50 @@ _query = click.argument("query", default="")
 @click.command()
 @_query
 @click.option("--output", type=click.Choice(KINDS, case_sensitive=False), help="Only models with this kind of output.")
+@click.option("--gone", is_flag=True, help="List models that are probably gone, too.")
 @click.option("--show", "model_id", metavar="ID", help="Show this model and its parameters.")
+@click.option("--check", is_flag=True, help="Compare the built-in list with Higgsfield's; exit code 1 if they differ.")
+@click.option("--watch", is_flag=True, help="Print models that are new, changed or gone at Higgsfield, until stopped.")
+@click.option("--after", type=click.IntRange(min=0), metavar="N", help="With --watch: start after this revision.")
 @_limit
 @_as_json
 @client_options
 def models(
-    *, connection: Connection, query: str, output: Any, model_id: str | None, limit: int | None, as_json: bool
-) -> None:
+    *,
+    connection: Connection,
+    query: str,
+    output: Any,
+    gone: bool,
+    model_id: str | None,
+    check: bool,
+    watch: bool,
+    after: int | None,
+    limit: int | None,
+    as_json: bool,
+) -> int:
     """List the models whose id contains QUERY. Models that are not listed may work as well."""
-    if model_id is not None and (query or output):
-        raise click.UsageError("--show cannot be combined with QUERY or --output")
+    chosen = [name for name, given in (("--show", model_id), ("--check", check), ("--watch", watch)) if given]
+    if len(chosen) > 1 or (chosen and (query or output or gone)):
+        raise click.UsageError(f"{chosen[0]} cannot be combined with QUERY, --output, --gone or the other modes")
+    if after is not None and not watch:
+        raise click.UsageError("--after needs --watch")
     with connection.client() as client:
+        if watch:
+            return _watch(client, after, limit, as_json=as_json)
+        if check:
+            return _check(client, as_json=as_json)
         if model_id is not None:
             found = [client.get_model(model_id)]
         else:
-            found = list(islice(client.list_models(query, output_kind=output), limit))
+            found = list(islice(client.list_models(query, output_kind=output, include_gone=gone), limit))
     if as_json:
         _print_json(found)
     elif model_id is not None:
         _describe(found[0])
     else:
-        print_rows(("ID", "OUTPUT", "TASKS"), [(one.id, _kind(one), " ".join(one.tasks)) for one in found])
+        rows = [(one.id, _kind(one), " ".join(one.tasks), _source(one)) for one in found]
+        print_rows(("ID", "OUTPUT", "TASKS", "SOURCE"), rows)
+    return exits.COMPLETED
 
 
 @click.command()
@@ -109,11 +134,93 @@ def _kind(model: Model) -> str:
     return MediaKind.Name(model.output_kind).removeprefix("MEDIA_KIND_").lower() if model.output_kind else ""
 
 
+def _source(model: Model) -> str:
+    """Return where the model is known from, and whether it is deprecated or gone."""
+    from hfgateway_client import ModelLifecycle, ModelOrigin
+
+    origin = ModelOrigin.Name(model.provenance.origin).removeprefix("MODEL_ORIGIN_").lower().replace("_", "-")
+    parts = [origin] if model.provenance.origin else []
+    if model.lifecycle > ModelLifecycle.MODEL_LIFECYCLE_ACTIVE:
+        parts.append(ModelLifecycle.Name(model.lifecycle).removeprefix("MODEL_LIFECYCLE_").lower())
+    return ", ".join(parts)
+
+
+def _day(model: Any, field: str) -> str:
+    return str(getattr(model, field).ToJsonString())[:10] if model.HasField(field) else ""
+
+
+def _watch(client: Client, after: int | None, limit: int | None, *, as_json: bool) -> int:
+    """Print changes of the list of models as they are noticed."""
+    from hfgateway_client import ModelChange
+
+    with closing(client.watch_models(after_revision=after)) as changes:
+        for one in islice(changes, limit):
+            if as_json:
+                print_json(one)
+                continue
+            change = ModelChange.Name(one.change).removeprefix("MODEL_CHANGE_").lower()
+            print_rows(
+                ("REVISION", "CHANGE", "ID", "DETAILS"),
+                [(str(one.revision), change, one.model.id, "; ".join(one.details))],
+            )
+    return exits.COMPLETED
+
+
+def _check(client: Client, *, as_json: bool) -> int:
+    """Compare the built-in list of this version with the models that Higgsfield lists now."""
+    from google.protobuf.json_format import MessageToDict
+
+    from gateway.catalog import builtin, differences
+    from gateway.catalog.model import Model as Known
+    from gateway.generations.model import MediaKind as KnownKind
+    from hfgateway_client import ModelLifecycle, ModelOrigin
+
+    gone, live = ModelLifecycle.MODEL_LIFECYCLE_GONE, ModelOrigin.MODEL_ORIGIN_LIVE
+    listed = {
+        one.id: one
+        for one in client.list_models(include_schema=True)
+        if one.provenance.origin == live and one.lifecycle != gone
+    }
+    if not listed:
+        echo("error: Higgsfield's list of models has not been fetched yet; try again later", err=True)
+        return exits.AWAY
+    rows: list[tuple[str, str, str]] = []
+    for name, one in listed.items():
+        known = builtin.models().get(name)
+        if known is None:
+            rows.append((name, "new", ""))
+            continue
+        schema = _whole_numbers(MessageToDict(one.parameters_schema)) if one.HasField("parameters_schema") else None
+        details = differences.differences(
+            known.model, Known(name, KnownKind(one.output_kind), tuple(one.tasks), schema)
+        )
+        if details:
+            rows.append((name, "changed", "; ".join(details)))
+    rows += [(name, "not listed", known.note) for name, known in builtin.models().items() if name not in listed]
+    rows.sort()
+    if as_json:
+        for name, difference, text in rows:
+            echo(json.dumps({"id": name, "difference": difference, "details": text}, ensure_ascii=False))
+    else:
+        print_rows(("ID", "DIFFERENCE", "DETAILS"), rows)
+    return exits.ENDED_OTHERWISE if rows else exits.COMPLETED
+
+
 def _describe(model: Model) -> None:
     """Print a model, and a row for each parameter, required ones first."""
     from google.protobuf.json_format import MessageToDict
 
-    for name, value in (("id", model.id), ("output", _kind(model)), ("tasks", " ".join(model.tasks))):
+    known = " ".join(part for part in (model.provenance.source, model.provenance.source_date) if part)
+    for name, value in (
+        ("id", model.id),
+        ("output", _kind(model)),
+        ("tasks", " ".join(model.tasks)),
+        ("source", _source(model)),
+        ("known by", known),
+        ("last seen", _day(model.provenance, "last_seen_time")),
+        ("ends", _day(model, "end_time")),
+        ("note", model.note),
+    ):
         if value:
             echo(f"{name:<9} {value}")
     if not model.HasField("parameters_schema"):
@@ -149,6 +256,15 @@ def _values(schema: Mapping[str, Any]) -> str:
     if least is None and most is None:
         return named
     return f"{named} {'' if least is None else _whole(least)}..{'' if most is None else _whole(most)}"
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Return a schema whose whole floats are integers."""
+    if isinstance(value, dict):
+        return {name: _whole_numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(one) for one in value]
+    return _whole(value)
 
 
 def _whole(value: Any) -> Any:

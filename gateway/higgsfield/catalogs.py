@@ -121,7 +121,7 @@ def read_catalog(name: str, bodies: Sequence[bytes], secrets: tuple[str, ...] = 
             skipped += 1
         else:
             found.setdefault(item.id, item)
-    if rows and not found:
+    if not found and (rows or name == MODELS):
         raise upstream_unavailable("Higgsfield's list could not be read: no item is valid")
     return Reading(tuple(found.values()), skipped)
 

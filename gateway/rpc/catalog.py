@@ -1,15 +1,16 @@
 """The handlers of CatalogService: pages of Higgsfield's catalogs, from the gateway's cache."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.catalog.merged import Models
-from gateway.catalog.model import Item, Model, Motion, Preset, SoulStyle
+from gateway.catalog.merged import Entry, Models
+from gateway.catalog.model import Item, Lifecycle, Model, Motion, Preset, SoulStyle
 from gateway.catalog.service import Catalogs
 from gateway.errors import invalid_field
 from gateway.rpc import page_tokens, wire
@@ -43,13 +44,18 @@ class CatalogHandlers:
         page = _Page(request)
         models = await self._models(call)
         wanted = int(request.output_kind)
-        items = [one.model for one in models.by_id.values() if wanted in (0, one.model.kind)]
+        wall = self._catalogs.wall
+        items = [
+            one.model
+            for one in models.by_id.values()
+            if wanted in (0, one.model.kind) and (request.include_gone or one.lifecycle(wall) is not Lifecycle.GONE)
+        ]
         if request.include_schema:
             await self._make_schemas(page.of(items))
         answer = pb.ListModelsResponse()
-        message = self._with_schema if request.include_schema else _model_message
+        message = self._with_schema if request.include_schema else self._model_message
         answer.next_page_token = page.fill(answer.models, items, message)
-        if models.fetched is not None and any(models.by_id[one.id].from_upstream for one in answer.models):
+        if models.fetched is not None and any(one.provenance.origin == pb.MODEL_ORIGIN_LIVE for one in answer.models):
             answer.MergeFrom(pb.ListModelsResponse(fetch_time=wire.timestamp(models.fetched.fetch_time)))
         return answer
 
@@ -58,9 +64,32 @@ class CatalogHandlers:
         model_id = _required("id", request.id)
         models = await self._models(call)
         entry = models.get(model_id)
-        fetched = models.fetched if entry.from_upstream else None
-        fetch_time = None if fetched is None else wire.timestamp(fetched.fetch_time)
+        listing = entry.model.listing
+        fetch_time = None if listing is None else wire.timestamp(listing.last_seen)
         return pb.GetModelResponse(model=self._with_schema(entry.model), fetch_time=fetch_time)
+
+    async def watch_models(
+        self, request: pb.WatchModelsRequest, call: Call
+    ) -> AsyncGenerator[pb.WatchModelsResponse, None]:
+        """Stream the changes of Higgsfield's list of models."""
+        after = request.after_revision if request.HasField("after_revision") else None
+        if after is not None and after < 0:
+            raise invalid_field("after_revision", "must not be negative")
+        changes = self._catalogs.watches.watch(after, call.check)
+        async with contextlib.aclosing(changes):
+            async for revision, model in changes:
+                message = pb.WatchModelsResponse(revision=revision)
+                if model is not None and (listing := model.listing) is not None:
+                    await self._models(call)
+                    message.MergeFrom(
+                        pb.WatchModelsResponse(
+                            model=self._model_message(model),
+                            change=pb.ModelChange.Name(listing.change or 0),
+                            details=listing.details,
+                            time=wire.timestamp(listing.changed_at),
+                        )
+                    )
+                yield message
 
     async def list_motions(self, request: pb.ListMotionsRequest, call: Call) -> pb.ListMotionsResponse:
         """Return a page of motions, sorted by name."""
@@ -108,11 +137,31 @@ class CatalogHandlers:
     def _with_schema(self, model: Model) -> pb.Model:
         message = self._messages.get(model.id)
         if message is None:
-            message = _model_message(model)
+            message = self._model_message(model)
             if model.schema is not None:
                 message.parameters_schema.update(model.schema)
             self._messages[model.id] = message
         return message
+
+    def _model_message(self, model: Model) -> pb.Model:
+        """Return the message of a model without its schema."""
+        assert self._made_of is not None
+        entry = self._made_of.by_id.get(model.id) or Entry(model)
+        known, listing = entry.built_in, entry.model.listing
+        return pb.Model(
+            id=model.id,
+            output_kind=generation_pb2.MediaKind.Name(model.kind),
+            tasks=model.tasks,
+            provenance=pb.ModelProvenance(
+                origin=pb.ModelOrigin.Name(entry.origin),
+                source="" if known is None else known.source,
+                source_date="" if known is None else known.source_date,
+                last_seen_time=None if listing is None else wire.timestamp(listing.last_seen),
+            ),
+            lifecycle=pb.ModelLifecycle.Name(entry.lifecycle(self._catalogs.wall)),
+            end_time=None if known is None else wire.timestamp(known.ends),
+            note="" if known is None else known.note,
+        )
 
 
 class _Page:
@@ -185,10 +234,6 @@ def _required(field: str, value: str) -> str:
     if not value:
         raise invalid_field(field, "is required")
     return value
-
-
-def _model_message(model: Model) -> pb.Model:
-    return pb.Model(id=model.id, output_kind=generation_pb2.MediaKind.Name(model.kind), tasks=model.tasks)
 
 
 def _motion_message(motion: Motion) -> pb.Motion:

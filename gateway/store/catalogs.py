@@ -11,7 +11,9 @@ from typing import Any
 from gateway.catalog.model import (
     MODELS,
     MOTIONS,
+    Change,
     Item,
+    Listing,
     Model,
     Motion,
     Preset,
@@ -39,7 +41,7 @@ class SqliteCatalogs:
     async def load_catalog(self, account: str, origin: str, name: str) -> StoredCatalog | None:
         for row in self._store.rows("read_catalog", account=account, origin=origin, name=name):
             try:
-                items = await asyncio.to_thread(_unpacked, name, row["items"])
+                items = await asyncio.to_thread(_unpacked, name, row["items"], row["fetch_time"])
             except (ValueError, LookupError, TypeError, AttributeError):
                 log.warning("a stored catalog cannot be read; fetching it again", extra={"catalog": name})
                 return None
@@ -68,12 +70,21 @@ def _packed(items: Sequence[Item]) -> str:
     return json.dumps([asdict(one) for one in items], ensure_ascii=False)
 
 
-def _unpacked(name: str, text: str) -> tuple[Item, ...]:
-    return tuple(_item(name, one) for one in json.loads(text))
+def _unpacked(name: str, text: str, fetch_time: float) -> tuple[Item, ...]:
+    return tuple(_item(name, one, fetch_time) for one in json.loads(text))
 
 
-def _item(name: str, stored: dict[str, Any]) -> Item:
+def _item(name: str, stored: dict[str, Any], fetch_time: float) -> Item:
     if name == MODELS:
-        return Model(stored["id"], MediaKind(stored["kind"]), tuple(stored["tasks"]), stored["schema"])
+        listing = _listing(stored.get("listing"), fetch_time)
+        return Model(stored["id"], MediaKind(stored["kind"]), tuple(stored["tasks"]), stored["schema"], listing)
     kind = Motion if name == MOTIONS else Preset if name.startswith("presets/") else SoulStyle
     return kind(**stored)
+
+
+def _listing(stored: dict[str, Any] | None, fetch_time: float) -> Listing:
+    """Return the listing of a stored model. Older versions of the gateway stored none."""
+    if stored is None:
+        return Listing(fetch_time)
+    change = None if stored["change"] is None else Change(stored["change"])
+    return Listing(**(stored | {"change": change, "details": tuple(stored["details"])}))

@@ -28,10 +28,6 @@ pub struct Failure {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// The JSON of the response of Higgsfield that is the reason of the failure, as in Upstream.other_results. Absent if
-    /// there was none. At most 16 KiB as JSON, and 2 KiB in the details of an error.
-    #[prost(message, optional, tag = "7")]
-    pub upstream_response: ::core::option::Option<::prost_types::Value>,
 }
 /// A field that was refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -466,11 +462,12 @@ pub struct Generation {
     /// What the generation waits for. Set only in PENDING and UNCERTAIN. The generation has not failed.
     #[prost(message, optional, tag = "8")]
     pub delay: ::core::option::Option<Failure>,
-    /// Whether CancelGeneration may succeed.
+    /// Whether CancelGeneration is expected to succeed. False for a queued generation of Higgsfield's v1 API, because its
+    /// cancellation is not documented there, although CancelGeneration tries it.
     #[prost(bool, tag = "9")]
     pub cancelable: bool,
-    /// The forecast at the time of the message. Absent while the submission is sent or uncertain, and after the end. A new
-    /// forecast does not create a revision; see forecast_interval in the requests of watches.
+    /// The forecast at the time of the message. Absent if there is no basis for one. A new forecast does not create a
+    /// revision; see forecast_interval in the requests of watches.
     #[prost(message, optional, tag = "10")]
     pub forecast: ::core::option::Option<Forecast>,
     /// The input as it was submitted. Lists and watches leave it out unless include_input is set.
@@ -510,11 +507,6 @@ pub struct Generation {
     /// When this revision was created.
     #[prost(message, optional, tag = "21")]
     pub update_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The input as Higgsfield used it, in Higgsfield's names: with the seed that it chose, and the prompt as it rewrote
-    /// it. Higgsfield returns it for its v1 API only. Absent until then. Returned if input is, and at most 64 KiB as JSON;
-    /// Upstream.other_results says how values are kept.
-    #[prost(message, optional, tag = "22")]
-    pub used_input: ::core::option::Option<::prost_types::Struct>,
 }
 /// An output file of a generation. Set by the gateway from Higgsfield's responses.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -542,9 +534,6 @@ pub struct Output {
     /// watches do not report it.
     #[prost(message, optional, tag = "7")]
     pub archived: ::core::option::Option<ArchivedFile>,
-    /// Higgsfield's id of the job that makes the output. Empty in its v2 API, which has no jobs, and if the job has no id.
-    #[prost(string, tag = "8")]
-    pub job_id: ::prost::alloc::string::String,
 }
 /// A copy of an output in the gateway's archive. Size and hash were verified when the copy was written.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -559,7 +548,8 @@ pub struct ArchivedFile {
     #[prost(string, tag = "3")]
     pub sha256: ::prost::alloc::string::String,
 }
-/// An expectation, computed by the gateway from the queue and from the run times of ended generations. It is no promise.
+/// An expectation, computed by the gateway from the queue and from ended generations of the same model. It is no
+/// promise.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Forecast {
     /// The position in the gateway's queue, from 1, while the generation is PENDING. Otherwise 0.
@@ -568,16 +558,9 @@ pub struct Forecast {
     /// The progress from 0 to 1. It never decreases.
     #[prost(double, tag = "2")]
     pub progress: f64,
-    /// The time until the end, from the moment of the message. Absent if it is not known, as when `overdue` is set.
+    /// The time until the end, from the moment of the message. Absent if it is not known.
     #[prost(message, optional, tag = "3")]
     pub remaining: ::core::option::Option<::prost_types::Duration>,
-    /// What the forecast is computed from.
-    #[prost(enumeration = "ForecastBasis", tag = "4")]
-    pub basis: i32,
-    /// Whether the generation has run for longer than the forecast can explain: longer than 95 of 100 of the run times
-    /// that the forecast is computed from. Its progress does not change any more. It has not failed.
-    #[prost(bool, tag = "5")]
-    pub overdue: bool,
 }
 /// A price, in decimal numbers as Higgsfield returned them.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -607,14 +590,7 @@ pub struct Upstream {
     /// The source of the last change.
     #[prost(enumeration = "ChangeSource", tag = "5")]
     pub last_change_source: i32,
-    /// The values of Higgsfield's latest status that no other field of Generation has exactly, in the shape of Higgsfield's
-    /// JSON. In a list, an empty object stands in for an element without such values. If the gateway did not use the
-    /// response, such as one with an unknown status, all of its values. Absent if there are none.
-    ///
-    /// A number that a double cannot hold exactly, such as an integer beyond 2^53, is a string with its digits. Values
-    /// nested more than 24 levels deep are a string with their JSON. At most 64 KiB as JSON: beyond that, the largest
-    /// members are left out, and the member "\[left out\]" has their names and sizes in bytes. Secrets of the gateway are
-    /// replaced by "\[removed\]".
+    /// The parts of Higgsfield's final response that outputs cannot express. Absent if there are none.
     #[prost(message, optional, tag = "6")]
     pub other_results: ::core::option::Option<::prost_types::Struct>,
 }
@@ -722,48 +698,6 @@ impl MediaKind {
             "MEDIA_KIND_VIDEO" => Some(Self::Video),
             "MEDIA_KIND_AUDIO" => Some(Self::Audio),
             "MEDIA_KIND_FILE" => Some(Self::File),
-            _ => None,
-        }
-    }
-}
-/// What a forecast is computed from: the run times of the most similar ended generations that the gateway knows, at
-/// least five of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum ForecastBasis {
-    /// The forecast has only a queue position.
-    Unspecified = 0,
-    /// Generations of the same model with the same duration and resolution.
-    SameSettings = 1,
-    /// Generations of the same model.
-    Model = 2,
-    /// Generations with the same kind of output, images or videos, of any model.
-    Kind = 3,
-    /// A built-in guess for the kind of output, because too few generations have ended.
-    BuiltIn = 4,
-}
-impl ForecastBasis {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "FORECAST_BASIS_UNSPECIFIED",
-            Self::SameSettings => "FORECAST_BASIS_SAME_SETTINGS",
-            Self::Model => "FORECAST_BASIS_MODEL",
-            Self::Kind => "FORECAST_BASIS_KIND",
-            Self::BuiltIn => "FORECAST_BASIS_BUILT_IN",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "FORECAST_BASIS_UNSPECIFIED" => Some(Self::Unspecified),
-            "FORECAST_BASIS_SAME_SETTINGS" => Some(Self::SameSettings),
-            "FORECAST_BASIS_MODEL" => Some(Self::Model),
-            "FORECAST_BASIS_KIND" => Some(Self::Kind),
-            "FORECAST_BASIS_BUILT_IN" => Some(Self::BuiltIn),
             _ => None,
         }
     }
@@ -1036,18 +970,27 @@ pub struct EstimateGenerationRequest {
     #[prost(message, optional, tag = "1")]
     pub input: ::core::option::Option<GenerationInput>,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EstimateGenerationResponse {
-    /// The price. Absent for metered models.
+    /// The net price, with the discount already taken off. Absent for metered models.
     #[prost(message, optional, tag = "1")]
     pub cost: ::core::option::Option<Cost>,
     /// How a metered model is priced, as text. Empty for other models.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
-    /// The values of Higgsfield's response that no other field has exactly, such as a discount; as in
-    /// Upstream.other_results. Absent if there are none.
-    #[prost(message, optional, tag = "3")]
-    pub extra: ::core::option::Option<::prost_types::Struct>,
+    /// What was taken off the list price. Absent without a discount.
+    #[prost(message, optional, tag = "23")]
+    pub discount: ::core::option::Option<Discount>,
+}
+/// A discount that is already contained in a price.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Discount {
+    /// The share of the list price, in percent, as Higgsfield returned it, such as "45.00".
+    #[prost(string, tag = "1")]
+    pub percentage: ::prost::alloc::string::String,
+    /// The amount by which the list price is higher than the net price.
+    #[prost(message, optional, tag = "2")]
+    pub amount: ::core::option::Option<Cost>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteGenerationRequest {
@@ -1372,8 +1315,8 @@ pub mod generation_service_client {
         /// Cancels a generation. The effect depends on its state:
         ///   - PENDING: it ends as CANCELED and costs nothing. If its submission is under way, the call waits for the outcome.
         ///     If the outcome is unknown, the call fails, and the gateway cancels the generation if it turns out to be queued.
-        ///   - QUEUED: the gateway asks Higgsfield, which decides. A generation that was sent to Higgsfield's v1 API cannot be
-        ///     canceled.
+        ///   - QUEUED: the gateway asks Higgsfield, which decides. For its v1 API Higgsfield documents no cancellation, so the
+        ///     call usually fails.
         ///   - CANCELED: the call succeeds again.
         ///   - Any other state: the call fails.
         ///
@@ -1532,6 +1475,8 @@ pub mod generation_service_client {
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
         ///   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
         ///   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account has not enough
+        ///     credits. Usually it does not check them.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
@@ -1712,8 +1657,8 @@ pub mod generation_service_server {
         /// Cancels a generation. The effect depends on its state:
         ///   - PENDING: it ends as CANCELED and costs nothing. If its submission is under way, the call waits for the outcome.
         ///     If the outcome is unknown, the call fails, and the gateway cancels the generation if it turns out to be queued.
-        ///   - QUEUED: the gateway asks Higgsfield, which decides. A generation that was sent to Higgsfield's v1 API cannot be
-        ///     canceled.
+        ///   - QUEUED: the gateway asks Higgsfield, which decides. For its v1 API Higgsfield documents no cancellation, so the
+        ///     call usually fails.
         ///   - CANCELED: the call succeeds again.
         ///   - Any other state: the call fails.
         ///
@@ -1811,6 +1756,8 @@ pub mod generation_service_server {
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
         ///   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
         ///   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account has not enough
+        ///     credits. Usually it does not check them.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
@@ -3882,6 +3829,35 @@ pub struct Model {
     /// include_schema.
     #[prost(message, optional, tag = "4")]
     pub parameters_schema: ::core::option::Option<::prost_types::Struct>,
+    /// Where the gateway knows the model from.
+    #[prost(message, optional, tag = "5")]
+    pub provenance: ::core::option::Option<ModelProvenance>,
+    /// Whether the model can still be expected to work.
+    #[prost(enumeration = "ModelLifecycle", tag = "6")]
+    pub lifecycle: i32,
+    /// When Higgsfield ends or has ended the model, as announced. Absent if no end is known.
+    #[prost(message, optional, tag = "7")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// A note for people, such as the reason why a model counts as gone. Empty if there is none.
+    #[prost(string, tag = "8")]
+    pub note: ::prost::alloc::string::String,
+}
+/// Where the gateway knows a model from.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelProvenance {
+    /// The kind of source.
+    #[prost(enumeration = "ModelOrigin", tag = "1")]
+    pub origin: i32,
+    /// What the gateway's built-in entry was written from, such as "model page". Empty for a model without one.
+    #[prost(string, tag = "2")]
+    pub source: ::prost::alloc::string::String,
+    /// The date of that source: YYYY-MM-DD, or YYYY-MM. Empty for a model without a built-in entry.
+    #[prost(string, tag = "3")]
+    pub source_date: ::prost::alloc::string::String,
+    /// When Higgsfield last listed the model to this account. Absent if it never did: Higgsfield leaves some models out
+    /// that can be called.
+    #[prost(message, optional, tag = "4")]
+    pub last_seen_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// A motion of DoP.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3950,6 +3926,9 @@ pub struct ListModelsRequest {
     /// Whether to return parameters_schema.
     #[prost(bool, tag = "5")]
     pub include_schema: bool,
+    /// Whether to list models with MODEL_LIFECYCLE_GONE, too.
+    #[prost(bool, tag = "6")]
+    pub include_gone: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListModelsResponse {
@@ -3959,9 +3938,35 @@ pub struct ListModelsResponse {
     /// The page_token of the next page. Empty after the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
-    /// When Higgsfield returned the list to the gateway. Absent if all models of the page are built-in ones.
+    /// When Higgsfield returned the list to the gateway. Absent if all models of the page are built-in ones. Each model
+    /// has its own time in provenance.
     #[prost(message, optional, tag = "3")]
     pub fetch_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchModelsRequest {
+    /// Starts after the change with this revision: 0 is before the first change. Absent: only future changes. A revision
+    /// that the gateway has not reached, because its store was replaced, counts as 0.
+    #[prost(int64, optional, tag = "1")]
+    pub after_revision: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchModelsResponse {
+    /// The model after the change, without parameters_schema. Absent in a heartbeat.
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<Model>,
+    /// What happened to it.
+    #[prost(enumeration = "ModelChange", tag = "2")]
+    pub change: i32,
+    /// The differences of a changed model, for people, such as "duration: 4..15 is now 4..30".
+    #[prost(string, repeated, tag = "3")]
+    pub details: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// When Higgsfield returned the list with the change to the gateway.
+    #[prost(message, optional, tag = "4")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The number of the change. It grows with every change of any model. In a heartbeat, the number of the last change.
+    #[prost(int64, tag = "5")]
+    pub revision: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetModelRequest {
@@ -4056,6 +4061,117 @@ pub struct ListPresetsResponse {
     #[prost(message, optional, tag = "3")]
     pub fetch_time: ::core::option::Option<::prost_types::Timestamp>,
 }
+/// The kind of source from which the gateway knows a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ModelOrigin {
+    /// Not set by the gateway.
+    Unspecified = 0,
+    /// Higgsfield lists the model to this account, or has listed it.
+    Live = 1,
+    /// The gateway's built-in list, from Higgsfield's documentation.
+    BuiltIn = 2,
+    /// The gateway's built-in list, from notes of users. Higgsfield does not document the model.
+    Community = 3,
+}
+impl ModelOrigin {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MODEL_ORIGIN_UNSPECIFIED",
+            Self::Live => "MODEL_ORIGIN_LIVE",
+            Self::BuiltIn => "MODEL_ORIGIN_BUILT_IN",
+            Self::Community => "MODEL_ORIGIN_COMMUNITY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MODEL_ORIGIN_UNSPECIFIED" => Some(Self::Unspecified),
+            "MODEL_ORIGIN_LIVE" => Some(Self::Live),
+            "MODEL_ORIGIN_BUILT_IN" => Some(Self::BuiltIn),
+            "MODEL_ORIGIN_COMMUNITY" => Some(Self::Community),
+            _ => None,
+        }
+    }
+}
+/// Whether a model can still be expected to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ModelLifecycle {
+    /// Not set by the gateway.
+    Unspecified = 0,
+    /// No end is known.
+    Active = 1,
+    /// Higgsfield has announced its end.
+    Deprecated = 2,
+    /// Its announced end is over, it was found gone, or Higgsfield no longer lists it although it did. It may still work.
+    Gone = 3,
+}
+impl ModelLifecycle {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MODEL_LIFECYCLE_UNSPECIFIED",
+            Self::Active => "MODEL_LIFECYCLE_ACTIVE",
+            Self::Deprecated => "MODEL_LIFECYCLE_DEPRECATED",
+            Self::Gone => "MODEL_LIFECYCLE_GONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MODEL_LIFECYCLE_UNSPECIFIED" => Some(Self::Unspecified),
+            "MODEL_LIFECYCLE_ACTIVE" => Some(Self::Active),
+            "MODEL_LIFECYCLE_DEPRECATED" => Some(Self::Deprecated),
+            "MODEL_LIFECYCLE_GONE" => Some(Self::Gone),
+            _ => None,
+        }
+    }
+}
+/// A change of Higgsfield's list of models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ModelChange {
+    /// Not set by the gateway.
+    Unspecified = 0,
+    /// Higgsfield lists a model that it did not list before.
+    New = 1,
+    /// The parameters, the kind of output or the tasks of a model have changed.
+    Changed = 2,
+    /// Higgsfield no longer lists a model.
+    Gone = 3,
+}
+impl ModelChange {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MODEL_CHANGE_UNSPECIFIED",
+            Self::New => "MODEL_CHANGE_NEW",
+            Self::Changed => "MODEL_CHANGE_CHANGED",
+            Self::Gone => "MODEL_CHANGE_GONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MODEL_CHANGE_UNSPECIFIED" => Some(Self::Unspecified),
+            "MODEL_CHANGE_NEW" => Some(Self::New),
+            "MODEL_CHANGE_CHANGED" => Some(Self::Changed),
+            "MODEL_CHANGE_GONE" => Some(Self::Gone),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod catalog_service_client {
     #![allow(
@@ -4144,7 +4260,7 @@ pub mod catalog_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Lists models by id: those that Higgsfield lists, and built-in ones.
+        /// Lists models by id: those that Higgsfield lists, and built-in ones. Models that are gone are left out by default.
         ///
         /// Retry: safe.
         pub async fn list_models(
@@ -4200,6 +4316,41 @@ pub mod catalog_service_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("hfgateway.v1.CatalogService", "GetModel"));
             self.inner.unary(req, path, codec).await
+        }
+        /// Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
+        /// gateway reads the list about once an hour. The stream does not end by itself.
+        ///
+        /// The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
+        /// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
+        /// and one is sent at once.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.
+        ///
+        /// Retry: safe. Set after_revision to the revision of the last message.
+        pub async fn watch_models(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchModelsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchModelsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.v1.CatalogService/WatchModels",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hfgateway.v1.CatalogService", "WatchModels"));
+            self.inner.server_streaming(req, path, codec).await
         }
         /// Lists the motions of DoP by name.
         ///
@@ -4311,7 +4462,7 @@ pub mod catalog_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with CatalogServiceServer.
     #[async_trait]
     pub trait CatalogService: std::marker::Send + std::marker::Sync + 'static {
-        /// Lists models by id: those that Higgsfield lists, and built-in ones.
+        /// Lists models by id: those that Higgsfield lists, and built-in ones. Models that are gone are left out by default.
         ///
         /// Retry: safe.
         async fn list_models(
@@ -4332,6 +4483,30 @@ pub mod catalog_service_server {
             request: tonic::Request<super::GetModelRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetModelResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchModels method.
+        type WatchModelsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchModelsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
+        /// gateway reads the list about once an hour. The stream does not end by itself.
+        ///
+        /// The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
+        /// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
+        /// and one is sent at once.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.
+        ///
+        /// Retry: safe. Set after_revision to the revision of the last message.
+        async fn watch_models(
+            &self,
+            request: tonic::Request<super::WatchModelsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchModelsStream>,
             tonic::Status,
         >;
         /// Lists the motions of DoP by name.
@@ -4550,6 +4725,52 @@ pub mod catalog_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/hfgateway.v1.CatalogService/WatchModels" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchModelsSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::ServerStreamingService<super::WatchModelsRequest>
+                    for WatchModelsSvc<T> {
+                        type Response = super::WatchModelsResponse;
+                        type ResponseStream = T::WatchModelsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchModelsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::watch_models(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchModelsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/hfgateway.v1.CatalogService/ListMotions" => {
                     #[allow(non_camel_case_types)]
                     struct ListMotionsSvc<T: CatalogService>(pub Arc<T>);
@@ -4753,10 +4974,6 @@ pub struct SoulCharacter {
     /// When Higgsfield created the character. Absent if Higgsfield does not return it.
     #[prost(message, optional, tag = "8")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The values of Higgsfield's response that no other field has exactly, as in Upstream.other_results. Absent if there
-    /// are none.
-    #[prost(message, optional, tag = "9")]
-    pub extra: ::core::option::Option<::prost_types::Struct>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateCharacterRequest {
@@ -4811,9 +5028,6 @@ pub struct ListCharactersResponse {
     /// The page_token of the next page. Empty after the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
-    /// How many characters all pages have. It does not count characters of other tenants.
-    #[prost(int32, tag = "3")]
-    pub total_size: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteCharacterRequest {

@@ -5,6 +5,7 @@ The methods are read from the service descriptors, so a new method without a cas
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -19,7 +20,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from hfgateway.v1 import upload_service_pb2 as upload_pb
 from tests.callbacks.receiver import Receiver
-from tests.support.running import Running, collected, soul
+from tests.support.running import PATIENCE, Running, collected, soul
 from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, answers_of
 
 Named = Callable[[str], Message]
@@ -71,6 +72,7 @@ ELSEWHERE = {
     "CreateUpload": "test_methods_without_tenant_data_require_a_key",
     "ListModels": "test_catalogs_are_shared_by_tenants_and_require_a_key",
     "GetModel": "test_catalogs_are_shared_by_tenants_and_require_a_key",
+    "WatchModels": "test_catalogs_are_shared_by_tenants_and_require_a_key",
     "ListMotions": "test_catalogs_are_shared_by_tenants_and_require_a_key",
     "ListSoulStyles": "test_catalogs_are_shared_by_tenants_and_require_a_key",
     "ListPresets": "test_catalogs_are_shared_by_tenants_and_require_a_key",
@@ -326,6 +328,15 @@ async def test_catalogs_are_shared_by_tenants_and_require_a_key(running: Running
         assert answer == await blue.call(method, request)
         assert (await refusal(stranger, method, request)).code == "UNAUTHENTICATED"
         assert (await refusal(browser, method, request)).reason == "NOT_ALLOWED"
+    watch = catalog_pb.WatchModelsRequest()
+    for caller in (red, blue):
+        messages = caller.stream("WatchModels", watch)
+        assert not (await asyncio.wait_for(anext(messages), PATIENCE)).HasField("model")
+        await messages.aclose()
+    for caller, reason in ((stranger, "INVALID_CREDENTIALS"), (browser, "NOT_ALLOWED")):
+        with pytest.raises(RpcFailure) as refused:
+            await anext(caller.stream("WatchModels", watch))
+        assert refused.value.reason == reason
 
 
 async def test_a_watch_token_does_not_see_other_tenants(running: Running) -> None:

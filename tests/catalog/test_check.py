@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import grpc
@@ -13,7 +14,9 @@ from google.protobuf import json_format
 from google.rpc import error_details_pb2
 
 from gateway.catalog import builtin
-from gateway.catalog.model import Model
+from gateway.catalog.model import Model, Origin
+from gateway.generations.inputs import ModelInput
+from gateway.generations.ports import Checked
 from gateway.rpc.call import WARNING
 from hfgateway.v1 import catalog_service_pb2 as catalog_pb
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -25,6 +28,7 @@ from tests.support.transports import TRANSPORTS, RpcFailure
 Z_IMAGE = "z-image/turbo"
 SHORT = {"properties": {"prompt": {"maxLength": 1}, "größe": {"type": "integer"}}}
 """A schema stricter than Higgsfield's."""
+KNOWN_SHORT = builtin.BuiltIn(Model(Z_IMAGE, schema=SHORT), Origin.BUILT_IN, "a page", "2026-10-02")
 PARAMETERS = "input.model.parameters"
 DEEP = {
     "type": "object",
@@ -185,7 +189,7 @@ async def test_a_schema_older_than_a_day_only_warns(running: Running, clock_offs
 
 
 async def test_the_built_in_list_only_warns(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, KNOWN_SHORT)
     running.plan(on="models", kind="503", times=100)
 
     warned = await warnings_of(running, submission({"prompt": "a fox"}, model_id=Z_IMAGE))
@@ -195,7 +199,7 @@ async def test_the_built_in_list_only_warns(running: Running, monkeypatch: pytes
 
 
 async def test_the_python_client_returns_warnings(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, KNOWN_SHORT)
     running.plan(on="models", kind="503", times=100)
     estimated: list[str] = []
 
@@ -208,15 +212,38 @@ async def test_the_python_client_returns_warnings(running: Running, monkeypatch:
 
 
 async def test_an_unconfirmed_schema_only_warns(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, KNOWN_SHORT)
     running.plan(on="models", body={"items": [{"slug": Z_IMAGE, "output_type": "image"}]})
     await fetched(running)
 
     assert len(await warnings_of(running, submission({"prompt": "a fox"}, model_id=Z_IMAGE))) == 1
 
 
+async def test_a_model_that_is_gone_is_submitted_with_a_warning(running: Running) -> None:
+    running.plan(on="submit", kind="200", body={"status": "queued", "request_id": str(uuid4())})
+    warned = await warnings_of(running, submission({"prompt": "a fox"}, model_id="sora-2/text-to-video"))
+    assert warned == ["input.model.model_id: is probably gone: Higgsfield announced its end for 2026-09-24."]
+    assert len(running.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_conditions_are_checked_in_any_form(running: Running, wrapped: bool) -> None:
+    condition = {
+        "if": {"properties": {"thinking": {"const": True}}, "required": ["thinking"]},
+        "then": {"properties": {"extend": {"$ref": "#/$defs/on"}}},
+    }
+    flags = {"properties": {"thinking": {"type": "boolean"}, "extend": {"type": "boolean"}}}
+    schema = flags | {"$defs": {"on": {"const": True}}} | ({"allOf": [condition]} if wrapped else condition)
+    await fetched(running, schema)
+    refused = await refusal(running, submission({"thinking": True, "extend": False}))
+    violations = refused.detail(error_details_pb2.BadRequest).field_violations
+    assert [one.field for one in violations] == [f"{PARAMETERS}.extend"]
+    allowed = await running.gateway._core.catalogs.check(ModelInput("test/0", {"thinking": False, "extend": False}))
+    assert allowed == Checked()
+
+
 async def test_warnings_are_http_headers(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(builtin.models(), Z_IMAGE, Model(Z_IMAGE, schema=SHORT))
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, KNOWN_SHORT)
     running.plan(on="models", kind="503", times=100)
     submit = submission({"prompt": "a fox", "größe": "7"}, model_id=Z_IMAGE)
     estimate = pb.EstimateGenerationRequest(input=submit.input)
@@ -265,7 +292,7 @@ async def test_a_submission_does_not_wait_for_the_model_list(running: Running) -
 
 async def test_only_submissions_of_models_refresh_the_model_list(running: Running) -> None:
     await running.submit(soul("a fox"))
-    assert "models" not in running.gateway._core.catalogs._cached
+    assert running.gateway._core.catalogs._cached["models"].attempts == 0
 
     await running.submit(submission({"prompt": "a fox"}, model_id=Z_IMAGE))
     await eventually(lambda: running.ledger.list_calls == {"models": 1})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
@@ -14,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from gateway.catalog import builtin
 from gateway.catalog.merged import Entry
-from gateway.catalog.model import Model
+from gateway.catalog.model import Lifecycle, Model, Origin
 from gateway.catalog.sanitize import MOST_NODES, TooLargeError, sanitized
 from gateway.catalog.validate import MOST_STEPS, MOST_VIOLATIONS, PARAMETERS, SchemaValidator
 
@@ -32,28 +33,49 @@ def properties(**schemas: Any) -> dict[str, Any]:
 
 
 def test_the_built_in_list_is_well_formed() -> None:
-    rows = json.loads((resources.files("gateway.catalog") / "models.json").read_text())["models"]
+    content = json.loads((resources.files("gateway.catalog") / "models.json").read_text())
+    rows = content["models"]
 
     ids = [row["id"] for row in rows]
     assert ids == sorted(set(ids))
-    assert {row["source"] for row in rows} == {"model page", "openapi"}
-    assert [sum(row["source"] == source for row in rows) for source in ("model page", "openapi")] == [82, 42]
+    counts = {name: sum(row["source"] == name for row in rows) for name in content["sources"]}
+    assert counts == {"model page": 82, "openapi": 42, "python sdk": 1, "javascript sdk": 1, "community note": 3}
     for row in rows:
-        Draft202012Validator.check_schema(row["parameters"])
-        assert set(row["parameters"].get("required", ())) <= row["parameters"]["properties"].keys()
+        parameters = row.get("parameters", {"properties": {}})
+        Draft202012Validator.check_schema(parameters)
+        assert set(parameters.get("required", ())) <= parameters["properties"].keys()
         assert row["tasks"]
 
 
+def test_every_built_in_model_has_a_dated_source() -> None:
+    for one in builtin.models().values():
+        assert one.source
+        assert re.fullmatch(r"2026-[01]\d(-[0-3]\d)?", one.source_date)
+
+
+def test_known_ends_and_community_notes_are_marked() -> None:
+    last_day, after = datetime(2026, 9, 23, tzinfo=UTC).timestamp(), datetime(2026, 9, 24, tzinfo=UTC).timestamp()
+    for one in builtin.models().values():
+        ends = one.model.id.startswith("sora-2/")
+        gone = one.model.id in ("nano-banana", *(f"bytedance/seedance/v1/lite/{i}-to-video" for i in ("image", "text")))
+        expected = Lifecycle.DEPRECATED if ends else Lifecycle.GONE if gone else Lifecycle.ACTIVE
+        assert one.lifecycle(last_day) is expected, one.model.id
+        assert one.lifecycle(after) is (Lifecycle.GONE if ends or gone else Lifecycle.ACTIVE)
+        assert bool(one.note) >= (ends or gone)
+    community = {one.model.id for one in builtin.models().values() if one.origin is Origin.COMMUNITY}
+    assert community == {f"higgsfield-ai/dop/{variant}/first-last-frame" for variant in ("lite", "standard", "turbo")}
+    assert {"bytedance/seedream/v4/text-to-image", "nano-banana-pro"} <= builtin.models().keys()
+
+
 def test_the_defaults_of_a_built_in_model_satisfy_its_schema() -> None:
-    for model in builtin.models().values():
-        assert model.schema is not None
-        for name, one in model.schema["properties"].items():
+    for model in (one.model for one in builtin.models().values()):
+        for name, one in (model.schema or {"properties": {}})["properties"].items():
             if "default" in one:
                 assert fields({"properties": {name: one}}, {name: one["default"]}) == {}, model.id
 
 
 def test_a_built_in_schema_finds_violations() -> None:
-    schema = builtin.models()["bytedance/seedance-2.5/reference-to-video"].schema
+    schema = builtin.models()["bytedance/seedance-2.5/reference-to-video"].model.schema
     assert fields(schema, {"duration": 31, "image_urls": [], "negative_prompt": ""}) == {
         ".image_urls": "must not be empty",
         ".duration": "must be at most 30",
@@ -219,19 +241,14 @@ def test_a_schema_over_the_size_limit_is_not_used() -> None:
     for schema in (wide, doubling):
         with pytest.raises(TooLargeError):
             sanitized(schema)
-        assert (
-            Entry(Model("a/b", schema=schema), from_upstream=True, schema_from_upstream=True).violations(
-                {"p1": 1, "a": 1}
-            )
-            == ()
-        )
+        assert Entry(Model("a/b", schema=schema)).violations({"p1": 1, "a": 1}) == ()
 
 
 def test_a_schema_over_the_depth_limit_is_not_used() -> None:
     deep: dict[str, Any] = {"type": "null"}
     for _ in range(1500):
         deep = {"items": deep}
-    assert Entry(Model("a/b", schema=deep), from_upstream=True, schema_from_upstream=True).violations({}) == ()
+    assert Entry(Model("a/b", schema=deep)).violations({}) == ()
 
 
 def test_an_input_over_the_step_limit_is_left_to_higgsfield() -> None:

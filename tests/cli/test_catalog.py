@@ -3,10 +3,18 @@
 import json
 
 from clients.python.tests.scripted_gateway import ScriptedGateway, refusal
+from gateway.catalog import builtin
 from hfgateway.v1 import catalog_service_pb2 as pb
 from tests.cli.conftest import Command
 
-SEEDANCE = pb.Model(id="a/seedance", output_kind="MEDIA_KIND_VIDEO", tasks=["text-to-video", "image-to-video"])
+SEEDANCE = pb.Model(
+    id="a/seedance",
+    output_kind="MEDIA_KIND_VIDEO",
+    tasks=["text-to-video", "image-to-video"],
+    provenance={"origin": "MODEL_ORIGIN_COMMUNITY", "source": "notes of users", "source_date": "2026-11-21"},
+    lifecycle="MODEL_LIFECYCLE_DEPRECATED",
+    note="ends soon",
+)
 
 
 async def test_models_prints_tab_separated_columns(gateway: ScriptedGateway, hfgateway: Command) -> None:
@@ -16,8 +24,8 @@ async def test_models_prints_tab_separated_columns(gateway: ScriptedGateway, hfg
 
     assert ended.code == 0
     assert [line.split("\t") for line in ended.out.splitlines()] == [
-        ["a/seedance", "video", "text-to-video image-to-video"],
-        ["a/unknown", "", ""],
+        ["a/seedance", "video", "text-to-video image-to-video", "community, deprecated"],
+        ["a/unknown", "", "", ""],
     ]
     assert gateway.requests["ListModels"] == [pb.ListModelsRequest(query="seed", output_kind="MEDIA_KIND_VIDEO")]
 
@@ -48,6 +56,9 @@ async def test_models_show_prints_the_parameters(gateway: ScriptedGateway, hfgat
         ["id", "a/seedance"],
         ["output", "video"],
         ["tasks", "text-to-video image-to-video"],
+        ["source", "community, deprecated"],
+        ["known", "by  notes of users 2026-11-21"],
+        ["note", "ends soon"],
         ["note", "50 references in all"],
     ]
     assert [line.split("\t") for line in table.splitlines()] == [
@@ -92,3 +103,73 @@ async def test_motions_styles_and_presets_are_listed(gateway: ScriptedGateway, h
 
     assert gateway.requests["ListSoulStyles"] == [pb.ListSoulStylesRequest(query="noir", version="SOUL_VERSION_V2")]
     assert gateway.requests["ListPresets"] == [pb.ListPresetsRequest(model_id="a/b", query="clay")]
+
+
+def _listed(name: str, **properties: object) -> pb.Model:
+    """Return a built-in model as Higgsfield lists it, with changes of its parameters."""
+    known = builtin.models()[name].model
+    listed = pb.Model(id=name, output_kind=known.kind.value, tasks=known.tasks, provenance=LIVE)
+    assert known.schema is not None
+    listed.parameters_schema.update(known.schema | {"properties": known.schema["properties"] | properties})
+    return listed
+
+
+LIVE = pb.ModelProvenance(origin="MODEL_ORIGIN_LIVE")
+TURBO, SEEDANCE_2 = "z-image/turbo", "bytedance/seedance-2.0/text-to-video"
+
+
+async def test_check_compares_the_built_in_list_with_the_live_one(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gone = pb.Model(id="b/gone", provenance=LIVE, lifecycle="MODEL_LIFECYCLE_GONE")
+    built_in = pb.Model(id="sora-2/text-to-video", provenance={"origin": "MODEL_ORIGIN_BUILT_IN"})
+    changed = _listed(SEEDANCE_2, duration={"type": "integer", "minimum": 4, "maximum": 30, "default": 5})
+    new = pb.Model(id="a/new", provenance=LIVE)
+    gateway.on("ListModels", pb.ListModelsResponse(models=[_listed(TURBO), changed, new, gone, built_in]))
+
+    ended = await hfgateway("models", "--check")
+
+    rows = {name: rest for name, *rest in (line.split("\t") for line in ended.out.splitlines())}
+    assert ended.code == 1
+    assert TURBO not in rows
+    assert "b/gone" not in rows
+    assert rows["a/new"] == ["new", ""]
+    assert rows[SEEDANCE_2] == ["changed", "duration: integer 4..15, default 5 is now integer 4..30, default 5"]
+    assert rows["sora-2/text-to-video"] == ["not listed", "Higgsfield announced its end for 2026-09-24."]
+    assert gateway.requests["ListModels"] == [pb.ListModelsRequest(include_schema=True)]
+
+
+async def test_check_finds_no_difference_between_equal_lists(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    models = []
+    for name, known in builtin.models().items():
+        one = pb.Model(id=name, output_kind=known.model.kind.value, tasks=known.model.tasks, provenance=LIVE)
+        if known.model.schema is not None:
+            one.parameters_schema.update(known.model.schema)
+        models.append(one)
+    gateway.on("ListModels", pb.ListModelsResponse(models=models))
+    ended = await hfgateway("models", "--check", "--json")
+    assert (ended.code, ended.out) == (0, "")
+
+
+async def test_check_without_a_live_list_is_an_error(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("ListModels", pb.ListModelsResponse(models=[SEEDANCE]))
+    ended = await hfgateway("models", "--check")
+    assert (ended.code, ended.out) == (4, "")
+    assert "has not been fetched" in ended.err
+
+
+async def test_watch_prints_changes(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    changed = pb.WatchModelsResponse(
+        revision=8,
+        model=SEEDANCE,
+        change="MODEL_CHANGE_CHANGED",
+        details=["a: no longer a parameter", "b: now required"],
+    )
+    gateway.on("WatchModels", [pb.WatchModelsResponse(revision=7), changed, gateway.hang])
+    ended = await hfgateway("models", "--watch", "--after", "7", "--limit", "1")
+    assert (ended.code, ended.out) == (0, "8\tchanged\ta/seedance\ta: no longer a parameter; b: now required\n")
+    assert gateway.requests["WatchModels"] == [pb.WatchModelsRequest(after_revision=7)]
+
+
+async def test_modes_are_mutually_exclusive(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    for arguments in (["--check", "--watch"], ["--check", "kling"], ["--after", "1"], ["--watch", "--gone"]):
+        assert (await hfgateway("models", *arguments)).code == 2
+    assert gateway.requests == {}

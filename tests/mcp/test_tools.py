@@ -235,7 +235,7 @@ async def test_models_motions_styles_and_characters_can_be_found_and_used(start:
     ]
     assert "There may be more" in text(motions)
     assert (style["name"], len(content_of(newer)["soul_styles"])) == ("Film Noir", 3)
-    assert len(content_of(presets)["presets"]) == 4
+    assert len(content_of(presets)["presets"]) == 50
     assert [violation["field"] for violation in error(wrong)["field_violations"]] == ["version"]
     assert state(used) == "PENDING"
     assert (content_of(none)["characters"], text(none)) == ([], "Nothing matches.")

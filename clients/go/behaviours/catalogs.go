@@ -29,6 +29,15 @@ func getModel(t *trial) {
 	t.refused(err, hfgateway.ErrModelUnknown, "MODEL_UNKNOWN")
 }
 
+func watchModels(t *trial) {
+	before := int64(-1)
+	for _, err := range t.client.WatchModels(t.ctx, &hfgateway.ModelWatch{AfterRevision: &before}) {
+		t.refused(err, hfgateway.ErrInvalidInput, "INVALID_INPUT")
+		return
+	}
+	t.failf("a negative revision is no error")
+}
+
 func listMotions(t *trial) {
 	all := read(t, t.client.ListMotions(t.ctx, nil)).rest()
 	t.check(len(all) > 1, all)

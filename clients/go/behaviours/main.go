@@ -66,6 +66,7 @@ var behaviours = []behaviour{
 	{"create_upload", createUpload},
 	{"watch_token", watchToken},
 	{"list_models", listModels},
+	{"watch_models", watchModels},
 	{"get_model", getModel},
 	{"list_motions", listMotions},
 	{"list_soul_styles", listSoulStyles},

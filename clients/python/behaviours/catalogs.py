@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.json_format import MessageToDict
 
-from behaviours.stage import Stage, behaviour, raises
+from behaviours.stage import TIMEOUT, Stage, behaviour, raises
 from hfgateway_client import errors
 
 
@@ -16,6 +16,12 @@ async def list_models(stage: Stage) -> None:
     found = [model.id async for model in stage.client.list_models("SeeDance")]
     assert found == [model_id for model_id in ids if "seedance" in model_id], found
     assert 0 < len(found) < len(ids)
+
+
+@behaviour
+async def watch_models(stage: Stage) -> None:
+    with raises(errors.InvalidInput, "INVALID_INPUT"):
+        _ = [change async for change in stage.client.watch_models(after_revision=-1, timeout=TIMEOUT)]
 
 
 @behaviour

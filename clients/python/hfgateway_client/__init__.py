@@ -12,7 +12,16 @@ connection or a restart of the gateway.
 Errors are subclasses of `GatewayError`; see `hfgateway_client.errors`. All times are in seconds.
 """
 
-from hfgateway.v1.catalog_service_pb2 import Model, Motion, Preset, SoulStyle
+from hfgateway.v1.catalog_service_pb2 import (
+    Model,
+    ModelChange,
+    ModelLifecycle,
+    ModelOrigin,
+    Motion,
+    Preset,
+    SoulStyle,
+    WatchModelsResponse,
+)
 from hfgateway.v1.character_service_pb2 import CharacterState, SoulCharacter
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 from hfgateway.v1.generation_pb2 import Forecast, Generation, GenerationState, MediaKind, Output
@@ -57,6 +66,9 @@ __all__ = [
     "MediaKind",
     "MissingGenerations",
     "Model",
+    "ModelChange",
+    "ModelLifecycle",
+    "ModelOrigin",
     "Motion",
     "NewCallback",
     "NewCharacter",
@@ -71,6 +83,7 @@ __all__ = [
     "TrainingFailed",
     "UploadSource",
     "WatchEvent",
+    "WatchModelsResponse",
     "WebhookError",
     "__version__",
     "agents",

@@ -104,3 +104,24 @@ async def test_get_model_returns_the_model_or_raises_model_unknown(
     with pytest.raises(errors.ModelUnknown):
         await client.get_model("no/such")
     assert [request.id for request in gateway.requests["GetModel"]] == ["a/b", "no/such"]
+
+
+async def test_a_watch_of_models_resumes_after_the_last_revision(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    def change(revision: int, name: str = "") -> pb.WatchModelsResponse:
+        return pb.WatchModelsResponse(revision=revision, model=Model(id=name) if name else None)
+
+    gateway.on(
+        "WatchModels",
+        [change(7), change(8, "a"), gateway.cut],
+        [change(8), change(9, "b"), change(9), refusal("INVALID_ARGUMENT", "INVALID_INPUT")],
+    )
+    seen = []
+
+    async def follow() -> None:
+        async for one in client.watch_models():
+            seen.append((one.revision, one.model.id))
+
+    with pytest.raises(errors.InvalidInput):
+        await follow()
+    assert seen == [(8, "a"), (9, "b")]
+    assert gateway.requests["WatchModels"] == [pb.WatchModelsRequest(), pb.WatchModelsRequest(after_revision=8)]

@@ -3,12 +3,12 @@
 use hfgateway_client::{
     Kind, StreamExt,
     prost_types::value::Kind as ValueKind,
-    v1::{ListModelsRequest, ListMotionsRequest, Model, SoulVersion},
+    v1::{ListModelsRequest, ListMotionsRequest, Model, SoulVersion, WatchModelsRequest},
 };
 
 use crate::stage::{Stage, all, behaviours, distinct, fails, unique};
 
-behaviours!(list_models, get_model, list_motions, list_soul_styles, list_presets);
+behaviours!(list_models, watch_models, get_model, list_motions, list_soul_styles, list_presets);
 
 fn holds(text: &str, part: &str) -> bool {
     text.to_lowercase().contains(&part.to_lowercase())
@@ -40,6 +40,11 @@ async fn get_model(stage: Stage) {
     assert!(takes(&model, "prompt"));
     let unknown = stage.client.get_model(unique("unknown/model").replace(' ', "-")).await;
     fails(unknown, Kind::ModelUnknown, "MODEL_UNKNOWN");
+}
+
+async fn watch_models(stage: Stage) {
+    let mut watch = stage.client.watch_models(WatchModelsRequest { after_revision: Some(-1) });
+    fails(watch.next().await.expect("a response"), Kind::InvalidInput, "INVALID_INPUT");
 }
 
 async fn list_motions(stage: Stage) {

@@ -7,9 +7,10 @@ use crate::{
     pages::pages,
     v1::{
         GetModelRequest, ListModelsRequest, ListMotionsRequest, ListPresetsRequest, ListSoulStylesRequest, Model,
-        Motion, Preset, SoulStyle, catalog_service_client::CatalogServiceClient,
+        Motion, Preset, SoulStyle, WatchModelsRequest, WatchModelsResponse,
+        catalog_service_client::CatalogServiceClient,
     },
-    watching::BoxStream,
+    watching::{BoxStream, ModelChanges, follow},
 };
 
 /// Catalogs: models, motions, Soul styles and presets. Lists fetch pages on demand.
@@ -29,6 +30,14 @@ impl Client {
         let request = GetModelRequest { id: id.into() };
         let call = rpc!(CatalogServiceClient.get_model);
         Ok(self.calls.unary(request, self.calls.timeout, call).await?.model.unwrap_or_default())
+    }
+
+    /// Streams changes of Higgsfield's list of models: models that are new, changed or gone.
+    ///
+    /// It starts after the revision of the request; 0 is before the first change, and
+    /// `WatchModelsRequest::default()` streams only future changes. If the stream breaks, it is opened again.
+    pub fn watch_models(&self, request: WatchModelsRequest) -> BoxStream<WatchModelsResponse> {
+        follow(&self.calls, ModelChanges::new(request), rpc!(CatalogServiceClient.watch_models))
     }
 
     /// Streams the motions for [`dop`](crate::dop) that match.

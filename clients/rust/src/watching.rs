@@ -14,6 +14,7 @@ use crate::{
     v1::{
         Generation, SoulCharacter, WaitGenerationRequest, WatchCharacterRequest, WatchCharacterResponse,
         WatchGenerationRequest, WatchGenerationResponse, WatchGenerationsRequest, WatchGenerationsResponse,
+        WatchModelsRequest, WatchModelsResponse,
         generation_service_client::GenerationServiceClient,
     },
 };
@@ -211,5 +212,31 @@ impl Source for Training {
 
     fn is_done(&self) -> bool {
         self.last.as_ref().is_some_and(|character| character.done)
+    }
+}
+
+/// Every change of the list of models after a revision.
+pub(crate) struct ModelChanges {
+    request: WatchModelsRequest,
+}
+
+impl ModelChanges {
+    pub fn new(request: WatchModelsRequest) -> Self {
+        Self { request }
+    }
+}
+
+impl Source for ModelChanges {
+    type Request = WatchModelsRequest;
+    type Message = WatchModelsResponse;
+    type Item = WatchModelsResponse;
+
+    fn request(&self) -> WatchModelsRequest {
+        self.request
+    }
+
+    fn received(&mut self, message: WatchModelsResponse) -> Vec<WatchModelsResponse> {
+        self.request.after_revision = Some(message.revision);
+        if message.model.is_some() { vec![message] } else { Vec::new() }
     }
 }

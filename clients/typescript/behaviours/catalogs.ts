@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { type Model, ModelUnknown } from "@hfgateway/client";
+import { InvalidInput, type Model, ModelUnknown } from "@hfgateway/client";
 import { type Behaviours, failing, idsOf, rest } from "./stage.js";
 
 const SOUL = "higgsfield-ai/soul/v2/standard";
@@ -14,6 +14,10 @@ export const CATALOGS: Behaviours = {
     const souls = all.filter((id) => id.toLowerCase().includes("soul"));
     assert(souls.length > 0 && souls.length < all.length);
     for (const query of ["soul", "SOUL"]) assert.deepEqual(await idsOf(client.listModels({ query })), souls);
+  },
+
+  async watch_models({ client }) {
+    await failing(rest(client.watchModels({ afterRevision: -1n })), InvalidInput, "INVALID_INPUT");
   },
 
   async get_model({ client }) {

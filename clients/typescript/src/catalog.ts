@@ -7,12 +7,14 @@ import {
   type Motion,
   type Preset,
   type SoulStyle,
+  type WatchModelsResponse,
 } from "./gen/hfgateway/v1/catalog_service_pb.js";
 import { SoulVersion } from "./gen/hfgateway/v1/generation_input_pb.js";
 import { MediaKind } from "./gen/hfgateway/v1/generation_pb.js";
 import { named } from "./names.js";
 import { pages } from "./paging.js";
 import type { CallOptions, PageOptions } from "./requests.js";
+import { resumed } from "./watching.js";
 
 const METHODS = CatalogService.method;
 
@@ -28,6 +30,14 @@ export interface ListModelsOptions extends CatalogOptions {
   outputKind?: "image" | "video" | "audio" | "file" | undefined;
   /** Whether to return the JSON Schema of each model's parameters, if it is known. Default: false. */
   includeSchema?: boolean | undefined;
+  /** Whether to return models that are probably gone, too. Default: false. */
+  includeGone?: boolean | undefined;
+}
+
+/** Options of `watchModels`. */
+export interface WatchModelsOptions extends CallOptions {
+  /** Starts after the change with this revision; 0 is before the first change. Default: only future changes. */
+  afterRevision?: bigint | undefined;
 }
 
 /** Options of `listSoulStyles`. */
@@ -39,8 +49,8 @@ export interface ListSoulStylesOptions extends CatalogOptions {
 type Items<Item> = AsyncGenerator<Item, void, undefined>;
 
 export async function* listModels(calls: Calls, options: ListModelsOptions): Items<Model> {
-  const { query = "", pageSize = 0, includeSchema = false } = options;
-  const wanted = { query, pageSize, includeSchema, outputKind: named(MediaKind, options.outputKind) };
+  const { query = "", pageSize = 0, includeSchema = false, includeGone = false } = options;
+  const wanted = { query, pageSize, includeSchema, includeGone, outputKind: named(MediaKind, options.outputKind) };
   yield* pages(
     (pageToken) => calls.unary(METHODS.listModels, { ...wanted, pageToken }, options),
     (page) => page.models,
@@ -49,6 +59,14 @@ export async function* listModels(calls: Calls, options: ListModelsOptions): Ite
 
 export async function getModel(calls: Calls, id: string, options?: CallOptions): Promise<Model> {
   return (await calls.unary(METHODS.getModel, { id }, options)).model!;
+}
+
+export async function* watchModels(calls: Calls, options: WatchModelsOptions): Items<WatchModelsResponse> {
+  let { afterRevision } = options;
+  for await (const message of resumed(calls, METHODS.watchModels, () => ({ afterRevision }), options)) {
+    afterRevision = message.revision;
+    if (message.model) yield message;
+  }
 }
 
 export async function* listMotions(calls: Calls, options: CatalogOptions): Items<Motion> {

@@ -8,7 +8,7 @@ import * as catalog from "./catalog.js";
 import * as characters from "./characters.js";
 import type { WatchEvent } from "./events.js";
 import type { Callback, Delivery, RotateCallbackSecretResponse } from "./gen/hfgateway/v1/callback_service_pb.js";
-import type { Model, Motion, Preset, SoulStyle } from "./gen/hfgateway/v1/catalog_service_pb.js";
+import type { Model, Motion, Preset, SoulStyle, WatchModelsResponse } from "./gen/hfgateway/v1/catalog_service_pb.js";
 import type { SoulCharacter } from "./gen/hfgateway/v1/character_service_pb.js";
 import { type Generation, GenerationState } from "./gen/hfgateway/v1/generation_pb.js";
 import {
@@ -265,6 +265,13 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
   /** Yields the models of the catalog that match all given options. Fetches pages on demand. */
   listModels(options: catalog.ListModelsOptions = {}): AsyncGenerator<Model, void, undefined> {
     return catalog.listModels(this.#calls, options);
+  }
+
+  /**
+   * Yields changes of Higgsfield's list of models: models that are new, changed or gone. It resumes if the stream breaks.
+   */
+  watchModels(options: catalog.WatchModelsOptions = {}): AsyncGenerator<WatchModelsResponse, void, undefined> {
+    return catalog.watchModels(this.#calls, options);
   }
 
   /**

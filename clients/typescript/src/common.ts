@@ -8,7 +8,7 @@ export type {
   ListDeliveriesOptions,
   UpdateCallbackOptions,
 } from "./callbacks.js";
-export type { CatalogOptions, ListModelsOptions, ListSoulStylesOptions } from "./catalog.js";
+export type { CatalogOptions, ListModelsOptions, ListSoulStylesOptions, WatchModelsOptions } from "./catalog.js";
 export type { CreateCharacterOptions, CreatedCharacter } from "./characters.js";
 export {
   type CommonOptions,
@@ -27,7 +27,8 @@ export {
   DeliveryState,
   type RotateCallbackSecretResponse,
 } from "./gen/hfgateway/v1/callback_service_pb.js";
-export type { Model, Motion, Preset, SoulStyle } from "./gen/hfgateway/v1/catalog_service_pb.js";
+export type { Model, Motion, Preset, SoulStyle, WatchModelsResponse } from "./gen/hfgateway/v1/catalog_service_pb.js";
+export { ModelChange, ModelLifecycle, ModelOrigin } from "./gen/hfgateway/v1/catalog_service_pb.js";
 export { CharacterState, type SoulCharacter } from "./gen/hfgateway/v1/character_service_pb.js";
 export type { FieldViolation } from "./gen/hfgateway/v1/error_pb.js";
 export { type GenerationInput, SoulVersion } from "./gen/hfgateway/v1/generation_input_pb.js";

@@ -38,7 +38,7 @@ class AccountSettings:
     status of a job set."""
 
     v1_cancel: bool = False
-    """Whether `/requests/{id}/cancel` cancels a queued job set. Higgsfield returns that URL, whose effect is unknown."""
+    """Whether `/requests/{id}/cancel` cancels a queued job set. Higgsfield returns this URL; its effect is unknown."""
 
     v1_input_params: bool = True
     """Whether a job set has `input_params`. Observed responses differ."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1.catalog_service_pb2 import Model, Motion, Preset, SoulStyle
@@ -23,6 +24,7 @@ class CatalogMethods:
         *,
         output_kind: MediaKindName | None = None,
         include_schema: bool = False,
+        include_gone: bool = False,
         page_size: int = 0,
     ) -> Generator[Model, None, None]:
         """Iterate over models, sorted by id. Pages are fetched on demand.
@@ -31,6 +33,7 @@ class CatalogMethods:
             query: Only models whose id contains this text, regardless of case. Default: all.
             output_kind: Only models that generate this kind: "image", "video", "audio" or "file". Default: all.
             include_schema: Whether to return the JSON Schema of the parameters, if it is known.
+            include_gone: Whether to return models that are probably gone, too.
             page_size: The number of models to fetch at a time, at most 1,000. Default: 100.
 
         Raises:
@@ -41,9 +44,39 @@ class CatalogMethods:
             query=query,
             output_kind=enum_name("MEDIA_KIND", output_kind),
             include_schema=include_schema,
+            include_gone=include_gone,
             page_size=page_size,
         )
         return self._calls.pages(self._calls.catalogs.ListModels, request, "models")
+
+    def watch_models(
+        self, *, after_revision: int | None = None, timeout: float | None = None
+    ) -> Generator[pb.WatchModelsResponse, None]:
+        """Iterate over changes of Higgsfield's list of models: models that are new, changed or gone.
+
+        The watch resumes after a lost connection or a restart of the gateway. To stop it, close the iterator.
+
+        Args:
+            after_revision: Start after the change with this ``revision``; 0 is before the first change. Default: only
+                future changes.
+            timeout: The timeout of the whole watch in seconds. Default: no limit.
+
+        Yields:
+            Each change with its ``model``, ``change``, ``details``, ``time`` and ``revision``.
+
+        Raises:
+            InvalidInput: ``after_revision`` is negative.
+            Unavailable: The gateway was not available for ``RetryPolicy.resume_watches_for``.
+            DeadlineExceeded: ``timeout`` has passed.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
+        request = pb.WatchModelsRequest(after_revision=after_revision)
+        stream = self._calls.resumed(self._calls.catalogs.WatchModels, lambda: request, timeout=timeout)
+        with closing(stream) as messages:
+            for message in messages:
+                request = pb.WatchModelsRequest(after_revision=message.revision)
+                if message.HasField("model"):
+                    yield message
 
     def get_model(self, model_id: str) -> Model:
         """Return a model, with the JSON Schema of its parameters if it is known.

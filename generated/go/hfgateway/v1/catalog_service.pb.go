@@ -809,7 +809,7 @@ type WatchModelsResponse struct {
 	Details []string `protobuf:"bytes,3,rep,name=details,proto3" json:"details,omitempty"`
 	// When Higgsfield returned the list with the change to the gateway.
 	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
-	// The number of the change. It grows with every change of any model.
+	// The number of the change. It grows with every change of any model. In a heartbeat, the number of the last change.
 	Revision      int64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

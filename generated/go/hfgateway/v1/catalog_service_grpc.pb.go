@@ -55,7 +55,11 @@ type CatalogServiceClient interface {
 	// gateway reads the list about once an hour. The stream does not end by itself.
 	//
 	// The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
-	// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+	// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
+	// and one is sent at once.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.
 	//
 	// Retry: safe. Set after_revision to the revision of the last message.
 	WatchModels(ctx context.Context, in *WatchModelsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchModelsResponse], error)
@@ -189,7 +193,11 @@ type CatalogServiceServer interface {
 	// gateway reads the list about once an hour. The stream does not end by itself.
 	//
 	// The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
-	// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+	// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
+	// and one is sent at once.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.
 	//
 	// Retry: safe. Set after_revision to the revision of the last message.
 	WatchModels(*WatchModelsRequest, grpc.ServerStreamingServer[WatchModelsResponse]) error

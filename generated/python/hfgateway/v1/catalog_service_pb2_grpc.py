@@ -111,7 +111,11 @@ class CatalogServiceServicer(object):
         gateway reads the list about once an hour. The stream does not end by itself.
 
         The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
-        newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+        newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
+        and one is sent at once.
+
+        Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.
 
         Retry: safe. Set after_revision to the revision of the last message.
         """

@@ -388,7 +388,7 @@ export declare type WatchModelsResponse = Message<"hfgateway.v1.WatchModelsRespo
   time?: Timestamp | undefined;
 
   /**
-   * The number of the change. It grows with every change of any model.
+   * The number of the change. It grows with every change of any model. In a heartbeat, the number of the last change.
    *
    * @generated from field: int64 revision = 5;
    */
@@ -815,7 +815,11 @@ export declare const CatalogService: GenService<{
    * gateway reads the list about once an hour. The stream does not end by itself.
    *
    * The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
-   * newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats.
+   * newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
+   * and one is sent at once.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.
    *
    * Retry: safe. Set after_revision to the revision of the last message.
    *

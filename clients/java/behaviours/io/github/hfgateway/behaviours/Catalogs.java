@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.hfgateway.client.Catalog;
 import io.github.hfgateway.client.GatewayException;
+import io.github.hfgateway.client.Watch;
 import io.github.hfgateway.v1.ListModelsRequest;
 import io.github.hfgateway.v1.ListMotionsRequest;
 import io.github.hfgateway.v1.Model;
@@ -17,6 +18,8 @@ import io.github.hfgateway.v1.Motion;
 import io.github.hfgateway.v1.Preset;
 import io.github.hfgateway.v1.SoulStyle;
 import io.github.hfgateway.v1.SoulVersion;
+import io.github.hfgateway.v1.WatchModelsRequest;
+import io.github.hfgateway.v1.WatchModelsResponse;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -26,6 +29,7 @@ final class Catalogs {
   static final Map<String, Main.Behaviour> ALL =
       Map.of(
           "list_models", Catalogs::listModels,
+          "watch_models", Catalogs::watchModels,
           "get_model", Catalogs::getModel,
           "list_motions", Catalogs::listMotions,
           "list_soul_styles", Catalogs::listSoulStyles,
@@ -65,6 +69,13 @@ final class Catalogs {
     assertTrue(takes(model, "prompt"));
     String unknown = unique("unknown/model");
     fails(GatewayException.ModelUnknown.class, "MODEL_UNKNOWN", () -> stage.client.catalog().getModel(unknown));
+  }
+
+  private static void watchModels(Stage stage) {
+    WatchModelsRequest request = WatchModelsRequest.newBuilder().setAfterRevision(-1).build();
+    try (Watch<WatchModelsResponse> watch = stage.client.catalog().watchModels(request)) {
+      fails(GatewayException.InvalidInput.class, "INVALID_INPUT", watch::hasNext);
+    }
   }
 
   private static void listMotions(Stage stage) {

@@ -15,6 +15,8 @@ import io.github.hfgateway.v1.Motion;
 import io.github.hfgateway.v1.Preset;
 import io.github.hfgateway.v1.SoulStyle;
 import io.github.hfgateway.v1.SoulVersion;
+import io.github.hfgateway.v1.WatchModelsRequest;
+import io.github.hfgateway.v1.WatchModelsResponse;
 import java.time.Duration;
 import java.util.stream.Stream;
 
@@ -55,6 +57,18 @@ public final class Catalog {
   public Model getModel(String id) {
     GetModelRequest request = GetModelRequest.newBuilder().setId(id).build();
     return calls.unary(CatalogServiceGrpc.getGetModelMethod(), request, timeout).getModel();
+  }
+
+  /**
+   * Watches Higgsfield's list of models from now on: models that are new, changed or gone. Resumes if the stream breaks.
+   */
+  public Watch<WatchModelsResponse> watchModels() {
+    return watchModels(WatchModelsRequest.getDefaultInstance());
+  }
+
+  /** Watches Higgsfield's list of models from the revision of the request on; 0 is before the first change. */
+  public Watch<WatchModelsResponse> watchModels(WatchModelsRequest request) {
+    return calls.watch(new Watches.Models(request), null);
   }
 
   /** Lists all motions, for {@link Inputs#dop}. */

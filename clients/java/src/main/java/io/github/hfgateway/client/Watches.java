@@ -1,5 +1,6 @@
 package io.github.hfgateway.client;
 
+import io.github.hfgateway.v1.CatalogServiceGrpc;
 import io.github.hfgateway.v1.CharacterServiceGrpc;
 import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.GenerationServiceGrpc;
@@ -10,6 +11,8 @@ import io.github.hfgateway.v1.WatchGenerationRequest;
 import io.github.hfgateway.v1.WatchGenerationResponse;
 import io.github.hfgateway.v1.WatchGenerationsRequest;
 import io.github.hfgateway.v1.WatchGenerationsResponse;
+import io.github.hfgateway.v1.WatchModelsRequest;
+import io.github.hfgateway.v1.WatchModelsResponse;
 import io.grpc.MethodDescriptor;
 import java.util.List;
 
@@ -88,6 +91,41 @@ final class Watches {
     @Override
     public List<WatchEvent> received(WatchGenerationsResponse message) {
       return cursor.received(message);
+    }
+
+    @Override
+    public boolean isDone() {
+      return false;
+    }
+  }
+
+  /** Every change of the list of models after a revision. */
+  static final class Models implements Watch.Source<WatchModelsRequest, WatchModelsResponse, WatchModelsResponse> {
+    private WatchModelsRequest request;
+
+    Models(WatchModelsRequest request) {
+      this.request = request;
+    }
+
+    @Override
+    public MethodDescriptor<WatchModelsRequest, WatchModelsResponse> method() {
+      return CatalogServiceGrpc.getWatchModelsMethod();
+    }
+
+    @Override
+    public WatchModelsRequest request() {
+      return request;
+    }
+
+    @Override
+    public List<WatchModelsResponse> opened() {
+      return List.of();
+    }
+
+    @Override
+    public List<WatchModelsResponse> received(WatchModelsResponse message) {
+      request = WatchModelsRequest.newBuilder().setAfterRevision(message.getRevision()).build();
+      return message.hasModel() ? List.of(message) : List.of();
     }
 
     @Override

@@ -1,0 +1,60 @@
+"""Compares two versions of Higgsfield's list of models: which are new, changed or gone.
+
+The model that is no longer listed stays in the stored list, marked as gone. So each model has its last change, and a
+watch can start at any revision without a log of changes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from gateway.catalog.differences import differences
+from gateway.catalog.model import Change, Item, Listing, Model
+
+MOST_GONE = 1000
+"""The most models that are remembered as gone; those that changed last are kept."""
+
+
+def revision_of(items: Iterable[Item]) -> int:
+    """Return the number of the last change of any model; 0 if there was none."""
+    return max((one.listing.revision for one in items if isinstance(one, Model) and one.listing), default=0)
+
+
+def changes_after(items: Iterable[Item], revision: int) -> list[tuple[Model, Listing]]:
+    """Return the models whose last change is newer than a revision, in the order of their changes."""
+    found = [(one, one.listing) for one in items if isinstance(one, Model) and one.listing is not None]
+    return sorted((pair for pair in found if pair[1].revision > revision), key=lambda pair: pair[1].revision)
+
+
+def succeeding(
+    before: Sequence[Model] | None, fetched: Sequence[Model], wall: float, *, complete: bool
+) -> tuple[Model, ...]:
+    """Return the fetched models with their listings, followed by those that are gone.
+
+    `before` is the stored list; None at the first fetch, which changes nothing. Unless the fetched list is `complete`,
+    a missing model may be one that could not be read, and stays as it was.
+    """
+    if before is None:
+        return tuple(replace(one, listing=Listing(wall)) for one in fetched)
+    known = {one.id: one for one in before}
+    revision = revision_of(before)
+    listed: list[Model] = []
+    for model in sorted(fetched, key=lambda one: one.id):
+        old = known.pop(model.id, None)
+        if old is None or old.listing is None or old.listing.gone:
+            change, details = Change.NEW, tuple[str, ...]()
+        elif details := differences(old, model):
+            change = Change.CHANGED
+        else:
+            listed.append(replace(model, listing=replace(old.listing, last_seen=wall)))
+            continue
+        revision += 1
+        listed.append(replace(model, listing=Listing(wall, change, wall, revision, details)))
+    gone: list[Model] = []
+    for model in sorted(known.values(), key=lambda one: one.id):
+        listing = model.listing or Listing(wall)
+        if complete and not listing.gone:
+            revision += 1
+            listing = replace(listing, change=Change.GONE, changed_at=wall, revision=revision, details=())
+        gone.append(replace(model, listing=listing))
+    gone.sort(key=lambda one: one.listing.revision if one.listing else 0, reverse=True)
+    return (*listed, *gone[:MOST_GONE])
