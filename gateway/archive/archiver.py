@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 from gateway.archive.download import Download
 from gateway.archive.media_types import SUFFIXES
-from gateway.archive.model import ArchivedFile, Copy, copies_of
+from gateway.archive.model import ArchivedFile, Copy, Part, copies_of
 from gateway.archive.ports import ArchiveError, CopyStore, ObjectStorage, RefusedError, Source, SourceError
 from gateway.archive.throttle import Throttle
 from gateway.concurrency import OwnedTasks, Wakeup
@@ -40,8 +40,8 @@ class ArchivedFiles:
     def __init__(self, copies: CopyStore) -> None:
         self._copies = copies
 
-    async def of(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[int, ArchivedFile]]:
-        """Return the archived files by generation and index of the output. Raises GATEWAY_UNAVAILABLE."""
+    async def of(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[Part, ArchivedFile]]:
+        """Return the archived files by generation and part of its outputs. Raises GATEWAY_UNAVAILABLE."""
         try:
             return await self._copies.archived(generation_ids)
         except StoreError as error:
@@ -77,7 +77,7 @@ class Archiver:
         self._throttle = Throttle(clock, bandwidth)
         self._largest = largest
         self._ended: list[Generation] = []
-        self._busy: set[tuple[str, int]] = set()
+        self._busy: set[tuple[str, Part]] = set()
         self._tasks = OwnedTasks()
         self._wakeup = Wakeup()
         self.archived = self.bytes = self.failures = self.given_up = 0
@@ -150,7 +150,7 @@ class Archiver:
         at = await self._copies.next_copy(self._storage.name, now)
         return None if at is None else max(at - now, 0.0)
 
-    def _finished(self, name: tuple[str, int]) -> None:
+    def _finished(self, name: tuple[str, Part]) -> None:
         self._busy.discard(name)
         self._wakeup.wake()
 
@@ -254,4 +254,4 @@ class _Digest:
 
 
 def _log_fields(copy: Copy) -> dict[str, object]:
-    return {"generation_id": copy.generation_id, "output": copy.output}
+    return {"generation_id": copy.generation_id, **copy.part._asdict()}

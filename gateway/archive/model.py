@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.archive.media_types import SUFFIXES, type_of
 from gateway.generations.model import Generation, MediaKind, Output, State
@@ -13,16 +14,22 @@ LONGEST_PART = 80
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
+class Part(NamedTuple):
+    """The file of an output, or with `preview` its preview. `output` is the index of the output."""
+
+    output: int
+    preview: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Copy:
     """A file of an output that must be copied to an archive, or with `remove` removed from it.
 
-    `output` is the index of the output, `archive` the name of the archive. Higgsfield keeps the file until
-    `expire_time`, in steady time.
+    `archive` is the name of the archive. Higgsfield keeps the file until `expire_time`, in steady time.
     """
 
     generation_id: str
-    output: int
+    part: Part
     url: str = field(repr=False)
     key: str
     content_type: str
@@ -32,9 +39,9 @@ class Copy:
     remove: bool = False
 
     @property
-    def name(self) -> tuple[str, int]:
-        """The generation and the index of the output, which identify the copy."""
-        return self.generation_id, self.output
+    def name(self) -> tuple[str, Part]:
+        """The generation and the part of its outputs, which identify the copy."""
+        return self.generation_id, self.part
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +54,32 @@ class ArchivedFile:
 
 
 def copies_of(generation: Generation, archive: str) -> list[Copy]:
-    """Return the copies to plan for a generation: one for each output with a file, none before it has completed."""
+    """Return the copies to plan for a generation: the files and previews of its outputs; none before its completion."""
     if generation.state is not State.COMPLETED:
         return []
     lifetime = OUTPUTS_KEPT
     if generation.outputs_expire_time is not None and generation.end_time is not None:
         lifetime = generation.outputs_expire_time - generation.end_time
+    folder = f"{_safe(generation.tenant)}/{_safe(generation.id)}"
     expires = (generation.ended_at or generation.end_time or 0.0) + lifetime
     return [
-        Copy(generation.id, index, output.url, key, media_type, archive, expires)
-        for index, output, key, media_type in _with_files(generation)
+        Copy(generation.id, part, url, f"{folder}/{name}", media_type, archive, expires)
+        for index, output in enumerate(generation.outputs)
+        if output.state is State.COMPLETED
+        for part, url, name, media_type in _files(index, output)
     ]
 
 
-def _with_files(generation: Generation) -> Iterator[tuple[int, Output, str, str]]:
-    for index, output in enumerate(generation.outputs):
-        if output.state is State.COMPLETED and output.url:
-            name = output.name or (output.kind.name.lower() if output.kind is not MediaKind.UNKNOWN else "output")
-            media_type = type_of(output.content_type, output.url)
-            file = f"{index}-{_safe(name)}{SUFFIXES[media_type]}"
-            yield index, output, f"{_safe(generation.tenant)}/{_safe(generation.id)}/{file}", media_type
+def _files(index: int, output: Output) -> Iterator[tuple[Part, str, str, str]]:
+    """Yield the parts of an output with their URLs, file names and media types."""
+    name = output.name or (output.kind.name.lower() if output.kind is not MediaKind.UNKNOWN else "output")
+    if output.url:
+        media_type = type_of(output.content_type, output.url)
+        yield Part(index), output.url, f"{index}-{_safe(name)}{SUFFIXES[media_type]}", media_type
+    if output.preview_url and output.preview_url != output.url:
+        media_type = type_of("", output.preview_url)
+        file = f"{index}-{_safe(name)}.preview{SUFFIXES[media_type]}"
+        yield Part(index, preview=True), output.preview_url, file, media_type
 
 
 def _safe(text: str) -> str:

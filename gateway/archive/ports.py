@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.archive.model import ArchivedFile, Copy
+from gateway.archive.model import ArchivedFile, Copy, Part
 from gateway.generations.model import Generation
 
 
@@ -122,8 +122,8 @@ class CopyStore(Protocol):
     async def forget_copy(self, copy: Copy) -> None:
         """Store that a file was removed from the archive."""
 
-    async def archived(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[int, ArchivedFile]]:
-        """Return the archived files by generation and index of the output."""
+    async def archived(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[Part, ArchivedFile]]:
+        """Return the archived files by generation and part of its outputs."""
 
     def copies_waiting(self) -> int:
         """Return the number of files that wait to be copied or removed."""

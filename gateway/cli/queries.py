@@ -10,7 +10,7 @@ import click
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import input_options, read_labels
 from gateway.cli.outcome import warn
-from gateway.cli.output import echo
+from gateway.cli.output import echo, plain
 from gateway.cli.progress import print_json
 from gateway.cli.tables import describe, print_table
 from gateway.cli.upload import upload_first
@@ -89,13 +89,17 @@ def list_generations(
 @client_options
 def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
     """Estimate the cost of a generation from PROMPT. Charges nothing."""
+    from google.protobuf.json_format import MessageToDict
+
     with connection.client() as client:
         answer = client.estimate(upload_first(client, input), on_warning=warn)
     if as_json:
         print_json(answer)
     elif answer.HasField("cost"):
         usd = f" ({answer.cost.usd} USD)" if answer.cost.usd else ""
-        discount = f", {answer.discount.percentage} % off the list price" if answer.discount.percentage else ""
+        off = MessageToDict(answer.extra).get("discount")
+        percentage = off.get("percentage") if isinstance(off, dict) else None
+        discount = f", {plain(str(percentage))} % off the list price" if percentage else ""
         echo(f"{answer.cost.credits} credits{usd}{discount}")
     else:
         echo(answer.description or "the price depends on what is generated")

@@ -31,7 +31,11 @@ def describe(generation: Generation) -> Iterator[tuple[str, str]]:
         *[
             line
             for output in generation.outputs
-            for line in (("output", output.url), ("archived", output.archived.url))
+            for line in (
+                ("output", output.url),
+                ("archived", output.archived.url),
+                ("preview", output.archived_preview.url),
+            )
         ],
     ]
     return ((name, value) for name, value in lines if value)

@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from gateway.archive.archiver import ArchivedFiles
-from gateway.archive.model import ArchivedFile
+from gateway.archive.model import ArchivedFile, Part
 from gateway.errors import GatewayError, Violation, generation_not_found, invalid_field, invalid_input
 from gateway.generations import watch
 from gateway.generations.feed import Entry
@@ -222,7 +222,7 @@ class GenerationHandlers:
         generation: Generation,
         *,
         include_input: bool,
-        archived: Mapping[int, ArchivedFile] = wire.NOTHING_ARCHIVED,
+        archived: Mapping[Part, ArchivedFile] = wire.NOTHING_ARCHIVED,
     ) -> bytes:
         """Return the encoded generation, from the cache of its live entry if that has the same version."""
         include_input = include_input and call.identity.include_input

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.archive.model import ArchivedFile
+from gateway.archive.model import ArchivedFile, Part
 from gateway.generations.feed import Entry
 from gateway.generations.model import Event, Forecast, Generation, Output
 from gateway.rpc.errors import duration, failure_message
@@ -13,7 +13,7 @@ from gateway.rpc.structs import struct
 from hfgateway.v1 import generation_pb2, generation_service_pb2
 
 FORECAST_FIELD = generation_pb2.Generation.FORECAST_FIELD_NUMBER
-NOTHING_ARCHIVED: Mapping[int, ArchivedFile] = MappingProxyType({})
+NOTHING_ARCHIVED: Mapping[Part, ArchivedFile] = MappingProxyType({})
 INPUT_FIELD = generation_pb2.Generation.INPUT_FIELD_NUMBER
 USED_INPUT_FIELD = generation_pb2.Generation.USED_INPUT_FIELD_NUMBER
 
@@ -33,15 +33,15 @@ def bare(entry: Entry) -> bytes:
 
 
 def shown(
-    generation: Generation, *, include_input: bool, archived: Mapping[int, ArchivedFile] = NOTHING_ARCHIVED
+    generation: Generation, *, include_input: bool, archived: Mapping[Part, ArchivedFile] = NOTHING_ARCHIVED
 ) -> bytes:
     """Return the encoded Generation without a live entry, or at an earlier revision."""
     message = generation_message(generation, generation.polls)
-    for index, file in archived.items():
-        if index < len(message.outputs):
-            message.outputs[index].archived.url = file.url
-            message.outputs[index].archived.size = file.size
-            message.outputs[index].archived.sha256 = file.sha256
+    for part, file in archived.items():
+        if part.output < len(message.outputs):
+            output = message.outputs[part.output]
+            copy = output.archived_preview if part.preview else output.archived
+            copy.url, copy.size, copy.sha256 = file.url, file.size, file.sha256
     content: bytes = message.SerializeToString()
     return content + _input(generation) if include_input else content
 

@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-from gateway.archive.model import ArchivedFile, Copy
+from gateway.archive.model import ArchivedFile, Copy, Part
 from gateway.generations.model import Generation, State
 from gateway.store.codec import Row, generation_of
 from gateway.store.writer import Effect, Writer
@@ -89,11 +89,12 @@ class SqliteCopies:
 
         await self._writer.write("archive removed", write)
 
-    async def archived(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[int, ArchivedFile]]:
-        found: dict[str, dict[int, ArchivedFile]] = {}
+    async def archived(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[Part, ArchivedFile]]:
+        found: dict[str, dict[Part, ArchivedFile]] = {}
         for row in self._rows("read_archived_files", generation_ids=json.dumps(list(generation_ids))):
             file = ArchivedFile(row["archived_url"], row["size"], row["sha256"])
-            found.setdefault(row["generation_id"], {})[row["output"]] = file
+            part = Part(row["output"], bool(row["preview"]))
+            found.setdefault(row["generation_id"], {})[part] = file
         return found
 
     def copies_waiting(self) -> int:
@@ -102,7 +103,7 @@ class SqliteCopies:
 
 
 def _key(copy: Copy) -> dict[str, object]:
-    return {"generation_id": copy.generation_id, "output": copy.output}
+    return {"generation_id": copy.generation_id, **copy.part._asdict()}
 
 
 def _copy_row(copy: Copy) -> dict[str, object]:
@@ -118,7 +119,7 @@ def _copy_row(copy: Copy) -> dict[str, object]:
 def _copy_of(row: Row) -> Copy:
     return Copy(
         generation_id=row["generation_id"],
-        output=row["output"],
+        part=Part(row["output"], bool(row["preview"])),
         url=row["url"],
         key=row["key"],
         content_type=row["content_type"],

@@ -28,6 +28,10 @@ pub struct Failure {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// The JSON of the response of Higgsfield that is the reason of the failure, as in Upstream.other_results. Absent if
+    /// there was none. At most 16 KiB as JSON, and 2 KiB in the details of an error.
+    #[prost(message, optional, tag = "7")]
+    pub upstream_response: ::core::option::Option<::prost_types::Value>,
 }
 /// A field that was refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -466,8 +470,8 @@ pub struct Generation {
     /// cancellation is not documented there, although CancelGeneration tries it.
     #[prost(bool, tag = "9")]
     pub cancelable: bool,
-    /// The forecast at the time of the message. Absent if there is no basis for one. A new forecast does not create a
-    /// revision; see forecast_interval in the requests of watches.
+    /// The forecast at the time of the message. Absent while the submission is sent or uncertain, and after the end. A new
+    /// forecast does not create a revision; see forecast_interval in the requests of watches.
     #[prost(message, optional, tag = "10")]
     pub forecast: ::core::option::Option<Forecast>,
     /// The input as it was submitted. Lists and watches leave it out unless include_input is set.
@@ -507,6 +511,11 @@ pub struct Generation {
     /// When this revision was created.
     #[prost(message, optional, tag = "21")]
     pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The input as Higgsfield used it, in Higgsfield's names: with the seed that it chose, and the prompt as it rewrote
+    /// it. Higgsfield returns it for its v1 API only. Absent until then. Returned if input is, and at most 64 KiB as JSON;
+    /// Upstream.other_results says how values are kept.
+    #[prost(message, optional, tag = "22")]
+    pub used_input: ::core::option::Option<::prost_types::Struct>,
 }
 /// An output file of a generation. Set by the gateway from Higgsfield's responses.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -534,6 +543,12 @@ pub struct Output {
     /// watches do not report it.
     #[prost(message, optional, tag = "7")]
     pub archived: ::core::option::Option<ArchivedFile>,
+    /// Higgsfield's id of the job that makes the output. Empty in its v2 API, which has no jobs, and if the job has no id.
+    #[prost(string, tag = "8")]
+    pub job_id: ::prost::alloc::string::String,
+    /// The gateway's copy of the preview, as archived is that of the file. Not set if the output has no preview.
+    #[prost(message, optional, tag = "9")]
+    pub archived_preview: ::core::option::Option<ArchivedFile>,
 }
 /// A copy of an output in the gateway's archive. Size and hash were verified when the copy was written.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -548,8 +563,7 @@ pub struct ArchivedFile {
     #[prost(string, tag = "3")]
     pub sha256: ::prost::alloc::string::String,
 }
-/// An expectation, computed by the gateway from the queue and from ended generations of the same model. It is no
-/// promise.
+/// An expectation, computed by the gateway from the queue and from the run times of ended generations. It is no promise.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Forecast {
     /// The position in the gateway's queue, from 1, while the generation is PENDING. Otherwise 0.
@@ -558,9 +572,16 @@ pub struct Forecast {
     /// The progress from 0 to 1. It never decreases.
     #[prost(double, tag = "2")]
     pub progress: f64,
-    /// The time until the end, from the moment of the message. Absent if it is not known.
+    /// The time until the end, from the moment of the message. Absent if it is not known, as when `overdue` is set.
     #[prost(message, optional, tag = "3")]
     pub remaining: ::core::option::Option<::prost_types::Duration>,
+    /// What the forecast is computed from.
+    #[prost(enumeration = "ForecastBasis", tag = "4")]
+    pub basis: i32,
+    /// Whether the generation has run for longer than the forecast can explain: longer than 95 of 100 of the run times
+    /// that the forecast is computed from. Its progress does not change any more. It has not failed.
+    #[prost(bool, tag = "5")]
+    pub overdue: bool,
 }
 /// A price, in decimal numbers as Higgsfield returned them.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -590,7 +611,14 @@ pub struct Upstream {
     /// The source of the last change.
     #[prost(enumeration = "ChangeSource", tag = "5")]
     pub last_change_source: i32,
-    /// The parts of Higgsfield's final response that outputs cannot express. Absent if there are none.
+    /// The values of Higgsfield's latest status that no other field of Generation has exactly, in the shape of Higgsfield's
+    /// JSON. In a list, an empty object stands in for an element without such values. If the gateway did not use the
+    /// response, such as one with an unknown status, all of its values. Absent if there are none.
+    ///
+    /// A number that a double cannot hold exactly, such as an integer beyond 2^53, is a string with its digits. Values
+    /// nested more than 24 levels deep are a string with their JSON. At most 64 KiB as JSON: beyond that, the largest
+    /// members are left out, and the member "\[left out\]" has their names and sizes in bytes. Secrets of the gateway are
+    /// replaced by "\[removed\]".
     #[prost(message, optional, tag = "6")]
     pub other_results: ::core::option::Option<::prost_types::Struct>,
 }
@@ -698,6 +726,48 @@ impl MediaKind {
             "MEDIA_KIND_VIDEO" => Some(Self::Video),
             "MEDIA_KIND_AUDIO" => Some(Self::Audio),
             "MEDIA_KIND_FILE" => Some(Self::File),
+            _ => None,
+        }
+    }
+}
+/// What a forecast is computed from: the run times of the most similar ended generations that the gateway knows, at
+/// least five of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ForecastBasis {
+    /// The forecast has only a queue position.
+    Unspecified = 0,
+    /// Generations of the same model with the same duration and resolution.
+    SameSettings = 1,
+    /// Generations of the same model.
+    Model = 2,
+    /// Generations with the same kind of output, images or videos, of any model.
+    Kind = 3,
+    /// A built-in guess for the kind of output, because too few generations have ended.
+    BuiltIn = 4,
+}
+impl ForecastBasis {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FORECAST_BASIS_UNSPECIFIED",
+            Self::SameSettings => "FORECAST_BASIS_SAME_SETTINGS",
+            Self::Model => "FORECAST_BASIS_MODEL",
+            Self::Kind => "FORECAST_BASIS_KIND",
+            Self::BuiltIn => "FORECAST_BASIS_BUILT_IN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FORECAST_BASIS_UNSPECIFIED" => Some(Self::Unspecified),
+            "FORECAST_BASIS_SAME_SETTINGS" => Some(Self::SameSettings),
+            "FORECAST_BASIS_MODEL" => Some(Self::Model),
+            "FORECAST_BASIS_KIND" => Some(Self::Kind),
+            "FORECAST_BASIS_BUILT_IN" => Some(Self::BuiltIn),
             _ => None,
         }
     }
@@ -970,7 +1040,7 @@ pub struct EstimateGenerationRequest {
     #[prost(message, optional, tag = "1")]
     pub input: ::core::option::Option<GenerationInput>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EstimateGenerationResponse {
     /// The net price, with the discount already taken off. Absent for metered models.
     #[prost(message, optional, tag = "1")]
@@ -978,19 +1048,10 @@ pub struct EstimateGenerationResponse {
     /// How a metered model is priced, as text. Empty for other models.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
-    /// What was taken off the list price. Absent without a discount.
-    #[prost(message, optional, tag = "23")]
-    pub discount: ::core::option::Option<Discount>,
-}
-/// A discount that is already contained in a price.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Discount {
-    /// The share of the list price, in percent, as Higgsfield returned it, such as "45.00".
-    #[prost(string, tag = "1")]
-    pub percentage: ::prost::alloc::string::String,
-    /// The amount by which the list price is higher than the net price.
-    #[prost(message, optional, tag = "2")]
-    pub amount: ::core::option::Option<Cost>,
+    /// The values of Higgsfield's response that no other field has exactly, such as a discount; as in
+    /// Upstream.other_results. Absent if there are none.
+    #[prost(message, optional, tag = "3")]
+    pub extra: ::core::option::Option<::prost_types::Struct>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteGenerationRequest {
@@ -4974,6 +5035,10 @@ pub struct SoulCharacter {
     /// When Higgsfield created the character. Absent if Higgsfield does not return it.
     #[prost(message, optional, tag = "8")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The values of Higgsfield's response that no other field has exactly, as in Upstream.other_results. Absent if there
+    /// are none.
+    #[prost(message, optional, tag = "9")]
+    pub extra: ::core::option::Option<::prost_types::Struct>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateCharacterRequest {
@@ -5028,6 +5093,9 @@ pub struct ListCharactersResponse {
     /// The page_token of the next page. Empty after the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+    /// How many characters all pages have. It does not count characters of other tenants.
+    #[prost(int32, tag = "3")]
+    pub total_size: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteCharacterRequest {

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.archive.archiver import Archiver
-from gateway.archive.model import ArchivedFile
+from gateway.archive.model import ArchivedFile, Part
 from gateway.archive.ports import Checkpoint, ObjectStorage, SourceResponse
 from gateway.generations.clock import SystemClock
 from gateway.generations.model import Generation, MediaKind, Output, Source, State
@@ -163,10 +163,10 @@ class Stage:
 
         return {"cut": count, "at": count, "then": read}
 
-    async def archived(self, generation: Generation) -> dict[int, ArchivedFile]:
+    async def archived(self, generation: Generation) -> dict[Part, ArchivedFile]:
         return dict((await self.store.copies.archived([generation.id])).get(generation.id, {}))
 
-    async def becomes_archived(self, generation: Generation, files: int = 1) -> dict[int, ArchivedFile]:
+    async def becomes_archived(self, generation: Generation, files: int = 1) -> dict[Part, ArchivedFile]:
         async with asyncio.timeout(PATIENCE):
             while len(found := await self.archived(generation)) < files:
                 await asyncio.sleep(0.005)

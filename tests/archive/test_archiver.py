@@ -11,7 +11,7 @@ import pytest
 
 from gateway.archive.archiver import FIRST_PAUSE, LONGEST_PAUSE
 from gateway.archive.download import MOST_BREAKS
-from gateway.archive.model import copies_of
+from gateway.archive.model import Part, copies_of
 from gateway.generations.state import OUTPUTS_KEPT
 from gateway.higgsfield.media import CHUNK
 from tests.archive.conftest import Place, Stage, sha256
@@ -34,17 +34,43 @@ async def test_outputs_are_copied_verified_and_recorded(stage: Stage) -> None:
 
     folder = f"tenant/{generation.id}"
     assert stage.place.files() == {f"{folder}/0-image.webp": CONTENT, f"{folder}/2-image.webp": CONTENT[:7]}
-    assert {index: (file.size, file.sha256) for index, file in found.items()} == {
+    assert {part.output: (file.size, file.sha256) for part, file in found.items()} == {
         0: (len(CONTENT), sha256(CONTENT)),
         2: (7, sha256(CONTENT[:7])),
     }
-    assert found[0].url == f"{stage.place.url}/{folder}/0-image.webp"
+    assert found[Part(0)].url == f"{stage.place.url}/{folder}/0-image.webp"
     await stage.becomes(lambda: stage.archiver.archived == 2)  # counted a moment after it is stored
     assert (stage.archiver.bytes, stage.archiver.failures) == (len(CONTENT) + 7, 0)
     assert stage.store.copies.copies_waiting() == 0
     assert [url for _, url, _ in stage.rows()] == ["", ""]
     for request in (*first.requests, *second.requests):
         assert not {"Authorization", "hf-api-key", "hf-secret", "Cookie"} & set(request.headers)
+
+
+async def test_previews_are_copied_beside_their_files(stage: Stage) -> None:
+    stage.media.add("/a.mp4", CONTENT)
+    stage.media.add("/small.webp", CONTENT[:7])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.mp4"), preview_url=stage.url("/small.webp"), name="video")
+    alone = await stage.completed(stage.url("/a.mp4"), preview_url=stage.url("/a.mp4"))
+
+    found = await stage.becomes_archived(generation, 2)
+
+    folder = f"tenant/{generation.id}"
+    assert found[Part(0)].url == f"{stage.place.url}/{folder}/0-video.mp4"
+    assert found[Part(0, preview=True)].url == f"{stage.place.url}/{folder}/0-video.preview.webp"
+    assert stage.place.files()[f"{folder}/0-video.preview.webp"] == CONTENT[:7]
+    assert list(await stage.becomes_archived(alone)) == [Part(0)]
+    await stage.store.delete(generation, at_upstream=False, steady=examples.NOW)
+    await stage.becomes(lambda: not any(name.startswith(folder) for name in stage.place.files()))
+
+
+async def test_a_lost_preview_does_not_delay_its_file(stage: Stage) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"), preview_url=stage.url("/missing.png"))
+    assert list(await stage.becomes_archived(generation)) == [Part(0)]
+    await stage.becomes(lambda: stage.archiver.failures > 0)
 
 
 async def test_outputs_from_before_the_archive_was_set_up_are_copied(stage: Stage) -> None:
@@ -75,7 +101,7 @@ async def test_a_restart_continues_with_pending_copies(stage: Stage) -> None:
 
     stage.start()
 
-    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+    assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +127,7 @@ async def test_a_failed_copy_is_retried_after_a_pause(
 
     found = await stage.becomes_archived(generation)
 
-    assert (found[0].size, found[0].sha256) == (len(CONTENT), sha256(CONTENT))
+    assert (found[Part(0)].size, found[Part(0)].sha256) == (len(CONTENT), sha256(CONTENT))
     assert stage.archiver.failures == 2
     assert len(file.requests) == 3
     assert elsewhere.requests == []
@@ -116,7 +142,7 @@ async def test_a_broken_download_is_resumed(stage: Stage) -> None:
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
 
-    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+    assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
 
     assert file.ranges == ["", "bytes=100000-", "bytes=150000-"]
     assert [request.headers.get("If-Range") for request in file.requests] == [None, '"one"', '"one"']
@@ -137,7 +163,7 @@ async def test_a_download_restarts_if_the_file_changed(stage: Stage, size: int) 
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
 
-    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(other)
+    assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(other)
     assert stage.place.files() == {f"tenant/{generation.id}/0-image.png": other}
 
 
@@ -146,7 +172,7 @@ async def test_a_truncated_range_response_is_a_failure(stage: Stage) -> None:
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
 
-    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+    assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
     assert stage.archiver.failures == 1
 
 
@@ -155,7 +181,7 @@ async def test_without_range_support_the_whole_file_is_downloaded_again(stage: S
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
 
-    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+    assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
     assert file.ranges[:2] == ["", "bytes=100000-"]
     assert stage.archiver.failures == 1
 
@@ -175,7 +201,7 @@ async def test_a_copy_to_a_folder_is_resumed_after_a_restart(stage: Stage) -> No
     stage.clock.advance(LONGEST_PAUSE)
     stage.start()
 
-    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+    assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
     assert file.ranges[-1] == f"bytes={30_000 * (MOST_BREAKS + 1)}-"
     (copy,) = stage.place.files().values()
     assert copy == CONTENT
@@ -202,7 +228,7 @@ async def test_a_corrupted_copy_is_detected_and_made_again(
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
 
-    assert (await stage.becomes_archived(generation))[0].sha256 == sha256(CONTENT)
+    assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
 
     assert (stage.archiver.failures, len(file.requests)) == (1, 2)
     assert "the copy differs from what was downloaded" in [vars(record).get("why") for record in caplog.records]
@@ -297,7 +323,7 @@ async def test_only_copies_of_deleted_generations_are_removed(stage: Stage) -> N
     await stage.becomes(lambda: len(stage.rows()) == 1)
     assert list(stage.place.files()) == [f"tenant/{stays.id}/0-image.png"]
     assert await stage.archived(gone) == {}
-    assert list(await stage.archived(stays)) == [0]
+    assert list(await stage.archived(stays)) == [Part(0)]
 
 
 async def test_a_generation_deleted_during_its_copy_leaves_no_file(stage: Stage) -> None:
@@ -349,7 +375,7 @@ async def test_a_new_archive_gets_pending_copies_and_keeps_old_files(stage: Stag
     stage.clock.wait = _never  # type: ignore[method-assign]
     stage.start()
     first, second = await stage.completed(stage.url("/a.png")), await stage.completed(stage.url("/b.png"))
-    before = (await stage.becomes_archived(first))[0]
+    before = (await stage.becomes_archived(first))[Part(0)]
     await stage.becomes(lambda: stage.archiver.failures == 1)
     await stage.stop()
     del stage.clock.wait  # type: ignore[method-assign]
@@ -361,7 +387,7 @@ async def test_a_new_archive_gets_pending_copies_and_keeps_old_files(stage: Stag
 
     await stage.becomes_archived(second)
     assert list(other.files()) == [f"tenant/{second.id}/0-image.png"]
-    assert (await stage.archived(first))[0] == before
+    assert (await stage.archived(first))[Part(0)] == before
     await stage.store.delete(first, at_upstream=False, steady=examples.NOW)
     await stage.store.delete(second, at_upstream=False, steady=examples.NOW)
     await stage.becomes(lambda: other.files() == {})
@@ -423,5 +449,5 @@ async def test_refused_s3_credentials_are_logged_without_the_secret(
 def test_the_repr_of_a_copy_hides_its_source_url() -> None:
     from gateway.archive.model import Copy
 
-    copy = Copy("id", 0, "https://h.test/a?Signature=canary", "k", "", "file:///a", 0.0)
+    copy = Copy("id", Part(0), "https://h.test/a?Signature=canary", "k", "", "file:///a", 0.0)
     assert "canary" not in repr(replace(copy, attempts=1))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.archive.model import ArchivedFile, Copy, copies_of
+from gateway.archive.model import ArchivedFile, Copy, Part, copies_of
 from gateway.generations.model import Generation
 from gateway.store.archive import ROWS_AT_ONCE
 from tests.archive.conftest import Stage
@@ -72,7 +72,7 @@ async def test_copies_in_any_state_are_removed_on_deletion(stage: Stage) -> None
         generation, (copy,) = await planned(stage)
         if settle == "archived":
             assert await stage.store.copies.keep_copy(copy, FILE)
-            assert await stage.archived(generation) == {0: FILE}
+            assert await stage.archived(generation) == {Part(0): FILE}
         elif settle == "given up":
             await stage.store.copies.postpone_copy(copy, 100.0, give_up=True)
         await stage.store.delete(generation, at_upstream=False, steady=examples.NOW)

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from gateway.archive.media_types import SUFFIXES
-from gateway.archive.model import Copy
+from gateway.archive.model import Copy, Part
 from tests.archive.conftest import Stage
 from tests.contract.store import examples
 
@@ -64,7 +64,9 @@ async def test_a_planned_copy_with_a_forbidden_suffix_is_abandoned(stage: Stage)
     stage.media.add("/a.html", CONTENT)
     generation = await stage.completed(stage.url("/a.html"))
     place = stage.storage.name
-    copy = Copy(generation.id, 0, stage.url("/a.html"), "tenant/x/0-a.html", "text/html", place, examples.NOW + 3600)
+    copy = Copy(
+        generation.id, Part(0), stage.url("/a.html"), "tenant/x/0-a.html", "text/html", place, examples.NOW + 3600
+    )
     await stage.store.copies.plan_copies([copy])
     archiver = stage.start()
     await stage.becomes(lambda: archiver.given_up == 1)

@@ -25,7 +25,7 @@ from tests.archive.conftest import Place, sha256
 from tests.archive.media import MediaServer
 from tests.durability.process import GatewayProcess, stub
 from tests.support.faulty_clock import FaultyClock
-from tests.support.running import PATIENCE, Generation, Running, eventually, soul
+from tests.support.running import PATIENCE, Generation, Running, eventually, sized, soul
 from tests.support.running import run as running_gateway
 
 PUBLIC = "https://files.example.com/outputs"
@@ -123,6 +123,21 @@ async def test_get_and_list_show_copies_and_watches_do_not(running: Running, tmp
     await running.metric_becomes("hfgateway_archive_files", 1)
     assert await running.metric("hfgateway_archive_bytes") == file.size
     assert await running.metric("hfgateway_archive_waiting") == await running.metric("hfgateway_archive_failures") == 0
+
+
+async def test_previews_of_v1_are_archived_and_removed_with_their_files(running: Running, tmp_path: Path) -> None:
+    stored = await running.submit(sized("a fox"))
+    await running.finish(stored.id)
+    await running.metric_becomes("hfgateway_archive_files", 8)
+    folder = tmp_path / "archive" / "default" / stored.id
+    for index, output in enumerate((await running.get(stored.id)).outputs):
+        for file, name in ((output.archived, "image.png"), (output.archived_preview, "image.preview.png")):
+            assert file.url == f"{PUBLIC}/default/{stored.id}/{index}-{name}"
+            path = folder / f"{index}-{name}"
+            assert (file.size, file.sha256) == (path.stat().st_size, sha256(path.read_bytes()))
+        assert output.archived_preview.size < output.archived.size
+    await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=stored.id))
+    await eventually(lambda: not folder.exists())
 
 
 async def test_copies_are_shown_after_the_archive_was_disabled(running: Running) -> None:

@@ -92,6 +92,12 @@ async def test_estimate_names_the_price(gateway: ScriptedGateway, hfgateway: Com
     assert gateway.requests["EstimateGeneration"][0].input.dop.image_urls == ["https://a.test/1.png"]
 
 
+async def test_estimate_names_a_discount_that_is_taken_off(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    price = {"cost": {"credits": "5.544", "usd": "0.347"}, "extra": {"discount": {"percentage": "45.00"}}}
+    gateway.on("EstimateGeneration", pb.EstimateGenerationResponse(**price))
+    assert (await hfgateway("estimate", "a fox")).out == "5.544 credits (0.347 USD), 45.00 % off the list price\n"
+
+
 async def test_tls_trusts_the_named_authority_only(hfgateway: Command, tmp_path: Path) -> None:
     cert, key = make_certificate(tmp_path)
     secured = ScriptedGateway()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.archive.model import Copy
+from gateway.archive.model import Copy, Part
 from gateway.callbacks.model import Callback, Delivery
 from gateway.characters.model import Creation
 from gateway.generations.inputs import SoulVersion
@@ -34,7 +34,7 @@ ROWS: dict[str, tuple[str, Mapping[str, object]]] = {
     "callback_deliveries": (
         "insert_callback_delivery", callbacks._delivery_row(Delivery("c", GENERATION.id, 1, 0.0, 0.0)),
     ),
-    "archive_files": ("insert_copy", archive._copy_row(Copy("g", 0, "url", "key", "image/png", "archive", 0.0))),
+    "archive_files": ("insert_copy", archive._copy_row(Copy("g", Part(0), "url", "key", "image/png", "archive", 0.0))),
     "characters": ("insert_character", characters._creation_row(CREATION)),
 }  # fmt: skip
 """The statement that inserts into each table, and a row of it."""

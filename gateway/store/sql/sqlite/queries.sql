@@ -432,11 +432,11 @@ ORDER BY create_time DESC, generation_id DESC, revision DESC LIMIT :limit;
 -- Copies of outputs in an archive. state: 0 pending, 1 archived, 2 given up, 3 to be removed --------------------------
 
 -- name: insert_copy
--- Plan the copy of an output, unless it is planned already or its generation was deleted.
-INSERT INTO archive_files (generation_id, output, url, key, content_type, archive, expire_time)
-SELECT :generation_id, :output, :url, :key, :content_type, :archive, :expire_time
+-- Plan the copy of an output or its preview, unless it is planned already or its generation was deleted.
+INSERT INTO archive_files (generation_id, output, preview, url, key, content_type, archive, expire_time)
+SELECT :generation_id, :output, :preview, :url, :key, :content_type, :archive, :expire_time
 WHERE EXISTS (SELECT 1 FROM generations WHERE id = :generation_id)
-ON CONFLICT (generation_id, output) DO NOTHING;
+ON CONFLICT (generation_id, output, preview) DO NOTHING;
 
 -- name: assign_copies
 -- Assign the pending copies of other archives to this one.
@@ -450,7 +450,8 @@ FROM generations g WHERE done = 1 AND (ended_at, id) > (:ended_after, :after_id)
 
 -- name: read_due_copies
 -- Read the copies and removals that are due. Those after `latest` are too: the clock must have gone back.
-SELECT generation_id, output, url, key, content_type, archive, expire_time, attempts, state FROM archive_files
+SELECT generation_id, output, preview, url, key, content_type, archive, expire_time, attempts, state
+FROM archive_files
 WHERE state IN (0, 3) AND archive = :archive AND (not_before <= :now OR not_before > :latest)
 ORDER BY not_before LIMIT :limit;
 
@@ -461,21 +462,22 @@ SELECT min(not_before) FROM archive_files WHERE state IN (0, 3) AND archive = :a
 -- name: mark_copy_archived
 -- Record that a pending copy was made, and erase the URL of its source.
 UPDATE archive_files SET state = 1, url = '', archived_url = :archived_url, size = :size, sha256 = :sha256
-WHERE generation_id = :generation_id AND output = :output AND state = 0;
+WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND state = 0;
 
 -- name: postpone_copy
 -- Count a failed attempt and store the time of the next one; with `give_up`, a pending copy is given up.
 UPDATE archive_files SET attempts = attempts + 1, not_before = :not_before,
     url = CASE WHEN :give_up THEN '' ELSE url END, state = CASE WHEN :give_up AND state = 0 THEN 2 ELSE state END
-WHERE generation_id = :generation_id AND output = :output;
+WHERE generation_id = :generation_id AND output = :output AND preview = :preview;
 
 -- name: delete_copy
 -- Delete the row of a file that was removed from the archive.
-DELETE FROM archive_files WHERE generation_id = :generation_id AND output = :output;
+DELETE FROM archive_files WHERE generation_id = :generation_id AND output = :output AND preview = :preview;
 
 -- name: delete_orphaned_copy
 -- Delete the row of a file that was archived or given up, if its generation is gone.
-DELETE FROM archive_files WHERE generation_id = :generation_id AND output = :output AND state IN (1, 2)
+DELETE FROM archive_files
+WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND state IN (1, 2)
 AND NOT EXISTS (SELECT 1 FROM generations WHERE id = :generation_id);
 
 -- name: remove_copies
@@ -488,7 +490,7 @@ DELETE FROM archive_files WHERE generation_id = :generation_id AND state IN (1, 
 
 -- name: read_archived_files
 -- Read the archived files of the generations in a JSON array of ids.
-SELECT generation_id, output, archived_url, size, sha256 FROM archive_files
+SELECT generation_id, output, preview, archived_url, size, sha256 FROM archive_files
 WHERE state = 1 AND generation_id IN (SELECT value FROM json_each(:generation_ids));
 
 -- name: count_waiting_copies

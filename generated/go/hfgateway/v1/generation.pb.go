@@ -567,9 +567,11 @@ type Output struct {
 	// watches do not report it.
 	Archived *ArchivedFile `protobuf:"bytes,7,opt,name=archived,proto3" json:"archived,omitempty"`
 	// Higgsfield's id of the job that makes the output. Empty in its v2 API, which has no jobs, and if the job has no id.
-	JobId         string `protobuf:"bytes,8,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	JobId string `protobuf:"bytes,8,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// The gateway's copy of the preview, as archived is that of the file. Not set if the output has no preview.
+	ArchivedPreview *ArchivedFile `protobuf:"bytes,9,opt,name=archived_preview,json=archivedPreview,proto3" json:"archived_preview,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Output) Reset() {
@@ -656,6 +658,13 @@ func (x *Output) GetJobId() string {
 		return x.JobId
 	}
 	return ""
+}
+
+func (x *Output) GetArchivedPreview() *ArchivedFile {
+	if x != nil {
+		return x.ArchivedPreview
+	}
+	return nil
 }
 
 // A copy of an output in the gateway's archive. Size and hash were verified when the copy was written.
@@ -997,7 +1006,7 @@ const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"used_input\x18\x16 \x01(\v2\x17.google.protobuf.StructR\tusedInput\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x02\n" +
 	"\x06Output\x123\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1d.hfgateway.v1.GenerationStateR\x05state\x12+\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x17.hfgateway.v1.MediaKindR\x04kind\x12\x10\n" +
@@ -1007,7 +1016,8 @@ const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"\x04name\x18\x05 \x01(\tR\x04name\x12!\n" +
 	"\fcontent_type\x18\x06 \x01(\tR\vcontentType\x126\n" +
 	"\barchived\x18\a \x01(\v2\x1a.hfgateway.v1.ArchivedFileR\barchived\x12\x15\n" +
-	"\x06job_id\x18\b \x01(\tR\x05jobId\"L\n" +
+	"\x06job_id\x18\b \x01(\tR\x05jobId\x12E\n" +
+	"\x10archived_preview\x18\t \x01(\v2\x1a.hfgateway.v1.ArchivedFileR\x0farchivedPreview\"L\n" +
 	"\fArchivedFile\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x16\n" +
@@ -1115,15 +1125,16 @@ var file_hfgateway_v1_generation_proto_depIdxs = []int32{
 	0,  // 16: hfgateway.v1.Output.state:type_name -> hfgateway.v1.GenerationState
 	1,  // 17: hfgateway.v1.Output.kind:type_name -> hfgateway.v1.MediaKind
 	6,  // 18: hfgateway.v1.Output.archived:type_name -> hfgateway.v1.ArchivedFile
-	15, // 19: hfgateway.v1.Forecast.remaining:type_name -> google.protobuf.Duration
-	2,  // 20: hfgateway.v1.Forecast.basis:type_name -> hfgateway.v1.ForecastBasis
-	3,  // 21: hfgateway.v1.Upstream.last_change_source:type_name -> hfgateway.v1.ChangeSource
-	14, // 22: hfgateway.v1.Upstream.other_results:type_name -> google.protobuf.Struct
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	6,  // 19: hfgateway.v1.Output.archived_preview:type_name -> hfgateway.v1.ArchivedFile
+	15, // 20: hfgateway.v1.Forecast.remaining:type_name -> google.protobuf.Duration
+	2,  // 21: hfgateway.v1.Forecast.basis:type_name -> hfgateway.v1.ForecastBasis
+	3,  // 22: hfgateway.v1.Upstream.last_change_source:type_name -> hfgateway.v1.ChangeSource
+	14, // 23: hfgateway.v1.Upstream.other_results:type_name -> google.protobuf.Struct
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_generation_proto_init() }

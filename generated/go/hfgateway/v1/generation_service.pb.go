@@ -1106,7 +1106,7 @@ func (x *EstimateGenerationRequest) GetInput() *GenerationInput {
 
 type EstimateGenerationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The price. Absent for metered models.
+	// The net price, with the discount already taken off. Absent for metered models.
 	Cost *Cost `protobuf:"bytes,1,opt,name=cost,proto3" json:"cost,omitempty"`
 	// How a metered model is priced, as text. Empty for other models.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`

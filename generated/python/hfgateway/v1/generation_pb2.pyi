@@ -136,7 +136,7 @@ class Generation(_message.Message):
     def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[GenerationState, str]] = ..., done: bool = ..., revision: _Optional[int] = ..., model_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., failure: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., delay: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., cancelable: bool = ..., forecast: _Optional[_Union[Forecast, _Mapping]] = ..., input: _Optional[_Union[_generation_input_pb2.GenerationInput, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., idempotency_key: _Optional[str] = ..., estimated_cost: _Optional[_Union[Cost, _Mapping]] = ..., upstream: _Optional[_Union[Upstream, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outputs_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., used_input: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Output(_message.Message):
-    __slots__ = ("state", "kind", "url", "preview_url", "name", "content_type", "archived", "job_id")
+    __slots__ = ("state", "kind", "url", "preview_url", "name", "content_type", "archived", "job_id", "archived_preview")
     STATE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     URL_FIELD_NUMBER: _ClassVar[int]
@@ -145,6 +145,7 @@ class Output(_message.Message):
     CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     ARCHIVED_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVED_PREVIEW_FIELD_NUMBER: _ClassVar[int]
     state: GenerationState
     kind: MediaKind
     url: str
@@ -153,7 +154,8 @@ class Output(_message.Message):
     content_type: str
     archived: ArchivedFile
     job_id: str
-    def __init__(self, state: _Optional[_Union[GenerationState, str]] = ..., kind: _Optional[_Union[MediaKind, str]] = ..., url: _Optional[str] = ..., preview_url: _Optional[str] = ..., name: _Optional[str] = ..., content_type: _Optional[str] = ..., archived: _Optional[_Union[ArchivedFile, _Mapping]] = ..., job_id: _Optional[str] = ...) -> None: ...
+    archived_preview: ArchivedFile
+    def __init__(self, state: _Optional[_Union[GenerationState, str]] = ..., kind: _Optional[_Union[MediaKind, str]] = ..., url: _Optional[str] = ..., preview_url: _Optional[str] = ..., name: _Optional[str] = ..., content_type: _Optional[str] = ..., archived: _Optional[_Union[ArchivedFile, _Mapping]] = ..., job_id: _Optional[str] = ..., archived_preview: _Optional[_Union[ArchivedFile, _Mapping]] = ...) -> None: ...
 
 class ArchivedFile(_message.Message):
     __slots__ = ("url", "size", "sha256")

@@ -252,6 +252,13 @@ export declare type Output = Message<"hfgateway.v1.Output"> & {
    * @generated from field: string job_id = 8;
    */
   jobId: string;
+
+  /**
+   * The gateway's copy of the preview, as archived is that of the file. Not set if the output has no preview.
+   *
+   * @generated from field: hfgateway.v1.ArchivedFile archived_preview = 9;
+   */
+  archivedPreview?: ArchivedFile | undefined;
 };
 
 /**

@@ -550,7 +550,7 @@ export declare const EstimateGenerationRequestSchema: GenMessage<EstimateGenerat
  */
 export declare type EstimateGenerationResponse = Message<"hfgateway.v1.EstimateGenerationResponse"> & {
   /**
-   * The price. Absent for metered models.
+   * The net price, with the discount already taken off. Absent for metered models.
    *
    * @generated from field: hfgateway.v1.Cost cost = 1;
    */
@@ -897,8 +897,8 @@ export declare const GenerationService: GenService<{
    * Cancels a generation. The effect depends on its state:
    *   - PENDING: it ends as CANCELED and costs nothing. If its submission is under way, the call waits for the outcome.
    *     If the outcome is unknown, the call fails, and the gateway cancels the generation if it turns out to be queued.
-   *   - QUEUED: the gateway asks Higgsfield, which decides. A generation that was sent to Higgsfield's v1 API cannot be
-   *     canceled.
+   *   - QUEUED: the gateway asks Higgsfield, which decides. For its v1 API Higgsfield documents no cancellation, so the
+   *     call usually fails.
    *   - CANCELED: the call succeeds again.
    *   - Any other state: the call fails.
    *
@@ -989,6 +989,8 @@ export declare const GenerationService: GenService<{
    *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
    *   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
    *   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
+   *   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account has not enough
+   *     credits. Usually it does not check them.
    *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
    *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
    *
