@@ -480,7 +480,7 @@ def receipt(report: StatusReport) -> StatusReport:
     jobs = (replace(output, state=State.QUEUED, url="", preview_url="", content_type="") for output in report.outputs)
     outputs = tuple(output for output in jobs if output.job)
     proven = replace(report, state=State.QUEUED, outputs=outputs, failure=None, expire_time=None)
-    return proven if proven == report else replace(proven, other_results=report.response)
+    return proven if proven == report else replace(proven, other_results=report.response())
 
 
 def _progress(generation: Generation, report: StatusReport, state: State, moment: Moment) -> Changes:
