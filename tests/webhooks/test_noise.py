@@ -89,7 +89,6 @@ def broken(request_id: str) -> dict[str, bytes]:
         "a number for a status": webhook_body(request_id, status=7),  # type: ignore[arg-type]
         "too deep": b"[" * 200_000,
         "too deep inside": true[:-1] + b', "payload": ' + b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}",
-        "a number too long": true[:-1] + b', "expires_at": ' + b"9" * 5000 + b"}",
         "too large": webhook_body(request_id, padding="x" * webhook.LARGEST_BODY),
     }
 
@@ -108,7 +107,7 @@ async def test_a_malformed_delivery_is_answered_like_an_unknown_token(start: Sta
 
 async def test_odd_numbers_in_a_delivery_do_not_hide_an_end(start: Start) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
-    for prompt, number in enumerate(("NaN", "Infinity", "1e999", "-0", "9" * 400)):
+    for prompt, number in enumerate(("NaN", "Infinity", "1e999", "-0", "9" * 400, "9" * 5000)):
         queued = await running.submit(soul(f"fox {prompt}"))
         body = (
             webhook_body(queued.upstream.request_id)[:-1]
