@@ -176,7 +176,7 @@ class HiggsfieldClient:
     async def look_up(self, generation: Generation, request_id: str) -> StatusReport | None:
         """Return the status of any request, by the API of the generation; None for a 404. Raises GatewayError.
 
-        A job set of v1 is also looked for under the path of v2 if v1 does not serve it (upstream-additions.md B).
+        The job set of a generation is also read under the path of v2 if v1 does not serve it (upstream-additions.md B).
         """
         read = read_status
         path = self._request_path(request_id, "/status")
@@ -185,8 +185,9 @@ class HiggsfieldClient:
         else:
             job_set = f"/v1/job-sets/{_plain_id(request_id)}"
             answer = await self._ask("GET", job_set, name="status call", about=generation.id)
-            if answer.status in NOT_SERVED:
-                # Job sets were observed there as well, but without the status of each job.
+            if answer.status in NOT_SERVED and request_id == generation.request_id:
+                # Job sets were observed there as well, but without the status of each job. The response does not tell
+                # a job set from a request, so another id than that of the generation is not looked for there.
                 answer = await self._ask("GET", path, name="status call", about=generation.id)
             else:
                 read = read_job_set

@@ -54,6 +54,16 @@ async def test_training_costs_40_credits_and_a_failure_is_refunded(api: Any) -> 
     assert [refund["request_id"] for refund in ledger["refunds"]] == [character_id]
 
 
+async def test_training_ignores_idempotency_keys(api: Any) -> None:
+    body = {"name": "Anna", "input_images": [{"type": "image_url", "image_url": URL}]}
+    ids = set()
+    for _ in range(2):
+        answer = await api.call("POST", PATH, json=body, headers={"Idempotency-Key": "the-same"})
+        ids.add(answer.json["id"])
+    ledger = await api.ledger()
+    assert (len(ids), ledger["charged_credits"], ledger["balance"]) == (2, "80", "20")
+
+
 async def test_training_without_credits_is_refused(start: Any) -> None:
     api = await start(credits=39)
     answer = await make(api)

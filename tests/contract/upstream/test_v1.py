@@ -435,7 +435,9 @@ async def test_a_job_set_that_v1_does_not_serve_is_read_as_a_request(refusal: di
         report = await client.status(one)
         assert report is not None
         assert (report.request_id, report.state, len(report.outputs)) == (one.request_id, State.COMPLETED, 4)
-        assert await client.look_up(one, str(uuid4())) is None
+        of_v2 = await submit(client)
+        assert isinstance(of_v2, Took)
+        assert await client.look_up(one, of_v2.report.request_id) is None
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.COMPLETED])
