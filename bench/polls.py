@@ -13,6 +13,7 @@ import random
 import statistics
 from collections.abc import Callable, Sequence
 
+from bench import live_state
 from bench.figures import Figure, Judged, at_most, ratio, value
 from bench.load import Effort
 from gateway.generations.forecast import RunTimes
@@ -57,6 +58,7 @@ async def run(effort: Effort) -> list[Figure]:
             ratio(f"{name}: status calls vs the JavaScript SDK", "calls", [calls], [js_calls]),
             ratio(f"{name}: mean delay vs the JavaScript SDK", "s", [delay], [js_delay]),
             value(f"{name}: status calls with webhooks", "calls", with_webhooks, at_most(WEBHOOK_CALLS)),
+            *live_state.figures(name, median, sigma),
             *_forecasts(name, median, sigma),
         ]
     return figures

@@ -93,7 +93,7 @@ class Ports:
         self.limits = Limits(core.follower.behind)
         self._chain = Chain(telemetry, core.access, self.limits)
         self._generations = GenerationHandlers(
-            core.service, core.watches, core.forecasts, core.timelines, core.archived
+            core.service, core.watches, core.forecasts, core.timelines, core.archived, follower=core.follower
         )
         self._served = {
             SERVICE: self._generations,

@@ -21,12 +21,13 @@ class Entry(Signals):
     """A live generation, with the signals of its watchers.
 
     `full` and `bare` cache its encoded message, with and without input, until it changes. `polls` counts its status
-    calls. `asked` is set when a caller has read its state. `progress` is the most that a forecast has shown. `poll_at`,
-    `look_at`, `looks`, `errors` and `seen` belong to the follower.
+    calls. `progress` is the most that a forecast has shown. `poll_at`, `look_at`, `looks`, `errors`, `seen`, `told_at`
+    and `covered` belong to the follower.
     """
 
     __slots__ = (
-        "asked", "bare", "errors", "full", "generation", "look_at", "looks", "poll_at", "polls", "progress", "seen",
+        "bare", "covered", "errors", "full", "generation", "look_at", "looks", "poll_at", "polls", "progress", "seen",
+        "told_at",
     )  # fmt: skip
 
     def __init__(self, generation: Generation) -> None:
@@ -35,13 +36,14 @@ class Entry(Signals):
         self.full: bytes | None = None
         self.bare: bytes | None = None
         self.polls = generation.polls
-        self.asked = False
         self.progress = 0.0
         self.poll_at = 0.0
         self.look_at = math.inf
         self.looks = 0
         self.seen: float | None = 0.0
         self.errors = 0
+        self.told_at = -math.inf
+        self.covered = True
 
     def update(self, generation: Generation) -> None:
         """Replace the generation by a newer version, and wake the watchers if its revision changed."""
@@ -105,9 +107,9 @@ class Feed:
         self._tenants[tenant].drop(signal)
 
     def watched(self, entry: Entry) -> bool:
-        """Return whether a caller waits for changes of the entry, or has read its state."""
+        """Return whether a caller waits for changes of the entry."""
         signals = self._tenants.get(entry.generation.tenant)
-        return entry.asked or entry.awaited or (signals is not None and signals.awaited)
+        return entry.awaited or (signals is not None and signals.awaited)
 
     def wake_all(self) -> None:
         """Wake every watcher, so that it can notice that the gateway drains."""

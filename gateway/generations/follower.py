@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway.concurrency import OwnedTasks, Wakeup
+from gateway.concurrency import OwnedTasks, Signals, Wakeup
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import due_steps
 from gateway.generations.admission import Admission
@@ -31,7 +31,7 @@ from gateway.generations.model import (
     StatusReport,
     run_time,
 )
-from gateway.generations.pace import MOST_LOOKS, POLL_EVERY, Paces, Trust
+from gateway.generations.pace import MOST_LOOKS, POLL_EVERY, Paces, Trust, is_stale
 from gateway.generations.poll_limit import PollLimit
 from gateway.generations.ports import Clock, Saved, Store, StoreError, Upstream
 from gateway.generations.sender import Sender
@@ -48,6 +48,8 @@ SLOW_ANSWERS = 1.0
 """Seconds. If status calls take longer, delays are Higgsfield's."""
 LATE_SHARE = 0.1
 """A poll that is late by this share of a generation's run time does not count for the model's history."""
+WEBHOOK_ENDS = frozenset({State.COMPLETED, State.FAILED, State.NSFW})
+"""The ends for which Higgsfield promises a webhook."""
 GIVE_UP_MISSING = 86_400.0
 """Seconds of 404 responses after which an accepted generation may be LOST."""
 CONFIRM_MISSING = 3_600.0
@@ -56,8 +58,12 @@ SPARE = 100
 """The heap is rebuilt when more entries than this, and more than are due, are outdated."""
 PUT_OFF = 1.0
 """Seconds until the next attempt to mark a submission."""
-LOOK_EVERY = 5.0
+LOOK_EVERY = 2.0
 """Seconds between checks whether a caller wants to know if a generation has started."""
+ASKED_WITHIN = 2.0
+"""Seconds for which such a caller waits at most."""
+GRACE = 2.0
+"""Seconds after a poll has found an end in which its webhook may still arrive."""
 LOOK_AGAIN = 60.0
 """Seconds until the next attempt at a decision that was put off."""
 
@@ -100,6 +106,8 @@ class Follower:
         self._busy: set[GenerationId] = set()
         self._put_off: dict[GenerationId, float] = {}
         self._polls: dict[GenerationId, float] = {}
+        self._asked: dict[GenerationId, Signals] = {}
+        """The callers that wait for a poll, by id."""
         self._polls_go_on = 0.0
         self._answers_take = 0.0
         self._tasks = OwnedTasks()
@@ -141,6 +149,38 @@ class Follower:
                 self._learn(generation)
             if generation.done or self._admission.waiting:
                 self._wakeup.wake()  # the next one may be sent
+
+    async def refresh(self, entry: Entry) -> None:
+        """Read the state of a queued generation for a caller that asks whether it can be canceled.
+
+        Returns when the state is known, and in any case after ASKED_WITHIN.
+        """
+        self.ask(entry)
+        asked = self._asked.get(entry.generation.id)
+        if asked is None:
+            return
+        signal = asked.signal()
+        try:
+            await self._clock.wait(signal, ASKED_WITHIN)
+        finally:
+            asked.drop(signal)
+
+    def ask(self, entry: Entry) -> None:
+        """Start to read the state of a queued generation, unless it is fresh or that would delay another step."""
+        generation = entry.generation
+        name, now = generation.id, self._clock.moment().steady
+        if generation.state is not State.QUEUED or not generation.cancelable or name in self._asked:
+            return
+        elapsed = self._running_for(generation)
+        if not is_stale(elapsed, min(elapsed, now - entry.told_at)):
+            return
+        if self.stopped_sending or self._polls or len(self._tasks) >= WORKERS or self._store_rests():
+            return
+        if name not in self._busy:
+            if self._poll_limit.holds_up(now):
+                return
+            self._start(name, self._poll(entry))
+        self._asked[name] = Signals()
 
     def look(self, generation_id: GenerationId) -> None:
         """Plan a generation again after its attempt has ended."""
@@ -213,7 +253,7 @@ class Follower:
             return now.steady
         if not entry.poll_at:
             at_once = due_steps.wants_cancel(generation) or due_steps.is_unverified(generation)
-            entry.poll_at = now.steady + (0.0 if at_once else self._gap(generation, 0))
+            self._plan_poll(entry, 0.0 if at_once else self._gap(generation, 0))
             self._plan_look(entry)
         at = min(entry.poll_at, entry.look_at) if generation.state is State.QUEUED else entry.poll_at
         if not due_steps.cancels_late_start(generation):
@@ -221,6 +261,11 @@ class Follower:
         # At its start_timeout it is polled in any case, and canceled.
         left = self._left_to_wait(generation)
         return min(at, now.steady + left) if left > 0 else at
+
+    def _plan_poll(self, entry: Entry, pause: float) -> None:
+        """Plan the next poll in `pause` seconds."""
+        entry.poll_at = self._clock.moment().steady + pause
+        entry.covered = self._is_covered(entry.generation)
 
     def _plan_look(self, entry: Entry) -> None:
         """Plan a poll for its start, in case that somebody needs it: no webhook reports a start."""
@@ -235,11 +280,22 @@ class Follower:
 
         Callers do who watch it, if only a webhook would end it. So does the admission, if it may then send more.
         """
-        watched = self._is_quiet(entry.generation) and self._feed.watched(entry)
+        watched = self._is_covered(entry.generation) and self._feed.watched(entry)
         if now < entry.look_at or now >= entry.poll_at or watched or self._admission.wants_starts:
             return False
         entry.look_at = now + LOOK_EVERY
         self._plan(entry.generation)
+        return True
+
+    def _postpones_poll(self, entry: Entry) -> bool:
+        """Put off a poll that was planned before webhooks arrived, unless something else depends on it."""
+        generation = entry.generation
+        needed = entry.errors or generation.missing_since is not None or due_steps.wants_cancel(generation)
+        needed = needed or due_steps.is_unverified(generation)
+        if entry.covered or needed or due_steps.cancels_late_start(generation) or not self._is_covered(generation):
+            return False
+        self._plan_poll(entry, self._gap(generation, 0))
+        self._plan(generation)
         return True
 
     def _left_to_wait(self, generation: Generation) -> float:
@@ -303,7 +359,8 @@ class Follower:
         while self._polls and len(self._tasks) < WORKERS and not self._store_rests():
             name = next(iter(self._polls))
             entry = self._feed.entries.get(name)
-            if entry is not None and name not in self._busy and not self._postpones_look(entry, now):
+            put_off = entry is not None and (self._postpones_look(entry, now) or self._postpones_poll(entry))
+            if entry is not None and name not in self._busy and not put_off:
                 pause = self._poll_limit.holds_up(now)
                 if pause:
                     self._polls_go_on = now + pause
@@ -332,6 +389,8 @@ class Follower:
             self._put_off[name] = LOOK_AGAIN
         finally:
             self._busy.discard(name)
+            if (asked := self._asked.pop(name, None)) is not None:
+                asked.wake()
             entry = self._feed.entries.get(name)
             if entry is not None:
                 if entry.generation.waiting:
@@ -419,6 +478,7 @@ class Follower:
         runs = max(began.wall - (generation.accept_time or began.wall), 0.0)
         ran = self._ran(entry, runs, late=began.steady - entry.poll_at)
         entry.seen = None
+        entry.told_at = began.steady
         try:
             cancel = due_steps.wants_cancel(generation) or (
                 due_steps.cancels_late_start(generation) and await self._has_waited(generation)
@@ -436,10 +496,10 @@ class Follower:
             self._answers_take += (self._clock.moment().steady - began.steady - self._answers_take) / WORKERS
         self._poll_limit.answered(self._clock.moment().steady)
         entry.errors = 0
-        self._note_look(entry, report, began.steady)
+        self._note_start(entry, report, began.steady, runs)
         entry.seen = runs
         entry.polled()
-        entry.poll_at = self._clock.moment().steady + self._gap(generation, 0)
+        self._plan_poll(entry, self._gap(generation, 0))
         if report is None:
             self._delay_look(entry)
             await self._missing(generation)
@@ -453,18 +513,30 @@ class Follower:
         except StoreError:
             # Poll less often while the result cannot be stored.
             entry.errors += 1
-            entry.poll_at = self._clock.moment().steady + self._gap(generation, entry.errors)
+            self._plan_poll(entry, self._gap(generation, entry.errors))
             raise
-        if after.done and after.source is Source.POLL and self._expects_webhook(after):
-            self._trust.arrive = False
+        if after.source is Source.POLL and after.state in WEBHOOK_ENDS and self._expects_webhook(after):
+            self._miss_webhook()
 
-    def _note_look(self, entry: Entry, report: StatusReport | None, at: float) -> None:
-        """Learn from a poll for its start, and plan the next one if it was still queued."""
-        if at < entry.look_at or report is None:
+    def _note_start(self, entry: Entry, report: StatusReport | None, at: float, elapsed: float) -> None:
+        """Learn from a poll of a queued generation, and plan the next poll for its start if it was still queued."""
+        if report is None or entry.generation.state is not State.QUEUED:
             return
-        entry.looks += 1
-        self._paces.learn_start(entry.generation.spec.model_id, started=report.state is not State.QUEUED)
-        self._plan_look(entry)
+        self._paces.learn_start(entry.generation.spec.model_id, elapsed, started=report.state is not State.QUEUED)
+        if at >= entry.look_at:
+            entry.looks += 1
+            self._plan_look(entry)
+
+    def _miss_webhook(self) -> None:
+        """Do not rely on webhooks, because a poll found an end first. If the probe did, poll the others after all."""
+        known, self._trust.arrive = self._trust.arrive, False
+        if known is not None:
+            return
+        for entry in self._feed.entries.values():
+            if entry.covered and entry.poll_at and entry.generation.state in FOLLOWED:
+                # If the webhook was only late, they are put off again.
+                self._plan_poll(entry, GRACE + random.uniform(0.0, POLL_EVERY))
+                self._plan(entry.generation)
 
     @staticmethod
     def _delay_look(entry: Entry) -> None:
@@ -496,21 +568,25 @@ class Follower:
             self._poll_limit.limited(now, failure.retry_after or 1.0)
         else:
             self._poll_limit.failed(now)
-        entry.poll_at = now + max(pause, failure.retry_after or 0.0)
+        self._plan_poll(entry, max(pause, failure.retry_after or 0.0))
         self._delay_look(entry)
 
     def _gap(self, generation: Generation, errors: int) -> float:
         """Return the seconds until the next poll."""
-        running, quiet = self._running_for(generation), self._is_quiet(generation)
-        return self._paces.gap(generation.spec.model_id, running, errors, webhooks=quiet)
+        running, covered = self._running_for(generation), self._is_covered(generation)
+        return self._paces.gap(generation.spec.model_id, running, errors, webhooks=covered)
 
     def _running_for(self, generation: Generation) -> float:
         """Return the seconds since Higgsfield accepted it."""
         return max(self._clock.moment().wall - (generation.accept_time or generation.spec.create_time), 0.0)
 
-    def _is_quiet(self, generation: Generation) -> bool:
-        """Return whether a webhook will report its end."""
-        return self._trust.arrive and self._expects_webhook(generation)
+    def _is_covered(self, generation: Generation) -> bool:
+        """Return whether a webhook can be relied on to report its end."""
+        if not self._expects_webhook(generation):
+            return False
+        similar, _ = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
+        ends_at = (generation.accept_time or generation.spec.create_time) + (similar.total(0.0) or 0.0)
+        return self._trust.covers(generation.id, ends_at, self._feed.entries.__contains__)
 
     def _expects_webhook(self, generation: Generation) -> bool:
         return self._rules.webhooks_since is not None and generation.spec.told_by_webhook

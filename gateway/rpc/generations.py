@@ -11,6 +11,7 @@ from gateway.archive.model import ArchivedFile, Part
 from gateway.errors import GatewayError, Violation, generation_not_found, invalid_field, invalid_input
 from gateway.generations import watch
 from gateway.generations.feed import Entry
+from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster
 from gateway.generations.model import Forecast, Generation, GenerationId, State
 from gateway.generations.service import Generations
@@ -45,12 +46,15 @@ class GenerationHandlers:
         forecasts: Forecaster,
         timelines: Timelines,
         archived: ArchivedFiles,
+        *,
+        follower: Follower,
     ) -> None:
         self._generations = generations
         self._watches = watches
         self._forecasts = forecasts
         self._timelines = timelines
         self._archived = archived
+        self._follower = follower
 
     async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
         """Submit a generation, then wait as `wait_for` asks, within `wait_timeout` and the call's deadline."""
@@ -70,11 +74,11 @@ class GenerationHandlers:
         return answer + REPLAYED if replayed else answer
 
     async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
-        """Return a generation, from memory if it has not ended."""
+        """Return a generation, from memory if it has not ended. If it is queued, Higgsfield may be asked first."""
         entry = self._generations.live(call.tenant, GenerationId(request.id))
         if entry is None or call.within is not None:
             entry = await self._entry(call, request.id)
-        entry.asked = True
+        await self._follower.refresh(entry)
         include_input = call.identity.include_input
         archived = await self._archived.of([request.id]) if entry.generation.done else {}
         if archived:
@@ -120,6 +124,7 @@ class GenerationHandlers:
         if call.within is not None:
             await self._entry(call, request.id)
         call.waits()
+        self._ask(call, _id(request.id))
         generation = await self._generations.wait(call.tenant, _id(request.id), _done, wait)
         return wire.embedded(GENERATION, self._full(call, generation))
 
@@ -131,6 +136,7 @@ class GenerationHandlers:
             await self._entry(call, generation_id)
         changes = self._watches.one(call.tenant, generation_id, request.after_revision, heartbeats.tick, call.check)
         del request  # the stream may be open for hours, so free the request
+        self._ask(call, generation_id)
         async for seen in changes:
             if seen is None:
                 forecast = heartbeats.newer(generation_id, self._forecast_of(generation_id, call))
@@ -235,6 +241,12 @@ class GenerationHandlers:
         """Return the encoded generation of a live entry, with its current forecast appended."""
         content = wire.full(entry) if include_input else wire.bare(entry)
         return content + wire.forecast_field(self._forecasts.of(entry.generation))
+
+    def _ask(self, call: Call, generation_id: GenerationId) -> None:
+        """Have a generation polled whose watch begins, if it may have started."""
+        entry = self._generations.live(call.tenant, generation_id)
+        if entry is not None:
+            self._follower.ask(entry)
 
     def _forecast_of(self, generation_id: GenerationId, call: Call) -> Forecast | None:
         entry = self._generations.live(call.tenant, generation_id)

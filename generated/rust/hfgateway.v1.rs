@@ -466,8 +466,9 @@ pub struct Generation {
     /// What the generation waits for. Set only in PENDING and UNCERTAIN. The generation has not failed.
     #[prost(message, optional, tag = "8")]
     pub delay: ::core::option::Option<Failure>,
-    /// Whether CancelGeneration is expected to succeed. False for a queued generation of Higgsfield's v1 API, because its
-    /// cancellation is not documented there, although CancelGeneration tries it.
+    /// Whether CancelGeneration is expected to succeed. GetGeneration asks Higgsfield first if the generation may have
+    /// started. False for a queued generation of Higgsfield's v1 API, because its cancellation is not documented there,
+    /// although CancelGeneration tries it.
     #[prost(bool, tag = "9")]
     pub cancelable: bool,
     /// The forecast at the time of the message. Absent while the submission is sent or uncertain, and after the end. A new
@@ -1309,7 +1310,8 @@ pub mod generation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Returns a generation with its input.
+        /// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
+        /// 2 s, so that `state` and `cancelable` are true.
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -1689,7 +1691,8 @@ pub mod generation_service_server {
             tonic::Response<super::SubmitGenerationResponse>,
             tonic::Status,
         >;
-        /// Returns a generation with its input.
+        /// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
+        /// 2 s, so that `state` and `cancelable` are true.
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.

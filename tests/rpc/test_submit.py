@@ -49,7 +49,7 @@ async def test_an_accepted_generation_is_returned_complete(running: Running, cli
     assert generation.upstream.correlation_id
     assert generation.upstream.status == "queued"
     assert generation.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_SUBMIT
-    for absent in ("failure", "delay", "start_time", "end_time", "outputs_expire_time", "forecast"):
+    for absent in ("failure", "delay", "start_time", "end_time", "outputs_expire_time"):
         assert not generation.HasField(absent), absent
     assert not generation.outputs
 

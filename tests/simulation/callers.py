@@ -282,7 +282,13 @@ class Caller:
 
     async def _get(self) -> None:
         name = self.history.ids[-1]
-        await self._call_with_retries("get", lambda core: core.service.get(self.history.tenant, name), attempts=1)
+
+        async def get(core: Core) -> Generation:
+            entry = await core.service.entry(self.history.tenant, name)
+            await core.follower.refresh(entry)
+            return entry.generation
+
+        await self._call_with_retries("get", get, attempts=1)
 
     async def _call_with_retries(
         self, method: str, work: Callable[[Core], Awaitable[Generation]], *, attempts: int

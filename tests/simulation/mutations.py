@@ -66,7 +66,7 @@ def replaced(target: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 # -- Wrong wall clocks -------------------------------------------------------------------------------------------------
 
 
-@mutation("charged 2 times", 149, "wrong_wall_clock")
+@mutation("charged 2 times", 2005, "wrong_wall_clock")
 def repeat_window_uses_the_wall_clock() -> Iterator[None]:
     """The age of a submission from before a restart is measured with the wall clock alone, before it is repeated."""
 
@@ -77,7 +77,7 @@ def repeat_window_uses_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 706, "wrong_wall_clock")
+@mutation("charged 2 times", 1743, "wrong_wall_clock")
 def key_age_uses_the_wall_clock() -> Iterator[None]:
     """A key that was used while the wall clock was behind is forgotten as soon as the wall clock is corrected."""
     with replaced(TrustedTime, "before", _before_by_own_clock):

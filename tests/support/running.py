@@ -203,6 +203,13 @@ class Running:
         )
         return answer.generation
 
+    async def read(self, generation_id: str) -> Generation:
+        """Return a generation as the gateway knows it, without a forecast. Higgsfield is not asked for its state."""
+        request = pb.ListGenerationsRequest(filter=pb.GenerationFilter(ids=[generation_id]), include_input=True)
+        answer: pb.ListGenerationsResponse = await self.grpc.call("ListGenerations", request)
+        (found,) = answer.generations
+        return without_forecast(found)
+
     async def until(self, generation_id: str, state: str) -> Generation:
         """Watch a generation, and return its first revision in this state."""
         async with asyncio.timeout(PATIENCE):
@@ -251,6 +258,14 @@ async def run(folder: Path, *, clock_from: ClockFrom = SystemClock, **terms: Any
         yield running
     finally:
         await running.stop()
+
+
+def without_forecast(generation: Generation) -> Generation:
+    """Return a copy without the forecast, which is another one each time."""
+    copy = Generation()
+    copy.CopyFrom(generation)
+    copy.ClearField("forecast")
+    return copy
 
 
 def name_of(generation: Generation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.generations import webhook_inbox
+from gateway.generations import pace, webhook_inbox
 from tests.support.running import Running, public_url, run
 
 Start = Callable[..., Awaitable[Running]]
@@ -31,3 +32,10 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             return await stack.enter_async_context(run(tmp_path, **(RARE_POLLS | public_url() | terms)))
 
         yield start_one
+
+
+@pytest.fixture(autouse=True)
+def no_calls_for_callers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine makes states stale, so that a caller causes a status call. Only test_starts.py tests that."""
+    if request.module.__name__.rpartition(".")[2] != "test_starts":
+        monkeypatch.setattr(pace, "FRESH", math.inf)

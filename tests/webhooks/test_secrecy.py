@@ -36,7 +36,7 @@ async def test_the_token_is_in_no_log_metric_explanation_or_error(
         await running.until(one.id, "COMPLETED")
     texts = [await running.metrics(), str(raised.value)]
     for one in (done, lost):
-        texts.append(str(await running.get(one.id)))
+        texts.append(str(await running.read(one.id)))
         texts.append(str(await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=one.id))))
     texts += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records]
     texts.append(caplog.text)

@@ -1,17 +1,19 @@
-"""Webhooks report only ends, so the gateway polls for a start, once, if a caller is interested."""
+"""Webhooks report only ends, so the gateway polls for a start, once, if a caller watches or asks."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from gateway.generations import pace
+from gateway.generations import follower, pace
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Generation, eventually, name_of, public_url, soul
 from tests.support.timeline import STEP, Timed, run_timed
+from tests.support.transports import RpcFailure
 from tests.support.webhooks import SECRET
 
 QUEUED_FOR, RUNS_FOR, COUNT = 4.0, 12.0, 20
@@ -56,18 +58,67 @@ async def test_a_watch_shows_the_start_at_the_cost_of_about_one_poll(running: Ti
     assert running.ledger.status_calls.total() <= 1.3 * COUNT
 
 
-async def test_reading_a_queued_generation_refreshes_cancelable(running: Timed) -> None:
+async def test_reading_a_queued_generation_asks_higgsfield_whether_it_can_be_canceled(running: Timed) -> None:
     name = await accepted(running, "a fox")
-    await running.advance(QUEUED_FOR + 1.0)
     assert (await running.get(name)).cancelable
-    await running.advance(5.0)
+    assert running.ledger.status_calls.total() == 0, "it was accepted less than a second ago"
+    await running.advance(QUEUED_FOR)
     asked = await running.get(name)
     assert (name_of(asked), asked.cancelable) == ("IN_PROGRESS", False)
     await ended(running, name)
     assert running.ledger.status_calls.total() == 1
 
 
-async def test_without_watchers_and_readers_a_start_is_not_polled(running: Timed) -> None:
+async def test_what_get_says_of_cancelable_is_what_cancel_then_does(running: Timed) -> None:
+    for number in range(COUNT):
+        name = await accepted(running, f"fox {number}")
+        await running.advance(number * (QUEUED_FOR + RUNS_FOR) / COUNT)
+        asked = await running.get(name)
+        try:
+            await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=name))
+            assert asked.cancelable
+        except RpcFailure as failure:
+            assert not asked.cancelable
+            assert failure.reason == "NOT_CANCELABLE"
+            await ended(running, name)
+
+
+async def test_callers_that_ask_often_cause_few_calls(tmp_path: Path) -> None:
+    """Each call comes after twice the time since the acceptance."""
+    async with run_timed(tmp_path, queue_seconds=600.0, **SIGNED, **public_url()) as running:
+        running.gateway._core.follower._trust.arrive = True
+        name = await accepted(running, "a fox")
+        for _ in range(120):
+            await running.advance(0.5)
+            assert (await running.get(name)).cancelable
+        assert 4 <= running.ledger.status_calls.total() <= 7  # and one 60 s after the acceptance, as for a lost webhook
+
+
+@pytest.mark.parametrize("kind", ["hang", "500", "404"])
+async def test_a_caller_that_asks_does_not_wait_long_for_higgsfield(running: Timed, kind: str) -> None:
+    name = await accepted(running, "a fox")
+    await running.advance(2.0)
+    running.plan(on="status", kind=kind, times=1000)
+    asking = asyncio.create_task(running.get(name))
+    await eventually(lambda: running.ledger.status_calls.total() == 1)
+    if kind == "hang":
+        running.time.step(running.time.now + follower.ASKED_WITHIN, follower.ASKED_WITHIN)
+    assert name_of(await asking) == "QUEUED"
+    assert name_of(await running.get(name)) == "QUEUED"
+    assert running.ledger.status_calls.total() == 1
+
+
+async def test_a_watch_that_begins_late_shows_the_start_at_once(running: Timed) -> None:
+    name = await accepted(running, "a fox")
+    await running.advance(QUEUED_FOR + 2.0)
+    async with aclosing(running.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=name))) as watch:
+        async for seen in watch:
+            if name_of(seen.generation) == "IN_PROGRESS":
+                break
+    assert running.ledger.status_calls.total() == 1
+
+
+async def test_without_watchers_a_start_is_not_polled(running: Timed) -> None:
     name = await accepted(running, "a fox")
     history = await ended(running, name)
     assert [name_of(one) for one in history][-2:] == ["QUEUED", "COMPLETED"]

@@ -83,4 +83,4 @@ async def test_a_late_webhook_restores_trust(start: Start) -> None:
     for number in range(30):
         await ended_by_webhook(running, f"fox {number}")
     assert running.ledger.status_calls[quiet.upstream.request_id] == 0
-    assert (await running.get(queued.id)).revision == done.revision
+    assert (await running.read(queued.id)).revision == done.revision

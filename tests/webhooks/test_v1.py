@@ -89,8 +89,8 @@ async def test_a_delivery_with_a_wrong_secret_changes_nothing(start: Start, stat
     for fault, headers in wrong.items():
         assert await post(path_of(running, "a fox"), body, headers) == nothing, fault
     assert running.ledger.status_calls.total() == 0
-    assert (await running.get(one.id)).revision == one.revision
-    assert name_of(await running.get(other.id)) == "QUEUED"
+    assert (await running.read(one.id)).revision == one.revision
+    assert name_of(await running.read(other.id)) == "QUEUED"
 
 
 async def test_a_v1_delivery_signed_with_the_account_secret_is_valid(start: Start) -> None:
@@ -122,7 +122,7 @@ async def test_the_content_of_a_v1_delivery_is_not_trusted(start: Start) -> None
     body = named(request_of(running, "a fox"), jobs=jobs)
     assert await deliver(running, "a fox", body) == 200
     await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
-    assert (await running.get(submitted.id)).revision == submitted.revision
+    assert (await running.read(submitted.id)).revision == submitted.revision
     running.clock.advance(60)
     ended = await running.until(submitted.id, "COMPLETED")
     assert "evil" not in str(ended)
@@ -135,14 +135,14 @@ async def test_an_unknown_or_foreign_job_set_binds_nothing(start: Start) -> None
     await running.metric_becomes("hfgateway_webhooks_foreign", 1)
     assert await deliver(running, "a fox", named(str(uuid.uuid4()))) == 200
     await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
-    assert (await running.get(uncertain.id)).revision == uncertain.revision
+    assert (await running.read(uncertain.id)).revision == uncertain.revision
 
 
 async def test_a_delivery_without_an_id_cannot_bind_an_uncertain_generation(start: Start) -> None:
     running = await start()
     uncertain = await lost(running, "a fox")
     assert await deliver(running, "a fox", b"{}") == 404
-    assert (await running.get(uncertain.id)).revision == uncertain.revision
+    assert (await running.read(uncertain.id)).revision == uncertain.revision
     assert running.ledger.status_calls.total() == 0
 
 
@@ -181,7 +181,7 @@ async def test_the_v1_secret_is_not_exposed_and_removed_with_the_token(
     await deliver(running, "an owl", body)
     await running.until(uncertain.id, "COMPLETED")
     story = await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=uncertain.id))
-    texts = [await running.metrics(), str(story), str(await running.get(uncertain.id)), caplog.text]
+    texts = [await running.metrics(), str(story), str(await running.read(uncertain.id)), caplog.text]
     texts += [f"{record.getMessage()} {record.__dict__}" for record in caplog.records]
     await running.stop_gateway()
     assert not [text for text in texts if secret in text]

@@ -326,8 +326,9 @@ type Generation struct {
 	Failure *Failure `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
 	// What the generation waits for. Set only in PENDING and UNCERTAIN. The generation has not failed.
 	Delay *Failure `protobuf:"bytes,8,opt,name=delay,proto3" json:"delay,omitempty"`
-	// Whether CancelGeneration is expected to succeed. False for a queued generation of Higgsfield's v1 API, because its
-	// cancellation is not documented there, although CancelGeneration tries it.
+	// Whether CancelGeneration is expected to succeed. GetGeneration asks Higgsfield first if the generation may have
+	// started. False for a queued generation of Higgsfield's v1 API, because its cancellation is not documented there,
+	// although CancelGeneration tries it.
 	Cancelable bool `protobuf:"varint,9,opt,name=cancelable,proto3" json:"cancelable,omitempty"`
 	// The forecast at the time of the message. Absent while the submission is sent or uncertain, and after the end. A new
 	// forecast does not create a revision; see forecast_interval in the requests of watches.

@@ -77,7 +77,8 @@ type GenerationServiceClient interface {
 	//
 	// Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
 	SubmitGeneration(ctx context.Context, in *SubmitGenerationRequest, opts ...grpc.CallOption) (*SubmitGenerationResponse, error)
-	// Returns a generation with its input.
+	// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
+	// 2 s, so that `state` and `cancelable` are true.
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -356,7 +357,8 @@ type GenerationServiceServer interface {
 	//
 	// Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
 	SubmitGeneration(context.Context, *SubmitGenerationRequest) (*SubmitGenerationResponse, error)
-	// Returns a generation with its input.
+	// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
+	// 2 s, so that `state` and `cancelable` are true.
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.

@@ -155,7 +155,8 @@ class GenerationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetGeneration(self, request, context):
-        """Returns a generation with its input.
+        """Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
+        2 s, so that `state` and `cancelable` are true.
 
         Errors:
         - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.

@@ -76,7 +76,8 @@ class GenerationServiceStub:
     Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
     """
     GetGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.GetGenerationRequest, _generation_service_pb2.GetGenerationResponse]
-    """Returns a generation with its input.
+    """Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
+    2 s, so that `state` and `cancelable` are true.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -238,7 +239,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
     """
     GetGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetGenerationRequest, _generation_service_pb2.GetGenerationResponse]  # type: ignore[assignment]
-    """Returns a generation with its input.
+    """Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
+    2 s, so that `state` and `cancelable` are true.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -409,7 +411,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.GetGenerationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generation_service_pb2.GetGenerationResponse, _abc.Awaitable[_generation_service_pb2.GetGenerationResponse]]:
-        """Returns a generation with its input.
+        """Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
+        2 s, so that `state` and `cancelable` are true.
 
         Errors:
           - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.

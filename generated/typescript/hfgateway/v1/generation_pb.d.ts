@@ -80,8 +80,9 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   delay?: Failure | undefined;
 
   /**
-   * Whether CancelGeneration is expected to succeed. False for a queued generation of Higgsfield's v1 API, because its
-   * cancellation is not documented there, although CancelGeneration tries it.
+   * Whether CancelGeneration is expected to succeed. GetGeneration asks Higgsfield first if the generation may have
+   * started. False for a queued generation of Higgsfield's v1 API, because its cancellation is not documented there,
+   * although CancelGeneration tries it.
    *
    * @generated from field: bool cancelable = 9;
    */

@@ -864,7 +864,8 @@ export declare const GenerationService: GenService<{
     output: typeof SubmitGenerationResponseSchema;
   },
   /**
-   * Returns a generation with its input.
+   * Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
+   * 2 s, so that `state` and `cancelable` are true.
    *
    * Errors:
    *   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
