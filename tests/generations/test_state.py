@@ -60,6 +60,7 @@ reports = st.builds(
     failure=st.none() | st.just(FAILURE),
     expire_time=st.none() | st.floats(0, 1e6),
     other_results=st.none() | st.just({"text": "a caption"}),
+    used_input=st.none() | st.just({"seed": 7}),
 )
 
 
@@ -191,10 +192,12 @@ class Observations(RuleBasedStateMachine):
 
     @rule(report=reports)
     def reported_with_an_unknown_status(self, report: StatusReport) -> None:
-        unknown = replace(report, status="paused", state=None, outputs=())
+        unknown = replace(report, status="paused", state=None, outputs=(), response=lambda: {"status": "paused"})
         before, after = self.observe(state.Reported(unknown, Source.POLL))
         changed = {name for name in SEEN if getattr(before, name) != getattr(after, name)}
-        assert changed <= {"upstream_status"}
+        assert changed <= {"upstream_status", "other_results", "used_input"}
+        if before is not after:
+            assert after.other_results == {"status": "paused"}
 
     @rule()
     def missing(self) -> None:
