@@ -26,8 +26,8 @@ MOMENTS = 20
 """Random moments at which each generation is looked at."""
 COLD_EVERY, COLD_COUNT, COLD_STARTS = 3.0, 60, 50
 """Seconds between submissions to a gateway that has just started, their number, and how often that is repeated."""
-LAG, EXTRA_CALLS, WRONG, COLD_CALLS = 2.0, 1.05, 0.01, 0.3
-"""The goals. A watched generation costs one call, and a second one if it was still queued: about one in twenty."""
+LAG, EXTRA_CALLS, WRONG, COLD_CALLS = 2.0, 1.0, 0.01, 0.3
+"""The goals."""
 
 Trace = list[tuple[float, float]]
 """Queue and run times in seconds."""
@@ -61,7 +61,8 @@ def _watched(trace: Trace, source: random.Random) -> tuple[float, float, float]:
     for number, (queued, runs) in enumerate(trace):
         shown, looks, ends = math.inf, 0, queued + runs
         at = max(paces.starts_after("model"), paces.shortest)
-        while looks < MOST_LOOKS and at < ends and shown == math.inf:
+        while at < ends and shown == math.inf and (not looks or (looks < MOST_LOOKS and paces.spare_looks > 0)):
+            paces.spare_looks -= bool(looks)
             looks += 1
             started = at + CALL / 2 >= queued
             paces.learn_start("model", at, started=started)

@@ -106,6 +106,8 @@ class Follower:
         self._busy: set[GenerationId] = set()
         self._put_off: dict[GenerationId, float] = {}
         self._polls: dict[GenerationId, float] = {}
+        self._unpolled: set[GenerationId] = set()
+        """The accepted generations that were not polled yet."""
         self._asked: dict[GenerationId, Signals] = {}
         """The callers that wait for a poll, by id."""
         self._polls_go_on = 0.0
@@ -139,6 +141,7 @@ class Follower:
         for one in saved:
             generation = one.generation
             if generation is None:
+                self._unpolled.discard(one.generation_id)
                 self._forget(one.generation_id)
                 continue
             self._update_admission(generation)
@@ -147,6 +150,9 @@ class Follower:
                 self._suspected.pop(generation.id, None)
             if generation.done and one.change is not None:
                 self._learn(generation)
+            if generation.done and generation.id in self._unpolled:
+                self._unpolled.discard(generation.id)
+                self._paces.spare_looks += 1
             if generation.done or self._admission.waiting:
                 self._wakeup.wake()  # the next one may be sent
 
@@ -254,6 +260,7 @@ class Follower:
         if not entry.poll_at:
             at_once = due_steps.wants_cancel(generation) or due_steps.is_unverified(generation)
             self._plan_poll(entry, 0.0 if at_once else self._gap(generation, 0))
+            self._unpolled.add(generation.id)
             self._plan_look(entry)
         at = min(entry.poll_at, entry.look_at) if generation.state is State.QUEUED else entry.poll_at
         if not due_steps.cancels_late_start(generation):
@@ -271,7 +278,9 @@ class Follower:
         """Plan a poll for its start, in case that somebody needs it: no webhook reports a start."""
         generation = entry.generation
         entry.look_at = math.inf
-        if generation.state is State.QUEUED and entry.looks < MOST_LOOKS:
+        may_look = not entry.looks or (entry.looks < MOST_LOOKS and self._paces.spare_looks > 0)
+        if generation.state is State.QUEUED and may_look:
+            self._paces.spare_looks -= bool(entry.looks)
             left = self._paces.starts_after(generation.spec.model_id) - self._running_for(generation)
             entry.look_at = self._clock.moment().steady + max(left, self._paces.shortest)
 
@@ -479,6 +488,7 @@ class Follower:
         ran = self._ran(entry, runs, late=began.steady - entry.poll_at)
         entry.seen = None
         entry.told_at = began.steady
+        self._unpolled.discard(generation.id)
         try:
             cancel = due_steps.wants_cancel(generation) or (
                 due_steps.cancels_late_start(generation) and await self._has_waited(generation)

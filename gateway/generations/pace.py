@@ -29,10 +29,11 @@ seconds."""
 BACKSTOP_EVERY = 60.0
 LATEST_BACKSTOP = 3600.0
 MOST_LOOKS = 2
-"""Status calls at most to notice the start of a generation whose end is reported by webhook. About one in twenty needs
-the second one."""
-SOONER, LATER = 0.99, 1.2
-"""Factors of the expected queue time after a generation was found started or queued at that time. With these, 19 of 20
+"""Status calls at most to notice the start of a generation whose end is reported by webhook."""
+SPARE_LOOKS = 5
+"""Second looks that a new process may make before others were saved; see `Paces.spare_looks`."""
+SOONER, LATER = 0.99, 1.4
+"""Factors of the expected queue time after a generation was found started or queued at that time. With these, 97 of 100
 are found started."""
 ON_TIME = 0.1
 """A poll that is later than the expected queue time by this share of it says nothing about shorter queue times."""
@@ -88,11 +89,16 @@ class Trust:
 
 
 class Paces:
-    """The histories and schedules of all models. `shortest` and `longest` bound the interval of polls in seconds."""
+    """The histories and schedules of all models. `shortest` and `longest` bound the interval of polls in seconds.
+
+    `spare_looks` is the number of generations that ended without a status call, minus the number of second looks. A
+    second look is only made while it is positive, so that looks cost one call for each generation on average.
+    """
 
     def __init__(self, shortest: float, longest: float) -> None:
         self.shortest = shortest
         self.longest = longest
+        self.spare_looks = SPARE_LOOKS
         self._history: dict[str, deque[float]] = {}
         self._schedules: dict[str, Schedule] = {}
         self._news: dict[str, int] = {}

@@ -66,7 +66,7 @@ def replaced(target: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 # -- Wrong wall clocks -------------------------------------------------------------------------------------------------
 
 
-@mutation("charged 2 times", 2005, "wrong_wall_clock")
+@mutation("charged 2 times", 17, "wrong_wall_clock")
 def repeat_window_uses_the_wall_clock() -> Iterator[None]:
     """The age of a submission from before a restart is measured with the wall clock alone, before it is repeated."""
 

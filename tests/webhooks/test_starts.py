@@ -125,6 +125,18 @@ async def test_without_watchers_a_start_is_not_polled(running: Timed) -> None:
     assert running.ledger.status_calls.total() == 0
 
 
+async def test_looks_for_starts_cost_one_call_for_each_generation(tmp_path: Path) -> None:
+    """A new process may make a few more. Here no look finds a start."""
+    async with run_timed(tmp_path, queue_seconds=3600.0, **SIGNED, **public_url()) as running:
+        running.gateway._core.follower._trust.arrive = True
+        async with aclosing(running.grpc.stream("WatchGenerations", pb.WatchGenerationsRequest())) as watch:
+            await anext(watch)
+            for number in range(COUNT):
+                await accepted(running, f"fox {number}")
+            await running.advance(30.0)
+        assert COUNT < running.ledger.status_calls.total() <= COUNT + pace.SPARE_LOOKS
+
+
 @pytest.mark.parametrize("kind", ["404", "500"])
 async def test_a_failed_poll_for_a_start_is_not_repeated_at_once(running: Timed, kind: str) -> None:
     name = await accepted(running, "a fox")
