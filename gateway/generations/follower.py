@@ -532,10 +532,14 @@ class Follower:
         """Learn from a poll of a queued generation, and plan the next poll for its start if it was still queued."""
         if report is None or entry.generation.state is not State.QUEUED:
             return
-        self._paces.learn_start(entry.generation.spec.model_id, elapsed, started=report.state is not State.QUEUED)
+        started = report.state is not State.QUEUED
+        if report.state is not None:
+            self._paces.learn_start(entry.generation.spec.model_id, elapsed, started=started)
         if at >= entry.look_at:
+            entry.look_at = math.inf
             entry.looks += 1
-            self._plan_look(entry)
+            if not started:
+                self._plan_look(entry)
 
     def _miss_webhook(self) -> None:
         """Do not rely on webhooks, because a poll found an end first. If the probe did, poll the others after all."""
