@@ -23,11 +23,15 @@ READ_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A position in the log of a store with this epoch. `settled` once the watch has sent the present state."""
+    """How far a watch of many generations has come, in a store with this epoch.
+
+    The watch has sent all changes up to `position`. While it still sends the present state, which is in the order of
+    ids, this holds for the generations up to the id `presented`. Afterwards `presented` is None.
+    """
 
     epoch: str
     position: int
-    settled: bool
+    presented: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,32 +125,32 @@ class Watches:
     ) -> AsyncIterator[Seen]:
         """Yield the present state of all matching generations, and then every change.
 
-        With a position to resume from, only the changes since then are sent, if the log still has them. An empty
-        message is a heartbeat, after each `tick` seconds without another message. `check` is used as in `one`.
+        With a position to resume from, the watch sends the changes since then and the rest of the present state, if
+        the log still has these changes. An empty message is a heartbeat, after each `tick` seconds without another
+        message. `check` is used as in `one`.
         """
         stream = Stream(self._clock, check)
         missing = await self._missing(tenant, wanted)
-        position, lost = await self._start(tenant, resume)
-        if position is None:
-            # Read without an await in between, so that every later change has a later position.
-            position = self._feed.position
-            present = [e.generation for e in self._feed.entries.values() if e.generation.tenant == tenant]
-            start = Position(self._store.epoch, position, settled=False)
-            if lost or missing:
-                yield Seen(start, reset=lost, missing=missing)
-            async for generation in self._present(tenant, wanted, present):
-                yield Seen(start, generation)
-            yield Seen(self._at(position), caught_up=True)
-        else:
-            if missing:
-                yield Seen(self._at(position), missing=missing)
-            target = self._feed.position
-            async for change in self._until(tenant, position, target):
-                position = change.position
-                if change.generation is not None and wanted.matches(change.generation):
-                    yield Seen(self._at(position), change.generation)
-            position = max(position, target)
-            yield Seen(self._at(position), caught_up=True)
+        start, lost = await self._start(tenant, resume)
+        # Read both without an await in between, so that every change that is not in `live` has a later position.
+        target = self._feed.position
+        live = self._live(tenant) if start is None or start.presented is not None else []
+        if start is None:
+            start = Position(self._store.epoch, target, presented="")
+        position, presented = start.position, start.presented
+        names = wanted.ids or [generation.id for generation in live]
+        rest = set() if presented is None else {name for name in names if name > presented}
+        if lost or missing:
+            yield Seen(start, reset=lost, missing=missing)
+        async for change in self._until(tenant, position, target):
+            position = change.position
+            generation = change.generation
+            if generation is not None and generation.id not in rest and wanted.matches(generation):
+                yield Seen(self._at(position, presented), generation)
+        position = max(position, target)
+        async for generation in self._present(tenant, wanted, live, rest):
+            yield Seen(self._at(position, generation.id), generation)
+        yield Seen(self._at(position), caught_up=True)
         async for seen in self._follow(tenant, wanted, position, stream, tick):
             yield seen
 
@@ -201,16 +205,19 @@ class Watches:
             if len(changes) < READ_AT_ONCE:
                 return
 
-    async def _present(self, tenant: str, wanted: Filter, live: Sequence[Generation]) -> AsyncIterator[Generation]:
-        """Yield the matching generations that have not ended, and ended ones if the filter names their ids."""
-        for generation in live:
-            if wanted.matches(generation):
+    def _live(self, tenant: str) -> list[Generation]:
+        """Return the tenant's generations that have not ended."""
+        return [entry.generation for entry in self._feed.entries.values() if entry.generation.tenant == tenant]
+
+    async def _present(
+        self, tenant: str, wanted: Filter, live: Sequence[Generation], names: set[GenerationId]
+    ) -> AsyncIterator[Generation]:
+        """Yield the matching generations with these ids, in the order of their ids."""
+        known = {generation.id: generation for generation in live}
+        for name in sorted(names):
+            generation = known.get(name) or await self._store.get(tenant, name)
+            if generation is not None and wanted.matches(generation):
                 yield generation
-        for name in wanted.ids or ():
-            if not any(generation.id == name for generation in live):
-                stored = await self._store.get(tenant, name)
-                if stored is not None and wanted.matches(stored):
-                    yield stored
 
     async def _missing(self, tenant: str, wanted: Filter) -> tuple[str, ...]:
         missing = []
@@ -224,13 +231,13 @@ class Watches:
                     missing.append(name)
         return tuple(sorted(missing))
 
-    async def _start(self, tenant: str, resume: Position | None) -> tuple[int | None, bool]:
+    async def _start(self, tenant: str, resume: Position | None) -> tuple[Position | None, bool]:
         """Return the position to resume from, or None to start with the present; and whether changes were lost."""
-        if resume is None or not resume.settled:
+        if resume is None:
             return None, False
         horizon = await self._store.horizon(tenant)
         kept = resume.epoch == self._store.epoch and horizon <= resume.position <= self._feed.position
-        return (resume.position, False) if kept else (None, True)
+        return (resume, False) if kept else (None, True)
 
     async def _history(self, generation_id: GenerationId, after: int) -> Sequence[Generation]:
         history = await self._store.history(generation_id, after, READ_AT_ONCE)
@@ -238,8 +245,8 @@ class Watches:
             raise gateway_unavailable("the generation was removed while it was watched", retry_after=0.0)
         return history
 
-    def _at(self, position: int) -> Position:
-        return Position(self._store.epoch, position, settled=True)
+    def _at(self, position: int, presented: str | None = None) -> Position:
+        return Position(self._store.epoch, position, presented)
 
     def _any_live(self, tenant: str, wanted: Filter) -> bool:
         """Return whether one of the named generations that this caller may see has not ended."""

@@ -29,7 +29,8 @@ def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, w
 
 def resume_token(at: Position, wanted: bytes) -> str:
     """Return the token for a position in the log."""
-    return _text(_RESUME.pack(_VERSION, wanted, at.epoch.encode(), at.position, at.settled))
+    fixed = _RESUME.pack(_VERSION, wanted, at.epoch.encode(), at.position, at.presented is None)
+    return _text(fixed + (at.presented or "").encode())
 
 
 def read_resume_token(token: str, wanted: bytes) -> Position | None:
@@ -37,14 +38,15 @@ def read_resume_token(token: str, wanted: bytes) -> Position | None:
     if not token:
         return None
     content = _bytes(token)
-    if content is None or len(content) != _RESUME.size:
+    if content is None or len(content) < _RESUME.size:
         raise invalid_field("resume_token", "was not issued by this gateway")
-    version, of_filter, epoch, position, settled = _RESUME.unpack(content)
+    version, of_filter, epoch, position, settled = _RESUME.unpack_from(content)
     if version != _VERSION:
         raise invalid_field("resume_token", "was not issued by this gateway")
     if of_filter != wanted:
         raise invalid_field("resume_token", "belongs to another filter")
-    return Position(epoch.decode("ascii", "replace"), position, settled)
+    presented = None if settled else content[_RESUME.size :].decode("ascii", "replace")
+    return Position(epoch.decode("ascii", "replace"), position, presented)
 
 
 def page_token(last: str | None, wanted: bytes) -> str:

@@ -152,14 +152,33 @@ async def test_every_resume_token_continues_right_after_its_message(running: Run
         assert changes(await caught_up(running.grpc, message.resume_token)) == whole[index + 1 :]
 
 
-async def test_a_token_from_before_caught_up_starts_over(running: Running, grpc: Transport) -> None:
-    stored = [await running.submit(soul(f"fox {number}")) for number in range(3)]
+async def test_a_token_from_before_caught_up_continues_the_present_state(running: Running, grpc: Transport) -> None:
+    stored = sorted([await running.submit(soul(f"fox {number}")) for number in range(5)], key=lambda one: one.id)
     async with contextlib.aclosing(watching(grpc)) as stream:
-        first = await anext(stream)
-    assert not first.caught_up
-    messages = await caught_up(grpc, first.resume_token)
-    assert {name for name, _, _ in changes(messages)} == {one.id for one in stored}
+        seen = [await anext(stream) for _ in range(2)]
+    assert changes(seen) == [(one.id, 2, "QUEUED") for one in stored[:2]]
+    brief, later = [await running.submit(soul(prompt)) for prompt in ("brief", "later")]
+    for one in (stored[0], stored[4], brief):
+        await grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=one.id))
+    messages = await caught_up(grpc, seen[-1].resume_token)
+    sent = [(name, state) for name, _, state in changes(messages)]
+    ends = [(one.id, "CANCELED") for one in (stored[0], stored[4], brief)]
+    assert [change for change in sent if change[1] == "CANCELED"] == ends, "no end is missing"
+    assert sent[-3:] == [(one.id, "QUEUED") for one in sorted([stored[2], stored[3], later], key=lambda one: one.id)]
     assert not any(message.reset for message in messages)
+
+
+async def test_every_token_of_the_present_state_continues_right_after_its_message(running: Running) -> None:
+    names = [(await running.submit(soul(f"fox {number}"))).id for number in range(4)]
+    await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=names[1]))
+    messages = await caught_up(running.grpc, ids=names)
+    whole = changes(messages)
+    assert sorted(whole) == [
+        (name, revision, "CANCELED" if name == names[1] else "QUEUED") for name, revision, _ in sorted(whole)
+    ]
+    assert {name for name, _, _ in whole} == set(names)
+    for index, message in enumerate(messages[:4]):
+        assert changes(await caught_up(running.grpc, message.resume_token, ids=names)) == whole[index + 1 :]
 
 
 async def test_a_token_from_before_a_restore_resets(running: Running, grpc: Transport) -> None:

@@ -361,7 +361,7 @@ class Watcher:
                     async for seen in self.server.stream(
                         lambda core: core.watches.many(view.tenant, Filter(), at, HEARTBEAT, _always_valid)  # noqa: B023
                     ):
-                        if seen.reset or (fresh and (at is None or not at.settled)):
+                        if seen.reset or (fresh and at is None):
                             # The watch sends the present state. A generation that is not in it does not exist.
                             view.generations.clear()
                             view.in_snapshot = True
