@@ -103,7 +103,6 @@ func (c *Client) WatchCharacter(ctx context.Context, id string) iter.Seq2[*Chara
 	return func(yield func(*Character, error) bool) {
 		var last *Character
 		err := follow(ctx, c,
-			func() bool { return true },
 			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchCharacterResponse], error) {
 				return c.characters.WatchCharacter(ctx, &pb.WatchCharacterRequest{Id: id})
 			},

@@ -187,17 +187,15 @@ func unary[Request, Response any](
 }
 
 // follow opens a stream, and opens it again if it breaks with a retryable error. It passes each message to take. It
-// returns nil when take returns false, when the gateway ends the stream, or when begin, which it calls before it opens
-// each stream, returns false.
+// returns nil when take returns false, or when the gateway ends the stream.
 func follow[Message any](
 	ctx context.Context,
 	c *Client,
-	begin func() bool,
 	open func(context.Context) (grpc.ServerStreamingClient[Message], error),
 	take func(*Message) bool,
 ) error {
 	trouble := outage{client: c, patience: c.policy.ResumeWatchesFor, deadline: c.timers.deadline(ctx)}
-	for begin() {
+	for {
 		err := receive(ctx, open, func(message *Message) bool {
 			trouble.over()
 			return take(message)
@@ -209,7 +207,6 @@ func follow[Message any](
 			return err
 		}
 	}
-	return nil
 }
 
 // receive passes the messages of one stream to take until take returns false, and then cancels the stream.

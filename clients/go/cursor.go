@@ -1,6 +1,7 @@
 package hfgateway
 
 import (
+	"cmp"
 	"slices"
 
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
@@ -9,25 +10,11 @@ import (
 // cursor is the position of a watch of many generations. It turns the messages of all streams of one watch into events,
 // and keeps the token with which the next stream resumes. It does no I/O.
 //
-// A resume token continues right after its message. The exception is a snapshot, at the start of a stream without a
-// token or after a reset: a token received before caught_up starts the snapshot again. If a stream breaks there, the
-// next one is opened without a token. Generations that ended in between are missing from its snapshot, so the cursor
-// reports a Reset first.
+// A resume token continues right after its message, also within the snapshot at the start of a watch.
 type cursor struct {
 	token        string // opens the next stream
-	inSnapshot   bool   // the stream began with a snapshot, and has not caught up
-	sentSome     bool   // a generation was reported since the last reset
 	sentCaughtUp bool
 	sentMissing  []string
-}
-
-// opened returns the events to report before the first message of a stream.
-func (c *cursor) opened() []Event {
-	c.inSnapshot = c.token == ""
-	if c.inSnapshot && c.sentSome {
-		return []Event{c.reset()}
-	}
-	return nil
 }
 
 // received returns the events of a message. Only the last event carries the message's token: if an earlier one did,
@@ -35,8 +22,8 @@ func (c *cursor) opened() []Event {
 func (c *cursor) received(message *pb.WatchGenerationsResponse) []Event {
 	var events []Event
 	if message.GetReset_() {
-		c.token, c.inSnapshot = "", true
-		events = append(events, c.reset())
+		*c = cursor{}
+		events = append(events, Reset{})
 	}
 	before, after := Position{c.token}, Position{c.after(message)}
 	at := func(last bool) Position {
@@ -52,7 +39,6 @@ func (c *cursor) received(message *pb.WatchGenerationsResponse) []Event {
 	generation, forecasts := message.GetGeneration(), message.GetForecasts()
 	caughtUp := message.GetCaughtUp() && !c.sentCaughtUp
 	if generation != nil {
-		c.sentSome = true
 		events = append(events, Changed{at(len(forecasts) == 0 && !caughtUp), generation})
 	}
 	if len(forecasts) > 0 {
@@ -64,19 +50,10 @@ func (c *cursor) received(message *pb.WatchGenerationsResponse) []Event {
 	}
 
 	c.token = after.ResumeToken
-	c.inSnapshot = c.inSnapshot && !message.GetCaughtUp()
 	return events
 }
 
 // after returns the token to resume with once the events of the message are reported.
 func (c *cursor) after(message *pb.WatchGenerationsResponse) string {
-	if message.GetResumeToken() == "" || (c.inSnapshot && !message.GetCaughtUp()) {
-		return c.token
-	}
-	return message.GetResumeToken()
-}
-
-func (c *cursor) reset() Event {
-	c.sentSome, c.sentCaughtUp, c.sentMissing = false, false, nil
-	return Reset{Position{c.token}}
+	return cmp.Or(message.GetResumeToken(), c.token)
 }

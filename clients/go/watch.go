@@ -114,7 +114,6 @@ func (c *Client) Watch(ctx context.Context, id string, options ...WatchOption) i
 			option.watch(request)
 		}
 		err := follow(ctx, c,
-			func() bool { return true },
 			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchGenerationResponse], error) {
 				return c.generations.WatchGeneration(ctx, request)
 			},
@@ -151,7 +150,6 @@ func (c *Client) WatchMany(ctx context.Context, filter *Filter, options ...Watch
 			return true
 		}
 		err := follow(ctx, c,
-			func() bool { return report(position.opened()) },
 			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchGenerationsResponse], error) {
 				request.ResumeToken = position.token
 				return c.generations.WatchGenerations(ctx, request)

@@ -202,7 +202,7 @@ def test_a_watch_of_many_yields_the_events_of_the_vector(case: dict[str, Any]) -
     cursor = WatchCursor(case["resume_token"])
     for stream in case["streams"]:
         assert cursor.resume_token == stream["opened_with"]
-        events = list(cursor.stream_opened())
+        events: list[WatchEvent] = []
         for message in stream["messages"]:
             events += cursor.received(json_format.ParseDict(message, pb.WatchGenerationsResponse()))
         assert [as_json(event) for event in events] == stream["events"]

@@ -1,9 +1,6 @@
 //! The position of a watch of many generations, and the token with which a broken one resumes. Pure: it does no I/O.
 //!
-//! A resume token continues right after its message. The exception is a snapshot, at the start of a stream without a token
-//! or after a reset: a token received before `caught_up` starts the snapshot again. If a stream breaks there, the next one
-//! is opened without a token. Generations that ended in between are missing from its snapshot, so a reset is reported
-//! first.
+//! A resume token continues right after its message, also within the snapshot at the start of a watch.
 
 use std::collections::HashMap;
 
@@ -41,21 +38,13 @@ pub enum News {
 pub(crate) struct WatchCursor {
     /// The token with which to open the next stream.
     pub resume_token: String,
-    in_snapshot: bool,
-    sent_some: bool,
     sent_caught_up: bool,
     sent_missing: Vec<String>,
 }
 
 impl WatchCursor {
     pub fn new(resume_token: String) -> Self {
-        Self { resume_token, in_snapshot: true, sent_some: false, sent_caught_up: false, sent_missing: Vec::new() }
-    }
-
-    /// Returns the event to report before the first message of a stream.
-    pub fn stream_opened(&mut self) -> Option<WatchEvent> {
-        self.in_snapshot = self.resume_token.is_empty();
-        (self.in_snapshot && self.sent_some).then(|| self.reset())
+        Self { resume_token, sent_caught_up: false, sent_missing: Vec::new() }
     }
 
     /// Returns the events of a message. Only the last one carries the message's token: if an earlier one did, resuming
@@ -63,16 +52,14 @@ impl WatchCursor {
     pub fn received(&mut self, message: WatchGenerationsResponse) -> Vec<WatchEvent> {
         let mut events = Vec::new();
         if message.reset {
-            self.resume_token.clear();
-            self.in_snapshot = true;
-            events.push(self.reset());
+            *self = Self::new(String::new());
+            events.push(self.event(News::Reset));
         }
         if !message.missing_ids.is_empty() && message.missing_ids != self.sent_missing {
             self.sent_missing.clone_from(&message.missing_ids);
             events.push(self.event(News::Missing(message.missing_ids)));
         }
         if let Some(generation) = message.generation {
-            self.sent_some = true;
             events.push(self.event(News::Changed(Box::new(generation))));
         }
         if !message.forecasts.is_empty() {
@@ -82,23 +69,13 @@ impl WatchCursor {
             self.sent_caught_up = true;
             events.push(self.event(News::CaughtUp));
         }
-        if message.caught_up {
-            self.in_snapshot = false;
-        }
-        if !self.in_snapshot && !message.resume_token.is_empty() {
+        if !message.resume_token.is_empty() {
             self.resume_token = message.resume_token;
             if let Some(last) = events.last_mut().filter(|last| !matches!(last.news, News::Missing(_))) {
                 last.resume_token.clone_from(&self.resume_token);
             }
         }
         events
-    }
-
-    fn reset(&mut self) -> WatchEvent {
-        self.sent_some = false;
-        self.sent_caught_up = false;
-        self.sent_missing.clear();
-        self.event(News::Reset)
     }
 
     fn event(&self, news: News) -> WatchEvent {

@@ -54,11 +54,6 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// Returns the request of the next stream.
     fn request(&self) -> Self::Request;
 
-    /// Returns the item to report before the first message of a stream.
-    fn opened(&mut self) -> Option<Self::Item> {
-        None
-    }
-
     /// Returns the items of a message.
     fn received(&mut self, message: Self::Message) -> Vec<Self::Item>;
 
@@ -83,9 +78,6 @@ where
         let mut outage = Outage::new(&calls, Some(calls.retry.resume_watches_for), None);
         loop {
             let request = calls.request(source.request(), None);
-            if let Some(item) = source.opened() {
-                yield Ok(item);
-            }
             let broken = match open(calls.channel.clone(), request).await {
                 Err(status) => status,
                 Ok(opened) => {
@@ -171,10 +163,6 @@ impl Source for Many {
 
     fn request(&self) -> WatchGenerationsRequest {
         WatchGenerationsRequest { resume_token: self.cursor.resume_token.clone(), ..self.request.clone() }
-    }
-
-    fn opened(&mut self) -> Option<WatchEvent> {
-        self.cursor.stream_opened()
     }
 
     fn received(&mut self, message: WatchGenerationsResponse) -> Vec<WatchEvent> {

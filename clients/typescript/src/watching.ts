@@ -100,7 +100,6 @@ export async function* watchMany(calls: Calls, options: WatchManyOptions): Async
   const cursor = new WatchCursor(options.resumeToken ?? "");
   for (;;) {
     const request = { filter, resumeToken: cursor.resumeToken, includeInput, forecastInterval };
-    yield* cursor.streamOpened();
     try {
       for await (const message of calls.stream(METHODS.watchGenerations, request, { signal, deadline })) {
         outage.over();

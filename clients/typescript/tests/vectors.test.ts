@@ -230,7 +230,7 @@ describe("cursor.json", () => {
       const cursor = new WatchCursor(one.resume_token);
       for (const stream of one.streams) {
         assert.equal(cursor.resumeToken, stream.opened_with);
-        const events = [...cursor.streamOpened()];
+        const events: hfgateway.WatchEvent[] = [];
         for (const message of stream.messages) {
           events.push(...cursor.received(fromJson(stubs.WatchGenerationsResponseSchema, message)));
         }

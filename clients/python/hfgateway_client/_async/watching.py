@@ -83,8 +83,6 @@ async def watch_many(
             include_input=include_input,
             forecast_interval=forecast_interval,
         )
-        for event in cursor.stream_opened():
-            yield event
         try:
             async with aclosing(
                 calls.stream(calls.generations.WatchGenerations, request, deadline=deadline)

@@ -84,14 +84,11 @@ def watch_many(
             include_input=include_input,
             forecast_interval=forecast_interval,
         )
-        for event in cursor.stream_opened():
-            yield event
         try:
             with closing(calls.stream(calls.generations.WatchGenerations, request, deadline=deadline)) as messages:
                 for message in messages:
                     outage.reset()
-                    for event in cursor.received(message):
-                        yield event
+                    yield from cursor.received(message)
             return
         except GatewayError as error:
             if not outage.wait_to_retry(error):

@@ -139,7 +139,8 @@ class GenerationServiceStub:
     follows exactly once, in order for each generation.
 
     With a resume_token, the stream begins with the changes since that token. Then a message has caught_up set, and new
-    changes follow. A token that was received before the caught_up of a snapshot starts the snapshot again.
+    changes follow. A token that was received before the caught_up of a snapshot continues the snapshot: the stream
+    sends the changes since the token, also of generations that the snapshot has not reached, and then its rest.
 
     The stream ends with OK when all generations in filter.ids have ended, and never for other filters. It ends with
     UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
@@ -302,7 +303,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     follows exactly once, in order for each generation.
 
     With a resume_token, the stream begins with the changes since that token. Then a message has caught_up set, and new
-    changes follow. A token that was received before the caught_up of a snapshot starts the snapshot again.
+    changes follow. A token that was received before the caught_up of a snapshot continues the snapshot: the stream
+    sends the changes since the token, also of generations that the snapshot has not reached, and then its rest.
 
     The stream ends with OK when all generations in filter.ids have ended, and never for other filters. It ends with
     UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
@@ -504,7 +506,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         follows exactly once, in order for each generation.
 
         With a resume_token, the stream begins with the changes since that token. Then a message has caught_up set, and new
-        changes follow. A token that was received before the caught_up of a snapshot starts the snapshot again.
+        changes follow. A token that was received before the caught_up of a snapshot continues the snapshot: the stream
+        sends the changes since the token, also of generations that the snapshot has not reached, and then its rest.
 
         The stream ends with OK when all generations in filter.ids have ended, and never for other filters. It ends with
         UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.

@@ -28,9 +28,6 @@ public final class Watch<E> implements Iterator<E>, AutoCloseable {
     /** Returns the request of the next stream. */
     Q request();
 
-    /** Returns the items to report before the first message of a stream. */
-    List<E> opened();
-
     /** Returns the items of a message. */
     List<E> received(M message);
 
@@ -50,7 +47,6 @@ public final class Watch<E> implements Iterator<E>, AutoCloseable {
     /** Waits for one message, and queues its items. Returns false if none follows. */
     boolean advance() {
       if (messages == null) {
-        queue.addAll(source.opened());
         messages = open();
       }
       if (!messages.hasNext()) {

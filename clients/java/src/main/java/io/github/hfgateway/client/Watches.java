@@ -42,11 +42,6 @@ final class Watches {
     }
 
     @Override
-    public List<Generation> opened() {
-      return List.of();
-    }
-
-    @Override
     public List<Generation> received(WatchGenerationResponse message) {
       Generation generation = message.getGeneration();
       if (!message.hasGeneration() || generation.getRevision() <= revision) {
@@ -81,11 +76,6 @@ final class Watches {
     @Override
     public WatchGenerationsRequest request() {
       return request.toBuilder().setResumeToken(cursor.resumeToken()).build();
-    }
-
-    @Override
-    public List<WatchEvent> opened() {
-      return cursor.streamOpened();
     }
 
     @Override
@@ -151,11 +141,6 @@ final class Watches {
     @Override
     public WatchCharacterRequest request() {
       return request;
-    }
-
-    @Override
-    public List<SoulCharacter> opened() {
-      return List.of();
     }
 
     @Override
