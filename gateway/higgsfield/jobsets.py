@@ -106,16 +106,18 @@ def _named(jobs: Sequence[object]) -> dict[str, object]:
     """Return the jobs by id, or by index if the id is missing or a duplicate."""
     named: dict[str, object] = {}
     for number, job in enumerate(jobs):
-        id_ = job.get("id") if isinstance(job, dict) else None
-        usable = isinstance(id_, str) and 0 < len(id_) <= LONGEST_ID and id_.isprintable() and id_ not in named
-        named[id_ if isinstance(id_, str) and usable else f"#{number}"] = job
+        job_id = job.get("id") if isinstance(job, dict) else None
+        usable = (
+            isinstance(job_id, str) and 0 < len(job_id) <= LONGEST_ID and job_id.isprintable() and job_id not in named
+        )
+        named[job_id if isinstance(job_id, str) and usable else f"#{number}"] = job
     return named
 
 
 def _job(name: str, job: object, set_type: object, secrets: tuple[str, ...]) -> _Job:
     content = job if isinstance(job, dict) else {}
-    status_ = content.get("status")
-    word = status_ if isinstance(status_, str) else ""
+    reported = content.get("status")
+    word = reported if isinstance(reported, str) else ""
     state = STATES.get(word)
     status = word if state is not None else redacted(word, secrets)[:40] or "unknown"
     results = content.get("results")
