@@ -13,11 +13,14 @@ USAGE = 2
 REFUSED = 3
 AWAY = 4
 UNRESOLVED = 5
+STILL_RUNNING = 6
+NOT_SAVED = 7
+UPSTREAM_AWAY = 8
 INTERRUPTED = 130
 
 
 def of_generation(generation: Generation) -> int:
-    """Return the exit code for a generation; ENDED_OTHERWISE if it still runs."""
+    """Return the exit code for a generation."""
     from hfgateway_client import GenerationState as State
     from hfgateway_client import error_from_generation
     from hfgateway_client.errors import GenerationRefused
@@ -26,15 +29,19 @@ def of_generation(generation: Generation) -> int:
         return COMPLETED
     if generation.state in (State.GENERATION_STATE_UNCERTAIN, State.GENERATION_STATE_LOST):
         return UNRESOLVED
-    if generation.done and isinstance(error_from_generation(generation), GenerationRefused):
+    if not generation.done:
+        return STILL_RUNNING
+    if isinstance(error_from_generation(generation), GenerationRefused):
         return REFUSED
     return ENDED_OTHERWISE
 
 
 def of_error(error: GatewayError) -> int:
     """Return the exit code for the error of a call."""
-    from hfgateway_client.errors import DeadlineExceeded, SubmissionUnresolved, Unavailable
+    from hfgateway_client.errors import DeadlineExceeded, SubmissionUnresolved, Unavailable, UpstreamUnavailable
 
+    if isinstance(error, UpstreamUnavailable):
+        return UPSTREAM_AWAY
     if isinstance(error, (Unavailable, DeadlineExceeded)):
         return AWAY
     if isinstance(error, SubmissionUnresolved):

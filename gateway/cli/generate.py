@@ -12,6 +12,7 @@ from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import input_options, read_labels
 from gateway.cli.outcome import conclude, follow, follow_options, warn, watch_advice
 from gateway.cli.output import echo
+from gateway.cli.save import check_folder
 from gateway.cli.upload import upload_first
 
 if TYPE_CHECKING:
@@ -39,11 +40,13 @@ def generate(
     """Generate an image or a video from PROMPT, and print the links to the outputs.
 
     Exit codes: 0 completed; 1 ended otherwise; 2 usage; 3 refused; 4 the gateway does not answer; 5 unknown whether it
-    was generated; 130 Ctrl-C (which cancels nothing).
+    was generated; 6 still running after --timeout; 7 completed, but an output is not saved; 8 Higgsfield does not
+    answer; 130 Ctrl-C (which cancels nothing).
     """
     from gateway.cli.progress import showing
     from hfgateway_client import new_idempotency_key
 
+    check_folder(save)
     key = new_idempotency_key() if key is None else key
     advice = "Nothing was submitted."
     again = (
@@ -52,6 +55,8 @@ def generate(
     )
     try:
         with connection.client() as client:
+            # If no gateway can be reached, this read fails, and it is certain that nothing was submitted.
+            next(client.list(idempotency_key=key, page_size=1), None)
             message = upload_first(client, input)
             if message is not input:
                 again += ", with the links in place of the files"
@@ -70,7 +75,7 @@ def generate(
         echo(advice, err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
     except click.exceptions.Exit as end:
-        if end.exit_code in (exits.AWAY, exits.UNRESOLVED):
+        if end.exit_code in (exits.AWAY, exits.UNRESOLVED, exits.UPSTREAM_AWAY):
             echo(advice, err=True)
         raise
     return conclude(generation, connection=connection, save=save, as_json=as_json)

@@ -46,25 +46,36 @@ def follow(client: Client, generation: Generation, show: Show, timeout: float | 
     except DeadlineExceeded:
         if timeout is None:
             raise
-        echo(f"Still running after {timeout:g} s. {watch_advice(generation.id)}", err=True)
+        say_still_running(generation, timeout)
     return generation
 
 
 def conclude(generation: Generation, *, connection: Connection, save: Path | None, as_json: bool) -> int:
-    """Print the links, or with `save` the files, to standard output. Returns the exit code."""
+    """Print the links, or with `save` the files, to standard output. Returns the exit code.
+
+    The link of an output that cannot be saved is printed in place of its file.
+    """
     from hfgateway_client import GenerationState, error_from_generation
 
-    if generation.done and generation.state != GenerationState.GENERATION_STATE_COMPLETED:
+    completed = generation.state == GenerationState.GENERATION_STATE_COMPLETED
+    if generation.done and not completed:
         echo(f"error: {error_from_generation(generation)}", err=True)
-    results = [output.url for output in generation.outputs if output.url]
-    if save is not None:
-        results = [str(path) for path in save_outputs(generation, save, local=connection.local)]
-    for result in results:
+    urls = [output.url for output in generation.outputs if output.url]
+    paths = [None] * len(urls) if save is None else save_outputs(generation, save, local=connection.local)
+    for url, path in zip(urls, paths, strict=True):
         if not as_json:
-            echo(result)
-        elif save is not None:
-            echo(result, err=True)
-    return exits.of_generation(generation)
+            echo(url if path is None else str(path))
+        elif path is not None:
+            echo(str(path), err=True)
+    return exits.NOT_SAVED if save is not None and completed and None in paths else exits.of_generation(generation)
+
+
+def say_still_running(generation: Generation, seconds: float) -> None:
+    """Print that the generation continues, its key, and the command that goes on watching."""
+    echo(f"Still running after {seconds:g} s (exit code {exits.of_generation(generation)}).", err=True)
+    if generation.idempotency_key:
+        echo(f"Idempotency key: {generation.idempotency_key} (with another key it would be charged again)", err=True)
+    echo(watch_advice(generation.id), err=True)
 
 
 def watch_advice(generation_id: str) -> str:

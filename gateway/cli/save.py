@@ -5,13 +5,13 @@ from __future__ import annotations
 import mimetypes
 import os
 import re
+import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 
-from gateway.cli import exits
 from gateway.cli.output import echo
 
 if TYPE_CHECKING:
@@ -26,19 +26,39 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 _STRONG = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
-def save_outputs(generation: Generation, folder: Path, *, local: bool) -> list[Path]:
-    """Download the outputs of a generation to `<id>-<n>.<ext>` in a folder, and return their paths.
+def check_folder(folder: Path | None) -> None:
+    """Create the folder for outputs, and check that files can be created in it. Raises UsageError.
+
+    Commands call it first, so that a wrong folder is noticed before something is charged.
+    """
+    if folder is None:
+        return
+    kind = mimetypes.guess_type(folder.name)[0] or ""
+    if kind.startswith(("image/", "video/", "audio/")) and not folder.is_dir():
+        raise click.UsageError(f"--save needs a folder, and {folder} looks like a file")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise click.UsageError(f"--save {folder}: no file can be created there ({error.strerror})") from None
+
+
+def save_outputs(generation: Generation, folder: Path, *, local: bool) -> list[Path | None]:
+    """Download the outputs of a generation to `<id>-<n>.<ext>` in a folder.
 
     A download that breaks off is kept as `.part`. The next attempt, or the next command, resumes it if the server
     confirms by the ETag that the file is the same. `local`: the gateway runs on this machine, and links may lead to a
-    loopback address. Ends the command if an output cannot be saved.
+    loopback address.
+
+    Returns:
+        A path for each output with a URL; None if it could not be saved, which is printed.
     """
     import httpx
 
     from gateway.cli.checked_transport import CheckedTransport, check_redirect
 
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+    paths: list[Path | None] = []
     with httpx.Client(
         transport=CheckedTransport(local=local),
         follow_redirects=True,
@@ -50,11 +70,13 @@ def save_outputs(generation: Generation, folder: Path, *, local: bool) -> list[P
             if not output.url:
                 continue
             try:
+                folder.mkdir(parents=True, exist_ok=True)
                 paths.append(_save(client, output.url, folder / f"{_safe(generation.id)}-{number}"))
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 echo(f"error: output {number} cannot be saved: {_describe(error)}", err=True)
-                echo(f"Try again with: hfgateway watch {generation.id} --save {folder}", err=True)
-                raise click.exceptions.Exit(exits.ENDED_OTHERWISE) from None
+                paths.append(None)
+    if None in paths:
+        echo(f"Try again with: hfgateway watch {generation.id} --save {folder}", err=True)
     return paths
 
 

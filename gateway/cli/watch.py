@@ -10,6 +10,7 @@ from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.outcome import conclude, follow, follow_options, watch_advice
 from gateway.cli.output import echo
+from gateway.cli.save import check_folder
 
 
 @click.command()
@@ -25,6 +26,7 @@ def watch(
     """
     from gateway.cli.progress import showing
 
+    check_folder(save)
     try:
         with connection.client() as client, showing(as_json=as_json) as show:
             # A get fails at once if no gateway answers; a watch would wait for it.

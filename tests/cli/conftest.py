@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from clients.python.tests.scripted_gateway import ScriptedGateway
+from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support import forked
 
 
@@ -71,6 +72,8 @@ def restore_sigint() -> Iterator[None]:
 @pytest.fixture
 async def gateway() -> AsyncIterator[ScriptedGateway]:
     gateway = ScriptedGateway()
+    # `generate` begins with this read.
+    gateway.unscripted["ListGenerations"] = pb.ListGenerationsResponse()
     await gateway.start()
     yield gateway
     await gateway.stop()

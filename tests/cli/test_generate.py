@@ -99,6 +99,33 @@ async def test_outputs_are_saved_without_credentials(
     assert all("authorization" not in request.headers for request in seen)
 
 
+async def test_an_output_that_cannot_be_saved_is_printed_as_its_link(
+    gateway: ScriptedGateway, hfgateway: Command, file_server: tuple[str, list[web.Request]], tmp_path: Path
+) -> None:
+    base, _ = file_server
+    outputs = [{"url": f"{base}/a.webp?Signature=b"}, {"url": f"{base}/c.webp"}]
+    gateway.on("SubmitGeneration", submitted("COMPLETED", 2, outputs=outputs))
+    (tmp_path / "g1-1.webp").mkdir()  # no file can replace it, whoever runs the test
+
+    ended = await hfgateway("generate", "x", "--save", str(tmp_path))
+
+    assert ended.code == 7
+    assert ended.out.splitlines() == [f"{base}/a.webp?Signature=b", str(tmp_path / "g1-2.webp")]
+    assert "output 1 cannot be saved" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("name", ["/proc/x", "lighthouse.png"])
+async def test_a_wrong_folder_is_refused_before_the_submission(
+    gateway: ScriptedGateway, hfgateway: Command, name: str
+) -> None:
+    ended = await hfgateway("generate", "x", "--save", name)
+
+    assert ended.code == 2
+    assert f"--save {name}" in ended.err or f"{name} looks like a file" in ended.err
+    assert "SubmitGeneration" not in gateway.requests
+
+
 @pytest.mark.parametrize(
     ("end", "code"),
     [
@@ -132,13 +159,35 @@ async def test_a_refusal_prints_one_line_with_the_fields(gateway: ScriptedGatewa
     assert ended.err == "error: INVALID_INPUT: 1 field is wrong (input.soul.seed: 1 to 1,000,000)\n"
 
 
-async def test_an_unreachable_gateway_is_reported_with_the_key(hfgateway: Command) -> None:
-    ended = await hfgateway("generate", "x", "--gateway", "127.0.0.1:1", "--key", "order-7")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "::bad::", "file server"])
+async def test_nothing_was_submitted_if_no_gateway_can_be_reached(
+    hfgateway: Command, file_server: tuple[str, list[web.Request]], address: str
+) -> None:
+    address = address.replace("file server", file_server[0].removeprefix("http://"))
+    ended = await hfgateway("generate", "x", "--gateway", address)
 
     assert ended.code == 4
-    assert ended.err.startswith("error: no gateway answers at 127.0.0.1:1: ")
-    assert "--key order-7" in ended.err
-    assert "Traceback" not in ended.err
+    first, last = ended.err.splitlines()
+    assert first.startswith(f"error: no gateway answers at {address}: ")
+    assert last == "Nothing was submitted."
+
+
+async def test_a_lost_submission_may_have_been_submitted(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.unscripted["SubmitGeneration"] = refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping")
+
+    ended = await hfgateway("generate", "x", "--key", "order-7")
+
+    assert ended.code == 4
+    assert "may have been submitted" in ended.err
+    assert ended.err.endswith("--key order-7\n")
+
+
+async def test_higgsfield_away_is_not_the_gateway_away(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.unscripted["EstimateGeneration"] = refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", "Higgsfield is away")
+
+    ended = await hfgateway("estimate", "x")
+
+    assert (ended.code, ended.err) == (8, "error: UPSTREAM_UNAVAILABLE: Higgsfield is away\n")
 
 
 async def test_an_unresolved_submission_has_its_own_exit_code(gateway: ScriptedGateway, hfgateway: Command) -> None:
@@ -195,11 +244,17 @@ async def test_watch_starts_at_the_current_revision_and_survives_a_disconnect(
     assert [request.after_revision for request in gateway.requests["WatchGeneration"]] == [2, 3]
 
 
-async def test_a_watch_timeout_does_not_cancel_the_generation(gateway: ScriptedGateway, hfgateway: Command) -> None:
-    gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("UNCERTAIN", 2)))
+@pytest.mark.parametrize(("state", "code"), [("PENDING", 6), ("QUEUED", 6), ("IN_PROGRESS", 6), ("UNCERTAIN", 5)])
+async def test_a_timeout_leaves_the_generation_running(
+    gateway: ScriptedGateway, hfgateway: Command, state: str, code: int
+) -> None:
+    """A script that took this for a failure would submit again under a new key, and pay twice."""
+    gateway.on("SubmitGeneration", submitted(state, 2, idempotency_key="order-7"))
     gateway.on("WatchGeneration", [gateway.hang])
 
-    ended = await hfgateway("watch", "g1", "--timeout", "0.2")
+    ended = await hfgateway("generate", "x", "--timeout", "0.2")
 
-    assert (ended.code, ended.out) == (5, "")
+    assert (ended.code, ended.out) == (code, "")
+    assert f"Still running after 0.2 s (exit code {code})" in ended.err
+    assert "order-7" in ended.err
     assert "hfgateway watch g1" in ended.err

@@ -123,6 +123,8 @@ class ScriptedGateway(
         self.metadata: dict[str, str] = {}
         self.time_remaining: float | None = None
         self.address = "127.0.0.1:0"
+        self.unscripted: dict[str, Any] = {}
+        """The step for calls of an RPC that have no step of their own."""
         self._steps: dict[str, deque[Any]] = defaultdict(deque)
         self._credentials: grpc.ServerCredentials | None = None
         self._server: grpc.aio.Server | None = None
@@ -186,7 +188,8 @@ class ScriptedGateway(
         self.requests[rpc].append(request)
         self.metadata = dict(context.invocation_metadata())
         self.time_remaining = context.time_remaining()
-        return self._steps[rpc].popleft()
+        steps = self._steps[rpc]
+        return self.unscripted[rpc] if not steps and rpc in self.unscripted else steps.popleft()
 
 
 def _unary(rpc: str) -> Any:
