@@ -10,7 +10,7 @@ import signal
 from gateway import failpoints
 from gateway.access.identity import Access
 from gateway.assembly import ClockFrom, Machine, assemble
-from gateway.config import PREFIX, SettingError, Settings
+from gateway.config import PREFIX, SettingError, Settings, make_default_folder
 from gateway.core import Core
 from gateway.core_metrics import register_metrics
 from gateway.generations.clock import SystemClock
@@ -90,6 +90,7 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
     if settings.tls_cert is None and not (settings.grpc_address.loopback and settings.http_address.loopback):
         log.warning("API keys are sent in plaintext: set HFGATEWAY_TLS_CERT, or terminate TLS in a proxy")
     raise_limit()
+    make_default_folder(settings.store_path)
     gateway = Gateway(settings, credentials)
     await gateway.start()
     if settings.auth == "keys" and not gateway.access.listed():

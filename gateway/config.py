@@ -1,8 +1,11 @@
 """Reads the settings from the environment and a TOML file. One table holds all names, defaults and meanings."""
 
+import contextlib
 import ipaddress
+import os
 import re
 import ssl
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +14,8 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 PREFIX = "HFGATEWAY_"
+STORE_URL = PREFIX + "STORE_URL"
+STORE_NAME = "hfgateway.db"
 WEBHOOK_PATH = "/webhooks/higgsfield/"
 """The path of Higgsfield's webhooks; it is followed by the token of a generation."""
 LONGEST_DURATION = 36_500 * 86_400.0
@@ -98,12 +103,50 @@ def read_settings(environment: Mapping[str, str], file: Path | None = None) -> S
     given = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
     warnings = tuple(f"{name}: is not a setting of this gateway" for name in sorted(given) if name not in KNOWN)
     texts = _file_settings(file) | {name: text for name, text in given.items() if name in TABLE}
+    if not texts.get(STORE_URL, "").strip():
+        texts[STORE_URL] = f"sqlite:///{_chosen_store(environment)}"
     values = {row.attribute: row.read(PREFIX + name, texts) for name, row in _ROWS.items()}
     local = values["grpc_address"].loopback and values["http_address"].loopback
     values["auth"] = values["auth"] or ("none" if local else "keys")
     settings = Settings(**values, warnings=warnings)
     _check_together(settings)
     return settings
+
+
+def default_store(environment: Mapping[str, str]) -> Path:
+    """Return the default store: a file in the user's data folder, the same for every working directory.
+
+    Raises SettingError if the user has no home.
+    """
+    try:
+        home = Path(environment.get("HOME") or Path.home())
+    except RuntimeError:
+        raise SettingError(STORE_URL, "must be set, because the user has no home folder") from None
+    data = Path(environment.get("XDG_DATA_HOME", ""))
+    if sys.platform == "darwin":
+        data = home / "Library" / "Application Support"
+    elif not data.is_absolute():  # as the XDG Base Directory Specification demands
+        data = home / ".local" / "share"
+    return (data / "hfgateway" / STORE_NAME).resolve()
+
+
+def make_default_folder(store: Path) -> None:
+    """Create the folder of the default store. Other folders must exist, so that a mistyped one is noticed."""
+    if store == default_store(os.environ):
+        with contextlib.suppress(OSError):  # opening the store reports the error
+            store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _chosen_store(environment: Mapping[str, str]) -> Path:
+    """Return the default store, unless that would silently leave a store in the working directory behind."""
+    store = default_store(environment)
+    if Path(STORE_NAME).exists() and not store.exists():
+        raise SettingError(
+            STORE_URL,
+            f"is not set, but there is a {STORE_NAME} in the working directory: use it with sqlite:///{STORE_NAME}, "
+            f"or move it with its .mark to {store.parent}",
+        )
+    return store
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +319,9 @@ _ROWS: dict[str, _Row] = {
     "UPSTREAM_CONCURRENCY": _Row(
         "upstream_concurrency", "0", _whole_number, "outputs that may be generated at once; 0: learn Higgsfield's limit"
     ),
-    "STORE_URL": _Row("store_path", "sqlite:///hfgateway.db", _store_path, "the gateway's database"),
+    "STORE_URL": _Row(
+        "store_path", "", _store_path, "the gateway's database; default: hfgateway.db in the user's data folder"
+    ),
     "PUBLIC_URL": _Row(
         "public_url", "", _optional_url, "URL at which Higgsfield reaches the gateway; enables webhooks"
     ),

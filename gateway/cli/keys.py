@@ -1,4 +1,4 @@
-"""`hfgateway keys`: manages API keys, through the running gateway of a store, or in the store if none runs."""
+"""`hfgateway keys`: manages API keys, through the running gateway of a store, or with --offline in the store itself."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.output import echo, echo_cells
+from gateway.cli.progress import print_json
 
 if TYPE_CHECKING:
     from gateway.access.identity import Access
@@ -23,19 +24,24 @@ Answer = TypeVar("Answer")
 
 @click.group()
 def keys() -> None:
-    """Create, list and revoke the API keys of the store that HFGATEWAY_STORE_URL names."""
+    """Create, list and revoke the API keys of the gateway that runs on the store in HFGATEWAY_STORE_URL."""
+
+
+_offline = click.option(
+    "--offline", is_flag=True, help="Act on the store itself if no gateway runs on it. Creates it if there is none."
+)
 
 
 @keys.command()
 @click.option("--tenant", required=True, metavar="NAME", help="The tenant of the key: a-z, 0-9, - and _.")
 @click.option("--name", default="", metavar="TEXT", help="A note, for example where the key is used.")
-def create(tenant: str, name: str) -> int:
+@_offline
+def create(tenant: str, name: str, offline: bool) -> int:
     """Create a key and print it. It cannot be shown again."""
-    from gateway.cli.operator import PATIENCE, ask, running_gateway, store_path
+    from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    store = store_path()
-    address = running_gateway(store)
+    store, address = _store(offline=offline)
     if address is not None:
         request = pb.CreateApiKeyRequest(tenant=tenant, name=name)
         secret = ask(address, lambda admin: admin.CreateApiKey(request, timeout=PATIENCE)).secret
@@ -46,13 +52,14 @@ def create(tenant: str, name: str) -> int:
 
 
 @keys.command(name="list")
-def list_keys() -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+@_offline
+def list_keys(as_json: bool, offline: bool) -> int:
     """List keys, a line for each: id, tenant, creation time, active or revoked, name."""
-    from gateway.cli.operator import PATIENCE, ask, running_gateway, store_path
+    from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    store = store_path()
-    address = running_gateway(store)
+    store, address = _store(offline=offline)
     if address is not None:
         found: Sequence[pb.ApiKey] = ask(
             address, lambda admin: admin.ListApiKeys(pb.ListApiKeysRequest(), timeout=PATIENCE)
@@ -65,6 +72,9 @@ def list_keys() -> int:
 
         found = _on_store(store, listed)
     for key in found:
+        if as_json:
+            print_json(key)
+            continue
         state = "revoked" if key.HasField("revoke_time") else "active"
         made = datetime.fromtimestamp(key.create_time.seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         echo_cells((key.id, key.tenant, made, state, key.name))
@@ -73,13 +83,13 @@ def list_keys() -> int:
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
-def revoke(key_id: str) -> int:
+@_offline
+def revoke(key_id: str, offline: bool) -> int:
     """Revoke the key ID. Its calls, its watch tokens and their open streams end within seconds."""
-    from gateway.cli.operator import PATIENCE, ask, running_gateway, store_path
+    from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    store = store_path()
-    address = running_gateway(store)
+    store, address = _store(offline=offline)
     if address is not None:
         request = pb.RevokeApiKeyRequest(id=key_id)
         ask(address, lambda admin: admin.RevokeApiKey(request, timeout=PATIENCE))
@@ -89,9 +99,32 @@ def revoke(key_id: str) -> int:
     return 0
 
 
+def _store(*, offline: bool) -> tuple[Path, str | None]:
+    """Print and return the store, and the address of the gateway that runs on it; None if there is none.
+
+    Without a gateway and without `offline`, that is printed and ends the command: a key in a store that no gateway
+    uses is valid nowhere.
+    """
+    from gateway.cli.operator import running_gateway, store_path
+    from gateway.store.files import in_use
+
+    store = store_path()
+    address = running_gateway(store)
+    used = address is not None or in_use(store)
+    if not used and not offline:
+        echo(f"hfgateway: no gateway runs on the store {store}", err=True)
+        echo(
+            "Set HFGATEWAY_STORE_URL to the store of your gateway (its start line shows it), or use --offline", err=True
+        )
+        raise click.exceptions.Exit(exits.AWAY)
+    echo(f"store: {store} ({'a' if used else 'no'} gateway runs on it)", err=True)
+    return store, address
+
+
 def _on_store(path: Path, act: Callable[[Access], Awaitable[Answer]]) -> Answer:
     """Act on the store of a gateway that does not run. An error is printed and ends the command."""
     from gateway.access.identity import Access
+    from gateway.config import make_default_folder
     from gateway.errors import GatewayError
     from gateway.generations.clock import SystemClock
     from gateway.store.files import StoreFileError
@@ -108,6 +141,7 @@ def _on_store(path: Path, act: Callable[[Access], Awaitable[Answer]]) -> Answer:
         finally:
             await store.close()
 
+    make_default_folder(path)
     try:
         return asyncio.run(run())
     except (GatewayError, StoreFileError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from pathlib import Path
 
@@ -27,6 +28,7 @@ async def hfgateway(store: Path, *arguments: str) -> Finished:
 async def test_a_key_is_printed_once_and_works_at_once(running: Running) -> None:
     made = await hfgateway(running.store_path, "create", "--tenant", "red", "--name", "the shop's")
     assert made.code == 0
+    assert made.err == f"store: {running.store_path} (a gateway runs on it)\n"
     secret = made.out.strip()
     caller = running.caller("grpc", secret)
     assert (await caller.call("SubmitGeneration", soul("a fox"))).generation.id
@@ -35,6 +37,9 @@ async def test_a_key_is_printed_once_and_works_at_once(running: Running) -> None
     (line,) = listed.out.splitlines()
     key_id, tenant, _, state, name = line.split("\t")
     assert (tenant, state, name) == ("red", "active", "the shop's")
+    key = json.loads((await hfgateway(running.store_path, "list", "--json")).out)
+    assert (key["id"], key["tenant"], key["name"]) == (key_id, tenant, name)
+    assert "createTime" in key
     assert secret not in listed.out
     assert secret.startswith(f"hfg_{key_id}_")
 
@@ -46,11 +51,21 @@ async def test_a_key_is_printed_once_and_works_at_once(running: Running) -> None
     assert (await hfgateway(running.store_path, "revoke", key_id)).code == 0
 
 
+async def test_a_store_that_no_gateway_uses_is_refused(tmp_path: Path) -> None:
+    """A key in it would be printed, and refused by the gateway that runs on another store."""
+    store = tmp_path / "store.db"
+    for arguments in (("create", "--tenant", "shop"), ("list",), ("revoke", "id")):
+        refused = await hfgateway(store, *arguments)
+        assert (refused.code, refused.out) == (exits.AWAY, "")
+        assert f"no gateway runs on the store {store}" in refused.err
+    assert not store.exists()
+
+
 async def test_keys_can_be_created_before_the_gateway_runs(tmp_path: Path) -> None:
     store = tmp_path / "store.db"
-    secret = (await hfgateway(store, "create", "--tenant", "red")).out.strip()
-    other = (await hfgateway(store, "create", "--tenant", "blue")).out.strip()
-    assert (await hfgateway(store, "revoke", other.split("_")[1])).code == 0
+    secret = (await hfgateway(store, "create", "--tenant", "red", "--offline")).out.strip()
+    other = (await hfgateway(store, "create", "--tenant", "blue", "--offline")).out.strip()
+    assert (await hfgateway(store, "revoke", other.split("_")[1], "--offline")).code == 0
 
     async with GatewayProcess(tmp_path, "http://127.0.0.1:9", auth="keys") as gateway:
         for key, answer in ((secret, None), (other, grpc.StatusCode.UNAUTHENTICATED)):
@@ -121,7 +136,7 @@ async def test_a_refused_keys_command_prints_an_error_without_traceback(
     running: Running, tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     for store in (running.store_path, tmp_path / "other.db"):
-        refused = await hfgateway(store, *arguments)
+        refused = await hfgateway(store, *arguments, "--offline")
         assert (refused.code, refused.out) == (code, "")
         assert said in refused.err
         assert "Traceback" not in refused.err

@@ -20,7 +20,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.app import Gateway
-from gateway.config import SettingError, read_settings, settings_table
+from gateway.cli import exits
+from gateway.config import SettingError, default_store, read_settings, settings_table
 from gateway.higgsfield.credentials import read_credentials
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store.sqlite import SqliteStore
@@ -415,6 +416,28 @@ async def test_the_start_line_shows_the_path_of_the_store(tmp_path: Path) -> Non
     assert line is not None, ended
     assert line[1] == str(tmp_path / "relative.db")
     assert (tmp_path / "relative.db").exists()
+
+
+async def test_the_default_store_is_the_same_in_every_folder(tmp_path: Path) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    given = environment(tmp_path, {"HFGATEWAY_STORE_URL": "", "XDG_DATA_HOME": str(data), "HOME": str(tmp_path)})
+    store = default_store(given)
+    assert store.is_absolute()
+    for folder in (tmp_path, elsewhere):
+        ended = await run("serve", environment=given, folder=folder)
+        assert ended.out.endswith(f", store {store}\n")
+    assert store.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_store_of_the_former_default_is_not_left_behind(tmp_path: Path) -> None:
+    """A new store would not know its idempotency keys: callers that repeat a submission would pay twice."""
+    (tmp_path / "hfgateway.db").touch()
+    given = environment(tmp_path, {"HFGATEWAY_STORE_URL": "", "XDG_DATA_HOME": str(tmp_path / "data")})
+    ended = await run("serve", environment=given, folder=tmp_path)
+    assert ended.code == exits.USAGE
+    assert ended.err.startswith("hfgateway: HFGATEWAY_STORE_URL: is not set")
+    assert "sqlite:///hfgateway.db" in ended.err
 
 
 def test_the_start_imports_no_module_that_it_does_not_need() -> None:

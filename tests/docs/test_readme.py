@@ -50,7 +50,8 @@ class Stage:
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("HF_", "HFGATEWAY_"))}
         kept = {n: v for n, v in kept.items() if not n.lower().endswith("_proxy")}
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
-        return kept | {"PATH": path, "HFGATEWAY_GRPC_ADDRESS": self.gateway.address}
+        own = {"HFGATEWAY_GRPC_ADDRESS": self.gateway.address, "HFGATEWAY_STORE_URL": "sqlite:///hfgateway.db"}
+        return kept | {"PATH": path} | own
 
     def addressed(self, text: str) -> str:
         """Return the text with the addresses of this stage."""
