@@ -13,7 +13,7 @@ import click
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo
-from gateway.cli.progress import print_json
+from gateway.cli.progress import print_json, whole_numbers
 from gateway.cli.tables import print_rows
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _check(client: Client, *, as_json: bool) -> int:
         if known is None:
             rows.append((name, "new", ""))
             continue
-        schema = _whole_numbers(MessageToDict(one.parameters_schema)) if one.HasField("parameters_schema") else None
+        schema = whole_numbers(MessageToDict(one.parameters_schema)) if one.HasField("parameters_schema") else None
         details = differences.differences(
             known.model, Known(name, KnownKind(one.output_kind), tuple(one.tasks), schema)
         )
@@ -200,7 +200,7 @@ def _check(client: Client, *, as_json: bool) -> int:
     rows.sort()
     if as_json:
         for name, difference, text in rows:
-            echo(json.dumps({"id": name, "difference": difference, "details": text}, ensure_ascii=False))
+            echo(json.dumps({"id": name, "difference": difference, "details": text}))
     else:
         print_rows(("ID", "DIFFERENCE", "DETAILS"), rows)
     return exits.ENDED_OTHERWISE if rows else exits.COMPLETED
@@ -237,14 +237,14 @@ def _parameters(schema: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     properties = schema.get("properties") or {}
     required = schema.get("required") or ()
     for name, one in sorted(properties.items(), key=lambda item: (item[0] not in required, item[0])):
-        default = json.dumps(_whole(one["default"]), ensure_ascii=False) if "default" in one else ""
+        default = json.dumps(whole_numbers(one["default"]), ensure_ascii=False) if "default" in one else ""
         yield name, "required" if name in required else "", _values(one), default, str(one.get("description", ""))
 
 
 def _values(schema: Mapping[str, Any]) -> str:
     """Return the allowed values of a schema as a short text."""
     if "enum" in schema:
-        return " ".join(str(_whole(value)) for value in schema["enum"])
+        return " ".join(str(whole_numbers(value)) for value in schema["enum"])
     kinds = schema.get("type", "")
     named = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
     if schema.get("format"):
@@ -255,18 +255,4 @@ def _values(schema: Mapping[str, Any]) -> str:
     most = schema.get("maximum", schema.get("maxLength", schema.get("maxItems")))
     if least is None and most is None:
         return named
-    return f"{named} {'' if least is None else _whole(least)}..{'' if most is None else _whole(most)}"
-
-
-def _whole_numbers(value: Any) -> Any:
-    """Return a schema whose whole floats are integers."""
-    if isinstance(value, dict):
-        return {name: _whole_numbers(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_whole_numbers(one) for one in value]
-    return _whole(value)
-
-
-def _whole(value: Any) -> Any:
-    """Return whole floats as integers, because a Struct holds only floats."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return f"{named} {'' if least is None else whole_numbers(least)}..{'' if most is None else whole_numbers(most)}"

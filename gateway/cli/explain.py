@@ -8,6 +8,7 @@ import click
 
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo
+from gateway.cli.progress import print_json
 
 if TYPE_CHECKING:
     from hfgateway.v1.generation_service_pb2 import GenerationEvent
@@ -23,9 +24,7 @@ def explain(connection: Connection, generation_id: str, as_json: bool) -> None:
         history = client.explain(generation_id)
     for event in history.events:
         if as_json:
-            from google.protobuf.json_format import MessageToJson
-
-            echo(MessageToJson(event, indent=None, preserving_proto_field_name=True))
+            print_json(event)
         else:
             echo(_line(event))
 

@@ -39,8 +39,10 @@ def follow(client: Client, generation: Generation, show: Show, timeout: float | 
     show(generation)
     if generation.done:
         return generation
+    # A new forecast belongs to a revision that was yielded, so a picture begins with the present one.
+    revision = max(generation.revision - 1, 0) if show.forecast_interval else generation.revision
     try:
-        for change in client.watch(generation.id, generation.revision, timeout=timeout):
+        for change in client.watch(generation.id, revision, forecast_interval=show.forecast_interval, timeout=timeout):
             generation = change
             show(generation)
     except DeadlineExceeded:

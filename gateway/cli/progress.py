@@ -6,60 +6,113 @@ works.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.cli.output import echo, plain
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
     from rich.console import RenderableType
+    from rich.text import Text
 
     from hfgateway_client import Generation
 
-Show = Callable[["Generation"], None]
+FORECASTS_EVERY = 2.0
+"""Seconds without a change after which a newer forecast is drawn."""
+
+
+class Show(Protocol):
+    """Shows a generation. Call it after each change, and after each new forecast if it has an interval for them."""
+
+    forecast_interval: float | None
+
+    def __call__(self, generation: Generation) -> None:
+        """Show the generation."""
 
 
 @contextmanager
 def showing(*, as_json: bool) -> Iterator[Show]:
-    """Yield a function to call with the generation after each change."""
+    """Yield what shows a generation: live on a terminal, as a line for each change, or as JSON."""
     if as_json:
-        yield print_json
+        yield JsonLines()
         return
     from rich.console import Console
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Lines().show
+        yield Lines()
         return
     from rich.live import Live
 
     picture = Picture()
     # A thread of rich's redraws it, so that the elapsed time is updated.
     with Live(console=console, get_renderable=picture.draw, refresh_per_second=8, transient=False):
-        yield picture.show
+        yield picture
 
 
 def print_json(message: Message) -> None:
-    """Print a message as one line of proto3 JSON to standard output."""
-    from google.protobuf.json_format import MessageToJson
+    """Print a message as one line of proto3 JSON, in ASCII, to standard output: the JSON of all commands."""
+    from google.protobuf.json_format import MessageToDict
 
-    echo(MessageToJson(message, indent=None))
+    echo(json.dumps(whole_numbers(MessageToDict(message))))
+
+
+def whole_numbers(value: Any) -> Any:
+    """Return JSON whose whole floats are integers, because a Struct holds only floats."""
+    if isinstance(value, dict):
+        return {name: whole_numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def forecast_of(generation: Generation) -> str:
+    """Return the place in the queue, the progress and the time left, as far as they are known."""
+    if not generation.HasField("forecast"):
+        return ""
+    forecast = generation.forecast
+    parts = []
+    if forecast.queue_position:
+        parts.append(f"place {forecast.queue_position} in the queue")
+    elif forecast.progress:
+        parts.append(f"{forecast.progress:.0%}")
+    if forecast.overdue:
+        parts.append("takes longer than expected")
+    elif forecast.HasField("remaining"):
+        seconds = forecast.remaining.ToTimedelta().total_seconds()
+        left = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+        parts.append(f"about {left} left")
+    return ", ".join(parts)
+
+
+class JsonLines:
+    """Prints a line of JSON for each change."""
+
+    forecast_interval: float | None = None
+
+    def __call__(self, generation: Generation) -> None:
+        print_json(generation)
 
 
 class Lines:
     """Prints a line for each change, and one for each new output."""
 
+    forecast_interval: float | None = None
+
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._shown: set[str] = set()
 
-    def show(self, generation: Generation) -> None:
+    def __call__(self, generation: Generation) -> None:
         from hfgateway_client import state_name
 
         line = f"{state_name(generation)}  {generation.id}"
+        if forecast := forecast_of(generation):
+            line += f"  {forecast}"
         if generation.HasField("delay"):
             line += f"  waits: {generation.delay.message}"
         self._say(line)
@@ -75,16 +128,18 @@ class Lines:
 
 
 class Picture:
-    """Draws state, elapsed time and outputs in place."""
+    """Draws state, elapsed time, forecast and outputs in place. A line that does not fit is cut off."""
+
+    forecast_interval: float | None = FORECASTS_EVERY
 
     def __init__(self) -> None:
         from rich.spinner import Spinner
 
         self._began = time.monotonic()
-        self._spinner = Spinner("dots")
+        self._frames = Spinner("dots").frames
         self._generation: Generation | None = None
 
-    def show(self, generation: Generation) -> None:
+    def __call__(self, generation: Generation) -> None:
         self._generation = generation
 
     def draw(self) -> RenderableType:
@@ -93,20 +148,29 @@ class Picture:
 
         from hfgateway_client import state_name
 
-        elapsed = f" {time.monotonic() - self._began:5.1f}s "
+        elapsed = time.monotonic() - self._began
         generation = self._generation
+        frame = (
+            " " if generation is not None and generation.done else self._frames[int(elapsed * 8) % len(self._frames)]
+        )
+        headline = Text(f"{frame}{elapsed:7.1f}s  ", no_wrap=True, overflow="ellipsis")
         if generation is None:
-            self._spinner.update(text=Text(f"{elapsed} submitting"))
-            return self._spinner
-        headline = Text(elapsed).append(state_name(generation), "bold").append(f"  {generation.id}", "dim")
-        if generation.HasField("delay"):
-            headline.append(f"  waits: {plain(generation.delay.message)}", "yellow")
-        self._spinner.update(text=headline)
+            return headline.append("submitting")
+        headline.append(state_name(generation), "bold").append(f"  {generation.id}", "dim")
+        lines = [headline]
         if generation.done:
             return headline  # the outputs follow as the result, on standard output
-        outputs = [
-            Text(f"  {number}  ").append(plain(output.url), f"link {plain(output.url)}")
-            for number, output in enumerate(generation.outputs, 1)
-            if output.url
-        ]
-        return Group(self._spinner, *outputs)
+        if forecast := forecast_of(generation):
+            lines.append(_line(forecast))
+        if generation.HasField("delay"):
+            lines.append(_line(f"waits: {generation.delay.message}", "yellow"))
+        for number, output in enumerate(generation.outputs, 1):
+            if output.url:
+                lines.append(_line(f"output {number}  {output.url}", f"link {plain(output.url)}"))
+        return Group(*lines)
+
+
+def _line(text: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(f"  {plain(text)}", style, no_wrap=True, overflow="ellipsis")

@@ -12,7 +12,7 @@ from gateway.cli.inputs import input_options, read_labels
 from gateway.cli.outcome import warn
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import print_json
-from gateway.cli.tables import describe, print_table
+from gateway.cli.tables import describe, print_generations
 from gateway.cli.upload import upload_first
 
 if TYPE_CHECKING:
@@ -74,10 +74,12 @@ def list_generations(
 ) -> None:
     """List the generations that match all options, newest first."""
     with connection.client() as client:
-        found = client.list(states=states, labels=labels, model_ids=model_ids, page_size=min(limit, 500))
+        found = client.list(
+            states=states, labels=labels, model_ids=model_ids, page_size=min(limit, 500), include_input=True
+        )
         generations = list(islice(found, limit))
     if not as_json:
-        print_table(generations)
+        print_generations(generations)
         return
     for generation in generations:
         print_json(generation)

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.cli.output import echo_cells, plain
+from gateway.cli.progress import forecast_of
 
 if TYPE_CHECKING:
     from hfgateway_client import Generation, SoulCharacter
-
-HEADINGS = ("ID", "STATE", "MODEL", "CREATED", "OUTPUTS", "LABELS")
 
 
 def describe(generation: Generation) -> Iterator[tuple[str, str]]:
@@ -22,10 +21,12 @@ def describe(generation: Generation) -> Iterator[tuple[str, str]]:
         ("id", generation.id),
         ("state", state_name(generation)),
         ("model", generation.model_id),
+        ("prompt", prompt_of(generation)),
         ("created", created(generation)),
         ("key", generation.idempotency_key),
         ("labels", _labels(generation)),
         ("cost", f"{generation.estimated_cost.credits} credits" if generation.estimated_cost.credits else ""),
+        ("forecast", forecast_of(generation)),
         ("waits for", generation.delay.message),
         ("failure", generation.failure.message),
         *[
@@ -41,8 +42,37 @@ def describe(generation: Generation) -> Iterator[tuple[str, str]]:
     return ((name, value) for name, value in lines if value)
 
 
-def print_table(generations: Sequence[Generation]) -> None:
-    print_rows(HEADINGS, [_row(generation) for generation in generations])
+def print_generations(generations: Sequence[Generation]) -> None:
+    """Print a table of generations.
+
+    On a terminal each one has two lines, so that its id, state and time are whole at 80 columns, and a prompt has room.
+    Otherwise the columns are those of `_row`, separated by tabs.
+    """
+    if not sys.stdout.isatty():
+        for generation in generations:
+            echo_cells(list(_row(generation)))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for generation in generations:
+        name, state, model_id, time, outputs, labels, prompt = map(plain, _row(generation))
+        console.print(Text(f"{name}  {state:<11}  {time}  {outputs}"), no_wrap=True, overflow="ellipsis")
+        details = "  ".join(part for part in (model_id, prompt, labels) if part)
+        console.print(Text(f"  {details}", "dim"), no_wrap=True, overflow="ellipsis")
+
+
+def prompt_of(generation: Generation) -> str:
+    """Return the prompt of a generation's input; empty if it has none or was not requested."""
+    kind = generation.input.WhichOneof("kind")
+    if kind is None:
+        return ""
+    given = getattr(generation.input, kind)
+    if kind == "model":
+        value = given.parameters.fields.get("prompt")
+        return "" if value is None else str(value.string_value)
+    return str(getattr(given, "prompt", ""))
 
 
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -64,6 +94,7 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _row(generation: Generation) -> tuple[str, ...]:
+    """Return the columns of `hfgateway list`. Add new ones at the end, because scripts cut them by number."""
     from hfgateway_client import state_name
 
     finished = sum(1 for output in generation.outputs if output.url)
@@ -74,6 +105,7 @@ def _row(generation: Generation) -> tuple[str, ...]:
         created(generation),
         f"{finished}/{len(generation.outputs)}" if generation.outputs else "",
         _labels(generation),
+        prompt_of(generation),
     )
 
 

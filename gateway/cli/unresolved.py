@@ -7,6 +7,7 @@ import sys
 import click
 
 from gateway.cli import exits
+from gateway.cli.progress import print_json
 
 
 @click.group()
@@ -15,12 +16,17 @@ def unresolved() -> None:
 
 
 @unresolved.command(name="list")
-def list_unresolved() -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+def list_unresolved(as_json: bool) -> int:
     """Print a line per entry: kind, tenant, idempotency key, time, and the name or session."""
     from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     answer = ask(_gateway(), lambda admin: admin.ListUnresolved(pb.ListUnresolvedRequest(), timeout=PATIENCE))
+    if as_json:
+        for entry in (*answer.characters, *answer.messages):
+            print_json(entry)
+        return 0
     for one in answer.characters:
         print("character", one.tenant, one.idempotency_key, one.send_time.ToJsonString(), one.name, sep="\t")
     for message in answer.messages:

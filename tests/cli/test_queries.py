@@ -4,7 +4,9 @@ import asyncio
 import json
 import os
 import pty
+import re
 import sys
+import termios
 from pathlib import Path
 
 import grpc
@@ -19,11 +21,14 @@ from tests.support.imports import imported
 
 FOUND = pb.ListGenerationsResponse(
     generations=[
-        generation("QUEUED", 1, "g2", model_id="a/b", labels={"order": "8"}, create_time={"seconds": 1_700_000_000}),
+        generation(
+            "QUEUED", 1, "g2", model_id="a/b", labels={"order": "8"}, create_time={"seconds": 1_700_000_000},
+            input={"model": {"model_id": "a/b", "parameters": {"prompt": "a fox", "duration": 5}}},
+        ),
         generation("COMPLETED", 4, "g1", outputs=[{"url": "https://cdn.test/1"}, {}]),
     ],
     next_page_token="more",
-)
+)  # fmt: skip
 
 
 async def test_list_prints_tab_separated_columns(gateway: ScriptedGateway, hfgateway: Command) -> None:
@@ -33,8 +38,8 @@ async def test_list_prints_tab_separated_columns(gateway: ScriptedGateway, hfgat
 
     assert ended.code == 0
     assert [line.split("\t") for line in ended.out.splitlines()] == [
-        ["g2", "QUEUED", "a/b", "2023-11-14 22:13:20Z", "", "order=8"],
-        ["g1", "COMPLETED", "", "", "1/2", ""],
+        ["g2", "QUEUED", "a/b", "2023-11-14 22:13:20Z", "", "order=8", "a fox"],
+        ["g1", "COMPLETED", "", "", "1/2", "", ""],
     ]
     (request,) = gateway.requests["ListGenerations"]
     assert (len(request.filter.states), request.filter.model_ids, request.page_size) == (2, ["a/b"], 2)
@@ -45,7 +50,10 @@ async def test_list_prints_json_lines(gateway: ScriptedGateway, hfgateway: Comma
 
     ended = await hfgateway("list", "--json", "--limit", "1")
 
-    assert [json.loads(line)["id"] for line in ended.out.splitlines()] == ["g2"]
+    (line,) = ended.out.splitlines()
+    assert (json.loads(line)["id"], json.loads(line)["modelId"]) == ("g2", "a/b")
+    assert '"duration": 5}' in line
+    assert gateway.requests["ListGenerations"][0].include_input
 
 
 async def test_get_shows_the_archived_copies(gateway: ScriptedGateway, hfgateway: Command) -> None:
@@ -150,36 +158,91 @@ def test_every_command_is_in_the_list() -> None:
     assert all(f"  {name} " in output for name in COMMANDS)
 
 
-async def test_a_terminal_shows_live_progress_and_tables(gateway: ScriptedGateway, hfgateway: Command) -> None:
-    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=generation("PENDING", 1)))
-    gateway.on("WatchGeneration", [change("COMPLETED", 2, outputs=[{"url": "https://cdn.test/[b].png"}])])
-    gateway.on("ListGenerations", FOUND)
-
-    shown = await on_terminal(hfgateway, "generate", "x")
-    assert "COMPLETED" in shown
-    assert "https://cdn.test/[b].png" in shown
-    assert "CREATED" in await on_terminal(hfgateway, "list", "--limit", "1")
+ID = "019ab1f2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 
 
-async def on_terminal(hfgateway: Command, *arguments: str) -> str:
-    """Return the output of the command on a terminal of 100 columns."""
+async def test_a_terminal_of_80_columns_shows_whole_ids_states_and_prompts(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    prompts = [f"a lighthouse at dusk, painted by number {number}" for number in range(5)]
+    found = [
+        generation(
+            "IN_PROGRESS", 3, ID, model_id="higgsfield-ai/soul/standard",
+            input={"soul": {"prompt": prompt + " x" * 99}},
+            create_time={"seconds": 1_700_000_000}, outputs=[{"url": "https://cdn.test/1"}] * 4, labels={"order": "7"},
+        )
+        for prompt in prompts
+    ]  # fmt: skip
+    gateway.on("ListGenerations", pb.ListGenerationsResponse(generations=found))
+
+    lines = (await on_terminal(hfgateway, "list")).splitlines()
+
+    assert len(lines) == 2 * len(prompts)
+    assert all(len(line) <= 80 for line in lines)
+    assert set(lines[::2]) == {f"{ID}  IN_PROGRESS  2023-11-14 22:13:20Z  4/4"}
+    for prompt, line in zip(prompts, lines[1::2], strict=True):
+        assert line.startswith("  higgsfield-ai/soul/standard  ")
+        assert prompt in line
+
+
+async def test_a_terminal_of_80_columns_shows_queue_place_progress_and_time_left(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    queued = generation("PENDING", 1, ID, forecast={"queue_position": 3}, delay={"message": "Higgsfield is full " * 9})
+    drawn = asyncio.Event()
+
+    async def await_the_picture(_request: object) -> None:
+        await drawn.wait()
+
+    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=queued))
+    gateway.on(
+        "WatchGeneration",
+        [
+            change("IN_PROGRESS", 2, ID),
+            pb.WatchGenerationResponse(forecast={"progress": 0.45, "remaining": {"seconds": 21}}),
+            await_the_picture,
+            change("COMPLETED", 3, ID, outputs=[{"url": "https://cdn.test/[b].png?" + "x" * 100}]),
+        ],
+    )
+
+    shown = await on_terminal(hfgateway, "generate", "x", until=("45%, about 21 s left", drawn))
+
+    (request,) = gateway.requests["WatchGeneration"]
+    assert (request.after_revision, request.HasField("forecast_interval")) == (0, True)
+    *pictures, link = shown.splitlines()
+    assert link == "https://cdn.test/[b].png?" + "x" * 100
+    assert all(len(line) <= 80 for line in pictures)
+    assert f"COMPLETED  {ID}" in pictures[-1]
+
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x1b]*\x1b\\\\")
+
+
+async def on_terminal(hfgateway: Command, *arguments: str, until: tuple[str, asyncio.Event] | None = None) -> str:
+    """Return the output of the command on a terminal of 80 columns, without its control sequences.
+
+    The event of `until` is set when its text is shown.
+    """
     ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, 80))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "gateway", *arguments),
         stdin=its,
         stdout=its,
         stderr=its,
-        env=hfgateway.environment | {"TERM": "xterm-256color", "COLUMNS": "100"},
+        env=hfgateway.environment | {"TERM": "xterm-256color"},
     )
     os.close(its)
     shown = b""
     try:
-        while chunk := await asyncio.to_thread(os.read, ours, 65536):
+        while chunk := await asyncio.wait_for(asyncio.to_thread(os.read, ours, 65536), 60):
             shown += chunk
+            if until is not None and until[0] in shown.decode(errors="replace"):
+                until[1].set()
     except OSError:  # Linux reports EIO when the other end is closed
         pass
     finally:
         os.close(ours)
     assert await process.wait() == 0
-    return shown.decode()
+    return ANSI.sub("", shown.decode()).replace("\r\n", "\n")

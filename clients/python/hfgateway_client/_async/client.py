@@ -325,6 +325,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         after_revision: int = 0,
         *,
         include_input: bool = False,
+        forecast_interval: float | None = None,
         timeout: float | None = None,
     ) -> AsyncGenerator[Generation, None]:
         """Iterate over the changes of a generation, exactly once and in order, until it has ended.
@@ -335,6 +336,8 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             generation_id: The id of the generation.
             after_revision: The last revision that you have seen. Default: 0, which yields all changes.
             include_input: Whether to return the input.
+            forecast_interval: How many seconds must pass without a change before the generation is yielded again, at
+                the same revision and with a newer forecast. At least 1. Default: it is yielded once per revision.
             timeout: The timeout of the whole watch in seconds. Default: no limit.
 
         Yields:
@@ -352,6 +355,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             generation_id,
             after_revision=after_revision,
             include_input=include_input,
+            forecast_interval=requests.duration(forecast_interval),
             timeout=timeout,
         )
 

@@ -44,21 +44,39 @@ def wait(calls: Calls, generation_id: str, *, timeout: float | None) -> Generati
 
 
 def watch(
-    calls: Calls, generation_id: str, *, after_revision: int, include_input: bool, timeout: float | None
+    calls: Calls,
+    generation_id: str,
+    *,
+    after_revision: int,
+    include_input: bool,
+    forecast_interval: Duration | None,
+    timeout: float | None,
 ) -> Generator[Generation, None, None]:
-    """Yield every change after ``after_revision``, exactly once and in order, until the generation has ended."""
-    revision = after_revision
+    """Yield every change after ``after_revision``, exactly once and in order, until the generation has ended.
+
+    With ``forecast_interval``, the last change is yielded again with each newer forecast.
+    """
+    revision, last = after_revision, None
 
     def request() -> WatchGenerationRequest:
-        return WatchGenerationRequest(id=generation_id, after_revision=revision, include_input=include_input)
+        return WatchGenerationRequest(
+            id=generation_id,
+            after_revision=revision,
+            include_input=include_input,
+            forecast_interval=forecast_interval,
+        )
 
     # If the gateway ends the stream with OK, there is no change after the known revision.
     with closing(calls.resumed(calls.generations.WatchGeneration, request, timeout=timeout)) as messages:
         for message in messages:
             generation = message.generation
-            if not message.HasField("generation") or generation.revision <= revision:
+            if forecast_interval is not None and message.HasField("forecast") and last is not None:
+                generation = Generation()
+                generation.CopyFrom(last)
+                generation.forecast.CopyFrom(message.forecast)
+            elif not message.HasField("generation") or generation.revision <= revision:
                 continue
-            revision = generation.revision
+            revision, last = generation.revision, generation
             yield generation
             if generation.done:
                 return
