@@ -3,6 +3,9 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+SHORTEST_SECRET = 8
 
 
 class CredentialsError(ValueError):
@@ -28,18 +31,25 @@ class Credentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The strings that must not appear in any output."""
-        return (f"{self.key_id}:{self.secret}", self.secret)
+        """The strings that must not appear in any output.
+
+        A secret as short as that of the sandbox counts only with its key id: it could be an ordinary word of a text.
+        """
+        both = f"{self.key_id}:{self.secret}"
+        return (both,) if len(self.secret) < SHORTEST_SECRET else (both, self.secret)
 
 
 def read_credentials(environment: Mapping[str, str]) -> Credentials:
-    """Read the credentials from `HF_KEY`, `HF_CREDENTIALS`, or `HF_API_KEY` and `HF_API_SECRET`.
+    """Read the credentials from `HF_KEY`, the file that `HF_KEY_FILE` names, `HF_CREDENTIALS`, or `HF_API_KEY` and
+    `HF_API_SECRET`.
 
     Raises CredentialsError if there are none, if they are malformed, or if two forms differ.
     """
     found: dict[str, Credentials] = {}
-    for name in ("HF_KEY", "HF_CREDENTIALS"):
+    for name in ("HF_KEY", "HF_KEY_FILE", "HF_CREDENTIALS"):
         text = environment.get(name, "").strip()
+        if text and name == "HF_KEY_FILE":
+            text = _content(text)
         if text:
             key_id, colon, secret = text.partition(":")
             if not (key_id and colon and secret):
@@ -62,3 +72,15 @@ def read_credentials(environment: Mapping[str, str]) -> Credentials:
         if not credentials.header.isascii() or not credentials.header.isprintable():
             raise CredentialsError(f"{name}: must be visible ASCII characters")
     return next(iter(found.values()))
+
+
+def _content(file: str) -> str:
+    """Return the content of the file of HF_KEY_FILE. Raises CredentialsError, also if it is empty."""
+    try:
+        text = Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not text"
+        raise CredentialsError(f"HF_KEY_FILE: cannot be read ({why})") from None
+    if not text:
+        raise CredentialsError("HF_KEY_FILE: the file is empty")
+    return text

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials, CredentialsError, read_credentials
+from gateway.higgsfield.redact import redacted
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 
@@ -274,6 +276,9 @@ def test_all_forms_of_credentials_are_read(environment: dict[str, str]) -> None:
         ({}, ["HF_KEY"]),
         ({"HF_KEY": "no-colon-hush"}, ["HF_KEY"]),
         ({"HF_KEY": ":hush"}, ["HF_KEY"]),
+        ({"HF_KEY_FILE": "/no/such/file"}, ["HF_KEY_FILE: cannot be read"]),
+        ({"HF_KEY_FILE": "/dev/null"}, ["HF_KEY_FILE: the file is empty"]),
+        ({"HF_KEY": "id:hush", "HF_KEY_FILE": __file__}, ["HF_KEY"]),
         ({"HF_API_KEY": "id"}, ["HF_API_KEY"]),
         ({"HF_API_SECRET": "hush"}, ["HF_API_SECRET"]),
         ({"HF_KEY": "id:hush", "HF_CREDENTIALS": "id:other"}, ["HF_KEY", "HF_CREDENTIALS"]),
@@ -285,6 +290,19 @@ def test_invalid_credentials_are_named_but_not_shown(environment: dict[str, str]
         read_credentials(environment)
     assert all(name in str(wrong.value) for name in named)
     assert "hush" not in str(wrong.value)
+
+
+def test_credentials_are_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("id:secret\n")
+    assert read_credentials({"HF_KEY_FILE": str(file)}) == Credentials("id", "secret")
+
+
+async def test_the_word_sandbox_stays_in_errors_of_the_sandbox() -> None:
+    """Its documented secret is an ordinary word."""
+    async with higgsfield(image_seconds=0.0) as (_, client):
+        assert redacted("the sandbox was asked to fail", client.secrets) == "the sandbox was asked to fail"
+        assert "sandbox:sandbox" not in redacted("Key sandbox:sandbox", client.secrets)
 
 
 @pytest.mark.parametrize("call", ["submission", "message to an agent", "character"])
