@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,8 +75,41 @@ class Connection:
         from hfgateway_client.errors import Unavailable
 
         if isinstance(error, Unavailable) and not error.reason:
-            return f"no gateway answers at {self.address}: {error.message}"
+            return f"no gateway answers at {self.address}: {self._cause() or error.message}"
         return str(error)
+
+    def _cause(self) -> str:
+        """Connect once without gRPC, and return why no gateway answers; empty if that does not show it."""
+        try:
+            parts = urlsplit(f"//{self.address}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host or not port:
+            return "the address must be HOST:PORT"
+        wanted = self.tls or self.tls_ca is not None
+        try:
+            found = speaks_tls(host, port, _PATIENCE)
+        except OSError as error:
+            return error.strerror or str(error)
+        if found and not wanted:
+            return "it speaks TLS: use --tls, or --tls-ca FILE for an authority that is not public"
+        if wanted and not found:
+            return "it does not speak TLS: leave out --tls and --tls-ca"
+        return ""
+
+
+def speaks_tls(host: str, port: int, timeout: float) -> bool:
+    """Return whether a server completes a TLS handshake, with any certificate. Raises OSError without a connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with socket.create_connection((host, port), timeout=timeout) as connection:
+        try:
+            context.wrap_socket(connection).close()
+        except OSError:
+            return False
+    return True
 
 
 def client_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ costs nothing: the kind of refusal shows whether the address and the credentials
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -290,12 +291,20 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
             if await answers(address, settings):
                 findings.append(Finding(about, OK, f"{address} is served by a running gateway"))
             else:
-                findings.append(
-                    Finding(about, PROBLEM, str(error), "stop the other program, or choose another address")
-                )
+                findings.append(Finding(about, PROBLEM, str(error), await _advice(address, settings)))
         else:
             findings.append(Finding(about, OK, f"{address} is free"))
     return findings
+
+
+async def _advice(address: Address, settings: Settings) -> str:
+    """Return what to do about an address that a program uses which is no gateway with these settings."""
+    from gateway.cli.connection import speaks_tls
+
+    with contextlib.suppress(OSError):
+        if settings.tls_cert is None and await asyncio.to_thread(speaks_tls, address.host, address.port, PATIENCE):
+            return "it speaks TLS: if it is the gateway, run doctor with its settings, else choose another address"
+    return "stop the other program, or choose another address"
 
 
 async def _answers_grpc(address: Address, settings: Settings) -> bool:

@@ -209,3 +209,5 @@ async def test_a_running_gateway_with_tls_is_recognised_by_its_certificate(docto
             tls = {"HFGATEWAY_TLS_CERT": str(shown.cert), "HFGATEWAY_TLS_KEY": str(shown.key)}
             found = await doctor(given | tls)
             assert [found[about][0][0] for about in ("grpc", "http")] == [status, status]
+        ended = await run("doctor", environment=environment(tmp_path, given))
+        assert ended.out.count("it speaks TLS: if it is the gateway, run doctor with its settings") == 2
