@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import click
@@ -48,8 +49,19 @@ COMMANDS = {
     "styles": Entry("gateway.cli.catalog:styles", "List the styles of Soul."),
     "presets": Entry("gateway.cli.catalog:presets", "List the presets of a model."),
     "agents": Entry("gateway.cli.agents:agents", "Talk to Higgsfield's agents."),
+    "completion": Entry(
+        "gateway.cli.completion:completion", "Print the script that completes commands and options in a shell."
+    ),
     "characters": Entry("gateway.cli.characters:characters", "Train, list and delete characters (Soul IDs)."),
 }
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """Return a question that names what a mistyped text may stand for; empty if nothing is close to it."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(text, list(known))
+    return f"Did you mean {' or '.join(near)}?" if near else ""
 
 
 class LazyGroup(click.Group):
@@ -66,6 +78,15 @@ class LazyGroup(click.Group):
         module, attribute = entry.target.split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], COMMANDS)
+            raise click.UsageError(f"No such command '{args[0]}'. {hint}", ctx) if hint else error from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

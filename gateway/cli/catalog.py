@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import did_you_mean, exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo
 from gateway.cli.progress import print_json, whole_numbers
@@ -62,7 +62,7 @@ def models(
         if check:
             return _check(client, as_json=as_json)
         if model_id is not None:
-            found = [client.get_model(model_id)]
+            found = [_model(client, model_id)]
         else:
             found = list(islice(client.list_models(query, output_kind=output, include_gone=gone), limit))
     if as_json:
@@ -121,6 +121,22 @@ def presets(*, connection: Connection, model_id: str, query: str, limit: int | N
         _print_json(found)
     else:
         print_rows(("ID", "NAME"), [(one.id, one.name) for one in found])
+
+
+def like(client: Client, model_id: str) -> str:
+    """Return a question that names the listed models that a mistyped id may stand for; empty without one."""
+    return did_you_mean(model_id, [one.id for one in client.list_models()])
+
+
+def _model(client: Client, model_id: str) -> Model:
+    from hfgateway_client.errors import ModelUnknown
+
+    try:
+        return client.get_model(model_id)
+    except ModelUnknown:
+        if hint := like(client, model_id):
+            echo(hint, err=True)
+        raise
 
 
 def _print_json(messages: Iterable[Any]) -> None:

@@ -43,12 +43,14 @@ def generate(
     was generated; 6 still running after --timeout; 7 completed, but an output is not saved; 8 Higgsfield does not
     answer; 130 Ctrl-C (which cancels nothing).
     """
+    from gateway.cli.catalog import like
     from gateway.cli.progress import showing
+    from hfgateway.v1.error_pb2 import ErrorReason
     from hfgateway_client import new_idempotency_key
 
     check_folder(save)
     key = new_idempotency_key() if key is None else key
-    advice = "Nothing was submitted."
+    advice, hint = "Nothing was submitted.", ""
     again = (
         "The generation may have been submitted. To find out without being charged twice, repeat this command with "
         f"--key {key}"
@@ -68,6 +70,8 @@ def generate(
                 for warning in submission.warnings:
                     warn(warning)
                 generation = follow(client, submission.generation, show, timeout)
+            if generation.failure.reason == ErrorReason.ERROR_REASON_MODEL_UNKNOWN:
+                hint = like(client, generation.model_id)
             if submission.replayed:
                 echo("The key was used before: nothing new was started.", err=True)
     except KeyboardInterrupt:
@@ -78,4 +82,7 @@ def generate(
         if end.exit_code in (exits.AWAY, exits.UNRESOLVED, exits.UPSTREAM_AWAY):
             echo(advice, err=True)
         raise
-    return conclude(generation, connection=connection, save=save, as_json=as_json)
+    code = conclude(generation, connection=connection, save=save, as_json=as_json)
+    if hint:
+        echo(hint, err=True)
+    return code

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli import did_you_mean
+
 if TYPE_CHECKING:
     from hfgateway_client import AnyInput
+
+
+SOUL_NAMES = {"custom_reference_id": "character_id", "custom_reference_strength": "character_strength"}
+"""Higgsfield's names of parameters of Soul, as `hfgateway models --show` prints them, and those of `soul()`."""
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,6 +144,8 @@ def _split(value: str, form: str) -> tuple[str, str]:
 
 
 def _call(function: Callable[..., AnyInput], *arguments: Any, **parameters: Any) -> AnyInput:
+    if function.__name__ == "soul":
+        parameters = {SOUL_NAMES.get(name, name): value for name, value in parameters.items()}
     signature = inspect.signature(function)
     try:
         signature.bind(*arguments, **parameters)
@@ -145,7 +153,8 @@ def _call(function: Callable[..., AnyInput], *arguments: Any, **parameters: Any)
         known = [name for name, one in signature.parameters.items() if one.kind is inspect.Parameter.KEYWORD_ONLY]
         wrong = sorted(set(parameters) - set(known))
         raise click.UsageError(
-            f"-p {wrong[0]}: {function.__name__} has the parameters {', '.join(known)}, and those with their own option"
+            f"-p {wrong[0]}: {did_you_mean(wrong[0], known)} {function.__name__} has the parameters "
+            f"{', '.join(known)}, and those with their own option".replace("  ", " ")
         ) from None
     try:
         return function(*arguments, **parameters)

@@ -56,6 +56,8 @@ def ask(address: str, call: Callable[[AdminServiceStub], Answer]) -> Answer:
         try:
             return call(AdminServiceStub(channel))
         except grpc.RpcError as error:
-            echo(f"hfgateway: {error.details()}", err=True)
+            # A message names fields of the API; for this command they are options.
+            message = str(error.details()).replace("may_charge_twice", "--may-charge-twice")
+            echo(f"hfgateway: {message}", err=True)
             away = error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
             raise click.exceptions.Exit(exits.AWAY if away else exits.REFUSED) from None

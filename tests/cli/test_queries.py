@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation, make_certificate, refusal
 from gateway.cli import COMMANDS, cli
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.catalog_service_pb2 import ListModelsResponse
 from tests.cli.conftest import Command
 from tests.support.imports import imported
 
@@ -52,7 +53,7 @@ async def test_list_prints_json_lines(gateway: ScriptedGateway, hfgateway: Comma
 
     (line,) = ended.out.splitlines()
     assert (json.loads(line)["id"], json.loads(line)["modelId"]) == ("g2", "a/b")
-    assert '"duration": 5}' in line
+    assert type(json.loads(line)["input"]["model"]["parameters"]["duration"]) is int
     assert gateway.requests["ListGenerations"][0].include_input
 
 
@@ -120,6 +121,54 @@ async def test_tls_trusts_the_named_authority_only(hfgateway: Command, tmp_path:
 
 
 @pytest.mark.parametrize(
+    ("secure", "options", "cause"),
+    [
+        (True, (), "it speaks TLS: use --tls"),
+        (False, ("--tls",), "it does not speak TLS: leave out --tls"),
+        (None, (), "Connection refused"),
+    ],
+)
+async def test_an_unreachable_gateway_is_reported_with_the_cause(
+    hfgateway: Command, tmp_path: Path, secure: bool | None, options: tuple[str, ...], cause: str
+) -> None:
+    other = ScriptedGateway()
+    if secure is None:
+        other.address = "127.0.0.1:1"
+    else:
+        cert, key = make_certificate(tmp_path)
+        await other.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]) if secure else None)
+
+    ended = await hfgateway("get", "g1", "--gateway", other.address, *options)
+
+    await other.stop()
+    assert (ended.code, ended.out) == (4, "")
+    assert ended.err.startswith(f"error: no gateway answers at {other.address}: {cause}")
+
+
+async def test_a_mistyped_model_is_answered_with_models_like_it(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    unknown = generation("FAILED", 2, model_id="kling/v3/pro", failure={"reason": "ERROR_REASON_MODEL_UNKNOWN"})
+    listed = ListModelsResponse(models=[{"id": "kling/v3.0/pro"}, {"id": "higgsfield-ai/soul/standard"}])
+    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=unknown))
+    gateway.on("GetModel", refusal("NOT_FOUND", "MODEL_UNKNOWN", "no such model"))
+    gateway.unscripted["ListModels"] = listed
+
+    for arguments in (("generate", "x", "--model", "kling/v3/pro"), ("models", "--show", "kling/v3/pro")):
+        ended = await hfgateway(*arguments)
+        assert ended.code == 3
+        assert "Did you mean kling/v3.0/pro?" in ended.err.splitlines()
+
+
+async def test_parameters_may_have_the_names_that_a_model_shows(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    """`hfgateway models --show` prints Higgsfield's names."""
+    gateway.on("EstimateGeneration", pb.EstimateGenerationResponse(description="free"))
+
+    await hfgateway("estimate", "x", "-p", "custom_reference_id=c1", "-p", "custom_reference_strength=0.5")
+
+    (request,) = gateway.requests["EstimateGeneration"]
+    assert (request.input.soul.character_id, request.input.soul.character_strength) == ("c1", 0.5)
+
+
+@pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["generate"], "Missing argument 'PROMPT'"),
@@ -127,7 +176,11 @@ async def test_tls_trusts_the_named_authority_only(hfgateway: Command, tmp_path:
         (["generate", "x", "--dop"], "--dop needs --image"),
         (["generate", "x", "--speak", "--image", "https://a.test/1"], "--speak needs --image and --audio"),
         (["generate", "x", "--image", "https://a.test/1", "--image", "https://a.test/2"], "--soul accepts one --image"),
-        (["generate", "x", "-p", "sed=7"], "-p sed: soul has the parameters version"),
+        (["generate", "x", "-p", "sed=7"], "-p sed: Did you mean seed? soul has the parameters version"),
+        (["generate", "x", "-p", "zzz=7"], "-p zzz: soul has the parameters version"),
+        (["lst"], "No such command 'lst'. Did you mean list?"),
+        (["list", "--stat", "x"], "Did you mean '--state'?"),
+        (["zzz"], "No such command 'zzz'."),
         (["generate", "x", "-p", "seed=[]"], "-p: "),
         (["generate", "x", "-p", "version=v9"], "-p: "),
         (["generate", "x", "-p", "seed"], "'seed' is not NAME=JSON"),
