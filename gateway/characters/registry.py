@@ -6,6 +6,7 @@ Creations and removals are up to date, because a store belongs to one process. S
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from gateway.characters.model import Character, CharacterState, Creation, Removal, plain_id, same_name
 from gateway.errors import Violation
@@ -17,6 +18,8 @@ BELIEVED = 15.0
 SHOWN_AFTER = 15.0
 """Seconds after an order during which Higgsfield may answer 404 for its character (upstream.md 6.1)."""
 NO_SUCH = "no such character"
+ID_LENGTHS = range(32, 46)
+"""The lengths of a UUID in any of its forms: 32 digits, up to `urn:uuid:` with hyphens."""
 VERSIONS = {SoulVersion.V1: "Soul 1", SoulVersion.V2: "Soul 2", SoulVersion.CINEMA: "Soul Cinema"}
 
 
@@ -139,11 +142,24 @@ class Registry:
         if isinstance(given, SoulInput):
             named, version = [("input.soul.character_id", given.character_id)], given.version
         elif isinstance(given, ModelInput):
-            named = list(_characters_in(given.parameters, "input.model.parameters"))
+            texts = list(_texts(given.parameters, "input.model.parameters"))
+            if foreign := [at for at, text in texts if self._is_foreign(tenant, text)]:
+                return [Violation(at, NO_SUCH) for at in foreign]
+            named = [(at, text) for at, text in texts if at.endswith(".custom_reference_id")]
         else:
             return []
         reasons = ((at, self._refusal(tenant, plain_id(name) or name, version)) for at, name in named if name)
         return [Violation(at, reason) for at, reason in reasons if reason]
+
+    def _is_foreign(self, tenant: str, text: str) -> bool:
+        """Return whether a text is the id of another tenant's character: endpoints may name it in unknown fields."""
+        if len(text) not in ID_LENGTHS:
+            return False
+        try:
+            owner = self._owner(str(UUID(text)))
+        except ValueError:
+            return False
+        return owner is not None and owner != tenant
 
     def _refusal(self, tenant: str, character_id: str, version: SoulVersion | None) -> str:
         if not self.exists_for(tenant, character_id):
@@ -175,14 +191,13 @@ class Registry:
         return None if creation is None else self._creations[creation].tenant
 
 
-def _characters_in(value: Any, at: str) -> Iterator[tuple[str, str]]:
-    """Yield the path and value of each `custom_reference_id` in parameters, at any depth."""
-    if isinstance(value, Mapping):
+def _texts(value: Any, at: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and value of each text in parameters, at any depth."""
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, Mapping):
         for name, inner in value.items():
-            if name == "custom_reference_id" and isinstance(inner, str):
-                yield f"{at}.{name}", inner
-            else:
-                yield from _characters_in(inner, f"{at}.{name}")
+            yield from _texts(inner, f"{at}.{name}")
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _characters_in(inner, f"{at}[{index}]")
+            yield from _texts(inner, f"{at}[{index}]")

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from gateway.errors import Violation
-from gateway.generations.model import MediaKind, canonical_json
+from gateway.generations.model import Api, MediaKind, canonical_json
 
 MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*){0,5}")
 SIZES = (
@@ -25,7 +25,14 @@ SIZES = (
 SPEAK_SECONDS = (5, 10, 15)
 OTHER_AUDIO = re.compile(r"(?i)\.(aac|aif|aiff|flac|m4a|m4b|mka|mov|mp3|mp4|oga|ogg|opus|weba|webm|wma)$")
 """Endings of URL paths that certainly are no WAV file. Any other path may be one."""
-RESERVED_SEGMENTS = frozenset({"requests", "v1", "files", "models", "estimate"})
+OTHER_PARTS = frozenset(
+    {
+        "requests", "job-sets", "files", "uploads", "models", "presets", "motions", "soul-styles", "estimate",
+        "custom-references", "characters", "agent", "agents", "webhooks",
+    }
+)  # fmt: skip
+"""Segments of paths that do not create a generation; see `_path`."""
+OBJECT_ID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 ASPECT_RATIOS = ("9:16", "16:9", "4:3", "3:4", "1:1", "2:3", "3:2")
 RESOLUTIONS = ("720p", "1080p")
 MAX_URL = 2083
@@ -111,10 +118,11 @@ class SpeakInput:
 
 @dataclass(frozen=True)
 class ModelInput:
-    """Any model by its id, with the parameters to send."""
+    """Any model or endpoint by its path, with the parameters to send. `api` is the form of the endpoint."""
 
     model_id: str
     parameters: Mapping[str, Any]
+    api: Api = "v2"
 
     @cached_property
     def canonical(self) -> str:
@@ -142,7 +150,8 @@ def traits(given: Input, kind: MediaKind = MediaKind.UNKNOWN) -> str:
         case SpeakInput():
             return _joined(MediaKind.VIDEO, given.duration_seconds or None, given.quality.name)
         case ModelInput():
-            duration, resolution = (given.parameters.get(name) for name in ("duration", "resolution"))
+            size = "quality" if given.api == "v1" else "resolution"
+            duration, resolution = (given.parameters.get(name) for name in ("duration", size))
             guessed = MediaKind.VIDEO if duration is not None or "video" in given.model_id else MediaKind.IMAGE
             return _joined(kind or guessed, duration, resolution)
 
@@ -172,7 +181,7 @@ def violations(given: Input) -> list[Violation]:
 
 
 def only_v1(given: Input) -> str | None:
-    """Return the field that only Higgsfield's v1 API supports; None if v2 can serve the input.
+    """Return the field that needs Higgsfield's v1 API; None if the input is sent to v2.
 
     There is no idempotency key in v1, no cancel, no estimate and no deletion: what v2 can express goes to v2.
     """
@@ -183,6 +192,8 @@ def only_v1(given: Input) -> str | None:
             return "input.dop.image_urls"
         case SpeakInput():
             return "input.speak"
+        case ModelInput() if given.api == "v1":
+            return "input.model.api_version"
     return None
 
 
@@ -234,7 +245,7 @@ def _is_unset_in_version_1(declared: Field[Any], value: object) -> bool:
 def _digest(given: Input, outputs_ttl: float | None, unset: Unset) -> bytes:
     named = type(given).__name__
     if isinstance(given, ModelInput):
-        content = f"{given.model_id}\0{given.canonical}"
+        content = f"{given.model_id}\0{given.canonical}" + ("\0v1" if given.api == "v1" else "")
     else:
         content = canonical_json(plain(given, unset))
     ttl = "" if outputs_ttl is None else repr(outputs_ttl)
@@ -339,14 +350,28 @@ def _speak(given: SpeakInput) -> Iterator[Violation]:
 
 def _model(given: ModelInput) -> Iterator[Violation]:
     at = "input.model."
-    if not given.model_id:
-        yield Violation(at + "model_id", "is required")
-    elif not MODEL_ID.fullmatch(given.model_id) or ".." in given.model_id or len(given.model_id) > 200:
-        yield Violation(at + "model_id", "must be 1 to 6 segments of a-z, 0-9, '.', '_', '-', joined by '/'")
-    elif given.model_id.split("/", 1)[0] in RESERVED_SEGMENTS:
-        yield Violation(at + "model_id", "is a path of the API, not a model")
+    yield from _path(at + "model_id", given.model_id)
+    if given.api == "v2" and given.model_id.startswith("v1/"):
+        yield Violation(at + "api_version", "must be API_VERSION_V1 for a path that begins with v1/")
     if _may_be_unsendable(given):
         yield from _unsendable(at + "parameters", given.parameters, MAX_DEPTH)
+
+
+def _path(at: str, path: str) -> Iterator[Violation]:
+    """Report a path that may do something else than create a generation of this caller.
+
+    The gateway's credentials reach everything of the account. What a call to another part of the API does would be
+    neither charged to a key nor limited to the caller's tenant: it could cancel another tenant's generation, send a
+    message in its conversation, or train a character. The names of those parts are reserved at every place of a path,
+    so that another prefix or version does not reach them. Ids are refused because a new generation has none.
+    """
+    segments = path.split("/")
+    if not path:
+        yield Violation(at, "is required")
+    elif not MODEL_ID.fullmatch(path) or ".." in path or len(path) > 200:
+        yield Violation(at, "must be 1 to 6 segments of a-z, 0-9, '.', '_', '-', joined by '/'")
+    elif path == "v1" or not OTHER_PARTS.isdisjoint(segments) or any(map(OBJECT_ID.fullmatch, segments)):
+        yield Violation(at, "is a path of the API that does not create a generation")
 
 
 def _may_be_unsendable(given: ModelInput) -> bool:

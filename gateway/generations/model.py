@@ -101,6 +101,7 @@ class InputKind(StrEnum):
     V1_SOUL = "v1/text2image/soul"
     V1_DOP = "v1/image2video/dop"
     V1_SPEAK = "v1/speak/higgsfield"
+    V1_MODEL = "v1"
     CHARACTER = "character"
 
 

@@ -113,7 +113,11 @@ class HiggsfieldClient:
     def prepare(
         self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None
     ) -> Prepared:
-        """Return the exact request for a submission. Makes no call."""
+        """Return the exact request for a submission. Makes no call.
+
+        The form of the request does not follow from its path: there are v1 endpoints that do not begin with /v1/
+        (upstream-additions.md C).
+        """
         if only_v1(given) is not None:
             return self._prepare_v1(given, key, webhook)
         model_id = v2.model_id(given)
@@ -142,7 +146,7 @@ class HiggsfieldClient:
             headers={"content-type": "application/json"},
             body=v1.body(given, webhook),
             key=key,
-            kind=InputKind(model_id),
+            kind=v1.kind(given),
         )
         return Prepared(model_id, "v1", v1.weight(given), request)
 
@@ -162,7 +166,7 @@ class HiggsfieldClient:
         except httpx.TransportError as error:
             return judge_submission_error(error)
         if 200 <= answer.status < 300:
-            report = self._read_receipt(answer, v1=request.path.startswith("/v1/"))
+            report = self._read_receipt(answer, v1=request.kind in v1.KINDS)
             if report is not None:
                 return Took(report)
             named = read_request_id(answer.body) or read_request_id(answer.body, "id")

@@ -1,4 +1,4 @@
-"""Paths, bodies and field names of the inputs that only Higgsfield's v1 API can express (upstream.md 3).
+"""Paths, bodies and field names of the inputs that are sent to Higgsfield's v1 API (upstream.md 3).
 
 A response is a job set; see `jobsets`. Idempotency keys, cancel, deletion and estimates are not documented for v1.
 """
@@ -6,9 +6,20 @@ A response is a job set; see `jobsets`. Idempotency keys, cancel, deletion and e
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.generations.inputs import SPEAK_SECONDS, DopInput, DopVariant, Input, SoulInput, SpeakInput, SpeakQuality
+from gateway.generations.inputs import (
+    SPEAK_SECONDS,
+    DopInput,
+    DopVariant,
+    Input,
+    ModelInput,
+    SoulInput,
+    SpeakInput,
+    SpeakQuality,
+    plain,
+)
 from gateway.generations.model import InputKind, canonical_json
 from gateway.generations.ports import WebhookAddress
+from gateway.higgsfield import v2
 
 SOUL, DOP, SPEAK = "v1/text2image/soul", "v1/image2video/dop", "v1/speak/higgsfield"
 DOP_MODELS = {DopVariant.LITE: "dop-lite", DopVariant.STANDARD: "dop-standard", DopVariant.TURBO: "dop-turbo"}
@@ -32,11 +43,17 @@ _OWN_NAMES: Mapping[InputKind, Mapping[str, str]] = {
     },
     InputKind.V1_SPEAK: {"input_image": "image_url", "input_audio": "audio_url", "duration": "duration_seconds"},
 }
-KINDS = {InputKind.V1_SOUL: "soul", InputKind.V1_DOP: "dop", InputKind.V1_SPEAK: "speak"}
+KINDS = {
+    InputKind.V1_SOUL: "soul",
+    InputKind.V1_DOP: "dop",
+    InputKind.V1_SPEAK: "speak",
+    InputKind.V1_MODEL: "model.parameters",
+}
+"""The kinds of inputs that are sent to v1, with the paths of their fields in the protos."""
 
 
 def model_id(given: Input) -> str:
-    """Return the model id: the path of the call without its first slash. Raises ValueError if only v2 has the input."""
+    """Return the model id: the path of the call without its first slash."""
     match given:
         case SoulInput():
             return SOUL
@@ -44,7 +61,13 @@ def model_id(given: Input) -> str:
             return DOP
         case SpeakInput():
             return SPEAK
-    raise ValueError(f"{type(given).__name__} has no place in v1")
+        case ModelInput():
+            return given.model_id
+
+
+def kind(given: Input) -> InputKind:
+    """Return the kind of an input that is sent to v1."""
+    return InputKind.V1_MODEL if isinstance(given, ModelInput) else InputKind(model_id(given))
 
 
 def body(given: Input, webhook: WebhookAddress | None) -> bytes:
@@ -56,9 +79,9 @@ def body(given: Input, webhook: WebhookAddress | None) -> bytes:
             params = _dop(given)
         case SpeakInput():
             params = _speak(given)
-        case _:
-            raise ValueError(f"{type(given).__name__} has no place in v1")
-    content: dict[str, Any] = {"params": {name: value for name, value in params.items() if value is not None}}
+        case ModelInput():
+            params = plain(given.parameters)
+    content: dict[str, Any] = {"params": params}
     if webhook is not None:
         content["webhook"] = {"url": webhook.url, "secret": webhook.secret}
     return canonical_json(content).encode("utf-8", "replace")
@@ -66,7 +89,12 @@ def body(given: Input, webhook: WebhookAddress | None) -> bytes:
 
 def weight(given: Input) -> int:
     """Return how many of the account's concurrent generations an input uses: a batch counts its outputs."""
-    return (given.batch_size or 1) if isinstance(given, SoulInput) else 1
+    match given:
+        case SoulInput():
+            return given.batch_size or 1
+        case ModelInput():
+            return v2.batch(given, "batch_size", "count")
+    return 1
 
 
 def field_path(kind: InputKind, location: list[str | int]) -> str:
@@ -77,6 +105,9 @@ def field_path(kind: InputKind, location: list[str | int]) -> str:
         location = location[1:]
     path = f"input.{KINDS[kind]}"
     for part in location:
+        if kind is InputKind.V1_MODEL:
+            path += f"[{part}]" if isinstance(part, int) else f".{part}"
+            continue
         if part in ("image_url", "audio_url") and path.endswith(("]", "_url")):
             continue  # a URL is an object in v1 and a string in the protos
         named = _OWN_NAMES[kind].get(part, part) if isinstance(part, str) else part
@@ -87,19 +118,19 @@ def field_path(kind: InputKind, location: list[str | int]) -> str:
 
 
 def _soul(given: SoulInput) -> dict[str, Any]:
-    return {
-        "prompt": given.prompt,
-        "width_and_height": f"{given.width}x{given.height}",
-        "quality": given.resolution or "720p",
-        "batch_size": given.batch_size or 1,
-        "style_id": given.style_id or None,
-        "style_strength": given.style_strength,
-        "custom_reference_id": given.character_id or None,
-        "custom_reference_strength": given.character_strength,
-        "image_reference": _image(given.image_reference_url) if given.image_reference_url else None,
-        "enhance_prompt": given.enhance_prompt,
-        "seed": given.seed,
-    }
+    return v2.given_fields(
+        prompt=given.prompt,
+        width_and_height=f"{given.width}x{given.height}",
+        quality=given.resolution or "720p",
+        batch_size=given.batch_size or 1,
+        style_id=given.style_id or None,
+        style_strength=given.style_strength,
+        custom_reference_id=given.character_id or None,
+        custom_reference_strength=given.character_strength,
+        image_reference=_image(given.image_reference_url) if given.image_reference_url else None,
+        enhance_prompt=given.enhance_prompt,
+        seed=given.seed,
+    )
 
 
 def _dop(given: DopInput) -> dict[str, Any]:
@@ -107,27 +138,27 @@ def _dop(given: DopInput) -> dict[str, Any]:
         {"id": motion.motion_id, "strength": 1 if motion.strength is None else motion.strength}
         for motion in given.motions
     ]
-    return {
-        "model": DOP_MODELS[given.variant],
-        "prompt": given.prompt,
-        "input_images": [_image(url) for url in given.image_urls],
-        "input_images_end": [_image(given.end_image_url)] if given.end_image_url else None,
-        "motions": motions or None,
-        "enhance_prompt": given.enhance_prompt,
-        "seed": given.seed,
-    }
+    return v2.given_fields(
+        model=DOP_MODELS[given.variant],
+        prompt=given.prompt,
+        input_images=[_image(url) for url in given.image_urls],
+        input_images_end=[_image(given.end_image_url)] if given.end_image_url else None,
+        motions=motions or None,
+        enhance_prompt=given.enhance_prompt,
+        seed=given.seed,
+    )
 
 
 def _speak(given: SpeakInput) -> dict[str, Any]:
-    return {
-        "input_image": _image(given.image_url),
-        "input_audio": {"type": "audio_url", "audio_url": given.audio_url},
-        "prompt": given.prompt,
-        "quality": QUALITIES[given.quality],
-        "duration": given.duration_seconds or SPEAK_SECONDS[0],
-        "enhance_prompt": given.enhance_prompt,
-        "seed": given.seed,
-    }
+    return v2.given_fields(
+        input_image=_image(given.image_url),
+        input_audio={"type": "audio_url", "audio_url": given.audio_url},
+        prompt=given.prompt,
+        quality=QUALITIES[given.quality],
+        duration=given.duration_seconds or SPEAK_SECONDS[0],
+        enhance_prompt=given.enhance_prompt,
+        seed=given.seed,
+    )
 
 
 def _image(url: str) -> dict[str, str]:

@@ -59,9 +59,14 @@ def weight(given: Input) -> int:
     if isinstance(given, SoulInput):
         return given.batch_size or 1
     if isinstance(given, ModelInput):
-        size = given.parameters.get("batch_size")
-        return size if isinstance(size, int) and 1 <= size <= 16 else 1
+        return batch(given, "batch_size")
     return 1
+
+
+def batch(given: ModelInput, *names: str) -> int:
+    """Return the number of outputs that the first of these parameters asks for; 1 if none has a usable number."""
+    size = next((given.parameters[name] for name in names if name in given.parameters), 1)
+    return size if isinstance(size, int) and 1 <= size <= 16 else 1
 
 
 def field_path(input_kind: InputKind, location: list[str | int]) -> str:
@@ -79,7 +84,7 @@ def field_path(input_kind: InputKind, location: list[str | int]) -> str:
 
 
 def _soul(given: SoulInput) -> dict[str, Any]:
-    return _given(
+    return given_fields(
         prompt=given.prompt,
         aspect_ratio=given.aspect_ratio or None,
         resolution=given.resolution or "720p",
@@ -99,7 +104,7 @@ def _dop(given: DopInput) -> dict[str, Any]:
         {"id": motion.motion_id, "strength": 1 if motion.strength is None else motion.strength}
         for motion in given.motions
     ]
-    return _given(
+    return given_fields(
         prompt=given.prompt,
         image_url=given.image_urls[0],
         end_image_url=given.end_image_url or None,
@@ -109,5 +114,6 @@ def _dop(given: DopInput) -> dict[str, Any]:
     )
 
 
-def _given(**fields: Any) -> dict[str, Any]:
+def given_fields(**fields: Any) -> dict[str, Any]:
+    """Return the fields that are set. None means that a field is not."""
     return {name: value for name, value in fields.items() if value is not None}

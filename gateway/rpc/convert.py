@@ -20,7 +20,7 @@ from gateway.generations.inputs import (
     SpeakInput,
     SpeakQuality,
 )
-from gateway.generations.model import GenerationId, IdempotencyKey, State, Wall
+from gateway.generations.model import Api, GenerationId, IdempotencyKey, State, Wall
 from gateway.generations.ports import Filter
 from gateway.generations.service import Submission, Warn
 from gateway.rpc.requests import MOST_VALUES, too_many_values
@@ -34,6 +34,11 @@ MOST_IDS = 1000
 MOST_MODELS = 100
 MOST_LABELS = 32
 _KEY = re.compile("[!-~]{1,255}")
+_APIS: Mapping[int, Api] = {
+    generation_input_pb2.API_VERSION_UNSPECIFIED: "v2",
+    generation_input_pb2.API_VERSION_V1: "v1",
+    generation_input_pb2.API_VERSION_V2: "v2",
+}
 _WAITS = frozenset(generation_service_pb2.WaitFor.values())
 _LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/")
 # Control characters, line separators, and characters that change the direction of text.
@@ -230,7 +235,9 @@ def _speak(message: generation_input_pb2.SpeakInput) -> SpeakInput:
 def _model(message: generation_input_pb2.ModelInput) -> ModelInput:
     if _holds_too_much(message.parameters):
         raise too_many_values("input.model.parameters")
-    return ModelInput(message.model_id, parameters(message.parameters))
+    if message.api_version not in _APIS:
+        raise invalid_field("input.model.api_version", "is not a value this gateway knows")
+    return ModelInput(message.model_id, parameters(message.parameters), _APIS[message.api_version])
 
 
 _INPUTS: dict[str, Callable[[Any], Input]] = {"soul": _soul, "dop": _dop, "speak": _speak, "model": _model}

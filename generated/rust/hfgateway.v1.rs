@@ -174,7 +174,8 @@ impl ErrorReason {
     }
 }
 /// The input of a generation, set by the client. The gateway validates the typed inputs field by field before it sends
-/// anything. With `model`, every model that Higgsfield has or will have can be used.
+/// anything. With `model`, every endpoint can be used that creates a generation, also with values that the typed inputs
+/// cannot express.
 ///
 /// URLs are http or https, with at most 2,083 characters. Ids of styles, characters and motions have at most 255 visible
 /// ASCII characters.
@@ -198,23 +199,29 @@ pub mod generation_input {
         /// Speech to video with Speak.
         #[prost(message, tag = "3")]
         Speak(super::SpeakInput),
-        /// Any model by its id.
+        /// Any model or endpoint by its path.
         #[prost(message, tag = "4")]
         Model(super::ModelInput),
     }
 }
-/// The input of any Higgsfield model, by the id of the model.
+/// The input of any Higgsfield model or endpoint, by its path.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ModelInput {
-    /// Required. 1 to 6 segments of a-z, 0-9, ".", "_", "-", joined by "/", such as "kling-video/v3.0/pro/image-to-video".
-    /// At most 200 characters.
+    /// Required. The id of a model, which is the path of its endpoint, such as "kling-video/v3.0/pro/image-to-video" or
+    /// "v1/text2image/keyframes": 1 to 6 segments of a-z, 0-9, ".", "_", "-", joined by "/", without a leading slash. At
+    /// most 200 characters. No segment may be an object's id (a UUID), or one of requests, job-sets, files, uploads, models,
+    /// presets, motions, soul-styles, estimate, custom-references, characters, agent, agents and webhooks: those endpoints
+    /// do not create a generation.
     #[prost(string, tag = "1")]
     pub model_id: ::prost::alloc::string::String,
-    /// The parameters, sent as the JSON body. At most 5,000 values, nested at most 32 levels deep. Whole numbers up to
-    /// 2^53 are written without a fraction; NaN and infinities are refused. The gateway validates the parameters against
-    /// the JSON Schema of the model, if it has a recent one.
+    /// The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. Whole
+    /// numbers up to 2^53 are written without a fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway
+    /// validates them against the JSON Schema of the model, if it has a recent one.
     #[prost(message, optional, tag = "2")]
     pub parameters: ::core::option::Option<::prost_types::Struct>,
+    /// The form of the endpoint. Required for paths that begin with "v1/": API_VERSION_V1. Default: API_VERSION_V2.
+    #[prost(enumeration = "ApiVersion", tag = "3")]
+    pub api_version: i32,
 }
 /// Text to image with Soul. Higgsfield's v2 API serves it, with idempotency keys and cancellation. If width and height
 /// are set, it is sent to the v1 API instead (POST /v1/text2image/soul), which has neither.
@@ -327,6 +334,41 @@ pub struct SpeakInput {
     /// The seed, from 1 to 1,000,000. Default: none.
     #[prost(int32, optional, tag = "7")]
     pub seed: ::core::option::Option<i32>,
+}
+/// The forms of Higgsfield's endpoints. The form decides how the gateway writes the request, reads the response and
+/// follows the generation, whatever the path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ApiVersion {
+    /// Same as API_VERSION_V2.
+    Unspecified = 0,
+    /// The parameters are the member `params` of the body. The response is a job set. v1 has no idempotency keys, no
+    /// estimates, no deletion and no `outputs_ttl`, and does not document cancellation.
+    V1 = 1,
+    /// The parameters are the body. The response is a request, with its status.
+    V2 = 2,
+}
+impl ApiVersion {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "API_VERSION_UNSPECIFIED",
+            Self::V1 => "API_VERSION_V1",
+            Self::V2 => "API_VERSION_V2",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "API_VERSION_UNSPECIFIED" => Some(Self::Unspecified),
+            "API_VERSION_V1" => Some(Self::V1),
+            "API_VERSION_V2" => Some(Self::V2),
+            _ => None,
+        }
+    }
 }
 /// The versions of Soul. A character or a style works only with the version for which it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

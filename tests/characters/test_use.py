@@ -110,6 +110,13 @@ async def test_another_tenants_character_is_reported_as_unknown(start: StartStud
                 await blue.call("SubmitGeneration", request)
             assert (refused.value.code, refused.value.fields) == ("INVALID_ARGUMENT", [field])
             descriptions.add(refused.value.failure.field_violations[0].description)
+    for name in (character_id, character_id.upper(), f"urn:uuid:{character_id}", character_id.replace("-", "")):
+        request = model("v1/text2image/soul", {"prompt": "x", "custom_reference": {"id": [name]}}, "o")
+        request.input.model.api_version = inputs.API_VERSION_V1
+        with pytest.raises(RpcFailure) as refused:
+            await blue.call("SubmitGeneration", request)
+        assert refused.value.fields == ["input.model.parameters.custom_reference.id[0]"]
+        descriptions.add(refused.value.failure.field_violations[0].description)
     assert descriptions == {"no such character"}
     assert studio.ledger.submissions == []
     assert (await red.call("SubmitGeneration", picture(character_id))).generation.upstream.request_id

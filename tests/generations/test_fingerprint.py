@@ -58,7 +58,7 @@ def test_a_new_field_that_is_absent_changes_no_fingerprint(given: Any) -> None:
 
 def test_different_inputs_have_different_fingerprints() -> None:
     fox = SoulInput("a fox")
-    different = [
+    different: list[Input] = [
         fox,
         replace(fox, prompt="an owl"),
         replace(fox, style_strength=0.0),
@@ -67,6 +67,7 @@ def test_different_inputs_have_different_fingerprints() -> None:
         replace(fox, batch_size=4),
         SoulInput("a fox", version=inputs.SoulVersion.V2),
     ]
+    different += [ModelInput("a/b", {}), ModelInput("a/b", {}, "v1"), ModelInput("a/b", {"x": None}, "v1")]
     assert len({fingerprint(one, None) for one in different}) == len(different)
     assert fingerprint(fox, 60.0) != fingerprint(fox, None)
 

@@ -121,6 +121,7 @@ def test_run_times_of_zero_are_not_learned() -> None:
         (ModelInput("m", {"duration": "5", "resolution": "720"}), MediaKind.VIDEO, "video 5s 720"),
         (ModelInput("m", {"duration": 5.0, "resolution": "720P"}), MediaKind.VIDEO, "video 5s 720"),
         (ModelInput("m", {"duration": "5s", "resolution": "4k"}), MediaKind.UNKNOWN, "video 5s 4k"),
+        (ModelInput("v1/speak/x", {"duration": 10, "quality": "high"}, "v1"), MediaKind.UNKNOWN, "video 10s high"),
         (ModelInput("m", {}), MediaKind.AUDIO, "audio"),
         (ModelInput("m/text-to-video", {}), MediaKind.UNKNOWN, "video"),
         (ModelInput("m", {"duration": True, "resolution": ["720p"]}), MediaKind.IMAGE, "image"),

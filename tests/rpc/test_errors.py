@@ -145,9 +145,9 @@ def bad_speak(name: str, *fields: str, **speak_fields: Any) -> Row:
     return bad(f"Speak, {name}", *(f"input.speak.{one}" for one in fields), input={"speak": given})
 
 
-def bad_model(model_id: str) -> Row:
-    given = {"modelId": model_id, "parameters": {"prompt": "a fox"}}
-    return bad(f"model id {model_id[:40]!r}", "input.model.model_id", input={"model": given})
+def bad_model(model_id: str, field: str = "model_id", version: int = 0) -> Row:
+    given = {"modelId": model_id, "parameters": {"prompt": "a fox"}, "apiVersion": version}
+    return bad(f"model id {model_id[:40]!r}, form {version}", f"input.model.{field}", input={"model": given})
 
 
 def bad_read(method: str, name: str, *fields: str, **request: Any) -> Row:
@@ -435,6 +435,12 @@ ROWS = [
     bad_model("higgsfield-ai/soul?x=1"),
     bad_model("models"),
     bad_model("a/" * 6 + "a"),
+    bad_model("v1/agent/sessions/11111111-2222-4333-8444-555555555555/interrupt", version=1),
+    bad_model("v1/text2image/keyframes", "api_version"),
+    bad_model("v1/text2image/keyframes", "api_version", version=2),
+    bad_model("v1/text2image/keyframes", "api_version", version=99),
+    bad("outputs of an endpoint of v1 kept shorter", "outputs_ttl", outputsTtl="3600s",
+        input={"model": {"modelId": "v1/text2image/keyframes", "apiVersion": 1}}),
     Row("submit: a parameter that is no number", "INVALID_INPUT", "SubmitGeneration", not_a_number,
         ("input.model.parameters.seed",), transports=("grpc", "connect-proto", "grpc-web")),
     Row("submit: a prompt of 400 KB", "INVALID_INPUT", "SubmitGeneration", too_long, ("input",), again="accepted"),

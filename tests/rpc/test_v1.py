@@ -14,7 +14,7 @@ from gateway.generations import due_steps
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
-from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, sized, soul, spoken
+from tests.support.running import PATIENCE, Generation, Running, eventually, keyframes, name_of, sized, soul, spoken
 from tests.support.transports import RpcFailure, Transport
 
 STATE = generation_pb2.GenerationState
@@ -138,7 +138,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize("submission", [sized("of v1"), several("of v1"), spoken("of v1")])
+@pytest.mark.parametrize("submission", [sized("of v1"), several("of v1"), spoken("of v1"), keyframes("of v1")])
 @pytest.mark.parametrize("kind", ["502", "lost"])
 async def test_a_lost_v1_response_is_uncertain_and_never_sent_again(
     running: Running, submission: pb.SubmitGenerationRequest, kind: str

@@ -24,7 +24,7 @@ from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.ledger import Ledger
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from hfgateway.v1 import generation_pb2
+from hfgateway.v1 import generation_input_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.addresses import free_address
 from tests.support.transports import TRANSPORTS, Transport, open_transport
@@ -301,6 +301,15 @@ def model(model_id: str, parameters: Mapping[str, Any], key: str, **fields: Any)
     request = pb.SubmitGenerationRequest(idempotency_key=key, **fields)
     request.input.model.model_id = model_id
     request.input.model.parameters.update(parameters)
+    return request
+
+
+def keyframes(prompt: str, count: int = 4, **fields: Any) -> pb.SubmitGenerationRequest:
+    """Return a submission to an endpoint of v1 that has no typed input."""
+    request = soul(prompt, **fields)
+    request.input.model.model_id = "v1/text2image/keyframes"
+    request.input.model.api_version = generation_input_pb2.API_VERSION_V1
+    request.input.model.parameters.update({"prompt": prompt, "count": count})
     return request
 
 

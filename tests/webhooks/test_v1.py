@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import Generation, Running, eventually, name_of, sized, soul
+from tests.support.running import Generation, Running, eventually, keyframes, name_of, sized, soul
 from tests.support.webhooks import OTHER_SECRET, SECRET, path_of, post, request_of, signed
 from tests.webhooks.conftest import Start
 
@@ -43,9 +43,12 @@ def named(job_set_id: str, **more: Any) -> bytes:
     return json.dumps({"id": job_set_id, "jobs": [], **more}).encode()
 
 
-async def test_a_v1_delivery_ends_a_generation_with_one_confirming_poll(start: Start) -> None:
+@pytest.mark.parametrize("submission", [sized("a fox"), keyframes("a fox")])
+async def test_a_v1_delivery_ends_a_generation_with_one_confirming_poll(
+    start: Start, submission: pb.SubmitGenerationRequest
+) -> None:
     running = await start()
-    submitted = await running.submit(sized("a fox"))
+    submitted = await running.submit(submission)
     running.clock.advance(60)
     ended = await running.until(submitted.id, "COMPLETED")
     assert len(ended.outputs) == 4

@@ -272,11 +272,11 @@ def _media(kind: str) -> Schema:
     return _open("type", kind, type=_choice(kind), **{kind: _url()})
 
 
-def _v1(path: str, job_type: str, operation: str, schema: Schema, parameter: str, **prices: str) -> Model:
+def _v1(slug: str, job_type: str, operation: str, schema: Schema, parameter: str, **prices: str) -> Model:
     output: Any = "image" if operation.endswith("image") else "video"
     price_by = (parameter, {value.replace("_", "-"): Decimal(price) for value, price in prices.items()})
     return Model(
-        f"v1/{path}",
+        slug,
         output,
         operation,
         "pydantic",
@@ -298,7 +298,7 @@ _MOTIONS = _nullable(
 )
 _V1_ROWS = (
     _v1(
-        "text2image/soul",
+        "v1/text2image/soul",
         "text2image_soul",
         "text-to-image",
         _open(
@@ -319,7 +319,7 @@ _V1_ROWS = (
         **{"720p": "1.5", "1080p": "3"},
     ),
     _v1(
-        "text2image/keyframes",
+        "v1/text2image/keyframes",
         "keyframes",
         "text-to-image",
         _open(
@@ -335,7 +335,7 @@ _V1_ROWS = (
         **{"720p": "1.5", "1600p": "3"},
     ),
     _v1(
-        "image2video/dop",
+        "v1/image2video/dop",
         "image2video",
         "image-to-video",
         _open(
@@ -356,7 +356,7 @@ _V1_ROWS = (
         dop_preview="1.8",
     ),
     _v1(
-        "speak/higgsfield",
+        "v1/speak/higgsfield",
         "speak",
         "speech-to-video",
         _open(
@@ -374,11 +374,33 @@ _V1_ROWS = (
         mid="2.2",
         high="3.6",
     ),
+    # It is shaped like the others, although its path does not begin with v1.
+    _v1(
+        "generate/kling-2-5",
+        "kling",
+        "text-to-video",
+        _open(
+            "model",
+            "prompt",
+            model=_choice("kling-v2-5-turbo"),
+            prompt=_text(minLength=1, maxLength=1000),
+            duration=_choice(5, 10, default=5),
+            cfg_scale=_fraction(0.5),
+            enhance_prompt=_flag(False),
+            input_image=_nullable(_media("image_url")),
+            negative_prompt=_text(default=""),
+        ),
+        "model",
+        kling_v2_5_turbo="0.8",
+    ),
 )
 
 V1_MODELS: dict[str, Model] = {row.slug: row for row in _V1_ROWS}
-"""The v1 models by slug, with the prices of 2025, when a credit cost 1/16 USD. Those of keyframes and of dop-preview
-are not known, and neither are the job types of Speak and keyframes, which the sandbox calls `speak` and `keyframes`."""
+"""The models with the form of v1 by slug, with the prices of 2025, when a credit cost 1/16 USD.
+
+The prices of keyframes and of dop-preview are not known, and neither are the job types of Speak, keyframes and Kling,
+which the sandbox calls `speak`, `keyframes` and `kling`.
+"""
 
 MODELS: dict[str, Model] = {row.slug: row for row in _ROWS}
 """The v2 models by slug."""

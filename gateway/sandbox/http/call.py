@@ -11,6 +11,7 @@ from uuid import UUID
 from aiohttp import web
 
 from gateway.sandbox.accounts.account import Account
+from gateway.sandbox.catalog.models import V1_MODELS
 from gateway.sandbox.faults import OPERATIONS
 from gateway.sandbox.generations.generation import Generation
 from gateway.sandbox.state import SandboxState
@@ -76,7 +77,7 @@ async def read_call(request: web.Request, state: SandboxState) -> Call:
     account, character_id = state.account(credentials(request.headers)), request.match_info.get("character_id", "")
     generation = state.generation(request_id)
     model, body = request.match_info.get("model", ""), {} if generation else _object(await request.read())
-    of_v1 = model.startswith("v1/")
+    of_v1 = model in V1_MODELS
     parameters = body.get("params") if of_v1 else body
     prompt = generation.prompt if generation else _text(parameters, _TITLES.get(named, "prompt"))
     if character_id and account:

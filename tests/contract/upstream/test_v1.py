@@ -16,6 +16,7 @@ from gateway.generations.inputs import (
     DopInput,
     DopVariant,
     Input,
+    ModelInput,
     Motion,
     SoulInput,
     SpeakInput,
@@ -107,6 +108,12 @@ BODIES: list[tuple[Input, str, dict[str, Any]]] = [
             "prompt": "says hello", "quality": "high", "duration": 15, "enhance_prompt": True, "seed": 1,
         },
     ),
+    (
+        ModelInput("v1/text2image/soul", {"batch_size": 4, "seed": None, "webhook": {"url": "x"}}, "v1"),
+        "v1/text2image/soul",
+        {"batch_size": 4, "seed": None, "webhook": {"url": "x"}},
+    ),
+    (ModelInput("generate/kling-2-5", {"list": [{"a": None}]}, "v1"), "generate/kling-2-5", {"list": [{"a": None}]}),
 ]  # fmt: skip
 
 
@@ -160,6 +167,11 @@ def test_an_audio_url_that_may_be_a_wav_is_accepted(ending: str) -> None:
         (v1.SPEAK, ["body", "params", "input_audio", "audio_url"], "input.speak.audio_url"),
         (v1.SPEAK, ["body", "params", "duration"], "input.speak.duration_seconds"),
         (v1.SPEAK, ["params", "new"], "input.speak.new"),
+        (
+            InputKind.V1_MODEL,
+            ["body", "params", "images", 0, "image_url"],
+            "input.model.parameters.images[0].image_url",
+        ),
     ],
 )
 def test_fields_of_v1_map_to_fields_of_the_api(model: str, location: list[str | int], path: str) -> None:

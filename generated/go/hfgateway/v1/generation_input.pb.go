@@ -22,6 +22,61 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// The forms of Higgsfield's endpoints. The form decides how the gateway writes the request, reads the response and
+// follows the generation, whatever the path is.
+type ApiVersion int32
+
+const (
+	// Same as API_VERSION_V2.
+	ApiVersion_API_VERSION_UNSPECIFIED ApiVersion = 0
+	// The parameters are the member `params` of the body. The response is a job set. v1 has no idempotency keys, no
+	// estimates, no deletion and no `outputs_ttl`, and does not document cancellation.
+	ApiVersion_API_VERSION_V1 ApiVersion = 1
+	// The parameters are the body. The response is a request, with its status.
+	ApiVersion_API_VERSION_V2 ApiVersion = 2
+)
+
+// Enum value maps for ApiVersion.
+var (
+	ApiVersion_name = map[int32]string{
+		0: "API_VERSION_UNSPECIFIED",
+		1: "API_VERSION_V1",
+		2: "API_VERSION_V2",
+	}
+	ApiVersion_value = map[string]int32{
+		"API_VERSION_UNSPECIFIED": 0,
+		"API_VERSION_V1":          1,
+		"API_VERSION_V2":          2,
+	}
+)
+
+func (x ApiVersion) Enum() *ApiVersion {
+	p := new(ApiVersion)
+	*p = x
+	return p
+}
+
+func (x ApiVersion) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ApiVersion) Descriptor() protoreflect.EnumDescriptor {
+	return file_hfgateway_v1_generation_input_proto_enumTypes[0].Descriptor()
+}
+
+func (ApiVersion) Type() protoreflect.EnumType {
+	return &file_hfgateway_v1_generation_input_proto_enumTypes[0]
+}
+
+func (x ApiVersion) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ApiVersion.Descriptor instead.
+func (ApiVersion) EnumDescriptor() ([]byte, []int) {
+	return file_hfgateway_v1_generation_input_proto_rawDescGZIP(), []int{0}
+}
+
 // The versions of Soul. A character or a style works only with the version for which it was made.
 type SoulVersion int32
 
@@ -63,11 +118,11 @@ func (x SoulVersion) String() string {
 }
 
 func (SoulVersion) Descriptor() protoreflect.EnumDescriptor {
-	return file_hfgateway_v1_generation_input_proto_enumTypes[0].Descriptor()
+	return file_hfgateway_v1_generation_input_proto_enumTypes[1].Descriptor()
 }
 
 func (SoulVersion) Type() protoreflect.EnumType {
-	return &file_hfgateway_v1_generation_input_proto_enumTypes[0]
+	return &file_hfgateway_v1_generation_input_proto_enumTypes[1]
 }
 
 func (x SoulVersion) Number() protoreflect.EnumNumber {
@@ -76,7 +131,7 @@ func (x SoulVersion) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SoulVersion.Descriptor instead.
 func (SoulVersion) EnumDescriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_input_proto_rawDescGZIP(), []int{0}
+	return file_hfgateway_v1_generation_input_proto_rawDescGZIP(), []int{1}
 }
 
 // The variants of DoP.
@@ -120,11 +175,11 @@ func (x DopVariant) String() string {
 }
 
 func (DopVariant) Descriptor() protoreflect.EnumDescriptor {
-	return file_hfgateway_v1_generation_input_proto_enumTypes[1].Descriptor()
+	return file_hfgateway_v1_generation_input_proto_enumTypes[2].Descriptor()
 }
 
 func (DopVariant) Type() protoreflect.EnumType {
-	return &file_hfgateway_v1_generation_input_proto_enumTypes[1]
+	return &file_hfgateway_v1_generation_input_proto_enumTypes[2]
 }
 
 func (x DopVariant) Number() protoreflect.EnumNumber {
@@ -133,7 +188,7 @@ func (x DopVariant) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DopVariant.Descriptor instead.
 func (DopVariant) EnumDescriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_input_proto_rawDescGZIP(), []int{1}
+	return file_hfgateway_v1_generation_input_proto_rawDescGZIP(), []int{2}
 }
 
 // The quality of a Speak video.
@@ -173,11 +228,11 @@ func (x SpeakQuality) String() string {
 }
 
 func (SpeakQuality) Descriptor() protoreflect.EnumDescriptor {
-	return file_hfgateway_v1_generation_input_proto_enumTypes[2].Descriptor()
+	return file_hfgateway_v1_generation_input_proto_enumTypes[3].Descriptor()
 }
 
 func (SpeakQuality) Type() protoreflect.EnumType {
-	return &file_hfgateway_v1_generation_input_proto_enumTypes[2]
+	return &file_hfgateway_v1_generation_input_proto_enumTypes[3]
 }
 
 func (x SpeakQuality) Number() protoreflect.EnumNumber {
@@ -186,11 +241,12 @@ func (x SpeakQuality) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SpeakQuality.Descriptor instead.
 func (SpeakQuality) EnumDescriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_input_proto_rawDescGZIP(), []int{2}
+	return file_hfgateway_v1_generation_input_proto_rawDescGZIP(), []int{3}
 }
 
 // The input of a generation, set by the client. The gateway validates the typed inputs field by field before it sends
-// anything. With `model`, every model that Higgsfield has or will have can be used.
+// anything. With `model`, every endpoint can be used that creates a generation, also with values that the typed inputs
+// cannot express.
 //
 // URLs are http or https, with at most 2,083 characters. Ids of styles, characters and motions have at most 255 visible
 // ASCII characters.
@@ -302,7 +358,7 @@ type GenerationInput_Speak struct {
 }
 
 type GenerationInput_Model struct {
-	// Any model by its id.
+	// Any model or endpoint by its path.
 	Model *ModelInput `protobuf:"bytes,4,opt,name=model,proto3,oneof"`
 }
 
@@ -314,16 +370,21 @@ func (*GenerationInput_Speak) isGenerationInput_Kind() {}
 
 func (*GenerationInput_Model) isGenerationInput_Kind() {}
 
-// The input of any Higgsfield model, by the id of the model.
+// The input of any Higgsfield model or endpoint, by its path.
 type ModelInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. 1 to 6 segments of a-z, 0-9, ".", "_", "-", joined by "/", such as "kling-video/v3.0/pro/image-to-video".
-	// At most 200 characters.
+	// Required. The id of a model, which is the path of its endpoint, such as "kling-video/v3.0/pro/image-to-video" or
+	// "v1/text2image/keyframes": 1 to 6 segments of a-z, 0-9, ".", "_", "-", joined by "/", without a leading slash. At
+	// most 200 characters. No segment may be an object's id (a UUID), or one of requests, job-sets, files, uploads, models,
+	// presets, motions, soul-styles, estimate, custom-references, characters, agent, agents and webhooks: those endpoints
+	// do not create a generation.
 	ModelId string `protobuf:"bytes,1,opt,name=model_id,json=modelId,proto3" json:"model_id,omitempty"`
-	// The parameters, sent as the JSON body. At most 5,000 values, nested at most 32 levels deep. Whole numbers up to
-	// 2^53 are written without a fraction; NaN and infinities are refused. The gateway validates the parameters against
-	// the JSON Schema of the model, if it has a recent one.
-	Parameters    *structpb.Struct `protobuf:"bytes,2,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	// The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. Whole
+	// numbers up to 2^53 are written without a fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway
+	// validates them against the JSON Schema of the model, if it has a recent one.
+	Parameters *structpb.Struct `protobuf:"bytes,2,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	// The form of the endpoint. Required for paths that begin with "v1/": API_VERSION_V1. Default: API_VERSION_V2.
+	ApiVersion    ApiVersion `protobuf:"varint,3,opt,name=api_version,json=apiVersion,proto3,enum=hfgateway.v1.ApiVersion" json:"api_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -370,6 +431,13 @@ func (x *ModelInput) GetParameters() *structpb.Struct {
 		return x.Parameters
 	}
 	return nil
+}
+
+func (x *ModelInput) GetApiVersion() ApiVersion {
+	if x != nil {
+		return x.ApiVersion
+	}
+	return ApiVersion_API_VERSION_UNSPECIFIED
 }
 
 // Text to image with Soul. Higgsfield's v2 API serves it, with idempotency keys and cancellation. If width and height
@@ -806,13 +874,15 @@ const file_hfgateway_v1_generation_input_proto_rawDesc = "" +
 	"\x03dop\x18\x02 \x01(\v2\x16.hfgateway.v1.DopInputH\x00R\x03dop\x120\n" +
 	"\x05speak\x18\x03 \x01(\v2\x18.hfgateway.v1.SpeakInputH\x00R\x05speak\x120\n" +
 	"\x05model\x18\x04 \x01(\v2\x18.hfgateway.v1.ModelInputH\x00R\x05modelB\x06\n" +
-	"\x04kind\"`\n" +
+	"\x04kind\"\x9b\x01\n" +
 	"\n" +
 	"ModelInput\x12\x19\n" +
 	"\bmodel_id\x18\x01 \x01(\tR\amodelId\x127\n" +
 	"\n" +
 	"parameters\x18\x02 \x01(\v2\x17.google.protobuf.StructR\n" +
-	"parameters\"\xc1\x04\n" +
+	"parameters\x129\n" +
+	"\vapi_version\x18\x03 \x01(\x0e2\x18.hfgateway.v1.ApiVersionR\n" +
+	"apiVersion\"\xc1\x04\n" +
 	"\tSoulInput\x12\x16\n" +
 	"\x06prompt\x18\x01 \x01(\tR\x06prompt\x123\n" +
 	"\aversion\x18\x02 \x01(\x0e2\x19.hfgateway.v1.SoulVersionR\aversion\x12!\n" +
@@ -861,7 +931,12 @@ const file_hfgateway_v1_generation_input_proto_rawDesc = "" +
 	"\x0eenhance_prompt\x18\x06 \x01(\bH\x00R\renhancePrompt\x88\x01\x01\x12\x17\n" +
 	"\x04seed\x18\a \x01(\x05H\x01R\x04seed\x88\x01\x01B\x11\n" +
 	"\x0f_enhance_promptB\a\n" +
-	"\x05_seed*n\n" +
+	"\x05_seed*Q\n" +
+	"\n" +
+	"ApiVersion\x12\x1b\n" +
+	"\x17API_VERSION_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eAPI_VERSION_V1\x10\x01\x12\x12\n" +
+	"\x0eAPI_VERSION_V2\x10\x02*n\n" +
 	"\vSoulVersion\x12\x1c\n" +
 	"\x18SOUL_VERSION_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSOUL_VERSION_V1\x10\x01\x12\x13\n" +
@@ -891,35 +966,37 @@ func file_hfgateway_v1_generation_input_proto_rawDescGZIP() []byte {
 	return file_hfgateway_v1_generation_input_proto_rawDescData
 }
 
-var file_hfgateway_v1_generation_input_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_hfgateway_v1_generation_input_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_hfgateway_v1_generation_input_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_hfgateway_v1_generation_input_proto_goTypes = []any{
-	(SoulVersion)(0),        // 0: hfgateway.v1.SoulVersion
-	(DopVariant)(0),         // 1: hfgateway.v1.DopVariant
-	(SpeakQuality)(0),       // 2: hfgateway.v1.SpeakQuality
-	(*GenerationInput)(nil), // 3: hfgateway.v1.GenerationInput
-	(*ModelInput)(nil),      // 4: hfgateway.v1.ModelInput
-	(*SoulInput)(nil),       // 5: hfgateway.v1.SoulInput
-	(*DopInput)(nil),        // 6: hfgateway.v1.DopInput
-	(*MotionStrength)(nil),  // 7: hfgateway.v1.MotionStrength
-	(*SpeakInput)(nil),      // 8: hfgateway.v1.SpeakInput
-	(*structpb.Struct)(nil), // 9: google.protobuf.Struct
+	(ApiVersion)(0),         // 0: hfgateway.v1.ApiVersion
+	(SoulVersion)(0),        // 1: hfgateway.v1.SoulVersion
+	(DopVariant)(0),         // 2: hfgateway.v1.DopVariant
+	(SpeakQuality)(0),       // 3: hfgateway.v1.SpeakQuality
+	(*GenerationInput)(nil), // 4: hfgateway.v1.GenerationInput
+	(*ModelInput)(nil),      // 5: hfgateway.v1.ModelInput
+	(*SoulInput)(nil),       // 6: hfgateway.v1.SoulInput
+	(*DopInput)(nil),        // 7: hfgateway.v1.DopInput
+	(*MotionStrength)(nil),  // 8: hfgateway.v1.MotionStrength
+	(*SpeakInput)(nil),      // 9: hfgateway.v1.SpeakInput
+	(*structpb.Struct)(nil), // 10: google.protobuf.Struct
 }
 var file_hfgateway_v1_generation_input_proto_depIdxs = []int32{
-	5, // 0: hfgateway.v1.GenerationInput.soul:type_name -> hfgateway.v1.SoulInput
-	6, // 1: hfgateway.v1.GenerationInput.dop:type_name -> hfgateway.v1.DopInput
-	8, // 2: hfgateway.v1.GenerationInput.speak:type_name -> hfgateway.v1.SpeakInput
-	4, // 3: hfgateway.v1.GenerationInput.model:type_name -> hfgateway.v1.ModelInput
-	9, // 4: hfgateway.v1.ModelInput.parameters:type_name -> google.protobuf.Struct
-	0, // 5: hfgateway.v1.SoulInput.version:type_name -> hfgateway.v1.SoulVersion
-	1, // 6: hfgateway.v1.DopInput.variant:type_name -> hfgateway.v1.DopVariant
-	7, // 7: hfgateway.v1.DopInput.motions:type_name -> hfgateway.v1.MotionStrength
-	2, // 8: hfgateway.v1.SpeakInput.quality:type_name -> hfgateway.v1.SpeakQuality
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	6,  // 0: hfgateway.v1.GenerationInput.soul:type_name -> hfgateway.v1.SoulInput
+	7,  // 1: hfgateway.v1.GenerationInput.dop:type_name -> hfgateway.v1.DopInput
+	9,  // 2: hfgateway.v1.GenerationInput.speak:type_name -> hfgateway.v1.SpeakInput
+	5,  // 3: hfgateway.v1.GenerationInput.model:type_name -> hfgateway.v1.ModelInput
+	10, // 4: hfgateway.v1.ModelInput.parameters:type_name -> google.protobuf.Struct
+	0,  // 5: hfgateway.v1.ModelInput.api_version:type_name -> hfgateway.v1.ApiVersion
+	1,  // 6: hfgateway.v1.SoulInput.version:type_name -> hfgateway.v1.SoulVersion
+	2,  // 7: hfgateway.v1.DopInput.variant:type_name -> hfgateway.v1.DopVariant
+	8,  // 8: hfgateway.v1.DopInput.motions:type_name -> hfgateway.v1.MotionStrength
+	3,  // 9: hfgateway.v1.SpeakInput.quality:type_name -> hfgateway.v1.SpeakQuality
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_generation_input_proto_init() }
@@ -942,7 +1019,7 @@ func file_hfgateway_v1_generation_input_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hfgateway_v1_generation_input_proto_rawDesc), len(file_hfgateway_v1_generation_input_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,

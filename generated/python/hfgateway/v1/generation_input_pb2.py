@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hfgateway/v1/generation_input.proto\x12\x0chfgateway.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xbf\x01\n\x0fGenerationInput\x12\'\n\x04soul\x18\x01 \x01(\x0b\x32\x17.hfgateway.v1.SoulInputH\x00\x12%\n\x03\x64op\x18\x02 \x01(\x0b\x32\x16.hfgateway.v1.DopInputH\x00\x12)\n\x05speak\x18\x03 \x01(\x0b\x32\x18.hfgateway.v1.SpeakInputH\x00\x12)\n\x05model\x18\x04 \x01(\x0b\x32\x18.hfgateway.v1.ModelInputH\x00\x42\x06\n\x04kind\"K\n\nModelInput\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12+\n\nparameters\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"\x9d\x03\n\tSoulInput\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12*\n\x07version\x18\x02 \x01(\x0e\x32\x19.hfgateway.v1.SoulVersion\x12\x14\n\x0c\x61spect_ratio\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\x12\x12\n\nresolution\x18\x06 \x01(\t\x12\x12\n\nbatch_size\x18\x07 \x01(\x05\x12\x10\n\x08style_id\x18\x08 \x01(\t\x12\x1b\n\x0estyle_strength\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0c\x63haracter_id\x18\n \x01(\t\x12\x1f\n\x12\x63haracter_strength\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x13image_reference_url\x18\x0c \x01(\t\x12\x1b\n\x0e\x65nhance_prompt\x18\r \x01(\x08H\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x0e \x01(\x05H\x03\x88\x01\x01\x42\x11\n\x0f_style_strengthB\x15\n\x13_character_strengthB\x11\n\x0f_enhance_promptB\x07\n\x05_seed\"\xeb\x01\n\x08\x44opInput\x12)\n\x07variant\x18\x01 \x01(\x0e\x32\x18.hfgateway.v1.DopVariant\x12\x0e\n\x06prompt\x18\x02 \x01(\t\x12\x12\n\nimage_urls\x18\x03 \x03(\t\x12\x15\n\rend_image_url\x18\x04 \x01(\t\x12-\n\x07motions\x18\x05 \x03(\x0b\x32\x1c.hfgateway.v1.MotionStrength\x12\x1b\n\x0e\x65nhance_prompt\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x07 \x01(\x05H\x01\x88\x01\x01\x42\x11\n\x0f_enhance_promptB\x07\n\x05_seed\"G\n\x0eMotionStrength\x12\x11\n\tmotion_id\x18\x01 \x01(\t\x12\x15\n\x08strength\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_strength\"\xd5\x01\n\nSpeakInput\x12\x11\n\timage_url\x18\x01 \x01(\t\x12\x11\n\taudio_url\x18\x02 \x01(\t\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12+\n\x07quality\x18\x04 \x01(\x0e\x32\x1a.hfgateway.v1.SpeakQuality\x12\x18\n\x10\x64uration_seconds\x18\x05 \x01(\x05\x12\x1b\n\x0e\x65nhance_prompt\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x07 \x01(\x05H\x01\x88\x01\x01\x42\x11\n\x0f_enhance_promptB\x07\n\x05_seed*n\n\x0bSoulVersion\x12\x1c\n\x18SOUL_VERSION_UNSPECIFIED\x10\x00\x12\x13\n\x0fSOUL_VERSION_V1\x10\x01\x12\x13\n\x0fSOUL_VERSION_V2\x10\x02\x12\x17\n\x13SOUL_VERSION_CINEMA\x10\x03*p\n\nDopVariant\x12\x1b\n\x17\x44OP_VARIANT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44OP_VARIANT_LITE\x10\x01\x12\x18\n\x14\x44OP_VARIANT_STANDARD\x10\x02\x12\x15\n\x11\x44OP_VARIANT_TURBO\x10\x03*\\\n\x0cSpeakQuality\x12\x1d\n\x19SPEAK_QUALITY_UNSPECIFIED\x10\x00\x12\x15\n\x11SPEAK_QUALITY_MID\x10\x01\x12\x16\n\x12SPEAK_QUALITY_HIGH\x10\x02\x42v\n\x16io.github.hfgateway.v1B\x14GenerationInputProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#hfgateway/v1/generation_input.proto\x12\x0chfgateway.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xbf\x01\n\x0fGenerationInput\x12\'\n\x04soul\x18\x01 \x01(\x0b\x32\x17.hfgateway.v1.SoulInputH\x00\x12%\n\x03\x64op\x18\x02 \x01(\x0b\x32\x16.hfgateway.v1.DopInputH\x00\x12)\n\x05speak\x18\x03 \x01(\x0b\x32\x18.hfgateway.v1.SpeakInputH\x00\x12)\n\x05model\x18\x04 \x01(\x0b\x32\x18.hfgateway.v1.ModelInputH\x00\x42\x06\n\x04kind\"z\n\nModelInput\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12+\n\nparameters\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12-\n\x0b\x61pi_version\x18\x03 \x01(\x0e\x32\x18.hfgateway.v1.ApiVersion\"\x9d\x03\n\tSoulInput\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12*\n\x07version\x18\x02 \x01(\x0e\x32\x19.hfgateway.v1.SoulVersion\x12\x14\n\x0c\x61spect_ratio\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\x12\x12\n\nresolution\x18\x06 \x01(\t\x12\x12\n\nbatch_size\x18\x07 \x01(\x05\x12\x10\n\x08style_id\x18\x08 \x01(\t\x12\x1b\n\x0estyle_strength\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0c\x63haracter_id\x18\n \x01(\t\x12\x1f\n\x12\x63haracter_strength\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x13image_reference_url\x18\x0c \x01(\t\x12\x1b\n\x0e\x65nhance_prompt\x18\r \x01(\x08H\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x0e \x01(\x05H\x03\x88\x01\x01\x42\x11\n\x0f_style_strengthB\x15\n\x13_character_strengthB\x11\n\x0f_enhance_promptB\x07\n\x05_seed\"\xeb\x01\n\x08\x44opInput\x12)\n\x07variant\x18\x01 \x01(\x0e\x32\x18.hfgateway.v1.DopVariant\x12\x0e\n\x06prompt\x18\x02 \x01(\t\x12\x12\n\nimage_urls\x18\x03 \x03(\t\x12\x15\n\rend_image_url\x18\x04 \x01(\t\x12-\n\x07motions\x18\x05 \x03(\x0b\x32\x1c.hfgateway.v1.MotionStrength\x12\x1b\n\x0e\x65nhance_prompt\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x07 \x01(\x05H\x01\x88\x01\x01\x42\x11\n\x0f_enhance_promptB\x07\n\x05_seed\"G\n\x0eMotionStrength\x12\x11\n\tmotion_id\x18\x01 \x01(\t\x12\x15\n\x08strength\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_strength\"\xd5\x01\n\nSpeakInput\x12\x11\n\timage_url\x18\x01 \x01(\t\x12\x11\n\taudio_url\x18\x02 \x01(\t\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12+\n\x07quality\x18\x04 \x01(\x0e\x32\x1a.hfgateway.v1.SpeakQuality\x12\x18\n\x10\x64uration_seconds\x18\x05 \x01(\x05\x12\x1b\n\x0e\x65nhance_prompt\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x07 \x01(\x05H\x01\x88\x01\x01\x42\x11\n\x0f_enhance_promptB\x07\n\x05_seed*Q\n\nApiVersion\x12\x1b\n\x17\x41PI_VERSION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41PI_VERSION_V1\x10\x01\x12\x12\n\x0e\x41PI_VERSION_V2\x10\x02*n\n\x0bSoulVersion\x12\x1c\n\x18SOUL_VERSION_UNSPECIFIED\x10\x00\x12\x13\n\x0fSOUL_VERSION_V1\x10\x01\x12\x13\n\x0fSOUL_VERSION_V2\x10\x02\x12\x17\n\x13SOUL_VERSION_CINEMA\x10\x03*p\n\nDopVariant\x12\x1b\n\x17\x44OP_VARIANT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44OP_VARIANT_LITE\x10\x01\x12\x18\n\x14\x44OP_VARIANT_STANDARD\x10\x02\x12\x15\n\x11\x44OP_VARIANT_TURBO\x10\x03*\\\n\x0cSpeakQuality\x12\x1d\n\x19SPEAK_QUALITY_UNSPECIFIED\x10\x00\x12\x15\n\x11SPEAK_QUALITY_MID\x10\x01\x12\x16\n\x12SPEAK_QUALITY_HIGH\x10\x02\x42v\n\x16io.github.hfgateway.v1B\x14GenerationInputProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +33,24 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hfgateway.v1.generation_inp
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.hfgateway.v1B\024GenerationInputProtoP\001ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1'
-  _globals['_SOULVERSION']._serialized_start=1297
-  _globals['_SOULVERSION']._serialized_end=1407
-  _globals['_DOPVARIANT']._serialized_start=1409
-  _globals['_DOPVARIANT']._serialized_end=1521
-  _globals['_SPEAKQUALITY']._serialized_start=1523
-  _globals['_SPEAKQUALITY']._serialized_end=1615
+  _globals['_APIVERSION']._serialized_start=1344
+  _globals['_APIVERSION']._serialized_end=1425
+  _globals['_SOULVERSION']._serialized_start=1427
+  _globals['_SOULVERSION']._serialized_end=1537
+  _globals['_DOPVARIANT']._serialized_start=1539
+  _globals['_DOPVARIANT']._serialized_end=1651
+  _globals['_SPEAKQUALITY']._serialized_start=1653
+  _globals['_SPEAKQUALITY']._serialized_end=1745
   _globals['_GENERATIONINPUT']._serialized_start=84
   _globals['_GENERATIONINPUT']._serialized_end=275
   _globals['_MODELINPUT']._serialized_start=277
-  _globals['_MODELINPUT']._serialized_end=352
-  _globals['_SOULINPUT']._serialized_start=355
-  _globals['_SOULINPUT']._serialized_end=768
-  _globals['_DOPINPUT']._serialized_start=771
-  _globals['_DOPINPUT']._serialized_end=1006
-  _globals['_MOTIONSTRENGTH']._serialized_start=1008
-  _globals['_MOTIONSTRENGTH']._serialized_end=1079
-  _globals['_SPEAKINPUT']._serialized_start=1082
-  _globals['_SPEAKINPUT']._serialized_end=1295
+  _globals['_MODELINPUT']._serialized_end=399
+  _globals['_SOULINPUT']._serialized_start=402
+  _globals['_SOULINPUT']._serialized_end=815
+  _globals['_DOPINPUT']._serialized_start=818
+  _globals['_DOPINPUT']._serialized_end=1053
+  _globals['_MOTIONSTRENGTH']._serialized_start=1055
+  _globals['_MOTIONSTRENGTH']._serialized_end=1126
+  _globals['_SPEAKINPUT']._serialized_start=1129
+  _globals['_SPEAKINPUT']._serialized_end=1342
 # @@protoc_insertion_point(module_scope)

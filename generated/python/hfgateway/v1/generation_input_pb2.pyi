@@ -8,6 +8,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ApiVersion(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    API_VERSION_UNSPECIFIED: _ClassVar[ApiVersion]
+    API_VERSION_V1: _ClassVar[ApiVersion]
+    API_VERSION_V2: _ClassVar[ApiVersion]
+
 class SoulVersion(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SOUL_VERSION_UNSPECIFIED: _ClassVar[SoulVersion]
@@ -27,6 +33,9 @@ class SpeakQuality(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SPEAK_QUALITY_UNSPECIFIED: _ClassVar[SpeakQuality]
     SPEAK_QUALITY_MID: _ClassVar[SpeakQuality]
     SPEAK_QUALITY_HIGH: _ClassVar[SpeakQuality]
+API_VERSION_UNSPECIFIED: ApiVersion
+API_VERSION_V1: ApiVersion
+API_VERSION_V2: ApiVersion
 SOUL_VERSION_UNSPECIFIED: SoulVersion
 SOUL_VERSION_V1: SoulVersion
 SOUL_VERSION_V2: SoulVersion
@@ -52,12 +61,14 @@ class GenerationInput(_message.Message):
     def __init__(self, soul: _Optional[_Union[SoulInput, _Mapping]] = ..., dop: _Optional[_Union[DopInput, _Mapping]] = ..., speak: _Optional[_Union[SpeakInput, _Mapping]] = ..., model: _Optional[_Union[ModelInput, _Mapping]] = ...) -> None: ...
 
 class ModelInput(_message.Message):
-    __slots__ = ("model_id", "parameters")
+    __slots__ = ("model_id", "parameters", "api_version")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    API_VERSION_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     parameters: _struct_pb2.Struct
-    def __init__(self, model_id: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    api_version: ApiVersion
+    def __init__(self, model_id: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., api_version: _Optional[_Union[ApiVersion, str]] = ...) -> None: ...
 
 class SoulInput(_message.Message):
     __slots__ = ("prompt", "version", "aspect_ratio", "width", "height", "resolution", "batch_size", "style_id", "style_strength", "character_id", "character_strength", "image_reference_url", "enhance_prompt", "seed")

@@ -12,7 +12,8 @@ export declare const file_hfgateway_v1_generation_input: GenFile;
 
 /**
  * The input of a generation, set by the client. The gateway validates the typed inputs field by field before it sends
- * anything. With `model`, every model that Higgsfield has or will have can be used.
+ * anything. With `model`, every endpoint can be used that creates a generation, also with values that the typed inputs
+ * cannot express.
  *
  * URLs are http or https, with at most 2,083 characters. Ids of styles, characters and motions have at most 255 visible
  * ASCII characters.
@@ -51,7 +52,7 @@ export declare type GenerationInput = Message<"hfgateway.v1.GenerationInput"> & 
     case: "speak";
   } | {
     /**
-     * Any model by its id.
+     * Any model or endpoint by its path.
      *
      * @generated from field: hfgateway.v1.ModelInput model = 4;
      */
@@ -67,27 +68,37 @@ export declare type GenerationInput = Message<"hfgateway.v1.GenerationInput"> & 
 export declare const GenerationInputSchema: GenMessage<GenerationInput>;
 
 /**
- * The input of any Higgsfield model, by the id of the model.
+ * The input of any Higgsfield model or endpoint, by its path.
  *
  * @generated from message hfgateway.v1.ModelInput
  */
 export declare type ModelInput = Message<"hfgateway.v1.ModelInput"> & {
   /**
-   * Required. 1 to 6 segments of a-z, 0-9, ".", "_", "-", joined by "/", such as "kling-video/v3.0/pro/image-to-video".
-   * At most 200 characters.
+   * Required. The id of a model, which is the path of its endpoint, such as "kling-video/v3.0/pro/image-to-video" or
+   * "v1/text2image/keyframes": 1 to 6 segments of a-z, 0-9, ".", "_", "-", joined by "/", without a leading slash. At
+   * most 200 characters. No segment may be an object's id (a UUID), or one of requests, job-sets, files, uploads, models,
+   * presets, motions, soul-styles, estimate, custom-references, characters, agent, agents and webhooks: those endpoints
+   * do not create a generation.
    *
    * @generated from field: string model_id = 1;
    */
   modelId: string;
 
   /**
-   * The parameters, sent as the JSON body. At most 5,000 values, nested at most 32 levels deep. Whole numbers up to
-   * 2^53 are written without a fraction; NaN and infinities are refused. The gateway validates the parameters against
-   * the JSON Schema of the model, if it has a recent one.
+   * The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. Whole
+   * numbers up to 2^53 are written without a fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway
+   * validates them against the JSON Schema of the model, if it has a recent one.
    *
    * @generated from field: google.protobuf.Struct parameters = 2;
    */
   parameters?: JsonObject | undefined;
+
+  /**
+   * The form of the endpoint. Required for paths that begin with "v1/": API_VERSION_V1. Default: API_VERSION_V2.
+   *
+   * @generated from field: hfgateway.v1.ApiVersion api_version = 3;
+   */
+  apiVersion: ApiVersion;
 };
 
 /**
@@ -363,6 +374,41 @@ export declare type SpeakInput = Message<"hfgateway.v1.SpeakInput"> & {
  * Use `create(SpeakInputSchema)` to create a new message.
  */
 export declare const SpeakInputSchema: GenMessage<SpeakInput>;
+
+/**
+ * The forms of Higgsfield's endpoints. The form decides how the gateway writes the request, reads the response and
+ * follows the generation, whatever the path is.
+ *
+ * @generated from enum hfgateway.v1.ApiVersion
+ */
+export enum ApiVersion {
+  /**
+   * Same as API_VERSION_V2.
+   *
+   * @generated from enum value: API_VERSION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The parameters are the member `params` of the body. The response is a job set. v1 has no idempotency keys, no
+   * estimates, no deletion and no `outputs_ttl`, and does not document cancellation.
+   *
+   * @generated from enum value: API_VERSION_V1 = 1;
+   */
+  V1 = 1,
+
+  /**
+   * The parameters are the body. The response is a request, with its status.
+   *
+   * @generated from enum value: API_VERSION_V2 = 2;
+   */
+  V2 = 2,
+}
+
+/**
+ * Describes the enum hfgateway.v1.ApiVersion.
+ */
+export declare const ApiVersionSchema: GenEnum<ApiVersion>;
 
 /**
  * The versions of Soul. A character or a style works only with the version for which it was made.
