@@ -49,7 +49,6 @@ func (c *Client) WatchModels(ctx context.Context, request *ModelWatch) iter.Seq2
 	return func(yield func(*ModelChange, error) bool) {
 		next := copyOf(request)
 		err := follow(ctx, c,
-			func() bool { return true },
 			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchModelsResponse], error) {
 				return c.catalogs.WatchModels(ctx, next)
 			},
