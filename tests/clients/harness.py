@@ -117,7 +117,9 @@ class Harness:
 async def serve(folder: Path) -> AsyncIterator[Harness]:
     """Run all that a program needs."""
     async with AsyncExitStack() as stack:
-        running = Running(folder, SandboxOptions(port=0, **DEFAULT_OPTIONS), {"AUTH": "keys"})
+        # With several tenants and no known limit, generations that have not started would hold up the next behaviour.
+        settings = {"AUTH": "keys", "UPSTREAM_CONCURRENCY": str(DEFAULT_OPTIONS["concurrency_limit"])}
+        running = Running(folder, SandboxOptions(port=0, **DEFAULT_OPTIONS), settings)
         stack.push_async_callback(running.stop)
         await running.start()
         authority = Authority.made(folder)

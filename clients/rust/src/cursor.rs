@@ -71,7 +71,7 @@ impl WatchCursor {
         }
         if !message.resume_token.is_empty() {
             self.resume_token = message.resume_token;
-            if let Some(last) = events.last_mut().filter(|last| !matches!(last.news, News::Missing(_))) {
+            if let Some(last) = events.last_mut().filter(|last| !matches!(last.news, News::Missing(_) | News::Reset)) {
                 last.resume_token.clone_from(&self.resume_token);
             }
         }

@@ -14,8 +14,7 @@ use crate::{
     v1::{
         Generation, SoulCharacter, WaitGenerationRequest, WatchCharacterRequest, WatchCharacterResponse,
         WatchGenerationRequest, WatchGenerationResponse, WatchGenerationsRequest, WatchGenerationsResponse,
-        WatchModelsRequest, WatchModelsResponse,
-        generation_service_client::GenerationServiceClient,
+        WatchModelsRequest, WatchModelsResponse, generation_service_client::GenerationServiceClient,
     },
 };
 

@@ -168,7 +168,8 @@ async fn the_other_methods_send_their_requests() {
     let client = gateway.client(&ManualTimers::new(1.0));
     let (running, trained) = (at(CharacterState::InProgress), at(CharacterState::Completed));
     gateway.responds(GetCharacterResponse { character: Some(running.clone()) });
-    gateway.responds(ListCharactersResponse { characters: vec![running.clone()], next_page_token: "p2".to_owned() });
+    let page = ListCharactersResponse { next_page_token: "p2".to_owned(), ..Default::default() };
+    gateway.responds(ListCharactersResponse { characters: vec![running.clone()], ..page });
     gateway.responds(ListCharactersResponse { characters: vec![trained.clone()], ..Default::default() });
     gateway.responds(DeleteCharacterResponse {});
     assert_eq!(client.get_character("c1").await.unwrap(), running);
