@@ -108,11 +108,6 @@ final class Watches {
     }
 
     @Override
-    public List<WatchModelsResponse> opened() {
-      return List.of();
-    }
-
-    @Override
     public List<WatchModelsResponse> received(WatchModelsResponse message) {
       request = WatchModelsRequest.newBuilder().setAfterRevision(message.getRevision()).build();
       return message.hasModel() ? List.of(message) : List.of();
