@@ -38,10 +38,12 @@ func Speak(imageURL, audioURL, prompt string, set ...func(*SpeakInput)) *Input {
 	return &Input{Kind: &pb.GenerationInput_Speak{Speak: input}}
 }
 
-// Model returns an input for any Higgsfield model by its id. It encodes the parameters with [encoding/json] to a JSON
-// object, which the gateway sends as the body of the request. It returns an error if the parameters cannot be encoded
-// or are not an object.
-func Model(id string, parameters any) (*Input, error) {
+// Model returns an input for any Higgsfield model by its id, or for an endpoint by its path. It encodes the parameters
+// with [encoding/json] to a JSON object, which the gateway sends unchanged. It returns an error if the parameters cannot
+// be encoded or are not an object. Endpoints of Higgsfield's v1 API need [APIV1]:
+//
+//	hfgateway.Model("v1/text2image/keyframes", parameters, func(in *hfgateway.ModelInput) { in.ApiVersion = hfgateway.APIV1 })
+func Model(id string, parameters any, set ...func(*ModelInput)) (*Input, error) {
 	text, err := json.Marshal(parameters)
 	if err != nil {
 		return nil, fmt.Errorf("hfgateway: parameters of %s: %w", id, err)
@@ -50,5 +52,9 @@ func Model(id string, parameters any) (*Input, error) {
 	if err := body.UnmarshalJSON(text); err != nil {
 		return nil, fmt.Errorf("hfgateway: parameters of %s: %w", id, err)
 	}
-	return &Input{Kind: &pb.GenerationInput_Model{Model: &pb.ModelInput{ModelId: id, Parameters: body}}}, nil
+	input := &ModelInput{ModelId: id, Parameters: body}
+	for _, apply := range set {
+		apply(input)
+	}
+	return &Input{Kind: &pb.GenerationInput_Model{Model: input}}, nil
 }

@@ -20,6 +20,8 @@ type (
 	SoulInput       = pb.SoulInput
 	DopInput        = pb.DopInput
 	SpeakInput      = pb.SpeakInput
+	ModelInput      = pb.ModelInput
+	APIVersion      = pb.ApiVersion
 	Price           = pb.EstimateGenerationResponse
 	Story           = pb.ExplainGenerationResponse
 	StoredMedia     = pb.UploadMediaResponse
@@ -69,6 +71,12 @@ const (
 	SoulV1     = pb.SoulVersion_SOUL_VERSION_V1
 	SoulV2     = pb.SoulVersion_SOUL_VERSION_V2
 	SoulCinema = pb.SoulVersion_SOUL_VERSION_CINEMA
+)
+
+// Forms of endpoints, for [Model].
+const (
+	APIV1 = pb.ApiVersion_API_VERSION_V1
+	APIV2 = pb.ApiVersion_API_VERSION_V2
 )
 
 // States of a character. Later versions may add values; [Character.Done] reports whether a state is final.

@@ -580,6 +580,7 @@ func construct(t *testing.T, constructor string, text json.RawMessage) *hfgatewa
 		ImageURLs    []string `json:"image_urls"`
 		AudioURL     string   `json:"audio_url"`
 		ModelID      string   `json:"model_id"`
+		APIVersion   string   `json:"api_version"`
 		Parameters   any
 		Version      string
 		Variant      string
@@ -627,7 +628,9 @@ func construct(t *testing.T, constructor string, text json.RawMessage) *hfgatewa
 			in.DurationSeconds, in.EnhancePrompt, in.Seed = arguments.Duration, arguments.Enhance, arguments.Seed
 		})
 	case "model":
-		return hfgateway.Must(hfgateway.Model(arguments.ModelID, arguments.Parameters))
+		return hfgateway.Must(hfgateway.Model(arguments.ModelID, arguments.Parameters, func(in *hfgateway.ModelInput) {
+			in.ApiVersion = hfgateway.APIVersion(named(pb.ApiVersion_value, "API_VERSION_", arguments.APIVersion))
+		}))
 	}
 	t.Fatalf("no constructor %s", constructor)
 	return nil

@@ -25,6 +25,7 @@ var behaviours = []behaviour{
 	{"submit_replay", submitReplay},
 	{"submit_key_reused", submitKeyReused},
 	{"submit_over_cut_connection", submitOverCutConnection},
+	{"submit_endpoint", submitEndpoint},
 	{"submit_invalid", submitInvalid},
 	{"submit_refused", submitRefused},
 	{"submit_out_of_credits", submitOutOfCredits},

@@ -50,6 +50,17 @@ func submitOverCutConnection(t *trial) {
 	t.charged(prompt, 1, 1)
 }
 
+func submitEndpoint(t *trial) {
+	prompt := unique("a fox")
+	parameters := map[string]any{"prompt": prompt, "count": 2}
+	input := hfgateway.Must(hfgateway.Model("v1/text2image/keyframes", parameters, func(in *hfgateway.ModelInput) {
+		in.ApiVersion = hfgateway.APIV1
+	}))
+	generation := value[*hfgateway.Submission](t)(t.client.Submit(t.ctx, input)).Generation
+	t.check(generation.GetState() == hfgateway.StateQueued && len(generation.GetOutputs()) == 2, generation)
+	t.charged(prompt, 1, 1)
+}
+
 func submitInvalid(t *trial) {
 	_, err := t.client.Submit(t.ctx, hfgateway.Soul(""))
 	failed := t.refused(err, hfgateway.ErrInvalidInput, "INVALID_INPUT")

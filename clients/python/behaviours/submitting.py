@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from behaviours.stage import Stage, behaviour, raises, unique
-from hfgateway_client import errors, soul, state_name
+from hfgateway_client import errors, model, soul, state_name
 
 
 @behaviour
@@ -47,6 +47,14 @@ async def submit_over_cut_connection(stage: Stage) -> None:
     submission = await submitting
     assert submission.replayed
     assert state_name(submission.generation) == "QUEUED"
+    await stage.charged(prompt, 1, 1)
+
+
+@behaviour
+async def submit_endpoint(stage: Stage) -> None:
+    prompt = unique("a fox")
+    submission = await stage.client.submit(model("v1/text2image/keyframes", "v1", prompt=prompt, count=2))
+    assert (state_name(submission.generation), len(submission.generation.outputs)) == ("QUEUED", 2)
     await stage.charged(prompt, 1, 1)
 
 

@@ -24,6 +24,8 @@ DopVariantName = Literal["lite", "standard", "turbo"]
 """A variant of DoP."""
 SpeakQualityName = Literal["mid", "high"]
 """The quality of a Speak video."""
+ApiVersionName = Literal["v1", "v2"]
+"""The form of an endpoint: how its request is written, its response read, and its generation followed."""
 
 
 Media = str | LocalMedia
@@ -228,25 +230,28 @@ def speak(
     )
 
 
-def model(model_id: str, /, **parameters: Any) -> AnyInput:
-    """Create an input for any Higgsfield model.
+def model(model_id: str, api_version: ApiVersionName | None = None, /, **parameters: Any) -> AnyInput:
+    """Create an input for any Higgsfield model or endpoint.
 
     Args:
-        model_id: The id of the model, such as "kling-video/v3.0/pro/image-to-video"; see ``list_models``.
-        **parameters: The parameters, sent unchanged as the JSON body. Local media may be used in place of a URL at any
-            depth, including in lists and mappings.
+        model_id: The id of the model, such as "kling-video/v3.0/pro/image-to-video", or the path of an endpoint, such as
+            "v1/text2image/keyframes"; see ``list_models``.
+        api_version: The form of the endpoint: "v1" or "v2". Required for paths that begin with "v1/". Default: "v2".
+        **parameters: The parameters, sent unchanged. Local media may be used in place of a URL at any depth, including
+            in lists and mappings.
 
     Returns:
         The input; a `LocalInput` if it has local media.
 
     Raises:
-        ValueError: A parameter cannot be represented in JSON.
+        ValueError: The API version is unknown, or a parameter cannot be represented in JSON.
     """
 
     def build(url_of: UrlOf) -> pb.GenerationInput:
         body = Struct()
         body.update({name: _with_urls(value, url_of) for name, value in parameters.items()})
-        return pb.GenerationInput(model=pb.ModelInput(model_id=model_id, parameters=body))
+        version = enum_name("API_VERSION", api_version)
+        return pb.GenerationInput(model=pb.ModelInput(model_id=model_id, parameters=body, api_version=version))
 
     return _input(build)
 

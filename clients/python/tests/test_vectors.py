@@ -231,7 +231,7 @@ def as_json(event: WatchEvent) -> dict[str, Any]:
 def test_a_constructor_returns_the_input(case: dict[str, Any]) -> None:
     arguments = dict(case["arguments"])
     if case["constructor"] == "model":
-        made = model(arguments["model_id"], **arguments["parameters"])
+        made = model(arguments["model_id"], arguments.get("api_version"), **arguments["parameters"])
     else:
         made = {"soul": soul, "dop": dop, "speak": speak}[case["constructor"]](**arguments)
     assert made == json_format.ParseDict(case["input"], GenerationInput())

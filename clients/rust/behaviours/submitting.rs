@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use hfgateway_client::{Kind, Submit, soul};
+use hfgateway_client::{
+    Kind, Submit, model, soul,
+    v1::{ApiVersion, ModelInput},
+};
 use serde_json::json;
 
 use crate::stage::{Stage, behaviours, fails, fox, unique};
@@ -12,6 +15,7 @@ behaviours!(
     submit_replay,
     submit_key_reused,
     submit_over_cut_connection,
+    submit_endpoint,
     submit_invalid,
     submit_refused,
     submit_out_of_credits,
@@ -62,6 +66,15 @@ async fn submit_over_cut_connection(stage: Stage) {
     assert!(submission.replayed);
     assert_eq!(submission.generation.state_name(), "QUEUED");
     stage.charged(&input.prompt, 1, 1).await;
+}
+
+async fn submit_endpoint(stage: Stage) {
+    let prompt = unique("a fox");
+    let parameters = [("prompt", json!(prompt)), ("count", json!(2))];
+    let input = ModelInput { api_version: ApiVersion::V1.into(), ..model("v1/text2image/keyframes", parameters) };
+    let generation = stage.client.submit(input).await.expect("it is submitted").generation;
+    assert_eq!((generation.state_name().as_ref(), generation.outputs.len()), ("QUEUED", 2));
+    stage.charged(&prompt, 1, 1).await;
 }
 
 async fn submit_invalid(stage: Stage) {

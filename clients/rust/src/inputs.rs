@@ -46,16 +46,17 @@ pub fn character<U: Into<String>>(
     CreateCharacterRequest { name: name.into(), image_urls, ..Default::default() }
 }
 
-/// Any Higgsfield model by its id.
+/// Any Higgsfield model by its id, or an endpoint by its path.
 ///
-/// The parameters are sent as the JSON body of the request: an array of pairs, or a `serde_json::Map`.
+/// The parameters are sent unchanged: an array of pairs, or a `serde_json::Map`. Endpoints of Higgsfield's v1 API need
+/// `ModelInput { api_version: ApiVersion::V1.into(), ..model("v1/text2image/keyframes", parameters) }`.
 pub fn model<N, V>(model_id: impl Into<String>, parameters: impl IntoIterator<Item = (N, V)>) -> ModelInput
 where
     N: Into<String>,
     V: Into<Json>,
 {
     let fields = parameters.into_iter().map(|(name, value)| (name.into(), protobuf_of(value.into()))).collect();
-    ModelInput { model_id: model_id.into(), parameters: Some(Struct { fields }) }
+    ModelInput { model_id: model_id.into(), parameters: Some(Struct { fields }), ..Default::default() }
 }
 
 fn protobuf_of(json: Json) -> Value {

@@ -64,7 +64,9 @@ fn constructed(constructor: &str, arguments: &Value) -> GenerationInput {
         .into(),
         "model" => {
             let parameters = given.take("parameters").unwrap();
-            model(given.text("model_id"), parameters.as_object().unwrap().clone()).into()
+            let version = given.maybe_text("api_version");
+            let made = model(given.text("model_id"), parameters.as_object().unwrap().clone());
+            ModelInput { api_version: version.map_or(0, |name| form(&name).into()), ..made }.into()
         }
         other => panic!("{other}"),
     };
@@ -94,6 +96,14 @@ fn quality(name: &str) -> SpeakQuality {
     match name {
         "mid" => SpeakQuality::Mid,
         "high" => SpeakQuality::High,
+        other => panic!("{other}"),
+    }
+}
+
+fn form(name: &str) -> ApiVersion {
+    match name {
+        "v1" => ApiVersion::V1,
+        "v2" => ApiVersion::V2,
         other => panic!("{other}"),
     }
 }

@@ -88,7 +88,7 @@ fn failure(value: &Value) -> Failure {
         retryable: fields.truth("retryable").unwrap_or_default(),
         metadata: fields.map("metadata"),
         field_violations: violations.as_array().expect("a list").iter().map(violation).collect(),
-        retry_delay: None,
+        ..Default::default()
     };
     fields.end();
     failure
@@ -182,6 +182,7 @@ pub fn of_input(input: &GenerationInput) -> Value {
             Object::new()
                 .plain("model_id", model.model_id.clone())
                 .maybe("parameters", model.parameters.as_ref().map(of_struct))
+                .maybe("api_version", (model.api_version != 0).then(|| model.api_version().as_str_name()))
                 .done(),
         ),
     };

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import * as hfgateway from "@hfgateway/client";
-import { soul, stateName } from "@hfgateway/client";
+import { model, soul, stateName } from "@hfgateway/client";
 import { type Behaviours, failing, type Stage, unique } from "./stage.js";
 
 /** Makes Higgsfield respond to the submission of a prompt with this. */
@@ -47,6 +47,14 @@ export const SUBMITTING: Behaviours = {
     await stage.cut();
     const submission = await submitting;
     assert.deepEqual([stateName(submission.generation), submission.replayed], ["QUEUED", true]);
+    await stage.charged(prompt, 1, 1);
+  },
+
+  async submit_endpoint(stage) {
+    const prompt = unique("a fox");
+    const input = model("v1/text2image/keyframes", { prompt, count: 2 }, { apiVersion: "v1" });
+    const { generation } = await stage.client.submit(input);
+    assert.deepEqual([stateName(generation), generation.outputs.length], ["QUEUED", 2]);
     await stage.charged(prompt, 1, 1);
   },
 

@@ -8,6 +8,7 @@
 
 import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import {
+  ApiVersion,
   type DopInputSchema,
   DopVariant,
   type GenerationInput,
@@ -69,7 +70,14 @@ export function speak(imageUrl: string, audioUrl: string, prompt: string, option
   return create(GenerationInputSchema, { kind: { case: "speak", value } });
 }
 
-/** Any Higgsfield model by its id. The parameters are sent as the JSON body of the request. */
-export function model(modelId: string, parameters: JsonObject = {}): GenerationInput {
-  return create(GenerationInputSchema, { kind: { case: "model", value: { modelId, parameters } } });
+/** Options of `model`. */
+export interface ModelOptions {
+  /** The form of the endpoint. Required for paths that begin with "v1/": "v1". Default: "v2". */
+  apiVersion?: "v1" | "v2" | undefined;
+}
+
+/** Any Higgsfield model by its id, or an endpoint by its path. The parameters are sent unchanged. */
+export function model(modelId: string, parameters: JsonObject = {}, options: ModelOptions = {}): GenerationInput {
+  const value = { modelId, parameters, apiVersion: named(ApiVersion, options.apiVersion) };
+  return create(GenerationInputSchema, { kind: { case: "model", value } });
 }

@@ -275,7 +275,7 @@ describe("inputs.json", () => {
       case "speak":
         return hfgateway.speak(image_url, audio_url, prompt, options);
       default:
-        return hfgateway.model(model_id, parameters);
+        return hfgateway.model(model_id, parameters, options);
     }
   }
 

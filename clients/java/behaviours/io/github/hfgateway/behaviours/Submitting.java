@@ -12,6 +12,8 @@ import io.github.hfgateway.client.Inputs;
 import io.github.hfgateway.client.States;
 import io.github.hfgateway.client.Submission;
 import io.github.hfgateway.client.Submit;
+import io.github.hfgateway.v1.ApiVersion;
+import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.GenerationInput;
 import java.time.Duration;
 import java.util.List;
@@ -26,6 +28,7 @@ final class Submitting {
           Map.entry("submit_replay", Submitting::replay),
           Map.entry("submit_key_reused", Submitting::keyReused),
           Map.entry("submit_over_cut_connection", Submitting::overCutConnection),
+          Map.entry("submit_endpoint", Submitting::endpoint),
           Map.entry("submit_invalid", Submitting::invalid),
           Map.entry("submit_refused", Submitting::refused),
           Map.entry("submit_out_of_credits", Submitting::outOfCredits),
@@ -79,6 +82,19 @@ final class Submitting {
     assertTrue(submission.replayed());
     assertEquals("QUEUED", States.name(submission.generation()));
     stage.charged(input, 1, 1);
+  }
+
+  private static void endpoint(Stage stage) throws Exception {
+    String prompt = unique("a fox");
+    GenerationInput input =
+        Inputs.model(
+            "v1/text2image/keyframes",
+            Map.of("prompt", prompt, "count", 2),
+            model -> model.setApiVersion(ApiVersion.API_VERSION_V1));
+    Generation generation = stage.client.submit(input).generation();
+    assertEquals("QUEUED", States.name(generation));
+    assertEquals(2, generation.getOutputsCount());
+    stage.charged(prompt, 1);
   }
 
   private static void invalid(Stage stage) {

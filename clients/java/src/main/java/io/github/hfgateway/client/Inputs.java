@@ -74,12 +74,23 @@ public final class Inputs {
   /**
    * Any Higgsfield model by its id.
    *
-   * @param parameters the JSON body of the request: maps with String keys, iterables, Strings, numbers, Booleans and
-   *     nulls
+   * @param parameters maps with String keys, iterables, Strings, numbers, Booleans and nulls, which are sent unchanged
    * @throws IllegalArgumentException if a value has another type
    */
   public static GenerationInput model(String modelId, Map<String, ?> parameters) {
-    ModelInput.Builder model = ModelInput.newBuilder().setModelId(modelId).setParameters(struct(parameters));
+    return model(modelId, parameters, model -> {});
+  }
+
+  /**
+   * Any Higgsfield model by its id, or an endpoint by its path.
+   *
+   * @param parameters maps with String keys, iterables, Strings, numbers, Booleans and nulls, which are sent unchanged
+   * @param options sets optional fields: endpoints of Higgsfield's v1 API need {@code API_VERSION_V1}
+   * @throws IllegalArgumentException if a value has another type
+   */
+  public static GenerationInput model(String path, Map<String, ?> parameters, Consumer<ModelInput.Builder> options) {
+    ModelInput.Builder model = ModelInput.newBuilder().setModelId(path).setParameters(struct(parameters));
+    options.accept(model);
     return GenerationInput.newBuilder().setModel(model).build();
   }
 

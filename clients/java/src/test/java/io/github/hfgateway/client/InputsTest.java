@@ -7,6 +7,7 @@ import com.google.gson.Gson;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.protobuf.Message;
+import io.github.hfgateway.v1.ApiVersion;
 import io.github.hfgateway.v1.CreateWatchTokenRequest;
 import io.github.hfgateway.v1.DopVariant;
 import io.github.hfgateway.v1.GenerationFilter;
@@ -124,7 +125,11 @@ class InputsTest {
                           .given("seed", it -> speak.setSeed(it.getAsInt())));
           case "model" ->
               Inputs.model(
-                  arguments.text("model_id"), new Gson().fromJson(arguments.take("parameters"), JAVA_OBJECT));
+                  arguments.text("model_id"),
+                  new Gson().fromJson(arguments.take("parameters"), JAVA_OBJECT),
+                  model ->
+                      arguments.given(
+                          "api_version", it -> model.setApiVersion(ApiVersion.valueOf(upper("API_VERSION_", it)))));
           default -> throw new AssertionError(constructor);
         };
     arguments.allTaken();
