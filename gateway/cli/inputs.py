@@ -28,7 +28,12 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--soul", is_flag=True, help="Text to image with Soul (the default).")
     @click.option("--dop", is_flag=True, help="Image to video; needs --image.")
     @click.option("--speak", is_flag=True, help="Speech to video; needs --image and --audio.")
-    @click.option("--model", "model_id", metavar="ID", help="Any other Higgsfield model, by its id.")
+    @click.option("--model", "model_id", metavar="ID", help="Any other Higgsfield model or endpoint, by its path.")
+    @click.option(
+        "--api-version",
+        type=click.Choice(("v1", "v2")),
+        help="The form of the endpoint. Endpoints of Higgsfield's v1 API need v1. Default: v2.",
+    )
     @click.option(
         "--image",
         "images",
@@ -54,6 +59,7 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
         dop: bool,
         speak: bool,
         model_id: str | None,
+        api_version: str | None,
         images: tuple[str | Path, ...],
         audio: str | Path | None,
         parameters: Mapping[str, Any],
@@ -65,7 +71,10 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if len(chosen) > 1:
             raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
         kind = chosen[0] if chosen else "soul"
-        message = build(kind, prompt, model_id=model_id or "", images=images, audio=audio, parameters=parameters)
+        if api_version and kind != "model":
+            raise click.UsageError("--api-version needs --model")
+        endpoint = (model_id or "", api_version)
+        message = build(kind, prompt, endpoint=endpoint, images=images, audio=audio, parameters=parameters)
         return command(*arguments, input=message, **options)
 
     return with_input
@@ -75,12 +84,12 @@ def build(
     kind: str,
     prompt: str,
     *,
-    model_id: str,
+    endpoint: tuple[str, str | None],
     images: tuple[str | Path, ...],
     audio: str | Path | None,
     parameters: Mapping[str, Any],
 ) -> AnyInput:
-    """Return the input. Raises UsageError if options do not fit together."""
+    """Return the input. `endpoint` is a model and its form. Raises UsageError if options do not fit together."""
     import hfgateway_client as client
 
     if audio and kind != "speak":
@@ -88,7 +97,7 @@ def build(
     if kind == "model":
         if images:
             raise click.UsageError("--image cannot be used with --model: use the model's own parameter, -p NAME=URL")
-        return _call(client.model, model_id, **{"prompt": prompt, **parameters})
+        return _call(client.model, *endpoint, **{"prompt": prompt, **parameters})
     if kind == "dop":
         if not images:
             raise click.UsageError("--dop needs --image")

@@ -16,6 +16,7 @@ SPEAK = [
     "--speak", "--image", "{url}/media/examples/portrait.png", "--audio", "{url}/media/examples/speech.wav",
     "-p", "quality=high", "-p", "duration_seconds=10",
 ]  # fmt: skip
+KEYFRAMES = ["--model", "v1/text2image/keyframes", "--api-version", "v1", "-p", "count=2"]
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         ([*SIZED, "-p", "batch_size=4"], "v1/text2image/soul", {"1.png": b"\x89PNG", "4.png": b"\x89PNG"}),
         (SEVERAL, "v1/image2video/dop", {"1.webm": b"\x1aE\xdf\xa3"}),
         (SPEAK, "v1/speak/higgsfield", {"1.webm": b"\x1aE\xdf\xa3"}),
+        (KEYFRAMES, "v1/text2image/keyframes", {"1.png": b"\x89PNG", "2.png": b"\x89PNG"}),
     ],
 )
 async def test_outputs_of_v1_are_saved(
@@ -52,8 +54,12 @@ async def test_a_refusal_of_v1_names_the_fields_of_the_command(running: Running)
 
     wrong = await hfgateway("generate", "a fox", "--soul", "-p", "width=2048")
     price = await hfgateway("estimate", "a fox", *SIZED)
+    unformed = await hfgateway("generate", "a fox", *KEYFRAMES[:2])
+    unnamed = await hfgateway("generate", "a fox", *KEYFRAMES[2:])
 
-    assert (wrong.code, price.code) == (3, 3)
+    assert (wrong.code, price.code, unformed.code, unnamed.code) == (3, 3, 3, 2)
+    assert "API_VERSION_V1" in unformed.err
+    assert "--api-version needs --model" in unnamed.err
     assert "2048x1152" in wrong.err
     assert "input.soul.width" in price.err
     assert running.ledger.submissions == []

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gateway.core import Core
 from gateway.errors import GatewayError, Reason
-from gateway.generations.inputs import Input, SoulInput
+from gateway.generations.inputs import Input, ModelInput, SoulInput
 from gateway.generations.model import Generation
 from gateway.generations.ports import Filter
 from gateway.generations.service import Submission
@@ -23,8 +23,8 @@ from tests.simulation.world import HOUR, World
 T = TypeVar("T")
 HEARTBEAT = 1200.0
 """Seconds between heartbeats of a watch."""
-V1_ONLY_SIZE = {"width": 2048, "height": 1152}
-"""Fields of an input that only v1 accepts, so that the gateway uses v1."""
+V1_PATHS = ("v1/text2image/keyframes", "generate/kling-2-5")
+"""Endpoints with the form of v1 and no typed input."""
 
 
 class CallerLeftError(Exception):
@@ -142,6 +142,7 @@ class Caller:
             api="v1" if rng.random() < behaviour.uses_v1 else "v2",
             start_timeout=world.log_uniform(30.0, 4 * HOUR) if rng.random() < behaviour.sets_start_timeout else None,
         )
+        self._number = number
         self._fail_when_saturated = rng.random() < behaviour.fails_when_saturated
         self._rng = world.rng
 
@@ -169,9 +170,8 @@ class Caller:
         history.first_submitted_at = history.first_submitted_at or now
         history.submit_times.append(now)
         wait = self._rng.choice((0.0, 10.0, 60.0))
-        soul_input: Input = SoulInput(prompt=history.key, **(V1_ONLY_SIZE if history.api == "v1" else {}))  # type: ignore[arg-type]
         submission = Submission(
-            soul_input,
+            self._input(),
             b"",
             history.key,
             {},
@@ -186,6 +186,15 @@ class Caller:
             return generation
 
         return await self._call_with_retries("submit", submit, attempts=40)
+
+    def _input(self) -> Input:
+        """Return an input for the API of the caller. For v1 it depends on the number of the caller."""
+        prompt = self.history.key
+        if self.history.api == "v2":
+            return SoulInput(prompt)
+        if form := self._number % (1 + len(V1_PATHS)):
+            return ModelInput(V1_PATHS[form - 1], {"prompt": prompt}, "v1")
+        return SoulInput(prompt, width=2048, height=1152)
 
     async def submit_again(self) -> None:
         """Submit the same input with the same key once more, after a random delay."""

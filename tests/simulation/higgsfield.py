@@ -201,8 +201,7 @@ class Higgsfield:
         if sending.get() != "submit call":
             return None
         process = CURRENT_PROCESS.get()
-        api = "v1" if target.startswith("/v1/") else "v2"
-        post = Post(_prompt(body, api), self.world.now, 0 if process is None else process.number)
+        post = Post(_prompt(body), self.world.now, 0 if process is None else process.number)
         self.ledger.posts.append(post)
         self.world.record("post", post.prompt)
         return post
@@ -265,11 +264,11 @@ class Higgsfield:
         return None
 
     def _respond(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
-        path, _, query = target.partition("?")
+        query = target.partition("?")[2]
         if request_id := _request_id_in(target):
             return self._respond_about(self.ledger.requests.get(request_id), method)
         if method == "POST":
-            return self._submit(path, query, headers, body)
+            return self._submit(query, headers, body)
         return _reply(404, {"detail": "Not found"}, self._date())
 
     def _respond_about(self, request: Request | None, method: str) -> Reply:
@@ -307,9 +306,8 @@ class Higgsfield:
             shown["error"] = "it failed"
         return shown
 
-    def _submit(self, path: str, query: str, headers: dict[str, str], body: bytes) -> Reply:
+    def _submit(self, query: str, headers: dict[str, str], body: bytes) -> Reply:
         world, behaviour, now, date = self.world, self.behaviour, self.world.now, self._date()
-        api = "v1" if path.startswith("/v1/") else "v2"
         key = headers.get("idempotency-key", "")
         if world.draw_fault(behaviour.refusal):
             status, detail = world.rng.choice(REFUSALS)
@@ -319,17 +317,17 @@ class Higgsfield:
             if known[1] != body:
                 return _reply(422, {"detail": "the key was used with other content"}, date)
             return self._status_response(self.ledger.requests[known[0]])
-        prompt = _prompt(body, api)
         running = sum(one.status(now) in {"queued", "in_progress"} for one in self.ledger.requests.values())
         if behaviour.concurrency_limit and running >= behaviour.concurrency_limit:
             detail = f"Maximum number of concurrent requests ({behaviour.concurrency_limit}) has been reached"
             return _reply(400, {"detail": detail}, date)
-        request = self._accept(api, prompt, query, body)
+        request = self._accept(query, body)
         if key:
             self._keys[key] = (request.id, body, now)
         return self._status_response(request)
 
-    def _accept(self, api: str, prompt: str, query: str, body: bytes) -> Request:
+    def _accept(self, query: str, body: bytes) -> Request:
+        api, prompt = _api(body), _prompt(body)
         world, behaviour, rng = self.world, self.behaviour, self.world.rng
         starts_at = world.now + world.log_uniform(0.05, behaviour.max_queue_time)
         end = rng.choices(("completed", "failed", "nsfw"), (8, 1, 1))[0]
@@ -416,9 +414,14 @@ class _Transport:
         """Do nothing: there is nothing to close."""
 
 
-def _prompt(body: bytes, api: str) -> str:
+def _api(body: bytes) -> str:
+    """Return the API version by the form of a body."""
+    return "v1" if "params" in json.loads(body) else "v2"
+
+
+def _prompt(body: bytes) -> str:
     content = json.loads(body)
-    return str((content["params"] if api == "v1" else content)["prompt"])
+    return str(content.get("params", content)["prompt"])
 
 
 def _request_id_in(target: str) -> str:

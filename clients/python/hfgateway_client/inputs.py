@@ -234,8 +234,8 @@ def model(model_id: str, api_version: ApiVersionName | None = None, /, **paramet
     """Create an input for any Higgsfield model or endpoint.
 
     Args:
-        model_id: The id of the model, such as "kling-video/v3.0/pro/image-to-video", or the path of an endpoint, such as
-            "v1/text2image/keyframes"; see ``list_models``.
+        model_id: The id of the model, such as "kling-video/v3.0/pro/image-to-video" (see ``list_models``), or the path
+            of an endpoint, such as "v1/text2image/keyframes".
         api_version: The form of the endpoint: "v1" or "v2". Required for paths that begin with "v1/". Default: "v2".
         **parameters: The parameters, sent unchanged. Local media may be used in place of a URL at any depth, including
             in lists and mappings.
