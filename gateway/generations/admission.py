@@ -12,12 +12,13 @@ The limit is configured or learned. A refusal of Higgsfield teaches it: the numb
 of generations that were running. It then grows by one for each minute without a refusal.
 
 If Higgsfield queues submissions itself, it never refuses, and the first tenant would fill its queue before a second
-one comes. Therefore, while the gateway has several tenants and no limit is known, a limit is assumed: ASSUMED at first,
-then AHEAD times the number of outputs that were seen to run at once. The follower polls for starts while something
-waits for that (`wants_starts`). An assumed limit counts no generation that should have ended long ago, so that lost
-outcomes or an outage of the status calls cannot stop all submissions. All times are steady.
+one submits. Therefore, while the gateway has several tenants and no limit is known, few outputs of each tenant are sent
+before they are seen to start: 2 at first, then half as many as were seen to run at once. The follower polls for starts
+while something waits for that (`wants_starts`). An output counts for PATIENCE seconds after it was sent, because it may
+also wait for its model alone. All times are steady.
 """
 
+import itertools
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable
@@ -33,11 +34,10 @@ CREDENTIALS_PAUSE = 60.0
 """Seconds between probes while Higgsfield refuses the credentials."""
 QUIET = 60.0
 """Seconds without a refusal after which a learned limit grows by one."""
-ASSUMED = 2
-"""The assumed limit until more outputs were seen to run at once: a new account may run 2."""
-AHEAD = 1.5
-"""The assumed limit as a factor of the number of outputs that were seen to run at once. It is more than 1, so that the
-limit can grow if the account may run more."""
+AT_FIRST = 2
+"""The outputs of a tenant that are sent before any was seen to run: a new account may run 2."""
+PATIENCE = 30.0
+"""Seconds for which an output that has not started keeps the next ones of its tenant back."""
 
 LONGEST_RUN = 900.0
 """Seconds after which an UNCERTAIN generation no longer counts as running, until a longer run of its model is known.
@@ -53,14 +53,15 @@ SLOWLY, SLOWLY_FOR, AT_ONCE = 100.0, 60.0, 10
 
 SILENT = Failure(Reason.UPSTREAM_UNAVAILABLE, "waiting: Higgsfield does not answer submissions", retryable=True)
 TURN = Failure(Reason.UPSTREAM_SATURATED, "waiting: the account has reached its concurrency limit", retryable=True)
+AHEAD = Failure(Reason.UPSTREAM_SATURATED, "waiting: earlier generations have not started yet", retryable=True)
 
 
 class _Slot(NamedTuple):
-    """The room that a generation takes: its outputs, and when it has probably ended. `lost`: its outcome is unknown."""
+    """The room that a generation takes: its outputs, and until when if its outcome is unknown."""
 
+    tenant: str
     weight: int
     until: float = math.inf
-    lost: bool = False
 
 
 class Admission:
@@ -85,6 +86,8 @@ class Admission:
         self._accepted: dict[GenerationId, int] = {}
         self._started: dict[GenerationId, int] = {}
         self._most_started = 0
+        self._unstarted: dict[str, dict[GenerationId, tuple[int, float]]] = {}
+        """The weights and times of sending of generations that have not started, by tenant, oldest first."""
         self._queues: dict[str, list[GenerationId]] = {}
         """The waiting ids by tenant, oldest first; no list is empty. It is the order of tenants with equal turns."""
         self._turns: dict[str, int] = {}
@@ -109,10 +112,16 @@ class Admission:
         name = generation.id
         was_running = self._running.pop(name, None) is not None
         if takes_room(generation):
-            longest = self._longest_run(generation.spec.model_id) or LONGEST_RUN
-            until = (generation.sent_at or generation.spec.created_at) + longest
-            lost = generation.state is State.UNCERTAIN and generation.marker is None
-            self._running[name] = _Slot(generation.spec.weight, until, lost)
+            until = math.inf
+            if generation.state is State.UNCERTAIN and generation.marker is None:
+                longest = self._longest_run(generation.spec.model_id) or LONGEST_RUN
+                until = (generation.sent_at or generation.spec.created_at) + longest
+            self._running[name] = _Slot(generation.tenant, generation.spec.weight, until)
+        if generation.marker is not None or generation.state is State.QUEUED:
+            sent = self._unstarted.setdefault(generation.tenant, {})
+            sent.setdefault(name, (generation.spec.weight, generation.sent_at or generation.spec.created_at))
+        else:
+            self._has_started(generation.tenant, name)
         self._accepted.pop(name, None)
         if generation.state in FOLLOWED:
             self._accepted[name] = generation.spec.weight
@@ -127,20 +136,25 @@ class Admission:
         if closed_by.reason is Reason.UPSTREAM_SATURATED and closed_by.retry_after is None:
             self._opens_at = 0.0
 
-    def holds_up(self, weight: int, now: Steady) -> Failure | None:
-        """Return why a new submission would have to wait; None if it can be sent now."""
+    def holds_up(self, tenant: str, weight: int, now: Steady) -> Failure | None:
+        """Return why a new submission of a tenant would have to wait; None if it can be sent now."""
         if self._closed_by is not None and (now < self._opens_at or self._probe is not None or self._queues):
             return self._closed_by
+        if self._takes_turns:
+            return AHEAD if tenant in self._queues or self._is_ahead(tenant, weight, now) else None
         return TURN if self._queues or not self._room(weight, now) else None
 
     def next(self, now: Steady) -> GenerationId | None:
         """Return the id to send next, or None. The caller marks and sends it, or calls `stays_behind`."""
         if not self._queues or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
             return None
-        tenant = min(self._queues, key=self._next_turn)
+        tenants = [one for one in self._queues if not self._is_ahead(one, self._first_weight(one), now)]
+        if not tenants:
+            return None
+        tenant = min(tenants, key=self._next_turn)
         queue = self._queues[tenant]
         name = queue[0]
-        _, weight, _ = self._waits[name]
+        weight = self._first_weight(tenant)
         if not self._room(weight, now):
             return None
         self._leave(name)
@@ -151,7 +165,9 @@ class Admission:
 
     def goes_ahead(self, generation_id: GenerationId, tenant: str, weight: int, now: Steady) -> None:
         """Count a generation that is about to be sent as running. While the gate is closed it is the probe."""
-        self._running[generation_id] = _Slot(weight)
+        self._running[generation_id] = _Slot(tenant, weight)
+        self._forget_late_starts(tenant, now)
+        self._unstarted.setdefault(tenant, {})[generation_id] = (weight, now)
         self._turn = self._next_turn(tenant)
         self._turns[tenant] = self._turn + 1
         self._next_at = max(self._next_at, now) + 1 / SLOWLY
@@ -160,7 +176,9 @@ class Admission:
 
     def stays_behind(self, generation_id: GenerationId) -> None:
         """Take back `goes_ahead`: the generation was not sent."""
-        self._running.pop(generation_id, None)
+        slot = self._running.pop(generation_id, None)
+        if slot is not None:
+            self._has_started(slot.tenant, generation_id)
         if self._probe == generation_id:
             self._probe = None
 
@@ -205,8 +223,12 @@ class Admission:
             return now + pause
         grows_at = math.inf if self._learned is None else max(self._learned_at + QUIET, now + 1.0)
         releases_at = min((slot.until for slot in self._running.values() if slot.until > now), default=math.inf)
-        at = min(grows_at, releases_at)
-        return None if at == math.inf else at
+        starts_at = math.inf
+        if self._takes_turns:
+            first = (next(iter(self._unstarted[one].values())) for one in self._queues if one in self._unstarted)
+            starts_at = min((sent + PATIENCE for _, sent in first), default=math.inf)
+        at = min(grows_at, releases_at, starts_at)
+        return None if at == math.inf else max(at, now)
 
     def position(self, generation_id: GenerationId) -> int:
         """Return the 1-based place of a generation in the order of sending; 0 if it does not wait.
@@ -233,14 +255,14 @@ class Admission:
     @property
     def wants_starts(self) -> bool:
         """Whether generations wait that might be sent if others were seen to run."""
-        return bool(self._queues) and self._assumes
+        return bool(self._queues) and self._takes_turns
 
     def limit(self, now: Steady) -> int | None:
-        """Return how many outputs may run at once, as configured, learned or assumed; None if there is no limit."""
+        """Return how many outputs may run at once, as configured or learned; None if no limit is known."""
         if self._fixed:
             return self._fixed
         if self._learned is None:
-            return max(ASSUMED, int(AHEAD * self._most_started)) if self._assumes else None
+            return None
         quiet = int((now - self._learned_at) / QUIET)
         if quiet > 0:
             self._learned += quiet
@@ -284,10 +306,34 @@ class Admission:
     def _next_turn(self, tenant: str) -> int:
         return max(self._turns.get(tenant, 0), self._turn)
 
+    def _first_weight(self, tenant: str) -> int:
+        _, weight, _ = self._waits[self._queues[tenant][0]]
+        return weight
+
     @property
-    def _assumes(self) -> bool:
-        """Whether the limit is assumed."""
+    def _takes_turns(self) -> bool:
+        """Whether tenants take turns although no limit is known."""
         return not self._fixed and self._learned is None and self._several_tenants()
+
+    def _is_ahead(self, tenant: str, weight: int, now: Steady) -> bool:
+        """Return whether more of the tenant's outputs have to start before one of that weight is sent."""
+        if not self._takes_turns:
+            return False
+        self._forget_late_starts(tenant, now)
+        ahead = sum(one for one, _ in self._unstarted.get(tenant, {}).values())
+        most = max(AT_FIRST - self._most_started, self._most_started // 2, 1)
+        # A generation that is larger is sent when no other waits for its start.
+        return ahead > 0 and ahead + weight > most
+
+    def _forget_late_starts(self, tenant: str, now: Steady) -> None:
+        sent = self._unstarted.get(tenant, {})
+        for name in [*itertools.takewhile(lambda one: sent[one][1] + PATIENCE <= now, sent)]:
+            self._has_started(tenant, name)
+
+    def _has_started(self, tenant: str, generation_id: GenerationId) -> None:
+        sent = self._unstarted.get(tenant, {})
+        if sent.pop(generation_id, None) is not None and not sent:
+            del self._unstarted[tenant]
 
     def _room(self, weight: int, now: Steady) -> bool:
         """Return whether one more generation of that weight may run."""
@@ -296,8 +342,7 @@ class Admission:
         limit = self.limit(now)
         if limit is None:
             return True
-        every = self._assumes
-        taken = sum(one.weight for one in self._running.values() if now < one.until or not (every or one.lost))
+        taken = sum(one.weight for one in self._running.values() if now < one.until)
         # A generation that is larger than the limit is sent when nothing else runs.
         return taken + weight <= limit or not taken
 

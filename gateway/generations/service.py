@@ -316,7 +316,7 @@ class Generations:
             fail_when_saturated=submission.fail_when_saturated,
             traits=traits(submission.given, self._check.kind(prepared.model_id) if self._check else MediaKind.UNKNOWN),
         )
-        held_up = self._admission.holds_up(prepared.weight, moment.steady)
+        held_up = self._admission.holds_up(tenant, prepared.weight, moment.steady)
         generation = Generation(spec, delay=held_up, update_time=moment.wall)
         if held_up is None:
             self._admission.goes_ahead(generation_id, tenant, prepared.weight, moment.steady)

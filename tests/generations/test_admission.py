@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from gateway.errors import Failure, Reason
 from gateway.generations.admission import (
+    AHEAD,
     AT_ONCE,
-    LONGEST_RUN,
+    PATIENCE,
     PROBE_PAUSE,
     QUIET,
     SILENCES,
@@ -136,20 +137,20 @@ def test_a_batch_larger_than_the_limit_is_sent_alone() -> None:
     assert room.send_due() == [1]
     room.end(1)
     assert room.send_due() == [2]
-    assert room.admission.holds_up(1, NOW) == TURN
+    assert room.admission.holds_up("tenant", 1, NOW) == TURN
     room.end(2)
     assert room.send_due() == [3]
 
 
 def test_a_new_submission_never_overtakes_a_waiting_one() -> None:
     room = Room(limit=1)
-    assert room.admission.holds_up(1, NOW) is None
+    assert room.admission.holds_up("tenant", 1, NOW) is None
     room.add(waiting(1))
-    assert room.admission.holds_up(1, NOW) == TURN
+    assert room.admission.holds_up("tenant", 1, NOW) == TURN
     assert room.send_due() == [1]
-    assert room.admission.holds_up(1, NOW) == TURN
+    assert room.admission.holds_up("tenant", 1, NOW) == TURN
     room.end(1)
-    assert room.admission.holds_up(1, NOW) is None
+    assert room.admission.holds_up("tenant", 1, NOW) is None
 
 
 def test_a_canceled_generation_is_skipped() -> None:
@@ -195,7 +196,7 @@ def closed(failure: Failure = FULL, opens_at: float = NOW + PROBE_PAUSE) -> Room
 def test_a_closed_gate_admits_nothing() -> None:
     room = closed()
     assert room.send_due(NOW + PROBE_PAUSE - 0.1) == []
-    assert room.admission.holds_up(1, NOW) == FULL
+    assert room.admission.holds_up("tenant", 1, NOW) == FULL
     assert room.admission.wakes_at(NOW) == NOW + PROBE_PAUSE
 
 
@@ -203,11 +204,11 @@ def test_after_the_pause_one_probe_is_sent() -> None:
     room = closed()
     later = NOW + PROBE_PAUSE
     assert room.send_due(later) == [1]
-    assert room.admission.holds_up(1, later) == FULL
+    assert room.admission.holds_up("tenant", 1, later) == FULL
     assert room.admission.wakes_at(NOW) is None  # only the probe's response can open the gate
     room.take(1)
     assert room.send_due(later) == [2, 3]
-    assert room.admission.holds_up(1, later) is None
+    assert room.admission.holds_up("tenant", 1, later) is None
 
 
 def test_a_postponed_probe_closes_the_gate_again() -> None:
@@ -240,7 +241,7 @@ def test_an_opened_gate_limits_the_rate_for_a_minute() -> None:
     room.admission.answered("000001", opened, usable=True)
     room.track(running(room.known["000001"]))
     assert len(room.send_due(opened)) == AT_ONCE
-    assert room.admission.holds_up(1, opened) == TURN
+    assert room.admission.holds_up("tenant", 1, opened) == TURN
     wakes_at = room.admission.wakes_at(opened)
     assert wakes_at is not None
     assert opened < wakes_at <= opened + 1 / SLOWLY
@@ -261,16 +262,16 @@ def test_several_timeouts_in_a_row_close_the_gate() -> None:
     room.add(*map(waiting, range(1, SILENCES + 1)))
     assert len(room.send_due()) == SILENCES
     for number in range(1, SILENCES + 1):
-        assert room.admission.holds_up(1, NOW) is None
+        assert room.admission.holds_up("tenant", 1, NOW) is None
         room.admission.answered(f"{number:06}", NOW, usable=False)
-    assert room.admission.holds_up(1, NOW) == SILENT
-    assert room.admission.holds_up(1, NOW + PROBE_PAUSE) is None
+    assert room.admission.holds_up("tenant", 1, NOW) == SILENT
+    assert room.admission.holds_up("tenant", 1, NOW + PROBE_PAUSE) is None
 
 
 def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
     room = closed(FULL_FOR_LONG, NOW + 60.0)
     room.turn_away(1, AWAY, NOW + PROBE_PAUSE)
-    assert room.admission.holds_up(1, NOW + PROBE_PAUSE) == FULL_FOR_LONG
+    assert room.admission.holds_up("tenant", 1, NOW + PROBE_PAUSE) == FULL_FOR_LONG
     assert room.send_due(NOW + 60.0) == [1]
 
 
@@ -328,8 +329,8 @@ def test_a_closed_gate_without_waiting_generations_has_no_wake_up() -> None:
         room.track(canceled(room.known[f"{number:06}"]))
     assert room.admission.wakes_at(NOW) is None
     # The next submission after the pause is the probe.
-    assert room.admission.holds_up(1, NOW) == FULL
-    assert room.admission.holds_up(1, NOW + PROBE_PAUSE) is None
+    assert room.admission.holds_up("tenant", 1, NOW) == FULL
+    assert room.admission.holds_up("tenant", 1, NOW + PROBE_PAUSE) is None
 
 
 # -- The learned limit, and tenants ------------------------------------------------------------------------------------
@@ -350,7 +351,7 @@ def test_the_limit_named_by_higgsfield_is_used() -> None:
     room.end(0)
     assert room.send_due() == [4]
     room.take(4)
-    assert room.admission.holds_up(1, NOW) == TURN
+    assert room.admission.holds_up("tenant", 1, NOW) == TURN
 
 
 def test_a_limit_learned_from_a_429_grows_by_one_each_quiet_minute() -> None:
@@ -385,7 +386,7 @@ def test_tenants_take_turns() -> None:
 def test_a_tenant_that_comes_later_goes_before_the_next_of_one_that_was_just_sent() -> None:
     room = Room(limit=2)
     for number in (1, 2):  # sent directly, without a wait
-        assert room.admission.holds_up(1, NOW) is None
+        assert room.admission.holds_up("tenant", 1, NOW) is None
         room.admission.goes_ahead(f"{number:06}", "a", 1, NOW)
         room.add(marked(of_tenant("a", number)))
     room.add(*(of_tenant("a", number) for number in range(3, 11)), of_tenant("b", 11))
@@ -420,12 +421,13 @@ def test_before_a_limit_is_known_the_first_of_several_tenants_does_not_fill_higg
     room = shared(*(of_tenant("a", number) for number in range(1, 11)))
     assert room.send_due() == [1, 2]
     assert room.admission.wants_starts
+    assert room.admission.holds_up("a", 1, NOW) == AHEAD
+    assert room.admission.holds_up("b", 1, NOW) is None
     room.add(of_tenant("b", 11))
-    room.end(1)
-    assert room.send_due() == [11]
+    assert room.send_due() == [11], "another tenant does not wait for it"
 
 
-def test_an_assumed_limit_grows_with_the_outputs_that_are_seen_to_run() -> None:
+def test_more_are_sent_ahead_the_more_outputs_are_seen_to_run() -> None:
     room = shared(*map(waiting, range(100)))
     sizes = []
     while gone := room.send_due():
@@ -436,33 +438,48 @@ def test_an_assumed_limit_grows_with_the_outputs_that_are_seen_to_run() -> None:
     assert not room.admission.wants_starts
 
 
-def test_what_higgsfield_queues_does_not_raise_an_assumed_limit() -> None:
+def test_what_higgsfield_queues_holds_back_the_next_until_it_starts() -> None:
     room = shared(*map(waiting, range(1, 10)))
     for number in room.send_due():
         room.take(number)
     assert room.send_due() == [3]
     room.track(replace(running(room.known["000003"]), state=State.QUEUED))
-    assert room.send_due() == []
     room.end(1)
+    assert room.send_due() == []
+    room.take(3)
     assert room.send_due() == [4]
 
 
-def test_a_refusal_replaces_an_assumed_limit() -> None:
+def test_a_generation_that_does_not_start_holds_back_the_next_for_a_while() -> None:
+    room = shared(*map(waiting, range(1, 6)))
+    assert room.send_due() == [1, 2]
+    assert room.admission.wakes_at(NOW) == NOW + PATIENCE
+    assert room.send_due(NOW + PATIENCE) == [3, 4]
+
+
+def test_after_a_restart_what_was_sent_holds_back_the_next() -> None:
+    queued = [replace(running(waiting(number)), state=State.QUEUED, sent_at=NOW) for number in (1, 2)]
+    room = shared(*queued, waiting(3))
+    assert room.send_due() == []
+    room.end(1)
+    assert room.send_due() == [3]
+
+
+def test_a_batch_larger_than_what_is_sent_ahead_is_sent_alone() -> None:
+    room = shared(waiting(1), waiting(2, weight=4), waiting(3))
+    assert room.send_due() == [1]
+    room.take(1)
+    assert room.send_due() == [2]
+    assert room.send_due() == []
+
+
+def test_a_refusal_teaches_the_limit_that_replaces_it() -> None:
     room = shared(*map(waiting, range(1, 10)))
     assert room.send_due() == [1, 2]
     room.take(1)
     room.turn_away(2, replace(FULL, metadata={"limit": "1"}), NOW + PROBE_PAUSE)
     assert room.admission.limit(NOW) == 1
     assert not room.admission.wants_starts
-
-
-def test_lost_outcomes_and_silent_requests_do_not_hold_an_assumed_limit_for_ever() -> None:
-    lost = replace(waiting(1), state=State.UNCERTAIN, ambiguous=True, sent_at=NOW)
-    silent = replace(running(waiting(2)), sent_at=NOW)
-    room = shared(lost, silent, waiting(3))
-    assert room.send_due() == []
-    assert room.admission.wakes_at(NOW) == NOW + LONGEST_RUN
-    assert room.send_due(NOW + LONGEST_RUN) == [3]
 
 
 def test_one_tenant_without_a_limit_does_not_wait() -> None:
