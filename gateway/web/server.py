@@ -18,7 +18,6 @@ from starlette.routing import BaseRoute, Mount, Route
 from gateway import failpoints
 from gateway.certificates import Certificates
 from gateway.config import WEBHOOK_PATH
-from gateway.rpc.call import WARNING
 from gateway.rpc.over_connect import ConnectApp
 from gateway.telemetry import Bad
 from gateway.web.connection import HEAD_WITHIN, Connection
@@ -36,7 +35,7 @@ _CALL_HEADERS = (
     "authorization", "connect-protocol-version", "connect-timeout-ms", "content-type", "grpc-timeout", "last-event-id",
     "mcp-method", "mcp-name", "mcp-protocol-version", "x-grpc-web", "x-user-agent",
 )  # fmt: skip
-_ANSWER_HEADERS = ("grpc-message", "grpc-status", "grpc-status-details-bin", WARNING)
+_ANSWER_HEADERS = ("grpc-message", "grpc-status", "grpc-status-details-bin")
 
 
 def web_app(
@@ -100,6 +99,10 @@ def webhook_app(webhooks: Sequence[BaseRoute]) -> Starlette:
 
 
 _Message = MutableMapping[str, Any]
+
+KEEP_ALIVE = 75
+"""Seconds until an idle connection is closed. Many clients and proxies reuse one that was idle for up to 60 s, and lose
+the request if the connection is closed at that moment."""
 
 
 def with_failpoints(app: Any) -> Any:
@@ -240,6 +243,7 @@ class WebServer:
             http=Connection,
             ws="none",
             lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -29,7 +29,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.certificates import Authority
 from tests.durability.process import GatewayProcess, stub
 from tests.hostile.conftest import connected
-from tests.support.running import PATIENCE
+from tests.support.running import PATIENCE, eventually
 
 LIMIT = 256
 """Open files of the gateway under attack; a quarter of them is reserved for other uses than connections."""
@@ -141,6 +141,15 @@ async def test_the_longest_idle_connection_is_closed_first() -> None:
             assert await first.read() == b""
             assert not second.at_eof()
             assert (web.connections, counted) == (2, [Bad.CONNECTIONS])
+
+
+async def test_an_idle_connection_stays_open_for_longer_than_clients_reuse_it() -> None:
+    async with server() as (web, address, _), connected(address) as (answer, ask):
+        ask.write(GET % b"now")
+        await answer.readuntil(b"now")
+        (idle,) = web._server.server_state.connections
+        await eventually(lambda: idle.timeout_keep_alive_task is not None)
+        assert idle.timeout_keep_alive_task.when() - asyncio.get_running_loop().time() > 60.0
 
 
 async def test_a_connection_with_a_refused_request_makes_room_before_its_body_arrives(
