@@ -199,7 +199,7 @@ for (const transport of TRANSPORTS) {
         if (event.type === "changed" && event.generation.revision === 2) gateway.cut();
       }
       assert.deepEqual(asked, ["", "c"]);
-      assert.deepEqual(seen, ["missing ", "changed ", "caughtUp b", "changed c", "changed d", "forecasts f"]);
+      assert.deepEqual(seen, ["missing ", "changed a", "caughtUp b", "changed c", "changed d", "forecasts f"]);
     });
 
     test("a wait is repeated in steps until the generation has ended, or the timeout", async (t) => {
