@@ -16,6 +16,8 @@ type Submission struct {
 	IdempotencyKey string
 	// Replayed reports that the key had been used before, so that the call started and charged nothing.
 	Replayed bool
+	// Warnings name fields of the input that may be wrong.
+	Warnings []*FieldViolation
 }
 
 // SubmitOption configures a submission. [Client.Generate] accepts it too.
@@ -92,7 +94,9 @@ func (c *Client) Submit(ctx context.Context, input *Input, options ...SubmitOpti
 	if err != nil {
 		return nil, withKey(err, request.GetIdempotencyKey())
 	}
-	return &Submission{response.GetGeneration(), request.GetIdempotencyKey(), response.GetReplayed()}, nil
+	return &Submission{
+		response.GetGeneration(), request.GetIdempotencyKey(), response.GetReplayed(), response.GetWarnings(),
+	}, nil
 }
 
 // Generate submits a generation, watches it until it ends, and returns it COMPLETED. Any other end is a

@@ -45,13 +45,18 @@ func TestUnresolvedSubmissionIsRetried(t *testing.T) {
 		Reason: pb.ErrorReason_ERROR_REASON_SUBMISSION_UNRESOLVED, RetryDelay: seconds(1.5),
 	})
 	g.on("SubmitGeneration", unresolved,
-		respond(&pb.SubmitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1), Replayed: true}))
+		respond(&pb.SubmitGenerationResponse{
+			Generation: generation(hfgateway.StateQueued, 1), Replayed: true, Warnings: []*pb.FieldViolation{{Field: "input"}},
+		}))
 	client, clock := newClient(t, g.address())
 
 	submission, err := client.Submit(within(t), input, hfgateway.WithIdempotencyKey("order-7"))
 
 	if err != nil || !submission.Replayed || submission.IdempotencyKey != "order-7" {
 		t.Fatal(submission, err)
+	}
+	if len(submission.Warnings) != 1 || submission.Warnings[0].GetField() != "input" {
+		t.Error(submission.Warnings)
 	}
 	if text(clock.slept) != "[1.5s]" {
 		t.Errorf("slept %v", clock.slept)

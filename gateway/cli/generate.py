@@ -67,8 +67,7 @@ def generate(
             with showing(as_json=as_json) as show:
                 submission = client.submit(message, idempotency_key=key, labels=labels, wait_for="stored")
                 advice = watch_advice(submission.id)
-                for warning in submission.warnings:
-                    warn(warning)
+                warn(submission.warnings)
                 generation = follow(client, submission.generation, show, timeout)
             if generation.failure.reason == ErrorReason.ERROR_REASON_MODEL_UNKNOWN:
                 hint = like(client, generation.model_id)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli import exits
-from gateway.cli.output import echo
+from gateway.cli.output import echo, plain
 from gateway.cli.save import save_outputs
 
 if TYPE_CHECKING:
     from gateway.cli.connection import Connection
     from gateway.cli.progress import Show
+    from hfgateway.v1.error_pb2 import FieldViolation
     from hfgateway_client import Client, Generation
 
 
@@ -85,5 +86,6 @@ def watch_advice(generation_id: str) -> str:
     return f"The generation continues. Watch it with: hfgateway watch {generation_id}"
 
 
-def warn(warning: str) -> None:
-    echo(f"warning: {warning}", err=True)
+def warn(warnings: Iterable[FieldViolation]) -> None:
+    for warning in warnings:
+        echo(f"warning: {plain(warning.field)}: {plain(warning.description)}", err=True)

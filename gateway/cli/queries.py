@@ -94,7 +94,8 @@ def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
     from google.protobuf.json_format import MessageToDict
 
     with connection.client() as client:
-        answer = client.estimate(upload_first(client, input), on_warning=warn)
+        answer = client.estimate(upload_first(client, input))
+    warn(answer.warnings)
     if as_json:
         print_json(answer)
     elif answer.HasField("cost"):

@@ -1,18 +1,11 @@
 """The context of a call that handlers receive, independent of the transport."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.access.identity import ANONYMOUS, Access, Identity
-from gateway.errors import Violation
 from gateway.generations.model import Generation
 from gateway.generations.ports import Filter
 from gateway.rpc.limits import Place
-
-WARNING = "hfgateway-warning"
-"""The response header, or key of gRPC's initial metadata, for warnings. It is repeated for each warning."""
-MOST_WARNINGS = 10
-LONGEST_WARNING = 300
 
 
 @dataclass(slots=True)
@@ -25,8 +18,6 @@ class Call:
     access: Access | None = None
     place: Place | None = None
     """The place that the call holds; None if calls are not limited."""
-    warnings: tuple[str, ...] = ()
-    """Warnings for the response, in ASCII."""
 
     @property
     def tenant(self) -> str:
@@ -54,11 +45,6 @@ class Call:
     def may_wait(self) -> bool:
         """Do the same as `waits`, but return False if the caller has too many waiting calls."""
         return self.place is None or self.place.may_wait(self.identity)
-
-    def warn(self, doubted: Sequence[Violation]) -> None:
-        """Add warnings to the response about fields that may be wrong."""
-        texts = (f"{one.field}: {one.description}" for one in doubted[:MOST_WARNINGS])
-        self.warnings = tuple(text.encode("ascii", "backslashreplace").decode()[:LONGEST_WARNING] for text in texts)
 
     def check(self) -> None:
         """Raise INVALID_CREDENTIALS if the caller's credentials are no longer valid. Long calls repeat this check."""

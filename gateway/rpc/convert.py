@@ -1,7 +1,7 @@
 """Converts requests to values of the core, and validates them. Violations name fields by their paths in the protos."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -24,7 +24,7 @@ from gateway.generations.model import Api, GenerationId, IdempotencyKey, State, 
 from gateway.generations.ports import Filter
 from gateway.generations.service import Submission, Warn
 from gateway.rpc.requests import MOST_VALUES, too_many_values
-from hfgateway.v1 import generation_input_pb2, generation_service_pb2
+from hfgateway.v1 import error_pb2, generation_input_pb2, generation_service_pb2
 
 LARGEST_INPUT = 256 * 1024
 HOUR = 3600.0
@@ -33,6 +33,8 @@ LARGEST_FILTER = 64 * 1024
 MOST_IDS = 1000
 MOST_MODELS = 100
 MOST_LABELS = 32
+MOST_WARNINGS = 10
+LONGEST_WARNING = 300
 _KEY = re.compile("[!-~]{1,255}")
 _APIS: Mapping[int, Api] = {
     generation_input_pb2.API_VERSION_UNSPECIFIED: "v2",
@@ -69,6 +71,14 @@ def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Wa
     return Submission(
         given, message, IdempotencyKey(key), labels, start_timeout, request.fail_when_saturated, outputs_ttl, warn
     )
+
+
+def warnings(doubted: Sequence[Violation]) -> list[error_pb2.FieldViolation]:
+    """Return the warnings of a response about these fields."""
+    return [
+        error_pb2.FieldViolation(field=one.field, description=one.description[:LONGEST_WARNING])
+        for one in doubted[:MOST_WARNINGS]
+    ]
 
 
 def idempotency_key(key: str, what: str, wrong: list[Violation]) -> str:

@@ -31,8 +31,6 @@ GENERATION = 1
 """The field number of the generation in all responses that contain one."""
 FORECAST = 2
 """The field number of the forecast in WatchGenerationResponse."""
-REPLAYED = b"\x10\x01"
-"""`replayed` = true in SubmitGenerationResponse."""
 MARGIN, MARGIN_SHARE = 0.1, 0.05
 
 
@@ -58,7 +56,8 @@ class GenerationHandlers:
 
     async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
         """Submit a generation, then wait as `wait_for` asks, within `wait_timeout` and the call's deadline."""
-        submission = convert.submission(request, call.warn)
+        doubted: list[Violation] = []
+        submission = convert.submission(request, doubted.extend)
         wait_for = request.wait_for
         wait = _wait(request.wait_timeout if request.HasField("wait_timeout") else None, DEFAULT_SUBMIT_WAIT, call)
         generation, replayed = await self._generations.submit(call.tenant, submission)
@@ -70,8 +69,8 @@ class GenerationHandlers:
             if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
                 named = {**generation.failure.metadata, "generation_id": generation.id}
                 raise GatewayError(replace(generation.failure, metadata=named))
-        answer = wire.embedded(GENERATION, self._full(call, generation))
-        return answer + REPLAYED if replayed else answer
+        rest = pb.SubmitGenerationResponse(replayed=replayed, warnings=convert.warnings(doubted))
+        return wire.embedded(GENERATION, self._full(call, generation)) + rest.SerializeToString()
 
     async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
         """Return a generation, from memory if it has not ended. If it is queued, Higgsfield may be asked first."""
@@ -193,8 +192,11 @@ class GenerationHandlers:
     async def estimate_generation(self, request: pb.EstimateGenerationRequest, call: Call) -> Message:
         """Return the price of an input."""
         given, _message = convert.checked_input(request.input)
-        estimate = await self._generations.estimate(given, call.warn)
-        answer = pb.EstimateGenerationResponse(description=estimate.description, extra=struct(estimate.extra))
+        doubted: list[Violation] = []
+        estimate = await self._generations.estimate(given, doubted.extend)
+        answer = pb.EstimateGenerationResponse(
+            description=estimate.description, extra=struct(estimate.extra), warnings=convert.warnings(doubted)
+        )
         if estimate.credits or estimate.usd:
             answer.cost.credits = estimate.credits
             answer.cost.usd = estimate.usd

@@ -21,7 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from protobuf.wkt import Any as ConnectAny
 
 from gateway.errors import GatewayError, printable
-from gateway.rpc.call import WARNING, Call
+from gateway.rpc.call import Call
 from gateway.rpc.chain import Answer, Chain, Gathering, Guard, Stream, Unary
 from gateway.rpc.errors import RpcError
 from gateway.rpc.over_grpc import method_name
@@ -261,11 +261,7 @@ def _answered(handler: Unary | Gathering, output: type[Message]) -> Callable[...
     """Return the function that serves an RPC with a single response, to one request or a stream of requests."""
 
     async def serve(request: Any, context: "RequestContext[Any, Any]") -> Encoded:
-        call = _CALL.get()
-        answer = Encoded(await handler(request, call), output)
-        for text in call.warnings:
-            context.response_headers.add(WARNING, text)
-        return answer
+        return Encoded(await handler(request, _CALL.get()), output)
 
     return serve
 

@@ -18,7 +18,6 @@ from gateway import failpoints
 from gateway.errors import invalid_field
 from gateway.rpc import limits
 from gateway.rpc.arrivals import Arrivals
-from gateway.rpc.call import WARNING
 from gateway.rpc.chain import Answer, Chain, Conversation, Gathering, Stream, Unary
 from gateway.rpc.errors import RpcError
 from gateway.rpc.requests import message_of
@@ -72,8 +71,6 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
             with guard() as entered:
                 call = await entered.call(_authorization(context), _remaining(context))
                 answer = _serialised(await handler(_decoded(request_class, await _body(context, arrivals)), call))
-                if call.warnings:
-                    await context.send_initial_metadata([(WARNING, text) for text in call.warnings])
                 failpoints.before("gRPC answer")
                 return answer
         except RpcError as error:

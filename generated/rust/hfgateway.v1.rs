@@ -33,7 +33,7 @@ pub struct Failure {
     #[prost(message, optional, tag = "7")]
     pub upstream_response: ::core::option::Option<::prost_types::Value>,
 }
-/// A field that was refused.
+/// A field that was refused, or that may be wrong.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FieldViolation {
     /// The path of the field in the request, with the names of these files: "input.soul.style_strength",
@@ -913,6 +913,10 @@ pub struct SubmitGenerationResponse {
     /// Whether the idempotency_key had been used before, so that the call started nothing.
     #[prost(bool, tag = "2")]
     pub replayed: bool,
+    /// Fields of the input that may be wrong: at most 10, with descriptions of at most 300 characters. The gateway warns
+    /// instead of refusing if its schema of the model may be out of date.
+    #[prost(message, repeated, tag = "3")]
+    pub warnings: ::prost::alloc::vec::Vec<FieldViolation>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetGenerationRequest {
@@ -1095,6 +1099,9 @@ pub struct EstimateGenerationResponse {
     /// Upstream.other_results. Absent if there are none.
     #[prost(message, optional, tag = "3")]
     pub extra: ::core::option::Option<::prost_types::Struct>,
+    /// As in SubmitGenerationResponse.
+    #[prost(message, repeated, tag = "4")]
+    pub warnings: ::prost::alloc::vec::Vec<FieldViolation>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteGenerationRequest {
@@ -1313,8 +1320,6 @@ pub mod generation_service_client {
         ///
         /// A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
         /// call as well, with the "generation_id" in the metadata.
-        ///
-        /// Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
@@ -1572,8 +1577,8 @@ pub mod generation_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
-        /// are returned as by SubmitGeneration.
+        /// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
+        /// nothing.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
@@ -1715,8 +1720,6 @@ pub mod generation_service_server {
         /// A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
         /// call as well, with the "generation_id" in the metadata.
         ///
-        /// Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
-        ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
         ///   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
@@ -1855,8 +1858,8 @@ pub mod generation_service_server {
             tonic::Response<Self::WatchGenerationsStream>,
             tonic::Status,
         >;
-        /// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
-        /// are returned as by SubmitGeneration.
+        /// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
+        /// nothing.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import aiohttp
-import grpc
 import pytest
-from google.protobuf import json_format
 from google.rpc import error_details_pb2
 
 from gateway.catalog import builtin
 from gateway.catalog.model import Model, Origin
 from gateway.generations.inputs import ModelInput
 from gateway.generations.ports import Checked
-from gateway.rpc.call import WARNING
 from hfgateway.v1 import catalog_service_pb2 as catalog_pb
 from hfgateway.v1 import generation_service_pb2 as pb
-from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
-from hfgateway_client import AsyncClient, inputs
-from tests.support.running import Running, eventually, model, run, soul
+from tests.support.running import Running, eventually, model, soul
 from tests.support.transports import TRANSPORTS, RpcFailure
 
 Z_IMAGE = "z-image/turbo"
@@ -78,11 +71,9 @@ async def refusal(running: Running, request: Any, transport: str = "grpc") -> Rp
 
 
 async def warnings_of(running: Running, request: pb.SubmitGenerationRequest) -> list[str]:
-    """Submit over gRPC; return the warnings in the response metadata."""
-    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
-        call = GenerationServiceStub(channel).SubmitGeneration(request)
-        await call
-        return [str(value) for name, value in await call.initial_metadata() if name == WARNING]
+    """Submit; return the warnings of the response as `field: description`."""
+    response = await running.grpc.call("SubmitGeneration", request)
+    return [f"{one.field}: {one.description}" for one in response.warnings]
 
 
 def submission(parameters: Mapping[str, Any], key: str = "key", model_id: str = "test/0") -> pb.SubmitGenerationRequest:
@@ -198,19 +189,6 @@ async def test_the_built_in_list_only_warns(running: Running, monkeypatch: pytes
     assert len(running.ledger.charges) == 1
 
 
-async def test_the_python_client_returns_warnings(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(builtin.models(), Z_IMAGE, KNOWN_SHORT)
-    running.plan(on="models", kind="503", times=100)
-    estimated: list[str] = []
-
-    async with AsyncClient(running.gateway.grpc_address) as client:
-        submitted = await client.submit(inputs.model(Z_IMAGE, prompt="a fox"))
-        await client.estimate(inputs.model(Z_IMAGE, prompt="a fox"), on_warning=estimated.append)
-
-    assert submitted.warnings == (f"{PARAMETERS}.prompt: must have at most 1 characters",)
-    assert estimated == list(submitted.warnings)
-
-
 async def test_an_unconfirmed_schema_only_warns(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(builtin.models(), Z_IMAGE, KNOWN_SHORT)
     running.plan(on="models", body={"items": [{"slug": Z_IMAGE, "output_type": "image"}]})
@@ -242,31 +220,21 @@ async def test_conditions_are_checked_in_any_form(running: Running, wrapped: boo
     assert allowed == Checked()
 
 
-async def test_warnings_are_http_headers(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_estimates_have_the_warnings_of_submissions(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(builtin.models(), Z_IMAGE, KNOWN_SHORT)
     running.plan(on="models", kind="503", times=100)
-    submit = submission({"prompt": "a fox", "größe": "7"}, model_id=Z_IMAGE)
-    estimate = pb.EstimateGenerationRequest(input=submit.input)
-    async with aiohttp.ClientSession() as session:
-        for method, request in (("SubmitGeneration", submit), ("EstimateGeneration", estimate)):
-            for codec in ("proto", "json"):
-                body = request.SerializeToString() if codec == "proto" else json_format.MessageToJson(request).encode()
-                url = f"{running.gateway.http_address}/hfgateway.v1.GenerationService/{method}"
-                headers = {"content-type": f"application/{codec}"}
-                async with session.post(url, data=body, headers=headers) as answer:
-                    assert answer.status == 200
-                    assert answer.headers.getall(WARNING) == [
-                        f"{PARAMETERS}.gr\\xf6\\xdfe: must be an integer",
-                        f"{PARAMETERS}.prompt: must have at most 1 characters",
-                    ]
+    request = submission({"prompt": "a fox", "größe": "7"}, model_id=Z_IMAGE)
 
+    submitted = await running.grpc.call("SubmitGeneration", request)
+    estimated = await running.grpc.call("EstimateGeneration", pb.EstimateGenerationRequest(input=request.input))
+    again = await running.grpc.call("SubmitGeneration", request)
 
-async def test_pages_of_other_origins_may_read_warnings(tmp_path: Path) -> None:
-    async with run(tmp_path, ALLOWED_ORIGINS="https://page.test") as running:
-        url = f"{running.gateway.http_address}/hfgateway.v1.CatalogService/ListMotions"
-        headers = {"content-type": "application/json", "origin": "https://page.test"}
-        async with aiohttp.ClientSession() as session, session.post(url, data=b"{}", headers=headers) as answer:
-            assert WARNING in answer.headers["access-control-expose-headers"]
+    assert [(one.field, one.description) for one in submitted.warnings] == [
+        (f"{PARAMETERS}.größe", "must be an integer"), (f"{PARAMETERS}.prompt", "must have at most 1 characters"),
+    ]  # fmt: skip
+    assert estimated.warnings == submitted.warnings
+    assert again.replayed
+    assert again.warnings == submitted.warnings, "a repeat after a lost response has them, too"
 
 
 # -- Unchecked submissions ---------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from clients.python.tests.scripted_gateway import Refusal, ScriptedGateway, Warned, change, generation, refusal
+from clients.python.tests.scripted_gateway import Refusal, ScriptedGateway, change, generation, refusal
 from hfgateway.v1 import generation_service_pb2 as pb
-from hfgateway.v1.error_pb2 import Failure
+from hfgateway.v1.error_pb2 import Failure, FieldViolation
 from tests.cli.conftest import Command, finish, interrupt
 
 URL = "https://cdn.test/a.png"
@@ -54,16 +54,23 @@ async def test_progress_goes_to_stderr_and_links_to_stdout(gateway: ScriptedGate
 
 
 async def test_warnings_of_the_gateway_go_to_stderr(gateway: ScriptedGateway, hfgateway: Command) -> None:
-    doubts = ["input.model.parameters.duration: must be at most 15", "input.model.parameters.seed: is not known"]
-    gateway.on("SubmitGeneration", Warned(submitted("COMPLETED", outputs=OUTPUTS), *doubts))
-    gateway.on("EstimateGeneration", Warned(pb.EstimateGenerationResponse(description="by the second"), *doubts))
+    doubts = [
+        FieldViolation(field="input.model.parameters.duration", description="must be at most 15"),
+        FieldViolation(field="input.model.parameters.\x1b[2J", description="is not known"),
+    ]
+    stored = generation("COMPLETED", 1, outputs=OUTPUTS)
+    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=stored, warnings=doubts))
+    gateway.on("EstimateGeneration", pb.EstimateGenerationResponse(description="by the second", warnings=doubts))
 
     generated = await hfgateway("generate", "a lighthouse", "--json")
     estimated = await hfgateway("estimate", "a lighthouse")
 
     for ended in (generated, estimated):
         assert ended.code == 0
-        assert [line for line in ended.err.splitlines() if "warning" in line] == [f"warning: {text}" for text in doubts]
+        assert [line for line in ended.err.splitlines() if "warning" in line] == [
+            "warning: input.model.parameters.duration: must be at most 15",
+            "warning: input.model.parameters.\\x1b[2J: is not known",
+        ]
     assert json.loads(generated.out)["id"] == "g1"
     assert estimated.out == "by the second\n"
 

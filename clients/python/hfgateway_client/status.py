@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
@@ -16,7 +13,6 @@ from hfgateway_client import errors
 
 DOMAIN = "hfgateway"
 _DETAILS_KEY = "grpc-status-details-bin"
-_WARNING_KEY = "hfgateway-warning"
 
 
 def error_from_rpc(error: grpc.RpcError) -> errors.GatewayError:
@@ -33,11 +29,6 @@ def error_from_rpc(error: grpc.RpcError) -> errors.GatewayError:
     by_code = errors.BY_CODE.get(code, errors.GatewayError)
     error_class = errors.BY_REASON.get(reason, by_code)
     return error_class(message, code=code, reason=reason, failure=failure)
-
-
-def warnings_in(metadata: Iterable[tuple[str, Any]]) -> tuple[str, ...]:
-    """Return the warnings of the gateway. A response has one entry for each in its initial metadata."""
-    return tuple(str(value) for key, value in metadata if key == _WARNING_KEY)
 
 
 def error_from_generation(generation: Generation) -> errors.GenerationFailed:

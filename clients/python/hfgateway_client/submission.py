@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hfgateway.v1.callback_service_pb2 import Callback
 from hfgateway.v1.character_service_pb2 import SoulCharacter
+from hfgateway.v1.error_pb2 import FieldViolation
 from hfgateway.v1.generation_pb2 import Generation
 
 
@@ -19,8 +21,8 @@ class Submission:
     """The key of the submission. Another ``submit`` with this key and the same input returns the same generation."""
     replayed: bool
     """Whether the key had been used before. If so, the call started nothing, and nothing is charged again."""
-    warnings: tuple[str, ...] = ()
-    """Parameters that may be wrong, each as ``field: problem``.
+    warnings: Sequence[FieldViolation] = ()
+    """Parameters that may be wrong, each with its ``field`` and a ``description``.
 
     The gateway warns instead of refusing if its copy of the model's schema may be out of date.
     """

@@ -69,14 +69,6 @@ class Refusal:
         return status
 
 
-class Warned:
-    """A step that returns a response and warnings in the initial metadata."""
-
-    def __init__(self, response: Message, *warnings: str) -> None:
-        self.response = response
-        self.warnings = warnings
-
-
 def refusal(code: str, reason: str, message: str = "", *, retry_delay: float = 0.0, **fields: str) -> Refusal:
     failure = Failure(reason=f"ERROR_REASON_{reason}", message=message)
     if retry_delay:
@@ -105,7 +97,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     return cert, key
 
 
-Step = Message | Refusal | Warned | Callable[[Any], Awaitable[Any]]
+Step = Message | Refusal | Callable[[Any], Awaitable[Any]]
 
 
 class ScriptedGateway(
@@ -176,9 +168,6 @@ class ScriptedGateway(
     async def _perform(self, step: Step, request: Any, context: Any) -> Any:
         if isinstance(step, Refusal):
             await context.abort(step.code, step.failure.message, trailing_metadata=step.trailing_metadata())
-        if isinstance(step, Warned):
-            await context.send_initial_metadata([("hfgateway-warning", text) for text in step.warnings])
-            return step.response
         if isinstance(step, Message):
             return step
         result = await step(request)  # type: ignore[operator]

@@ -2,24 +2,27 @@
 
 import asyncio
 import time as real_time
+from collections.abc import Sequence
 
 import grpc
 import pytest
 
-from clients.python.tests.scripted_gateway import Refusal, ScriptedGateway, Warned, change, generation, refusal
+from clients.python.tests.scripted_gateway import Refusal, ScriptedGateway, change, generation, refusal
 from hfgateway.v1 import generation_service_pb2 as pb
-from hfgateway.v1.error_pb2 import Failure
+from hfgateway.v1.error_pb2 import Failure, FieldViolation
 from hfgateway.v1.generation_pb2 import Generation
 from hfgateway_client import AsyncClient, CaughtUp, Client, GenerationChanged, RetryPolicy, errors, soul, state_name
 
 INPUT = soul("a lighthouse")
-WARNINGS = ("input.model.parameters.duration: must be at most 15", "input.model.parameters.seed: is not known")
+WARNINGS = [FieldViolation(field="input.model.parameters.seed", description="is not known")]
 NEVER_STARTED = Refusal(grpc.StatusCode.CANCELLED, Failure())
 DRAINING = refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "draining", retry_delay=0.05)
 
 
-def submitted(state: str = "PENDING", revision: int = 1, **fields: object) -> pb.SubmitGenerationResponse:
-    return pb.SubmitGenerationResponse(generation=generation(state, revision, **fields))
+def submitted(
+    state: str = "PENDING", revision: int = 1, warnings: Sequence[FieldViolation] = (), **fields: object
+) -> pb.SubmitGenerationResponse:
+    return pb.SubmitGenerationResponse(generation=generation(state, revision, **fields), warnings=warnings)
 
 
 async def test_a_submission_is_retried_with_the_same_key_after_a_lost_response(
@@ -35,37 +38,20 @@ async def test_a_submission_is_retried_with_the_same_key_after_a_lost_response(
 
 
 async def test_a_submission_has_the_warnings_of_the_gateway(gateway: ScriptedGateway, client: AsyncClient) -> None:
-    gateway.on("SubmitGeneration", Warned(submitted(), *WARNINGS), submitted())
+    gateway.on("SubmitGeneration", submitted(warnings=WARNINGS), submitted())
 
     assert (await client.submit(INPUT)).warnings == WARNINGS
-    assert (await client.submit(INPUT)).warnings == ()
+    assert (await client.submit(INPUT)).warnings == []
 
 
-async def test_generate_and_estimate_call_on_warning_with_each_warning(
-    gateway: ScriptedGateway, client: AsyncClient
-) -> None:
-    warnings: list[str] = []
-    gateway.on("SubmitGeneration", *[Warned(submitted("COMPLETED"), *WARNINGS)] * 2)
-    gateway.on("EstimateGeneration", *[Warned(pb.EstimateGenerationResponse(description="free"), *WARNINGS)] * 2)
+async def test_generate_calls_on_warning_with_each_warning(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    seen: list[FieldViolation] = []
+    gateway.on("SubmitGeneration", *[submitted("COMPLETED", warnings=WARNINGS)] * 2)
 
-    await client.generate(INPUT, on_warning=warnings.append)
-    estimate = await client.estimate(INPUT, on_warning=warnings.append)
+    await client.generate(INPUT, on_warning=seen.append)
 
-    assert estimate.description == "free"
-    assert warnings == [*WARNINGS, *WARNINGS]
-    # The callback is optional.
-    assert (await client.generate(INPUT)).done
-    assert await client.estimate(INPUT) == estimate
-
-
-async def test_the_synchronous_client_has_the_warnings(gateway: ScriptedGateway) -> None:
-    gateway.on("SubmitGeneration", Warned(submitted(), *WARNINGS))
-
-    def submit() -> tuple[str, ...]:
-        with Client(gateway.address) as client:
-            return client.submit(INPUT).warnings
-
-    assert await asyncio.to_thread(submit) == WARNINGS
+    assert seen == WARNINGS
+    assert (await client.generate(INPUT)).done, "the callback is optional"
 
 
 async def test_an_unresolved_submission_is_retried(gateway: ScriptedGateway, client: AsyncClient) -> None:

@@ -69,6 +69,7 @@ impl Client {
                 generation: response.generation.unwrap_or_default(),
                 idempotency_key,
                 replayed: response.replayed,
+                warnings: response.warnings,
             }),
             Err(error) => Err(error.with_key(&idempotency_key)),
         }

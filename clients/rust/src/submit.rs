@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::{
     inputs::duration,
-    v1::{DopInput, Generation, GenerationInput, ModelInput, SoulInput, SpeakInput, SubmitGenerationRequest, WaitFor},
+    v1::{
+        DopInput, FieldViolation, Generation, GenerationInput, ModelInput, SoulInput, SpeakInput,
+        SubmitGenerationRequest, WaitFor,
+    },
 };
 
 /// An input to submit, with options. Every input converts into it.
@@ -107,6 +110,8 @@ pub struct Submission {
     pub idempotency_key: String,
     /// Whether the key had been used before, so that the call started and charged nothing.
     pub replayed: bool,
+    /// Fields of the input that may be wrong.
+    pub warnings: Vec<FieldViolation>,
 }
 
 impl Submission {

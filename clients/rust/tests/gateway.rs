@@ -372,7 +372,11 @@ impl GenerationService for Services {
         request: Request<SubmitGenerationRequest>,
     ) -> Result<Response<SubmitGenerationResponse>, Status> {
         self.saw(Seen::Submit(request.into_inner()));
-        Ok(Response::new(SubmitGenerationResponse { generation: Some(self.next().await?), replayed: false }))
+        Ok(Response::new(SubmitGenerationResponse {
+            generation: Some(self.next().await?),
+            warnings: vec![FieldViolation { field: "input".to_owned(), ..Default::default() }],
+            ..Default::default()
+        }))
     }
 
     async fn get_generation(

@@ -116,7 +116,9 @@ async fn a_submit_is_retried_with_the_same_key_after_a_cut() {
         gateway.cut();
     };
     let (submission, ()) = tokio::join!(client.submit(Submit::new(soul("a fox")).key("order-7")), cuts);
-    assert_eq!(submission.unwrap().id(), "g1");
+    let submission = submission.unwrap();
+    assert_eq!(submission.id(), "g1");
+    assert_eq!(submission.warnings[0].field, "input");
     assert_eq!(keys(&gateway.seen()), ["order-7", "order-7"]);
 }
 

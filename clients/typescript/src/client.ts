@@ -10,6 +10,7 @@ import type { WatchEvent } from "./events.js";
 import type { Callback, Delivery, RotateCallbackSecretResponse } from "./gen/hfgateway/v1/callback_service_pb.js";
 import type { Model, Motion, Preset, SoulStyle, WatchModelsResponse } from "./gen/hfgateway/v1/catalog_service_pb.js";
 import type { SoulCharacter } from "./gen/hfgateway/v1/character_service_pb.js";
+import type { FieldViolation } from "./gen/hfgateway/v1/error_pb.js";
 import { type Generation, GenerationState } from "./gen/hfgateway/v1/generation_pb.js";
 import {
   type EstimateGenerationResponse,
@@ -74,6 +75,8 @@ export interface Submission {
   readonly idempotencyKey: string;
   /** Whether the key had been used before, so that the call started and charged nothing. */
   readonly replayed: boolean;
+  /** Fields of the input that may be wrong. */
+  readonly warnings: readonly FieldViolation[];
 }
 
 /** Options of `generate`. */
@@ -133,11 +136,11 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     const request = submitRequest(input, options);
     const { signal, timeoutMs, waitTimeoutMs: extraMs } = options;
     const { idempotencyKey } = request;
-    const response = await withKey(
+    const { generation, replayed, warnings } = await withKey(
       idempotencyKey,
       this.#calls.unary(METHODS.submitGeneration, request, { signal, timeoutMs, extraMs }),
     );
-    return { generation: response.generation!, idempotencyKey, replayed: response.replayed };
+    return { generation: generation!, idempotencyKey, replayed, warnings };
   }
 
   /**

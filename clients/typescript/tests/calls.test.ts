@@ -158,12 +158,16 @@ for (const transport of TRANSPORTS) {
               gateway.cut();
               await hang(context);
             }
-            return { generation: generation({}), replayed: true };
+            return { generation: generation({}), replayed: true, warnings: [{ field: "input" }] };
           },
         },
       });
       const submission = await client.submit(soul("a"));
       assert.equal(submission.replayed, true);
+      assert.deepEqual(
+        submission.warnings.map(({ field }) => field),
+        ["input"],
+      );
       assert.deepEqual(keys, [submission.idempotencyKey, submission.idempotencyKey]);
       assert.deepEqual(timers.slept, [200]);
     });

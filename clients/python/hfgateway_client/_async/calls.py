@@ -19,7 +19,7 @@ from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client._async.timers import Timers
 from hfgateway_client.errors import GatewayError
 from hfgateway_client.retry import RetryPolicy, may_repeat
-from hfgateway_client.status import error_from_rpc, warnings_in
+from hfgateway_client.status import error_from_rpc
 
 
 class Calls:
@@ -50,21 +50,12 @@ class Calls:
         Raises:
             GatewayError: The call failed.
         """
-        response, _ = await self.with_warnings(method, request, timeout=timeout, extra=extra)
-        return response
-
-    async def with_warnings(
-        self, method: Any, request: object, *, timeout: float | None = None, extra: float = 0.0
-    ) -> tuple[Any, tuple[str, ...]]:
-        """Make a call as ``unary`` does, and return its response and the warnings of the gateway."""
         deadline = self.timers.clock() + (self.timeout if timeout is None else timeout) + extra
         outage = Outage(self, patience=self.policy.repeat_calls_for, deadline=deadline)
         while True:
             remaining = max(deadline - self.timers.clock(), 0.0)
             try:
-                call = method(request, timeout=remaining, metadata=self.metadata)
-                response = await call
-                return response, warnings_in(await call.initial_metadata())
+                return await method(request, timeout=remaining, metadata=self.metadata)
             except grpc.RpcError as cause:
                 error = error_from_rpc(cause)
                 if not await outage.wait_to_retry(error):

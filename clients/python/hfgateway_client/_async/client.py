@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.error_pb2 import FieldViolation
 from hfgateway.v1.generation_pb2 import Generation, GenerationState
 from hfgateway.v1.token_service_pb2 import CreateWatchTokenRequest, CreateWatchTokenResponse
 from hfgateway_client import requests
@@ -151,17 +152,17 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         )
         with attach_key(request.idempotency_key):
             # The timeout may be shorter than wait_timeout, so they are added.
-            response, warnings = await self._calls.with_warnings(
+            response = await self._calls.unary(
                 self._calls.generations.SubmitGeneration, request, timeout=timeout, extra=wait_timeout or 0.0
             )
-        return Submission(response.generation, request.idempotency_key, response.replayed, warnings)
+        return Submission(response.generation, request.idempotency_key, response.replayed, response.warnings)
 
     async def generate(
         self,
         input: AnyInput,
         *,
         on_progress: Callable[[Generation], object] | None = None,
-        on_warning: Callable[[str], object] | None = None,
+        on_warning: Callable[[FieldViolation], object] | None = None,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
         start_timeout: float | None = None,
@@ -213,7 +214,9 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             timeout=None if timeout is None else min(timeout, self._calls.timeout),
         )
         generation = submission.generation
-        _report_warnings(submission.warnings, on_warning)
+        if on_warning:
+            for warning in submission.warnings:
+                on_warning(warning)
         if on_progress:
             on_progress(generation)
         if not generation.done:
@@ -416,19 +419,16 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             timeout=timeout,
         )
 
-    async def estimate(
-        self, input: AnyInput, *, on_warning: Callable[[str], object] | None = None
-    ) -> pb.EstimateGenerationResponse:
+    async def estimate(self, input: AnyInput) -> pb.EstimateGenerationResponse:
         """Validate an input and return its price. Nothing is charged or reserved.
 
         Local media in the input are uploaded first. They are not uploaded again if you submit the same input.
 
         Args:
             input: As for `submit`.
-            on_warning: Called with each warning about the input; see `Submission`.
 
         Returns:
-            The ``cost``, or for a metered model a ``description`` of its price.
+            The ``cost``, or for a metered model a ``description`` of its price; and ``warnings`` as in `Submission`.
 
         Raises:
             InvalidInput: A field is wrong, or the input needs Higgsfield's v1 API, which has no estimates.
@@ -443,8 +443,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         """
         request = pb.EstimateGenerationRequest(input=await self.upload_media(input))
         response: pb.EstimateGenerationResponse
-        response, warnings = await self._calls.with_warnings(self._calls.generations.EstimateGeneration, request)
-        _report_warnings(warnings, on_warning)
+        response = await self._calls.unary(self._calls.generations.EstimateGeneration, request)
         return response
 
     async def delete(self, generation_id: str) -> bool:
@@ -527,9 +526,3 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def _report_warnings(warnings: tuple[str, ...], on_warning: Callable[[str], object] | None) -> None:
-    if on_warning:
-        for warning in warnings:
-            on_warning(warning)

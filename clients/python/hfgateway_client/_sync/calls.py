@@ -20,7 +20,7 @@ from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client._sync.timers import Timers
 from hfgateway_client.errors import GatewayError
 from hfgateway_client.retry import RetryPolicy, may_repeat
-from hfgateway_client.status import error_from_rpc, warnings_in
+from hfgateway_client.status import error_from_rpc
 
 
 class Calls:
@@ -51,20 +51,12 @@ class Calls:
         Raises:
             GatewayError: The call failed.
         """
-        response, _ = self.with_warnings(method, request, timeout=timeout, extra=extra)
-        return response
-
-    def with_warnings(
-        self, method: Any, request: object, *, timeout: float | None = None, extra: float = 0.0
-    ) -> tuple[Any, tuple[str, ...]]:
-        """Make a call as ``unary`` does, and return its response and the warnings of the gateway."""
         deadline = self.timers.clock() + (self.timeout if timeout is None else timeout) + extra
         outage = Outage(self, patience=self.policy.repeat_calls_for, deadline=deadline)
         while True:
             remaining = max(deadline - self.timers.clock(), 0.0)
             try:
-                response, call = method.with_call(request, timeout=remaining, metadata=self.metadata)
-                return response, warnings_in(call.initial_metadata())
+                return method(request, timeout=remaining, metadata=self.metadata)
             except grpc.RpcError as cause:
                 error = error_from_rpc(cause)
                 if not outage.wait_to_retry(error):

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.error_pb2 import FieldViolation
 from hfgateway.v1.generation_pb2 import Generation, GenerationState
 from hfgateway.v1.token_service_pb2 import CreateWatchTokenRequest, CreateWatchTokenResponse
 from hfgateway_client import requests
@@ -152,17 +153,17 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         )
         with attach_key(request.idempotency_key):
             # The timeout may be shorter than wait_timeout, so they are added.
-            response, warnings = self._calls.with_warnings(
+            response = self._calls.unary(
                 self._calls.generations.SubmitGeneration, request, timeout=timeout, extra=wait_timeout or 0.0
             )
-        return Submission(response.generation, request.idempotency_key, response.replayed, warnings)
+        return Submission(response.generation, request.idempotency_key, response.replayed, response.warnings)
 
     def generate(
         self,
         input: AnyInput,
         *,
         on_progress: Callable[[Generation], object] | None = None,
-        on_warning: Callable[[str], object] | None = None,
+        on_warning: Callable[[FieldViolation], object] | None = None,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
         start_timeout: float | None = None,
@@ -214,7 +215,9 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             timeout=None if timeout is None else min(timeout, self._calls.timeout),
         )
         generation = submission.generation
-        _report_warnings(submission.warnings, on_warning)
+        if on_warning:
+            for warning in submission.warnings:
+                on_warning(warning)
         if on_progress:
             on_progress(generation)
         if not generation.done:
@@ -414,19 +417,16 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             timeout=timeout,
         )
 
-    def estimate(
-        self, input: AnyInput, *, on_warning: Callable[[str], object] | None = None
-    ) -> pb.EstimateGenerationResponse:
+    def estimate(self, input: AnyInput) -> pb.EstimateGenerationResponse:
         """Validate an input and return its price. Nothing is charged or reserved.
 
         Local media in the input are uploaded first. They are not uploaded again if you submit the same input.
 
         Args:
             input: As for `submit`.
-            on_warning: Called with each warning about the input; see `Submission`.
 
         Returns:
-            The ``cost``, or for a metered model a ``description`` of its price.
+            The ``cost``, or for a metered model a ``description`` of its price; and ``warnings`` as in `Submission`.
 
         Raises:
             InvalidInput: A field is wrong, or the input needs Higgsfield's v1 API, which has no estimates.
@@ -441,8 +441,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         """
         request = pb.EstimateGenerationRequest(input=self.upload_media(input))
         response: pb.EstimateGenerationResponse
-        response, warnings = self._calls.with_warnings(self._calls.generations.EstimateGeneration, request)
-        _report_warnings(warnings, on_warning)
+        response = self._calls.unary(self._calls.generations.EstimateGeneration, request)
         return response
 
     def delete(self, generation_id: str) -> bool:
@@ -525,9 +524,3 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _report_warnings(warnings: tuple[str, ...], on_warning: Callable[[str], object] | None) -> None:
-    if on_warning:
-        for warning in warnings:
-            on_warning(warning)

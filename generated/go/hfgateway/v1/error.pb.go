@@ -274,7 +274,7 @@ func (x *Failure) GetUpstreamResponse() *structpb.Value {
 	return nil
 }
 
-// A field that was refused.
+// A field that was refused, or that may be wrong.
 type FieldViolation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The path of the field in the request, with the names of these files: "input.soul.style_strength",

@@ -205,7 +205,10 @@ type SubmitGenerationResponse struct {
 	// The generation with its input, as it is when the call returns.
 	Generation *Generation `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	// Whether the idempotency_key had been used before, so that the call started nothing.
-	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	Replayed bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	// Fields of the input that may be wrong: at most 10, with descriptions of at most 300 characters. The gateway warns
+	// instead of refusing if its schema of the model may be out of date.
+	Warnings      []*FieldViolation `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -252,6 +255,13 @@ func (x *SubmitGenerationResponse) GetReplayed() bool {
 		return x.Replayed
 	}
 	return false
+}
+
+func (x *SubmitGenerationResponse) GetWarnings() []*FieldViolation {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type GetGenerationRequest struct {
@@ -1112,7 +1122,9 @@ type EstimateGenerationResponse struct {
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	// The values of Higgsfield's response that no other field has exactly, such as a discount; as in
 	// Upstream.other_results. Absent if there are none.
-	Extra         *structpb.Struct `protobuf:"bytes,3,opt,name=extra,proto3" json:"extra,omitempty"`
+	Extra *structpb.Struct `protobuf:"bytes,3,opt,name=extra,proto3" json:"extra,omitempty"`
+	// As in SubmitGenerationResponse.
+	Warnings      []*FieldViolation `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1164,6 +1176,13 @@ func (x *EstimateGenerationResponse) GetDescription() string {
 func (x *EstimateGenerationResponse) GetExtra() *structpb.Struct {
 	if x != nil {
 		return x.Extra
+	}
+	return nil
+}
+
+func (x *EstimateGenerationResponse) GetWarnings() []*FieldViolation {
+	if x != nil {
+		return x.Warnings
 	}
 	return nil
 }
@@ -1545,7 +1564,7 @@ var File_hfgateway_v1_generation_service_proto protoreflect.FileDescriptor
 
 const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"\n" +
-	"%hfgateway/v1/generation_service.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\x99\x04\n" +
+	"%hfgateway/v1/generation_service.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\x99\x04\n" +
 	"\x17SubmitGenerationRequest\x123\n" +
 	"\x05input\x18\x01 \x01(\v2\x1d.hfgateway.v1.GenerationInputR\x05input\x12'\n" +
 	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12I\n" +
@@ -1558,12 +1577,13 @@ const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"outputsTtl\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"p\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xaa\x01\n" +
 	"\x18SubmitGenerationResponse\x128\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\v2\x18.hfgateway.v1.GenerationR\n" +
 	"generation\x12\x1a\n" +
-	"\breplayed\x18\x02 \x01(\bR\breplayed\"&\n" +
+	"\breplayed\x18\x02 \x01(\bR\breplayed\x128\n" +
+	"\bwarnings\x18\x03 \x03(\v2\x1c.hfgateway.v1.FieldViolationR\bwarnings\"&\n" +
 	"\x14GetGenerationRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"Q\n" +
 	"\x15GetGenerationResponse\x128\n" +
@@ -1632,11 +1652,12 @@ const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.hfgateway.v1.ForecastR\x05value:\x028\x01\"P\n" +
 	"\x19EstimateGenerationRequest\x123\n" +
-	"\x05input\x18\x01 \x01(\v2\x1d.hfgateway.v1.GenerationInputR\x05input\"\x95\x01\n" +
+	"\x05input\x18\x01 \x01(\v2\x1d.hfgateway.v1.GenerationInputR\x05input\"\xcf\x01\n" +
 	"\x1aEstimateGenerationResponse\x12&\n" +
 	"\x04cost\x18\x01 \x01(\v2\x12.hfgateway.v1.CostR\x04cost\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12-\n" +
-	"\x05extra\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x05extra\")\n" +
+	"\x05extra\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x05extra\x128\n" +
+	"\bwarnings\x18\x04 \x03(\v2\x1c.hfgateway.v1.FieldViolationR\bwarnings\")\n" +
 	"\x17DeleteGenerationRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"E\n" +
 	"\x18DeleteGenerationResponse\x12)\n" +
@@ -1726,12 +1747,13 @@ var file_hfgateway_v1_generation_service_proto_goTypes = []any{
 	(*GenerationInput)(nil),            // 27: hfgateway.v1.GenerationInput
 	(*durationpb.Duration)(nil),        // 28: google.protobuf.Duration
 	(*Generation)(nil),                 // 29: hfgateway.v1.Generation
-	(GenerationState)(0),               // 30: hfgateway.v1.GenerationState
-	(*timestamppb.Timestamp)(nil),      // 31: google.protobuf.Timestamp
-	(*Forecast)(nil),                   // 32: hfgateway.v1.Forecast
-	(*Cost)(nil),                       // 33: hfgateway.v1.Cost
-	(*structpb.Struct)(nil),            // 34: google.protobuf.Struct
-	(ChangeSource)(0),                  // 35: hfgateway.v1.ChangeSource
+	(*FieldViolation)(nil),             // 30: hfgateway.v1.FieldViolation
+	(GenerationState)(0),               // 31: hfgateway.v1.GenerationState
+	(*timestamppb.Timestamp)(nil),      // 32: google.protobuf.Timestamp
+	(*Forecast)(nil),                   // 33: hfgateway.v1.Forecast
+	(*Cost)(nil),                       // 34: hfgateway.v1.Cost
+	(*structpb.Struct)(nil),            // 35: google.protobuf.Struct
+	(ChangeSource)(0),                  // 36: hfgateway.v1.ChangeSource
 }
 var file_hfgateway_v1_generation_service_proto_depIdxs = []int32{
 	27, // 0: hfgateway.v1.SubmitGenerationRequest.input:type_name -> hfgateway.v1.GenerationInput
@@ -1741,59 +1763,61 @@ var file_hfgateway_v1_generation_service_proto_depIdxs = []int32{
 	28, // 4: hfgateway.v1.SubmitGenerationRequest.start_timeout:type_name -> google.protobuf.Duration
 	28, // 5: hfgateway.v1.SubmitGenerationRequest.outputs_ttl:type_name -> google.protobuf.Duration
 	29, // 6: hfgateway.v1.SubmitGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	29, // 7: hfgateway.v1.GetGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	6,  // 8: hfgateway.v1.ListGenerationsRequest.filter:type_name -> hfgateway.v1.GenerationFilter
-	30, // 9: hfgateway.v1.GenerationFilter.states:type_name -> hfgateway.v1.GenerationState
-	25, // 10: hfgateway.v1.GenerationFilter.labels:type_name -> hfgateway.v1.GenerationFilter.LabelsEntry
-	31, // 11: hfgateway.v1.GenerationFilter.created_after:type_name -> google.protobuf.Timestamp
-	31, // 12: hfgateway.v1.GenerationFilter.created_before:type_name -> google.protobuf.Timestamp
-	29, // 13: hfgateway.v1.ListGenerationsResponse.generations:type_name -> hfgateway.v1.Generation
-	29, // 14: hfgateway.v1.CancelGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	28, // 15: hfgateway.v1.WaitGenerationRequest.timeout:type_name -> google.protobuf.Duration
-	29, // 16: hfgateway.v1.WaitGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	28, // 17: hfgateway.v1.WatchGenerationRequest.forecast_interval:type_name -> google.protobuf.Duration
-	29, // 18: hfgateway.v1.WatchGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	32, // 19: hfgateway.v1.WatchGenerationResponse.forecast:type_name -> hfgateway.v1.Forecast
-	6,  // 20: hfgateway.v1.WatchGenerationsRequest.filter:type_name -> hfgateway.v1.GenerationFilter
-	28, // 21: hfgateway.v1.WatchGenerationsRequest.forecast_interval:type_name -> google.protobuf.Duration
-	29, // 22: hfgateway.v1.WatchGenerationsResponse.generation:type_name -> hfgateway.v1.Generation
-	26, // 23: hfgateway.v1.WatchGenerationsResponse.forecasts:type_name -> hfgateway.v1.WatchGenerationsResponse.ForecastsEntry
-	27, // 24: hfgateway.v1.EstimateGenerationRequest.input:type_name -> hfgateway.v1.GenerationInput
-	33, // 25: hfgateway.v1.EstimateGenerationResponse.cost:type_name -> hfgateway.v1.Cost
-	34, // 26: hfgateway.v1.EstimateGenerationResponse.extra:type_name -> google.protobuf.Struct
-	29, // 27: hfgateway.v1.ExplainGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	22, // 28: hfgateway.v1.ExplainGenerationResponse.events:type_name -> hfgateway.v1.GenerationEvent
-	31, // 29: hfgateway.v1.GenerationEvent.time:type_name -> google.protobuf.Timestamp
-	30, // 30: hfgateway.v1.GenerationEvent.state:type_name -> hfgateway.v1.GenerationState
-	35, // 31: hfgateway.v1.GenerationEvent.source:type_name -> hfgateway.v1.ChangeSource
-	23, // 32: hfgateway.v1.GenerationEvent.upstream_call:type_name -> hfgateway.v1.UpstreamCall
-	28, // 33: hfgateway.v1.UpstreamCall.duration:type_name -> google.protobuf.Duration
-	32, // 34: hfgateway.v1.WatchGenerationsResponse.ForecastsEntry.value:type_name -> hfgateway.v1.Forecast
-	1,  // 35: hfgateway.v1.GenerationService.SubmitGeneration:input_type -> hfgateway.v1.SubmitGenerationRequest
-	3,  // 36: hfgateway.v1.GenerationService.GetGeneration:input_type -> hfgateway.v1.GetGenerationRequest
-	5,  // 37: hfgateway.v1.GenerationService.ListGenerations:input_type -> hfgateway.v1.ListGenerationsRequest
-	8,  // 38: hfgateway.v1.GenerationService.CancelGeneration:input_type -> hfgateway.v1.CancelGenerationRequest
-	10, // 39: hfgateway.v1.GenerationService.WaitGeneration:input_type -> hfgateway.v1.WaitGenerationRequest
-	12, // 40: hfgateway.v1.GenerationService.WatchGeneration:input_type -> hfgateway.v1.WatchGenerationRequest
-	14, // 41: hfgateway.v1.GenerationService.WatchGenerations:input_type -> hfgateway.v1.WatchGenerationsRequest
-	16, // 42: hfgateway.v1.GenerationService.EstimateGeneration:input_type -> hfgateway.v1.EstimateGenerationRequest
-	18, // 43: hfgateway.v1.GenerationService.DeleteGeneration:input_type -> hfgateway.v1.DeleteGenerationRequest
-	20, // 44: hfgateway.v1.GenerationService.ExplainGeneration:input_type -> hfgateway.v1.ExplainGenerationRequest
-	2,  // 45: hfgateway.v1.GenerationService.SubmitGeneration:output_type -> hfgateway.v1.SubmitGenerationResponse
-	4,  // 46: hfgateway.v1.GenerationService.GetGeneration:output_type -> hfgateway.v1.GetGenerationResponse
-	7,  // 47: hfgateway.v1.GenerationService.ListGenerations:output_type -> hfgateway.v1.ListGenerationsResponse
-	9,  // 48: hfgateway.v1.GenerationService.CancelGeneration:output_type -> hfgateway.v1.CancelGenerationResponse
-	11, // 49: hfgateway.v1.GenerationService.WaitGeneration:output_type -> hfgateway.v1.WaitGenerationResponse
-	13, // 50: hfgateway.v1.GenerationService.WatchGeneration:output_type -> hfgateway.v1.WatchGenerationResponse
-	15, // 51: hfgateway.v1.GenerationService.WatchGenerations:output_type -> hfgateway.v1.WatchGenerationsResponse
-	17, // 52: hfgateway.v1.GenerationService.EstimateGeneration:output_type -> hfgateway.v1.EstimateGenerationResponse
-	19, // 53: hfgateway.v1.GenerationService.DeleteGeneration:output_type -> hfgateway.v1.DeleteGenerationResponse
-	21, // 54: hfgateway.v1.GenerationService.ExplainGeneration:output_type -> hfgateway.v1.ExplainGenerationResponse
-	45, // [45:55] is the sub-list for method output_type
-	35, // [35:45] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	30, // 7: hfgateway.v1.SubmitGenerationResponse.warnings:type_name -> hfgateway.v1.FieldViolation
+	29, // 8: hfgateway.v1.GetGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	6,  // 9: hfgateway.v1.ListGenerationsRequest.filter:type_name -> hfgateway.v1.GenerationFilter
+	31, // 10: hfgateway.v1.GenerationFilter.states:type_name -> hfgateway.v1.GenerationState
+	25, // 11: hfgateway.v1.GenerationFilter.labels:type_name -> hfgateway.v1.GenerationFilter.LabelsEntry
+	32, // 12: hfgateway.v1.GenerationFilter.created_after:type_name -> google.protobuf.Timestamp
+	32, // 13: hfgateway.v1.GenerationFilter.created_before:type_name -> google.protobuf.Timestamp
+	29, // 14: hfgateway.v1.ListGenerationsResponse.generations:type_name -> hfgateway.v1.Generation
+	29, // 15: hfgateway.v1.CancelGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	28, // 16: hfgateway.v1.WaitGenerationRequest.timeout:type_name -> google.protobuf.Duration
+	29, // 17: hfgateway.v1.WaitGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	28, // 18: hfgateway.v1.WatchGenerationRequest.forecast_interval:type_name -> google.protobuf.Duration
+	29, // 19: hfgateway.v1.WatchGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	33, // 20: hfgateway.v1.WatchGenerationResponse.forecast:type_name -> hfgateway.v1.Forecast
+	6,  // 21: hfgateway.v1.WatchGenerationsRequest.filter:type_name -> hfgateway.v1.GenerationFilter
+	28, // 22: hfgateway.v1.WatchGenerationsRequest.forecast_interval:type_name -> google.protobuf.Duration
+	29, // 23: hfgateway.v1.WatchGenerationsResponse.generation:type_name -> hfgateway.v1.Generation
+	26, // 24: hfgateway.v1.WatchGenerationsResponse.forecasts:type_name -> hfgateway.v1.WatchGenerationsResponse.ForecastsEntry
+	27, // 25: hfgateway.v1.EstimateGenerationRequest.input:type_name -> hfgateway.v1.GenerationInput
+	34, // 26: hfgateway.v1.EstimateGenerationResponse.cost:type_name -> hfgateway.v1.Cost
+	35, // 27: hfgateway.v1.EstimateGenerationResponse.extra:type_name -> google.protobuf.Struct
+	30, // 28: hfgateway.v1.EstimateGenerationResponse.warnings:type_name -> hfgateway.v1.FieldViolation
+	29, // 29: hfgateway.v1.ExplainGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	22, // 30: hfgateway.v1.ExplainGenerationResponse.events:type_name -> hfgateway.v1.GenerationEvent
+	32, // 31: hfgateway.v1.GenerationEvent.time:type_name -> google.protobuf.Timestamp
+	31, // 32: hfgateway.v1.GenerationEvent.state:type_name -> hfgateway.v1.GenerationState
+	36, // 33: hfgateway.v1.GenerationEvent.source:type_name -> hfgateway.v1.ChangeSource
+	23, // 34: hfgateway.v1.GenerationEvent.upstream_call:type_name -> hfgateway.v1.UpstreamCall
+	28, // 35: hfgateway.v1.UpstreamCall.duration:type_name -> google.protobuf.Duration
+	33, // 36: hfgateway.v1.WatchGenerationsResponse.ForecastsEntry.value:type_name -> hfgateway.v1.Forecast
+	1,  // 37: hfgateway.v1.GenerationService.SubmitGeneration:input_type -> hfgateway.v1.SubmitGenerationRequest
+	3,  // 38: hfgateway.v1.GenerationService.GetGeneration:input_type -> hfgateway.v1.GetGenerationRequest
+	5,  // 39: hfgateway.v1.GenerationService.ListGenerations:input_type -> hfgateway.v1.ListGenerationsRequest
+	8,  // 40: hfgateway.v1.GenerationService.CancelGeneration:input_type -> hfgateway.v1.CancelGenerationRequest
+	10, // 41: hfgateway.v1.GenerationService.WaitGeneration:input_type -> hfgateway.v1.WaitGenerationRequest
+	12, // 42: hfgateway.v1.GenerationService.WatchGeneration:input_type -> hfgateway.v1.WatchGenerationRequest
+	14, // 43: hfgateway.v1.GenerationService.WatchGenerations:input_type -> hfgateway.v1.WatchGenerationsRequest
+	16, // 44: hfgateway.v1.GenerationService.EstimateGeneration:input_type -> hfgateway.v1.EstimateGenerationRequest
+	18, // 45: hfgateway.v1.GenerationService.DeleteGeneration:input_type -> hfgateway.v1.DeleteGenerationRequest
+	20, // 46: hfgateway.v1.GenerationService.ExplainGeneration:input_type -> hfgateway.v1.ExplainGenerationRequest
+	2,  // 47: hfgateway.v1.GenerationService.SubmitGeneration:output_type -> hfgateway.v1.SubmitGenerationResponse
+	4,  // 48: hfgateway.v1.GenerationService.GetGeneration:output_type -> hfgateway.v1.GetGenerationResponse
+	7,  // 49: hfgateway.v1.GenerationService.ListGenerations:output_type -> hfgateway.v1.ListGenerationsResponse
+	9,  // 50: hfgateway.v1.GenerationService.CancelGeneration:output_type -> hfgateway.v1.CancelGenerationResponse
+	11, // 51: hfgateway.v1.GenerationService.WaitGeneration:output_type -> hfgateway.v1.WaitGenerationResponse
+	13, // 52: hfgateway.v1.GenerationService.WatchGeneration:output_type -> hfgateway.v1.WatchGenerationResponse
+	15, // 53: hfgateway.v1.GenerationService.WatchGenerations:output_type -> hfgateway.v1.WatchGenerationsResponse
+	17, // 54: hfgateway.v1.GenerationService.EstimateGeneration:output_type -> hfgateway.v1.EstimateGenerationResponse
+	19, // 55: hfgateway.v1.GenerationService.DeleteGeneration:output_type -> hfgateway.v1.DeleteGenerationResponse
+	21, // 56: hfgateway.v1.GenerationService.ExplainGeneration:output_type -> hfgateway.v1.ExplainGenerationResponse
+	47, // [47:57] is the sub-list for method output_type
+	37, // [37:47] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_generation_service_proto_init() }
@@ -1801,6 +1825,7 @@ func file_hfgateway_v1_generation_service_proto_init() {
 	if File_hfgateway_v1_generation_service_proto != nil {
 		return
 	}
+	file_hfgateway_v1_error_proto_init()
 	file_hfgateway_v1_generation_proto_init()
 	file_hfgateway_v1_generation_input_proto_init()
 	type x struct{}

@@ -64,8 +64,6 @@ type GenerationServiceClient interface {
 	// A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
 	// call as well, with the "generation_id" in the metadata.
 	//
-	// Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
-	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
 	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
@@ -147,8 +145,8 @@ type GenerationServiceClient interface {
 	//
 	// Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
 	WatchGenerations(ctx context.Context, in *WatchGenerationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchGenerationsResponse], error)
-	// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
-	// are returned as by SubmitGeneration.
+	// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
+	// nothing.
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
@@ -345,8 +343,6 @@ type GenerationServiceServer interface {
 	// A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
 	// call as well, with the "generation_id" in the metadata.
 	//
-	// Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
-	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
 	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
@@ -428,8 +424,8 @@ type GenerationServiceServer interface {
 	//
 	// Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
 	WatchGenerations(*WatchGenerationsRequest, grpc.ServerStreamingServer[WatchGenerationsResponse]) error
-	// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
-	// are returned as by SubmitGeneration.
+	// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
+	// nothing.
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no

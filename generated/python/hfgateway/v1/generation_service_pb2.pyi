@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from hfgateway.v1 import error_pb2 as _error_pb2
 from hfgateway.v1 import generation_pb2 as _generation_pb2
 from hfgateway.v1 import generation_input_pb2 as _generation_input_pb2
 from google.protobuf.internal import containers as _containers
@@ -53,12 +54,14 @@ class SubmitGenerationRequest(_message.Message):
     def __init__(self, input: _Optional[_Union[_generation_input_pb2.GenerationInput, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., wait_for: _Optional[_Union[WaitFor, str]] = ..., wait_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., fail_when_saturated: bool = ..., outputs_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class SubmitGenerationResponse(_message.Message):
-    __slots__ = ("generation", "replayed")
+    __slots__ = ("generation", "replayed", "warnings")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     generation: _generation_pb2.Generation
     replayed: bool
-    def __init__(self, generation: _Optional[_Union[_generation_pb2.Generation, _Mapping]] = ..., replayed: bool = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[_error_pb2.FieldViolation]
+    def __init__(self, generation: _Optional[_Union[_generation_pb2.Generation, _Mapping]] = ..., replayed: bool = ..., warnings: _Optional[_Iterable[_Union[_error_pb2.FieldViolation, _Mapping]]] = ...) -> None: ...
 
 class GetGenerationRequest(_message.Message):
     __slots__ = ("id",)
@@ -205,14 +208,16 @@ class EstimateGenerationRequest(_message.Message):
     def __init__(self, input: _Optional[_Union[_generation_input_pb2.GenerationInput, _Mapping]] = ...) -> None: ...
 
 class EstimateGenerationResponse(_message.Message):
-    __slots__ = ("cost", "description", "extra")
+    __slots__ = ("cost", "description", "extra", "warnings")
     COST_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     EXTRA_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     cost: _generation_pb2.Cost
     description: str
     extra: _struct_pb2.Struct
-    def __init__(self, cost: _Optional[_Union[_generation_pb2.Cost, _Mapping]] = ..., description: _Optional[str] = ..., extra: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[_error_pb2.FieldViolation]
+    def __init__(self, cost: _Optional[_Union[_generation_pb2.Cost, _Mapping]] = ..., description: _Optional[str] = ..., extra: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[_error_pb2.FieldViolation, _Mapping]]] = ...) -> None: ...
 
 class DeleteGenerationRequest(_message.Message):
     __slots__ = ("id",)

@@ -137,8 +137,6 @@ class GenerationServiceServicer(object):
         A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
         call as well, with the "generation_id" in the metadata.
 
-        Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
-
         Errors:
         - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
         - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
@@ -255,8 +253,8 @@ class GenerationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EstimateGeneration(self, request, context):
-        """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
-        are returned as by SubmitGeneration.
+        """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
+        nothing.
 
         Errors:
         - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no

@@ -62,8 +62,6 @@ class GenerationServiceStub:
     A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
     call as well, with the "generation_id" in the metadata.
 
-    Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
-
     Errors:
       - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
       - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
@@ -152,8 +150,8 @@ class GenerationServiceStub:
     Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
     """
     EstimateGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.EstimateGenerationRequest, _generation_service_pb2.EstimateGenerationResponse]
-    """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
-    are returned as by SubmitGeneration.
+    """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
+    nothing.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
@@ -225,8 +223,6 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
 
     A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
     call as well, with the "generation_id" in the metadata.
-
-    Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
 
     Errors:
       - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
@@ -316,8 +312,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
     """
     EstimateGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.EstimateGenerationRequest, _generation_service_pb2.EstimateGenerationResponse]  # type: ignore[assignment]
-    """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
-    are returned as by SubmitGeneration.
+    """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
+    nothing.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
@@ -392,8 +388,6 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
         call as well, with the "generation_id" in the metadata.
-
-        Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
 
         Errors:
           - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
@@ -525,8 +519,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.EstimateGenerationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generation_service_pb2.EstimateGenerationResponse, _abc.Awaitable[_generation_service_pb2.EstimateGenerationResponse]]:
-        """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
-        are returned as by SubmitGeneration.
+        """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
+        nothing.
 
         Errors:
           - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no

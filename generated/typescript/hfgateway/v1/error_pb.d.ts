@@ -80,7 +80,7 @@ export declare type Failure = Message<"hfgateway.v1.Failure"> & {
 export declare const FailureSchema: GenMessage<Failure>;
 
 /**
- * A field that was refused.
+ * A field that was refused, or that may be wrong.
  *
  * @generated from message hfgateway.v1.FieldViolation
  */

@@ -7,6 +7,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { GenerationInput } from "./generation_input_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ChangeSource, Cost, Forecast, Generation, GenerationState } from "./generation_pb.js";
+import type { FieldViolation } from "./error_pb.js";
 
 /**
  * Describes the file hfgateway/v1/generation_service.proto.
@@ -108,6 +109,14 @@ export declare type SubmitGenerationResponse = Message<"hfgateway.v1.SubmitGener
    * @generated from field: bool replayed = 2;
    */
   replayed: boolean;
+
+  /**
+   * Fields of the input that may be wrong: at most 10, with descriptions of at most 300 characters. The gateway warns
+   * instead of refusing if its schema of the model may be out of date.
+   *
+   * @generated from field: repeated hfgateway.v1.FieldViolation warnings = 3;
+   */
+  warnings: FieldViolation[];
 };
 
 /**
@@ -570,6 +579,13 @@ export declare type EstimateGenerationResponse = Message<"hfgateway.v1.EstimateG
    * @generated from field: google.protobuf.Struct extra = 3;
    */
   extra?: JsonObject | undefined;
+
+  /**
+   * As in SubmitGenerationResponse.
+   *
+   * @generated from field: repeated hfgateway.v1.FieldViolation warnings = 4;
+   */
+  warnings: FieldViolation[];
 };
 
 /**
@@ -843,8 +859,6 @@ export declare const GenerationService: GenService<{
    * A refusal by Higgsfield ends the generation as FAILED. If it arrives while the call waits, it is the error of the
    * call as well, with the "generation_id" in the metadata.
    *
-   * Each response header "hfgateway-warning" names a field that may be wrong, if the model's schema may be out of date.
-   *
    * Errors:
    *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
    *   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
@@ -982,8 +996,8 @@ export declare const GenerationService: GenService<{
     output: typeof WatchGenerationsResponseSchema;
   },
   /**
-   * Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing. Warnings
-   * are returned as by SubmitGeneration.
+   * Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
+   * nothing.
    *
    * Errors:
    *   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no

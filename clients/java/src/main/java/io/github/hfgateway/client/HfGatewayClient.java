@@ -113,7 +113,8 @@ public final class HfGatewayClient implements AutoCloseable {
     try {
       SubmitGenerationResponse response =
           calls.unary(GenerationServiceGrpc.getSubmitGenerationMethod(), request, total);
-      return new Submission(response.getGeneration(), request.getIdempotencyKey(), response.getReplayed());
+      return new Submission(
+          response.getGeneration(), request.getIdempotencyKey(), response.getReplayed(), response.getWarningsList());
     } catch (GatewayException error) {
       throw error.withIdempotencyKey(request.getIdempotencyKey());
     }

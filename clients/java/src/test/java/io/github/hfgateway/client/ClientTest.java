@@ -11,6 +11,7 @@ import com.google.protobuf.ByteString;
 import com.google.protobuf.Message;
 import io.github.hfgateway.agents.v1alpha1.GetSessionRequest;
 import io.github.hfgateway.agents.v1alpha1.GetSessionResponse;
+import io.github.hfgateway.v1.FieldViolation;
 import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.GenerationFilter;
 import io.github.hfgateway.v1.GenerationState;
@@ -79,8 +80,10 @@ class ClientTest {
   private static final Generation QUEUED = generation(2, GenerationState.GENERATION_STATE_QUEUED);
   private static final Generation COMPLETED = generation(3, GenerationState.GENERATION_STATE_COMPLETED);
 
+  private static final FieldViolation DOUBT = FieldViolation.newBuilder().setField("input").build();
+
   private static Message submitted(Generation generation) {
-    return SubmitGenerationResponse.newBuilder().setGeneration(generation).build();
+    return SubmitGenerationResponse.newBuilder().setGeneration(generation).addWarnings(DOUBT).build();
   }
 
   private static Message changed(Generation generation) {
@@ -116,8 +119,10 @@ class ClientTest {
   void submitIsRetriedWithItsKey() {
     gateway.fails(unavailable()).fails(unavailable()).answers(submitted(STORED)).answers(submitted(STORED));
     Submit fox = Submit.of(Inputs.soul("a fox"));
-    String key = client.submit(fox).idempotencyKey();
+    Submission submission = client.submit(fox);
+    String key = submission.idempotencyKey();
     assertFalse(key.isEmpty());
+    assertEquals(List.of(DOUBT), submission.warnings());
     for (int number = 0; number < 3; number++) {
       assertEquals(key, submit(number).getIdempotencyKey());
     }
