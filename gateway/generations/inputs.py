@@ -353,6 +353,9 @@ def _model(given: ModelInput) -> Iterator[Violation]:
     yield from _path(at + "model_id", given.model_id)
     if given.api == "v2" and given.model_id.startswith("v1/"):
         yield Violation(at + "api_version", "must be API_VERSION_V1 for a path that begins with v1/")
+    elif given.api == "v2" and isinstance(given.parameters.get("params"), Mapping):
+        # Sent as v2, an endpoint of v1 would get an idempotency key that it may ignore, and be charged for a repeat.
+        yield Violation(at + "api_version", "must be API_VERSION_V1 for params, whose members are then the parameters")
     if _may_be_unsendable(given):
         yield from _unsendable(at + "parameters", given.parameters, MAX_DEPTH)
 

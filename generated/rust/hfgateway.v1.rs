@@ -219,7 +219,8 @@ pub struct ModelInput {
     /// validates them against the JSON Schema of the model, if it has a recent one.
     #[prost(message, optional, tag = "2")]
     pub parameters: ::core::option::Option<::prost_types::Struct>,
-    /// The form of the endpoint. Required for paths that begin with "v1/": API_VERSION_V1. Default: API_VERSION_V2.
+    /// The form of the endpoint. Default: API_VERSION_V2. It must be API_VERSION_V1 for a path that begins with "v1/", and
+    /// for an endpoint whose body has its parameters in `params`; `parameters` are then the members of `params`.
     #[prost(enumeration = "ApiVersion", tag = "3")]
     pub api_version: i32,
 }

@@ -439,6 +439,8 @@ ROWS = [
     bad_model("v1/text2image/keyframes", "api_version"),
     bad_model("v1/text2image/keyframes", "api_version", version=2),
     bad_model("v1/text2image/keyframes", "api_version", version=99),
+    bad("the form of v1 written by hand", "input.model.api_version",
+        input={"model": {"modelId": "generate/kling-2-5", "parameters": {"params": {"prompt": "a fox"}}}}),
     bad("outputs of an endpoint of v1 kept shorter", "outputs_ttl", outputsTtl="3600s",
         input={"model": {"modelId": "v1/text2image/keyframes", "apiVersion": 1}}),
     Row("submit: a parameter that is no number", "INVALID_INPUT", "SubmitGeneration", not_a_number,

@@ -383,7 +383,8 @@ type ModelInput struct {
 	// numbers up to 2^53 are written without a fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway
 	// validates them against the JSON Schema of the model, if it has a recent one.
 	Parameters *structpb.Struct `protobuf:"bytes,2,opt,name=parameters,proto3" json:"parameters,omitempty"`
-	// The form of the endpoint. Required for paths that begin with "v1/": API_VERSION_V1. Default: API_VERSION_V2.
+	// The form of the endpoint. Default: API_VERSION_V2. It must be API_VERSION_V1 for a path that begins with "v1/", and
+	// for an endpoint whose body has its parameters in `params`; `parameters` are then the members of `params`.
 	ApiVersion    ApiVersion `protobuf:"varint,3,opt,name=api_version,json=apiVersion,proto3,enum=hfgateway.v1.ApiVersion" json:"api_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -94,7 +94,8 @@ export declare type ModelInput = Message<"hfgateway.v1.ModelInput"> & {
   parameters?: JsonObject | undefined;
 
   /**
-   * The form of the endpoint. Required for paths that begin with "v1/": API_VERSION_V1. Default: API_VERSION_V2.
+   * The form of the endpoint. Default: API_VERSION_V2. It must be API_VERSION_V1 for a path that begins with "v1/", and
+   * for an endpoint whose body has its parameters in `params`; `parameters` are then the members of `params`.
    *
    * @generated from field: hfgateway.v1.ApiVersion api_version = 3;
    */
