@@ -108,3 +108,8 @@ def test_architecture_names_every_import_contract() -> None:
     contracts = re.findall(r"^name = (.+)$", read(".importlinter"), re.MULTILINE)
     assert contracts
     assert [name for name in contracts if f"*{name}*" not in read("ARCHITECTURE.md")] == []
+
+
+def test_the_index_lists_every_page() -> None:
+    linked = [link for link in links("docs/README.md") if re.fullmatch(r"[a-z0-9-]+\.md", link)]
+    assert sorted(linked) == sorted({path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"})
