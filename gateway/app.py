@@ -18,7 +18,7 @@ from gateway.higgsfield.credentials import Credentials
 from gateway.memory import trim_after_bursts
 from gateway.open_files import raise_limit
 from gateway.serving import Ports, listen
-from gateway.telemetry import Telemetry
+from gateway.telemetry import Telemetry, announce
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,10 @@ class Gateway:
         self.http_address = await self._ports.open_http(listening)
         await self._ports.open_admin()
 
+    async def check_credentials(self) -> None:
+        """Ask Higgsfield for the status of no request, which is free and shows whether it accepts the credentials."""
+        await self._core.upstream.check_credentials()
+
     async def stop(self) -> None:
         """Report not serving, drain, then close everything."""
         self._ports.not_serving()
@@ -97,12 +101,14 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
         log.warning("there are no API keys yet, so every call is refused; run: hfgateway keys create --tenant NAME")
     tune_garbage_collector()
     store = settings.store_path
-    print(f"hfgateway: gRPC on {gateway.grpc_address}, HTTP on {gateway.http_address}, store {store}", flush=True)
-    trimming = asyncio.create_task(trim_after_bursts())
+    line = f"hfgateway: gRPC on {gateway.grpc_address}, HTTP on {gateway.http_address}, store {store}"
+    announce(log, line, grpc=gateway.grpc_address, http=gateway.http_address, store=str(store))
+    background = [asyncio.create_task(trim_after_bursts()), asyncio.create_task(gateway.check_credentials())]
     await stop.wait()
     log.info("draining")
     await gateway.stop()
-    trimming.cancel()
+    for task in background:
+        task.cancel()
 
 
 def tune_garbage_collector() -> None:

@@ -54,6 +54,7 @@ from gateway.store.files import StoreFileError
 from gateway.store.sqlite import SqliteStore, WriterFrom
 from gateway.store.writer import Writer
 from gateway.uploads import Uploads
+from gateway.upstream_calls import UpstreamCalls
 
 ClockFrom = Callable[[float], Clock]
 """Makes a clock from the latest stored steady time."""
@@ -108,6 +109,7 @@ class _Base(NamedTuple):
     clock: Clock
     upstream: HiggsfieldClient
     recorder: Recorder
+    calls: UpstreamCalls
 
 
 class _Lifecycle(NamedTuple):
@@ -128,20 +130,22 @@ class _Lifecycle(NamedTuple):
 def _base(store: SqliteStore, settings: Settings, credentials: Credentials, machine: Machine) -> _Base:
     clock = machine.clock_from(store.newest_steady())
     recorder = Recorder(store, clock)
+    calls = UpstreamCalls(recorder)
     upstream = HiggsfieldClient(
         settings.upstream_url,
         credentials,
         timeout=settings.upstream_timeout,
-        on_call=recorder.record_call,
+        on_call=calls.record,
         transport=machine.transport,
     )
-    return _Base(store, settings, clock, upstream, recorder)
+    return _Base(store, settings, clock, upstream, recorder, calls)
 
 
 async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
-    store, settings, clock, upstream, recorder = base
+    store, settings, clock, upstream, recorder, calls = base
     unfinished = await store.unfinished()
     feed = Feed(unfinished, await store.position())
+    calls.entries = feed.entries
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), SqliteCatalogs(store), clock)
     characters = await _characters(base)
     access = Access(store, clock, await store.api_keys(), store.token_secret(), required=settings.auth == "keys")
@@ -162,6 +166,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         clock=clock,
         upstream=upstream,
         recorder=recorder,
+        calls=calls,
         feed=feed,
         trusted_time=lifecycle.trusted_time,
         webhook_addresses=lifecycle.webhook_addresses,
@@ -191,7 +196,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
 
 
 async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Characters, access: Access) -> _Lifecycle:
-    store, settings, clock, upstream, recorder = base
+    store, settings, clock, upstream, recorder, _ = base
     trust = Trust()
     paces = Paces(settings.poll_min, settings.poll_max)
     run_times = RunTimes()

@@ -36,9 +36,11 @@ from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.store.agents import SqliteAgentStore
 from gateway.store.sqlite import SqliteStore
 from gateway.uploads import Uploads
+from gateway.upstream_calls import UpstreamCalls
 
 log = logging.getLogger(__name__)
 
+CREDENTIALS_REFUSED = "Higgsfield refuses the credentials"
 PRUNE_EVERY = 3600.0
 """Seconds between removals of what is older than the retention."""
 HEAL_EVERY = 1.0
@@ -64,6 +66,7 @@ class Core:
     follower: Follower
     webhook_inbox: WebhookInbox
     recorder: Recorder
+    calls: UpstreamCalls
     watches: Watches
     forecasts: Forecaster
     timelines: Timelines
@@ -128,6 +131,25 @@ class Core:
         await self.receivers.aclose()
         await self.upstream.aclose()
         await self.store.close()
+
+    @property
+    def not_ready(self) -> str:
+        """Why the gateway is not ready for calls; empty if it is.
+
+        Credentials that Higgsfield has accepted before and refuses now are no reason: watches and webhooks of accepted
+        generations still work, and other replicas have the same credentials.
+        """
+        if self.service.draining:
+            return "draining"
+        if self.store.trouble:
+            return self.store.trouble
+        refused = self.upstream.credentials_accepted is False and not self.upstream.credentials_were_accepted
+        return CREDENTIALS_REFUSED if refused else ""
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with a gateway that is ready; empty if nothing is known."""
+        return CREDENTIALS_REFUSED if self.upstream.credentials_accepted is False else ""
 
     def _run_until_drain(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a part until the drain. If it ends earlier, that is logged as critical."""

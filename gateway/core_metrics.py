@@ -8,11 +8,14 @@ from gateway.generations.ports import Saved
 from gateway.telemetry import Telemetry
 
 _Row = tuple[str, str, Callable[[], float]]
-"""A metric: its name without `hfgateway_`, its help text, and a function that reads its value."""
+"""A metric: its name without `hfgateway_`, its help text, and a function that reads its value.
+
+If the name ends with `_total`, it is a counter, otherwise a gauge.
+"""
 
 
 def register_metrics(core: Core, telemetry: Telemetry) -> None:
-    """Count generations as they end, and register a gauge for each value of the core."""
+    """Count generations as they end, and register a metric for each value of the core."""
 
     def count_ends(saved: Sequence[Saved]) -> None:
         for one in saved:
@@ -20,12 +23,14 @@ def register_metrics(core: Core, telemetry: Telemetry) -> None:
                 telemetry.generation_ended(one.generation.state.name)
 
     core.store.listen(count_ends)
+    telemetry.registry.register(core.calls.metrics)
     rows = [*_generations(core), *_agents(core), *_characters(core), *_callbacks(core), *_catalogs(core)]
     rows += _webhooks(core)
     if core.archiver is not None:
         rows += _archive(core, core.archiver)
     for name, help_text, read in rows:
-        telemetry.watch(f"hfgateway_{name}", help_text, read)
+        register = telemetry.count if name.endswith("_total") else telemetry.watch
+        register(f"hfgateway_{name.removesuffix('_total')}", help_text, read)
 
 
 def _generations(core: Core) -> list[_Row]:
@@ -37,12 +42,17 @@ def _generations(core: Core) -> list[_Row]:
         ("generations_live", "Generations that have not ended", lambda: len(core.feed.entries)),
         ("generations_uncertain", "Generations whose submission has an unknown outcome", uncertain),
         (
-            "ends_contradicted",
+            "ends_contradicted_total",
             "Final statuses that contradict an earlier final status of the same request",
             lambda: service.contradictions,
         ),
+        (
+            "upstream_credentials_refused",
+            "1 if Higgsfield's newest response refused the credentials, else 0",
+            lambda: core.upstream.credentials_accepted is False,
+        ),
         ("store_writable", "1 if the store accepts writes, else 0", lambda: not store.trouble),
-        ("store_writes_refused", "Writes that the store has refused", lambda: store.writes_refused),
+        ("store_writes_refused_total", "Writes that the store has refused", lambda: store.writes_refused),
     ]
 
 
@@ -58,10 +68,10 @@ def _characters(core: Core) -> list[_Row]:
 def _callbacks(core: Core) -> list[_Row]:
     dispatcher = core.dispatcher
     return [
-        ("callbacks_delivered", "Callback delivery attempts that succeeded", lambda: dispatcher.delivered),
-        ("callbacks_failed", "Callback delivery attempts that failed", lambda: dispatcher.failed),
+        ("callbacks_delivered_total", "Callback delivery attempts that succeeded", lambda: dispatcher.delivered),
+        ("callbacks_failed_total", "Callback delivery attempts that failed", lambda: dispatcher.failed),
         (
-            "callbacks_skipped",
+            "callbacks_skipped_total",
             "Times that a callback missed changes because they were pruned before their delivery",
             lambda: dispatcher.skipped,
         ),
@@ -75,10 +85,10 @@ def _catalogs(core: Core) -> list[_Row]:
         return lambda: core.catalogs.total(counter)
 
     return [
-        (f"catalog_{counter}", help_text, reader(counter))
-        for counter, help_text in (
-            ("attempts", "Calls to Higgsfield for a catalog: models, motions, styles or presets"),
-            ("failures", "Calls for a catalog that failed"),
+        (f"catalog_{name}", help_text, reader(name.removesuffix("_total")))
+        for name, help_text in (
+            ("attempts_total", "Calls to Higgsfield for a catalog: models, motions, styles or presets"),
+            ("failures_total", "Calls for a catalog that failed"),
             ("skipped", "Items of the newest catalogs that could not be read"),
         )
     ]
@@ -89,7 +99,7 @@ def _webhooks(core: Core) -> list[_Row]:
         return lambda: core.webhook_inbox.received.get(outcome, 0)
 
     return [
-        (f"webhooks_{outcome}", f"Webhooks with a known token and the result {outcome}", reader(outcome))
+        (f"webhooks_{outcome}_total", f"Webhooks with a known token and the result {outcome}", reader(outcome))
         for outcome in (
             "counted",
             "bound",
@@ -108,8 +118,8 @@ def _webhooks(core: Core) -> list[_Row]:
 def _archive(core: Core, archiver: Archiver) -> list[_Row]:
     return [
         ("archive_waiting", "Files that wait to be archived or removed", core.store.copies.copies_waiting),
-        ("archive_files", "Files that were archived", lambda: archiver.archived),
-        ("archive_bytes", "Bytes of the files that were archived", lambda: archiver.bytes),
-        ("archive_failures", "Attempts to archive or remove a file that failed", lambda: archiver.failures),
-        ("archive_given_up", "Files that will not be archived", lambda: archiver.given_up),
+        ("archive_files_total", "Files that were archived", lambda: archiver.archived),
+        ("archive_bytes_total", "Bytes of the files that were archived", lambda: archiver.bytes),
+        ("archive_failures_total", "Attempts to archive or remove a file that failed", lambda: archiver.failures),
+        ("archive_given_up_total", "Files that will not be archived", lambda: archiver.given_up),
     ]

@@ -75,6 +75,7 @@ def _sandbox_and_gateway() -> Iterator[tuple[str, str]]:
             "HFGATEWAY_GRPC_ADDRESS": _ANY_PORT,
             "HFGATEWAY_HTTP_ADDRESS": _ANY_PORT,
             "HFGATEWAY_STORE_URL": f"sqlite:///{folder}/hfgateway.db",
+            "HFGATEWAY_LOG_FORMAT": "console",
             "HFGATEWAY_POLL_MIN": "1",
             "HFGATEWAY_POLL_MAX": "1",  # so that progress is visible
             "HFGATEWAY_DRAIN": "2",

@@ -26,6 +26,7 @@ announced to anything in the process.
 A transaction of `Generations.observe()` is named after the observation: see `step()` in `gateway/generations/state.py`.
 """
 CALLS = (
+    "credentials call",
     "submit call", "status call", "cancel call", "delete call", "estimate call", "upload call", "storage call",
     "callback call",
     "media call",

@@ -162,7 +162,7 @@ class Ports:
                 *page_routes(),
                 *mcp,
             ],
-            ready=lambda: "draining" if core.service.draining else core.store.trouble,
+            ready=lambda: (core.not_ready, core.trouble),
             exposition=self._telemetry.exposition,
             allowed_origins=settings.allowed_origins,
             foreign_hosts=settings.auth == "keys",
@@ -210,11 +210,11 @@ class Ports:
         return [endpoint.route]
 
     async def _follow_health(self) -> None:
-        """Report the same health over gRPC as /readyz: NOT_SERVING while the store fails."""
+        """Report the same health over gRPC as /readyz: NOT_SERVING while the gateway is not ready."""
         clock = SystemClock()
         while True:
             await rest(clock, HEALTH_EVERY)
-            self._health.set(serving=not self._core.store.trouble)
+            self._health.set(serving=not self._core.not_ready)
 
     def _show(self) -> None:
         """Register the metrics of the limits."""

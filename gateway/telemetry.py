@@ -8,16 +8,18 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from importlib.metadata import version
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 3600.0)
 """The buckets of the duration of calls, in seconds."""
+LIMITS = [*map(floatToGoString, BOUNDS), "+Inf"]
 MOST_LINES, LINES_WITHIN = 10, 10.0
 """The log rate limit: lines with the same message, and the period in seconds."""
 RATE_LIMITED = (
@@ -26,6 +28,8 @@ RATE_LIMITED = (
 """The loggers of lines that callers can cause."""
 _STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
 _SECRETS = re.compile(r"(?i)\b(key|bearer|basic)\s+[^\s\"']{6,}|hfg_[\w-]{8,}|hfw_[\w-]{8,}|whsec_[\w+/=-]+")
+_MAY_HAVE_SECRETS = re.compile(r"[\s_?]")
+"""What every match of the two other patterns has. Most values of fields, such as ids, have none of it."""
 _QUERIES = re.compile(r"(https?://[^\s?\"']*)\?[^\s\"']*")
 
 
@@ -57,8 +61,14 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        Gauge("hfgateway_build_info", "1, with the version as a label", ["version"], registry=self.registry).labels(
+            version("hfgateway")
+        ).set(1)
         self._calls = _Calls()
         self.registry.register(self._calls)
+        self._counts = _Counts()
+        self.registry.register(self._counts)
         self._refused = Counter(
             "hfgateway_rpc_refused_total",
             "Calls refused because of overload, before they were read",
@@ -93,6 +103,10 @@ class Telemetry:
         """Register a gauge; `read` is called at each scrape."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
 
+    def count(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Register a counter, without `_total` in its name; `read` returns its value at each scrape."""
+        self._counts.rows.append((name, help_text, read))
+
     def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)
@@ -120,11 +134,56 @@ class MethodMetrics:
 
     def end(self, began: float, code: str) -> None:
         """Record the end of a call with a status code; `began` is the result of `begin`."""
-        took = time.perf_counter() - began
         self.open -= 1
+        self.record(time.perf_counter() - began, code)
+
+    def record(self, took: float, code: str) -> None:
+        """Record a call that took so many seconds."""
         self.seconds += took
         self.within[bisect_left(BOUNDS, took)] += 1
         self.codes[code] = self.codes.get(code, 0) + 1
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return the cumulative counts by bound, for a histogram."""
+        return list(zip(LIMITS, accumulate(self.within), strict=True))
+
+
+class UpstreamMetrics(Collector):
+    """Counts calls to Higgsfield by operation and outcome, and how long they took. For the event loop only."""
+
+    def __init__(self) -> None:
+        self._operations: dict[str, MethodMetrics] = {}
+
+    def record(self, operation: str, outcome: str, seconds: float) -> None:
+        """Record a call: `outcome` is the HTTP status, or "no_response"."""
+        metrics = self._operations.get(operation)
+        if metrics is None:
+            metrics = self._operations[operation] = MethodMetrics()
+        metrics.record(seconds, outcome)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of a scrape."""
+        ended = CounterMetricFamily("hfgateway_upstream_calls", "Calls to Higgsfield", labels=["operation", "outcome"])
+        seconds = HistogramMetricFamily(
+            "hfgateway_upstream_seconds", "How long calls to Higgsfield took", labels=["operation"]
+        )
+        for operation, metrics in self._operations.items():
+            for outcome, count in metrics.codes.items():
+                ended.add_metric([operation, outcome], count)
+            seconds.add_metric([operation], metrics.buckets(), metrics.seconds)
+        yield from (ended, seconds)
+
+
+class _Counts(Collector):
+    """Exposes counters that other parts keep."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, Callable[[], float]]] = []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of a scrape."""
+        for name, help_text, read in self.rows:
+            yield CounterMetricFamily(name, help_text, value=read())
 
 
 class _Calls(Collector):
@@ -138,18 +197,18 @@ class _Calls(Collector):
         ended = CounterMetricFamily("hfgateway_rpc", "Calls that ended", labels=["method", "code"])
         seconds = HistogramMetricFamily("hfgateway_rpc_seconds", "How long calls took", labels=["method"])
         running = GaugeMetricFamily("hfgateway_rpc_open", "Calls under way", labels=["method"])
-        limits = [*map(floatToGoString, BOUNDS), "+Inf"]
         for method, metrics in self.methods.items():
             for code, count in metrics.codes.items():
                 ended.add_metric([method, code], count)
-            buckets = list(zip(limits, accumulate(metrics.within), strict=True))
-            seconds.add_metric([method], buckets, metrics.seconds)
+            seconds.add_metric([method], metrics.buckets(), metrics.seconds)
             running.add_metric([method], metrics.open)
         yield from (ended, seconds, running)
 
 
 def redacted(text: str) -> str:
     """Remove from a text what looks like a secret, and the query strings of URLs."""
+    if not _MAY_HAVE_SECRETS.search(text):
+        return text
     return _QUERIES.sub(r"\1?[removed]", _SECRETS.sub("[removed]", text))
 
 
@@ -158,28 +217,51 @@ class _LineFormatter(logging.Formatter):
 
     def __init__(self, form: str) -> None:
         super().__init__()
-        self._form = form
+        self.form = form
+        self._now, self._text = -1, ""
 
     def format(self, record: logging.LogRecord) -> str:
         extra = {name: value for name, value in record.__dict__.items() if name not in _STANDARD_FIELDS}
         message = record.getMessage()
         if record.exc_info:
             message += "\n" + self.formatException(record.exc_info)
-        if self._form == "console":
+        if self.form == "console":
             clock = time.strftime("%H:%M:%S", time.localtime(record.created))
             fields = "".join(f" {name}={value}" for name, value in extra.items())
             return redacted(f"{clock} {record.levelname.lower():8} {message}{fields}")
         content: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03}Z",
+            "time": f"{self._second(int(record.created))}.{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": redacted(message),
         }
-        return json.dumps(content | {name: redacted(str(value)) for name, value in extra.items()}, ensure_ascii=True)
+        for name, value in extra.items():
+            content[name] = value if isinstance(value, (int, float)) else redacted(str(value))
+        return json.dumps(content, ensure_ascii=True)
+
+    def _second(self, now: int) -> str:
+        """Return a time of whole seconds as text. The text is kept, because a second may have thousands of lines."""
+        if now != self._now:
+            self._now, self._text = now, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        return self._text
+
+
+def announce(logger: logging.Logger, message: str, **fields: str) -> None:
+    """Print a message to stdout: as it is, or with the fields in the format of the logs if that is JSON."""
+    record = logger.makeRecord(logger.name, logging.INFO, "", 0, message, (), None, extra=fields)
+    handlers = logging.getLogger().handlers
+    formatter = handlers[0].formatter if handlers else None
+    as_json = isinstance(formatter, _LineFormatter) and formatter.form == "json"
+    print(formatter.format(record) if formatter and as_json else message, flush=True)
 
 
 def set_up_logging(form: str, level: str) -> None:
     """Send all logs to stderr. `form` is "console", "json", or "" for console if stderr is a terminal, else json."""
+    # Nothing shows the thread, process or task of a record, which would be looked up for each one.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # the same for its file and line: the documented way
+    setattr(logging, "logAsyncioTasks", False)  # noqa: B010 - since Python 3.12
+    logging.captureWarnings(True)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_LineFormatter(form or ("console" if sys.stderr.isatty() else "json")))
     root = logging.getLogger()

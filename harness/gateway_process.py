@@ -56,7 +56,7 @@ class GatewayProcess:
         self._process = process
         assert process.stdout is not None
         line = (await process.stdout.readline()).decode()
-        ready = _READY.match(line)
+        ready = _READY.search(line)
         if ready is not None:
             self.address, self.http_address = ready[1], ready[2]
             return True

@@ -22,12 +22,14 @@ WATCHING = frozenset({"GetGeneration", "ListGenerations", "WaitGeneration", "Wat
 class Identity:
     """The tenant of a call, and its limits.
 
-    `key_id` is the API key of the call, or the one that created its watch token; "" if none. The other fields are set
+    `key_id` is the API key of the call, or the one that created its watch token; "" if none. `key_name` is the note of
+    an API key. The other fields are set
     by watch tokens: `within` is the filter of what may be watched, `expire_time` is wall time.
     """
 
     tenant: str
     key_id: str = ""
+    key_name: str = ""
     within: Filter | None = None
     include_input: bool = True
     expire_time: float | None = None
@@ -97,7 +99,7 @@ class Access:
         key = self._keys.get(keys.id_of(secret))
         if key is None or not key.accepts(secret):
             raise invalid_credentials("the API key is invalid or was revoked")
-        return Identity(key.tenant, key.id)
+        return Identity(key.tenant, key.id, key.name)
 
     def check(self, identity: Identity) -> None:
         """Raise INVALID_CREDENTIALS if the key of an identity was revoked or its token has expired."""
@@ -155,7 +157,13 @@ class Access:
         if token is None or (token.key_id and token.key_id not in self._keys):
             raise invalid_credentials("the watch token was not issued by this gateway")
         identity = Identity(
-            token.tenant, token.key_id, token.within, token.include_input, token.expire_time, tokens.fingerprint(text)
+            token.tenant,
+            token.key_id,
+            "",
+            token.within,
+            token.include_input,
+            token.expire_time,
+            tokens.fingerprint(text),
         )
         if self._required and not token.key_id:
             raise invalid_credentials("the watch token was created without an API key")

@@ -23,6 +23,7 @@ from gateway.generations.admission import Admission
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, traits, violations
+from gateway.generations.journal import state_changed
 from gateway.generations.model import (
     Generation,
     GenerationId,
@@ -285,6 +286,7 @@ class Generations:
                     )
                 return generation
             if await self._store.save(generation, after, step(observation)):
+                state_changed(generation, after)
                 return after
             again = await self._store.get(generation.tenant, generation.id)
             if again is None:
@@ -370,6 +372,7 @@ class Generations:
         if conflict or claimed.generation is None:
             raise key_reused(claimed.generation_id, deleted=claimed.deleted)
         if claimed.new:
+            state_changed(None, claimed.generation)
             return claimed.generation, False
         live = self.live(claimed.generation.tenant, claimed.generation_id)
         return (claimed.generation if live is None else live.generation), True

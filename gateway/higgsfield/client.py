@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import re
 import ssl
 import time
@@ -48,6 +49,8 @@ from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.request_context import Gate, send_gate, sending
 from gateway.higgsfield.webhooks import read_delivery
 
+log = logging.getLogger(__name__)
+
 MAX_ANSWER = 1 << 20
 LARGEST_CATALOG = 8 << 20
 """The most bytes of a catalog. One response has hundreds of models with their schemas."""
@@ -55,7 +58,8 @@ CONNECT_WITHIN = 10.0
 _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 _REQUEST_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 REFERENCES = "/v1/custom-references"
-OnCall = Callable[[GenerationId, UpstreamCall], None]
+OnCall = Callable[[str, GenerationId | None, UpstreamCall], None]
+"""Receives the name of each call, its generation if it has one, and its outcome."""
 NOT_SERVED = (404, 405)
 """The statuses of a path or an id that Higgsfield does not serve."""
 UPLOAD_REFUSALS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED})
@@ -85,6 +89,10 @@ class HiggsfieldClient:
         self._on_call = on_call
         self._dated: Callable[[Wall | None], None] | None = None
         self._last_date = ""
+        self.credentials_accepted: bool | None = None
+        """What the newest response says about the credentials; None if none has shown it."""
+        self.credentials_were_accepted = False
+        """Whether a response has shown that the credentials are valid, even if a later one refused them."""
         self._connect_within = min(CONNECT_WITHIN, timeout)
         headers = {
             "Authorization": credentials.header,
@@ -305,6 +313,11 @@ class HiggsfieldClient:
         answer = await self._ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
         return _wall(moment(answer.date))
 
+    async def check_credentials(self) -> None:
+        """Make a call that is free and shows whether Higgsfield accepts the credentials. Its failure shows nothing."""
+        with contextlib.suppress(GatewayError):
+            await self._ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="credentials call")
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
@@ -367,10 +380,10 @@ class HiggsfieldClient:
             timer.cancel()
             if answer is None and self._dated is not None:
                 self._dated(None)
-            if self._on_call is not None and about is not None:
+            if self._on_call is not None:
                 status, correlation_id = (answer.status, answer.correlation_id) if answer else (0, "")
                 seconds = time.perf_counter() - start
-                self._on_call(about, UpstreamCall(method, path, status, correlation_id, began, seconds))
+                self._on_call(name, about, UpstreamCall(method, path, status, correlation_id, began, seconds))
         return answer
 
     async def _exchange(
@@ -387,7 +400,7 @@ class HiggsfieldClient:
         )
         date = reply.headers.get("date", "")
         self._note(date)
-        return Answer(
+        answer = Answer(
             status=reply.status,
             content_type=reply.headers.get("content-type", ""),
             retry_after=pause(reply.headers.get("retry-after")),
@@ -395,6 +408,26 @@ class HiggsfieldClient:
             body=reply.body,
             date=date,
         )
+        self._note_credentials(answer)
+        return answer
+
+    def _note_credentials(self, answer: Answer) -> None:
+        """Note whether a response accepts or refuses the credentials, and log when that changes."""
+        if answer.status == 401:
+            accepted = False
+        elif 200 <= answer.status < 300 or (answer.status in (400, 404, 422) and self.credentials_accepted is not True):
+            accepted = True
+        else:
+            return
+        # Another server in between may send an error, but not Higgsfield's form of it.
+        if accepted is self.credentials_accepted or (answer.status >= 400 and documented(answer) is None):
+            return
+        self.credentials_accepted = accepted
+        self.credentials_were_accepted |= accepted
+        if accepted:
+            log.info("Higgsfield accepts the credentials", extra={"account": self._account})
+        else:
+            log.error("Higgsfield refuses the credentials; correct HF_KEY", extra={"account": self._account})
 
     def when_dated(self, dated: Callable[[Wall | None], None]) -> None:
         """Call `dated` with the Date of responses, once per second, and with None if a call gets no response."""

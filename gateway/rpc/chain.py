@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from gateway.access.identity import ANONYMOUS, Access, Identity
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
+from gateway.generations.journal import Caller, caller
 from gateway.generations.ports import StoreError
 from gateway.rpc.call import Call
 from gateway.rpc.errors import RpcError, rpc_error
@@ -83,9 +84,14 @@ class Guard:
         self._start = self._metrics.begin()
         return self
 
-    async def call(self, authorization: str, remaining: float | None) -> Call:
-        """Identify the caller and take a place. Raises INVALID_CREDENTIALS, NOT_ALLOWED, GATEWAY_OVERLOADED."""
+    async def call(self, authorization: str, remaining: float | None, peer: str = "") -> Call:
+        """Identify the caller and take a place. Raises INVALID_CREDENTIALS, NOT_ALLOWED, GATEWAY_OVERLOADED.
+
+        `peer` is the address of the caller, for log lines; "" for streams, which would have to remember it.
+        """
         identity = self._chain.identify(self._method, authorization)
+        if peer:
+            caller.set(Caller(identity.key_name, peer))
         if self._entrance is not None:
             self._place = await self._entrance.enter(identity)
         return Call(self._method, remaining, identity, self._chain.access, self._place)

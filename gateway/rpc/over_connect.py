@@ -142,7 +142,8 @@ class _Entrance(MetadataInterceptor[Guard]):
         limit = ctx.timeout_ms
         authorization = ctx.request_headers.get("authorization", "")
         try:
-            _CALL.set(await guard.call(authorization, None if limit is None else limit / 1000))
+            peer = (ctx.client_address or "") if ctx.method.stream_type is StreamType.UNARY else ""
+            _CALL.set(await guard.call(authorization, None if limit is None else limit / 1000, peer))
         except GatewayError as error:
             self._leave(guard, error)
         except asyncio.CancelledError as left:

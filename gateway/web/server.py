@@ -43,7 +43,7 @@ def web_app(
     webhooks: Sequence[BaseRoute] = (),
     more: Sequence[BaseRoute] = (),
     *,
-    ready: Callable[[], str],
+    ready: Callable[[], tuple[str, str]],
     exposition: Callable[[], bytes],
     allowed_origins: Sequence[str],
     foreign_hosts: bool = False,
@@ -52,17 +52,19 @@ def web_app(
     """Return the app of the HTTP port.
 
     `services` are served under their paths, `webhooks` are the routes of webhooks, and `more` are further routes.
-    `ready` returns why the gateway is not ready, or an empty string; `exposition` returns the metrics in Prometheus's
-    text format. Pages of `allowed_origins` may call (CORS). With `foreign_hosts`, requests may name any host. `bad`
-    counts refused requests.
+    `ready` returns why the gateway is not ready, and what is wrong although it is, both empty if nothing; `exposition`
+    returns the metrics in Prometheus's text format. Pages of `allowed_origins` may call (CORS). With `foreign_hosts`,
+    requests may name any host. `bad` counts refused requests.
     """
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
-        why = ready()
-        return PlainTextResponse(f"{why or 'ready'}\n", status_code=503 if why else 200)
+        why, trouble = ready()
+        if why:
+            return PlainTextResponse(f"{why}\n", status_code=503)
+        return PlainTextResponse(f"ready, but {trouble}\n" if trouble else "ready\n")
 
     async def metrics(_: Request) -> Response:
         return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -155,7 +155,7 @@ async def test_a_request_found_by_webhook_after_lost_can_be_recovered(start: Sta
     uncertain = await submit_and_lose(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
     await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
-    await running.metric_becomes("hfgateway_webhooks_stray", 1)
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
     found = await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
     assert name_of(await running.finish(found.id)) == "COMPLETED"
 

@@ -63,7 +63,7 @@ async def run(*arguments: str, environment: dict[str, str], launcher: str = "", 
     try:
         async with asyncio.timeout(PATIENCE):
             line = await process.stdout.readline()
-            if line.startswith(b"hfgateway: gRPC on"):
+            if b"hfgateway: gRPC on" in line:
                 process.kill()
             out, err = await process.communicate()
     finally:

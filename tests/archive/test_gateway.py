@@ -58,7 +58,7 @@ async def test_a_broken_link_does_not_block_other_copies(running: Running) -> No
     await running.finish(stored.id)
 
     assert (await archived(running, "an owl")).outputs[0].archived.size
-    await running.metric_becomes("hfgateway_archive_files", 1)
+    await running.metric_becomes("hfgateway_archive_files_total", 1)
     await running.stop_gateway()
     await running.start_gateway()
     assert (await archived(running, "a hare")).outputs[0].archived.size
@@ -120,15 +120,19 @@ async def test_get_and_list_show_copies_and_watches_do_not(running: Running, tmp
     history = [generation async for generation in running.history(found.id)]
     assert history[-1].revision == found.revision
     assert not any(output.HasField("archived") for generation in history for output in generation.outputs)
-    await running.metric_becomes("hfgateway_archive_files", 1)
-    assert await running.metric("hfgateway_archive_bytes") == file.size
-    assert await running.metric("hfgateway_archive_waiting") == await running.metric("hfgateway_archive_failures") == 0
+    await running.metric_becomes("hfgateway_archive_files_total", 1)
+    assert await running.metric("hfgateway_archive_bytes_total") == file.size
+    assert (
+        await running.metric("hfgateway_archive_waiting")
+        == await running.metric("hfgateway_archive_failures_total")
+        == 0
+    )
 
 
 async def test_previews_of_v1_are_archived_and_removed_with_their_files(running: Running, tmp_path: Path) -> None:
     stored = await running.submit(sized("a fox"))
     await running.finish(stored.id)
-    await running.metric_becomes("hfgateway_archive_files", 8)
+    await running.metric_becomes("hfgateway_archive_files_total", 8)
     folder = tmp_path / "archive" / "default" / stored.id
     for index, output in enumerate((await running.get(stored.id)).outputs):
         for file, name in ((output.archived, "image.png"), (output.archived_preview, "image.preview.png")):

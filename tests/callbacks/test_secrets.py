@@ -162,7 +162,7 @@ async def test_secrets_and_urls_are_in_no_log_metric_or_response(
     canaries = [made.secret.removeprefix("whsec_"), new.removeprefix("whsec_")]
     assert [canary for canary in canaries if any(canary in text for text in texts)] == []
     assert [text for text in texts[1:] if "canary-of-a-token" in text] == []
-    assert "hfgateway_callbacks_failed" in texts[2]
+    assert "hfgateway_callbacks_failed_total" in texts[2]
 
 
 async def test_only_the_gateways_user_reads_the_store(running: Running, receiver: Receiver) -> None:

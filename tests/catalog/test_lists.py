@@ -377,7 +377,7 @@ async def test_during_an_outage_the_cache_is_served_with_growing_retry_gaps(
     assert running.ledger.list_calls["motions"] == 11
     assert 3 < pauses[0] < 7
     assert 400 < pauses[-1] <= 750
-    assert await running.metric("hfgateway_catalog_failures") == 10
+    assert await running.metric("hfgateway_catalog_failures_total") == 10
 
 
 async def test_a_longer_retry_after_is_obeyed(running: Running) -> None:

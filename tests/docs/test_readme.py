@@ -133,7 +133,7 @@ async def test_commands_that_serve_report_that_they_are_ready_and_stop(block: Bl
         assert process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             line = (await process.stdout.readline()).decode()
-        assert line.startswith(READY[served[1]])
+        assert READY[served[1]] in line
         os.killpg(process.pid, signal.SIGTERM)
         async with asyncio.timeout(PATIENCE):
             _, errors = await process.communicate()

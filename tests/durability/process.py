@@ -16,7 +16,7 @@ from tests.support import forked
 ROOT = Path(__file__).parents[2]
 PATIENCE = 100.0
 """Seconds in which a process must start or end."""
-READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on (\S+), store (.+)\n")
+READY = re.compile(r'hfgateway: gRPC on (\S+), HTTP on (\S+), store ([^"\n]+)')
 """The line with the addresses that it prints when it is ready."""
 
 
@@ -27,22 +27,32 @@ class GatewayProcess:
     """
 
     def __init__(
-        self, folder: Path, upstream: str, *, launcher: Sequence[str] = (), late: bool = False, **settings: str
+        self,
+        folder: Path,
+        upstream: str,
+        *,
+        launcher: Sequence[str] = (),
+        late: bool = False,
+        credentials: str = "sandbox:sandbox",
+        **settings: str,
     ) -> None:
         self._launcher = launcher
         self._environment = {
             **{name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))},
-            "HF_KEY": "sandbox:sandbox",
+            "HF_KEY": credentials,
             "HFGATEWAY_UPSTREAM_URL": upstream,
             "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0",
             "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0",
             "HFGATEWAY_STORE_URL": f"sqlite:///{folder / 'store.db'}",
+            # Its stderr is read at its end, so it must not fill the pipe.
+            "HFGATEWAY_LOG_LEVEL": "warning",
             "HFGATEWAY_POLL_MIN": "0.05",
             "HFGATEWAY_POLL_MAX": "0.05",
             **{f"HFGATEWAY_{name.upper()}": text for name, text in settings.items()},
             **({forked.LATE: "1"} if late else {}),
         }
         self._process: asyncio.subprocess.Process | forked.ForkedProcess | None = None
+        self._errors = b""
         self.address = self.http_address = ""
 
     async def __aenter__(self) -> "GatewayProcess":
@@ -66,7 +76,7 @@ class GatewayProcess:
         assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             line = (await self._process.stdout.readline()).decode()
-        ready = READY.match(line)
+        ready = READY.search(line)
         if ready is None:
             raise AssertionError(f"the gateway did not start: {await self.errors()}")
         self.address, self.http_address = ready[1], ready[2]
@@ -87,15 +97,15 @@ class GatewayProcess:
         """Wait for the end of the process, and return the exit code."""
         assert self._process is not None
         async with asyncio.timeout(PATIENCE):
-            await self._process.communicate()
+            _, errors = await self._process.communicate()
+        self._errors += errors
         assert self._process.returncode is not None
         return self._process.returncode
 
     async def errors(self) -> str:
         """Return what the process wrote to stderr, once it has ended."""
-        assert self._process is not None
-        _, errors = await self._process.communicate()
-        return errors.decode()
+        await self.ended()
+        return self._errors.decode()
 
     @property
     def pid(self) -> int:

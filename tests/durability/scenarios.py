@@ -428,6 +428,7 @@ SCENARIOS = {
         options=FAST,
     ),
     "during processing": Scenario(completed, (AT_WORK,), faults=({"on": "submit", "kind": "hang", "processed": True},)),
+    "started": Scenario(completed, all_of("credentials call")),
     "submitted": Scenario(completed, (*all_of("submit call"), *around("claim", "accepted by submit"))),
     "saturated": Scenario(
         completed,
@@ -442,7 +443,13 @@ SCENARIOS = {
         around("correction"),
         faults=(
             {"on": "submit", "kind": "429", "headers": {"Retry-After": "2", "Date": IN_AN_HOUR}},
-            {"on": "status", "status": 404, "body": {"detail": "Not found"}, "headers": {"Date": IN_AN_HOUR}},
+            {
+                "on": "status",
+                "status": 404,
+                "body": {"detail": "Not found"},
+                "headers": {"Date": IN_AN_HOUR},
+                "times": 3,
+            },
         ),
     ),
     "refused": Scenario(refused, around("refused"), faults=({"on": "submit", "kind": "422"},)),
@@ -461,7 +468,10 @@ SCENARIOS = {
         ),
     ),
     "over HTTP": Scenario(over_http, around("HTTP answer", "HTTP message")),
-    "not found for a moment": Scenario(completed, around("missing"), faults=({"on": "status", "kind": "404"},)),
+    # A start asks for a status as well.
+    "not found for a moment": Scenario(
+        completed, around("missing"), faults=({"on": "status", "kind": "404", "times": 3},)
+    ),
     "ended by a webhook": Scenario(completed, around("reported by webhook"), settings=BY_WEBHOOK, options=FAST),
     "found by a webhook": Scenario(
         ended_by_webhook,

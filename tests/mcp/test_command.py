@@ -53,7 +53,7 @@ async def ended(folder: Path, *arguments: str, **variables: str) -> tuple[int | 
 
 async def test_the_gateway_serves_without_the_mcp_library(tmp_path: Path) -> None:
     code, out, errors = await ended(tmp_path, "serve")
-    assert (code, out.startswith("hfgateway: gRPC on ")) == (0, True), errors
+    assert (code, "hfgateway: gRPC on " in out) == (0, True), errors
 
 
 async def test_a_missing_mcp_library_is_reported_with_the_install_command(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ async def test_an_unwritable_store_is_reported_and_recovers(
             assert status == 503
             assert why.startswith("the store cannot be written: ")
             assert await running.metric("hfgateway_store_writable") == 0.0
-            assert await running.metric("hfgateway_store_writes_refused") >= 5
+            assert await running.metric("hfgateway_store_writes_refused_total") >= 5
             assert running.ledger.submissions == []
             assert await next_health() == "NOT_SERVING"
         errors = [record for record in caplog.records if record.name == "gateway.store.writer"]
@@ -222,7 +222,7 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
             for number in range(3):
                 await assert_refused(running, f"owl-{number}")
             assert running.gateway._core.store._writer._waiting == []
-            assert await running.metric("hfgateway_store_writes_refused") >= 3
+            assert await running.metric("hfgateway_store_writes_refused_total") >= 3
             assert running.ledger.submissions == []
         await eventually(lambda: running.gateway._core.store.trouble == "")
         assert await readiness(running) == (200, "ready\n")

@@ -146,7 +146,9 @@ async def defective_gateway() -> AsyncIterator[dict[str, Transport]]:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     listening = _listen("HTTP_ADDRESS", Address("127.0.0.1", 0))
-    app = web_app([ConnectApp(SERVICE, Defective(), chain)], ready=str, exposition=bytes, allowed_origins=())
+    app = web_app(
+        [ConnectApp(SERVICE, Defective(), chain)], ready=lambda: ("", ""), exposition=bytes, allowed_origins=()
+    )
     web = WebServer(app, listening)
     await web.start()
     http_address = f"http://127.0.0.1:{listening.getsockname()[1]}"

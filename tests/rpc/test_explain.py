@@ -132,7 +132,7 @@ async def test_a_webhook_is_an_event(start: Start) -> None:
     running = await start(**public_url(), POLL_MIN=30, POLL_MAX=30)
     queued = await running.submit(soul("a fox"))
     await running.finish(queued.id)
-    await running.metric_becomes("hfgateway_webhooks_counted", 1)
+    await running.metric_becomes("hfgateway_webhooks_counted_total", 1)
     story = await explain(running.grpc, queued.id)
     assert ("WEBHOOK", "3", "COMPLETED") in in_short(story)
     assert any(event.description.startswith("webhook: completed") for event in story.events)

@@ -43,7 +43,7 @@ async def test_a_request_of_another_generation_binds_nothing_and_is_counted(
     body = webhook_body(victim.upstream.request_id, "failed", error="forged")
     answer = await post(path_of(running, "an owl"), body, signed(body) if terms else {})
     assert answer.status == 200
-    await running.metric_becomes("hfgateway_webhooks_foreign", 1)
+    await running.metric_becomes("hfgateway_webhooks_foreign_total", 1)
     assert await running.read(victim.id) == without_forecast(victim)
     assert await running.read(uncertain.id) == without_forecast(uncertain)
     assert running.ledger.status_calls.total() == 0
@@ -55,7 +55,7 @@ async def test_a_request_that_higgsfield_does_not_know_binds_nothing(start: Star
     uncertain = await lost(running, "an owl")
     body = webhook_body(str(uuid.uuid4()))
     assert (await post(path_of(running, "an owl"), body, signed(body) if terms else {})).status == 200
-    await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
+    await running.metric_becomes("hfgateway_webhooks_unconfirmed_total", 1)
     assert await running.read(uncertain.id) == without_forecast(uncertain)
 
 
@@ -65,7 +65,7 @@ async def test_an_uncertain_generation_is_bound_with_the_state_of_a_poll(start: 
     uncertain = await lost(running, "an owl")
     body = webhook_body(request_of(running, "an owl"), "failed", error="forged")
     await post(path_of(running, "an owl"), body, signed(body) if terms else {})
-    await running.metric_becomes("hfgateway_webhooks_bound", 1)
+    await running.metric_becomes("hfgateway_webhooks_bound_total", 1)
     bound = await running.read(uncertain.id)
     assert (name_of(bound), bound.upstream.request_id) == ("QUEUED", request_of(running, "an owl"))
 
@@ -76,7 +76,7 @@ async def test_a_forged_unsigned_delivery_changes_nothing(start: Start) -> None:
     await post(
         path_of(running, "a fox"), webhook_body(queued.upstream.request_id, images=[{"url": "https://evil.invalid/"}])
     )
-    await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
+    await running.metric_becomes("hfgateway_webhooks_unconfirmed_total", 1)
     assert (await running.read(queued.id)).revision == queued.revision
     done = await running.finish(queued.id)
     assert "evil" not in done.outputs[0].url
@@ -87,9 +87,9 @@ async def test_a_request_is_not_bound_to_two_generations(start: Start) -> None:
     first, second = await lost(running, "a fox"), await lost(running, "an owl")
     body = webhook_body(request_of(running, "a fox"))
     await post(path_of(running, "an owl"), body)  # the gateway cannot know the right generation yet
-    await running.metric_becomes("hfgateway_webhooks_bound", 1)
+    await running.metric_becomes("hfgateway_webhooks_bound_total", 1)
     await post(path_of(running, "a fox"), body)
-    await running.metric_becomes("hfgateway_webhooks_foreign", 1)
+    await running.metric_becomes("hfgateway_webhooks_foreign_total", 1)
     assert name_of(await running.read(first.id)) == "UNCERTAIN"
     assert (await running.read(second.id)).upstream.request_id == request_of(running, "a fox")
 
@@ -146,7 +146,7 @@ async def test_a_second_request_found_by_a_webhook_is_recorded(
     await running.until(submitted.id, "QUEUED")
     first, second = (charge.request_id for charge in running.ledger.charges)
     await post(path_of(running, "a fox"), webhook_body(first))
-    await running.metric_becomes("hfgateway_webhooks_stray", 1)
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
     known = await stored(running, submitted.id)
     assert (known.request_id, known.stray_request_id) == (second, first)
     assert [one.request_id for one in running.ledger.refunds] == [first]
@@ -161,7 +161,7 @@ async def test_the_next_process_cancels_a_second_request(start: Start, monkeypat
     await running.until(submitted.id, "QUEUED")
     first, second = (charge.request_id for charge in running.ledger.charges)
     await post(path_of(running, "a fox"), webhook_body(first))
-    await running.metric_becomes("hfgateway_webhooks_stray", 1)
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
     running.clock.advance(60)
     await post(path_of(running, "a fox"), webhook_body(second))
     await running.until(submitted.id, "COMPLETED")
@@ -181,7 +181,7 @@ async def test_a_second_request_found_after_the_end_is_recorded(start: Start, mo
     running.clock.advance(60)
     await running.until(submitted.id, "COMPLETED")
     await post(path_of(running, "a fox"), webhook_body(first))
-    await running.metric_becomes("hfgateway_webhooks_stray", 1)
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
     known = await stored(running, submitted.id)
     assert (known.request_id, known.stray_request_id) == (second, first)
     assert name_of(await running.read(submitted.id)) == "COMPLETED"
@@ -193,7 +193,7 @@ async def test_a_webhook_after_lost_is_recorded_and_changes_no_state(start: Star
     uncertain = await lost(running, "a fox")
     given_up = await running.gateway._core.resolver.lost(uncertain.id)
     await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
-    await running.metric_becomes("hfgateway_webhooks_stray", 1)
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
     assert (await stored(running, uncertain.id)).stray_request_id == request_of(running, "a fox")
     now = await running.read(uncertain.id)
     assert (name_of(now), now.revision) == ("LOST", given_up.revision)

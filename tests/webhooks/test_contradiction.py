@@ -11,7 +11,7 @@ from tests.webhooks.conftest import Start
 
 SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
 OFTEN = {"POLL_MIN": 0.05, "POLL_MAX": 0.05}
-COUNTED = "hfgateway_ends_contradicted"
+COUNTED = "hfgateway_ends_contradicted_total"
 
 
 def logged_ids(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -62,7 +62,7 @@ async def test_a_repeated_end_is_not_a_contradiction(start: Start) -> None:
     body = webhook_body(queued.upstream.request_id, "completed", images=[])
     for name in ("msg_1", "msg_2"):
         await post(path_of(running, "a fox"), body, signed(body, name=name))
-    await running.metric_becomes("hfgateway_webhooks_late", 2)
+    await running.metric_becomes("hfgateway_webhooks_late_total", 2)
     assert await running.metric(COUNTED) == 0
     assert await running.read(queued.id) == without_forecast(done)
 
@@ -74,7 +74,7 @@ async def forge_another_end(running: Running) -> str:
     done = await running.read(queued.id)
     asked = running.ledger.status_calls.total()
     await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id, "failed", error="forged"))
-    await running.metric_becomes("hfgateway_webhooks_late", 1)
+    await running.metric_becomes("hfgateway_webhooks_late_total", 1)
     assert running.ledger.status_calls.total() == asked + 1
     assert name_of(done) == "COMPLETED"
     assert await running.read(queued.id) == without_forecast(done)
@@ -106,5 +106,5 @@ async def test_an_unsigned_delivery_of_the_known_end_causes_no_poll(start: Start
     await running.finish(queued.id)
     asked = running.ledger.status_calls.total()
     await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id, "completed"))
-    await running.metric_becomes("hfgateway_webhooks_late", 1)
+    await running.metric_becomes("hfgateway_webhooks_late_total", 1)
     assert running.ledger.status_calls.total() == asked

@@ -40,7 +40,7 @@ async def test_an_end_by_webhook_is_polled_only_if_it_is_unsigned(
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
     assert done.upstream.poll_count == 0
     assert running.ledger.status_calls.total() == asked
-    assert await running.metric("hfgateway_webhooks_counted") == 1
+    assert await running.metric("hfgateway_webhooks_counted_total") == 1
 
 
 @pytest.mark.parametrize("shape", ["flat", "envelope"])
@@ -91,7 +91,7 @@ async def test_a_hundred_lost_responses_are_all_resolved_by_webhooks(
     assert {one.upstream.last_change_source for one in done} == {generation_pb2.CHANGE_SOURCE_WEBHOOK}
     assert len(running.ledger.submissions) == len(running.ledger.charges) == 100
     assert running.ledger.double_charged_prompts == {}
-    assert await running.metric("hfgateway_webhooks_bound") == 100
+    assert await running.metric("hfgateway_webhooks_bound_total") == 100
     assert await running.metric("hfgateway_generations_uncertain") == 0
 
 
@@ -118,7 +118,7 @@ async def test_a_premature_delivery_does_not_suppress_the_real_one(start: Start,
     submitted = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
     await running.until(submitted.id, "UNCERTAIN" if wish else "QUEUED")
     await post(path_of(running, prompt), webhook_body(request_of(running, prompt)))
-    await running.metric_becomes(f"hfgateway_webhooks_{'bound' if wish else 'unconfirmed'}", 1)
+    await running.metric_becomes(f"hfgateway_webhooks_{'bound' if wish else 'unconfirmed'}_total", 1)
     assert name_of(await running.read(submitted.id)) == "QUEUED"
     running.clock.advance(60)
     done = await running.until(submitted.id, "COMPLETED")

@@ -35,7 +35,7 @@ async def test_a_duplicate_delivery_changes_nothing_and_causes_no_poll(
     queued = await running.submit(soul("a fox"))
     done = await running.finish(queued.id)
     assert await all_answered(running, 2) == ["200", "200"]
-    await running.metric_becomes("hfgateway_webhooks_duplicate", 1)
+    await running.metric_becomes("hfgateway_webhooks_duplicate_total", 1)
     assert (await running.read(queued.id)).revision == done.revision
     assert running.ledger.status_calls.total() == asked
 
@@ -203,4 +203,4 @@ async def test_deliveries_beyond_the_limit_are_answered_with_503(start: Start) -
     kept = [(await post(path, webhook_body(str(uuid4())))).status for _ in range(MOST_DELIVERIES)]
     assert kept == [200] * MOST_DELIVERIES
     assert (await post(path, webhook_body(str(uuid4())))).status == 503
-    await running.metric_becomes("hfgateway_webhooks_too_many", 1)
+    await running.metric_becomes("hfgateway_webhooks_too_many_total", 1)

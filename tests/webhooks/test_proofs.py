@@ -58,7 +58,7 @@ async def test_a_bad_signature_is_answered_like_an_unknown_token(start: Start) -
         assert await post(path, body, headers) == nothing, fault
     assert await running.read(queued.id) == without_forecast(queued)
     assert running.ledger.status_calls.total() == 0
-    assert await running.metric("hfgateway_webhooks_counted") == 0
+    assert await running.metric("hfgateway_webhooks_counted_total") == 0
 
 
 @pytest.mark.parametrize("age", [290.0, -290.0])
@@ -75,7 +75,7 @@ async def test_a_signature_with_a_wrong_time_causes_a_poll(start: Start, age: fl
     running = await start(WEBHOOK_SECRET=SECRET)
     queued, path, body = await accepted(running)
     assert (await post(path, body, signed(body, age=age))).status == 200
-    await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
+    await running.metric_becomes("hfgateway_webhooks_unconfirmed_total", 1)
     assert await running.read(queued.id) == without_forecast(queued)
     running.clock.advance(60)
     assert (await post(path, body, signed(body, age=age, name="msg_2"))).status == 200
@@ -110,7 +110,7 @@ async def test_a_signed_delivery_to_another_generations_path_binds_nothing(start
     mine, _, body = await accepted(running)
     other = await running.submit(soul("an owl"))
     assert (await post(path_of(running, "an owl"), body, signed(body))).status == 200
-    await running.metric_becomes("hfgateway_webhooks_foreign", 1)
+    await running.metric_becomes("hfgateway_webhooks_foreign_total", 1)
     assert await running.read(mine.id) == without_forecast(mine)
     assert await running.read(other.id) == without_forecast(other)
 
@@ -121,11 +121,11 @@ async def test_a_delivery_signed_twice_with_one_id_counts_once(start: Start) -> 
     assert (await post(path, body, signed(body))).status == 200
     done = await running.until(queued.id, "COMPLETED")
     assert (await post(path, body, signed(body, age=5))).status == 200
-    await running.metric_becomes("hfgateway_webhooks_duplicate", 1)
+    await running.metric_becomes("hfgateway_webhooks_duplicate_total", 1)
     late = json.loads(body) | {"status": "failed", "error": "no"}
     changed = json.dumps(late).encode()
     assert (await post(path, changed, signed(changed, name="msg_2"))).status == 200
-    await running.metric_becomes("hfgateway_webhooks_late", 1)
+    await running.metric_becomes("hfgateway_webhooks_late_total", 1)
     assert (await running.read(queued.id)).revision == done.revision
     assert name_of(await running.read(queued.id)) == "COMPLETED"
     assert running.ledger.status_calls.total() == 0

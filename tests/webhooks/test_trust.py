@@ -78,7 +78,7 @@ async def test_a_late_webhook_restores_trust(start: Start) -> None:
     done = await running.until(queued.id, "COMPLETED")
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_POLL
     running.clock.advance(100)
-    await running.metric_becomes("hfgateway_webhooks_late", 1)
+    await running.metric_becomes("hfgateway_webhooks_late_total", 1)
     quiet = await running.submit(soul("quiet [slow=100000]"))
     for number in range(30):
         await ended_by_webhook(running, f"fox {number}")

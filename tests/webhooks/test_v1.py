@@ -124,7 +124,7 @@ async def test_the_content_of_a_v1_delivery_is_not_trusted(start: Start) -> None
     jobs = [{"id": "1", "status": "completed", "results": evil}]
     body = named(request_of(running, "a fox"), jobs=jobs)
     assert await deliver(running, "a fox", body) == 200
-    await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
+    await running.metric_becomes("hfgateway_webhooks_unconfirmed_total", 1)
     assert (await running.read(submitted.id)).revision == submitted.revision
     running.clock.advance(60)
     ended = await running.until(submitted.id, "COMPLETED")
@@ -135,9 +135,9 @@ async def test_an_unknown_or_foreign_job_set_binds_nothing(start: Start) -> None
     running = await start()
     other, uncertain = await running.submit(sized("another")), await lost(running, "a fox")
     assert await deliver(running, "a fox", named(other.upstream.request_id)) == 200
-    await running.metric_becomes("hfgateway_webhooks_foreign", 1)
+    await running.metric_becomes("hfgateway_webhooks_foreign_total", 1)
     assert await deliver(running, "a fox", named(str(uuid.uuid4()))) == 200
-    await running.metric_becomes("hfgateway_webhooks_unconfirmed", 1)
+    await running.metric_becomes("hfgateway_webhooks_unconfirmed_total", 1)
     assert (await running.read(uncertain.id)).revision == uncertain.revision
 
 

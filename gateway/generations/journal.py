@@ -1,0 +1,80 @@
+"""The journal: one log line for each change of a generation's state, and for each call to Higgsfield.
+
+The fields of a line are ids, names and numbers: no inputs, no texts of Higgsfield, no queries of URLs. A field without
+a value is left out.
+"""
+
+import logging
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from gateway.generations.model import Generation, GenerationId, State, UpstreamCall
+
+log = logging.getLogger(__name__)
+
+_WARNINGS = {
+    State.UNCERTAIN: "submission outcome unknown; it may have been charged",
+    State.LOST: "generation given up without a known outcome; it may have been charged",
+}
+
+
+class Caller(NamedTuple):
+    """Where a call came from: the name of its API key, and its network address."""
+
+    key: str
+    peer: str
+
+
+caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+"""The caller whose call the current task serves. Tasks inherit it: the POST of a submission that is sent at once names
+the caller of the submission, and one that had to wait names none."""
+
+
+def state_changed(before: Generation | None, after: Generation) -> None:
+    """Log a stored change of the state; `before` is None for a new generation. Other changes are not logged."""
+    level = logging.WARNING if after.state in _WARNINGS else logging.INFO
+    if (before is not None and before.state is after.state) or not log.isEnabledFor(level):
+        return
+    failure = after.failure or after.delay
+    fields: dict[str, object] = {
+        "generation_id": after.id,
+        "tenant": after.spec.tenant,
+        "model_id": after.spec.model_id,
+        "state": after.state.name,
+        "before": before and before.state.name,
+        "reason": failure and failure.reason.name,
+        "source": before and after.source.name.lower(),
+        "request_id": after.request_id,
+        "correlation_id": after.correlation_id,
+        "seconds": round(max(after.update_time - after.spec.create_time, 0.0), 3),
+    }
+    _write(level, _WARNINGS.get(after.state, "generation changed its state" if before else "generation stored"), fields)
+
+
+def called(operation: str, call: UpstreamCall, about: GenerationId | None, generation: Generation | None) -> None:
+    """Log a call to Higgsfield `about` a generation, which is given if it has not ended."""
+    if not log.isEnabledFor(logging.INFO):
+        return
+    fields: dict[str, object] = {
+        "operation": operation,
+        "outcome": outcome_of(call),
+        "seconds": round(call.seconds, 4),
+        "generation_id": about,
+        "tenant": generation and generation.spec.tenant,
+        "model_id": generation and generation.spec.model_id,
+        "path": call.path,
+        "correlation_id": call.correlation_id,
+    }
+    _write(logging.INFO, "called Higgsfield", fields)
+
+
+def outcome_of(call: UpstreamCall) -> str:
+    """Return the HTTP status of a call, or "no_response"."""
+    return str(call.http_status) if call.http_status else "no_response"
+
+
+def _write(level: int, message: str, fields: dict[str, object]) -> None:
+    known = caller.get()
+    if known is not None:
+        fields |= {"key": known.key, "peer": known.peer}
+    log.log(level, message, extra={name: value for name, value in fields.items() if value or value == 0})

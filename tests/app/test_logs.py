@@ -1,0 +1,118 @@
+"""The log lines, metrics and readiness of a gateway process: what an operator sees of a generation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.app.command import environment, run
+from tests.durability.process import GatewayProcess, stub
+from tests.support.running import soul
+
+PROMPT = "a lighthouse at dusk"
+PATIENCE = 30.0
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(SandboxOptions(port=0, queue_seconds=0.2, image_seconds=0.2)) as sandbox:
+        yield sandbox
+
+
+async def lines_of(gateway: GatewayProcess) -> list[dict[str, Any]]:
+    """Stop a gateway, and return its log. Fails if a line is not JSON."""
+    await gateway.terminate()
+    text = await gateway.errors()
+    assert PROMPT not in text
+    return [json.loads(line) for line in text.splitlines()]
+
+
+async def test_a_generation_is_logged_with_its_caller_and_every_call(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with GatewayProcess(
+        tmp_path, sandbox.url, auth="keys", log_level="info", public_url="http://127.0.0.1:1"
+    ) as gateway:
+        given = environment(tmp_path, {})
+        made = await run("keys", "create", "--tenant", "shop", "--name", "order service", environment=given)
+        secret = made.out.strip()
+        async with gateway.channel() as channel:
+            answer = await stub(channel).SubmitGeneration(
+                soul(PROMPT, wait_for=pb.WAIT_FOR_DONE, wait_timeout={"seconds": 60}),
+                metadata=(("authorization", f"Bearer {secret}"),), timeout=PATIENCE,
+            )  # fmt: skip
+        async with httpx.AsyncClient(trust_env=False) as client:
+            metrics = (await client.get(f"{gateway.http_address}/metrics")).text
+        lines = await lines_of(gateway)
+        assert secret not in json.dumps(lines)
+
+    generation = answer.generation
+    mine = [line for line in lines if line.get("generation_id") == generation.id]
+    assert {line["level"] for line in mine} == {"info"}
+    assert {(line["tenant"], line["model_id"]) for line in mine} == {("shop", "higgsfield-ai/soul/standard")}
+    states = [line["state"] for line in mine if "state" in line]
+    assert (states[0], states[-1], len(states)) == ("PENDING", "COMPLETED", len(set(states)))
+    (posted,) = [line for line in mine if line.get("operation") == "submit"]
+    (stored,) = [line for line in mine if line.get("state") == "PENDING"]
+    for line in (posted, stored):
+        assert line["key"] == "order service"
+        assert line["peer"].startswith("ipv4:127.0.0.1:")
+    assert posted["outcome"] == "200"
+    assert posted["correlation_id"] == generation.upstream.correlation_id
+    assert 0 < posted["seconds"] < 60
+    polls = [line for line in mine if line.get("operation") == "status"]
+    assert polls
+    assert all("?" not in line["path"] for line in (posted, *polls))
+    assert 'hfgateway_upstream_calls_total{operation="submit",outcome="200"} 1.0' in metrics
+    assert 'hfgateway_upstream_seconds_count{operation="submit"} 1.0' in metrics
+    assert "hfgateway_build_info{version=" in metrics
+    assert "\nprocess_cpu_seconds_total " in metrics
+    for name in ("ends_contradicted", "webhooks_counted", "callbacks_delivered", "catalog_attempts"):
+        assert f"# TYPE hfgateway_{name}_total counter" in metrics
+
+
+async def test_a_possible_charge_is_a_warning(tmp_path: Path, sandbox: Sandbox) -> None:
+    settings = {"upstream_idempotency": "off", "uncertain_timeout": "1", "log_level": "warning"}
+    async with GatewayProcess(tmp_path, sandbox.url, **settings) as gateway:
+        async with gateway.channel() as channel:
+            request = soul(f"{PROMPT} [lost]", wait_for=pb.WAIT_FOR_STORED)
+            generation = (await stub(channel).SubmitGeneration(request, timeout=PATIENCE)).generation
+            await stub(channel).WaitGeneration(
+                pb.WaitGenerationRequest(id=generation.id, timeout={"seconds": 60}), timeout=PATIENCE
+            )
+        lines = await lines_of(gateway)
+    warned = [(line["level"], line["state"]) for line in lines if line.get("generation_id") == generation.id]
+    assert warned == [("warning", "UNCERTAIN"), ("warning", "LOST")]
+
+
+async def test_refused_credentials_are_known_before_the_first_submission(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with GatewayProcess(tmp_path, sandbox.url, credentials="sandbox:swordfish") as gateway:
+        async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(PATIENCE):
+            while (answer := await client.get(f"{gateway.http_address}/readyz")).status_code == 200:
+                await asyncio.sleep(0.01)
+            metrics = (await client.get(f"{gateway.http_address}/metrics")).text
+        lines = await lines_of(gateway)
+    assert (answer.status_code, answer.text) == (503, "Higgsfield refuses the credentials\n")
+    assert "hfgateway_upstream_credentials_refused 1.0" in metrics
+    (refused,) = [line for line in lines if line["level"] == "error"]
+    assert refused["message"] == "Higgsfield refuses the credentials; correct HF_KEY"
+    assert "swordfish" not in json.dumps(lines)
+
+
+async def test_credentials_that_were_accepted_before_leave_the_gateway_ready(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Watches, and webhooks of what runs, must still reach it."""
+    async with GatewayProcess(tmp_path, sandbox.url) as gateway, gateway.channel() as channel:
+        await stub(channel).SubmitGeneration(soul(PROMPT, wait_for=pb.WAIT_FOR_DONE), timeout=PATIENCE)
+        sandbox.state.plan.add([Fault.parse({"on": "status", "kind": "401", "times": 1000})])
+        await stub(channel).SubmitGeneration(soul("a fox", wait_for=pb.WAIT_FOR_ACCEPTED), timeout=PATIENCE)
+        async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(PATIENCE):
+            while (answer := await client.get(f"{gateway.http_address}/readyz")).text == "ready\n":
+                await asyncio.sleep(0.01)
+    assert (answer.status_code, answer.text) == (200, "ready, but Higgsfield refuses the credentials\n")
